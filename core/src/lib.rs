@@ -1,0 +1,25 @@
+//! The vocabulary every other crate speaks: names and ids, error kinds, time, randomness, tasks, configuration, limits.
+//!
+//! It knows nothing of Iceberg, Arrow, networks or storage, and depends on no other crate of ours.
+//!
+//! Main types: [`TableName`], [`ErrorKind`] with [`Coded`], [`Clock`], [`Rng`], [`Tasks`], [`config::Layers`].
+//!
+//! Invariants: a [`TableName`] that exists is valid; time and randomness come only through [`Clock`] and [`Rng`], so that
+//! everything above can be run again with the same outcome.
+
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod invariants;
+pub mod limits;
+pub mod name;
+pub mod random;
+pub mod task;
+
+pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use error::{Coded, ErrorKind, Retry};
+pub use id::{JobId, NodeId};
+pub use name::{NameError, Namespace, TableName};
+pub use random::{Rng, SeededRng, SharedRng, SystemRng};
+pub use task::Tasks;

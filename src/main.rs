@@ -1,0 +1,2 @@
+//! The tidewater binary.
+fn main() {}
