@@ -69,7 +69,11 @@ fn validate(name: &str) -> Result<(), NameError> {
 
 /// Control characters, path and URL separators, wildcards and quotes. The dot separates levels in the text form.
 fn forbidden(c: char) -> bool {
-    c.is_control() || matches!(c, '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`' | '.' | '\u{feff}' | '\u{202a}'..='\u{202e}')
+    c.is_control()
+        || matches!(
+            c,
+            '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`' | '.' | '\u{feff}' | '\u{202a}'..='\u{202e}'
+        )
 }
 
 /// A namespace of one or more levels.
@@ -202,7 +206,13 @@ mod tests {
     // Goal: text and parts say the same. Method: there and back.
     #[test]
     fn names_round_trip() -> Result<(), NameError> {
-        for text in ["bronze.users", "a.b.c", "bronze._dead_letter", "bronze.users$snapshots", "gold.größe"] {
+        for text in [
+            "bronze.users",
+            "a.b.c",
+            "bronze._dead_letter",
+            "bronze.users$snapshots",
+            "gold.größe",
+        ] {
             assert_eq!(text.parse::<TableName>()?.to_string(), text);
         }
         Ok(())
@@ -212,7 +222,20 @@ mod tests {
     #[test]
     fn hostile_names_are_refused() {
         let long = "x".repeat(256);
-        for name in ["", ".", "..", "a/b", "a\\b", "%2e%2e", "a\0b", "a\nb", "*", "a'b", "\u{202e}x", long.as_str()] {
+        for name in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a\\b",
+            "%2e%2e",
+            "a\0b",
+            "a\nb",
+            "*",
+            "a'b",
+            "\u{202e}x",
+            long.as_str(),
+        ] {
             let namespace = Namespace::single("bronze").expect("a good name");
             assert!(TableName::new(namespace, name).is_err(), "{name:?}");
         }
