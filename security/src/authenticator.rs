@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use serde::{Deserialize, Serialize};
+
 use tidewater_core::{SharedClock, SharedRng};
 
 use crate::error::SecurityError;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use thiserror::Error;
+
 use tidewater_core::{Coded, ErrorKind};
 
 /// Why somebody or something is not let in.
