@@ -1,0 +1,108 @@
+//! What applying a command answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::ingest::{LeaseGrant, PartitionId};
+use super::table::{Ident, TableRef};
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was done and there is nothing to tell.
+    Done,
+    /// Properties of a namespace were changed.
+    NamespaceUpdated {
+        /// Keys that were set.
+        updated: Vec<String>,
+        /// Keys that were removed.
+        removed: Vec<String>,
+        /// Keys that should have been removed and were not there.
+        missing: Vec<String>,
+    },
+    /// Pointers were made or moved, in the order of the changes.
+    Committed(Vec<TableRef>),
+    /// A table was dropped; this is where it stood.
+    Dropped(TableRef),
+    /// An ingest commit that was there already: every range had been committed before. Nothing changed.
+    AlreadyIngested,
+    /// How each partition asked for stands.
+    Leases(Vec<LeaseGrant>),
+    /// The job row has this version now.
+    Job {
+        /// The row's version.
+        version: u64,
+    },
+    /// Nothing changed.
+    Refused(Refusal),
+}
+
+/// Why nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The namespace exists.
+    NamespaceExists,
+    /// The namespace, or a parent of it, does not exist.
+    NoSuchNamespace {
+        /// Its levels.
+        namespace: Vec<String>,
+    },
+    /// The namespace holds tables or namespaces.
+    NamespaceNotEmpty,
+    /// The name is taken.
+    TableExists(Ident),
+    /// No table has this name.
+    NoSuchTable(Ident),
+    /// Somebody else moved the pointer, or the name stands for another table now. Load, check and propose again.
+    Stale(Ident),
+    /// The location is, holds or lies in that of another table.
+    LocationTaken {
+        /// The location asked for.
+        location: String,
+        /// The table in the way.
+        by: Ident,
+    },
+    /// One command names a table or a partition twice.
+    Repeated,
+    /// Offsets or leases do not fit.
+    Ingest(IngestRefusal),
+    /// The job row has another version.
+    JobVersion {
+        /// The version it has; 0 = no row.
+        version: u64,
+    },
+    /// A limit of the state is reached.
+    Full {
+        /// Which.
+        limit: String,
+    },
+    /// The idempotency key was used for another request.
+    KeyReused,
+    /// What [`super::Op::Remember`] recorded.
+    Remembered {
+        /// HTTP status.
+        status: u16,
+        /// Error type.
+        kind: String,
+        /// Message.
+        message: String,
+    },
+}
+
+/// Why an ingest commit was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IngestRefusal {
+    /// The lease is another's, or was another's in between.
+    Fenced {
+        /// The partition.
+        partition: PartitionId,
+        /// Its epoch now; 0 = never leased.
+        epoch: u64,
+    },
+    /// The range does not begin where the last one ended.
+    Gap {
+        /// The partition.
+        partition: PartitionId,
+        /// Where it has to begin.
+        expected: i64,
+    },
+}

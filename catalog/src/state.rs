@@ -1,0 +1,103 @@
+//! The catalog's whole state: what every node arrives at by applying the same log.
+//!
+//! Pointers only. Metadata, statistics and plans stay in files. The maps are persistent ones: a clone is O(1), so a snapshot or a read never holds up the log, and a
+//! command that is refused half-way leaves nothing behind.
+
+mod changes;
+mod idempotency;
+mod ingest;
+mod jobs;
+mod namespaces;
+mod shared;
+mod tables;
+
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Command, Op, Outcome, Refusal};
+
+pub use changes::{Change, ChangeKind, ChangePage, CHANGES_MAX};
+pub use idempotency::{IDEMPOTENCY_LIFETIME_MS, IDEMPOTENCY_MAX};
+pub use ingest::{Lease, PartitionRow};
+pub use jobs::{JobRow, JOBS_ENDED_MAX, JOBS_OPEN_MAX};
+pub use namespaces::NamespaceRow;
+pub use shared::Shared;
+pub use tables::TableRow;
+
+use changes::Changes;
+use idempotency::Idempotency;
+use ingest::Ingest;
+use jobs::Jobs;
+use tables::Tables;
+
+/// Everything the catalog agrees on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The last log index that was applied.
+    index: u64,
+    /// The latest time any command bore: the state's own clock, which never goes back.
+    now_ms: i64,
+    /// By joined levels (see [`namespaces::key`]).
+    namespaces: OrdMap<String, Shared<NamespaceRow>>,
+    tables: Tables,
+    ingest: Ingest,
+    jobs: Jobs,
+    idempotency: Idempotency,
+    changes: Changes,
+}
+
+impl State {
+    /// Applies one command of log entry `index`. Deterministic; all of it or nothing.
+    pub fn apply(&mut self, index: u64, command: Command) -> Outcome {
+        self.index = index;
+        self.now_ms = self.now_ms.max(command.at_ms);
+        self.idempotency.expire(self.now_ms);
+        if let Some(outcome) = self.idempotency.replay(command.key, command.print) {
+            return outcome;
+        }
+        // The clone costs nothing and makes every operation atomic: it replaces the state only when the operation went through.
+        let mut next = self.clone();
+        match next.run(command.op) {
+            Ok(outcome) => {
+                *self = next;
+                self.idempotency.keep(command.key, command.print, self.now_ms, &outcome);
+                outcome
+            }
+            Err(refusal @ Refusal::Remembered { .. }) => {
+                let outcome = Outcome::Refused(refusal);
+                self.idempotency.keep(command.key, command.print, self.now_ms, &outcome);
+                outcome
+            }
+            // Not kept: the proposer may load the state anew and try the same key again.
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    fn run(&mut self, op: Op) -> Result<Outcome, Refusal> {
+        match op {
+            Op::CreateNamespace { namespace, properties } => self.create_namespace(namespace, properties),
+            Op::UpdateNamespace { namespace, removals, updates } => self.update_namespace(namespace, removals, updates),
+            Op::DropNamespace { namespace } => self.drop_namespace(namespace),
+            Op::Commit { changes } => self.commit(changes),
+            Op::RenameTable { from, to } => self.rename_table(from, to),
+            Op::DropTable { table, id } => self.drop_table(table, id),
+            Op::Ingest(change) => self.ingest(change),
+            Op::Lease(request) => self.lease(request),
+            Op::PutJob(put) => self.put_job(put),
+            Op::Remember { status, kind, message } => Err(Refusal::Remembered { status, kind, message }),
+        }
+    }
+
+    /// The last log index that was applied.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The state's own time: the latest any command bore.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! Tables: their pointers, names and locations.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::changes::ChangeKind;
+use super::namespaces::key;
+use super::{Shared, State};
+use crate::command::{Expect, Ident, Outcome, Pointer, Refusal, TableChange, TableRef};
+
+/// How many tables there may be: a guard against a runaway client; at this many the state takes about 1 GB.
+const TABLES_MAX: usize = 1_000_000;
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRow {
+    /// Names it for good. Not its uuid: two names may be registered for one metadata file.
+    pub id: Uuid,
+    /// Its name.
+    pub name: Ident,
+    /// Where it stands.
+    pub pointer: Pointer,
+    /// Raised by every move of the pointer.
+    pub version: u64,
+    /// When it was made.
+    pub created_at_ms: i64,
+    /// When its pointer moved last.
+    pub updated_at_ms: i64,
+}
+
+impl TableRow {
+    fn to_ref(&self) -> TableRef {
+        TableRef {
+            id: self.id,
+            version: self.version,
+            metadata_location: self.pointer.metadata_location.clone(),
+        }
+    }
+}
+
+/// All tables with their indexes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Tables {
+    rows: OrdMap<Uuid, Shared<TableRow>>,
+    /// Namespace key → name → id. A namespace without tables has no entry.
+    names: OrdMap<String, OrdMap<String, Uuid>>,
+    /// Location with a slash at its end → the tables there (more than one only when one metadata file was registered twice).
+    locations: OrdMap<String, Vec<Uuid>>,
+}
+
+impl Tables {
+    pub(super) fn any_in(&self, namespace_key: &str) -> bool {
+        self.names.contains_key(namespace_key)
+    }
+
+    fn id(&self, name: &Ident) -> Option<Uuid> {
+        self.names.get(&key(&name.namespace))?.get(&name.name).copied()
+    }
+
+    fn row(&self, name: &Ident) -> Option<&Shared<TableRow>> {
+        self.rows.get(&self.id(name)?)
+    }
+
+    fn insert(&mut self, row: TableRow) {
+        self.names.entry(key(&row.name.namespace)).or_default().insert(row.name.name.clone(), row.id);
+        let there = self.locations.entry(folder(&row.pointer.location)).or_default();
+        if !there.contains(&row.id) {
+            there.push(row.id);
+        }
+        self.rows.insert(row.id, Shared::new(row));
+    }
+
+    fn remove(&mut self, id: Uuid) -> Option<Shared<TableRow>> {
+        let row = self.rows.remove(&id)?;
+        let namespace = key(&row.name.namespace);
+        if let Some(names) = self.names.get_mut(&namespace) {
+            names.remove(&row.name.name);
+            if names.is_empty() {
+                self.names.remove(&namespace);
+            }
+        }
+        let location = folder(&row.pointer.location);
+        if let Some(there) = self.locations.get_mut(&location) {
+            there.retain(|other| *other != id);
+            if there.is_empty() {
+                self.locations.remove(&location);
+            }
+        }
+        Some(row)
+    }
+
+    /// The table whose location is, holds or lies in `location`, other than `id`. A table with the same uuid at the very same place is the same files under
+    /// another name, which registering allows.
+    fn in_the_way(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
+        let location = folder(location);
+        let below = self
+            .locations
+            .range::<_, str>((Bound::Included(location.as_str()), Bound::Unbounded))
+            .take_while(|(place, _)| place.starts_with(&location));
+        let above = location.match_indices('/').filter_map(|(slash, _)| {
+            let place = location.get(..=slash)?;
+            (place.len() < location.len()).then(|| self.locations.get_key_value(place)).flatten()
+        });
+        for (place, ids) in below.chain(above) {
+            for other in ids.iter().filter(|other| **other != id) {
+                let Some(row) = self.rows.get(other) else { continue };
+                if *place != location || row.pointer.uuid != uuid {
+                    return Some(row);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn folder(location: &str) -> String {
+    format!("{}/", location.trim_end_matches('/'))
+}
+
+impl State {
+    /// The table with this name.
+    pub fn table(&self, name: &Ident) -> Option<&TableRow> {
+        self.tables.row(name).map(|row| &**row)
+    }
+
+    /// The table with this id.
+    pub fn table_by_id(&self, id: Uuid) -> Option<&TableRow> {
+        self.tables.rows.get(&id).map(|row| &**row)
+    }
+
+    /// The tables of a namespace after `after` (from the first one when it is none), in order of name.
+    pub fn tables_in<'a>(&'a self, namespace: &[String], after: Option<&str>) -> impl Iterator<Item = &'a TableRow> + 'a {
+        let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_owned()));
+        self.tables
+            .names
+            .get(&key(namespace))
+            .into_iter()
+            .flat_map(move |names| names.range::<_, String>((from.clone(), Bound::Unbounded)))
+            .filter_map(|(_, id)| self.table_by_id(*id))
+    }
+
+    /// How many tables there are.
+    pub fn tables_count(&self) -> usize {
+        self.tables.rows.len()
+    }
+
+    /// The table whose location is, holds or lies in `location`, other than `id` and not a second name of `uuid` at that very place.
+    pub fn location_holder(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
+        self.tables.in_the_way(location, id, uuid)
+    }
+
+    /// Whether another table than `id` has its files at this very location (a second registered name).
+    pub fn location_is_shared(&self, location: &str, id: Uuid) -> bool {
+        self.tables.locations.get(&folder(location)).is_some_and(|there| there.iter().any(|other| *other != id))
+    }
+
+    pub(super) fn commit(&mut self, changes: Vec<TableChange>) -> Result<Outcome, Refusal> {
+        self.change_tables(changes).map(Outcome::Committed)
+    }
+
+    pub(super) fn change_tables(&mut self, changes: Vec<TableChange>) -> Result<Vec<TableRef>, Refusal> {
+        let names: BTreeSet<&Ident> = changes.iter().map(|change| &change.table).collect();
+        if names.len() != changes.len() {
+            return Err(Refusal::Repeated);
+        }
+        changes.into_iter().map(|change| self.change_table(change)).collect()
+    }
+
+    fn change_table(&mut self, change: TableChange) -> Result<TableRef, Refusal> {
+        let TableChange { table, expect, pointer } = change;
+        self.require_namespace(&table.namespace)?;
+        let current = self.tables.row(&table).cloned();
+        let row = match (expect, current) {
+            (Expect::Absent { .. }, Some(_)) => return Err(Refusal::TableExists(table)),
+            (Expect::Absent { id } | Expect::Any { id }, None) => self.new_row(id, table, pointer)?,
+            (Expect::Version { .. }, None) => return Err(Refusal::NoSuchTable(table)),
+            (Expect::Version { id, version }, Some(row)) if row.id != id || row.version != version => return Err(Refusal::Stale(table)),
+            (Expect::Version { .. } | Expect::Any { .. }, Some(row)) => TableRow {
+                pointer,
+                version: row.version + 1,
+                updated_at_ms: self.now_ms,
+                ..(*row).clone()
+            },
+        };
+        if let Some(other) = self.tables.in_the_way(&row.pointer.location, row.id, row.pointer.uuid) {
+            return Err(Refusal::LocationTaken {
+                location: row.pointer.location.clone(),
+                by: other.name.clone(),
+            });
+        }
+        let created = row.version == 1;
+        let reference = row.to_ref();
+        self.record(if created { ChangeKind::TableCreated(row.clone()) } else { ChangeKind::TableUpdated(row.clone()) });
+        self.tables.remove(row.id);
+        self.tables.insert(row);
+        Ok(reference)
+    }
+
+    fn new_row(&self, id: Uuid, name: Ident, pointer: Pointer) -> Result<TableRow, Refusal> {
+        if self.tables.rows.len() >= TABLES_MAX {
+            return Err(Refusal::Full { limit: format!("{TABLES_MAX} tables") });
+        }
+        if self.tables.rows.contains_key(&id) {
+            return Err(Refusal::Repeated);
+        }
+        Ok(TableRow {
+            id,
+            name,
+            pointer,
+            version: 1,
+            created_at_ms: self.now_ms,
+            updated_at_ms: self.now_ms,
+        })
+    }
+
+    pub(super) fn rename_table(&mut self, from: Ident, to: Ident) -> Result<Outcome, Refusal> {
+        let Some(row) = self.tables.row(&from).cloned() else {
+            return Err(Refusal::NoSuchTable(from));
+        };
+        self.require_namespace(&to.namespace)?;
+        if self.tables.row(&to).is_some() {
+            return Err(Refusal::TableExists(to));
+        }
+        // The version stays: a commit that was planned under the old name finds no table there, and one that names the id goes on.
+        let row = TableRow { name: to, ..(*row).clone() };
+        self.tables.remove(row.id);
+        self.record(ChangeKind::TableRenamed { from, table: row.clone() });
+        self.tables.insert(row);
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn drop_table(&mut self, name: Ident, id: Option<Uuid>) -> Result<Outcome, Refusal> {
+        let Some(row) = self.tables.row(&name).cloned() else {
+            return Err(Refusal::NoSuchTable(name));
+        };
+        if id.is_some_and(|id| id != row.id) {
+            return Err(Refusal::NoSuchTable(name));
+        }
+        self.tables.remove(row.id);
+        self.record(ChangeKind::TableDropped((*row).clone()));
+        Ok(Outcome::Dropped(row.to_ref()))
+    }
+}
