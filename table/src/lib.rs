@@ -1,1 +1,38 @@
-//! Placeholder while the workspace is laid out.
+//! The Iceberg table format: files, schemas, data files, commits, scan planning and changes between snapshots.
+//!
+//! It writes every kind of snapshot itself, on the public parts of the `iceberg` crate, which serves for metadata only: its
+//! Arrow types never cross this crate's interface. It does not run queries, does not keep table pointers (that is a
+//! [`Catalog`]), and does not read rows.
+//!
+//! Main types: [`FileStore`] (local disk, S3, memory), [`Catalog`] (the seam to the table pointers), [`DataFileWriter`]
+//! (rows to [`Added`] files), [`Change`] with [`commit_change`] (a snapshot), [`Scan`] (files that may hold rows of a
+//! [`Predicate`]), [`changes_between`].
+//!
+//! Invariants: a snapshot never names a file that is not durable (INV-TBL-1); a commit that lost its race is planned again
+//! from the new head, never applied again (INV-TBL-2); pruning keeps every file that may hold a row.
+
+pub mod catalog;
+pub mod change;
+pub mod changelog;
+pub mod commit;
+pub mod error;
+pub mod file_store;
+pub mod predicate;
+pub mod scan;
+pub mod schema;
+#[doc(hidden)]
+pub mod testing;
+pub mod write;
+
+mod manifest;
+
+pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
+pub use change::{Added, Change, Conditions, JOB_ID_KEY};
+pub use changelog::{SnapshotChange, changes_between};
+pub use commit::{CommitOptions, Committed, PlannedCommit, Tail, commit_change, commit_changes, plan_commit};
+pub use error::{Result, TableError};
+pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
+pub use iceberg;
+pub use predicate::{Comparison, Predicate};
+pub use scan::{DeleteFile, Scan, ScanFile, plan_scan};
+pub use write::{DataFileWriter, WriteOptions};

@@ -1,0 +1,202 @@
+//! The seam to whoever keeps the table pointers: the catalog server's client in production, [`crate::testing`] in tests.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
+use iceberg::{TableRequirement, TableUpdate};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tidewater_core::{Coded, ErrorKind, Namespace, Retry, TableName};
+
+/// A table as it was at one moment.
+#[derive(Debug, Clone)]
+pub struct LoadedTable {
+    /// Its name at that moment.
+    pub name: TableName,
+    /// Its state.
+    pub metadata: Arc<TableMetadata>,
+    /// The file that holds the state.
+    pub metadata_location: String,
+}
+
+/// What one table's commit demands and changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TableCommit {
+    /// The table.
+    pub name: TableName,
+    /// What must hold, else nothing is changed.
+    pub requirements: Vec<TableRequirement>,
+    /// What changes.
+    pub updates: Vec<TableUpdate>,
+}
+
+/// What a commit came to. The commit either changed all tables that it names, or none.
+#[derive(Debug, Clone)]
+pub enum CommitOutcome {
+    /// Applied; the states after it, in the order of the commit.
+    Committed(Vec<LoadedTable>),
+    /// A requirement did not hold; nothing happened. Load, plan again.
+    Conflict {
+        /// Which requirement.
+        message: String,
+    },
+    /// No answer, or one that does not tell. It may have been applied, or may still be. Look before doing anything else.
+    Unknown {
+        /// What was seen.
+        message: String,
+    },
+}
+
+/// A table to be made.
+#[derive(Debug, Clone)]
+pub struct NewTable {
+    /// Its name.
+    pub name: TableName,
+    /// Its columns. The catalog may give field ids afresh.
+    pub schema: Schema,
+    /// Unpartitioned if not given.
+    pub partition_spec: Option<UnboundPartitionSpec>,
+    /// Unsorted if not given.
+    pub sort_order: Option<SortOrder>,
+    /// Table properties; `format-version` chooses the format (2 if not given).
+    pub properties: HashMap<String, String>,
+    /// Chosen by the catalog if not given.
+    pub location: Option<String>,
+}
+
+impl NewTable {
+    /// An unpartitioned table without properties.
+    pub fn new(name: TableName, schema: Schema) -> Self {
+        Self {
+            name,
+            schema,
+            partition_spec: None,
+            sort_order: None,
+            properties: HashMap::new(),
+            location: None,
+        }
+    }
+}
+
+/// Why the catalog could not do what it was asked for.
+#[derive(Debug, Error)]
+pub enum CatalogFault {
+    /// No such table or namespace.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// What was named.
+        what: String,
+    },
+    /// A table or namespace of that name is there already.
+    #[error("{what} exists already")]
+    AlreadyExists {
+        /// What was named.
+        what: String,
+    },
+    /// The call is wrong and will fail again.
+    #[error("catalog refuses the call: {message}")]
+    Invalid {
+        /// What is wrong.
+        message: String,
+    },
+    /// Not authenticated or not allowed.
+    #[error("catalog denies the call: {message}")]
+    Denied {
+        /// What is denied.
+        message: String,
+    },
+    /// The state forbids it, for example a namespace that is not empty.
+    #[error("catalog state forbids the call: {message}")]
+    Conflict {
+        /// What stands against it.
+        message: String,
+    },
+    /// No catalog answers now; nothing happened.
+    #[error("catalog is not available: {message}")]
+    Unavailable {
+        /// What was attempted.
+        message: String,
+        /// The transport's error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The answer did not come in time; it may have happened.
+    #[error("catalog did not answer in time: {message}")]
+    Timeout {
+        /// What was attempted.
+        message: String,
+    },
+    /// A defect, there or here.
+    #[error("catalog failed: {message}")]
+    Internal {
+        /// What was seen.
+        message: String,
+        /// The cause, if there is one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+impl Coded for CatalogFault {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::AlreadyExists { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Denied { .. } => ErrorKind::Denied,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "TBL-0030",
+            Self::AlreadyExists { .. } => "TBL-0031",
+            Self::Invalid { .. } => "TBL-0032",
+            Self::Denied { .. } => "TBL-0033",
+            Self::Conflict { .. } => "TBL-0034",
+            Self::Unavailable { .. } => "TBL-0035",
+            Self::Timeout { .. } => "TBL-0036",
+            Self::Internal { .. } => "TBL-0037",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { .. } => Retry::Safe,
+            Self::Conflict { .. } => Retry::AfterRefresh,
+            Self::Timeout { .. } => Retry::Unknown,
+            _ => Retry::Never,
+        }
+    }
+}
+
+/// Keeps table pointers and changes them atomically.
+#[async_trait]
+pub trait Catalog: Debug + Send + Sync {
+    /// The table's newest state; `None` if there is no such table.
+    async fn load_table(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogFault>;
+
+    /// Applies one commit, or several as one atomic transaction. Never retried inside.
+    async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault>;
+
+    /// Makes a table; [`CatalogFault::AlreadyExists`] if the name is taken.
+    async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault>;
+
+    /// Forgets a table; with `purge`, its files go too.
+    async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault>;
+
+    /// Makes a namespace; nothing happens if it is there already.
+    async fn create_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault>;
+
+    /// All namespaces.
+    async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault>;
+
+    /// All tables of a namespace.
+    async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault>;
+}

@@ -1,0 +1,195 @@
+//! What a commit wants, said without any table state, so that it can be planned again on whatever head it meets.
+
+use std::collections::{BTreeSet, HashMap};
+
+use iceberg::spec::{DataFile, Operation, TableMetadata, deserialize_data_file_from_json, serialize_data_file_to_json};
+use serde::{Deserialize, Serialize};
+use tidewater_core::JobId;
+use uuid::Uuid;
+
+use crate::error::{Result, TableError};
+
+/// Summary key that names the job a snapshot comes from: the same job is committed once.
+pub const JOB_ID_KEY: &str = "job-id";
+
+/// A new file. A [`DataFile`] keeps its partition spec id to itself, so it travels beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Added {
+    /// The file's description, metrics included.
+    pub file: DataFile,
+    /// The partition spec it was written with.
+    pub spec_id: i32,
+    /// Data sequence number; `None` is that of the commit. Rewritten rows keep the number of the state they were read at.
+    pub sequence: Option<i64>,
+}
+
+/// How [`Added`] travels between processes.
+#[derive(Debug, Serialize, Deserialize)]
+struct AddedJson {
+    spec_id: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sequence: Option<i64>,
+    file: Box<serde_json::value::RawValue>,
+}
+
+impl Added {
+    /// A new file with the sequence number of its commit.
+    pub fn new(file: DataFile, spec_id: i32) -> Self {
+        Self {
+            file,
+            spec_id,
+            sequence: None,
+        }
+    }
+
+    /// JSON for another process that knows the same table.
+    pub fn to_json(&self, table: &TableMetadata) -> Result<String> {
+        let partition_type = self.partition_type(table, self.spec_id)?;
+        let file = serialize_data_file_to_json(self.file.clone(), &partition_type, table.format_version())
+            .map_err(TableError::metadata("describe a data file"))?;
+        let raw = serde_json::value::RawValue::from_string(file).map_err(TableError::encode("describe a data file"))?;
+        let json = AddedJson {
+            spec_id: self.spec_id,
+            sequence: self.sequence,
+            file: raw,
+        };
+        serde_json::to_string(&json).map_err(TableError::encode("describe a data file"))
+    }
+
+    /// The reverse of [`Self::to_json`].
+    pub fn from_json(json: &str, table: &TableMetadata) -> Result<Self> {
+        let parsed: AddedJson = serde_json::from_str(json)
+            .map_err(|error| TableError::damaged(format!("not a data file description: {error}")))?;
+        let partition_type = partition_type(table, parsed.spec_id)?;
+        let file =
+            deserialize_data_file_from_json(parsed.file.get(), parsed.spec_id, &partition_type, table.current_schema())
+                .map_err(TableError::metadata("read a data file description"))?;
+        Ok(Self {
+            file,
+            spec_id: parsed.spec_id,
+            sequence: parsed.sequence,
+        })
+    }
+
+    fn partition_type(&self, table: &TableMetadata, spec_id: i32) -> Result<iceberg::spec::StructType> {
+        partition_type(table, spec_id)
+    }
+}
+
+fn partition_type(table: &TableMetadata, spec_id: i32) -> Result<iceberg::spec::StructType> {
+    let spec = table
+        .partition_spec_by_id(spec_id)
+        .ok_or_else(|| TableError::damaged(format!("no partition spec {spec_id}")))?;
+    spec.partition_type(table.current_schema())
+        .map_err(TableError::metadata(format!("bind partition spec {spec_id}")))
+}
+
+/// What a change rests on. A commit whose conditions no longer hold is refused with [`TableError::Conflict`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// The snapshot that the change was computed from; `None` for a blind append, which conflicts with nothing.
+    pub read_at: Option<i64>,
+    /// Refuse if others added rows since `read_at` (serialisable), or only if they touched the same files.
+    pub forbid_new_rows: bool,
+    /// Refuse if the name now means another table.
+    pub table_uuid: Option<Uuid>,
+    /// Refuse unless the head is exactly `read_at` (`None`: an empty table).
+    pub exact_head: bool,
+}
+
+/// One change of one table.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What the snapshot says it is.
+    pub operation: Operation,
+    /// Data files that join the table.
+    pub added: Vec<Added>,
+    /// Paths of data files that leave the table.
+    pub removed: BTreeSet<String>,
+    /// What must still hold.
+    pub conditions: Conditions,
+    /// Further entries of the snapshot summary.
+    pub properties: HashMap<String, String>,
+}
+
+impl Change {
+    /// New rows, resting on nothing.
+    pub fn append(added: Vec<Added>) -> Self {
+        Self {
+            operation: Operation::Append,
+            added,
+            removed: BTreeSet::new(),
+            conditions: Conditions::default(),
+            properties: HashMap::new(),
+        }
+    }
+
+    /// Copy-on-write: `removed` files leave, `added` files take their place. Set [`Conditions::read_at`] through [`Self::read_at`].
+    pub fn overwrite(removed: impl IntoIterator<Item = String>, added: Vec<Added>) -> Self {
+        let removed: BTreeSet<String> = removed.into_iter().collect();
+        let operation = if added.is_empty() && !removed.is_empty() {
+            Operation::Delete
+        } else {
+            Operation::Overwrite
+        };
+        Self {
+            operation,
+            removed,
+            ..Self::append(added)
+        }
+    }
+
+    /// Whole files leave.
+    pub fn delete(removed: impl IntoIterator<Item = String>) -> Self {
+        Self::overwrite(removed, Vec::new())
+    }
+
+    /// The same rows in other files: compaction. Readers of changes skip it.
+    pub fn replace(removed: impl IntoIterator<Item = String>, added: Vec<Added>) -> Self {
+        Self {
+            operation: Operation::Replace,
+            ..Self::overwrite(removed, added)
+        }
+    }
+
+    /// The change was computed from this snapshot (`None`: from an empty table).
+    #[must_use]
+    pub fn read_at(mut self, snapshot_id: Option<i64>) -> Self {
+        self.conditions.read_at = snapshot_id;
+        self
+    }
+
+    /// Refuse if others added rows since [`Self::read_at`].
+    #[must_use]
+    pub fn forbid_new_rows(mut self) -> Self {
+        self.conditions.forbid_new_rows = true;
+        self
+    }
+
+    /// Refuse if anything at all was committed since [`Self::read_at`].
+    #[must_use]
+    pub fn exact_head(mut self) -> Self {
+        self.conditions.exact_head = true;
+        self
+    }
+
+    /// Refuse if the name now means another table.
+    #[must_use]
+    pub fn of_table(mut self, uuid: Uuid) -> Self {
+        self.conditions.table_uuid = Some(uuid);
+        self
+    }
+
+    /// This job's outcome: committing it a second time changes nothing.
+    #[must_use]
+    pub fn of_job(self, job: JobId) -> Self {
+        self.property(JOB_ID_KEY, job.to_string())
+    }
+
+    /// A further entry of the snapshot summary.
+    #[must_use]
+    pub fn property(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.properties.insert(key.into(), value.into());
+        self
+    }
+}

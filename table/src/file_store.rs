@@ -1,0 +1,311 @@
+//! Where files live: local disk, S3 or memory, behind one handle that resolves absolute locations.
+
+mod local;
+mod location;
+mod s3;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
+use url::Url;
+
+pub use self::location::Location;
+pub use self::s3::S3Options;
+use crate::error::{Result, TableError};
+use crate::manifest::ManifestCache;
+
+/// Longest time a single call to a store may take, retries included. A data file of 128 MiB at 2 MB/s fits in.
+const CALL_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Most entries a listing answers with: beyond it, whoever lists holds too much in memory and must list a part.
+pub const LIST_ENTRIES_MAX: usize = 1_000_000;
+
+/// How to reach the stores.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Settings of S3; what is not set comes from the environment (`AWS_*`).
+    pub s3: S3Options,
+    /// If not empty, only locations below one of these may be used.
+    pub roots: Vec<String>,
+    /// Memory for parsed manifests.
+    pub manifest_cache_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            s3: S3Options::default(),
+            roots: Vec::new(),
+            manifest_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+/// One entry of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Absolute location.
+    pub location: String,
+    /// Size of the file.
+    pub size_bytes: u64,
+    /// Last change, milliseconds since the Unix epoch.
+    pub modified_ms: i64,
+}
+
+/// A handle on all stores; clones share connections and caches.
+#[derive(Clone)]
+pub struct FileStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: StoreOptions,
+    local: Arc<LocalFileSystem>,
+    memory: Arc<InMemory>,
+    buckets: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    manifests: ManifestCache,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}
+
+impl FileStore {
+    /// Opens nothing yet: buckets are reached when first used.
+    pub fn new(options: StoreOptions, clock: SharedClock, rng: SharedRng) -> Self {
+        let manifests = ManifestCache::new(options.manifest_cache_bytes);
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                local: Arc::new(LocalFileSystem::new()),
+                memory: Arc::new(InMemory::new()),
+                buckets: Mutex::default(),
+                manifests,
+                clock,
+                rng,
+            }),
+        }
+    }
+
+    /// With default options, the machine's clock and randomness. Each call has a memory store of its own.
+    pub fn system() -> Self {
+        Self::new(StoreOptions::default(), SystemClock::shared(), SystemRng::shared())
+    }
+
+    /// The clock that stamps snapshots and limits waits.
+    pub fn clock(&self) -> &SharedClock {
+        &self.inner.clock
+    }
+
+    /// The randomness that names files and snapshots.
+    pub fn rng(&self) -> &SharedRng {
+        &self.inner.rng
+    }
+
+    pub(crate) fn manifests(&self) -> &ManifestCache {
+        &self.inner.manifests
+    }
+
+    /// Writes a file that must not exist yet. When this returns, the file survives the loss of power.
+    pub async fn put_new(&self, location: &str, bytes: Bytes) -> Result<()> {
+        let resolved = self.resolve(location)?;
+        match &resolved {
+            Location::File { path } => {
+                let temporary = self.inner.rng.uuid().simple().to_string();
+                let (path, location) = (path.clone(), location.to_owned());
+                self.blocking("write", location.clone(), move || local::put_new(&path, &location, &temporary, &bytes))
+                    .await
+            }
+            Location::S3 { .. } | Location::Memory { .. } => {
+                let (store, path) = self.reach(&resolved, location)?;
+                let options = PutOptions::from(PutMode::Create);
+                let payload = PutPayload::from_bytes(bytes.clone());
+                match self.call("write", location, store.put_opts(&path, payload, options)).await {
+                    Ok(_) => Ok(()),
+                    // A retried upload may meet itself: the same bytes under a fresh name can only be ours.
+                    Err(TableError::FileExists { .. })
+                        if matches!(resolved, Location::S3 { .. }) && self.get(location).await? == bytes =>
+                    {
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// The whole file.
+    pub async fn get(&self, location: &str) -> Result<Bytes> {
+        let (store, path) = self.reach(&self.resolve(location)?, location)?;
+        let read = async { store.get(&path).await?.bytes().await };
+        self.call("read", location, read).await
+    }
+
+    /// A part of a file.
+    pub async fn get_range(&self, location: &str, range: Range<u64>) -> Result<Bytes> {
+        let (store, path) = self.reach(&self.resolve(location)?, location)?;
+        self.call("read", location, store.get_range(&path, range)).await
+    }
+
+    /// The size of a file; [`TableError::FileNotFound`] if there is none.
+    pub async fn size(&self, location: &str) -> Result<u64> {
+        let (store, path) = self.reach(&self.resolve(location)?, location)?;
+        Ok(self.call("look at", location, store.head(&path)).await?.size)
+    }
+
+    /// Removes a file; nothing happens if there is none.
+    pub async fn delete(&self, location: &str) -> Result<()> {
+        let (store, path) = self.reach(&self.resolve(location)?, location)?;
+        match self.call("delete", location, store.delete(&path)).await {
+            Err(TableError::FileNotFound { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All files below a location, at most [`LIST_ENTRIES_MAX`]. Files that are still being written are left out.
+    pub async fn list(&self, location: &str) -> Result<Vec<FileInfo>> {
+        let resolved = self.resolve(location)?;
+        let (store, path) = self.reach(&resolved, location)?;
+        let collect = async {
+            let mut found = Vec::new();
+            let mut entries = store.list(Some(&path));
+            while let Some(meta) = entries.try_next().await? {
+                if !meta.location.filename().is_some_and(local::is_temporary) {
+                    found.push(meta);
+                }
+                if found.len() > LIST_ENTRIES_MAX {
+                    break;
+                }
+            }
+            Ok(found)
+        };
+        let found = self.call("list", location, collect).await?;
+        if found.len() > LIST_ENTRIES_MAX {
+            return Err(TableError::Unsupported {
+                what: format!("listing more than {LIST_ENTRIES_MAX} files below {location}"),
+            });
+        }
+        let entries = found.into_iter().map(|meta| FileInfo {
+            location: resolved.sibling(&meta.location),
+            size_bytes: meta.size,
+            modified_ms: meta.last_modified.timestamp_millis(),
+        });
+        Ok(entries.collect())
+    }
+
+    /// What a reader of its own needs: the base the store is registered under, the store, and the path within it.
+    pub fn object_store(&self, location: &str) -> Result<(Url, Arc<dyn ObjectStore>, Path)> {
+        let resolved = self.resolve(location)?;
+        let (store, path) = self.reach(&resolved, location)?;
+        Ok((resolved.base()?, store, path))
+    }
+
+    fn resolve(&self, location: &str) -> Result<Location> {
+        let resolved = Location::parse(location)?;
+        let roots = &self.inner.options.roots;
+        if roots.is_empty() {
+            return Ok(resolved);
+        }
+        for root in roots {
+            if resolved.is_below(&Location::parse(root)?) {
+                return Ok(resolved);
+            }
+        }
+        Err(TableError::Location {
+            location: location.into(),
+            reason: "it is outside the configured roots".into(),
+        })
+    }
+
+    fn reach(&self, resolved: &Location, location: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        let path = resolved.store_path()?;
+        let store: Arc<dyn ObjectStore> = match resolved {
+            Location::File { .. } => self.inner.local.clone(),
+            Location::Memory { .. } => self.inner.memory.clone(),
+            Location::S3 { bucket, .. } => self.bucket(bucket, location)?,
+        };
+        Ok((store, path))
+    }
+
+    fn bucket(&self, bucket: &str, location: &str) -> Result<Arc<dyn ObjectStore>> {
+        let mut buckets = self.inner.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = buckets.get(bucket) {
+            return Ok(known.clone());
+        }
+        let opened: Arc<dyn ObjectStore> =
+            s3::open(bucket, &self.inner.options.s3).map_err(|source| TableError::Store {
+                operation: "open the bucket of",
+                location: location.into(),
+                source,
+            })?;
+        buckets.insert(bucket.to_owned(), opened.clone());
+        Ok(opened)
+    }
+
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        location: &str,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T> {
+        tokio::select! {
+            done = call => done.map_err(|source| from_store(operation, location, source)),
+            () = self.inner.clock.sleep(CALL_DEADLINE) => Err(TableError::StoreTimeout {
+                operation,
+                location: location.into(),
+                deadline: CALL_DEADLINE,
+            }),
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        location: String,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let task = tokio::task::spawn_blocking(work);
+        tokio::select! {
+            done = task => done.map_err(TableError::encode(format!("{operation} {location}")))?,
+            () = self.inner.clock.sleep(CALL_DEADLINE) => Err(TableError::StoreTimeout {
+                operation,
+                location,
+                deadline: CALL_DEADLINE,
+            }),
+        }
+    }
+}
+
+fn from_store(operation: &'static str, location: &str, source: object_store::Error) -> TableError {
+    match source {
+        object_store::Error::NotFound { .. } => TableError::FileNotFound {
+            location: location.into(),
+        },
+        object_store::Error::AlreadyExists { .. } => TableError::FileExists {
+            location: location.into(),
+        },
+        source => TableError::Store {
+            operation,
+            location: location.into(),
+            source,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use super::*;
+
+fn store(roots: Vec<String>) -> FileStore {
+    let options = StoreOptions {
+        roots,
+        ..StoreOptions::default()
+    };
+    FileStore::new(options, SystemClock::shared(), SystemRng::shared())
+}
+
+async fn round_trip(store: &FileStore, base: &str) {
+    let location = format!("{base}/deep/er/a b%20c.bin");
+    store.put_new(&location, Bytes::from_static(b"hello")).await.unwrap();
+    assert_eq!(store.get(&location).await.unwrap(), Bytes::from_static(b"hello"));
+    assert_eq!(store.get_range(&location, 1..3).await.unwrap(), Bytes::from_static(b"el"));
+    assert_eq!(store.size(&location).await.unwrap(), 5);
+    let again = store.put_new(&location, Bytes::from_static(b"other")).await;
+    assert!(matches!(again, Err(TableError::FileExists { .. })), "{again:?}");
+    assert_eq!(store.get(&location).await.unwrap(), Bytes::from_static(b"hello"));
+    let listed = store.list(base).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(store.get(&listed.first().unwrap().location).await.unwrap(), Bytes::from_static(b"hello"));
+    store.delete(&location).await.unwrap();
+    store.delete(&location).await.unwrap();
+    assert!(matches!(store.get(&location).await, Err(TableError::FileNotFound { .. })));
+    assert!(store.list(base).await.unwrap().is_empty());
+}
+
+// Goal: local files and files in memory behave alike and never overwrite. Method: one walk through all calls on each.
+#[tokio::test]
+async fn files_round_trip() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(Vec::new());
+    round_trip(&store, &format!("file://{}/x", directory.path().display())).await;
+    round_trip(&store, &format!("{}/y", directory.path().display())).await;
+    round_trip(&store, "memory://z").await;
+}
+
+// Goal: nothing but the final file is left on disk. Method: list the directory with the file system itself.
+#[tokio::test]
+async fn no_temporary_file_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(Vec::new());
+    let location = format!("{}/only", directory.path().display());
+    store.put_new(&location, Bytes::from_static(b"1")).await.unwrap();
+    store.put_new(&location, Bytes::from_static(b"2")).await.unwrap_err();
+    let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["only"]);
+}
+
+// Goal: of many writers of one name, one wins and its bytes are whole. Method: 16 concurrent puts.
+#[tokio::test]
+async fn one_writer_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(Vec::new());
+    let location = format!("{}/raced", directory.path().display());
+    let puts = (0u8..16).map(|n| store.put_new(&location, Bytes::from(vec![n; 4096])));
+    let won: Vec<usize> =
+        futures::future::join_all(puts).await.iter().enumerate().filter(|(_, r)| r.is_ok()).map(|(n, _)| n).collect();
+    assert_eq!(won.len(), 1);
+    let bytes = store.get(&location).await.unwrap();
+    assert!(bytes.len() == 4096 && bytes.iter().all(|b| usize::from(*b) == won[0]));
+}
+
+// Goal: no location leaves its root. Method: hostile locations, each must be refused.
+#[tokio::test]
+async fn hostile_locations_are_refused() {
+    let store = store(vec!["file:///lake".into(), "s3://bucket/lake/".into()]);
+    for location in [
+        "",
+        "relative",
+        "file://host/lake/x",
+        "ftp://lake/x",
+        "file:///lake/../etc/passwd",
+        "file:///lakeside/x",
+        "/etc/passwd",
+        "s3:///key",
+        "s3://other/lake/x",
+        "s3://bucket/lakeside/x",
+        "s3://bucket/lake/a/./b",
+        "memory://lake/x",
+        "file:///lake/a\u{0}b",
+    ] {
+        let outcome = store.object_store(location);
+        assert!(matches!(outcome, Err(TableError::Location { .. })), "{location}: {outcome:?}");
+    }
+    assert!(store.object_store("/lake/x").is_ok());
+}

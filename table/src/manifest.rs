@@ -1,0 +1,138 @@
+//! Manifests and manifest lists: read with everything inherited, so that an entry can be written anywhere as it stands.
+
+mod cache;
+mod writer;
+
+use std::sync::Arc;
+
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, Manifest, ManifestContentType, ManifestFile, ManifestList,
+    ManifestStatus, Snapshot, TableMetadata,
+};
+
+pub(crate) use self::cache::ManifestCache;
+pub(crate) use self::writer::MetadataWriter;
+use crate::error::{Result, TableError};
+use crate::file_store::FileStore;
+
+/// A manifest entry with nothing left to inherit.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) status: ManifestStatus,
+    pub(crate) file: DataFile,
+    pub(crate) spec_id: i32,
+    pub(crate) snapshot_id: i64,
+    pub(crate) sequence: i64,
+    pub(crate) file_sequence: i64,
+}
+
+impl Entry {
+    pub(crate) fn is_live(&self) -> bool {
+        self.status != ManifestStatus::Deleted
+    }
+}
+
+/// The manifests of a snapshot.
+pub(crate) async fn list(
+    store: &FileStore,
+    table: &TableMetadata,
+    snapshot: Option<&Snapshot>,
+) -> Result<Vec<ManifestFile>> {
+    let Some(snapshot) = snapshot else { return Ok(Vec::new()) };
+    let location = snapshot.manifest_list();
+    let bytes = store.get(location).await?;
+    let list = ManifestList::parse_with_version(&bytes, table.format_version())
+        .map_err(TableError::metadata(format!("read manifest list {location}")))?;
+    Ok(list.consume_entries().into_iter().collect())
+}
+
+/// All entries of a manifest, deleted ones too; from the cache if it was read before.
+pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Result<Arc<[Arc<Entry>]>> {
+    if let Some(known) = store.manifests().known(&manifest.manifest_path).await {
+        return Ok(known);
+    }
+    if manifest.key_metadata.is_some() {
+        return Err(TableError::Unsupported {
+            what: format!("encrypted manifest {}", manifest.manifest_path),
+        });
+    }
+    let bytes = store.get(&manifest.manifest_path).await?;
+    let entries = parse(manifest, &bytes)?;
+    store.manifests().keep(&manifest.manifest_path, &entries, bytes.len()).await;
+    Ok(entries)
+}
+
+/// The entries that are part of the snapshot.
+pub(crate) async fn live(store: &FileStore, manifest: &ManifestFile) -> Result<Vec<Arc<Entry>>> {
+    let entries = entries(store, manifest).await?;
+    Ok(entries.iter().filter(|entry| entry.is_live()).cloned().collect())
+}
+
+fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
+    let path = &manifest.manifest_path;
+    let parsed = Manifest::parse_avro(bytes).map_err(TableError::metadata(format!("read manifest {path}")))?;
+    let mut next_row_id = manifest.first_row_id;
+    let mut found = Vec::with_capacity(parsed.entries().len());
+    for entry in parsed.entries() {
+        let mut file = entry.data_file().clone();
+        // Row ids are handed out in the order of the entries, to live data files that have none of their own.
+        if let (true, DataContentType::Data, None, Some(next)) =
+            (entry.is_alive(), file.content_type(), file.first_row_id(), next_row_id)
+        {
+            next_row_id = Some(next + file.record_count());
+            let first = i64::try_from(next).map_err(|_| TableError::damaged(format!("row id {next} in {path}")))?;
+            file = with_first_row_id(&file, manifest.partition_spec_id, first)?;
+        }
+        // What an entry does not say, it has from the manifest: all of it if it was added there, numbers of version 1 are 0.
+        let inherits = entry.status() == ManifestStatus::Added || manifest.sequence_number == 0;
+        let number = |own: Option<i64>| match own {
+            Some(own) => Ok(own),
+            None if inherits => Ok(manifest.sequence_number),
+            None => Err(TableError::damaged(format!("an entry of {path} has no sequence number"))),
+        };
+        found.push(Arc::new(Entry {
+            status: entry.status(),
+            file,
+            spec_id: manifest.partition_spec_id,
+            snapshot_id: entry.snapshot_id().unwrap_or(manifest.added_snapshot_id),
+            sequence: number(entry.sequence_number())?,
+            file_sequence: number(entry.file_sequence_number)?,
+        }));
+    }
+    Ok(found.into())
+}
+
+/// A `DataFile` cannot be changed from outside its crate, so it is built again, field by field.
+fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: i64) -> Result<DataFile> {
+    let mut builder = DataFileBuilder::default();
+    builder
+        .content(file.content_type())
+        .file_path(file.file_path().to_owned())
+        .file_format(file.file_format())
+        .partition(file.partition().clone())
+        .partition_spec_id(spec_id)
+        .record_count(file.record_count())
+        .file_size_in_bytes(file.file_size_in_bytes())
+        .column_sizes(file.column_sizes().clone())
+        .value_counts(file.value_counts().clone())
+        .null_value_counts(file.null_value_counts().clone())
+        .nan_value_counts(file.nan_value_counts().clone())
+        .lower_bounds(file.lower_bounds().clone())
+        .upper_bounds(file.upper_bounds().clone())
+        .key_metadata(file.key_metadata().map(<[u8]>::to_vec))
+        .split_offsets(file.split_offsets().map(<[i64]>::to_vec))
+        .equality_ids(file.equality_ids())
+        .first_row_id(Some(first_row_id))
+        .referenced_data_file(file.referenced_data_file())
+        .content_offset(file.content_offset())
+        .content_size_in_bytes(file.content_size_in_bytes());
+    if let Some(order) = file.sort_order_id() {
+        builder.sort_order_id(order);
+    }
+    builder.build().map_err(|error| TableError::damaged(format!("file {}: {error}", file.file_path())))
+}
+
+/// Does the manifest list files of this kind that are part of the snapshot?
+pub(crate) fn holds_live(manifest: &ManifestFile, content: ManifestContentType) -> bool {
+    manifest.content == content && (manifest.has_added_files() || manifest.has_existing_files())
+}

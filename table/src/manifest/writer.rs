@@ -1,0 +1,144 @@
+//! Writes the metadata files of one commit attempt and remembers them, so that a lost attempt can be swept up.
+
+use std::sync::Arc;
+
+use iceberg::io::{FileWrite, MemoryStorage, OutputFile, Storage};
+use iceberg::spec::{
+    FormatVersion, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter, ManifestWriterBuilder,
+    PartitionSpec, Schema, SchemaRef, TableMetadata,
+};
+
+use super::Entry;
+use crate::change::Added;
+use crate::error::{Result, TableError};
+use crate::file_store::FileStore;
+
+pub(crate) struct MetadataWriter<'a> {
+    store: &'a FileStore,
+    table: &'a TableMetadata,
+    snapshot_id: i64,
+    /// The format library writes here; our store takes the finished bytes, so that they are durable and never overwrite.
+    scratch: Arc<dyn Storage>,
+    written: Vec<String>,
+}
+
+impl<'a> MetadataWriter<'a> {
+    pub(crate) fn new(store: &'a FileStore, table: &'a TableMetadata, snapshot_id: i64) -> Self {
+        Self {
+            store,
+            table,
+            snapshot_id,
+            scratch: Arc::new(MemoryStorage::new()),
+            written: Vec::new(),
+        }
+    }
+
+    pub(crate) fn snapshot_id(&self) -> i64 {
+        self.snapshot_id
+    }
+
+    /// Every file written so far, also when a later step failed.
+    pub(crate) fn into_written(self) -> Vec<String> {
+        self.written
+    }
+
+    pub(crate) async fn manifest(
+        &mut self,
+        content: ManifestContentType,
+        spec_id: i32,
+        added: &[Added],
+        existing: &[Arc<Entry>],
+        deleted: &[Arc<Entry>],
+    ) -> Result<ManifestFile> {
+        let path = self.path(&format!("{}-m{}.avro", self.fresh_name(), self.written.len()));
+        let fault = || TableError::metadata(format!("write manifest {path}"));
+        let mut writer = self.open(content, spec_id, &path)?;
+        for new in added {
+            // A negative number means: inherit the one of the commit.
+            writer.add_file(new.file.clone(), new.sequence.unwrap_or(-1)).map_err(fault())?;
+        }
+        for old in existing {
+            writer
+                .add_existing_file(old.file.clone(), old.snapshot_id, old.sequence, Some(old.file_sequence))
+                .map_err(fault())?;
+        }
+        for old in deleted {
+            writer.add_delete_file(old.file.clone(), old.sequence, Some(old.file_sequence)).map_err(fault())?;
+        }
+        let manifest = writer.write_manifest_file().await.map_err(fault())?;
+        self.publish(path).await?;
+        Ok(manifest)
+    }
+
+    /// Writes the manifest list; answers its path and, for format 3, how many row ids it handed out.
+    pub(crate) async fn list(
+        &mut self,
+        manifests: Vec<ManifestFile>,
+        parent: Option<i64>,
+        sequence: i64,
+    ) -> Result<(String, u64)> {
+        let path = self.path(&format!("snap-{}-0-{}.avro", self.snapshot_id, self.fresh_name()));
+        let fault = || TableError::metadata(format!("write manifest list {path}"));
+        let output: Box<dyn FileWrite> = self.scratch.writer(&path).await.map_err(fault())?;
+        let first_row_id = self.table.next_row_id();
+        let mut writer = match self.table.format_version() {
+            FormatVersion::V3 => {
+                ManifestListWriter::v3(output, self.snapshot_id, parent, sequence, Some(first_row_id))
+            }
+            _ => ManifestListWriter::v2(output, self.snapshot_id, parent, sequence),
+        };
+        writer.add_manifests(manifests.into_iter()).map_err(fault())?;
+        let handed_out = writer.next_row_id().map_or(0, |next| next.saturating_sub(first_row_id));
+        writer.close().await.map_err(fault())?;
+        self.publish(path.clone()).await?;
+        Ok((path, handed_out))
+    }
+
+    fn open(&self, content: ManifestContentType, spec_id: i32, path: &str) -> Result<ManifestWriter> {
+        let spec = self
+            .table
+            .partition_spec_by_id(spec_id)
+            .ok_or_else(|| TableError::damaged(format!("no partition spec {spec_id}")))?;
+        let output = OutputFile::new(self.scratch.clone(), path.to_owned());
+        let schema = schema_for(self.table, spec)?;
+        let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec.as_ref().clone());
+        match (self.table.format_version(), content) {
+            (FormatVersion::V2, ManifestContentType::Data) => Ok(builder.build_v2_data()),
+            (FormatVersion::V2, ManifestContentType::Deletes) => Ok(builder.build_v2_deletes()),
+            (FormatVersion::V3, ManifestContentType::Data) => Ok(builder.build_v3_data()),
+            (FormatVersion::V3, ManifestContentType::Deletes) => Ok(builder.build_v3_deletes()),
+            (FormatVersion::V1, _) => Err(TableError::Unsupported {
+                what: "writing to a table of format version 1".into(),
+            }),
+        }
+    }
+
+    async fn publish(&mut self, path: String) -> Result<()> {
+        let bytes = self.scratch.read(&path).await.map_err(TableError::metadata(format!("write {path}")))?;
+        self.scratch.delete(&path).await.map_err(TableError::metadata(format!("write {path}")))?;
+        // Noted first: a write that failed may have left something.
+        self.written.push(path.clone());
+        self.store.put_new(&path, bytes).await
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/metadata/{name}", self.table.location().trim_end_matches('/'))
+    }
+
+    fn fresh_name(&self) -> uuid::Uuid {
+        self.store.rng().uuid_v7(self.store.clock().now_ms())
+    }
+}
+
+/// The current schema, unless it dropped a column that an old spec is made of: then the newest schema that still has it.
+fn schema_for(table: &TableMetadata, spec: &PartitionSpec) -> Result<SchemaRef> {
+    let mut schemas: Vec<&SchemaRef> = table.schemas_iter().collect();
+    schemas.sort_by_key(|s| (s.schema_id() == table.current_schema_id(), s.schema_id()));
+    let fits = schemas.into_iter().rev().find(|schema| binds(spec, schema));
+    fits.cloned().ok_or_else(|| TableError::damaged(format!("no schema fits partition spec {}", spec.spec_id())))
+}
+
+/// A manifest cannot be written with a schema that lost a source column of the spec.
+fn binds(spec: &PartitionSpec, schema: &Schema) -> bool {
+    spec.partition_type(schema).is_ok()
+}

@@ -1,0 +1,66 @@
+//! Iceberg schemas as Arrow schemas and back, and what a schema may become.
+
+mod arrow_types;
+mod evolve;
+
+use iceberg::spec::{Schema, TableMetadata};
+use iceberg::{TableRequirement, TableUpdate};
+use tidewater_core::TableName;
+
+pub use self::arrow_types::{FIELD_ID_KEY, field_id, from_arrow, to_arrow};
+pub use self::evolve::evolve;
+use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
+use crate::error::{Result, TableError};
+use crate::file_store::FileStore;
+
+/// Schema changes are rare: whoever loses this many races has met a defect.
+const EVOLVE_ATTEMPTS_MAX: u32 = 10;
+
+/// The commit that makes `schema` (as [`evolve`] answers it) the table's current one.
+pub fn schema_commit(name: &TableName, table: &TableMetadata, schema: Schema) -> TableCommit {
+    TableCommit {
+        name: name.clone(),
+        requirements: vec![
+            TableRequirement::UuidMatch { uuid: table.uuid() },
+            TableRequirement::CurrentSchemaIdMatch {
+                current_schema_id: table.current_schema_id(),
+            },
+            TableRequirement::LastAssignedFieldIdMatch {
+                last_assigned_field_id: table.last_column_id(),
+            },
+        ],
+        updates: vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }],
+    }
+}
+
+/// Brings the table to a schema that holds everything in `wanted`; answers the table's newest state.
+pub async fn evolve_table(
+    catalog: &dyn Catalog,
+    store: &FileStore,
+    name: &TableName,
+    wanted: &Schema,
+) -> Result<LoadedTable> {
+    for attempt in 0..EVOLVE_ATTEMPTS_MAX {
+        let table = catalog
+            .load_table(name)
+            .await?
+            .ok_or_else(|| TableError::TableNotFound { table: name.clone() })?;
+        let current = table.metadata.current_schema();
+        let Some(schema) = evolve(current, wanted, table.metadata.last_column_id())? else { return Ok(table) };
+        match catalog.commit(vec![schema_commit(name, &table.metadata, schema)]).await? {
+            CommitOutcome::Committed(tables) => {
+                return tables.into_iter().next().ok_or_else(|| TableError::damaged("a commit answered no table"));
+            }
+            // Whatever became of an unknown one: the next round looks at the schema itself.
+            CommitOutcome::Conflict { .. } | CommitOutcome::Unknown { .. } => {}
+        }
+        store.clock().sleep(crate::commit::backoff(store, attempt)).await;
+    }
+    Err(TableError::Contention {
+        table: name.clone(),
+        attempts: EVOLVE_ATTEMPTS_MAX,
+    })
+}
+
+#[cfg(test)]
+mod tests;
