@@ -9,4 +9,5 @@
 //! Invariants: INV-CAT-1 to INV-CAT-4 and INV-ING-2 of `tidewater_core::invariants`.
 
 pub mod command;
+pub mod raft;
 pub mod state;

@@ -78,10 +78,6 @@ impl RaftOptions {
         }
     }
 
-    pub(super) fn own_address(&self) -> PeerAddress {
-        self.peers.get(&self.node).cloned().unwrap_or_default()
-    }
-
     pub(super) fn openraft_config(&self) -> Result<openraft::Config, ConsensusError> {
         let invalid = |reason: String| ConsensusError::Options { reason };
         if !self.peers.contains_key(&self.node) {

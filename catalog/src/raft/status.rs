@@ -1,9 +1,11 @@
 //! Figures of a node for operators.
 
+use openraft::ServerState;
 use serde::{Deserialize, Serialize};
 use tidewater_core::NodeId;
 
 use super::options::PeerAddress;
+use super::types::Metrics;
 
 /// What a node is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,4 +59,36 @@ pub struct Status {
     pub quorum_ack_ms: Option<u64>,
     /// Everybody who takes part.
     pub members: Vec<Member>,
+}
+
+pub(super) fn status_of(metrics: &Metrics) -> Status {
+    let role = match metrics.state {
+        _ if metrics.running_state.is_err() => Role::Stopped,
+        ServerState::Leader => Role::Leader,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Learner => Role::Learner,
+        ServerState::Shutdown => Role::Stopped,
+    };
+    let membership = metrics.membership_config.membership();
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let matched = |id: &u64| Some(metrics.replication.as_ref()?.get(id)?.as_ref()?.index);
+    let members = membership.nodes().map(|(id, address)| Member {
+        id: NodeId(*id),
+        address: address.clone(),
+        voter: voters.contains(id),
+        matched: matched(id),
+    });
+    Status {
+        node: NodeId(metrics.id),
+        role,
+        leader: metrics.current_leader.map(NodeId),
+        term: metrics.current_term,
+        last_log: metrics.last_log_index.unwrap_or(0),
+        applied: metrics.last_applied.map_or(0, |id| id.index),
+        snapshot: metrics.snapshot.map_or(0, |id| id.index),
+        purged: metrics.purged.map_or(0, |id| id.index),
+        quorum_ack_ms: metrics.millis_since_quorum_ack,
+        members: members.collect(),
+    }
 }

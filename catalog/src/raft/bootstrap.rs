@@ -1,0 +1,105 @@
+//! How a group begins, and how a node that lost its files is kept out of it.
+//!
+//! A single node makes its group at once. Of several, the one with the smallest id does, once, after every other has answered that it is fresh. A node whose files are
+//! new takes no part until enough others have said that they do not know it as a voter: a wiped voter has forgotten votes it gave and entries it acknowledged, and must
+//! come back under a new id.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use tidewater_core::{NodeId, SharedClock};
+use tokio::time::timeout;
+
+use super::error::ConsensusError;
+use super::network::Network;
+use super::options::PeerAddress;
+use super::types::Raft;
+use super::wire::{Answer, Probe, Request};
+
+/// One question to one peer.
+const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// Between two rounds of questions.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+
+/// A node that begins.
+pub(super) struct Bootstrap {
+    pub(super) raft: Raft,
+    pub(super) network: Network,
+    pub(super) node: NodeId,
+    pub(super) peers: BTreeMap<NodeId, PeerAddress>,
+    /// The files were made by this process.
+    pub(super) fresh: bool,
+    pub(super) admitted: Arc<AtomicBool>,
+    pub(super) clock: SharedClock,
+}
+
+impl Bootstrap {
+    /// Ends when the node belongs to a group that has begun, as far as it can bring that about.
+    pub(super) async fn run(self) -> Result<(), ConsensusError> {
+        if !self.fresh {
+            self.admitted.store(true, Relaxed);
+        }
+        if self.begun().await? {
+            return Ok(());
+        }
+        if self.peers.len() <= 1 {
+            self.admitted.store(true, Relaxed);
+            return self.initialize().await;
+        }
+        loop {
+            let answers = self.probe_all().await;
+            if self.fresh && answers.iter().any(|probe| probe.voters.contains(&self.node.0)) && !self.begun().await? && !self.admitted.load(Relaxed) {
+                return Err(ConsensusError::Forgotten { node: self.node });
+            }
+            // So many that one of them knows the membership if a majority does.
+            if answers.len() >= self.peers.len() - self.peers.len() / 2 {
+                self.admitted.store(true, Relaxed);
+            }
+            if self.begun().await? || answers.iter().any(|probe| probe.begun) && self.admitted.load(Relaxed) {
+                return Ok(());
+            }
+            let all_ready = answers.len() + 1 == self.peers.len() && answers.iter().all(|p| p.admitted && !p.begun);
+            if all_ready && self.admitted.load(Relaxed) && self.peers.keys().next() == Some(&self.node) {
+                return self.initialize().await;
+            }
+            self.clock.sleep(PROBE_PAUSE).await;
+        }
+    }
+
+    async fn begun(&self) -> Result<bool, ConsensusError> {
+        self.raft.is_initialized().await.map_err(|_| ConsensusError::Stopped)
+    }
+
+    async fn probe_all(&self) -> Vec<Probe> {
+        let others = self.peers.iter().filter(|(id, _)| **id != self.node);
+        let calls = others.map(|(id, address)| async move {
+            let peer = self.network.peer(*id, address);
+            match timeout(PROBE_DEADLINE, peer.call(&Request::Probe, &[])).await {
+                Ok(Ok(Answer::Probe(probe))) => Some(probe),
+                Ok(Ok(_)) | Err(_) => None,
+                Ok(Err(error)) => {
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        tracing::warn!(peer = %id, %error, "a catalog peer refuses this node");
+                    }
+                    None
+                }
+            }
+        });
+        futures::future::join_all(calls).await.into_iter().flatten().collect()
+    }
+
+    async fn initialize(&self) -> Result<(), ConsensusError> {
+        initialize(&self.raft, &self.peers).await?;
+        tracing::info!(node = %self.node, voters = self.peers.len(), "made a new catalog group");
+        Ok(())
+    }
+}
+
+pub(super) async fn initialize(raft: &Raft, peers: &BTreeMap<NodeId, PeerAddress>) -> Result<(), ConsensusError> {
+    let members: BTreeMap<u64, PeerAddress> = peers.iter().map(|(id, address)| (id.0, address.clone())).collect();
+    raft.initialize(members).await.map_err(|e| ConsensusError::Membership { reason: e.to_string() })
+}

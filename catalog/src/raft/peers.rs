@@ -1,0 +1,128 @@
+//! The listening side between nodes.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use tidewater_core::{SharedRng, Tasks};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::handshake::Credentials;
+use super::record::unseal;
+use super::snapshot_file::SNAPSHOT_BYTES_MAX;
+use super::types::{Raft, Snapshot};
+use super::wire::{Answer, Probe, Request, read_bytes, read_frame, write_frame};
+
+/// Connections at a time: each peer keeps a handful.
+const CONNECTIONS_MAX: usize = 256;
+
+/// A stranger that says nothing is let go of.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A connection without a call for so long is closed; its owner makes a new one.
+const IDLE_DEADLINE: Duration = Duration::from_secs(300);
+
+/// Accepting fails when file descriptors run out; trying again at once would take a whole core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection needs to be served.
+#[derive(Clone)]
+pub(super) struct PeerService {
+    pub(super) raft: Raft,
+    pub(super) credentials: Credentials,
+    pub(super) admitted: Arc<AtomicBool>,
+    pub(super) rng: SharedRng,
+}
+
+impl PeerService {
+    /// Accepts connections until the tasks are told to stop.
+    pub(super) async fn serve(self, listener: TcpListener, tasks: Tasks) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let token = tasks.token();
+        while let Some(accepted) = token.run_until_cancelled(accept(&listener, &places)).await {
+            let (stream, place) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a catalog peer");
+                    let _ = timeout(ACCEPT_PAUSE, token.cancelled()).await;
+                    continue;
+                }
+            };
+            let (service, token) = (self.clone(), token.clone());
+            tasks.spawn("peer", async move {
+                token.run_until_cancelled(service.talk(stream)).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn talk(&self, mut stream: TcpStream) {
+        let greeted = timeout(HANDSHAKE_DEADLINE, self.credentials.receive(&mut stream, self.rng.as_ref())).await;
+        match greeted {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return tracing::warn!(%error, "refused a catalog peer"),
+            Err(_) => return,
+        }
+        while let Ok(Ok(request)) = timeout(IDLE_DEADLINE, read_frame(&mut stream)).await {
+            let answer = match self.handle(request, &mut stream).await {
+                Ok(answer) => answer,
+                Err(error) => return tracing::warn!(%error, "lost a catalog peer"),
+            };
+            if write_frame(&mut stream, &answer).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn handle(&self, request: Request, stream: &mut TcpStream) -> io::Result<Answer> {
+        let refused = |e: &dyn std::fmt::Display| Answer::Refused(e.to_string());
+        if !self.admitted.load(Relaxed) && !matches!(request, Request::Probe) {
+            if let Request::Snapshot { .. } = request {
+                return Err(io::Error::other("a snapshot before this node was admitted"));
+            }
+            return Ok(Answer::Refused("not yet sure that this node has not lost its files".into()));
+        }
+        Ok(match request {
+            Request::Append(rpc) => self.raft.append_entries(rpc).await.map_or_else(|e| refused(&e), Answer::Append),
+            Request::Vote(rpc) => self.raft.vote(rpc).await.map_or_else(|e| refused(&e), Answer::Vote),
+            Request::Snapshot { vote, meta, bytes } => {
+                let state = read_state(stream, bytes).await?;
+                let snapshot = Snapshot { meta, snapshot: Box::new(state) };
+                let installed = self.raft.install_full_snapshot(vote, snapshot).await;
+                installed.map_or_else(|e| refused(&e), Answer::Snapshot)
+            }
+            Request::Probe => Answer::Probe(self.probe().await),
+        })
+    }
+
+    async fn probe(&self) -> Probe {
+        let metrics = self.raft.metrics().borrow().clone();
+        Probe {
+            // A node that cannot say counts as one that has begun: nobody makes a new group then.
+            begun: self.raft.is_initialized().await.unwrap_or(true),
+            admitted: self.admitted.load(Relaxed),
+            voters: metrics.membership_config.voter_ids().collect(),
+        }
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}
+
+/// A state as large as a snapshot is read and decoded away from Raft's tasks.
+async fn read_state(stream: &mut TcpStream, bytes: u64) -> io::Result<crate::state::State> {
+    let length = usize::try_from(bytes).ok().filter(|_| bytes <= SNAPSHOT_BYTES_MAX);
+    let length = length.ok_or_else(|| io::Error::other(format!("a snapshot of {bytes} bytes is too long")))?;
+    let body = read_bytes(stream, length).await?;
+    tokio::task::spawn_blocking(move || unseal(&body)).await.map_err(io::Error::other)?
+}

@@ -1,0 +1,64 @@
+//! The state on disk: one checksummed file, replaced as a whole.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::data_dir::replace_file;
+use super::error::ConsensusError;
+use super::record::{unseal, write_sealed};
+use super::state_store::Machine;
+
+/// Largest snapshot that is read back: far above the 30 MiB of 100,000 tables, far below what would take the machine down.
+pub(super) const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
+
+/// The snapshot file of one node, and what stands in it.
+#[derive(Debug)]
+pub(super) struct SnapshotFile {
+    path: PathBuf,
+    saved: Mutex<Option<Arc<Machine>>>,
+}
+
+impl SnapshotFile {
+    /// Reads the file, if there is one.
+    pub(super) fn open(path: PathBuf) -> Result<Self, ConsensusError> {
+        let saved = match File::open(&path) {
+            Ok(file) => Some(Arc::new(read(file).map_err(|e| ConsensusError::damaged(&path, e))?)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(ConsensusError::storage("open", &path, e)),
+        };
+        Ok(Self { path, saved: Mutex::new(saved) })
+    }
+
+    /// What stands in the file.
+    pub(super) fn saved(&self) -> Option<Arc<Machine>> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes and syncs a newer state; answers what stands in the file then. A build that is overtaken by an installed snapshot must not put the older one back, since
+    /// the log up to the newer one may be gone.
+    pub(super) fn save(&self, machine: Arc<Machine>) -> io::Result<Arc<Machine>> {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newer) = saved.as_ref().filter(|saved| saved.applied >= machine.applied) {
+            return Ok(Arc::clone(newer));
+        }
+        replace_file(&self.path, |file| {
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            write_sealed(machine.as_ref(), &mut out)?;
+            out.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
+        })?;
+        *saved = Some(Arc::clone(&machine));
+        Ok(machine)
+    }
+}
+
+fn read(mut file: File) -> io::Result<Machine> {
+    let length = file.metadata()?.len();
+    if length > SNAPSHOT_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{length} bytes are more than a snapshot can be")));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.read_to_end(&mut bytes)?;
+    unseal(&bytes)
+}

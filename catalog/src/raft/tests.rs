@@ -1,0 +1,3 @@
+//! Tests of the Raft layer through its public face.
+
+mod suite;

@@ -1,0 +1,33 @@
+//! openraft's own acceptance suite for stores, on real files.
+
+use std::sync::Arc;
+
+use openraft::testing::{StoreBuilder, Suite};
+use tempfile::TempDir;
+use tidewater_core::{NodeId, SeededRng};
+
+use crate::raft::data_dir::DataDir;
+use crate::raft::log_store::LogStore;
+use crate::raft::pressure::Pressure;
+use crate::raft::snapshot_file::SnapshotFile;
+use crate::raft::state_store::StateStore;
+use crate::raft::types::{StorageError, TypeConfig};
+
+struct OnFiles;
+
+impl StoreBuilder<TypeConfig, LogStore, StateStore, TempDir> for OnFiles {
+    async fn build(&self) -> Result<(TempDir, LogStore, StateStore), StorageError> {
+        let temp = TempDir::new().unwrap();
+        let dir = Arc::new(DataDir::open(temp.path()).unwrap());
+        let pressure = Arc::new(Pressure::new(u64::MAX));
+        let (db, _) = dir.open_log(NodeId(1), &SeededRng::new(1)).unwrap();
+        let states = StateStore::new(SnapshotFile::open(dir.snapshot_path()).unwrap(), Arc::clone(&pressure));
+        Ok((temp, LogStore::start(db, dir, pressure).unwrap(), states))
+    }
+}
+
+// Goal: log and state machine keep openraft's contract. Method: its own suite of cases, each on fresh files.
+#[test]
+fn stores_keep_the_contract() {
+    Suite::test_all(OnFiles).unwrap();
+}
