@@ -15,6 +15,7 @@ pub mod invariants;
 pub mod limits;
 pub mod name;
 pub mod random;
+pub mod remote;
 pub mod task;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
@@ -22,4 +23,5 @@ pub use error::{Coded, ErrorKind, Retry};
 pub use id::{JobId, NodeId};
 pub use name::{NameError, Namespace, TableName};
 pub use random::{Rng, SeededRng, SharedRng, SystemRng};
+pub use remote::RemoteError;
 pub use task::Tasks;
