@@ -25,6 +25,7 @@ pub mod testing;
 pub mod write;
 
 mod manifest;
+mod transform;
 
 pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 pub use change::{Added, Change, Conditions, JOB_ID_KEY};
@@ -35,4 +36,4 @@ pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
 pub use predicate::{Comparison, Predicate};
 pub use scan::{DeleteFile, Scan, ScanFile, plan_scan};
-pub use write::{DataFileWriter, WriteOptions};
+pub use write::{DataFileWriter, WriteOptions, discard};

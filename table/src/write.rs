@@ -1,12 +1,27 @@
 //! Rows to data files: split by partition, encoded as Parquet, described with every metric Iceberg has.
 
+mod conform;
+mod encode;
+mod metrics;
+mod partition;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use iceberg::spec::TableMetadata;
+use futures::{StreamExt, TryStreamExt, stream};
+use iceberg::spec::{FormatVersion, TableMetadata};
 
+use self::encode::{Encoder, Finished};
+use self::partition::Splitter;
 use crate::change::Added;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::schema::to_arrow;
+
+/// Files put at the same time: enough to hide a store's latency, few enough not to hold many files' bytes twice.
+const UPLOADS_MAX: usize = 4;
 
 /// How data files are written.
 #[derive(Debug, Clone)]
@@ -19,6 +34,8 @@ pub struct WriteOptions {
     pub buffered_bytes_max: u64,
     /// zstd level.
     pub compression_level: i32,
+    /// The rows come in the table's sort order, which the files may then claim.
+    pub sorted: bool,
 }
 
 impl Default for WriteOptions {
@@ -28,6 +45,7 @@ impl Default for WriteOptions {
             row_group_rows_max: 1 << 20,
             buffered_bytes_max: 256 << 20,
             compression_level: 1,
+            sorted: false,
         }
     }
 }
@@ -35,13 +53,45 @@ impl Default for WriteOptions {
 /// Writes batches of one table with its current schema and default partition spec.
 #[derive(Debug)]
 pub struct DataFileWriter {
+    store: FileStore,
     schema: SchemaRef,
+    /// Away while it works, and gone for good after a failure.
+    encoder: Option<Box<Encoder>>,
+    added: Vec<Added>,
 }
 
 impl DataFileWriter {
     /// For this state of the table.
-    pub fn new(_store: FileStore, _table: &TableMetadata, _options: WriteOptions) -> Result<Self> {
-        Err(TableError::Unsupported { what: "DataFileWriter".into() })
+    pub fn new(store: FileStore, table: &TableMetadata, options: WriteOptions) -> Result<Self> {
+        if table.format_version() == FormatVersion::V1 {
+            return Err(TableError::Unsupported {
+                what: "writing to a table of format version 1".into(),
+            });
+        }
+        let schema = Arc::new(to_arrow(table.current_schema())?);
+        let spec = table.default_partition_spec();
+        let directory = match table.properties().get("write.data.path") {
+            Some(path) => path.trim_end_matches('/').to_owned(),
+            None => format!("{}/data", table.location().trim_end_matches('/')),
+        };
+        let encoder = Encoder {
+            schema: table.current_schema().clone(),
+            arrow: schema.clone(),
+            splitter: Splitter::new(spec, table.current_schema(), &schema)?,
+            spec_id: spec.spec_id(),
+            sort_order_id: i32::try_from(table.default_sort_order_id()).unwrap_or(0),
+            directory,
+            options,
+            clock: store.clock().clone(),
+            rng: store.rng().clone(),
+            open: BTreeMap::new(),
+        };
+        Ok(Self {
+            store,
+            schema,
+            encoder: Some(Box::new(encoder)),
+            added: Vec::new(),
+        })
     }
 
     /// The table's columns as Arrow, with field ids. Batches are matched to it by name and cast; missing optional columns are null.
@@ -49,19 +99,50 @@ impl DataFileWriter {
         &self.schema
     }
 
-    /// Takes rows in. Files that are full are written out.
-    pub async fn write(&mut self, _batch: RecordBatch) -> Result<()> {
-        Err(TableError::Unsupported { what: "DataFileWriter".into() })
+    /// Takes rows in. Files that are full are written out. After a failure the writer takes no more rows.
+    pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        let finished = self.compute(move |encoder| encoder.write(&batch)).await?;
+        self.put(finished).await
     }
 
     /// Writes what is left and describes all files. They are durable, and part of no snapshot yet.
-    pub async fn close(self) -> Result<Vec<Added>> {
-        Err(TableError::Unsupported { what: "DataFileWriter".into() })
+    pub async fn close(mut self) -> Result<Vec<Added>> {
+        let finished = self.compute(Encoder::close).await?;
+        self.put(finished).await?;
+        Ok(self.added)
     }
 
     /// Removes the files written so far.
     pub async fn abort(self) -> Result<()> {
-        Err(TableError::Unsupported { what: "DataFileWriter".into() })
+        discard(&self.store, &self.added).await
+    }
+
+    /// Encoding takes milliseconds and more: not on a thread that others wait for.
+    async fn compute(
+        &mut self,
+        work: impl FnOnce(&mut Encoder) -> Result<Vec<Finished>> + Send + 'static,
+    ) -> Result<Vec<Finished>> {
+        let Some(mut encoder) = self.encoder.take() else {
+            return Err(TableError::Unsupported {
+                what: "writing on after a failure".into(),
+            });
+        };
+        let task = tokio::task::spawn_blocking(move || {
+            let finished = work(&mut encoder);
+            (encoder, finished)
+        });
+        let (encoder, finished) = task.await.map_err(TableError::encode("encode rows"))?;
+        let finished = finished?;
+        self.encoder = Some(encoder);
+        Ok(finished)
+    }
+
+    async fn put(&mut self, finished: Vec<Finished>) -> Result<()> {
+        let store = &self.store;
+        // Described first: what a failed upload may have left behind is known to `abort`.
+        self.added.extend(finished.iter().map(|file| file.added.clone()));
+        let uploads = finished.into_iter().map(|file| async move { store.put_new(&file.location, file.bytes).await });
+        stream::iter(uploads).buffer_unordered(UPLOADS_MAX).try_collect::<()>().await
     }
 }
 
@@ -72,3 +153,6 @@ pub async fn discard(store: &FileStore, files: &[Added]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
