@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod fail_point;
 pub mod id;
 pub mod invariants;
 pub mod limits;
