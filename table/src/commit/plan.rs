@@ -1,0 +1,282 @@
+//! The snapshot producer: one attempt on one state of the table.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use iceberg::spec::{
+    DataFile, FormatVersion, MAIN_BRANCH, ManifestContentType, ManifestFile, Operation, Snapshot, SnapshotReference,
+    SnapshotRetention, Summary, TableMetadata,
+};
+use iceberg::{TableRequirement, TableUpdate};
+
+use super::{CommitOptions, Tail, summary, sweep, validate};
+use crate::catalog::{LoadedTable, TableCommit};
+use crate::change::{Added, Change};
+use crate::error::{Result, TableError};
+use crate::file_store::FileStore;
+use crate::manifest::{self, Entry, MetadataWriter};
+
+/// One attempt: its metadata files are written, nothing is visible before the catalog accepts it.
+#[derive(Debug, Clone)]
+pub struct PlannedCommit {
+    /// For [`crate::Catalog::commit`], alone or with other tables'.
+    pub commit: TableCommit,
+    /// The snapshot it makes.
+    pub snapshot_id: i64,
+    /// Metadata files written; to be deleted if the commit is known to be lost.
+    pub written: Vec<String>,
+}
+
+/// Writes the metadata files of one attempt on this state of the table. Refuses with [`TableError::Conflict`] if the change
+/// must be computed anew.
+pub async fn plan_commit(
+    store: &FileStore,
+    table: &LoadedTable,
+    change: &Change,
+    options: &CommitOptions,
+) -> Result<PlannedCommit> {
+    if let Some(reason) = validate::conflict(store, &table.metadata, change).await? {
+        return Err(TableError::Conflict {
+            table: table.name.clone(),
+            reason,
+        });
+    }
+    let metadata = table.metadata.as_ref();
+    let mut writer = MetadataWriter::new(store, metadata, fresh_snapshot_id(store, metadata));
+    let made = match snapshot(&mut writer, store, table, change, options.tail).await {
+        Ok(made) => updates(metadata, made, options.keep_snapshots),
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(updates) => Ok(PlannedCommit {
+            commit: TableCommit {
+                name: table.name.clone(),
+                requirements: requirements(metadata),
+                updates,
+            },
+            snapshot_id: writer.snapshot_id(),
+            written: writer.into_written(),
+        }),
+        Err(error) => {
+            sweep(store, &writer.into_written()).await;
+            Err(error)
+        }
+    }
+}
+
+/// Positive and not in use.
+fn fresh_snapshot_id(store: &FileStore, table: &TableMetadata) -> i64 {
+    loop {
+        let id = (store.rng().next_u64() >> 1).cast_signed();
+        if id != 0 && table.snapshot_by_id(id).is_none() {
+            return id;
+        }
+    }
+}
+
+async fn snapshot(
+    writer: &mut MetadataWriter<'_>,
+    store: &FileStore,
+    table: &LoadedTable,
+    change: &Change,
+    tail: Tail,
+) -> Result<Snapshot> {
+    let metadata = table.metadata.as_ref();
+    let parent = metadata.current_snapshot();
+    let sequence = metadata.last_sequence_number() + 1;
+    // A manifest of deleted entries alone has told its story in the snapshot that wrote it.
+    let before = manifest::list(store, metadata, parent.map(AsRef::as_ref)).await?;
+    let (data, deletes): (Vec<_>, Vec<_>) = before
+        .into_iter()
+        .filter(|m| m.has_added_files() || m.has_existing_files())
+        .partition(|m| m.content == ManifestContentType::Data);
+
+    // An append reads no manifest but the one it folds in.
+    let (data, removed) = match change.removed.is_empty() {
+        true => (data, Vec::new()),
+        false => remove(writer, store, data, |file| change.removed.contains(file.file_path())).await?,
+    };
+    if let Some(lost) = missing(&change.removed, &removed) {
+        return Err(TableError::Conflict {
+            table: table.name.clone(),
+            reason: format!("{lost} is not in the table"),
+        });
+    }
+    // Deletes of a data file that goes, go with it.
+    let goes = |file: &DataFile| file.referenced_data_file().is_some_and(|path| change.removed.contains(&path));
+    let (deletes, removed_deletes) = match change.removed.is_empty() {
+        true => (deletes, Vec::new()),
+        false => remove(writer, store, deletes, goes).await?,
+    };
+    let mut manifests = add(writer, store, data, &change.added, tail).await?;
+    manifests.extend(deletes);
+
+    let (list, row_ids) = writer.list(manifests, parent.map(|p| p.snapshot_id()), sequence).await?;
+    let added: Vec<&DataFile> = change.added.iter().map(|new| &new.file).collect();
+    let removed: Vec<&DataFile> = removed.iter().chain(&removed_deletes).map(|entry| &entry.file).collect();
+    let properties = summary::build(parent.map(AsRef::as_ref), &added, &removed, &change.properties);
+    let described = Described {
+        id: writer.snapshot_id(),
+        sequence,
+        list,
+        row_ids,
+        operation: change.operation.clone(),
+        properties,
+        now_ms: store.clock().now_ms(),
+    };
+    Ok(described.build(metadata))
+}
+
+fn missing<'a>(wanted: &'a BTreeSet<String>, found: &[Arc<Entry>]) -> Option<&'a String> {
+    let found: BTreeSet<&str> = found.iter().map(|entry| entry.file.file_path()).collect();
+    wanted.iter().find(|path| !found.contains(path.as_str()))
+}
+
+/// Reads the manifests and writes anew those that hold a file to be removed; the others are carried over as they are.
+async fn remove(
+    writer: &mut MetadataWriter<'_>,
+    store: &FileStore,
+    manifests: Vec<ManifestFile>,
+    gone: impl Fn(&DataFile) -> bool,
+) -> Result<(Vec<ManifestFile>, Vec<Arc<Entry>>)> {
+    let (mut kept, mut removed) = (Vec::new(), Vec::new());
+    for file in manifests {
+        let entries = manifest::live(store, &file).await?;
+        let (deleted, existing): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| gone(&entry.file));
+        if deleted.is_empty() {
+            kept.push(file);
+            continue;
+        }
+        kept.push(writer.manifest(file.content, file.partition_spec_id, &[], &existing, &deleted).await?);
+        removed.extend(deleted);
+    }
+    Ok((kept, removed))
+}
+
+/// Adds new data files, a manifest for each spec, folding the newest older manifest in as `tail` says.
+async fn add(
+    writer: &mut MetadataWriter<'_>,
+    store: &FileStore,
+    data: Vec<ManifestFile>,
+    added: &[Added],
+    tail: Tail,
+) -> Result<Vec<ManifestFile>> {
+    let mut kept = data;
+    let mut fresh = Vec::new();
+    for (spec_id, files) in by_spec(added) {
+        let existing = match fold(writer.snapshot_id(), &mut kept, spec_id, files.len(), tail) {
+            Some(folded) => manifest::live(store, &folded).await?,
+            None => Vec::new(),
+        };
+        fresh.push(writer.manifest(ManifestContentType::Data, spec_id, &files, &existing, &[]).await?);
+    }
+    fresh.extend(kept);
+    Ok(fresh)
+}
+
+/// Takes out of `kept` the manifest that the new one is to absorb. Those of this very commit hold deleted entries and must stay.
+fn fold(
+    snapshot_id: i64,
+    kept: &mut Vec<ManifestFile>,
+    spec_id: i32,
+    new: usize,
+    tail: Tail,
+) -> Option<ManifestFile> {
+    let Tail::Roll(entries_max) = tail else { return None };
+    let usable = |m: &ManifestFile| m.partition_spec_id == spec_id && m.added_snapshot_id != snapshot_id;
+    let (at, newest) = kept.iter().enumerate().filter(|(_, m)| usable(m)).max_by_key(|(_, m)| m.sequence_number)?;
+    let held = u64::from(newest.added_files_count?) + u64::from(newest.existing_files_count?);
+    (held + new as u64 <= u64::from(entries_max)).then(|| kept.remove(at))
+}
+
+fn by_spec(files: &[Added]) -> BTreeMap<i32, Vec<Added>> {
+    let mut specs: BTreeMap<i32, Vec<Added>> = BTreeMap::new();
+    for new in files {
+        specs.entry(new.spec_id).or_default().push(new.clone());
+    }
+    specs
+}
+
+struct Described {
+    id: i64,
+    sequence: i64,
+    list: String,
+    row_ids: u64,
+    operation: Operation,
+    properties: HashMap<String, String>,
+    now_ms: i64,
+}
+
+impl Described {
+    fn build(self, table: &TableMetadata) -> Snapshot {
+        let builder = Snapshot::builder()
+            .with_snapshot_id(self.id)
+            .with_parent_snapshot_id(table.current_snapshot_id())
+            .with_sequence_number(self.sequence)
+            // Clocks differ between machines; history must not run backwards.
+            .with_timestamp_ms(self.now_ms.max(table.last_updated_ms()))
+            .with_manifest_list(self.list)
+            .with_summary(Summary {
+                operation: self.operation,
+                additional_properties: self.properties,
+            })
+            .with_schema_id(table.current_schema_id());
+        match table.format_version() {
+            // Rows of re-written manifests take ids too, so this is what the list handed out, not the rows added.
+            FormatVersion::V3 => builder.with_row_range(table.next_row_id(), self.row_ids).build(),
+            _ => builder.build(),
+        }
+    }
+}
+
+fn requirements(table: &TableMetadata) -> Vec<TableRequirement> {
+    vec![
+        TableRequirement::UuidMatch { uuid: table.uuid() },
+        TableRequirement::RefSnapshotIdMatch {
+            r#ref: MAIN_BRANCH.into(),
+            snapshot_id: table.current_snapshot_id(),
+        },
+    ]
+}
+
+fn updates(table: &TableMetadata, snapshot: Snapshot, keep: Option<u32>) -> Result<Vec<TableUpdate>> {
+    let reference = SnapshotReference::new(snapshot.snapshot_id(), SnapshotRetention::branch(None, None, None));
+    let ref_name = MAIN_BRANCH.to_owned();
+    let mut updates = vec![
+        TableUpdate::AddSnapshot { snapshot },
+        TableUpdate::SetSnapshotRef { ref_name, reference },
+    ];
+    let snapshot_ids = match keep {
+        Some(keep) => expired(table, keep)?,
+        None => Vec::new(),
+    };
+    if !snapshot_ids.is_empty() {
+        updates.push(TableUpdate::RemoveSnapshots { snapshot_ids });
+    }
+    Ok(updates)
+}
+
+/// Snapshots beyond the newest `keep` (a new one included) of the main branch, unless a branch or tag names them.
+fn expired(table: &TableMetadata, keep: u32) -> Result<Vec<i64>> {
+    let mut kept: BTreeSet<i64> = BTreeSet::new();
+    let mut at = table.current_snapshot();
+    while let Some(snapshot) = at.filter(|_| kept.len() + 1 < keep as usize) {
+        kept.insert(snapshot.snapshot_id());
+        at = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
+    }
+    let old = table.snapshots().map(|snapshot| snapshot.snapshot_id()).filter(|id| !kept.contains(id));
+    let old: Vec<i64> = old.collect();
+    if old.is_empty() {
+        return Ok(old);
+    }
+    let named = named(table)?;
+    Ok(old.into_iter().filter(|id| !named.contains(id)).collect())
+}
+
+/// Snapshots that branches and tags other than main name. The format library shows them in its JSON only.
+fn named(table: &TableMetadata) -> Result<BTreeSet<i64>> {
+    let json = serde_json::to_value(table).map_err(TableError::encode("read the branches of a table"))?;
+    let refs = json.get("refs").and_then(serde_json::Value::as_object);
+    let others = refs.into_iter().flatten().filter(|(name, _)| *name != MAIN_BRANCH);
+    Ok(others.filter_map(|(_, named)| named.get("snapshot-id")?.as_i64()).collect())
+}

@@ -1,0 +1,101 @@
+//! Is a change still right on a head that others have moved? The rules are those that every Iceberg writer keeps.
+
+use std::collections::BTreeSet;
+
+use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation, SnapshotRef, TableMetadata};
+
+use crate::change::Change;
+use crate::error::Result;
+use crate::file_store::FileStore;
+use crate::manifest;
+
+/// `Some(reason)` if the change must be computed anew from the data; `None` if planning it again is enough.
+pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &Change) -> Result<Option<String>> {
+    let conditions = &change.conditions;
+    if let Some(wanted) = conditions.table_uuid.filter(|uuid| *uuid != table.uuid()) {
+        return Ok(Some(format!("the name means table {} now, not {wanted}", table.uuid())));
+    }
+    let head = table.current_snapshot_id();
+    if conditions.exact_head && head != conditions.read_at {
+        return Ok(Some(format!("the head is {head:?}, not {:?}", conditions.read_at)));
+    }
+    if change.removed.is_empty() && !conditions.forbid_new_rows {
+        return Ok(None);
+    }
+    // A change computed from an empty table, or one that does not say: all of the history is new to it.
+    let Some(since) = since(table, conditions.read_at) else {
+        return Ok(match conditions.read_at {
+            Some(read_at) => Some(format!("snapshot {read_at} is no ancestor of the head")),
+            None if conditions.forbid_new_rows => Some("the history of the table is not complete".into()),
+            // Without a state it was read at, all it needs is that its files are live, which planning checks.
+            None => None,
+        });
+    };
+    if conditions.read_at.is_none() && !conditions.forbid_new_rows {
+        return Ok(None);
+    }
+    for snapshot in since {
+        // Each snapshot's own list is read, for a later one may have merged its manifests and dropped the deleted entries.
+        let manifests = manifest::list(store, table, Some(&snapshot)).await?;
+        for file in manifests.iter().filter(|m| m.added_snapshot_id == snapshot.snapshot_id()) {
+            let found = match file.content {
+                ManifestContentType::Data => data_conflict(store, file, &snapshot, change).await?,
+                ManifestContentType::Deletes => delete_conflict(store, file, &change.removed).await?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The snapshots after `read_at` up to the head of main, newest first; `None` if the history does not reach back.
+fn since(table: &TableMetadata, read_at: Option<i64>) -> Option<Vec<SnapshotRef>> {
+    let (mut found, mut at) = (Vec::new(), table.current_snapshot_id());
+    while at != read_at {
+        let snapshot = table.snapshot_by_id(at?)?;
+        found.push(snapshot.clone());
+        at = snapshot.parent_snapshot_id();
+    }
+    Some(found)
+}
+
+async fn data_conflict(
+    store: &FileStore,
+    file: &ManifestFile,
+    snapshot: &SnapshotRef,
+    change: &Change,
+) -> Result<Option<String>> {
+    // A snapshot that only re-arranged rows added none.
+    let adds_rows = file.has_added_files() && snapshot.summary().operation != Operation::Replace;
+    if change.conditions.forbid_new_rows && adds_rows {
+        return Ok(Some(format!("snapshot {} added rows", snapshot.snapshot_id())));
+    }
+    if change.removed.is_empty() || !file.has_deleted_files() {
+        return Ok(None);
+    }
+    let entries = manifest::entries(store, file).await?;
+    let lost = entries.iter().find(|entry| {
+        entry.status == ManifestStatus::Deleted
+            && entry.snapshot_id == snapshot.snapshot_id()
+            && change.removed.contains(entry.file.file_path())
+    });
+    Ok(lost.map(|entry| format!("{} was removed by snapshot {}", entry.file.file_path(), snapshot.snapshot_id())))
+}
+
+async fn delete_conflict(
+    store: &FileStore,
+    file: &ManifestFile,
+    needed: &BTreeSet<String>,
+) -> Result<Option<String>> {
+    if !file.has_added_files() || needed.is_empty() {
+        return Ok(None);
+    }
+    let entries = manifest::entries(store, file).await?;
+    // Deletes that name no single data file may reach any of ours.
+    let hit = entries.iter().filter(|entry| entry.status == ManifestStatus::Added).find(|entry| {
+        entry.file.referenced_data_file().is_none_or(|path| needed.contains(&path))
+    });
+    Ok(hit.map(|entry| format!("{} deletes rows of a file that this change rests on", entry.file.file_path())))
+}
