@@ -1,1 +1,23 @@
-//! Placeholder while the workspace is laid out.
+//! The serving tier: one query service, and the fronts that carry it to BI tools.
+//!
+//! [`QueryService`] authenticates, plans, admits, runs and cancels; [`flight`] speaks Arrow Flight SQL in front of it. A front
+//! has no logic of its own: the PostgreSQL wire and HTTP stand on the same service. Queries only: writes are refused here.
+//!
+//! Main types: [`QueryService`], [`Statement`], [`flight::FlightSql`], [`QueryError`].
+//!
+//! Invariants: a result has exactly the schema that was told before ([`wire_schema`]); a handle or ticket is good on every
+//! node; no work goes on for a client that has gone away.
+
+pub mod error;
+pub mod flight;
+pub mod handle;
+pub mod placeholder;
+pub mod server;
+pub mod service;
+pub mod wire;
+
+pub use error::QueryError;
+pub use handle::Statement;
+pub use server::serve;
+pub use service::{QueryOptions, QueryService};
+pub use wire::wire_schema;

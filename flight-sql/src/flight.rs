@@ -1,0 +1,357 @@
+//! The Flight SQL front: it carries statements to the query service and results back, and has no logic of its own.
+
+use std::pin::Pin;
+
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
+use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
+use arrow_flight::sql::{
+    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
+    CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
+    DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+};
+use arrow_flight::{
+    Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, SchemaAsIpc,
+    Ticket,
+};
+use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::ipc::writer::IpcWriteOptions;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use prost::Message;
+use tonic::{Request, Response, Status, Streaming};
+
+use tidewater_security::Principal;
+
+use crate::error::QueryError;
+use crate::handle::Statement;
+use crate::service::QueryService;
+
+pub mod authentication;
+pub mod keys;
+mod metadata;
+pub mod options;
+mod parameters;
+mod schema_calls;
+pub mod sql_info;
+pub mod status;
+
+pub use schema_calls::WithSchemaCalls;
+use status::to_status;
+
+/// What a data stream of a response is.
+type DataStream<S> = Pin<Box<dyn Stream<Item = Result<S, Status>> + Send>>;
+
+/// The answers of ClosePreparedStatement and EndTransaction: nothing is kept between calls.
+const CANCELLED: i32 = 1;
+
+/// The Flight SQL front of a query service.
+#[derive(Debug, Clone)]
+pub struct FlightSql {
+    service: QueryService,
+    sql_info: std::sync::Arc<SqlInfoData>,
+    type_info: std::sync::Arc<XdbcTypeInfoData>,
+}
+
+impl FlightSql {
+    /// In front of `service`.
+    pub fn new(service: QueryService) -> Result<Self, QueryError> {
+        let sql_info = sql_info::sql_info(&service.functions()).map_err(QueryError::encoding)?;
+        let type_info = sql_info::type_info().map_err(QueryError::encoding)?;
+        Ok(Self {
+            service,
+            sql_info: sql_info.into(),
+            type_info: type_info.into(),
+        })
+    }
+
+    fn principal<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
+        authentication::principal(self.service.authenticator(), request.metadata()).map_err(to_status)
+    }
+
+    /// The schema of any query command, for GetSchema.
+    async fn schema_of(&self, principal: &Principal, statement: &Statement) -> Result<SchemaRef, Status> {
+        let prepared = self.service.prepare(principal, &statement.sql).await.map_err(to_status)?;
+        Ok(prepared.schema)
+    }
+
+    async fn info(&self, principal: &Principal, statement: Statement, descriptor: FlightDescriptor) -> Result<Response<FlightInfo>, Status> {
+        let schema = self.schema_of(principal, &statement).await?;
+        let ticket = TicketStatementQuery {
+            statement_handle: statement.seal(self.service.key()),
+        };
+        flight_info(&schema, ticket.as_any().encode_to_vec(), descriptor)
+    }
+
+    async fn rows(&self, principal: &Principal, statement: &Statement) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let results = self.service.run(principal, statement).await.map_err(to_status)?;
+        let batches = results.batches.map_err(|error| FlightError::Tonic(Box::new(to_status(error))));
+        // A driver that is sent no batch at all does not know the columns of an empty result.
+        let empty = RecordBatch::new_empty(results.schema.clone());
+        let encoder = FlightDataEncoderBuilder::new().with_schema(results.schema);
+        let first = stream::once(async move { Ok(empty) });
+        let data = encoder.build(first.chain(batches)).map_err(Status::from);
+        Ok(Response::new(Box::pin(data)))
+    }
+}
+
+/// An answer of one endpoint at the place the client is connected to already.
+fn flight_info(schema: &Schema, ticket: impl Into<Bytes>, descriptor: FlightDescriptor) -> Result<Response<FlightInfo>, Status> {
+    let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
+    let info = FlightInfo::new()
+        .try_with_schema(schema)
+        .map_err(arrow_status)?
+        .with_endpoint(endpoint)
+        .with_descriptor(descriptor)
+        .with_total_records(-1)
+        .with_total_bytes(-1);
+    Ok(Response::new(info))
+}
+
+/// A small answer of one batch.
+fn one_batch<T>(batch: Result<RecordBatch, FlightError>) -> Result<Response<DataStream<T>>, Status>
+where
+    DataStream<T>: From<DataStream<arrow_flight::FlightData>>,
+{
+    let batch = batch.map_err(Status::from)?;
+    let data = FlightDataEncoderBuilder::new()
+        .with_schema(batch.schema())
+        .build(stream::once(async move { Ok(batch) }))
+        .map_err(Status::from);
+    let data: DataStream<arrow_flight::FlightData> = Box::pin(data);
+    Ok(Response::new(data.into()))
+}
+
+fn arrow_status(error: ArrowError) -> Status {
+    to_status(QueryError::encoding(error))
+}
+
+fn schema_bytes(schema: &Schema) -> Result<Bytes, Status> {
+    let options = IpcWriteOptions::default();
+    let IpcMessage(bytes) = SchemaAsIpc::new(schema, &options).try_into().map_err(arrow_status)?;
+    Ok(bytes)
+}
+
+#[tonic::async_trait]
+impl FlightSqlService for FlightSql {
+    type FlightService = Self;
+
+    async fn do_handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<DataStream<HandshakeResponse>>, Status> {
+        let token = authentication::handshake(&self.service, request.metadata()).await.map_err(to_status)?;
+        let answer = HandshakeResponse {
+            protocol_version: 0,
+            payload: Bytes::from(token.clone()),
+        };
+        let answers: DataStream<HandshakeResponse> = Box::pin(stream::once(async move { Ok(answer) }));
+        let mut response = Response::new(answers);
+        // The JDBC driver reads the token from this header only.
+        let header = format!("Bearer {token}").parse().map_err(|_| Status::internal("a token that is no header"))?;
+        response.metadata_mut().insert("authorization", header);
+        Ok(response)
+    }
+
+    async fn get_flight_info_statement(&self, query: CommandStatementQuery, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let principal = self.principal(&request)?;
+        self.info(&principal, Statement::new(query.query), request.into_inner()).await
+    }
+
+    async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let principal = self.principal(&request)?;
+        let statement = Statement::open(&ticket.statement_handle, self.service.key()).map_err(to_status)?;
+        self.rows(&principal, &statement).await
+    }
+
+    async fn do_action_create_prepared_statement(&self, query: ActionCreatePreparedStatementRequest, request: Request<Action>) -> Result<ActionCreatePreparedStatementResult, Status> {
+        let principal = self.principal(&request)?;
+        let prepared = self.service.prepare(&principal, &query.query).await.map_err(to_status)?;
+        Ok(ActionCreatePreparedStatementResult {
+            prepared_statement_handle: Statement::new(query.query).seal(self.service.key()),
+            dataset_schema: schema_bytes(&prepared.schema)?,
+            parameter_schema: schema_bytes(&prepared.parameters)?,
+        })
+    }
+
+    async fn do_action_close_prepared_statement(&self, _: ActionClosePreparedStatementRequest, request: Request<Action>) -> Result<(), Status> {
+        self.principal(&request).map(drop)
+    }
+
+    async fn do_put_prepared_statement_query(&self, query: CommandPreparedStatementQuery, request: Request<PeekableFlightDataStream>) -> Result<DoPutPreparedStatementResult, Status> {
+        self.principal(&request)?;
+        let mut statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        statement.parameters = parameters::read(request.into_inner()).await?;
+        Ok(DoPutPreparedStatementResult {
+            prepared_statement_handle: Some(statement.seal(self.service.key())),
+        })
+    }
+
+    async fn get_flight_info_prepared_statement(&self, query: CommandPreparedStatementQuery, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let principal = self.principal(&request)?;
+        let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        self.info(&principal, statement, request.into_inner()).await
+    }
+
+    async fn do_get_prepared_statement(&self, query: CommandPreparedStatementQuery, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let principal = self.principal(&request)?;
+        let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        self.rows(&principal, &statement).await
+    }
+
+    async fn do_put_statement_update(&self, update: CommandStatementUpdate, request: Request<PeekableFlightDataStream>) -> Result<i64, Status> {
+        let principal = self.principal(&request)?;
+        // Refused as what it is: a write, or a query sent the wrong way.
+        self.service.prepare(&principal, &update.query).await.map_err(to_status)?;
+        Err(Status::invalid_argument("the statement returns rows: send it as a query"))
+    }
+
+    async fn do_put_prepared_statement_update(&self, query: CommandPreparedStatementUpdate, request: Request<PeekableFlightDataStream>) -> Result<i64, Status> {
+        let principal = self.principal(&request)?;
+        let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        self.service.prepare(&principal, &statement.sql).await.map_err(to_status)?;
+        Err(Status::invalid_argument("the statement returns rows: send it as a query"))
+    }
+
+    async fn get_flight_info_catalogs(&self, query: CommandGetCatalogs, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        flight_info(&query.into_builder().schema(), query.as_any().encode_to_vec(), request.into_inner())
+    }
+
+    async fn do_get_catalogs(&self, query: CommandGetCatalogs, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(&request)?;
+        let mut builder = query.into_builder();
+        builder.append(self.service.catalog_name());
+        one_batch(builder.build())
+    }
+
+    async fn get_flight_info_schemas(&self, query: CommandGetDbSchemas, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        let ticket = query.as_any().encode_to_vec();
+        flight_info(&query.into_builder().schema(), ticket, request.into_inner())
+    }
+
+    async fn do_get_schemas(&self, query: CommandGetDbSchemas, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let principal = self.principal(&request)?;
+        one_batch(metadata::schemas(&self.service, &principal, query).await?)
+    }
+
+    async fn get_flight_info_tables(&self, query: CommandGetTables, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        let ticket = query.as_any().encode_to_vec();
+        flight_info(&query.into_builder().schema(), ticket, request.into_inner())
+    }
+
+    async fn do_get_tables(&self, query: CommandGetTables, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let principal = self.principal(&request)?;
+        one_batch(metadata::tables(&self.service, &principal, query).await?)
+    }
+
+    async fn get_flight_info_table_types(&self, query: CommandGetTableTypes, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        flight_info(&query.into_builder().schema(), query.as_any().encode_to_vec(), request.into_inner())
+    }
+
+    async fn do_get_table_types(&self, query: CommandGetTableTypes, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(&request)?;
+        let mut builder = query.into_builder();
+        builder.append(metadata::TABLE);
+        builder.append(metadata::VIEW);
+        one_batch(builder.build())
+    }
+
+    async fn get_flight_info_sql_info(&self, query: CommandGetSqlInfo, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        let ticket = query.as_any().encode_to_vec();
+        flight_info(&query.into_builder(&self.sql_info).schema(), ticket, request.into_inner())
+    }
+
+    async fn do_get_sql_info(&self, query: CommandGetSqlInfo, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(&request)?;
+        one_batch(query.into_builder(&self.sql_info).build())
+    }
+
+    async fn get_flight_info_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        let ticket = query.as_any().encode_to_vec();
+        flight_info(&query.into_builder(&self.type_info).schema(), ticket, request.into_inner())
+    }
+
+    async fn do_get_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(&request)?;
+        one_batch(query.into_builder(&self.type_info).build())
+    }
+
+    async fn get_flight_info_primary_keys(&self, query: CommandGetPrimaryKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        flight_info(&keys::primary_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
+    }
+
+    async fn do_get_primary_keys(&self, query: CommandGetPrimaryKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        let principal = self.principal(&request)?;
+        one_batch(metadata::primary_keys(&self.service, &principal, query).await?)
+    }
+
+    async fn get_flight_info_exported_keys(&self, query: CommandGetExportedKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
+    }
+
+    async fn do_get_exported_keys(&self, _: CommandGetExportedKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(&request)?;
+        one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
+    }
+
+    async fn get_flight_info_imported_keys(&self, query: CommandGetImportedKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
+    }
+
+    async fn do_get_imported_keys(&self, _: CommandGetImportedKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(&request)?;
+        one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
+    }
+
+    async fn get_flight_info_cross_reference(&self, query: CommandGetCrossReference, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.principal(&request)?;
+        flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
+    }
+
+    async fn do_get_cross_reference(&self, _: CommandGetCrossReference, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(&request)?;
+        one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
+    }
+
+    async fn do_action_begin_transaction(&self, _: ActionBeginTransactionRequest, _: Request<Action>) -> Result<ActionBeginTransactionResult, Status> {
+        Err(Status::unimplemented("transactions are not supported: every statement stands alone"))
+    }
+
+    /// The work of a query ends with the stream that carries it, so there is nothing left to stop here.
+    async fn do_action_cancel_query(&self, _: ActionCancelQueryRequest, request: Request<Action>) -> Result<ActionCancelQueryResult, Status> {
+        self.principal(&request)?;
+        Ok(ActionCancelQueryResult { result: CANCELLED })
+    }
+
+    async fn do_action_fallback(&self, request: Request<Action>) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
+        self.principal(&request)?;
+        let action = request.into_inner();
+        let body = match options::answer(&action, self.service.catalog_name())? {
+            Some(body) => body,
+            None if action.r#type == "CancelFlightInfo" => {
+                arrow_flight::CancelFlightInfoResult { status: CANCELLED }.encode_to_vec()
+            }
+            None => return Err(Status::unimplemented(format!("action {} is not supported", action.r#type))),
+        };
+        let result = arrow_flight::Result { body: body.into() };
+        Ok(Response::new(Box::pin(stream::once(async move { Ok(result) }))))
+    }
+
+    async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
+}

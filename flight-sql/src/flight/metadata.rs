@@ -1,0 +1,117 @@
+//! Catalog metadata: schemas, tables with their columns, keys.
+
+use std::collections::{BTreeSet, HashMap};
+
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::{CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use tonic::Status;
+
+use tidewater_security::Principal;
+
+use super::keys;
+use super::status::to_status;
+use crate::service::{QueryService, TableKind};
+use crate::wire::wire_schema;
+
+/// Table types as JDBC names them.
+pub(super) const TABLE: &str = "TABLE";
+pub(super) const VIEW: &str = "VIEW";
+
+type Batch = Result<Result<RecordBatch, FlightError>, Status>;
+
+pub(super) async fn schemas(service: &QueryService, principal: &Principal, query: CommandGetDbSchemas) -> Batch {
+    let catalog = service.catalog_name().to_owned();
+    let names: BTreeSet<String> = service.schemas(principal).await.map_err(to_status)?.into_iter().collect();
+    let mut builder = query.into_builder();
+    for name in names {
+        builder.append(&catalog, name);
+    }
+    Ok(builder.build())
+}
+
+pub(super) async fn tables(service: &QueryService, principal: &Principal, query: CommandGetTables) -> Batch {
+    let catalog = service.catalog_name().to_owned();
+    let tables = service.tables(principal).await.map_err(to_status)?;
+    let mut builder = query.into_builder();
+    for table in tables {
+        let kind = match table.kind {
+            TableKind::Table => TABLE,
+            TableKind::View => VIEW,
+        };
+        let schema = described(&catalog, &table.schema, &table.name, &table.columns);
+        if let Err(error) = builder.append(&catalog, &table.schema, &table.name, kind, &schema) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(builder.build())
+}
+
+pub(super) async fn primary_keys(service: &QueryService, principal: &Principal, query: CommandGetPrimaryKeys) -> Batch {
+    let tables = service.tables(principal).await.map_err(to_status)?;
+    let wanted = |table: &&crate::service::TableEntry| {
+        table.name == query.table && query.db_schema.as_ref().is_none_or(|schema| *schema == table.schema)
+    };
+    let rows = match tables.iter().find(wanted) {
+        Some(table) => keys::primary_key_rows(service.catalog_name(), &table.schema, &table.name, &table.key),
+        None => Ok(RecordBatch::new_empty(keys::primary_key_schema())),
+    };
+    Ok(rows.map_err(FlightError::from))
+}
+
+/// The columns with what JDBC and Power BI read from their metadata (FlightSql.proto, CommandGetTables).
+fn described(catalog: &str, schema: &str, table: &str, columns: &Schema) -> Schema {
+    let fields: Vec<Field> = wire_schema(columns)
+        .fields()
+        .iter()
+        .map(|field| {
+            let (type_name, precision, scale) = sql_type(field.data_type());
+            let mut metadata: HashMap<String, String> = [
+                ("CATALOG_NAME", catalog),
+                ("SCHEMA_NAME", schema),
+                ("TABLE_NAME", table),
+                ("TYPE_NAME", type_name.as_str()),
+                ("IS_AUTO_INCREMENT", "0"),
+                ("IS_CASE_SENSITIVE", if *field.data_type() == DataType::Utf8 { "1" } else { "0" }),
+                ("IS_READ_ONLY", "1"),
+                ("IS_SEARCHABLE", "1"),
+            ]
+            .into_iter()
+            .map(|(key, value)| (format!("ARROW:FLIGHT:SQL:{key}"), value.to_owned()))
+            .collect();
+            for (key, number) in [("PRECISION", precision), ("SCALE", scale)] {
+                if let Some(number) = number {
+                    metadata.insert(format!("ARROW:FLIGHT:SQL:{key}"), number.to_string());
+                }
+            }
+            field.as_ref().clone().with_metadata(metadata)
+        })
+        .collect();
+    Schema::new(fields)
+}
+
+/// SQL name, precision and scale of a type.
+fn sql_type(data_type: &DataType) -> (String, Option<i32>, Option<i32>) {
+    let plain = |name: &str, precision| (name.to_owned(), precision, None);
+    match data_type {
+        DataType::Boolean => plain("BOOLEAN", Some(1)),
+        DataType::Int8 => plain("TINYINT", Some(3)),
+        DataType::Int16 => plain("SMALLINT", Some(5)),
+        DataType::Int32 => plain("INTEGER", Some(10)),
+        DataType::Int64 => plain("BIGINT", Some(19)),
+        DataType::Float32 => plain("REAL", Some(7)),
+        DataType::Float64 => plain("DOUBLE", Some(15)),
+        DataType::Decimal128(precision, scale) => ("DECIMAL".into(), Some((*precision).into()), Some((*scale).into())),
+        DataType::Utf8 => plain("VARCHAR", None),
+        DataType::Binary | DataType::FixedSizeBinary(_) => plain("VARBINARY", None),
+        DataType::Date32 => plain("DATE", Some(10)),
+        DataType::Time64(_) | DataType::Time32(_) => plain("TIME", Some(15)),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => plain("TIMESTAMP", Some(29)),
+        DataType::Timestamp(..) => plain("TIMESTAMP", Some(26)),
+        DataType::List(_) | DataType::FixedSizeList(..) => plain("ARRAY", None),
+        DataType::Struct(_) => plain("STRUCT", None),
+        DataType::Map(..) => plain("MAP", None),
+        other => (other.to_string(), None, None),
+    }
+}

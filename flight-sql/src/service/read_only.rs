@@ -1,0 +1,17 @@
+//! Writes are refused before anything runs.
+
+use datafusion::logical_expr::LogicalPlan;
+
+use crate::error::QueryError;
+
+/// Refuses plans that change something. EXPLAIN and SHOW are queries.
+pub(super) fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let statement = match plan {
+        LogicalPlan::Ddl(ddl) => ddl.name().to_owned(),
+        LogicalPlan::Dml(dml) => dml.op.name().to_owned(),
+        LogicalPlan::Copy(_) => "COPY".to_owned(),
+        LogicalPlan::Statement(statement) => statement.name().to_owned(),
+        _ => return Ok(()),
+    };
+    Err(QueryError::ReadOnly { statement })
+}
