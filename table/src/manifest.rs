@@ -6,14 +6,17 @@ mod writer;
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, Manifest, ManifestContentType, ManifestFile, ManifestList,
-    ManifestStatus, Snapshot, TableMetadata,
+    DataContentType, DataFile, DataFileBuilder, Manifest, ManifestFile, ManifestList, ManifestStatus, Snapshot,
+    TableMetadata,
 };
 
 pub(crate) use self::cache::ManifestCache;
 pub(crate) use self::writer::MetadataWriter;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+
+/// Larger manifests take more than about a millisecond to parse, which is too long for a thread that others wait for.
+const INLINE_PARSE_BYTES_MAX: usize = 16 << 10;
 
 /// A manifest entry with nothing left to inherit.
 #[derive(Debug, Clone)]
@@ -57,8 +60,16 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
         });
     }
     let bytes = store.get(&manifest.manifest_path).await?;
-    let entries = parse(manifest, &bytes)?;
-    store.manifests().keep(&manifest.manifest_path, &entries, bytes.len()).await;
+    let file_bytes = bytes.len();
+    let entries = match file_bytes > INLINE_PARSE_BYTES_MAX {
+        true => {
+            let manifest = manifest.clone();
+            let task = tokio::task::spawn_blocking(move || parse(&manifest, &bytes));
+            task.await.map_err(TableError::encode("read a manifest"))??
+        }
+        false => parse(manifest, &bytes)?,
+    };
+    store.manifests().keep(&manifest.manifest_path, &entries, file_bytes).await;
     Ok(entries)
 }
 
@@ -130,9 +141,4 @@ fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: i64) -> Result
         builder.sort_order_id(order);
     }
     builder.build().map_err(|error| TableError::damaged(format!("file {}: {error}", file.file_path())))
-}
-
-/// Does the manifest list files of this kind that are part of the snapshot?
-pub(crate) fn holds_live(manifest: &ManifestFile, content: ManifestContentType) -> bool {
-    manifest.content == content && (manifest.has_added_files() || manifest.has_existing_files())
 }

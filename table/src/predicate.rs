@@ -1,6 +1,12 @@
 //! Conditions on columns, by field id, for pruning only: whoever reads the files still filters the rows.
 
+mod prune;
+mod range;
+
 use iceberg::spec::Datum;
+
+pub(crate) use self::prune::{Leaf, may_hold};
+pub(crate) use self::range::{Range, Value};
 
 /// How two values compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +42,7 @@ impl Comparison {
 /// A condition with SQL's meaning: a row is kept if it is true, neither if false nor if unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predicate {
-    /// Keeps every row: what the caller cannot express.
+    /// Keeps every row: what the caller cannot express. Its opposite keeps every row as well.
     Always,
     /// Keeps no row.
     Never,

@@ -1,13 +1,22 @@
 //! Which files hold the rows of a snapshot that may fulfil a condition.
 
+mod deletes;
+mod pruning;
+
 use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, DataFile, Struct, TableMetadata};
+use futures::{StreamExt, TryStreamExt, stream};
+use iceberg::spec::{DataContentType, DataFile, ManifestContentType, ManifestFile, Struct, TableMetadata};
 
+use self::deletes::Deletes;
+use self::pruning::Pruner;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::manifest::Entry;
+use crate::manifest::{self, Entry};
 use crate::predicate::Predicate;
+
+/// Manifests read at the same time: hides a store's latency; more would only compete for the processor.
+pub(crate) const MANIFEST_READS_MAX: usize = 8;
 
 /// A data file to be read.
 #[derive(Debug, Clone)]
@@ -37,6 +46,22 @@ impl ScanFile {
     /// Everything the table knows of the file: counts, sizes and bounds by field id.
     pub fn data_file(&self) -> &DataFile {
         &self.entry.file
+    }
+
+    pub(crate) fn of(entry: &Arc<Entry>, deletes: Vec<DeleteFile>) -> Self {
+        let file = &entry.file;
+        Self {
+            path: file.file_path().to_owned(),
+            size_bytes: file.file_size_in_bytes(),
+            record_count: file.record_count(),
+            spec_id: entry.spec_id,
+            partition: file.partition().clone(),
+            sequence: entry.sequence,
+            file_sequence: entry.file_sequence,
+            snapshot_id: entry.snapshot_id,
+            deletes,
+            entry: entry.clone(),
+        }
     }
 }
 
@@ -102,10 +127,49 @@ impl<'a> Scan<'a> {
         self
     }
 
-    /// The files.
+    /// The files, in the order of the manifests.
     pub async fn plan(self) -> Result<Vec<ScanFile>> {
-        Err(TableError::Unsupported { what: "plan_scan".into() })
+        let snapshot = match self.snapshot {
+            Some(snapshot_id) => self.table.snapshot_by_id(snapshot_id),
+            None => self.table.current_snapshot(),
+        };
+        let Some(snapshot) = snapshot else {
+            return match self.snapshot {
+                Some(snapshot_id) => Err(TableError::SnapshotNotFound { snapshot_id }),
+                None => Ok(Vec::new()),
+            };
+        };
+        let manifests = manifest::list(self.store, self.table, Some(snapshot)).await?;
+        let deletes = self.deletes(&manifests).await?;
+        let pruner = Pruner::new(self.table, self.filter);
+        let wanted = manifests.iter().filter(|m| holds_live(m, ManifestContentType::Data) && pruner.keeps_manifest(m));
+        let reads = wanted.map(|manifest| manifest::live(self.store, manifest));
+        let mut entries = stream::iter(reads).buffered(MANIFEST_READS_MAX);
+        let mut files = Vec::new();
+        while let Some(entries) = entries.try_next().await? {
+            let kept = entries.iter().filter(|entry| pruner.keeps_file(entry));
+            files.extend(kept.map(|entry| ScanFile::of(entry, deletes.of(entry))));
+        }
+        Ok(files)
     }
+
+    async fn deletes(&self, manifests: &[ManifestFile]) -> Result<Deletes> {
+        let mut found = Vec::new();
+        for manifest in manifests.iter().filter(|m| holds_live(m, ManifestContentType::Deletes)) {
+            found.extend(manifest::live(self.store, manifest).await?);
+        }
+        if !found.is_empty() && !self.with_deletes {
+            return Err(TableError::Unsupported {
+                what: format!("reading a table with row deletes ({} delete files)", found.len()),
+            });
+        }
+        Ok(Deletes::new(self.table, found))
+    }
+}
+
+/// Does the manifest list files of this kind that are part of the snapshot?
+fn holds_live(manifest: &ManifestFile, content: ManifestContentType) -> bool {
+    manifest.content == content && (manifest.has_added_files() || manifest.has_existing_files())
 }
 
 /// The files of a snapshot (`None`: the current one) that may hold rows of `filter`. Refuses tables with row deletes.
@@ -117,3 +181,6 @@ pub async fn plan_scan(
 ) -> Result<Vec<ScanFile>> {
     Scan::new(store, table).snapshot(snapshot).filter(filter).plan().await
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,8 @@ impl Time {
         }
     }
 
-    /// Years, months, days or hours since 1970, rounded down. A date has no hours.
+    /// Years, months, days or hours since 1970, rounded down. A date has no hours. What does not fit into the 32 bits that
+    /// Iceberg has for it is the nearest that does: then order is kept, and pruning right.
     fn since_epoch(self, transform: Transform) -> Option<i32> {
         let days = match self {
             Self::Days(days) => i64::from(days),
@@ -119,7 +120,7 @@ impl Time {
             (Transform::Hour, Self::Micros(micros)) => micros.div_euclid(MICROS_PER_HOUR),
             _ => return None,
         };
-        i32::try_from(count).ok()
+        i32::try_from(count.clamp(i64::from(i32::MIN), i64::from(i32::MAX))).ok()
     }
 }
 

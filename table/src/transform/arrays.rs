@@ -79,7 +79,6 @@ fn truncated(width: u32, column: &ArrayRef) -> Option<ArrayRef> {
 }
 
 fn since_epoch(transform: Transform, column: &ArrayRef) -> Option<Int32Array> {
-    // A moment outside the 32-bit count of its unit would need one: then it has no partition value.
     let count = |time: Time| time.since_epoch(transform);
     Some(match (column.data_type(), transform) {
         (DataType::Date32, Transform::Hour) => return None,

@@ -1,0 +1,100 @@
+//! Walks a predicate down to its leaves and projects leaves onto partition values.
+
+use iceberg::spec::{Datum, PrimitiveLiteral, Transform};
+
+use super::{Comparison, Predicate};
+use crate::transform::transform_value;
+
+/// A condition on one column.
+#[derive(Debug, Clone)]
+pub(crate) enum Leaf {
+    Compare(Comparison, Datum),
+    In(Vec<Datum>),
+    NotIn(Vec<Datum>),
+    IsNull,
+    NotNull,
+}
+
+/// May any row fulfil the predicate, as far as `leaf` can tell of a condition on the column with the given field id?
+pub(crate) fn may_hold(predicate: &Predicate, leaf: &dyn Fn(i32, &Leaf) -> bool) -> bool {
+    walk(predicate, false, leaf)
+}
+
+/// Negation moves inwards: what is unknown stays unknown on both sides, so a leaf's opposite never holds for null either.
+fn walk(predicate: &Predicate, negated: bool, leaf: &dyn Fn(i32, &Leaf) -> bool) -> bool {
+    match predicate {
+        // These stand for conditions that could not be expressed: nothing follows from their opposite.
+        Predicate::Always => true,
+        Predicate::Never => negated,
+        Predicate::Not(inner) => walk(inner, !negated, leaf),
+        Predicate::And(all) if !negated => all.iter().all(|inner| walk(inner, false, leaf)),
+        Predicate::Or(any) if negated => any.iter().all(|inner| walk(inner, true, leaf)),
+        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().any(|inner| walk(inner, negated, leaf)),
+        Predicate::Compare {
+            field_id,
+            comparison,
+            value,
+        } => {
+            let comparison = if negated { comparison.negated() } else { *comparison };
+            leaf(*field_id, &Leaf::Compare(comparison, value.clone()))
+        }
+        Predicate::In { field_id, values } if negated => leaf(*field_id, &Leaf::NotIn(values.clone())),
+        Predicate::In { field_id, values } => leaf(*field_id, &Leaf::In(values.clone())),
+        Predicate::IsNull { field_id } if negated => leaf(*field_id, &Leaf::NotNull),
+        Predicate::IsNull { field_id } => leaf(*field_id, &Leaf::IsNull),
+    }
+}
+
+impl Leaf {
+    /// Conditions on the transformed value of which one must hold wherever this one holds; `None` if nothing can be said.
+    pub(crate) fn projected(&self, transform: Transform) -> Option<Vec<Leaf>> {
+        if matches!(transform, Transform::Void | Transform::Unknown) {
+            return None;
+        }
+        match self {
+            Self::IsNull | Self::NotNull => Some(vec![self.clone()]),
+            _ if transform == Transform::Identity => Some(vec![self.clone()]),
+            Self::In(values) => {
+                let values = values.iter().map(|value| images(transform, value)).collect::<Option<Vec<_>>>()?;
+                Some(vec![Self::In(values.concat())])
+            }
+            Self::Compare(Comparison::Equal, value) => Some(vec![Self::In(images(transform, value)?)]),
+            Self::Compare(Comparison::Less | Comparison::LessOrEqual, value) if keeps_order(transform) => {
+                let highest = images(transform, value)?.pop()?;
+                let mut leaves = vec![Self::Compare(Comparison::LessOrEqual, highest)];
+                leaves.extend(wrapped(transform, value));
+                Some(leaves)
+            }
+            Self::Compare(Comparison::Greater | Comparison::GreaterOrEqual, value) if keeps_order(transform) => {
+                let lowest = images(transform, value)?.into_iter().next()?;
+                Some(vec![Self::Compare(Comparison::GreaterOrEqual, lowest)])
+            }
+            Self::Compare(..) | Self::NotIn(_) => None,
+        }
+    }
+}
+
+fn keeps_order(transform: Transform) -> bool {
+    !matches!(transform, Transform::Bucket(_))
+}
+
+/// What writers make of the value, in rising order. Old ones rounded times before 1970 towards it, one unit too high.
+fn images(transform: Transform, value: &Datum) -> Option<Vec<Datum>> {
+    let image = transform_value(transform, value)?;
+    let time = matches!(transform, Transform::Year | Transform::Month | Transform::Day | Transform::Hour);
+    Some(match image.literal() {
+        PrimitiveLiteral::Int(before) if time && *before < 0 => vec![image.clone(), Datum::int(before + 1)],
+        _ => vec![image],
+    })
+}
+
+/// Truncating a number close to the smallest wraps around: such rows stand at the other end of the order.
+fn wrapped(transform: Transform, value: &Datum) -> Option<Leaf> {
+    let Transform::Truncate(width) = transform else { return None };
+    let bound = match value.literal() {
+        PrimitiveLiteral::Int(_) => Datum::int(i32::MAX.saturating_sub_unsigned(width)),
+        PrimitiveLiteral::Long(_) => Datum::long(i64::MAX.saturating_sub_unsigned(u64::from(width))),
+        _ => return None,
+    };
+    Some(Leaf::Compare(Comparison::GreaterOrEqual, bound))
+}

@@ -1,0 +1,131 @@
+//! Leaves out manifests and files that hold no row of a filter. What is not known keeps the file.
+
+use std::collections::HashMap;
+
+use iceberg::spec::{
+    DataFile, Datum, FieldSummary, Literal, ManifestFile, PrimitiveType, TableMetadata, Transform,
+};
+
+use crate::manifest::Entry;
+use crate::predicate::{Leaf, Predicate, Range, Value, may_hold};
+
+/// Knows which partition values tell something about which column.
+pub(super) struct Pruner<'a> {
+    filter: Option<&'a Predicate>,
+    /// By partition spec id, its fields in order.
+    specs: HashMap<i32, Vec<Option<Bound>>>,
+}
+
+/// A partition field whose source column the table still has.
+struct Bound {
+    source_id: i32,
+    transform: Transform,
+    /// Type of the partition value.
+    kind: PrimitiveType,
+}
+
+impl<'a> Pruner<'a> {
+    pub(super) fn new(table: &TableMetadata, filter: Option<&'a Predicate>) -> Self {
+        let bind = |field: &iceberg::spec::PartitionField| {
+            let source = table.current_schema().field_by_id(field.source_id)?;
+            let result = field.transform.result_type(&source.field_type).ok()?;
+            let counts = !matches!(field.transform, Transform::Identity | Transform::Truncate(_));
+            Some(Bound {
+                source_id: field.source_id,
+                transform: field.transform,
+                // Buckets and times are counts, whatever the specification calls their type.
+                kind: if counts { PrimitiveType::Int } else { result.as_primitive_type()?.clone() },
+            })
+        };
+        let specs = match filter {
+            Some(_) => {
+                let all = table.partition_specs_iter();
+                all.map(|spec| (spec.spec_id(), spec.fields().iter().map(bind).collect())).collect()
+            }
+            None => HashMap::new(),
+        };
+        Self { filter, specs }
+    }
+
+    pub(super) fn keeps_manifest(&self, manifest: &ManifestFile) -> bool {
+        let (Some(filter), Some(summaries)) = (self.filter, &manifest.partitions) else { return true };
+        let bounds = self.bounds(manifest.partition_spec_id, summaries.len());
+        let ranges: Vec<(&Bound, Range)> = bounds
+            .iter()
+            .zip(summaries)
+            .filter_map(|(bound, summary)| bound.as_ref().map(|bound| (bound, of_summary(summary, &bound.kind))))
+            .collect();
+        may_hold(filter, &|field_id, leaf| among_partitions(&ranges, field_id, leaf))
+    }
+
+    pub(super) fn keeps_file(&self, entry: &Entry) -> bool {
+        let Some(filter) = self.filter else { return true };
+        let values = entry.file.partition().fields();
+        let bounds = self.bounds(entry.spec_id, values.len());
+        let ranges: Vec<(&Bound, Range)> = bounds
+            .iter()
+            .zip(values)
+            .filter_map(|(bound, value)| bound.as_ref().and_then(|bound| Some((bound, of_value(value, bound)?))))
+            .collect();
+        may_hold(filter, &|field_id, leaf| {
+            among_partitions(&ranges, field_id, leaf) && of_column(&entry.file, field_id).may(leaf)
+        })
+    }
+
+    fn bounds(&self, spec_id: i32, fields: usize) -> &[Option<Bound>] {
+        // A partition that does not fit its spec tells nothing.
+        self.specs.get(&spec_id).filter(|bounds| bounds.len() == fields).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Every partition field of the column must allow the condition.
+fn among_partitions(ranges: &[(&Bound, Range)], field_id: i32, leaf: &Leaf) -> bool {
+    let of_column = ranges.iter().filter(|(bound, _)| bound.source_id == field_id);
+    of_column.into_iter().all(|(bound, range)| match leaf.projected(bound.transform) {
+        Some(projected) => projected.iter().any(|leaf| range.may(leaf)),
+        None => true,
+    })
+}
+
+fn of_summary(summary: &FieldSummary, kind: &PrimitiveType) -> Range {
+    let bound = |bytes: Option<&[u8]>| Value::of(&Datum::try_from_bytes(bytes?, kind.clone()).ok()?);
+    let lower = bound(summary.lower_bound.as_ref().map(|bytes| bytes.as_slice()));
+    let upper = bound(summary.upper_bound.as_ref().map(|bytes| bytes.as_slice()));
+    let may_be_nan = is_float(kind) && summary.contains_nan.unwrap_or(true);
+    Range {
+        may_be_null: summary.contains_null,
+        // Without bounds all may be null, or the writer did not tell.
+        may_be_value: true,
+        may_be_nan,
+        lower,
+        upper,
+    }
+}
+
+fn of_value(value: &Option<Literal>, bound: &Bound) -> Option<Range> {
+    match value {
+        None => Some(Range::exactly(None)),
+        Some(Literal::Primitive(literal)) => {
+            Some(Range::exactly(Some(Value::from_literal(literal, &bound.kind)?)))
+        }
+        Some(_) => None,
+    }
+}
+
+fn of_column(file: &DataFile, field_id: i32) -> Range {
+    let nulls = file.null_value_counts().get(&field_id);
+    let values = file.value_counts().get(&field_id);
+    let (lower, upper) = (file.lower_bounds().get(&field_id), file.upper_bounds().get(&field_id));
+    Range {
+        may_be_null: nulls.is_none_or(|nulls| *nulls > 0),
+        may_be_value: nulls.zip(values).is_none_or(|(nulls, values)| nulls < values),
+        may_be_nan: file.nan_value_counts().get(&field_id) != Some(&0)
+            && [lower, upper].into_iter().flatten().any(|bound| is_float(bound.data_type())),
+        lower: lower.and_then(Value::of),
+        upper: upper.and_then(Value::of),
+    }
+}
+
+fn is_float(kind: &PrimitiveType) -> bool {
+    matches!(kind, PrimitiveType::Float | PrimitiveType::Double)
+}
