@@ -1,1 +1,30 @@
-//! Placeholder while the workspace is laid out.
+//! Pipelines: model files, their graph, and the runs that bring tables up to date.
+//!
+//! A [`Project`] is a folder of SQL files; each is a [`Model`] of kind `view`, `table` or `cdc`. [`Pipelines`] plans what a run
+//! would do and why ([`ModelPlan`]), runs it ([`RunReport`]), and follows the catalog's changes within each model's target
+//! lag. Increments go by snapshot, never by time: the snapshots of the inputs that the rows rest on stand in the summary of
+//! the snapshot that holds the rows ([`RefreshState`]).
+//!
+//! It does not run queries itself (that is the engine, on the runner it is given), keeps no table pointers, and checks no
+//! data quality.
+//!
+//! Invariants: rows and progress are committed together; a commit rests on exactly the head its rows were computed from, and
+//! is computed anew if that moved; a job is committed at most once; a mode is never chosen without a reason that is shown.
+
+pub mod error;
+pub mod graph;
+pub mod model;
+pub mod plan;
+pub mod project;
+pub mod state;
+
+mod cdc;
+mod sql;
+mod target;
+
+pub use error::{PipelineError, Result};
+pub use graph::Graph;
+pub use model::{Kind, Model, TargetLag};
+pub use plan::{InputPlan, Mode, ModelPlan};
+pub use project::{Project, Source};
+pub use state::{REFRESH_STATE_KEY, RefreshState, Watermark};

@@ -1,0 +1,263 @@
+//! What a run would do, and why: the mode of each model is decided here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use tidewater_core::TableName;
+use tidewater_table::LoadedTable;
+
+use crate::error::Result;
+use crate::model::{Kind, Model, TargetLag};
+use crate::project::Project;
+use crate::sql::RunTime;
+use crate::state::{RefreshState, Watermark};
+
+/// Lag of a model that asks for `downstream` and has no readers.
+const LAG_WITHOUT_READERS: Duration = Duration::from_secs(60);
+
+/// How a model is brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Only what changed in the input is read.
+    Incremental,
+    /// Everything is read.
+    Full,
+    /// There is nothing to do.
+    UpToDate,
+    /// An input does not exist yet.
+    Waiting,
+    /// A view: nothing is stored.
+    View,
+}
+
+impl Mode {
+    /// As it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incremental => "incremental",
+            Self::Full => "full",
+            Self::UpToDate => "up_to_date",
+            Self::Waiting => "waiting",
+            Self::View => "view",
+        }
+    }
+
+    /// Whether a run computes anything.
+    pub fn works(self) -> bool {
+        matches!(self, Self::Incremental | Self::Full)
+    }
+}
+
+/// One stored input of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InputPlan {
+    /// The table.
+    pub table: TableName,
+    /// The snapshot the model has read.
+    pub from: Option<i64>,
+    /// The snapshot it would read.
+    pub to: Option<i64>,
+    /// How much older the read snapshot is than the newest, in milliseconds.
+    pub lag_ms: Option<i64>,
+}
+
+/// What would happen to a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelPlan {
+    /// The model.
+    pub name: TableName,
+    /// `view`, `table` or `cdc`.
+    pub kind: &'static str,
+    /// How it would be brought up to date.
+    pub mode: Mode,
+    /// Why so.
+    pub reason: String,
+    /// Whether that is more work than it should be, and someone should know: a full refresh that was not asked for.
+    pub loud: bool,
+    /// Stored tables it rests on; views are seen through.
+    pub inputs: Vec<InputPlan>,
+    /// How stale it may be.
+    pub target_lag_ms: u64,
+    /// Whether the model means something else than when it last ran.
+    pub fingerprint_changed: bool,
+    /// Models that read it directly.
+    pub readers: Vec<TableName>,
+    /// Published together with the others of the group.
+    pub group: Option<String>,
+}
+
+/// Tables as they were loaded for a plan; absent tables do not exist.
+pub(crate) type Tables = BTreeMap<TableName, LoadedTable>;
+
+/// What the caller wants of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wish {
+    /// Read everything, whatever was read before.
+    pub(crate) full: bool,
+    /// Time of the run, as models see it.
+    pub(crate) run_ms: i64,
+}
+
+/// Decides the mode of one model.
+pub(crate) fn resolve(project: &Project, model: &Model, tables: &Tables, wish: Wish) -> Result<ModelPlan> {
+    let state = match tables.get(&model.name) {
+        Some(table) if !matches!(model.kind, Kind::View) => RefreshState::newest(&model.name, &table.metadata)?,
+        _ => None,
+    };
+    let stored = project.stored_inputs(model);
+    let inputs = stored.iter().map(|name| input(name, tables, state.as_ref())).collect();
+    let Decision { mode, reason, loud } = match &model.kind {
+        Kind::View => Decision::new(Mode::View, "a view runs when it is read"),
+        Kind::Table | Kind::Cdc(_) => decide(model, stored.iter(), tables, state.as_ref(), wish),
+    };
+    Ok(ModelPlan {
+        name: model.name.clone(),
+        kind: model.kind.name(),
+        mode,
+        reason,
+        loud,
+        inputs,
+        target_lag_ms: u64::try_from(target_lag(project, model).as_millis()).unwrap_or(u64::MAX),
+        fingerprint_changed: state.as_ref().is_some_and(|state| state.fingerprint != model.fingerprint),
+        readers: project.graph.readers(&model.name).cloned().collect(),
+        group: model.group.clone(),
+    })
+}
+
+struct Decision {
+    mode: Mode,
+    reason: String,
+    loud: bool,
+}
+
+impl Decision {
+    fn new(mode: Mode, reason: impl Into<String>) -> Self {
+        Self {
+            mode,
+            reason: reason.into(),
+            loud: false,
+        }
+    }
+
+    fn loud(reason: impl Into<String>) -> Self {
+        Self {
+            loud: true,
+            ..Self::new(Mode::Full, reason)
+        }
+    }
+}
+
+fn decide<'a>(
+    model: &Model,
+    inputs: impl Iterator<Item = &'a TableName> + Clone,
+    tables: &Tables,
+    state: Option<&RefreshState>,
+    wish: Wish,
+) -> Decision {
+    if let Some(missing) = inputs.clone().find(|name| !tables.contains_key(*name)) {
+        return Decision::new(Mode::Waiting, format!("{missing} does not exist yet"));
+    }
+    let Some(target) = tables.get(&model.name) else {
+        return Decision::new(Mode::Full, "first run");
+    };
+    if wish.full {
+        return Decision::new(Mode::Full, "a full refresh was asked for");
+    }
+    let Some(state) = state else {
+        return match target.metadata.current_snapshot() {
+            None => Decision::new(Mode::Full, "first run"),
+            Some(_) => Decision::loud("the table's history holds no refresh state"),
+        };
+    };
+    if state.fingerprint != model.fingerprint {
+        return Decision::loud("the model has changed since its last run");
+    }
+    let mut moved = Vec::new();
+    for name in inputs {
+        let Some(table) = tables.get(name) else { continue };
+        match state.inputs.get(name) {
+            None => return Decision::loud(format!("{name} was not an input before")),
+            Some(mark) if mark.uuid != table.metadata.uuid() => {
+                return Decision::loud(format!("{name} was made anew since the last run"));
+            }
+            Some(mark) if mark.snapshot_id != table.metadata.current_snapshot_id() => moved.push((name, mark)),
+            Some(_) => {}
+        }
+    }
+    match &model.kind {
+        Kind::Cdc(_) => match moved.first() {
+            None => Decision::new(Mode::UpToDate, "nothing new in the source"),
+            Some((name, mark)) => increment(name, mark, tables),
+        },
+        Kind::Table | Kind::View => match moved.first() {
+            Some((name, _)) => Decision::new(Mode::Full, format!("{name} has changed; kind table is rebuilt")),
+            None => clock(model, state, wish),
+        },
+    }
+}
+
+fn increment(name: &TableName, mark: &Watermark, tables: &Tables) -> Decision {
+    let Some(source) = tables.get(name).map(|table| &table.metadata) else {
+        return Decision::new(Mode::Waiting, format!("{name} does not exist yet"));
+    };
+    let Some(from) = mark.snapshot_id else {
+        return Decision::new(Mode::Incremental, format!("all of {name}, which was empty at the last run"));
+    };
+    let mut snapshots_count = 0_usize;
+    let mut snapshot = source.current_snapshot();
+    for _ in 0..source.snapshots().len() {
+        match snapshot {
+            Some(current) if current.snapshot_id() != from => {
+                snapshots_count += 1;
+                snapshot = current.parent_snapshot_id().and_then(|parent| source.snapshot_by_id(parent));
+            }
+            _ => break,
+        }
+    }
+    match snapshot {
+        Some(_) => Decision::new(Mode::Incremental, format!("{snapshots_count} new snapshots of {name}")),
+        None => Decision::loud(format!("snapshot {from} of {name}, read last, was expired or rolled back")),
+    }
+}
+
+/// Nothing moved, but a query that asks for the time may answer otherwise now.
+fn clock(model: &Model, state: &RefreshState, wish: Wish) -> Decision {
+    const DAY_MS: i64 = 86_400_000;
+    match model.run_time {
+        RunTime::Date if state.run_ms.div_euclid(DAY_MS) != wish.run_ms.div_euclid(DAY_MS) => {
+            Decision::new(Mode::Full, "the model asks for run_date(), and the day is another one")
+        }
+        RunTime::Timestamp if state.run_ms != wish.run_ms => {
+            Decision::new(Mode::Full, "the model asks for run_ts(), and the time is another one")
+        }
+        _ => Decision::new(Mode::UpToDate, "no input has changed"),
+    }
+}
+
+fn input(name: &TableName, tables: &Tables, state: Option<&RefreshState>) -> InputPlan {
+    let metadata = tables.get(name).map(|table| &table.metadata);
+    let from = state.and_then(|state| state.inputs.get(name)).and_then(|mark| mark.snapshot_id);
+    let to = metadata.and_then(|metadata| metadata.current_snapshot_id());
+    let time = |id: Option<i64>| Some(metadata?.snapshot_by_id(id?)?.timestamp_ms());
+    InputPlan {
+        table: name.clone(),
+        from,
+        to,
+        lag_ms: time(to).zip(time(from)).map(|(newest, read)| newest - read),
+    }
+}
+
+/// How stale a model may be: its own word, its readers' tightest, or the project's.
+pub(crate) fn target_lag(project: &Project, model: &Model) -> Duration {
+    match model.target_lag {
+        TargetLag::Within(lag) => lag,
+        TargetLag::Default => project.target_lag_default,
+        TargetLag::Downstream => {
+            let readers = project.graph.readers(&model.name).filter_map(|name| project.models.get(name));
+            readers.map(|reader| target_lag(project, reader)).min().unwrap_or(LAG_WITHOUT_READERS)
+        }
+    }
+}
+

@@ -1,0 +1,187 @@
+//! A project: one folder with `lakehouse.yml`, `models/**/*.sql` and `sources/*.yml`.
+
+mod source;
+mod variables;
+pub(crate) mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tidewater_core::TableName;
+
+use crate::error::{PipelineError, Place, Result};
+use crate::graph::Graph;
+use crate::model::Model;
+
+pub use source::Source;
+pub(crate) use variables::Variables;
+
+/// Models a project may hold; enough for any hand-written one, and a guard against a wrong folder.
+const FILES_COUNT_MAX: usize = 10_000;
+
+/// Folders within folders; deeper means a link that leads back.
+const FOLDER_DEPTH_MAX: usize = 16;
+
+/// Largest model file: far above hand-written SQL, far below what would hurt.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// How stale a model may be that says nothing, nor its project.
+const TARGET_LAG_DEFAULT: Duration = Duration::from_secs(60);
+
+/// A loaded and checked project.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// Models by name.
+    pub models: BTreeMap<TableName, Model>,
+    /// Declared sources by name.
+    pub sources: BTreeMap<TableName, Source>,
+    /// Who reads whom.
+    pub graph: Graph,
+    /// Lag of models that do not say one.
+    pub target_lag_default: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lakehouse {
+    name: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "a project may describe itself; nothing reads it yet")]
+    description: Option<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "accepted so that one file serves other tools; the catalog comes from the process")]
+    catalog: Option<String>,
+    #[serde(default)]
+    vars: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    defaults: Defaults,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Defaults {
+    #[serde(default)]
+    target_lag: Option<String>,
+}
+
+impl Project {
+    /// Reads and checks the project in `folder`.
+    pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let path = folder.join("lakehouse.yml");
+        let lakehouse: Lakehouse = yaml::parse(&path, &read(&path)?, 0)?;
+        let variables = Variables::new(&path, &lakehouse.vars)?;
+        let target_lag_default = match &lakehouse.defaults.target_lag {
+            Some(text) => yaml::duration(&Place::file(&path), "defaults.target_lag", text)?,
+            None => TARGET_LAG_DEFAULT,
+        };
+
+        let mut sources = BTreeMap::new();
+        for file in files(&folder.join("sources"), &["yml", "yaml"])? {
+            let text = variables.substitute(&file, &read(&file)?)?;
+            for source in source::parse(&file, &text)? {
+                sources.insert(source.name.clone(), source);
+            }
+        }
+
+        let models_folder = folder.join("models");
+        let mut models: BTreeMap<TableName, Model> = BTreeMap::new();
+        for file in files(&models_folder, &["sql"])? {
+            let text = variables.substitute(&file, &read(&file)?)?;
+            let model = Model::parse(&file, &default_name(&models_folder, &file), &text)?;
+            if let Some(first) = models.get(&model.name) {
+                return Err(PipelineError::Duplicate {
+                    name: model.name.clone(),
+                    first: first.place(),
+                    second: model.place(),
+                });
+            }
+            models.insert(model.name.clone(), model);
+        }
+        Self::assemble(lakehouse.name, models, sources, target_lag_default)
+    }
+
+    /// Of models that were parsed elsewhere.
+    pub fn of_models(name: &str, models: Vec<Model>) -> Result<Self> {
+        let models = models.into_iter().map(|model| (model.name.clone(), model)).collect();
+        Self::assemble(name.to_owned(), models, BTreeMap::new(), TARGET_LAG_DEFAULT)
+    }
+
+    fn assemble(
+        name: String,
+        models: BTreeMap<TableName, Model>,
+        sources: BTreeMap<TableName, Source>,
+        target_lag_default: Duration,
+    ) -> Result<Self> {
+        let graph = Graph::of(&models)?;
+        Ok(Self {
+            name,
+            models,
+            sources,
+            graph,
+            target_lag_default,
+        })
+    }
+}
+
+/// `models/silver/users.sql` is `silver.users` unless its header says otherwise.
+fn default_name(models: &Path, file: &Path) -> String {
+    let inner = file.strip_prefix(models).unwrap_or(file).with_extension("");
+    let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join(".")
+}
+
+fn read(path: &Path) -> Result<String> {
+    let failed = |source| PipelineError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(PipelineError::Value {
+            place: Place::file(path),
+            reason: format!("the file has {bytes} bytes, more than {FILE_BYTES_MAX}"),
+        });
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+/// All files below `folder` with one of these extensions, in a fixed order; none if there is no such folder.
+fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        let failed = |source| PipelineError::Read {
+            path: folder.clone(),
+            source,
+        };
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && depth == 0 => return Ok(found),
+            Err(error) => return Err(failed(error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let wanted = path.extension().is_some_and(|e| extensions.iter().any(|wanted| e == *wanted));
+            if path.is_dir() && !hidden && depth < FOLDER_DEPTH_MAX {
+                open.push((path, depth + 1));
+            } else if wanted && !hidden {
+                found.push(path);
+            }
+        }
+        if found.len() > FILES_COUNT_MAX {
+            return Err(PipelineError::Value {
+                place: Place::file(folder),
+                reason: format!("more than {FILES_COUNT_MAX} files"),
+            });
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+

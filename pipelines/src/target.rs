@@ -1,0 +1,213 @@
+//! The table of a model: made on the first run, then brought to the columns of the query.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Field, Schema as ArrowSchema};
+use iceberg::spec::{
+    NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform, Type,
+    UnboundPartitionField, UnboundPartitionSpec,
+};
+use tidewater_core::TableName;
+use tidewater_table::{Catalog, CatalogFault, FileStore, LoadedTable, NewTable, TableError, schema};
+
+use crate::error::{Below, PipelineError, Result};
+use crate::model::{Kind, Model, OnSchemaChange, PartitionBy};
+
+/// Buckets of a `cdc` table whose model says nothing: an increment rewrites the buckets of its keys, so more of them mean
+/// less rewriting and more, smaller files. Eight suit tables up to some gigabytes.
+const BUCKETS_DEFAULT: u32 = 8;
+
+/// First field id of a new table.
+const FIRST_FIELD_ID: i32 = 1;
+
+/// The table with all columns of `columns`; made if it does not exist.
+pub(crate) async fn prepare(
+    catalog: &dyn Catalog,
+    store: &FileStore,
+    model: &Model,
+    existing: Option<LoadedTable>,
+    columns: &ArrowSchema,
+) -> Result<LoadedTable> {
+    let wanted = described(model, &optional(&model.name, columns)?)?;
+    let Some(existing) = existing else {
+        return create(catalog, model, wanted).await;
+    };
+    let current = existing.metadata.current_schema();
+    let evolved = schema::evolve(current, &wanted, existing.metadata.last_column_id());
+    match evolved {
+        Ok(None) => Ok(existing),
+        Ok(Some(evolved)) => {
+            let fixed = matches!(&model.kind, Kind::Cdc(cdc) if cdc.on_schema_change == OnSchemaChange::Fail);
+            if fixed {
+                let has = |name: &str| current.field_by_name(name).is_some();
+                let new = evolved.as_struct().fields().iter().find(|field| !has(&field.name));
+                return Err(PipelineError::SchemaChange {
+                    model: model.name.clone(),
+                    reason: match new {
+                        Some(field) => format!("column {} is new, and on_schema_change is fail", field.name),
+                        None => "a column has become wider, and on_schema_change is fail".into(),
+                    },
+                });
+            }
+            schema::evolve_table(catalog, store, &model.name, &wanted).await.map_err(|source| PipelineError::Table {
+                table: model.name.clone(),
+                step: "adding columns",
+                source: Below::coded(source),
+            })
+        }
+        Err(TableError::SchemaChange { changes }) => Err(PipelineError::SchemaChange {
+            model: model.name.clone(),
+            reason: changes.join("; "),
+        }),
+        Err(source) => Err(PipelineError::Table {
+            table: model.name.clone(),
+            step: "comparing columns",
+            source: Below::coded(source),
+        }),
+    }
+}
+
+async fn create(catalog: &dyn Catalog, model: &Model, schema: Schema) -> Result<LoadedTable> {
+    let mut table = NewTable::new(model.name.clone(), schema);
+    table.partition_spec = partition_spec(model, &table.schema)?;
+    table.sort_order = sort_order(model, &table.schema)?;
+    table.properties = HashMap::from([
+        ("tidewater.model-kind".to_owned(), model.kind.name().to_owned()),
+        ("tidewater.tags".to_owned(), model.tags.join(",")),
+    ]);
+    table.properties.extend(model.description.clone().map(|text| ("comment".to_owned(), text)));
+    table.properties.extend(model.owner.clone().map(|text| ("owner".to_owned(), text)));
+    table.properties.retain(|_, value| !value.is_empty());
+    create_or_load(catalog, table).await
+}
+
+/// Makes a table and its namespace; if another was faster, its table serves as well.
+pub(crate) async fn create_or_load(catalog: &dyn Catalog, table: NewTable) -> Result<LoadedTable> {
+    let failed = |step| {
+        move |source: CatalogFault| PipelineError::Catalog {
+            step,
+            source: Below::coded(source),
+        }
+    };
+    let name = table.name.clone();
+    catalog.create_namespace(name.namespace()).await.map_err(failed("making a namespace"))?;
+    match catalog.create_table(table).await {
+        Ok(made) => Ok(made),
+        Err(CatalogFault::AlreadyExists { what }) => {
+            let loaded = catalog.load_table(&name).await.map_err(failed("loading a table"))?;
+            loaded.ok_or(CatalogFault::AlreadyExists { what }).map_err(failed("making a table"))
+        }
+        Err(fault) => Err(failed("making a table")(fault)),
+    }
+}
+
+/// The columns as Iceberg, none of them required: what a query gives tomorrow may be null.
+pub(crate) fn optional(table: &TableName, columns: &ArrowSchema) -> Result<Schema> {
+    let fields: Vec<Field> = columns.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    schema::from_arrow(&ArrowSchema::new(fields), FIRST_FIELD_ID).map_err(|source| PipelineError::Table {
+        table: table.clone(),
+        step: "choosing column types",
+        source: Below::coded(source),
+    })
+}
+
+/// Puts the model's column descriptions into the schema, where every engine shows them.
+fn described(model: &Model, schema: &Schema) -> Result<Schema> {
+    if model.columns.is_empty() {
+        return Ok(schema.clone());
+    }
+    let fields = schema.as_struct().fields().iter().map(|field| {
+        match model.columns.get(&field.name).and_then(|column| column.description.clone()) {
+            Some(text) => Arc::new(NestedField {
+                doc: Some(text),
+                ..field.as_ref().clone()
+            }),
+            None => field.clone(),
+        }
+    });
+    Schema::builder().with_fields(fields).build().map_err(|source| PipelineError::Table {
+        table: model.name.clone(),
+        step: "describing columns",
+        source: Below::plain(tidewater_core::ErrorKind::Internal, source),
+    })
+}
+
+fn partition_spec(model: &Model, schema: &Schema) -> Result<Option<UnboundPartitionSpec>> {
+    let mut wanted = model.partition_by.clone();
+    if wanted.is_empty()
+        && let Kind::Cdc(cdc) = &model.kind
+        && let Some(key) = cdc.key.first()
+        && schema.field_by_name(key).is_some_and(|field| can_bucket(&field.field_type))
+    {
+        wanted.push(PartitionBy {
+            column: key.clone(),
+            transform: Transform::Bucket(BUCKETS_DEFAULT),
+        });
+    }
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = Vec::with_capacity(wanted.len());
+    for partition in &wanted {
+        let source = column(model, schema, &partition.column, "partition_by")?;
+        if partition.transform.result_type(&source.field_type).is_err() {
+            return Err(PipelineError::Value {
+                place: model.place(),
+                reason: format!("partition_by {partition}: the column is of another type"),
+            });
+        }
+        fields.push(UnboundPartitionField {
+            source_id: source.id,
+            field_id: None,
+            name: partition.field_name(),
+            transform: partition.transform,
+        });
+    }
+    let spec = UnboundPartitionSpec::builder().add_partition_fields(fields).map_err(|error| PipelineError::Value {
+        place: model.place(),
+        reason: format!("partition_by: {error}"),
+    })?;
+    Ok(Some(spec.build()))
+}
+
+fn sort_order(model: &Model, schema: &Schema) -> Result<Option<SortOrder>> {
+    if model.sort_by.is_empty() {
+        return Ok(None);
+    }
+    let mut builder = SortOrder::builder();
+    for sort in &model.sort_by {
+        let source = column(model, schema, &sort.column, "sort_by")?;
+        let (direction, null_order) = match sort.descending {
+            true => (SortDirection::Descending, NullOrder::Last),
+            false => (SortDirection::Ascending, NullOrder::First),
+        };
+        builder.with_sort_field(SortField {
+            source_id: source.id,
+            transform: Transform::Identity,
+            direction,
+            null_order,
+        });
+    }
+    let order = builder.build_unbound().map_err(|error| PipelineError::Value {
+        place: model.place(),
+        reason: format!("sort_by: {error}"),
+    })?;
+    Ok(Some(order))
+}
+
+fn column<'a>(model: &Model, schema: &'a Schema, name: &str, key: &str) -> Result<&'a Arc<NestedField>> {
+    schema.field_by_name(name).ok_or_else(|| PipelineError::Value {
+        place: model.place(),
+        reason: format!("{key}: the query has no column {name}"),
+    })
+}
+
+fn can_bucket(of: &Type) -> bool {
+    match of {
+        Type::Primitive(primitive) => {
+            !matches!(primitive, PrimitiveType::Boolean | PrimitiveType::Float | PrimitiveType::Double)
+        }
+        _ => false,
+    }
+}
