@@ -1,13 +1,33 @@
 //! The catalog: namespaces, table pointers, offsets, leases and jobs in one replicated log, served as Iceberg REST.
 //!
-//! What it does: keeps pointers (never metadata) in a deterministic [`state::State`], replicated through the log; builds metadata files on the leader, writes them under a
-//! fresh name and swaps the pointer; serves the Iceberg REST protocol and the internal calls of tidewater's own roles.
+//! What it does: keeps pointers (never metadata) in a deterministic [`state::State`], replicated through the log; builds
+//! metadata files on the leader, writes them under a fresh name and swaps the pointer; serves the Iceberg REST protocol and
+//! the internal calls of tidewater's own roles.
 //! What it does not: read or write data files, plan scans, run jobs.
 //!
-//! Main types: [`command::Command`] (what is logged), [`state::State`] (what the log amounts to).
+//! Main types: [`command::Command`] (what is logged), [`state::State`] (what the log amounts to), [`raft::Consensus`] (the
+//! log), [`CatalogServer`] (the REST interface), [`Warehouse`] (where tables live).
 //!
 //! Invariants: INV-CAT-1 to INV-CAT-4 and INV-ING-2 of `tidewater_core::invariants`.
 
 pub mod command;
+pub mod error;
+pub mod memory;
 pub mod raft;
+pub mod server;
 pub mod state;
+pub mod store;
+pub mod warehouse;
+
+mod commit;
+mod internal;
+mod metadata;
+mod names;
+mod purge;
+mod rest;
+mod service;
+
+pub use error::CatalogError;
+pub use server::{CatalogOptions, CatalogServer};
+pub use store::MetadataStore;
+pub use warehouse::Warehouse;

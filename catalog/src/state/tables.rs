@@ -179,6 +179,8 @@ impl State {
             (Expect::Absent { id } | Expect::Any { id }, None) => self.new_row(id, table, pointer)?,
             (Expect::Version { .. }, None) => return Err(Refusal::NoSuchTable(table)),
             (Expect::Version { id, version }, Some(row)) if row.id != id || row.version != version => return Err(Refusal::Stale(table)),
+            // A transaction may hold a table only to demand something of it.
+            (Expect::Version { .. }, Some(row)) if row.pointer == pointer => return Ok(row.to_ref()),
             (Expect::Version { .. } | Expect::Any { .. }, Some(row)) => TableRow {
                 pointer,
                 version: row.version + 1,

@@ -1,0 +1,14 @@
+//! What the internal calls carry, shared by the client and the server.
+
+mod change;
+mod cluster;
+mod ingest;
+mod job;
+
+pub use change::{Change, ChangeKind, ChangePage, TableState};
+pub use cluster::{ClusterMember, ClusterStatus};
+pub use ingest::{
+    CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, OffsetRange, OffsetsResponse,
+    PartitionState, TopicPartition,
+};
+pub use job::{JobPage, JobPhase, JobPut, JobRow, JobWritten};

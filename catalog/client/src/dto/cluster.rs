@@ -1,0 +1,48 @@
+//! The state of the catalog's nodes.
+
+use serde::{Deserialize, Serialize};
+use tidewater_core::NodeId;
+
+/// One node of the group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterMember {
+    /// Its id.
+    pub id: NodeId,
+    /// Where the other nodes reach it.
+    pub raft: String,
+    /// Base URL of its REST interface.
+    pub api: String,
+    /// Whether it votes.
+    pub voter: bool,
+    /// Seen by the leader only: the last log index it is known to hold.
+    pub matched: Option<u64>,
+}
+
+/// A node and its group, as the node sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The node that answers.
+    pub node: NodeId,
+    /// `leader`, `follower`, `candidate`, `learner` or `stopped`.
+    pub role: String,
+    /// Who leads, if known.
+    pub leader: Option<NodeId>,
+    /// Raft's term.
+    pub term: u64,
+    /// Last entry in the log.
+    pub last_log: u64,
+    /// Last entry applied.
+    pub applied: u64,
+    /// Last entry in the snapshot on disk.
+    pub snapshot: u64,
+    /// Leader only: time since a majority was last heard from.
+    pub quorum_ack_ms: Option<u64>,
+    /// Everybody who takes part.
+    pub members: Vec<ClusterMember>,
+    /// Namespaces in the state applied here.
+    pub namespaces_count: usize,
+    /// Tables in the state applied here.
+    pub tables_count: usize,
+    /// The log entry of the newest change, which is a cursor for the change feed.
+    pub newest_change: u64,
+}

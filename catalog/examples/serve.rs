@@ -1,0 +1,50 @@
+//! A catalog with one voter: `serve DIR [PORT]`. Prints its URI when it is ready; ends on Ctrl-C.
+#![expect(clippy::print_stdout, reason = "the URI is this program's result")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_catalog::raft::{RaftConsensus, RaftOptions};
+use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
+use tidewater_core::{SystemClock, SystemRng, Tasks};
+use tidewater_table::{FileStore, StoreOptions};
+
+/// How long everything may take to end.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let dir = arguments.next().ok_or("usage: serve DIR [PORT]")?;
+    let port: u16 = arguments.next().map_or(Ok(0), |port| port.parse())?;
+    std::fs::create_dir_all(&dir)?;
+    let dir = std::fs::canonicalize(dir)?;
+
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    let uri = format!("http://{}", listener.local_addr()?);
+    let (clock, rng, tasks) = (SystemClock::shared(), SystemRng::shared(), Tasks::new("catalog"));
+    let options = RaftOptions::single(dir.join("raft"), uri.as_str());
+    let consensus = RaftConsensus::start(options, Arc::clone(&clock), Arc::clone(&rng)).await?;
+    let store = FileStore::new(StoreOptions::default(), Arc::clone(&clock), Arc::clone(&rng));
+    let warehouse = Warehouse::new("lake", &dir.join("lake").to_string_lossy())?;
+    let server = CatalogServer::new(CatalogOptions::new(
+        Arc::new(consensus.clone()),
+        Arc::new(store),
+        warehouse,
+        clock,
+        rng,
+        tasks.clone(),
+    ));
+    let ended = tasks.token();
+    tasks.spawn("signal", async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => ended.cancel(),
+            () = ended.cancelled() => {}
+        }
+    });
+    println!("{uri}");
+    server.serve(listener).await?;
+    tasks.shutdown(END_DEADLINE).await;
+    consensus.shutdown(END_DEADLINE).await;
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Commits: metadata is built and written by the leader, then the log swaps the pointers.
+//!
+//! Commits to one table wait for each other in a queue, so that on a leader nobody loses a race against himself; a race against another leader is decided by the
+//! version in the log, and the loser deletes what it wrote and builds again from the new head, as long as its requirements hold there.
+
+mod build;
+mod create;
+mod queue;
+mod spec_ids;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::{join_all, try_join_all};
+use iceberg::spec::TableMetadata;
+use iceberg::{TableRequirement, TableUpdate};
+use uuid::Uuid;
+
+use crate::command::{Command, Expect, Ident, IngestChange, OffsetRange, Op, Outcome, Pointer, Refusal, TableChange};
+use crate::error::{CatalogError, Result};
+use crate::metadata::{CachedMetadata, METADATA_BYTES_MAX};
+use crate::service::{Service, Ticket};
+use crate::state::State;
+
+pub(crate) use create::NewTable;
+pub(crate) use queue::TableQueue;
+
+/// How often a lost race is run again; what the reference server does as well.
+const RETRIES_MAX: u32 = 4;
+
+/// Most tables in one transaction: each is a file to write and a change in one log entry.
+pub(crate) const TABLES_PER_COMMIT_MAX: usize = 1_000;
+
+/// Most updates for one table in one commit.
+pub(crate) const UPDATES_PER_TABLE_MAX: usize = 10_000;
+
+/// What one table's commit demands and changes.
+#[derive(Debug, Clone)]
+pub(crate) struct TableWork {
+    pub(crate) table: Ident,
+    pub(crate) requirements: Vec<TableRequirement>,
+    pub(crate) updates: Vec<TableUpdate>,
+}
+
+/// A table's next state, not committed yet.
+struct Prepared {
+    change: TableChange,
+    /// None when nothing changes and no file is written.
+    file: Option<Arc<CachedMetadata>>,
+}
+
+impl Service {
+    /// Commits to tables, all or none, and advances offsets with them if there are any.
+    pub(crate) async fn commit(&self, ticket: &Ticket, works: Vec<TableWork>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
+        check_limits(&works)?;
+        let _turn = self.queue.turn(works.iter().map(|work| &work.table)).await?;
+        let mut attempt = 0;
+        loop {
+            let state = self.fresh_state().await?;
+            if !ranges.is_empty() && already_ingested(&state, &ranges) {
+                return Ok(Outcome::AlreadyIngested);
+            }
+            let prepared = try_join_all(works.iter().map(|work| self.prepare(&state, work))).await?;
+            match self.publish(ticket, prepared, ranges.clone()).await? {
+                Outcome::Refused(refusal) if is_race(&refusal) && attempt < RETRIES_MAX => attempt += 1,
+                Outcome::Refused(refusal) => return Err(refusal.into()),
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+
+    /// Makes a table.
+    pub(crate) async fn create(&self, ticket: &Ticket, table: &Ident, metadata: TableMetadata) -> Result<Outcome> {
+        let _turn = self.queue.turn([table]).await?;
+        let id = self.rng.uuid_v7(self.clock.now_ms());
+        let prepared = self.prepared(table, Expect::Absent { id }, metadata, 0)?;
+        match self.publish(ticket, vec![prepared], Vec::new()).await? {
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn prepare(&self, state: &State, work: &TableWork) -> Result<Prepared> {
+        crate::service::require_namespace(state, &work.table.namespace)?;
+        let Some(row) = state.table(&work.table) else {
+            let metadata = create::from_updates(&self.warehouse, work, self.clock.now_ms())?;
+            let id = self.rng.uuid_v7(self.clock.now_ms());
+            return self.prepared(&work.table, Expect::Absent { id }, metadata, 0);
+        };
+        let current = self.cache.load(&row.pointer.metadata_location).await?;
+        let expect = Expect::Version {
+            id: row.id,
+            version: row.version,
+        };
+        let metadata = current.parsed(&work.table)?;
+        build::check_requirements(&metadata, work)?;
+        if work.updates.is_empty() {
+            let pointer = row.pointer.clone();
+            let table = work.table.clone();
+            let change = TableChange { table, expect, pointer };
+            return Ok(Prepared { change, file: None });
+        }
+        let metadata = current.parsed_to_change(&work.table)?;
+        let metadata = build::apply(&self.warehouse, &metadata, current.location(), work)?;
+        let number = file_number(current.location()).map_or(row.version, |number| number + 1);
+        self.prepared(&work.table, expect, metadata, number)
+    }
+
+    fn prepared(&self, table: &Ident, expect: Expect, metadata: TableMetadata, number: u64) -> Result<Prepared> {
+        let raw = serde_json::to_vec(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
+        if raw.len() > METADATA_BYTES_MAX {
+            return Err(CatalogError::TooLarge {
+                what: "the table's metadata",
+                limit: METADATA_BYTES_MAX,
+            });
+        }
+        let name: Uuid = self.rng.uuid();
+        let location = format!("{}/metadata/{number:05}-{name}.metadata.json", metadata.location());
+        let pointer = Pointer {
+            uuid: metadata.uuid(),
+            location: metadata.location().to_owned(),
+            metadata_location: location.clone(),
+            snapshot_id: metadata.current_snapshot_id(),
+        };
+        let file = CachedMetadata::written(&location, Bytes::from(raw), Arc::new(metadata));
+        let table = table.clone();
+        Ok(Prepared {
+            change: TableChange { table, expect, pointer },
+            file: Some(Arc::new(file)),
+        })
+    }
+
+    /// Writes the files, then proposes the pointers. What was written for nothing is deleted; after an unknown outcome it stays, for it may be in use.
+    async fn publish(&self, ticket: &Ticket, prepared: Vec<Prepared>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
+        let files: Vec<Arc<CachedMetadata>> = prepared.iter().filter_map(|one| one.file.clone()).collect();
+        let puts = files.iter().map(|file| self.store.put_new(file.location(), file.raw().clone()));
+        if let Some(error) = join_all(puts).await.into_iter().find_map(Result::err) {
+            self.discard(&files).await;
+            return Err(error);
+        }
+        let changes = prepared.into_iter().map(|one| one.change).collect();
+        let op = if ranges.is_empty() {
+            Op::Commit { changes }
+        } else {
+            Op::Ingest(IngestChange { ranges, changes })
+        };
+        let at_ms = self.clock.now_ms();
+        let command = match ticket.key {
+            Some(key) => Command::once(key, ticket.print, at_ms, op),
+            None => Command::new(at_ms, op),
+        };
+        let outcome = match self.consensus.write(command).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let error = CatalogError::from(error);
+                if tidewater_core::Coded::retry(&error) != tidewater_core::Retry::Unknown {
+                    self.discard(&files).await;
+                }
+                return Err(error);
+            }
+        };
+        let used: Vec<&str> = match &outcome {
+            Outcome::Committed(tables) => tables.iter().map(|table| table.metadata_location.as_str()).collect(),
+            _ => Vec::new(),
+        };
+        // An answer from an earlier attempt under the same key names that attempt's files, not these.
+        let (kept, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| used.contains(&file.location()));
+        join_all(kept.into_iter().map(|file| self.cache.keep(file))).await;
+        self.discard(&unused).await;
+        Ok(outcome)
+    }
+
+    async fn discard(&self, files: &[Arc<CachedMetadata>]) {
+        for result in join_all(files.iter().map(|file| self.store.delete(file.location()))).await {
+            if let Err(error) = result {
+                tracing::warn!(%error, "a metadata file that nothing points to stays behind");
+            }
+        }
+    }
+}
+
+fn check_limits(works: &[TableWork]) -> Result<()> {
+    if works.len() > TABLES_PER_COMMIT_MAX {
+        return Err(CatalogError::TooLarge {
+            what: "the number of tables in one commit",
+            limit: TABLES_PER_COMMIT_MAX,
+        });
+    }
+    if works.iter().any(|work| work.updates.len() > UPDATES_PER_TABLE_MAX) {
+        return Err(CatalogError::TooLarge {
+            what: "the number of updates to one table",
+            limit: UPDATES_PER_TABLE_MAX,
+        });
+    }
+    Ok(())
+}
+
+fn already_ingested(state: &State, ranges: &[OffsetRange]) -> bool {
+    let next = |range: &OffsetRange| state.partition(&range.partition).and_then(|row| row.next_offset);
+    ranges.iter().all(|range| next(range).is_some_and(|next| range.to <= next))
+}
+
+fn is_race(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Stale(_) | Refusal::TableExists(_) | Refusal::NoSuchTable(_))
+}
+
+/// The number in the name of a metadata file.
+fn file_number(location: &str) -> Option<u64> {
+    let (_, name) = location.rsplit_once('/')?;
+    let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

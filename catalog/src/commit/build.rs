@@ -1,0 +1,77 @@
+//! The next metadata of a table that exists.
+
+use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
+use iceberg::TableUpdate;
+
+use super::TableWork;
+use super::spec_ids::SpecIds;
+use crate::command::Ident;
+use crate::error::{CatalogError, Result};
+use crate::warehouse::Warehouse;
+
+/// Whether everything that the commit demands holds.
+pub(super) fn check_requirements(metadata: &TableMetadata, work: &TableWork) -> Result<()> {
+    for requirement in &work.requirements {
+        if let Err(error) = requirement.check(Some(metadata)) {
+            return Err(CatalogError::from_iceberg(&work.table, &error));
+        }
+    }
+    Ok(())
+}
+
+/// The metadata after the updates.
+pub(super) fn apply(warehouse: &Warehouse, current: &TableMetadata, location: &str, work: &TableWork) -> Result<TableMetadata> {
+    let mut specs = SpecIds::of(current);
+    let mut last_sequence = current.last_sequence_number();
+    let mut builder = current.clone().into_builder(Some(location.to_owned()));
+    for update in work.updates.clone() {
+        let update = match update {
+            TableUpdate::AssignUuid { uuid } if uuid != current.uuid() => {
+                let reason = format!("commit to {} is not valid: the uuid of a table never changes", work.table);
+                return Err(CatalogError::bad_request(reason));
+            }
+            TableUpdate::SetLocation { location } => TableUpdate::SetLocation {
+                location: warehouse.checked(&location)?,
+            },
+            TableUpdate::AddSpec { spec } => TableUpdate::AddSpec {
+                spec: specs.assign(&work.table, spec)?,
+            },
+            TableUpdate::AddSnapshot { snapshot } => {
+                check_order(&work.table, current, last_sequence, &snapshot)?;
+                last_sequence = last_sequence.max(snapshot.sequence_number());
+                TableUpdate::AddSnapshot { snapshot }
+            }
+            update => update,
+        };
+        builder = update.apply(builder).map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
+    }
+    let built = builder.build().map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
+    let metadata = built.metadata;
+    let sets = |update: &TableUpdate| matches!(update, TableUpdate::SetProperties { .. } | TableUpdate::SetLocation { .. });
+    if work.updates.iter().any(sets) {
+        warehouse.check_properties(metadata.location(), metadata.properties())?;
+    }
+    Ok(metadata)
+}
+
+/// A snapshot built on an older head is a lost race, not a wrong request: the writer has to plan again.
+fn check_order(table: &Ident, metadata: &TableMetadata, last_sequence: i64, snapshot: &Snapshot) -> Result<()> {
+    let failed = |reason: String| {
+        Err(CatalogError::CommitFailed {
+            table: table.clone(),
+            reason,
+        })
+    };
+    let version = metadata.format_version();
+    let sequence = snapshot.sequence_number();
+    if version != FormatVersion::V1 && sequence <= last_sequence && snapshot.parent_snapshot_id().is_some() {
+        return failed(format!("sequence number {sequence} is not after the table's last, {last_sequence}"));
+    }
+    if let Some((first, _)) = snapshot.row_range()
+        && version >= FormatVersion::V3
+        && first < metadata.next_row_id()
+    {
+        return failed(format!("first row id {first} is before the table's next, {}", metadata.next_row_id()));
+    }
+    Ok(())
+}

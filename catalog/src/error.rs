@@ -1,0 +1,341 @@
+//! What the catalog refuses and why, with the HTTP status and the Iceberg error type of each.
+
+use iceberg::ErrorKind as IcebergErrorKind;
+use thiserror::Error;
+use tidewater_core::{Coded, ErrorKind, Retry};
+
+use crate::command::{Ident, IngestRefusal, Refusal};
+use crate::raft::ConsensusError;
+
+/// The result of this crate's calls.
+pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
+
+/// Every failure of the catalog server.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The namespace is not there.
+    #[error("namespace {namespace} does not exist")]
+    NoSuchNamespace {
+        /// Its levels, joined by dots.
+        namespace: String,
+    },
+    /// The table is not there.
+    #[error("table {table} does not exist")]
+    NoSuchTable {
+        /// Its name.
+        table: Ident,
+    },
+    /// The namespace is there already.
+    #[error("namespace exists already")]
+    NamespaceExists,
+    /// The table is there already.
+    #[error("table {table} exists already")]
+    TableExists {
+        /// Its name.
+        table: Ident,
+    },
+    /// A namespace that holds something cannot be dropped.
+    #[error("namespace is not empty")]
+    NamespaceNotEmpty,
+    /// A requirement does not hold, or others were faster.
+    #[error("commit to {table} failed: {reason}")]
+    CommitFailed {
+        /// The table.
+        table: Ident,
+        /// Which requirement.
+        reason: String,
+    },
+    /// The commit may or may not have been applied.
+    #[error("it is not known whether the change was applied: {reason}")]
+    StateUnknown {
+        /// What interrupted it.
+        reason: String,
+    },
+    /// The request is wrong.
+    #[error("{reason}")]
+    BadRequest {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name that cannot be used.
+    #[error("name {name:?} is refused: {reason}")]
+    BadName {
+        /// The name, cut.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A location that cannot be used.
+    #[error("location {location:?} is refused: {reason}")]
+    BadLocation {
+        /// The location, cut.
+        location: String,
+        /// Why.
+        reason: String,
+    },
+    /// Understood and contradictory.
+    #[error("{reason}")]
+    Unprocessable {
+        /// The contradiction.
+        reason: String,
+    },
+    /// Understood, and not done here.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+    },
+    /// A limit on the size of a request.
+    #[error("{what} is over the limit of {limit}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A limit of the catalog's state.
+    #[error("the catalog is full: {limit}")]
+    Full {
+        /// Which limit.
+        limit: String,
+    },
+    /// The object store failed; nothing was changed.
+    #[error("could not {action} {location}")]
+    Store {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        location: String,
+        /// The store's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A metadata file that is not there or cannot be read as one.
+    #[error("metadata file {location} is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        location: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No such route, or not with this method.
+    #[error("no such endpoint: {endpoint}")]
+    NoSuchEndpoint {
+        /// Method and path.
+        endpoint: String,
+    },
+    /// A warehouse that is not this one.
+    #[error("warehouse {warehouse:?} does not exist")]
+    NoSuchWarehouse {
+        /// What was asked for.
+        warehouse: String,
+    },
+    /// The job row is not there.
+    #[error("job {job} does not exist")]
+    NoSuchJob {
+        /// Its id.
+        job: String,
+    },
+    /// The job row has another version, or the job has ended.
+    #[error("the job row has version {version}")]
+    JobVersion {
+        /// The version it has.
+        version: u64,
+    },
+    /// Offsets or leases do not fit.
+    #[error("ingest commit is refused")]
+    Ingest(IngestRefusal),
+    /// The answer that this idempotency key got before.
+    #[error("{message}")]
+    Remembered {
+        /// HTTP status.
+        status: u16,
+        /// Error type.
+        kind: String,
+        /// Message.
+        message: String,
+    },
+    /// The caller did not show who he is.
+    #[error("{reason}")]
+    Unauthenticated {
+        /// What is missing.
+        reason: String,
+    },
+    /// The log.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+    /// A defect.
+    #[error("internal error: {reason}")]
+    Internal {
+        /// What was seen.
+        reason: String,
+    },
+}
+
+impl CatalogError {
+    /// A wrong request.
+    pub(crate) fn bad_request(reason: impl Into<String>) -> Self {
+        Self::BadRequest { reason: reason.into() }
+    }
+
+    /// A defect.
+    pub(crate) fn internal(reason: impl Into<String>) -> Self {
+        Self::Internal { reason: reason.into() }
+    }
+
+    /// HTTP status and Iceberg error type.
+    pub fn status_and_type(&self) -> (u16, &str) {
+        match self {
+            Self::NoSuchNamespace { .. } => (404, "NoSuchNamespaceException"),
+            Self::NoSuchTable { .. } => (404, "NoSuchTableException"),
+            Self::NoSuchEndpoint { .. } => (404, "NoSuchEndpointException"),
+            Self::NoSuchWarehouse { .. } => (404, "NoSuchWarehouseException"),
+            Self::NoSuchJob { .. } => (404, "NoSuchJobException"),
+            Self::NamespaceExists | Self::TableExists { .. } => (409, "AlreadyExistsException"),
+            Self::NamespaceNotEmpty => (409, "NamespaceNotEmptyException"),
+            Self::CommitFailed { .. } => (409, "CommitFailedException"),
+            Self::JobVersion { .. } => (409, "JobVersionException"),
+            Self::Ingest(IngestRefusal::Fenced { .. }) => (409, "IngestFencedException"),
+            Self::Ingest(IngestRefusal::Gap { .. }) => (409, "IngestGapException"),
+            Self::BadRequest { .. } | Self::BadName { .. } | Self::BadLocation { .. } => (400, "BadRequestException"),
+            Self::Unauthenticated { .. } => (401, "NotAuthorizedException"),
+            Self::Unsupported { .. } => (406, "UnsupportedOperationException"),
+            Self::TooLarge { .. } => (413, "RequestTooLargeException"),
+            Self::Unprocessable { .. } => (422, "UnprocessableEntityException"),
+            Self::Full { .. } => (429, "TooManyRequestsException"),
+            Self::Store { .. } => (503, "ServiceUnavailableException"),
+            Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
+            Self::Damaged { .. } | Self::Internal { .. } => (500, "InternalServerError"),
+            Self::Remembered { status, kind, .. } => (*status, kind),
+            Self::Consensus(error) => match error.retry() {
+                Retry::Safe => (503, "ServiceUnavailableException"),
+                Retry::Unknown => (500, "CommitStateUnknownException"),
+                _ if error.kind() == ErrorKind::Invalid => (413, "RequestTooLargeException"),
+                _ => (500, "InternalServerError"),
+            },
+        }
+    }
+
+    /// Whether the same request would be refused again for the same reason, so that its idempotency key keeps the answer.
+    pub(crate) fn is_final(&self) -> bool {
+        let (status, _) = self.status_and_type();
+        (400..500).contains(&status) && !matches!(status, 401 | 429) && !matches!(self, Self::Remembered { .. })
+    }
+
+    /// What a builder or a check of the `iceberg` crate found, while changing `table`.
+    pub(crate) fn from_iceberg(table: &Ident, error: &iceberg::Error) -> Self {
+        match error.kind() {
+            IcebergErrorKind::CatalogCommitConflicts => Self::CommitFailed {
+                table: table.clone(),
+                reason: error.message().to_owned(),
+            },
+            IcebergErrorKind::TableNotFound => Self::NoSuchTable { table: table.clone() },
+            IcebergErrorKind::FeatureUnsupported => Self::Unsupported {
+                what: error.message().to_owned(),
+            },
+            _ => Self::bad_request(format!("commit to {table} is not valid: {}", error.message())),
+        }
+    }
+}
+
+impl From<Refusal> for CatalogError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NamespaceExists => Self::NamespaceExists,
+            Refusal::NoSuchNamespace { namespace } => Self::NoSuchNamespace {
+                namespace: namespace.join("."),
+            },
+            Refusal::NamespaceNotEmpty => Self::NamespaceNotEmpty,
+            Refusal::TableExists(table) => Self::TableExists { table },
+            Refusal::NoSuchTable(table) => Self::NoSuchTable { table },
+            Refusal::Stale(table) => Self::CommitFailed {
+                table,
+                reason: "others committed in between".into(),
+            },
+            Refusal::LocationTaken { location, by } => Self::BadLocation {
+                location,
+                reason: format!("it is, holds or lies in the location of table {by}"),
+            },
+            Refusal::Repeated => Self::bad_request("one request names a table or a partition twice"),
+            Refusal::Ingest(refusal) => Self::Ingest(refusal),
+            Refusal::JobVersion { version } => Self::JobVersion { version },
+            Refusal::Full { limit } => Self::Full { limit },
+            Refusal::KeyReused => Self::Unprocessable {
+                reason: "the idempotency key was used for another request".into(),
+            },
+            Refusal::Remembered { status, kind, message } => Self::Remembered { status, kind, message },
+        }
+    }
+}
+
+impl Coded for CatalogError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Consensus(error) => error.kind(),
+            Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::StateUnknown { .. } => ErrorKind::Timeout,
+            Self::Ingest(IngestRefusal::Fenced { .. }) => ErrorKind::Fenced,
+            _ => match self.status_and_type().0 {
+                400 | 413 | 422 => ErrorKind::Invalid,
+                401 | 403 => ErrorKind::Denied,
+                404 => ErrorKind::NotFound,
+                406 => ErrorKind::Unsupported,
+                409 => ErrorKind::Conflict,
+                429 => ErrorKind::Exhausted,
+                503 => ErrorKind::Unavailable,
+                _ => ErrorKind::Internal,
+            },
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchNamespace { .. } => "CAT-0001",
+            Self::NoSuchTable { .. } => "CAT-0002",
+            Self::NamespaceExists => "CAT-0003",
+            Self::TableExists { .. } => "CAT-0004",
+            Self::NamespaceNotEmpty => "CAT-0005",
+            Self::CommitFailed { .. } => "CAT-0006",
+            Self::StateUnknown { .. } => "CAT-0007",
+            Self::BadRequest { .. } => "CAT-0008",
+            Self::BadName { .. } => "CAT-0009",
+            Self::BadLocation { .. } => "CAT-0010",
+            Self::Unprocessable { .. } => "CAT-0011",
+            Self::Unsupported { .. } => "CAT-0012",
+            Self::TooLarge { .. } => "CAT-0013",
+            Self::Full { .. } => "CAT-0014",
+            Self::Store { .. } => "CAT-0015",
+            Self::Damaged { .. } => "CAT-0016",
+            Self::NoSuchEndpoint { .. } => "CAT-0017",
+            Self::NoSuchWarehouse { .. } => "CAT-0018",
+            Self::NoSuchJob { .. } => "CAT-0019",
+            Self::JobVersion { .. } => "CAT-0020",
+            Self::Ingest(_) => "CAT-0021",
+            Self::Remembered { .. } => "CAT-0022",
+            Self::Unauthenticated { .. } => "CAT-0023",
+            Self::Internal { .. } => "CAT-0024",
+            Self::Consensus(error) => error.code(),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Consensus(error) => error.retry(),
+            Self::StateUnknown { .. } => Retry::Unknown,
+            Self::CommitFailed { .. } | Self::JobVersion { .. } => Retry::AfterRefresh,
+            Self::Store { .. } | Self::Full { .. } => Retry::Safe,
+            _ => Retry::Never,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Consensus(error) => return error.hint(),
+            Self::CommitFailed { .. } => "load the table anew, plan the change again, commit".into(),
+            Self::StateUnknown { .. } => "send it again under the same idempotency key, or load the table and look".into(),
+            Self::BadLocation { .. } => "leave the location out and the catalog chooses one".into(),
+            Self::NamespaceNotEmpty => "drop its tables and namespaces first".into(),
+            _ => return None,
+        })
+    }
+}

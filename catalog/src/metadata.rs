@@ -1,0 +1,8 @@
+//! Metadata files: read once, kept as raw bytes, parsed only when a commit needs it.
+
+mod cache;
+mod lossless;
+mod raw;
+
+pub(crate) use cache::{CachedMetadata, METADATA_BYTES_MAX, MetadataCache};
+pub(crate) use raw::Head;

@@ -1,0 +1,158 @@
+//! Metadata files in memory, bounded by bytes.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use iceberg::spec::TableMetadata;
+use moka::future::Cache;
+
+use super::{lossless, raw};
+use crate::command::Ident;
+use crate::error::{CatalogError, Result};
+use crate::store::MetadataStore;
+
+/// Largest metadata file that is read or written: beyond it every load costs seconds; snapshots have to be expired.
+pub(crate) const METADATA_BYTES_MAX: usize = 128 << 20;
+
+/// A parsed file takes about this many times its bytes.
+const PARSED_FACTOR: usize = 4;
+
+/// One metadata file.
+#[derive(Debug)]
+pub(crate) struct CachedMetadata {
+    location: String,
+    raw: Bytes,
+    parsed: OnceLock<std::result::Result<Arc<TableMetadata>, String>>,
+    refs_only: OnceLock<Bytes>,
+    lost: OnceLock<Option<String>>,
+}
+
+impl CachedMetadata {
+    fn read(location: &str, raw: Bytes) -> Self {
+        Self {
+            location: location.to_owned(),
+            raw,
+            parsed: OnceLock::new(),
+            refs_only: OnceLock::new(),
+            lost: OnceLock::new(),
+        }
+    }
+
+    /// A file that this catalog has just made from `metadata`.
+    pub(crate) fn written(location: &str, raw: Bytes, metadata: Arc<TableMetadata>) -> Self {
+        let cached = Self::read(location, raw);
+        let _first = cached.parsed.set(Ok(metadata));
+        let _first = cached.lost.set(None);
+        cached
+    }
+
+    pub(crate) fn location(&self) -> &str {
+        &self.location
+    }
+
+    pub(crate) fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// The file without the snapshots that no branch or tag names.
+    pub(crate) fn refs_only(&self) -> Result<Bytes> {
+        if let Some(bytes) = self.refs_only.get() {
+            return Ok(bytes.clone());
+        }
+        let bytes = raw::only_referenced(&self.raw).map_err(|error| self.damaged(error.to_string()))?;
+        Ok(self.refs_only.get_or_init(|| bytes).clone())
+    }
+
+    /// The parsed file, for reading only.
+    pub(crate) fn parsed(&self, table: &Ident) -> Result<Arc<TableMetadata>> {
+        let parse = || serde_json::from_slice(&self.raw).map(Arc::new).map_err(|error| error.to_string());
+        match self.parsed.get_or_init(parse) {
+            Ok(metadata) => Ok(Arc::clone(metadata)),
+            Err(error) => Err(CatalogError::Unsupported {
+                what: format!("changing table {table}, whose metadata holds what this catalog cannot parse ({error}),"),
+            }),
+        }
+    }
+
+    /// The parsed file, if writing it out again loses nothing.
+    pub(crate) fn parsed_to_change(&self, table: &Ident) -> Result<Arc<TableMetadata>> {
+        let metadata = self.parsed(table)?;
+        let find = || lossless::first_lost(&self.raw, &metadata);
+        match self.lost.get_or_init(find) {
+            None => Ok(metadata),
+            Some(field) => Err(CatalogError::Unsupported {
+                what: format!("changing table {table}: its metadata holds {field:?}, which would be lost, and that"),
+            }),
+        }
+    }
+
+    fn damaged(&self, reason: String) -> CatalogError {
+        CatalogError::Damaged {
+            location: self.location.clone(),
+            reason,
+        }
+    }
+
+    fn weight(&self) -> u32 {
+        u32::try_from(self.raw.len().saturating_mul(PARSED_FACTOR)).unwrap_or(u32::MAX)
+    }
+}
+
+/// The newest metadata files.
+#[derive(Debug)]
+pub(crate) struct MetadataCache {
+    files: Cache<String, Arc<CachedMetadata>>,
+    store: Arc<dyn MetadataStore>,
+}
+
+impl MetadataCache {
+    pub(crate) fn new(store: Arc<dyn MetadataStore>, bytes_max: u64) -> Self {
+        let weigh = |_: &String, file: &Arc<CachedMetadata>| file.weight();
+        Self {
+            files: Cache::builder().max_capacity(bytes_max).weigher(weigh).build(),
+            store,
+        }
+    }
+
+    /// The file at `location`. Many who ask at once cause one read.
+    pub(crate) async fn load(&self, location: &str) -> Result<Arc<CachedMetadata>> {
+        if let Some(file) = self.files.get(location).await {
+            return Ok(file);
+        }
+        let read = async {
+            let Some(raw) = self.store.get(location).await? else {
+                return Err(damaged(location, "it is not there"));
+            };
+            if raw.len() > METADATA_BYTES_MAX {
+                return Err(damaged(location, "it is larger than 128 MiB"));
+            }
+            if raw.starts_with(&[0x1f, 0x8b]) {
+                return Err(CatalogError::Unsupported {
+                    what: "a compressed metadata file".into(),
+                });
+            }
+            Ok(Arc::new(CachedMetadata::read(location, raw)))
+        };
+        self.files.try_get_with(location.to_owned(), read).await.map_err(|error| match &*error {
+            CatalogError::Store { action, location, .. } => CatalogError::Store {
+                action,
+                location: location.clone(),
+                source: error.to_string().into(),
+            },
+            CatalogError::Unsupported { what } => CatalogError::Unsupported { what: what.clone() },
+            other => damaged(location, other.to_string()),
+        })
+    }
+
+    /// Keeps a file that was just written.
+    pub(crate) async fn keep(&self, file: Arc<CachedMetadata>) {
+        self.files.insert(file.location().to_owned(), file).await;
+    }
+}
+
+fn damaged(location: &str, reason: impl Into<String>) -> CatalogError {
+    CatalogError::Damaged {
+        location: location.to_owned(),
+        reason: reason.into(),
+    }
+}

@@ -1,0 +1,57 @@
+//! The Iceberg REST protocol: one file per resource, and what they share.
+
+mod admit;
+mod config;
+mod extract;
+mod follow;
+mod load;
+mod metrics;
+mod namespaces;
+mod page;
+mod register;
+mod respond;
+mod tables;
+mod transactions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::error::CatalogError;
+use crate::service::Service;
+
+pub(crate) use admit::{Admission, admit};
+pub(crate) use extract::{Body, Query};
+pub(crate) use follow::follow_leader;
+pub(crate) use respond::{Answer, json};
+
+/// The shared state of all handlers.
+pub(crate) type Shared = axum::extract::State<Arc<Service>>;
+
+/// The routes of the protocol.
+pub(crate) fn routes() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/v1/config", get(config::config))
+        .route("/v1/namespaces", get(namespaces::list).post(namespaces::create))
+        .route(
+            "/v1/namespaces/{namespace}",
+            get(namespaces::load).head(namespaces::exists).delete(namespaces::drop),
+        )
+        .route("/v1/namespaces/{namespace}/properties", post(namespaces::update))
+        .route("/v1/namespaces/{namespace}/tables", get(tables::list).post(tables::create))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}",
+            get(load::load).head(load::exists).post(tables::commit).delete(tables::drop),
+        )
+        .route("/v1/namespaces/{namespace}/register", post(register::register))
+        .route("/v1/namespaces/{namespace}/tables/{table}/metrics", post(metrics::report))
+        .route("/v1/tables/rename", post(tables::rename))
+        .route("/v1/transactions/commit", post(transactions::commit))
+}
+
+/// The answer to a path that is none of ours.
+pub(crate) async fn no_such_endpoint(method: http::Method, uri: http::Uri) -> CatalogError {
+    let endpoint: String = format!("{method} {}", uri.path()).chars().take(200).collect();
+    CatalogError::NoSuchEndpoint { endpoint }
+}

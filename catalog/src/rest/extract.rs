@@ -1,0 +1,158 @@
+//! What handlers take from a request: names, bodies within limits, idempotency keys.
+
+use std::collections::HashMap;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use bytes::Bytes;
+use http::request::Parts;
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+use tidewater_core::limits::REST_BODY_BYTES_MAX;
+use uuid::Uuid;
+
+use crate::command::Ident;
+use crate::error::{CatalogError, Result};
+use crate::names::{checked_ident, parse_namespace};
+use crate::service::Ticket;
+
+/// How deep JSON may nest. Schemas of the deepest real tables stay below 60.
+const JSON_DEPTH_MAX: usize = 100;
+
+/// The header of a request that may come twice.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The namespace of a path.
+#[derive(Debug)]
+pub(crate) struct InNamespace(pub(crate) Vec<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for InNamespace {
+    type Rejection = CatalogError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let mut names = path(parts, state).await?;
+        parse_namespace(&names.remove("namespace").unwrap_or_default()).map(Self)
+    }
+}
+
+/// The table of a path.
+#[derive(Debug)]
+pub(crate) struct InTable(pub(crate) Ident);
+
+impl<S: Send + Sync> FromRequestParts<S> for InTable {
+    type Rejection = CatalogError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let mut names = path(parts, state).await?;
+        let namespace = parse_namespace(&names.remove("namespace").unwrap_or_default())?;
+        checked_ident(namespace, names.remove("table").unwrap_or_default()).map(Self)
+    }
+}
+
+async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<HashMap<String, String>> {
+    match Path::<HashMap<String, String>>::from_request_parts(parts, state).await {
+        Ok(Path(names)) => Ok(names),
+        Err(rejection) => Err(CatalogError::bad_request(rejection.body_text())),
+    }
+}
+
+/// Query parameters.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = CatalogError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(CatalogError::bad_request(rejection.body_text())),
+        }
+    }
+}
+
+/// The ticket of a mutation without a body.
+#[derive(Debug)]
+pub(crate) struct Keyed(pub(crate) Ticket);
+
+impl<S: Send + Sync> FromRequestParts<S> for Keyed {
+    type Rejection = CatalogError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+        let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
+        Ok(Self(ticket(&parts.headers, parts.method.as_str(), target, &[])?))
+    }
+}
+
+/// A JSON body and the ticket of the mutation it asks for.
+#[derive(Debug)]
+pub(crate) struct Body<T> {
+    pub(crate) value: T,
+    pub(crate) ticket: Ticket,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = CatalogError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        let Ok(bytes) = axum::body::to_bytes(body, REST_BODY_BYTES_MAX).await else {
+            return Err(CatalogError::TooLarge {
+                what: "the request's body",
+                limit: REST_BODY_BYTES_MAX,
+            });
+        };
+        let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
+        let ticket = ticket(&parts.headers, parts.method.as_str(), target, &bytes)?;
+        Ok(Self {
+            value: parse(&bytes)?,
+            ticket,
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T> {
+    if depth(bytes) > JSON_DEPTH_MAX {
+        return Err(CatalogError::bad_request(format!("the body nests deeper than {JSON_DEPTH_MAX} levels")));
+    }
+    serde_json::from_slice(bytes).map_err(|error| CatalogError::bad_request(format!("the body is not valid: {error}")))
+}
+
+/// How deep the brackets nest, strings left out.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn ticket(headers: &HeaderMap, method: &str, target: &str, body: &[u8]) -> Result<Ticket> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(Ticket::default());
+    };
+    let key: Option<Uuid> = key.to_str().ok().and_then(|key| key.parse().ok());
+    let Some(key) = key.filter(|key| !key.is_nil()) else {
+        return Err(CatalogError::bad_request("the Idempotency-Key is not a UUID"));
+    };
+    let mut hasher = blake3::Hasher::new();
+    for part in [method.as_bytes(), target.as_bytes(), body] {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    let mut print = [0; 8];
+    hasher.finalize_xof().fill(&mut print);
+    // 0 means "not checked" in the log.
+    Ok(Ticket {
+        key: Some(key),
+        print: u64::from_le_bytes(print).max(1),
+    })
+}

@@ -1,0 +1,107 @@
+//! Loading a table: raw bytes from the cache, with an ETag.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Deserialize;
+
+use super::Shared;
+use super::extract::{InTable, Query};
+use super::respond::{Answer, json_bytes, no_content};
+use crate::error::{CatalogError, Result};
+use crate::metadata::CachedMetadata;
+
+/// Which snapshots are sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Snapshots {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that a branch or tag names.
+    Refs,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    snapshots: Snapshots,
+}
+
+/// `GET /v1/namespaces/{namespace}/tables/{table}`
+pub(super) async fn load(
+    State(service): Shared,
+    InTable(table): InTable,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Answer {
+    let row = service.table(&table).await?;
+    let tag = etag(&row.pointer.metadata_location, wanted.snapshots);
+    if is_known(&headers, &tag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        set_etag(&mut response, &tag);
+        return Ok(response);
+    }
+    let file = service.cache.load(&row.pointer.metadata_location).await?;
+    table_answer(&file, wanted.snapshots)
+}
+
+/// `HEAD /v1/namespaces/{namespace}/tables/{table}`
+pub(super) async fn exists(State(service): Shared, InTable(table): InTable) -> Answer {
+    service.table(&table).await?;
+    Ok(no_content())
+}
+
+/// A table as clients get it.
+pub(super) fn table_answer(file: &CachedMetadata, snapshots: Snapshots) -> Answer {
+    let metadata = match snapshots {
+        Snapshots::All => file.raw().clone(),
+        Snapshots::Refs => file.refs_only()?,
+    };
+    let mut response = json_bytes(StatusCode::OK, splice(Some(file.location()), &metadata)?);
+    set_etag(&mut response, &etag(file.location(), snapshots));
+    Ok(response)
+}
+
+/// A staged table: it has no file yet.
+pub(super) fn staged_answer(metadata: &[u8]) -> Answer {
+    Ok(json_bytes(StatusCode::OK, splice(None, metadata)?))
+}
+
+/// Puts the metadata's own bytes into the answer.
+fn splice(location: Option<&str>, metadata: &[u8]) -> Result<Bytes> {
+    let location = serde_json::to_string(&location).map_err(|error| CatalogError::internal(error.to_string()))?;
+    let mut body = BytesMut::with_capacity(metadata.len() + location.len() + 64);
+    body.put_slice(b"{\"metadata-location\":");
+    body.put_slice(location.as_bytes());
+    body.put_slice(b",\"metadata\":");
+    body.put_slice(metadata);
+    body.put_slice(b",\"config\":{}}");
+    Ok(body.freeze())
+}
+
+/// Changes with the metadata file, and differs between the two ways to send it.
+fn etag(metadata_location: &str, snapshots: Snapshots) -> String {
+    let hash = blake3::hash(metadata_location.as_bytes()).to_hex();
+    let mode = match snapshots {
+        Snapshots::All => "all",
+        Snapshots::Refs => "refs",
+    };
+    format!("\"{}-{mode}\"", hash.get(..16).unwrap_or(&hash))
+}
+
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = given.flat_map(|value| value.split(','));
+    tags.any(|given| given.trim().trim_start_matches("W/") == tag)
+}
+
+fn set_etag(response: &mut Response, tag: &str) {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+}

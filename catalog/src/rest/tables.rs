@@ -1,0 +1,210 @@
+//! Tables: list, create, commit, rename, drop.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use iceberg::spec::{Schema, SortOrder, UnboundPartitionSpec};
+use iceberg::{TableRequirement, TableUpdate};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Shared;
+use super::extract::{Body, InNamespace, InTable, Keyed, Query};
+use super::load::{Snapshots, staged_answer, table_answer};
+use super::page::{Paging, cut};
+use super::respond::{Answer, json, no_content};
+use crate::command::{Ident, Op, Outcome};
+use crate::commit::{NewTable, TableWork};
+use crate::error::{CatalogError, Result};
+use crate::names::checked_ident;
+use crate::service::{Service, Ticket, find, require_namespace};
+
+/// `GET /v1/namespaces/{namespace}/tables`
+pub(super) async fn list(State(service): Shared, InNamespace(namespace): InNamespace, Query(paging): Query<Paging>) -> Answer {
+    let state = service.fresh_state().await?;
+    require_namespace(&state, &namespace)?;
+    let found = state.tables_in(&namespace, paging.after());
+    let (page, token) = cut(found, paging.limit()?, |row| row.name.name.clone());
+    let identifiers: Vec<&Ident> = page.into_iter().map(|row| &row.name).collect();
+    json(&json!({"identifiers": identifiers, "next-page-token": token}))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct CreateTable {
+    name: String,
+    location: Option<String>,
+    schema: Schema,
+    partition_spec: Option<UnboundPartitionSpec>,
+    write_order: Option<SortOrder>,
+    #[serde(default)]
+    stage_create: Option<bool>,
+    #[serde(default)]
+    properties: Option<HashMap<String, String>>,
+}
+
+/// `POST /v1/namespaces/{namespace}/tables`
+pub(super) async fn create(State(service): Shared, InNamespace(namespace): InNamespace, body: Body<CreateTable>) -> Answer {
+    let CreateTable {
+        name,
+        location,
+        schema,
+        partition_spec,
+        write_order,
+        stage_create,
+        properties,
+    } = body.value;
+    let new = NewTable {
+        table: checked_ident(namespace, name)?,
+        uuid: service.rng.uuid_v7(service.clock.now_ms()),
+        schema,
+        spec: partition_spec,
+        sort_order: write_order,
+        properties: properties.unwrap_or_default(),
+        location,
+    };
+    if stage_create.unwrap_or(false) {
+        return stage(&service, new).await;
+    }
+    let ticket = body.ticket;
+    let worker = Arc::clone(&service);
+    let outcome = service.detached("create-table", async move {
+        let work = async {
+            require_free(&worker, &new.table).await?;
+            let table = new.table.clone();
+            let metadata = new.metadata(&worker.warehouse)?;
+            worker.create(&ticket, &table, metadata).await
+        };
+        worker.once(&ticket, work).await
+    });
+    answer_committed(&service, outcome.await?).await
+}
+
+async fn require_free(service: &Service, table: &Ident) -> Result<()> {
+    let state = service.fresh_state().await?;
+    require_namespace(&state, &table.namespace)?;
+    match state.table(table) {
+        Some(_) => Err(CatalogError::TableExists { table: table.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Says what the table would be. Nothing is kept: a commit that demands `assert-create` makes it.
+async fn stage(service: &Service, new: NewTable) -> Answer {
+    require_free(service, &new.table).await?;
+    let metadata = new.metadata(&service.warehouse)?;
+    let raw = serde_json::to_vec(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
+    staged_answer(&raw)
+}
+
+/// The table that a commit made or moved, from the file that this commit wrote.
+pub(super) async fn answer_committed(service: &Service, outcome: Outcome) -> Answer {
+    match outcome {
+        Outcome::Committed(tables) => match tables.first() {
+            Some(table) => table_answer(&*service.cache.load(&table.metadata_location).await?, Snapshots::All),
+            None => Err(CatalogError::internal("a commit without a table")),
+        },
+        other => Err(CatalogError::internal(format!("unexpected outcome {other:?}"))),
+    }
+}
+
+/// A commit as clients send it, alone or in a transaction.
+#[derive(Debug, Deserialize)]
+pub(super) struct CommitTable {
+    identifier: Option<TableIdentifier>,
+    #[serde(default)]
+    requirements: Vec<TableRequirement>,
+    #[serde(default)]
+    updates: Vec<TableUpdate>,
+}
+
+/// The name of a table in a body.
+#[derive(Debug, Deserialize)]
+pub(super) struct TableIdentifier {
+    namespace: Vec<String>,
+    name: String,
+}
+
+impl TableIdentifier {
+    pub(super) fn checked(self) -> Result<Ident> {
+        checked_ident(self.namespace, self.name)
+    }
+}
+
+impl CommitTable {
+    /// The commit, to the table of the path or to the one it names itself.
+    pub(super) fn into_work(self, path: Option<Ident>) -> Result<TableWork> {
+        let named = self.identifier.map(TableIdentifier::checked).transpose()?;
+        let table = match (path, named) {
+            (Some(path), Some(named)) if path != named => {
+                return Err(CatalogError::bad_request(format!("the path names {path}, the body {named}")));
+            }
+            (Some(table), _) | (None, Some(table)) => table,
+            (None, None) => return Err(CatalogError::bad_request("a table change has no identifier")),
+        };
+        Ok(TableWork {
+            table,
+            requirements: self.requirements,
+            updates: self.updates,
+        })
+    }
+}
+
+/// Commits, and gives the same answer when the same request comes again.
+pub(super) async fn commit_once(service: &Arc<Service>, ticket: Ticket, works: Vec<TableWork>) -> Result<Outcome> {
+    let worker = Arc::clone(service);
+    let run = async move { worker.once(&ticket, worker.commit(&ticket, works, Vec::new())).await };
+    service.detached("commit", run).await
+}
+
+/// `POST /v1/namespaces/{namespace}/tables/{table}`
+pub(super) async fn commit(State(service): Shared, InTable(table): InTable, body: Body<CommitTable>) -> Answer {
+    let work = body.value.into_work(Some(table))?;
+    let outcome = commit_once(&service, body.ticket, vec![work]).await?;
+    answer_committed(&service, outcome).await
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Rename {
+    source: TableIdentifier,
+    destination: TableIdentifier,
+}
+
+/// `POST /v1/tables/rename`
+pub(super) async fn rename(State(service): Shared, body: Body<Rename>) -> Answer {
+    let op = Op::RenameTable {
+        from: body.value.source.checked()?,
+        to: body.value.destination.checked()?,
+    };
+    service.once(&body.ticket, service.propose(&body.ticket, op)).await?;
+    Ok(no_content())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Dropping {
+    purge_requested: Option<String>,
+}
+
+/// `DELETE /v1/namespaces/{namespace}/tables/{table}`
+pub(super) async fn drop(
+    State(service): Shared,
+    InTable(table): InTable,
+    Query(dropping): Query<Dropping>,
+    Keyed(ticket): Keyed,
+) -> Answer {
+    // Some clients write it `True`.
+    let purge = dropping.purge_requested.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
+    let row = find(&service.fresh_state().await?, &table).cloned();
+    let op = Op::DropTable {
+        id: row.as_ref().ok().map(|row| row.id),
+        table,
+    };
+    service.once(&ticket, service.propose(&ticket, op)).await?;
+    if let (true, Ok(row)) = (purge, row) {
+        let worker = Arc::clone(&service);
+        service.tasks.spawn("purge", async move { worker.purge(row).await });
+    }
+    Ok(no_content())
+}

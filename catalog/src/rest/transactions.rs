@@ -1,0 +1,28 @@
+//! Several tables in one commit.
+
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::Shared;
+use super::extract::Body;
+use super::respond::{Answer, no_content};
+use super::tables::{CommitTable, commit_once};
+use crate::commit::TableWork;
+use crate::error::{CatalogError, Result};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Transaction {
+    table_changes: Vec<CommitTable>,
+}
+
+/// `POST /v1/transactions/commit`
+pub(super) async fn commit(State(service): Shared, body: Body<Transaction>) -> Answer {
+    let changes = body.value.table_changes;
+    if changes.is_empty() {
+        return Err(CatalogError::bad_request("the transaction changes no table"));
+    }
+    let works: Result<Vec<TableWork>> = changes.into_iter().map(|change| change.into_work(None)).collect();
+    commit_once(&service, body.ticket, works?).await?;
+    Ok(no_content())
+}

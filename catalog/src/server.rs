@@ -1,0 +1,111 @@
+//! The catalog server: routes, limits, and the listener.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tokio::net::TcpListener;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::commit::TableQueue;
+use crate::error::{CatalogError, Result};
+use crate::metadata::MetadataCache;
+use crate::raft::Consensus;
+use crate::service::Service;
+use crate::store::MetadataStore;
+use crate::warehouse::Warehouse;
+use crate::{internal, rest};
+
+/// Longest a request may take: a queue of commits, a slow store and an election fit in.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(90);
+
+/// What a catalog server needs.
+#[derive(Debug)]
+pub struct CatalogOptions {
+    /// The log.
+    pub consensus: Arc<dyn Consensus>,
+    /// Where metadata files are.
+    pub store: Arc<dyn MetadataStore>,
+    /// Where tables live.
+    pub warehouse: Warehouse,
+    /// Memory for metadata files.
+    pub metadata_cache_bytes: u64,
+    /// Time.
+    pub clock: SharedClock,
+    /// Ids and file names.
+    pub rng: SharedRng,
+    /// Where the server's tasks belong.
+    pub tasks: Tasks,
+}
+
+impl CatalogOptions {
+    /// With a metadata cache of 64 MiB.
+    pub fn new(
+        consensus: Arc<dyn Consensus>,
+        store: Arc<dyn MetadataStore>,
+        warehouse: Warehouse,
+        clock: SharedClock,
+        rng: SharedRng,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            consensus,
+            store,
+            warehouse,
+            metadata_cache_bytes: 64 << 20,
+            clock,
+            rng,
+            tasks,
+        }
+    }
+}
+
+/// Serves Iceberg REST and the internal calls.
+#[derive(Debug, Clone)]
+pub struct CatalogServer {
+    service: Arc<Service>,
+}
+
+impl CatalogServer {
+    /// A server that does not listen yet.
+    pub fn new(options: CatalogOptions) -> Self {
+        let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
+        Self {
+            service: Arc::new(Service {
+                consensus: options.consensus,
+                store: options.store,
+                warehouse: options.warehouse,
+                cache,
+                queue: TableQueue::default(),
+                clock: options.clock,
+                rng: options.rng,
+                tasks: options.tasks,
+            }),
+        }
+    }
+
+    /// All routes, to be merged with others'.
+    pub fn router(&self) -> Router {
+        rest::routes()
+            .merge(internal::routes())
+            .fallback(rest::no_such_endpoint)
+            .method_not_allowed_fallback(rest::no_such_endpoint)
+            .layer(from_fn(rest::follow_leader))
+            .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, REQUEST_DEADLINE))
+            .layer(from_fn_with_state(rest::Admission::default(), rest::admit))
+            .with_state(Arc::clone(&self.service))
+    }
+
+    /// Serves on `listener` until the server's tasks are told to stop, then answers what is in flight.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn serve(self, listener: TcpListener) -> Result<()> {
+        let token = self.service.tasks.token();
+        let stop = async move { token.cancelled().await };
+        let served = axum::serve(listener, self.router()).with_graceful_shutdown(stop).await;
+        served.map_err(|error| CatalogError::internal(format!("the listener failed: {error}")))
+    }
+}

@@ -1,0 +1,141 @@
+//! What every request works with: the log, the files, the clock; and how a request is made to happen once.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tidewater_core::{SharedClock, SharedRng, Tasks};
+use uuid::Uuid;
+
+use crate::command::{Command, Ident, Op, Outcome, Refusal};
+use crate::commit::TableQueue;
+use crate::error::{CatalogError, Result};
+use crate::metadata::{CachedMetadata, MetadataCache};
+use crate::raft::Consensus;
+use crate::state::{State, TableRow};
+use crate::store::MetadataStore;
+use crate::warehouse::Warehouse;
+
+/// What a mutation says about itself, for the log.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ticket {
+    /// The client's idempotency key.
+    pub(crate) key: Option<Uuid>,
+    /// What was asked for, hashed.
+    pub(crate) print: u64,
+}
+
+/// Shared by all requests.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) consensus: Arc<dyn Consensus>,
+    pub(crate) store: Arc<dyn MetadataStore>,
+    pub(crate) warehouse: Warehouse,
+    pub(crate) cache: MetadataCache,
+    pub(crate) queue: TableQueue,
+    pub(crate) clock: SharedClock,
+    pub(crate) rng: SharedRng,
+    pub(crate) tasks: Tasks,
+}
+
+impl Service {
+    /// The state with everything that was acknowledged before this call (INV-CAT-2).
+    pub(crate) async fn fresh_state(&self) -> Result<State> {
+        self.consensus.barrier().await?;
+        Ok(self.consensus.state().state)
+    }
+
+    /// A table as of now.
+    pub(crate) async fn table(&self, name: &Ident) -> Result<TableRow> {
+        let state = self.fresh_state().await?;
+        find(&state, name).cloned()
+    }
+
+    /// A table's metadata as of now.
+    pub(crate) async fn metadata(&self, name: &Ident) -> Result<Arc<CachedMetadata>> {
+        let row = self.table(name).await?;
+        self.cache.load(&row.pointer.metadata_location).await
+    }
+
+    /// Proposes an operation and gives its outcome; refusals are errors.
+    pub(crate) async fn propose(&self, ticket: &Ticket, op: Op) -> Result<Outcome> {
+        let at_ms = self.clock.now_ms();
+        let command = match ticket.key {
+            Some(key) => Command::once(key, ticket.print, at_ms, op),
+            None => Command::new(at_ms, op),
+        };
+        match self.consensus.write(command).await? {
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// Does `work` unless its key was answered before, in which case that answer is given again.
+    ///
+    /// A refusal that is final is recorded under the key. Recording and applying go through the log, so of a repeated request exactly one thing becomes true: when
+    /// the first attempt was applied after all, recording its refusal answers with that success; when the refusal was recorded first, the late attempt is refused too.
+    pub(crate) async fn once<F>(&self, ticket: &Ticket, work: F) -> Result<Outcome>
+    where
+        F: Future<Output = Result<Outcome>>,
+    {
+        let Some(key) = ticket.key else { return work.await };
+        match self.fresh_state().await?.replay(key.as_u128(), ticket.print) {
+            Some(Outcome::Refused(refusal)) => return Err(refusal.into()),
+            Some(outcome) => return Ok(outcome),
+            None => {}
+        }
+        let error = match work.await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) if error.is_final() => error,
+            Err(error) => return Err(error),
+        };
+        let (status, kind) = error.status_and_type();
+        let remember = Op::Remember {
+            status,
+            kind: kind.to_owned(),
+            message: error.to_string(),
+        };
+        let command = Command::once(key, ticket.print, self.clock.now_ms(), remember);
+        match self.consensus.write(command).await? {
+            Outcome::Refused(Refusal::Remembered { .. }) => Err(error),
+            Outcome::Refused(other) => Err(other.into()),
+            applied => Ok(applied),
+        }
+    }
+
+    /// Runs `work` to its end even when the client goes away: half a commit would leave files behind.
+    pub(crate) async fn detached<T, F>(&self, name: &str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.tasks.spawn(name, async move {
+            // Nobody listens any more: the work is done all the same.
+            let _gone = answer.send(work.await);
+        });
+        answered.await.unwrap_or_else(|_| {
+            Err(CatalogError::StateUnknown {
+                reason: "the server stops".into(),
+            })
+        })
+    }
+}
+
+/// The row of a table, or why there is none.
+pub(crate) fn find<'a>(state: &'a State, name: &Ident) -> Result<&'a TableRow> {
+    if let Some(row) = state.table(name) {
+        return Ok(row);
+    }
+    // Clients tell a missing namespace from a missing table only when listing or creating.
+    Err(CatalogError::NoSuchTable { table: name.clone() })
+}
+
+/// Refuses a namespace that is not there.
+pub(crate) fn require_namespace(state: &State, namespace: &[String]) -> Result<()> {
+    match state.namespace(namespace) {
+        Some(_) => Ok(()),
+        None => Err(CatalogError::NoSuchNamespace {
+            namespace: namespace.join("."),
+        }),
+    }
+}

@@ -1,0 +1,191 @@
+//! The warehouse: where tables live, and which locations are accepted.
+
+use uuid::Uuid;
+
+use crate::command::Ident;
+use crate::error::{CatalogError, Result};
+
+/// Longest location accepted: S3 keys end at 1024 bytes, and files come below it.
+const LOCATION_BYTES_MAX: usize = 800;
+
+/// Table properties that name a place to write to.
+const PATH_PROPERTIES: [&str; 4] = [
+    "write.data.path",
+    "write.metadata.path",
+    "write.object-storage.path",
+    "write.folder-storage.path",
+];
+
+/// A warehouse and its root folder.
+#[derive(Debug, Clone)]
+pub struct Warehouse {
+    name: String,
+    location: String,
+}
+
+impl Warehouse {
+    /// `location` is a URL (`file:///…`, `s3://bucket/…`, `memory://…`) or an absolute local path.
+    ///
+    /// # Errors
+    /// If it is neither, or holds what no location may hold.
+    pub fn new(name: impl Into<String>, location: &str) -> Result<Self> {
+        let location = normal_form(location)?;
+        Ok(Self {
+            name: name.into(),
+            location,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its root folder, without a slash at the end.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// The location in its normal form, if it lies below the warehouse.
+    pub(crate) fn checked(&self, location: &str) -> Result<String> {
+        let normal = normal_form(location)?;
+        match normal.strip_prefix(&self.location) {
+            Some(rest) if rest.starts_with('/') => Ok(normal),
+            _ => Err(refused(location, format!("it is not below the warehouse {}", self.location))),
+        }
+    }
+
+    /// Where a new table goes when its maker does not say: readable, and never used twice.
+    pub(crate) fn place(&self, table: &Ident, uuid: Uuid) -> String {
+        let mut place = self.location.clone();
+        for level in &table.namespace {
+            place.push('/');
+            place.push_str(&plain(level));
+        }
+        // The end of the uuid: in version 7 the beginning is the time.
+        let simple = uuid.simple().to_string();
+        let tail = simple.get(24..).unwrap_or(&simple);
+        format!("{place}/{}-{tail}", plain(&table.name))
+    }
+
+    /// Refuses properties that would send writers outside of the table's own folder.
+    pub(crate) fn check_properties<'a>(
+        &self,
+        table_location: &str,
+        properties: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Result<()> {
+        for (name, value) in properties {
+            if !PATH_PROPERTIES.contains(&name.as_str()) {
+                continue;
+            }
+            let path = normal_form(value)?;
+            let rest = path.strip_prefix(table_location);
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+                return Err(refused(value, format!("{name} must lie in the table's location {table_location}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name as a folder's name: what is not a letter, digit, `_`, `-` or `.` becomes `_`.
+fn plain(name: &str) -> String {
+    let keep = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name.chars().map(|c| if keep(c) { c } else { '_' }).collect()
+}
+
+/// One spelling for one place: `scheme://…`, no slash at the end, no empty, `.` or `..` part.
+fn normal_form(location: &str) -> Result<String> {
+    if location.len() > LOCATION_BYTES_MAX {
+        return Err(refused(location, format!("it is longer than {LOCATION_BYTES_MAX} bytes")));
+    }
+    if location.chars().any(|c| c.is_control() || matches!(c, '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`')) {
+        return Err(refused(location, "it holds a control character, %, \\, a wildcard or a quote".into()));
+    }
+    let trimmed = location.trim_end_matches('/');
+    let (scheme, rest) = match trimmed.split_once(':') {
+        Some((scheme, rest)) if rest.starts_with('/') => (scheme, rest),
+        None if trimmed.starts_with('/') => ("file", trimmed),
+        _ => return Err(refused(location, "it is neither a URL nor an absolute path".into())),
+    };
+    if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()) {
+        return Err(refused(location, format!("{scheme:?} is not a scheme")));
+    }
+    // `file:/x`, `file:///x` and `/x` are one place; anything else keeps its authority.
+    let (authority, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+        None => ("", rest.trim_start_matches('/')),
+    };
+    if scheme == "file" && !authority.is_empty() {
+        return Err(refused(location, "a file has no host".into()));
+    }
+    if !path.is_empty() && path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return Err(refused(location, "it has an empty, `.` or `..` part".into()));
+    }
+    if authority == "." || authority == ".." {
+        return Err(refused(location, "its host is not a name".into()));
+    }
+    Ok(format!("{scheme}://{authority}/{path}").trim_end_matches('/').to_owned())
+}
+
+fn refused(location: &str, reason: String) -> CatalogError {
+    CatalogError::BadLocation {
+        location: location.chars().take(120).collect(),
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: no location outside of the warehouse is accepted, in whatever spelling. Method: a table of spellings.
+    #[test]
+    fn locations_stay_below_the_warehouse() {
+        let warehouse = Warehouse::new("lake", "/data/lake/").expect("a good location");
+        assert_eq!(warehouse.location(), "file:///data/lake");
+        for good in ["/data/lake/a", "file:/data/lake/a", "file:///data/lake/a/", "/data/lake/a.b/c"] {
+            let location = warehouse.checked(good).expect(good);
+            assert!(location.starts_with("file:///data/lake/a"), "{location}");
+            assert!(!location.ends_with('/'), "{location}");
+        }
+        let long = format!("/data/lake/{}", "x".repeat(900));
+        let bad = [
+            "",
+            "a",
+            "/data/lake",
+            "/data/lake/",
+            "/data/lake2/a",
+            "/data/lakeside",
+            "/data/lake/../b",
+            "/data/lake/a/..",
+            "/data/lake/./a",
+            "/data/lake//a",
+            "/data/lake/%2e%2e/a",
+            "/data/lake/a\0",
+            "/data/lake/a*",
+            "file://host/data/lake/a",
+            "s3://data/lake/a",
+            "FILE:///data/lake/a",
+            long.as_str(),
+        ];
+        for bad in bad {
+            assert!(warehouse.checked(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    // Goal: writers cannot be sent elsewhere by a property. Method: inside, outside and look-alike paths.
+    #[test]
+    fn path_properties_stay_in_the_table() {
+        let warehouse = Warehouse::new("lake", "s3://bucket/lake").expect("a good location");
+        let table = "s3://bucket/lake/gold/t-1";
+        let check = |value: &str| {
+            let properties = [("write.data.path".to_owned(), value.to_owned())];
+            warehouse.check_properties(table, properties.iter().map(|(name, value)| (name, value)))
+        };
+        assert!(check("s3://bucket/lake/gold/t-1/elsewhere").is_ok());
+        for bad in ["s3://bucket/lake/gold/t-10/x", "s3://other/lake/gold/t-1/x", "s3://bucket/lake/gold/t-1/../t-2", "x"] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}
