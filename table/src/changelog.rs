@@ -44,7 +44,8 @@ pub async fn changes_between(
         return appended(store, table, &snapshots).await;
     }
     let telling = snapshots.iter().filter(|snapshot| snapshot.summary().operation != Operation::Replace);
-    let reads = telling.map(|snapshot| change_of(store, table, snapshot));
+    // Collected: a closure that lives across an await makes this future not `Send` in general.
+    let reads: Vec<_> = telling.map(|snapshot| change_of(store, table, snapshot)).collect();
     stream::iter(reads).buffered(MANIFEST_READS_MAX).try_collect().await
 }
 
@@ -77,7 +78,7 @@ async fn appended(store: &FileStore, table: &TableMetadata, snapshots: &[Snapsho
     let manifests = manifest::list(store, table, snapshots.last().map(AsRef::as_ref)).await?;
     let news = manifests.iter().filter(|m| places.contains_key(&m.added_snapshot_id));
     refuse_deletes(news.clone())?;
-    let reads = news.map(|manifest| manifest::live(store, manifest));
+    let reads: Vec<_> = news.map(|manifest| manifest::live(store, manifest)).collect();
     let mut entries = stream::iter(reads).buffered(MANIFEST_READS_MAX);
     while let Some(entries) = entries.try_next().await? {
         for entry in entries {

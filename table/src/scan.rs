@@ -143,7 +143,8 @@ impl<'a> Scan<'a> {
         let deletes = self.deletes(&manifests).await?;
         let pruner = Pruner::new(self.table, self.filter);
         let wanted = manifests.iter().filter(|m| holds_live(m, ManifestContentType::Data) && pruner.keeps_manifest(m));
-        let reads = wanted.map(|manifest| manifest::live(self.store, manifest));
+        // Collected, since a closure that lives across an await makes the future of a scan not `Send` in general.
+        let reads: Vec<_> = wanted.map(|manifest| manifest::live(self.store, manifest)).collect();
         let mut entries = stream::iter(reads).buffered(MANIFEST_READS_MAX);
         let mut files = Vec::new();
         while let Some(entries) = entries.try_next().await? {
