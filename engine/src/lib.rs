@@ -1,1 +1,41 @@
-//! Placeholder while the workspace is laid out.
+//! Iceberg tables in DataFusion: SQL over the catalog, scans by field id, writes to data files, plans that travel.
+//!
+//! It does not decide where a plan runs (that is the scheduler's [`PlanRunner`]), keeps no table pointers (that is the
+//! catalog), and commits nothing of its own accord except an `INSERT` statement.
+//!
+//! Main types: [`Engine`] (memory, caches, object stores of a process), [`SessionOptions`] with [`Engine::session`] and
+//! [`Engine::plan`] (SQL), [`IcebergTable`] (a table at a snapshot), [`IcebergWriteExec`] with [`Engine::write`] (rows to
+//! data files), [`PlanRunner`] (the seam to where plans run), [`restore_scans`] (what executors owe a decoded plan).
+//!
+//! Invariants: columns are matched by field id, never by name; a statement sees each table at one snapshot; pruning never
+//! loses a row; a write names only files that are durable.
+
+pub mod codec;
+pub mod engine;
+pub mod error;
+pub mod estimate;
+pub mod explain;
+pub mod field_ids;
+pub mod functions;
+pub mod provider;
+pub mod restore;
+pub mod runner;
+pub mod session;
+pub mod write;
+
+mod lake;
+mod metadata_tables;
+mod object_stores;
+#[cfg(test)]
+mod testing;
+
+pub use engine::{Engine, EngineOptions};
+pub use error::{EngineError, Result, RunnerError};
+pub use estimate::{ScanEstimate, TableEstimate};
+pub use field_ids::FieldIdAdapterFactory;
+pub use functions::Functions;
+pub use provider::{IcebergTable, PlannedFiles};
+pub use restore::restore_scans;
+pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
+pub use session::{CATALOG, Class, SessionKind, SessionOptions};
+pub use write::{Distribution, IcebergWriteExec, WriteRequest};

@@ -1,0 +1,215 @@
+//! The engine: one per process, shared by everything that plans or runs queries in it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion_proto::physical_plan::PhysicalExtensionCodec;
+use tidewater_core::{SharedClock, SharedRng, TableName};
+use tidewater_table::{Catalog, FileStore, LoadedTable, ScanFile, WriteOptions};
+
+use crate::codec::Codec;
+use crate::error::{EngineError, Result};
+use crate::functions::Functions;
+use crate::object_stores::FileStoreRegistry;
+use crate::provider::IcebergTable;
+use crate::runner::LocalRunner;
+
+/// Consumers named in the message when memory runs out.
+const CONSUMERS_NAMED: std::num::NonZeroUsize = match std::num::NonZeroUsize::new(5) {
+    Some(count) => count,
+    None => std::num::NonZeroUsize::MIN,
+};
+
+/// What the disk manager calls the directories it makes.
+const SPILL_PREFIX: &str = "datafusion-";
+
+/// How much of the machine an engine may use.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Memory of all running queries together; beyond it they spill, then fail.
+    pub memory_bytes: usize,
+    /// Where queries spill to. The directory is this engine's alone: what a killed process left in it is removed.
+    pub spill_dir: PathBuf,
+    /// Disk that spilled data may take.
+    pub spill_bytes_max: u64,
+    /// Parallelism of a query.
+    pub target_partitions: usize,
+    /// Memory for footers and page indexes of Parquet files.
+    pub footer_cache_bytes: usize,
+    /// The schema of names that have none.
+    pub default_schema: String,
+    /// How data files are written.
+    pub write: WriteOptions,
+    /// Functions besides the built-in ones.
+    pub functions: Functions,
+}
+
+impl EngineOptions {
+    /// Modest defaults: a fraction of a small machine.
+    pub fn new(spill_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            memory_bytes: 1 << 30,
+            spill_dir: spill_dir.into(),
+            spill_bytes_max: 64 << 30,
+            target_partitions: std::thread::available_parallelism().map_or(2, usize::from),
+            footer_cache_bytes: 128 << 20,
+            default_schema: "gold".into(),
+            write: WriteOptions::default(),
+            functions: Functions::default(),
+        }
+    }
+}
+
+/// Plans and runs queries over the catalog's tables. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What tables and sessions need of the engine.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) store: FileStore,
+    pub(crate) clock: SharedClock,
+    pub(crate) rng: SharedRng,
+    pub(crate) runtime: Arc<RuntimeEnv>,
+    pub(crate) options: EngineOptions,
+    /// Tables by namespace as `information_schema` saw them last: DataFusion asks for names where it cannot wait.
+    pub(crate) names: RwLock<BTreeMap<String, Vec<String>>>,
+}
+
+impl Engine {
+    /// Makes the memory pool, the spill directory and the caches.
+    pub fn open(
+        options: EngineOptions,
+        catalog: Arc<dyn Catalog>,
+        store: FileStore,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> Result<Self> {
+        if options.target_partitions == 0 || options.memory_bytes == 0 {
+            return Err(EngineError::Options {
+                reason: "target_partitions and memory_bytes must not be 0".into(),
+            });
+        }
+        prepare_spill_dir(&options.spill_dir)?;
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
+            .with_max_temp_directory_size(options.spill_bytes_max);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), CONSUMERS_NAMED);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(disk)
+            .with_metadata_cache_limit(options.footer_cache_bytes)
+            .with_object_store_registry(Arc::new(FileStoreRegistry::new(store.clone())))
+            .build_arc()?;
+        Ok(Self {
+            parts: Arc::new(Parts {
+                catalog,
+                store,
+                clock,
+                rng,
+                runtime,
+                options,
+                names: RwLock::default(),
+            }),
+        })
+    }
+
+    /// Memory pool, spill directory, caches and object stores of this process; executors run with it too.
+    pub fn runtime_env(&self) -> Arc<RuntimeEnv> {
+        self.parts.runtime.clone()
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Arc<dyn Catalog> {
+        &self.parts.catalog
+    }
+
+    /// The files.
+    pub fn store(&self) -> &FileStore {
+        &self.parts.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &SharedClock {
+        &self.parts.clock
+    }
+
+    /// The randomness.
+    pub fn rng(&self) -> &SharedRng {
+        &self.parts.rng
+    }
+
+    /// What it was opened with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.parts.options
+    }
+
+    /// Functions that sessions and executors must know.
+    pub fn functions(&self) -> &Functions {
+        &self.parts.options.functions
+    }
+
+    /// A table's newest state.
+    pub async fn load(&self, name: &TableName) -> Result<LoadedTable> {
+        let loaded = self
+            .parts
+            .catalog
+            .load_table(name)
+            .await
+            .map_err(tidewater_table::TableError::from)?;
+        loaded.ok_or_else(|| EngineError::TableNotFound { table: name.clone() })
+    }
+
+    /// The rows of a table at a snapshot (`None`: the newest).
+    pub fn provider(&self, table: &LoadedTable, snapshot: Option<i64>) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(IcebergTable::new(
+            self.parts.clone(),
+            table.clone(),
+            snapshot,
+        )?))
+    }
+
+    /// The rows of exactly these files of a table, with its current columns: what a changelog names.
+    pub fn files_provider(&self, table: &LoadedTable, files: Vec<ScanFile>) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(IcebergTable::of_files(
+            self.parts.clone(),
+            table.clone(),
+            files,
+        )?))
+    }
+
+    /// Ships our operators between processes; everything else is left to `inner`. Needed where plans are sent and where
+    /// they are received.
+    pub fn physical_codec(&self, inner: Arc<dyn PhysicalExtensionCodec>) -> Arc<dyn PhysicalExtensionCodec> {
+        Arc::new(Codec::new(inner, self.parts.store.clone()))
+    }
+
+    /// Runs plans in this process.
+    pub fn local_runner(&self) -> LocalRunner {
+        LocalRunner::new(self.parts.clock.clone())
+    }
+}
+
+/// Makes the directory and removes what processes that were killed left in it.
+fn prepare_spill_dir(dir: &Path) -> Result<()> {
+    let refused = |error: std::io::Error| EngineError::Options {
+        reason: format!("spill directory {}: {error}", dir.display()),
+    };
+    fs::create_dir_all(dir).map_err(refused)?;
+    for entry in fs::read_dir(dir).map_err(refused)? {
+        let entry = entry.map_err(refused)?;
+        if entry.file_name().to_string_lossy().starts_with(SPILL_PREFIX) {
+            fs::remove_dir_all(entry.path()).map_err(refused)?;
+        }
+    }
+    Ok(())
+}

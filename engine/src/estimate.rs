@@ -1,0 +1,90 @@
+//! What a plan would read, told before it runs: the router decides by it, and EXPLAIN shows it.
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::prelude::SessionContext;
+use tidewater_core::TableName;
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::provider::IcebergTable;
+
+/// One scan of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableEstimate {
+    /// The table.
+    pub table: TableName,
+    /// The snapshot.
+    pub snapshot_id: Option<i64>,
+    /// Files left after pruning.
+    pub files: u64,
+    /// Files of the snapshot, where its summary tells.
+    pub files_total: Option<u64>,
+    /// Bytes of the files left.
+    pub bytes: u64,
+    /// Rows of the files left.
+    pub rows: u64,
+}
+
+/// Everything a plan would read of Iceberg tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanEstimate {
+    /// One entry for each scan.
+    pub scans: Vec<TableEstimate>,
+}
+
+impl ScanEstimate {
+    /// Bytes of all scans.
+    pub fn bytes(&self) -> u64 {
+        self.scans.iter().map(|scan| scan.bytes).sum()
+    }
+
+    /// Rows of all scans.
+    pub fn rows(&self) -> u64 {
+        self.scans.iter().map(|scan| scan.rows).sum()
+    }
+
+    /// Files of all scans.
+    pub fn files(&self) -> u64 {
+        self.scans.iter().map(|scan| scan.files).sum()
+    }
+}
+
+impl Engine {
+    /// What the plan would read after pruning. Manifests come from the cache if the plan runs soon after.
+    pub async fn estimate(&self, session: &SessionContext, plan: &LogicalPlan) -> Result<ScanEstimate> {
+        let plan = match plan {
+            LogicalPlan::Explain(explain) => explain.plan.as_ref(),
+            LogicalPlan::Analyze(analyze) => analyze.input.as_ref(),
+            plan => plan,
+        };
+        let optimized = session.state().optimize(plan)?;
+        let mut scans: Vec<(std::sync::Arc<dyn TableProvider>, Vec<Expr>)> = Vec::new();
+        optimized.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Ok(provider) = source_as_provider(&scan.source)
+            {
+                scans.push((provider, scan.filters.clone()));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        let mut estimate = ScanEstimate::default();
+        for (provider, filters) in scans {
+            let Some(table) = provider.downcast_ref::<IcebergTable>() else {
+                continue;
+            };
+            let planned = table.plan_files(&filters).await?;
+            estimate.scans.push(TableEstimate {
+                table: table.table().name.clone(),
+                snapshot_id: table.snapshot_id(),
+                files: u64::try_from(planned.files.len()).unwrap_or(u64::MAX),
+                files_total: planned.files_total,
+                bytes: planned.bytes(),
+                rows: planned.rows(),
+            });
+        }
+        Ok(estimate)
+    }
+}

@@ -1,0 +1,158 @@
+//! The catalog's tables as DataFusion looks them up: loaded when a statement names them, and not before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::DataFusionError;
+use datafusion::datasource::TableType;
+use tidewater_core::{Namespace, TableName};
+use tidewater_table::TableError;
+
+use crate::engine::Parts;
+use crate::error::{EngineError, Result};
+use crate::metadata_tables;
+use crate::provider::IcebergTable;
+
+type Overlay = HashMap<TableName, Arc<dyn TableProvider>>;
+
+/// All namespaces.
+pub(crate) struct LakeCatalog {
+    parts: Arc<Parts>,
+    overlay: Arc<Overlay>,
+}
+
+impl LakeCatalog {
+    pub(crate) fn new(parts: Arc<Parts>, overlay: Overlay) -> Self {
+        Self {
+            parts,
+            overlay: Arc::new(overlay),
+        }
+    }
+}
+
+impl CatalogProvider for LakeCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        let names = self.parts.names.read().unwrap_or_else(PoisonError::into_inner);
+        let overlaid = self.overlay.keys().map(|name| name.namespace().to_string());
+        let all: BTreeSet<String> = names.keys().cloned().chain(overlaid).collect();
+        all.into_iter().collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        // Whether it exists is not asked: that would have to wait. An unknown one has no tables.
+        let namespace = name.parse().ok()?;
+        Some(Arc::new(LakeSchema {
+            parts: self.parts.clone(),
+            overlay: self.overlay.clone(),
+            namespace,
+        }))
+    }
+}
+
+impl fmt::Debug for LakeCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LakeCatalog")
+            .field("overlay", &self.overlay.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One namespace.
+struct LakeSchema {
+    parts: Arc<Parts>,
+    overlay: Arc<Overlay>,
+    namespace: Namespace,
+}
+
+impl LakeSchema {
+    async fn resolve(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        // A name that cannot exist does not exist.
+        let Ok(full) = TableName::new(self.namespace.clone(), name) else {
+            return Ok(None);
+        };
+        if let Some(table) = self.overlay.get(&full) {
+            return Ok(Some(table.clone()));
+        }
+        let (base, part) = match name.split_once('$') {
+            Some((base, part)) => (base, Some(part)),
+            None => (name, None),
+        };
+        let (base, snapshot) = match base.split_once('@') {
+            Some((base, snapshot)) => match snapshot.parse() {
+                Ok(snapshot) => (base, Some(snapshot)),
+                Err(_) => return Ok(None),
+            },
+            None => (base, None),
+        };
+        let Ok(base) = TableName::new(self.namespace.clone(), base) else {
+            return Ok(None);
+        };
+        let Some(table) = self.parts.catalog.load_table(&base).await.map_err(TableError::from)? else {
+            return Ok(None);
+        };
+        match part {
+            Some(part) => metadata_tables::open(&self.parts.store, &table, snapshot, part).await,
+            None => Ok(Some(Arc::new(IcebergTable::new(self.parts.clone(), table, snapshot)?))),
+        }
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchema {
+    fn table_names(&self) -> Vec<String> {
+        let names = self.parts.names.read().unwrap_or_else(PoisonError::into_inner);
+        let listed = names.get(&self.namespace.to_string()).into_iter().flatten().cloned();
+        let overlaid = self.overlay.keys().filter(|name| *name.namespace() == self.namespace);
+        let all: BTreeSet<String> = listed.chain(overlaid.map(|name| name.name().to_owned())).collect();
+        all.into_iter().collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        Ok(self.resolve(name).await?)
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>, DataFusionError> {
+        let overlaid = TableName::new(self.namespace.clone(), name)
+            .ok()
+            .and_then(|name| self.overlay.get(&name));
+        Ok(Some(overlaid.map_or(TableType::Base, |table| table.table_type())))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+
+    fn register_table(
+        &self,
+        name: String,
+        _: Arc<dyn TableProvider>,
+    ) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        Err(EngineError::Unsupported {
+            what: format!("creating {}.{name} from a session", self.namespace),
+        }
+        .into())
+    }
+}
+
+impl fmt::Debug for LakeSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LakeSchema")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lists all namespaces and their tables.
+pub(crate) async fn refresh_names(parts: &Parts) -> Result<()> {
+    let mut names = BTreeMap::new();
+    for namespace in parts.catalog.list_namespaces().await.map_err(TableError::from)? {
+        let tables = parts.catalog.list_tables(&namespace).await.map_err(TableError::from)?;
+        let tables = tables.into_iter().map(|table| table.name().to_owned()).collect();
+        names.insert(namespace.to_string(), tables);
+    }
+    *parts.names.write().unwrap_or_else(PoisonError::into_inner) = names;
+    Ok(())
+}

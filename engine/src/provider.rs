@@ -1,0 +1,219 @@
+//! An Iceberg table as DataFusion sees it: its scan is nothing but DataFusion's own `DataSourceExec`, so that it travels to
+//! other processes without any codec.
+
+mod groups;
+mod predicate;
+mod scan;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DataFusionError;
+use datafusion::datasource::TableType;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use tidewater_table::iceberg::spec::Schema as IcebergSchema;
+use tidewater_table::{LoadedTable, Predicate, Scan, ScanFile, TableError};
+
+use crate::engine::Parts;
+use crate::error::{EngineError, Result};
+use crate::field_ids::{hide_names, reused_names};
+use crate::write::insert;
+
+/// One table at one snapshot.
+pub struct IcebergTable {
+    parts: Arc<Parts>,
+    table: LoadedTable,
+    source: Source,
+    columns: Arc<IcebergSchema>,
+    schema: SchemaRef,
+    scan_schema: SchemaRef,
+}
+
+/// Where the rows come from.
+#[derive(Debug)]
+enum Source {
+    /// All files of a snapshot; `None` for a table without any.
+    Snapshot(Option<i64>),
+    /// Exactly these files.
+    Files(Vec<ScanFile>),
+}
+
+/// What a scan would read.
+#[derive(Debug, Clone)]
+pub struct PlannedFiles {
+    /// Files that may hold rows of the filter.
+    pub files: Vec<ScanFile>,
+    /// Files before pruning, where the snapshot's summary tells.
+    pub files_total: Option<u64>,
+}
+
+impl PlannedFiles {
+    /// Bytes of the files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size_bytes).sum()
+    }
+
+    /// Rows in the files.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.record_count).sum()
+    }
+}
+
+impl IcebergTable {
+    /// At this snapshot, with the columns it was written with; `None` for the newest, with the table's current columns.
+    pub(crate) fn new(parts: Arc<Parts>, table: LoadedTable, snapshot: Option<i64>) -> Result<Self> {
+        let columns = match snapshot {
+            None => table.metadata.current_schema().clone(),
+            Some(snapshot_id) => snapshot_columns(&table, snapshot_id)?,
+        };
+        let pinned = snapshot.or_else(|| table.metadata.current_snapshot_id());
+        Self::of(parts, table, Source::Snapshot(pinned), columns)
+    }
+
+    /// Exactly these files, with the table's current columns.
+    pub(crate) fn of_files(parts: Arc<Parts>, table: LoadedTable, files: Vec<ScanFile>) -> Result<Self> {
+        let columns = table.metadata.current_schema().clone();
+        Self::of(parts, table, Source::Files(files), columns)
+    }
+
+    fn of(parts: Arc<Parts>, table: LoadedTable, source: Source, columns: Arc<IcebergSchema>) -> Result<Self> {
+        let schema = tidewater_table::schema::to_arrow(&columns)?;
+        let scan_schema = hide_names(&schema, &reused_names(&table.metadata));
+        Ok(Self {
+            parts,
+            table,
+            source,
+            columns,
+            schema: schema.into(),
+            scan_schema,
+        })
+    }
+
+    /// The table as it was loaded.
+    pub fn table(&self) -> &LoadedTable {
+        &self.table
+    }
+
+    /// The snapshot that is read; `None` for a table without any, or for a list of files.
+    pub fn snapshot_id(&self) -> Option<i64> {
+        match self.source {
+            Source::Snapshot(snapshot) => snapshot,
+            Source::Files(_) => None,
+        }
+    }
+
+    /// The files a scan with these filters reads.
+    pub async fn plan_files(&self, filters: &[Expr]) -> Result<PlannedFiles> {
+        let snapshot_id = match &self.source {
+            Source::Snapshot(Some(snapshot_id)) => *snapshot_id,
+            Source::Snapshot(None) => {
+                return Ok(PlannedFiles {
+                    files: Vec::new(),
+                    files_total: Some(0),
+                });
+            }
+            Source::Files(files) => {
+                return Ok(PlannedFiles {
+                    files: files.clone(),
+                    files_total: u64::try_from(files.len()).ok(),
+                });
+            }
+        };
+        let filter = predicate::translate(filters, &self.columns);
+        let files = Scan::new(&self.parts.store, &self.table.metadata)
+            .snapshot(Some(snapshot_id))
+            .filter((filter != Predicate::Always).then_some(&filter))
+            .with_deletes()
+            .plan()
+            .await?;
+        let deleted = files.iter().filter(|file| !file.deletes.is_empty()).count();
+        if deleted > 0 {
+            return Err(EngineError::RowLevelDeletes {
+                table: self.table.name.clone(),
+                files: deleted,
+            });
+        }
+        Ok(PlannedFiles {
+            files,
+            files_total: self.files_total(snapshot_id),
+        })
+    }
+
+    fn files_total(&self, snapshot_id: i64) -> Option<u64> {
+        let snapshot = self.table.metadata.snapshot_by_id(snapshot_id)?;
+        let total = snapshot.summary().additional_properties.get("total-data-files")?;
+        total.parse().ok()
+    }
+}
+
+fn snapshot_columns(table: &LoadedTable, snapshot_id: i64) -> Result<Arc<IcebergSchema>> {
+    let snapshot = table.metadata.snapshot_by_id(snapshot_id);
+    let snapshot = snapshot.ok_or(TableError::SnapshotNotFound { snapshot_id })?;
+    // Old writers left the schema out of snapshots.
+    let schema = snapshot.schema_id().and_then(|id| table.metadata.schema_by_id(id));
+    Ok(schema.unwrap_or_else(|| table.metadata.current_schema()).clone())
+}
+
+#[async_trait]
+impl TableProvider for IcebergTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        // Files, row groups and pages are pruned; rows are filtered above the scan.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let planned = self.plan_files(filters).await?;
+        let request = scan::Request {
+            schema: &self.schema,
+            scan_schema: &self.scan_schema,
+            columns: &self.columns,
+            projection,
+            limit,
+            filtered: !filters.is_empty(),
+        };
+        scan::plan(session, &self.parts.store, planned.files, &request)
+    }
+
+    async fn insert_into(
+        &self,
+        _: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        Ok(insert(self.parts.clone(), &self.table, input, op)?)
+    }
+}
+
+impl fmt::Debug for IcebergTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IcebergTable")
+            .field("name", &self.table.name)
+            .field("snapshot", &self.snapshot_id())
+            .finish_non_exhaustive()
+    }
+}

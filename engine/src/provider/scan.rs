@@ -1,0 +1,126 @@
+//! The physical plan of a scan.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use tidewater_table::iceberg::spec::Schema as IcebergSchema;
+use tidewater_table::{FileStore, ScanFile};
+
+use super::groups::{self, StoreGroups};
+use super::statistics;
+use crate::field_ids::FieldIdAdapterFactory;
+
+/// What of the table is read.
+pub(super) struct Request<'a> {
+    /// The table's columns under their own names.
+    pub(super) schema: &'a SchemaRef,
+    /// The same columns as the Parquet reader sees them.
+    pub(super) scan_schema: &'a SchemaRef,
+    pub(super) columns: &'a IcebergSchema,
+    pub(super) projection: Option<&'a Vec<usize>>,
+    pub(super) limit: Option<usize>,
+    /// Rows are filtered above the scan.
+    pub(super) filtered: bool,
+}
+
+/// One `DataSourceExec` for each object store that the files lie in, which is one as a rule.
+pub(super) fn plan(
+    session: &dyn Session,
+    store: &FileStore,
+    files: Vec<ScanFile>,
+    request: &Request<'_>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let files = enough(files, request);
+    let stores = groups::spread(store, files, session.config().target_partitions())?;
+    let mut scans = stores
+        .into_iter()
+        .map(|groups| scan(session, groups, request))
+        .collect::<Result<Vec<_>>>()?;
+    match (scans.pop(), scans.is_empty()) {
+        (None, _) => {
+            let schema = match request.projection {
+                Some(projection) => Arc::new(request.schema.project(projection)?),
+                None => request.schema.clone(),
+            };
+            Ok(Arc::new(EmptyExec::new(schema)))
+        }
+        (Some(scan), true) => Ok(scan),
+        (Some(scan), false) => {
+            scans.push(scan);
+            UnionExec::try_new(scans)
+        }
+    }
+}
+
+/// Without a filter, as many files as the limit needs.
+fn enough(mut files: Vec<ScanFile>, request: &Request<'_>) -> Vec<ScanFile> {
+    let Some(limit) = request.limit.and_then(|limit| u64::try_from(limit).ok()) else {
+        return files;
+    };
+    if request.filtered {
+        return files;
+    }
+    let mut rows = 0;
+    let needed = files.iter().take_while(|file| {
+        let more = rows < limit;
+        rows += file.record_count;
+        more
+    });
+    let needed = needed.count();
+    files.truncate(needed);
+    files
+}
+
+fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Result<Arc<dyn ExecutionPlan>> {
+    let runtime = session.runtime_env();
+    let options = TableParquetOptions {
+        global: session.config_options().execution.parquet.clone(),
+        ..Default::default()
+    };
+    // A bare ParquetSource reads every footer anew.
+    let reader = CachedParquetFileReaderFactory::new(
+        runtime.object_store(&groups.store)?,
+        runtime.cache_manager.get_file_metadata_cache(),
+    );
+    let source = ParquetSource::new(request.scan_schema.clone())
+        .with_table_parquet_options(options)
+        .with_parquet_file_reader_factory(Arc::new(reader));
+    let source = source
+        .try_pushdown_projection(&projection(request))?
+        .ok_or_else(|| internal_datafusion_err!("a Parquet scan takes any projection of columns"))?;
+    let mut statistics = statistics::of(groups.files.iter(), request.columns, request.schema);
+    if request.filtered || request.limit.is_some() {
+        statistics = statistics.to_inexact();
+    }
+    let config = FileScanConfigBuilder::new(groups.store, source)
+        .with_file_groups(groups.groups)
+        .with_statistics(statistics)
+        .with_limit(request.limit)
+        // For execution in this process; on the way to another it is lost, and `restore_scans` puts it back.
+        .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory)))
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
+/// Gives hidden columns their public names.
+fn projection(request: &Request<'_>) -> ProjectionExprs {
+    let column = |index: usize| {
+        let hidden = Column::new(request.scan_schema.field(index).name(), index);
+        ProjectionExpr::new(Arc::new(hidden), request.schema.field(index).name())
+    };
+    match request.projection {
+        Some(projection) => ProjectionExprs::new(projection.iter().map(|index| column(*index))),
+        None => ProjectionExprs::new((0..request.schema.fields().len()).map(column)),
+    }
+}

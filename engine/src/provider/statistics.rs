@@ -1,0 +1,112 @@
+//! What manifests tell about a scan's rows, for the optimiser.
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use tidewater_table::ScanFile;
+use tidewater_table::iceberg::spec::{Datum, NestedFieldRef, PrimitiveLiteral, Schema, Type};
+
+/// Beyond this many bounds only rows and bytes are told: adding them up would take longer than it saves.
+const BOUNDS_MAX: usize = 200_000;
+
+/// Rows are exact (row-level deletes are refused); everything else is a bound or an estimate.
+pub(super) fn of<'a>(
+    files: impl ExactSizeIterator<Item = &'a ScanFile> + Clone,
+    columns: &Schema,
+    schema: &SchemaRef,
+) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
+    let rows: u64 = files.clone().map(|file| file.record_count).sum();
+    let bytes: u64 = files.clone().map(|file| file.size_bytes).sum();
+    statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
+    statistics.total_byte_size = usize::try_from(bytes).map_or(Precision::Absent, Precision::Inexact);
+    let fields = columns.as_struct().fields();
+    if files.len().saturating_mul(fields.len()) > BOUNDS_MAX {
+        return statistics;
+    }
+    for (index, field) in fields.iter().enumerate() {
+        let Some(column) = statistics.column_statistics.get_mut(index) else {
+            break;
+        };
+        *column = of_column(files.clone(), field, schema.field(index).data_type());
+    }
+    statistics
+}
+
+fn of_column<'a>(
+    files: impl ExactSizeIterator<Item = &'a ScanFile> + Clone,
+    field: &NestedFieldRef,
+    data_type: &DataType,
+) -> ColumnStatistics {
+    let mut column = ColumnStatistics::new_unknown();
+    if !matches!(&*field.field_type, Type::Primitive(_)) {
+        return column;
+    }
+    let nulls = |file: &ScanFile| file.data_file().null_value_counts().get(&field.id).copied();
+    if let Some(count) = files.clone().map(nulls).sum::<Option<u64>>() {
+        column.null_count = usize::try_from(count).map_or(Precision::Absent, Precision::Inexact);
+    }
+    // A file of nulls only has no bounds, and needs none.
+    let mut bounded = files.filter(|file| nulls(file) != Some(file.record_count)).peekable();
+    if bounded.peek().is_none() {
+        return column;
+    }
+    let mut range: Option<(ScalarValue, ScalarValue)> = None;
+    for file in bounded {
+        let lower = file
+            .data_file()
+            .lower_bounds()
+            .get(&field.id)
+            .and_then(|bound| scalar(bound, data_type));
+        let upper = file
+            .data_file()
+            .upper_bounds()
+            .get(&field.id)
+            .and_then(|bound| scalar(bound, data_type));
+        let (Some(lower), Some(upper)) = (lower, upper) else {
+            return column;
+        };
+        range = Some(match range {
+            None => (lower, upper),
+            Some((least, greatest)) => (
+                if lower < least { lower } else { least },
+                if upper > greatest { upper } else { greatest },
+            ),
+        });
+    }
+    if let Some((least, greatest)) = range {
+        // Bounds of strings may be cut short, and those of floats leave NaN out: never exact.
+        column.min_value = Precision::Inexact(least);
+        column.max_value = Precision::Inexact(greatest);
+    }
+    column
+}
+
+/// A bound as a value of the column's type; files written before a column was widened have bounds of the old type.
+fn scalar(bound: &Datum, data_type: &DataType) -> Option<ScalarValue> {
+    let value = match bound.literal() {
+        PrimitiveLiteral::Boolean(v) => ScalarValue::Boolean(Some(*v)),
+        PrimitiveLiteral::Int(v) => match data_type {
+            DataType::Date32 => ScalarValue::Date32(Some(*v)),
+            DataType::Int64 => ScalarValue::Int64(Some(i64::from(*v))),
+            _ => ScalarValue::Int32(Some(*v)),
+        },
+        PrimitiveLiteral::Long(v) => match data_type {
+            DataType::Int64 => ScalarValue::Int64(Some(*v)),
+            DataType::Timestamp(..) | DataType::Time64(_) => ScalarValue::Int64(Some(*v)).cast_to(data_type).ok()?,
+            _ => return None,
+        },
+        PrimitiveLiteral::Float(v) => match data_type {
+            DataType::Float64 => ScalarValue::Float64(Some(f64::from(v.0))),
+            _ => ScalarValue::Float32(Some(v.0)),
+        },
+        PrimitiveLiteral::Double(v) => ScalarValue::Float64(Some(v.0)),
+        PrimitiveLiteral::String(v) => ScalarValue::Utf8(Some(v.clone())),
+        PrimitiveLiteral::Int128(v) => match data_type {
+            DataType::Decimal128(precision, scale) => ScalarValue::Decimal128(Some(*v), *precision, *scale),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    (value.data_type() == *data_type).then_some(value)
+}

@@ -1,0 +1,239 @@
+//! The seam between those who have a plan and those who know where to run it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SessionContext;
+use futures::future::{Either, select};
+use futures::{Stream, StreamExt};
+use tidewater_core::{JobId, SharedClock};
+
+use crate::error::{EngineError, Result};
+use crate::session::Class;
+
+/// A plan to be run.
+#[derive(Clone)]
+pub struct PlanRequest {
+    /// Names the run; a write commits under it.
+    pub job: JobId,
+    /// The session that the plan was made in.
+    pub session: SessionContext,
+    /// The plan.
+    pub plan: LogicalPlan,
+    /// What it is for.
+    pub class: Class,
+    /// Time it may take, planning and reading of the answer included. `None`: whatever the runner allows.
+    pub deadline: Option<Duration>,
+}
+
+impl fmt::Debug for PlanRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanRequest")
+            .field("job", &self.job)
+            .field("class", &self.class)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a plan ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In this process.
+    Local,
+    /// On the executors.
+    Cluster,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Cluster => "cluster",
+        })
+    }
+}
+
+/// Where a plan runs, and why there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where.
+    pub place: Place,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Route {
+    /// In this process.
+    pub fn local(reason: impl Into<String>) -> Self {
+        Self {
+            place: Place::Local,
+            reason: reason.into(),
+        }
+    }
+
+    /// On the executors.
+    pub fn cluster(reason: impl Into<String>) -> Self {
+        Self {
+            place: Place::Cluster,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The answer to a plan. Dropping the stream cancels what still runs.
+pub struct PlanOutput {
+    /// Columns of the answer.
+    pub schema: SchemaRef,
+    /// Its rows.
+    pub stream: SendableRecordBatchStream,
+    /// Where they are made.
+    pub route: Route,
+}
+
+impl PlanOutput {
+    /// All rows at once.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.stream.next().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    }
+}
+
+impl fmt::Debug for PlanOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanOutput")
+            .field("schema", &self.schema)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs plans.
+#[async_trait]
+pub trait PlanRunner: fmt::Debug + Send + Sync {
+    /// Starts the plan; rows come as they are made.
+    async fn run(&self, request: PlanRequest) -> Result<PlanOutput>;
+}
+
+/// Runs plans in this process, within the memory of the session's runtime environment.
+#[derive(Debug, Clone)]
+pub struct LocalRunner {
+    clock: SharedClock,
+}
+
+impl LocalRunner {
+    /// Deadlines are measured by this clock.
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock }
+    }
+}
+
+#[async_trait]
+impl PlanRunner for LocalRunner {
+    async fn run(&self, request: PlanRequest) -> Result<PlanOutput> {
+        if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) | LogicalPlan::Copy(_) = request.plan {
+            return Err(EngineError::Unsupported {
+                what: format!("running {} as a query", request.plan.display()),
+            });
+        }
+        let deadline = request.deadline.map(|allowed| Deadline::start(&self.clock, allowed));
+        let state = request.session.state();
+        let planning = Box::pin(state.create_physical_plan(&request.plan));
+        let (plan, deadline) = match deadline {
+            None => (planning.await?, None),
+            Some(deadline) => match select(planning, deadline).await {
+                Either::Left((plan, deadline)) => (plan?, Some(deadline)),
+                Either::Right((passed, _)) => return Err(passed),
+            },
+        };
+        let stream = execute_stream(plan, request.session.task_ctx())?;
+        let schema = stream.schema();
+        let stream: SendableRecordBatchStream = match deadline {
+            None => stream,
+            Some(deadline) => Box::pin(LimitedStream {
+                stream: Some(stream),
+                schema: schema.clone(),
+                deadline,
+            }),
+        };
+        Ok(PlanOutput {
+            schema,
+            stream,
+            route: Route::local("it was asked to run in this process"),
+        })
+    }
+}
+
+/// Ends with the error when the time is over.
+struct Deadline {
+    sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
+    allowed: Duration,
+}
+
+impl Deadline {
+    fn start(clock: &SharedClock, allowed: Duration) -> Self {
+        let clock = clock.clone();
+        Self {
+            sleep: Box::pin(async move { clock.sleep(allowed).await }),
+            allowed,
+        }
+    }
+}
+
+impl Future for Deadline {
+    type Output = EngineError;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<EngineError> {
+        let allowed = self.allowed;
+        self.sleep
+            .as_mut()
+            .poll(context)
+            .map(|()| EngineError::Deadline { allowed })
+    }
+}
+
+/// A stream that fails, and lets go of what it reads, when its time is over.
+struct LimitedStream {
+    stream: Option<SendableRecordBatchStream>,
+    schema: SchemaRef,
+    deadline: Deadline,
+}
+
+impl Stream for LimitedStream {
+    type Item = Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(passed) = Pin::new(&mut this.deadline).poll(context) {
+            this.stream = None;
+            return Poll::Ready(Some(Err(passed.into())));
+        }
+        let next = stream.poll_next_unpin(context);
+        if let Poll::Ready(None) = next {
+            this.stream = None;
+        }
+        next
+    }
+}
+
+impl RecordBatchStream for LimitedStream {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}

@@ -1,0 +1,150 @@
+//! Rows written to data files. Nothing here commits, except what `INSERT` ends with.
+
+mod align;
+mod exec;
+mod insert;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::{Column, TableReference};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
+use datafusion::prelude::{SessionContext, col};
+use tidewater_core::JobId;
+use tidewater_table::{Added, LoadedTable};
+
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::runner::{PlanRequest, PlanRunner};
+use crate::session::{CATALOG, Class};
+
+pub use exec::{IcebergWriteExec, WriteSpec};
+pub(crate) use insert::insert;
+use target::{Spread, WriteTarget};
+
+/// How rows are spread over the tasks that write them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Distribution {
+    /// As the plan leaves them.
+    #[default]
+    AsPlanned,
+    /// One task, thus few files: for small results.
+    Single,
+    /// Rows with the same values of these columns (names of the target) go to the same task.
+    Hash(Vec<String>),
+    /// Rows of the same partition go to the same task: fewer files in tables with many partitions. An unpartitioned table,
+    /// or one partitioned by functions that SQL does not have, is written as planned.
+    ByPartition,
+}
+
+/// A write to be run.
+#[derive(Debug, Clone)]
+pub struct WriteRequest {
+    /// Names the run.
+    pub job: JobId,
+    /// The rows; columns are matched to the target's by name, and cast.
+    pub input: LogicalPlan,
+    /// The table, in the state whose columns and partitioning are written.
+    pub target: LoadedTable,
+    /// How rows are spread.
+    pub distribution: Distribution,
+    /// Time it may take.
+    pub deadline: Option<Duration>,
+}
+
+impl Engine {
+    /// Writes the rows of `input` to data files for `target` and describes them. The caller commits them, with the job's id.
+    pub async fn write(
+        &self,
+        runner: &dyn PlanRunner,
+        job: JobId,
+        session: &SessionContext,
+        input: LogicalPlan,
+        target: &LoadedTable,
+    ) -> Result<Vec<Added>> {
+        let request = WriteRequest {
+            job,
+            input,
+            target: target.clone(),
+            distribution: Distribution::AsPlanned,
+            deadline: None,
+        };
+        self.write_with(runner, session, request).await
+    }
+
+    /// [`Self::write`] with a say in how rows are spread, and a deadline.
+    pub async fn write_with(
+        &self,
+        runner: &dyn PlanRunner,
+        session: &SessionContext,
+        request: WriteRequest,
+    ) -> Result<Vec<Added>> {
+        let target = request.target.clone();
+        let plan = self.write_plan(&request)?;
+        let output = runner
+            .run(PlanRequest {
+                job: request.job,
+                session: session.clone(),
+                plan,
+                class: Class::Batch,
+                deadline: request.deadline,
+            })
+            .await?;
+        let mut added = Vec::new();
+        for batch in output.collect().await? {
+            files_of(&batch, &target, &mut added)?;
+        }
+        Ok(added)
+    }
+
+    fn write_plan(&self, request: &WriteRequest) -> Result<LogicalPlan> {
+        let spec = WriteSpec::new(&request.target, request.job, &self.parts.options.write)?;
+        let input = align::align(request.input.clone(), &request.target)?;
+        let target = WriteTarget::new(self.parts.store.clone(), spec, spread(request))?;
+        let name = &request.target.name;
+        let reference = TableReference::full(CATALOG, name.namespace().to_string(), name.name());
+        Ok(LogicalPlan::Dml(DmlStatement::new(
+            reference,
+            provider_as_source(Arc::new(target)),
+            WriteOp::Insert(InsertOp::Append),
+            Arc::new(input),
+        )))
+    }
+}
+
+fn spread(request: &WriteRequest) -> Spread {
+    let keys = match &request.distribution {
+        Distribution::AsPlanned => return Spread::AsPlanned,
+        Distribution::Single => return Spread::Single,
+        Distribution::Hash(columns) => columns.iter().map(|name| col(Column::from_name(name))).collect(),
+        Distribution::ByPartition => align::partition_keys(&request.target),
+    };
+    if keys.is_empty() {
+        Spread::AsPlanned
+    } else {
+        Spread::Keys(keys)
+    }
+}
+
+/// Reads the rows an [`IcebergWriteExec`] answers with.
+fn files_of(batch: &RecordBatch, target: &LoadedTable, added: &mut Vec<Added>) -> Result<()> {
+    let answer = |reason: &str| EngineError::WriteAnswer { reason: reason.into() };
+    let column = batch
+        .column_by_name(exec::DATA_FILE)
+        .ok_or_else(|| answer("no column of data files"))?;
+    let files = column
+        .as_string_opt::<i32>()
+        .ok_or_else(|| answer("data files are not text"))?;
+    for file in files {
+        let json = file.ok_or_else(|| answer("a data file is null"))?;
+        added.push(Added::from_json(json, &target.metadata)?);
+    }
+    Ok(())
+}
