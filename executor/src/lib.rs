@@ -1,1 +1,24 @@
-//! Placeholder while the workspace is laid out.
+//! Runs the tasks of distributed jobs: Ballista's executor, embedded, with scans matched by field id and bounded memory.
+//!
+//! It does not plan, commit or decide anything: it takes tasks from the scheduler it registered with, runs them against
+//! the engine's runtime and serves their shuffle files to its peers. In the process of the scheduler (`up`) or in its own.
+//!
+//! Main types: [`Executor`], [`ExecutorOptions`], [`ExecutorError`].
+//!
+//! Invariants: a working directory has one executor, and is empty when it registers; a task has no more memory than its
+//! share; one executor runs in a process at a time, because Ballista keeps its "terminating" flag in a static.
+
+mod error;
+mod executor;
+mod failure;
+mod memory;
+mod options;
+mod pool;
+mod registration;
+mod shuffle;
+mod stage;
+mod work_dir;
+
+pub use error::{ExecutorError, Result};
+pub use executor::Executor;
+pub use options::ExecutorOptions;

@@ -1,1 +1,34 @@
-//! Placeholder while the workspace is laid out.
+//! Decides where and when plans run, and runs the large ones: Ballista's scheduler, embedded, with a guard against what
+//! Ballista gets wrong when an executor is lost.
+//!
+//! It does not plan scans, commit tables or run tasks: providers and writes are the engine's, commits are the caller's,
+//! tasks are the executors'.
+//!
+//! Main types: [`Scheduler`], [`ClusterRunner`], [`Router`], [`Admission`], [`JobStore`] with [`run_job`].
+//!
+//! Invariants: a job that a lost executor had a part in is cancelled before Ballista repairs it, and runs again as a whole;
+//! a plan that is dropped is cancelled; every wait has a limit; a job that runs twice commits once
+//! ([`committed_snapshot`], INV-JOB-1).
+
+pub mod admission;
+pub mod job;
+
+mod error;
+mod fetch;
+mod guard;
+mod job_store;
+mod options;
+mod reach;
+mod router;
+mod runner;
+mod scheduler;
+mod submission;
+
+pub use admission::{Admission, AdmissionLimits, Permit};
+pub use error::{Result, SchedulerError};
+pub use job::{Attempt, JobRow, JobSpec, JobState, committed_snapshot, run_job};
+pub use job_store::{JobStore, MemoryJobStore};
+pub use options::SchedulerOptions;
+pub use router::Router;
+pub use runner::ClusterRunner;
+pub use scheduler::{ExecutorInfo, Scheduler};

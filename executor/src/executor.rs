@@ -1,0 +1,181 @@
+//! An executor from start to drain; it registers again whenever its scheduler went away.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tidewater_engine::Engine;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ExecutorError, Result};
+use crate::options::ExecutorOptions;
+use crate::registration::{End, Place, Registration};
+use crate::shuffle;
+use crate::work_dir::{self, WorkDir};
+
+/// First and longest wait between two attempts to register.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// A running executor. It stops, drained, when the tasks it was started with are told to.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    registered: watch::Receiver<Option<String>>,
+    flight_port: u16,
+    clock: SharedClock,
+}
+
+impl Executor {
+    /// Takes the working directory, serves shuffle files and registers in the background for as long as `tasks` live.
+    pub async fn start(
+        options: ExecutorOptions,
+        engine: Engine,
+        clock: SharedClock,
+        rng: SharedRng,
+        tasks: &Tasks,
+    ) -> Result<Self> {
+        options.validate()?;
+        let work_dir = WorkDir::take(&options.work_dir).await?;
+        if options.grpc_port != 0 {
+            // Ballista would tell only when it registers, and then without the reason.
+            let address = SocketAddr::new(options.bind, options.grpc_port);
+            let failed = |source| ExecutorError::Bind { address, source };
+            drop(tokio::net::TcpListener::bind(address).await.map_err(failed)?);
+        }
+        // Shuffle files are served until the drain is over, so not by the token that begins it.
+        let serving = CancellationToken::new();
+        let address = SocketAddr::new(options.bind, options.flight_port);
+        let flight_port = shuffle::serve(address, work_dir.shuffle(), tasks, serving.clone()).await?;
+        tasks.spawn(
+            "shuffle-sweep",
+            work_dir::sweep(
+                work_dir.shuffle().to_owned(),
+                options.job_files_ttl,
+                clock.clone(),
+                tasks.token(),
+            ),
+        );
+        let (sender, registered) = watch::channel(None);
+        let supervisor = Supervisor {
+            options,
+            engine,
+            clock: clock.clone(),
+            rng,
+            work_dir,
+            flight_port,
+            registered: sender,
+            stop: tasks.token(),
+        };
+        tasks.spawn("executor", async move {
+            supervisor.run().await;
+            serving.cancel();
+        });
+        Ok(Self {
+            registered,
+            flight_port,
+            clock,
+        })
+    }
+
+    /// The name under which the scheduler knows this executor now.
+    pub fn id(&self) -> Option<String> {
+        self.registered.borrow().clone()
+    }
+
+    /// The port on which shuffle files are served.
+    pub fn flight_port(&self) -> u16 {
+        self.flight_port
+    }
+
+    /// Waits until the scheduler knows this executor; its name.
+    pub async fn wait_registered(&self, deadline: Duration) -> Result<String> {
+        let mut registered = self.registered.clone();
+        let late = ExecutorError::NotRegistered { waited: deadline };
+        tokio::select! {
+            id = registered.wait_for(Option::is_some) => match id.map(|id| id.clone()) {
+                Ok(Some(id)) => Ok(id),
+                _ => Err(late),
+            },
+            () = self.clock.sleep(deadline) => Err(late),
+        }
+    }
+}
+
+struct Supervisor {
+    options: ExecutorOptions,
+    engine: Engine,
+    clock: SharedClock,
+    rng: SharedRng,
+    work_dir: WorkDir,
+    flight_port: u16,
+    registered: watch::Sender<Option<String>>,
+    stop: CancellationToken,
+}
+
+impl Supervisor {
+    async fn run(self) {
+        let mut wait = RETRY_FIRST;
+        while let Some(mut registration) = self.register(&mut wait).await {
+            wait = RETRY_FIRST;
+            let end = tokio::select! {
+                () = self.stop.cancelled() => None,
+                end = registration.lost() => Some(end),
+            };
+            self.registered.send_replace(None);
+            if end.is_none() {
+                registration.drain(self.options.drain_deadline).await;
+            }
+            registration.end().await;
+            // What the lost registration left is of jobs that run again as a whole.
+            if let Err(error) = self.work_dir.empty().await {
+                tracing::warn!(%error, "shuffle files cannot be removed");
+            }
+            match end {
+                None => return,
+                Some(End::Lost) => {}
+            }
+        }
+    }
+
+    /// Tries until it works. None when told to stop.
+    async fn register(&self, wait: &mut Duration) -> Option<Registration> {
+        let place = Place {
+            options: &self.options,
+            flight_port: self.flight_port,
+            shuffle: self.work_dir.shuffle(),
+            engine: &self.engine,
+            clock: &self.clock,
+        };
+        let mut said = false;
+        loop {
+            // Never used twice, so that what is said of a lost one is never taken for this one.
+            let id = format!("{}:{}-{}", self.options.external_host, self.flight_port, self.rng.uuid());
+            let error = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                started = Registration::start(&place, &id) => match started {
+                    Ok(registration) => {
+                        tracing::info!(executor = %id, "executor registered");
+                        self.registered.send_replace(Some(id));
+                        return Some(registration);
+                    }
+                    Err(error) => Arc::new(error),
+                },
+            };
+            if !said {
+                said = true;
+                tracing::info!(
+                    scheduler = %format!("{}:{}", self.options.scheduler_host, self.options.scheduler_port),
+                    error = ?error,
+                    "waiting for a scheduler",
+                );
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = self.clock.sleep(*wait) => {}
+            }
+            *wait = (*wait * 2).min(RETRY_LONGEST);
+        }
+    }
+}

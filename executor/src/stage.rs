@@ -1,0 +1,101 @@
+//! The executor's hook into every task: scans get back what they lose on the wire, errors keep their code.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ballista_core::JobId;
+use ballista_core::serde::protobuf::{
+    RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
+};
+use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::prelude::SessionConfig;
+use tidewater_core::SharedClock;
+use tidewater_engine::restore_scans;
+
+use crate::failure::keep_code;
+use crate::pool::ClientPool;
+
+/// Ballista's engine, after the scans were told again to match columns by field id.
+pub(crate) struct StageEngine {
+    inner: DefaultExecutionEngine,
+}
+
+impl StageEngine {
+    pub(crate) fn new(clock: SharedClock) -> Self {
+        // An engine of our own switches Ballista's connection pool off.
+        let pool = Arc::new(ClientPool::new(clock));
+        Self {
+            inner: DefaultExecutionEngine::with_client_pool(pool),
+        }
+    }
+}
+
+impl ExecutionEngine for StageEngine {
+    fn create_query_stage_exec(
+        &self,
+        job_id: JobId,
+        stage_id: usize,
+        task_id: usize,
+        global_output_partition_ids: Vec<usize>,
+        plan: Arc<dyn ExecutionPlan>,
+        work_dir: &str,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn QueryStageExecutor>> {
+        let plan = restore_scans(plan).map_err(keep_code)?;
+        let stage = self
+            .inner
+            .create_query_stage_exec(
+                job_id,
+                stage_id,
+                task_id,
+                global_output_partition_ids,
+                plan,
+                work_dir,
+                config,
+            )
+            .map_err(keep_code)?;
+        Ok(Arc::new(Stage(stage)))
+    }
+}
+
+/// Ballista's stage, with errors that keep their code on the way to the scheduler.
+#[derive(Debug)]
+struct Stage(Arc<dyn QueryStageExecutor>);
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+impl QueryStageExecutor for Stage {
+    async fn execute_query_stage(
+        &self,
+        task_id: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<Vec<ShuffleWritePartition>> {
+        self.0.execute_query_stage(task_id, context).await.map_err(keep_code)
+    }
+
+    fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+        self.0.collect_plan_metrics()
+    }
+
+    fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
+        self.0.collect_runtime_stats_reports()
+    }
+
+    fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
+        self.0.collect_window_state_reports()
+    }
+
+    fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
+        self.0.collect_column_stats()
+    }
+}

@@ -1,0 +1,200 @@
+//! What can go wrong when plans and jobs are scheduled, with the stable code of each.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ballista_core::error::BallistaError;
+use thiserror::Error;
+use tidewater_core::{Coded, ErrorKind, JobId, RemoteError, Retry};
+use tidewater_engine::{EngineError, RunnerError};
+
+/// The result of this crate's calls.
+pub type Result<T, E = SchedulerError> = std::result::Result<T, E>;
+
+/// Every failure of this crate.
+#[derive(Debug, Error)]
+pub enum SchedulerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Options that no scheduler can run with.
+    #[error("scheduler options are refused: {reason}")]
+    Options {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// Nobody there to run a plan.
+    #[error("no executor within {waited:?}")]
+    NoExecutor {
+        /// How long one was waited for.
+        waited: Duration,
+    },
+    /// Executors were lost again and again while a plan ran.
+    #[error("executors were lost in each of {attempts} attempts")]
+    ExecutorsLost {
+        /// How often the plan was run.
+        attempts: u32,
+    },
+    /// A plan failed where it ran.
+    #[error("plan failed on an executor")]
+    Failed {
+        /// What the executor says.
+        #[source]
+        source: RemoteError,
+    },
+    /// The time given to a plan is over. It was cancelled.
+    #[error("plan took longer than {allowed:?}")]
+    Deadline {
+        /// The time it was given.
+        allowed: Duration,
+    },
+    /// Rows that were computed cannot be fetched any more.
+    #[error("rows of a finished plan cannot be fetched")]
+    ResultLost {
+        /// Why.
+        #[source]
+        source: Box<BallistaError>,
+    },
+    /// A plan was cancelled from outside.
+    #[error("plan was cancelled")]
+    Cancelled,
+    /// Too many wait already.
+    #[error("{queued} plans of class {class} wait already")]
+    QueueFull {
+        /// The class.
+        class: &'static str,
+        /// How many wait.
+        queued: usize,
+    },
+    /// Others took too long.
+    #[error("waited {waited:?} for a place among plans of class {class}")]
+    QueueDeadline {
+        /// The class.
+        class: &'static str,
+        /// How long it was waited.
+        waited: Duration,
+    },
+    /// Ballista refused something.
+    #[error("{operation} failed")]
+    Ballista {
+        /// What was attempted.
+        operation: &'static str,
+        /// Ballista's own error.
+        #[source]
+        source: Box<BallistaError>,
+    },
+    /// A session for the cluster cannot be made.
+    #[error("cannot make a session for the cluster")]
+    Session {
+        /// Why.
+        #[source]
+        source: Box<datafusion::error::DataFusionError>,
+    },
+    /// Where job rows are kept does not answer as it should.
+    #[error("{operation} of job {job} failed")]
+    JobStore {
+        /// What was attempted.
+        operation: &'static str,
+        /// The job.
+        job: JobId,
+        /// What the store says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Another process owns the row by now.
+    #[error("job {job} was taken over by another process")]
+    JobTaken {
+        /// The job.
+        job: JobId,
+    },
+    /// A job row that cannot be read.
+    #[error("row of job {job} is damaged: {reason}")]
+    JobDamaged {
+        /// The job.
+        job: JobId,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Coded for SchedulerError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Bind { .. } => ErrorKind::Conflict,
+            Self::Options { .. } => ErrorKind::Invalid,
+            Self::NoExecutor { .. } | Self::ExecutorsLost { .. } | Self::ResultLost { .. } => ErrorKind::Unavailable,
+            Self::Failed { source } => source.kind,
+            Self::Deadline { .. } | Self::QueueDeadline { .. } => ErrorKind::Timeout,
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::QueueFull { .. } => ErrorKind::Exhausted,
+            Self::Ballista { .. } | Self::Session { .. } => ErrorKind::Internal,
+            Self::JobStore { .. } => ErrorKind::Unavailable,
+            Self::JobTaken { .. } => ErrorKind::Fenced,
+            Self::JobDamaged { .. } => ErrorKind::Corrupt,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Bind { .. } => "SCH-0001",
+            Self::Options { .. } => "SCH-0002",
+            Self::NoExecutor { .. } => "SCH-0003",
+            Self::ExecutorsLost { .. } => "SCH-0004",
+            Self::Failed { .. } => "SCH-0005",
+            Self::Deadline { .. } => "SCH-0006",
+            Self::ResultLost { .. } => "SCH-0007",
+            Self::Cancelled => "SCH-0008",
+            Self::QueueFull { .. } => "SCH-0009",
+            Self::QueueDeadline { .. } => "SCH-0010",
+            Self::Ballista { .. } => "SCH-0011",
+            Self::Session { .. } => "SCH-0012",
+            Self::JobStore { .. } => "SCH-0013",
+            Self::JobTaken { .. } => "SCH-0014",
+            Self::JobDamaged { .. } => "SCH-0015",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Failed { source } => source.retry,
+            // A plan changes nothing: what it wrote counts only once its caller commits it.
+            Self::NoExecutor { .. }
+            | Self::ExecutorsLost { .. }
+            | Self::Deadline { .. }
+            | Self::ResultLost { .. }
+            | Self::QueueFull { .. }
+            | Self::QueueDeadline { .. } => Retry::Safe,
+            Self::JobStore { .. } => Retry::Unknown,
+            _ => Retry::Never,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Bind { address, .. } => format!("choose a port other than {} or 0 for any", address.port()),
+            Self::Options { .. } => "correct the section [scheduler] of the configuration".to_owned(),
+            Self::NoExecutor { .. } => "start one with: tidewater serve --roles executor".to_owned(),
+            Self::ExecutorsLost { .. } => {
+                "look for executors that were killed, most often for want of memory".to_owned()
+            }
+            Self::Failed { source } => return source.hint.clone(),
+            Self::Deadline { .. } => "filter on a partition column, or ask for a longer time limit".to_owned(),
+            Self::QueueFull { .. } | Self::QueueDeadline { .. } => "try again in a moment".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl From<SchedulerError> for EngineError {
+    fn from(error: SchedulerError) -> Self {
+        Self::Runner(RunnerError::new(error))
+    }
+}

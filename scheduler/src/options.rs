@@ -1,0 +1,58 @@
+//! What a scheduler is told when it starts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::admission::AdmissionLimits;
+use crate::error::{Result, SchedulerError};
+
+/// Bytes up to which an interactive query runs in the process it came to. Above it, the price of a distributed job (some
+/// ten milliseconds and the files between its stages) is small against the scan.
+pub(crate) const LOCAL_SCAN_BYTES_MAX: u64 = 2 << 30;
+
+/// Partitions of a distributed plan at most, whatever the cluster could hold. Every stage has as many files in its shuffle
+/// as the product of the partitions on both sides.
+pub(crate) const PARTITIONS_MAX: usize = 256;
+
+/// Where the scheduler listens and how it shares out work.
+#[derive(Debug, Clone)]
+pub struct SchedulerOptions {
+    /// Address on which executors register; port 0 = any.
+    pub listen: SocketAddr,
+    /// Under which host name or address executors reach this process.
+    pub external_host: String,
+    /// Partitions of distributed plans at least; there are as many as virtual cores in the cluster, but never fewer.
+    pub partitions_min: usize,
+    /// Bytes, after pruning, up to which an interactive query runs in this process.
+    pub local_scan_bytes_max: u64,
+    /// How many plans of each class run and wait.
+    pub limits: AdmissionLimits,
+    /// Without the guard rows are counted twice and reported as right when an executor dies. It is switched off only by the
+    /// test that keeps this case as known wrong, to see when a newer Ballista needs no guard.
+    #[doc(hidden)]
+    pub unguarded: bool,
+}
+
+impl SchedulerOptions {
+    /// A scheduler on the loopback address, on any free port.
+    pub fn loopback() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            external_host: Ipv4Addr::LOCALHOST.to_string(),
+            partitions_min: 2,
+            local_scan_bytes_max: LOCAL_SCAN_BYTES_MAX,
+            limits: AdmissionLimits::default(),
+            unguarded: false,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let refuse = |reason: String| Err(SchedulerError::Options { reason });
+        if self.partitions_min == 0 || self.partitions_min > PARTITIONS_MAX {
+            return refuse(format!("{} partitions: give 1 to {PARTITIONS_MAX}", self.partitions_min));
+        }
+        if self.external_host.is_empty() {
+            return refuse("an empty host name".to_owned());
+        }
+        self.limits.validate()
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether a plan can leave this process.
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::{MemTable, source_as_provider};
+use datafusion::logical_expr::LogicalPlan;
+use tidewater_engine::{EngineError, IcebergTable};
+
+/// What keeps a plan in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Executors can run it.
+    Anywhere,
+    /// It reads nothing that would be worth it.
+    NoTable,
+    /// It explains, commits or changes a setting: done where it was asked.
+    Here(&'static str),
+}
+
+/// How far the plan can go.
+pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
+    match plan {
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => return Ok(Reach::Here("it is an explanation")),
+        LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) | LogicalPlan::Copy(_) => {
+            return Ok(Reach::Here("it is a statement of this session"));
+        }
+        LogicalPlan::Dml(write) => {
+            // A write of the engine names files and leaves the commit to its caller; a statement commits by itself.
+            if source_as_provider(&write.target)?.downcast_ref::<IcebergTable>().is_some() {
+                return Ok(Reach::Here("it commits by itself"));
+            }
+        }
+        _ => {}
+    }
+    let mut tables = 0_usize;
+    let mut here = false;
+    visit(plan, &mut tables, &mut here)?;
+    Ok(match (here, tables) {
+        (true, _) => Reach::Here("it reads what lies in this process only"),
+        (false, 0) => Reach::NoTable,
+        (false, _) => Reach::Anywhere,
+    })
+}
+
+fn visit(plan: &LogicalPlan, tables: &mut usize, here: &mut bool) -> Result<(), EngineError> {
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let provider = source_as_provider(&scan.source)?;
+            match provider.get_logical_plan() {
+                Some(view) => visit(&view, tables, here)?,
+                None => {
+                    *tables += 1;
+                    let known = provider.downcast_ref::<IcebergTable>().is_some()
+                        || provider.downcast_ref::<MemTable>().is_some();
+                    *here |= !known;
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}

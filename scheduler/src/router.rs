@@ -1,0 +1,148 @@
+//! Where a plan runs: in this process when it is small, on the cluster when it is large or a job; and when: see
+//! [`Admission`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
+use tidewater_core::{Coded, ErrorKind, SharedClock};
+use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, PlanRunner, Route};
+
+use crate::admission::{Admission, Permit};
+use crate::options::SchedulerOptions;
+use crate::reach::{Reach, reach};
+use crate::runner::ClusterRunner;
+
+/// Runs every plan where it belongs.
+#[derive(Debug, Clone)]
+pub struct Router {
+    local: Arc<dyn PlanRunner>,
+    cluster: Option<ClusterRunner>,
+    admission: Admission,
+    local_scan_bytes_max: u64,
+}
+
+impl Router {
+    /// Over a runner in this process and, where there is one, a cluster.
+    pub fn new(
+        local: Arc<dyn PlanRunner>,
+        cluster: Option<ClusterRunner>,
+        options: &SchedulerOptions,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            local,
+            cluster,
+            admission: Admission::new(options.limits, clock),
+            local_scan_bytes_max: options.local_scan_bytes_max,
+        }
+    }
+
+    /// Who runs and who waits.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Where a plan would run now, and why. For a plan that is only to be explained, hand in what is explained.
+    pub async fn route(&self, request: &PlanRequest) -> Result<Route, EngineError> {
+        match reach(&request.plan)? {
+            Reach::Here(why) => return Ok(Route::local(why)),
+            Reach::NoTable => return Ok(Route::local("it reads no table")),
+            Reach::Anywhere => {}
+        }
+        let Some(cluster) = &self.cluster else {
+            return Ok(Route::local("this process has no cluster"));
+        };
+        if !cluster.scheduler().has_executors().await {
+            return Ok(Route::local("no executor is there"));
+        }
+        if request.class == Class::Batch {
+            return Ok(Route::cluster("it is a job"));
+        }
+        let engine = cluster.scheduler().engine();
+        let reads = engine.estimate(&request.session, &request.plan).await?.bytes();
+        let limit = self.local_scan_bytes_max;
+        let says = format!("it reads {}, up to {} run in one process", bytes(reads), bytes(limit));
+        Ok(match reads <= limit {
+            true => Route::local(says),
+            false => Route::cluster(says),
+        })
+    }
+
+    async fn run_local(&self, request: PlanRequest, route: Route) -> Result<PlanOutput, EngineError> {
+        let fallback = match &self.cluster {
+            Some(cluster) if reach(&request.plan)? == Reach::Anywhere => Some((cluster, request.clone())),
+            _ => None,
+        };
+        let mut output = self.local.run(request).await?;
+        output.route = route;
+        // Until the first row is handed on, a plan that is too large for this process may still run elsewhere.
+        let first = match (output.stream.next().await, fallback) {
+            (Some(Err(error)), Some((cluster, request))) => {
+                let error = EngineError::from(error);
+                if error.kind() != ErrorKind::Exhausted || !cluster.scheduler().has_executors().await {
+                    return Err(error);
+                }
+                tracing::info!(job = %request.job, %error, "too large for this process, runs on the cluster");
+                let reason = "it needs more memory than this process has for it";
+                return cluster.run_because(request, reason).await;
+            }
+            (Some(Err(error)), None) => return Err(error.into()),
+            (first, _) => first,
+        };
+        let rows = stream::iter(first).chain(output.stream);
+        output.stream = Box::pin(RecordBatchStreamAdapter::new(output.schema.clone(), rows));
+        Ok(output)
+    }
+}
+
+#[async_trait]
+impl PlanRunner for Router {
+    async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
+        let permit = self.admission.admit(request.class).await?;
+        let route = self.route(&request).await?;
+        let mut output = match (&self.cluster, route.place) {
+            (Some(cluster), Place::Cluster) => cluster.run_because(request, &route.reason).await?,
+            _ => self.run_local(request, route).await?,
+        };
+        output.stream = hold(output.stream, permit);
+        Ok(output)
+    }
+}
+
+/// Keeps the place until the last row was read or nobody wants it any more.
+fn hold(rows: SendableRecordBatchStream, permit: Permit) -> SendableRecordBatchStream {
+    let schema = rows.schema();
+    let held = stream::unfold(Some((rows, permit)), |state| async move {
+        let (mut rows, permit) = state?;
+        rows.next().await.map(|next| (next, Some((rows, permit))))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, held))
+}
+
+/// As people read it.
+fn bytes(count: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, size) in UNITS {
+        if count >= size {
+            let tenths = count.saturating_mul(10) / size;
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{count} B")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: reasons read well. Method: some sizes.
+    #[test]
+    fn sizes_read_well() {
+        for (count, text) in [(0, "0 B"), (1536, "1.5 KiB"), (2 << 30, "2.0 GiB")] {
+            assert_eq!(bytes(count), text);
+        }
+    }
+}

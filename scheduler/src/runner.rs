@@ -1,0 +1,106 @@
+//! Runs plans on the cluster, each again as a whole when an executor was lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use tidewater_engine::{EngineError, PlanOutput, PlanRequest, PlanRunner, Route};
+
+use crate::error::{Result, SchedulerError};
+use crate::fetch::{fetch, limited};
+use crate::scheduler::{EXECUTOR_POLL, Scheduler};
+use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
+
+/// How often a plan is run at most. A dead executor can cost two: one run that cannot fetch from it, and one that is given
+/// to it before it is known to be dead.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Longest time of a plan that was given none: longer than any job should take, so that nothing waits for ever.
+const DEADLINE_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Runs every plan on the cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterRunner {
+    scheduler: Scheduler,
+}
+
+impl ClusterRunner {
+    pub(crate) fn new(scheduler: Scheduler) -> Self {
+        Self { scheduler }
+    }
+
+    /// The scheduler behind it.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// The rows, and in which attempt they came.
+    async fn run_to_the_end(&self, request: &PlanRequest) -> Result<(SendableRecordBatchStream, u32)> {
+        let planned = Arc::new(request.plan.schema().as_arrow().clone());
+        let name = request.job.to_string();
+        for attempt in 1..=ATTEMPTS_MAX {
+            self.wait_for_an_executor().await?;
+            // Anew for every attempt: the cluster may be smaller now.
+            let session = Arc::new(self.scheduler.session(&request.session).await?);
+            let mut submission = Submission::submit(&self.scheduler, &name, &session, &request.plan).await?;
+            let why = match submission.wait().await {
+                Ok(job) => match fetch(job, planned.clone(), self.scheduler.clock()).await {
+                    Ok(rows) => return Ok((rows, attempt)),
+                    // The rows lie with the executors and go with them.
+                    Err(source) if attempt == ATTEMPTS_MAX => {
+                        let source = Box::new(source);
+                        return Err(SchedulerError::ResultLost { source });
+                    }
+                    Err(error) => error.to_string(),
+                },
+                Err(Failure::ExecutorLost) => "an executor was lost".to_owned(),
+                Err(Failure::Final(error)) => return Err(error),
+            };
+            tracing::warn!(job = %request.job, ballista_job = %submission.id(), attempt, why, "the plan runs again");
+        }
+        Err(SchedulerError::ExecutorsLost { attempts: ATTEMPTS_MAX })
+    }
+
+    /// A plan that is submitted to an empty cluster would wait for ever.
+    async fn wait_for_an_executor(&self) -> Result<()> {
+        let clock = self.scheduler.clock();
+        let begun = clock.monotonic();
+        while !self.scheduler.has_executors().await {
+            let waited = clock.monotonic().saturating_sub(begun);
+            if waited >= NO_EXECUTOR_MAX {
+                return Err(SchedulerError::NoExecutor { waited });
+            }
+            clock.sleep(EXECUTOR_POLL).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn run_because(&self, request: PlanRequest, reason: &str) -> Result<PlanOutput, EngineError> {
+        let clock = self.scheduler.clock();
+        let allowed = request.deadline.unwrap_or(DEADLINE_MAX);
+        let begun = clock.monotonic();
+        let (rows, attempt) = tokio::select! {
+            ended = self.run_to_the_end(&request) => ended?,
+            () = clock.sleep(allowed) => return Err(SchedulerError::Deadline { allowed }.into()),
+        };
+        let left = allowed.saturating_sub(clock.monotonic().saturating_sub(begun));
+        let stream = limited(rows, clock.clone(), left, allowed);
+        let route = match attempt {
+            1 => Route::cluster(reason),
+            _ => Route::cluster(format!("{reason}; run {attempt} times because executors were lost")),
+        };
+        Ok(PlanOutput {
+            schema: stream.schema(),
+            stream,
+            route,
+        })
+    }
+}
+
+#[async_trait]
+impl PlanRunner for ClusterRunner {
+    async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
+        self.run_because(request, "it was asked to run on the cluster").await
+    }
+}

@@ -1,0 +1,330 @@
+//! Ballista's scheduler in this process.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::error::BallistaError;
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use ballista_core::serde::protobuf::ExecutorStoppedParams;
+use ballista_core::serde::protobuf::executor_status::Status;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use ballista_core::utils::{default_config_producer, default_session_builder};
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::cluster::memory::{InMemoryClusterState, InMemoryJobState};
+use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_server::SessionBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+use tidewater_core::{SharedClock, Tasks};
+use tidewater_engine::Engine;
+use tokio::net::TcpListener;
+
+use crate::error::{Result, SchedulerError};
+use crate::guard::{Guard, Server};
+use crate::options::{PARTITIONS_MAX, SchedulerOptions};
+use crate::runner::ClusterRunner;
+
+/// After how long without a heartbeat an executor is lost. Heartbeats come every 5 s.
+const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often lost executors are looked for.
+const REAPER_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long an executor that drains is let be. Longer than a drain; it sends heartbeats meanwhile.
+const DRAIN_GRACE: Duration = Duration::from_secs(30);
+
+/// How long the files of a finished job are kept. Results are opened, all of them, within this time.
+const JOB_FILES_KEPT: Duration = Duration::from_secs(30);
+
+/// How long Ballista remembers a finished job. Ours are in the catalog.
+const JOB_STATE_KEPT: Duration = Duration::from_secs(120);
+
+/// Events that wait in Ballista's loop at most. The guard posts from within the loop, so it must never be full.
+const EVENTS_MAX: u32 = 100_000;
+
+/// How often it is looked whether executors have come.
+pub(crate) const EXECUTOR_POLL: Duration = Duration::from_millis(50);
+
+/// An executor as the scheduler knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorInfo {
+    /// Its name.
+    pub id: String,
+    /// Its host.
+    pub host: String,
+    /// Where it serves shuffle files.
+    pub flight_port: u16,
+    /// Where it takes tasks.
+    pub grpc_port: u16,
+    /// Tasks it runs at the same time.
+    pub vcores: u32,
+    /// Its last sign of life, in seconds since the Unix epoch.
+    pub last_heartbeat_s: u64,
+    /// Takes no tasks any more.
+    pub draining: bool,
+}
+
+/// Hands the stages of distributed plans to executors. Clones are one scheduler; it ends with the tasks it was started with.
+#[derive(Clone)]
+pub struct Scheduler {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    server: Server,
+    /// None only in the test of what Ballista does by itself.
+    guard: Option<Arc<Guard>>,
+    address: SocketAddr,
+    engine: Engine,
+    clock: SharedClock,
+    tasks: Tasks,
+    partitions_min: usize,
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("address", &self.inner.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scheduler {
+    /// Listens for executors.
+    pub async fn start(options: &SchedulerOptions, engine: Engine, clock: SharedClock, tasks: &Tasks) -> Result<Self> {
+        options.validate()?;
+        let address = options.listen;
+        let failed = |source| SchedulerError::Bind { address, source };
+        // Executors report to the address in the configuration, so it must be the bound one.
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let config = Arc::new(configuration(options, address, &engine));
+        let sessions = session_builder(engine.clone());
+        let jobs = Arc::new(InMemoryJobState::new(
+            config.scheduler_id.clone(),
+            sessions,
+            Arc::new(default_config_producer),
+        ));
+        let guard = (!options.unguarded).then(|| Arc::new(Guard::new()));
+        let cluster = match &guard {
+            Some(guard) => BallistaCluster::new(guard.clone(), jobs),
+            None => BallistaCluster::new(Arc::new(InMemoryClusterState::default()), jobs),
+        };
+        let server: Server = create_scheduler(cluster, config).await.map_err(ballista("starting the scheduler"))?;
+        if let Some(guard) = &guard {
+            guard.watch(Some(server.clone()));
+        }
+        tasks.spawn(
+            "scheduler",
+            serve(listener, server.clone(), guard.clone(), tasks.token()),
+        );
+        tracing::info!(%address, guarded = guard.is_some(), "scheduler listens for executors");
+        Ok(Self {
+            inner: Arc::new(Inner {
+                server,
+                guard,
+                address,
+                engine,
+                clock,
+                tasks: tasks.clone(),
+                partitions_min: options.partitions_min,
+            }),
+        })
+    }
+
+    /// Where executors register.
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// Runs plans on the executors of this scheduler.
+    pub fn runner(&self) -> ClusterRunner {
+        ClusterRunner::new(self.clone())
+    }
+
+    /// Every executor that is registered.
+    pub async fn executors(&self) -> Result<Vec<ExecutorInfo>> {
+        let manager = &self.inner.server.state.executor_manager;
+        let known = manager.get_executors_state().await;
+        let known = known.map_err(ballista("listing executors"))?;
+        let executors = known.into_iter().map(|(executor, heartbeat, _)| {
+            let status = manager.get_executor_hearbeat(&executor.id).and_then(|h| h.status);
+            ExecutorInfo {
+                draining: matches!(status.and_then(|s| s.status), Some(Status::Terminating(_))),
+                id: executor.id,
+                host: executor.host,
+                flight_port: executor.port,
+                grpc_port: executor.grpc_port,
+                vcores: executor.specification.vcores,
+                last_heartbeat_s: heartbeat.map_or(0, |h| h.as_secs()),
+            }
+        });
+        Ok(executors.collect())
+    }
+
+    /// Executors that take tasks now.
+    pub async fn has_executors(&self) -> bool {
+        match self.executors().await {
+            Ok(executors) => executors.iter().any(|executor| !executor.draining),
+            Err(error) => {
+                tracing::warn!(%error, "executors cannot be listed");
+                false
+            }
+        }
+    }
+
+    /// Waits until `count` executors are registered.
+    pub async fn wait_for_executors(&self, count: usize, deadline: Duration) -> Result<()> {
+        let begun = self.inner.clock.monotonic();
+        while self.executors().await?.len() < count {
+            let waited = self.inner.clock.monotonic().saturating_sub(begun);
+            if waited >= deadline {
+                return Err(SchedulerError::NoExecutor { waited });
+            }
+            self.inner.clock.sleep(EXECUTOR_POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Told by who supervises an executor and sees its process end: its jobs run again at once instead of after the
+    /// heartbeat timeout.
+    pub async fn executor_stopped(&self, id: &str, reason: &str) -> Result<()> {
+        let manager = &self.inner.server.state.executor_manager;
+        manager
+            .remove_executor(id, Some(reason.to_owned()))
+            .await
+            .map_err(ballista("removing an executor"))?;
+        // The same once more, after the drain grace, by Ballista's own path: it also ends jobs that nobody can run.
+        let stopped = ExecutorStoppedParams {
+            executor_id: id.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let told = self.inner.server.executor_stopped(tonic::Request::new(stopped)).await;
+        told.map(|_| ())
+            .map_err(|status| ballista("removing an executor")(status.into()))
+    }
+
+    /// Names of the jobs that run on the cluster now, as Ballista calls them.
+    pub fn running(&self) -> Vec<String> {
+        let jobs = self.inner.server.state.task_manager.get_running_job_cache();
+        jobs.keys().map(|job| job.as_str().to_owned()).collect()
+    }
+
+    /// Ballista's own server, for tests that look into its graphs.
+    #[doc(hidden)]
+    pub fn ballista(&self) -> &Server {
+        &self.inner.server
+    }
+
+    pub(crate) fn guard(&self) -> Option<&Guard> {
+        self.inner.guard.as_deref()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.inner.clock
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    /// A session whose plans can be distributed. Ballista's own builder is what makes it so: without its optimizer rules NOT
+    /// IN becomes a join that only one task may run.
+    pub(crate) async fn session(&self, asked: &SessionContext) -> Result<SessionContext> {
+        let vcores: u32 = self.executors().await?.iter().map(|executor| executor.vcores).sum();
+        let partitions = usize::try_from(vcores).unwrap_or(PARTITIONS_MAX);
+        let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
+        let config = cluster_config(asked.copied_config()).with_target_partitions(partitions);
+        let state = cluster_state(&self.inner.engine, config).map_err(|source| SchedulerError::Session {
+            source: Box::new(source),
+        })?;
+        let session = SessionContext::new_with_state(state);
+        self.inner.engine.functions().register(&session);
+        Ok(session)
+    }
+}
+
+fn configuration(options: &SchedulerOptions, address: SocketAddr, engine: &Engine) -> SchedulerConfig {
+    let message = u32::try_from(GRPC_MESSAGE_BYTES_MAX).unwrap_or(u32::MAX);
+    let mut config = SchedulerConfig {
+        external_host: options.external_host.clone(),
+        bind_host: address.ip().to_string(),
+        bind_port: address.port(),
+        scheduling_policy: TaskSchedulingPolicy::PushStaged,
+        // The default fills one executor before it uses the next.
+        task_distribution: TaskDistributionPolicy::RoundRobin,
+        event_loop_buffer_size: EVENTS_MAX,
+        executor_timeout_seconds: EXECUTOR_TIMEOUT.as_secs(),
+        expire_dead_executor_interval_seconds: REAPER_INTERVAL.as_secs(),
+        no_executors_grace_period_seconds: EXECUTOR_TIMEOUT.as_secs(),
+        executor_termination_grace_period: DRAIN_GRACE.as_secs(),
+        finished_job_data_clean_up_interval_seconds: JOB_FILES_KEPT.as_secs(),
+        finished_job_state_clean_up_interval_seconds: JOB_STATE_KEPT.as_secs(),
+        grpc_server_max_decoding_message_size: message,
+        grpc_server_max_encoding_message_size: message,
+        grpc_client_max_message_size: message,
+        override_physical_codec: Some(engine.physical_codec(Arc::new(BallistaPhysicalExtensionCodec::default()))),
+        ..SchedulerConfig::default()
+    };
+    if options.unguarded {
+        config.executor_termination_grace_period = 0;
+    } else {
+        // A shuffle file that cannot be fetched fails the job at once, for the same reason for which there is a guard.
+        config.stage_max_failures = 1;
+    }
+    config
+}
+
+async fn serve(
+    listener: TcpListener,
+    server: Server,
+    guard: Option<Arc<Guard>>,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = start_grpc_service_with_listener(listener, server) => if let Err(error) = ended {
+            tracing::error!(%error, "scheduler ended");
+        }
+    }
+    if let Some(guard) = guard {
+        guard.watch(None);
+    }
+}
+
+fn session_builder(engine: Engine) -> SessionBuilder {
+    Arc::new(move |config| cluster_state(&engine, config))
+}
+
+fn cluster_state(engine: &Engine, config: SessionConfig) -> datafusion::common::Result<SessionState> {
+    let state = default_session_builder(config)?;
+    // Scans look their object stores up while they are planned.
+    Ok(SessionStateBuilder::new_from_existing(state)
+        .with_runtime_env(engine.runtime_env())
+        .build())
+}
+
+fn cluster_config(asked: SessionConfig) -> SessionConfig {
+    asked
+        .upgrade_for_ballista()
+        .with_ballista_adaptive_query_planner(true)
+        .with_ballista_grpc_client_max_message_size(GRPC_MESSAGE_BYTES_MAX)
+}
+
+/// Names what Ballista was asked for when it fails.
+pub(crate) fn ballista(operation: &'static str) -> impl FnOnce(BallistaError) -> SchedulerError {
+    move |source| SchedulerError::Ballista {
+        operation,
+        source: Box::new(source),
+    }
+}

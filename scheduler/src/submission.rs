@@ -1,0 +1,216 @@
+//! One run of a plan on the cluster: submitted, waited for, cancelled when nobody waits any more.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::JobId;
+use ballista_core::serde::protobuf::job_status::Status;
+use ballista_core::serde::protobuf::{JobStatus, SuccessfulJob};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use tidewater_core::{ErrorKind, RemoteError, Retry};
+use tokio::sync::mpsc;
+
+use crate::error::{Result, SchedulerError};
+use crate::scheduler::{Scheduler, ballista};
+
+/// Status updates that wait for us. Ballista never waits for this channel: what does not fit is lost, the last included.
+const UPDATES_MAX: usize = 4096;
+
+/// How often the status is asked for, as an update may have been lost.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a plan is kept while there is no executor at all: as long as one needs to come back.
+pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(20);
+
+/// How Ballista says, in text only, that a shuffle file could not be fetched. With `stage_max_failures = 1` it says so for
+/// nothing else.
+const FAILED_FETCH: &str = "has failed 1 times, most recent failure reason";
+
+/// What Ballista calls a job that was cancelled.
+const CANCELLED: &str = "Cancelled";
+
+/// Why a run has no rows.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An executor was lost. The plan may be run again.
+    ExecutorLost,
+    /// Running it again would end the same way.
+    Final(SchedulerError),
+}
+
+/// A plan that runs on the cluster. Cancelled when dropped before its end.
+pub(crate) struct Submission {
+    scheduler: Scheduler,
+    id: JobId,
+    updates: mpsc::Receiver<JobStatus>,
+    ended: bool,
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Submission {
+    pub(crate) async fn submit(
+        scheduler: &Scheduler,
+        name: &str,
+        session: &Arc<SessionContext>,
+        plan: &LogicalPlan,
+    ) -> Result<Self> {
+        let (sender, updates) = mpsc::channel(UPDATES_MAX);
+        let id = scheduler
+            .ballista()
+            .submit_job(name, session.clone(), plan, Some(sender))
+            .await
+            .map_err(ballista("submitting a plan"))?;
+        Ok(Self {
+            scheduler: scheduler.clone(),
+            id,
+            updates,
+            ended: false,
+        })
+    }
+
+    pub(crate) fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Waits for the end of the run.
+    pub(crate) async fn wait(&mut self) -> std::result::Result<SuccessfulJob, Failure> {
+        let ended = self.end().await;
+        self.ended = !matches!(ended, Err(Failure::Final(SchedulerError::NoExecutor { .. })));
+        let guard = self.scheduler.guard();
+        let cancelled_by_guard = guard.is_some_and(|guard| guard.take_cancelled(&self.id));
+        match ended {
+            Err(Failure::Final(SchedulerError::Failed { .. } | SchedulerError::Cancelled)) if cancelled_by_guard => {
+                Err(Failure::ExecutorLost)
+            }
+            ended => ended,
+        }
+    }
+
+    async fn end(&mut self) -> std::result::Result<SuccessfulJob, Failure> {
+        let clock = self.scheduler.clock().clone();
+        let mut open = true;
+        let mut alone_since = None;
+        loop {
+            let status = tokio::select! {
+                update = self.updates.recv(), if open => {
+                    open = update.is_some();
+                    update
+                }
+                () = clock.sleep(STATUS_INTERVAL) => {
+                    let tasks = &self.scheduler.ballista().state.task_manager;
+                    let status = tasks.get_job_status(&self.id).await;
+                    status.map_err(ballista("asking for a status")).map_err(Failure::Final)?
+                }
+            };
+            match status.and_then(|status| status.status) {
+                Some(Status::Successful(job)) => return Ok(job),
+                Some(Status::Failed(job)) => return Err(understand(&job.error)),
+                _ => {}
+            }
+            if self.scheduler.has_executors().await {
+                alone_since = None;
+                continue;
+            }
+            let now = clock.monotonic();
+            let waited = now.saturating_sub(*alone_since.get_or_insert(now));
+            if waited >= NO_EXECUTOR_MAX {
+                return Err(Failure::Final(SchedulerError::NoExecutor { waited }));
+            }
+        }
+    }
+}
+
+impl Drop for Submission {
+    fn drop(&mut self) {
+        let (scheduler, id) = (self.scheduler.clone(), self.id.clone());
+        if let Some(guard) = scheduler.guard() {
+            guard.take_cancelled(&id);
+        }
+        if self.ended {
+            return;
+        }
+        let tasks = scheduler.tasks().clone();
+        tasks.spawn("cancel-plan", async move {
+            tracing::info!(ballista_job = %id, "cancelled: nobody waits for it any more");
+            if let Err(error) = scheduler.ballista().cancel_job(id).await {
+                tracing::warn!(%error, "a plan cannot be cancelled");
+            }
+        });
+    }
+}
+
+/// What Ballista's text means.
+fn understand(text: &str) -> Failure {
+    // An error of ours may well quote another text, so it is looked for first.
+    if let Some(source) = RemoteError::find(text) {
+        return Failure::Final(SchedulerError::Failed { source });
+    }
+    if text.contains(FAILED_FETCH) {
+        return Failure::ExecutorLost;
+    }
+    if text == CANCELLED {
+        return Failure::Final(SchedulerError::Cancelled);
+    }
+    Failure::Final(SchedulerError::Failed {
+        source: RemoteError {
+            code: "SCH-0005".to_owned(),
+            kind: guess_kind(text),
+            retry: Retry::Never,
+            message: text.to_owned(),
+            hint: None,
+        },
+    })
+}
+
+/// For errors of Ballista's own and of planning, which bring no code.
+fn guess_kind(text: &str) -> ErrorKind {
+    let says = |part: &str| text.contains(part);
+    if says("ResourcesExhausted") || says("Resources exhausted") {
+        ErrorKind::Exhausted
+    } else if says("NotImplemented") || says("not implemented") {
+        ErrorKind::Unsupported
+    } else if says("Error during planning") || says("Schema error") || says("SchemaError") || says("DivideByZero") {
+        ErrorKind::Invalid
+    } else {
+        ErrorKind::Internal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: only the loss of an executor makes a plan run again. Method: texts as Ballista writes them.
+    #[test]
+    fn texts_are_understood() {
+        let lost = "Job failed due to stage 2 failed: Stage 2 has failed 1 times, most recent failure reason: \"gone\"";
+        assert!(matches!(understand(lost), Failure::ExecutorLost));
+        assert!(matches!(
+            understand("Cancelled"),
+            Failure::Final(SchedulerError::Cancelled)
+        ));
+        let ours = RemoteError {
+            code: "ENG-0003".into(),
+            kind: ErrorKind::Invalid,
+            retry: Retry::Never,
+            message: format!("quotes: {FAILED_FETCH}"),
+            hint: None,
+        };
+        let text = format!("Job failed due to stage 1 failed: Task failed: {:?}", ours.to_text());
+        match understand(&text) {
+            Failure::Final(SchedulerError::Failed { source }) => assert_eq!(source, ours),
+            other => panic!("{other:?}"),
+        }
+        match understand("Error during planning: no such column") {
+            Failure::Final(SchedulerError::Failed { source }) => assert_eq!(source.kind, ErrorKind::Invalid),
+            other => panic!("{other:?}"),
+        }
+    }
+}

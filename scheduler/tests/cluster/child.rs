@@ -1,0 +1,78 @@
+//! Executors as processes of their own: this test binary, started once more.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tidewater_core::{SystemClock, SystemRng, Tasks};
+use tidewater_executor::Executor;
+
+use crate::lake::{engine, executor_options};
+
+const SCHEDULER: &str = "TIDEWATER_TEST_SCHEDULER";
+const HOME: &str = "TIDEWATER_TEST_HOME";
+const NAME: &str = "TIDEWATER_TEST_NAME";
+
+/// An executor in a process of its own, killed when dropped.
+pub(crate) struct ExecutorChild {
+    child: Child,
+    log: PathBuf,
+}
+
+impl ExecutorChild {
+    pub(crate) fn start(name: &str, scheduler: SocketAddr, home: &Path) -> Self {
+        let log = home.join(format!("{name}.log"));
+        let output = File::create(&log).expect("a log");
+        let child = Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "child::executor_process", "--ignored", "--nocapture", "--test-threads=1"])
+            .env(SCHEDULER, scheduler.to_string())
+            .env(HOME, home)
+            .env(NAME, name)
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .expect("a process");
+        Self { child, log }
+    }
+
+    /// SIGKILL: nothing is said to anybody, nothing is cleaned up.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// The end of what it said.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+impl Drop for ExecutorChild {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _already_waited_for = self.child.wait();
+    }
+}
+
+// Goal: none of its own; it is the process that other tests start and kill. Method: ends at once if nobody asked for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by other tests"]
+async fn executor_process() {
+    let (Ok(scheduler), Ok(home), Ok(name)) =
+        (std::env::var(SCHEDULER), std::env::var(HOME), std::env::var(NAME))
+    else {
+        return;
+    };
+    let scheduler: SocketAddr = scheduler.parse().expect("an address");
+    let home = PathBuf::from(home);
+    let tasks = Tasks::new("executor");
+    let options = executor_options(scheduler, home.join(&name));
+    let engine = engine(&home, &name);
+    let _executor = Executor::start(options, engine, SystemClock::shared(), SystemRng::shared(), &tasks)
+        .await
+        .expect("an executor");
+    tasks.token().cancelled().await;
+}

@@ -1,0 +1,8 @@
+//! The cluster as a whole: scheduler and executors in one process and in several, writes, and executors that die.
+
+mod child;
+mod jobs;
+mod lake;
+mod loss;
+mod queries;
+mod routes;

@@ -1,0 +1,128 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use datafusion::arrow::datatypes::DataType;
+use tidewater_core::{Coded, ErrorKind, Retry};
+use tidewater_engine::{Class, PlanRunner};
+use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
+use tidewater_table::{Change, CommitOptions, Scan, commit_change};
+
+use crate::lake::{FILES, Lake, ROWS_PER_FILE};
+
+const STATEMENTS: [&str; 8] = [
+    "SELECT count(*) FROM orders",
+    "SELECT note, count(*), sum(customer), min(id), max(id) FROM orders GROUP BY note",
+    "SELECT o.note, sum(i.amount) AS s FROM orders o JOIN items i ON o.id = i.order_id GROUP BY o.note ORDER BY s DESC",
+    "SELECT id, note FROM orders WHERE id >= 7990 AND id < 8010 ORDER BY id LIMIT 10",
+    "SELECT count(*) FROM orders WHERE id NOT IN (SELECT order_id FROM items WHERE amount > 50)",
+    // A null among what is not to be contained makes it unknown for every row.
+    "SELECT count(*) FROM orders WHERE customer NOT IN (SELECT CASE WHEN amount = 7 THEN NULL ELSE amount END FROM items)",
+    "SELECT count(*), sum(amount) FROM items WHERE amount > (SELECT avg(amount) FROM items)",
+    "SELECT id FROM orders WHERE id < 0",
+];
+
+// Goal: the cluster answers as DataFusion alone. Method: statements of several shapes, each run in both, in one process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn answers_are_those_of_one_process() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let executor = lake.executor(&scheduler).await;
+    let (local, cluster) = (lake.engine.local_runner(), scheduler.runner());
+    for sql in STATEMENTS {
+        let expected = lake.rows(&local, sql).await;
+        assert_eq!(lake.rows(&cluster, sql).await, expected, "{sql}");
+    }
+    assert_eq!(executor.id(), Some(scheduler.executors().await.expect("a list")[0].id.clone()));
+    assert!(lake.tasks.shutdown(Duration::from_secs(10)).await, "it drains");
+    assert_eq!(executor.id(), None);
+}
+
+// Goal: a write lists each of its files once, with all rows, and its job commits once however often it is tried. Method:
+// copy a joined table through the cluster, compare listed files, files on disk and rows; commit twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_lists_each_file_once() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let name = lake.create("gold.joined", &[("id", DataType::Int64), ("amount", DataType::Int64)]).await;
+    let table = lake.engine.load(&name).await.expect("a table");
+    let session = lake.session(Class::Batch);
+    let sql = "SELECT o.id, i.amount FROM orders o JOIN items i ON o.id = i.order_id";
+    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+    let job = lake.job();
+    let runner = scheduler.runner();
+    let added = lake.engine.write(&runner, job, &session, plan, &table).await.expect("written");
+
+    let rows: u64 = added.iter().map(|added| added.file.record_count()).sum();
+    assert_eq!(rows, u64::try_from(FILES * ROWS_PER_FILE).expect("few"));
+    let listed: BTreeSet<String> = added.iter().map(|added| added.file.file_path().to_owned()).collect();
+    assert_eq!(listed.len(), added.len(), "each once");
+    let data = format!("{}/data", table.metadata.location());
+    let on_disk = lake.engine.store().list(&data).await.expect("a list");
+    assert_eq!(on_disk.len(), listed.len(), "nothing besides");
+
+    let change = Change::append(added).of_job(job);
+    for _ in 0..2 {
+        let (catalog, store) = (lake.engine.catalog().as_ref(), lake.engine.store());
+        commit_change(catalog, store, &name, &change, &CommitOptions::default()).await.expect("committed");
+    }
+    let table = lake.engine.load(&name).await.expect("a table");
+    assert_eq!(table.metadata.snapshots().len(), 1);
+    assert_eq!(committed_snapshot(&table.metadata, job), table.metadata.current_snapshot_id());
+    assert_eq!(committed_snapshot(&table.metadata, lake.job()), None);
+    let files = Scan::new(lake.engine.store(), &table.metadata).plan().await.expect("files");
+    assert_eq!(files.len(), listed.len());
+}
+
+// Goal: an error of a task arrives with its code and kind. Method: a division by zero and a cast that fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn errors_keep_their_code() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    for sql in [
+        "SELECT sum(1 / (amount - 17)) FROM items",
+        "SELECT sum(CAST(note AS BIGINT)) FROM orders",
+    ] {
+        let request = lake.request(Class::Batch, sql).await;
+        let error = scheduler.runner().run(request).await.expect_err(sql);
+        assert_eq!((error.code(), error.kind()), ("SCH-0005", ErrorKind::Invalid), "{error:?}");
+        let told = tidewater_core::RemoteError::of(&error).message;
+        assert!(told.contains("ENG-0003"), "{told}");
+    }
+}
+
+// Goal: a plan ends with its deadline, and when nobody wants it any more. Method: a slow plan, once with a short time, once
+// dropped; the scheduler must know of no running job soon after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_runs_on_for_nobody() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let sql = "SELECT sum(slow(amount, 200)) FROM items";
+
+    let mut request = lake.request(Class::Batch, sql).await;
+    request.deadline = Some(Duration::from_secs(1));
+    let error = scheduler.runner().run(request).await.expect_err("too slow");
+    assert_eq!((error.code(), error.retry()), ("SCH-0006", Retry::Safe));
+    until(&lake, "the late plan is cancelled", || scheduler.running().is_empty()).await;
+
+    let request = lake.request(Class::Batch, sql).await;
+    let runner = scheduler.runner();
+    let mut running = Box::pin(runner.run(request));
+    let begun = until(&lake, "it runs", || !scheduler.running().is_empty());
+    tokio::select! {
+        _ = &mut running => panic!("it takes longer than that"),
+        () = begun => {}
+    }
+    drop(running);
+    until(&lake, "the dropped plan is cancelled", || scheduler.running().is_empty()).await;
+}
+
+async fn until(lake: &Lake, what: &str, holds: impl Fn() -> bool) {
+    let begun = lake.clock.monotonic();
+    while !holds() {
+        assert!(lake.clock.monotonic() - begun < Duration::from_secs(20), "{what}");
+        lake.clock.sleep(Duration::from_millis(20)).await;
+    }
+}

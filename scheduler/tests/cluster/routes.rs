@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_core::Coded;
+use tidewater_engine::{Class, Place, PlanRunner};
+use tidewater_scheduler::{Router, SchedulerOptions};
+
+use crate::lake::Lake;
+
+// Goal: plans run where they belong and say why. Method: plans of each kind under a limit that holds them and one that does
+// not, before and after an executor has come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn plans_run_where_they_belong() {
+    let lake = Lake::new().await;
+    let options = SchedulerOptions::loopback();
+    let scheduler = lake.scheduler(options.clone()).await;
+    let local = Arc::new(lake.engine.local_runner());
+    let roomy = Router::new(local.clone(), Some(scheduler.runner()), &options, lake.clock.clone());
+    let tight = SchedulerOptions {
+        local_scan_bytes_max: 10_000,
+        ..options.clone()
+    };
+    let tight = Router::new(local.clone(), Some(scheduler.runner()), &tight, lake.clock.clone());
+    let alone = Router::new(local, None, &options, lake.clock.clone());
+    let count = "SELECT count(*), sum(id) FROM orders";
+    let request = lake.request(Class::Batch, count).await;
+    let route = roomy.route(&request).await.expect("a route");
+    assert_eq!((route.place, route.reason.as_str()), (Place::Local, "no executor is there"));
+
+    let _executor = lake.executor(&scheduler).await;
+    for (router, class, sql, place, reason) in [
+        (&roomy, Class::Interactive, count, Place::Local, "it reads"),
+        (&tight, Class::Interactive, count, Place::Cluster, "it reads"),
+        // Pruned to nothing.
+        (&tight, Class::Interactive, "SELECT * FROM orders WHERE id < 0", Place::Local, "it reads 0 B"),
+        (&roomy, Class::Batch, count, Place::Cluster, "it is a job"),
+        (&tight, Class::Interactive, "SELECT 1", Place::Local, "it reads no table"),
+        (&tight, Class::Batch, "EXPLAIN SELECT * FROM orders", Place::Local, "it is an explanation"),
+        (&tight, Class::Batch, "SELECT table_name FROM information_schema.tables", Place::Local, "this process"),
+        (&tight, Class::Batch, "INSERT INTO orders SELECT * FROM orders", Place::Local, "it commits by itself"),
+        (&alone, Class::Batch, count, Place::Local, "this process has no cluster"),
+    ] {
+        let request = lake.request(class, sql).await;
+        let route = router.route(&request).await.expect(sql);
+        assert_eq!(route.place, place, "{sql}: {}", route.reason);
+        assert!(route.reason.contains(reason), "{sql}: {}", route.reason);
+    }
+
+    let local_rows = lake.rows(&lake.engine.local_runner(), count).await;
+    let request = lake.request(Class::Interactive, count).await;
+    let output = tight.run(request).await.expect("it runs");
+    assert_eq!(output.route.place, Place::Cluster);
+    assert_eq!(tight.admission().load(Class::Interactive).running, 1);
+    assert_eq!(crate::lake::text(&output.collect().await.expect("rows")), local_rows);
+    assert_eq!(tight.admission().load(Class::Interactive).running, 0, "the place is given back with the last row");
+}
+
+// Goal: a plan without anybody to run it fails in time and says what to do. Method: a runner without executors, by a clock
+// that is moved. The wait is the machine's, so only the error's meaning is checked here, by a short deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_there() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let mut request = lake.request(Class::Batch, "SELECT count(*) FROM orders").await;
+    request.deadline = Some(Duration::from_millis(200));
+    let error = scheduler.runner().run(request).await.expect_err("nobody there");
+    assert_eq!(error.code(), "SCH-0006");
+    assert!(!scheduler.has_executors().await);
+}
