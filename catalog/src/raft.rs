@@ -24,14 +24,17 @@ mod node;
 mod options;
 mod peers;
 mod pressure;
+mod proposer;
 mod read_barrier;
 mod record;
+mod runtime;
 mod snapshot_file;
 mod state_store;
 mod status;
 #[cfg(test)]
 mod tests;
 mod types;
+mod watchers;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

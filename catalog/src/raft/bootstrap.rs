@@ -13,6 +13,7 @@ use std::time::Duration;
 use tidewater_core::{NodeId, SharedClock};
 use tokio::time::timeout;
 
+use super::data_dir::DataDir;
 use super::error::ConsensusError;
 use super::network::Network;
 use super::options::PeerAddress;
@@ -31,8 +32,7 @@ pub(super) struct Bootstrap {
     pub(super) network: Network,
     pub(super) node: NodeId,
     pub(super) peers: BTreeMap<NodeId, PeerAddress>,
-    /// The files were made by this process.
-    pub(super) fresh: bool,
+    pub(super) dir: Arc<DataDir>,
     pub(super) admitted: Arc<AtomicBool>,
     pub(super) clock: SharedClock,
 }
@@ -40,34 +40,46 @@ pub(super) struct Bootstrap {
 impl Bootstrap {
     /// Ends when the node belongs to a group that has begun, as far as it can bring that about.
     pub(super) async fn run(self) -> Result<(), ConsensusError> {
-        if !self.fresh {
-            self.admitted.store(true, Relaxed);
-        }
         if self.begun().await? {
             return Ok(());
         }
         if self.peers.len() <= 1 {
-            self.admitted.store(true, Relaxed);
+            self.admit().await?;
             return self.initialize().await;
         }
         loop {
             let answers = self.probe_all().await;
-            if self.fresh && answers.iter().any(|probe| probe.voters.contains(&self.node.0)) && !self.begun().await? && !self.admitted.load(Relaxed) {
-                return Err(ConsensusError::Forgotten { node: self.node });
+            if !self.is_admitted() {
+                if answers.iter().any(|probe| probe.voters.contains(&self.node.0)) {
+                    return Err(ConsensusError::Forgotten { node: self.node });
+                }
+                // So many that one of them knows the membership if a majority does.
+                if answers.len() >= self.peers.len() - self.peers.len() / 2 {
+                    self.admit().await?;
+                }
             }
-            // So many that one of them knows the membership if a majority does.
-            if answers.len() >= self.peers.len() - self.peers.len() / 2 {
-                self.admitted.store(true, Relaxed);
-            }
-            if self.begun().await? || answers.iter().any(|probe| probe.begun) && self.admitted.load(Relaxed) {
+            if self.is_admitted() && (self.begun().await? || answers.iter().any(|probe| probe.begun)) {
                 return Ok(());
             }
             let all_ready = answers.len() + 1 == self.peers.len() && answers.iter().all(|p| p.admitted && !p.begun);
-            if all_ready && self.admitted.load(Relaxed) && self.peers.keys().next() == Some(&self.node) {
+            if all_ready && self.is_admitted() && self.peers.keys().next() == Some(&self.node) {
                 return self.initialize().await;
             }
             self.clock.sleep(PROBE_PAUSE).await;
         }
+    }
+
+    fn is_admitted(&self) -> bool {
+        self.admitted.load(Relaxed)
+    }
+
+    /// Noted on disk first: a refused node that is started again must be asked again.
+    async fn admit(&self) -> Result<(), ConsensusError> {
+        let dir = Arc::clone(&self.dir);
+        let noted = tokio::task::spawn_blocking(move || dir.admit()).await;
+        noted.map_err(|_| ConsensusError::Stopped)??;
+        self.admitted.store(true, Relaxed);
+        Ok(())
     }
 
     async fn begun(&self) -> Result<bool, ConsensusError> {

@@ -1,6 +1,6 @@
 //! The directory of a node: held by one process, and never mistaken for a new one after its log is gone.
 //!
-//! Files: `lock` (held while the process lives), `log.redb`, `node-id` (written once, after the log was made), `snapshot`.
+//! Files: `lock` (held while the process lives), `log.redb`, `node-id` (written once, after the log was made), `admitted` (see `bootstrap.rs`), `snapshot`.
 //! A voter that starts with an empty log has forgotten its vote and entries that it acknowledged; so with a `node-id` the log must be there and carry the same identity.
 
 use std::fs::{self, File, TryLockError};
@@ -62,8 +62,20 @@ impl DataDir {
         self.path.join("log.redb")
     }
 
-    /// Opens the log, or makes it. The second answer tells whether this node has just begun to exist.
-    pub(super) fn open_log(&self, node: NodeId, rng: &dyn Rng) -> Result<(Database, bool), ConsensusError> {
+    /// Whether it was made sure that these files are not those of a voter that lost its own.
+    pub(super) fn is_admitted(&self) -> Result<bool, ConsensusError> {
+        let path = self.path.join("admitted");
+        path.try_exists().map_err(|e| ConsensusError::storage("look for", &path, e))
+    }
+
+    /// Notes that it was made sure.
+    pub(super) fn admit(&self) -> Result<(), ConsensusError> {
+        let path = self.path.join("admitted");
+        replace_file(&path, |_| Ok(())).map_err(|e| ConsensusError::storage("write", &path, e))
+    }
+
+    /// Opens the log, or makes it.
+    pub(super) fn open_log(&self, node: NodeId, rng: &dyn Rng) -> Result<Database, ConsensusError> {
         let known = self.path.join("node-id");
         let log = self.log_path();
         match fs::read_to_string(&known) {
@@ -72,7 +84,7 @@ impl DataDir {
                 self.check_node(&identity, node)?;
                 let db = self.open_existing(&log)?;
                 match identity_of(&db).map_err(|e| ConsensusError::damaged(&log, e))? {
-                    Some(found) if found == identity => Ok((db, false)),
+                    Some(found) if found == identity => Ok(db),
                     _ => Err(ConsensusError::LogLost { path: log, problem: "not the one this node began with".into() }),
                 }
             }
@@ -90,7 +102,7 @@ impl DataDir {
                 };
                 replace_file(&known, |file| file.write_all(identity.as_bytes()))
                     .map_err(|e| ConsensusError::storage("write", &known, e))?;
-                Ok((db, true))
+                Ok(db)
             }
             Err(e) => Err(ConsensusError::storage("read", &known, e)),
         }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::{NodeId, Tasks};
+use tidewater_core::Tasks;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::error::ConsensusError;
-use super::leadership::Leader;
+use super::proposer::Proposer;
 use super::record::encoded_bytes;
-use super::types::Raft;
-use crate::command::{Batch, Command, Outcome};
+use crate::command::{Command, Outcome};
 
 /// Commands in one entry. More gave no more commits per second.
 const COMMANDS_MAX: usize = 512;
@@ -53,16 +52,16 @@ struct Inbox {
 }
 
 impl GroupCommit {
-    pub(super) fn start(raft: &Raft, node: NodeId, deadline: Duration, tasks: &Tasks) -> Self {
+    pub(super) fn start(proposer: &Proposer, deadline: Duration, tasks: &Tasks) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let inbox = Arc::new(Mutex::new(Inbox { queue, held: None }));
         for _ in 0..ENTRIES_IN_FLIGHT {
-            let (raft, inbox, token) = (raft.clone(), Arc::clone(&inbox), tasks.token());
+            let (proposer, inbox, token) = (proposer.clone(), Arc::clone(&inbox), tasks.token());
             tasks.spawn("group-commit", async move {
                 let work = async {
                     while let Some(batch) = next_batch(&inbox).await {
                         let (commands, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.command, w.answer)).unzip();
-                        answer_all(answers, propose(&raft, node, commands).await);
+                        answer_all(answers, proposer.propose(commands).await);
                     }
                 };
                 token.run_until_cancelled(work).await;
@@ -123,20 +122,4 @@ fn answer_all(answers: Vec<Answer<Outcome>>, result: Result<Vec<Outcome>, Consen
         Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, o)| drop(answer.send(Ok(o)))),
         Err(e) => answers.into_iter().for_each(|answer| drop(answer.send(Err(e.clone())))),
     }
-}
-
-/// One entry through Raft. An empty one is the fence of the read barrier.
-pub(super) async fn propose(raft: &Raft, node: NodeId, commands: Vec<Command>) -> Result<Vec<Outcome>, ConsensusError> {
-    match raft.client_write(Batch(commands)).await {
-        Ok(response) => Ok(response.data),
-        Err(e) => Err(match e.forward_to_leader() {
-            Some(forward) => not_leader(node, forward.leader_id, forward.leader_node.clone()),
-            None => ConsensusError::OutcomeUnknown { reason: e.to_string() },
-        }),
-    }
-}
-
-pub(super) fn not_leader(node: NodeId, leader: Option<u64>, address: Option<super::PeerAddress>) -> ConsensusError {
-    let leader = leader.zip(address).map(|(id, address)| Leader { id: NodeId(id), address });
-    ConsensusError::NotLeader { node, leader }
 }

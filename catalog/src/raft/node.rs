@@ -1,14 +1,16 @@
 //! One node: files, Raft, actors and tasks, on a runtime of their own.
 
-use std::future::Future;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewater_core::{Coded, NodeId, SharedClock, SharedRng, Tasks};
+use tidewater_core::{SharedClock, SharedRng, Tasks};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
@@ -17,38 +19,38 @@ use super::data_dir::DataDir;
 use super::error::ConsensusError;
 use super::group_commit::GroupCommit;
 use super::handshake::Credentials;
-use super::leadership::{Fence, Leader, Leadership};
+use super::leadership::Leadership;
 use super::log_store::LogStore;
 use super::network::Network;
-use super::options::{PeerAddress, RaftOptions};
+use super::options::RaftOptions;
 use super::peers::PeerService;
 use super::pressure::Pressure;
+use super::proposer::{Proposer, reason};
 use super::read_barrier::ReadBarrier;
+use super::runtime::OwnRuntime;
 use super::snapshot_file::SnapshotFile;
 use super::state_store::{Published, StateStore};
 use super::status::{Status, status_of};
-use super::types::{Metrics, Raft};
+use super::types::Raft;
+use super::watchers::Watchers;
 use super::{Applied, Consensus, MemberChange};
 use crate::command::{Command, Outcome};
 
 /// The process ends with this code when the storage of its Raft failed: a supervisor must not hide that.
 pub const EXIT_CODE_STORAGE_FAILED: i32 = 74;
 
-/// Raft needs little, but one thread busy with a sync or an apply must not delay the heartbeats.
-const RUNTIME_THREADS: usize = 2;
-
 /// Catching up of a new member, and the change of members itself.
 const MEMBERS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A node of the catalog's Raft group. Clones are the same node.
+/// A node of the catalog's Raft group. Clones are the same node. When the last one is dropped the node ends at once, as if it had been killed; to end it in order, use
+/// [`RaftConsensus::shutdown`].
 #[derive(Debug, Clone)]
 pub struct RaftConsensus {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    node: NodeId,
-    raft: Raft,
+    proposer: Proposer,
     service: PeerService,
     secured: bool,
     published: Arc<Published>,
@@ -62,97 +64,69 @@ struct Inner {
     runtime: OwnRuntime,
 }
 
-/// A runtime must not be dropped by waiting for it inside another one.
-struct OwnRuntime(Option<Runtime>);
-
-impl OwnRuntime {
-    fn start(node: NodeId) -> Result<Self, ConsensusError> {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(RUNTIME_THREADS)
-            .thread_name(format!("raft-{node}"))
-            .enable_all()
-            .build()
-            .map(|runtime| Self(Some(runtime)))
-            .map_err(|e| ConsensusError::Options { reason: format!("no runtime for Raft: {e}") })
-    }
-
-    /// Runs a future over there.
-    async fn run<F>(&self, future: F) -> Result<F::Output, ConsensusError>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let running = self.0.as_ref().map(|runtime| runtime.handle().spawn(future));
-        match running {
-            Some(running) => running.await.map_err(|_| ConsensusError::Stopped),
-            None => Err(ConsensusError::Stopped),
-        }
-    }
-}
-
-impl Drop for OwnRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
+/// The opened files of a node.
+pub(super) struct Files {
+    pub(super) dir: Arc<DataDir>,
+    pub(super) log: LogStore,
+    pub(super) states: StateStore,
+    pub(super) pressure: Arc<Pressure>,
 }
 
 impl RaftConsensus {
     /// Opens the files of a node and starts it. A group of several needs [`RaftConsensus::serve_peers`] as well.
     pub async fn start(options: RaftOptions, clock: SharedClock, rng: SharedRng) -> Result<Self, ConsensusError> {
+        let (opening, opening_rng) = (options.clone(), Arc::clone(&rng));
+        let files = tokio::task::spawn_blocking(move || Files::open(&opening, opening_rng)).await;
+        // redb panics on some damaged pages.
+        let files = files.unwrap_or_else(|e| Err(ConsensusError::damaged(&options.dir, e)))?;
+        Self::begin(options, files, clock, rng).await
+    }
+
+    pub(super) async fn begin(
+        options: RaftOptions,
+        files: Files,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> Result<Self, ConsensusError> {
         let config = Arc::new(options.openraft_config()?);
-        let runtime = OwnRuntime::start(options.node)?;
-        let pressure = Arc::new(Pressure::new(options.snapshot_commands));
-        let opened = open(&options, Arc::clone(&pressure), Arc::clone(&rng)).await?;
-        let (log, states, fresh, log_path) = opened;
+        let Files { dir, log, states, pressure } = files;
+        let (runtime, node, log_path) = (OwnRuntime::start(options.node)?, options.node, dir.log_path());
         let published = states.published();
-        let credentials = Credentials::new(options.node, options.secret.as_deref());
+        let credentials = Credentials::new(node, options.secret.as_deref());
         let network = Network::new(credentials.clone(), options.peers.clone(), Arc::clone(&rng));
-        let node = options.node;
         let raft = {
             let network = network.clone();
             runtime.run(async move { Raft::new(node.0, config, network, log, states).await }).await
         };
-        // What openraft reads at start is the log; a panic there is redb's way to say that a page makes no sense.
+        // What openraft reads at start is the log.
         let raft = raft.map_err(|_| ConsensusError::damaged(&log_path, "it cannot be read"))?;
         let raft = raft.map_err(|e| ConsensusError::damaged(&log_path, e))?;
 
         let tasks = Tasks::new("catalog.raft");
-        let admitted = Arc::new(AtomicBool::new(false));
+        let admitted = Arc::new(AtomicBool::new(dir.is_admitted()?));
+        let (peers, secured) = (options.peers.clone(), options.secret.is_some());
+        let proposer = Proposer { raft: raft.clone(), node, peers: peers.clone() };
         let service = PeerService { raft: raft.clone(), credentials, admitted: Arc::clone(&admitted), rng };
-        let bootstrap =
-            Bootstrap { raft: raft.clone(), network, node, peers: options.peers.clone(), fresh, admitted, clock };
-        let (stopped, closing) = (watch::Sender::new(None), Arc::new(AtomicBool::new(false)));
-        let inner = {
-            let entered = runtime.0.as_ref().map(Runtime::enter);
-            let writes = GroupCommit::start(&raft, node, options.write_deadline, &tasks);
-            let reads = ReadBarrier::start(&raft, node, options.read_deadline, &tasks);
-            let leadership = watch_metrics(&raft, &options, &tasks, stopped.clone(), Arc::clone(&closing));
-            spawn_snapshots(&raft, &tasks, pressure);
-            spawn_bootstrap(bootstrap, &tasks, stopped.clone());
-            drop(entered);
-            Inner {
-                node,
-                raft,
-                service,
-                secured: options.secret.is_some(),
-                published,
-                writes,
-                reads,
-                leadership,
-                stopped,
-                closing,
-                members: Mutex::new(()),
-                tasks,
-                runtime,
-            }
+        let bootstrap = Bootstrap { raft, network, node, peers, dir, admitted, clock };
+        let watchers = Watchers::new(&proposer, &tasks);
+        let (stopped, closing) = (watchers.stopped.clone(), Arc::clone(&watchers.closing));
+        let (writes, reads, leadership) = {
+            let _entered = runtime.enter();
+            watchers.snapshots(pressure);
+            watchers.bootstrap(bootstrap);
+            let writes = GroupCommit::start(&proposer, options.write_deadline, &tasks);
+            let reads = ReadBarrier::start(&proposer, options.read_deadline, &tasks);
+            (writes, reads, watchers.leadership())
+        };
+        let members = Mutex::new(());
+        let inner = Inner {
+            proposer, service, secured, published, writes, reads, leadership, stopped, closing, members, tasks, runtime,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Serves the other nodes on `listener`, which may be bound to another address than loopback only with a shared secret.
-    pub fn serve_peers(&self, listener: TcpListener) -> Result<(), ConsensusError> {
+    pub fn serve_peers(&self, listener: TcpListener) -> Result<SocketAddr, ConsensusError> {
         let failed = |e: std::io::Error| ConsensusError::Options { reason: format!("the peers' listener: {e}") };
         let address = listener.local_addr().map_err(failed)?;
         if !self.inner.secured && !address.ip().is_loopback() {
@@ -160,12 +134,11 @@ impl RaftConsensus {
         }
         // A socket belongs to the runtime it was made on.
         let listener = listener.into_std().map_err(failed)?;
-        let entered = self.inner.runtime.0.as_ref().map(Runtime::enter);
+        let _entered = self.inner.runtime.enter();
         let listener = TcpListener::from_std(listener).map_err(failed)?;
         let (service, tasks) = (self.inner.service.clone(), self.inner.tasks.clone());
         self.inner.tasks.spawn("peers", service.serve(listener, tasks));
-        drop(entered);
-        Ok(())
+        Ok(address)
     }
 
     /// Turns to the reason when Raft has ended by itself, above all because its storage failed. The process should then end with [`EXIT_CODE_STORAGE_FAILED`]: this
@@ -174,112 +147,39 @@ impl RaftConsensus {
         self.inner.stopped.subscribe()
     }
 
-    /// Ends Raft and its tasks. The files are free when the last clone is dropped.
+    /// Ends Raft and its tasks in order; afterwards the files are free.
     pub async fn shutdown(&self, deadline: Duration) {
         self.inner.closing.store(true, Relaxed);
-        let raft = self.inner.raft.clone();
+        let raft = self.inner.proposer.raft.clone();
         let ended = self.inner.runtime.run(async move { timeout(deadline, raft.shutdown()).await.is_ok() }).await;
         if !ended.unwrap_or(false) || !self.inner.tasks.shutdown(deadline).await {
-            tracing::warn!(node = %self.inner.node, "the catalog's Raft did not end in time");
+            tracing::warn!(node = %self.inner.proposer.node, "the catalog's Raft did not end in time");
         }
+        self.inner.runtime.stop();
     }
 
+    /// Ends the node as a kill would.
     #[cfg(test)]
-    pub(super) fn raft(&self) -> &Raft {
-        &self.inner.raft
+    pub(super) fn kill(&self) {
+        self.inner.closing.store(true, Relaxed);
+        self.inner.runtime.stop();
     }
 }
 
-type Opened = (LogStore, StateStore, bool, std::path::PathBuf);
+impl Files {
+    pub(super) fn open(options: &RaftOptions, rng: SharedRng) -> Result<Self, ConsensusError> {
+        let dir = Arc::new(DataDir::open(&options.dir)?);
+        let db = dir.open_log(options.node, rng.as_ref())?;
+        Self::with_log(dir, db, options.snapshot_commands)
+    }
 
-async fn open(options: &RaftOptions, pressure: Arc<Pressure>, rng: SharedRng) -> Result<Opened, ConsensusError> {
-    let (path, node) = (options.dir.clone(), options.node);
-    let work = tokio::task::spawn_blocking(move || {
-        let dir = Arc::new(DataDir::open(&path)?);
-        let (db, fresh) = dir.open_log(node, rng.as_ref())?;
-        let states = StateStore::new(SnapshotFile::open(dir.snapshot_path())?, Arc::clone(&pressure));
-        let log_path = dir.log_path();
-        let log = LogStore::start(db, dir, pressure)?;
-        Ok((log, states, fresh, log_path))
-    });
-    // redb panics on some damaged pages.
-    work.await.unwrap_or_else(|e| Err(ConsensusError::damaged(&options.dir, e)))
-}
-
-fn watch_metrics(
-    raft: &Raft,
-    options: &RaftOptions,
-    tasks: &Tasks,
-    stopped: watch::Sender<Option<String>>,
-    closing: Arc<AtomicBool>,
-) -> watch::Receiver<Leadership> {
-    let (mut metrics, options, token) = (raft.metrics(), options.clone(), tasks.token());
-    let first = leadership_of(&metrics.borrow(), &options);
-    let (sender, receiver) = watch::channel(first);
-    tasks.spawn("metrics", async move {
-        let ended = loop {
-            // A borrow of the metrics must not live across an await: it would hold up RaftCore.
-            let now = metrics.borrow_and_update().clone();
-            let leadership = leadership_of(&now, &options);
-            sender.send_if_modified(|last| {
-                let changed = *last != leadership;
-                if changed {
-                    tracing::info!(node = %options.node, leader = ?leadership.leader, "catalog leadership changed");
-                    *last = leadership;
-                }
-                changed
-            });
-            if let Err(fatal) = now.running_state {
-                break Some(fatal.to_string());
-            }
-            match token.run_until_cancelled(metrics.changed()).await {
-                Some(Ok(())) => {}
-                Some(Err(_)) => break Some("Raft has ended".to_owned()),
-                None => break Some("a task of the Raft layer ended".to_owned()),
-            }
-        };
-        if let Some(reason) = ended.filter(|_| !closing.load(Relaxed)) {
-            tracing::error!(node = %options.node, reason, "the catalog's Raft has stopped");
-            stopped.send_replace(Some(reason));
-        }
-    });
-    receiver
-}
-
-fn leadership_of(metrics: &Metrics, options: &RaftOptions) -> Leadership {
-    let members = metrics.membership_config.membership();
-    let leader = metrics.current_leader.filter(|_| metrics.running_state.is_ok()).map(|id| {
-        let configured = options.peers.get(&NodeId(id));
-        let address = configured.or_else(|| members.get_node(&id)).cloned().unwrap_or_else(PeerAddress::default);
-        Leader { id: NodeId(id), address }
-    });
-    let reign = metrics.vote.leader_id;
-    let fence = leader.as_ref().map(|_| Fence { term: reign.term, node: NodeId(reign.node_id) });
-    Leadership { node: options.node, leader, fence }
-}
-
-fn spawn_snapshots(raft: &Raft, tasks: &Tasks, pressure: Arc<Pressure>) {
-    let (raft, token) = (raft.clone(), tasks.token());
-    tasks.spawn("snapshots", async move {
-        while token.run_until_cancelled(pressure.due()).await.is_some() {
-            if raft.trigger().snapshot().await.is_err() {
-                return;
-            }
-        }
-    });
-}
-
-fn spawn_bootstrap(bootstrap: Bootstrap, tasks: &Tasks, stopped: watch::Sender<Option<String>>) {
-    let token = tasks.token();
-    tasks.spawn("bootstrap", async move {
-        match token.run_until_cancelled(bootstrap.run()).await {
-            None | Some(Ok(())) | Some(Err(ConsensusError::Stopped)) => {}
-            Some(Err(error)) => {
-                tracing::error!(code = error.code(), %error, "the catalog could not begin");
-                stopped.send_replace(Some(error.to_string()));
-            }
-        }
-    });
+    pub(super) fn with_log(dir: Arc<DataDir>, db: redb::Database, snapshot_commands: u64) -> Result<Self, ConsensusError> {
+        let pressure = Arc::new(Pressure::new(snapshot_commands));
+        let snapshot: PathBuf = dir.snapshot_path();
+        let states = StateStore::new(SnapshotFile::open(snapshot)?, Arc::clone(&pressure));
+        let log = LogStore::start(db, Arc::clone(&dir), Arc::clone(&pressure))?;
+        Ok(Self { dir, log, states, pressure })
+    }
 }
 
 #[async_trait]
@@ -298,7 +198,8 @@ impl Consensus for RaftConsensus {
 
     async fn wait_applied(&self, index: u64, deadline: Duration) -> u64 {
         let mut applied = self.inner.published.index();
-        let _ = timeout(deadline, applied.wait_for(|now| *now >= index)).await;
+        // Late or not, the answer tells how far it got.
+        drop(timeout(deadline, applied.wait_for(|now| *now >= index)).await);
         let now = *applied.borrow();
         now
     }
@@ -310,39 +211,35 @@ impl Consensus for RaftConsensus {
     async fn change_members(&self, change: MemberChange) -> Result<(), ConsensusError> {
         // Two changes at a time can end in a joint configuration that nobody asked for.
         let _one = self.inner.members.lock().await;
-        let raft = self.inner.raft.clone();
-        let node = self.inner.node;
-        let work = async move { timeout(MEMBERS_DEADLINE, change_members(&raft, node, change)).await };
+        let proposer = self.inner.proposer.clone();
+        let work = async move { timeout(MEMBERS_DEADLINE, change_members(&proposer, change)).await };
         let late = || ConsensusError::Membership { reason: format!("not done within {MEMBERS_DEADLINE:?}") };
         self.inner.runtime.run(work).await?.unwrap_or_else(|_| Err(late()))
     }
 
     fn status(&self) -> Status {
-        let metrics = self.inner.raft.metrics().borrow().clone();
+        let metrics = self.inner.proposer.raft.metrics().borrow().clone();
         status_of(&metrics)
     }
 }
 
-async fn change_members(raft: &Raft, node: NodeId, change: MemberChange) -> Result<(), ConsensusError> {
+async fn change_members(proposer: &Proposer, change: MemberChange) -> Result<(), ConsensusError> {
+    let raft = &proposer.raft;
     let result = match change {
         MemberChange::Initialize(peers) => return initialize(raft, &peers).await,
         MemberChange::AddLearner { id, address } => raft.add_learner(id.0, address, true).await,
         MemberChange::SetVoters(voters) => {
-            let voters: std::collections::BTreeSet<u64> = voters.into_iter().map(|id| id.0).collect();
+            let voters: BTreeSet<u64> = voters.into_iter().map(|id| id.0).collect();
             raft.change_membership(voters, false).await
         }
     };
-    match result {
-        Ok(_) => Ok(()),
-        Err(e) => Err(match e.forward_to_leader() {
-            Some(forward) => super::group_commit::not_leader(node, forward.leader_id, forward.leader_node.clone()),
-            None => ConsensusError::Membership { reason: e.to_string() },
-        }),
-    }
+    result
+        .map(drop)
+        .map_err(|e| proposer.explain(e.forward_to_leader(), || ConsensusError::Membership { reason: reason(&e) }))
 }
 
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RaftConsensus").field("node", &self.node).finish_non_exhaustive()
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RaftConsensus").field("node", &self.proposer.node).finish_non_exhaustive()
     }
 }

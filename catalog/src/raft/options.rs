@@ -11,6 +11,9 @@ use tidewater_core::NodeId;
 
 use super::error::ConsensusError;
 
+/// Entries that are dropped from the log at a time, at least.
+const PURGE_ENTRIES_MIN: u64 = 256;
+
 /// Where a node listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,7 +98,8 @@ impl RaftOptions {
             install_snapshot_timeout: 30_000,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
             max_in_snapshot_log_to_keep: self.keep_entries,
-            purge_batch_size: 256,
+            // A purge is a write of its own: not one for every entry, and not more behind than is kept anyway.
+            purge_batch_size: self.keep_entries.clamp(1, PURGE_ENTRIES_MIN),
             ..openraft::Config::default()
         }
         .validate()

@@ -4,16 +4,14 @@
 //! mark, which lags behind what was acknowledged before the crash, and would confirm an old state. So the first barrier of a process puts an empty entry through Raft; every
 //! later reign of the same process begins with an entry of its own anyway.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::{NodeId, Tasks};
+use tidewater_core::Tasks;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::error::ConsensusError;
-use super::group_commit::{not_leader, propose};
-use super::types::Raft;
+use super::proposer::Proposer;
 
 /// Readers that wait for the next barrier.
 const QUEUE_MAX: usize = 4096;
@@ -28,11 +26,11 @@ pub(super) struct ReadBarrier {
 }
 
 impl ReadBarrier {
-    pub(super) fn start(raft: &Raft, node: NodeId, deadline: Duration, tasks: &Tasks) -> Self {
+    pub(super) fn start(proposer: &Proposer, deadline: Duration, tasks: &Tasks) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
-        let (raft, token) = (raft.clone(), tasks.token());
+        let (proposer, token) = (proposer.clone(), tasks.token());
         tasks.spawn("read-barrier", async move {
-            token.run_until_cancelled(confirm(raft, node, deadline, queue)).await;
+            token.run_until_cancelled(confirm(proposer, deadline, queue)).await;
         });
         Self { queue: sender, deadline }
     }
@@ -52,13 +50,13 @@ impl ReadBarrier {
     }
 }
 
-async fn confirm(raft: Raft, node: NodeId, deadline: Duration, mut queue: mpsc::Receiver<Answer>) {
-    let fence = Arc::new(OnceCell::new());
+async fn confirm(proposer: Proposer, deadline: Duration, mut queue: mpsc::Receiver<Answer>) {
+    let fence = OnceCell::new();
     let mut waiting = Vec::new();
     // A reader that comes while a barrier is on its way waits for the next one: the one on its way may have taken its read index before a write was acknowledged that this
     // reader must see.
     while queue.recv_many(&mut waiting, QUEUE_MAX).await > 0 {
-        let passed = timeout(deadline, pass_alone(&raft, node, &fence)).await;
+        let passed = timeout(deadline, pass_alone(&proposer, &fence)).await;
         let result = passed.unwrap_or_else(|_| {
             Err(ConsensusError::NoQuorum { reason: "no majority answered in time".into() })
         });
@@ -66,10 +64,10 @@ async fn confirm(raft: Raft, node: NodeId, deadline: Duration, mut queue: mpsc::
     }
 }
 
-async fn pass_alone(raft: &Raft, node: NodeId, fence: &OnceCell<()>) -> Result<(), ConsensusError> {
+async fn pass_alone(proposer: &Proposer, fence: &OnceCell<()>) -> Result<(), ConsensusError> {
     fence
         .get_or_try_init(|| async {
-            match propose(raft, node, Vec::new()).await {
+            match proposer.propose(Vec::new()).await {
                 Ok(_) => Ok(()),
                 // An empty entry changes nothing, so a fence of unknown outcome may be put up again.
                 Err(ConsensusError::OutcomeUnknown { reason }) => Err(ConsensusError::NoQuorum { reason }),
@@ -77,11 +75,5 @@ async fn pass_alone(raft: &Raft, node: NodeId, fence: &OnceCell<()>) -> Result<(
             }
         })
         .await?;
-    match raft.ensure_linearizable().await {
-        Ok(_) => Ok(()),
-        Err(e) => Err(match e.forward_to_leader() {
-            Some(forward) => not_leader(node, forward.leader_id, forward.leader_node.clone()),
-            None => ConsensusError::NoQuorum { reason: e.to_string() },
-        }),
-    }
+    proposer.confirm().await
 }

@@ -1,3 +1,9 @@
 //! Tests of the Raft layer through its public face.
 
+mod cluster;
+mod damage;
+mod handshake;
+mod kit;
+mod node;
+mod storage_failure;
 mod suite;

@@ -20,7 +20,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateStore, TempDir> for OnFiles {
         let temp = TempDir::new().unwrap();
         let dir = Arc::new(DataDir::open(temp.path()).unwrap());
         let pressure = Arc::new(Pressure::new(u64::MAX));
-        let (db, _) = dir.open_log(NodeId(1), &SeededRng::new(1)).unwrap();
+        let db = dir.open_log(NodeId(1), &SeededRng::new(1)).unwrap();
         let states = StateStore::new(SnapshotFile::open(dir.snapshot_path()).unwrap(), Arc::clone(&pressure));
         Ok((temp, LogStore::start(db, dir, pressure).unwrap(), states))
     }

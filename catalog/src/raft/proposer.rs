@@ -1,0 +1,61 @@
+//! Entries and read indexes through openraft, with its errors told apart: not here, nothing happened, or nobody knows.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use openraft::error::ForwardToLeader;
+use tidewater_core::NodeId;
+
+use super::error::ConsensusError;
+use super::leadership::Leader;
+use super::options::PeerAddress;
+use super::types::Raft;
+use crate::command::{Batch, Command, Outcome};
+
+/// A node's Raft, and where the other nodes are.
+#[derive(Clone)]
+pub(super) struct Proposer {
+    pub(super) raft: Raft,
+    pub(super) node: NodeId,
+    pub(super) peers: BTreeMap<NodeId, PeerAddress>,
+}
+
+impl Proposer {
+    /// One entry. An empty one is the fence of the read barrier.
+    pub(super) async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, ConsensusError> {
+        match self.raft.client_write(Batch(commands)).await {
+            Ok(response) => Ok(response.data),
+            Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::OutcomeUnknown { reason: reason(&e) })),
+        }
+    }
+
+    /// Asks a majority who leads, and waits until everything committed by then is applied here.
+    pub(super) async fn confirm(&self) -> Result<(), ConsensusError> {
+        match self.raft.ensure_linearizable().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::NoQuorum { reason: reason(&e) })),
+        }
+    }
+
+    /// The leader's address as configured, or else as the log has it: a node may have moved.
+    pub(super) fn leader(&self, id: u64, logged: Option<&PeerAddress>) -> Leader {
+        let id = NodeId(id);
+        let address = self.peers.get(&id).or(logged).cloned().unwrap_or_default();
+        Leader { id, address }
+    }
+
+    pub(super) fn explain(
+        &self,
+        forward: Option<&ForwardToLeader<u64, PeerAddress>>,
+        otherwise: impl FnOnce() -> ConsensusError,
+    ) -> ConsensusError {
+        let Some(forward) = forward else { return otherwise() };
+        let leader = forward.leader_id.map(|id| self.leader(id, forward.leader_node.as_ref()));
+        ConsensusError::NotLeader { node: self.node, leader }
+    }
+}
+
+/// openraft's errors are types of its own; their text is all that is of use outside.
+pub(super) fn reason(error: &impl Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,153 @@
+//! Nodes on loopback and in temporary directories, and clients that try again under one key.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tidewater_core::{NodeId, SystemClock, SystemRng};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::command::{Command, Op, Outcome};
+use crate::raft::{Consensus, ConsensusError, PeerAddress, RaftConsensus, RaftOptions};
+
+/// Everything here ends within this, even on a machine that does other things.
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A namespace of its own for each number; the same number is the same command.
+pub(super) fn command(number: u64) -> Command {
+    let op = Op::CreateNamespace { namespace: vec![format!("n{number}")], properties: BTreeMap::new() };
+    Command::once(Uuid::from_u128(u128::from(number) + 1), number, 1_000, op)
+}
+
+pub(super) fn holds(node: &RaftConsensus, number: u64) -> bool {
+    node.state().state.namespace(&[format!("n{number}")]).is_some()
+}
+
+/// Asks again until there is an answer.
+pub(super) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let clock = SystemClock::shared();
+    let begun = clock.monotonic();
+    while clock.monotonic() - begun < DEADLINE {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        clock.sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within {DEADLINE:?}: {what}");
+}
+
+/// Starts a node, waiting for an earlier one to let go of the files.
+pub(super) async fn start(options: RaftOptions) -> Result<RaftConsensus, ConsensusError> {
+    until("the files are free", || async {
+        match RaftConsensus::start(options.clone(), SystemClock::shared(), SystemRng::shared()).await {
+            Err(ConsensusError::DirInUse { .. }) => None,
+            other => Some(other),
+        }
+    })
+    .await
+}
+
+/// One voter that leads.
+pub(super) async fn single(dir: &Path) -> RaftConsensus {
+    let node = start(RaftOptions::single(dir, "http://127.0.0.1:1")).await.unwrap();
+    leads(&node).await;
+    node
+}
+
+pub(super) async fn leads(node: &RaftConsensus) {
+    let mut leadership = node.leadership();
+    tokio::time::timeout(DEADLINE, leadership.wait_for(|now| now.is_leader())).await.unwrap().unwrap();
+}
+
+/// Several nodes of one group in this process.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    temp: TempDir,
+    pub(super) peers: BTreeMap<NodeId, PeerAddress>,
+    live: Mutex<BTreeMap<NodeId, RaftConsensus>>,
+    tune: fn(&mut RaftOptions),
+}
+
+impl Cluster {
+    pub(super) async fn start(count: u64, tune: fn(&mut RaftOptions)) -> Self {
+        let (mut peers, mut listeners) = (BTreeMap::new(), Vec::new());
+        for id in (1..=count).map(NodeId) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let raft = listener.local_addr().unwrap().to_string();
+            peers.insert(id, PeerAddress { raft, api: format!("http://node-{id}") });
+            listeners.push((id, listener));
+        }
+        let cluster = Self { temp: TempDir::new().unwrap(), peers, live: Mutex::default(), tune };
+        for (id, listener) in listeners {
+            cluster.start_on(id, cluster.peers.clone(), listener).await.unwrap();
+        }
+        cluster.leader().await;
+        cluster
+    }
+
+    pub(super) fn dir(&self, id: NodeId) -> std::path::PathBuf {
+        self.temp.path().join(id.to_string())
+    }
+
+    pub(super) async fn start_on(
+        &self,
+        id: NodeId,
+        peers: BTreeMap<NodeId, PeerAddress>,
+        listener: TcpListener,
+    ) -> Result<RaftConsensus, ConsensusError> {
+        let mut options = RaftOptions::group(id, self.dir(id), peers);
+        (self.tune)(&mut options);
+        let node = start(options).await?;
+        node.serve_peers(listener)?;
+        self.live.lock().unwrap().insert(id, node.clone());
+        Ok(node)
+    }
+
+    pub(super) async fn restart(&self, id: NodeId) -> RaftConsensus {
+        let address = &self.peers[&id].raft;
+        let listener = until("the port is free", || async { TcpListener::bind(address).await.ok() }).await;
+        self.start_on(id, self.peers.clone(), listener).await.unwrap()
+    }
+
+    pub(super) fn kill(&self, id: NodeId) {
+        self.live.lock().unwrap().remove(&id).unwrap().kill();
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> RaftConsensus {
+        self.live.lock().unwrap()[&id].clone()
+    }
+
+    pub(super) fn nodes(&self) -> Vec<RaftConsensus> {
+        self.live.lock().unwrap().values().cloned().collect()
+    }
+
+    /// The node that passes a barrier: believing in itself is not enough.
+    pub(super) async fn leader(&self) -> NodeId {
+        until("a leader", || async {
+            for node in self.nodes() {
+                if node.leadership().borrow().is_leader() && node.barrier().await.is_ok() {
+                    return Some(node.status().node);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Writes wherever it is taken, under one key, until the outcome is known.
+    pub(super) async fn write(&self, number: u64) -> Outcome {
+        until("a write", || async {
+            for node in self.nodes() {
+                if let Ok(outcome) = node.write(command(number)).await {
+                    return Some(outcome);
+                }
+            }
+            None
+        })
+        .await
+    }
+}
