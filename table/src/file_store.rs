@@ -215,6 +215,13 @@ impl FileStore {
         Ok((resolved.base()?, store, path))
     }
 
+    /// The store registered under a base that [`Self::object_store`] named. The configured roots are not asked: they are
+    /// when a path is.
+    pub fn store_at(&self, base: &str) -> Result<Arc<dyn ObjectStore>> {
+        let (store, _) = self.reach(&Location::parse(base)?, base)?;
+        Ok(store)
+    }
+
     fn resolve(&self, location: &str) -> Result<Location> {
         let resolved = Location::parse(location)?;
         let roots = &self.inner.options.roots;
