@@ -1,15 +1,18 @@
 //! Agreement: the replicated log behind the catalog, as a small trait and its implementation on openraft.
 //!
-//! [`Consensus`] is what the rest of the catalog sees: propose a command, read behind a barrier, look at the applied state, follow it. [`RaftConsensus`] is the node:
-//! log in redb, state in memory with a checksummed snapshot file, framed TCP between nodes, all of it on a tokio runtime of its own so that load on the API cannot
-//! starve heartbeats.
+//! [`Consensus`] is what the rest of the catalog sees: propose a command, read behind a barrier, look at the applied
+//! state, follow it. [`RaftConsensus`] is the node: log in redb, state in memory with a checksummed snapshot file,
+//! framed TCP between nodes, all of it on a tokio runtime of its own so that load on the API cannot starve heartbeats.
 //!
-//! What it does not do: it knows nothing of what a command means. [`State::apply`](crate::state::State::apply) decides that, the same on every node.
+//! What it does not do: it knows nothing of what a command means. [`State::apply`](crate::state::State::apply) decides
+//! that, the same on every node.
 //!
 //! Invariants:
-//! - an answer to [`Consensus::write`] means that a majority has synced the command and that it is applied here (INV-CAT-1);
-//! - what [`Consensus::state`] shows after [`Consensus::barrier`] holds every write that was acknowledged before the barrier was asked for (INV-CAT-2). openraft 0.9 alone does
-//!   not give this after a leader restarts; `read_barrier.rs` says why and what is done about it;
+//! - an answer to [`Consensus::write`] means that a majority has synced the command and that it is applied here
+//!   (INV-CAT-1);
+//! - what [`Consensus::state`] shows after [`Consensus::barrier`] holds every write that was acknowledged before the
+//!   barrier was asked for (INV-CAT-2). openraft 0.9 alone does not give this after a leader restarts;
+//!   `read_barrier.rs` says why and what is done about it;
 //! - a node whose storage failed stops ([`RaftConsensus::stopped`]) rather than go on with what it cannot keep.
 
 mod bootstrap;
@@ -86,7 +89,8 @@ pub trait Consensus: Debug + Send + Sync {
     /// An error says by its `retry()` whether the command may have been applied all the same.
     async fn write(&self, command: Command) -> Result<Outcome, ConsensusError>;
 
-    /// After it, [`Consensus::state`] holds every write that was acknowledged anywhere before the call. Only the leader can answer.
+    /// After it, [`Consensus::state`] holds every write that was acknowledged anywhere before the call. Only the leader
+    /// can answer.
     async fn barrier(&self) -> Result<(), ConsensusError>;
 
     /// The state applied here, as new as this node knows it. Without [`Consensus::barrier`] before it, it may be old.

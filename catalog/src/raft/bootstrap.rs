@@ -1,8 +1,9 @@
 //! How a group begins, and how a node that lost its files is kept out of it.
 //!
-//! A single node makes its group at once. Of several, the one with the smallest id does, once, after every other has answered that it is fresh. A node whose files are
-//! new takes no part until enough others have said that they do not know it as a voter: a wiped voter has forgotten votes it gave and entries it acknowledged, and must
-//! come back under a new id.
+//! A single node makes its group at once. Of several, the one with the smallest id does, once, after every other has
+//! answered that it is fresh. A node whose files are new takes no part until enough others have said that they do not
+//! know it as a voter: a wiped voter has forgotten votes it gave and entries it acknowledged, and must come back under
+//! a new id.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,6 +27,9 @@ const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 /// Between two rounds of questions.
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
 
+/// A node that waits says so every now and then.
+const ROUNDS_PER_WORD: u64 = 100;
+
 /// A node that begins.
 pub(super) struct Bootstrap {
     pub(super) raft: Raft,
@@ -47,7 +51,7 @@ impl Bootstrap {
             self.admit().await?;
             return self.initialize().await;
         }
-        loop {
+        for round in 0u64.. {
             let answers = self.probe_all().await;
             if !self.is_admitted() {
                 if answers.iter().any(|probe| probe.voters.contains(&self.node.0)) {
@@ -65,8 +69,13 @@ impl Bootstrap {
             if all_ready && self.is_admitted() && self.peers.keys().next() == Some(&self.node) {
                 return self.initialize().await;
             }
+            if round % ROUNDS_PER_WORD == ROUNDS_PER_WORD / 2 {
+                let missing = self.peers.len() - 1 - answers.len();
+                tracing::info!(node = %self.node, missing, "waiting for the other catalog nodes");
+            }
             self.clock.sleep(PROBE_PAUSE).await;
         }
+        Ok(())
     }
 
     fn is_admitted(&self) -> bool {
@@ -113,5 +122,7 @@ impl Bootstrap {
 
 pub(super) async fn initialize(raft: &Raft, peers: &BTreeMap<NodeId, PeerAddress>) -> Result<(), ConsensusError> {
     let members: BTreeMap<u64, PeerAddress> = peers.iter().map(|(id, address)| (id.0, address.clone())).collect();
-    raft.initialize(members).await.map_err(|e| ConsensusError::Membership { reason: e.to_string() })
+    raft.initialize(members)
+        .await
+        .map_err(|e| ConsensusError::Membership { reason: e.to_string() })
 }

@@ -1,7 +1,8 @@
 //! The directory of a node: held by one process, and never mistaken for a new one after its log is gone.
 //!
-//! Files: `lock` (held while the process lives), `log.redb`, `node-id` (written once, after the log was made), `admitted` (see `bootstrap.rs`), `snapshot`.
-//! A voter that starts with an empty log has forgotten its vote and entries that it acknowledged; so with a `node-id` the log must be there and carry the same identity.
+//! Files: `lock` (held while the process lives), `log.redb`, `node-id` (written once, after the log was made),
+//! `admitted` (see `bootstrap.rs`), `snapshot`. A voter that starts with an empty log has forgotten its vote and
+//! entries that it acknowledged; so with a `node-id` the log must be there and carry the same identity.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -43,15 +44,25 @@ impl DataDir {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let owner = fs::read_to_string(&lock_path).unwrap_or_default();
-                let owner = if owner.trim().is_empty() { "unknown".into() } else { owner.trim().to_owned() };
-                return Err(ConsensusError::DirInUse { dir: path.to_owned(), owner });
+                let owner = if owner.trim().is_empty() {
+                    "unknown".into()
+                } else {
+                    owner.trim().to_owned()
+                };
+                return Err(ConsensusError::DirInUse {
+                    dir: path.to_owned(),
+                    owner,
+                });
             }
             Err(TryLockError::Error(e)) => return Err(ConsensusError::storage("lock", &lock_path, e)),
         }
         lock.set_len(0)
             .and_then(|()| write!(lock, "{}", std::process::id()))
             .map_err(|e| ConsensusError::storage("write", &lock_path, e))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     pub(super) fn snapshot_path(&self) -> PathBuf {
@@ -65,7 +76,8 @@ impl DataDir {
     /// Whether it was made sure that these files are not those of a voter that lost its own.
     pub(super) fn is_admitted(&self) -> Result<bool, ConsensusError> {
         let path = self.path.join("admitted");
-        path.try_exists().map_err(|e| ConsensusError::storage("look for", &path, e))
+        path.try_exists()
+            .map_err(|e| ConsensusError::storage("look for", &path, e))
     }
 
     /// Notes that it was made sure.
@@ -85,11 +97,17 @@ impl DataDir {
                 let db = self.open_existing(&log)?;
                 match identity_of(&db).map_err(|e| ConsensusError::damaged(&log, e))? {
                     Some(found) if found == identity => Ok(db),
-                    _ => Err(ConsensusError::LogLost { path: log, problem: "not the one this node began with".into() }),
+                    _ => Err(ConsensusError::LogLost {
+                        path: log,
+                        problem: "not the one this node began with".into(),
+                    }),
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let (db, identity) = if log.try_exists().map_err(|e| ConsensusError::storage("look for", &log, e))? {
+                let (db, identity) = if log
+                    .try_exists()
+                    .map_err(|e| ConsensusError::storage("look for", &log, e))?
+                {
                     // The process ended between making the log and noting so.
                     let db = self.open_existing(&log)?;
                     let identity = identity_of(&db).map_err(|e| ConsensusError::damaged(&log, e))?;
@@ -113,11 +131,18 @@ impl DataDir {
         if found == node.to_string() {
             return Ok(());
         }
-        Err(ConsensusError::ForeignNode { dir: self.path.clone(), found: found.into(), wanted: node })
+        Err(ConsensusError::ForeignNode {
+            dir: self.path.clone(),
+            found: found.into(),
+            wanted: node,
+        })
     }
 
     fn open_existing(&self, log: &Path) -> Result<Database, ConsensusError> {
-        let lost = |problem: &str| ConsensusError::LogLost { path: log.to_owned(), problem: problem.into() };
+        let lost = |problem: &str| ConsensusError::LogLost {
+            path: log.to_owned(),
+            problem: problem.into(),
+        };
         match fs::metadata(log) {
             Ok(file) if file.len() == 0 => return Err(lost("empty")),
             Ok(_) => {}
@@ -125,9 +150,10 @@ impl DataDir {
             Err(e) => return Err(ConsensusError::storage("read", log, e)),
         }
         builder().open(log).map_err(|e| match e {
-            DatabaseError::DatabaseAlreadyOpen => {
-                ConsensusError::DirInUse { dir: self.path.clone(), owner: "unknown".into() }
-            }
+            DatabaseError::DatabaseAlreadyOpen => ConsensusError::DirInUse {
+                dir: self.path.clone(),
+                owner: "unknown".into(),
+            },
             other => ConsensusError::damaged(log, other),
         })
     }
@@ -142,7 +168,9 @@ impl DataDir {
         }
         let db = builder().create(&new).map_err(|e| failed(io_error(e)))?;
         put_identity(&db, identity).map_err(|e| failed(io_error(e)))?;
-        fs::rename(&new, log).and_then(|()| sync_dir(&self.path)).map_err(failed)?;
+        fs::rename(&new, log)
+            .and_then(|()| sync_dir(&self.path))
+            .map_err(failed)?;
         Ok(db)
     }
 }
@@ -163,7 +191,9 @@ fn put_identity(db: &Database, identity: &str) -> Result<(), redb::Error> {
 
 fn identity_of(db: &Database) -> Result<Option<String>, redb::Error> {
     let table = db.begin_read()?.open_table(META)?;
-    Ok(table.get(IDENTITY)?.map(|bytes| String::from_utf8_lossy(bytes.value()).into_owned()))
+    Ok(table
+        .get(IDENTITY)?
+        .map(|bytes| String::from_utf8_lossy(bytes.value()).into_owned()))
 }
 
 /// Keeps the system's own error where there is one: a full disk must stay recognizable.

@@ -126,11 +126,18 @@ pub enum ConsensusError {
 
 impl ConsensusError {
     pub(super) fn storage(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Storage { action, path: path.to_owned(), source: Arc::new(source) }
+        Self::Storage {
+            action,
+            path: path.to_owned(),
+            source: Arc::new(source),
+        }
     }
 
     pub(super) fn damaged(path: &Path, problem: impl ToString) -> Self {
-        Self::Damaged { path: path.to_owned(), problem: problem.to_string() }
+        Self::Damaged {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }
     }
 }
 
@@ -183,7 +190,9 @@ impl Coded for ConsensusError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotLeader { leader: Some(leader), .. } => {
+            Self::NotLeader {
+                leader: Some(leader), ..
+            } => {
                 format!("send it to node {} at {}", leader.id, leader.address.api)
             }
             Self::NotLeader { leader: None, .. } => "an election is under way; send it again in a second".into(),
@@ -191,7 +200,9 @@ impl Coded for ConsensusError {
             Self::NoQuorum { .. } => "check that a majority of the catalog nodes runs and is reachable".into(),
             Self::DirInUse { .. } => "stop that process, or choose another data directory".into(),
             Self::LogLost { .. } | Self::Damaged { .. } | Self::Forgotten { .. } => {
-                "with other voters running: empty this node's directory and add it under a new id; alone: restore a backup".into()
+                "with other voters running: empty this node's directory and add it under a new id; \
+                 alone: restore a backup"
+                    .into()
             }
             Self::ForeignNode { found, .. } => format!("configure node id {found}, or another data directory"),
             Self::Storage { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

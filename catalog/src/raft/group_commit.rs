@@ -1,4 +1,5 @@
-//! Many writers share one log entry: a sync and a round trip for hundreds of commands (measured: 64 writers 2,000 commits/s alone, 23,000 together).
+//! Many writers share one log entry: a sync and a round trip for hundreds of commands (measured: 64 writers 2,000
+//! commits/s alone, 23,000 together).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,26 +61,38 @@ impl GroupCommit {
             tasks.spawn("group-commit", async move {
                 let work = async {
                     while let Some(batch) = next_batch(&inbox).await {
-                        let (commands, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.command, w.answer)).unzip();
+                        let (commands, answers): (Vec<_>, Vec<_>) =
+                            batch.into_iter().map(|w| (w.command, w.answer)).unzip();
                         answer_all(answers, proposer.propose(commands).await);
                     }
                 };
                 token.run_until_cancelled(work).await;
             });
         }
-        Self { queue: sender, deadline }
+        Self {
+            queue: sender,
+            deadline,
+        }
     }
 
     pub(super) async fn write(&self, command: Command) -> Result<Outcome, ConsensusError> {
         let bytes = encoded_bytes(&command).map_err(|e| ConsensusError::Options { reason: e.to_string() })?;
         if bytes > COMMAND_BYTES_MAX {
-            return Err(ConsensusError::CommandTooLarge { bytes, limit_bytes: COMMAND_BYTES_MAX });
+            return Err(ConsensusError::CommandTooLarge {
+                bytes,
+                limit_bytes: COMMAND_BYTES_MAX,
+            });
         }
         let (answer, outcome) = oneshot::channel();
         match timeout(self.deadline, self.queue.send(Waiting { command, bytes, answer })).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(ConsensusError::Stopped),
-            Err(_) => return Err(ConsensusError::Overloaded { what: "writes", waited: self.deadline }),
+            Err(_) => {
+                return Err(ConsensusError::Overloaded {
+                    what: "writes",
+                    waited: self.deadline,
+                });
+            }
         }
         let unknown = |reason: &str| Err(ConsensusError::OutcomeUnknown { reason: reason.into() });
         match timeout(self.deadline, outcome).await {
@@ -119,7 +132,10 @@ async fn next_batch(inbox: &Mutex<Inbox>) -> Option<Vec<Waiting>> {
 
 fn answer_all(answers: Vec<Answer<Outcome>>, result: Result<Vec<Outcome>, ConsensusError>) {
     match result {
-        Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, o)| drop(answer.send(Ok(o)))),
+        Ok(outcomes) => answers
+            .into_iter()
+            .zip(outcomes)
+            .for_each(|(answer, o)| drop(answer.send(Ok(o)))),
         Err(e) => answers.into_iter().for_each(|answer| drop(answer.send(Err(e.clone())))),
     }
 }

@@ -1,6 +1,8 @@
-//! The first words on a connection: both ends prove that they know the group's secret, and that they are the nodes the other end means.
+//! The first words on a connection: both ends prove that they know the group's secret, and that they are the nodes the
+//! other end means.
 //!
-//! The second keeps a wrong address list from counting one node's vote twice. The secret authenticates the connection, it does not encrypt it.
+//! The second keeps a wrong address list from counting one node's vote twice. The secret authenticates the connection,
+//! it does not encrypt it.
 
 use std::io;
 
@@ -43,7 +45,10 @@ struct Welcome;
 impl Credentials {
     /// Without a secret the proofs prove nothing; such nodes only listen on loopback.
     pub(super) fn new(node: NodeId, secret: Option<&str>) -> Self {
-        Self { node, key: blake3::derive_key("tidewater 2026 raft peers", secret.unwrap_or_default().as_bytes()) }
+        Self {
+            node,
+            key: blake3::derive_key("tidewater 2026 raft peers", secret.unwrap_or_default().as_bytes()),
+        }
     }
 
     fn proof(&self, role: &str, hello: &Hello, challenge: &str) -> blake3::Hash {
@@ -58,7 +63,12 @@ impl Credentials {
 
     /// The calling end.
     pub(super) async fn greet(&self, stream: &mut TcpStream, to: NodeId, rng: &dyn Rng) -> io::Result<()> {
-        let hello = Hello { protocol: PROTOCOL, from: self.node.0, to: to.0, nonce: rng.uuid().to_string() };
+        let hello = Hello {
+            protocol: PROTOCOL,
+            from: self.node.0,
+            to: to.0,
+            nonce: rng.uuid().to_string(),
+        };
         write_frame(stream, &hello).await?;
         let challenge = match read_frame(stream).await? {
             Reply::Challenge { nonce, proof } if self.holds(&proof, "server", &hello, &nonce) => nonce,
@@ -87,7 +97,14 @@ impl Credentials {
         }
         let nonce = rng.uuid().to_string();
         let proof = self.proof("server", &hello, &nonce).to_string();
-        write_frame(stream, &Reply::Challenge { nonce: nonce.clone(), proof }).await?;
+        write_frame(
+            stream,
+            &Reply::Challenge {
+                nonce: nonce.clone(),
+                proof,
+            },
+        )
+        .await?;
         let Proof(proof) = read_frame(stream).await?;
         if !self.holds(&proof, "client", &hello, &nonce) {
             return Err(denied(format!("node {} does not know the group's secret", hello.from)));
@@ -99,7 +116,9 @@ impl Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
     }
 }
 

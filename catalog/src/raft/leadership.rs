@@ -7,7 +7,8 @@ use tidewater_core::NodeId;
 
 use super::options::PeerAddress;
 
-/// One reign: greater than every earlier one. Work that a leader started is fenced by the whole of it, since in openraft 0.9 one term can have two leaders.
+/// One reign: greater than every earlier one. Work that a leader started is fenced by the whole of it, since in
+/// openraft 0.9 one term can have two leaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fence {
     /// Raft's term.
@@ -31,7 +32,8 @@ pub struct Leader {
     pub address: PeerAddress,
 }
 
-/// What one node knows about who leads. A paused or cut-off leader still believes in itself: only a barrier or a write proves leadership.
+/// What one node knows about who leads. A paused or cut-off leader still believes in itself: only a barrier or a write
+/// proves leadership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leadership {
     /// The node that knows it.

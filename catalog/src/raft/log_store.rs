@@ -1,7 +1,7 @@
 //! The Raft log in one redb file: entries by index, vote, purge mark, commit mark.
 //!
-//! One thread does all writes in the order openraft asked for them, each in one `Durability::Immediate` transaction, and answers only after the commit: an answer means that the
-//! bytes are on the disk.
+//! One thread does all writes in the order openraft asked for them, each in one `Durability::Immediate` transaction,
+//! and answers only after the commit: an answer means that the bytes are on the disk.
 
 use std::fmt::Debug;
 use std::io;
@@ -53,7 +53,10 @@ struct Job {
 
 #[derive(Debug)]
 enum Change {
-    Append { records: Vec<(u64, Vec<u8>)>, committed: Option<LogId> },
+    Append {
+        records: Vec<(u64, Vec<u8>)>,
+        committed: Option<LogId>,
+    },
     Vote(Vote),
     Truncate(u64),
     Purge(LogId),
@@ -96,12 +99,19 @@ impl LogStore {
                 }
             })
             .map_err(|e| ConsensusError::storage("start the writer of", Path::new("log.redb"), e))?;
-        Ok(Self { db, committed: Arc::new(Mutex::new(committed)), pressure, writer, _dir: dir })
+        Ok(Self {
+            db,
+            committed: Arc::new(Mutex::new(committed)),
+            pressure,
+            writer,
+            _dir: dir,
+        })
     }
 
     fn submit(&self, change: Change, done: Done) {
         if let Err(mpsc::SendError(job)) = self.writer.send(Job { change, done }) {
-            job.done.finish(Err(io::Error::other("the log's writer thread is gone")));
+            job.done
+                .finish(Err(io::Error::other("the log's writer thread is gone")));
         }
     }
 
@@ -131,7 +141,8 @@ impl LogStore {
         let tx = self.db.begin_read().map_err(io_error)?;
         let table = tx.open_table(LOG).map_err(io_error)?;
         let last = table.last().map_err(io_error)?;
-        last.map(|(index, value)| Ok(open_record(index.value(), value.value())?.log_id)).transpose()
+        last.map(|(index, value)| Ok(open_record(index.value(), value.value())?.log_id))
+            .transpose()
     }
 
     fn committed(&self) -> Option<LogId> {
@@ -156,7 +167,8 @@ fn write(db: &Database, change: &Change) -> Result<(), redb::Error> {
                 for (index, record) in records {
                     log.insert(index, record.as_slice())?;
                 }
-                // The commit mark rides on the next append: no sync of its own. It lags by an entry, which the fence of the read barrier makes safe.
+                // The commit mark rides on the next append: no sync of its own. It lags by an entry, which the fence of
+                // the read barrier makes safe.
                 if let Some(committed) = committed {
                     put(COMMITTED, seal(committed))?;
                 }
@@ -186,7 +198,11 @@ fn open_record(index: u64, bytes: &[u8]) -> io::Result<Entry> {
 fn read_meta<T: DeserializeOwned>(db: &Database, key: &str) -> io::Result<Option<T>> {
     let tx = db.begin_read().map_err(io_error)?;
     let table = tx.open_table(META).map_err(io_error)?;
-    table.get(key).map_err(io_error)?.map(|bytes| unseal(bytes.value())).transpose()
+    table
+        .get(key)
+        .map_err(io_error)?
+        .map(|bytes| unseal(bytes.value()))
+        .transpose()
 }
 
 fn reading(error: io::Error) -> StorageError {
@@ -202,11 +218,13 @@ impl RaftLogReader<TypeConfig> for LogStore {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError> {
-        self.read((range.start_bound().cloned(), range.end_bound().cloned()), usize::MAX).map_err(reading)
+        self.read((range.start_bound().cloned(), range.end_bound().cloned()), usize::MAX)
+            .map_err(reading)
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
-        self.read((Bound::Included(start), Bound::Excluded(end)), READ_BYTES_MAX).map_err(reading)
+        self.read((Bound::Included(start), Bound::Excluded(end)), READ_BYTES_MAX)
+            .map_err(reading)
     }
 }
 
@@ -216,7 +234,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, StorageError> {
         let last_purged_log_id = read_meta(&self.db, PURGED).map_err(reading)?;
         let last_log_id = self.last().map_err(reading)?.or(last_purged_log_id);
-        Ok(LogState { last_purged_log_id, last_log_id })
+        Ok(LogState {
+            last_purged_log_id,
+            last_log_id,
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -254,7 +275,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             records.push((entry.log_id.index, record));
         }
         self.pressure.logged(bytes);
-        self.submit(Change::Append { records, committed: self.committed() }, Done::Flushed(callback));
+        self.submit(
+            Change::Append {
+                records,
+                committed: self.committed(),
+            },
+            Done::Flushed(callback),
+        );
         Ok(())
     }
 

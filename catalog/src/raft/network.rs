@@ -1,4 +1,5 @@
-//! The calling side between nodes: a pool of connections, because openraft asks for a new client for every read barrier.
+//! The calling side between nodes: a pool of connections, because openraft asks for a new client for every read
+//! barrier.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -44,16 +45,32 @@ struct Inner {
 
 impl Network {
     pub(super) fn new(credentials: Credentials, peers: BTreeMap<NodeId, PeerAddress>, rng: SharedRng) -> Self {
-        Self { inner: Arc::new(Inner { credentials, peers, rng, idle: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                credentials,
+                peers,
+                rng,
+                idle: Mutex::default(),
+            }),
+        }
     }
 
     pub(super) fn peer(&self, id: NodeId, logged: &PeerAddress) -> Peer {
         let address = self.inner.peers.get(&id).unwrap_or(logged);
-        Peer { id, address: address.raft.clone(), network: self.clone() }
+        Peer {
+            id,
+            address: address.raft.clone(),
+            network: self.clone(),
+        }
     }
 
     fn take(&self, id: NodeId) -> Option<TcpStream> {
-        self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&id).and_then(Vec::pop)
+        self.inner
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(&id)
+            .and_then(Vec::pop)
     }
 
     fn put_back(&self, id: NodeId, stream: TcpStream) {
@@ -86,7 +103,10 @@ impl Peer {
         let mut stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let inner = &self.network.inner;
-        inner.credentials.greet(&mut stream, self.id, inner.rng.as_ref()).await?;
+        inner
+            .credentials
+            .greet(&mut stream, self.id, inner.rng.as_ref())
+            .await?;
         Ok(stream)
     }
 
@@ -112,7 +132,9 @@ impl Peer {
     }
 
     async fn call_within(&self, limit: Duration, request: &Request) -> io::Result<Answer> {
-        timeout(limit, self.call(request, &[])).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        timeout(limit, self.call(request, &[]))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -166,8 +188,14 @@ impl RaftNetwork<TypeConfig> for Peer {
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
         let send = async {
             let Snapshot { meta, snapshot: state } = snapshot;
-            let body = tokio::task::spawn_blocking(move || seal(&*state)).await.map_err(io::Error::other)??;
-            let request = Request::Snapshot { vote, meta, bytes: body.len() as u64 };
+            let body = tokio::task::spawn_blocking(move || seal(&*state))
+                .await
+                .map_err(io::Error::other)??;
+            let request = Request::Snapshot {
+                vote,
+                meta,
+                bytes: body.len() as u64,
+            };
             self.call(&request, &body).await
         };
         let result = tokio::select! {

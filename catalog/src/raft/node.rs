@@ -42,8 +42,8 @@ pub const EXIT_CODE_STORAGE_FAILED: i32 = 74;
 /// Catching up of a new member, and the change of members itself.
 const MEMBERS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A node of the catalog's Raft group. Clones are the same node. When the last one is dropped the node ends at once, as if it had been killed; to end it in order, use
-/// [`RaftConsensus::shutdown`].
+/// A node of the catalog's Raft group. Clones are the same node. When the last one is dropped the node ends at once, as
+/// if it had been killed; to end it in order, use [`RaftConsensus::shutdown`].
 #[derive(Debug, Clone)]
 pub struct RaftConsensus {
     inner: Arc<Inner>,
@@ -89,14 +89,21 @@ impl RaftConsensus {
         rng: SharedRng,
     ) -> Result<Self, ConsensusError> {
         let config = Arc::new(options.openraft_config()?);
-        let Files { dir, log, states, pressure } = files;
+        let Files {
+            dir,
+            log,
+            states,
+            pressure,
+        } = files;
         let (runtime, node, log_path) = (OwnRuntime::start(options.node)?, options.node, dir.log_path());
         let published = states.published();
         let credentials = Credentials::new(node, options.secret.as_deref());
         let network = Network::new(credentials.clone(), options.peers.clone(), Arc::clone(&rng));
         let raft = {
             let network = network.clone();
-            runtime.run(async move { Raft::new(node.0, config, network, log, states).await }).await
+            runtime
+                .run(async move { Raft::new(node.0, config, network, log, states).await })
+                .await
         };
         // What openraft reads at start is the log.
         let raft = raft.map_err(|_| ConsensusError::damaged(&log_path, "it cannot be read"))?;
@@ -105,9 +112,26 @@ impl RaftConsensus {
         let tasks = Tasks::new("catalog.raft");
         let admitted = Arc::new(AtomicBool::new(dir.is_admitted()?));
         let (peers, secured) = (options.peers.clone(), options.secret.is_some());
-        let proposer = Proposer { raft: raft.clone(), node, peers: peers.clone() };
-        let service = PeerService { raft: raft.clone(), credentials, admitted: Arc::clone(&admitted), rng };
-        let bootstrap = Bootstrap { raft, network, node, peers, dir, admitted, clock };
+        let proposer = Proposer {
+            raft: raft.clone(),
+            node,
+            peers: peers.clone(),
+        };
+        let service = PeerService {
+            raft: raft.clone(),
+            credentials,
+            admitted: Arc::clone(&admitted),
+            rng,
+        };
+        let bootstrap = Bootstrap {
+            raft,
+            network,
+            node,
+            peers,
+            dir,
+            admitted,
+            clock,
+        };
         let watchers = Watchers::new(&proposer, &tasks);
         let (stopped, closing) = (watchers.stopped.clone(), Arc::clone(&watchers.closing));
         let (writes, reads, leadership) = {
@@ -120,14 +144,28 @@ impl RaftConsensus {
         };
         let members = Mutex::new(());
         let inner = Inner {
-            proposer, service, secured, published, writes, reads, leadership, stopped, closing, members, tasks, runtime,
+            proposer,
+            service,
+            secured,
+            published,
+            writes,
+            reads,
+            leadership,
+            stopped,
+            closing,
+            members,
+            tasks,
+            runtime,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Serves the other nodes on `listener`, which may be bound to another address than loopback only with a shared secret.
+    /// Serves the other nodes on `listener`, which may be bound to another address than loopback only with a shared
+    /// secret.
     pub fn serve_peers(&self, listener: TcpListener) -> Result<SocketAddr, ConsensusError> {
-        let failed = |e: std::io::Error| ConsensusError::Options { reason: format!("the peers' listener: {e}") };
+        let failed = |e: std::io::Error| ConsensusError::Options {
+            reason: format!("the peers' listener: {e}"),
+        };
         let address = listener.local_addr().map_err(failed)?;
         if !self.inner.secured && !address.ip().is_loopback() {
             return Err(ConsensusError::OpenListener { address });
@@ -141,8 +179,8 @@ impl RaftConsensus {
         Ok(address)
     }
 
-    /// Turns to the reason when Raft has ended by itself, above all because its storage failed. The process should then end with [`EXIT_CODE_STORAGE_FAILED`]: this
-    /// node cannot keep what it would promise.
+    /// Turns to the reason when Raft has ended by itself, above all because its storage failed. The process should then
+    /// end with [`EXIT_CODE_STORAGE_FAILED`]: this node cannot keep what it would promise.
     pub fn stopped(&self) -> watch::Receiver<Option<String>> {
         self.inner.stopped.subscribe()
     }
@@ -151,7 +189,11 @@ impl RaftConsensus {
     pub async fn shutdown(&self, deadline: Duration) {
         self.inner.closing.store(true, Relaxed);
         let raft = self.inner.proposer.raft.clone();
-        let ended = self.inner.runtime.run(async move { timeout(deadline, raft.shutdown()).await.is_ok() }).await;
+        let ended = self
+            .inner
+            .runtime
+            .run(async move { timeout(deadline, raft.shutdown()).await.is_ok() })
+            .await;
         if !ended.unwrap_or(false) || !self.inner.tasks.shutdown(deadline).await {
             tracing::warn!(node = %self.inner.proposer.node, "the catalog's Raft did not end in time");
         }
@@ -173,12 +215,21 @@ impl Files {
         Self::with_log(dir, db, options.snapshot_commands)
     }
 
-    pub(super) fn with_log(dir: Arc<DataDir>, db: redb::Database, snapshot_commands: u64) -> Result<Self, ConsensusError> {
+    pub(super) fn with_log(
+        dir: Arc<DataDir>,
+        db: redb::Database,
+        snapshot_commands: u64,
+    ) -> Result<Self, ConsensusError> {
         let pressure = Arc::new(Pressure::new(snapshot_commands));
         let snapshot: PathBuf = dir.snapshot_path();
         let states = StateStore::new(SnapshotFile::open(snapshot)?, Arc::clone(&pressure));
         let log = LogStore::start(db, Arc::clone(&dir), Arc::clone(&pressure))?;
-        Ok(Self { dir, log, states, pressure })
+        Ok(Self {
+            dir,
+            log,
+            states,
+            pressure,
+        })
     }
 }
 
@@ -200,8 +251,7 @@ impl Consensus for RaftConsensus {
         let mut applied = self.inner.published.index();
         // Late or not, the answer tells how far it got.
         drop(timeout(deadline, applied.wait_for(|now| *now >= index)).await);
-        let now = *applied.borrow();
-        now
+        self.inner.published.applied().index
     }
 
     fn leadership(&self) -> watch::Receiver<Leadership> {
@@ -213,7 +263,9 @@ impl Consensus for RaftConsensus {
         let _one = self.inner.members.lock().await;
         let proposer = self.inner.proposer.clone();
         let work = async move { timeout(MEMBERS_DEADLINE, change_members(&proposer, change)).await };
-        let late = || ConsensusError::Membership { reason: format!("not done within {MEMBERS_DEADLINE:?}") };
+        let late = || ConsensusError::Membership {
+            reason: format!("not done within {MEMBERS_DEADLINE:?}"),
+        };
         self.inner.runtime.run(work).await?.unwrap_or_else(|_| Err(late()))
     }
 
@@ -233,13 +285,17 @@ async fn change_members(proposer: &Proposer, change: MemberChange) -> Result<(),
             raft.change_membership(voters, false).await
         }
     };
-    result
-        .map(drop)
-        .map_err(|e| proposer.explain(e.forward_to_leader(), || ConsensusError::Membership { reason: reason(&e) }))
+    result.map(drop).map_err(|e| {
+        proposer.explain(e.forward_to_leader(), || ConsensusError::Membership {
+            reason: reason(&e),
+        })
+    })
 }
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RaftConsensus").field("node", &self.proposer.node).finish_non_exhaustive()
+        f.debug_struct("RaftConsensus")
+            .field("node", &self.proposer.node)
+            .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,6 @@ const PURGE_ENTRIES_MIN: u64 = 256;
 
 /// Where a node listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PeerAddress {
     /// `host:port` for the other nodes.
     pub raft: String,
@@ -39,7 +38,8 @@ pub struct RaftOptions {
     /// Between signs of life of a leader.
     pub heartbeat: Duration,
     /// A follower stands for election after the lease (the maximum) and a random time between these.
-    /// Measured on a busy machine with two cores: kill of a leader to the next write p50 1.2 s with 100/300/600 ms, 0.6 s with 50/150/300, 3.7 s with 300/1000/2000.
+    /// Measured on a busy machine with two cores: kill of a leader to the next write p50 1.2 s with 100/300/600 ms, 0.6
+    /// s with 50/150/300, 3.7 s with 300/1000/2000.
     pub election_min: Duration,
     /// See `election_min`.
     pub election_max: Duration,
@@ -59,7 +59,10 @@ impl RaftOptions {
     /// One voter with everything in `dir`, whose REST interface is at `api`.
     pub fn single(dir: impl AsRef<Path>, api: impl Into<String>) -> Self {
         let node = NodeId(1);
-        let address = PeerAddress { raft: String::new(), api: api.into() };
+        let address = PeerAddress {
+            raft: String::new(),
+            api: api.into(),
+        };
         Self::group(node, dir, BTreeMap::from([(node, address)]))
     }
 
@@ -86,7 +89,11 @@ impl RaftOptions {
         if !self.peers.contains_key(&self.node) {
             return Err(invalid(format!("node {} is not among the peers", self.node)));
         }
-        if let Some((id, _)) = self.peers.iter().find(|(_, a)| self.peers.len() > 1 && a.raft.is_empty()) {
+        if let Some((id, _)) = self
+            .peers
+            .iter()
+            .find(|(_, a)| self.peers.len() > 1 && a.raft.is_empty())
+        {
             return Err(invalid(format!("peer {id} has no address for the other nodes")));
         }
         openraft::Config {

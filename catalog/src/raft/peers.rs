@@ -60,7 +60,11 @@ impl PeerService {
     }
 
     async fn talk(&self, mut stream: TcpStream) {
-        let greeted = timeout(HANDSHAKE_DEADLINE, self.credentials.receive(&mut stream, self.rng.as_ref())).await;
+        let greeted = timeout(
+            HANDSHAKE_DEADLINE,
+            self.credentials.receive(&mut stream, self.rng.as_ref()),
+        )
+        .await;
         match greeted {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return tracing::warn!(%error, "refused a catalog peer"),
@@ -83,14 +87,23 @@ impl PeerService {
             if let Request::Snapshot { .. } = request {
                 return Err(io::Error::other("a snapshot before this node was admitted"));
             }
-            return Ok(Answer::Refused("not yet sure that this node has not lost its files".into()));
+            return Ok(Answer::Refused(
+                "not yet sure that this node has not lost its files".into(),
+            ));
         }
         Ok(match request {
-            Request::Append(rpc) => self.raft.append_entries(rpc).await.map_or_else(|e| refused(&e), Answer::Append),
+            Request::Append(rpc) => self
+                .raft
+                .append_entries(rpc)
+                .await
+                .map_or_else(|e| refused(&e), Answer::Append),
             Request::Vote(rpc) => self.raft.vote(rpc).await.map_or_else(|e| refused(&e), Answer::Vote),
             Request::Snapshot { vote, meta, bytes } => {
                 let state = read_state(stream, bytes).await?;
-                let snapshot = Snapshot { meta, snapshot: Box::new(state) };
+                let snapshot = Snapshot {
+                    meta,
+                    snapshot: Box::new(state),
+                };
                 let installed = self.raft.install_full_snapshot(vote, snapshot).await;
                 installed.map_or_else(|e| refused(&e), Answer::Snapshot)
             }
@@ -124,5 +137,7 @@ async fn read_state(stream: &mut TcpStream, bytes: u64) -> io::Result<crate::sta
     let length = usize::try_from(bytes).ok().filter(|_| bytes <= SNAPSHOT_BYTES_MAX);
     let length = length.ok_or_else(|| io::Error::other(format!("a snapshot of {bytes} bytes is too long")))?;
     let body = read_bytes(stream, length).await?;
-    tokio::task::spawn_blocking(move || unseal(&body)).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || unseal(&body))
+        .await
+        .map_err(io::Error::other)?
 }

@@ -18,7 +18,12 @@ pub(super) struct Pressure {
 
 impl Pressure {
     pub(super) fn new(commands_max: u64) -> Self {
-        Self { commands: AtomicU64::new(0), bytes: AtomicU64::new(0), commands_max, due: Notify::new() }
+        Self {
+            commands: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            commands_max,
+            due: Notify::new(),
+        }
     }
 
     /// Counts commands that were applied.

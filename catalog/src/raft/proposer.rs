@@ -25,7 +25,9 @@ impl Proposer {
     pub(super) async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, ConsensusError> {
         match self.raft.client_write(Batch(commands)).await {
             Ok(response) => Ok(response.data),
-            Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::OutcomeUnknown { reason: reason(&e) })),
+            Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::OutcomeUnknown {
+                reason: reason(&e),
+            })),
         }
     }
 
@@ -33,7 +35,9 @@ impl Proposer {
     pub(super) async fn confirm(&self) -> Result<(), ConsensusError> {
         match self.raft.ensure_linearizable().await {
             Ok(_) => Ok(()),
-            Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::NoQuorum { reason: reason(&e) })),
+            Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::NoQuorum {
+                reason: reason(&e),
+            })),
         }
     }
 
@@ -50,8 +54,13 @@ impl Proposer {
         otherwise: impl FnOnce() -> ConsensusError,
     ) -> ConsensusError {
         let Some(forward) = forward else { return otherwise() };
-        let leader = forward.leader_id.map(|id| self.leader(id, forward.leader_node.as_ref()));
-        ConsensusError::NotLeader { node: self.node, leader }
+        let leader = forward
+            .leader_id
+            .map(|id| self.leader(id, forward.leader_node.as_ref()));
+        ConsensusError::NotLeader {
+            node: self.node,
+            leader,
+        }
     }
 }
 

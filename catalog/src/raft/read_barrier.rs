@@ -1,8 +1,9 @@
 //! Many readers share one barrier.
 //!
-//! openraft 0.9 lets a restarted leader go on in its old term, without an election and without a new entry. `ensure_linearizable` then knows of no commit newer than the stored
-//! mark, which lags behind what was acknowledged before the crash, and would confirm an old state. So the first barrier of a process puts an empty entry through Raft; every
-//! later reign of the same process begins with an entry of its own anyway.
+//! openraft 0.9 lets a restarted leader go on in its old term, without an election and without a new entry.
+//! `ensure_linearizable` then knows of no commit newer than the stored mark, which lags behind what was acknowledged
+//! before the crash, and would confirm an old state. So the first barrier of a process puts an empty entry through
+//! Raft; every later reign of the same process begins with an entry of its own anyway.
 
 use std::time::Duration;
 
@@ -32,7 +33,10 @@ impl ReadBarrier {
         tasks.spawn("read-barrier", async move {
             token.run_until_cancelled(confirm(proposer, deadline, queue)).await;
         });
-        Self { queue: sender, deadline }
+        Self {
+            queue: sender,
+            deadline,
+        }
     }
 
     pub(super) async fn pass(&self) -> Result<(), ConsensusError> {
@@ -40,12 +44,19 @@ impl ReadBarrier {
         match timeout(self.deadline, self.queue.send(answer)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(ConsensusError::Stopped),
-            Err(_) => return Err(ConsensusError::Overloaded { what: "reads", waited: self.deadline }),
+            Err(_) => {
+                return Err(ConsensusError::Overloaded {
+                    what: "reads",
+                    waited: self.deadline,
+                });
+            }
         }
         match timeout(self.deadline, passed).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ConsensusError::Stopped),
-            Err(_) => Err(ConsensusError::NoQuorum { reason: "no majority answered in time".into() }),
+            Err(_) => Err(ConsensusError::NoQuorum {
+                reason: "no majority answered in time".into(),
+            }),
         }
     }
 }
@@ -53,12 +64,14 @@ impl ReadBarrier {
 async fn confirm(proposer: Proposer, deadline: Duration, mut queue: mpsc::Receiver<Answer>) {
     let fence = OnceCell::new();
     let mut waiting = Vec::new();
-    // A reader that comes while a barrier is on its way waits for the next one: the one on its way may have taken its read index before a write was acknowledged that this
-    // reader must see.
+    // A reader that comes while a barrier is on its way waits for the next one: the one on its way may have taken its
+    // read index before a write was acknowledged that this reader must see.
     while queue.recv_many(&mut waiting, QUEUE_MAX).await > 0 {
         let passed = timeout(deadline, pass_alone(&proposer, &fence)).await;
         let result = passed.unwrap_or_else(|_| {
-            Err(ConsensusError::NoQuorum { reason: "no majority answered in time".into() })
+            Err(ConsensusError::NoQuorum {
+                reason: "no majority answered in time".into(),
+            })
         });
         waiting.drain(..).for_each(|answer| drop(answer.send(result.clone())));
     }

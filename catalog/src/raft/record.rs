@@ -1,6 +1,7 @@
 //! How values are stored and sent: a format byte, MessagePack with field names, CRC32C.
 //!
-//! Names make a record readable after a field was added (with `#[serde(default)]`), and text forms of ids keep it independent of how a type is nested.
+//! Names make a record readable after a field was added (with `#[serde(default)]`), and text forms of ids keep it
+//! independent of how a type is nested.
 
 use std::io::{self, Write};
 
@@ -28,7 +29,9 @@ pub(super) fn write_sealed<T: Serialize, W: Write>(value: &T, out: W) -> io::Res
 
 /// The value of a record, if the bytes are what was written.
 pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
-    let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(|| invalid("record too short"))?;
+    let (body, sum) = bytes
+        .split_last_chunk::<4>()
+        .ok_or_else(|| invalid("record too short"))?;
     if crc32c::crc32c(body) != u32::from_le_bytes(*sum) {
         return Err(invalid("checksum mismatch"));
     }
@@ -96,11 +99,15 @@ mod tests {
     use crate::command::{Batch, Command, Op};
 
     fn sample() -> Batch {
-        let op = Op::CreateNamespace { namespace: vec!["bronze".into()], properties: Default::default() };
+        let op = Op::CreateNamespace {
+            namespace: vec!["bronze".into()],
+            properties: Default::default(),
+        };
         Batch(vec![Command::once(Uuid::from_u128(u128::MAX - 7), 3, -5, op)])
     }
 
-    // Goal: what is sealed comes back, with wide keys and negative numbers. Method: one round, and the counted size against the real one.
+    // Goal: what is sealed comes back, with wide keys and negative numbers. Method: one round, and the counted size
+    // against the real one.
     #[test]
     fn a_record_comes_back() {
         let bytes = seal(&sample()).unwrap();

@@ -25,8 +25,13 @@ impl OwnRuntime {
             .thread_name(format!("raft-{node}"))
             .enable_all()
             .build()
-            .map_err(|e| ConsensusError::Options { reason: format!("no runtime for Raft: {e}") })?;
-        Ok(Self { handle: runtime.handle().clone(), runtime: Mutex::new(Some(runtime)) })
+            .map_err(|e| ConsensusError::Options {
+                reason: format!("no runtime for Raft: {e}"),
+            })?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+        })
     }
 
     /// What is spawned while the guard lives is spawned there.

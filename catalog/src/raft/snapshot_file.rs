@@ -10,7 +10,8 @@ use super::error::ConsensusError;
 use super::record::{unseal, write_sealed};
 use super::state_store::Machine;
 
-/// Largest snapshot that is read back: far above the 30 MiB of 100,000 tables, far below what would take the machine down.
+/// Largest snapshot that is read back: far above the 30 MiB of 100,000 tables, far below what would take the machine
+/// down.
 pub(super) const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
 
 /// The snapshot file of one node, and what stands in it.
@@ -28,7 +29,10 @@ impl SnapshotFile {
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(ConsensusError::storage("open", &path, e)),
         };
-        Ok(Self { path, saved: Mutex::new(saved) })
+        Ok(Self {
+            path,
+            saved: Mutex::new(saved),
+        })
     }
 
     /// What stands in the file.
@@ -36,8 +40,8 @@ impl SnapshotFile {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes and syncs a newer state; answers what stands in the file then. A build that is overtaken by an installed snapshot must not put the older one back, since
-    /// the log up to the newer one may be gone.
+    /// Writes and syncs a newer state; answers what stands in the file then. A build that is overtaken by an installed
+    /// snapshot must not put the older one back, since the log up to the newer one may be gone.
     pub(super) fn save(&self, machine: Arc<Machine>) -> io::Result<Arc<Machine>> {
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(newer) = saved.as_ref().filter(|saved| saved.applied >= machine.applied) {
@@ -56,7 +60,10 @@ impl SnapshotFile {
 fn read(mut file: File) -> io::Result<Machine> {
     let length = file.metadata()?.len();
     if length > SNAPSHOT_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{length} bytes are more than a snapshot can be")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{length} bytes are more than a snapshot can be"),
+        ));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.read_to_end(&mut bytes)?;

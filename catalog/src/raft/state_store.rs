@@ -1,7 +1,7 @@
 //! The state in memory, with the snapshot file as its only durable form.
 //!
-//! Nothing is written on apply: after a crash openraft applies the log again, from the last snapshot to the commit mark. A snapshot is an O(1) clone, encoded and synced
-//! away from Raft's tasks.
+//! Nothing is written on apply: after a crash openraft applies the log again, from the last snapshot to the commit
+//! mark. A snapshot is an O(1) clone, encoded and synced away from Raft's tasks.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -45,7 +45,11 @@ impl Machine {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(batch) => {
                 pressure.applied(batch.0.len());
-                batch.0.into_iter().map(|command| self.state.apply(entry.log_id.index, command)).collect()
+                batch
+                    .0
+                    .into_iter()
+                    .map(|command| self.state.apply(entry.log_id.index, command))
+                    .collect()
             }
             EntryPayload::Membership(membership) => {
                 self.membership = Membership::new(Some(entry.log_id), membership);
@@ -64,7 +68,10 @@ pub(super) struct Published {
 
 impl Published {
     fn new(machine: Arc<Machine>) -> Self {
-        Self { index: watch::Sender::new(machine.index()), machine: RwLock::new(machine) }
+        Self {
+            index: watch::Sender::new(machine.index()),
+            machine: RwLock::new(machine),
+        }
     }
 
     fn machine(&self) -> Arc<Machine> {
@@ -79,7 +86,10 @@ impl Published {
 
     pub(super) fn applied(&self) -> Applied {
         let machine = self.machine();
-        Applied { index: machine.index(), state: machine.state.clone() }
+        Applied {
+            index: machine.index(),
+            state: machine.state.clone(),
+        }
     }
 
     pub(super) fn index(&self) -> watch::Receiver<u64> {
@@ -99,7 +109,11 @@ impl StateStore {
     /// Begins with what stands in the snapshot file.
     pub(super) fn new(file: SnapshotFile, pressure: Arc<Pressure>) -> Self {
         let machine = file.saved().unwrap_or_default();
-        Self { published: Arc::new(Published::new(machine)), file: Arc::new(file), pressure }
+        Self {
+            published: Arc::new(Published::new(machine)),
+            file: Arc::new(file),
+            pressure,
+        }
     }
 
     pub(super) fn published(&self) -> Arc<Published> {
@@ -109,14 +123,18 @@ impl StateStore {
     async fn save(&self, machine: Arc<Machine>) -> Result<Arc<Machine>, StorageError> {
         let file = Arc::clone(&self.file);
         let saved = tokio::task::spawn_blocking(move || file.save(machine)).await;
-        saved.map_err(io::Error::other).flatten().map_err(|e| {
-            StorageIOError::<u64>::write_snapshot(None, AnyError::new(&e)).into()
-        })
+        saved
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|e| StorageIOError::<u64>::write_snapshot(None, AnyError::new(&e)).into())
     }
 }
 
 fn snapshot_of(machine: &Machine) -> Snapshot {
-    Snapshot { meta: machine.meta(), snapshot: Box::new(machine.state.clone()) }
+    Snapshot {
+        meta: machine.meta(),
+        snapshot: Box::new(machine.state.clone()),
+    }
 }
 
 impl RaftStateMachine<TypeConfig> for StateStore {
@@ -134,7 +152,10 @@ impl RaftStateMachine<TypeConfig> for StateStore {
     {
         // Work on a clone: readers are never blocked by an apply, and a panic in it publishes nothing.
         let mut machine = Machine::clone(&self.published.machine());
-        let outcomes = entries.into_iter().map(|entry| machine.apply(entry, &self.pressure)).collect();
+        let outcomes = entries
+            .into_iter()
+            .map(|entry| machine.apply(entry, &self.pressure))
+            .collect();
         self.published.publish(Arc::new(machine));
         Ok(outcomes)
     }
@@ -142,7 +163,10 @@ impl RaftStateMachine<TypeConfig> for StateStore {
     async fn get_snapshot_builder(&mut self) -> Builder {
         self.pressure.relieve();
         // Taken here, between two applies; encoded later, elsewhere.
-        Builder { machine: self.published.machine(), store: self.clone() }
+        Builder {
+            machine: self.published.machine(),
+            store: self.clone(),
+        }
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<State>, StorageError> {

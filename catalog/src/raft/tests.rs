@@ -2,6 +2,7 @@
 
 mod cluster;
 mod damage;
+mod golden;
 mod handshake;
 mod kit;
 mod node;

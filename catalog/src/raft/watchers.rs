@@ -25,7 +25,12 @@ pub(super) struct Watchers {
 
 impl Watchers {
     pub(super) fn new(proposer: &Proposer, tasks: &Tasks) -> Self {
-        Self { proposer: proposer.clone(), tasks: tasks.clone(), stopped: watch::Sender::new(None), closing: Arc::default() }
+        Self {
+            proposer: proposer.clone(),
+            tasks: tasks.clone(),
+            stopped: watch::Sender::new(None),
+            closing: Arc::default(),
+        }
     }
 
     /// Follows openraft's metrics.
@@ -99,6 +104,13 @@ fn leadership_of(metrics: &Metrics, proposer: &Proposer) -> Leadership {
     let leader = metrics.current_leader.filter(|_| metrics.running_state.is_ok());
     let leader = leader.map(|id| proposer.leader(id, members.get_node(&id)));
     let reign = metrics.vote.leader_id;
-    let fence = leader.as_ref().map(|_| Fence { term: reign.term, node: NodeId(reign.node_id) });
-    Leadership { node: proposer.node, leader, fence }
+    let fence = leader.as_ref().map(|_| Fence {
+        term: reign.term,
+        node: NodeId(reign.node_id),
+    });
+    Leadership {
+        node: proposer.node,
+        leader,
+        fence,
+    }
 }

@@ -22,7 +22,11 @@ pub(super) enum Request {
     Append(AppendEntriesRequest<TypeConfig>),
     Vote(VoteRequest<u64>),
     /// Followed by a sealed state of `bytes` bytes.
-    Snapshot { vote: Vote, meta: SnapshotMeta, bytes: u64 },
+    Snapshot {
+        vote: Vote,
+        meta: SnapshotMeta,
+        bytes: u64,
+    },
     /// Asked by nodes that begin: see `bootstrap.rs`.
     Probe,
 }
@@ -50,7 +54,9 @@ pub(super) struct Probe {
 
 pub(super) async fn write_frame<T: Serialize>(stream: &mut TcpStream, value: &T) -> io::Result<()> {
     let record = seal(value)?;
-    let length = u32::try_from(record.len()).ok().filter(|_| record.len() <= FRAME_BYTES_MAX);
+    let length = u32::try_from(record.len())
+        .ok()
+        .filter(|_| record.len() <= FRAME_BYTES_MAX);
     let length = length.ok_or_else(|| io::Error::other(format!("a message of {} bytes is too long", record.len())))?;
     let mut frame = Vec::with_capacity(record.len() + 4);
     frame.extend_from_slice(&length.to_le_bytes());
@@ -61,7 +67,10 @@ pub(super) async fn write_frame<T: Serialize>(stream: &mut TcpStream, value: &T)
 pub(super) async fn read_frame<T: DeserializeOwned>(stream: &mut TcpStream) -> io::Result<T> {
     let length = stream.read_u32_le().await? as usize;
     if length > FRAME_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes is too long")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a message of {length} bytes is too long"),
+        ));
     }
     unseal(&read_bytes(stream, length).await?)
 }

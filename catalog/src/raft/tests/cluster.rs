@@ -11,8 +11,10 @@ use super::kit::{Cluster, DEADLINE, command, holds, until};
 use crate::command::Outcome;
 use crate::raft::{Consensus, ConsensusError, MemberChange, PeerAddress};
 
-// Goal: no acknowledged write is lost when the leader ends abruptly under writers, writes go on, and the old leader catches up (INV-CAT-1, INV-CAT-2).
-// Method: writers that retry under one key, kill the leader in their midst, read behind a barrier, restart, compare whole states.
+// Goal: no acknowledged write is lost when the leader ends abruptly under writers, writes go on, and the old leader
+// catches up (INV-CAT-1, INV-CAT-2).
+// Method: writers that retry under one key, kill the leader in their midst, read behind a barrier, restart, compare
+// whole states.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leader_ends_abruptly_under_writers() {
     let cluster = Arc::new(Cluster::start(3, |_| {}).await);
@@ -29,7 +31,10 @@ async fn the_leader_ends_abruptly_under_writers() {
     let victim = cluster.leader().await;
     let fence = cluster.node(victim).leadership().borrow().fence.unwrap();
     let kill = async {
-        until("some writes", || async { (cluster.node(victim).state().state.namespaces_count() > 50).then_some(()) }).await;
+        until("some writes", || async {
+            (cluster.node(victim).state().state.namespaces_count() > 50).then_some(())
+        })
+        .await;
         cluster.kill(victim);
     };
     tokio::join!(futures::future::join_all(writers), kill);
@@ -37,7 +42,10 @@ async fn the_leader_ends_abruptly_under_writers() {
     let leader = cluster.leader().await;
     assert_ne!(leader, victim);
     let node = cluster.node(leader);
-    assert!(node.leadership().borrow().fence.unwrap() > fence, "a new reign is greater");
+    assert!(
+        node.leadership().borrow().fence.unwrap() > fence,
+        "a new reign is greater"
+    );
     node.barrier().await.unwrap();
     assert!((0..8).all(|writer| (0..40).all(|number| holds(&node, writer * 100 + number))));
 
@@ -55,15 +63,31 @@ async fn the_leader_ends_abruptly_under_writers() {
 async fn a_follower_names_the_leader() {
     let cluster = Cluster::start(3, |options| options.secret = Some("tide".into())).await;
     let leader = cluster.leader().await;
-    let follower = cluster.nodes().into_iter().find(|node| node.status().node != leader).unwrap();
-    until("the follower knows", || async { follower.leadership().borrow().leader.as_ref().map(drop) }).await;
-    for error in [follower.write(command(1)).await.unwrap_err(), follower.barrier().await.unwrap_err()] {
-        let ConsensusError::NotLeader { leader: Some(named), .. } = error else { panic!("{error}") };
+    let follower = cluster
+        .nodes()
+        .into_iter()
+        .find(|node| node.status().node != leader)
+        .unwrap();
+    until("the follower knows", || async {
+        follower.leadership().borrow().leader.as_ref().map(drop)
+    })
+    .await;
+    for error in [
+        follower.write(command(1)).await.unwrap_err(),
+        follower.barrier().await.unwrap_err(),
+    ] {
+        let ConsensusError::NotLeader {
+            leader: Some(named), ..
+        } = error
+        else {
+            panic!("{error}")
+        };
         assert_eq!((named.id, named.address.api), (leader, format!("http://node-{leader}")));
     }
 }
 
-// Goal: without a majority nothing is confirmed. Method: kill two of three, ask the one that is left for a write and a barrier.
+// Goal: without a majority nothing is confirmed. Method: kill two of three, ask the one that is left for a write and a
+// barrier.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_majority_no_answer() {
     let cluster = Cluster::start(3, |options| {
@@ -85,7 +109,8 @@ async fn no_majority_no_answer() {
     assert_eq!(cluster.write(1).await, Outcome::Done);
 }
 
-// Goal: a follower that was away for longer than the log goes back gets the snapshot. Method: small limits, write past them while it is away.
+// Goal: a follower that was away for longer than the log goes back gets the snapshot. Method: small limits, write past
+// them while it is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_behind_the_log() {
     let cluster = Cluster::start(3, |options| {
@@ -102,7 +127,10 @@ async fn a_follower_behind_the_log() {
         cluster.write(number).await;
     }
     let leader = cluster.node(cluster.leader().await);
-    until("the log is cut", || async { (leader.status().purged > left_at + 5).then_some(()) }).await;
+    until("the log is cut", || async {
+        (leader.status().purged > left_at + 5).then_some(())
+    })
+    .await;
     let back = cluster.restart(away).await;
     let goal = leader.state();
     assert!(back.wait_applied(goal.index, DEADLINE).await >= goal.index);
@@ -110,7 +138,8 @@ async fn a_follower_behind_the_log() {
     assert!(back.status().snapshot > 0);
 }
 
-// Goal: a voter whose files were wiped is refused, however often it starts, and comes back under a new id. Method: wipe one, start it twice, add it as node 4, remove the old id.
+// Goal: a voter whose files were wiped is refused, however often it starts, and comes back under a new id. Method: wipe
+// one, start it twice, add it as node 4, remove the old id.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_voter_comes_back_under_a_new_id() {
     let cluster = Cluster::start(3, |_| {}).await;
@@ -118,26 +147,42 @@ async fn a_wiped_voter_comes_back_under_a_new_id() {
     let leader = cluster.leader().await;
     let wiped = [3, 2].map(NodeId).into_iter().find(|id| *id != leader).unwrap();
     cluster.kill(wiped);
-    until("its files are free", || async { fs::remove_dir_all(cluster.dir(wiped)).ok() }).await;
+    until("its files are free", || async {
+        fs::remove_dir_all(cluster.dir(wiped)).ok()
+    })
+    .await;
     for _ in 0..2 {
         let node = cluster.restart(wiped).await;
         let mut stopped = node.stopped();
-        let reason = tokio::time::timeout(DEADLINE, stopped.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
+        let reason = tokio::time::timeout(DEADLINE, stopped.wait_for(Option::is_some))
+            .await
+            .unwrap()
+            .unwrap()
+            .clone();
         assert!(reason.is_some_and(|reason| reason.contains("CAT-1015")));
         assert_eq!(node.status().last_log, 0);
         cluster.kill(wiped);
     }
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = PeerAddress { raft: listener.local_addr().unwrap().to_string(), api: "http://node-4".into() };
+    let address = PeerAddress {
+        raft: listener.local_addr().unwrap().to_string(),
+        api: "http://node-4".into(),
+    };
     let mut peers: BTreeMap<_, _> = cluster.peers.clone();
     peers.remove(&wiped);
     peers.insert(NodeId(4), address.clone());
     let new = cluster.start_on(NodeId(4), peers.clone(), listener).await.unwrap();
     let leader = cluster.node(cluster.leader().await);
-    leader.change_members(MemberChange::AddLearner { id: NodeId(4), address }).await.unwrap();
+    leader
+        .change_members(MemberChange::AddLearner { id: NodeId(4), address })
+        .await
+        .unwrap();
     let voters: BTreeSet<_> = peers.into_keys().collect();
-    leader.change_members(MemberChange::SetVoters(voters.clone())).await.unwrap();
+    leader
+        .change_members(MemberChange::SetVoters(voters.clone()))
+        .await
+        .unwrap();
     let goal = leader.state();
     assert!(new.wait_applied(goal.index, DEADLINE).await >= goal.index);
     assert!(holds(&new, 1));

@@ -19,7 +19,10 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A namespace of its own for each number; the same number is the same command.
 pub(super) fn command(number: u64) -> Command {
-    let op = Op::CreateNamespace { namespace: vec![format!("n{number}")], properties: BTreeMap::new() };
+    let op = Op::CreateNamespace {
+        namespace: vec![format!("n{number}")],
+        properties: BTreeMap::new(),
+    };
     Command::once(Uuid::from_u128(u128::from(number) + 1), number, 1_000, op)
 }
 
@@ -60,7 +63,10 @@ pub(super) async fn single(dir: &Path) -> RaftConsensus {
 
 pub(super) async fn leads(node: &RaftConsensus) {
     let mut leadership = node.leadership();
-    tokio::time::timeout(DEADLINE, leadership.wait_for(|now| now.is_leader())).await.unwrap().unwrap();
+    tokio::time::timeout(DEADLINE, leadership.wait_for(|now| now.is_leader()))
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 /// Several nodes of one group in this process.
@@ -78,10 +84,21 @@ impl Cluster {
         for id in (1..=count).map(NodeId) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let raft = listener.local_addr().unwrap().to_string();
-            peers.insert(id, PeerAddress { raft, api: format!("http://node-{id}") });
+            peers.insert(
+                id,
+                PeerAddress {
+                    raft,
+                    api: format!("http://node-{id}"),
+                },
+            );
             listeners.push((id, listener));
         }
-        let cluster = Self { temp: TempDir::new().unwrap(), peers, live: Mutex::default(), tune };
+        let cluster = Self {
+            temp: TempDir::new().unwrap(),
+            peers,
+            live: Mutex::default(),
+            tune,
+        };
         for (id, listener) in listeners {
             cluster.start_on(id, cluster.peers.clone(), listener).await.unwrap();
         }

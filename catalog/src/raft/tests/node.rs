@@ -18,11 +18,19 @@ async fn a_restart_keeps_everything() {
     let temp = TempDir::new().unwrap();
     let node = single(temp.path()).await;
     let writes = (0..200).map(|number| node.write(command(number)));
-    assert!(futures::future::join_all(writes).await.into_iter().all(|outcome| outcome.unwrap() == Outcome::Done));
+    assert!(
+        futures::future::join_all(writes)
+            .await
+            .into_iter()
+            .all(|outcome| outcome.unwrap() == Outcome::Done)
+    );
     let before = node.state();
     assert!(before.index < 200, "commands share entries, {} entries", before.index);
     node.shutdown(DEADLINE).await;
-    assert!(node.stopped().borrow().is_none(), "an end that was asked for is no failure");
+    assert!(
+        node.stopped().borrow().is_none(),
+        "an end that was asked for is no failure"
+    );
 
     let node = single(temp.path()).await;
     node.barrier().await.unwrap();
@@ -36,7 +44,8 @@ async fn a_restart_keeps_everything() {
     assert_eq!(node.state().state.namespaces_count(), 201);
 }
 
-// Goal: the first barrier of a process goes through an entry, later ones do not (a restarted leader goes on in its term and would confirm an old state).
+// Goal: the first barrier of a process goes through an entry, later ones do not (a restarted leader goes on in its term
+// and would confirm an old state).
 // Method: kill and restart the only voter, count log entries around two barriers.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_barrier_is_an_entry() {
@@ -55,7 +64,8 @@ async fn the_first_barrier_is_an_entry() {
     assert_eq!(node.state().index, written + 1);
 }
 
-// Goal: snapshots are taken by commands as well as by entries, the log is cut, and a restart begins with the snapshot. Method: small limits, then look at the marks.
+// Goal: snapshots are taken by commands as well as by entries, the log is cut, and a restart begins with the snapshot.
+// Method: small limits, then look at the marks.
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshots_by_commands_and_by_entries() {
     let by_commands = |options: &mut RaftOptions| options.snapshot_commands = 100;
@@ -108,7 +118,8 @@ async fn files_belong_to_an_id() {
     assert!(matches!(start(options).await, Err(ConsensusError::ForeignNode { .. })));
 }
 
-// Goal: waiting for an index ends when it is applied, or at the deadline. Method: one wait before the write, one for an index that never comes.
+// Goal: waiting for an index ends when it is applied, or at the deadline. Method: one wait before the write, one for an
+// index that never comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_an_index() {
     let temp = TempDir::new().unwrap();
@@ -120,13 +131,17 @@ async fn waiting_for_an_index() {
     assert!(node.wait_applied(u64::MAX, Duration::from_millis(20)).await < u64::MAX);
 }
 
-// Goal: what cannot be kept is refused before it is proposed. Method: a command larger than the limit; the log does not grow.
+// Goal: what cannot be kept is refused before it is proposed. Method: a command larger than the limit; the log does not
+// grow.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_has_a_limit() {
     let temp = TempDir::new().unwrap();
     let node = single(temp.path()).await;
     let before = node.status().last_log;
-    let op = Op::CreateNamespace { namespace: vec!["x".repeat(5 << 20)], properties: Default::default() };
+    let op = Op::CreateNamespace {
+        namespace: vec!["x".repeat(5 << 20)],
+        properties: Default::default(),
+    };
     let error = node.write(Command::new(1, op)).await.unwrap_err();
     assert_eq!(error.code(), "CAT-1005");
     assert_eq!(node.status().last_log, before);
@@ -139,5 +154,8 @@ async fn an_open_listener_needs_a_secret() {
     let node = single(temp.path()).await;
     assert_eq!(node.status().role, Role::Leader);
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    assert!(matches!(node.serve_peers(listener), Err(ConsensusError::OpenListener { .. })));
+    assert!(matches!(
+        node.serve_peers(listener),
+        Err(ConsensusError::OpenListener { .. })
+    ));
 }

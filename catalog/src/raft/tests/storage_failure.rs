@@ -23,7 +23,11 @@ struct Disk {
 
 impl Disk {
     fn check(&self) -> Result<(), std::io::Error> {
-        if self.full.load(Relaxed) { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if self.full.load(Relaxed) {
+            Err(std::io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -51,11 +55,15 @@ impl StorageBackend for Disk {
     }
 }
 
-// Goal: a node whose disk refuses stops and says so, and does not acknowledge the write. Method: a redb backend that starts to refuse between two writes.
+// Goal: a node whose disk refuses stops and says so, and does not acknowledge the write. Method: a redb backend that
+// starts to refuse between two writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_stops_when_its_disk_refuses() {
     let (temp, full) = (TempDir::new().unwrap(), Arc::new(AtomicBool::new(false)));
-    let disk = Disk { memory: InMemoryBackend::new(), full: Arc::clone(&full) };
+    let disk = Disk {
+        memory: InMemoryBackend::new(),
+        full: Arc::clone(&full),
+    };
     let db = redb::Builder::new().create_with_backend(disk).unwrap();
     let tx = db.begin_write().unwrap();
     tx.open_table(LOG).unwrap();
@@ -64,7 +72,9 @@ async fn a_node_stops_when_its_disk_refuses() {
     let dir = Arc::new(DataDir::open(temp.path()).unwrap());
     let files = Files::with_log(dir, db, u64::MAX).unwrap();
     let options = RaftOptions::single(temp.path(), "");
-    let node = RaftConsensus::begin(options, files, SystemClock::shared(), SystemRng::shared()).await.unwrap();
+    let node = RaftConsensus::begin(options, files, SystemClock::shared(), SystemRng::shared())
+        .await
+        .unwrap();
     leads(&node).await;
     assert_eq!(node.write(command(1)).await.unwrap(), Outcome::Done);
 
@@ -72,7 +82,11 @@ async fn a_node_stops_when_its_disk_refuses() {
     let error = node.write(command(2)).await.unwrap_err();
     assert_eq!(error.retry(), Retry::Unknown, "{error}");
     let mut stopped = node.stopped();
-    let reason = tokio::time::timeout(DEADLINE, stopped.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
+    let reason = tokio::time::timeout(DEADLINE, stopped.wait_for(Option::is_some))
+        .await
+        .unwrap()
+        .unwrap()
+        .clone();
     assert!(reason.is_some_and(|reason| !reason.is_empty()));
     assert!(holds(&node, 1) && !holds(&node, 2));
     assert!(node.barrier().await.is_err());
