@@ -108,7 +108,7 @@ pub async fn commit_changes(
             Ok(CommitOutcome::Committed(after)) => return matched(after, &plans, count),
             Ok(CommitOutcome::Conflict { message }) => {
                 tracing::debug!(table = %first, attempt = count, message, "commit lost its race");
-                sweep(store, plans.iter().flat_map(|plan| &plan.written)).await;
+                sweep(store, &written(&plans)).await;
             }
             // Its files stay: the snapshot may be in the table, now or when a slow request arrives.
             Ok(CommitOutcome::Unknown { message }) => {
@@ -116,7 +116,7 @@ pub async fn commit_changes(
                 attempts.note(&tables, plans);
             }
             Err(fault) => {
-                sweep(store, plans.iter().flat_map(|plan| &plan.written)).await;
+                sweep(store, &written(&plans)).await;
                 return Err(fault.into());
             }
         }
@@ -173,7 +173,7 @@ async fn plan_all(
         match plan_commit(store, table, change, options).await {
             Ok(plan) => plans.push(plan),
             Err(error) => {
-                sweep(store, plans.iter().flat_map(|plan| &plan.written)).await;
+                sweep(store, &written(&plans)).await;
                 return Err(error);
             }
         }
@@ -192,6 +192,11 @@ fn matched(after: Vec<LoadedTable>, plans: &[PlannedCommit], attempts: u32) -> R
         })
     };
     plans.iter().map(find).collect()
+}
+
+/// Metadata files of all tables. Owned: futures that borrow through a closure are not `Send` for every lifetime.
+fn written(plans: &[PlannedCommit]) -> Vec<String> {
+    plans.iter().flat_map(|plan| plan.written.iter().cloned()).collect()
 }
 
 /// Removes the metadata files of a lost attempt. What cannot be removed now is rubbish that maintenance finds later.
