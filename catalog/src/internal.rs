@@ -21,5 +21,6 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
         .route("/internal/v1/jobs", get(jobs::list))
         .route("/internal/v1/jobs/{job}", get(jobs::load).put(jobs::put))
         .route("/internal/v1/changes", get(changes::follow))
+        .route("/internal/v1/namespaces", get(cluster::namespaces))
         .route("/internal/v1/cluster", get(cluster::status))
 }

@@ -6,7 +6,7 @@ mod ingest;
 mod job;
 
 pub use change::{Change, ChangeKind, ChangePage, TableState};
-pub use cluster::{ClusterMember, ClusterStatus};
+pub use cluster::{ClusterMember, ClusterStatus, NamespacePage};
 pub use ingest::{
     CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, OffsetRange, OffsetsResponse,
     PartitionState, TopicPartition,

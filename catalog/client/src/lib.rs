@@ -2,8 +2,26 @@
 //!
 //! It speaks Iceberg REST for tables and namespaces and the internal calls for offsets, leases, jobs and the change feed; it
 //! finds the leader, repeats what is safe to repeat, and gives every mutation an idempotency key, so that a repetition after a
-//! lost answer applies once. It keeps no state of the catalog.
+//! lost answer applies once. It does not plan, read or write tables, and never repeats a commit that was refused.
 //!
-//! Main types: [`CatalogClient`] (implements [`tidewater_table::Catalog`]), [`ClientOptions`], the types in [`dto`].
+//! Main types: [`CatalogClient`] (implements [`tidewater_table::Catalog`]), [`ClientOptions`], [`ClientError`], the types in
+//! [`dto`].
+//!
+//! Invariants: one call is applied at most once, however often it is sent; a call that ends with [`ClientError::Unknown`] may
+//! have been applied, one that ends with [`ClientError::Unavailable`] was not.
 
+pub mod client;
 pub mod dto;
+pub mod error;
+pub mod staged;
+
+mod iceberg_catalog;
+mod internal;
+mod path;
+mod table_cache;
+mod transport;
+
+pub use client::{CatalogClient, ClientOptions};
+pub use error::ClientError;
+pub use internal::JobFilter;
+pub use staged::creation_updates;

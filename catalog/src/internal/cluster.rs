@@ -26,6 +26,13 @@ pub(super) async fn status(State(service): Shared) -> Answer {
     })
 }
 
+/// `GET /internal/v1/namespaces`: all of them at once.
+pub(super) async fn namespaces(State(service): Shared) -> Answer {
+    let state = service.fresh_state().await?;
+    let namespaces = state.namespaces().map(|row| row.levels.clone()).collect();
+    json(&dto::NamespacePage { namespaces })
+}
+
 fn role(role: Role) -> &'static str {
     match role {
         Role::Leader => "leader",

@@ -49,6 +49,11 @@ impl State {
             .filter(move |row| row.levels.len() == depth)
     }
 
+    /// All namespaces, a parent before its children.
+    pub fn namespaces(&self) -> impl Iterator<Item = &NamespaceRow> {
+        self.namespaces.values().map(|row| &**row)
+    }
+
     /// How many namespaces there are.
     pub fn namespaces_count(&self) -> usize {
         self.namespaces.len()

@@ -46,3 +46,10 @@ pub struct ClusterStatus {
     /// The log entry of the newest change, which is a cursor for the change feed.
     pub newest_change: u64,
 }
+
+/// Every namespace, nested ones as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespacePage {
+    /// The levels of each, a parent before its children.
+    pub namespaces: Vec<Vec<String>>,
+}

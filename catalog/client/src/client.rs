@@ -1,0 +1,89 @@
+//! The client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Serialize;
+use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
+
+use crate::error::{ClientError, Result};
+use crate::table_cache::TableCache;
+use crate::transport::{Call, Reply, Transport};
+
+/// How long a call is tried: an election on a busy machine takes up to four seconds, a slow store as long again.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How the catalog is reached.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Base URLs of the catalog's nodes; one is enough when it runs.
+    pub endpoints: Vec<String>,
+    /// How long a call is tried, repetitions included.
+    pub deadline: Duration,
+    /// Bearer token.
+    pub token: Option<String>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Idempotency keys and jitter.
+    pub rng: SharedRng,
+}
+
+impl ClientOptions {
+    /// With the machine's clock and randomness, without a token.
+    pub fn new(endpoints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            deadline: DEADLINE,
+            token: None,
+            clock: SystemClock::shared(),
+            rng: SystemRng::shared(),
+        }
+    }
+}
+
+/// A client of the catalog. Clones share connections and the cache of loaded tables.
+#[derive(Debug, Clone)]
+pub struct CatalogClient {
+    pub(crate) transport: Arc<Transport>,
+    pub(crate) tables: Arc<TableCache>,
+}
+
+impl CatalogClient {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// If an address is not a URL, or none is given.
+    pub fn new(options: ClientOptions) -> Result<Self> {
+        Ok(Self {
+            transport: Arc::new(Transport::new(options)?),
+            tables: Arc::default(),
+        })
+    }
+
+    /// A mutation: sent under a fresh idempotency key.
+    pub(crate) async fn mutate<T: Serialize + Sync>(&self, method: Method, path: String, body: Option<&T>) -> Result<Reply> {
+        let call = Call {
+            body: body.map(|body| encode(&method, &path, body)).transpose()?,
+            key: Some(self.transport.new_key()),
+            method,
+            ..Call::get(path)
+        };
+        self.transport.send(&call).await
+    }
+
+    pub(crate) async fn get(&self, path: impl Into<String>) -> Result<Reply> {
+        self.transport.send(&Call::get(path)).await
+    }
+}
+
+fn encode<T: Serialize>(method: &Method, path: &str, body: &T) -> Result<Bytes> {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(source) => Err(ClientError::Encode {
+            call: format!("{method} {path}"),
+            source,
+        }),
+    }
+}

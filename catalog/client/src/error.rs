@@ -1,0 +1,150 @@
+//! What calls to the catalog can end with.
+
+use thiserror::Error;
+use tidewater_core::{Coded, ErrorKind, Retry};
+use tidewater_table::CatalogFault;
+
+/// The result of this crate's calls.
+pub type Result<T, E = ClientError> = std::result::Result<T, E>;
+
+/// Every failure of the client.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Settings that cannot work.
+    #[error("the catalog client cannot be set up: {reason}")]
+    Options {
+        /// Why.
+        reason: String,
+    },
+    /// No node of the catalog took the call; nothing happened.
+    #[error("no catalog node took the call {call}: {reason}")]
+    Unavailable {
+        /// Method and path.
+        call: String,
+        /// What the last attempt met.
+        reason: String,
+    },
+    /// The call may or may not have been applied.
+    #[error("the outcome of the call {call} is unknown: {reason}")]
+    Unknown {
+        /// Method and path.
+        call: String,
+        /// What the last attempt met.
+        reason: String,
+    },
+    /// The catalog refuses the call.
+    #[error("the catalog refuses {call}: {message}")]
+    Refused {
+        /// Method and path.
+        call: String,
+        /// HTTP status.
+        status: u16,
+        /// The protocol's type of error, such as `NoSuchTableException`.
+        kind: String,
+        /// The catalog's words.
+        message: String,
+    },
+    /// An answer that cannot be understood.
+    #[error("the answer to {call} cannot be understood")]
+    Answer {
+        /// Method and path.
+        call: String,
+        /// What does not fit.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A body that cannot be encoded.
+    #[error("the body of {call} cannot be encoded")]
+    Encode {
+        /// Method and path.
+        call: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl ClientError {
+    /// Whether the catalog answered with this type of error.
+    pub fn is_refusal(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { kind, .. } if kind == wanted)
+    }
+}
+
+impl Coded for ClientError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Options { .. } | Self::Encode { .. } => ErrorKind::Invalid,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Unknown { .. } => ErrorKind::Timeout,
+            Self::Answer { .. } => ErrorKind::Internal,
+            Self::Refused { status, .. } => match status {
+                401 | 403 => ErrorKind::Denied,
+                404 => ErrorKind::NotFound,
+                406 => ErrorKind::Unsupported,
+                409 => ErrorKind::Conflict,
+                429 => ErrorKind::Exhausted,
+                400..=499 => ErrorKind::Invalid,
+                _ => ErrorKind::Internal,
+            },
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Options { .. } => "CLT-0001",
+            Self::Unavailable { .. } => "CLT-0002",
+            Self::Unknown { .. } => "CLT-0003",
+            Self::Refused { .. } => "CLT-0004",
+            Self::Answer { .. } => "CLT-0005",
+            Self::Encode { .. } => "CLT-0006",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { .. } => Retry::Safe,
+            Self::Unknown { .. } => Retry::Unknown,
+            Self::Refused { kind, .. } if kind == "CommitFailedException" => Retry::AfterRefresh,
+            _ => Retry::Never,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unavailable { .. } => "check that the catalog runs and that its address is right".into(),
+            Self::Unknown { .. } => "look at the table or the offsets before doing it again".into(),
+            Self::Answer { .. } => "check that the address is that of a tidewater catalog of this version".into(),
+            _ => return None,
+        })
+    }
+}
+
+impl From<ClientError> for CatalogFault {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        match &error {
+            ClientError::Unavailable { .. } => Self::Unavailable {
+                message,
+                source: Some(Box::new(error)),
+            },
+            ClientError::Unknown { .. } => Self::Timeout { message },
+            ClientError::Refused { kind, .. } => match (error.kind(), kind.as_str()) {
+                (ErrorKind::NotFound, _) => Self::NotFound { what: message },
+                (ErrorKind::Conflict, "AlreadyExistsException") => Self::AlreadyExists { what: message },
+                (ErrorKind::Conflict, _) => Self::Conflict { message },
+                (ErrorKind::Denied, _) => Self::Denied { message },
+                (ErrorKind::Internal, _) => Self::Internal {
+                    message,
+                    source: Some(Box::new(error)),
+                },
+                _ => Self::Invalid { message },
+            },
+            ClientError::Options { .. } | ClientError::Encode { .. } => Self::Invalid { message },
+            ClientError::Answer { .. } => Self::Internal {
+                message,
+                source: Some(Box::new(error)),
+            },
+        }
+    }
+}

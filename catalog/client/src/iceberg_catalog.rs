@@ -1,0 +1,250 @@
+//! Tables and namespaces, over Iceberg REST.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
+use iceberg::{TableRequirement, TableUpdate};
+use reqwest::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use tidewater_core::{Namespace, TableName};
+use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
+
+use crate::client::CatalogClient;
+use crate::error::{ClientError, Result};
+use crate::path;
+use crate::transport::{Call, Reply};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct TableAnswer {
+    metadata_location: Option<String>,
+    metadata: TableMetadata,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct CreateTable<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<&'a str>,
+    schema: &'a Schema,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition_spec: Option<&'a UnboundPartitionSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_order: Option<&'a SortOrder>,
+    stage_create: bool,
+    properties: &'a HashMap<String, String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Identifier {
+    namespace: Vec<String>,
+    name: String,
+}
+
+impl From<&TableName> for Identifier {
+    fn from(name: &TableName) -> Self {
+        Self {
+            namespace: name.namespace().levels().to_vec(),
+            name: name.name().to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct CommitTable<'a> {
+    identifier: Identifier,
+    requirements: &'a [TableRequirement],
+    updates: &'a [TableUpdate],
+}
+
+impl<'a> From<&'a TableCommit> for CommitTable<'a> {
+    fn from(commit: &'a TableCommit) -> Self {
+        Self {
+            identifier: Identifier::from(&commit.name),
+            requirements: &commit.requirements,
+            updates: &commit.updates,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Transaction<'a> {
+    table_changes: Vec<CommitTable<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CreateNamespace<'a> {
+    namespace: &'a [String],
+}
+
+#[derive(Debug, Deserialize)]
+struct Tables {
+    identifiers: Vec<Identifier>,
+}
+
+impl CatalogClient {
+    /// What a table would be: its uuid, location and ids. Nothing is kept; [`crate::creation_updates`] and a commit that
+    /// demands `assert-create` make it, with its first data in the same commit.
+    ///
+    /// # Errors
+    /// As [`Catalog::create_table`].
+    pub async fn stage_table(&self, table: &NewTable) -> Result<TableMetadata> {
+        let answer: TableAnswer = self.post_table(table, true).await?.json()?;
+        Ok(answer.metadata)
+    }
+
+    /// Gives a table another name.
+    ///
+    /// # Errors
+    /// If it is not there, or the new name is taken.
+    pub async fn rename_table(&self, from: &TableName, to: &TableName) -> Result<()> {
+        #[derive(Serialize)]
+        struct Rename {
+            source: Identifier,
+            destination: Identifier,
+        }
+        let body = Rename {
+            source: from.into(),
+            destination: to.into(),
+        };
+        self.mutate(Method::POST, "/v1/tables/rename".into(), Some(&body)).await?;
+        self.tables.forget(from);
+        Ok(())
+    }
+
+    async fn post_table(&self, table: &NewTable, stage_create: bool) -> Result<Reply> {
+        let body = CreateTable {
+            name: table.name.name(),
+            location: table.location.as_deref(),
+            schema: &table.schema,
+            partition_spec: table.partition_spec.as_ref(),
+            write_order: table.sort_order.as_ref(),
+            stage_create,
+            properties: &table.properties,
+        };
+        self.mutate(Method::POST, path::tables(table.name.namespace()), Some(&body)).await
+    }
+
+    fn loaded(&self, name: &TableName, reply: &Reply) -> Result<LoadedTable> {
+        let answer: TableAnswer = reply.json()?;
+        let table = LoadedTable {
+            name: name.clone(),
+            metadata: Arc::new(answer.metadata),
+            metadata_location: answer.metadata_location.unwrap_or_default(),
+        };
+        self.tables.keep(reply.etag.clone(), &table);
+        Ok(table)
+    }
+
+    async fn load(&self, name: &TableName) -> Result<Option<LoadedTable>> {
+        let last = self.tables.last(name);
+        let call = Call {
+            known_etag: last.as_ref().map(|(etag, _)| etag.clone()),
+            ..Call::get(path::table(name))
+        };
+        match (self.transport.send(&call).await, last) {
+            (Ok(reply), Some((_, table))) if reply.status == StatusCode::NOT_MODIFIED => Ok(Some(table)),
+            (Ok(reply), _) => self.loaded(name, &reply).map(Some),
+            (Err(error), _) if is_missing(&error) => {
+                self.tables.forget(name);
+                Ok(None)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn commit_one(&self, commit: &TableCommit) -> Result<LoadedTable> {
+        let body = CommitTable::from(commit);
+        let reply = self.mutate(Method::POST, path::table(&commit.name), Some(&body)).await?;
+        self.loaded(&commit.name, &reply)
+    }
+
+    async fn commit_all(&self, commits: &[TableCommit]) -> Result<Vec<LoadedTable>> {
+        let body = Transaction {
+            table_changes: commits.iter().map(CommitTable::from).collect(),
+        };
+        self.mutate(Method::POST, "/v1/transactions/commit".into(), Some(&body)).await?;
+        let mut tables = Vec::with_capacity(commits.len());
+        for commit in commits {
+            // Committed, whatever this load says: a table that is gone already is left out of the answer by nobody's fault.
+            match self.load(&commit.name).await {
+                Ok(Some(table)) => tables.push(table),
+                Ok(None) => {}
+                Err(error) => {
+                    return Err(ClientError::Unknown {
+                        call: "POST /v1/transactions/commit".into(),
+                        reason: format!("it was applied, and loading {} afterwards failed: {error}", commit.name),
+                    });
+                }
+            }
+        }
+        Ok(tables)
+    }
+}
+
+fn is_missing(error: &ClientError) -> bool {
+    error.is_refusal("NoSuchTableException") || error.is_refusal("NoSuchNamespaceException")
+}
+
+#[async_trait]
+impl Catalog for CatalogClient {
+    async fn load_table(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogFault> {
+        Ok(self.load(name).await?)
+    }
+
+    async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {
+        let committed = match commits.as_slice() {
+            [] => Ok(Vec::new()),
+            [commit] => self.commit_one(commit).await.map(|table| vec![table]),
+            several => self.commit_all(several).await,
+        };
+        match committed {
+            Ok(tables) => Ok(CommitOutcome::Committed(tables)),
+            Err(ClientError::Unknown { reason, .. }) => Ok(CommitOutcome::Unknown { message: reason }),
+            Err(ClientError::Refused { status: 409, message, .. }) => Ok(CommitOutcome::Conflict { message }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault> {
+        let reply = self.post_table(&table, false).await?;
+        Ok(self.loaded(&table.name, &reply)?)
+    }
+
+    async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault> {
+        let path = format!("{}?purgeRequested={purge}", path::table(name));
+        self.mutate::<()>(Method::DELETE, path, None).await?;
+        self.tables.forget(name);
+        Ok(())
+    }
+
+    async fn create_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
+        // Parents first: the catalog wants them to be there.
+        for depth in 1..=namespace.levels().len() {
+            let levels = namespace.levels().get(..depth).unwrap_or_default();
+            let body = CreateNamespace { namespace: levels };
+            match self.mutate(Method::POST, "/v1/namespaces".into(), Some(&body)).await {
+                Ok(_) => {}
+                Err(error) if error.is_refusal("AlreadyExistsException") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault> {
+        let page: crate::dto::NamespacePage = self.get("/internal/v1/namespaces").await?.json()?;
+        // Names that other clients gave and SQL here cannot say are left out.
+        Ok(page.namespaces.into_iter().filter_map(|levels| Namespace::new(levels).ok()).collect())
+    }
+
+    async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
+        let tables: Tables = self.get(path::tables(namespace)).await?.json()?;
+        let names = tables.identifiers.into_iter();
+        Ok(names.filter_map(|one| TableName::new(namespace.clone(), one.name).ok()).collect())
+    }
+}

@@ -1,0 +1,303 @@
+//! Sending calls: finds the leader, waits out elections, repeats what is safe to repeat.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tidewater_core::{SharedClock, SharedRng};
+use url::Url;
+use uuid::Uuid;
+
+use crate::client::ClientOptions;
+use crate::error::{ClientError, Result};
+
+/// How long a connection may take. The nodes are near.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long a single attempt may take, so that a node that hangs does not use up the whole deadline.
+const ATTEMPT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Wait before the first repetition; doubles with each one up to the maximum. An election takes about a second.
+const BACKOFF_MIN_MS: u64 = 20;
+const BACKOFF_MAX_MS: u64 = 1_000;
+
+/// How often one attempt is sent on to another node.
+const REDIRECTS_MAX: u32 = 3;
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Option<Bytes>,
+    /// Makes a mutation safe to send again.
+    pub(crate) key: Option<Uuid>,
+    pub(crate) known_etag: Option<String>,
+    /// How long the catalog is asked to wait before it answers.
+    pub(crate) wait: Duration,
+}
+
+impl Call {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: None,
+            key: None,
+            known_etag: None,
+            wait: Duration::ZERO,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// An answer that is not an error.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    call: String,
+    pub(crate) status: StatusCode,
+    pub(crate) etag: Option<String>,
+    body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|source| ClientError::Answer {
+            call: self.call.clone(),
+            source: source.into(),
+        })
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorModel {
+    #[serde(default)]
+    message: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    error: ErrorModel,
+}
+
+/// What an attempt came to.
+enum Attempt {
+    Done(Reply),
+    /// Nothing happened there; another node or a later moment may do.
+    Again(String),
+    /// It may have happened.
+    Lost(String),
+    Refused(ClientError),
+    /// Another node leads.
+    Elsewhere(Url),
+}
+
+/// Connections to the catalog's nodes.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    endpoints: Vec<Url>,
+    /// The node that answered last.
+    preferred: Mutex<Url>,
+    token: Option<HeaderValue>,
+    deadline: Duration,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+impl Transport {
+    pub(crate) fn new(options: ClientOptions) -> Result<Self> {
+        let refuse = |reason: String| ClientError::Options { reason };
+        let mut endpoints = Vec::with_capacity(options.endpoints.len());
+        for endpoint in &options.endpoints {
+            let parsed = Url::parse(endpoint).map_err(|error| refuse(format!("{endpoint:?} is no URL: {error}")))?;
+            endpoints.push(parsed);
+        }
+        let Some(first) = endpoints.first().cloned() else {
+            return Err(refuse("no address of a catalog node is given".into()));
+        };
+        let token = options.token.map(|token| HeaderValue::from_str(&format!("Bearer {token}")));
+        let token = token.transpose().map_err(|_| refuse("the token holds characters that a header cannot".into()))?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_DEADLINE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok(Self {
+            http,
+            endpoints,
+            preferred: Mutex::new(first),
+            token,
+            deadline: options.deadline,
+            clock: options.clock,
+            rng: options.rng,
+        })
+    }
+
+    pub(crate) fn new_key(&self) -> Uuid {
+        self.rng.uuid_v7(self.clock.now_ms())
+    }
+
+    /// Sends a call until it is answered or the deadline is over.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Reply> {
+        let until = self.clock.monotonic() + self.deadline + call.wait;
+        let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None);
+        loop {
+            let endpoint = self.preferred();
+            let left = until.saturating_sub(self.clock.monotonic());
+            let reason = match self.attempt(call, &endpoint, left.min(ATTEMPT_DEADLINE + call.wait)).await {
+                Attempt::Done(reply) => return Ok(reply),
+                Attempt::Refused(error) => return Err(error),
+                Attempt::Elsewhere(leader) if redirects < REDIRECTS_MAX => {
+                    redirects += 1;
+                    self.prefer(leader);
+                    continue;
+                }
+                Attempt::Elsewhere(leader) => format!("sent on to {leader} once too often"),
+                Attempt::Again(reason) => reason,
+                Attempt::Lost(reason) => {
+                    lost = Some(reason.clone());
+                    if call.method != Method::GET && call.key.is_none() {
+                        return Err(unknown(call, reason));
+                    }
+                    reason
+                }
+            };
+            self.prefer(self.after(&endpoint));
+            redirects = 0;
+            let pause = self.backoff(attempts);
+            attempts += 1;
+            if self.clock.monotonic() + pause >= until {
+                return Err(match lost {
+                    Some(reason) if call.method != Method::GET => unknown(call, reason),
+                    _ => ClientError::Unavailable {
+                        call: call.name(),
+                        reason,
+                    },
+                });
+            }
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    async fn attempt(&self, call: &Call, endpoint: &Url, deadline: Duration) -> Attempt {
+        let target = format!("{}{}", endpoint.as_str().trim_end_matches('/'), call.path);
+        let mut request = self.http.request(call.method.clone(), target).timeout(deadline);
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        if let Some(key) = call.key {
+            request = request.header("idempotency-key", key.to_string());
+        }
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.clone());
+        }
+        if let Some(etag) = &call.known_etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() || error.is_builder() => return Attempt::Again(chain(&error)),
+            Err(error) => return Attempt::Lost(chain(&error)),
+        };
+        let status = response.status();
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+            return elsewhere(&response);
+        }
+        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let body = match response.bytes().await {
+            Ok(body) => body,
+            Err(error) => return Attempt::Lost(chain(&error)),
+        };
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Attempt::Done(Reply {
+                call: call.name(),
+                status,
+                etag,
+                body,
+            });
+        }
+        refused(call, status, &body)
+    }
+
+    fn preferred(&self) -> Url {
+        self.preferred.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn prefer(&self, endpoint: Url) {
+        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = endpoint;
+    }
+
+    /// The configured node after this one; the first when this one was learned from a redirect.
+    fn after(&self, endpoint: &Url) -> Url {
+        let next = self.endpoints.iter().position(|known| known == endpoint).map_or(0, |at| at + 1);
+        let next = self.endpoints.get(next).or_else(|| self.endpoints.first());
+        next.unwrap_or(endpoint).clone()
+    }
+
+    /// Grows and differs between clients, so that they do not come back all at once after an election.
+    fn backoff(&self, attempts: u32) -> Duration {
+        let ceiling_ms = (BACKOFF_MIN_MS << attempts.min(10)).min(BACKOFF_MAX_MS);
+        Duration::from_millis(ceiling_ms / 2 + self.rng.below(ceiling_ms / 2 + 1))
+    }
+}
+
+fn elsewhere(response: &reqwest::Response) -> Attempt {
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    match location.and_then(|location| Url::parse(location).ok()) {
+        Some(mut leader) => {
+            leader.set_path("");
+            leader.set_query(None);
+            Attempt::Elsewhere(leader)
+        }
+        None => Attempt::Again("a redirect to nowhere".into()),
+    }
+}
+
+fn refused(call: &Call, status: StatusCode, body: &[u8]) -> Attempt {
+    let model = serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
+    let reason = format!("{status}: {}", model.message);
+    let mutates = call.method != Method::GET;
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Attempt::Again(reason),
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Attempt::Lost(reason),
+        _ if model.kind == "CommitStateUnknownException" => Attempt::Lost(reason),
+        // A defect in the middle of a change: nobody knows how far it came. Sending it again would meet the same defect.
+        _ if status.is_server_error() && mutates => Attempt::Refused(unknown(call, reason)),
+        _ => Attempt::Refused(ClientError::Refused {
+            call: call.name(),
+            status: status.as_u16(),
+            kind: model.kind,
+            message: model.message,
+        }),
+    }
+}
+
+fn unknown(call: &Call, reason: String) -> ClientError {
+    ClientError::Unknown {
+        call: call.name(),
+        reason,
+    }
+}
+
+/// An error with its causes: reqwest's own text leaves them out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
