@@ -105,7 +105,10 @@ pub async fn commit_changes(
         let plans = plan_all(store, &tables, changes, options).await?;
         let commits = plans.iter().map(|plan| plan.commit.clone()).collect();
         match catalog.commit(commits).await {
-            Ok(CommitOutcome::Committed(after)) => return matched(after, &plans, count),
+            Ok(CommitOutcome::Committed(after)) => {
+                attempts.excluded(store).await;
+                return matched(after, &plans, count);
+            }
             Ok(CommitOutcome::Conflict { message }) => {
                 tracing::debug!(table = %first, attempt = count, message, "commit lost its race");
                 sweep(store, &written(&plans)).await;

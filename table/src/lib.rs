@@ -25,6 +25,8 @@ pub mod testing;
 pub mod write;
 
 mod manifest;
+#[cfg(test)]
+mod sample;
 mod transform;
 
 pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};

@@ -29,6 +29,13 @@ impl Attempts {
         });
     }
 
+    /// A later attempt on the same heads was applied, so these can land no more.
+    pub(super) async fn excluded(&mut self, store: &FileStore) {
+        for attempt in std::mem::take(&mut self.0) {
+            super::sweep(store, &attempt.written).await;
+        }
+    }
+
     /// The attempt that is in the tables. Attempts that can land no more are forgotten and swept up: a late arrival and a newer
     /// commit exclude each other, for both demand the same head.
     pub(super) async fn landed(
@@ -37,16 +44,18 @@ impl Attempts {
         tables: &[LoadedTable],
         count: u32,
     ) -> Result<Option<Vec<Committed>>> {
+        let fates = self.0.iter().map(|attempt| fate(attempt, tables)).collect::<Result<Vec<_>>>()?;
+        let mut landed = None;
         let mut open = Vec::new();
-        for attempt in std::mem::take(&mut self.0) {
-            match fate(&attempt, tables)? {
-                Fate::Landed => return Ok(Some(committed(&attempt, tables, count))),
+        for (attempt, fate) in std::mem::take(&mut self.0).into_iter().zip(fates) {
+            match fate {
+                Fate::Landed => landed = Some(committed(&attempt, tables, count)),
                 Fate::Open => open.push(attempt),
                 Fate::Lost => super::sweep(store, &attempt.written).await,
             }
         }
         self.0 = open;
-        Ok(None)
+        Ok(landed)
     }
 }
 
