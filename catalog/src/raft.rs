@@ -45,7 +45,6 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewater_core::NodeId;
 use tokio::sync::watch;
 
 pub use self::error::ConsensusError;
@@ -56,6 +55,7 @@ pub use self::status::{Member, Role, Status};
 
 use crate::command::{Command, Outcome};
 use crate::state::State;
+use tidewater_core::NodeId;
 
 /// The state as it was right after one log entry was applied.
 #[derive(Debug, Clone)]

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use tidewater_core::{NodeId, SharedClock};
 use tokio::time::timeout;
 
 use super::data_dir::DataDir;
@@ -20,6 +19,7 @@ use super::network::Network;
 use super::options::PeerAddress;
 use super::types::Raft;
 use super::wire::{Answer, Probe, Request};
+use tidewater_core::{NodeId, SharedClock};
 
 /// One question to one peer.
 const PROBE_DEADLINE: Duration = Duration::from_millis(500);

@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadableDatabase};
-use tidewater_core::{NodeId, Rng};
 
 use super::error::ConsensusError;
 use super::log_store::{LOG, META};
+use tidewater_core::{NodeId, Rng};
 
 /// Key of the identity in the log's meta table.
 const IDENTITY: &str = "identity";

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::{Coded, ErrorKind, NodeId, Retry};
-
 use super::leadership::Leader;
+use tidewater_core::{Coded, ErrorKind, NodeId, Retry};
 
 /// Errors of the Raft layer. Cloned, because many callers share one log entry.
 #[derive(Debug, Clone, thiserror::Error)]

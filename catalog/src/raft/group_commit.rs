@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::Tasks;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -12,6 +11,7 @@ use super::error::ConsensusError;
 use super::proposer::Proposer;
 use super::record::encoded_bytes;
 use crate::command::{Command, Outcome};
+use tidewater_core::Tasks;
 
 /// Commands in one entry. More gave no more commits per second.
 const COMMANDS_MAX: usize = 512;

@@ -7,10 +7,10 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use tidewater_core::{NodeId, Rng};
 use tokio::net::TcpStream;
 
 use super::wire::{read_frame, write_frame};
+use tidewater_core::{NodeId, Rng};
 
 /// Raised when nodes of the old form cannot talk to the new one.
 const PROTOCOL: u32 = 1;

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tidewater_core::NodeId;
 
 use super::options::PeerAddress;
+use tidewater_core::NodeId;
 
 /// One reign: greater than every earlier one. Work that a leader started is fenced by the whole of it, since in
 /// openraft 0.9 one term can have two leaders.

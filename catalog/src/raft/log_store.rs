@@ -90,13 +90,16 @@ impl LogStore {
         let path = dir.log_path();
         let committed = read_meta(&db, COMMITTED).map_err(|e| ConsensusError::damaged(&path, e))?;
         let (writer, jobs) = mpsc::sync_channel::<Job>(WRITES_QUEUED_MAX);
-        let writing = Arc::clone(&db);
+        let (writing, held) = (Arc::clone(&db), Arc::clone(&dir));
         std::thread::Builder::new()
             .name("raft-log".into())
             .spawn(move || {
                 for Job { change, done } in jobs {
                     done.finish(write(&writing, &change).map_err(io_error));
                 }
+                // In this order: the directory is free when the log is closed.
+                drop(writing);
+                drop(held);
             })
             .map_err(|e| ConsensusError::storage("start the writer of", Path::new("log.redb"), e))?;
         Ok(Self {

@@ -11,7 +11,6 @@ use openraft::error::{Fatal, NetworkError, RPCError, RaftError, ReplicationClose
 use openraft::network::{Backoff, RPCOption};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::{RaftNetwork, RaftNetworkFactory};
-use tidewater_core::{NodeId, SharedRng};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,6 +20,7 @@ use super::options::PeerAddress;
 use super::record::seal;
 use super::types::{Snapshot, TypeConfig, Vote};
 use super::wire::{Answer, Request, read_frame, write_frame};
+use tidewater_core::{NodeId, SharedRng};
 
 /// Idle connections kept for one peer: replication, heartbeats and a barrier at a time.
 const IDLE_MAX: usize = 4;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewater_core::{SharedClock, SharedRng, Tasks};
+use openraft::error::Fatal;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -35,12 +35,16 @@ use super::types::Raft;
 use super::watchers::Watchers;
 use super::{Applied, Consensus, MemberChange};
 use crate::command::{Command, Outcome};
+use tidewater_core::{SharedClock, SharedRng, Tasks};
 
 /// The process ends with this code when the storage of its Raft failed: a supervisor must not hide that.
 pub const EXIT_CODE_STORAGE_FAILED: i32 = 74;
 
 /// Catching up of a new member, and the change of members itself.
 const MEMBERS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Between two looks whether the files are free.
+const FILES_PAUSE: Duration = Duration::from_millis(5);
 
 /// A node of the catalog's Raft group. Clones are the same node. When the last one is dropped the node ends at once, as
 /// if it had been killed; to end it in order, use [`RaftConsensus::shutdown`].
@@ -60,6 +64,8 @@ struct Inner {
     stopped: watch::Sender<Option<String>>,
     closing: Arc<AtomicBool>,
     members: Mutex<()>,
+    dir: Weak<DataDir>,
+    clock: SharedClock,
     tasks: Tasks,
     runtime: OwnRuntime,
 }
@@ -95,19 +101,12 @@ impl RaftConsensus {
             states,
             pressure,
         } = files;
-        let (runtime, node, log_path) = (OwnRuntime::start(options.node)?, options.node, dir.log_path());
+        let (runtime, node) = (OwnRuntime::start(options.node)?, options.node);
         let published = states.published();
         let credentials = Credentials::new(node, options.secret.as_deref());
         let network = Network::new(credentials.clone(), options.peers.clone(), Arc::clone(&rng));
-        let raft = {
-            let network = network.clone();
-            runtime
-                .run(async move { Raft::new(node.0, config, network, log, states).await })
-                .await
-        };
-        // What openraft reads at start is the log.
-        let raft = raft.map_err(|_| ConsensusError::damaged(&log_path, "it cannot be read"))?;
-        let raft = raft.map_err(|e| ConsensusError::damaged(&log_path, e))?;
+        let raft = Raft::new(node.0, config, network.clone(), log, states);
+        let raft = opened(&dir.log_path(), runtime.run(raft).await)?;
 
         let tasks = Tasks::new("catalog.raft");
         let admitted = Arc::new(AtomicBool::new(dir.is_admitted()?));
@@ -123,6 +122,7 @@ impl RaftConsensus {
             admitted: Arc::clone(&admitted),
             rng,
         };
+        let (held, ticking) = (Arc::downgrade(&dir), Arc::clone(&clock));
         let bootstrap = Bootstrap {
             raft,
             network,
@@ -154,6 +154,8 @@ impl RaftConsensus {
             stopped,
             closing,
             members,
+            dir: held,
+            clock: ticking,
             tasks,
             runtime,
         };
@@ -185,7 +187,7 @@ impl RaftConsensus {
         self.inner.stopped.subscribe()
     }
 
-    /// Ends Raft and its tasks in order; afterwards the files are free.
+    /// Ends Raft and its tasks in order; afterwards the files are free, unless the deadline passed first.
     pub async fn shutdown(&self, deadline: Duration) {
         self.inner.closing.store(true, Relaxed);
         let raft = self.inner.proposer.raft.clone();
@@ -194,10 +196,17 @@ impl RaftConsensus {
             .runtime
             .run(async move { timeout(deadline, raft.shutdown()).await.is_ok() })
             .await;
-        if !ended.unwrap_or(false) || !self.inner.tasks.shutdown(deadline).await {
+        let ended = ended.unwrap_or(false) && self.inner.tasks.shutdown(deadline).await;
+        self.inner.runtime.stop();
+        // A snapshot or an append may still be on its way to the disk.
+        let clock = &self.inner.clock;
+        let begun = clock.monotonic();
+        while self.inner.dir.strong_count() > 0 && clock.monotonic() - begun < deadline {
+            clock.sleep(FILES_PAUSE).await;
+        }
+        if !ended || self.inner.dir.strong_count() > 0 {
             tracing::warn!(node = %self.inner.proposer.node, "the catalog's Raft did not end in time");
         }
-        self.inner.runtime.stop();
     }
 
     /// Ends the node as a kill would.
@@ -205,6 +214,15 @@ impl RaftConsensus {
     pub(super) fn kill(&self) {
         self.inner.closing.store(true, Relaxed);
         self.inner.runtime.stop();
+    }
+}
+
+/// What openraft reads at its start is the log, so that is what fails or, where redb meets nonsense, panics.
+fn opened(log: &Path, raft: Result<Result<Raft, Fatal<u64>>, ConsensusError>) -> Result<Raft, ConsensusError> {
+    match raft {
+        Ok(Ok(raft)) => Ok(raft),
+        Ok(Err(fatal)) => Err(ConsensusError::damaged(log, fatal)),
+        Err(_) => Err(ConsensusError::damaged(log, "it cannot be read")),
     }
 }
 
@@ -221,8 +239,7 @@ impl Files {
         snapshot_commands: u64,
     ) -> Result<Self, ConsensusError> {
         let pressure = Arc::new(Pressure::new(snapshot_commands));
-        let snapshot: PathBuf = dir.snapshot_path();
-        let states = StateStore::new(SnapshotFile::open(snapshot)?, Arc::clone(&pressure));
+        let states = StateStore::new(SnapshotFile::open(Arc::clone(&dir))?, Arc::clone(&pressure));
         let log = LogStore::start(db, Arc::clone(&dir), Arc::clone(&pressure))?;
         Ok(Self {
             dir,

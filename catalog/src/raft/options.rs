@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use openraft::SnapshotPolicy;
 use serde::{Deserialize, Serialize};
-use tidewater_core::NodeId;
 
 use super::error::ConsensusError;
+use tidewater_core::NodeId;
 
 /// Entries that are dropped from the log at a time, at least.
 const PURGE_ENTRIES_MIN: u64 = 256;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use tidewater_core::{SharedRng, Tasks};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -15,6 +14,7 @@ use super::record::unseal;
 use super::snapshot_file::SNAPSHOT_BYTES_MAX;
 use super::types::{Raft, Snapshot};
 use super::wire::{Answer, Probe, Request, read_bytes, read_frame, write_frame};
+use tidewater_core::{SharedRng, Tasks};
 
 /// Connections at a time: each peer keeps a handful.
 const CONNECTIONS_MAX: usize = 256;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use openraft::error::ForwardToLeader;
-use tidewater_core::NodeId;
 
 use super::error::ConsensusError;
 use super::leadership::Leader;
 use super::options::PeerAddress;
 use super::types::Raft;
 use crate::command::{Batch, Command, Outcome};
+use tidewater_core::NodeId;
 
 /// A node's Raft, and where the other nodes are.
 #[derive(Clone)]

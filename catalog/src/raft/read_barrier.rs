@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use tidewater_core::Tasks;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::error::ConsensusError;
 use super::proposer::Proposer;
+use tidewater_core::Tasks;
 
 /// Readers that wait for the next barrier.
 const QUEUE_MAX: usize = 4096;

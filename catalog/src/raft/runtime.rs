@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
-use tidewater_core::NodeId;
 use tokio::runtime::{EnterGuard, Handle, Runtime};
 
 use super::error::ConsensusError;
+use tidewater_core::NodeId;
 
 /// Raft needs little, but one thread busy with a sync or an apply must not delay the heartbeats.
 const THREADS: usize = 2;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::data_dir::replace_file;
+use super::data_dir::{DataDir, replace_file};
 use super::error::ConsensusError;
 use super::record::{unseal, write_sealed};
 use super::state_store::Machine;
@@ -19,11 +19,14 @@ pub(super) const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
 pub(super) struct SnapshotFile {
     path: PathBuf,
     saved: Mutex<Option<Arc<Machine>>>,
+    /// A save that is under way when the node ends must not fall on the files of the next one.
+    _dir: Arc<DataDir>,
 }
 
 impl SnapshotFile {
     /// Reads the file, if there is one.
-    pub(super) fn open(path: PathBuf) -> Result<Self, ConsensusError> {
+    pub(super) fn open(dir: Arc<DataDir>) -> Result<Self, ConsensusError> {
+        let path = dir.snapshot_path();
         let saved = match File::open(&path) {
             Ok(file) => Some(Arc::new(read(file).map_err(|e| ConsensusError::damaged(&path, e))?)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
@@ -32,6 +35,7 @@ impl SnapshotFile {
         Ok(Self {
             path,
             saved: Mutex::new(saved),
+            _dir: dir,
         })
     }
 

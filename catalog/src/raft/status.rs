@@ -2,10 +2,10 @@
 
 use openraft::ServerState;
 use serde::{Deserialize, Serialize};
-use tidewater_core::NodeId;
 
 use super::options::PeerAddress;
 use super::types::Metrics;
+use tidewater_core::NodeId;
 
 /// What a node is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use tidewater_core::{Coded, NodeId, Tasks};
 use tokio::sync::watch;
 
 use super::bootstrap::Bootstrap;
@@ -12,6 +11,7 @@ use super::leadership::{Fence, Leadership};
 use super::pressure::Pressure;
 use super::proposer::Proposer;
 use super::types::Metrics;
+use tidewater_core::{Coded, NodeId, Tasks};
 
 /// What they share.
 pub(super) struct Watchers {

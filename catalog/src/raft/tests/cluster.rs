@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
-use tidewater_core::NodeId;
 use tokio::net::TcpListener;
 
 use super::kit::{Cluster, DEADLINE, command, holds, until};
 use crate::command::Outcome;
 use crate::raft::{Consensus, ConsensusError, MemberChange, PeerAddress};
+use tidewater_core::NodeId;
 
 // Goal: no acknowledged write is lost when the leader ends abruptly under writers, writes go on, and the old leader
 // catches up (INV-CAT-1, INV-CAT-2).

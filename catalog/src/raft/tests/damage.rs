@@ -5,11 +5,11 @@ use std::path::Path;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tempfile::TempDir;
-use tidewater_core::{Coded, ErrorKind};
 
 use super::kit::{DEADLINE, command, single, start};
 use crate::raft::log_store::LOG;
 use crate::raft::{Consensus, ConsensusError, RaftConsensus, RaftOptions};
+use tidewater_core::{Coded, ErrorKind};
 
 /// A node with some entries, ended in order.
 async fn written() -> TempDir {

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use tidewater_core::{NodeId, SeededRng};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::raft::handshake::Credentials;
+use tidewater_core::{NodeId, SeededRng};
 
 /// What both ends make of one another when `caller` looks for `wanted` and finds `listening`.
 async fn meet(

@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidewater_core::{NodeId, SystemClock, SystemRng};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::command::{Command, Op, Outcome};
 use crate::raft::{Consensus, ConsensusError, PeerAddress, RaftConsensus, RaftOptions};
+use tidewater_core::{NodeId, SystemClock, SystemRng};
 
 /// Everything here ends within this, even on a machine that does other things.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidewater_core::{Coded, NodeId, Retry, SystemClock, SystemRng};
 use tokio::net::TcpListener;
 
 use super::kit::{DEADLINE, command, holds, leads, single, start};
 use crate::command::{Command, Op, Outcome};
 use crate::raft::{Consensus, ConsensusError, RaftConsensus, RaftOptions, Role};
+use tidewater_core::{Coded, NodeId, Retry, SystemClock, SystemRng};
 
 // Goal: what was acknowledged is there after an end in order and after a kill, and a key is answered as before.
 // Method: concurrent writes, both ends one after the other, compare the whole state.

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use tempfile::TempDir;
-use tidewater_core::{Coded, Retry, SystemClock, SystemRng};
 
 use super::kit::{DEADLINE, command, holds, leads};
 use crate::command::Outcome;
@@ -14,6 +13,7 @@ use crate::raft::data_dir::DataDir;
 use crate::raft::log_store::{LOG, META};
 use crate::raft::node::Files;
 use crate::raft::{Consensus, RaftConsensus, RaftOptions};
+use tidewater_core::{Coded, Retry, SystemClock, SystemRng};
 
 #[derive(Debug)]
 struct Disk {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use openraft::testing::{StoreBuilder, Suite};
 use tempfile::TempDir;
-use tidewater_core::{NodeId, SeededRng};
 
 use crate::raft::data_dir::DataDir;
 use crate::raft::log_store::LogStore;
@@ -12,6 +11,7 @@ use crate::raft::pressure::Pressure;
 use crate::raft::snapshot_file::SnapshotFile;
 use crate::raft::state_store::StateStore;
 use crate::raft::types::{StorageError, TypeConfig};
+use tidewater_core::{NodeId, SeededRng};
 
 struct OnFiles;
 
@@ -21,7 +21,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateStore, TempDir> for OnFiles {
         let dir = Arc::new(DataDir::open(temp.path()).unwrap());
         let pressure = Arc::new(Pressure::new(u64::MAX));
         let db = dir.open_log(NodeId(1), &SeededRng::new(1)).unwrap();
-        let states = StateStore::new(SnapshotFile::open(dir.snapshot_path()).unwrap(), Arc::clone(&pressure));
+        let states = StateStore::new(SnapshotFile::open(Arc::clone(&dir)).unwrap(), Arc::clone(&pressure));
         Ok((temp, LogStore::start(db, dir, pressure).unwrap(), states))
     }
 }
