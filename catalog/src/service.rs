@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::command::{Command, Ident, Op, Outcome, Refusal};
 use crate::commit::TableQueue;
 use crate::error::{CatalogError, Result};
-use crate::metadata::{CachedMetadata, MetadataCache};
+use crate::metadata::MetadataCache;
 use crate::raft::Consensus;
 use crate::state::{State, TableRow};
 use crate::store::MetadataStore;
@@ -50,12 +50,6 @@ impl Service {
         find(&state, name).cloned()
     }
 
-    /// A table's metadata as of now.
-    pub(crate) async fn metadata(&self, name: &Ident) -> Result<Arc<CachedMetadata>> {
-        let row = self.table(name).await?;
-        self.cache.load(&row.pointer.metadata_location).await
-    }
-
     /// Proposes an operation and gives its outcome; refusals are errors.
     pub(crate) async fn propose(&self, ticket: &Ticket, op: Op) -> Result<Outcome> {
         let at_ms = self.clock.now_ms();
@@ -89,11 +83,13 @@ impl Service {
             Err(error) => return Err(error),
         };
         let (status, kind) = error.status_and_type();
-        let remember = Op::Remember {
-            status,
-            kind: kind.to_owned(),
-            message: error.to_string(),
+        let message = match &error {
+            // Its particulars tell the caller how to go on.
+            CatalogError::Ingest(refusal) => serde_json::to_string(refusal).unwrap_or_default(),
+            other => other.to_string(),
         };
+        let kind = kind.to_owned();
+        let remember = Op::Remember { status, kind, message };
         let command = Command::once(key, ticket.print, self.clock.now_ms(), remember);
         match self.consensus.write(command).await? {
             Outcome::Refused(Refusal::Remembered { .. }) => Err(error),

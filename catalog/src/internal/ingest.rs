@@ -76,19 +76,22 @@ fn to_outcome(names: &[TableName], outcome: Outcome) -> Result<dto::IngestOutcom
 
 /// Refusals that the caller has to act on are outcomes; everything else stays an error.
 fn refused(error: CatalogError) -> Result<dto::IngestOutcome> {
-    match error {
-        CatalogError::Ingest(refusal) => Ok(to_refusal(refusal)),
-        CatalogError::CommitFailed { .. } | CatalogError::TableExists { .. } => Ok(dto::IngestOutcome::TableConflict {
-            message: error.to_string(),
-        }),
-        CatalogError::NoSuchTable { .. } | CatalogError::NoSuchNamespace { .. } => Ok(dto::IngestOutcome::TableMissing {
-            message: error.to_string(),
-        }),
-        // A repetition of a refused commit: what refused it may have changed since, so the caller looks again.
-        CatalogError::Remembered { kind, message, .. } if kind != "BadRequestException" => {
-            Ok(dto::IngestOutcome::TableConflict { message })
+    let (_, kind) = error.status_and_type();
+    let kind = kind.to_owned();
+    match (error, kind.as_str()) {
+        (CatalogError::Ingest(refusal), _) => Ok(to_refusal(refusal)),
+        // The same request once more, after it was refused: the refusal stands in the log.
+        (CatalogError::Remembered { message, .. }, "IngestFencedException" | "IngestGapException") => {
+            let refusal = serde_json::from_str(&message).map_err(|error| CatalogError::internal(error.to_string()))?;
+            Ok(to_refusal(refusal))
         }
-        other => Err(other),
+        (error, "CommitFailedException" | "AlreadyExistsException") => Ok(dto::IngestOutcome::TableConflict {
+            message: error.to_string(),
+        }),
+        (error, "NoSuchTableException" | "NoSuchNamespaceException") => Ok(dto::IngestOutcome::TableMissing {
+            message: error.to_string(),
+        }),
+        (error, _) => Err(error),
     }
 }
 
