@@ -11,6 +11,7 @@
 //! loses a row; a write names only files that are durable.
 
 pub mod codec;
+pub mod cpu;
 pub mod engine;
 pub mod error;
 pub mod estimate;
@@ -29,6 +30,7 @@ mod object_stores;
 #[cfg(test)]
 mod testing;
 
+pub use cpu::{CpuRunner, CpuRuntime};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, Result, RunnerError};
 pub use estimate::{ScanEstimate, TableEstimate};

@@ -1,6 +1,7 @@
 //! The Flight SQL front: it carries statements to the query service and results back, and has no logic of its own.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
@@ -53,11 +54,17 @@ type DataStream<S> = Pin<Box<dyn Stream<Item = Result<S, Status>> + Send>>;
 const CANCELLED: i32 = 1;
 
 /// The Flight SQL front of a query service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FlightSql {
     service: QueryService,
-    sql_info: std::sync::Arc<SqlInfoData>,
-    type_info: std::sync::Arc<XdbcTypeInfoData>,
+    sql_info: Arc<SqlInfoData>,
+    type_info: Arc<XdbcTypeInfoData>,
+}
+
+impl std::fmt::Debug for FlightSql {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlightSql").field("service", &self.service).finish_non_exhaustive()
+    }
 }
 
 impl FlightSql {

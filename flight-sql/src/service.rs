@@ -9,7 +9,9 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::common::ParamValues;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -221,12 +223,14 @@ fn to_batches(
 /// The parameters in the order of their numbers. A type nobody can tell is text.
 fn parameter_schema(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
     let types = plan.get_parameter_types().map_err(QueryError::plan)?;
+    let casts = cast_types(plan).map_err(QueryError::plan)?;
     let mut numbered: Vec<(usize, String, DataType)> = Vec::with_capacity(types.len());
     for (name, data_type) in types {
         let number = placeholder_number(&name).ok_or_else(|| QueryError::Parameters {
             reason: format!("placeholder {name} is not numbered: write ? or $1"),
         })?;
-        numbered.push((number, name, data_type.unwrap_or(DataType::Utf8)));
+        let data_type = data_type.or_else(|| casts.get(&name).cloned()).unwrap_or(DataType::Utf8);
+        numbered.push((number, name, data_type));
     }
     numbered.sort_by_key(|(number, ..)| *number);
     let fields: Vec<Field> = numbered
@@ -234,6 +238,24 @@ fn parameter_schema(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
         .map(|(_, name, data_type)| Field::new(name, data_type, true))
         .collect();
     Ok(wire_schema(&Schema::new(fields)))
+}
+
+/// The types that untyped placeholders are cast to at once, which is how tools say what they will send.
+fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
+    let mut types = HashMap::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::Cast(cast) = part
+                    && let Expr::Placeholder(placeholder) = cast.expr.as_ref()
+                {
+                    types.insert(placeholder.id.clone(), cast.field.data_type().clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(types)
 }
 
 fn bind(plan: LogicalPlan, parameters: &[u8]) -> Result<LogicalPlan, QueryError> {

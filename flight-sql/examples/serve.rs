@@ -1,0 +1,54 @@
+//! Serves Flight SQL over a catalog in memory, for the probes of `tests/peers/bi`.
+//!
+//! `cargo run -p tidewater-flight-sql --example serve -- PORT [USER PASSWORD]`
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::array::{Decimal128Array, Int64Array, RecordBatch, StringArray};
+use tokio::net::TcpListener;
+
+use tidewater_core::{SystemClock, SystemRng, Tasks};
+use tidewater_engine::{CpuRunner, CpuRuntime, Engine, EngineOptions};
+use tidewater_flight_sql::{QueryOptions, QueryService, serve};
+use tidewater_security::authenticator::hash_password;
+use tidewater_security::{Authenticator, TokenKey, UserSettings};
+use tidewater_table::testing::MemoryCatalog;
+use tidewater_table::{Catalog, FileStore, NewTable};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let port = arguments.first().map_or("32010", String::as_str);
+    let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    let users = match arguments.get(1).zip(arguments.get(2)) {
+        Some((name, password)) => vec![UserSettings {
+            name: name.clone(),
+            password_hash: hash_password(password, &rng)?,
+        }],
+        None => Vec::new(),
+    };
+    let spill = std::env::temp_dir().join(format!("tidewater-flight-{port}"));
+    let store = FileStore::system();
+    let catalog = Arc::new(MemoryCatalog::new(store.clone(), "memory://lake"));
+    catalog.create_namespace(&"gold".parse()?).await?;
+    let options = EngineOptions::new(spill);
+    let engine = Engine::open(options, catalog.clone(), store, Arc::clone(&clock), rng)?;
+    let batch = RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from_iter_values(0..100)) as _),
+        ("name", Arc::new(StringArray::from_iter_values((0..100).map(|i| format!("row {i}")))) as _),
+        ("amount", Arc::new(Decimal128Array::from_iter_values(0..100).with_precision_and_scale(10, 2)?) as _),
+    ])?;
+    let schema = tidewater_table::schema::from_arrow(&batch.schema(), 1)?;
+    catalog.create_table(NewTable::new("gold.numbers".parse()?, schema)).await?;
+    let key = TokenKey::derive(b"example");
+    let authenticator = Authenticator::new(users, key.clone(), clock)?;
+    let runner = Arc::new(CpuRunner::new(Arc::new(engine.local_runner()), CpuRuntime::start(2)?));
+    let service = QueryService::new(engine, runner, authenticator, key, QueryOptions::default());
+    let tasks = Tasks::new("example");
+    serve(TcpListener::bind(format!("127.0.0.1:{port}")).await?, service, &tasks)?;
+    tasks.token().cancelled().await;
+    tasks.shutdown(Duration::from_secs(5)).await;
+    Ok(())
+}
