@@ -210,6 +210,3 @@ fn file_number(location: &str) -> Option<u64> {
     let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
-
-#[cfg(test)]
-mod tests;

@@ -55,6 +55,16 @@ impl MemoryConsensus {
         self.leadership.send_modify(|leadership| leadership.leader = leader);
     }
 
+    /// Makes it lead again.
+    pub fn follow_self(&self) {
+        let node = self.leadership.borrow().node;
+        let leader = Leader {
+            id: node,
+            address: PeerAddress::default(),
+        };
+        self.leadership.send_modify(|leadership| leadership.leader = Some(leader));
+    }
+
     /// Lets the next write be applied and its answer be lost, or be refused: whatever `error` says.
     pub fn fail_next_write(&self, error: ConsensusError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

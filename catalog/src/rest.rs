@@ -55,3 +55,6 @@ pub(crate) async fn no_such_endpoint(method: http::Method, uri: http::Uri) -> Ca
     let endpoint: String = format!("{method} {}", uri.path()).chars().take(200).collect();
     CatalogError::NoSuchEndpoint { endpoint }
 }
+
+#[cfg(test)]
+mod tests;

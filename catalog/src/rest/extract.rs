@@ -30,7 +30,11 @@ impl<S: Send + Sync> FromRequestParts<S> for InNamespace {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let mut names = path(parts, state).await?;
-        parse_namespace(&names.remove("namespace").unwrap_or_default()).map(Self)
+        let namespace = names.remove("namespace").unwrap_or_default();
+        if namespace.is_empty() {
+            return Err(CatalogError::NoSuchNamespace { namespace });
+        }
+        parse_namespace(&namespace).map(Self)
     }
 }
 
@@ -43,8 +47,16 @@ impl<S: Send + Sync> FromRequestParts<S> for InTable {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let mut names = path(parts, state).await?;
-        let namespace = parse_namespace(&names.remove("namespace").unwrap_or_default())?;
-        checked_ident(namespace, names.remove("table").unwrap_or_default()).map(Self)
+        let (namespace, name) = (names.remove("namespace").unwrap_or_default(), names.remove("table").unwrap_or_default());
+        if namespace.is_empty() {
+            // Spark looks for metadata tables this way and wants to hear that there is none.
+            let table = Ident {
+                namespace: Vec::new(),
+                name,
+            };
+            return Err(CatalogError::NoSuchTable { table });
+        }
+        checked_ident(parse_namespace(&namespace)?, name).map(Self)
     }
 }
 

@@ -1,0 +1,9 @@
+//! The protocol through the router, without a network: the error map, and the rules that clients rely on.
+
+mod commits;
+mod errors;
+mod hostile;
+mod idempotency;
+mod kit;
+mod leadership;
+mod listing;

@@ -1,0 +1,26 @@
+//! Nodes that do not lead.
+
+use super::kit::{Kit, TABLE, set};
+use serde_json::json;
+
+// Goal: a follower sends reads and writes to the leader, path and query kept; without a leader it says to come again; what every node
+// knows it answers itself. Method: a log that follows somebody, then nobody.
+#[tokio::test]
+async fn followers_send_on() {
+    let kit = Kit::with_table().await;
+    kit.consensus.follow(Some("http://leader:8181/"));
+    let path = format!("{TABLE}?snapshots=refs");
+    for (method, body) in [("GET", None), ("HEAD", None), ("POST", Some(json!({"updates": set("x", "1")})))] {
+        let reply = kit.call(method, &path, body).await;
+        assert_eq!(reply.status, 307, "{method}");
+        let target = reply.headers.get("location").and_then(|target| target.to_str().ok());
+        assert_eq!(target, Some(format!("http://leader:8181{path}").as_str()));
+    }
+    for path in ["/v1/config", "/internal/v1/cluster", "/internal/v1/changes?after=0"] {
+        assert_eq!(kit.get(path).await.status, 200, "{path}");
+    }
+    kit.consensus.follow(None);
+    let reply = kit.get(TABLE).await;
+    assert_eq!((reply.status, reply.kind()), (503, "ServiceUnavailableException"));
+    assert!(reply.headers.contains_key("retry-after"));
+}

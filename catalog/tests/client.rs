@@ -1,0 +1,286 @@
+//! The client against servers on loopback: what roles use, over the same HTTP as in production.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_catalog::memory::MemoryConsensus;
+use tidewater_catalog::raft::ConsensusError;
+use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
+use tidewater_catalog_client::dto::{
+    ChangeKind, IngestCommit, IngestOutcome, JobPhase, JobPut, LeaseRequest, OffsetRange, TopicPartition,
+};
+use tidewater_catalog_client::{CatalogClient, ClientError, ClientOptions, JobFilter, creation_updates};
+use tidewater_core::{Coded, JobId, Namespace, Retry, SystemClock, SystemRng, TableName, Tasks};
+use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+use tidewater_table::iceberg::{TableRequirement, TableUpdate};
+use tidewater_table::{Catalog, CatalogFault, CommitOutcome, FileStore, NewTable, TableCommit};
+
+struct Node {
+    consensus: Arc<MemoryConsensus>,
+    address: SocketAddr,
+    tasks: Tasks,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let (consensus, tasks) = (MemoryConsensus::shared(), Tasks::new("test"));
+        let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
+        let server = CatalogServer::new(CatalogOptions::new(
+            consensus.clone(),
+            Arc::new(FileStore::system()),
+            warehouse,
+            SystemClock::shared(),
+            SystemRng::shared(),
+            tasks.clone(),
+        ));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tasks.spawn("serve", async move { server.serve(listener).await.expect("the listener works") });
+        Self {
+            consensus,
+            address,
+            tasks,
+        }
+    }
+
+    fn uri(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn client(endpoints: &[String]) -> CatalogClient {
+    let mut options = ClientOptions::new(endpoints);
+    options.deadline = Duration::from_secs(5);
+    CatalogClient::new(options).expect("good options")
+}
+
+fn name(text: &str) -> TableName {
+    text.parse().expect("a good name")
+}
+
+fn new_table(text: &str) -> NewTable {
+    let field = NestedField::required(1, "id", Type::Primitive(PrimitiveType::Long));
+    let schema = Schema::builder().with_fields([Arc::new(field)]).build().expect("a good schema");
+    NewTable::new(name(text), schema)
+}
+
+fn set(text: &str, key: &str) -> TableCommit {
+    TableCommit {
+        name: name(text),
+        requirements: Vec::new(),
+        updates: vec![TableUpdate::SetProperties {
+            updates: [(key.to_owned(), "1".to_owned())].into(),
+        }],
+    }
+}
+
+async fn bronze(client: &CatalogClient) {
+    let namespace: Namespace = "bronze".parse().expect("a good name");
+    client.create_namespace(&namespace).await.expect("made");
+    client.create_namespace(&namespace).await.expect("made once");
+}
+
+// Goal: the client is a Catalog. Method: every call of the trait, each outcome once.
+#[tokio::test]
+async fn tables_and_namespaces() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let nested = "bronze.raw.deep".parse().expect("a good name");
+    client.create_namespace(&nested).await.expect("made with its parents");
+    assert_eq!(client.list_namespaces().await.expect("a list").len(), 3);
+
+    let users = name("bronze.users");
+    assert!(client.load_table(&users).await.expect("an answer").is_none());
+    assert!(client.load_table(&name("none.users")).await.expect("an answer").is_none());
+    let made = client.create_table(new_table("bronze.users")).await.expect("made");
+    let again = client.create_table(new_table("bronze.users")).await;
+    assert!(matches!(again, Err(CatalogFault::AlreadyExists { .. })), "{again:?}");
+    assert_eq!(client.list_tables(users.namespace()).await.expect("a list"), [users.clone()]);
+
+    // Loaded twice without a change in between: the second is the same object, the catalog said 304.
+    let one = client.load_table(&users).await.expect("an answer").expect("there");
+    let two = client.load_table(&users).await.expect("an answer").expect("there");
+    assert_eq!(one.metadata_location, made.metadata_location);
+    assert!(Arc::ptr_eq(&one.metadata, &two.metadata));
+
+    let CommitOutcome::Committed(tables) = client.commit(vec![set("bronze.users", "x")]).await.expect("an answer") else {
+        panic!("committed");
+    };
+    assert_eq!(tables[0].metadata.properties()["x"], "1");
+    let mut wrong = set("bronze.users", "y");
+    wrong.requirements = vec![TableRequirement::LastAssignedFieldIdMatch {
+        last_assigned_field_id: 9,
+    }];
+    let conflict = client.commit(vec![wrong.clone()]).await.expect("an answer");
+    assert!(matches!(conflict, CommitOutcome::Conflict { .. }), "{conflict:?}");
+    client.create_table(new_table("bronze.orders")).await.expect("made");
+    let conflict = client.commit(vec![set("bronze.orders", "z"), wrong]).await.expect("an answer");
+    assert!(matches!(conflict, CommitOutcome::Conflict { .. }), "{conflict:?}");
+    let both = client.commit(vec![set("bronze.orders", "z"), set("bronze.users", "z")]).await.expect("an answer");
+    assert!(matches!(&both, CommitOutcome::Committed(tables) if tables.len() == 2), "{both:?}");
+
+    client.rename_table(&users, &name("bronze.people")).await.expect("renamed");
+    assert!(client.load_table(&users).await.expect("an answer").is_none());
+    client.drop_table(&name("bronze.people"), true).await.expect("dropped");
+    let gone = client.drop_table(&name("bronze.people"), false).await;
+    assert!(matches!(gone, Err(CatalogFault::NotFound { .. })), "{gone:?}");
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition {
+        topic: "users".into(),
+        partition: 0,
+    }
+}
+
+async fn lease(client: &CatalogClient, owner: &str) -> (bool, u64) {
+    let request = LeaseRequest {
+        owner: owner.into(),
+        ttl_ms: 60_000,
+        acquire: vec![partition()],
+        release: Vec::new(),
+    };
+    let leases = client.acquire_leases(&request).await.expect("an answer").leases;
+    (leases[0].granted, leases[0].epoch)
+}
+
+fn ingest(epoch: u64, from: i64, to: i64, commits: Vec<TableCommit>) -> IngestCommit {
+    let range = OffsetRange {
+        topic: "users".into(),
+        partition: 0,
+        epoch,
+        from,
+        to,
+    };
+    IngestCommit {
+        owner: "one".into(),
+        ranges: vec![range],
+        commits,
+    }
+}
+
+// Goal: an ingest commit moves offsets and tables together, makes tables in the same entry, and tells apart why it was not applied.
+// Method: each outcome once, and a lost answer.
+#[tokio::test]
+async fn ingest_commits() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    assert_eq!(lease(&client, "one").await, (true, 1));
+    assert_eq!(lease(&client, "two").await, (false, 1));
+
+    let staged = client.stage_table(&new_table("bronze.users")).await.expect("staged");
+    let create = TableCommit {
+        name: name("bronze.users"),
+        requirements: vec![TableRequirement::NotExist],
+        updates: creation_updates(&staged),
+    };
+    let outcome = client.ingest_commit(&ingest(1, 5, 10, vec![create.clone()])).await.expect("an answer");
+    let IngestOutcome::Applied { tables } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((tables[0].name.to_string().as_str(), tables[0].version), ("bronze.users", 1));
+    let made = client.load_table(&name("bronze.users")).await.expect("an answer").expect("there");
+    assert_eq!((made.metadata.uuid(), made.metadata.location()), (staged.uuid(), staged.location()));
+
+    let mut outcomes = Vec::new();
+    for commit in [
+        ingest(1, 5, 10, vec![set("bronze.users", "late")]),
+        ingest(1, 11, 12, vec![]),
+        ingest(2, 10, 12, vec![]),
+        ingest(1, 10, 12, vec![create]),
+        ingest(1, 10, 12, vec![set("bronze.none", "x")]),
+    ] {
+        outcomes.push(client.ingest_commit(&commit).await.expect("an answer"));
+    }
+    let [already, gap, fenced, conflict, missing] = outcomes.as_slice() else { panic!("five") };
+    assert_eq!(already, &IngestOutcome::AlreadyApplied);
+    let partition = partition();
+    assert_eq!(gap, &IngestOutcome::Gap { partition: partition.clone(), expected: 10 });
+    assert_eq!(fenced, &IngestOutcome::Fenced { partition, epoch: 1 });
+    assert!(matches!(conflict, IngestOutcome::TableConflict { .. }), "{conflict:?}");
+    assert!(matches!(missing, IngestOutcome::TableMissing { .. }), "{missing:?}");
+
+    // The answer is lost, the client asks again under the same key.
+    node.consensus.fail_next_write(ConsensusError::OutcomeUnknown { reason: "cut off".into() });
+    let outcome = client.ingest_commit(&ingest(1, 10, 12, vec![set("bronze.users", "x")])).await.expect("an answer");
+    assert!(matches!(outcome, IngestOutcome::Applied { .. }), "{outcome:?}");
+    let offsets = client.offsets("us").await.expect("an answer").partitions;
+    assert_eq!((offsets.len(), offsets[0].next_offset, offsets[0].epoch), (1, Some(12), 1));
+    assert!(client.offsets("other").await.expect("an answer").partitions.is_empty());
+}
+
+// Goal: job rows are kept, versioned and listed. Method: the life of a job, and a write that comes too late.
+#[tokio::test]
+async fn job_rows() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    let job = JobId(uuid::Uuid::from_u128(1));
+    assert!(client.job(job).await.expect("an answer").is_none());
+    let row = |phase, expect_version| JobPut {
+        kind: "model".into(),
+        phase,
+        body: serde_json::json!({"model": "silver.users"}),
+        expect_version,
+    };
+    assert_eq!(client.put_job(job, &row(JobPhase::Running, Some(0))).await.expect("written"), 1);
+    let open = JobFilter {
+        open: true,
+        kind: Some("model".into()),
+        limit: Some(5),
+    };
+    assert_eq!(client.jobs(&open).await.expect("a list").len(), 1);
+    assert_eq!(client.put_job(job, &row(JobPhase::Succeeded, Some(1))).await.expect("written"), 2);
+    let late = client.put_job(job, &row(JobPhase::Running, None)).await;
+    assert!(matches!(&late, Err(error) if error.is_refusal("JobVersionException")), "{late:?}");
+    assert!(client.jobs(&open).await.expect("a list").is_empty());
+    let found = client.job(job).await.expect("an answer").expect("there");
+    assert_eq!((found.phase, found.version, found.body["model"].as_str()), (JobPhase::Succeeded, 2, Some("silver.users")));
+}
+
+// Goal: the feed wakes who waits, and loses nothing. Method: wait, commit, read; then from the beginning.
+#[tokio::test]
+async fn changes_are_followed() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    let begin = client.changes(None, 100, Duration::ZERO).await.expect("a page");
+    assert!(begin.changes.is_empty());
+    let waiting = client.changes(Some(begin.cursor), 100, Duration::from_secs(20));
+    let (page, ()) = tokio::join!(waiting, bronze(&client));
+    let page = page.expect("a page");
+    assert!(matches!(&page.changes[0].kind, ChangeKind::NamespaceCreated { namespace } if namespace == &["bronze"]));
+    client.create_table(new_table("bronze.users")).await.expect("made");
+    let page = client.changes(Some(page.cursor), 100, Duration::from_secs(20)).await.expect("a page");
+    let table = page.changes[0].kind.table().and_then(|table| table.table_name());
+    assert_eq!(table, Some(name("bronze.users")));
+    let all = client.changes(Some(0), 100, Duration::ZERO).await.expect("a page");
+    assert_eq!((all.changes.len(), all.lost), (2, false));
+    assert_eq!(client.cluster_status().await.expect("an answer").tables_count, 1);
+}
+
+// Goal: the client finds the leader, waits out a time without one, and says what is known when it gives up. Method: a follower that
+// points to the leader; a leader that answers 503 and comes back; nobody at all; answers that are lost for good.
+#[tokio::test]
+async fn the_leader_is_found() {
+    let (leader, follower) = (Node::start().await, Node::start().await);
+    follower.consensus.follow(Some(&leader.uri()));
+    bronze(&client(&[follower.uri()])).await;
+    assert_eq!(client(&[leader.uri()]).list_namespaces().await.expect("a list").len(), 1);
+
+    leader.consensus.follow(None);
+    let asking = client(&[leader.uri()]);
+    let back = async {
+        tokio::task::yield_now().await;
+        leader.consensus.follow_self();
+    };
+    let (found, ()) = tokio::join!(asking.list_namespaces(), back);
+    assert_eq!(found.expect("a list").len(), 1);
+
+    leader.tasks.shutdown(Duration::from_secs(5)).await;
+    let mut options = ClientOptions::new([leader.uri()]);
+    options.deadline = Duration::from_millis(200);
+    let alone = CatalogClient::new(options).expect("good options");
+    let gone = alone.cluster_status().await;
+    assert!(matches!(gone, Err(ClientError::Unavailable { .. })), "{gone:?}");
+    assert_eq!(gone.map_err(|error| error.retry()), Err(Retry::Safe));
+}
