@@ -61,9 +61,13 @@ impl Added {
         let parsed: AddedJson = serde_json::from_str(json)
             .map_err(|error| TableError::damaged(format!("not a data file description: {error}")))?;
         let partition_type = partition_type(table, parsed.spec_id)?;
-        let file =
-            deserialize_data_file_from_json(parsed.file.get(), parsed.spec_id, &partition_type, table.current_schema())
-                .map_err(TableError::metadata("read a data file description"))?;
+        let file = deserialize_data_file_from_json(
+            parsed.file.get(),
+            parsed.spec_id,
+            &partition_type,
+            table.current_schema(),
+        )
+        .map_err(TableError::metadata("read a data file description"))?;
         Ok(Self {
             file,
             spec_id: parsed.spec_id,

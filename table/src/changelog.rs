@@ -40,10 +40,15 @@ pub async fn changes_between(
     to: i64,
 ) -> Result<Vec<SnapshotChange>> {
     let snapshots = history(table, from, to)?;
-    if snapshots.iter().all(|snapshot| snapshot.summary().operation == Operation::Append) {
+    if snapshots
+        .iter()
+        .all(|snapshot| snapshot.summary().operation == Operation::Append)
+    {
         return appended(store, table, &snapshots).await;
     }
-    let telling = snapshots.iter().filter(|snapshot| snapshot.summary().operation != Operation::Replace);
+    let telling = snapshots
+        .iter()
+        .filter(|snapshot| snapshot.summary().operation != Operation::Replace);
     // Collected: a closure that lives across an await makes this future not `Send` in general.
     let reads: Vec<_> = telling.map(|snapshot| change_of(store, table, snapshot)).collect();
     stream::iter(reads).buffered(MANIFEST_READS_MAX).try_collect().await
@@ -73,7 +78,7 @@ fn history(table: &TableMetadata, from: Option<i64>, to: i64) -> Result<Vec<Snap
 /// Nothing left the table in between, so the last snapshot still lists every file, with the snapshot that brought it: one list
 /// is read instead of one for each snapshot.
 async fn appended(store: &FileStore, table: &TableMetadata, snapshots: &[SnapshotRef]) -> Result<Vec<SnapshotChange>> {
-    let mut changes: Vec<SnapshotChange> = snapshots.iter().map(|snapshot| described(snapshot)).collect();
+    let mut changes: Vec<SnapshotChange> = snapshots.iter().map(described).collect();
     let places: HashMap<i64, usize> = changes.iter().enumerate().map(|(at, c)| (c.snapshot_id, at)).collect();
     let manifests = manifest::list(store, table, snapshots.last().map(AsRef::as_ref)).await?;
     let news = manifests.iter().filter(|m| places.contains_key(&m.added_snapshot_id));
@@ -100,7 +105,9 @@ async fn change_of(store: &FileStore, table: &TableMetadata, snapshot: &Snapshot
     for manifest in own {
         let entries = manifest::entries(store, manifest).await?;
         let files = |status: ManifestStatus| {
-            let of = entries.iter().filter(move |entry: &&Arc<Entry>| entry.status == status && entry.snapshot_id == id);
+            let of = entries
+                .iter()
+                .filter(move |entry: &&Arc<Entry>| entry.status == status && entry.snapshot_id == id);
             of.map(|entry| ScanFile::of(entry, Vec::new()))
         };
         change.added.extend(files(ManifestStatus::Added));
@@ -114,7 +121,10 @@ fn refuse_deletes<'a>(manifests: impl Iterator<Item = &'a ManifestFile>) -> Resu
     let mut deletes = manifests.filter(|m| m.content == ManifestContentType::Deletes && m.has_added_files());
     match deletes.next() {
         Some(manifest) => Err(TableError::Unsupported {
-            what: format!("changes of a snapshot with row deletes ({})", manifest.added_snapshot_id),
+            what: format!(
+                "changes of a snapshot with row deletes ({})",
+                manifest.added_snapshot_id
+            ),
         }),
         None => Ok(()),
     }

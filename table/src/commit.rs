@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tidewater_core::TableName;
 
+pub(crate) use self::plan::expired_snapshots;
 pub use self::plan::{PlannedCommit, plan_commit};
 use self::unknown::Attempts;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable};
@@ -76,7 +77,10 @@ pub async fn commit_change(
 ) -> Result<Committed> {
     let one = [(name.clone(), change.clone())];
     let committed = commit_changes(catalog, store, &one, options).await?;
-    committed.into_iter().next().ok_or_else(|| TableError::damaged("a commit without tables"))
+    committed
+        .into_iter()
+        .next()
+        .ok_or_else(|| TableError::damaged("a commit without tables"))
 }
 
 /// Commits changes of several tables, all or none. Each table may be named once.
@@ -89,7 +93,9 @@ pub async fn commit_changes(
     changes: &[(TableName, Change)],
     options: &CommitOptions,
 ) -> Result<Vec<Committed>> {
-    let Some((first, _)) = changes.first() else { return Ok(Vec::new()) };
+    let Some((first, _)) = changes.first() else {
+        return Ok(Vec::new());
+    };
     let deadline = store.clock().monotonic() + options.deadline;
     let mut attempts = Attempts::default();
     let mut count = 0;

@@ -81,7 +81,9 @@ struct Inner {
 
 impl fmt::Debug for FileStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileStore").field("options", &self.inner.options).finish_non_exhaustive()
+        f.debug_struct("FileStore")
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -128,14 +130,19 @@ impl FileStore {
             Location::File { path } => {
                 let temporary = self.inner.rng.uuid().simple().to_string();
                 let (path, location) = (path.clone(), location.to_owned());
-                self.blocking("write", location.clone(), move || local::put_new(&path, &location, &temporary, &bytes))
-                    .await
+                self.blocking("write", location.clone(), move || {
+                    local::put_new(&path, &location, &temporary, &bytes)
+                })
+                .await
             }
             Location::S3 { .. } | Location::Memory { .. } => {
                 let (store, path) = self.reach(&resolved, location)?;
                 let options = PutOptions::from(PutMode::Create);
                 let payload = PutPayload::from_bytes(bytes.clone());
-                match self.call("write", location, store.put_opts(&path, payload, options)).await {
+                match self
+                    .call("write", location, store.put_opts(&path, payload, options))
+                    .await
+                {
                     Ok(_) => Ok(()),
                     // A retried upload may meet itself: the same bytes under a fresh name can only be ours.
                     Err(TableError::FileExists { .. })

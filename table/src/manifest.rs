@@ -41,12 +41,19 @@ pub(crate) async fn list(
     table: &TableMetadata,
     snapshot: Option<&Snapshot>,
 ) -> Result<Vec<ManifestFile>> {
-    let Some(snapshot) = snapshot else { return Ok(Vec::new()) };
+    let Some(snapshot) = snapshot else {
+        return Ok(Vec::new());
+    };
     let location = snapshot.manifest_list();
+    if let Some(known) = store.manifests().known_list(location).await {
+        return Ok(known.to_vec());
+    }
     let bytes = store.get(location).await?;
     let list = ManifestList::parse_with_version(&bytes, table.format_version())
         .map_err(TableError::metadata(format!("read manifest list {location}")))?;
-    Ok(list.consume_entries().into_iter().collect())
+    let manifests: Arc<[ManifestFile]> = list.consume_entries().into_iter().collect();
+    store.manifests().keep_list(location, &manifests, bytes.len()).await;
+    Ok(manifests.to_vec())
 }
 
 /// All entries of a manifest, deleted ones too; from the cache if it was read before.
@@ -69,7 +76,10 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
         }
         false => parse(manifest, &bytes)?,
     };
-    store.manifests().keep(&manifest.manifest_path, &entries, file_bytes).await;
+    store
+        .manifests()
+        .keep(&manifest.manifest_path, &entries, file_bytes)
+        .await;
     Ok(entries)
 }
 
@@ -99,7 +109,9 @@ fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
         let number = |own: Option<i64>| match own {
             Some(own) => Ok(own),
             None if inherits => Ok(manifest.sequence_number),
-            None => Err(TableError::damaged(format!("an entry of {path} has no sequence number"))),
+            None => Err(TableError::damaged(format!(
+                "an entry of {path} has no sequence number"
+            ))),
         };
         found.push(Arc::new(Entry {
             status: entry.status(),
@@ -140,5 +152,7 @@ fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: i64) -> Result
     if let Some(order) = file.sort_order_id() {
         builder.sort_order_id(order);
     }
-    builder.build().map_err(|error| TableError::damaged(format!("file {}: {error}", file.file_path())))
+    builder
+        .build()
+        .map_err(|error| TableError::damaged(format!("file {}: {error}", file.file_path())))
 }

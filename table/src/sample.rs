@@ -33,10 +33,18 @@ pub(crate) fn schema() -> Schema {
         primitive(14, "city", PrimitiveType::String),
         primitive(15, "zip", PrimitiveType::Int),
     ]);
-    let tags = ListType::new(Arc::new(NestedField::list_element(16, Type::Primitive(PrimitiveType::String), false)));
+    let tags = ListType::new(Arc::new(NestedField::list_element(
+        16,
+        Type::Primitive(PrimitiveType::String),
+        false,
+    )));
     let attrs = MapType::new(
         Arc::new(NestedField::map_key_element(17, Type::Primitive(PrimitiveType::String))),
-        Arc::new(NestedField::map_value_element(18, Type::Primitive(PrimitiveType::Int), false)),
+        Arc::new(NestedField::map_value_element(
+            18,
+            Type::Primitive(PrimitiveType::Int),
+            false,
+        )),
     );
     let fields = vec![
         primitive(1, "id", PrimitiveType::Long),
@@ -68,13 +76,17 @@ pub(crate) fn name(i: i64) -> Option<String> {
     (i.rem_euclid(11) != 5).then(|| format!("näme-{:03}-{tail}", i.rem_euclid(37)))
 }
 pub(crate) fn score(i: i64) -> Option<f64> {
-    (i.rem_euclid(17) != 3).then(|| if i % 13 == 0 { f64::NAN } else { i as f64 * 0.5 - 40.0 })
+    (i.rem_euclid(17) != 3).then_some(if i % 13 == 0 { f64::NAN } else { i as f64 * 0.5 - 40.0 })
 }
 fn amount(i: i64) -> i128 {
     i128::from(i) * 101 - 5000
 }
 fn micros(i: i64) -> i64 {
-    if i < 0 { i * HOUR_MICROS * 7 - 1 } else { FIRST_MICROS + i * HOUR_MICROS + i }
+    if i < 0 {
+        i * HOUR_MICROS * 7 - 1
+    } else {
+        FIRST_MICROS + i * HOUR_MICROS + i
+    }
 }
 fn day(i: i64) -> Option<i32> {
     (i.rem_euclid(23) != 1).then_some((i * 3 - 40) as i32)
@@ -144,16 +156,27 @@ pub(crate) fn batch(schema: &Arc<ArrowSchema>, ids: &[i64], version: i32) -> Rec
 }
 
 fn addresses(field: &Field, ids: impl Iterator<Item = i64>) -> ArrayRef {
-    let DataType::Struct(fields) = field.data_type() else { panic!("address is a struct") };
+    let DataType::Struct(fields) = field.data_type() else {
+        panic!("address is a struct")
+    };
     let values: Vec<_> = ids.map(address).collect();
-    let cities: StringArray = values.iter().map(|a| a.as_ref().and_then(|(city, _)| city.clone())).collect();
+    let cities: StringArray = values
+        .iter()
+        .map(|a| a.as_ref().and_then(|(city, _)| city.clone()))
+        .collect();
     let zips: Int32Array = values.iter().map(|a| a.as_ref().map(|(_, zip)| *zip)).collect();
     let nulls = values.iter().map(Option::is_some).collect::<Vec<_>>().into();
-    Arc::new(StructArray::new(fields.clone(), vec![Arc::new(cities), Arc::new(zips)], Some(nulls)))
+    Arc::new(StructArray::new(
+        fields.clone(),
+        vec![Arc::new(cities), Arc::new(zips)],
+        Some(nulls),
+    ))
 }
 
 fn tags(field: &Field, ids: impl Iterator<Item = i64>) -> ArrayRef {
-    let DataType::List(element) = field.data_type() else { panic!("tags is a list") };
+    let DataType::List(element) = field.data_type() else {
+        panic!("tags is a list")
+    };
     let mut builder = ListBuilder::new(StringBuilder::new()).with_field(element.clone());
     for i in ids {
         let values = (0..i.rem_euclid(4)).map(|n| (i % 10 != 8).then(|| format!("t{n}")));
@@ -163,8 +186,12 @@ fn tags(field: &Field, ids: impl Iterator<Item = i64>) -> ArrayRef {
 }
 
 fn attrs(field: &Field, ids: impl Iterator<Item = i64>) -> ArrayRef {
-    let DataType::Map(entries, _) = field.data_type() else { panic!("attrs is a map") };
-    let DataType::Struct(parts) = entries.data_type() else { panic!("map entries are a struct") };
+    let DataType::Map(entries, _) = field.data_type() else {
+        panic!("attrs is a map")
+    };
+    let DataType::Struct(parts) = entries.data_type() else {
+        panic!("map entries are a struct")
+    };
     let names = MapFieldNames {
         entry: "key_value".into(),
         key: "key".into(),
@@ -225,7 +252,10 @@ impl Lake {
         }
         let mut table = NewTable::new(name, schema());
         table.partition_spec = (!spec.is_empty()).then(|| unbound.build());
-        table.properties = properties.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        table.properties = properties
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         self.catalog.create_table(table).await.unwrap()
     }
 
@@ -252,7 +282,14 @@ impl Lake {
     }
 
     pub(crate) async fn commit(&self, change: &Change) -> crate::Result<Committed> {
-        commit_change(&self.catalog, &self.store, &self.name, change, &CommitOptions::default()).await
+        commit_change(
+            &self.catalog,
+            &self.store,
+            &self.name,
+            change,
+            &CommitOptions::default(),
+        )
+        .await
     }
 
     /// Ids in these files, in order, one for each row.
@@ -270,14 +307,19 @@ impl Lake {
 
     pub(crate) async fn batches(&self, path: &str) -> Vec<RecordBatch> {
         let bytes = self.store.get(path).await.unwrap();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .unwrap()
+            .build()
+            .unwrap();
         reader.map(Result::unwrap).collect()
     }
 
     /// Ids in the current snapshot, one for each row.
     pub(crate) async fn rows(&self) -> Vec<i64> {
         let table = self.table().await;
-        let files = crate::plan_scan(&self.store, &table.metadata, None, None).await.unwrap();
+        let files = crate::plan_scan(&self.store, &table.metadata, None, None)
+            .await
+            .unwrap();
         self.ids(&files).await
     }
 
@@ -296,7 +338,9 @@ impl Lake {
         let mut found = BTreeSet::new();
         for snapshot in table.metadata.snapshots() {
             found.insert(snapshot.manifest_list().to_owned());
-            let manifests = crate::manifest::list(&self.store, &table.metadata, Some(snapshot)).await.unwrap();
+            let manifests = crate::manifest::list(&self.store, &table.metadata, Some(snapshot))
+                .await
+                .unwrap();
             found.extend(manifests.into_iter().map(|m| m.manifest_path));
         }
         found

@@ -142,7 +142,9 @@ impl<'a> Scan<'a> {
         let manifests = manifest::list(self.store, self.table, Some(snapshot)).await?;
         let deletes = self.deletes(&manifests).await?;
         let pruner = Pruner::new(self.table, self.filter);
-        let wanted = manifests.iter().filter(|m| holds_live(m, ManifestContentType::Data) && pruner.keeps_manifest(m));
+        let wanted = manifests
+            .iter()
+            .filter(|m| holds_live(m, ManifestContentType::Data) && pruner.keeps_manifest(m));
         // Collected, since a closure that lives across an await makes the future of a scan not `Send` in general.
         let reads: Vec<_> = wanted.map(|manifest| manifest::live(self.store, manifest)).collect();
         let mut entries = stream::iter(reads).buffered(MANIFEST_READS_MAX);

@@ -29,7 +29,10 @@ pub fn schema_commit(name: &TableName, table: &TableMetadata, schema: Schema) ->
                 last_assigned_field_id: table.last_column_id(),
             },
         ],
-        updates: vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }],
+        updates: vec![
+            TableUpdate::AddSchema { schema },
+            TableUpdate::SetCurrentSchema { schema_id: -1 },
+        ],
     }
 }
 
@@ -46,10 +49,18 @@ pub async fn evolve_table(
             .await?
             .ok_or_else(|| TableError::TableNotFound { table: name.clone() })?;
         let current = table.metadata.current_schema();
-        let Some(schema) = evolve(current, wanted, table.metadata.last_column_id())? else { return Ok(table) };
-        match catalog.commit(vec![schema_commit(name, &table.metadata, schema)]).await? {
+        let Some(schema) = evolve(current, wanted, table.metadata.last_column_id())? else {
+            return Ok(table);
+        };
+        match catalog
+            .commit(vec![schema_commit(name, &table.metadata, schema)])
+            .await?
+        {
             CommitOutcome::Committed(tables) => {
-                return tables.into_iter().next().ok_or_else(|| TableError::damaged("a commit answered no table"));
+                return tables
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| TableError::damaged("a commit answered no table"));
             }
             // Whatever became of an unknown one: the next round looks at the schema itself.
             CommitOutcome::Conflict { .. } | CommitOutcome::Unknown { .. } => {}

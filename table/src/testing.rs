@@ -67,12 +67,18 @@ impl MemoryCatalog {
 
     fn fresh_location(&self, table_location: &str) -> String {
         let clock = self.store.clock().now_ms();
-        format!("{table_location}/metadata/{}.metadata.json", self.store.rng().uuid_v7(clock))
+        format!(
+            "{table_location}/metadata/{}.metadata.json",
+            self.store.rng().uuid_v7(clock)
+        )
     }
 
     async fn publish(&self, table: &LoadedTable) -> Result<(), CatalogFault> {
         let bytes = serde_json::to_vec(table.metadata.as_ref()).map_err(internal)?;
-        self.store.put_new(&table.metadata_location, Bytes::from(bytes)).await.map_err(internal)
+        self.store
+            .put_new(&table.metadata_location, Bytes::from(bytes))
+            .await
+            .map_err(internal)
     }
 
     /// Applies all or nothing under one lock; the metadata files follow after, for tests need no durability.
@@ -162,7 +168,13 @@ impl Catalog for MemoryCatalog {
     async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault> {
         let name = table.name;
         let suffix = self.store.rng().uuid().simple().to_string();
-        let fresh = format!("{}/{}/{}-{}", self.warehouse, name.namespace(), name.name(), &suffix[..8]);
+        let fresh = format!(
+            "{}/{}/{}-{}",
+            self.warehouse,
+            name.namespace(),
+            name.name(),
+            &suffix[..8]
+        );
         let format_version = match table.properties.get("format-version").map(String::as_str) {
             Some("3") => FormatVersion::V3,
             _ => FormatVersion::V2,
@@ -177,7 +189,11 @@ impl Catalog for MemoryCatalog {
             .format_version(format_version)
             .build();
         let built = TableMetadataBuilder::from_table_creation(creation).and_then(TableMetadataBuilder::build);
-        let metadata = built.map_err(|error| CatalogFault::Invalid { message: error.to_string() })?.metadata;
+        let metadata = built
+            .map_err(|error| CatalogFault::Invalid {
+                message: error.to_string(),
+            })?
+            .metadata;
         let loaded = LoadedTable {
             name: name.clone(),
             metadata_location: self.fresh_location(metadata.location()),
@@ -215,6 +231,12 @@ impl Catalog for MemoryCatalog {
     }
 
     async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
-        Ok(self.lock().tables.keys().filter(|name| name.namespace() == namespace).cloned().collect())
+        Ok(self
+            .lock()
+            .tables
+            .keys()
+            .filter(|name| name.namespace() == namespace)
+            .cloned()
+            .collect())
     }
 }

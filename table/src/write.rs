@@ -3,6 +3,7 @@
 mod conform;
 mod encode;
 mod metrics;
+mod metrics_mode;
 mod partition;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{FormatVersion, TableMetadata};
 
 use self::encode::{Encoder, Finished};
+use self::metrics_mode::MetricsModes;
 use self::partition::Splitter;
 use crate::change::Added;
 use crate::error::{Result, TableError};
@@ -78,6 +80,7 @@ impl DataFileWriter {
             schema: table.current_schema().clone(),
             arrow: schema.clone(),
             splitter: Splitter::new(spec, table.current_schema(), &schema)?,
+            modes: MetricsModes::of(table),
             spec_id: spec.spec_id(),
             sort_order_id: i32::try_from(table.default_sort_order_id()).unwrap_or(0),
             directory,
@@ -141,8 +144,13 @@ impl DataFileWriter {
         let store = &self.store;
         // Described first: what a failed upload may have left behind is known to `abort`.
         self.added.extend(finished.iter().map(|file| file.added.clone()));
-        let uploads = finished.into_iter().map(|file| async move { store.put_new(&file.location, file.bytes).await });
-        stream::iter(uploads).buffer_unordered(UPLOADS_MAX).try_collect::<()>().await
+        let uploads = finished
+            .into_iter()
+            .map(|file| async move { store.put_new(&file.location, file.bytes).await });
+        stream::iter(uploads)
+            .buffer_unordered(UPLOADS_MAX)
+            .try_collect::<()>()
+            .await
     }
 }
 

@@ -28,12 +28,24 @@ async fn changes_lead_from_snapshot_to_snapshot() {
     for n in 0..4 {
         snapshots.push(lake.append([n * 10, n * 10 + 1]).await.snapshot_id);
     }
-    let files = plan_scan(&lake.store, &lake.table().await.metadata, None, None).await.unwrap();
+    let files = plan_scan(&lake.store, &lake.table().await.metadata, None, None)
+        .await
+        .unwrap();
     let fresh = lake.files(&[100], 1).await;
-    snapshots.push(lake.commit(&Change::overwrite([files[0].path.clone()], fresh).read_at(None)).await.unwrap().snapshot_id);
+    snapshots.push(
+        lake.commit(&Change::overwrite([files[0].path.clone()], fresh).read_at(None))
+            .await
+            .unwrap()
+            .snapshot_id,
+    );
     let merged = lake.files(&[20, 21], 0).await;
     let old = files.iter().find(|file| file.snapshot_id == snapshots[2]).unwrap();
-    snapshots.push(lake.commit(&Change::replace([old.path.clone()], merged)).await.unwrap().snapshot_id);
+    snapshots.push(
+        lake.commit(&Change::replace([old.path.clone()], merged))
+            .await
+            .unwrap()
+            .snapshot_id,
+    );
     snapshots.push(lake.append([200]).await.snapshot_id);
 
     let table = lake.table().await.metadata;
@@ -42,7 +54,9 @@ async fn changes_lead_from_snapshot_to_snapshot() {
         let files = plan_scan(&lake.store, &table, Some(*id), None).await.unwrap();
         rows.insert(Some(*id), lake.ids(&files).await);
     }
-    let starts: Vec<Option<i64>> = std::iter::once(None).chain(snapshots.iter().copied().map(Some)).collect();
+    let starts: Vec<Option<i64>> = std::iter::once(None)
+        .chain(snapshots.iter().copied().map(Some))
+        .collect();
     for (at, from) in starts.iter().enumerate() {
         for to in &snapshots[at.saturating_sub(1)..] {
             let found = changes(&lake, *from, *to).await.unwrap();
@@ -67,11 +81,19 @@ async fn appends_are_told_one_by_one() {
         ids.push(lake.append([n]).await.snapshot_id);
     }
     let found = changes(&lake, Some(ids[1]), ids[5]).await.unwrap();
-    assert_eq!(told(&lake, &found).await, (2..=5).map(|n| (vec![n], vec![])).collect::<Vec<_>>());
+    assert_eq!(
+        told(&lake, &found).await,
+        (2..=5).map(|n| (vec![n], vec![])).collect::<Vec<_>>()
+    );
     let table = lake.table().await.metadata;
     for change in &found {
-        let slow = change_of(&lake.store, &table, table.snapshot_by_id(change.snapshot_id).unwrap()).await.unwrap();
-        assert_eq!(told(&lake, &[slow]).await, told(&lake, std::slice::from_ref(change)).await);
+        let slow = change_of(&lake.store, &table, table.snapshot_by_id(change.snapshot_id).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            told(&lake, &[slow]).await,
+            told(&lake, std::slice::from_ref(change)).await
+        );
         assert!(change.summary.contains_key("total-records"));
     }
     assert!(changes(&lake, Some(ids[5]), ids[5]).await.unwrap().is_empty());
@@ -89,15 +111,35 @@ async fn broken_history_is_refused() {
     let mut last = first;
     for n in 1..5 {
         let change = Change::append(lake.files(&[n], 0).await);
-        last = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await.unwrap().snapshot_id;
+        last = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options)
+            .await
+            .unwrap()
+            .snapshot_id;
     }
-    let kept: Vec<i64> = lake.table().await.metadata.snapshots().map(|s| s.snapshot_id()).collect();
+    let kept: Vec<i64> = lake
+        .table()
+        .await
+        .metadata
+        .snapshots()
+        .map(|s| s.snapshot_id())
+        .collect();
     let before = *kept.iter().find(|id| **id != last).unwrap();
-    for (from, to) in [(Some(first), last), (None, last), (Some(last), before), (Some(12), last)] {
+    for (from, to) in [
+        (Some(first), last),
+        (None, last),
+        (Some(last), before),
+        (Some(12), last),
+    ] {
         let outcome = changes(&lake, from, to).await;
-        assert!(matches!(outcome, Err(TableError::HistoryBroken { .. })), "{from:?} {to}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(TableError::HistoryBroken { .. })),
+            "{from:?} {to}: {outcome:?}"
+        );
     }
-    assert!(matches!(changes(&lake, None, first).await, Err(TableError::SnapshotNotFound { .. })));
+    assert!(matches!(
+        changes(&lake, None, first).await,
+        Err(TableError::SnapshotNotFound { .. })
+    ));
     // The parent of the oldest that is kept is gone, but it can still be the start.
     assert_eq!(changes(&lake, Some(before), last).await.unwrap().len(), 1);
 }

@@ -103,7 +103,10 @@ async fn snapshot(
         });
     }
     // Deletes of a data file that goes, go with it.
-    let goes = |file: &DataFile| file.referenced_data_file().is_some_and(|path| change.removed.contains(&path));
+    let goes = |file: &DataFile| {
+        file.referenced_data_file()
+            .is_some_and(|path| change.removed.contains(&path))
+    };
     let (deletes, removed_deletes) = match change.removed.is_empty() {
         true => (deletes, Vec::new()),
         false => remove(writer, store, deletes, goes).await?,
@@ -111,9 +114,15 @@ async fn snapshot(
     let mut manifests = add(writer, store, data, &change.added, tail).await?;
     manifests.extend(deletes);
 
-    let (list, row_ids) = writer.list(manifests, parent.map(|p| p.snapshot_id()), sequence).await?;
+    let (list, row_ids) = writer
+        .list(manifests, parent.map(|p| p.snapshot_id()), sequence)
+        .await?;
     let added: Vec<&DataFile> = change.added.iter().map(|new| &new.file).collect();
-    let removed: Vec<&DataFile> = removed.iter().chain(&removed_deletes).map(|entry| &entry.file).collect();
+    let removed: Vec<&DataFile> = removed
+        .iter()
+        .chain(&removed_deletes)
+        .map(|entry| &entry.file)
+        .collect();
     let properties = summary::build(parent.map(AsRef::as_ref), &added, &removed, &change.properties);
     let described = Described {
         id: writer.snapshot_id(),
@@ -147,7 +156,11 @@ async fn remove(
             kept.push(file);
             continue;
         }
-        kept.push(writer.manifest(file.content, file.partition_spec_id, &[], &existing, &deleted).await?);
+        kept.push(
+            writer
+                .manifest(file.content, file.partition_spec_id, &[], &existing, &deleted)
+                .await?,
+        );
         removed.extend(deleted);
     }
     Ok((kept, removed))
@@ -168,23 +181,25 @@ async fn add(
             Some(folded) => manifest::live(store, &folded).await?,
             None => Vec::new(),
         };
-        fresh.push(writer.manifest(ManifestContentType::Data, spec_id, &files, &existing, &[]).await?);
+        fresh.push(
+            writer
+                .manifest(ManifestContentType::Data, spec_id, &files, &existing, &[])
+                .await?,
+        );
     }
     fresh.extend(kept);
     Ok(fresh)
 }
 
 /// Takes out of `kept` the manifest that the new one is to absorb. Those of this very commit hold deleted entries and must stay.
-fn fold(
-    snapshot_id: i64,
-    kept: &mut Vec<ManifestFile>,
-    spec_id: i32,
-    new: usize,
-    tail: Tail,
-) -> Option<ManifestFile> {
+fn fold(snapshot_id: i64, kept: &mut Vec<ManifestFile>, spec_id: i32, new: usize, tail: Tail) -> Option<ManifestFile> {
     let Tail::Roll(entries_max) = tail else { return None };
     let usable = |m: &ManifestFile| m.partition_spec_id == spec_id && m.added_snapshot_id != snapshot_id;
-    let (at, newest) = kept.iter().enumerate().filter(|(_, m)| usable(m)).max_by_key(|(_, m)| m.sequence_number)?;
+    let (at, newest) = kept
+        .iter()
+        .enumerate()
+        .filter(|(_, m)| usable(m))
+        .max_by_key(|(_, m)| m.sequence_number)?;
     let held = u64::from(newest.added_files_count?) + u64::from(newest.existing_files_count?);
     (held + new as u64 <= u64::from(entries_max)).then(|| kept.remove(at))
 }
@@ -247,7 +262,8 @@ fn updates(table: &TableMetadata, snapshot: Snapshot, keep: Option<u32>) -> Resu
         TableUpdate::SetSnapshotRef { ref_name, reference },
     ];
     let snapshot_ids = match keep {
-        Some(keep) => expired(table, keep)?,
+        // The new snapshot is one of them.
+        Some(keep) => expired_snapshots(table, keep.saturating_sub(1))?,
         None => Vec::new(),
     };
     if !snapshot_ids.is_empty() {
@@ -256,15 +272,18 @@ fn updates(table: &TableMetadata, snapshot: Snapshot, keep: Option<u32>) -> Resu
     Ok(updates)
 }
 
-/// Snapshots beyond the newest `keep` (a new one included) of the main branch, unless a branch or tag names them.
-fn expired(table: &TableMetadata, keep: u32) -> Result<Vec<i64>> {
+/// Snapshots beyond the newest `keep` of the main branch, unless another branch or a tag names them.
+pub(crate) fn expired_snapshots(table: &TableMetadata, keep: u32) -> Result<Vec<i64>> {
     let mut kept: BTreeSet<i64> = BTreeSet::new();
     let mut at = table.current_snapshot();
-    while let Some(snapshot) = at.filter(|_| kept.len() + 1 < keep as usize) {
+    while let Some(snapshot) = at.filter(|_| kept.len() < keep as usize) {
         kept.insert(snapshot.snapshot_id());
         at = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
     }
-    let old = table.snapshots().map(|snapshot| snapshot.snapshot_id()).filter(|id| !kept.contains(id));
+    let old = table
+        .snapshots()
+        .map(|snapshot| snapshot.snapshot_id())
+        .filter(|id| !kept.contains(id));
     let old: Vec<i64> = old.collect();
     if old.is_empty() {
         return Ok(old);
@@ -278,5 +297,7 @@ fn named(table: &TableMetadata) -> Result<BTreeSet<i64>> {
     let json = serde_json::to_value(table).map_err(TableError::encode("read the branches of a table"))?;
     let refs = json.get("refs").and_then(serde_json::Value::as_object);
     let others = refs.into_iter().flatten().filter(|(name, _)| *name != MAIN_BRANCH);
-    Ok(others.filter_map(|(_, named)| named.get("snapshot-id")?.as_i64()).collect())
+    Ok(others
+        .filter_map(|(_, named)| named.get("snapshot-id")?.as_i64())
+        .collect())
 }

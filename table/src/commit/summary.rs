@@ -22,7 +22,9 @@ impl Side {
         let mut side = Self::default();
         for file in files {
             // Many deletion vectors share one Puffin file: only the blob counts.
-            side.bytes += file.content_size_in_bytes().map_or(file.file_size_in_bytes(), i64::unsigned_abs);
+            side.bytes += file
+                .content_size_in_bytes()
+                .map_or_else(|| file.file_size_in_bytes(), i64::unsigned_abs);
             match (file.content_type(), file.file_format()) {
                 (DataContentType::Data, _) => {
                     side.data_files += 1;
@@ -91,7 +93,11 @@ pub(super) fn build(
     ] {
         // A parent without the total leaves it unknown for ever; the first snapshot starts from nothing.
         let before = match parent {
-            Some(parent) => parent.summary().additional_properties.get(name).and_then(|v| v.parse::<u64>().ok()),
+            Some(parent) => parent
+                .summary()
+                .additional_properties
+                .get(name)
+                .and_then(|v| v.parse::<u64>().ok()),
             None => Some(0),
         };
         if let Some(total) = before.and_then(|before| (before + plus).checked_sub(minus)) {

@@ -11,7 +11,9 @@ use crate::scan::{ScanFile, plan_scan};
 use crate::testing::Fault;
 
 async fn scan(lake: &Lake) -> Vec<ScanFile> {
-    plan_scan(&lake.store, &lake.table().await.metadata, None, None).await.unwrap()
+    plan_scan(&lake.store, &lake.table().await.metadata, None, None)
+        .await
+        .unwrap()
 }
 
 async fn head(lake: &Lake) -> Option<i64> {
@@ -29,7 +31,10 @@ async fn check_clean(lake: &Lake) {
     assert!(live.is_subset(&data));
     let reachable = lake.reachable().await;
     let orphans: Vec<_> = metadata.difference(&reachable).collect();
-    assert!(orphans.is_empty() && reachable.is_subset(&metadata), "orphans: {orphans:?}");
+    assert!(
+        orphans.is_empty() && reachable.is_subset(&metadata),
+        "orphans: {orphans:?}"
+    );
 }
 
 // Goal: concurrent appenders lose and double nothing, and sweep up after themselves. Method: 8 tasks race on one table, with
@@ -50,12 +55,17 @@ async fn racing_appends_are_all_there_once() {
             }
         });
         let attempts: u32 = futures::future::join_all(writers).await.into_iter().sum();
-        let expected: Vec<i64> = (0..8).flat_map(|writer| (0..5).map(move |round| writer * 100 + round)).collect();
+        let expected: Vec<i64> = (0..8)
+            .flat_map(|writer| (0..5).map(move |round| writer * 100 + round))
+            .collect();
         assert_eq!(lake.rows().await, expected);
         assert_eq!(lake.table().await.metadata.snapshots().count(), 40);
         assert!(attempts > 41, "{attempts}");
         let summary = lake.summary().await;
-        assert_eq!((summary["total-records"].as_str(), summary["total-data-files"].as_str()), ("40", "40"));
+        assert_eq!(
+            (summary["total-records"].as_str(), summary["total-data-files"].as_str()),
+            ("40", "40")
+        );
         check_clean(&lake).await;
     }
 }
@@ -70,10 +80,13 @@ async fn the_tail_rolls() {
     };
     for n in 0..10 {
         let change = Change::append(lake.files(&[n], 0).await);
-        commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await.unwrap();
+        commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options)
+            .await
+            .unwrap();
         let table = lake.table().await.metadata;
-        let manifests =
-            crate::manifest::list(&lake.store, &table, table.current_snapshot().map(AsRef::as_ref)).await.unwrap();
+        let manifests = crate::manifest::list(&lake.store, &table, table.current_snapshot().map(AsRef::as_ref))
+            .await
+            .unwrap();
         assert_eq!(manifests.len(), (n as usize) / 4 + 1, "after {n}");
     }
     assert_eq!(lake.rows().await, (0..10).collect::<Vec<_>>());
@@ -120,7 +133,9 @@ async fn files_are_overwritten_and_deleted() {
         assert_eq!(summary["total-records"], "12");
         assert_eq!(summary["deleted-records"], "10");
         let all = scan(&lake).await;
-        lake.commit(&Change::delete(paths(&all)).read_at(head(&lake).await)).await.unwrap();
+        lake.commit(&Change::delete(paths(&all)).read_at(head(&lake).await))
+            .await
+            .unwrap();
         assert!(lake.rows().await.is_empty());
         assert_eq!(lake.summary().await["total-files-size"], "0");
         lake.append([7]).await;
@@ -131,7 +146,10 @@ async fn files_are_overwritten_and_deleted() {
 
 async fn refused(lake: &Lake, change: Change, word: &str) {
     let error = lake.commit(&change).await.unwrap_err();
-    assert!(matches!(&error, TableError::Conflict { reason, .. } if reason.contains(word)), "{error}");
+    assert!(
+        matches!(&error, TableError::Conflict { reason, .. } if reason.contains(word)),
+        "{error}"
+    );
 }
 
 // Goal: every rule refuses what it should, and nothing else. Method: plant each conflict, even behind a folded manifest.
@@ -147,23 +165,40 @@ async fn conflicts_are_refused() {
 
     // Others append: harmless, unless new rows are forbidden.
     lake.append([20]).await;
-    let strict = Change::overwrite([one.clone()], fresh().await).read_at(read_at).forbid_new_rows();
+    let strict = Change::overwrite([one.clone()], fresh().await)
+        .read_at(read_at)
+        .forbid_new_rows();
     refused(&lake, strict, "added rows").await;
     let exact = Change::append(fresh().await).read_at(read_at).exact_head();
     refused(&lake, exact, "head").await;
-    lake.commit(&Change::overwrite([one.clone()], fresh().await).read_at(read_at)).await.unwrap();
+    lake.commit(&Change::overwrite([one.clone()], fresh().await).read_at(read_at))
+        .await
+        .unwrap();
 
     // Others removed the file, and a later append folded that manifest away.
     lake.append([21]).await;
-    refused(&lake, Change::overwrite([one.clone()], fresh().await).read_at(read_at), "was removed").await;
+    refused(
+        &lake,
+        Change::overwrite([one.clone()], fresh().await).read_at(read_at),
+        "was removed",
+    )
+    .await;
     refused(&lake, Change::overwrite([one], fresh().await), "not in the table").await;
 
     // Rewriting rows adds none.
     let before = head(&lake).await;
     let merged: Vec<Added> = lake.files(&[5, 6, 7, 8, 9], 0).await;
-    lake.commit(&Change::replace([other], merged).read_at(before)).await.unwrap();
-    let last = scan(&lake).await.into_iter().find(|file| file.record_count == 1).unwrap();
-    lake.commit(&Change::delete([last.path]).read_at(before).forbid_new_rows()).await.unwrap();
+    lake.commit(&Change::replace([other], merged).read_at(before))
+        .await
+        .unwrap();
+    let last = scan(&lake)
+        .await
+        .into_iter()
+        .find(|file| file.record_count == 1)
+        .unwrap();
+    lake.commit(&Change::delete([last.path]).read_at(before).forbid_new_rows())
+        .await
+        .unwrap();
 
     let foreign = Change::append(fresh().await).of_table(uuid::Uuid::nil());
     refused(&lake, foreign, "the name means").await;
@@ -187,7 +222,13 @@ async fn unknown_outcomes_are_looked_for() {
     for (n, faults) in mixes.into_iter().enumerate() {
         lake.catalog.inject(faults.iter().copied());
         let committed = lake.append([n as i64]).await;
-        assert!(lake.table().await.metadata.snapshot_by_id(committed.snapshot_id).is_some());
+        assert!(
+            lake.table()
+                .await
+                .metadata
+                .snapshot_by_id(committed.snapshot_id)
+                .is_some()
+        );
     }
     assert_eq!(lake.rows().await, (0..6).collect::<Vec<_>>());
     assert_eq!(lake.table().await.metadata.snapshots().count(), 6);
@@ -201,13 +242,27 @@ async fn lost_attempts_are_swept_up() {
     lake.append([0]).await;
     let change = Change::append(lake.files(&[1], 0).await);
     let table = lake.table().await;
-    let plan = plan_commit(&lake.store, &table, &change, &CommitOptions::default()).await.unwrap();
+    let plan = plan_commit(&lake.store, &table, &change, &CommitOptions::default())
+        .await
+        .unwrap();
     let mut attempts = Attempts::default();
     attempts.note(&[table], vec![plan]);
-    assert!(attempts.landed(&lake.store, &[lake.table().await], 1).await.unwrap().is_none());
+    assert!(
+        attempts
+            .landed(&lake.store, &[lake.table().await], 1)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(!attempts.is_empty(), "it may still arrive");
     lake.append([2]).await;
-    assert!(attempts.landed(&lake.store, &[lake.table().await], 1).await.unwrap().is_none());
+    assert!(
+        attempts
+            .landed(&lake.store, &[lake.table().await], 1)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(attempts.is_empty(), "the head moved on without it");
     check_clean(&lake).await;
 }
@@ -219,7 +274,9 @@ async fn undecidable_outcomes_are_reported() {
     lake.append([0]).await;
     let change = Change::append(lake.files(&[1], 0).await);
     let table = lake.table().await;
-    let plan = plan_commit(&lake.store, &table, &change, &CommitOptions::default()).await.unwrap();
+    let plan = plan_commit(&lake.store, &table, &change, &CommitOptions::default())
+        .await
+        .unwrap();
     let mut attempts = Attempts::default();
     attempts.note(&[table], vec![plan]);
     let options = CommitOptions {
@@ -228,7 +285,9 @@ async fn undecidable_outcomes_are_reported() {
     };
     for n in 2..4 {
         let change = Change::append(lake.files(&[n], 0).await);
-        commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await.unwrap();
+        commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options)
+            .await
+            .unwrap();
     }
     let outcome = attempts.landed(&lake.store, &[lake.table().await], 1).await;
     assert!(matches!(outcome, Err(TableError::UnknownOutcome { .. })), "{outcome:?}");
@@ -248,7 +307,10 @@ async fn silence_ends_in_unknown() {
     assert!(matches!(outcome, Err(TableError::UnknownOutcome { .. })), "{outcome:?}");
     lake.catalog.inject([Fault::Conflict; 3]);
     let outcome = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await;
-    assert!(matches!(outcome, Err(TableError::Contention { attempts: 3, .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(TableError::Contention { attempts: 3, .. })),
+        "{outcome:?}"
+    );
     lake.catalog.inject([Fault::Unavailable]);
     let outcome = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await;
     assert!(matches!(outcome, Err(TableError::Catalog(_))), "{outcome:?}");
@@ -259,9 +321,15 @@ async fn silence_ends_in_unknown() {
 async fn a_job_commits_once() {
     let lake = Lake::new(&[], &[]).await;
     let job = JobId(uuid::Uuid::from_u128(7));
-    let first = lake.commit(&Change::append(lake.files(&[1], 0).await).of_job(job)).await.unwrap();
+    let first = lake
+        .commit(&Change::append(lake.files(&[1], 0).await).of_job(job))
+        .await
+        .unwrap();
     lake.append([2]).await;
-    let second = lake.commit(&Change::append(lake.files(&[1], 0).await).of_job(job)).await.unwrap();
+    let second = lake
+        .commit(&Change::append(lake.files(&[1], 0).await).of_job(job))
+        .await
+        .unwrap();
     assert_eq!((second.snapshot_id, second.attempts), (first.snapshot_id, 0));
     assert_eq!(lake.rows().await, [1, 2]);
 }
@@ -276,7 +344,9 @@ async fn snapshots_are_trimmed() {
     };
     for n in 0..8 {
         let change = Change::append(lake.files(&[n], 0).await);
-        commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await.unwrap();
+        commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options)
+            .await
+            .unwrap();
     }
     assert_eq!(lake.table().await.metadata.snapshots().count(), 3);
     assert_eq!(lake.rows().await, (0..8).collect::<Vec<_>>());
@@ -290,15 +360,27 @@ async fn tables_commit_together() {
     lake.create(other.clone(), &[], &[]).await;
     let both = |a: Change, b: Change| [(lake.name.clone(), a), (other.clone(), b)];
     let count = async |name: &TableName| {
-        lake.catalog.load_table(name).await.unwrap().unwrap().metadata.snapshots().count()
+        lake.catalog
+            .load_table(name)
+            .await
+            .unwrap()
+            .unwrap()
+            .metadata
+            .snapshots()
+            .count()
     };
     let options = CommitOptions::default();
     // Files of one table serve for both: they are the same schema, and nobody reads them here.
     let files = lake.files(&[1], 0).await;
-    for (n, fault) in [Fault::Conflict, Fault::AnswerLost, Fault::RequestLost].into_iter().enumerate() {
+    for (n, fault) in [Fault::Conflict, Fault::AnswerLost, Fault::RequestLost]
+        .into_iter()
+        .enumerate()
+    {
         lake.catalog.inject([fault]);
         let changes = both(Change::append(files.clone()), Change::append(files.clone()));
-        let done = commit_changes(&lake.catalog, &lake.store, &changes, &options).await.unwrap();
+        let done = commit_changes(&lake.catalog, &lake.store, &changes, &options)
+            .await
+            .unwrap();
         assert_eq!(done.len(), 2);
         assert_eq!((count(&lake.name).await, count(&other).await), (n + 1, n + 1));
     }
@@ -316,5 +398,8 @@ async fn operations_are_named() {
     assert_eq!(Change::append(Vec::new()).operation, Operation::Append);
     assert_eq!(Change::delete(["x".to_owned()]).operation, Operation::Delete);
     assert_eq!(Change::overwrite([], Vec::new()).operation, Operation::Overwrite);
-    assert_eq!(Change::replace(["x".to_owned()], Vec::new()).operation, Operation::Replace);
+    assert_eq!(
+        Change::replace(["x".to_owned()], Vec::new()).operation,
+        Operation::Replace
+    );
 }

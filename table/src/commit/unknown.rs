@@ -44,7 +44,11 @@ impl Attempts {
         tables: &[LoadedTable],
         count: u32,
     ) -> Result<Option<Vec<Committed>>> {
-        let fates = self.0.iter().map(|attempt| fate(attempt, tables)).collect::<Result<Vec<_>>>()?;
+        let fates = self
+            .0
+            .iter()
+            .map(|attempt| fate(attempt, tables))
+            .collect::<Result<Vec<_>>>()?;
         let mut landed = None;
         let mut open = Vec::new();
         for (attempt, fate) in std::mem::take(&mut self.0).into_iter().zip(fates) {

@@ -37,7 +37,10 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     for snapshot in since {
         // Each snapshot's own list is read, for a later one may have merged its manifests and dropped the deleted entries.
         let manifests = manifest::list(store, table, Some(&snapshot)).await?;
-        for file in manifests.iter().filter(|m| m.added_snapshot_id == snapshot.snapshot_id()) {
+        for file in manifests
+            .iter()
+            .filter(|m| m.added_snapshot_id == snapshot.snapshot_id())
+        {
             let found = match file.content {
                 ManifestContentType::Data => data_conflict(store, file, &snapshot, change).await?,
                 ManifestContentType::Deletes => delete_conflict(store, file, &change.removed).await?,
@@ -81,21 +84,34 @@ async fn data_conflict(
             && entry.snapshot_id == snapshot.snapshot_id()
             && change.removed.contains(entry.file.file_path())
     });
-    Ok(lost.map(|entry| format!("{} was removed by snapshot {}", entry.file.file_path(), snapshot.snapshot_id())))
+    Ok(lost.map(|entry| {
+        format!(
+            "{} was removed by snapshot {}",
+            entry.file.file_path(),
+            snapshot.snapshot_id()
+        )
+    }))
 }
 
-async fn delete_conflict(
-    store: &FileStore,
-    file: &ManifestFile,
-    needed: &BTreeSet<String>,
-) -> Result<Option<String>> {
+async fn delete_conflict(store: &FileStore, file: &ManifestFile, needed: &BTreeSet<String>) -> Result<Option<String>> {
     if !file.has_added_files() || needed.is_empty() {
         return Ok(None);
     }
     let entries = manifest::entries(store, file).await?;
     // Deletes that name no single data file may reach any of ours.
-    let hit = entries.iter().filter(|entry| entry.status == ManifestStatus::Added).find(|entry| {
-        entry.file.referenced_data_file().is_none_or(|path| needed.contains(&path))
-    });
-    Ok(hit.map(|entry| format!("{} deletes rows of a file that this change rests on", entry.file.file_path())))
+    let hit = entries
+        .iter()
+        .filter(|entry| entry.status == ManifestStatus::Added)
+        .find(|entry| {
+            entry
+                .file
+                .referenced_data_file()
+                .is_none_or(|path| needed.contains(&path))
+        });
+    Ok(hit.map(|entry| {
+        format!(
+            "{} deletes rows of a file that this change rests on",
+            entry.file.file_path()
+        )
+    }))
 }

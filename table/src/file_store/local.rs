@@ -55,7 +55,12 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A hard link fails if the name is taken, a rename does not. Where there are no links, an empty file reserves the name.
 fn publish(aside: &Path, path: &Path) -> io::Result<()> {
     match std::fs::hard_link(aside, path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+            ) =>
+        {
             OpenOptions::new().write(true).create_new(true).open(path)?;
             std::fs::rename(aside, path)
         }

@@ -71,12 +71,19 @@ impl Location {
     pub(crate) fn is_below(&self, root: &Self) -> bool {
         let below = |path: &str, root: &str| {
             let root = root.trim_end_matches('/');
-            path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || root.is_empty())
+            path.strip_prefix(root)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || root.is_empty())
         };
         match (self, root) {
             (Self::File { path }, Self::File { path: root }) => below(path, root),
             (Self::Memory { path }, Self::Memory { path: root }) => below(path, root),
-            (Self::S3 { bucket, key }, Self::S3 { bucket: other, key: root }) => bucket == other && below(key, root),
+            (
+                Self::S3 { bucket, key },
+                Self::S3 {
+                    bucket: other,
+                    key: root,
+                },
+            ) => bucket == other && below(key, root),
             _ => false,
         }
     }

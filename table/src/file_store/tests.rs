@@ -12,17 +12,26 @@ async fn round_trip(store: &FileStore, base: &str) {
     let location = format!("{base}/deep/er/a b%20c.bin");
     store.put_new(&location, Bytes::from_static(b"hello")).await.unwrap();
     assert_eq!(store.get(&location).await.unwrap(), Bytes::from_static(b"hello"));
-    assert_eq!(store.get_range(&location, 1..3).await.unwrap(), Bytes::from_static(b"el"));
+    assert_eq!(
+        store.get_range(&location, 1..3).await.unwrap(),
+        Bytes::from_static(b"el")
+    );
     assert_eq!(store.size(&location).await.unwrap(), 5);
     let again = store.put_new(&location, Bytes::from_static(b"other")).await;
     assert!(matches!(again, Err(TableError::FileExists { .. })), "{again:?}");
     assert_eq!(store.get(&location).await.unwrap(), Bytes::from_static(b"hello"));
     let listed = store.list(base).await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!(store.get(&listed.first().unwrap().location).await.unwrap(), Bytes::from_static(b"hello"));
+    assert_eq!(
+        store.get(&listed.first().unwrap().location).await.unwrap(),
+        Bytes::from_static(b"hello")
+    );
     store.delete(&location).await.unwrap();
     store.delete(&location).await.unwrap();
-    assert!(matches!(store.get(&location).await, Err(TableError::FileNotFound { .. })));
+    assert!(matches!(
+        store.get(&location).await,
+        Err(TableError::FileNotFound { .. })
+    ));
     assert!(store.list(base).await.unwrap().is_empty());
 }
 
@@ -44,7 +53,10 @@ async fn no_temporary_file_stays() {
     let location = format!("{}/only", directory.path().display());
     store.put_new(&location, Bytes::from_static(b"1")).await.unwrap();
     store.put_new(&location, Bytes::from_static(b"2")).await.unwrap_err();
-    let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(names, ["only"]);
 }
 
@@ -55,8 +67,13 @@ async fn one_writer_wins() {
     let store = store(Vec::new());
     let location = format!("{}/raced", directory.path().display());
     let puts = (0u8..16).map(|n| store.put_new(&location, Bytes::from(vec![n; 4096])));
-    let won: Vec<usize> =
-        futures::future::join_all(puts).await.iter().enumerate().filter(|(_, r)| r.is_ok()).map(|(n, _)| n).collect();
+    let won: Vec<usize> = futures::future::join_all(puts)
+        .await
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| r.is_ok())
+        .map(|(n, _)| n)
+        .collect();
     assert_eq!(won.len(), 1);
     let bytes = store.get(&location).await.unwrap();
     assert!(bytes.len() == 4096 && bytes.iter().all(|b| usize::from(*b) == won[0]));
@@ -82,7 +99,10 @@ async fn hostile_locations_are_refused() {
         "file:///lake/a\u{0}b",
     ] {
         let outcome = store.object_store(location);
-        assert!(matches!(outcome, Err(TableError::Location { .. })), "{location}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(TableError::Location { .. })),
+            "{location}: {outcome:?}"
+        );
     }
     assert!(store.object_store("/lake/x").is_ok());
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use iceberg::io::{FileWrite, MemoryStorage, OutputFile, Storage};
 use iceberg::spec::{
-    FormatVersion, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter, ManifestWriterBuilder,
-    PartitionSpec, Schema, SchemaRef, TableMetadata,
+    FormatVersion, ManifestContentType, ManifestFile, ManifestListWriter, ManifestStatus, ManifestWriter,
+    ManifestWriterBuilder, PartitionSpec, Schema, SchemaRef, TableMetadata,
 };
 
 use super::Entry;
@@ -55,7 +55,9 @@ impl<'a> MetadataWriter<'a> {
         let mut writer = self.open(content, spec_id, &path)?;
         for new in added {
             // A negative number means: inherit the one of the commit.
-            writer.add_file(new.file.clone(), new.sequence.unwrap_or(-1)).map_err(fault())?;
+            writer
+                .add_file(new.file.clone(), new.sequence.unwrap_or(-1))
+                .map_err(fault())?;
         }
         for old in existing {
             writer
@@ -63,11 +65,48 @@ impl<'a> MetadataWriter<'a> {
                 .map_err(fault())?;
         }
         for old in deleted {
-            writer.add_delete_file(old.file.clone(), old.sequence, Some(old.file_sequence)).map_err(fault())?;
+            writer
+                .add_delete_file(old.file.clone(), old.sequence, Some(old.file_sequence))
+                .map_err(fault())?;
         }
         let manifest = writer.write_manifest_file().await.map_err(fault())?;
-        self.publish(path).await?;
+        let file_bytes = self.publish(path.clone()).await?;
+        // The next append folds this manifest in: it need not be read and parsed again. Format 3 gives row ids only when the
+        // list is written, so there it must be.
+        if self.table.format_version() == FormatVersion::V2 {
+            let entries = self.entries(spec_id, added, existing, deleted);
+            self.store.manifests().keep(&path, &entries, file_bytes).await;
+        }
         Ok(manifest)
+    }
+
+    /// What reading the manifest will answer once it is committed. If it is not, nobody ever reads it.
+    fn entries(
+        &self,
+        spec_id: i32,
+        added: &[Added],
+        existing: &[Arc<Entry>],
+        deleted: &[Arc<Entry>],
+    ) -> Arc<[Arc<Entry>]> {
+        let sequence = self.table.last_sequence_number() + 1;
+        let added = added.iter().map(|new| Entry {
+            status: ManifestStatus::Added,
+            file: new.file.clone(),
+            spec_id,
+            snapshot_id: self.snapshot_id,
+            sequence: new.sequence.unwrap_or(sequence),
+            file_sequence: sequence,
+        });
+        let existing = existing.iter().map(|old| Entry {
+            status: ManifestStatus::Existing,
+            ..old.as_ref().clone()
+        });
+        let deleted = deleted.iter().map(|old| Entry {
+            status: ManifestStatus::Deleted,
+            snapshot_id: self.snapshot_id,
+            ..old.as_ref().clone()
+        });
+        added.chain(existing).chain(deleted).map(Arc::new).collect()
     }
 
     /// Writes the manifest list; answers its path and, for format 3, how many row ids it handed out.
@@ -82,9 +121,7 @@ impl<'a> MetadataWriter<'a> {
         let output: Box<dyn FileWrite> = self.scratch.writer(&path).await.map_err(fault())?;
         let first_row_id = self.table.next_row_id();
         let mut writer = match self.table.format_version() {
-            FormatVersion::V3 => {
-                ManifestListWriter::v3(output, self.snapshot_id, parent, sequence, Some(first_row_id))
-            }
+            FormatVersion::V3 => ManifestListWriter::v3(output, self.snapshot_id, parent, sequence, Some(first_row_id)),
             _ => ManifestListWriter::v2(output, self.snapshot_id, parent, sequence),
         };
         writer.add_manifests(manifests.into_iter()).map_err(fault())?;
@@ -113,12 +150,21 @@ impl<'a> MetadataWriter<'a> {
         }
     }
 
-    async fn publish(&mut self, path: String) -> Result<()> {
-        let bytes = self.scratch.read(&path).await.map_err(TableError::metadata(format!("write {path}")))?;
-        self.scratch.delete(&path).await.map_err(TableError::metadata(format!("write {path}")))?;
+    async fn publish(&mut self, path: String) -> Result<usize> {
+        let bytes = self
+            .scratch
+            .read(&path)
+            .await
+            .map_err(TableError::metadata(format!("write {path}")))?;
+        self.scratch
+            .delete(&path)
+            .await
+            .map_err(TableError::metadata(format!("write {path}")))?;
         // Noted first: a write that failed may have left something.
         self.written.push(path.clone());
-        self.store.put_new(&path, bytes).await
+        let file_bytes = bytes.len();
+        self.store.put_new(&path, bytes).await?;
+        Ok(file_bytes)
     }
 
     fn path(&self, name: &str) -> String {
@@ -135,7 +181,8 @@ fn schema_for(table: &TableMetadata, spec: &PartitionSpec) -> Result<SchemaRef> 
     let mut schemas: Vec<&SchemaRef> = table.schemas_iter().collect();
     schemas.sort_by_key(|s| (s.schema_id() == table.current_schema_id(), s.schema_id()));
     let fits = schemas.into_iter().rev().find(|schema| binds(spec, schema));
-    fits.cloned().ok_or_else(|| TableError::damaged(format!("no schema fits partition spec {}", spec.spec_id())))
+    fits.cloned()
+        .ok_or_else(|| TableError::damaged(format!("no schema fits partition spec {}", spec.spec_id())))
 }
 
 /// A manifest cannot be written with a schema that lost a source column of the spec.

@@ -55,7 +55,10 @@ impl Leaf {
             Self::IsNull | Self::NotNull => Some(vec![self.clone()]),
             _ if transform == Transform::Identity => Some(vec![self.clone()]),
             Self::In(values) => {
-                let values = values.iter().map(|value| images(transform, value)).collect::<Option<Vec<_>>>()?;
+                let values = values
+                    .iter()
+                    .map(|value| images(transform, value))
+                    .collect::<Option<Vec<_>>>()?;
                 Some(vec![Self::In(values.concat())])
             }
             Self::Compare(Comparison::Equal, value) => Some(vec![Self::In(images(transform, value)?)]),
@@ -81,7 +84,10 @@ fn keeps_order(transform: Transform) -> bool {
 /// What writers make of the value, in rising order. Old ones rounded times before 1970 towards it, one unit too high.
 fn images(transform: Transform, value: &Datum) -> Option<Vec<Datum>> {
     let image = transform_value(transform, value)?;
-    let time = matches!(transform, Transform::Year | Transform::Month | Transform::Day | Transform::Hour);
+    let time = matches!(
+        transform,
+        Transform::Year | Transform::Month | Transform::Day | Transform::Hour
+    );
     Some(match image.literal() {
         PrimitiveLiteral::Int(before) if time && *before < 0 => vec![image.clone(), Datum::int(before + 1)],
         _ => vec![image],
@@ -90,7 +96,9 @@ fn images(transform: Transform, value: &Datum) -> Option<Vec<Datum>> {
 
 /// Truncating a number close to the smallest wraps around: such rows stand at the other end of the order.
 fn wrapped(transform: Transform, value: &Datum) -> Option<Leaf> {
-    let Transform::Truncate(width) = transform else { return None };
+    let Transform::Truncate(width) = transform else {
+        return None;
+    };
     let bound = match value.literal() {
         PrimitiveLiteral::Int(_) => Datum::int(i32::MAX.saturating_sub_unsigned(width)),
         PrimitiveLiteral::Long(_) => Datum::long(i64::MAX.saturating_sub_unsigned(u64::from(width))),

@@ -66,9 +66,13 @@ impl Value {
             (Self::Micros(a), Self::Micros(b)) | (Self::Nanos(a), Self::Nanos(b)) => Some(a.cmp(b)),
             (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
             (Self::Date(a), Self::Date(b)) => Some(a.cmp(b)),
-            (Self::Decimal { unscaled: a, scale }, Self::Decimal { unscaled: b, scale: same }) if scale == same => {
-                Some(a.cmp(b))
-            }
+            (
+                Self::Decimal { unscaled: a, scale },
+                Self::Decimal {
+                    unscaled: b,
+                    scale: same,
+                },
+            ) if scale == same => Some(a.cmp(b)),
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             (Self::Bytes(a), Self::Bytes(b)) => Some(a.cmp(b)),
             (Self::Uuid(a), Self::Uuid(b)) => Some(a.cmp(b)),
@@ -135,9 +139,7 @@ impl Range {
         match comparison {
             Comparison::Less => lower != Some(Ordering::Greater) && lower != Some(Ordering::Equal),
             Comparison::LessOrEqual => lower != Some(Ordering::Greater),
-            Comparison::Greater => {
-                self.may_be_nan || (upper != Some(Ordering::Less) && upper != Some(Ordering::Equal))
-            }
+            Comparison::Greater => self.may_be_nan || (upper != Some(Ordering::Less) && upper != Some(Ordering::Equal)),
             Comparison::GreaterOrEqual => self.may_be_nan || upper != Some(Ordering::Less),
             Comparison::Equal => lower != Some(Ordering::Greater) && upper != Some(Ordering::Less),
             // Zero has two signs, and whether they are equal depends on the engine.

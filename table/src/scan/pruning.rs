@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use iceberg::spec::{
-    DataFile, Datum, FieldSummary, Literal, ManifestFile, PrimitiveType, TableMetadata, Transform,
-};
+use iceberg::spec::{DataFile, Datum, FieldSummary, Literal, ManifestFile, PrimitiveType, TableMetadata, Transform};
 
 use crate::manifest::Entry;
 use crate::predicate::{Leaf, Predicate, Range, Value, may_hold};
@@ -34,13 +32,18 @@ impl<'a> Pruner<'a> {
                 source_id: field.source_id,
                 transform: field.transform,
                 // Buckets and times are counts, whatever the specification calls their type.
-                kind: if counts { PrimitiveType::Int } else { result.as_primitive_type()?.clone() },
+                kind: if counts {
+                    PrimitiveType::Int
+                } else {
+                    result.as_primitive_type()?.clone()
+                },
             })
         };
         let specs = match filter {
             Some(_) => {
                 let all = table.partition_specs_iter();
-                all.map(|spec| (spec.spec_id(), spec.fields().iter().map(bind).collect())).collect()
+                all.map(|spec| (spec.spec_id(), spec.fields().iter().map(bind).collect()))
+                    .collect()
             }
             None => HashMap::new(),
         };
@@ -48,7 +51,9 @@ impl<'a> Pruner<'a> {
     }
 
     pub(super) fn keeps_manifest(&self, manifest: &ManifestFile) -> bool {
-        let (Some(filter), Some(summaries)) = (self.filter, &manifest.partitions) else { return true };
+        let (Some(filter), Some(summaries)) = (self.filter, &manifest.partitions) else {
+            return true;
+        };
         let bounds = self.bounds(manifest.partition_spec_id, summaries.len());
         let ranges: Vec<(&Bound, Range)> = bounds
             .iter()
@@ -74,17 +79,22 @@ impl<'a> Pruner<'a> {
 
     fn bounds(&self, spec_id: i32, fields: usize) -> &[Option<Bound>] {
         // A partition that does not fit its spec tells nothing.
-        self.specs.get(&spec_id).filter(|bounds| bounds.len() == fields).map_or(&[], Vec::as_slice)
+        self.specs
+            .get(&spec_id)
+            .filter(|bounds| bounds.len() == fields)
+            .map_or(&[], Vec::as_slice)
     }
 }
 
 /// Every partition field of the column must allow the condition.
 fn among_partitions(ranges: &[(&Bound, Range)], field_id: i32, leaf: &Leaf) -> bool {
     let of_column = ranges.iter().filter(|(bound, _)| bound.source_id == field_id);
-    of_column.into_iter().all(|(bound, range)| match leaf.projected(bound.transform) {
-        Some(projected) => projected.iter().any(|leaf| range.may(leaf)),
-        None => true,
-    })
+    of_column
+        .into_iter()
+        .all(|(bound, range)| match leaf.projected(bound.transform) {
+            Some(projected) => projected.iter().any(|leaf| range.may(leaf)),
+            None => true,
+        })
 }
 
 fn of_summary(summary: &FieldSummary, kind: &PrimitiveType) -> Range {
@@ -105,9 +115,7 @@ fn of_summary(summary: &FieldSummary, kind: &PrimitiveType) -> Range {
 fn of_value(value: &Option<Literal>, bound: &Bound) -> Option<Range> {
     match value {
         None => Some(Range::exactly(None)),
-        Some(Literal::Primitive(literal)) => {
-            Some(Range::exactly(Some(Value::from_literal(literal, &bound.kind)?)))
-        }
+        Some(Literal::Primitive(literal)) => Some(Range::exactly(Some(Value::from_literal(literal, &bound.kind)?))),
         Some(_) => None,
     }
 }
@@ -120,7 +128,10 @@ fn of_column(file: &DataFile, field_id: i32) -> Range {
         may_be_null: nulls.is_none_or(|nulls| *nulls > 0),
         may_be_value: nulls.zip(values).is_none_or(|(nulls, values)| nulls < values),
         may_be_nan: file.nan_value_counts().get(&field_id) != Some(&0)
-            && [lower, upper].into_iter().flatten().any(|bound| is_float(bound.data_type())),
+            && [lower, upper]
+                .into_iter()
+                .flatten()
+                .any(|bound| is_float(bound.data_type())),
         lower: lower.and_then(Value::of),
         upper: upper.and_then(Value::of),
     }

@@ -23,9 +23,8 @@ fn comparisons() -> impl Strategy<Value = Comparison> {
 
 /// A column with a value that some row may have.
 fn operand() -> impl Strategy<Value = (i32, Datum)> {
-    (proptest::sample::select(&COLUMNS[..]), -80i64..160).prop_filter_map("null", |(column, id)| {
-        Some((column, sample::value(id, column, 0)?))
-    })
+    (proptest::sample::select(&COLUMNS[..]), -80i64..160)
+        .prop_filter_map("null", |(column, id)| Some((column, sample::value(id, column, 0)?)))
 }
 
 fn predicates() -> impl Strategy<Value = Predicate> {
@@ -52,23 +51,31 @@ fn predicates() -> impl Strategy<Value = Predicate> {
 fn truth(predicate: &Predicate, id: i64) -> Option<bool> {
     match predicate {
         Predicate::Always | Predicate::Never => None,
-        Predicate::And(all) => all.iter().map(|p| truth(p, id)).fold(Some(true), |a, b| match (a, b) {
-            (Some(false), _) | (_, Some(false)) => Some(false),
-            (Some(true), Some(true)) => Some(true),
-            _ => None,
-        }),
-        Predicate::Or(any) => any.iter().map(|p| truth(p, id)).fold(Some(false), |a, b| match (a, b) {
-            (Some(true), _) | (_, Some(true)) => Some(true),
-            (Some(false), Some(false)) => Some(false),
-            _ => None,
-        }),
+        Predicate::And(parts) | Predicate::Or(parts) => {
+            // One false decides a conjunction, one true a disjunction; else unknown wins.
+            let decides = matches!(predicate, Predicate::Or(_));
+            let truths: Vec<Option<bool>> = parts.iter().map(|p| truth(p, id)).collect();
+            match truths.contains(&Some(decides)) {
+                true => Some(decides),
+                false if truths.contains(&None) => None,
+                false => Some(!decides),
+            }
+        }
         Predicate::Not(inner) => truth(inner, id).map(|t| !t),
         Predicate::IsNull { field_id } => Some(sample::value(id, *field_id, 0).is_none()),
         Predicate::In { field_id, values } => {
             let value = sample::value(id, *field_id, 0)?;
-            Some(values.iter().any(|v| v.partial_cmp(&value) == Some(std::cmp::Ordering::Equal)))
+            Some(
+                values
+                    .iter()
+                    .any(|v| v.partial_cmp(&value) == Some(std::cmp::Ordering::Equal)),
+            )
         }
-        Predicate::Compare { field_id, comparison, value } => {
+        Predicate::Compare {
+            field_id,
+            comparison,
+            value,
+        } => {
             let order = sample::value(id, *field_id, 0)?.partial_cmp(value)?;
             Some(match comparison {
                 Comparison::Equal => order.is_eq(),
@@ -97,10 +104,20 @@ fn specs() -> Vec<Vec<(i32, &'static str, Transform)>> {
         vec![],
         vec![(5, "ts_day", Transform::Day)],
         vec![(1, "id_bucket", Transform::Bucket(3)), (7, "flag", Transform::Identity)],
-        vec![(2, "name_part", Transform::Truncate(7)), (15, "zip_part", Transform::Truncate(40))],
-        vec![(5, "ts_month", Transform::Month), (4, "amount_part", Transform::Truncate(5000))],
+        vec![
+            (2, "name_part", Transform::Truncate(7)),
+            (15, "zip_part", Transform::Truncate(40)),
+        ],
+        vec![
+            (5, "ts_month", Transform::Month),
+            (4, "amount_part", Transform::Truncate(5000)),
+        ],
         vec![(3, "score", Transform::Identity), (5, "ts_year", Transform::Year)],
-        vec![(6, "day_month", Transform::Month), (5, "ts_hour", Transform::Hour), (9, "version_gone", Transform::Void)],
+        vec![
+            (6, "day_month", Transform::Month),
+            (5, "ts_hour", Transform::Hour),
+            (9, "version_gone", Transform::Void),
+        ],
     ]
 }
 
@@ -123,12 +140,19 @@ fn pruning_loses_no_row() {
         let files = runtime.block_on(plan_scan(&lake.store, &table, None, None)).unwrap();
         let by_file: std::collections::HashMap<String, Vec<i64>> = files
             .iter()
-            .map(|file| (file.path.clone(), runtime.block_on(lake.ids(std::slice::from_ref(file)))))
+            .map(|file| {
+                (
+                    file.path.clone(),
+                    runtime.block_on(lake.ids(std::slice::from_ref(file))),
+                )
+            })
             .collect();
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         for _ in 0..200 {
             let predicate = predicates().new_tree(&mut runner).unwrap().current();
-            let kept = runtime.block_on(plan_scan(&lake.store, &table, None, Some(&predicate))).unwrap();
+            let kept = runtime
+                .block_on(plan_scan(&lake.store, &table, None, Some(&predicate)))
+                .unwrap();
             let read: BTreeSet<i64> = kept.iter().flat_map(|file| by_file[&file.path].clone()).collect();
             let wanted = all.iter().filter(|id| truth(&predicate, **id) == Some(true));
             let lost: Vec<_> = wanted.filter(|id| !read.contains(id)).collect();
@@ -148,11 +172,20 @@ async fn partitions_prune() {
     lake.append(0..240).await;
     let table = lake.table().await.metadata;
     let day = |id| sample::value(id, 5, 0).unwrap();
-    let one = Predicate::compare(5, Comparison::GreaterOrEqual, day(24)).and(Predicate::compare(5, Comparison::Less, day(30)));
+    let one = Predicate::compare(5, Comparison::GreaterOrEqual, day(24)).and(Predicate::compare(
+        5,
+        Comparison::Less,
+        day(30),
+    ));
     assert_eq!(plan_scan(&lake.store, &table, None, Some(&one)).await.unwrap().len(), 1);
     assert_eq!(plan_scan(&lake.store, &table, None, None).await.unwrap().len(), 10);
     let none = Predicate::equal(5, Datum::timestamptz_micros(0));
-    assert!(plan_scan(&lake.store, &table, None, Some(&none)).await.unwrap().is_empty());
+    assert!(
+        plan_scan(&lake.store, &table, None, Some(&none))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 // Goal: values of widened columns still compare, those of other families prune nothing. Method: by hand.
@@ -178,4 +211,140 @@ async fn snapshots_are_found() {
         plan_scan(&lake.store, &table, Some(1), None).await,
         Err(TableError::SnapshotNotFound { snapshot_id: 1 })
     ));
+}
+
+/// Commits a position delete file (described, not written) of one data file, as another engine would.
+async fn delete_rows(lake: &Lake, target: &ScanFile, referenced: bool) {
+    use iceberg::spec::{DataFileBuilder, DataFileFormat};
+
+    let table = lake.table().await;
+    let mut builder = DataFileBuilder::default();
+    builder
+        .content(DataContentType::PositionDeletes)
+        .file_format(DataFileFormat::Parquet)
+        .file_path(format!("{}-deletes", target.path))
+        .partition(target.partition.clone())
+        .partition_spec_id(target.spec_id)
+        .referenced_data_file(referenced.then(|| target.path.clone()))
+        .record_count(1)
+        .file_size_in_bytes(1);
+    let delete = crate::Added::new(builder.build().unwrap(), target.spec_id);
+    let mut writer = manifest::MetadataWriter::new(&lake.store, &table.metadata, 4711);
+    let deletes = writer
+        .manifest(ManifestContentType::Deletes, target.spec_id, &[delete], &[], &[])
+        .await
+        .unwrap();
+    let parent = table.metadata.current_snapshot().unwrap();
+    let mut manifests = manifest::list(&lake.store, &table.metadata, Some(parent))
+        .await
+        .unwrap();
+    manifests.push(deletes);
+    let sequence = table.metadata.last_sequence_number() + 1;
+    let (list, _) = writer
+        .list(manifests, Some(parent.snapshot_id()), sequence)
+        .await
+        .unwrap();
+    let snapshot = iceberg::spec::Snapshot::builder()
+        .with_snapshot_id(4711)
+        .with_parent_snapshot_id(Some(parent.snapshot_id()))
+        .with_sequence_number(sequence)
+        .with_timestamp_ms(table.metadata.last_updated_ms())
+        .with_manifest_list(list)
+        .with_summary(parent.summary().clone())
+        .with_schema_id(0)
+        .build();
+    let retention = iceberg::spec::SnapshotRetention::branch(None, None, None);
+    let reference = iceberg::spec::SnapshotReference::new(4711, retention);
+    let commit = crate::TableCommit {
+        name: lake.name.clone(),
+        requirements: Vec::new(),
+        updates: vec![
+            iceberg::TableUpdate::AddSnapshot { snapshot },
+            iceberg::TableUpdate::SetSnapshotRef {
+                ref_name: "main".into(),
+                reference,
+            },
+        ],
+    };
+    crate::Catalog::commit(&lake.catalog, vec![commit]).await.unwrap();
+}
+
+// Goal: row deletes are never overlooked: refused unless asked for, then told for the files they may touch, and they conflict
+// with rewrites of those files. Method: a delete of another engine, of one file by name and of a partition.
+#[tokio::test]
+async fn row_deletes_are_told_or_refused() {
+    for referenced in [true, false] {
+        let lake = Lake::new(&[(7, "flag", Transform::Identity)], &[]).await;
+        lake.append([2, 4]).await;
+        lake.append([1, 3, 6]).await;
+        let before = lake.table().await.metadata.current_snapshot_id();
+        let files = plan_scan(&lake.store, &lake.table().await.metadata, None, None)
+            .await
+            .unwrap();
+        let target = files
+            .iter()
+            .find(|file| file.record_count == 2 && file.sequence == 1)
+            .unwrap();
+        delete_rows(&lake, target, referenced).await;
+        lake.append([8]).await;
+
+        let table = lake.table().await.metadata;
+        let refused = plan_scan(&lake.store, &table, None, None).await;
+        assert!(matches!(refused, Err(TableError::Unsupported { .. })), "{refused:?}");
+        let told = Scan::new(&lake.store, &table).with_deletes().plan().await.unwrap();
+        for file in &told {
+            let same_partition = file.partition == target.partition && file.sequence < 3;
+            let touched = if referenced {
+                file.path == target.path
+            } else {
+                same_partition
+            };
+            assert_eq!(file.deletes.len(), usize::from(touched), "{}", file.path);
+        }
+        let changes = crate::changes_between(&lake.store, &table, before, 4711).await;
+        assert!(matches!(changes, Err(TableError::Unsupported { .. })), "{changes:?}");
+        let rewrite = crate::Change::delete([target.path.clone()]).read_at(before);
+        let conflict = lake.commit(&rewrite).await;
+        assert!(matches!(conflict, Err(TableError::Conflict { .. })), "{conflict:?}");
+    }
+}
+
+// Goal: what commits put into the cache is what reading gives. Method: plan with the committing store and with a cold one over
+// the same files.
+#[tokio::test]
+async fn the_cache_tells_the_truth() {
+    let directory = tempfile::tempdir().unwrap();
+    let warehouse = format!("file://{}", directory.path().display());
+    let lake = Lake::at(&warehouse, "t", &[(1, "b", Transform::Bucket(2))], &[]).await;
+    for n in 0..4 {
+        lake.append([n, n + 10]).await;
+    }
+    let table = lake.table().await.metadata;
+    let first = plan_scan(&lake.store, &table, None, None).await.unwrap().remove(0);
+    lake.commit(&crate::Change::delete([first.path])).await.unwrap();
+    lake.append([99]).await;
+    let table = lake.table().await.metadata;
+    let cold = FileStore::system();
+    for snapshot in table.snapshots() {
+        for manifest in manifest::list(&cold, &table, Some(snapshot)).await.unwrap() {
+            let warm: Vec<String> = describe(&lake.store, &manifest).await;
+            assert_eq!(warm, describe(&cold, &manifest).await);
+        }
+    }
+}
+
+async fn describe(store: &FileStore, manifest: &ManifestFile) -> Vec<String> {
+    let entries = manifest::entries(store, manifest).await.unwrap();
+    let described = entries.iter().map(|e| {
+        let numbers = (e.spec_id, e.snapshot_id, e.sequence, e.file_sequence);
+        format!(
+            "{:?} {numbers:?} {} {:?}",
+            e.status,
+            e.file.file_path(),
+            e.file.partition()
+        )
+    });
+    let mut described: Vec<String> = described.collect();
+    described.sort_unstable();
+    described
 }

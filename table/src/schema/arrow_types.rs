@@ -39,7 +39,9 @@ fn to_field(field: &NestedField, name: &str, path: &str) -> Result<FieldRef> {
         metadata.insert(EXTENSION_NAME_KEY.into(), UUID_EXTENSION.into());
     }
     let data_type = to_data_type(&field.field_type, &path)?;
-    Ok(Arc::new(Field::new(name, data_type, !field.required).with_metadata(metadata)))
+    Ok(Arc::new(
+        Field::new(name, data_type, !field.required).with_metadata(metadata),
+    ))
 }
 
 fn to_data_type(of: &Type, path: &str) -> Result<DataType> {
@@ -49,8 +51,14 @@ fn to_data_type(of: &Type, path: &str) -> Result<DataType> {
         // These inner names are those of the Parquet specification; readers that resolve by name rely on them.
         Type::List(list) => DataType::List(to_field(&list.element_field, "element", path)?),
         Type::Map(map) => {
-            let parts = vec![to_field(&map.key_field, "key", path)?, to_field(&map.value_field, "value", path)?];
-            DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(Fields::from(parts)), false)), false)
+            let parts = vec![
+                to_field(&map.key_field, "key", path)?,
+                to_field(&map.value_field, "value", path)?,
+            ];
+            DataType::Map(
+                Arc::new(Field::new("key_value", DataType::Struct(Fields::from(parts)), false)),
+                false,
+            )
         }
     })
 }
@@ -78,9 +86,7 @@ fn to_primitive(of: &PrimitiveType, path: &str) -> Result<DataType> {
         PrimitiveType::TimestamptzNs => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
         PrimitiveType::String => DataType::Utf8,
         PrimitiveType::Uuid => DataType::FixedSizeBinary(16),
-        PrimitiveType::Fixed(length) => {
-            DataType::FixedSizeBinary(i32::try_from(*length).map_err(|_| unsupported())?)
-        }
+        PrimitiveType::Fixed(length) => DataType::FixedSizeBinary(i32::try_from(*length).map_err(|_| unsupported())?),
         PrimitiveType::Binary => DataType::Binary,
     })
 }
@@ -91,7 +97,10 @@ fn to_primitive(of: &PrimitiveType, path: &str) -> Result<DataType> {
 pub fn from_arrow(schema: &ArrowSchema, first_id: i32) -> Result<Schema> {
     let mut ids = Ids { next: first_id };
     let fields = ids.fields(schema.fields(), "")?;
-    Schema::builder().with_fields(fields).build().map_err(TableError::metadata("make a schema"))
+    Schema::builder()
+        .with_fields(fields)
+        .build()
+        .map_err(TableError::metadata("make a schema"))
 }
 
 struct Ids {
@@ -108,7 +117,9 @@ impl Ids {
     fn fields(&mut self, fields: &Fields, path: &str) -> Result<Vec<Arc<NestedField>>> {
         let ids: Vec<i32> = fields.iter().map(|_| self.take()).collect();
         let pairs = fields.iter().zip(ids);
-        pairs.map(|(field, id)| Ok(Arc::new(self.field(field, id, field.name(), path)?))).collect()
+        pairs
+            .map(|(field, id)| Ok(Arc::new(self.field(field, id, field.name(), path)?)))
+            .collect()
     }
 
     fn field(&mut self, field: &Field, id: i32, name: &str, path: &str) -> Result<NestedField> {
@@ -129,8 +140,12 @@ impl Ids {
                 Type::List(ListType::new(Arc::new(element)))
             }
             DataType::Map(entries, _) => {
-                let DataType::Struct(parts) = entries.data_type() else { return Err(unsupported(field, path)) };
-                let [key, value] = parts.as_ref() else { return Err(unsupported(field, path)) };
+                let DataType::Struct(parts) = entries.data_type() else {
+                    return Err(unsupported(field, path));
+                };
+                let [key, value] = parts.as_ref() else {
+                    return Err(unsupported(field, path));
+                };
                 let (key_id, value_id) = (self.take(), self.take());
                 let key = key.as_ref().clone().with_nullable(false);
                 let key = self.field(&key, key_id, "key", path)?;
@@ -184,7 +199,10 @@ fn from_primitive(field: &Field, path: &str) -> Result<PrimitiveType> {
 }
 
 fn is_uuid(field: &Field) -> bool {
-    field.metadata().get(EXTENSION_NAME_KEY).is_some_and(|name| name == UUID_EXTENSION)
+    field
+        .metadata()
+        .get(EXTENSION_NAME_KEY)
+        .is_some_and(|name| name == UUID_EXTENSION)
 }
 
 fn unsupported(field: &Field, path: &str) -> TableError {
@@ -195,5 +213,9 @@ fn unsupported(field: &Field, path: &str) -> TableError {
 }
 
 pub(super) fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }

@@ -39,7 +39,12 @@ struct Merge {
 }
 
 impl Merge {
-    fn fields(&mut self, current: &[Arc<NestedField>], wanted: &[Arc<NestedField>], path: &str) -> Vec<Arc<NestedField>> {
+    fn fields(
+        &mut self,
+        current: &[Arc<NestedField>],
+        wanted: &[Arc<NestedField>],
+        path: &str,
+    ) -> Vec<Arc<NestedField>> {
         let mut fields: Vec<Arc<NestedField>> = Vec::with_capacity(wanted.len());
         for field in current {
             match wanted.iter().find(|w| w.name == field.name) {
@@ -47,7 +52,10 @@ impl Merge {
                 None => fields.push(field.clone()),
             }
         }
-        let news: Vec<_> = wanted.iter().filter(|w| !current.iter().any(|f| f.name == w.name)).collect();
+        let news: Vec<_> = wanted
+            .iter()
+            .filter(|w| !current.iter().any(|f| f.name == w.name))
+            .collect();
         // All of one level first, then what is within them, as catalogs number them.
         let ids: Vec<i32> = news.iter().map(|_| self.fresh_id()).collect();
         for (new, id) in news.into_iter().zip(ids) {
@@ -100,7 +108,11 @@ impl Merge {
     }
 
     fn refuse(&mut self, path: &str, current: &Type, wanted: &Type) {
-        self.refused.push(format!("column {path:?} is {}, it cannot become {}", name_of(current), name_of(wanted)));
+        self.refused.push(format!(
+            "column {path:?} is {}, it cannot become {}",
+            name_of(current),
+            name_of(wanted)
+        ));
     }
 
     /// The same type with ids of this table.
@@ -110,7 +122,9 @@ impl Merge {
             Type::Struct(inner) => {
                 let ids: Vec<i32> = inner.fields().iter().map(|_| self.fresh_id()).collect();
                 let pairs = inner.fields().iter().zip(ids);
-                let fields = pairs.map(|(field, id)| self.renumbered_field(field, id, field.required)).collect();
+                let fields = pairs
+                    .map(|(field, id)| self.renumbered_field(field, id, field.required))
+                    .collect();
                 Type::Struct(StructType::new(fields))
             }
             Type::List(list) => {

@@ -30,7 +30,10 @@ fn types() -> impl Strategy<Value = DataType> {
                 .prop_map(|(of, null)| DataType::List(Arc::new(Field::new("element", of, null)))),
             inner.prop_map(|of| {
                 let parts = vec![Field::new("key", DataType::Utf8, false), Field::new("value", of, true)];
-                DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(parts.into()), false)), false)
+                DataType::Map(
+                    Arc::new(Field::new("key_value", DataType::Struct(parts.into()), false)),
+                    false,
+                )
             }),
         ]
     })
@@ -40,7 +43,10 @@ fn fields(of: impl Strategy<Value = DataType>) -> impl Strategy<Value = Fields> 
     let field = ("[a-e]", of, any::<bool>()).prop_map(|(name, of, null)| Field::new(name, of, null));
     proptest::collection::vec(field, 1..4).prop_map(|fields| {
         let mut names = std::collections::BTreeSet::new();
-        fields.into_iter().filter(|field| names.insert(field.name().clone())).collect()
+        fields
+            .into_iter()
+            .filter(|field| names.insert(field.name().clone()))
+            .collect()
     })
 }
 
@@ -78,7 +84,8 @@ fn collect_ids(fields: &Fields, into: &mut Vec<i32>) {
 /// Every field of `old`, by id, is in `new` with the same name and a type that holds its values.
 fn holds(new: &Schema, old: &Schema) -> bool {
     old.field_id_to_fields().iter().all(|(id, field)| {
-        new.field_by_id(*id).is_some_and(|found| found.name == field.name && (field.required || !found.required))
+        new.field_by_id(*id)
+            .is_some_and(|found| found.name == field.name && (field.required || !found.required))
     })
 }
 
@@ -169,15 +176,23 @@ async fn tables_evolve() {
     lake.append([1]).await;
     let address = Field::new_struct("address", vec![Field::new("street", DataType::Utf8, false)], true);
     let extra = Field::new("extra", DataType::Int32, false);
-    let wanted = from_arrow(&ArrowSchema::new(vec![address, extra, Field::new("version", DataType::Int64, true)]), 1);
+    let wanted = from_arrow(
+        &ArrowSchema::new(vec![address, extra, Field::new("version", DataType::Int64, true)]),
+        1,
+    );
     let wanted = wanted.unwrap();
     for _ in 0..2 {
-        let table = evolve_table(&lake.catalog, &lake.store, &lake.name, &wanted).await.unwrap();
+        let table = evolve_table(&lake.catalog, &lake.store, &lake.name, &wanted)
+            .await
+            .unwrap();
         let schema = table.metadata.current_schema();
         assert_eq!(schema.as_struct().fields().len(), 14);
         assert_eq!(schema.field_id_by_name("address.street"), Some(19));
         assert_eq!(schema.field_id_by_name("extra"), Some(20));
-        assert_eq!(*schema.field_by_id(9).unwrap().field_type, Type::Primitive(PrimitiveType::Long));
+        assert_eq!(
+            *schema.field_by_id(9).unwrap().field_type,
+            Type::Primitive(PrimitiveType::Long)
+        );
         assert_eq!(table.metadata.last_column_id(), 20);
     }
     assert_eq!(lake.rows().await, [1]);
@@ -187,16 +202,31 @@ async fn tables_evolve() {
 #[test]
 fn odd_types_are_converted() {
     let arrow = to_arrow(&sample::schema()).unwrap();
-    assert_eq!(arrow.field_with_name("uid").unwrap().data_type(), &DataType::FixedSizeBinary(16));
+    assert_eq!(
+        arrow.field_with_name("uid").unwrap().data_type(),
+        &DataType::FixedSizeBinary(16)
+    );
     let again = from_arrow(&arrow, 1).unwrap();
-    assert_eq!(*again.field_by_name("uid").unwrap().field_type, Type::Primitive(PrimitiveType::Uuid));
+    assert_eq!(
+        *again.field_by_name("uid").unwrap().field_type,
+        Type::Primitive(PrimitiveType::Uuid)
+    );
     let odd = ArrowSchema::new(vec![
         Field::new("u", DataType::UInt64, true),
         Field::new("v", DataType::Utf8View, true),
-        Field::new("d", DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true),
+        Field::new(
+            "d",
+            DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)),
+            true,
+        ),
     ]);
     let iceberg = from_arrow(&odd, 1).unwrap();
-    let kinds: Vec<String> = iceberg.as_struct().fields().iter().map(|f| f.field_type.to_string()).collect();
+    let kinds: Vec<String> = iceberg
+        .as_struct()
+        .fields()
+        .iter()
+        .map(|f| f.field_type.to_string())
+        .collect();
     assert_eq!(kinds, ["decimal(20, 0)", "string", "string"]);
     let none = ArrowSchema::new(vec![Field::new("x", DataType::Duration(TimeUnit::Second), true)]);
     assert!(matches!(from_arrow(&none, 1), Err(TableError::UnsupportedType { .. })));

@@ -42,36 +42,54 @@ fn bucketed(buckets: u32, column: &ArrayRef) -> Option<Int32Array> {
             unary::<TimestampNanosecondType>(column, |v| long(v.div_euclid(NANOS_PER_MICRO)))
         }
         DataType::Decimal128(..) => unary::<Decimal128Type>(column, |v| bucket_decimal(buckets, v)),
-        DataType::Utf8 => {
-            column.as_string::<i32>().iter().map(|v| v.map(|v| bucket(buckets, v.as_bytes()))).collect()
-        }
-        DataType::Binary => column.as_binary::<i32>().iter().map(|v| v.map(|v| bucket(buckets, v))).collect(),
-        DataType::FixedSizeBinary(_) => {
-            column.as_fixed_size_binary().iter().map(|v| v.map(|v| bucket(buckets, v))).collect()
-        }
+        DataType::Utf8 => column
+            .as_string::<i32>()
+            .iter()
+            .map(|v| v.map(|v| bucket(buckets, v.as_bytes())))
+            .collect(),
+        DataType::Binary => column
+            .as_binary::<i32>()
+            .iter()
+            .map(|v| v.map(|v| bucket(buckets, v)))
+            .collect(),
+        DataType::FixedSizeBinary(_) => column
+            .as_fixed_size_binary()
+            .iter()
+            .map(|v| v.map(|v| bucket(buckets, v)))
+            .collect(),
         _ => return None,
     })
 }
 
 fn truncated(width: u32, column: &ArrayRef) -> Option<ArrayRef> {
     Some(match column.data_type() {
-        DataType::Int32 => {
-            Arc::new(column.as_primitive::<Int32Type>().unary::<_, Int32Type>(|v| truncate_int(v, width)))
-        }
-        DataType::Int64 => {
-            Arc::new(column.as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| truncate_long(v, width)))
-        }
+        DataType::Int32 => Arc::new(
+            column
+                .as_primitive::<Int32Type>()
+                .unary::<_, Int32Type>(|v| truncate_int(v, width)),
+        ),
+        DataType::Int64 => Arc::new(
+            column
+                .as_primitive::<Int64Type>()
+                .unary::<_, Int64Type>(|v| truncate_long(v, width)),
+        ),
         DataType::Decimal128(..) => {
             let decimals = column.as_primitive::<Decimal128Type>();
             let values = decimals.unary::<_, Decimal128Type>(|v| truncate_decimal(v, width));
             Arc::new(values.with_data_type(column.data_type().clone()))
         }
         DataType::Utf8 => {
-            let values = column.as_string::<i32>().iter().map(|v| v.map(|v| truncate_text(v, width)));
+            let values = column
+                .as_string::<i32>()
+                .iter()
+                .map(|v| v.map(|v| truncate_text(v, width)));
             Arc::new(values.collect::<StringArray>())
         }
         DataType::Binary => {
-            let values = column.as_binary::<i32>().iter().map(|v| v.map(|v| truncate_bytes(v, width)));
+            let values = column
+                .as_binary::<i32>()
+                .iter()
+                .map(|v| v.map(|v| truncate_bytes(v, width)));
             Arc::new(values.collect::<BinaryArray>())
         }
         _ => return None,

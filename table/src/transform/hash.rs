@@ -17,9 +17,9 @@ pub(super) fn bucket_long(buckets: u32, value: i64) -> i32 {
 pub(super) fn bucket_decimal(buckets: u32, unscaled: i128) -> i32 {
     let bytes = unscaled.to_be_bytes();
     let sign = if unscaled < 0 { 0xff } else { 0 };
-    let redundant = bytes.windows(2).take_while(|pair| {
-        matches!(pair, [first, second] if *first == sign && (second ^ sign) & 0x80 == 0)
-    });
+    let redundant = bytes
+        .windows(2)
+        .take_while(|pair| matches!(pair, [first, second] if *first == sign && (second ^ sign) & 0x80 == 0));
     let skip = redundant.count();
     bucket(buckets, bytes.get(skip..).unwrap_or(&bytes))
 }
@@ -28,9 +28,15 @@ fn murmur3(bytes: &[u8]) -> u32 {
     let (blocks, tail) = bytes.as_chunks::<4>();
     let mut hash = 0u32;
     for block in blocks {
-        hash = (hash ^ scrambled(u32::from_le_bytes(*block))).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+        hash = (hash ^ scrambled(u32::from_le_bytes(*block)))
+            .rotate_left(13)
+            .wrapping_mul(5)
+            .wrapping_add(0xe654_6b64);
     }
-    let last = tail.iter().rev().fold(0u32, |word, byte| (word << 8) | u32::from(*byte));
+    let last = tail
+        .iter()
+        .rev()
+        .fold(0u32, |word, byte| (word << 8) | u32::from(*byte));
     if !tail.is_empty() {
         hash ^= scrambled(last);
     }

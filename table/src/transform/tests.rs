@@ -60,18 +60,18 @@ fn first(array: &ArrayRef, like: &Datum) -> Datum {
             None => Datum::date(array.as_primitive::<arrow::datatypes::Date32Type>().value(0)),
         },
         (PrimitiveType::Long, _) => Datum::long(array.as_primitive::<Int64Type>().value(0)),
-        (PrimitiveType::Timestamp, _) => {
-            Datum::timestamp_micros(array.as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(0))
-        }
+        (PrimitiveType::Timestamp, _) => Datum::timestamp_micros(
+            array
+                .as_primitive::<arrow::datatypes::TimestampMicrosecondType>()
+                .value(0),
+        ),
         (PrimitiveType::Decimal { .. }, _) => {
             let unscaled = array.as_primitive::<Decimal128Type>().value(0);
             Datum::try_from_bytes(&unscaled.to_be_bytes(), DECIMAL).unwrap()
         }
         (PrimitiveType::String, _) => Datum::string(array.as_string::<i32>().value(0)),
         (PrimitiveType::Binary, _) => Datum::binary(array.as_binary::<i32>().value(0).to_vec()),
-        (PrimitiveType::Uuid, _) => {
-            Datum::uuid(uuid::Uuid::from_slice(array.as_fixed_size_binary().value(0)).unwrap())
-        }
+        (PrimitiveType::Uuid, _) => Datum::uuid(uuid::Uuid::from_slice(array.as_fixed_size_binary().value(0)).unwrap()),
         other => panic!("no such value: {other:?}"),
     }
 }

@@ -19,14 +19,11 @@ pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
     })
 }
 
-fn by_name(
-    given: &Fields,
-    columns: &[ArrayRef],
-    wanted: &Fields,
-    rows: usize,
-    path: &str,
-) -> Result<Vec<ArrayRef>> {
-    if let Some(extra) = given.iter().find(|field| !wanted.iter().any(|w| w.name() == field.name())) {
+fn by_name(given: &Fields, columns: &[ArrayRef], wanted: &Fields, rows: usize, path: &str) -> Result<Vec<ArrayRef>> {
+    if let Some(extra) = given
+        .iter()
+        .find(|field| !wanted.iter().any(|w| w.name() == field.name()))
+    {
         return Err(refused(path, extra.name(), "the table has no such column"));
     }
     let pick = |field: &FieldRef| match given.iter().position(|g| g.name() == field.name()) {
@@ -41,7 +38,11 @@ fn by_name(
 }
 
 fn array(column: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef> {
-    let here = if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
+    let here = if path.is_empty() {
+        field.name().clone()
+    } else {
+        format!("{path}.{}", field.name())
+    };
     let invalid = |error: arrow::error::ArrowError| TableError::Rows {
         reason: format!("column {here:?}: {error}"),
     };
@@ -66,10 +67,12 @@ fn array(column: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef> {
             | DataType::ListView(element)
             | DataType::LargeListView(element),
             DataType::List(_),
-        ) => array(&cast(column, &DataType::List(element.clone())).map_err(invalid)?, field, path)?,
-        (DataType::Map(..), DataType::Map(entries, sorted)) => {
-            Arc::new(map(column.as_map(), entries, *sorted, &here)?)
-        }
+        ) => array(
+            &cast(column, &DataType::List(element.clone())).map_err(invalid)?,
+            field,
+            path,
+        )?,
+        (DataType::Map(..), DataType::Map(entries, sorted)) => Arc::new(map(column.as_map(), entries, *sorted, &here)?),
         (given, wanted) if given == wanted => column.clone(),
         (_, wanted) => cast(column, wanted).map_err(invalid)?,
     };
@@ -88,11 +91,20 @@ fn map(source: &MapArray, entries: &FieldRef, sorted: bool, path: &str) -> Resul
         return Err(refused(path, entries.name(), "a map without entries"));
     };
     let given = [source.keys().clone(), source.values().clone()];
-    let columns = given.iter().zip(parts.iter()).map(|(column, part)| array(column, part, path));
+    let columns = given
+        .iter()
+        .zip(parts.iter())
+        .map(|(column, part)| array(column, part, path));
     let children = columns.collect::<Result<Vec<_>>>()?;
     let built = StructArray::try_new(parts.clone(), children, None).map_err(invalid)?;
-    MapArray::try_new(entries.clone(), source.offsets().clone(), built, source.nulls().cloned(), sorted)
-        .map_err(invalid)
+    MapArray::try_new(
+        entries.clone(),
+        source.offsets().clone(),
+        built,
+        source.nulls().cloned(),
+        sorted,
+    )
+    .map_err(invalid)
 }
 
 /// A value that does not fit is an error, never a null.

@@ -14,10 +14,11 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{SchemaDescriptor, Type};
 use tidewater_core::{SharedClock, SharedRng};
 
+use super::WriteOptions;
 use super::conform::conform;
 use super::metrics;
+use super::metrics_mode::MetricsModes;
 use super::partition::Splitter;
-use super::WriteOptions;
 use crate::change::Added;
 use crate::error::{Result, TableError};
 
@@ -34,6 +35,7 @@ pub(super) struct Encoder {
     pub(super) schema: TableSchema,
     pub(super) arrow: SchemaRef,
     pub(super) splitter: Splitter,
+    pub(super) modes: MetricsModes,
     pub(super) spec_id: i32,
     pub(super) sort_order_id: i32,
     pub(super) directory: String,
@@ -76,7 +78,9 @@ impl Encoder {
                 None => self.begin(part.values)?,
             };
             metrics::count_nans(&part.rows, &mut file.nans);
-            file.writer.write(&part.rows).map_err(TableError::encode("encode rows"))?;
+            file.writer
+                .write(&part.rows)
+                .map_err(TableError::encode("encode rows"))?;
             if file.size_bytes() >= self.options.target_file_size_bytes {
                 finished.push(self.finish(file)?);
             } else {
@@ -84,7 +88,11 @@ impl Encoder {
             }
         }
         while self.open.values().map(OpenFile::memory_bytes).sum::<u64>() > self.options.buffered_bytes_max {
-            let largest = self.open.iter().max_by_key(|(_, file)| file.memory_bytes()).map(|(key, _)| key.clone());
+            let largest = self
+                .open
+                .iter()
+                .max_by_key(|(_, file)| file.memory_bytes())
+                .map(|(key, _)| key.clone());
             match largest.and_then(|key| self.open.remove(&key)) {
                 Some(file) => finished.push(self.finish(file)?),
                 None => break,
@@ -95,7 +103,10 @@ impl Encoder {
 
     /// Finishes every open file.
     pub(super) fn close(&mut self) -> Result<Vec<Finished>> {
-        std::mem::take(&mut self.open).into_values().map(|file| self.finish(file)).collect()
+        std::mem::take(&mut self.open)
+            .into_values()
+            .map(|file| self.finish(file))
+            .collect()
     }
 
     fn begin(&self, partition: Struct) -> Result<OpenFile> {
@@ -108,7 +119,9 @@ impl Encoder {
             .set_created_by(concat!("tidewater ", env!("CARGO_PKG_VERSION")).into())
             .build();
         // The embedded Arrow schema would only repeat the Parquet one and tempt readers to trust it over the field ids.
-        let mut options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let mut options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
         if let Some(marked) = with_uuids(&self.arrow, &self.schema)? {
             options = options.with_parquet_schema(marked);
         }
@@ -121,7 +134,10 @@ impl Encoder {
     }
 
     fn finish(&self, mut file: OpenFile) -> Result<Finished> {
-        let footer = file.writer.finish().map_err(TableError::encode("finish a Parquet file"))?;
+        let footer = file
+            .writer
+            .finish()
+            .map_err(TableError::encode("finish a Parquet file"))?;
         let bytes = Bytes::from(std::mem::take(file.writer.inner_mut()));
         let name = self.rng.uuid_v7(self.clock.now_ms());
         let location = format!("{}/{name}.parquet", self.directory);
@@ -137,9 +153,10 @@ impl Encoder {
         if self.sort_order_id != 0 && self.options.sorted {
             builder.sort_order_id(self.sort_order_id);
         }
-        metrics::describe(&mut builder, &footer, &self.schema, file.nans)?;
-        let described =
-            builder.build().map_err(|error| TableError::damaged(format!("data file {location}: {error}")))?;
+        metrics::describe(&mut builder, &footer, &self.schema, &self.modes, file.nans)?;
+        let described = builder
+            .build()
+            .map_err(|error| TableError::damaged(format!("data file {location}: {error}")))?;
         Ok(Finished {
             added: Added::new(described, self.spec_id),
             location,
@@ -150,15 +167,18 @@ impl Encoder {
 
 /// Parquet's own schema with UUID columns marked as such, which Arrow does only with a feature of its crates.
 fn with_uuids(arrow: &SchemaRef, schema: &TableSchema) -> Result<Option<SchemaDescriptor>> {
-    let uuids = schema.field_id_to_fields().iter().filter(|(_, field)| {
-        *field.field_type == iceberg::spec::Type::Primitive(iceberg::spec::PrimitiveType::Uuid)
-    });
+    let uuids = schema
+        .field_id_to_fields()
+        .iter()
+        .filter(|(_, field)| *field.field_type == iceberg::spec::Type::Primitive(iceberg::spec::PrimitiveType::Uuid));
     let ids: Vec<i32> = uuids.map(|(id, _)| *id).collect();
     if ids.is_empty() {
         return Ok(None);
     }
     let fault = || TableError::encode("make the Parquet schema");
-    let plain = parquet::arrow::ArrowSchemaConverter::new().convert(arrow).map_err(fault())?;
+    let plain = parquet::arrow::ArrowSchemaConverter::new()
+        .convert(arrow)
+        .map_err(fault())?;
     let marked = marked(plain.root_schema(), &ids).map_err(fault())?;
     Ok(Some(SchemaDescriptor::new(Arc::new(marked))))
 }

@@ -8,11 +8,9 @@ use iceberg::spec::{DataFileBuilder, Datum, PrimitiveLiteral, PrimitiveType, Sch
 use parquet::basic::Type as Physical;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
+use super::metrics_mode::{MetricsMode, MetricsModes};
 use crate::error::{Result, TableError};
 use crate::schema::field_id;
-
-/// Iceberg's default, `write.metadata.metrics.default = truncate(16)`.
-const BOUND_LENGTH: usize = 16;
 
 #[derive(Debug, Default)]
 struct Column {
@@ -30,8 +28,10 @@ pub(super) fn describe(
     builder: &mut DataFileBuilder,
     footer: &ParquetMetaData,
     schema: &Schema,
-    nans: HashMap<i32, u64>,
+    modes: &MetricsModes,
+    mut nans: HashMap<i32, u64>,
 ) -> Result<()> {
+    nans.retain(|id, _| modes.mode(*id) != MetricsMode::None);
     let mut columns: HashMap<i32, Column> = HashMap::new();
     for chunk in footer.row_groups().iter().flat_map(|group| group.columns()) {
         let info = chunk.column_descr().self_type().get_basic_info();
@@ -39,24 +39,38 @@ pub(super) fn describe(
             add_chunk(columns.entry(info.id()).or_default(), chunk, info.id(), schema)?;
         }
     }
-    let pick = |of: fn(&Column) -> Option<u64>| -> HashMap<i32, u64> {
-        columns.iter().filter_map(|(id, column)| Some((*id, of(column)?))).collect()
+    let counts = |of: fn(&Column) -> Option<u64>| -> HashMap<i32, u64> {
+        let told = columns.iter().filter(|(id, _)| modes.mode(**id) != MetricsMode::None);
+        told.filter_map(|(id, column)| Some((*id, of(column)?))).collect()
     };
-    let bounds = |of: fn(&Column) -> Option<Datum>| -> HashMap<i32, Datum> {
+    let bounds = |of: fn(&Column, usize) -> Option<Datum>| -> HashMap<i32, Datum> {
         let known = columns.iter().filter(|(_, column)| !column.bounds_lost);
-        known.filter_map(|(id, column)| Some((*id, of(column)?))).collect()
+        let told = known.filter_map(|(id, column)| match modes.mode(*id) {
+            MetricsMode::None | MetricsMode::Counts => None,
+            MetricsMode::Truncate(length) => Some((*id, of(column, length)?)),
+            MetricsMode::Full => Some((*id, of(column, usize::MAX)?)),
+        });
+        told.collect()
     };
+    let sizes = columns.iter().filter(|(id, _)| modes.mode(**id) != MetricsMode::None);
     let rows = u64::try_from(footer.file_metadata().num_rows())
         .map_err(|_| TableError::damaged("a Parquet file with a negative number of rows"))?;
-    let starts = footer.row_groups().iter().filter_map(|group| group.columns().first()).map(start_of).collect();
+    let starts = footer
+        .row_groups()
+        .iter()
+        .filter_map(|group| group.columns().first())
+        .map(start_of)
+        .collect();
     builder
         .record_count(rows)
-        .column_sizes(pick(|column| Some(column.size)))
-        .value_counts(pick(|column| column.nulls.map(|_| column.values)))
-        .null_value_counts(pick(|column| column.nulls))
+        .column_sizes(sizes.map(|(id, column)| (*id, column.size)).collect())
+        .value_counts(counts(|column| column.nulls.map(|_| column.values)))
+        .null_value_counts(counts(|column| column.nulls))
         .nan_value_counts(nans)
-        .lower_bounds(bounds(|column| column.lower.as_ref().map(truncate_lower)))
-        .upper_bounds(bounds(|column| column.upper.as_ref().and_then(truncate_upper)))
+        .lower_bounds(bounds(|column, length| {
+            Some(truncate_lower(column.lower.as_ref()?, length))
+        }))
+        .upper_bounds(bounds(|column, length| truncate_upper(column.upper.as_ref()?, length)))
         .split_offsets(Some(starts));
     Ok(())
 }
@@ -75,7 +89,9 @@ fn add_chunk(column: &mut Column, chunk: &ColumnChunkMetaData, id: i32, schema: 
     };
     let nulls = statistics.null_count_opt().unwrap_or(0);
     *column.nulls.get_or_insert(0) += nulls;
-    let kind = schema.field_by_id(id).and_then(|field| field.field_type.as_primitive_type().cloned());
+    let kind = schema
+        .field_by_id(id)
+        .and_then(|field| field.field_type.as_primitive_type().cloned());
     match (kind, statistics.min_bytes_opt(), statistics.max_bytes_opt()) {
         (Some(kind), Some(low), Some(high)) => {
             let (low, high) = (bound(chunk, &kind, low)?, bound(chunk, &kind, high)?);
@@ -103,32 +119,32 @@ fn bound(chunk: &ColumnChunkMetaData, kind: &PrimitiveType, bytes: &[u8]) -> Res
     Datum::try_from_bytes(&bytes, kind.clone()).map_err(TableError::metadata("read the bounds of a column"))
 }
 
-fn truncate_lower(value: &Datum) -> Datum {
+fn truncate_lower(value: &Datum, length: usize) -> Datum {
     if let Some(text) = text(value) {
-        return Datum::string(text.chars().take(BOUND_LENGTH).collect::<String>());
+        return Datum::string(text.chars().take(length).collect::<String>());
     }
     match binary(value) {
-        Some(bytes) => Datum::binary(bytes.iter().copied().take(BOUND_LENGTH)),
+        Some(bytes) => Datum::binary(bytes.iter().copied().take(length)),
         None => value.clone(),
     }
 }
 
 /// An upper bound cut short must be raised in its last unit that can be raised; without one there is no bound at all.
-fn truncate_upper(value: &Datum) -> Option<Datum> {
+fn truncate_upper(value: &Datum, length: usize) -> Option<Datum> {
     if let Some(text) = text(value) {
-        return raised_text(text).map(Datum::string);
+        return raised_text(text, length).map(Datum::string);
     }
     match binary(value) {
-        Some(bytes) => raised_bytes(bytes).map(Datum::binary),
+        Some(bytes) => raised_bytes(bytes, length).map(Datum::binary),
         None => Some(value.clone()),
     }
 }
 
-fn raised_text(text: &str) -> Option<String> {
-    if text.chars().count() <= BOUND_LENGTH {
+fn raised_text(text: &str, length: usize) -> Option<String> {
+    if text.chars().count() <= length {
         return Some(text.to_owned());
     }
-    let mut kept: Vec<char> = text.chars().take(BOUND_LENGTH).collect();
+    let mut kept: Vec<char> = text.chars().take(length).collect();
     while let Some(last) = kept.pop() {
         // The code point after U+D7FF is U+E000: surrogates are not characters.
         let next = match last {
@@ -143,8 +159,8 @@ fn raised_text(text: &str) -> Option<String> {
     None
 }
 
-fn raised_bytes(bytes: &[u8]) -> Option<Vec<u8>> {
-    let Some(cut) = bytes.get(..BOUND_LENGTH).filter(|cut| cut.len() < bytes.len()) else {
+fn raised_bytes(bytes: &[u8], length: usize) -> Option<Vec<u8>> {
+    let Some(cut) = bytes.get(..length).filter(|cut| cut.len() < bytes.len()) else {
         return Some(bytes.to_vec());
     };
     let mut kept = cut.to_vec();
@@ -174,7 +190,9 @@ fn binary(value: &Datum) -> Option<&[u8]> {
 
 fn start_of(chunk: &ColumnChunkMetaData) -> i64 {
     let data = chunk.data_page_offset();
-    chunk.dictionary_page_offset().map_or(data, |dictionary| dictionary.min(data))
+    chunk
+        .dictionary_page_offset()
+        .map_or(data, |dictionary| dictionary.min(data))
 }
 
 /// Adds the NaN counts by field id, of float columns outside lists and maps.
@@ -186,8 +204,18 @@ pub(super) fn count_nans(batch: &RecordBatch, into: &mut HashMap<i32, u64>) {
 
 fn count_in(field: &Field, column: &dyn Array, into: &mut HashMap<i32, u64>) {
     let count = match field.data_type() {
-        DataType::Float32 => column.as_primitive::<Float32Type>().iter().flatten().filter(|v| v.is_nan()).count(),
-        DataType::Float64 => column.as_primitive::<Float64Type>().iter().flatten().filter(|v| v.is_nan()).count(),
+        DataType::Float32 => column
+            .as_primitive::<Float32Type>()
+            .iter()
+            .flatten()
+            .filter(|v| v.is_nan())
+            .count(),
+        DataType::Float64 => column
+            .as_primitive::<Float64Type>()
+            .iter()
+            .flatten()
+            .filter(|v| v.is_nan())
+            .count(),
         DataType::Struct(fields) => {
             for (field, child) in fields.iter().zip(column.as_struct().columns()) {
                 count_in(field, child.as_ref(), into);

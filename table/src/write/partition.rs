@@ -76,7 +76,11 @@ impl Splitter {
         let mut parts = Vec::new();
         for (key, rows) in group(&columns)? {
             let Some(first) = rows.first() else { continue };
-            let values = self.fields.iter().zip(&columns).map(|(f, column)| literal(column, *first as usize, &f.result));
+            let values = self
+                .fields
+                .iter()
+                .zip(&columns)
+                .map(|(f, column)| literal(column, *first as usize, &f.result));
             let values: Struct = values.collect::<Result<Vec<_>>>()?.into_iter().collect();
             let all = rows.len() == batch.num_rows();
             let rows = match all {
@@ -93,7 +97,10 @@ impl Splitter {
 /// Row numbers by encoded partition values.
 fn group(columns: &[ArrayRef]) -> Result<BTreeMap<Vec<u8>, Vec<u32>>> {
     let fault = || TableError::encode("encode partition values");
-    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let fields = columns
+        .iter()
+        .map(|column| SortField::new(column.data_type().clone()))
+        .collect();
     let converter = RowConverter::new(fields).map_err(fault())?;
     let rows = converter.convert_columns(columns).map_err(fault())?;
     let mut groups: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
@@ -112,7 +119,10 @@ fn group(columns: &[ArrayRef]) -> Result<BTreeMap<Vec<u8>, Vec<u32>>> {
 }
 
 fn path_of(fields: &[arrow::datatypes::FieldRef], id: i32) -> Option<Vec<usize>> {
-    fields.iter().enumerate().find_map(|(at, field)| path_in(field, id).map(|inner| [vec![at], inner].concat()))
+    fields
+        .iter()
+        .enumerate()
+        .find_map(|(at, field)| path_in(field, id).map(|inner| [vec![at], inner].concat()))
 }
 
 fn path_in(field: &Field, id: i32) -> Option<Vec<usize>> {
@@ -134,7 +144,12 @@ fn column_at(batch: &RecordBatch, path: &[usize]) -> Result<ArrayRef> {
         let outer = column.as_struct_opt().ok_or_else(lost)?;
         let child = outer.columns().get(*at).ok_or_else(lost)?;
         let nulls = NullBuffer::union(outer.nulls(), child.nulls());
-        let data = child.to_data().into_builder().nulls(nulls).build().map_err(TableError::encode("mask a column"))?;
+        let data = child
+            .to_data()
+            .into_builder()
+            .nulls(nulls)
+            .build()
+            .map_err(TableError::encode("mask a column"))?;
         column = make_array(data);
     }
     Ok(column)

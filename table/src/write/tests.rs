@@ -16,7 +16,15 @@ async fn ids_of(lake: &Lake, file: &DataFile) -> Vec<i64> {
     let mut ids = Vec::new();
     for batch in lake.batches(file.file_path()).await {
         let column = batch.column_by_name("id").unwrap().clone();
-        ids.extend(column.as_any().downcast_ref::<Int64Array>().unwrap().values().iter().copied());
+        ids.extend(
+            column
+                .as_any()
+                .downcast_ref::<Int64Array>()
+                .unwrap()
+                .values()
+                .iter()
+                .copied(),
+        );
     }
     ids
 }
@@ -33,8 +41,14 @@ fn check_column(file: &DataFile, ids: &[i64], field_id: i32) {
     let known: Vec<&Datum> = values.iter().flatten().filter(|v| !v.is_nan()).collect();
     let (lower, upper) = (file.lower_bounds().get(&field_id), file.upper_bounds().get(&field_id));
     for value in &known {
-        assert!(lower.is_none_or(|lower| lower <= *value), "{lower:?} is above {value:?}");
-        assert!(upper.is_none_or(|upper| upper >= *value), "{upper:?} is below {value:?}");
+        assert!(
+            lower.is_none_or(|lower| lower <= *value),
+            "{lower:?} is above {value:?}"
+        );
+        assert!(
+            upper.is_none_or(|upper| upper >= *value),
+            "{upper:?} is below {value:?}"
+        );
     }
     let exact = !matches!(field_id, 2 | 8);
     if exact && !known.is_empty() {
@@ -53,7 +67,10 @@ async fn metrics_are_those_of_the_rows() {
         let added = lake.files(&ids, 0).await;
         let file = &added.first().unwrap().file;
         assert_eq!(file.record_count(), ids.len() as u64);
-        assert_eq!(file.file_size_in_bytes(), lake.store.size(file.file_path()).await.unwrap());
+        assert_eq!(
+            file.file_size_in_bytes(),
+            lake.store.size(file.file_path()).await.unwrap()
+        );
         assert_eq!(file.split_offsets().unwrap().len(), ids.len().div_ceil(64));
         for column in COLUMNS {
             check_column(file, &ids, column);
@@ -72,7 +89,9 @@ async fn long_bounds_are_cut() {
     let added = lake.files(&(0..200).collect::<Vec<_>>(), 0).await;
     let file = &added.first().unwrap().file;
     for (bounds, name) in [(file.lower_bounds(), "lower"), (file.upper_bounds(), "upper")] {
-        let Some(bound) = bounds.get(&2) else { panic!("no {name} bound") };
+        let Some(bound) = bounds.get(&2) else {
+            panic!("no {name} bound")
+        };
         assert!(bound.to_bytes().unwrap().len() <= 16 * 4);
     }
     // The largest payload is twenty times 0xff or more: nothing of 16 bytes is above it.
@@ -96,12 +115,17 @@ async fn rows_are_split_by_partition() {
     let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
     let mut partitions = std::collections::HashSet::new();
     for file in added.iter().map(|a| &a.file) {
-        assert!(partitions.insert(file.partition().clone()), "two files of one partition");
+        assert!(
+            partitions.insert(file.partition().clone()),
+            "two files of one partition"
+        );
         for id in ids_of(&lake, file).await {
             *seen.entry(id).or_default() += 1;
             let expected = spec.iter().map(|(source, _, transform)| {
                 let value = sample::value(id, *source, 0)?;
-                Some(iceberg::spec::Literal::from(transform_value(*transform, &value).unwrap()))
+                Some(iceberg::spec::Literal::from(
+                    transform_value(*transform, &value).unwrap(),
+                ))
             });
             assert_eq!(file.partition().clone(), expected.collect(), "row {id}");
         }
@@ -146,7 +170,10 @@ async fn files_roll() {
         let mut writer = DataFileWriter::new(lake.store.clone(), &table, options).unwrap();
         let schema = writer.schema().clone();
         for start in (0..2000).step_by(100) {
-            writer.write(sample::batch(&schema, &(start..start + 100).collect::<Vec<_>>(), 0)).await.unwrap();
+            writer
+                .write(sample::batch(&schema, &(start..start + 100).collect::<Vec<_>>(), 0))
+                .await
+                .unwrap();
         }
         let added = writer.close().await.unwrap();
         assert!(added.len() > 6, "{} files", added.len());
@@ -184,16 +211,25 @@ async fn batches_are_conformed() {
     let lake = Lake::new(&[], &[]).await;
     let id = || Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef;
     let views = Arc::new(StringViewArray::from(vec![Some("a"), None])) as ArrayRef;
-    let fields = vec![Field::new("name", DataType::Utf8View, true), Field::new("id", DataType::Int32, true)];
+    let fields = vec![
+        Field::new("name", DataType::Utf8View, true),
+        Field::new("id", DataType::Int32, true),
+    ];
     let added = write_one(&lake, fields, vec![views, id()]).await.unwrap();
     let batches = lake.batches(added.first().unwrap().file.file_path()).await;
     assert_eq!(batches.first().unwrap().num_columns(), 13);
-    assert_eq!(batches.first().unwrap().column_by_name("score").unwrap().null_count(), 2);
+    assert_eq!(
+        batches.first().unwrap().column_by_name("score").unwrap().null_count(),
+        2
+    );
 
     let numbers = Arc::new(LargeStringArray::from(vec!["1", "x"])) as ArrayRef;
     let unknown = write_one(
         &lake,
-        vec![Field::new("id", DataType::Int32, true), Field::new("odd", DataType::Int32, true)],
+        vec![
+            Field::new("id", DataType::Int32, true),
+            Field::new("odd", DataType::Int32, true),
+        ],
         vec![id(), id()],
     );
     let uncastable = write_one(&lake, vec![Field::new("id", DataType::LargeUtf8, true)], vec![numbers]);
@@ -207,7 +243,10 @@ async fn batches_are_conformed() {
         (null.await, "nulls"),
     ] {
         let error = outcome.unwrap_err();
-        assert!(matches!(error, TableError::Rows { .. }) && error.to_string().contains(word), "{error}");
+        assert!(
+            matches!(error, TableError::Rows { .. }) && error.to_string().contains(word),
+            "{error}"
+        );
     }
 }
 
@@ -219,14 +258,66 @@ async fn parquet_schema_is_marked() {
     let bytes = lake.store.get(added.first().unwrap().file.file_path()).await.unwrap();
     let reader = SerializedFileReader::new(bytes).unwrap();
     let footer = reader.metadata();
-    let ids: HashMap<String, i32> =
-        footer.file_metadata().schema_descr().columns().iter().map(|c| (c.path().string(), c.self_type().get_basic_info().id())).collect();
+    let ids: HashMap<String, i32> = footer
+        .file_metadata()
+        .schema_descr()
+        .columns()
+        .iter()
+        .map(|c| (c.path().string(), c.self_type().get_basic_info().id()))
+        .collect();
     assert_eq!(ids["attrs.key_value.key"], 17);
     assert_eq!(ids["tags.list.element"], 16);
     assert_eq!(ids["address.city"], 14);
-    let uid = footer.file_metadata().schema_descr().columns().iter().find(|c| c.name() == "uid").unwrap().clone();
+    let uid = footer
+        .file_metadata()
+        .schema_descr()
+        .columns()
+        .iter()
+        .find(|c| c.name() == "uid")
+        .unwrap()
+        .clone();
     assert_eq!(uid.logical_type_ref(), Some(&LogicalType::Uuid));
     let uuid = iceberg::spec::Type::Primitive(PrimitiveType::Uuid);
-    assert_eq!(*lake.table().await.metadata.current_schema().field_by_id(10).unwrap().field_type, uuid);
-    assert!(footer.row_group(0).column(0).column_index_offset().is_some(), "page statistics are written");
+    assert_eq!(
+        *lake
+            .table()
+            .await
+            .metadata
+            .current_schema()
+            .field_by_id(10)
+            .unwrap()
+            .field_type,
+        uuid
+    );
+    assert!(
+        footer.row_group(0).column(0).column_index_offset().is_some(),
+        "page statistics are written"
+    );
+}
+
+// Goal: table properties decide what is told of a column. Method: modes by default and by column, and a wide table.
+#[tokio::test]
+async fn properties_choose_metrics() {
+    let properties = [
+        ("write.metadata.metrics.default", "none"),
+        ("write.metadata.metrics.column.id", "full"),
+        ("write.metadata.metrics.column.address.city", "counts"),
+        ("write.metadata.metrics.column.name", "truncate(3)"),
+    ];
+    let lake = Lake::new(&[], &properties).await;
+    let added = lake.files(&(0..50).collect::<Vec<_>>(), 0).await;
+    let file = &added.first().unwrap().file;
+    let ids = |of: Vec<&i32>| of.into_iter().copied().collect::<std::collections::BTreeSet<i32>>();
+    assert_eq!(ids(file.column_sizes().keys().collect()), [1, 2, 14].into());
+    assert_eq!(ids(file.value_counts().keys().collect()), [1, 2, 14].into());
+    assert_eq!(ids(file.lower_bounds().keys().collect()), [1, 2].into());
+    assert_eq!(file.upper_bounds()[&2], Datum::string("n\u{e4}n"));
+    assert!(file.nan_value_counts().is_empty());
+
+    let lake = Lake::new(&[], &[("write.metadata.metrics.max-inferred-column-defaults", "4")]).await;
+    let added = lake.files(&[1, 2], 0).await;
+    assert_eq!(
+        ids(added.first().unwrap().file.lower_bounds().keys().collect()),
+        [1, 2, 3, 4].into()
+    );
 }

@@ -1,0 +1,158 @@
+//! Expiry: snapshots leave the metadata first, then the files that only they could reach leave the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use iceberg::spec::{MAIN_BRANCH, ManifestFile, Snapshot, TableMetadata};
+use iceberg::{TableRequirement, TableUpdate};
+use tidewater_core::TableName;
+
+use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
+use crate::commit::expired_snapshots;
+use crate::error::{Result, TableError};
+use crate::file_store::FileStore;
+use crate::manifest;
+
+/// Files removed at the same time.
+const REMOVALS_MAX: usize = 16;
+
+/// What an expiry came to.
+#[derive(Debug, Clone)]
+pub struct Expired {
+    /// The table after it.
+    pub table: LoadedTable,
+    /// Snapshots that left.
+    pub snapshots: Vec<i64>,
+    /// Files that left.
+    pub files: BTreeSet<String>,
+}
+
+/// Keeps the newest `keep` snapshots of main and those that branches and tags name; removes the others and their files.
+///
+/// A reader of a snapshot that goes loses its files: keep what the slowest reader needs. Of two racing expiries, one finds
+/// nothing to do or is refused with [`TableError::Contention`], which may be tried again.
+pub async fn expire(catalog: &dyn Catalog, store: &FileStore, name: &TableName, keep: u32) -> Result<Expired> {
+    let missing = || TableError::TableNotFound { table: name.clone() };
+    let before = catalog.load_table(name).await?.ok_or_else(missing)?;
+    let snapshots = expired_snapshots(&before.metadata, keep.max(1))?;
+    if snapshots.is_empty() {
+        return Ok(Expired {
+            table: before,
+            snapshots,
+            files: BTreeSet::new(),
+        });
+    }
+    let commit = TableCommit {
+        name: name.clone(),
+        requirements: vec![
+            TableRequirement::UuidMatch {
+                uuid: before.metadata.uuid(),
+            },
+            // A rollback to one of them would be another head.
+            TableRequirement::RefSnapshotIdMatch {
+                r#ref: MAIN_BRANCH.into(),
+                snapshot_id: before.metadata.current_snapshot_id(),
+            },
+        ],
+        updates: vec![TableUpdate::RemoveSnapshots {
+            snapshot_ids: snapshots.clone(),
+        }],
+    };
+    let after = match catalog.commit(vec![commit]).await? {
+        CommitOutcome::Committed(tables) => tables.into_iter().next(),
+        CommitOutcome::Conflict { .. } => {
+            return Err(TableError::Contention {
+                table: name.clone(),
+                attempts: 1,
+            });
+        }
+        // What it came to is seen in the table itself.
+        CommitOutcome::Unknown { .. } => catalog.load_table(name).await?,
+    };
+    let table = after.ok_or_else(missing)?;
+    let files = remove_unreachable(store, &before.metadata, &table.metadata).await?;
+    Ok(Expired {
+        table,
+        snapshots,
+        files,
+    })
+}
+
+/// Removes the files that `before` reaches and `after` does not; answers them. `after` must be the state that the commit
+/// answered, or a later one: whatever joined the table meanwhile is in it.
+pub async fn remove_unreachable(
+    store: &FileStore,
+    before: &TableMetadata,
+    after: &TableMetadata,
+) -> Result<BTreeSet<String>> {
+    if before.uuid() != after.uuid() {
+        return Err(TableError::damaged("states of two different tables were compared"));
+    }
+    let useless = unreachable(store, before, after).await?;
+    let removals: Vec<_> = useless.iter().map(|location| store.delete(location)).collect();
+    stream::iter(removals)
+        .buffer_unordered(REMOVALS_MAX)
+        .try_collect::<()>()
+        .await?;
+    Ok(useless)
+}
+
+#[derive(Debug, Default)]
+struct Reachable {
+    manifests: BTreeMap<String, ManifestFile>,
+    lists: BTreeSet<String>,
+}
+
+/// Content files are looked for only in manifests that go: one that stays keeps all it names.
+async fn unreachable(store: &FileStore, before: &TableMetadata, after: &TableMetadata) -> Result<BTreeSet<String>> {
+    let gone: Vec<&Snapshot> = before
+        .snapshots()
+        .map(AsRef::as_ref)
+        .filter(|s| after.snapshot_by_id(s.snapshot_id()).is_none())
+        .collect();
+    if gone.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let kept: Vec<&Snapshot> = after.snapshots().map(AsRef::as_ref).collect();
+    let old = reachable(store, before, &gone).await?;
+    let new = reachable(store, after, &kept).await?;
+    let mut useless: BTreeSet<String> = old.lists.difference(&new.lists).cloned().collect();
+    let mut content = BTreeSet::new();
+    for (path, file) in old
+        .manifests
+        .iter()
+        .filter(|(path, _)| !new.manifests.contains_key(*path))
+    {
+        useless.insert(path.clone());
+        content.extend(content_of(store, file).await?);
+    }
+    for file in new.manifests.values() {
+        if content.is_empty() {
+            break;
+        }
+        for path in content_of(store, file).await? {
+            content.remove(&path);
+        }
+    }
+    useless.extend(content);
+    Ok(useless)
+}
+
+async fn content_of(store: &FileStore, manifest: &ManifestFile) -> Result<Vec<String>> {
+    let live = manifest::live(store, manifest).await?;
+    Ok(live.iter().map(|entry| entry.file.file_path().to_owned()).collect())
+}
+
+async fn reachable(store: &FileStore, table: &TableMetadata, snapshots: &[&Snapshot]) -> Result<Reachable> {
+    let mut found = Reachable::default();
+    for snapshot in snapshots {
+        found.lists.insert(snapshot.manifest_list().to_owned());
+        for file in manifest::list(store, table, Some(snapshot)).await? {
+            found.manifests.insert(file.manifest_path.clone(), file);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use super::*;
+use crate::change::Change;
+use crate::commit::{CommitOptions, commit_change};
+use crate::sample::Lake;
+use crate::scan::plan_scan;
+use crate::testing::Fault;
+
+/// Exactly what the table's snapshots reach is stored.
+async fn check_exact(lake: &Lake) {
+    let (data, metadata) = lake.stored().await;
+    assert_eq!(metadata, lake.reachable().await);
+    let table = lake.table().await.metadata;
+    let mut needed = BTreeSet::new();
+    for snapshot in table.snapshots() {
+        let files = plan_scan(&lake.store, &table, Some(snapshot.snapshot_id()), None)
+            .await
+            .unwrap();
+        needed.extend(files.into_iter().map(|file| file.path));
+    }
+    assert_eq!(data, needed);
+}
+
+async fn replace_first(lake: &Lake) {
+    let table = lake.table().await.metadata;
+    let first = plan_scan(&lake.store, &table, None, None).await.unwrap().remove(0);
+    let ids = lake.ids(std::slice::from_ref(&first)).await;
+    let change = Change::overwrite([first.path], lake.files(&ids, 1).await).read_at(table.current_snapshot_id());
+    lake.commit(&change).await.unwrap();
+}
+
+// Goal: after an expiry exactly the needed files are left, and every row. Method: appends and overwrites, then the store's list.
+#[tokio::test]
+async fn exactly_the_needed_files_stay() {
+    for version in ["2", "3"] {
+        let lake = Lake::new(&[], &[("format-version", version)]).await;
+        for n in 0..6 {
+            lake.append([n * 2, n * 2 + 1]).await;
+            if n % 2 == 1 {
+                replace_first(&lake).await;
+            }
+        }
+        let expired = expire(&lake.catalog, &lake.store, &lake.name, 2).await.unwrap();
+        assert_eq!(expired.snapshots.len(), 7);
+        assert!(expired.files.len() > 10, "{}", expired.files.len());
+        assert_eq!(lake.rows().await, (0..12).collect::<Vec<_>>());
+        check_exact(&lake).await;
+        let again = expire(&lake.catalog, &lake.store, &lake.name, 2).await.unwrap();
+        assert!(again.snapshots.is_empty() && again.files.is_empty());
+    }
+}
+
+// Goal: snapshots trimmed by commits leave no files behind once somebody sweeps. Method: trim with each append, sweep from the
+// oldest known state, as a maintenance task does.
+#[tokio::test]
+async fn trimmed_snapshots_are_swept() {
+    let lake = Lake::new(&[], &[]).await;
+    let options = CommitOptions {
+        keep_snapshots: Some(3),
+        ..CommitOptions::default()
+    };
+    let mut before = lake.table().await.metadata;
+    for n in 0..9 {
+        let change = Change::append(lake.files(&[n], 0).await);
+        let done = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options)
+            .await
+            .unwrap();
+        remove_unreachable(&lake.store, &before, &done.table.metadata)
+            .await
+            .unwrap();
+        before = done.table.metadata;
+    }
+    assert_eq!(lake.rows().await, (0..9).collect::<Vec<_>>());
+    check_exact(&lake).await;
+}
+
+// Goal: a lost answer removes nothing that is needed. Method: both kinds of lost answers, then the store's list.
+#[tokio::test]
+async fn lost_answers_remove_nothing_needed() {
+    for fault in [Fault::AnswerLost, Fault::RequestLost, Fault::Conflict] {
+        let lake = Lake::new(&[], &[]).await;
+        for n in 0..4 {
+            lake.append([n]).await;
+        }
+        lake.catalog.inject([fault]);
+        let outcome = expire(&lake.catalog, &lake.store, &lake.name, 1).await;
+        assert_eq!(outcome.is_err(), fault == Fault::Conflict);
+        assert_eq!(lake.rows().await, [0, 1, 2, 3]);
+        check_exact(&lake).await;
+    }
+}
