@@ -9,6 +9,7 @@ use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
 use tidewater_core::{Coded, ErrorKind, Namespace, Retry, TableName};
 
 /// A table as it was at one moment.

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use iceberg::spec::{DataFile, Operation, TableMetadata, deserialize_data_file_from_json, serialize_data_file_to_json};
 use serde::{Deserialize, Serialize};
-use tidewater_core::JobId;
 use uuid::Uuid;
 
 use crate::error::{Result, TableError};
+use tidewater_core::JobId;
 
 /// Summary key that names the job a snapshot comes from: the same job is committed once.
 pub const JOB_ID_KEY: &str = "job-id";

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tidewater_core::{Coded, ErrorKind, Retry, TableName};
 
 use crate::catalog::CatalogFault;
+use tidewater_core::{Coded, ErrorKind, Retry, TableName};
 
 /// The result of this crate's calls.
 pub type Result<T, E = TableError> = std::result::Result<T, E>;

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{MAIN_BRANCH, ManifestFile, Snapshot, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
-use tidewater_core::TableName;
 
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::commit::expired_snapshots;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest;
+use tidewater_core::TableName;
 
 /// Files removed at the same time.
 const REMOVALS_MAX: usize = 16;

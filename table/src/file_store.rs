@@ -17,13 +17,13 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
 use url::Url;
 
 pub use self::location::Location;
 pub use self::s3::S3Options;
 use crate::error::{Result, TableError};
 use crate::manifest::ManifestCache;
+use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
 
 /// Longest time a single call to a store may take, retries included. A data file of 128 MiB at 2 MB/s fits in.
 const CALL_DEADLINE: Duration = Duration::from_secs(120);

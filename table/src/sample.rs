@@ -13,13 +13,13 @@ use iceberg::spec::{
     Datum, ListType, MapType, NestedField, PrimitiveType, Schema, StructType, Transform, Type, UnboundPartitionSpec,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tidewater_core::{SeededRng, SystemClock, TableName};
 
 use crate::testing::MemoryCatalog;
 use crate::{
     Added, Catalog, Change, CommitOptions, Committed, DataFileWriter, FileStore, LoadedTable, NewTable, ScanFile,
     StoreOptions, WriteOptions, commit_change,
 };
+use tidewater_core::{SeededRng, SystemClock, TableName};
 
 const FIRST_MICROS: i64 = 1_709_251_200_000_000;
 const HOUR_MICROS: i64 = 3_600_000_000;

@@ -5,13 +5,13 @@ mod evolve;
 
 use iceberg::spec::{Schema, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
-use tidewater_core::TableName;
 
 pub use self::arrow_types::{FIELD_ID_KEY, field_id, from_arrow, to_arrow};
 pub use self::evolve::evolve;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use tidewater_core::TableName;
 
 /// Schema changes are rare: whoever loses this many races has met a defect.
 const EVOLVE_ATTEMPTS_MAX: u32 = 10;

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use iceberg::TableCreation;
 use iceberg::spec::{FormatVersion, TableMetadata, TableMetadataBuilder};
-use tidewater_core::{Namespace, TableName};
 
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 use crate::file_store::FileStore;
+use tidewater_core::{Namespace, TableName};
 
 /// What the next commit meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

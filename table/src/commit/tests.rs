@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use iceberg::spec::{Operation, Transform};
-use tidewater_core::JobId;
 
 use super::*;
 use crate::change::Added;
 use crate::sample::Lake;
 use crate::scan::{ScanFile, plan_scan};
 use crate::testing::Fault;
+use tidewater_core::JobId;
 
 async fn scan(lake: &Lake) -> Vec<ScanFile> {
     plan_scan(&lake.store, &lake.table().await.metadata, None, None)

@@ -12,7 +12,6 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, LogicalType, Type as Physical, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{SchemaDescriptor, Type};
-use tidewater_core::{SharedClock, SharedRng};
 
 use super::WriteOptions;
 use super::conform::conform;
@@ -21,6 +20,7 @@ use super::metrics_mode::MetricsModes;
 use super::partition::Splitter;
 use crate::change::Added;
 use crate::error::{Result, TableError};
+use tidewater_core::{SharedClock, SharedRng};
 
 /// A file that is ready to be put.
 #[derive(Debug)]
