@@ -140,7 +140,7 @@ impl World {
             .iter()
             .map(|(_, table)| {
                 let rows_max = u64::from(table.rows_per_patient) * u64::from(options.patients);
-                Store::new(table, usize::try_from(rows_max).unwrap_or(usize::MAX))
+                Store::new(usize::try_from(rows_max).unwrap_or(usize::MAX))
             })
             .collect();
         let ledgers = (0_i64..)

@@ -317,3 +317,26 @@ impl Op {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: decimals are Java's bytes. Method: captured ones and the edges of a byte.
+    #[test]
+    fn decimals_are_javas() {
+        for (unscaled, expected) in [
+            (1_250, "BOI="),
+            (2_000, "B9A="),
+            (9_999_999_999, "AlQL4/8="),
+            (0, "AA=="),
+            (-1, "/w=="),
+            (127, "fw=="),
+            (128, "AIA="),
+            (-128, "gA=="),
+            (-129, "/38="),
+        ] {
+            assert_eq!(BASE64.encode(big_endian(unscaled)), expected, "{unscaled}");
+        }
+    }
+}

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::schema::Table;
 use crate::value::Value;
 
 /// A row: one value a column.
@@ -15,15 +14,14 @@ pub(crate) type RowNumber = u64;
 /// The rows of one table, oldest first.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(crate) table: &'static Table,
     pub(crate) rows_max: usize,
     rows: BTreeMap<RowNumber, Row>,
     next: RowNumber,
 }
 
 impl Store {
-    pub(crate) fn new(table: &'static Table, rows_max: usize) -> Self {
-        Self { table, rows_max, rows: BTreeMap::new(), next: 1 }
+    pub(crate) fn new(rows_max: usize) -> Self {
+        Self { rows_max, rows: BTreeMap::new(), next: 1 }
     }
 
     pub(crate) fn len(&self) -> usize {

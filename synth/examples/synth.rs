@@ -1,0 +1,27 @@
+//! Writes a small hospital into a folder: `synth <folder> [records] [seed]`.
+//!
+//! The folder then holds `log/` (a file source), `sql/` (the same world for PostgreSQL) and `oracle/` (what a lake must hold).
+
+use std::path::PathBuf;
+
+use tidewater_core::SystemClock;
+use tidewater_synth::{Hooks, Layout, RunOptions, SinkOptions, SqlWorkload, WorldOptions, run};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let folder: PathBuf = arguments.next().ok_or("usage: synth <folder> [records] [seed]")?.into();
+    let records = arguments.next().map_or(Ok(50_000), |text| text.parse())?;
+    let seed = arguments.next().map_or(Ok(1), |text| text.parse())?;
+    let world = WorldOptions { seed, ..WorldOptions::default() };
+    SqlWorkload::new(world.clone(), Layout::SchemaPerService)?.write(&folder.join("sql"), 5_000)?;
+    let options = RunOptions {
+        world,
+        records_max: Some(records),
+        oracle: Some(folder.join("oracle")),
+        ..RunOptions::new(SinkOptions::folder(folder.join("log")))
+    };
+    run::run(options, SystemClock::shared(), Hooks::default(), CancellationToken::new()).await?;
+    Ok(())
+}

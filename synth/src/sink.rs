@@ -1,0 +1,9 @@
+//! Where records go.
+
+pub mod file;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+
+pub use file::{FileSink, FileSinkOptions};
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaSink;
