@@ -1,0 +1,404 @@
+//! Columns that form a struct of the bronze row, and the plans by which objects are written to them.
+//!
+//! `before` and `after` are two sides of one group: they always have the same columns.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, NullBufferBuilder, StructArray};
+use arrow::datatypes::{DataType, Field, Fields};
+use arrow::error::ArrowError;
+use sonic_rs::{JsonValueTrait, Value};
+use tidewater_core::limits::NAME_BYTES_MAX;
+
+use super::cell::{self, Cell, Placeholder};
+use super::column::Column;
+use super::column_type::{ColumnType, Fit};
+use super::fault::{COLUMNS_MAX, RecordFault};
+use super::wire::{Wire, found};
+
+/// What was noticed about a row.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// A value lies outside of what tables hold.
+    pub(crate) out_of_range: bool,
+    /// A value went to another column than its own.
+    pub(crate) split: bool,
+    /// Columns whose value the source left out.
+    pub(crate) unavailable: Vec<String>,
+}
+
+/// A column of a group.
+#[derive(Debug)]
+struct Member {
+    name: String,
+    /// None for a type that ingest never writes: others made this column.
+    kind: Option<ColumnType>,
+    /// Stands in the table, or in a batch on its way there.
+    committed: bool,
+    /// Shown even if no row has a value.
+    declared: bool,
+}
+
+/// One struct.
+#[derive(Debug)]
+struct Side {
+    valid: NullBufferBuilder,
+    columns: Vec<Column>,
+}
+
+/// Columns and one or more structs of them.
+#[derive(Debug)]
+pub(crate) struct Group {
+    members: Vec<Member>,
+    /// By lower-case name: names that differ only in case cannot be told apart by most engines.
+    by_name: HashMap<String, usize>,
+    sides: Vec<Side>,
+}
+
+/// How the fields of an object reach the columns.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    steps: Vec<Step>,
+    by_name: HashMap<String, usize>,
+    /// Fields that the plan does not know yet are errors.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: String,
+    wire: Wire,
+    /// The column, then those that took values in which did not fit it.
+    targets: Vec<usize>,
+}
+
+impl Plan {
+    /// The step for a field; `near` is where it stood in the record before.
+    fn position(&self, name: &str, near: usize) -> Option<usize> {
+        match self.steps.get(near) {
+            Some(step) if step.name == name => Some(near),
+            _ => self.by_name.get(name).copied(),
+        }
+    }
+
+    fn add(&mut self, name: &str, wire: Wire, targets: Vec<usize>) -> usize {
+        self.by_name.insert(name.to_owned(), self.steps.len());
+        self.steps.push(Step {
+            name: name.to_owned(),
+            wire,
+            targets,
+        });
+        self.steps.len() - 1
+    }
+}
+
+impl Group {
+    /// Without columns.
+    pub(crate) fn new(sides: usize) -> Self {
+        let sides = (0..sides)
+            .map(|_| Side {
+                valid: NullBufferBuilder::new(0),
+                columns: Vec::new(),
+            })
+            .collect();
+        Self {
+            members: Vec::new(),
+            by_name: HashMap::new(),
+            sides,
+        }
+    }
+
+    /// Takes a table's columns over.
+    pub(crate) fn adopt(&mut self, fields: &Fields) {
+        for field in fields {
+            let name = field.name().as_str();
+            if !self.by_name.contains_key(&name.to_lowercase()) {
+                self.add(name, ColumnType::from_arrow(field.data_type()), true, true);
+            }
+        }
+    }
+
+    /// Columns that are there from the beginning.
+    pub(crate) fn declare(&mut self, columns: &[(&str, ColumnType)]) {
+        for (name, kind) in columns {
+            if !self.by_name.contains_key(&name.to_lowercase()) {
+                self.add(name, Some(kind.clone()), false, true);
+            }
+        }
+    }
+
+    fn add(&mut self, name: &str, kind: Option<ColumnType>, committed: bool, declared: bool) -> usize {
+        for side in &mut self.sides {
+            side.columns.push(Column::new(kind.as_ref().unwrap_or(&ColumnType::Boolean)));
+        }
+        self.by_name.insert(name.to_lowercase(), self.members.len());
+        self.members.push(Member {
+            name: name.to_owned(),
+            kind,
+            committed,
+            declared,
+        });
+        self.members.len() - 1
+    }
+
+    /// The column for values of type `wanted` under this name: the one of that name if they fit, else one beside it.
+    fn resolve(&mut self, name: &str, wanted: &ColumnType) -> Result<usize, RecordFault> {
+        check_name(name)?;
+        let Some(at) = self.by_name.get(&name.to_lowercase()).copied() else {
+            if self.members.len() >= COLUMNS_MAX {
+                return Err(bad_name(name, "is one column too many"));
+            }
+            return Ok(self.add(name, Some(wanted.clone()), false, false));
+        };
+        let Some(member) = self.members.get(at) else { return Err(bad_name(name, "is lost")) };
+        if member.name != name {
+            return Err(bad_name(name, "differs from another only in case"));
+        }
+        let fit = member.kind.as_ref().map_or(Fit::No, |kind| kind.fit(wanted, member.committed));
+        match fit {
+            Fit::Holds => Ok(at),
+            Fit::Widened(kind) if self.may_widen(at, &kind) => {
+                self.widen(at, kind);
+                Ok(at)
+            }
+            Fit::Widened(_) | Fit::No => self.resolve(&format!("{name}__{}", wanted.suffix()), wanted),
+        }
+    }
+
+    fn may_widen(&self, at: usize, kind: &ColumnType) -> bool {
+        *kind != ColumnType::Double
+            || self.sides.iter().filter_map(|side| side.columns.get(at)).all(Column::exact_as_double)
+    }
+
+    fn widen(&mut self, at: usize, kind: ColumnType) {
+        for column in self.sides.iter_mut().filter_map(|side| side.columns.get_mut(at)) {
+            column.widen(&kind);
+        }
+        if let Some(member) = self.members.get_mut(at) {
+            member.kind = Some(kind);
+        }
+    }
+
+    /// The plan of a schema. All its columns exist from now on.
+    pub(crate) fn plan(&mut self, fields: &[(String, Wire)]) -> Result<Plan, RecordFault> {
+        let mut plan = Plan {
+            closed: true,
+            ..Plan::default()
+        };
+        for (name, wire) in fields {
+            let targets = match wire.column_type() {
+                Some(kind) => {
+                    let at = self.resolve(name, &kind)?;
+                    if let Some(member) = self.members.get_mut(at) {
+                        member.declared = true;
+                    }
+                    vec![at]
+                }
+                None => Vec::new(),
+            };
+            plan.add(name, wire.clone(), targets);
+        }
+        Ok(plan)
+    }
+
+    /// Writes an object to row `row` of a side. After an error the row must be truncated.
+    pub(crate) fn write<'v>(
+        &mut self,
+        side: usize,
+        plan: &mut Plan,
+        fields: impl Iterator<Item = (&'v str, &'v Value)>,
+        hints: &HashMap<String, Wire>,
+        row: usize,
+        notes: &mut Notes,
+        placeholder: &Placeholder,
+    ) -> Result<(), RecordFault> {
+        let mut near = 0;
+        for (name, value) in fields {
+            let at = match plan.position(name, near) {
+                Some(at) => at,
+                None if plan.closed => return Err(bad_name(name, "is not in the schema of its record")),
+                None if plan.steps.len() >= COLUMNS_MAX => return Err(bad_name(name, "is one column too many")),
+                None => plan.add(name, hints.get(name).cloned().unwrap_or(Wire::Any), Vec::new()),
+            };
+            near = at + 1;
+            if value.is_null() {
+                continue;
+            }
+            let Some(step) = plan.steps.get_mut(at) else { continue };
+            self.write_field(side, step, value, row, notes, placeholder)?;
+        }
+        if let Some(side) = self.sides.get_mut(side) {
+            let missing = row.saturating_sub(side.valid.len());
+            side.valid.append_n_nulls(missing);
+            side.valid.append_non_null();
+        }
+        Ok(())
+    }
+
+    fn write_field(
+        &mut self,
+        side: usize,
+        step: &mut Step,
+        value: &Value,
+        row: usize,
+        notes: &mut Notes,
+        placeholder: &Placeholder,
+    ) -> Result<(), RecordFault> {
+        for (rank, target) in step.targets.iter().enumerate() {
+            match self.push(side, *target, &step.wire, value, row, placeholder) {
+                Some(Cell::OtherType) => {}
+                outcome => {
+                    notes.split |= rank > 0;
+                    return settle(outcome, step, value, notes);
+                }
+            }
+        }
+        let Some(wanted) = cell::wanted(&step.wire, value, placeholder) else {
+            notes.unavailable.push(step.name.clone());
+            return Ok(());
+        };
+        let target = self.resolve(&step.name, &wanted)?;
+        let outcome = self.push(side, target, &step.wire, value, row, placeholder);
+        if !step.targets.contains(&target) {
+            step.targets.push(target);
+        }
+        notes.split |= step.targets.len() > 1;
+        settle(outcome, step, value, notes)
+    }
+
+    /// None if the row has a value already.
+    fn push(
+        &mut self,
+        side: usize,
+        target: usize,
+        wire: &Wire,
+        value: &Value,
+        row: usize,
+        placeholder: &Placeholder,
+    ) -> Option<Cell> {
+        let column = self.sides.get_mut(side)?.columns.get_mut(target)?;
+        if column.len() > row {
+            return None;
+        }
+        column.pad_to(row);
+        let outcome = cell::push(column, wire, value, placeholder);
+        if outcome == Cell::OtherType {
+            column.truncate(row);
+        }
+        Some(outcome)
+    }
+
+    /// A number of a row that was just written, by the place of a declared column.
+    pub(crate) fn long_in(&self, side: usize, at: usize, row: usize) -> Option<i64> {
+        self.sides.get(side)?.columns.get(at)?.long_at(row)
+    }
+
+    /// Forgets rows from `row` on.
+    pub(crate) fn truncate(&mut self, row: usize) {
+        for side in &mut self.sides {
+            if side.valid.len() > row {
+                side.valid.truncate(row);
+            }
+            for column in &mut side.columns {
+                column.truncate(row);
+            }
+        }
+    }
+
+    /// The structs as Arrow, one a side; none if there is no column. The group begins anew with the same columns.
+    pub(crate) fn finish(&mut self, rows: usize) -> Result<Option<(Fields, Vec<ArrayRef>)>, ArrowError> {
+        let sides = &self.sides;
+        let shown: Vec<bool> = self
+            .members
+            .iter()
+            .enumerate()
+            .map(|(at, member)| {
+                let used = || sides.iter().filter_map(|side| side.columns.get(at)).any(Column::has_values);
+                member.kind.is_some() && (member.committed || member.declared || used())
+            })
+            .collect();
+        let mut fields = Vec::new();
+        for (member, shown) in self.members.iter_mut().zip(&shown) {
+            if let (true, Some(kind)) = (*shown, &member.kind) {
+                member.committed = true;
+                fields.push(Field::new(&member.name, kind.arrow(), true));
+            }
+        }
+        let fields = Fields::from(fields);
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for side in &mut self.sides {
+            let fresh = self
+                .members
+                .iter()
+                .map(|member| Column::new(member.kind.as_ref().unwrap_or(&ColumnType::Boolean)))
+                .collect();
+            let columns = std::mem::replace(&mut side.columns, fresh);
+            let mut valid = std::mem::replace(&mut side.valid, NullBufferBuilder::new(0));
+            valid.append_n_nulls(rows.saturating_sub(valid.len()));
+            let children = columns
+                .into_iter()
+                .zip(&shown)
+                .filter(|(_, shown)| **shown)
+                .map(|(column, _)| column.finish(rows))
+                .collect::<Result<Vec<_>, _>>()?;
+            if !fields.is_empty() {
+                arrays.push(Arc::new(StructArray::try_new(fields.clone(), children, valid.finish())?));
+            }
+        }
+        Ok((!fields.is_empty()).then_some((fields, arrays)))
+    }
+}
+
+fn settle(outcome: Option<Cell>, step: &Step, value: &Value, notes: &mut Notes) -> Result<(), RecordFault> {
+    let column = || step.name.clone();
+    match outcome {
+        Some(Cell::Stored) => {}
+        Some(Cell::OutOfRange) => notes.out_of_range = true,
+        Some(Cell::Unavailable) => notes.unavailable.push(column()),
+        None => return Err(RecordFault::Repeated { column: column() }),
+        Some(Cell::Wrong | Cell::OtherType) => {
+            return Err(RecordFault::WrongType {
+                column: column(),
+                expected: step.wire.expects(),
+                found: found(value),
+            });
+        }
+        Some(Cell::Unreadable) => {
+            return Err(RecordFault::Unreadable {
+                column: column(),
+                expected: step.wire.expects(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), RecordFault> {
+    if name.is_empty() {
+        return Err(bad_name(name, "is empty"));
+    }
+    if name.len() > NAME_BYTES_MAX {
+        // The name itself stays out of the message: it may be megabytes.
+        return Err(bad_name("", "is too long"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(bad_name(name, "holds a control character"));
+    }
+    Ok(())
+}
+
+fn bad_name(name: &str, problem: &'static str) -> RecordFault {
+    RecordFault::ColumnName {
+        column: name.chars().take(NAME_BYTES_MAX).collect(),
+        problem,
+    }
+}
+
+/// The fields of a struct column of a table.
+pub(crate) fn struct_members(data_type: &DataType) -> Fields {
+    match data_type {
+        DataType::Struct(fields) => fields.clone(),
+        _ => Fields::empty(),
+    }
+}

@@ -1,0 +1,127 @@
+//! Values without a schema: their JSON type decides.
+//!
+//! Integers are long, other numbers double, strings string; arrays of one type are lists; objects and mixed arrays are kept as
+//! JSON text. Debezium writes a double with a point or an exponent always, so a column does not change its mind from row to row.
+
+use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, Value};
+
+use super::cell::{self, Cell, Placeholder};
+use super::column::{Column, Values};
+use super::column_type::ColumnType;
+use super::wire::Wire;
+
+/// The column a value asks for. None if the value tells nothing: null, or one that the source left out.
+pub(crate) fn column_type(value: &Value, placeholder: &Placeholder) -> Option<ColumnType> {
+    if placeholder.stands_for(value) {
+        return None;
+    }
+    Some(match value.get_type() {
+        JsonType::Null => return None,
+        JsonType::Boolean => ColumnType::Boolean,
+        JsonType::Number if value.as_i64().is_some() => ColumnType::Long,
+        // Beyond 64 bits a double would lose digits.
+        JsonType::Number if value.as_u64().is_some() => ColumnType::String,
+        JsonType::Number => ColumnType::Double,
+        JsonType::String if special_float(value) => ColumnType::Double,
+        JsonType::String | JsonType::Object => ColumnType::String,
+        JsonType::Array => list_type(value),
+    })
+}
+
+/// JsonConverter writes these floats as strings. A text column that begins with one of these words is far rarer.
+fn special_float(value: &Value) -> bool {
+    matches!(value.as_str(), Some("NaN" | "Infinity" | "-Infinity"))
+}
+
+/// An array of one scalar type is a list; an empty one could be anything, and most arrays are of text.
+fn list_type(value: &Value) -> ColumnType {
+    let mut item: Option<ColumnType> = None;
+    for value in value.as_array().into_iter().flatten() {
+        let this = match value.get_type() {
+            JsonType::Null => continue,
+            JsonType::Boolean => ColumnType::Boolean,
+            JsonType::Number if value.as_i64().is_some() => ColumnType::Long,
+            JsonType::Number if value.as_u64().is_none() => ColumnType::Double,
+            JsonType::String => ColumnType::String,
+            _ => return ColumnType::String,
+        };
+        match &item {
+            None => item = Some(this),
+            Some(known) if *known == this => {}
+            Some(_) => return ColumnType::String,
+        }
+    }
+    ColumnType::List(Box::new(item.unwrap_or(ColumnType::String)))
+}
+
+/// Pushes a value to a column that was inferred from others, or stands in the table.
+pub(crate) fn push(column: &mut Column, value: &Value, placeholder: &Placeholder) -> Cell {
+    if placeholder.stands_for(value) {
+        return Cell::Unavailable;
+    }
+    match &mut column.values {
+        // Text takes everything in, so that a column that once was text stays one.
+        Values::String(_) => push_text(column, value),
+        Values::Boolean(values) => match value.as_bool() {
+            Some(value) => {
+                values.append(value);
+                column.push_valid();
+                Cell::Stored
+            }
+            None => Cell::OtherType,
+        },
+        Values::Long(_) => match value.as_i64() {
+            Some(value) => {
+                column.push_long(value);
+                Cell::Stored
+            }
+            None => Cell::OtherType,
+        },
+        Values::Int(_) => match value.as_i64().map(i32::try_from) {
+            Some(Ok(value)) => {
+                column.push_int(value);
+                Cell::Stored
+            }
+            _ => Cell::OtherType,
+        },
+        Values::Double(_) | Values::Float(_) if exact_float(value) => cell::push_float(column, value),
+        Values::List { .. } => push_list(column, value, placeholder),
+        _ => Cell::OtherType,
+    }
+}
+
+/// Floats, the special ones, and integers that a double holds exactly.
+fn exact_float(value: &Value) -> bool {
+    match value.as_i64() {
+        Some(integer) => integer.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS,
+        None => special_float(value) || (value.is_f64() && value.as_u64().is_none()),
+    }
+}
+
+fn push_text(column: &mut Column, value: &Value) -> Cell {
+    match value.get_type() {
+        JsonType::String => {
+            column.push_bytes(value.as_str().unwrap_or_default().as_bytes());
+            Cell::Stored
+        }
+        JsonType::Object => match cell::variable_decimal(value) {
+            Some(Some(text)) => cell::push_text(column, Some(text)),
+            _ => cell::push_json(column, value),
+        },
+        _ => cell::push_json(column, value),
+    }
+}
+
+fn push_list(column: &mut Column, value: &Value, placeholder: &Placeholder) -> Cell {
+    if !value.is_array() {
+        return Cell::OtherType;
+    }
+    match list_type(value) {
+        ColumnType::List(item) => {
+            let empty = value.as_array().is_none_or(|list| list.iter().all(|item| item.is_null()));
+            let fits = matches!(&column.values, Values::List { items, .. } if items.kind() == *item);
+            if empty || fits { cell::push_list(column, &Wire::Any, value, placeholder) } else { Cell::OtherType }
+        }
+        _ => Cell::OtherType,
+    }
+}

@@ -1,0 +1,174 @@
+//! `{"schema": …, "payload": …}`: JsonConverter with schemas enabled.
+//!
+//! The schema is most of such a record and nearly always the same bytes as in the record before. So its bytes are compared,
+//! and only the payload is parsed.
+
+use std::sync::Arc;
+
+use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+
+use super::fault::RecordFault;
+use super::json;
+use super::wire::{self, Wire};
+
+/// Most schemas remembered of one topic. A topic has two (rows and deletes) for each version of its table.
+const SCHEMAS_MAX: usize = 32;
+
+/// A schema seen in records of a topic.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// Hash of its bytes: the same schema has the same id everywhere.
+    pub(crate) id: i32,
+    /// Its name.
+    pub(crate) name: String,
+    /// How the payload travels.
+    pub(crate) wire: Wire,
+}
+
+/// A payload and the schema that came with it.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) payload: Value,
+    pub(crate) schema: Option<Arc<Schema>>,
+}
+
+/// The schemas of one topic's keys or values.
+#[derive(Debug)]
+pub(crate) struct Schemas {
+    part: &'static str,
+    /// Most recently used first: the record's bytes up to the payload.
+    known: Vec<(Box<[u8]>, Arc<Schema>)>,
+}
+
+impl Schemas {
+    /// `part` is what messages call it.
+    pub(crate) fn new(part: &'static str) -> Self {
+        Self {
+            part,
+            known: Vec::new(),
+        }
+    }
+
+    /// Parses a key or a value.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Document, RecordFault> {
+        json::check_size(bytes, self.part)?;
+        if let Some(document) = self.read_known(bytes) {
+            return Ok(document);
+        }
+        let value = json::parse(bytes, self.part)?;
+        let Some(schema) = wrapped_schema(&value) else {
+            return Ok(Document {
+                payload: value,
+                schema: None,
+            });
+        };
+        let payload = value.get("payload").cloned().unwrap_or_default();
+        if schema.is_null() {
+            return Ok(Document { payload, schema: None });
+        }
+        let schema = Arc::new(Schema {
+            id: schema_id(schema),
+            name: schema.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_owned(),
+            wire: wire::from_connect(schema).map_err(|detail| RecordFault::Schema {
+                part: self.part,
+                detail,
+            })?,
+        });
+        self.remember(bytes, Arc::clone(&schema));
+        Ok(Document {
+            payload,
+            schema: Some(schema),
+        })
+    }
+
+    /// When the record begins with known bytes, what follows must be the payload and a brace; if it is not, the record is read
+    /// as a whole.
+    fn read_known(&mut self, bytes: &[u8]) -> Option<Document> {
+        let at = self.known.iter().position(|(prefix, _)| bytes.starts_with(prefix))?;
+        let (prefix, schema) = self.known.get(at)?;
+        let payload = bytes.get(prefix.len()..)?.strip_suffix(b"}")?;
+        let document = Document {
+            payload: json::parse(payload, self.part).ok()?,
+            schema: Some(Arc::clone(schema)),
+        };
+        self.known.swap(0, at);
+        Some(document)
+    }
+
+    fn remember(&mut self, bytes: &[u8], schema: Arc<Schema>) {
+        let Some(length) = prefix_length(bytes) else { return };
+        let Some(prefix) = bytes.get(..length) else { return };
+        if self.known.len() >= SCHEMAS_MAX {
+            self.known.pop();
+        }
+        self.known.insert(0, (prefix.into(), schema));
+    }
+}
+
+/// The schema of a wrapped document. A row that has columns of these names is none: its schema would have no type.
+fn wrapped_schema(value: &Value) -> Option<&Value> {
+    let object = value.as_object()?;
+    let schema = object.get(&"schema")?;
+    let wrapped = object.len() == 2
+        && object.get(&"payload").is_some()
+        && (schema.is_null() || schema.get("type").is_some_and(|kind| kind.is_str()));
+    wrapped.then_some(schema)
+}
+
+/// Where the payload begins, if the schema stands before it.
+fn prefix_length(bytes: &[u8]) -> Option<usize> {
+    let mut fields = sonic_rs::to_object_iter(bytes);
+    let (first, _) = fields.next()?.ok()?;
+    let (second, payload) = fields.next()?.ok()?;
+    if first != "schema" || second != "payload" {
+        return None;
+    }
+    let begin = payload.as_raw_str().as_ptr().addr();
+    begin.checked_sub(bytes.as_ptr().addr()).filter(|length| *length < bytes.len())
+}
+
+/// FNV-1a of the schema, without the sign.
+fn schema_id(schema: &Value) -> i32 {
+    let text = sonic_rs::to_string(schema).unwrap_or_default();
+    let hash = text
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    i32::try_from(hash >> 1).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str = r#"{"schema":{"type":"struct","fields":[{"type":"int32","field":"a"}],"name":"n"},"payload":{"a":1}}"#;
+
+    // Goal: the second record of a schema is read by its bytes, to the same result. Method: read twice, then look.
+    #[test]
+    fn known_bytes_are_skipped() -> Result<(), RecordFault> {
+        let mut schemas = Schemas::new("value");
+        let first = schemas.read(ROW.as_bytes())?;
+        assert_eq!(schemas.known.len(), 1);
+        let second = schemas.read_known(ROW.replace("1}}", "2}}").as_bytes()).expect("known");
+        assert_eq!(first.schema.map(|s| s.id), second.schema.map(|s| s.id));
+        assert_eq!(second.payload.get("a").and_then(|a| a.as_i64()), Some(2));
+        Ok(())
+    }
+
+    // Goal: bytes after the payload are no payload. Method: a third field behind a known prefix.
+    #[test]
+    fn what_follows_is_checked() -> Result<(), RecordFault> {
+        let mut schemas = Schemas::new("value");
+        schemas.read(ROW.as_bytes())?;
+        let document = schemas.read(ROW.replace("1}}", "1},\"x\":0}").as_bytes())?;
+        assert!(document.schema.is_none());
+        Ok(())
+    }
+
+    // Goal: a row with columns `schema` and `payload` stays a row. Method: such a row.
+    #[test]
+    fn columns_of_that_name() -> Result<(), RecordFault> {
+        let document = Schemas::new("value").read(br#"{"schema":"public","payload":"x"}"#)?;
+        assert!(document.payload.is_object() && document.schema.is_none());
+        Ok(())
+    }
+}

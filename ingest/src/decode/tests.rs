@@ -1,0 +1,395 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type, Schema};
+use arrow::json::LineDelimitedWriter;
+use proptest::prelude::*;
+
+use super::*;
+use crate::layout::{FLAG_OUT_OF_RANGE, FLAG_SPLIT, FLAG_TOMBSTONE, FLAG_UNWRAPPED};
+use crate::record::Record;
+use crate::testing::{fixtures, record};
+
+const NOW_MS: i64 = 1_767_225_600_000;
+
+fn buffer(topic: &str, options: DecodeOptions) -> TopicBuffer {
+    TopicBuffer::new(topic.into(), options.into(), &Schema::empty())
+}
+
+fn decode(records: &[Record]) -> (TopicBuffer, Vec<(i64, Result<Pushed, RecordFault>)>) {
+    let topic = records.first().map_or("t", |record| &*record.partition.topic).to_owned();
+    let mut buffer = buffer(&topic, DecodeOptions::default());
+    let outcomes = records.iter().map(|record| (record.offset, buffer.push(record, NOW_MS))).collect();
+    (buffer, outcomes)
+}
+
+fn rows(records: &[Record]) -> RecordBatch {
+    let (mut buffer, outcomes) = decode(records);
+    for (offset, outcome) in outcomes {
+        assert_eq!(outcome, Ok(Pushed::Row), "offset {offset}");
+    }
+    buffer.take().expect("sound columns").expect("rows")
+}
+
+fn json_lines(batch: &RecordBatch) -> String {
+    let mut bytes = Vec::new();
+    let mut writer = LineDelimitedWriter::new(&mut bytes);
+    writer.write(batch).and_then(|()| writer.finish()).expect("rows as JSON");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+fn flags(batch: &RecordBatch) -> Vec<i32> {
+    batch["_flags"].as_primitive::<Int32Type>().values().to_vec()
+}
+
+fn after<'a>(batch: &'a RecordBatch, column: &str) -> &'a dyn Array {
+    let array = batch["after"].as_struct().column_by_name(column);
+    array.unwrap_or_else(|| panic!("no column {column} in {:?}", batch["after"].data_type())).as_ref()
+}
+
+// Goal: every record of every connector configuration becomes the row we looked at once. Method: golden files, one a topic,
+// written with `TIDEWATER_GOLDEN=update`.
+#[test]
+fn fixtures_become_rows() {
+    let mut topics: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+    for record in fixtures() {
+        topics.entry(record.partition.topic.to_string()).or_default().push(record);
+    }
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden");
+    let mut different = Vec::new();
+    for (topic, records) in topics {
+        let (mut buffer, outcomes) = decode(&records);
+        let mut text = String::new();
+        for (offset, outcome) in outcomes {
+            match outcome {
+                Ok(Pushed::Row) => {}
+                Ok(Pushed::Control(kind)) => text.push_str(&format!("# {offset} is {kind:?}\n")),
+                Err(fault) => text.push_str(&format!("# {offset} is bad: {fault}\n")),
+            }
+        }
+        if let Some(batch) = buffer.take().expect("sound columns") {
+            for field in batch.schema().fields() {
+                text.push_str(&format!("# {}: {}\n", field.name(), field.data_type()));
+            }
+            text.push_str(&json_lines(&batch));
+        }
+        let path = folder.join(format!("{topic}.jsonl"));
+        if std::env::var("TIDEWATER_GOLDEN").is_ok_and(|value| value == "update") {
+            std::fs::write(&path, &text).expect("a writable folder");
+        }
+        if std::fs::read_to_string(&path).unwrap_or_default() != text {
+            different.push(topic);
+        }
+    }
+    assert_eq!(different, Vec::<String>::new(), "TIDEWATER_GOLDEN=update writes what is decoded now");
+}
+
+fn of_topic(topic: &str) -> Vec<Record> {
+    fixtures().into_iter().filter(|record| &*record.partition.topic == topic).collect()
+}
+
+// Goal: a table with every PostgreSQL type is typed as its schema says. Method: the row with all values, column by column.
+#[test]
+fn every_type_with_schemas() {
+    let batch = rows(&of_topic("envs.public.alltypes"));
+    let text = json_lines(&batch);
+    let row = text.lines().find(|line| line.contains("CiText")).expect("the full row");
+    let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
+    let expected = [
+        ("b", "true"),
+        ("i2", "-5"),
+        ("i8", "9007199254740993"),
+        ("f8", "2.25e300"),
+        ("n", "\"123.456\""),
+        ("n102", "\"12.34\""),
+        ("n380", "\"99999999999999999999999999999999999999\""),
+        ("n505", "\"1.00001\""),
+        ("m", "\"1234.56\""),
+        ("dom", "\"7.50\""),
+        ("v", "\"vé\""),
+        ("by", "\"deadbeef\""),
+        ("d", "\"2026-01-08\""),
+        ("tm", "\"12:34:56.789012\""),
+        ("ts", "\"2026-01-08T12:34:56.789012\""),
+        ("ts3", "\"2026-01-08T12:34:56.789\""),
+        ("tstz", "\"2026-01-08T07:04:56.789012Z\""),
+        ("ia", "[1,null,3]"),
+        ("na", "[\"1.10\",null]"),
+        ("pt", "{\"x\":1.5,\"y\":2.5,\"wkb\":\"0101000000000000000000f83f0000000000000440\"}"),
+        ("tsa", "[\"2026-01-08T12:00:00Z\"]"),
+    ];
+    for (column, json) in expected {
+        let expected: serde_json::Value = serde_json::from_str(json).expect("JSON");
+        let found = &row["after"][column];
+        let same = found == &expected || found.as_f64().is_some_and(|f| Some(f) == expected.as_f64());
+        assert!(same, "{column}: {found} is not {expected}");
+    }
+    let out_of_range = flags(&batch).iter().filter(|flags| **flags & FLAG_OUT_OF_RANGE != 0).count();
+    assert_eq!(out_of_range, 2, "infinity twice: snapshot and stream");
+    let raw = batch["_raw"].as_binary::<i32>();
+    assert_eq!(raw.len() - raw.null_count(), 2);
+}
+
+// Goal: the three spellings of a delete all delete. Method: the topics that have them.
+#[test]
+fn deletes_in_all_spellings() {
+    for topic in [
+        "cdc.medical_records.medical-records-db.public.medical_records",
+        "seeds.public.medical_records",
+        "rew.public.medical_records",
+        "env.public.medical_records",
+        "envs.public.medical_records",
+    ] {
+        let batch = rows(&of_topic(topic));
+        let ops = batch["op"].as_string::<i32>();
+        let deletes: Vec<usize> = (0..batch.num_rows()).filter(|row| ops.value(*row) == "d").collect();
+        assert!(deletes.len() >= 2, "{topic}");
+        for row in deletes {
+            assert!(batch["after"].is_null(row), "{topic}");
+            assert!(batch["_key"].is_valid(row), "{topic}");
+        }
+    }
+}
+
+// Goal: a scale that changes mid-stream loses nothing. Method: `ALTER … TYPE numeric(14,4)` of the fixtures.
+#[test]
+fn a_changed_scale_gets_its_own_column() {
+    let batch = rows(&of_topic("envs.public.medical_records"));
+    let old = after(&batch, "cost").as_primitive::<Decimal128Type>().clone();
+    assert_eq!((old.precision(), old.scale()), (14, 4));
+    let mut changed = vec![
+        record("t", 0, Some(r#"{"id":1}"#), Some(&typed(10, 2, "BOI="))),
+        record("t", 1, Some(r#"{"id":1}"#), Some(&typed(14, 4, "MDk="))),
+        record("t", 2, Some(r#"{"id":1}"#), Some(&typed(12, 2, "BOI="))),
+    ];
+    let batch = rows(&changed);
+    assert_eq!(after(&batch, "cost").data_type(), &arrow::datatypes::DataType::Decimal128(12, 2));
+    assert_eq!(after(&batch, "cost__decimal_14_4").as_primitive::<Decimal128Type>().value(1), 12_345);
+    changed.remove(0);
+    let batch = rows(&changed);
+    assert_eq!(after(&batch, "cost").as_primitive::<Decimal128Type>().value(1), 125_000);
+}
+
+fn typed(precision: u8, scale: i8, value: &str) -> String {
+    format!(
+        r#"{{"schema":{{"type":"struct","fields":[{{"type":"bytes","optional":true,"name":"org.apache.kafka.connect.data.Decimal","parameters":{{"scale":"{scale}","connect.decimal.precision":"{precision}"}},"field":"cost"}}],"optional":false}},"payload":{{"cost":"{value}"}}}}"#
+    )
+}
+
+// Goal: a value that the source left out is null and listed. Method: TOAST placeholders in every shape.
+#[test]
+fn left_out_values() {
+    let bytes: Vec<String> = UNAVAILABLE_DEFAULT.bytes().map(|byte| byte.to_string()).collect();
+    let value = format!(
+        r#"{{"before":{{"text":"{ph}"}},"after":{{"id":1,"text":"{ph}","texts":["{ph}"],"numbers":[{numbers}],"binary":"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==","uuids":["b68a35a7-17ad-35b3-af2a-ae46edb4545a"]}},"source":{{"lsn":5}},"op":"u","ts_ms":1}}"#,
+        ph = UNAVAILABLE_DEFAULT,
+        numbers = bytes.join(","),
+    );
+    let batch = rows(&[record("t", 0, Some(r#"{"id":1}"#), Some(&value))]);
+    let listed = batch["_unavailable"].as_list::<i32>().value(0);
+    let listed: Vec<_> = listed.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+    assert_eq!(listed, ["before.text", "text", "texts", "numbers", "binary", "uuids"]);
+    assert!(!json_lines(&batch).replace("_unavailable", "").contains("debezium"));
+}
+
+// Goal: columns of records without schema find their type and keep it. Method: values that change their mind.
+#[test]
+fn inferred_types() {
+    let values = [
+        r#"{"n":1,"f":1,"s":"a","l":[1,2],"o":{"a":1},"x":null}"#,
+        r#"{"n":2,"f":1.5,"s":7,"l":["a"],"o":[1,"a"],"x":"NaN"}"#,
+        r#"{"n":"three","f":2,"s":true,"l":[],"o":"o","x":2.5,"big":18446744073709551615}"#,
+    ];
+    let records: Vec<_> = values.iter().zip(0..).map(|(v, at)| record("t", at, Some("1"), Some(v))).collect();
+    let batch = rows(&records);
+    let text = json_lines(&batch);
+    assert_eq!(after(&batch, "n").as_primitive::<Int64Type>().values(), &[1, 2, 0]);
+    assert_eq!(after(&batch, "n__string").as_string::<i32>().value(2), "three");
+    assert_eq!(after(&batch, "f").data_type(), &arrow::datatypes::DataType::Float64);
+    assert_eq!(after(&batch, "s").as_string::<i32>().value(1), "7");
+    assert_eq!(after(&batch, "l__list_string").as_list::<i32>().value(1).len(), 1);
+    assert_eq!(after(&batch, "o").as_string::<i32>().value(0), r#"{"a":1}"#);
+    assert_eq!(after(&batch, "big").as_string::<i32>().value(2), "18446744073709551615");
+    assert_eq!(after(&batch, "x").data_type(), &arrow::datatypes::DataType::Float64, "{text}");
+    assert!(flags(&batch).iter().all(|flags| flags & FLAG_UNWRAPPED != 0));
+    assert!(flags(&batch)[2] & FLAG_SPLIT != 0);
+}
+
+// Goal: hints type what a record without schema cannot. Method: the encodings of Debezium.
+#[test]
+fn hints_type_columns() {
+    let hints = [("cost", "decimal(10,2)"), ("d", "date"), ("ts", "timestamp_micros"), ("at", "timestamptz")];
+    let hints = hints.iter().map(|(column, hint)| ((*column).to_owned(), (*hint).to_owned())).collect();
+    let options = DecodeOptions {
+        hints: [("t".to_owned(), hints)].into(),
+        ..DecodeOptions::default()
+    };
+    let mut buffer = buffer("t", options);
+    let value = r#"{"cost":"BOI=","d":20461,"ts":1767875696789012,"at":"2026-01-08T07:04:56Z"}"#;
+    buffer.push(&record("t", 0, Some("1"), Some(value)), NOW_MS).expect("a row");
+    let text = json_lines(&buffer.take().expect("sound").expect("rows"));
+    for part in ["\"12.50\"", "2026-01-08\"", "2026-01-08T12:34:56.789012", "2026-01-08T07:04:56Z"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+// Goal: each kind of bad record has its code and leaves no trace. Method: the list of bad input, between good records.
+#[test]
+fn bad_records_have_codes() {
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let large = format!("{{\"a\":\"{}\"}}", "x".repeat(RECORD_BYTES_MAX));
+    let typed_bad = typed(10, 2, "BOI=").replace("\"BOI=\"", "{}");
+    let typed_unreadable = typed(10, 2, "?");
+    let typed_overflow = typed(3, 2, "f////w==");
+    let cases: Vec<(&str, Option<&str>, Option<&str>)> = vec![
+        ("ING-0101", Some("1"), Some(&large)),
+        ("ING-0102", Some("1"), Some(&deep)),
+        ("ING-0103", Some("1"), Some("{\"a\":")),
+        ("ING-0103", Some("1"), Some("{\"a\":NaN}")),
+        ("ING-0103", Some("{\"id\""), Some("{\"a\":1}")),
+        ("ING-0104", Some("1"), Some("[1]")),
+        ("ING-0104", Some("1"), Some(r#"{"before":null,"after":null,"source":{},"op":"c"}"#)),
+        ("ING-0105", Some("1"), Some(r#"{"before":null,"after":{"a":1},"source":{},"op":"x"}"#)),
+        ("ING-0106", Some("1"), Some(&typed_bad)),
+        ("ING-0106", Some("1"), Some(r#"{"before":5,"after":{"a":1},"source":{},"op":"u"}"#)),
+        ("ING-0107", Some("1"), Some(&typed_unreadable)),
+        ("ING-0107", Some("1"), Some(&typed_overflow)),
+        ("ING-0108", None, None),
+        ("ING-0108", None, Some("null")),
+        ("ING-0109", Some("\u{0}\u{1}"), None),
+        ("ING-0110", Some("1"), Some(r#"{"":1}"#)),
+        ("ING-0110", Some("1"), Some(r#"{"id":1,"ID":2}"#)),
+        ("ING-0111", Some("1"), Some(r#"{"schema":{"type":"odd"},"payload":{}}"#)),
+        ("ING-0112", Some("1"), Some(r#"{"id":1,"id":2}"#)),
+    ];
+    let good = |offset| record("t", offset, Some("1"), Some(r#"{"id":1,"a":"x"}"#));
+    let mut buffer = buffer("t", DecodeOptions::default());
+    for ((code, key, value), offset) in cases.iter().zip(0..) {
+        let fault = buffer.push(&record("t", 2 * offset, *key, *value), NOW_MS).expect_err(code);
+        assert_eq!(tidewater_core::Coded::code(&fault), *code, "{fault}");
+        buffer.push(&good(2 * offset + 1), NOW_MS).expect("a row");
+    }
+    let batch = buffer.take().expect("sound columns").expect("rows");
+    assert_eq!(batch.num_rows(), cases.len());
+    assert_eq!(after(&batch, "a").as_string::<i32>().iter().flatten().count(), cases.len());
+}
+
+// Goal: a key that is no object is kept, a tombstone keeps its key. Method: keys of several kinds.
+#[test]
+fn keys_of_any_kind() {
+    let batch = rows(&[
+        record("t", 0, Some("abc-1"), Some(r#"{"a":1}"#)),
+        record("t", 1, Some("abc-1"), None),
+        record("t", 2, None, Some(r#"{"a":1}"#)),
+    ]);
+    let key = batch["_key"].as_struct();
+    assert_eq!(key.column_by_name("key").expect("a column").as_string::<i32>().value(1), "abc-1");
+    assert!(key.is_null(2));
+    assert_eq!(flags(&batch)[1] & FLAG_TOMBSTONE, FLAG_TOMBSTONE);
+}
+
+// Goal: a delete without a value stands behind the change it follows, where rows tell their place in the log. Method: both shapes.
+#[test]
+fn deletes_without_value_are_placed() {
+    let unwrapped = r#"{"a":1,"__op":"c","__lsn":77}"#;
+    let batch = rows(&[record("t", 0, Some("1"), Some(unwrapped)), record("t", 1, Some("1"), Some("null"))]);
+    assert_eq!(batch["_lsn"].as_primitive::<Int64Type>().value(1), 77);
+    let envelope = r#"{"before":null,"after":{"a":1},"source":{"lsn":77},"op":"c"}"#;
+    let batch = rows(&[record("t", 0, Some("1"), Some(envelope)), record("t", 1, Some("1"), None)]);
+    assert!(batch["_lsn"].is_null(1));
+}
+
+// Goal: rows of a batch stand in the order of partition and offset. Method: partitions that take turns.
+#[test]
+fn batches_are_sorted() {
+    let mut records: Vec<_> = (0..6).map(|offset| record("t", offset, Some("1"), Some(r#"{"a":1}"#))).collect();
+    for (record, number) in records.iter_mut().zip([1, 0].into_iter().cycle()) {
+        record.partition.number = number;
+    }
+    let batch = rows(&records);
+    assert_eq!(batch["_partition"].as_primitive::<Int32Type>().values(), &[0, 0, 0, 1, 1, 1]);
+    assert_eq!(batch["_offset"].as_primitive::<Int64Type>().values(), &[1, 3, 5, 0, 2, 4]);
+}
+
+proptest! {
+    // Goal: no bytes make the decoder panic, and each record is a row, a control record or bad; never anything in between.
+    // Method: real records with bytes changed, between records that must not suffer.
+    #[test]
+    fn mutated_records(
+        picks in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..24)
+    ) {
+        let all = fixtures();
+        let mut buffer = buffer("t", DecodeOptions::default());
+        let mut kept = Vec::new();
+        for ((which, at, byte, cut), offset) in picks.into_iter().zip(0..) {
+            let mut record = all[which.index(all.len())].clone();
+            record.offset = offset;
+            if let Some(value) = record.value.as_mut().filter(|value| !value.is_empty()) {
+                let mut bytes = value.to_vec();
+                let at = at.index(bytes.len());
+                if cut { bytes.truncate(at) } else { bytes[at] = byte }
+                *value = bytes.into();
+            }
+            if let Ok(Pushed::Row) = buffer.push(&record, NOW_MS) {
+                kept.push((record.partition.number, offset));
+            }
+            prop_assert_eq!(buffer.rows(), kept.len());
+        }
+        kept.sort_unstable();
+        if let Some(batch) = buffer.take().expect("sound columns") {
+            let partitions = batch["_partition"].as_primitive::<Int32Type>().values().iter().copied();
+            let offsets = batch["_offset"].as_primitive::<Int64Type>().values().iter().copied();
+            prop_assert_eq!(partitions.zip(offsets).collect::<Vec<_>>(), kept);
+        }
+    }
+
+    // Goal: as above for bytes that were never a record. Method: any bytes as key and value.
+    #[test]
+    fn any_bytes(payloads in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 1..16)) {
+        let mut buffer = buffer("t", DecodeOptions::default());
+        for ((key, value), offset) in payloads.into_iter().zip(0..) {
+            let mut record = record("t", offset, None, None);
+            record.key = Some(key.into());
+            record.value = Some(value.into());
+            let _outcome = buffer.push(&record, NOW_MS);
+        }
+        buffer.take().expect("sound columns");
+    }
+
+    // Goal: objects of any shape become rows or faults. Method: random JSON rows, twice over one buffer.
+    #[test]
+    fn any_rows(rows in prop::collection::vec(prop::collection::btree_map("[a-c]", json_value(), 0..4), 1..12)) {
+        let mut buffer = buffer("t", DecodeOptions::default());
+        for round in 0..2 {
+            let mut count = 0;
+            for (row, offset) in rows.iter().zip(0..) {
+                let text = serde_json::to_string(row).expect("JSON");
+                let pushed = buffer.push(&record("t", offset, Some("1"), Some(&text)), NOW_MS);
+                count += usize::from(pushed == Ok(Pushed::Row));
+            }
+            prop_assert_eq!(count, rows.len(), "round {}", round);
+            let batch = buffer.take().expect("sound columns").expect("rows");
+            prop_assert_eq!(batch.num_rows(), count);
+        }
+    }
+}
+
+fn json_value() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        (-1e9..1e9).prop_map(|f: f64| f.into()),
+        "[a-z]{0,5}".prop_map(Into::into),
+        Just("NaN".into()),
+        Just(UNAVAILABLE_DEFAULT.into()),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map("[a-c]", inner, 0..3)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}

@@ -1,0 +1,166 @@
+//! Errors of ingest.
+
+use thiserror::Error;
+use tidewater_core::{Coded, ErrorKind, Retry};
+use tidewater_table::{CatalogFault, TableError};
+
+/// The result of an ingest operation.
+pub type Result<T> = std::result::Result<T, IngestError>;
+
+/// Why ingest cannot go on, or cannot begin.
+#[derive(Debug, Error)]
+pub enum IngestError {
+    /// A setting that means nothing.
+    #[error("bad ingest setting {setting}: {problem}")]
+    Setting {
+        /// Which.
+        setting: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A column hint that means nothing.
+    #[error("column hint {hint:?} for {column:?} of topic {topic:?} is not understood")]
+    Hint {
+        /// The topic.
+        topic: String,
+        /// The column.
+        column: String,
+        /// The hint.
+        hint: String,
+    },
+    /// A segment file or its directory cannot be read.
+    #[error("cannot read segment {path}")]
+    Segment {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Kafka does not do what it was asked for.
+    #[error("kafka failed to {action}")]
+    Kafka {
+        /// What was attempted.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: rdkafka::error::KafkaError,
+    },
+    /// A topic whose table belongs to another topic.
+    #[error("topic {topic:?} maps to table {table}, which holds topic {owner:?}")]
+    TableTaken {
+        /// The topic.
+        topic: String,
+        /// The table.
+        table: String,
+        /// The topic that was there first.
+        owner: String,
+    },
+    /// A topic that gives no table name.
+    #[error("topic {topic:?} gives no table name")]
+    TableName {
+        /// The topic.
+        topic: String,
+        /// Why.
+        #[source]
+        source: tidewater_core::NameError,
+    },
+    /// The table format refuses.
+    #[error("cannot write table {table}")]
+    Table {
+        /// The table.
+        table: String,
+        /// Why.
+        #[source]
+        source: TableError,
+    },
+    /// The catalog refuses.
+    #[error("catalog refused to {action}")]
+    Catalog {
+        /// What was attempted.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: CatalogFault,
+    },
+    /// Rows cannot be made into a batch.
+    #[error("cannot build a batch of topic {topic:?}")]
+    Batch {
+        /// The topic.
+        topic: String,
+        /// Why.
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+    /// A lease is over, or a range does not follow the last one.
+    #[error("partition {partition} is no longer ours")]
+    Fenced {
+        /// The partition.
+        partition: String,
+    },
+    /// A task that was to do blocking work did not end well.
+    #[error("{what} ended abnormally")]
+    Task {
+        /// What it was to do.
+        what: &'static str,
+    },
+    /// Told to stop.
+    #[error("ingest was stopped")]
+    Stopped,
+}
+
+impl Coded for IngestError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Setting { .. } | Self::Hint { .. } | Self::TableName { .. } => ErrorKind::Invalid,
+            Self::Segment { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                _ => ErrorKind::Unavailable,
+            },
+            Self::Kafka { .. } => ErrorKind::Unavailable,
+            Self::TableTaken { .. } => ErrorKind::Conflict,
+            Self::Table { source, .. } => source.kind(),
+            Self::Catalog { source, .. } => source.kind(),
+            Self::Fenced { .. } => ErrorKind::Fenced,
+            Self::Stopped => ErrorKind::Cancelled,
+            Self::Batch { .. } | Self::Task { .. } => ErrorKind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Setting { .. } => "ING-0001",
+            Self::Hint { .. } => "ING-0002",
+            Self::Segment { .. } => "ING-0003",
+            Self::Kafka { .. } => "ING-0004",
+            Self::TableTaken { .. } => "ING-0005",
+            Self::TableName { .. } => "ING-0006",
+            Self::Table { .. } => "ING-0007",
+            Self::Catalog { .. } => "ING-0008",
+            Self::Batch { .. } => "ING-0009",
+            Self::Fenced { .. } => "ING-0010",
+            Self::Task { .. } => "ING-0011",
+            Self::Stopped => "ING-0012",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Table { source, .. } => source.retry(),
+            Self::Catalog { source, .. } => source.retry(),
+            Self::Segment { .. } | Self::Kafka { .. } => Retry::Safe,
+            Self::Fenced { .. } => Retry::AfterRefresh,
+            _ => Retry::Never,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Hint { .. } => Some("use date, timestamp_micros, decimal(10,2), string, json, list(…) and the like".into()),
+            Self::TableTaken { .. } => Some("map the topic to another table with ingest.mapping".into()),
+            Self::Kafka { .. } => Some("check ingest.sources: is the broker up, and its address right?".into()),
+            _ => None,
+        }
+    }
+}

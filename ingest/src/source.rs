@@ -1,0 +1,58 @@
+//! Where records come from: partitions, each with records in the order of their offsets.
+
+pub mod file;
+pub mod kafka;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::record::{Partition, Record};
+
+/// A partition that a source has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovered {
+    /// The partition.
+    pub partition: Partition,
+    /// The oldest offset that can still be read.
+    pub low: i64,
+    /// One past the newest.
+    pub high: i64,
+}
+
+/// How much one [`Source::poll`] brings at most.
+#[derive(Debug, Clone, Copy)]
+pub struct PollBounds {
+    /// Stop once this much was read. One record may be larger.
+    pub bytes: usize,
+    /// Stop at this many records.
+    pub records: usize,
+    /// Wait this long for the first record.
+    pub wait: Duration,
+}
+
+/// What one [`Source::poll`] brought.
+#[derive(Debug, Default)]
+pub struct Poll {
+    /// Records of assigned partitions.
+    pub records: Vec<Record>,
+    /// Where reading goes on: at least one past the last record, more where the log has entries that are no records.
+    pub positions: Vec<(Partition, i64)>,
+    /// The partitions, or what they hold, are not as they were: look again before the next poll.
+    pub changed: bool,
+}
+
+/// A log of changes.
+#[async_trait]
+pub trait Source: Debug + Send {
+    /// All partitions there are.
+    async fn partitions(&mut self) -> Result<Vec<Discovered>>;
+
+    /// Reads these partitions from these offsets on, and no others.
+    async fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<()>;
+
+    /// The next records.
+    async fn poll(&mut self, bounds: PollBounds) -> Result<Poll>;
+}

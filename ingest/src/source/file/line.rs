@@ -1,0 +1,139 @@
+//! One line of a segment: a record with its place, or something broken.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use sonic_rs::{LazyValue, ObjectJsonIter};
+
+use super::line_fault;
+use crate::decode::RecordFault;
+use crate::record::{Partition, Record};
+
+/// The place of a record, read without looking at the rest.
+pub(super) struct LineHead<'a> {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// Fields found on the way to the place.
+    seen: Vec<(String, LazyValue<'a>)>,
+    rest: ObjectJsonIter<'a>,
+}
+
+impl<'a> LineHead<'a> {
+    pub(super) fn of(line: &'a [u8]) -> Result<Self, RecordFault> {
+        let mut rest = sonic_rs::to_object_iter(line);
+        let mut seen = Vec::new();
+        let (mut topic, mut partition, mut offset) = (None, None, None);
+        let (topic, partition, offset) = loop {
+            if let (Some(topic), Some(partition), Some(offset)) = (&mut topic, partition, offset) {
+                break (std::mem::take(topic), partition, offset);
+            }
+            let field = rest.next().ok_or_else(|| line_fault("topic, partition or offset is missing"))?;
+            let (name, value) = field.map_err(|_| line_fault("not a JSON object"))?;
+            match name.as_ref() {
+                "topic" => topic = Some(text(&value)?),
+                "partition" => partition = Some(number(&value)?),
+                "offset" => offset = Some(number(&value)?),
+                _ => seen.push((name.to_string(), value)),
+            }
+        };
+        let partition = i32::try_from(partition).map_err(|_| line_fault("partition is no 32-bit number"))?;
+        if topic.is_empty() || partition < 0 || offset < 0 {
+            return Err(line_fault("topic is empty, or partition or offset is negative"));
+        }
+        Ok(Self {
+            topic,
+            partition,
+            offset,
+            seen,
+            rest,
+        })
+    }
+
+    pub(super) fn record(self, partition: Partition) -> Result<Record, RecordFault> {
+        let mut record = Record {
+            partition,
+            offset: self.offset,
+            timestamp_ms: None,
+            headers: None,
+            key: None,
+            value: None,
+            fault: None,
+        };
+        for (name, value) in &self.seen {
+            take_field(&mut record, name, value)?;
+        }
+        for field in self.rest {
+            let (name, value) = field.map_err(|_| line_fault("not a JSON object"))?;
+            take_field(&mut record, name.as_ref(), &value)?;
+        }
+        Ok(record)
+    }
+}
+
+fn take_field(record: &mut Record, name: &str, value: &LazyValue<'_>) -> Result<(), RecordFault> {
+    match name {
+        "timestamp" => record.timestamp_ms = Some(number(value)?),
+        "key" => record.key = payload(value)?,
+        "value" => record.value = payload(value)?,
+        "headers" => {
+            let raw = value.as_raw_str();
+            record.headers = (raw != "[]" && raw != "null").then(|| raw.to_owned());
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Reads a line as a record.
+pub fn parse_line(line: &[u8]) -> Result<Record, RecordFault> {
+    let head = LineHead::of(line)?;
+    let partition = Partition {
+        topic: Arc::from(head.topic.as_str()),
+        number: head.partition,
+    };
+    head.record(partition)
+}
+
+/// A record that says what is wrong with a line.
+pub(super) fn broken(partition: Partition, offset: i64, line: &[u8], fault: RecordFault) -> Record {
+    Record {
+        partition,
+        offset,
+        timestamp_ms: None,
+        headers: None,
+        key: None,
+        value: Some(Bytes::copy_from_slice(line)),
+        fault: Some(fault),
+    }
+}
+
+/// `{"text": …}`, `{"b64": …}` or null.
+fn payload(value: &LazyValue<'_>) -> Result<Option<Bytes>, RecordFault> {
+    let raw = value.as_raw_str();
+    if raw == "null" {
+        return Ok(None);
+    }
+    let field = sonic_rs::to_object_iter(raw).next();
+    let Some(Ok((name, value))) = field else { return Err(line_fault("a payload is not an object or null")) };
+    let name: Cow<'_, str> = Cow::Borrowed(name.as_ref());
+    match &*name {
+        "text" => Ok(Some(Bytes::from(text(&value)?))),
+        "b64" => {
+            let decoded = STANDARD.decode(text(&value)?);
+            decoded.map(|bytes| Some(bytes.into())).map_err(|_| line_fault("a payload is not base64"))
+        }
+        _ => Err(line_fault("a payload has neither text nor b64")),
+    }
+}
+
+fn text(value: &LazyValue<'_>) -> Result<String, RecordFault> {
+    sonic_rs::from_str(value.as_raw_str()).map_err(|_| line_fault("a string was expected"))
+}
+
+fn number(value: &LazyValue<'_>) -> Result<i64, RecordFault> {
+    value.as_raw_str().parse().map_err(|_| line_fault("an integer was expected"))
+}
