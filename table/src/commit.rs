@@ -28,7 +28,8 @@ const TAIL_ENTRIES: u32 = 100;
 pub enum Tail {
     /// A new manifest for each commit; nothing is read but the list.
     Keep,
-    /// The newest data manifest takes the new entries in until it holds this many.
+    /// The newest data manifest takes the new entries in until it holds this many, or 64 KiB: entries of wide tables are
+    /// large, and each commit writes the tail anew.
     Roll(u32),
 }
 
@@ -37,7 +38,8 @@ pub enum Tail {
 pub struct CommitOptions {
     /// How manifests grow.
     pub tail: Tail,
-    /// Keep this many snapshots of the main branch, the new one included; `None` keeps all. Files are not removed.
+    /// Keep this many snapshots of the main branch, the new one included; `None` keeps all. Files are not removed: that is
+    /// [`crate::remove_unreachable`]. A job is known as committed only while its snapshot is kept.
     pub keep_snapshots: Option<u32>,
     /// Plans before giving up.
     pub attempts_max: u32,

@@ -16,6 +16,9 @@ use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Entry, MetadataWriter};
 
+/// A tail of this size takes about 20 ms to write anew: 100 entries of 15 columns, fewer of more.
+const TAIL_BYTES_MAX: i64 = 64 << 10;
+
 /// One attempt: its metadata files are written, nothing is visible before the catalog accepts it.
 #[derive(Debug, Clone)]
 pub struct PlannedCommit {
@@ -200,6 +203,9 @@ fn fold(snapshot_id: i64, kept: &mut Vec<ManifestFile>, spec_id: i32, new: usize
         .enumerate()
         .filter(|(_, m)| usable(m))
         .max_by_key(|(_, m)| m.sequence_number)?;
+    if newest.manifest_length > TAIL_BYTES_MAX {
+        return None;
+    }
     let held = u64::from(newest.added_files_count?) + u64::from(newest.existing_files_count?);
     (held + new as u64 <= u64::from(entries_max)).then(|| kept.remove(at))
 }

@@ -106,3 +106,38 @@ async fn hostile_locations_are_refused() {
     }
     assert!(store.object_store("/lake/x").is_ok());
 }
+
+// Goal: S3 behaves like the other stores. Method: the same walk against a server named by the environment.
+#[tokio::test]
+#[ignore = "needs an S3 server: TIDEWATER_TEST_S3_ENDPOINT, TIDEWATER_TEST_S3_BUCKET"]
+async fn s3_round_trips() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let options = StoreOptions {
+        s3: S3Options {
+            endpoint: Some(variable("TIDEWATER_TEST_S3_ENDPOINT")),
+            region: Some("us-east-1".into()),
+            access_key_id: Some("test".into()),
+            secret_access_key: Some("test".into()),
+            allow_http: true,
+            ..S3Options::default()
+        },
+        ..StoreOptions::default()
+    };
+    let store = FileStore::new(options, SystemClock::shared(), SystemRng::shared());
+    let bucket = variable("TIDEWATER_TEST_S3_BUCKET");
+    let base = format!("s3://{bucket}/{}", store.rng().uuid());
+    // The same bytes again are the retry of an upload that had arrived; others are not.
+    store
+        .put_new(&format!("{base}/retried"), Bytes::from_static(b"x"))
+        .await
+        .unwrap();
+    store
+        .put_new(&format!("{base}/retried"), Bytes::from_static(b"x"))
+        .await
+        .unwrap();
+    store.delete(&format!("{base}/retried")).await.unwrap();
+    round_trip(&store, &base).await;
+    let (root, _, path) = store.object_store(&format!("{base}/a/b")).unwrap();
+    assert_eq!(root.as_str(), format!("s3://{bucket}"));
+    assert!(path.as_ref().ends_with("a/b"));
+}
