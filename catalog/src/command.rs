@@ -38,12 +38,22 @@ pub struct Command {
 impl Command {
     /// A command without an idempotency key.
     pub fn new(at_ms: i64, op: Op) -> Self {
-        Self { key: 0, print: 0, at_ms, op }
+        Self {
+            key: 0,
+            print: 0,
+            at_ms,
+            op,
+        }
     }
 
     /// A command that is applied once however often it is proposed.
     pub fn once(key: Uuid, print: u64, at_ms: i64, op: Op) -> Self {
-        Self { key: key.as_u128(), print, at_ms, op }
+        Self {
+            key: key.as_u128(),
+            print,
+            at_ms,
+            op,
+        }
     }
 }
 

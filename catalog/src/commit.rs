@@ -51,7 +51,12 @@ struct Prepared {
 
 impl Service {
     /// Commits to tables, all or none, and advances offsets with them if there are any.
-    pub(crate) async fn commit(&self, ticket: &Ticket, works: Vec<TableWork>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
+    pub(crate) async fn commit(
+        &self,
+        ticket: &Ticket,
+        works: Vec<TableWork>,
+        ranges: Vec<OffsetRange>,
+    ) -> Result<Outcome> {
         check_limits(&works)?;
         let _turn = self.queue.turn(works.iter().map(|work| &work.table)).await?;
         let mut attempt = 0;
@@ -101,7 +106,13 @@ impl Service {
             return Ok(Prepared { change, file: None });
         }
         let metadata = current.parsed_to_change(&work.table)?;
-        let metadata = build::apply(&self.warehouse, &metadata, current.location(), work)?;
+        let metadata = build::apply(
+            &self.warehouse,
+            &metadata,
+            current.location(),
+            work,
+            self.clock.now_ms(),
+        )?;
         let number = file_number(current.location()).map_or(row.version, |number| number + 1);
         self.prepared(&work.table, expect, metadata, number)
     }
@@ -133,7 +144,9 @@ impl Service {
     /// Writes the files, then proposes the pointers. What was written for nothing is deleted; after an unknown outcome it stays, for it may be in use.
     async fn publish(&self, ticket: &Ticket, prepared: Vec<Prepared>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
         let files: Vec<Arc<CachedMetadata>> = prepared.iter().filter_map(|one| one.file.clone()).collect();
-        let puts = files.iter().map(|file| self.store.put_new(file.location(), file.raw().clone()));
+        let puts = files
+            .iter()
+            .map(|file| self.store.put_new(file.location(), file.raw().clone()));
         if let Some(error) = join_all(puts).await.into_iter().find_map(Result::err) {
             self.discard(&files).await;
             return Err(error);
@@ -197,11 +210,16 @@ fn check_limits(works: &[TableWork]) -> Result<()> {
 
 fn already_ingested(state: &State, ranges: &[OffsetRange]) -> bool {
     let next = |range: &OffsetRange| state.partition(&range.partition).and_then(|row| row.next_offset);
-    ranges.iter().all(|range| next(range).is_some_and(|next| range.to <= next))
+    ranges
+        .iter()
+        .all(|range| next(range).is_some_and(|next| range.to <= next))
 }
 
 fn is_race(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Stale(_) | Refusal::TableExists(_) | Refusal::NoSuchTable(_))
+    matches!(
+        refusal,
+        Refusal::Stale(_) | Refusal::TableExists(_) | Refusal::NoSuchTable(_)
+    )
 }
 
 /// The number in the name of a metadata file.

@@ -2,10 +2,11 @@
 
 use iceberg::ErrorKind as IcebergErrorKind;
 use thiserror::Error;
-use tidewater_core::{Coded, ErrorKind, Retry};
 
 use crate::command::{Ident, IngestRefusal, Refusal};
 use crate::raft::ConsensusError;
+use tidewater_core::{Coded, ErrorKind, Retry};
+use tidewater_security::SecurityError;
 
 /// The result of this crate's calls.
 pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
@@ -161,6 +162,9 @@ pub enum CatalogError {
         /// What is missing.
         reason: String,
     },
+    /// A port that would be open to others.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The log.
     #[error(transparent)]
     Consensus(#[from] ConsensusError),
@@ -205,7 +209,7 @@ impl CatalogError {
             Self::Full { .. } => (429, "TooManyRequestsException"),
             Self::Store { .. } => (503, "ServiceUnavailableException"),
             Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
-            Self::Damaged { .. } | Self::Internal { .. } => (500, "InternalServerError"),
+            Self::Damaged { .. } | Self::Internal { .. } | Self::Security(_) => (500, "InternalServerError"),
             Self::Remembered { status, kind, .. } => (*status, kind),
             Self::Consensus(error) => match error.retry() {
                 Retry::Safe => (503, "ServiceUnavailableException"),
@@ -272,6 +276,7 @@ impl Coded for CatalogError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Consensus(error) => error.kind(),
+            Self::Security(error) => error.kind(),
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::StateUnknown { .. } => ErrorKind::Timeout,
             Self::Ingest(IngestRefusal::Fenced { .. }) => ErrorKind::Fenced,
@@ -315,6 +320,7 @@ impl Coded for CatalogError {
             Self::Unauthenticated { .. } => "CAT-0023",
             Self::Internal { .. } => "CAT-0024",
             Self::Consensus(error) => error.code(),
+            Self::Security(error) => error.code(),
         }
     }
 
@@ -331,8 +337,11 @@ impl Coded for CatalogError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Consensus(error) => return error.hint(),
+            Self::Security(error) => return error.hint(),
             Self::CommitFailed { .. } => "load the table anew, plan the change again, commit".into(),
-            Self::StateUnknown { .. } => "send it again under the same idempotency key, or load the table and look".into(),
+            Self::StateUnknown { .. } => {
+                "send it again under the same idempotency key, or load the table and look".into()
+            }
             Self::BadLocation { .. } => "leave the location out and the catalog chooses one".into(),
             Self::NamespaceNotEmpty => "drop its tables and namespaces first".into(),
             _ => return None,

@@ -28,6 +28,6 @@ mod rest;
 mod service;
 
 pub use error::CatalogError;
-pub use server::{CatalogOptions, CatalogServer};
+pub use server::{Access, CatalogOptions, CatalogServer};
 pub use store::MetadataStore;
 pub use warehouse::Warehouse;

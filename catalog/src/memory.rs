@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewater_core::NodeId;
 use tokio::sync::watch;
 
 use crate::command::{Command, Outcome};
-use crate::raft::{Applied, Consensus, ConsensusError, Leader, Leadership, MemberChange, Member, PeerAddress, Role, Status};
+use crate::raft::{
+    Applied, Consensus, ConsensusError, Leader, Leadership, Member, MemberChange, PeerAddress, Role, Status,
+};
 use crate::state::State;
+use tidewater_core::NodeId;
 
 /// Applies commands at once and forgets them with the process.
 #[derive(Debug)]
@@ -62,7 +64,8 @@ impl MemoryConsensus {
             id: node,
             address: PeerAddress::default(),
         };
-        self.leadership.send_modify(|leadership| leadership.leader = Some(leader));
+        self.leadership
+            .send_modify(|leadership| leadership.leader = Some(leader));
     }
 
     /// Lets the next write be applied and its answer be lost, or be refused: whatever `error` says.
@@ -138,7 +141,11 @@ impl Consensus for MemoryConsensus {
         let leadership = self.leadership.borrow();
         Status {
             node: leadership.node,
-            role: if leadership.is_leader() { Role::Leader } else { Role::Follower },
+            role: if leadership.is_leader() {
+                Role::Leader
+            } else {
+                Role::Follower
+            },
             leader: leadership.leader.as_ref().map(|leader| leader.id),
             term: 1,
             last_log: applied,

@@ -2,10 +2,9 @@
 //!
 //! Wider than [`tidewater_core::TableName`]: Iceberg clients may use dots and spaces in a level, tidewater's own SQL names may not.
 
-use tidewater_core::limits::{NAME_BYTES_MAX, NAMESPACE_LEVELS_MAX};
-
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
+use tidewater_core::limits::{NAME_BYTES_MAX, NAMESPACE_LEVELS_MAX};
 
 /// Joins the levels of a namespace in a path or a query parameter, whatever else is advertised.
 pub(crate) const LEVEL_SEPARATOR: char = '\u{1f}';
@@ -56,8 +55,12 @@ fn check(name: &str) -> Result<()> {
 }
 
 fn is_forbidden(c: char) -> bool {
-    let invisible = matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let separates = matches!(c, '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`' | '\u{2215}' | '\u{2044}');
+    let invisible =
+        matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let separates = matches!(
+        c,
+        '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`' | '\u{2215}' | '\u{2044}'
+    );
     c.is_control() || separates || invisible
 }
 
@@ -79,7 +82,23 @@ mod tests {
         for good in ["users", "größe", "a b", "v1.2", "_dead_letter", "users$snapshots"] {
             assert!(check(good).is_ok(), "{good:?}");
         }
-        let bad = ["", ".", "..", "a..b", ".a", "a.", " a", "a/b", "a\\b", "%2e", "a\0b", "a\nb", "*", "\u{202e}x", "a\u{1f}b"];
+        let bad = [
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a.",
+            " a",
+            "a/b",
+            "a\\b",
+            "%2e",
+            "a\0b",
+            "a\nb",
+            "*",
+            "\u{202e}x",
+            "a\u{1f}b",
+        ];
         for bad in bad.into_iter().chain([long.as_str()]) {
             assert!(check(bad).is_err(), "{bad:?}");
         }

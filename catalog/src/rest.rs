@@ -1,6 +1,7 @@
 //! The Iceberg REST protocol: one file per resource, and what they share.
 
 mod admit;
+mod authenticate;
 mod config;
 mod extract;
 mod follow;
@@ -22,6 +23,7 @@ use crate::error::CatalogError;
 use crate::service::Service;
 
 pub(crate) use admit::{Admission, admit};
+pub(crate) use authenticate::{Guard, authenticate};
 pub(crate) use extract::{Body, Query};
 pub(crate) use follow::follow_leader;
 pub(crate) use respond::{Answer, json};
@@ -39,13 +41,22 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
             get(namespaces::load).head(namespaces::exists).delete(namespaces::drop),
         )
         .route("/v1/namespaces/{namespace}/properties", post(namespaces::update))
-        .route("/v1/namespaces/{namespace}/tables", get(tables::list).post(tables::create))
+        .route(
+            "/v1/namespaces/{namespace}/tables",
+            get(tables::list).post(tables::create),
+        )
         .route(
             "/v1/namespaces/{namespace}/tables/{table}",
-            get(load::load).head(load::exists).post(tables::commit).delete(tables::drop),
+            get(load::load)
+                .head(load::exists)
+                .post(tables::commit)
+                .delete(tables::drop),
         )
         .route("/v1/namespaces/{namespace}/register", post(register::register))
-        .route("/v1/namespaces/{namespace}/tables/{table}/metrics", post(metrics::report))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/metrics",
+            post(metrics::report),
+        )
         .route("/v1/tables/rename", post(tables::rename))
         .route("/v1/transactions/commit", post(transactions::commit))
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use tidewater_core::{SharedClock, SharedRng, Tasks};
 use tokio::net::TcpListener;
 use tower_http::timeout::TimeoutLayer;
 
@@ -17,9 +16,20 @@ use crate::service::Service;
 use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use crate::{internal, rest};
+use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tidewater_security::{ListenPolicy, TokenKey};
 
 /// Longest a request may take: a queue of commits, a slow store and an election fit in.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(90);
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Everybody who reaches the port, which is on loopback then.
+    Open,
+    /// Who bears a token that was signed with this key.
+    Tokens(TokenKey),
+}
 
 /// What a catalog server needs.
 #[derive(Debug)]
@@ -32,6 +42,8 @@ pub struct CatalogOptions {
     pub warehouse: Warehouse,
     /// Memory for metadata files.
     pub metadata_cache_bytes: u64,
+    /// Who may call.
+    pub access: Access,
     /// Time.
     pub clock: SharedClock,
     /// Ids and file names.
@@ -41,7 +53,7 @@ pub struct CatalogOptions {
 }
 
 impl CatalogOptions {
-    /// With a metadata cache of 64 MiB.
+    /// With a metadata cache of 64 MiB, for everybody on this machine.
     pub fn new(
         consensus: Arc<dyn Consensus>,
         store: Arc<dyn MetadataStore>,
@@ -55,6 +67,7 @@ impl CatalogOptions {
             store,
             warehouse,
             metadata_cache_bytes: 64 << 20,
+            access: Access::Open,
             clock,
             rng,
             tasks,
@@ -66,6 +79,7 @@ impl CatalogOptions {
 #[derive(Debug, Clone)]
 pub struct CatalogServer {
     service: Arc<Service>,
+    access: Access,
 }
 
 impl CatalogServer {
@@ -73,6 +87,7 @@ impl CatalogServer {
     pub fn new(options: CatalogOptions) -> Self {
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
         Self {
+            access: options.access,
             service: Arc::new(Service {
                 consensus: options.consensus,
                 store: options.store,
@@ -88,12 +103,20 @@ impl CatalogServer {
 
     /// All routes, to be merged with others'.
     pub fn router(&self) -> Router {
+        let guard = rest::Guard {
+            access: self.access.clone(),
+            clock: Arc::clone(&self.service.clock),
+        };
         rest::routes()
             .merge(internal::routes())
             .fallback(rest::no_such_endpoint)
             .method_not_allowed_fallback(rest::no_such_endpoint)
             .layer(from_fn(rest::follow_leader))
-            .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, REQUEST_DEADLINE))
+            .layer(TimeoutLayer::with_status_code(
+                http::StatusCode::GATEWAY_TIMEOUT,
+                REQUEST_DEADLINE,
+            ))
+            .layer(from_fn_with_state(guard, rest::authenticate))
             .layer(from_fn_with_state(rest::Admission::default(), rest::admit))
             .with_state(Arc::clone(&self.service))
     }
@@ -101,11 +124,17 @@ impl CatalogServer {
     /// Serves on `listener` until the server's tasks are told to stop, then answers what is in flight.
     ///
     /// # Errors
-    /// If the listener fails.
+    /// If the listener fails, or others could reach it and nobody has to bear a token.
     pub async fn serve(self, listener: TcpListener) -> Result<()> {
+        let policy = match self.access {
+            Access::Open => ListenPolicy::LoopbackOnly,
+            Access::Tokens(_) => ListenPolicy::Authenticated,
+        };
+        let failed = |error: std::io::Error| CatalogError::internal(format!("the listener failed: {error}"));
+        policy.check(listener.local_addr().map_err(failed)?)?;
         let token = self.service.tasks.token();
         let stop = async move { token.cancelled().await };
         let served = axum::serve(listener, self.router()).with_graceful_shutdown(stop).await;
-        served.map_err(|error| CatalogError::internal(format!("the listener failed: {error}")))
+        served.map_err(failed)
     }
 }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tidewater_core::{SharedClock, SharedRng, Tasks};
 use uuid::Uuid;
 
 use crate::command::{Command, Ident, Op, Outcome, Refusal};
@@ -14,6 +13,7 @@ use crate::raft::Consensus;
 use crate::state::{State, TableRow};
 use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
+use tidewater_core::{SharedClock, SharedRng, Tasks};
 
 /// What a mutation says about itself, for the log.
 #[derive(Debug, Clone, Copy, Default)]

@@ -14,21 +14,20 @@ mod tables;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use self::changes::Changes;
+use self::idempotency::Idempotency;
+use self::ingest::Ingest;
+use self::jobs::Jobs;
+use self::tables::Tables;
 use crate::command::{Command, Op, Outcome, Refusal};
 
-pub use changes::{Change, ChangeKind, ChangePage, CHANGES_MAX};
+pub use changes::{CHANGES_MAX, Change, ChangeKind, ChangePage};
 pub use idempotency::{IDEMPOTENCY_LIFETIME_MS, IDEMPOTENCY_MAX};
 pub use ingest::{Lease, PartitionRow};
-pub use jobs::{JobRow, JOBS_ENDED_MAX, JOBS_OPEN_MAX};
+pub use jobs::{JOBS_ENDED_MAX, JOBS_OPEN_MAX, JobRow};
 pub use namespaces::NamespaceRow;
 pub use shared::Shared;
 pub use tables::TableRow;
-
-use changes::Changes;
-use idempotency::Idempotency;
-use ingest::Ingest;
-use jobs::Jobs;
-use tables::Tables;
 
 /// Everything the catalog agrees on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,7 +75,11 @@ impl State {
     fn run(&mut self, op: Op) -> Result<Outcome, Refusal> {
         match op {
             Op::CreateNamespace { namespace, properties } => self.create_namespace(namespace, properties),
-            Op::UpdateNamespace { namespace, removals, updates } => self.update_namespace(namespace, removals, updates),
+            Op::UpdateNamespace {
+                namespace,
+                removals,
+                updates,
+            } => self.update_namespace(namespace, removals, updates),
             Op::DropNamespace { namespace } => self.drop_namespace(namespace),
             Op::Commit { changes } => self.commit(changes),
             Op::RenameTable { from, to } => self.rename_table(from, to),

@@ -7,9 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use tidewater_table::{FileStore, TableError};
-
 use crate::error::{CatalogError, Result};
+use tidewater_table::{FileStore, TableError};
 
 /// The few things the catalog does with files.
 #[async_trait]
@@ -30,7 +29,9 @@ pub trait MetadataStore: Debug + Send + Sync {
 #[async_trait]
 impl MetadataStore for FileStore {
     async fn put_new(&self, location: &str, bytes: Bytes) -> Result<()> {
-        Self::put_new(self, location, bytes).await.map_err(failed("write", location))
+        Self::put_new(self, location, bytes)
+            .await
+            .map_err(failed("write", location))
     }
 
     async fn get(&self, location: &str) -> Result<Option<Bytes>> {

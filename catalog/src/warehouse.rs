@@ -51,7 +51,10 @@ impl Warehouse {
         let normal = normal_form(location)?;
         match normal.strip_prefix(&self.location) {
             Some(rest) if rest.starts_with('/') => Ok(normal),
-            _ => Err(refused(location, format!("it is not below the warehouse {}", self.location))),
+            _ => Err(refused(
+                location,
+                format!("it is not below the warehouse {}", self.location),
+            )),
         }
     }
 
@@ -81,7 +84,10 @@ impl Warehouse {
             let path = normal_form(value)?;
             let rest = path.strip_prefix(table_location);
             if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                return Err(refused(value, format!("{name} must lie in the table's location {table_location}")));
+                return Err(refused(
+                    value,
+                    format!("{name} must lie in the table's location {table_location}"),
+                ));
             }
         }
         Ok(())
@@ -97,10 +103,19 @@ fn plain(name: &str) -> String {
 /// One spelling for one place: `scheme://…`, no slash at the end, no empty, `.` or `..` part.
 fn normal_form(location: &str) -> Result<String> {
     if location.len() > LOCATION_BYTES_MAX {
-        return Err(refused(location, format!("it is longer than {LOCATION_BYTES_MAX} bytes")));
+        return Err(refused(
+            location,
+            format!("it is longer than {LOCATION_BYTES_MAX} bytes"),
+        ));
     }
-    if location.chars().any(|c| c.is_control() || matches!(c, '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`')) {
-        return Err(refused(location, "it holds a control character, %, \\, a wildcard or a quote".into()));
+    if location
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`'))
+    {
+        return Err(refused(
+            location,
+            "it holds a control character, %, \\, a wildcard or a quote".into(),
+        ));
     }
     let trimmed = location.trim_end_matches('/');
     let (scheme, rest) = match trimmed.split_once(':') {
@@ -119,13 +134,19 @@ fn normal_form(location: &str) -> Result<String> {
     if scheme == "file" && !authority.is_empty() {
         return Err(refused(location, "a file has no host".into()));
     }
-    if !path.is_empty() && path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+    if !path.is_empty()
+        && path
+            .split('/')
+            .any(|part| part.is_empty() || part == "." || part == "..")
+    {
         return Err(refused(location, "it has an empty, `.` or `..` part".into()));
     }
     if authority == "." || authority == ".." {
         return Err(refused(location, "its host is not a name".into()));
     }
-    Ok(format!("{scheme}://{authority}/{path}").trim_end_matches('/').to_owned())
+    Ok(format!("{scheme}://{authority}/{path}")
+        .trim_end_matches('/')
+        .to_owned())
 }
 
 fn refused(location: &str, reason: String) -> CatalogError {
@@ -144,7 +165,12 @@ mod tests {
     fn locations_stay_below_the_warehouse() {
         let warehouse = Warehouse::new("lake", "/data/lake/").expect("a good location");
         assert_eq!(warehouse.location(), "file:///data/lake");
-        for good in ["/data/lake/a", "file:/data/lake/a", "file:///data/lake/a/", "/data/lake/a.b/c"] {
+        for good in [
+            "/data/lake/a",
+            "file:/data/lake/a",
+            "file:///data/lake/a/",
+            "/data/lake/a.b/c",
+        ] {
             let location = warehouse.checked(good).expect(good);
             assert!(location.starts_with("file:///data/lake/a"), "{location}");
             assert!(!location.ends_with('/'), "{location}");
@@ -184,7 +210,12 @@ mod tests {
             warehouse.check_properties(table, properties.iter().map(|(name, value)| (name, value)))
         };
         assert!(check("s3://bucket/lake/gold/t-1/elsewhere").is_ok());
-        for bad in ["s3://bucket/lake/gold/t-10/x", "s3://other/lake/gold/t-1/x", "s3://bucket/lake/gold/t-1/../t-2", "x"] {
+        for bad in [
+            "s3://bucket/lake/gold/t-10/x",
+            "s3://other/lake/gold/t-1/x",
+            "s3://bucket/lake/gold/t-1/../t-2",
+            "x",
+        ] {
             assert!(check(bad).is_err(), "{bad}");
         }
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Method;
 use serde::Serialize;
-use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
 
 use crate::error::{ClientError, Result};
 use crate::table_cache::TableCache;
 use crate::transport::{Call, Reply, Transport};
+use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
 
 /// How long a call is tried: an election on a busy machine takes up to four seconds, a slow store as long again.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -63,7 +63,12 @@ impl CatalogClient {
     }
 
     /// A mutation: sent under a fresh idempotency key.
-    pub(crate) async fn mutate<T: Serialize + Sync>(&self, method: Method, path: String, body: Option<&T>) -> Result<Reply> {
+    pub(crate) async fn mutate<T: Serialize + Sync>(
+        &self,
+        method: Method,
+        path: String,
+        body: Option<&T>,
+    ) -> Result<Reply> {
         let call = Call {
             body: body.map(|body| encode(&method, &path, body)).transpose()?,
             key: Some(self.transport.new_key()),

@@ -1,6 +1,7 @@
 //! What calls to the catalog can end with.
 
 use thiserror::Error;
+
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_table::CatalogFault;
 

@@ -8,13 +8,13 @@ use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use tidewater_core::{Namespace, TableName};
-use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 
 use crate::client::CatalogClient;
 use crate::error::{ClientError, Result};
 use crate::path;
 use crate::transport::{Call, Reply};
+use tidewater_core::{Namespace, TableName};
+use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -111,7 +111,8 @@ impl CatalogClient {
             source: from.into(),
             destination: to.into(),
         };
-        self.mutate(Method::POST, "/v1/tables/rename".into(), Some(&body)).await?;
+        self.mutate(Method::POST, "/v1/tables/rename".into(), Some(&body))
+            .await?;
         self.tables.forget(from);
         Ok(())
     }
@@ -126,7 +127,8 @@ impl CatalogClient {
             stage_create,
             properties: &table.properties,
         };
-        self.mutate(Method::POST, path::tables(table.name.namespace()), Some(&body)).await
+        self.mutate(Method::POST, path::tables(table.name.namespace()), Some(&body))
+            .await
     }
 
     fn loaded(&self, name: &TableName, reply: &Reply) -> Result<LoadedTable> {
@@ -159,7 +161,9 @@ impl CatalogClient {
 
     async fn commit_one(&self, commit: &TableCommit) -> Result<LoadedTable> {
         let body = CommitTable::from(commit);
-        let reply = self.mutate(Method::POST, path::table(&commit.name), Some(&body)).await?;
+        let reply = self
+            .mutate(Method::POST, path::table(&commit.name), Some(&body))
+            .await?;
         self.loaded(&commit.name, &reply)
     }
 
@@ -167,7 +171,8 @@ impl CatalogClient {
         let body = Transaction {
             table_changes: commits.iter().map(CommitTable::from).collect(),
         };
-        self.mutate(Method::POST, "/v1/transactions/commit".into(), Some(&body)).await?;
+        self.mutate(Method::POST, "/v1/transactions/commit".into(), Some(&body))
+            .await?;
         let mut tables = Vec::with_capacity(commits.len());
         for commit in commits {
             // Committed, whatever this load says: a table that is gone already is left out of the answer by nobody's fault.
@@ -205,7 +210,9 @@ impl Catalog for CatalogClient {
         match committed {
             Ok(tables) => Ok(CommitOutcome::Committed(tables)),
             Err(ClientError::Unknown { reason, .. }) => Ok(CommitOutcome::Unknown { message: reason }),
-            Err(ClientError::Refused { status: 409, message, .. }) => Ok(CommitOutcome::Conflict { message }),
+            Err(ClientError::Refused {
+                status: 409, message, ..
+            }) => Ok(CommitOutcome::Conflict { message }),
             Err(error) => Err(error.into()),
         }
     }
@@ -239,12 +246,18 @@ impl Catalog for CatalogClient {
     async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault> {
         let page: crate::dto::NamespacePage = self.get("/internal/v1/namespaces").await?.json()?;
         // Names that other clients gave and SQL here cannot say are left out.
-        Ok(page.namespaces.into_iter().filter_map(|levels| Namespace::new(levels).ok()).collect())
+        Ok(page
+            .namespaces
+            .into_iter()
+            .filter_map(|levels| Namespace::new(levels).ok())
+            .collect())
     }
 
     async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
         let tables: Tables = self.get(path::tables(namespace)).await?.json()?;
         let names = tables.identifiers.into_iter();
-        Ok(names.filter_map(|one| TableName::new(namespace.clone(), one.name).ok()).collect())
+        Ok(names
+            .filter_map(|one| TableName::new(namespace.clone(), one.name).ok())
+            .collect())
     }
 }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use tidewater_core::JobId;
 
 use crate::client::CatalogClient;
 use crate::dto::{
-    ChangePage, ClusterStatus, IngestCommit, IngestOutcome, JobPage, JobPut, JobRow, JobWritten, LeaseRequest, LeaseResponse,
-    OffsetsResponse,
+    ChangePage, ClusterStatus, IngestCommit, IngestOutcome, JobPage, JobPut, JobRow, JobWritten, LeaseRequest,
+    LeaseResponse, OffsetsResponse,
 };
 use crate::error::Result;
 use crate::path::part;
 use crate::transport::Call;
+use tidewater_core::JobId;
 
 /// Which jobs are listed.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,9 @@ impl CatalogClient {
     /// # Errors
     /// If no node took it, or the request is wrong. Refusals that the state causes are outcomes.
     pub async fn ingest_commit(&self, commit: &IngestCommit) -> Result<IngestOutcome> {
-        self.mutate(Method::POST, "/internal/v1/ingest/commit".into(), Some(commit)).await?.json()
+        self.mutate(Method::POST, "/internal/v1/ingest/commit".into(), Some(commit))
+            .await?
+            .json()
     }
 
     /// Takes, keeps and gives up partition leases.
@@ -40,7 +42,9 @@ impl CatalogClient {
     /// # Errors
     /// If no node took it, or the request is wrong. A lease that is another's is not an error: see `granted`.
     pub async fn acquire_leases(&self, request: &LeaseRequest) -> Result<LeaseResponse> {
-        self.mutate(Method::POST, "/internal/v1/ingest/leases".into(), Some(request)).await?.json()
+        self.mutate(Method::POST, "/internal/v1/ingest/leases".into(), Some(request))
+            .await?
+            .json()
     }
 
     /// Offsets and leases of all partitions of topics that begin with `topic_prefix`.
@@ -48,7 +52,12 @@ impl CatalogClient {
     /// # Errors
     /// If no node answers.
     pub async fn offsets(&self, topic_prefix: &str) -> Result<OffsetsResponse> {
-        self.get(format!("/internal/v1/ingest/offsets?topic_prefix={}", part(topic_prefix))).await?.json()
+        self.get(format!(
+            "/internal/v1/ingest/offsets?topic_prefix={}",
+            part(topic_prefix)
+        ))
+        .await?
+        .json()
     }
 
     /// Writes a job row and answers its version.
@@ -56,7 +65,10 @@ impl CatalogClient {
     /// # Errors
     /// Refused with `JobVersionException` if the row has another version than expected, or the job has ended.
     pub async fn put_job(&self, job: JobId, row: &JobPut) -> Result<u64> {
-        let written: JobWritten = self.mutate(Method::PUT, format!("/internal/v1/jobs/{job}"), Some(row)).await?.json()?;
+        let written: JobWritten = self
+            .mutate(Method::PUT, format!("/internal/v1/jobs/{job}"), Some(row))
+            .await?
+            .json()?;
         Ok(written.version)
     }
 
@@ -97,7 +109,10 @@ impl CatalogClient {
         if let Some(after) = after {
             path = format!("{path}&after={after}");
         }
-        let call = Call { wait, ..Call::get(path) };
+        let call = Call {
+            wait,
+            ..Call::get(path)
+        };
         self.transport.send(&call).await?.json()
     }
 

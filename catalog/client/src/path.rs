@@ -1,6 +1,7 @@
 //! Paths of the REST interface.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use tidewater_core::{Namespace, TableName};
 
 /// What stays as it is in a part of a path.

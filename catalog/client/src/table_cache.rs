@@ -18,7 +18,11 @@ pub(crate) struct TableCache {
 impl TableCache {
     /// The table as it was, and the tag that stands for it.
     pub(crate) fn last(&self, name: &TableName) -> Option<(String, LoadedTable)> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.tables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     pub(crate) fn keep(&self, etag: Option<String>, table: &LoadedTable) {

@@ -8,12 +8,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MA
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tidewater_core::{SharedClock, SharedRng};
 use url::Url;
 use uuid::Uuid;
 
 use crate::client::ClientOptions;
 use crate::error::{ClientError, Result};
+use tidewater_core::{SharedClock, SharedRng};
 
 /// How long a connection may take. The nodes are near.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
@@ -126,8 +126,12 @@ impl Transport {
         let Some(first) = endpoints.first().cloned() else {
             return Err(refuse("no address of a catalog node is given".into()));
         };
-        let token = options.token.map(|token| HeaderValue::from_str(&format!("Bearer {token}")));
-        let token = token.transpose().map_err(|_| refuse("the token holds characters that a header cannot".into()))?;
+        let token = options
+            .token
+            .map(|token| HeaderValue::from_str(&format!("Bearer {token}")));
+        let token = token
+            .transpose()
+            .map_err(|_| refuse("the token holds characters that a header cannot".into()))?;
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
@@ -156,7 +160,10 @@ impl Transport {
         loop {
             let endpoint = self.preferred();
             let left = until.saturating_sub(self.clock.monotonic());
-            let reason = match self.attempt(call, &endpoint, left.min(ATTEMPT_DEADLINE + call.wait)).await {
+            let reason = match self
+                .attempt(call, &endpoint, left.min(ATTEMPT_DEADLINE + call.wait))
+                .await
+            {
                 Attempt::Done(reply) => return Ok(reply),
                 Attempt::Refused(error) => return Err(error),
                 Attempt::Elsewhere(leader) if redirects < REDIRECTS_MAX => {
@@ -215,7 +222,11 @@ impl Transport {
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             return elsewhere(&response);
         }
-        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let etag = response
+            .headers()
+            .get(ETAG)
+            .and_then(|etag| etag.to_str().ok())
+            .map(str::to_owned);
         let body = match response.bytes().await {
             Ok(body) => body,
             Err(error) => return Attempt::Lost(chain(&error)),
@@ -241,7 +252,11 @@ impl Transport {
 
     /// The configured node after this one; the first when this one was learned from a redirect.
     fn after(&self, endpoint: &Url) -> Url {
-        let next = self.endpoints.iter().position(|known| known == endpoint).map_or(0, |at| at + 1);
+        let next = self
+            .endpoints
+            .iter()
+            .position(|known| known == endpoint)
+            .map_or(0, |at| at + 1);
         let next = self.endpoints.get(next).or_else(|| self.endpoints.first());
         next.unwrap_or(endpoint).clone()
     }
@@ -254,7 +269,10 @@ impl Transport {
 }
 
 fn elsewhere(response: &reqwest::Response) -> Attempt {
-    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    let location = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|location| location.to_str().ok());
     match location.and_then(|location| Url::parse(location).ok()) {
         Some(mut leader) => {
             leader.set_path("");

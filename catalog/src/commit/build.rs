@@ -1,13 +1,17 @@
 //! The next metadata of a table that exists.
 
-use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
 use iceberg::TableUpdate;
+use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
 
 use super::TableWork;
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::warehouse::Warehouse;
+
+/// How far ahead of the catalog's clock a snapshot may be. The format allows this much between a snapshot and what follows it; one
+/// further ahead would make every later commit by a right clock impossible until its time has come.
+const AHEAD_MS_MAX: i64 = 60_000;
 
 /// Whether everything that the commit demands holds.
 pub(super) fn check_requirements(metadata: &TableMetadata, work: &TableWork) -> Result<()> {
@@ -20,14 +24,23 @@ pub(super) fn check_requirements(metadata: &TableMetadata, work: &TableWork) -> 
 }
 
 /// The metadata after the updates.
-pub(super) fn apply(warehouse: &Warehouse, current: &TableMetadata, location: &str, work: &TableWork) -> Result<TableMetadata> {
+pub(super) fn apply(
+    warehouse: &Warehouse,
+    current: &TableMetadata,
+    location: &str,
+    work: &TableWork,
+    now_ms: i64,
+) -> Result<TableMetadata> {
     let mut specs = SpecIds::of(current);
     let mut last_sequence = current.last_sequence_number();
     let mut builder = current.clone().into_builder(Some(location.to_owned()));
     for update in work.updates.clone() {
         let update = match update {
             TableUpdate::AssignUuid { uuid } if uuid != current.uuid() => {
-                let reason = format!("commit to {} is not valid: the uuid of a table never changes", work.table);
+                let reason = format!(
+                    "commit to {} is not valid: the uuid of a table never changes",
+                    work.table
+                );
                 return Err(CatalogError::bad_request(reason));
             }
             TableUpdate::SetLocation { location } => TableUpdate::SetLocation {
@@ -37,17 +50,27 @@ pub(super) fn apply(warehouse: &Warehouse, current: &TableMetadata, location: &s
                 spec: specs.assign(&work.table, spec)?,
             },
             TableUpdate::AddSnapshot { snapshot } => {
+                check_time(&work.table, &snapshot, now_ms)?;
                 check_order(&work.table, current, last_sequence, &snapshot)?;
                 last_sequence = last_sequence.max(snapshot.sequence_number());
                 TableUpdate::AddSnapshot { snapshot }
             }
             update => update,
         };
-        builder = update.apply(builder).map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
+        builder = update
+            .apply(builder)
+            .map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
     }
-    let built = builder.build().map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
+    let built = builder
+        .build()
+        .map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
     let metadata = built.metadata;
-    let sets = |update: &TableUpdate| matches!(update, TableUpdate::SetProperties { .. } | TableUpdate::SetLocation { .. });
+    let sets = |update: &TableUpdate| {
+        matches!(
+            update,
+            TableUpdate::SetProperties { .. } | TableUpdate::SetLocation { .. }
+        )
+    };
     if work.updates.iter().any(sets) {
         warehouse.check_properties(metadata.location(), metadata.properties())?;
     }
@@ -65,13 +88,29 @@ fn check_order(table: &Ident, metadata: &TableMetadata, last_sequence: i64, snap
     let version = metadata.format_version();
     let sequence = snapshot.sequence_number();
     if version != FormatVersion::V1 && sequence <= last_sequence && snapshot.parent_snapshot_id().is_some() {
-        return failed(format!("sequence number {sequence} is not after the table's last, {last_sequence}"));
+        return failed(format!(
+            "sequence number {sequence} is not after the table's last, {last_sequence}"
+        ));
     }
     if let Some((first, _)) = snapshot.row_range()
         && version >= FormatVersion::V3
         && first < metadata.next_row_id()
     {
-        return failed(format!("first row id {first} is before the table's next, {}", metadata.next_row_id()));
+        return failed(format!(
+            "first row id {first} is before the table's next, {}",
+            metadata.next_row_id()
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a snapshot from the future.
+pub(super) fn check_time(table: &Ident, snapshot: &Snapshot, now_ms: i64) -> Result<()> {
+    let ahead_ms = snapshot.timestamp_ms().saturating_sub(now_ms);
+    if ahead_ms > AHEAD_MS_MAX {
+        return Err(CatalogError::bad_request(format!(
+            "commit to {table} is not valid: its snapshot is {ahead_ms} ms ahead of the catalog's clock, at most {AHEAD_MS_MAX} are allowed"
+        )));
     }
     Ok(())
 }

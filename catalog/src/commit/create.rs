@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::TableWork;
+use super::build::check_time;
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
@@ -19,7 +20,7 @@ use crate::warehouse::Warehouse;
 const FORMAT_VERSION: &str = "format-version";
 
 /// Ids below are columns'; this one says that no partition field was made yet.
-const NO_PARTITION_ID: i32 = 999;
+const NO_PARTITION_ID: i64 = 999;
 
 /// A table to be made.
 #[derive(Debug, Clone)]
@@ -48,7 +49,8 @@ impl NewTable {
         let spec = self.spec.unwrap_or_default();
         let order = self.sort_order.unwrap_or_else(SortOrder::unsorted_order);
         let invalid = |error| CatalogError::from_iceberg(&self.table, &error);
-        let builder = TableMetadataBuilder::new(self.schema, spec, order, location, version, self.properties).map_err(invalid)?;
+        let builder =
+            TableMetadataBuilder::new(self.schema, spec, order, location, version, self.properties).map_err(invalid)?;
         let built = builder.assign_uuid(self.uuid).build().map_err(invalid)?;
         Ok(built.metadata)
     }
@@ -59,14 +61,22 @@ fn parse_version(version: &str) -> Result<FormatVersion> {
         "1" => Ok(FormatVersion::V1),
         "2" => Ok(FormatVersion::V2),
         "3" => Ok(FormatVersion::V3),
-        _ => Err(CatalogError::bad_request(format!("format version {version:?} is none of 1, 2, 3"))),
+        _ => Err(CatalogError::bad_request(format!(
+            "format version {version:?} is none of 1, 2, 3"
+        ))),
     }
 }
 
 /// The first metadata of a staged table. Its ids stay as they are: files may have been written with them.
 pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) -> Result<TableMetadata> {
-    let asserts_create = work.requirements.iter().any(|requirement| matches!(requirement, TableRequirement::NotExist));
-    let others = work.requirements.iter().any(|requirement| !matches!(requirement, TableRequirement::NotExist));
+    let asserts_create = work
+        .requirements
+        .iter()
+        .any(|requirement| matches!(requirement, TableRequirement::NotExist));
+    let others = work
+        .requirements
+        .iter()
+        .any(|requirement| !matches!(requirement, TableRequirement::NotExist));
     if !asserts_create || others {
         return Err(CatalogError::NoSuchTable {
             table: work.table.clone(),
@@ -85,6 +95,10 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
             TableUpdate::AddSpec { spec } => TableUpdate::AddSpec {
                 spec: specs.assign(&work.table, spec)?,
             },
+            TableUpdate::AddSnapshot { snapshot } => {
+                check_time(&work.table, &snapshot, at_ms)?;
+                TableUpdate::AddSnapshot { snapshot }
+            }
             update => update,
         };
         builder = update.apply(builder).map_err(invalid)?;
@@ -106,7 +120,8 @@ struct First<'a> {
 
 impl<'a> First<'a> {
     fn of(work: &'a TableWork) -> Result<Self> {
-        let (mut version, mut uuid, mut location, mut schema, mut spec, mut order) = (None, None, None, None, None, None);
+        let (mut version, mut uuid, mut location, mut schema, mut spec, mut order) =
+            (None, None, None, None, None, None);
         for update in &work.updates {
             match update {
                 TableUpdate::UpgradeFormatVersion { format_version } => {
@@ -130,7 +145,8 @@ impl<'a> First<'a> {
                 _ => {}
             }
         }
-        let missing = |what: &str| CatalogError::bad_request(format!("creating {} by a commit needs {what}", work.table));
+        let missing =
+            |what: &str| CatalogError::bad_request(format!("creating {} by a commit needs {what}", work.table));
         Ok(Self {
             version: version.unwrap_or(FormatVersion::V2),
             uuid: uuid.ok_or_else(|| missing("assign-uuid"))?,
@@ -147,7 +163,12 @@ impl<'a> First<'a> {
             Some(spec) => specs.assign(&work.table, spec.clone())?,
             None => UnboundPartitionSpec::default(),
         };
-        let fields: Vec<Value> = spec.fields().iter().enumerate().map(|(at, field)| field_json(at, field)).collect();
+        let fields: Vec<Value> = spec
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(at, field)| field_json(at, field))
+            .collect();
         let last_partition_id = fields.iter().filter_map(|field| field.get("field-id")?.as_i64()).max();
         let order = self.order.cloned().unwrap_or_else(SortOrder::unsorted_order);
         let schema = serde_json::to_value(self.schema).map_err(|error| CatalogError::internal(error.to_string()))?;
@@ -162,7 +183,7 @@ impl<'a> First<'a> {
             "current-schema-id": self.schema.schema_id(),
             "partition-specs": [{"spec-id": spec.spec_id().unwrap_or(0), "fields": fields}],
             "default-spec-id": spec.spec_id().unwrap_or(0),
-            "last-partition-id": last_partition_id.unwrap_or(i64::from(NO_PARTITION_ID)),
+            "last-partition-id": last_partition_id.unwrap_or(NO_PARTITION_ID),
             "sort-orders": [order],
             "default-sort-order-id": order.order_id,
             "properties": {},
@@ -185,10 +206,12 @@ impl<'a> First<'a> {
 }
 
 fn field_json(at: usize, field: &UnboundPartitionField) -> Value {
-    let by_place = i32::try_from(at).unwrap_or(i32::MAX).saturating_add(NO_PARTITION_ID + 1);
+    let by_place = i64::try_from(at)
+        .unwrap_or(i64::MAX)
+        .saturating_add(NO_PARTITION_ID + 1);
     json!({
         "source-id": field.source_id,
-        "field-id": field.field_id.unwrap_or(by_place),
+        "field-id": field.field_id.map_or(by_place, i64::from),
         "name": field.name,
         "transform": field.transform,
     })

@@ -40,7 +40,9 @@ impl TableQueue {
         let take_all = async {
             let mut turns = Vec::with_capacity(places.len());
             for place in places {
-                let Some(semaphore) = self.places.get(place).cloned() else { continue };
+                let Some(semaphore) = self.places.get(place).cloned() else {
+                    continue;
+                };
                 // Never closed, so there is always a turn in the end.
                 turns.extend(semaphore.acquire_owned().await);
             }

@@ -35,7 +35,9 @@ impl SpecIds {
     pub(super) fn of(metadata: &TableMetadata) -> Self {
         let fields = metadata.partition_specs_iter().flat_map(|spec| spec.fields());
         Self {
-            by_id: fields.map(|field| (field.field_id, (field.source_id, field.transform))).collect(),
+            by_id: fields
+                .map(|field| (field.field_id, (field.source_id, field.transform)))
+                .collect(),
             last: metadata.last_partition_id().max(FIRST_FIELD_ID - 1),
             by_place: metadata.format_version() == FormatVersion::V1,
         }
@@ -74,12 +76,18 @@ impl SpecIds {
         if let Some(id) = spec.spec_id() {
             builder = builder.with_spec_id(id);
         }
-        let built = builder.add_partition_fields(fields).map_err(|error| CatalogError::from_iceberg(table, &error))?;
+        let built = builder
+            .add_partition_fields(fields)
+            .map_err(|error| CatalogError::from_iceberg(table, &error))?;
         Ok(built.build())
     }
 
     fn known(&self, meaning: &(i32, Transform)) -> Option<i32> {
-        self.by_id.iter().filter(|(_, taken)| *taken == meaning).map(|(id, _)| *id).min()
+        self.by_id
+            .iter()
+            .filter(|(_, taken)| *taken == meaning)
+            .map(|(id, _)| *id)
+            .min()
     }
 
     fn next(&self, given: &[i32]) -> i32 {

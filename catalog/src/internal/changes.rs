@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::extract::State;
 use serde::Deserialize;
-use tidewater_catalog_client::dto;
-use tidewater_core::JobId;
 
 use super::jobs::from_phase;
 use crate::rest::{Answer, Query, Shared, json};
 use crate::state::{Change, ChangeKind, ChangePage, TableRow};
+use tidewater_catalog_client::dto;
+use tidewater_core::JobId;
 
 /// Most changes of an answer, and how many when the caller does not say.
 const CHANGES_PER_PAGE_MAX: usize = 1_000;
@@ -31,7 +31,10 @@ pub(super) struct Wanted {
 pub(super) async fn follow(State(service): Shared, Query(wanted): Query<Wanted>) -> Answer {
     let applied = service.consensus.state();
     let after = wanted.after.unwrap_or(applied.index);
-    let limit = wanted.limit.unwrap_or(CHANGES_PER_PAGE_MAX).clamp(1, CHANGES_PER_PAGE_MAX);
+    let limit = wanted
+        .limit
+        .unwrap_or(CHANGES_PER_PAGE_MAX)
+        .clamp(1, CHANGES_PER_PAGE_MAX);
     let until = service.clock.monotonic() + Duration::from_millis(wanted.wait_ms.min(WAIT_MS_MAX));
     let stopping = service.tasks.token();
     let (mut page, mut index) = (applied.state.changes_after(after, limit), applied.index);
@@ -63,14 +66,20 @@ fn from_change(change: Change) -> dto::Change {
         ChangeKind::NamespaceCreated { namespace } => dto::ChangeKind::NamespaceCreated { namespace },
         ChangeKind::NamespaceUpdated { namespace } => dto::ChangeKind::NamespaceUpdated { namespace },
         ChangeKind::NamespaceDropped { namespace } => dto::ChangeKind::NamespaceDropped { namespace },
-        ChangeKind::TableCreated(table) => dto::ChangeKind::TableCreated { table: from_table(table) },
-        ChangeKind::TableUpdated(table) => dto::ChangeKind::TableUpdated { table: from_table(table) },
+        ChangeKind::TableCreated(table) => dto::ChangeKind::TableCreated {
+            table: from_table(table),
+        },
+        ChangeKind::TableUpdated(table) => dto::ChangeKind::TableUpdated {
+            table: from_table(table),
+        },
         ChangeKind::TableRenamed { from, table } => dto::ChangeKind::TableRenamed {
             from_namespace: from.namespace,
             from_name: from.name,
             table: from_table(table),
         },
-        ChangeKind::TableDropped(table) => dto::ChangeKind::TableDropped { table: from_table(table) },
+        ChangeKind::TableDropped(table) => dto::ChangeKind::TableDropped {
+            table: from_table(table),
+        },
         ChangeKind::Job { id, phase } => dto::ChangeKind::Job {
             id: JobId(id),
             phase: from_phase(phase),

@@ -1,10 +1,10 @@
 //! The state of this node and its group.
 
 use axum::extract::State;
-use tidewater_catalog_client::dto;
 
 use crate::raft::{Member, Role};
 use crate::rest::{Answer, Shared, json};
+use tidewater_catalog_client::dto;
 
 /// `GET /internal/v1/cluster`: what this node knows, whoever leads.
 pub(super) async fn status(State(service): Shared) -> Answer {

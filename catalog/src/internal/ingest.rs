@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Deserialize;
-use tidewater_catalog_client::dto;
-use tidewater_core::TableName;
 
 use crate::command::{Ident, IngestRefusal, LeaseGrant, LeaseRequest, OffsetRange, Op, Outcome, PartitionId};
 use crate::commit::TableWork;
 use crate::error::{CatalogError, Result};
 use crate::rest::{Answer, Body, Query, Shared, json};
+use tidewater_catalog_client::dto;
+use tidewater_core::TableName;
 
 /// Most partitions in one call: Kafka's own limit for one broker is about this.
 const PARTITIONS_PER_CALL_MAX: usize = 4_000;
@@ -124,7 +124,10 @@ pub(super) async fn leases(State(service): Shared, body: Body<dto::LeaseRequest>
         return Err(CatalogError::bad_request(format!("a lease lasts 1 to {TTL_MS_MAX} ms")));
     }
     let to_partitions = |names: Vec<dto::TopicPartition>| -> Result<Vec<PartitionId>> {
-        names.into_iter().map(|name| to_partition(name.topic, name.partition)).collect()
+        names
+            .into_iter()
+            .map(|name| to_partition(name.topic, name.partition))
+            .collect()
     };
     let request = LeaseRequest {
         owner,
@@ -149,15 +152,17 @@ pub(super) struct OfTopics {
 /// `GET /internal/v1/ingest/offsets`
 pub(super) async fn offsets(State(service): Shared, Query(wanted): Query<OfTopics>) -> Answer {
     let state = service.fresh_state().await?;
-    let partitions = state.partitions(&wanted.topic_prefix).map(|(id, row)| dto::PartitionState {
-        topic: id.topic,
-        partition: id.partition,
-        next_offset: row.next_offset,
-        epoch: row.epoch,
-        owner: row.lease.as_ref().map(|lease| lease.owner.clone()),
-        expires_at_ms: row.lease.as_ref().map(|lease| lease.expires_at_ms),
-        committed_at_ms: row.committed_at_ms,
-    });
+    let partitions = state
+        .partitions(&wanted.topic_prefix)
+        .map(|(id, row)| dto::PartitionState {
+            topic: id.topic,
+            partition: id.partition,
+            next_offset: row.next_offset,
+            epoch: row.epoch,
+            owner: row.lease.as_ref().map(|lease| lease.owner.clone()),
+            expires_at_ms: row.lease.as_ref().map(|lease| lease.expires_at_ms),
+            committed_at_ms: row.committed_at_ms,
+        });
     json(&dto::OffsetsResponse {
         partitions: partitions.collect(),
     })
@@ -175,14 +180,19 @@ fn check_count(count: usize) -> Result<()> {
 
 fn to_partition(topic: String, partition: i32) -> Result<PartitionId> {
     if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || topic.chars().any(char::is_control) || partition < 0 {
-        return Err(CatalogError::bad_request(format!("partition {partition} of topic {topic:?} cannot be")));
+        return Err(CatalogError::bad_request(format!(
+            "partition {partition} of topic {topic:?} cannot be"
+        )));
     }
     Ok(PartitionId { topic, partition })
 }
 
 fn to_range(range: dto::OffsetRange) -> Result<OffsetRange> {
     if range.from < 0 || range.to <= range.from {
-        let what = format!("offsets {}..{} of topic {:?} are no range", range.from, range.to, range.topic);
+        let what = format!(
+            "offsets {}..{} of topic {:?} are no range",
+            range.from, range.to, range.topic
+        );
         return Err(CatalogError::bad_request(what));
     }
     Ok(OffsetRange {

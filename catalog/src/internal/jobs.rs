@@ -3,14 +3,14 @@
 use axum::extract::{FromRequestParts, Path, State};
 use http::request::Parts;
 use serde::Deserialize;
-use tidewater_catalog_client::dto;
-use tidewater_core::JobId;
 use uuid::Uuid;
 
 use crate::command::{JobPhase, JobPut, Op, Outcome};
 use crate::error::{CatalogError, Result};
 use crate::rest::{Answer, Body, Query, Shared, json};
 use crate::state::JobRow;
+use tidewater_catalog_client::dto;
+use tidewater_core::JobId;
 
 /// Largest body of a job row: rows stand in the log and in memory of every node.
 const BODY_BYTES_MAX: usize = 64 << 10;

@@ -65,7 +65,11 @@ impl CachedMetadata {
 
     /// The parsed file, for reading only.
     pub(crate) fn parsed(&self, table: &Ident) -> Result<Arc<TableMetadata>> {
-        let parse = || serde_json::from_slice(&self.raw).map(Arc::new).map_err(|error| error.to_string());
+        let parse = || {
+            serde_json::from_slice(&self.raw)
+                .map(Arc::new)
+                .map_err(|error| error.to_string())
+        };
         match self.parsed.get_or_init(parse) {
             Ok(metadata) => Ok(Arc::clone(metadata)),
             Err(error) => Err(CatalogError::Unsupported {
@@ -133,15 +137,18 @@ impl MetadataCache {
             }
             Ok(Arc::new(CachedMetadata::read(location, raw)))
         };
-        self.files.try_get_with(location.to_owned(), read).await.map_err(|error| match &*error {
-            CatalogError::Store { action, location, .. } => CatalogError::Store {
-                action,
-                location: location.clone(),
-                source: error.to_string().into(),
-            },
-            CatalogError::Unsupported { what } => CatalogError::Unsupported { what: what.clone() },
-            other => damaged(location, other.to_string()),
-        })
+        self.files
+            .try_get_with(location.to_owned(), read)
+            .await
+            .map_err(|error| match &*error {
+                CatalogError::Store { action, location, .. } => CatalogError::Store {
+                    action,
+                    location: location.clone(),
+                    source: error.to_string().into(),
+                },
+                CatalogError::Unsupported { what } => CatalogError::Unsupported { what: what.clone() },
+                other => damaged(location, other.to_string()),
+            })
     }
 
     /// Keeps a file that was just written.

@@ -21,11 +21,15 @@ pub(super) fn first_lost(raw: &[u8], metadata: &TableMetadata) -> Option<String>
         Err(error) => return Some(error.to_string()),
     };
     let mut lost = before.difference(&after);
-    lost.find(|path| !is_repeated(path)).map(|path| path.trim_start_matches('/').replace('/', "."))
+    lost.find(|path| !is_repeated(path))
+        .map(|path| path.trim_start_matches('/').replace('/', "."))
 }
 
 fn is_repeated(path: &str) -> bool {
-    REPEATED.iter().any(|field| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    REPEATED.iter().any(|field| {
+        path.strip_prefix(field)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// The paths of all fields that hold something. Elements of lists share a path: their order is not kept by the crate.
@@ -35,7 +39,9 @@ fn fields(value: &Value) -> BTreeSet<String> {
     while let Some((path, value)) = open.pop() {
         match value {
             Value::Null => {}
-            Value::Object(members) => open.extend(members.iter().map(|(name, member)| (format!("{path}/{name}"), member))),
+            Value::Object(members) => {
+                open.extend(members.iter().map(|(name, member)| (format!("{path}/{name}"), member)))
+            }
             Value::Array(elements) => open.extend(elements.iter().map(|element| (path.clone(), element))),
             Value::Bool(_) | Value::Number(_) | Value::String(_) if holds_something(&path, value) => {
                 found.insert(path);

@@ -74,7 +74,13 @@ struct Named {
 /// The file without the snapshots that no branch or tag names.
 pub(super) fn only_referenced(raw: &[u8]) -> serde_json::Result<Bytes> {
     let mut members: Members<'_> = serde_json::from_slice(raw)?;
-    let member = |name: &str| members.0.iter().find(|(found, _)| *found == name).map(|(_, value)| value.get());
+    let member = |name: &str| {
+        members
+            .0
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value.get())
+    };
     let mut kept: HashSet<i64> = HashSet::new();
     if let Some(refs) = member("refs") {
         let refs: Option<BTreeMap<String, Named>> = serde_json::from_str(refs)?;
@@ -116,6 +122,9 @@ mod tests {
         let bytes = only_referenced(raw).expect("a good file");
         let text = std::str::from_utf8(&bytes).expect("utf-8");
         assert!(text.contains(r#""odd":[1,  2]"#), "{text}");
-        assert!(text.contains(r#""snapshots":[{"snapshot-id": 2, "x": 1.0},{"snapshot-id": 3}]"#), "{text}");
+        assert!(
+            text.contains(r#""snapshots":[{"snapshot-id": 2, "x": 1.0},{"snapshot-id": 3}]"#),
+            "{text}"
+        );
     }
 }

@@ -28,7 +28,11 @@ impl Default for Admission {
 }
 
 /// Lets a request in when there is a place for it.
-pub(crate) async fn admit(State(Admission(places)): State<Admission>, request: Request, next: Next) -> Result<Response> {
+pub(crate) async fn admit(
+    State(Admission(places)): State<Admission>,
+    request: Request,
+    next: Next,
+) -> Result<Response> {
     let Ok(Ok(_place)) = tokio::time::timeout(WAIT_MAX, places.acquire()).await else {
         return Err(CatalogError::from(ConsensusError::Overloaded {
             what: "requests",

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
-use http::request::Parts;
 use http::HeaderMap;
+use http::request::Parts;
 use serde::de::DeserializeOwned;
-use tidewater_core::limits::REST_BODY_BYTES_MAX;
 use uuid::Uuid;
 
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::names::{checked_ident, parse_namespace};
 use crate::service::Ticket;
+use tidewater_core::limits::REST_BODY_BYTES_MAX;
 
 /// How deep JSON may nest. Schemas of the deepest real tables stay below 60.
 const JSON_DEPTH_MAX: usize = 100;
@@ -47,7 +47,10 @@ impl<S: Send + Sync> FromRequestParts<S> for InTable {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let mut names = path(parts, state).await?;
-        let (namespace, name) = (names.remove("namespace").unwrap_or_default(), names.remove("table").unwrap_or_default());
+        let (namespace, name) = (
+            names.remove("namespace").unwrap_or_default(),
+            names.remove("table").unwrap_or_default(),
+        );
         if namespace.is_empty() {
             // Spark looks for metadata tables this way and wants to hear that there is none.
             let table = Ident {
@@ -124,7 +127,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T> {
     if depth(bytes) > JSON_DEPTH_MAX {
-        return Err(CatalogError::bad_request(format!("the body nests deeper than {JSON_DEPTH_MAX} levels")));
+        return Err(CatalogError::bad_request(format!(
+            "the body nests deeper than {JSON_DEPTH_MAX} levels"
+        )));
     }
     serde_json::from_slice(bytes).map_err(|error| CatalogError::bad_request(format!("the body is not valid: {error}")))
 }

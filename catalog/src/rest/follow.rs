@@ -10,9 +10,16 @@ use super::respond::LedElsewhere;
 
 /// Answers 307 with the leader's address when this node does not lead; 503 stays when nobody does.
 pub(crate) async fn follow_leader(request: Request, next: Next) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     let response = next.run(request).await;
-    let elsewhere = response.extensions().get::<LedElsewhere>().and_then(|led| led.api.clone());
+    let elsewhere = response
+        .extensions()
+        .get::<LedElsewhere>()
+        .and_then(|led| led.api.clone());
     let Some(api) = elsewhere else { return response };
     let target = format!("{}{path}", api.trim_end_matches('/'));
     match HeaderValue::from_str(&target) {

@@ -95,7 +95,10 @@ fn etag(metadata_location: &str, snapshots: Snapshots) -> String {
 }
 
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let given = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut tags = given.flat_map(|value| value.split(','));
     tags.any(|given| given.trim().trim_start_matches("W/") == tag)
 }

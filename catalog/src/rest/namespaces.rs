@@ -38,7 +38,9 @@ pub(super) async fn list(State(service): Shared, Query(under): Query<Under>, Que
     }
     let level = |levels: &[String]| levels.last().cloned().unwrap_or_default();
     let after = paging.after();
-    let found = state.namespaces_under(&parent).filter(|row| after.is_none_or(|after| level(&row.levels).as_str() > after));
+    let found = state
+        .namespaces_under(&parent)
+        .filter(|row| after.is_none_or(|after| level(&row.levels).as_str() > after));
     let (page, token) = cut(found, paging.limit()?, |row| level(&row.levels));
     let namespaces: Vec<&Vec<String>> = page.into_iter().map(|row| &row.levels).collect();
     json(&json!({"namespaces": namespaces, "next-page-token": token}))
@@ -79,7 +81,11 @@ pub(super) async fn exists(State(service): Shared, InNamespace(namespace): InNam
 }
 
 /// `DELETE /v1/namespaces/{namespace}`
-pub(super) async fn drop(State(service): Shared, InNamespace(namespace): InNamespace, Keyed(ticket): Keyed) -> Result<Response> {
+pub(super) async fn drop(
+    State(service): Shared,
+    InNamespace(namespace): InNamespace,
+    Keyed(ticket): Keyed,
+) -> Result<Response> {
     let op = Op::DropNamespace { namespace };
     service.once(&ticket, service.propose(&ticket, op)).await?;
     Ok(no_content())
@@ -94,7 +100,11 @@ pub(super) struct Properties {
 }
 
 /// `POST /v1/namespaces/{namespace}/properties`
-pub(super) async fn update(State(service): Shared, InNamespace(namespace): InNamespace, body: Body<Properties>) -> Answer {
+pub(super) async fn update(
+    State(service): Shared,
+    InNamespace(namespace): InNamespace,
+    body: Body<Properties>,
+) -> Answer {
     let Properties { mut removals, updates } = body.value;
     removals.sort_unstable();
     removals.dedup();
@@ -126,7 +136,10 @@ fn check_properties(properties: &BTreeMap<String, String>) -> Result<()> {
             limit: PROPERTIES_MAX,
         });
     }
-    if properties.iter().any(|(name, value)| name.len() + value.len() > PROPERTY_BYTES_MAX) {
+    if properties
+        .iter()
+        .any(|(name, value)| name.len() + value.len() > PROPERTY_BYTES_MAX)
+    {
         return Err(CatalogError::TooLarge {
             what: "a property",
             limit: PROPERTY_BYTES_MAX,

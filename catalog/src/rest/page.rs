@@ -34,7 +34,11 @@ impl Paging {
 }
 
 /// The first `limit` entries, and the name of the last one when there are more.
-pub(crate) fn cut<T>(entries: impl Iterator<Item = T>, limit: usize, name: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+pub(crate) fn cut<T>(
+    entries: impl Iterator<Item = T>,
+    limit: usize,
+    name: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
     let mut entries = entries;
     let page: Vec<T> = entries.by_ref().take(limit).collect();
     let more = entries.next().is_some();

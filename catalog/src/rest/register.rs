@@ -25,7 +25,11 @@ pub(super) struct Register {
 }
 
 /// `POST /v1/namespaces/{namespace}/register`
-pub(super) async fn register(State(service): Shared, InNamespace(namespace): InNamespace, body: Body<Register>) -> Answer {
+pub(super) async fn register(
+    State(service): Shared,
+    InNamespace(namespace): InNamespace,
+    body: Body<Register>,
+) -> Answer {
     let table = checked_ident(namespace, body.value.name)?;
     // Checked before anything is read: a file outside of the warehouse is none of the client's business.
     let location = service.warehouse.checked(&body.value.metadata_location)?;
@@ -35,7 +39,11 @@ pub(super) async fn register(State(service): Shared, InNamespace(namespace): InN
     let overwrite = body.value.overwrite.unwrap_or(false);
     let ticket = body.ticket;
     let worker = Arc::clone(&service);
-    let run = async move { worker.once(&ticket, run(&worker, &ticket, table, location, overwrite)).await };
+    let run = async move {
+        worker
+            .once(&ticket, run(&worker, &ticket, table, location, overwrite))
+            .await
+    };
     let outcome = service.detached("register", run).await?;
     answer_committed(&service, outcome).await
 }
@@ -64,7 +72,11 @@ async fn run(service: &Service, ticket: &Ticket, table: Ident, location: String,
         metadata_location: location,
         snapshot_id: head.snapshot_id(),
     };
-    let expect = if overwrite { Expect::Any { id } } else { Expect::Absent { id } };
+    let expect = if overwrite {
+        Expect::Any { id }
+    } else {
+        Expect::Absent { id }
+    };
     let change = TableChange { table, expect, pointer };
     let op = Op::Commit { changes: vec![change] };
     service.propose(ticket, op).await

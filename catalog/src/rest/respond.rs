@@ -7,10 +7,10 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::json;
-use tidewater_core::Coded;
 
 use crate::error::{CatalogError, Result};
 use crate::raft::ConsensusError;
+use tidewater_core::Coded;
 
 /// Seconds after which a client may come again: an election takes about one.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -35,7 +35,9 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Answer {
 pub(crate) fn json_bytes(status: StatusCode, bytes: Bytes) -> Response {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -50,7 +52,11 @@ impl IntoResponse for CatalogError {
     fn into_response(self) -> Response {
         let (status, kind) = self.status_and_type();
         if status >= 500 && status != 503 {
-            tracing::error!(error = &self as &dyn std::error::Error, code = self.code(), "request failed");
+            tracing::error!(
+                error = &self as &dyn std::error::Error,
+                code = self.code(),
+                "request failed"
+            );
         }
         let mut message = match &self {
             // What a defect looks like inside is for the log.

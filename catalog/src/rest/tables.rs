@@ -21,7 +21,11 @@ use crate::names::checked_ident;
 use crate::service::{Service, Ticket, find, require_namespace};
 
 /// `GET /v1/namespaces/{namespace}/tables`
-pub(super) async fn list(State(service): Shared, InNamespace(namespace): InNamespace, Query(paging): Query<Paging>) -> Answer {
+pub(super) async fn list(
+    State(service): Shared,
+    InNamespace(namespace): InNamespace,
+    Query(paging): Query<Paging>,
+) -> Answer {
     let state = service.fresh_state().await?;
     require_namespace(&state, &namespace)?;
     let found = state.tables_in(&namespace, paging.after());
@@ -45,7 +49,11 @@ pub(super) struct CreateTable {
 }
 
 /// `POST /v1/namespaces/{namespace}/tables`
-pub(super) async fn create(State(service): Shared, InNamespace(namespace): InNamespace, body: Body<CreateTable>) -> Answer {
+pub(super) async fn create(
+    State(service): Shared,
+    InNamespace(namespace): InNamespace,
+    body: Body<CreateTable>,
+) -> Answer {
     let CreateTable {
         name,
         location,
@@ -138,7 +146,9 @@ impl CommitTable {
         let named = self.identifier.map(TableIdentifier::checked).transpose()?;
         let table = match (path, named) {
             (Some(path), Some(named)) if path != named => {
-                return Err(CatalogError::bad_request(format!("the path names {path}, the body {named}")));
+                return Err(CatalogError::bad_request(format!(
+                    "the path names {path}, the body {named}"
+                )));
             }
             (Some(table), _) | (None, Some(table)) => table,
             (None, None) => return Err(CatalogError::bad_request("a table change has no identifier")),
@@ -195,7 +205,9 @@ pub(super) async fn drop(
     Keyed(ticket): Keyed,
 ) -> Answer {
     // Some clients write it `True`.
-    let purge = dropping.purge_requested.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
+    let purge = dropping
+        .purge_requested
+        .is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
     let row = find(&service.fresh_state().await?, &table).cloned();
     let op = Op::DropTable {
         id: row.as_ref().ok().map(|row| row.id),

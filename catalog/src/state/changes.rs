@@ -107,7 +107,13 @@ impl State {
     /// The changes of entries after `after`, about `limit` of them: an entry is never cut.
     pub fn changes_after(&self, after: u64, limit: usize) -> ChangePage {
         let kept = &self.changes.kept;
-        let from = kept.binary_search_by(|change| if change.index <= after { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater });
+        let from = kept.binary_search_by(|change| {
+            if change.index <= after {
+                std::cmp::Ordering::Less
+            } else {
+                std::cmp::Ordering::Greater
+            }
+        });
         let from = from.unwrap_or_else(|at| at);
         let mut changes: Vec<Change> = Vec::new();
         for change in kept.iter().skip(from) {
@@ -117,7 +123,9 @@ impl State {
             changes.push((**change).clone());
         }
         ChangePage {
-            cursor: changes.last().map_or(after.max(self.changes.newest), |last| last.index),
+            cursor: changes
+                .last()
+                .map_or_else(|| after.max(self.changes.newest), |last| last.index),
             lost: after < self.changes.forgotten,
             changes,
         }

@@ -57,7 +57,11 @@ impl Idempotency {
     }
 
     pub(super) fn expire(&mut self, now_ms: i64) {
-        while self.order.front().is_some_and(|(at_ms, _)| at_ms.saturating_add(IDEMPOTENCY_LIFETIME_MS) < now_ms) {
+        while self
+            .order
+            .front()
+            .is_some_and(|(at_ms, _)| at_ms.saturating_add(IDEMPOTENCY_LIFETIME_MS) < now_ms)
+        {
             self.forget_oldest();
         }
     }

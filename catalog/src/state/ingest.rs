@@ -6,7 +6,9 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Shared, State};
-use crate::command::{IngestChange, IngestRefusal, LeaseGrant, LeaseRequest, OffsetRange, Outcome, PartitionId, Refusal};
+use crate::command::{
+    IngestChange, IngestRefusal, LeaseGrant, LeaseRequest, OffsetRange, Outcome, PartitionId, Refusal,
+};
 
 /// How many partitions there may be: a guard; ten times what the largest clusters in the field hold for change data.
 const PARTITIONS_MAX: usize = 100_000;
@@ -48,11 +50,16 @@ impl Ingest {
     fn put(&mut self, id: &PartitionId, row: PartitionRow) -> Result<(), Refusal> {
         if self.row(id).is_none() {
             if self.count >= PARTITIONS_MAX {
-                return Err(Refusal::Full { limit: format!("{PARTITIONS_MAX} partitions") });
+                return Err(Refusal::Full {
+                    limit: format!("{PARTITIONS_MAX} partitions"),
+                });
             }
             self.count += 1;
         }
-        self.topics.entry(id.topic.clone()).or_default().insert(id.partition, Shared::new(row));
+        self.topics
+            .entry(id.topic.clone())
+            .or_default()
+            .insert(id.partition, Shared::new(row));
         Ok(())
     }
 }
@@ -64,8 +71,15 @@ impl State {
     }
 
     /// All partitions of topics that begin with `topic_prefix`, in order.
-    pub fn partitions<'a>(&'a self, topic_prefix: &'a str) -> impl Iterator<Item = (PartitionId, &'a PartitionRow)> + 'a {
-        let topics = self.ingest.topics.iter().filter(move |(topic, _)| topic.starts_with(topic_prefix));
+    pub fn partitions<'a>(
+        &'a self,
+        topic_prefix: &'a str,
+    ) -> impl Iterator<Item = (PartitionId, &'a PartitionRow)> + 'a {
+        let topics = self
+            .ingest
+            .topics
+            .iter()
+            .filter(move |(topic, _)| topic.starts_with(topic_prefix));
         topics.flat_map(|(topic, rows)| {
             rows.iter().map(move |(partition, row)| {
                 let id = PartitionId {
@@ -123,7 +137,11 @@ impl State {
         }
         let ttl_ms = i64::try_from(request.ttl_ms).unwrap_or(i64::MAX);
         let until_ms = self.now_ms.saturating_add(ttl_ms);
-        let grants: Result<Vec<LeaseGrant>, Refusal> = request.acquire.into_iter().map(|id| self.acquire(id, &request.owner, until_ms)).collect();
+        let grants: Result<Vec<LeaseGrant>, Refusal> = request
+            .acquire
+            .into_iter()
+            .map(|id| self.acquire(id, &request.owner, until_ms))
+            .collect();
         Ok(Outcome::Leases(grants?))
     }
 
@@ -132,14 +150,20 @@ impl State {
         if row.lease.as_ref().is_none_or(|lease| lease.owner != owner) {
             return Ok(());
         }
-        let row = PartitionRow { lease: None, ..row.clone() };
+        let row = PartitionRow {
+            lease: None,
+            ..row.clone()
+        };
         self.ingest.put(id, row)
     }
 
     fn acquire(&mut self, id: PartitionId, owner: &str, until_ms: i64) -> Result<LeaseGrant, Refusal> {
         let mut row = self.partition(&id).cloned().unwrap_or_default();
         let mine = row.lease.as_ref().is_some_and(|lease| lease.owner == owner);
-        let free = row.lease.as_ref().is_none_or(|lease| lease.expires_at_ms <= self.now_ms);
+        let free = row
+            .lease
+            .as_ref()
+            .is_none_or(|lease| lease.expires_at_ms <= self.now_ms);
         let granted = mine || free;
         if granted {
             if !mine {

@@ -61,7 +61,9 @@ impl State {
             return Err(Refusal::JobVersion { version });
         }
         if current.is_none() && self.jobs.rows.len() - self.jobs.ended.len() >= JOBS_OPEN_MAX {
-            return Err(Refusal::Full { limit: format!("{JOBS_OPEN_MAX} open jobs") });
+            return Err(Refusal::Full {
+                limit: format!("{JOBS_OPEN_MAX} open jobs"),
+            });
         }
         let ends = put.phase.is_final() && current.as_ref().is_none_or(|row| !row.phase.is_final());
         let row = JobRow {

@@ -63,10 +63,16 @@ impl State {
         if self.namespaces.contains_key(&key(levels)) {
             return Ok(());
         }
-        Err(Refusal::NoSuchNamespace { namespace: levels.to_vec() })
+        Err(Refusal::NoSuchNamespace {
+            namespace: levels.to_vec(),
+        })
     }
 
-    pub(super) fn create_namespace(&mut self, levels: Vec<String>, properties: BTreeMap<String, String>) -> Result<Outcome, Refusal> {
+    pub(super) fn create_namespace(
+        &mut self,
+        levels: Vec<String>,
+        properties: BTreeMap<String, String>,
+    ) -> Result<Outcome, Refusal> {
         if self.namespaces.contains_key(&key(&levels)) {
             return Err(Refusal::NamespaceExists);
         }
@@ -76,7 +82,9 @@ impl State {
             self.require_namespace(parent)?;
         }
         if self.namespaces.len() >= NAMESPACES_MAX {
-            return Err(Refusal::Full { limit: format!("{NAMESPACES_MAX} namespaces") });
+            return Err(Refusal::Full {
+                limit: format!("{NAMESPACES_MAX} namespaces"),
+            });
         }
         let row = NamespaceRow {
             levels: levels.clone(),
@@ -88,7 +96,12 @@ impl State {
         Ok(Outcome::Done)
     }
 
-    pub(super) fn update_namespace(&mut self, levels: Vec<String>, removals: Vec<String>, updates: BTreeMap<String, String>) -> Result<Outcome, Refusal> {
+    pub(super) fn update_namespace(
+        &mut self,
+        levels: Vec<String>,
+        removals: Vec<String>,
+        updates: BTreeMap<String, String>,
+    ) -> Result<Outcome, Refusal> {
         let Some(row) = self.namespace(&levels) else {
             return Err(Refusal::NoSuchNamespace { namespace: levels });
         };
@@ -104,7 +117,11 @@ impl State {
         row.properties.extend(updates);
         self.namespaces.insert(key(&levels), Shared::new(row));
         self.record(ChangeKind::NamespaceUpdated { namespace: levels });
-        Ok(Outcome::NamespaceUpdated { updated, removed, missing })
+        Ok(Outcome::NamespaceUpdated {
+            updated,
+            removed,
+            missing,
+        })
     }
 
     pub(super) fn drop_namespace(&mut self, levels: Vec<String>) -> Result<Outcome, Refusal> {

@@ -66,7 +66,10 @@ impl Tables {
     }
 
     fn insert(&mut self, row: TableRow) {
-        self.names.entry(key(&row.name.namespace)).or_default().insert(row.name.name.clone(), row.id);
+        self.names
+            .entry(key(&row.name.namespace))
+            .or_default()
+            .insert(row.name.name.clone(), row.id);
         let there = self.locations.entry(folder(&row.pointer.location)).or_default();
         if !there.contains(&row.id) {
             there.push(row.id);
@@ -103,7 +106,9 @@ impl Tables {
             .take_while(|(place, _)| place.starts_with(&location));
         let above = location.match_indices('/').filter_map(|(slash, _)| {
             let place = location.get(..=slash)?;
-            (place.len() < location.len()).then(|| self.locations.get_key_value(place)).flatten()
+            (place.len() < location.len())
+                .then(|| self.locations.get_key_value(place))
+                .flatten()
         });
         for (place, ids) in below.chain(above) {
             for other in ids.iter().filter(|other| **other != id) {
@@ -133,7 +138,11 @@ impl State {
     }
 
     /// The tables of a namespace after `after` (from the first one when it is none), in order of name.
-    pub fn tables_in<'a>(&'a self, namespace: &[String], after: Option<&str>) -> impl Iterator<Item = &'a TableRow> + 'a {
+    pub fn tables_in<'a>(
+        &'a self,
+        namespace: &[String],
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a TableRow> + 'a {
         let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_owned()));
         self.tables
             .names
@@ -155,7 +164,10 @@ impl State {
 
     /// Whether another table than `id` has its files at this very location (a second registered name).
     pub fn location_is_shared(&self, location: &str, id: Uuid) -> bool {
-        self.tables.locations.get(&folder(location)).is_some_and(|there| there.iter().any(|other| *other != id))
+        self.tables
+            .locations
+            .get(&folder(location))
+            .is_some_and(|there| there.iter().any(|other| *other != id))
     }
 
     pub(super) fn commit(&mut self, changes: Vec<TableChange>) -> Result<Outcome, Refusal> {
@@ -178,7 +190,9 @@ impl State {
             (Expect::Absent { .. }, Some(_)) => return Err(Refusal::TableExists(table)),
             (Expect::Absent { id } | Expect::Any { id }, None) => self.new_row(id, table, pointer)?,
             (Expect::Version { .. }, None) => return Err(Refusal::NoSuchTable(table)),
-            (Expect::Version { id, version }, Some(row)) if row.id != id || row.version != version => return Err(Refusal::Stale(table)),
+            (Expect::Version { id, version }, Some(row)) if row.id != id || row.version != version => {
+                return Err(Refusal::Stale(table));
+            }
             // A transaction may hold a table only to demand something of it.
             (Expect::Version { .. }, Some(row)) if row.pointer == pointer => return Ok(row.to_ref()),
             (Expect::Version { .. } | Expect::Any { .. }, Some(row)) => TableRow {
@@ -196,7 +210,11 @@ impl State {
         }
         let created = row.version == 1;
         let reference = row.to_ref();
-        self.record(if created { ChangeKind::TableCreated(row.clone()) } else { ChangeKind::TableUpdated(row.clone()) });
+        self.record(if created {
+            ChangeKind::TableCreated(row.clone())
+        } else {
+            ChangeKind::TableUpdated(row.clone())
+        });
         self.tables.remove(row.id);
         self.tables.insert(row);
         Ok(reference)
@@ -204,7 +222,9 @@ impl State {
 
     fn new_row(&self, id: Uuid, name: Ident, pointer: Pointer) -> Result<TableRow, Refusal> {
         if self.tables.rows.len() >= TABLES_MAX {
-            return Err(Refusal::Full { limit: format!("{TABLES_MAX} tables") });
+            return Err(Refusal::Full {
+                limit: format!("{TABLES_MAX} tables"),
+            });
         }
         if self.tables.rows.contains_key(&id) {
             return Err(Refusal::Repeated);
@@ -228,9 +248,15 @@ impl State {
             return Err(Refusal::TableExists(to));
         }
         // The version stays: a commit that was planned under the old name finds no table there, and one that names the id goes on.
-        let row = TableRow { name: to, ..(*row).clone() };
+        let row = TableRow {
+            name: to,
+            ..(*row).clone()
+        };
         self.tables.remove(row.id);
-        self.record(ChangeKind::TableRenamed { from, table: row.clone() });
+        self.record(ChangeKind::TableRenamed {
+            from,
+            table: row.clone(),
+        });
         self.tables.insert(row);
         Ok(Outcome::Done)
     }

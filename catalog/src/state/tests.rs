@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::command::{
-    Expect, Ident, IngestChange, IngestRefusal, JobPhase, JobPut, LeaseRequest, OffsetRange, PartitionId, Pointer, TableChange,
+    Expect, Ident, IngestChange, IngestRefusal, JobPhase, JobPut, LeaseRequest, OffsetRange, PartitionId, Pointer,
+    TableChange,
 };
 
 fn ident(namespace: &str, name: &str) -> Ident {
@@ -27,7 +28,9 @@ fn pointer(place: &str, file: u64) -> Pointer {
 fn create(name: &str, id: u128) -> TableChange {
     TableChange {
         table: ident("a", name),
-        expect: Expect::Absent { id: Uuid::from_u128(id) },
+        expect: Expect::Absent {
+            id: Uuid::from_u128(id),
+        },
         pointer: pointer(name, 0),
     }
 }
@@ -62,7 +65,10 @@ fn commit(state: &mut State, changes: Vec<TableChange>) -> Outcome {
 #[test]
 fn commits_are_all_or_nothing() {
     let mut state = with_namespace();
-    assert!(matches!(commit(&mut state, vec![create("t", 1), create("u", 2)]), Outcome::Committed(_)));
+    assert!(matches!(
+        commit(&mut state, vec![create("t", 1), create("u", 2)]),
+        Outcome::Committed(_)
+    ));
     let before = state.clone();
     for changes in [
         vec![swap("t", 1, 1), swap("u", 2, 9)],
@@ -76,7 +82,10 @@ fn commits_are_all_or_nothing() {
         unmoved.index = before.index;
         assert_eq!(unmoved, before);
     }
-    assert!(matches!(commit(&mut state, vec![swap("t", 1, 1), swap("u", 2, 1), create("v", 4)]), Outcome::Committed(_)));
+    assert!(matches!(
+        commit(&mut state, vec![swap("t", 1, 1), swap("u", 2, 1), create("v", 4)]),
+        Outcome::Committed(_)
+    ));
     assert_eq!(state.table(&ident("a", "t")).map(|row| row.version), Some(2));
     assert_eq!(state.tables_in(&["a".into()], Some("t")).count(), 2);
 }
@@ -113,18 +122,32 @@ fn pointers_move_only_for_their_table() {
         to: ident("a", "u"),
     };
     assert_eq!(state.apply(9, Command::new(10, rename)), Outcome::Done);
-    assert_eq!(commit(&mut state, vec![swap("t", 1, 1)]), Outcome::Refused(Refusal::NoSuchTable(ident("a", "t"))));
+    assert_eq!(
+        commit(&mut state, vec![swap("t", 1, 1)]),
+        Outcome::Refused(Refusal::NoSuchTable(ident("a", "t")))
+    );
     let mut again = create("t", 2);
     again.pointer.location = "file:///lake/elsewhere".into();
     commit(&mut state, vec![again]);
-    assert_eq!(commit(&mut state, vec![swap("t", 1, 1)]), Outcome::Refused(Refusal::Stale(ident("a", "t"))));
+    assert_eq!(
+        commit(&mut state, vec![swap("t", 1, 1)]),
+        Outcome::Refused(Refusal::Stale(ident("a", "t")))
+    );
     let drop = |id| Op::DropTable {
         table: ident("a", "t"),
         id: Some(Uuid::from_u128(id)),
     };
-    assert!(matches!(state.apply(11, Command::new(10, drop(1))), Outcome::Refused(_)));
-    assert!(matches!(state.apply(12, Command::new(10, drop(2))), Outcome::Dropped(_)));
-    let namespace = Op::DropNamespace { namespace: vec!["a".into()] };
+    assert!(matches!(
+        state.apply(11, Command::new(10, drop(1))),
+        Outcome::Refused(_)
+    ));
+    assert!(matches!(
+        state.apply(12, Command::new(10, drop(2))),
+        Outcome::Dropped(_)
+    ));
+    let namespace = Op::DropNamespace {
+        namespace: vec!["a".into()],
+    };
     let refused = Outcome::Refused(Refusal::NamespaceNotEmpty);
     assert_eq!(state.apply(13, Command::new(10, namespace)), refused);
 }
@@ -137,7 +160,9 @@ fn keys_replay() {
         key: 5,
         print,
         at_ms,
-        op: Op::Commit { changes: vec![create("t", 1)] },
+        op: Op::Commit {
+            changes: vec![create("t", 1)],
+        },
     };
     let first = state.apply(2, command(10, 1));
     assert!(matches!(first, Outcome::Committed(_)));
@@ -148,14 +173,38 @@ fn keys_replay() {
         kind: "CommitFailedException".into(),
         message: "late".into(),
     };
-    let remembered = Command { op: remember.clone(), ..command(11, 1) };
-    assert_eq!(state.apply(5, remembered), first, "what was applied is not refused afterwards");
-    let refused = Command { key: 6, op: remember, ..command(11, 1) };
+    let remembered = Command {
+        op: remember.clone(),
+        ..command(11, 1)
+    };
+    assert_eq!(
+        state.apply(5, remembered),
+        first,
+        "what was applied is not refused afterwards"
+    );
+    let refused = Command {
+        key: 6,
+        op: remember,
+        ..command(11, 1)
+    };
     let refusal = state.apply(6, refused);
     assert!(matches!(refusal, Outcome::Refused(Refusal::Remembered { .. })));
-    assert_eq!(state.apply(7, Command { key: 6, ..command(12, 1) }), refusal, "what was refused is not applied afterwards");
+    assert_eq!(
+        state.apply(
+            7,
+            Command {
+                key: 6,
+                ..command(12, 1)
+            }
+        ),
+        refusal,
+        "what was refused is not applied afterwards"
+    );
     let late = 11 + IDEMPOTENCY_LIFETIME_MS + 1;
-    assert_eq!(state.apply(8, command(late, 1)), Outcome::Refused(Refusal::TableExists(ident("a", "t"))));
+    assert_eq!(
+        state.apply(8, command(late, 1)),
+        Outcome::Refused(Refusal::TableExists(ident("a", "t")))
+    );
     // A refusal that was not recorded leaves the key free.
     assert!(state.replay(5, 1).is_none());
 }
@@ -201,7 +250,10 @@ fn ingest_is_fenced_and_gapless() {
     let mut state = with_namespace();
     assert_eq!(epoch_of(&state.apply(2, lease("one", 1_000))), (true, 1));
     assert_eq!(epoch_of(&state.apply(3, lease("two", 1_050))), (false, 1));
-    assert!(matches!(state.apply(4, ingest(1, 5, 10, vec![create("t", 1)])), Outcome::Committed(_)));
+    assert!(matches!(
+        state.apply(4, ingest(1, 5, 10, vec![create("t", 1)])),
+        Outcome::Committed(_)
+    ));
     let gap = |expected| {
         Outcome::Refused(Refusal::Ingest(IngestRefusal::Gap {
             partition: partition(),
@@ -212,16 +264,26 @@ fn ingest_is_fenced_and_gapless() {
     assert_eq!(state.apply(6, ingest(1, 9, 12, vec![])), gap(10));
     assert_eq!(state.apply(7, ingest(1, 5, 10, vec![])), Outcome::AlreadyIngested);
     // A stale table refuses the offsets too.
-    assert!(matches!(state.apply(8, ingest(1, 10, 12, vec![swap("t", 1, 9)])), Outcome::Refused(_)));
+    assert!(matches!(
+        state.apply(8, ingest(1, 10, 12, vec![swap("t", 1, 9)])),
+        Outcome::Refused(_)
+    ));
     assert_eq!(state.partition(&partition()).and_then(|row| row.next_offset), Some(10));
-    assert_eq!(epoch_of(&state.apply(9, lease("one", 1_060))), (true, 1), "renewal keeps the epoch");
+    assert_eq!(
+        epoch_of(&state.apply(9, lease("one", 1_060))),
+        (true, 1),
+        "renewal keeps the epoch"
+    );
     assert_eq!(epoch_of(&state.apply(10, lease("two", 1_200))), (true, 2));
     let fenced = Outcome::Refused(Refusal::Ingest(IngestRefusal::Fenced {
         partition: partition(),
         epoch: 2,
     }));
     assert_eq!(state.apply(11, ingest(1, 10, 12, vec![swap("t", 1, 1)])), fenced);
-    assert!(matches!(state.apply(12, ingest(2, 10, 12, vec![swap("t", 1, 1)])), Outcome::Committed(_)));
+    assert!(matches!(
+        state.apply(12, ingest(2, 10, 12, vec![swap("t", 1, 1)])),
+        Outcome::Committed(_)
+    ));
 }
 
 fn put(id: u128, phase: JobPhase, expect_version: Option<u64>) -> Op {
@@ -278,8 +340,12 @@ fn namespaces_nest() {
     for levels in [&["ab"][..], &["a", "x"], &["a", "x", "deep"], &["a", "y"]] {
         assert_eq!(state.apply(2, Command::new(1, make(levels))), Outcome::Done);
     }
-    assert!(matches!(state.apply(3, Command::new(1, make(&["none", "x"]))), Outcome::Refused(Refusal::NoSuchNamespace { .. })));
-    let under = |parent: &[String]| -> Vec<String> { state.namespaces_under(parent).map(|row| row.levels.join("/")).collect() };
+    assert!(matches!(
+        state.apply(3, Command::new(1, make(&["none", "x"]))),
+        Outcome::Refused(Refusal::NoSuchNamespace { .. })
+    ));
+    let under =
+        |parent: &[String]| -> Vec<String> { state.namespaces_under(parent).map(|row| row.levels.join("/")).collect() };
     assert_eq!(under(&[]), ["a", "ab"]);
     assert_eq!(under(&["a".into()]), ["a/x", "a/y"]);
     assert_eq!(under(&["ab".into()]), Vec::<String>::new());
@@ -293,10 +359,16 @@ fn any_op() -> impl Strategy<Value = Op> {
     });
     prop_oneof![
         any::<bool>().prop_map(|nested| Op::CreateNamespace {
-            namespace: if nested { vec!["a".into(), "b".into()] } else { vec!["a".into()] },
+            namespace: if nested {
+                vec!["a".into(), "b".into()]
+            } else {
+                vec!["a".into()]
+            },
             properties: Default::default(),
         }),
-        Just(Op::DropNamespace { namespace: vec!["a".into()] }),
+        Just(Op::DropNamespace {
+            namespace: vec!["a".into()]
+        }),
         prop::collection::vec(change.clone(), 1..4).prop_map(|changes| Op::Commit { changes }),
         (name.clone(), name.clone()).prop_map(|(from, to)| Op::RenameTable {
             from: ident("a", from),
@@ -306,19 +378,26 @@ fn any_op() -> impl Strategy<Value = Op> {
             table: ident("a", name),
             id: None,
         }),
-        (prop::collection::vec(change, 0..3), 1_u64..3, 0_i64..6, 1_i64..4).prop_map(|(changes, epoch, from, length)| {
-            match ingest(epoch, from, from + length, changes).op {
-                Op::Ingest(change) => Op::Ingest(change),
-                other => other,
+        (prop::collection::vec(change, 0..3), 1_u64..3, 0_i64..6, 1_i64..4).prop_map(
+            |(changes, epoch, from, length)| {
+                match ingest(epoch, from, from + length, changes).op {
+                    Op::Ingest(change) => Op::Ingest(change),
+                    other => other,
+                }
             }
-        }),
+        ),
         prop_oneof![Just("one"), Just("two")].prop_map(|owner| lease(owner, 0).op),
         (1_u128..5, 0_u64..3).prop_map(|(id, version)| put(id, JobPhase::Running, Some(version))),
     ]
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
-    (any_op(), 0_u128..6, 0_i64..1_000).prop_map(|(op, key, at_ms)| Command { key, print: 0, at_ms, op })
+    (any_op(), 0_u128..6, 0_i64..1_000).prop_map(|(op, key, at_ms)| Command {
+        key,
+        print: 0,
+        at_ms,
+        op,
+    })
 }
 
 /// Everything an outsider can see of the tables must agree.
@@ -329,7 +408,11 @@ fn check_indexes(state: &State) {
         for row in state.tables_in(namespace, None) {
             assert_eq!(state.table(&row.name), Some(row));
             assert_eq!(state.table_by_id(row.id), Some(row));
-            assert!(state.location_holder(&row.pointer.location, row.id, Uuid::nil()).is_none_or(|other| other.pointer.uuid == row.pointer.uuid));
+            assert!(
+                state
+                    .location_holder(&row.pointer.location, row.id, Uuid::nil())
+                    .is_none_or(|other| other.pointer.uuid == row.pointer.uuid)
+            );
             seen += 1;
         }
     }

@@ -1,10 +1,10 @@
 //! The change feed.
 
 use serde::{Deserialize, Serialize};
-use tidewater_core::{JobId, Namespace, TableName};
 use uuid::Uuid;
 
 use super::job::JobPhase;
+use tidewater_core::{JobId, Namespace, TableName};
 
 /// A table after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

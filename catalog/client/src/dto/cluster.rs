@@ -1,6 +1,7 @@
 //! The state of the catalog's nodes.
 
 use serde::{Deserialize, Serialize};
+
 use tidewater_core::NodeId;
 
 /// One node of the group.

@@ -1,6 +1,7 @@
 //! Offsets, leases and the commit that binds them to tables.
 
 use serde::{Deserialize, Serialize};
+
 use tidewater_core::TableName;
 use tidewater_table::TableCommit;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
 use tidewater_core::JobId;
 
 /// How far a job is.

@@ -41,14 +41,21 @@ async fn transactions_are_all_or_nothing() {
     assert_eq!(kit.properties().await, json!({"x": "1"}));
     let made = kit.get("/v1/namespaces/a/tables/new").await;
     let metadata = &made.body["metadata"];
-    assert_eq!(metadata["partition-specs"][0]["fields"][0]["field-id"], 1000, "{metadata}");
-    assert_eq!((&metadata["default-spec-id"], &metadata["last-partition-id"]), (&json!(0), &json!(1000)));
+    assert_eq!(
+        metadata["partition-specs"][0]["fields"][0]["field-id"], 1000,
+        "{metadata}"
+    );
+    assert_eq!(
+        (&metadata["default-spec-id"], &metadata["last-partition-id"]),
+        (&json!(0), &json!(1000))
+    );
     assert_eq!(metadata["current-schema-id"], 0);
     // A second one finds the table there.
     assert_eq!(kit.post("/v1/transactions/commit", good).await.status, 409);
     let nameless = json!({"table-changes": [{"requirements": [], "updates": []}]});
     assert_eq!(kit.post("/v1/transactions/commit", nameless).await.status, 400);
-    let twice = json!({"table-changes": [change("t", json!([]), set("x", "1")), change("t", json!([]), set("x", "2"))]});
+    let twice =
+        json!({"table-changes": [change("t", json!([]), set("x", "1")), change("t", json!([]), set("x", "2"))]});
     assert_eq!(kit.post("/v1/transactions/commit", twice).await.status, 400);
 }
 
@@ -68,7 +75,10 @@ async fn staged_tables_are_made_by_their_commit() {
     let made = kit.post("/v1/namespaces/a/tables/s", commit).await;
     assert_eq!(made.status, 200, "{}", made.body);
     assert_eq!(made.body["metadata"]["location"], location);
-    assert_eq!(made.body["metadata"]["schemas"][0]["fields"], stage.body["metadata"]["schemas"][0]["fields"]);
+    assert_eq!(
+        made.body["metadata"]["schemas"][0]["fields"],
+        stage.body["metadata"]["schemas"][0]["fields"]
+    );
 }
 
 // Goal: partition field ids are never used for two fields: readers would answer wrongly. Method: specs without ids, with a taken id, with an
@@ -77,7 +87,14 @@ async fn staged_tables_are_made_by_their_commit() {
 async fn partition_field_ids_are_given_once() {
     let kit = Kit::with_table().await;
     let spec = |fields: Value| json!([{"action": "add-spec", "spec": {"fields": fields}}, {"action": "set-default-spec", "spec-id": -1}]);
-    let fields = |reply: &Value| reply["metadata"]["partition-specs"].as_array().expect("specs").last().expect("one")["fields"].clone();
+    let fields = |reply: &Value| {
+        reply["metadata"]["partition-specs"]
+            .as_array()
+            .expect("specs")
+            .last()
+            .expect("one")["fields"]
+            .clone()
+    };
     let day = json!({"source-id": 2, "name": "day", "transform": "day"});
     let first = kit.update(spec(json!([day]))).await;
     assert_eq!(first.status, 200, "{}", first.body);
@@ -88,9 +105,19 @@ async fn partition_field_ids_are_given_once() {
         .as_array()
         .expect("specs")
         .iter()
-        .flat_map(|spec| spec["fields"].as_array().expect("fields").iter().map(|field| field["field-id"].as_i64()))
+        .flat_map(|spec| {
+            spec["fields"]
+                .as_array()
+                .expect("fields")
+                .iter()
+                .map(|field| field["field-id"].as_i64())
+        })
         .collect();
-    assert!(ids.contains(&Some(1000)) && ids.contains(&Some(1001)), "{ids:?} {}", fields(&second.body));
+    assert!(
+        ids.contains(&Some(1000)) && ids.contains(&Some(1001)),
+        "{ids:?} {}",
+        fields(&second.body)
+    );
     assert_eq!(second.body["metadata"]["last-partition-id"], 1001);
     let taken = json!({"source-id": 1, "name": "again", "transform": "identity", "field-id": 1000});
     let refused = kit.update(spec(json!([taken]))).await;
@@ -109,7 +136,10 @@ async fn unknown_fields_are_not_lost() {
         metadata.pointer_mut(parent).expect("there")["odd"] = json!({"x": [1]});
         metadata["location"] = json!(format!("memory:///lake/a/odd-{at}"));
         let file = format!("memory:///lake/a/odd-{at}/metadata/1.metadata.json");
-        kit.store.put_new(&file, Bytes::from(metadata.to_string())).await.expect("a new file");
+        kit.store
+            .put_new(&file, Bytes::from(metadata.to_string()))
+            .await
+            .expect("a new file");
         let body = json!({"name": format!("odd{at}"), "metadata-location": file});
         let registered = kit.post("/v1/namespaces/a/register", body).await;
         assert_eq!(registered.status, 200, "{}", registered.body);
@@ -130,11 +160,16 @@ async fn unknown_types_still_load() {
     metadata["schemas"][0]["fields"][0]["type"] = json!("hologram");
     metadata["location"] = json!("memory:///lake/a/new");
     let file = "memory:///lake/a/new/metadata/1.metadata.json";
-    kit.store.put_new(file, Bytes::from(metadata.to_string())).await.expect("a new file");
+    kit.store
+        .put_new(file, Bytes::from(metadata.to_string()))
+        .await
+        .expect("a new file");
     let body = json!({"name": "new", "metadata-location": file});
     assert_eq!(kit.post("/v1/namespaces/a/register", body).await.status, 200);
     assert_eq!(kit.get("/v1/namespaces/a/tables/new").await.body["metadata"], metadata);
-    let refused = kit.post("/v1/namespaces/a/tables/new", json!({"updates": set("x", "1")})).await;
+    let refused = kit
+        .post("/v1/namespaces/a/tables/new", json!({"updates": set("x", "1")}))
+        .await;
     assert_eq!(refused.status, 406, "{}", refused.body);
 }
 
@@ -150,13 +185,21 @@ async fn own_files_lose_nothing() {
     metadata["location"] = json!("memory:///lake/a/copy");
     let file = "memory:///lake/a/copy/metadata/00001-x.metadata.json";
     assert!(!raw.is_empty());
-    kit.store.put_new(file, Bytes::from(metadata.to_string())).await.expect("a new file");
+    kit.store
+        .put_new(file, Bytes::from(metadata.to_string()))
+        .await
+        .expect("a new file");
     let body = json!({"name": "copy", "metadata-location": file});
     assert_eq!(kit.post("/v1/namespaces/a/register", body).await.status, 200);
-    let changed = kit.post("/v1/namespaces/a/tables/copy", json!({"updates": set("y", "1")})).await;
+    let changed = kit
+        .post("/v1/namespaces/a/tables/copy", json!({"updates": set("y", "1")}))
+        .await;
     assert_eq!(changed.status, 200, "{}", changed.body);
     let location = changed.body["metadata-location"].as_str().expect("a location");
-    assert!(location.starts_with("memory:///lake/a/copy/metadata/00002-"), "{location}");
+    assert!(
+        location.starts_with("memory:///lake/a/copy/metadata/00002-"),
+        "{location}"
+    );
 }
 
 // Goal: many writers of one table all get through when nothing stands against it, each exactly once. Method: 32 at a time.
@@ -177,16 +220,29 @@ async fn writers_of_one_table_queue() {
 async fn purge_stays_in_its_folder() {
     let kit = Kit::with_table().await;
     assert_eq!(kit.post(TABLES, new_table("u")).await.status, 200);
-    let location = kit.get(TABLE).await.body["metadata"]["location"].as_str().expect("a location").to_owned();
+    let location = kit.get(TABLE).await.body["metadata"]["location"]
+        .as_str()
+        .expect("a location")
+        .to_owned();
     let data = format!("{location}/data/x.parquet");
-    kit.store.put_new(&data, Bytes::from_static(b"x")).await.expect("a new file");
-    assert_eq!(kit.call("DELETE", &format!("{TABLE}?purgeRequested=True"), None).await.status, 204);
+    kit.store
+        .put_new(&data, Bytes::from_static(b"x"))
+        .await
+        .expect("a new file");
+    assert_eq!(
+        kit.call("DELETE", &format!("{TABLE}?purgeRequested=True"), None)
+            .await
+            .status,
+        204
+    );
     let gone = async {
         while !kit.store.list(&location).await.expect("a list").is_empty() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("purged in time");
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone)
+        .await
+        .expect("purged in time");
     assert_eq!(kit.store.len(), 1);
     assert_eq!(kit.get("/v1/namespaces/a/tables/u").await.status, 200);
 }

@@ -17,23 +17,107 @@ async fn refusals_have_their_status_and_type() {
     let rows: Vec<(&str, &str, Option<Value>, u16, &str)> = vec![
         ("GET", "/v1/namespaces/none", None, 404, "NoSuchNamespaceException"),
         ("DELETE", "/v1/namespaces/none", None, 404, "NoSuchNamespaceException"),
-        ("GET", "/v1/namespaces?parent=none", None, 404, "NoSuchNamespaceException"),
-        ("GET", "/v1/namespaces/none/tables", None, 404, "NoSuchNamespaceException"),
-        ("POST", "/v1/namespaces/none/tables", Some(new_table("t")), 404, "NoSuchNamespaceException"),
-        ("POST", "/v1/namespaces", Some(json!({"namespace": ["none", "x"]})), 404, "NoSuchNamespaceException"),
-        ("POST", "/v1/namespaces", Some(json!({"namespace": ["a"]})), 409, "AlreadyExistsException"),
+        (
+            "GET",
+            "/v1/namespaces?parent=none",
+            None,
+            404,
+            "NoSuchNamespaceException",
+        ),
+        (
+            "GET",
+            "/v1/namespaces/none/tables",
+            None,
+            404,
+            "NoSuchNamespaceException",
+        ),
+        (
+            "POST",
+            "/v1/namespaces/none/tables",
+            Some(new_table("t")),
+            404,
+            "NoSuchNamespaceException",
+        ),
+        (
+            "POST",
+            "/v1/namespaces",
+            Some(json!({"namespace": ["none", "x"]})),
+            404,
+            "NoSuchNamespaceException",
+        ),
+        (
+            "POST",
+            "/v1/namespaces",
+            Some(json!({"namespace": ["a"]})),
+            409,
+            "AlreadyExistsException",
+        ),
         ("DELETE", "/v1/namespaces/a", None, 409, "NamespaceNotEmptyException"),
         ("GET", "/v1/namespaces/a/tables/none", None, 404, "NoSuchTableException"),
-        ("DELETE", "/v1/namespaces/a/tables/none", None, 404, "NoSuchTableException"),
-        ("POST", "/v1/namespaces/a/tables/none", Some(json!({"updates": []})), 404, "NoSuchTableException"),
+        (
+            "DELETE",
+            "/v1/namespaces/a/tables/none",
+            None,
+            404,
+            "NoSuchTableException",
+        ),
+        (
+            "POST",
+            "/v1/namespaces/a/tables/none",
+            Some(json!({"updates": []})),
+            404,
+            "NoSuchTableException",
+        ),
         ("POST", TABLES, Some(new_table("t")), 409, "AlreadyExistsException"),
-        ("POST", "/v1/tables/rename", rename("none", "u"), 404, "NoSuchTableException"),
-        ("POST", "/v1/tables/rename", rename("t", "t"), 409, "AlreadyExistsException"),
-        ("POST", TABLE, commit(wrong_ref.clone(), json!([])), 409, "CommitFailedException"),
-        ("POST", TABLE, commit(json!({"type": "assert-create"}), json!([])), 409, "CommitFailedException"),
-        ("POST", TABLE, commit(json!({"type": "assert-unheard-of"}), json!([])), 400, "BadRequestException"),
-        ("POST", TABLE, Some(json!({"updates": [{"action": "no-such-update"}]})), 400, "BadRequestException"),
-        ("POST", TABLE, Some(json!({"updates": set("format-version", "1")})), 400, "BadRequestException"),
+        (
+            "POST",
+            "/v1/tables/rename",
+            rename("none", "u"),
+            404,
+            "NoSuchTableException",
+        ),
+        (
+            "POST",
+            "/v1/tables/rename",
+            rename("t", "t"),
+            409,
+            "AlreadyExistsException",
+        ),
+        (
+            "POST",
+            TABLE,
+            commit(wrong_ref.clone(), json!([])),
+            409,
+            "CommitFailedException",
+        ),
+        (
+            "POST",
+            TABLE,
+            commit(json!({"type": "assert-create"}), json!([])),
+            409,
+            "CommitFailedException",
+        ),
+        (
+            "POST",
+            TABLE,
+            commit(json!({"type": "assert-unheard-of"}), json!([])),
+            400,
+            "BadRequestException",
+        ),
+        (
+            "POST",
+            TABLE,
+            Some(json!({"updates": [{"action": "no-such-update"}]})),
+            400,
+            "BadRequestException",
+        ),
+        (
+            "POST",
+            TABLE,
+            Some(json!({"updates": set("format-version", "1")})),
+            400,
+            "BadRequestException",
+        ),
         (
             "POST",
             TABLE,
@@ -41,7 +125,13 @@ async fn refusals_have_their_status_and_type() {
             400,
             "BadRequestException",
         ),
-        ("POST", TABLE, Some(json!({"updates": [{"action": "set-current-schema", "schema-id": 77}]})), 400, "BadRequestException"),
+        (
+            "POST",
+            TABLE,
+            Some(json!({"updates": [{"action": "set-current-schema", "schema-id": 77}]})),
+            400,
+            "BadRequestException",
+        ),
         (
             "POST",
             "/v1/namespaces/a/properties",
@@ -49,10 +139,22 @@ async fn refusals_have_their_status_and_type() {
             422,
             "UnprocessableEntityException",
         ),
-        ("GET", "/v1/config?warehouse=other", None, 404, "NoSuchWarehouseException"),
+        (
+            "GET",
+            "/v1/config?warehouse=other",
+            None,
+            404,
+            "NoSuchWarehouseException",
+        ),
         ("GET", "/v1/namespaces//tables/t", None, 404, "NoSuchTableException"),
         ("PATCH", TABLE, None, 404, "NoSuchEndpointException"),
-        ("GET", "/internal/v1/jobs/00000000-0000-0000-0000-000000000001", None, 404, "NoSuchJobException"),
+        (
+            "GET",
+            "/internal/v1/jobs/00000000-0000-0000-0000-000000000001",
+            None,
+            404,
+            "NoSuchJobException",
+        ),
     ];
     for (method, path, body, status, kind) in rows {
         let shown = format!("{method} {path} {body:?}");
@@ -74,7 +176,12 @@ async fn a_stale_sequence_number_is_a_conflict() {
     assert_eq!(kit.update(append(1, None, 1)).await.status, 200);
     assert_eq!(kit.update(append(2, Some(1), 2)).await.status, 200);
     let stale = kit.update(append(3, Some(1), 2)).await;
-    assert_eq!((stale.status, stale.kind()), (409, "CommitFailedException"), "{}", stale.body);
+    assert_eq!(
+        (stale.status, stale.kind()),
+        (409, "CommitFailedException"),
+        "{}",
+        stale.body
+    );
 }
 
 // Goal: a lost answer is an unknown state (500), a refused proposal is safe to repeat (503), and files follow suit. Method: a log that fails.
@@ -82,12 +189,19 @@ async fn a_stale_sequence_number_is_a_conflict() {
 async fn unknown_and_unavailable_are_told_apart() {
     let kit = Kit::with_table().await;
     let files = kit.store.len();
-    kit.consensus.fail_next_write(ConsensusError::OutcomeUnknown { reason: "cut off".into() });
+    kit.consensus.fail_next_write(ConsensusError::OutcomeUnknown {
+        reason: "cut off".into(),
+    });
     let unknown = kit.update(set("x", "1")).await;
     assert_eq!((unknown.status, unknown.kind()), (500, "CommitStateUnknownException"));
-    assert_eq!(kit.properties().await, json!({"x": "1"}), "the file that may be in use is kept");
+    assert_eq!(
+        kit.properties().await,
+        json!({"x": "1"}),
+        "the file that may be in use is kept"
+    );
     assert_eq!(kit.store.len(), files + 1);
-    kit.consensus.fail_next_write(ConsensusError::NoQuorum { reason: "alone".into() });
+    kit.consensus
+        .fail_next_write(ConsensusError::NoQuorum { reason: "alone".into() });
     let refused = kit.update(set("x", "2")).await;
     assert_eq!((refused.status, refused.kind()), (503, "ServiceUnavailableException"));
     assert!(refused.headers.contains_key("retry-after"));
@@ -108,7 +222,21 @@ async fn limits_are_named() {
     let deep = kit.post("/v1/namespaces", json!({"namespace": ["b"], "x": deep})).await;
     assert_eq!(deep.status, 400);
     assert!(deep.message().contains("100"), "{}", deep.message());
-    let updates: Vec<Value> = (0..10_001).map(|_| json!({"action": "remove-properties", "removals": []})).collect();
+    let updates: Vec<Value> = (0..10_001)
+        .map(|_| json!({"action": "remove-properties", "removals": []}))
+        .collect();
     let many = kit.update(json!(updates)).await;
     assert_eq!(many.status, 413);
+}
+
+// Goal: a writer whose clock runs ahead cannot block the others. Method: a snapshot two minutes from now, then an ordinary commit.
+#[tokio::test]
+async fn snapshots_from_the_future_are_refused() {
+    let kit = Kit::with_table().await;
+    let mut updates = append(1, None, 1);
+    let at_ms = updates[0]["snapshot"]["timestamp-ms"].as_i64().expect("a time");
+    updates[0]["snapshot"]["timestamp-ms"] = json!(at_ms + 120_000);
+    let refused = kit.update(updates).await;
+    assert_eq!((refused.status, refused.kind()), (400, "BadRequestException"));
+    assert_eq!(kit.update(set("x", "1")).await.status, 200);
 }

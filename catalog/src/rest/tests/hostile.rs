@@ -29,13 +29,30 @@ async fn hostile_names_are_refused() {
     let kit = Kit::with_table().await;
     let files = kit.store.len();
     let long = "x".repeat(256);
-    let names = ["", ".", "..", "../x", "a/b", "a\\b", "%2e%2e", "a\u{0}b", "a\nb", "a\u{1f}b", "*", "a'b", " x", "\u{202e}x", &long];
+    let names = [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "a\\b",
+        "%2e%2e",
+        "a\u{0}b",
+        "a\nb",
+        "a\u{1f}b",
+        "*",
+        "a'b",
+        " x",
+        "\u{202e}x",
+        &long,
+    ];
     for name in names {
         let made = kit.post(TABLES, new_table(name)).await;
         assert_eq!((made.status, made.kind()), (400, "BadRequestException"), "{name:?}");
         let made = kit.post("/v1/namespaces", json!({"namespace": [name]})).await;
         assert_eq!(made.status, 400, "{name:?}");
-        let to = json!({"source": {"namespace": ["a"], "name": "t"}, "destination": {"namespace": ["a"], "name": name}});
+        let to =
+            json!({"source": {"namespace": ["a"], "name": "t"}, "destination": {"namespace": ["a"], "name": name}});
         assert_eq!(kit.post("/v1/tables/rename", to).await.status, 400, "{name:?}");
     }
     for path in ["%2e%2e", "a%2Fb", "%00", "a%0Ab", "%ff", "..%1F.."] {
@@ -74,7 +91,11 @@ async fn hostile_locations_are_refused() {
             (TABLE, property),
         ] {
             let reply = kit.post(path, body.clone()).await;
-            assert_eq!((reply.status, reply.kind()), (400, "BadRequestException"), "{path} {body}");
+            assert_eq!(
+                (reply.status, reply.kind()),
+                (400, "BadRequestException"),
+                "{path} {body}"
+            );
         }
     }
     assert_eq!(kit.store.len(), files);
@@ -84,7 +105,10 @@ async fn hostile_locations_are_refused() {
 #[tokio::test]
 async fn tables_do_not_share_a_place() {
     let kit = Kit::with_table().await;
-    let location = kit.get(TABLE).await.body["metadata"]["location"].as_str().expect("a location").to_owned();
+    let location = kit.get(TABLE).await.body["metadata"]["location"]
+        .as_str()
+        .expect("a location")
+        .to_owned();
     for (place, status) in [
         (location.clone(), 400),
         (format!("{location}/"), 400),

@@ -25,7 +25,14 @@ async fn repetitions_change_nothing() {
     }
     let files = kit.store.len();
     for _ in 0..2 {
-        let reply = kit.send(super::kit::request("DELETE", TABLE, None, Some(uuid::Uuid::from_u128(4)))).await;
+        let reply = kit
+            .send(super::kit::request(
+                "DELETE",
+                TABLE,
+                None,
+                Some(uuid::Uuid::from_u128(4)),
+            ))
+            .await;
         assert_eq!(reply.status, 204);
     }
     assert_eq!(kit.store.len(), files);
@@ -36,7 +43,10 @@ async fn repetitions_change_nothing() {
 async fn refusals_are_remembered() {
     let kit = Kit::empty();
     assert_eq!(kit.post_once(1, TABLES, new_table("t")).await.status, 404);
-    assert_eq!(kit.post("/v1/namespaces", json!({"namespace": ["a"]})).await.status, 200);
+    assert_eq!(
+        kit.post("/v1/namespaces", json!({"namespace": ["a"]})).await.status,
+        200
+    );
     let again = kit.post_once(1, TABLES, new_table("t")).await;
     assert_eq!((again.status, again.kind()), (404, "NoSuchNamespaceException"));
     assert_eq!(kit.post_once(2, TABLES, new_table("t")).await.status, 200);
@@ -51,7 +61,9 @@ async fn a_lost_answer_is_found_again() {
         "updates": [{"action": "add-schema", "schema": {"type": "struct", "schema-id": 1, "fields": [
             {"id": 1, "name": "id", "type": "long", "required": true},
             {"id": 3, "name": "new", "type": "string", "required": false}]}}]});
-    kit.consensus.fail_next_write(ConsensusError::OutcomeUnknown { reason: "cut off".into() });
+    kit.consensus.fail_next_write(ConsensusError::OutcomeUnknown {
+        reason: "cut off".into(),
+    });
     assert_eq!(kit.post_once(1, TABLE, body.clone()).await.status, 500);
     let files = kit.store.len();
     let again = kit.post_once(1, TABLE, body.clone()).await;
@@ -65,10 +77,15 @@ async fn a_lost_answer_is_found_again() {
 #[tokio::test]
 async fn keys_are_checked() {
     let kit = Kit::with_table().await;
-    assert_eq!(kit.post_once(1, TABLE, json!({"updates": set("n", "1")})).await.status, 200);
+    assert_eq!(
+        kit.post_once(1, TABLE, json!({"updates": set("n", "1")})).await.status,
+        200
+    );
     let reused = kit.post_once(1, TABLE, json!({"updates": set("n", "2")})).await;
     assert_eq!((reused.status, reused.kind()), (422, "UnprocessableEntityException"));
     let mut request = super::kit::request("DELETE", TABLE, None, None);
-    request.headers_mut().insert("Idempotency-Key", http::HeaderValue::from_static("once"));
+    request
+        .headers_mut()
+        .insert("Idempotency-Key", http::HeaderValue::from_static("once"));
     assert_eq!(kit.send(request).await.status, 400);
 }

@@ -6,13 +6,13 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};
-use tidewater_core::{SeededRng, SystemClock, Tasks};
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::memory::MemoryConsensus;
 use crate::store::{MemoryStore, MetadataStore};
-use crate::{CatalogOptions, CatalogServer, Warehouse};
+use crate::{Access, CatalogOptions, CatalogServer, Warehouse};
+use tidewater_core::{SeededRng, SystemClock, Tasks};
 
 pub(super) const TABLES: &str = "/v1/namespaces/a/tables";
 pub(super) const TABLE: &str = "/v1/namespaces/a/tables/t";
@@ -42,17 +42,23 @@ impl Reply {
 impl Kit {
     /// An empty catalog.
     pub(super) fn empty() -> Self {
+        Self::with_access(Access::Open)
+    }
+
+    pub(super) fn with_access(access: Access) -> Self {
         let consensus = MemoryConsensus::shared();
         let store = Arc::new(MemoryStore::default());
         let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
-        let server = CatalogServer::new(CatalogOptions::new(
+        let mut options = CatalogOptions::new(
             consensus.clone(),
             store.clone() as Arc<dyn MetadataStore>,
             warehouse,
             SystemClock::shared(),
             Arc::new(SeededRng::new(1)),
             Tasks::new("test"),
-        ));
+        );
+        options.access = access;
+        let server = CatalogServer::new(options);
         Self {
             router: server.router(),
             consensus,
@@ -71,10 +77,19 @@ impl Kit {
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.expect("the router always answers");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the router always answers");
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory");
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).expect("JSON")
+        };
         Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -95,7 +110,8 @@ impl Kit {
     }
 
     pub(super) async fn post_once(&self, key: u128, path: &str, body: Value) -> Reply {
-        self.send(request("POST", path, Some(body), Some(Uuid::from_u128(key)))).await
+        self.send(request("POST", path, Some(body), Some(Uuid::from_u128(key))))
+            .await
     }
 
     /// Commits updates to `a.t` without requirements.

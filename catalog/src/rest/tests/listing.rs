@@ -13,8 +13,14 @@ async fn config_names_the_endpoints() {
         assert_eq!(config.status, 200);
         assert_eq!(config.body["idempotency-key-lifetime"], "PT30M");
         for endpoint in config.body["endpoints"].as_array().expect("a list") {
-            let (method, path) = endpoint.as_str().and_then(|text| text.split_once(' ')).expect("method and path");
-            let path = path.replace("/{prefix}", "").replace("{namespace}", "a").replace("{table}", "t");
+            let (method, path) = endpoint
+                .as_str()
+                .and_then(|text| text.split_once(' '))
+                .expect("method and path");
+            let path = path
+                .replace("/{prefix}", "")
+                .replace("{namespace}", "a")
+                .replace("{table}", "t");
             let reply = kit.call(method, &path, Some(json!({}))).await;
             assert_ne!(reply.kind(), "NoSuchEndpointException", "{endpoint}");
         }
@@ -27,11 +33,19 @@ async fn listings_come_in_pages() {
     let kit = Kit::with_table().await;
     for name in ["u", "v", "w", "x"] {
         assert_eq!(kit.post(TABLES, new_table(name)).await.status, 200);
-        assert_eq!(kit.post("/v1/namespaces", json!({"namespace": ["a", name]})).await.status, 200);
+        assert_eq!(
+            kit.post("/v1/namespaces", json!({"namespace": ["a", name]}))
+                .await
+                .status,
+            200
+        );
     }
     let all = kit.get(&format!("{TABLES}?pageSize=2")).await;
     assert_eq!(all.body["identifiers"].as_array().map(Vec::len), Some(5));
-    for (path, list, count) in [(format!("{TABLES}?"), "identifiers", 5), ("/v1/namespaces?parent=a&".into(), "namespaces", 4)] {
+    for (path, list, count) in [
+        (format!("{TABLES}?"), "identifiers", 5),
+        ("/v1/namespaces?parent=a&".into(), "namespaces", 4),
+    ] {
         let (mut token, mut seen) = (String::new(), Vec::new());
         loop {
             let page = kit.get(&format!("{path}pageSize=2&pageToken={token}")).await;
