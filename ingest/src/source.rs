@@ -46,7 +46,7 @@ pub struct Poll {
 
 /// A log of changes.
 #[async_trait]
-pub trait Source: Debug + Send {
+pub trait Source: Debug + Send + Sync {
     /// All partitions there are.
     async fn partitions(&mut self) -> Result<Vec<Discovered>>;
 

@@ -6,8 +6,9 @@ use tidewater_core::{Coded, ErrorKind};
 /// Largest key or value. Kafka's own default is 1 MiB; a row with large documents stays below this.
 pub const RECORD_BYTES_MAX: usize = 10 << 20;
 
-/// Deepest nesting of JSON. Debezium's own envelope needs 4, arrays of structs a few more.
-pub const NESTING_LEVELS_MAX: usize = 128;
+/// Deepest nesting of JSON. Debezium's own envelope needs 4 levels, the schema of a struct in a struct in a struct 8 more. The
+/// parser recurses, and takes some 24 KiB of the stack a level when it is built without optimisation.
+pub const NESTING_LEVELS_MAX: usize = 48;
 
 /// Most columns of a row, as most engines have it.
 pub const COLUMNS_MAX: usize = 1000;

@@ -1,0 +1,220 @@
+//! Polling and decoding.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::Schema;
+use tidewater_core::Coded;
+use tidewater_table::schema::to_arrow;
+use tokio_util::sync::CancellationToken;
+
+use super::Worker;
+use crate::batch::{Absorbed, absorb};
+use crate::commit::TOPIC_KEY;
+use crate::decode::TopicBuffer;
+use crate::error::{IngestError, Result};
+use crate::halt::Halt;
+use crate::record::{Partition, Record};
+use crate::source::{Poll, PollBounds};
+
+/// Records decoded at once: some milliseconds of work.
+const POLL_RECORDS: usize = 8_192;
+/// Bytes read at once, for the same reason.
+const POLL_BYTES: usize = 4 << 20;
+/// Longest wait for records: stopping takes no longer.
+const POLL_WAIT: Duration = Duration::from_millis(100);
+/// The same while a commit is on its way, whose end should be seen soon.
+const POLL_WAIT_BUSY: Duration = Duration::from_millis(10);
+
+impl Worker {
+    /// Reads once. True if something was read.
+    pub(super) async fn read(&mut self, stop: &CancellationToken) -> Result<bool> {
+        if stop.is_cancelled() {
+            return Err(IngestError::Stopped);
+        }
+        let room = self.parts.options.commit_bytes.saturating_sub(self.pending.bytes).max(1);
+        let bounds = PollBounds {
+            bytes: room.min(POLL_BYTES),
+            records: POLL_RECORDS,
+            wait: self.poll_wait(),
+        };
+        let poll = self.parts.source.poll(bounds).await?;
+        if poll.changed {
+            self.discover_at = Duration::ZERO;
+        }
+        let records = poll.records.len();
+        self.parts.board.read(self.now(), records);
+        self.take_in(poll).await?;
+        Ok(records > 0)
+    }
+
+    /// Until something else is to be done.
+    fn poll_wait(&self) -> Duration {
+        let now = self.now();
+        let longest = if self.in_flight.is_some() { POLL_WAIT_BUSY } else { POLL_WAIT };
+        let discovery = self.discover_at.saturating_sub(now);
+        let commit = self.due_at().map_or(longest, |due| due.saturating_sub(now));
+        longest.min(discovery).min(commit)
+    }
+
+    async fn take_in(&mut self, poll: Poll) -> Result<()> {
+        let Poll { records, positions, .. } = poll;
+        self.prepare_buffers(&records).await?;
+        let absorbed = self.decode(records).await?;
+        let unclaimed = self.claim_tables().await?;
+        let metrics = &self.parts.committer.metrics;
+        metrics.records.add(absorbed.records);
+        metrics.bytes.add(absorbed.bytes);
+        metrics.control_records.add(absorbed.control);
+        self.advance(positions, &absorbed);
+        self.pending.records += absorbed.records;
+        self.pending.bytes += absorbed.bytes;
+        self.pending.max_kafka_ms = self.pending.max_kafka_ms.max(absorbed.max_kafka_ms);
+        self.pending.letters.extend(absorbed.letters);
+        let mut stopped = !absorbed.halted.is_empty();
+        for (partition, (_, halt)) in absorbed.halted {
+            self.halt(&partition, halt);
+        }
+        for (topic, halt) in unclaimed {
+            self.withdraw(&topic, &halt);
+            stopped = true;
+        }
+        if stopped {
+            self.assign().await?;
+            self.publish();
+        }
+        if !self.pending.is_empty() && self.pending.since.is_none() {
+            self.pending.since = Some(self.now());
+        }
+        Ok(())
+    }
+
+    /// A buffer for each topic, with the columns that its table has.
+    async fn prepare_buffers(&mut self, records: &[Record]) -> Result<()> {
+        let mut fresh: BTreeSet<&Arc<str>> = BTreeSet::new();
+        for record in records {
+            if !self.buffers.contains_key(&record.partition.topic) {
+                fresh.insert(&record.partition.topic);
+            }
+        }
+        for topic in fresh {
+            let columns = match self.parts.mapping.table(topic) {
+                Ok(name) => {
+                    let loaded = self.parts.committer.log.load_table(&name).await;
+                    let loaded = loaded.map_err(|source| IngestError::Catalog {
+                        action: "load a table",
+                        source,
+                    })?;
+                    loaded.map(|table| to_arrow(table.metadata.current_schema()))
+                }
+                // Told once the topic has a row.
+                Err(_) => None,
+            };
+            let columns = columns.transpose().map_err(|source| IngestError::Table {
+                table: topic.to_string(),
+                source,
+            })?;
+            let columns = columns.unwrap_or_else(Schema::empty);
+            let buffer = TopicBuffer::new(Arc::clone(topic), Arc::clone(&self.decode), &columns);
+            self.buffers.insert(Arc::clone(topic), buffer);
+        }
+        Ok(())
+    }
+
+    async fn decode(&mut self, records: Vec<Record>) -> Result<Absorbed> {
+        if records.is_empty() {
+            return Ok(Absorbed::default());
+        }
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let mut budget = std::mem::take(&mut self.budget);
+        let options = Arc::clone(&self.parts.options);
+        let now_ms = self.parts.clock.now_ms();
+        let work = tokio::task::spawn_blocking(move || {
+            let absorbed = absorb(&mut buffers, &mut budget, records, now_ms, &options);
+            (buffers, budget, absorbed)
+        });
+        let (buffers, budget, absorbed) = work.await.map_err(|_| IngestError::Task { what: "decoding" })?;
+        self.buffers = buffers;
+        self.budget = budget;
+        Ok(absorbed)
+    }
+
+    /// Each topic with rows needs a table of its own. Answers the topics that have none.
+    async fn claim_tables(&mut self) -> Result<Vec<(Arc<str>, Halt)>> {
+        let mut refused = Vec::new();
+        for (topic, buffer) in &self.buffers {
+            if buffer.rows() == 0 {
+                continue;
+            }
+            let name = match self.parts.mapping.table(topic) {
+                Ok(name) => name,
+                Err(error) => {
+                    refused.push((Arc::clone(topic), halt_of(&error)));
+                    continue;
+                }
+            };
+            let key = name.to_string();
+            if self.owners.get(&key) == Some(topic) {
+                continue;
+            }
+            let known = match self.owners.get(&key) {
+                Some(owner) => Some(owner.to_string()),
+                None => {
+                    let loaded = self.parts.committer.log.load_table(&name).await;
+                    let loaded = loaded.map_err(|source| IngestError::Catalog {
+                        action: "load a table",
+                        source,
+                    })?;
+                    loaded.and_then(|table| table.metadata.properties().get(TOPIC_KEY).cloned())
+                }
+            };
+            match known {
+                Some(owner) if *owner != **topic => {
+                    let taken = IngestError::TableTaken {
+                        topic: topic.to_string(),
+                        table: key,
+                        owner,
+                    };
+                    refused.push((Arc::clone(topic), halt_of(&taken)));
+                }
+                _ => {
+                    self.owners.insert(key, Arc::clone(topic));
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Partitions stand where the source says, or where they were halted.
+    fn advance(&mut self, positions: Vec<(Partition, i64)>, absorbed: &Absorbed) {
+        for (partition, position) in positions {
+            let Some(held) = self.held.get_mut(&partition) else { continue };
+            let to = absorbed.halted.get(&partition).map_or(position, |(offset, _)| *offset);
+            if to > held.position {
+                self.pending.extend(&partition, held.position, to);
+                held.position = to;
+            }
+        }
+    }
+
+    /// Takes a topic out of the batch: its rows have no table.
+    pub(super) fn withdraw(&mut self, topic: &Arc<str>, halt: &Halt) {
+        self.buffers.remove(topic);
+        let partitions: Vec<_> = self.held.keys().filter(|partition| partition.topic == *topic).cloned().collect();
+        for partition in partitions {
+            if let (Some((from, _)), Some(held)) = (self.pending.ranges.remove(&partition), self.held.get_mut(&partition)) {
+                held.position = from;
+            }
+            self.halt(&partition, halt.clone());
+        }
+        self.pending.letters.retain(|letter| letter.record.partition.topic != *topic);
+    }
+}
+
+pub(super) fn halt_of(error: &IngestError) -> Halt {
+    Halt::Table {
+        code: error.code(),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,152 @@
+//! Closing a batch, and what becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_catalog_client::dto::OffsetRange;
+use tokio::sync::oneshot;
+
+use super::read::halt_of;
+use super::{OFFSETS_INTERVAL, Worker};
+use crate::batch::{Buffers, Pending};
+use crate::commit::{Ended, Sealed, TableRows};
+use crate::error::{IngestError, Result};
+use crate::layout::dead_letter_batch;
+use crate::status::Brought;
+
+impl Worker {
+    /// When what is pending has waited long enough.
+    pub(super) fn due_at(&self) -> Option<Duration> {
+        let interval = if self.pending.has_rows(&self.buffers) {
+            self.parts.options.commit_interval()
+        } else {
+            OFFSETS_INTERVAL.max(self.parts.options.commit_interval())
+        };
+        self.pending.since.map(|since| since + interval)
+    }
+
+    pub(super) async fn seal_if_due(&mut self) -> Result<()> {
+        let due = self.due_at().is_some_and(|due| self.now() >= due);
+        if due && self.in_flight.is_none() { self.seal().await } else { Ok(()) }
+    }
+
+    /// Closes the batch and sends it on its way.
+    pub(super) async fn seal(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let ranges: Vec<_> = pending
+            .ranges
+            .iter()
+            .filter(|(_, (from, to))| from < to)
+            .filter_map(|(partition, (from, to))| {
+                let held = self.held.get(partition)?;
+                Some(OffsetRange {
+                    topic: partition.topic.to_string(),
+                    partition: partition.number,
+                    epoch: held.epoch,
+                    from: *from,
+                    to: *to,
+                })
+            })
+            .collect();
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        let tables = self.rows_of(&pending).await?;
+        let sealed = Sealed {
+            id: self.parts.rng.uuid_v7(self.parts.clock.now_ms()),
+            owner: self.parts.owner.clone(),
+            brought: Brought {
+                tables: tables.iter().map(|rows| (rows.name.to_string(), rows.batch.num_rows())).collect(),
+                records: pending.records,
+                dead_letters: pending.letters.len(),
+                max_kafka_ms: pending.max_kafka_ms,
+                took: Duration::ZERO,
+            },
+            ranges,
+            tables,
+        };
+        let (sender, receiver) = oneshot::channel();
+        let committer = Arc::clone(&self.parts.committer);
+        self.parts.tasks.spawn("commit", async move {
+            let ended = committer.run(sealed).await;
+            // The worker is gone when the process stops; the log knows what became of the batch.
+            let _ = sender.send(ended);
+        });
+        self.in_flight = Some(receiver);
+        Ok(())
+    }
+
+    async fn rows_of(&mut self, pending: &Pending) -> Result<Vec<TableRows>> {
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let mapping = self.parts.mapping.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let mut tables = Vec::new();
+            let outcome = take_rows(&mut buffers, &mapping, &mut tables);
+            (buffers, outcome.map(|()| tables))
+        });
+        let (buffers, tables) = work.await.map_err(|_| IngestError::Task { what: "building batches" })?;
+        self.buffers = buffers;
+        let mut tables = tables?;
+        if !pending.letters.is_empty() {
+            let batch = dead_letter_batch(&pending.letters).map_err(|source| IngestError::Batch {
+                topic: "dead letters".into(),
+                source,
+            })?;
+            tables.push(TableRows {
+                name: self.parts.mapping.dead_letters(),
+                topic: None,
+                batch,
+            });
+        }
+        Ok(tables)
+    }
+
+    pub(super) fn settle(&mut self, ended: Ended) -> Result<()> {
+        match ended {
+            Ended::Applied(brought) => {
+                let metrics = &self.parts.committer.metrics;
+                let rows: usize = brought.tables.iter().map(|(_, rows)| rows).sum();
+                metrics.commits.add(1);
+                metrics.rows.add(rows.saturating_sub(brought.dead_letters));
+                metrics.dead_letters.add(brought.dead_letters);
+                self.parts.board.committed(self.parts.clock.now_ms(), &brought);
+                // What is read and not pending any more is committed.
+                for (partition, held) in &mut self.held {
+                    held.committed = self.pending.ranges.get(partition).map_or(held.position, |(from, _)| *from);
+                }
+                self.publish();
+                Ok(())
+            }
+            Ended::Lost(reason) => Err(IngestError::Fenced { partition: reason }),
+            Ended::Refused { topic, error } => {
+                if let Some(topic) = topic {
+                    let halt = halt_of(&error);
+                    let partitions: Vec<_> =
+                        self.held.keys().filter(|partition| partition.topic == topic).cloned().collect();
+                    partitions.iter().for_each(|partition| self.halt(partition, halt.clone()));
+                }
+                Err(error)
+            }
+            Ended::Failed(error) => Err(error),
+        }
+    }
+}
+
+fn take_rows(buffers: &mut Buffers, mapping: &crate::mapping::Mapping, tables: &mut Vec<TableRows>) -> Result<()> {
+    for (topic, buffer) in buffers.iter_mut().filter(|(_, buffer)| buffer.rows() > 0) {
+        let batch = buffer.take().map_err(|source| IngestError::Batch {
+            topic: topic.to_string(),
+            source,
+        })?;
+        if let Some(batch) = batch {
+            tables.push(TableRows {
+                name: mapping.table(topic)?,
+                topic: Some(Arc::clone(topic)),
+                batch,
+            });
+        }
+    }
+    // The same order in every run, for logs and tests.
+    tables.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(())
+}
