@@ -13,11 +13,11 @@
 mod affected;
 mod events;
 mod merge;
-// mod run;
+mod run;
 pub(crate) mod shape;
 mod tombstones;
 
-// pub(crate) use run::run;
+pub(crate) use run::prepare;
 
-
-
+#[cfg(test)]
+mod tests;

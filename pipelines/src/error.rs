@@ -209,7 +209,7 @@ pub enum PipelineError {
         /// The model.
         model: TableName,
         /// Attempts made.
-        attempts: usize,
+        attempts: u32,
     },
     /// The commit may have happened.
     #[error("model {model}: outcome of the commit of job {job} is unknown")]

@@ -14,17 +14,31 @@
 pub mod error;
 pub mod graph;
 pub mod model;
+pub mod pipelines;
 pub mod plan;
 pub mod project;
+pub mod report;
+pub mod selection;
 pub mod state;
+pub mod views;
 
 mod cdc;
+mod refresh;
 mod sql;
+mod table_model;
 mod target;
+#[cfg(test)]
+mod testing;
+mod units;
+mod worker;
 
 pub use error::{PipelineError, Result};
 pub use graph::Graph;
 pub use model::{Kind, Model, TargetLag};
+pub use pipelines::{Pipelines, RunOptions};
 pub use plan::{InputPlan, Mode, ModelPlan};
 pub use project::{Project, Source};
+pub use report::{Failure, ModelRun, ModelStatus, RowCounts, RunReport};
+pub use selection::Selection;
 pub use state::{REFRESH_STATE_KEY, RefreshState, Watermark};
+pub use views::Views;

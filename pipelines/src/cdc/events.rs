@@ -13,9 +13,9 @@ pub(super) const PRESENT: &str = "__present";
 const RANK: &str = "__rank";
 
 /// Where a run finds its inputs in the session.
-pub(super) const CHANGES: &str = "tidewater_run.input.changes";
-pub(super) const STORED: &str = "tidewater_run.input.stored";
-pub(super) const TOMBSTONES: &str = "tidewater_run.input.tombstones";
+pub(super) const CHANGES: &str = "tidewater_run.changes";
+pub(super) const STORED: &str = "tidewater_run.stored";
+pub(super) const TOMBSTONES: &str = "tidewater_run.tombstones";
 
 /// One sequence column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,17 +141,20 @@ impl Events<'_> {
 
     /// Key and sequence of the newest delete of each key.
     pub(super) fn deletes(&self) -> String {
+        self.newest_of(&format!("SELECT * FROM ({}) AS \"c\" WHERE {}", self.counting(), quoted(DELETED)))
+    }
+
+    /// Key and sequence of the newest row of each key.
+    pub(super) fn newest_of(&self, rows: &str) -> String {
         let key: Vec<String> = self.key.iter().map(|key| quoted(key)).collect();
         let columns: Vec<String> =
             self.key.iter().chain(self.sequence.iter().map(|s| &s.name)).map(|name| quoted(name)).collect();
+        let columns = columns.join(", ");
         format!(
-            "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS \"{RANK}\" \
-             FROM ({counting}) AS \"c\" WHERE {DELETED_Q}) AS \"r\" WHERE \"{RANK}\" = 1",
-            columns = columns.join(", "),
-            key = key.join(", "),
-            order = ordered(self.sequence, " DESC"),
-            counting = self.counting(),
-            DELETED_Q = quoted(DELETED),
+            "SELECT {columns} FROM (SELECT {columns}, row_number() OVER (PARTITION BY {} ORDER BY {}) AS \"{RANK}\" \
+             FROM ({rows}) AS \"d\") AS \"r\" WHERE \"{RANK}\" = 1",
+            key.join(", "),
+            ordered(self.sequence, " DESC"),
         )
     }
 

@@ -1,0 +1,337 @@
+//! One refresh of a `cdc` model: reads the new changes, merges them into the stored files that can hold their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::prelude::SessionContext;
+use tidewater_core::{ErrorKind, TableName};
+use tidewater_engine::SessionOptions;
+use tidewater_table::{Change, LoadedTable, Predicate, ScanFile, changes_between, plan_scan};
+
+use crate::error::{Below, PipelineError, Result};
+use crate::model::{CdcSpec, Model};
+use crate::plan::{Mode, ModelPlan, Tables};
+use crate::refresh::{Prepared, job, sorted, watermarks};
+use crate::report::RowCounts;
+use crate::sql::{self, quoted};
+use crate::state::{REFRESH_STATE_KEY, RefreshState};
+use crate::target;
+use crate::worker::{Worker, bytes_of, failed};
+
+use super::events::{CHANGES, Events, STORED, Sequence, TOMBSTONES};
+use super::shape::{self, Shape, struct_fields};
+use super::{affected, merge, tombstones};
+
+const UNAVAILABLE: &str = "_unavailable";
+const PARTITION: &str = "_partition";
+
+/// What the new changes bring, seen before any row is computed.
+#[derive(Debug, Default)]
+struct Probe {
+    /// First sequence of the newest truncate.
+    truncated: Option<i64>,
+    /// Fields that some change left out.
+    unavailable: BTreeSet<String>,
+}
+
+/// Computes the change of the model's table, and of its tombstones if there are deletes.
+pub(crate) async fn prepare(
+    worker: &Worker,
+    model: &Model,
+    spec: &CdcSpec,
+    plan: &ModelPlan,
+    tables: &Tables,
+    run_ms: i64,
+) -> Result<Prepared> {
+    let incremental = plan.mode == Mode::Incremental;
+    let source = tables.get(&spec.source).ok_or_else(|| PipelineError::Table {
+        table: spec.source.clone(),
+        step: "reading changes",
+        source: Below::plain(ErrorKind::NotFound, std::io::Error::from(std::io::ErrorKind::NotFound)),
+    })?;
+    let existing = tables.get(&model.name).cloned();
+    let state = match &existing {
+        Some(table) if incremental => RefreshState::newest(&model.name, &table.metadata)?,
+        _ => None,
+    };
+    let grave = worker.load(&tombstones::name(&model.name)?).await?;
+    let grave_files = match &grave {
+        Some(table) => worker.files(table).await?,
+        None => Vec::new(),
+    };
+
+    let files = changed_files(worker, source, plan, incremental).await?;
+    let changed_bytes = bytes_of(&files);
+    let mut options = overlay(worker, model, SessionOptions::default(), CHANGES, source, files)?;
+    if let Some(grave) = grave.as_ref().filter(|_| !grave_files.is_empty()) {
+        options = overlay(worker, model, options, TOMBSTONES, grave, grave_files.clone())?;
+    }
+    let session = worker.session(&options);
+
+    let log = tidewater_table::schema::to_arrow(source.metadata.current_schema()).map_err(|source| PipelineError::Table {
+        table: spec.source.clone(),
+        step: "reading its columns",
+        source: Below::coded(source),
+    })?;
+    let sequence: Vec<Sequence> = spec.sequence_by.iter().map(|path| Sequence::of(path)).collect();
+    let with_partition = log.field_with_name(PARTITION).is_ok();
+    let hidden: Vec<String> =
+        sequence.iter().map(|s| s.name.clone()).chain(with_partition.then(|| PARTITION.to_owned())).collect();
+    let query = sql::with_run_time(&model.path, &model.query, run_ms)?;
+    let shape = shape::bind(model, spec, &query, &log, &hidden)?;
+
+    let probe = probe(worker, model, &session, &log, &sequence).await?;
+    let known = state.as_ref();
+    let carried: BTreeSet<String> = known
+        .map(|state| state.carried.clone())
+        .unwrap_or_default()
+        .into_iter()
+        .chain(left_out(&shape, spec, &probe))
+        .collect();
+    let events = Events {
+        shape: &shape,
+        key: &spec.key,
+        sequence: &sequence,
+        with_partition,
+        carried: &carried,
+        truncated: probe.truncated.max(known.and_then(|state| state.truncated)),
+        with_tombstones: incremental && !grave_files.is_empty(),
+        with_unavailable: struct_list(&log),
+    };
+
+    let afresh = worker.plan(model, &session, &merge::merged(&events, false)).await?;
+    let columns = afresh.schema().as_arrow().clone();
+    let target = target::prepare(worker.catalog.as_ref(), worker.engine.store(), model, existing, &columns).await?;
+    let mut rows = counts(worker, model, &session, &events).await?;
+
+    let touched = match incremental {
+        true => touched_files(worker, model, spec, &session, &events, &target, probe.truncated.is_some()).await?,
+        false => worker.files(&target).await?,
+    };
+    let nothing = incremental && rows.changes == 0 && probe.truncated.is_none();
+    let added = if nothing {
+        Vec::new()
+    } else {
+        let stored_bytes = bytes_of(&touched);
+        let (session, input) = if incremental {
+            let options = overlay(worker, model, options, STORED, &target, touched.clone())?;
+            let session = worker.session(&options);
+            let input = worker.plan(model, &session, &merge::merged(&events, true)).await?;
+            (session, input)
+        } else {
+            (session.clone(), afresh)
+        };
+        let input = sorted(model, input).map_err(failed(model, "sorting the rows"))?;
+        worker.write(model, &session, input, &target, changed_bytes.saturating_add(stored_bytes)).await?
+    };
+    rows.written = added.iter().map(|added| added.file.record_count()).sum();
+
+    let state = RefreshState {
+        model: model.name.clone(),
+        fingerprint: model.fingerprint.clone(),
+        mode: plan.mode.name().into(),
+        run_ms,
+        inputs: watermarks(plan, tables),
+        truncated: events.truncated,
+        carried: carried.clone(),
+    };
+    let job = job(model, &target, plan, tables, run_ms);
+    let removed: Vec<String> = match nothing {
+        true => Vec::new(),
+        false => touched.into_iter().map(|file| file.path).collect(),
+    };
+    let change = match removed.is_empty() {
+        true => Change::append(added),
+        false => Change::overwrite(removed, added),
+    };
+    let change = change
+        .read_at(target.metadata.current_snapshot_id())
+        .exact_head()
+        .of_table(target.metadata.uuid())
+        .of_job(job)
+        .property(REFRESH_STATE_KEY, state.to_json()?)
+        .property("tidewater.changes-read", rows.changes.to_string())
+        .property("tidewater.deletes-read", rows.deletes.to_string())
+        .property("tidewater.rows-without-key", rows.without_key.to_string());
+    let mut changes = vec![(model.name.clone(), change)];
+    let graves = Graves {
+        existing: grave,
+        files: grave_files,
+        replace_all: !incremental,
+    };
+    changes.extend(bury(worker, model, spec, &session, &events, &columns, graves, rows.deletes).await?.map(|(name, change)| (name, change.of_job(job))));
+    Ok(Prepared { job, changes, rows })
+}
+
+/// The change log's files with changes the model has not seen.
+async fn changed_files(
+    worker: &Worker,
+    source: &LoadedTable,
+    plan: &ModelPlan,
+    incremental: bool,
+) -> Result<Vec<ScanFile>> {
+    let Some(to) = source.metadata.current_snapshot_id() else { return Ok(Vec::new()) };
+    if !incremental {
+        return worker.files(source).await;
+    }
+    let from = plan.inputs.iter().find(|input| input.table == source.name).and_then(|input| input.from);
+    let changes = changes_between(worker.engine.store(), &source.metadata, from, to).await;
+    let changes = changes.map_err(|error| PipelineError::Table {
+        table: source.name.clone(),
+        step: "finding its changes",
+        source: Below::coded(error),
+    })?;
+    // Rows that retention removed meanwhile are no deletes of the source's rows; their files may be gone already.
+    let removed: BTreeSet<String> =
+        changes.iter().flat_map(|change| change.removed.iter().map(|file| file.path.clone())).collect();
+    let added = changes.into_iter().flat_map(|change| change.added);
+    Ok(added.filter(|file| !removed.contains(&file.path)).collect())
+}
+
+fn overlay(
+    worker: &Worker,
+    model: &Model,
+    options: SessionOptions,
+    name: &str,
+    table: &LoadedTable,
+    files: Vec<ScanFile>,
+) -> Result<SessionOptions> {
+    let provider = worker.engine.files_provider(table, files).map_err(failed(model, "opening an input"))?;
+    let name: TableName = name.parse().map_err(|error| PipelineError::Table {
+        table: table.name.clone(),
+        step: "naming an input",
+        source: Below::plain(ErrorKind::Internal, error),
+    })?;
+    Ok(options.overlay(name, provider))
+}
+
+fn struct_list(log: &Schema) -> bool {
+    log.field_with_name(UNAVAILABLE).is_ok()
+}
+
+async fn probe(
+    worker: &Worker,
+    model: &Model,
+    session: &SessionContext,
+    log: &Schema,
+    sequence: &[Sequence],
+) -> Result<Probe> {
+    let mut found = Probe::default();
+    if let Some(first) = sequence.first().filter(|_| log.field_with_name("op").is_ok()) {
+        let text = format!("SELECT max({}) AS truncated FROM {CHANGES} WHERE op = 't'", first.sql);
+        let rows = worker.rows(model, session, "looking for truncates", &text).await?;
+        found.truncated = number(&rows, "truncated");
+    }
+    if struct_list(log) {
+        let text = format!(
+            "SELECT DISTINCT field FROM (SELECT unnest({UNAVAILABLE}) AS field FROM {CHANGES} \
+             WHERE {UNAVAILABLE} IS NOT NULL AND cardinality({UNAVAILABLE}) > 0) AS \"f\" WHERE field IS NOT NULL"
+        );
+        for batch in worker.rows(model, session, "looking for left-out fields", &text).await? {
+            for field in batch.columns().first().and_then(|column| column.as_string_opt::<i32>()).into_iter().flatten() {
+                found.unavailable.extend(field.map(str::to_owned));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Output columns that rest on a field that was left out.
+fn left_out(shape: &Shape, spec: &CdcSpec, probe: &Probe) -> Vec<String> {
+    let values = shape.columns.iter().filter(|column| !spec.key.contains(&column.name));
+    values.filter(|column| !column.fields.is_disjoint(&probe.unavailable)).map(|column| column.name.clone()).collect()
+}
+
+async fn counts(worker: &Worker, model: &Model, session: &SessionContext, events: &Events<'_>) -> Result<RowCounts> {
+    let rows = worker.rows(model, session, "counting changes", &events.counts()).await?;
+    let count = |name| number(&rows, name).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+    let counts = RowCounts {
+        changes: count("changes"),
+        deletes: count("deletes"),
+        without_key: count("keyless"),
+        ..RowCounts::default()
+    };
+    if counts.without_key > 0 {
+        tracing::warn!(model = %model.name, changes = counts.without_key, "changes without a key were not applied");
+    }
+    Ok(counts)
+}
+
+/// Stored files that can hold rows the changes touch.
+async fn touched_files(
+    worker: &Worker,
+    model: &Model,
+    spec: &CdcSpec,
+    session: &SessionContext,
+    events: &Events<'_>,
+    target: &LoadedTable,
+    truncated: bool,
+) -> Result<Vec<ScanFile>> {
+    let rows = if truncated {
+        Predicate::Always
+    } else {
+        let keys = events.keys(affected::KEYS_COUNT_MAX + 1);
+        let keys = worker.rows(model, session, "collecting changed keys", &keys).await?;
+        affected::rows_of(&spec.key, target.metadata.current_schema(), &keys)
+    };
+    if rows == Predicate::Never {
+        return Ok(Vec::new());
+    }
+    plan_scan(worker.engine.store(), &target.metadata, None, Some(&rows)).await.map_err(|source| PipelineError::Table {
+        table: target.name.clone(),
+        step: "finding the files of changed keys",
+        source: Below::coded(source),
+    })
+}
+
+struct Graves {
+    existing: Option<LoadedTable>,
+    files: Vec<ScanFile>,
+    replace_all: bool,
+}
+
+/// The tombstones' change: new deletes are added; on a full refresh, or when there are many small files, all are rewritten.
+#[expect(clippy::too_many_arguments, reason = "one step of a run, cut out for its length")]
+async fn bury(
+    worker: &Worker,
+    model: &Model,
+    spec: &CdcSpec,
+    session: &SessionContext,
+    events: &Events<'_>,
+    columns: &Schema,
+    graves: Graves,
+    deletes: u64,
+) -> Result<Option<(TableName, Change)>> {
+    if deletes == 0 && !(graves.replace_all && !graves.files.is_empty()) {
+        return Ok(None);
+    }
+    let compact = !graves.replace_all && graves.files.len() >= tombstones::FILES_COUNT_MAX;
+    let key: Vec<Field> =
+        spec.key.iter().filter_map(|name| columns.field_with_name(name).ok()).cloned().collect();
+    let table = tombstones::prepare(worker.catalog.as_ref(), model, graves.existing, &key, events.sequence).await?;
+    let mut text = events.deletes();
+    if compact {
+        let names: Vec<String> =
+            spec.key.iter().chain(events.sequence.iter().map(|s| &s.name)).map(|name| quoted(name)).collect();
+        let names = names.join(", ");
+        text = events.newest_of(&format!("SELECT {names} FROM {TOMBSTONES} UNION ALL {text}"));
+    }
+    let plan = worker.plan(model, session, &text).await?;
+    // Keys and two numbers a row: small whatever the change log's size.
+    let added = worker.write(model, session, plan, &table, 0).await?;
+    let replaced: &[ScanFile] = if compact || graves.replace_all { &graves.files } else { &[] };
+    Ok(Some((table.name.clone(), tombstones::change(&table, replaced, added))))
+}
+
+/// A whole number in the only row of an answer.
+fn number(rows: &[RecordBatch], name: &str) -> Option<i64> {
+    let batch = rows.iter().find(|batch| batch.num_rows() > 0)?;
+    match ScalarValue::try_from_array(batch.column_by_name(name)?, 0).ok()? {
+        ScalarValue::Int64(value) => value,
+        ScalarValue::UInt64(value) => i64::try_from(value?).ok(),
+        _ => None,
+    }
+}

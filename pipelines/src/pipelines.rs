@@ -1,0 +1,345 @@
+//! Plans and runs the models of a project.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tidewater_core::{SharedClock, SharedRng, TableName};
+use tidewater_engine::{Engine, PlanRunner};
+use tidewater_table::{Catalog, LoadedTable};
+
+use crate::cdc;
+use crate::error::{PipelineError, Result};
+use crate::model::{Kind, Model};
+use crate::plan::{ModelPlan, Tables, Wish, resolve, target_lag};
+use crate::project::Project;
+use crate::refresh::Prepared;
+use crate::report::{Failure, ModelRun, ModelStatus, RowCounts, RunReport};
+use crate::selection::Selection;
+use crate::state::RefreshState;
+use crate::table_model;
+use crate::units::{Unit, units};
+use crate::views::Views;
+use crate::worker::Worker;
+
+/// Models worked on at the same time: each runs in parallel in itself, more at once would only share the same memory.
+pub(crate) const MODELS_AT_ONCE_MAX: usize = 2;
+
+/// Times the rows of a model are computed before it gives up because others keep committing to its table.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// What a run is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// What `run_ts()` and `run_date()` answer, milliseconds since the Unix epoch; now if not given.
+    pub as_of_ms: Option<i64>,
+    /// Read everything, whatever was read before.
+    pub full_refresh: bool,
+}
+
+/// The models of a project over an engine. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Pipelines {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) project: Project,
+    pub(crate) worker: Worker,
+    /// One run of a model at a time in this process; between processes the commit's conditions decide.
+    turns: BTreeMap<TableName, tokio::sync::Mutex<()>>,
+    last_runs: Mutex<BTreeMap<TableName, ModelRun>>,
+}
+
+impl Pipelines {
+    /// Over these parts.
+    pub fn new(
+        engine: Engine,
+        runner: Arc<dyn PlanRunner>,
+        catalog: Arc<dyn Catalog>,
+        clock: SharedClock,
+        rng: SharedRng,
+        project: Project,
+    ) -> Self {
+        let views = Views::of(&project);
+        let turns = project.models.keys().map(|name| (name.clone(), tokio::sync::Mutex::default())).collect();
+        let worker = Worker {
+            engine,
+            runner,
+            catalog,
+            clock,
+            rng,
+            views,
+        };
+        Self {
+            inner: Arc::new(Inner {
+                project,
+                worker,
+                turns,
+                last_runs: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The project.
+    pub fn project(&self) -> &Project {
+        &self.inner.project
+    }
+
+    /// The project's views, for sessions that are to see them.
+    pub fn views(&self) -> &Views {
+        &self.inner.worker.views
+    }
+
+    /// What a run would do, and why; each model after those it reads.
+    pub async fn plan(&self, selection: &Selection, options: RunOptions) -> Result<Vec<ModelPlan>> {
+        let inner = &self.inner;
+        inner.check_inputs().await?;
+        let wish = inner.wish(options);
+        let mut plans = Vec::new();
+        for name in selection.resolve(&inner.project)? {
+            let Some(model) = inner.project.models.get(&name) else { continue };
+            let tables = inner.tables(model).await?;
+            plans.push(resolve(&inner.project, model, &tables, wish)?);
+        }
+        Ok(plans)
+    }
+
+    /// Brings the selected models up to date, each after those it reads. A failure stops what depends on it, and nothing
+    /// else; it stands in the report.
+    pub async fn run(&self, selection: &Selection, options: RunOptions) -> Result<RunReport> {
+        let inner = &self.inner;
+        inner.check_inputs().await?;
+        let selected = selection.resolve(&inner.project)?;
+        let units = units(&inner.project, &selected);
+        let wish = inner.wish(options);
+
+        let mut done: BTreeMap<usize, Vec<ModelRun>> = BTreeMap::new();
+        let mut begun: BTreeSet<usize> = BTreeSet::new();
+        let mut running = FuturesUnordered::new();
+        while done.len() < units.len() {
+            for (at, unit) in units.iter().enumerate() {
+                if running.len() >= MODELS_AT_ONCE_MAX {
+                    break;
+                }
+                let ready = unit.after.iter().all(|before| done.contains_key(before));
+                if !ready || !begun.insert(at) {
+                    continue;
+                }
+                let failed = unit.after.iter().filter_map(|before| done.get(before)).flatten();
+                let failed = failed.filter(|run| run.failure.is_some()).map(|run| run.name.clone()).next();
+                running.push(async move {
+                    let runs = match failed {
+                        Some(upstream) => inner.skipped(unit, &upstream),
+                        None => inner.refresh(unit, wish).await,
+                    };
+                    (at, runs)
+                });
+            }
+            match running.next().await {
+                Some((at, runs)) => {
+                    done.insert(at, runs);
+                }
+                // Units form no cycle, so this ends only when all are done.
+                None => break,
+            }
+        }
+        let mut models: Vec<ModelRun> = done.into_values().flatten().collect();
+        let place = |name: &TableName| selected.iter().position(|selected| selected == name);
+        models.sort_by_key(|run| place(&run.name));
+        Ok(RunReport { models })
+    }
+
+    /// How every model stands.
+    pub async fn status(&self) -> Result<Vec<ModelStatus>> {
+        let inner = &self.inner;
+        let mut statuses = Vec::new();
+        for name in inner.project.graph.order() {
+            let Some(model) = inner.project.models.get(name) else { continue };
+            let tables = inner.tables(model).await?;
+            let plan = resolve(&inner.project, model, &tables, inner.wish(RunOptions::default()))?;
+            let own = tables.get(name);
+            let state = match own {
+                Some(table) => RefreshState::newest(name, &table.metadata)?,
+                None => None,
+            };
+            statuses.push(ModelStatus {
+                name: name.clone(),
+                kind: model.kind.name(),
+                last_run_ms: state.as_ref().and(own).and_then(|t| Some(t.metadata.current_snapshot()?.timestamp_ms())),
+                last_mode: state.map(|state| state.mode),
+                rows_total: own.and_then(rows_total),
+                lag_ms: plan.inputs.iter().filter_map(|input| input.lag_ms).max(),
+                next_mode: plan.mode,
+                next_reason: plan.reason,
+                last_run: inner.last_runs.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned(),
+            });
+        }
+        Ok(statuses)
+    }
+
+    /// How stale a model may be.
+    pub fn target_lag(&self, model: &Model) -> Duration {
+        target_lag(&self.inner.project, model)
+    }
+}
+
+impl Inner {
+    fn wish(&self, options: RunOptions) -> Wish {
+        Wish {
+            full: options.full_refresh,
+            run_ms: options.as_of_ms.unwrap_or_else(|| self.worker.clock.now_ms()),
+        }
+    }
+
+    async fn check_inputs(&self) -> Result<()> {
+        let inputs: BTreeSet<&TableName> = self.project.models.values().flat_map(|model| &model.inputs).collect();
+        let mut existing = BTreeSet::new();
+        for name in inputs {
+            let known = self.project.models.contains_key(name) || self.project.sources.contains_key(name);
+            if !known && self.worker.load(name).await?.is_some() {
+                existing.insert(name.clone());
+            }
+        }
+        self.project.check_inputs(&existing)
+    }
+
+    /// The model's table and its stored inputs, as they are now.
+    async fn tables(&self, model: &Model) -> Result<Tables> {
+        let mut tables = Tables::new();
+        for name in self.project.stored_inputs(model).iter().chain([&model.name]) {
+            if let Some(table) = self.worker.load(name).await? {
+                tables.insert(name.clone(), table);
+            }
+        }
+        Ok(tables)
+    }
+
+    fn skipped(&self, unit: &Unit, upstream: &TableName) -> Vec<ModelRun> {
+        let models = unit.models.iter().filter_map(|name| self.project.models.get(name));
+        models
+            .map(|model| {
+                let mut run = blank(model);
+                run.failure = Some(Failure {
+                    code: "PIP-0021".into(),
+                    message: format!("not run: {upstream}, which it reads, failed"),
+                    hint: Some(format!("see the failure of {upstream}")),
+                });
+                run
+            })
+            .collect()
+    }
+
+    /// One run of a unit, committed in one transaction, never failing: failures stand in the runs.
+    pub(crate) async fn refresh(&self, unit: &Unit, wish: Wish) -> Vec<ModelRun> {
+        let begun = self.worker.clock.monotonic();
+        let models: Vec<&Model> = unit.models.iter().filter_map(|name| self.project.models.get(name)).collect();
+        let mut turns = Vec::new();
+        for model in &models {
+            // In the order of the units' names, which is the same everywhere: no two runs wait for each other.
+            if let Some(turn) = self.turns.get(&model.name) {
+                turns.push(turn.lock().await);
+            }
+        }
+        let mut runs: Vec<ModelRun> = models.iter().map(|model| blank(model)).collect();
+        if let Err(error) = self.attempts(&models, wish, &mut runs).await {
+            let failure = Failure::of(&error);
+            for run in &mut runs {
+                tracing::warn!(model = %run.name, code = failure.code, error = failure.message, "model failed");
+                run.failure = Some(failure.clone());
+            }
+        }
+        let duration = self.worker.clock.monotonic().saturating_sub(begun);
+        let mut last_runs = self.last_runs.lock().unwrap_or_else(PoisonError::into_inner);
+        for run in &mut runs {
+            run.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            last_runs.insert(run.name.clone(), run.clone());
+        }
+        runs
+    }
+
+    async fn attempts(&self, models: &[&Model], wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
+        for attempt in 1..=ATTEMPTS_MAX {
+            let mut all: Vec<(usize, Prepared)> = Vec::new();
+            for (at, (model, run)) in models.iter().zip(runs.iter_mut()).enumerate() {
+                run.attempts = attempt;
+                if let Some(prepared) = self.prepare(model, wish, run).await? {
+                    run.job = Some(prepared.job);
+                    run.rows = prepared.rows;
+                    all.push((at, prepared));
+                }
+            }
+            let Some(first) = models.first() else { return Ok(()) };
+            if all.is_empty() {
+                return Ok(());
+            }
+            let names: Vec<(usize, TableName)> =
+                all.iter().filter_map(|(at, _)| Some((*at, models.get(*at)?.name.clone()))).collect();
+            let changes = all.into_iter().flat_map(|(_, prepared)| prepared.changes).collect();
+            let Some(committed) = self.worker.commit(first, changes).await? else { continue };
+            for (at, name) in names {
+                let own = committed.iter().find(|committed| committed.table.name == name);
+                if let (Some(run), Some(own)) = (runs.get_mut(at), own) {
+                    run.snapshot_id = Some(own.snapshot_id);
+                    run.rows.total = rows_total(&own.table).unwrap_or(0);
+                    tracing::info!(
+                        model = %name, mode = run.mode.name(), rows_written = run.rows.written,
+                        rows_total = run.rows.total, changes = run.rows.changes, "model committed"
+                    );
+                }
+            }
+            return Ok(());
+        }
+        match models.first() {
+            Some(model) => Err(PipelineError::Contended {
+                model: model.name.clone(),
+                attempts: ATTEMPTS_MAX,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    async fn prepare(&self, model: &Model, wish: Wish, run: &mut ModelRun) -> Result<Option<Prepared>> {
+        let tables = self.tables(model).await?;
+        let plan = resolve(&self.project, model, &tables, wish)?;
+        run.mode = plan.mode;
+        run.reason.clone_from(&plan.reason);
+        if !plan.mode.works() {
+            return Ok(None);
+        }
+        if plan.loud {
+            tracing::warn!(model = %model.name, reason = plan.reason, "full refresh");
+        }
+        let worker = &self.worker;
+        let prepared = match &model.kind {
+            Kind::View => return Ok(None),
+            Kind::Table => Box::pin(table_model::prepare(worker, model, &plan, &tables, wish.run_ms)).await?,
+            Kind::Cdc(spec) => Box::pin(cdc::prepare(worker, model, spec, &plan, &tables, wish.run_ms)).await?,
+        };
+        Ok(Some(prepared))
+    }
+}
+
+fn blank(model: &Model) -> ModelRun {
+    ModelRun {
+        name: model.name.clone(),
+        kind: model.kind.name(),
+        mode: crate::plan::Mode::Waiting,
+        reason: String::new(),
+        job: None,
+        snapshot_id: None,
+        rows: RowCounts::default(),
+        duration_ms: 0,
+        attempts: 0,
+        failure: None,
+    }
+}
+
+/// As the newest snapshot's summary tells.
+fn rows_total(table: &LoadedTable) -> Option<u64> {
+    let summary = table.metadata.current_snapshot()?.summary();
+    summary.additional_properties.get("total-records")?.parse().ok()
+}

@@ -1,0 +1,147 @@
+//! A small lake with a change log, for this crate's tests.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
+use datafusion::arrow::json::ReaderBuilder;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use serde_json::{Value, json};
+use tidewater_core::{SeededRng, SharedRng, SystemClock, TableName};
+use tidewater_engine::{Class, Engine, EngineOptions, SessionOptions};
+use tidewater_table::testing::MemoryCatalog;
+use tidewater_table::{
+    Catalog, Change, CommitOptions, DataFileWriter, FileStore, LoadedTable, NewTable, StoreOptions, WriteOptions,
+    commit_change, schema,
+};
+
+use crate::{Model, Pipelines, Project};
+
+pub(crate) struct Lake {
+    pub(crate) engine: Engine,
+    pub(crate) catalog: Arc<MemoryCatalog>,
+    pub(crate) store: FileStore,
+    pub(crate) rng: SharedRng,
+    _spill: tempfile::TempDir,
+}
+
+impl Lake {
+    pub(crate) fn new() -> Self {
+        let spill = tempfile::tempdir().expect("a temporary directory");
+        let clock = SystemClock::shared();
+        let rng: SharedRng = Arc::new(SeededRng::new(7));
+        let store = FileStore::new(StoreOptions::default(), clock.clone(), rng.clone());
+        let catalog = Arc::new(MemoryCatalog::new(store.clone(), "memory://lake"));
+        let options = EngineOptions {
+            target_partitions: 2,
+            ..EngineOptions::new(spill.path())
+        };
+        let engine = Engine::open(options, catalog.clone(), store.clone(), clock, rng.clone()).expect("an engine");
+        Self {
+            engine,
+            catalog,
+            store,
+            rng,
+            _spill: spill,
+        }
+    }
+
+    /// Pipelines over models given as (name, text).
+    pub(crate) fn pipelines(&self, models: &[(&str, &str)]) -> Pipelines {
+        let models = models.iter().map(|(name, text)| model(name, text)).collect();
+        let project = Project::of_models("test", models).expect("a project");
+        let runner = Arc::new(self.engine.local_runner());
+        Pipelines::new(
+            self.engine.clone(),
+            runner,
+            self.catalog.clone(),
+            self.engine.clock().clone(),
+            self.rng.clone(),
+            project,
+        )
+    }
+
+    pub(crate) async fn create(&self, name: &str, columns: &Schema) -> LoadedTable {
+        let name = table_name(name);
+        self.catalog.create_namespace(name.namespace()).await.expect("a namespace");
+        let schema = schema::from_arrow(columns, 1).expect("a schema");
+        self.catalog.create_table(NewTable::new(name, schema)).await.expect("a table")
+    }
+
+    pub(crate) async fn load(&self, name: &str) -> LoadedTable {
+        self.engine.load(&table_name(name)).await.expect("the table")
+    }
+
+    /// One commit of these rows; fields that are left out are null.
+    pub(crate) async fn append(&self, name: &str, rows: &[Value]) {
+        let table = self.load(name).await;
+        let columns = Arc::new(schema::to_arrow(table.metadata.current_schema()).expect("columns"));
+        let mut decoder = ReaderBuilder::new(columns).build_decoder().expect("a decoder");
+        decoder.serialize(rows).expect("rows that fit");
+        let rows = decoder.flush().expect("rows that fit").expect("some rows");
+        let mut writer =
+            DataFileWriter::new(self.store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
+        writer.write(rows).await.expect("rows that fit");
+        let change = Change::append(writer.close().await.expect("files"));
+        commit_change(self.catalog.as_ref(), &self.store, &table.name, &change, &CommitOptions::default())
+            .await
+            .expect("a commit");
+    }
+
+    /// Rows in their order, cells joined by commas.
+    pub(crate) async fn lines(&self, sql: &str) -> Vec<String> {
+        let session = self.engine.session(Class::Interactive, &SessionOptions::default());
+        let plan = self.engine.plan(&session, sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
+        lines(&rows.collect().await.unwrap_or_else(|error| panic!("{sql}: {error:?}")))
+    }
+}
+
+pub(crate) fn model(name: &str, text: &str) -> Model {
+    Model::parse(std::path::Path::new(&format!("models/{name}.sql")), name, text)
+        .unwrap_or_else(|error| panic!("{name}: {error:?}"))
+}
+
+pub(crate) fn table_name(name: &str) -> TableName {
+    name.parse().expect("a table name")
+}
+
+fn lines(batches: &[RecordBatch]) -> Vec<String> {
+    let table = pretty_format_batches(batches).expect("printable rows").to_string();
+    let rows = table.lines().filter(|line| line.starts_with('|')).skip(1);
+    rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(",")).collect()
+}
+
+/// Columns of a change log whose rows have these fields.
+pub(crate) fn log_columns(row: Vec<Field>) -> Schema {
+    let row = DataType::Struct(Fields::from(row));
+    let key = DataType::Struct(Fields::from(vec![Field::new("id", DataType::Int64, true)]));
+    let field = Arc::new(Field::new("element", DataType::Utf8, true));
+    Schema::new(vec![
+        Field::new("before", row.clone(), true),
+        Field::new("after", row, true),
+        Field::new("op", DataType::Utf8, true),
+        Field::new("_key", key, true),
+        Field::new("_partition", DataType::Int32, true),
+        Field::new("_offset", DataType::Int64, true),
+        Field::new("_lsn", DataType::Int64, true),
+        Field::new("_unavailable", DataType::List(field), true),
+    ])
+}
+
+/// A row's fields in the tests.
+pub(crate) fn patient() -> Vec<Field> {
+    vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("score", DataType::Int64, true),
+        Field::new("notes", DataType::Utf8, true),
+    ]
+}
+
+/// A change of a row.
+pub(crate) fn change(op: &str, lsn: i64, offset: i64, id: i64, score: i64, notes: Option<&str>) -> Value {
+    let row = json!({"id": id, "score": score, "notes": notes});
+    let mut event = json!({"op": op, "_lsn": lsn, "_offset": offset, "_partition": 0, "_key": {"id": id}});
+    event[if op == "d" { "before" } else { "after" }] = row;
+    event
+}
