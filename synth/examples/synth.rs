@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use tidewater_core::SystemClock;
-use tidewater_synth::{Hooks, Layout, RunOptions, SinkOptions, SqlWorkload, WorldOptions, run};
+use tidewater_synth::{Hooks, Layout, Oracle, RunOptions, SinkOptions, SqlWorkload, WorldOptions, run};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,7 +15,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let records = arguments.next().map_or(Ok(50_000), |text| text.parse())?;
     let seed = arguments.next().map_or(Ok(1), |text| text.parse())?;
     let world = WorldOptions { seed, ..WorldOptions::default() };
-    SqlWorkload::new(world.clone(), Layout::SchemaPerService)?.write(&folder.join("sql"), 5_000)?;
+    let mut workload = SqlWorkload::new(world.clone(), Layout::SchemaPerService)?;
+    workload.write(&folder.join("sql"), 5_000)?;
+    Oracle::new(workload.world()).write(&folder.join("sql/oracle"), workload.world().now_ms(), None)?;
     let options = RunOptions {
         world,
         records_max: Some(records),

@@ -39,7 +39,7 @@ use serde_json::json;
 
 pub use self::cell::Cell;
 use self::rows::Rows;
-use crate::delivery::Report;
+use crate::delivery::DeliveryCounts;
 use crate::error::SynthError;
 use crate::schema;
 use crate::world::World;
@@ -88,8 +88,8 @@ impl<'w> Oracle<'w> {
         }
     }
 
-    /// Writes all tables below `folder`.
-    pub fn write(&self, folder: &Path, as_of_ms: i64, report: &Report) -> Result<(), SynthError> {
+    /// Writes all tables below `folder`, with what was delivered if that is known.
+    pub fn write(&self, folder: &Path, as_of_ms: i64, delivery: Option<&DeliveryCounts>) -> Result<(), SynthError> {
         let (tables, gold) = (folder.join("tables"), folder.join("gold"));
         for folder in [&tables, &gold] {
             fs::create_dir_all(folder).map_err(SynthError::io("create the folder", folder.as_path()))?;
@@ -101,7 +101,7 @@ impl<'w> Oracle<'w> {
             write_rows(&gold.join(format!("{name}.jsonl")), &self.gold(name, as_of_ms).unwrap_or_default())?;
         }
         let path = folder.join("report.json");
-        let report = json!({ "as_of_ms": as_of_ms, "world": report.world, "delivery": report.delivery });
+        let report = json!({ "as_of_ms": as_of_ms, "world": self.world.counts(), "delivery": delivery });
         fs::write(&path, format!("{report:#}\n")).map_err(SynthError::io("write", path))
     }
 }

@@ -185,7 +185,9 @@ pub async fn run(
     }
     if let Some(folder) = options.oracle {
         let as_of_ms = options.as_of_ms.unwrap_or_else(|| stream.now_ms());
-        joined(tokio::task::spawn_blocking(move || Oracle::new(stream.world()).write(&folder, as_of_ms, &report)).await)?;
+        let counts = report.delivery;
+        let write = move || Oracle::new(stream.world()).write(&folder, as_of_ms, Some(&counts));
+        joined(tokio::task::spawn_blocking(write).await)?;
     }
     Ok(report)
 }

@@ -4,12 +4,13 @@
 
 mod statement;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use self::statement::{create_table, insert, quoted, statement};
+use self::statement::{canonical_query, create_table, insert, quoted, statement};
 use crate::error::SynthError;
 use crate::options::WorldOptions;
 use crate::schema::{self, Service};
@@ -48,13 +49,13 @@ pub struct SqlStep {
 pub struct SqlWorkload {
     world: World,
     layout: Layout,
-    queue: std::collections::VecDeque<Transaction>,
+    queue: VecDeque<Transaction>,
 }
 
 impl SqlWorkload {
     /// Founds a world.
     pub fn new(world: WorldOptions, layout: Layout) -> Result<Self, SynthError> {
-        Ok(Self { world: World::new(world)?, layout, queue: Default::default() })
+        Ok(Self { world: World::new(world)?, layout, queue: VecDeque::new() })
     }
 
     /// Databases, schemas and tables. The `CREATE DATABASE` steps, if any, come first and are to run outside transactions.
@@ -98,6 +99,14 @@ impl SqlWorkload {
         steps
     }
 
+    /// A query that gives a table's rows as lines of the oracle's file for it, in the same order, and the database to ask.
+    /// None if there is no such table.
+    pub fn canonical_query(&self, table: &str) -> Option<(String, String)> {
+        let (id, table) = schema::table(table)?;
+        let service = schema::services().get(id.service)?;
+        Some((self.database(service), canonical_query(&self.schema(service), table)))
+    }
+
     /// The hospital behind the statements; its rows are those of the databases once the last step was run.
     pub fn world(&self) -> &World {
         &self.world
@@ -108,9 +117,9 @@ impl SqlWorkload {
         self.queue.is_empty()
     }
 
-    /// Tables, first rows and at least `changes` row changes as files for `psql -f`: `<database>.sql` for each database,
-    /// or `hospital.sql`, in the order things happened. The tables are in `tables.sql`, the first rows in `rows.sql`
-    /// (with a folder for each database when there are several).
+    /// Files for `psql -f`, in a folder for each database when there are several: `tables.sql`, the first rows in `rows.sql`,
+    /// at least `changes` row changes in the order they happened in `changes.sql`, and in `canonical.sql` the query of every
+    /// table whose answers, one after the other, are the oracle's `tables/*.jsonl`.
     pub fn write(&mut self, folder: &Path, changes: u64) -> Result<(), SynthError> {
         let mut files = Files { folder, open: BTreeMap::new() };
         for step in self.tables() {
@@ -124,6 +133,11 @@ impl SqlWorkload {
             let Some(step) = self.next() else { break };
             written += step.statements.len() as u64;
             files.write("changes.sql", &step)?;
+        }
+        for (_, table) in schema::tables() {
+            if let Some((database, query)) = self.canonical_query(table.name) {
+                files.line(&database, "canonical.sql", &query)?;
+            }
         }
         files.finish()
     }
@@ -167,20 +181,23 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn write(&mut self, name: &'static str, step: &SqlStep) -> Result<(), SynthError> {
-        let folder = if step.database.is_empty() { self.folder.to_owned() } else { self.folder.join(&step.database) };
+        let alone = matches!(step.statements.as_slice(), [one] if one.starts_with("CREATE DATABASE"));
+        let (begin, end) = if alone { ("", "") } else { ("BEGIN;\n", ";\nCOMMIT") };
+        self.line(&step.database, name, &format!("{begin}{}{end}", step.statements.join(";\n")))
+    }
+
+    fn line(&mut self, database: &str, name: &'static str, sql: &str) -> Result<(), SynthError> {
+        let folder = if database.is_empty() { self.folder.to_owned() } else { self.folder.join(database) };
         let path = folder.join(name);
-        let file = match self.open.entry((step.database.clone(), name)) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => {
+        let file = match self.open.entry((database.to_owned(), name)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
                 fs::create_dir_all(&folder).map_err(SynthError::io("create the folder", folder.as_path()))?;
                 let file = fs::File::create(&path).map_err(SynthError::io("create", path.as_path()))?;
                 entry.insert(BufWriter::new(file))
             }
         };
-        let alone = matches!(step.statements.as_slice(), [one] if one.starts_with("CREATE DATABASE"));
-        let (begin, end) = if alone { ("", "") } else { ("BEGIN;\n", "COMMIT;\n") };
-        let text = format!("{begin}{};\n{end}", step.statements.join(";\n"));
-        file.write_all(text.as_bytes()).map_err(SynthError::io("write", path))
+        writeln!(file, "{sql};").map_err(SynthError::io("write", path))
     }
 
     fn finish(self) -> Result<(), SynthError> {

@@ -37,6 +37,35 @@ fn definition(column: &Column) -> String {
     format!("{} {}{nullable}", quoted(column.name), type_name(column.pg))
 }
 
+/// A query that gives a table's rows as the oracle's lines: one text column, sorted as the oracle sorts.
+pub(super) fn canonical_query(schema: &str, table: &Table) -> String {
+    let members: Vec<_> = table
+        .columns
+        .iter()
+        .map(|column| format!("'\"{}\":' || coalesce(to_json({})::text, 'null')", column.name, canonical(column)))
+        .collect();
+    let keys = table.columns.iter().filter(|column| table.key.contains(&column.name));
+    let order: Vec<_> = keys.map(|column| format!("{} COLLATE \"C\"", canonical(column))).collect();
+    format!(
+        "SELECT '{{' || {} || '}}' FROM {}.{} ORDER BY {}",
+        members.join(" || ',' || "),
+        quoted(schema),
+        quoted(table.name),
+        order.join(", ")
+    )
+}
+
+/// The canonical text of a cell.
+fn canonical(column: &Column) -> String {
+    let name = quoted(column.name);
+    match column.pg {
+        PgType::Timestamp => format!("to_char({name}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"),
+        PgType::Timestamptz => format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"),
+        PgType::Date => format!("to_char({name}, 'YYYY-MM-DD')"),
+        _ => format!("{name}::text"),
+    }
+}
+
 /// Rows that are there from the start.
 pub(super) fn insert(schema: &str, table: &Table, rows: &[&Row]) -> String {
     let columns: Vec<_> = table.columns.iter().map(|column| quoted(column.name)).collect();

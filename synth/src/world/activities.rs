@@ -56,7 +56,7 @@ const BEGINNINGS: &[(u64, fn(&mut World))] = &[
     (40, World::engage),
     (30, World::receive_document),
     (30, World::change_profile),
-    (30, World::change_consent),
+    (40, World::change_consent),
     (25, World::order_images),
     (20, World::refer),
     (20, World::enrol),
@@ -69,7 +69,7 @@ const BEGINNINGS: &[(u64, fn(&mut World))] = &[
     (10, World::upgrade_device),
     (10, World::restock),
     (8, World::admit_somebody),
-    (6, World::erase_message),
+    (25, World::erase_message),
 ];
 
 impl World {
