@@ -1,4 +1,4 @@
-//! A catalog with one voter: `serve DIR [PORT]`. Prints its URI when it is ready; ends on Ctrl-C.
+//! A catalog with one voter: `serve DIR [PORT [WAREHOUSE]]`. Prints its URI when it is ready; ends on Ctrl-C.
 #![expect(clippy::print_stdout, reason = "the URI is this program's result")]
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const END_DEADLINE: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let dir = arguments.next().ok_or("usage: serve DIR [PORT]")?;
+    let dir = arguments.next().ok_or("usage: serve DIR [PORT [WAREHOUSE]]")?;
     let port: u16 = arguments.next().map_or(Ok(0), |port| port.parse())?;
     std::fs::create_dir_all(&dir)?;
     let dir = std::fs::canonicalize(dir)?;
@@ -26,7 +26,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = RaftOptions::single(dir.join("raft"), uri.as_str());
     let consensus = RaftConsensus::start(options, Arc::clone(&clock), Arc::clone(&rng)).await?;
     let store = FileStore::new(StoreOptions::default(), Arc::clone(&clock), Arc::clone(&rng));
-    let warehouse = Warehouse::new("lake", &dir.join("lake").to_string_lossy())?;
+    let lake = arguments
+        .next()
+        .unwrap_or_else(|| dir.join("lake").to_string_lossy().into_owned());
+    let warehouse = Warehouse::new("lake", &lake)?;
     let server = CatalogServer::new(CatalogOptions::new(
         Arc::new(consensus.clone()),
         Arc::new(store),

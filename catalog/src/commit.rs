@@ -6,6 +6,7 @@
 mod build;
 mod create;
 mod queue;
+mod requirements;
 mod spec_ids;
 
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl Service {
             version: row.version,
         };
         let metadata = current.parsed(&work.table)?;
-        build::check_requirements(&metadata, work)?;
+        requirements::check(&work.table, &metadata, &work.requirements)?;
         if work.updates.is_empty() {
             let pointer = row.pointer.clone();
             let table = work.table.clone();
@@ -129,7 +130,7 @@ impl Service {
         let location = format!("{}/metadata/{number:05}-{name}.metadata.json", metadata.location());
         let pointer = Pointer {
             uuid: metadata.uuid(),
-            location: metadata.location().to_owned(),
+            location: self.warehouse.checked(metadata.location())?,
             metadata_location: location.clone(),
             snapshot_id: metadata.current_snapshot_id(),
         };

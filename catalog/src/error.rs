@@ -11,35 +11,36 @@ use tidewater_security::SecurityError;
 /// The result of this crate's calls.
 pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
 
-/// Every failure of the catalog server.
+/// Every failure of the catalog server. Messages that begin with a capital are those of the protocol's reference server:
+/// clients and their tests look for them.
 #[derive(Debug, Error)]
 pub enum CatalogError {
     /// The namespace is not there.
-    #[error("namespace {namespace} does not exist")]
+    #[error("Namespace does not exist: {namespace}")]
     NoSuchNamespace {
         /// Its levels, joined by dots.
         namespace: String,
     },
     /// The table is not there.
-    #[error("table {table} does not exist")]
+    #[error("Table does not exist: {table}")]
     NoSuchTable {
         /// Its name.
         table: Ident,
     },
     /// The namespace is there already.
-    #[error("namespace exists already")]
+    #[error("Namespace already exists")]
     NamespaceExists,
     /// The table is there already.
-    #[error("table {table} exists already")]
+    #[error("Table already exists: {table}")]
     TableExists {
         /// Its name.
         table: Ident,
     },
     /// A namespace that holds something cannot be dropped.
-    #[error("namespace is not empty")]
+    #[error("Namespace is not empty")]
     NamespaceNotEmpty,
     /// A requirement does not hold, or others were faster.
-    #[error("commit to {table} failed: {reason}")]
+    #[error("{reason} (table {table})")]
     CommitFailed {
         /// The table.
         table: Ident,
@@ -119,6 +120,12 @@ pub enum CatalogError {
         /// What is wrong.
         reason: String,
     },
+    /// A metadata file that is not there.
+    #[error("Failed to open input stream for file: {location}")]
+    MissingFile {
+        /// The file.
+        location: String,
+    },
     /// No such route, or not with this method.
     #[error("no such endpoint: {endpoint}")]
     NoSuchEndpoint {
@@ -192,6 +199,7 @@ impl CatalogError {
         match self {
             Self::NoSuchNamespace { .. } => (404, "NoSuchNamespaceException"),
             Self::NoSuchTable { .. } => (404, "NoSuchTableException"),
+            Self::MissingFile { .. } => (404, "NotFoundException"),
             Self::NoSuchEndpoint { .. } => (404, "NoSuchEndpointException"),
             Self::NoSuchWarehouse { .. } => (404, "NoSuchWarehouseException"),
             Self::NoSuchJob { .. } => (404, "NoSuchJobException"),
@@ -277,7 +285,7 @@ impl Coded for CatalogError {
         match self {
             Self::Consensus(error) => error.kind(),
             Self::Security(error) => error.kind(),
-            Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::Damaged { .. } | Self::MissingFile { .. } => ErrorKind::Corrupt,
             Self::StateUnknown { .. } => ErrorKind::Timeout,
             Self::Ingest(IngestRefusal::Fenced { .. }) => ErrorKind::Fenced,
             _ => match self.status_and_type().0 {
@@ -310,7 +318,7 @@ impl Coded for CatalogError {
             Self::TooLarge { .. } => "CAT-0013",
             Self::Full { .. } => "CAT-0014",
             Self::Store { .. } => "CAT-0015",
-            Self::Damaged { .. } => "CAT-0016",
+            Self::Damaged { .. } | Self::MissingFile { .. } => "CAT-0016",
             Self::NoSuchEndpoint { .. } => "CAT-0017",
             Self::NoSuchWarehouse { .. } => "CAT-0018",
             Self::NoSuchJob { .. } => "CAT-0019",

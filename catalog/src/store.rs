@@ -19,6 +19,9 @@ pub trait MetadataStore: Debug + Send + Sync {
     /// Reads a file; none when it is not there.
     async fn get(&self, location: &str) -> Result<Option<Bytes>>;
 
+    /// Whether a file is there.
+    async fn exists(&self, location: &str) -> Result<bool>;
+
     /// Deletes a file; nothing happens when it is not there.
     async fn delete(&self, location: &str) -> Result<()>;
 
@@ -39,6 +42,14 @@ impl MetadataStore for FileStore {
             Ok(bytes) => Ok(Some(bytes)),
             Err(TableError::FileNotFound { .. }) => Ok(None),
             Err(error) => Err(failed("read", location)(error)),
+        }
+    }
+
+    async fn exists(&self, location: &str) -> Result<bool> {
+        match self.size(location).await {
+            Ok(_) => Ok(true),
+            Err(TableError::FileNotFound { .. }) => Ok(false),
+            Err(error) => Err(failed("look at", location)(error)),
         }
     }
 
@@ -104,6 +115,10 @@ impl MetadataStore for MemoryStore {
 
     async fn get(&self, location: &str) -> Result<Option<Bytes>> {
         Ok(self.with(|files| files.get(location).cloned()))
+    }
+
+    async fn exists(&self, location: &str) -> Result<bool> {
+        Ok(self.with(|files| files.contains_key(location)))
     }
 
     async fn delete(&self, location: &str) -> Result<()> {

@@ -58,6 +58,12 @@ impl Warehouse {
         }
     }
 
+    /// The location as it was given, if it lies below the warehouse: clients get the spelling they asked for.
+    pub(crate) fn accepted(&self, location: &str) -> Result<String> {
+        self.checked(location)?;
+        Ok(location.trim_end_matches('/').to_owned())
+    }
+
     /// Where a new table goes when its maker does not say: readable, and never used twice.
     pub(crate) fn place(&self, table: &Ident, uuid: Uuid) -> String {
         let mut place = self.location.clone();
@@ -77,12 +83,13 @@ impl Warehouse {
         table_location: &str,
         properties: impl IntoIterator<Item = (&'a String, &'a String)>,
     ) -> Result<()> {
+        let table_location = normal_form(table_location)?;
         for (name, value) in properties {
             if !PATH_PROPERTIES.contains(&name.as_str()) {
                 continue;
             }
             let path = normal_form(value)?;
-            let rest = path.strip_prefix(table_location);
+            let rest = path.strip_prefix(&table_location);
             if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
                 return Err(refused(
                     value,

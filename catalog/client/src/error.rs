@@ -34,7 +34,7 @@ pub enum ClientError {
         reason: String,
     },
     /// The catalog refuses the call.
-    #[error("the catalog refuses {call}: {message}")]
+    #[error("the catalog refuses {call}: {message} [{error_code}]")]
     Refused {
         /// Method and path.
         call: String,
@@ -44,6 +44,10 @@ pub enum ClientError {
         kind: String,
         /// The catalog's words.
         message: String,
+        /// The catalog's own code, `CAT-…`.
+        error_code: String,
+        /// The catalog's advice.
+        catalog_hint: Option<String>,
     },
     /// An answer that cannot be understood.
     #[error("the answer to {call} cannot be understood")]
@@ -116,6 +120,7 @@ impl Coded for ClientError {
             Self::Unavailable { .. } => "check that the catalog runs and that its address is right".into(),
             Self::Unknown { .. } => "look at the table or the offsets before doing it again".into(),
             Self::Answer { .. } => "check that the address is that of a tidewater catalog of this version".into(),
+            Self::Refused { catalog_hint, .. } => return catalog_hint.clone(),
             _ => return None,
         })
     }

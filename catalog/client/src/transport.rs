@@ -82,6 +82,10 @@ struct ErrorModel {
     message: String,
     #[serde(default, rename = "type")]
     kind: String,
+    #[serde(default, rename = "error-code")]
+    error_code: String,
+    #[serde(default)]
+    hint: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -298,6 +302,8 @@ fn refused(call: &Call, status: StatusCode, body: &[u8]) -> Attempt {
             status: status.as_u16(),
             kind: model.kind,
             message: model.message,
+            error_code: model.error_code,
+            catalog_hint: model.hint,
         }),
     }
 }

@@ -13,16 +13,6 @@ use crate::warehouse::Warehouse;
 /// further ahead would make every later commit by a right clock impossible until its time has come.
 const AHEAD_MS_MAX: i64 = 60_000;
 
-/// Whether everything that the commit demands holds.
-pub(super) fn check_requirements(metadata: &TableMetadata, work: &TableWork) -> Result<()> {
-    for requirement in &work.requirements {
-        if let Err(error) = requirement.check(Some(metadata)) {
-            return Err(CatalogError::from_iceberg(&work.table, &error));
-        }
-    }
-    Ok(())
-}
-
 /// The metadata after the updates.
 pub(super) fn apply(
     warehouse: &Warehouse,
@@ -44,7 +34,7 @@ pub(super) fn apply(
                 return Err(CatalogError::bad_request(reason));
             }
             TableUpdate::SetLocation { location } => TableUpdate::SetLocation {
-                location: warehouse.checked(&location)?,
+                location: warehouse.accepted(&location)?,
             },
             TableUpdate::AddSpec { spec } => TableUpdate::AddSpec {
                 spec: specs.assign(&work.table, spec)?,

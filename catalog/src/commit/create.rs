@@ -38,7 +38,7 @@ impl NewTable {
     /// Its first metadata; ids of columns and partition fields are given afresh, as the protocol wants it.
     pub(crate) fn metadata(mut self, warehouse: &Warehouse) -> Result<TableMetadata> {
         let location = match &self.location {
-            Some(location) => warehouse.checked(location)?,
+            Some(location) => warehouse.accepted(location)?,
             None => warehouse.place(&self.table, self.uuid),
         };
         let version = match self.properties.remove(FORMAT_VERSION) {
@@ -90,7 +90,7 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
     for update in work.updates.clone() {
         let update = match update {
             TableUpdate::SetLocation { location } => TableUpdate::SetLocation {
-                location: warehouse.checked(&location)?,
+                location: warehouse.accepted(&location)?,
             },
             TableUpdate::AddSpec { spec } => TableUpdate::AddSpec {
                 spec: specs.assign(&work.table, spec)?,
@@ -175,7 +175,7 @@ impl<'a> First<'a> {
         let mut metadata = json!({
             "format-version": self.version as u8,
             "table-uuid": self.uuid,
-            "location": warehouse.checked(self.location)?,
+            "location": warehouse.accepted(self.location)?,
             "last-sequence-number": 0,
             "last-updated-ms": at_ms,
             "last-column-id": self.schema.highest_field_id(),

@@ -1,6 +1,7 @@
 //! Metadata files in memory, bounded by bytes.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use iceberg::spec::TableMetadata;
@@ -16,6 +17,12 @@ pub(crate) const METADATA_BYTES_MAX: usize = 128 << 20;
 
 /// A parsed file takes about this many times its bytes.
 const PARSED_FACTOR: usize = 4;
+
+/// How long a file is taken to be in the store after it was seen there. Files never change; this finds those that somebody deleted.
+const SEEN_MAX: Duration = Duration::from_secs(10);
+
+/// How many files are remembered to be there.
+const SEEN_FILES_MAX: u64 = 100_000;
 
 /// One metadata file.
 #[derive(Debug)]
@@ -106,6 +113,7 @@ impl CachedMetadata {
 #[derive(Debug)]
 pub(crate) struct MetadataCache {
     files: Cache<String, Arc<CachedMetadata>>,
+    seen: Cache<String, ()>,
     store: Arc<dyn MetadataStore>,
 }
 
@@ -113,6 +121,10 @@ impl MetadataCache {
     pub(crate) fn new(store: Arc<dyn MetadataStore>, bytes_max: u64) -> Self {
         let weigh = |_: &String, file: &Arc<CachedMetadata>| file.weight();
         Self {
+            seen: Cache::builder()
+                .max_capacity(SEEN_FILES_MAX)
+                .time_to_live(SEEN_MAX)
+                .build(),
             files: Cache::builder().max_capacity(bytes_max).weigher(weigh).build(),
             store,
         }
@@ -125,7 +137,9 @@ impl MetadataCache {
         }
         let read = async {
             let Some(raw) = self.store.get(location).await? else {
-                return Err(damaged(location, "it is not there"));
+                return Err(CatalogError::MissingFile {
+                    location: location.to_owned(),
+                });
             };
             if raw.len() > METADATA_BYTES_MAX {
                 return Err(damaged(location, "it is larger than 128 MiB"));
@@ -147,8 +161,30 @@ impl MetadataCache {
                     source: error.to_string().into(),
                 },
                 CatalogError::Unsupported { what } => CatalogError::Unsupported { what: what.clone() },
+                CatalogError::MissingFile { location } => CatalogError::MissingFile {
+                    location: location.clone(),
+                },
                 other => damaged(location, other.to_string()),
             })
+    }
+
+    /// Refuses when the file at `location` is not in the store: a client that is sent there must find it. A local file is looked for each
+    /// time, which costs microseconds; for others it is enough that they were there not long ago.
+    pub(crate) async fn require(&self, location: &str) -> Result<()> {
+        let is_local = location.starts_with("file:");
+        if !is_local && self.seen.contains_key(location) {
+            return Ok(());
+        }
+        if !self.store.exists(location).await? {
+            self.files.invalidate(location).await;
+            return Err(CatalogError::MissingFile {
+                location: location.to_owned(),
+            });
+        }
+        if !is_local {
+            self.seen.insert(location.to_owned(), ()).await;
+        }
+        Ok(())
     }
 
     /// Keeps a file that was just written.

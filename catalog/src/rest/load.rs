@@ -39,14 +39,16 @@ pub(super) async fn load(
     headers: HeaderMap,
 ) -> Answer {
     let row = service.table(&table).await?;
-    let tag = etag(&row.pointer.metadata_location, wanted.snapshots);
+    let location = &row.pointer.metadata_location;
+    service.cache.require(location).await?;
+    let tag = etag(location, wanted.snapshots);
     if is_known(&headers, &tag) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         set_etag(&mut response, &tag);
         return Ok(response);
     }
-    let file = service.cache.load(&row.pointer.metadata_location).await?;
+    let file = service.cache.load(location).await?;
     table_answer(&file, wanted.snapshots)
 }
 

@@ -59,6 +59,10 @@ async fn run(service: &Service, ticket: &Ticket, table: Ident, location: String,
         Err(CatalogError::Damaged { reason, .. }) => {
             return Err(CatalogError::BadLocation { location, reason });
         }
+        Err(CatalogError::MissingFile { .. }) => {
+            let reason = "there is no such file".into();
+            return Err(CatalogError::BadLocation { location, reason });
+        }
         loaded => loaded?,
     };
     let head = Head::parse(file.raw()).map_err(|error| CatalogError::BadLocation {

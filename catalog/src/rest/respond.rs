@@ -58,18 +58,14 @@ impl IntoResponse for CatalogError {
                 "request failed"
             );
         }
-        let mut message = match &self {
+        let message = match &self {
             // What a defect looks like inside is for the log.
             Self::Internal { .. } => "internal error, see the catalog's log".to_owned(),
             other => other.to_string(),
         };
-        if !matches!(self, Self::Remembered { .. }) {
-            message = format!("{message} [{}]", self.code());
-        }
-        if let Some(hint) = self.hint() {
-            message = format!("{message}; hint: {hint}");
-        }
-        let body = json!({"error": {"message": message, "type": kind, "code": status}});
+        // Clients of the protocol read the first three; ours read all.
+        let error = json!({"message": message, "type": kind, "code": status, "error-code": self.code(), "hint": self.hint()});
+        let body = json!({"error": error});
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json_bytes(status, body.to_string().into());
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
