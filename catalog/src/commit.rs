@@ -152,6 +152,7 @@ impl Service {
             self.discard(&files).await;
             return Err(error);
         }
+        tidewater_core::fail_point::pass("catalog.metadata_written");
         let changes = prepared.into_iter().map(|one| one.change).collect();
         let op = if ranges.is_empty() {
             Op::Commit { changes }

@@ -218,7 +218,10 @@ impl Committer {
         };
         let mut unknown = false;
         for send in 0..SENDS_MAX {
-            let fault = match self.log.commit_offsets(&commit).await {
+            tidewater_core::fail_point::pass("ingest.files_written");
+            let answer = self.log.commit_offsets(&commit).await;
+            tidewater_core::fail_point::pass("ingest.commit_answered");
+            let fault = match answer {
                 Ok(IngestOutcome::Applied { .. } | IngestOutcome::AlreadyApplied) => return Sent::Applied,
                 // An earlier send may have been applied, and others may have committed since: only the log can tell.
                 Ok(outcome) if unknown => return Sent::Unknown(describe(&outcome)),

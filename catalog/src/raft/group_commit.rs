@@ -131,6 +131,7 @@ async fn next_batch(inbox: &Mutex<Inbox>) -> Option<Vec<Waiting>> {
 }
 
 fn answer_all(answers: Vec<Answer<Outcome>>, result: Result<Vec<Outcome>, ConsensusError>) {
+    tidewater_core::fail_point::pass("catalog.log_written");
     match result {
         Ok(outcomes) => answers
             .into_iter()

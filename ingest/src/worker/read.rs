@@ -44,6 +44,9 @@ impl Worker {
             self.discover_at = Duration::ZERO;
         }
         let records = poll.records.len();
+        if records > 0 {
+            tidewater_core::fail_point::pass("ingest.batch_read");
+        }
         self.parts.board.read(self.now(), records);
         self.take_in(poll).await?;
         Ok(records > 0)
