@@ -5,8 +5,8 @@ mod format;
 
 use std::sync::Arc;
 
-use self::format::TableFormat;
 pub(crate) use self::format::ServiceFormat;
+use self::format::TableFormat;
 use crate::options::{DeliveryOptions, Shape};
 use crate::schema;
 use crate::world::{Change, Op, Row, Transaction};
@@ -38,9 +38,17 @@ pub(crate) struct Origin {
 #[derive(Debug, Clone)]
 pub(crate) enum Message {
     /// A row event.
-    Row { change: Change, origin: Origin, other_key: Option<OtherKey> },
+    Row {
+        change: Change,
+        origin: Origin,
+        other_key: Option<OtherKey>,
+    },
     /// The null record after a delete.
-    Tombstone { change: Change, origin: Origin, other_key: Option<OtherKey> },
+    Tombstone {
+        change: Change,
+        origin: Origin,
+        other_key: Option<OtherKey>,
+    },
     /// A connector lives.
     Heartbeat { service: usize, at_us: i64 },
 }
@@ -79,9 +87,15 @@ impl Capture {
             .map(|service| ServiceFormat::new(service, options, run.uuid_v7(start_ms)))
             .collect();
         let tables = schema::tables().iter().filter_map(|(id, table)| {
-            services.get(id.service).map(|service| TableFormat::new(table, service, options.shape))
+            services
+                .get(id.service)
+                .map(|service| TableFormat::new(table, service, options.shape))
         });
-        Self { shape: options.shape, tables: tables.collect(), services }
+        Self {
+            shape: options.shape,
+            tables: tables.collect(),
+            services,
+        }
     }
 
     /// The name of a topic by its number.
@@ -95,7 +109,13 @@ impl Capture {
 
     /// The records of one transaction, in the connector's order.
     pub(crate) fn messages(&self, transaction: Transaction, first: bool, last: bool, into: &mut Vec<Message>) {
-        let Transaction { id, committed_us, last_commit_lsn, changes, .. } = transaction;
+        let Transaction {
+            id,
+            committed_us,
+            last_commit_lsn,
+            changes,
+            ..
+        } = transaction;
         let count = changes.len();
         let tables: Vec<_> = changes.iter().map(|change| change.table).collect();
         for (index, change) in changes.into_iter().enumerate() {
@@ -109,7 +129,16 @@ impl Capture {
                 Op::Read => SnapshotMark::Middle,
                 _ => SnapshotMark::Streaming,
             };
-            self.row_messages(change, Origin { transaction: id, committed_us, last_commit_lsn, mark }, into);
+            self.row_messages(
+                change,
+                Origin {
+                    transaction: id,
+                    committed_us,
+                    last_commit_lsn,
+                    mark,
+                },
+                into,
+            );
         }
     }
 
@@ -117,27 +146,66 @@ impl Capture {
         let with_tombstones = self.shape != Shape::Unwrapped;
         match (change.op, &change.before, &change.after) {
             (Op::Update, Some(before), Some(after)) if self.key_changed(&change, before, after) => {
-                let gone = Change { op: Op::Delete, after: None, ..change.clone() };
-                let born = Change { op: Op::Create, before: None, ..change.clone() };
-                let (new, old) = (Some(OtherKey::New(Arc::clone(after))), Some(OtherKey::Old(Arc::clone(before))));
-                into.push(Message::Row { change: gone.clone(), origin, other_key: new.clone() });
+                let gone = Change {
+                    op: Op::Delete,
+                    after: None,
+                    ..change.clone()
+                };
+                let born = Change {
+                    op: Op::Create,
+                    before: None,
+                    ..change.clone()
+                };
+                let (new, old) = (
+                    Some(OtherKey::New(Arc::clone(after))),
+                    Some(OtherKey::Old(Arc::clone(before))),
+                );
+                into.push(Message::Row {
+                    change: gone.clone(),
+                    origin,
+                    other_key: new.clone(),
+                });
                 if with_tombstones {
-                    into.push(Message::Tombstone { change: gone, origin, other_key: new });
+                    into.push(Message::Tombstone {
+                        change: gone,
+                        origin,
+                        other_key: new,
+                    });
                 }
-                into.push(Message::Row { change: born, origin, other_key: old });
+                into.push(Message::Row {
+                    change: born,
+                    origin,
+                    other_key: old,
+                });
             }
             (Op::Delete, ..) => {
-                into.push(Message::Row { change: change.clone(), origin, other_key: None });
+                into.push(Message::Row {
+                    change: change.clone(),
+                    origin,
+                    other_key: None,
+                });
                 if with_tombstones {
-                    into.push(Message::Tombstone { change, origin, other_key: None });
+                    into.push(Message::Tombstone {
+                        change,
+                        origin,
+                        other_key: None,
+                    });
                 }
             }
-            _ => into.push(Message::Row { change, origin, other_key: None }),
+            _ => into.push(Message::Row {
+                change,
+                origin,
+                other_key: None,
+            }),
         }
     }
 
     fn key_changed(&self, change: &Change, before: &Row, after: &Row) -> bool {
-        let keys = self.tables.get(change.table.index).map(|table| table.key.as_slice()).unwrap_or_default();
+        let keys = self
+            .tables
+            .get(change.table.index)
+            .map(|table| table.key.as_slice())
+            .unwrap_or_default();
         keys.iter().any(|key| before.get(*key) != after.get(*key))
     }
 }

@@ -48,7 +48,7 @@ pub struct DeliveryCounts {
 }
 
 /// What was simulated and delivered, to judge a lake by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// What happened in the databases since the hospital was founded.
     pub world: WorldCounts,
@@ -136,7 +136,10 @@ impl RecordStream {
 
     /// What has been simulated and delivered.
     pub fn report(&self) -> Report {
-        Report { world: self.world.counts(), delivery: self.counts }
+        Report {
+            world: self.world.counts(),
+            delivery: self.counts,
+        }
     }
 
     /// Every topic there will be.
@@ -161,7 +164,10 @@ impl RecordStream {
     }
 
     fn next_message(&mut self) -> Option<Message> {
-        let due = self.held.first_entry().filter(|first| *first.key() <= self.counts.records);
+        let due = self
+            .held
+            .first_entry()
+            .filter(|first| *first.key() <= self.counts.records);
         if let Some(mut first) = due {
             let message = first.get_mut().pop();
             if first.get().is_empty() {
@@ -175,7 +181,10 @@ impl RecordStream {
         if every > 0 && self.counts.records % every == every - 1 {
             let service = self.next_heartbeat % schema::services().len();
             self.next_heartbeat += 1;
-            return Some(Message::Heartbeat { service, at_us: self.world.now_ms().saturating_mul(1_000) });
+            return Some(Message::Heartbeat {
+                service,
+                at_us: self.world.now_ms().saturating_mul(1_000),
+            });
         }
         if self.queue.is_empty() {
             if self.limit.is_some_and(|limit| self.counts.records >= limit) {
@@ -210,7 +219,10 @@ impl RecordStream {
     }
 
     fn queue_again(&mut self, message: &Message, after: u64) {
-        self.held.entry(self.counts.records + after).or_default().push(message.clone());
+        self.held
+            .entry(self.counts.records + after)
+            .or_default()
+            .push(message.clone());
     }
 
     fn place(&mut self) -> Option<Placed> {
@@ -255,7 +267,14 @@ impl Iterator for RecordStream {
     type Item = Record;
 
     fn next(&mut self) -> Option<Record> {
-        let Placed { sequence, partition, offset, timestamp_ms, key, message } = self.place()?;
+        let Placed {
+            sequence,
+            partition,
+            offset,
+            timestamp_ms,
+            key,
+            message,
+        } = self.place()?;
         let encoded = self.capture.encode(&message);
         self.counts.unavailable += u64::from(encoded.unavailable);
         Some(Record {

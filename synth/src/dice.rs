@@ -86,9 +86,19 @@ impl Dice {
     pub(crate) fn json(&self) -> String {
         let (count, score) = (self.below(20), self.below(1_000));
         match self.below(3) {
-            0 => format!(r#"{{"count": {count}, "origin": "{}"}}"#, self.pick(&["app", "web", "desk"])),
-            1 => format!(r#"{{"tags": ["{}", "{}"], "score": {score}}}"#, self.pick(WORDS), self.pick(WORDS)),
-            _ => format!(r#"{{"flag": {}, "note": null, "nested": {{"level": {count}}}}}"#, self.percent(50)),
+            0 => format!(
+                r#"{{"count": {count}, "origin": "{}"}}"#,
+                self.pick(&["app", "web", "desk"])
+            ),
+            1 => format!(
+                r#"{{"tags": ["{}", "{}"], "score": {score}}}"#,
+                self.pick(WORDS),
+                self.pick(WORDS)
+            ),
+            _ => format!(
+                r#"{{"flag": {}, "note": null, "nested": {{"level": {count}}}}}"#,
+                self.percent(50)
+            ),
         }
     }
 }

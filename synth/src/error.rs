@@ -98,7 +98,9 @@ impl Coded for SynthError {
             Self::Io { .. } => None,
             Self::Option { reason, .. } => Some((*reason).to_owned()),
             Self::Foreign { .. } => Some("choose an empty folder, or the options the log was begun with".to_owned()),
-            Self::Kafka { .. } => Some("check that the broker of --kafka answers and allows topics to be created".to_owned()),
+            Self::Kafka { .. } => {
+                Some("check that the broker of --kafka answers and allows topics to be created".to_owned())
+            }
             Self::Full { .. } => Some("start the ingest that reads this folder, or allow a larger log".to_owned()),
         }
     }

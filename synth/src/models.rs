@@ -12,7 +12,10 @@ pub fn files() -> BTreeMap<String, String> {
     for service in services() {
         files.insert(format!("sources/{}.yml", service.name), source_file(service));
         for table in service.tables {
-            files.insert(format!("models/silver/{}.sql", table.name), silver_model(service, table));
+            files.insert(
+                format!("models/silver/{}.sql", table.name),
+                silver_model(service, table),
+            );
         }
     }
     files
@@ -57,7 +60,11 @@ fn silver_model(service: &Service, table: &Table) -> String {
     );
     for column in table.columns {
         let phi = column.phi.map(|class| format!(", phi: {class}")).unwrap_or_default();
-        text.push_str(&format!("  {}: {{type: \"{}\"{phi}}}\n", column.name, lake_type(column.pg)));
+        text.push_str(&format!(
+            "  {}: {{type: \"{}\"{phi}}}\n",
+            column.name,
+            lake_type(column.pg)
+        ));
     }
     text.push_str("---*/\nSELECT\n");
     let selected: Vec<_> = table
@@ -93,7 +100,12 @@ mod tests {
                 std::fs::write(&path, &text).unwrap();
             }
             let found = std::fs::read_to_string(&path).unwrap_or_default();
-            assert_eq!(found, text, "{}: run the tests once with SYNTH_WRITE_MODELS=1", path.display());
+            assert_eq!(
+                found,
+                text,
+                "{}: run the tests once with SYNTH_WRITE_MODELS=1",
+                path.display()
+            );
         }
     }
 }

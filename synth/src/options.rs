@@ -65,7 +65,11 @@ impl WorldOptions {
     }
 
     pub(crate) fn changes_per_day_mean(&self) -> u64 {
-        if self.changes_per_day == 0 { u64::from(self.patients).saturating_mul(40) } else { self.changes_per_day }
+        if self.changes_per_day == 0 {
+            u64::from(self.patients).saturating_mul(40)
+        } else {
+            self.changes_per_day
+        }
     }
 
     /// Refuses what no world can be.
@@ -114,13 +118,23 @@ pub struct DefectRates {
 
 impl Default for DefectRates {
     fn default() -> Self {
-        Self { nulls_ppm: 4_000, orphans_ppm: 3_000, out_of_range_ppm: 5_000, future_dates_ppm: 3_000 }
+        Self {
+            nulls_ppm: 4_000,
+            orphans_ppm: 3_000,
+            out_of_range_ppm: 5_000,
+            future_dates_ppm: 3_000,
+        }
     }
 }
 
 impl DefectRates {
     /// A world without wrong rows.
-    pub const NONE: Self = Self { nulls_ppm: 0, orphans_ppm: 0, out_of_range_ppm: 0, future_dates_ppm: 0 };
+    pub const NONE: Self = Self {
+        nulls_ppm: 0,
+        orphans_ppm: 0,
+        out_of_range_ppm: 0,
+        future_dates_ppm: 0,
+    };
 }
 
 /// The form of a change event.

@@ -39,7 +39,7 @@ use serde_json::json;
 
 pub use self::cell::Cell;
 use self::rows::Rows;
-use crate::delivery::DeliveryCounts;
+use crate::delivery::Report;
 use crate::error::SynthError;
 use crate::schema;
 use crate::world::World;
@@ -69,8 +69,16 @@ impl<'w> Oracle<'w> {
         let keys = table.key_positions();
         let mut rows: Vec<(Vec<String>, OracleRow)> = Vec::new();
         for row in Rows::of(self.world, name).iter() {
-            let cells: OracleRow = table.columns.iter().map(|column| (column.name, row.cell(column.name))).collect();
-            let key = keys.iter().filter_map(|position| cells.get(*position)).map(|(_, cell)| cell.sort_text()).collect();
+            let cells: OracleRow = table
+                .columns
+                .iter()
+                .map(|column| (column.name, row.cell(column.name)))
+                .collect();
+            let key = keys
+                .iter()
+                .filter_map(|position| cells.get(*position))
+                .map(|(_, cell)| cell.sort_text())
+                .collect();
             rows.push((key, cells));
         }
         rows.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -88,20 +96,26 @@ impl<'w> Oracle<'w> {
         }
     }
 
-    /// Writes all tables below `folder`, with what was delivered if that is known.
-    pub fn write(&self, folder: &Path, as_of_ms: i64, delivery: Option<&DeliveryCounts>) -> Result<(), SynthError> {
+    /// Writes all tables below `folder`. Of the report it takes what was delivered: nothing, if the default is given.
+    pub fn write(&self, folder: &Path, as_of_ms: i64, report: &Report) -> Result<(), SynthError> {
         let (tables, gold) = (folder.join("tables"), folder.join("gold"));
         for folder in [&tables, &gold] {
             fs::create_dir_all(folder).map_err(SynthError::io("create the folder", folder.as_path()))?;
         }
         for (_, table) in schema::tables() {
-            write_rows(&tables.join(format!("{}.jsonl", table.name)), &self.table(table.name).unwrap_or_default())?;
+            write_rows(
+                &tables.join(format!("{}.jsonl", table.name)),
+                &self.table(table.name).unwrap_or_default(),
+            )?;
         }
         for name in GOLD {
-            write_rows(&gold.join(format!("{name}.jsonl")), &self.gold(name, as_of_ms).unwrap_or_default())?;
+            write_rows(
+                &gold.join(format!("{name}.jsonl")),
+                &self.gold(name, as_of_ms).unwrap_or_default(),
+            )?;
         }
         let path = folder.join("report.json");
-        let report = json!({ "as_of_ms": as_of_ms, "world": self.world.counts(), "delivery": delivery });
+        let report = json!({ "as_of_ms": as_of_ms, "world": self.world.counts(), "delivery": report.delivery });
         fs::write(&path, format!("{report:#}\n")).map_err(SynthError::io("write", path))
     }
 }

@@ -62,7 +62,12 @@ impl SinkOptions {
     /// A folder with segments of 16 MiB and no bound.
     pub fn folder(folder: impl Into<PathBuf>) -> Self {
         let segment_bytes = FileSinkOptions::default().segment_bytes;
-        Self::File { folder: folder.into(), segment_bytes, bytes_max: None, full_wait: Duration::from_secs(600) }
+        Self::File {
+            folder: folder.into(),
+            segment_bytes,
+            bytes_max: None,
+            full_wait: Duration::from_secs(600),
+        }
     }
 }
 
@@ -115,12 +120,19 @@ pub struct Hooks {
 impl std::fmt::Debug for Hooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (committed, progress) = (self.committed.is_some(), self.progress.is_some());
-        f.debug_struct("Hooks").field("committed", &committed).field("progress", &progress).finish()
+        f.debug_struct("Hooks")
+            .field("committed", &committed)
+            .field("progress", &progress)
+            .finish()
     }
 }
 
 enum Sink {
-    File { sink: FileSink, bytes_max: Option<u64>, full_wait: Duration },
+    File {
+        sink: FileSink,
+        bytes_max: Option<u64>,
+        full_wait: Duration,
+    },
     #[cfg(feature = "kafka")]
     Kafka(Box<KafkaSink>),
     Nowhere,
@@ -147,15 +159,25 @@ pub async fn run(
         });
         stream = joined(skipped.await)?;
         if stream.sequence() != written {
-            let reason = format!("it holds {written} records, and the stream ends after {}", stream.sequence());
-            return Err(SynthError::Foreign { path: options.sink.state_folder().map(Into::into).unwrap_or_default(), reason });
+            let reason = format!(
+                "it holds {written} records, and the stream ends after {}",
+                stream.sequence()
+            );
+            return Err(SynthError::Foreign {
+                path: options.sink.state_folder().map(Into::into).unwrap_or_default(),
+                reason,
+            });
         }
         if options.live && clock.now_ms() - stream.now_ms() > BACKLOG_MAX_MS {
             stream.pause_until(clock.now_ms());
         }
     }
     state.save(stream.world().options(), &options.delivery)?;
-    let paced = Pace { options: &options, begun: clock.monotonic(), first: stream.sequence() };
+    let paced = Pace {
+        options: &options,
+        begun: clock.monotonic(),
+        first: stream.sequence(),
+    };
     let mut tidied = clock.monotonic();
     loop {
         if stop.is_cancelled() && stream.at_boundary() {
@@ -185,8 +207,7 @@ pub async fn run(
     }
     if let Some(folder) = options.oracle {
         let as_of_ms = options.as_of_ms.unwrap_or_else(|| stream.now_ms());
-        let counts = report.delivery;
-        let write = move || Oracle::new(stream.world()).write(&folder, as_of_ms, Some(&counts));
+        let write = move || Oracle::new(stream.world()).write(&folder, as_of_ms, &report);
         joined(tokio::task::spawn_blocking(write).await)?;
     }
     Ok(report)
@@ -224,7 +245,12 @@ async fn tidy(
     if let Some(progress) = &hooks.progress {
         progress(stream.report());
     }
-    let Sink::File { sink, bytes_max, full_wait } = sink else {
+    let Sink::File {
+        sink,
+        bytes_max,
+        full_wait,
+    } = sink
+    else {
         return state.reached(stream.sequence());
     };
     let begun = clock.monotonic();
@@ -238,7 +264,11 @@ async fn tidy(
         let waited = clock.monotonic() - begun;
         if waited >= *full_wait {
             let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-            return Err(SynthError::Full { path: sink.folder().to_owned(), bytes: sink.bytes(), waited_ms });
+            return Err(SynthError::Full {
+                path: sink.folder().to_owned(),
+                bytes: sink.bytes(),
+                waited_ms,
+            });
         }
         clock.sleep(FULL_RETRY).await;
     }
@@ -252,10 +282,27 @@ async fn open(
     clock: &SharedClock,
 ) -> Result<(Sink, u64), SynthError> {
     match &options.sink {
-        SinkOptions::File { folder, segment_bytes, bytes_max, full_wait } => {
-            let sink = FileSink::open(folder, FileSinkOptions { segment_bytes: *segment_bytes })?;
+        SinkOptions::File {
+            folder,
+            segment_bytes,
+            bytes_max,
+            full_wait,
+        } => {
+            let sink = FileSink::open(
+                folder,
+                FileSinkOptions {
+                    segment_bytes: *segment_bytes,
+                },
+            )?;
             let written = sink.next_sequence();
-            Ok((Sink::File { sink, bytes_max: *bytes_max, full_wait: *full_wait }, written))
+            Ok((
+                Sink::File {
+                    sink,
+                    bytes_max: *bytes_max,
+                    full_wait: *full_wait,
+                },
+                written,
+            ))
         }
         #[cfg(feature = "kafka")]
         SinkOptions::Kafka { brokers, .. } => {
@@ -267,7 +314,11 @@ async fn open(
         SinkOptions::Kafka { brokers, .. } => {
             let _ = (stream, state, clock);
             let reason = "this build has no Kafka client";
-            Err(SynthError::Option { option: "kafka", value: brokers.clone(), reason })
+            Err(SynthError::Option {
+                option: "kafka",
+                value: brokers.clone(),
+                reason,
+            })
         }
         SinkOptions::Nowhere => Ok((Sink::Nowhere, 0)),
     }
@@ -318,7 +369,9 @@ impl Pace<'_> {
         if self.options.live && stream.now_ms() > clock.now_ms() {
             return false;
         }
-        let Some(rate) = self.options.records_per_second else { return true };
+        let Some(rate) = self.options.records_per_second else {
+            return true;
+        };
         let elapsed_ms = (clock.monotonic() - self.begun).as_millis();
         let allowed = elapsed_ms.saturating_mul(u128::from(rate)) / 1_000;
         u128::from(stream.sequence().saturating_sub(self.first)) <= allowed
@@ -328,7 +381,11 @@ impl Pace<'_> {
 fn joined<T>(outcome: Result<Result<T, SynthError>, tokio::task::JoinError>) -> Result<T, SynthError> {
     outcome.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Err(SynthError::Option { option: "run", value: "stopped".to_owned(), reason: "the program is ending" }),
+        Err(_) => Err(SynthError::Option {
+            option: "run",
+            value: "stopped".to_owned(),
+            reason: "the program is ending",
+        }),
     })
 }
 

@@ -128,7 +128,13 @@ impl Column {
 }
 
 const fn column(name: &'static str, pg: PgType) -> Column {
-    Column { name, pg, nullable: true, make: Make::Null, phi: None }
+    Column {
+        name,
+        pg,
+        nullable: true,
+        make: Make::Null,
+        phi: None,
+    }
 }
 
 const fn id(name: &'static str) -> Column {
@@ -230,7 +236,11 @@ impl Service {
     /// `hospital_medical_records`, or `medical_records` without a prefix.
     pub fn database(&self, prefix: &str) -> String {
         let name = self.name.replace('-', "_");
-        if prefix.is_empty() { name } else { format!("{prefix}_{name}") }
+        if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}_{name}")
+        }
     }
 }
 
@@ -259,12 +269,20 @@ pub fn table(name: &str) -> Option<(TableId, &'static Table)> {
 }
 
 static SERVICES: LazyLock<Vec<&'static Service>> = LazyLock::new(|| {
-    [clinic::SERVICES, care::SERVICES, money::SERVICES, operations::SERVICES].into_iter().flatten().collect()
+    [clinic::SERVICES, care::SERVICES, money::SERVICES, operations::SERVICES]
+        .into_iter()
+        .flatten()
+        .collect()
 });
 
 static TABLES: LazyLock<Vec<(TableId, &'static Table)>> = LazyLock::new(|| {
-    let all = SERVICES.iter().enumerate().flat_map(|(service, of)| of.tables.iter().map(move |table| (service, table)));
-    all.enumerate().map(|(index, (service, table))| (TableId { index, service }, table)).collect()
+    let all = SERVICES
+        .iter()
+        .enumerate()
+        .flat_map(|(service, of)| of.tables.iter().map(move |table| (service, table)));
+    all.enumerate()
+        .map(|(index, (service, table))| (TableId { index, service }, table))
+        .collect()
 });
 
 static BY_NAME: LazyLock<HashMap<&'static str, usize>> =

@@ -4,6 +4,6 @@ pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 
-pub use file::{FileSink, FileSinkOptions};
+pub use file::{FileSink, FileSinkOptions, NextOffsets};
 #[cfg(feature = "kafka")]
 pub use kafka::KafkaSink;

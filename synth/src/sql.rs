@@ -4,8 +4,8 @@
 
 mod statement;
 
-use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -55,7 +55,11 @@ pub struct SqlWorkload {
 impl SqlWorkload {
     /// Founds a world.
     pub fn new(world: WorldOptions, layout: Layout) -> Result<Self, SynthError> {
-        Ok(Self { world: World::new(world)?, layout, queue: VecDeque::new() })
+        Ok(Self {
+            world: World::new(world)?,
+            layout,
+            queue: VecDeque::new(),
+        })
     }
 
     /// Databases, schemas and tables. The `CREATE DATABASE` steps, if any, come first and are to run outside transactions.
@@ -66,7 +70,12 @@ impl SqlWorkload {
             let database = self.database(service);
             if !database.is_empty() {
                 let statements = vec![format!("CREATE DATABASE {database}")];
-                steps.push(SqlStep { service: service.name, database: String::new(), at_ms, statements });
+                steps.push(SqlStep {
+                    service: service.name,
+                    database: String::new(),
+                    at_ms,
+                    statements,
+                });
             }
         }
         for service in schema::services() {
@@ -77,7 +86,12 @@ impl SqlWorkload {
             for table in service.tables {
                 statements.extend(create_table(&self.schema(service), table));
             }
-            steps.push(SqlStep { service: service.name, database: self.database(service), at_ms, statements });
+            steps.push(SqlStep {
+                service: service.name,
+                database: self.database(service),
+                at_ms,
+                statements,
+            });
         }
         steps
     }
@@ -89,12 +103,19 @@ impl SqlWorkload {
         for service in schema::services() {
             let mut statements = Vec::new();
             for table in service.tables {
-                let Some((id, _)) = schema::table(table.name) else { continue };
+                let Some((id, _)) = schema::table(table.name) else {
+                    continue;
+                };
                 let rows: Vec<_> = self.world.rows(id).collect();
                 let chunks = rows.chunks(ROWS_PER_INSERT);
                 statements.extend(chunks.map(|rows| insert(&self.schema(service), table, rows)));
             }
-            steps.push(SqlStep { service: service.name, database: self.database(service), at_ms, statements });
+            steps.push(SqlStep {
+                service: service.name,
+                database: self.database(service),
+                at_ms,
+                statements,
+            });
         }
         steps
     }
@@ -121,7 +142,10 @@ impl SqlWorkload {
     /// at least `changes` row changes in the order they happened in `changes.sql`, and in `canonical.sql` the query of every
     /// table whose answers, one after the other, are the oracle's `tables/*.jsonl`.
     pub fn write(&mut self, folder: &Path, changes: u64) -> Result<(), SynthError> {
-        let mut files = Files { folder, open: BTreeMap::new() };
+        let mut files = Files {
+            folder,
+            open: BTreeMap::new(),
+        };
         for step in self.tables() {
             files.write("tables.sql", &step)?;
         }
@@ -167,9 +191,18 @@ impl Iterator for SqlWorkload {
         let transaction = self.queue.pop_front()?;
         let service = schema::services().get(transaction.service)?;
         let schema = self.schema(service);
-        let statements = transaction.changes.iter().filter_map(|change| statement(&schema, change)).collect();
+        let statements = transaction
+            .changes
+            .iter()
+            .filter_map(|change| statement(&schema, change))
+            .collect();
         let at_ms = transaction.committed_us.div_euclid(1_000);
-        Some(SqlStep { service: service.name, database: self.database(service), at_ms, statements })
+        Some(SqlStep {
+            service: service.name,
+            database: self.database(service),
+            at_ms,
+            statements,
+        })
     }
 }
 
@@ -183,11 +216,19 @@ impl Files<'_> {
     fn write(&mut self, name: &'static str, step: &SqlStep) -> Result<(), SynthError> {
         let alone = matches!(step.statements.as_slice(), [one] if one.starts_with("CREATE DATABASE"));
         let (begin, end) = if alone { ("", "") } else { ("BEGIN;\n", ";\nCOMMIT") };
-        self.line(&step.database, name, &format!("{begin}{}{end}", step.statements.join(";\n")))
+        self.line(
+            &step.database,
+            name,
+            &format!("{begin}{}{end}", step.statements.join(";\n")),
+        )
     }
 
     fn line(&mut self, database: &str, name: &'static str, sql: &str) -> Result<(), SynthError> {
-        let folder = if database.is_empty() { self.folder.to_owned() } else { self.folder.join(database) };
+        let folder = if database.is_empty() {
+            self.folder.to_owned()
+        } else {
+            self.folder.join(database)
+        };
         let path = folder.join(name);
         let file = match self.open.entry((database.to_owned(), name)) {
             Entry::Occupied(entry) => entry.into_mut(),

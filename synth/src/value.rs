@@ -115,7 +115,12 @@ pub fn decimal_text(unscaled: i64, scale: u8) -> String {
     let unit = 10_u64.pow(u32::from(scale));
     let sign = if unscaled < 0 { "-" } else { "" };
     let magnitude = unscaled.unsigned_abs();
-    format!("{sign}{}.{:0width$}", magnitude / unit, magnitude % unit, width = usize::from(scale))
+    format!(
+        "{sign}{}.{:0width$}",
+        magnitude / unit,
+        magnitude % unit,
+        width = usize::from(scale)
+    )
 }
 
 #[cfg(test)]

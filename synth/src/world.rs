@@ -26,8 +26,9 @@ use crate::schema::{self, TableId};
 use crate::value::DAY_US;
 
 /// How busy each hour of the day is, in percent of the mean.
-const HOURS_PERCENT: [i64; 24] =
-    [25, 20, 18, 18, 22, 35, 60, 100, 160, 190, 195, 180, 150, 165, 180, 175, 160, 140, 120, 100, 80, 55, 35, 25];
+const HOURS_PERCENT: [i64; 24] = [
+    25, 20, 18, 18, 22, 35, 60, 100, 160, 190, 195, 180, 150, 165, 180, 175, 160, 140, 120, 100, 80, 55, 35, 25,
+];
 
 /// Saturday and Sunday, in percent of a weekday.
 const WEEKEND_PERCENT: i64 = 60;
@@ -174,7 +175,10 @@ impl World {
             world.changes.clear();
         }
         world.now_us = start_us;
-        world.us_per_change = DAY_US / i64::try_from(world.options.changes_per_day_mean()).unwrap_or(i64::MAX).max(1);
+        world.us_per_change = DAY_US
+            / i64::try_from(world.options.changes_per_day_mean())
+                .unwrap_or(i64::MAX)
+                .max(1);
         world.streaming = true;
         Ok(world)
     }
@@ -228,7 +232,9 @@ impl World {
     /// Lets one thing happen. The transactions are in commit order; there is at least one.
     pub fn step(&mut self) -> Vec<Transaction> {
         let pause = self.options.pauses.iter().find(|pause| pause.after_steps == self.steps);
-        self.now_us = self.now_us.saturating_add(pause.map_or(0, |pause| pause.by_ms.saturating_mul(1_000)));
+        self.now_us = self
+            .now_us
+            .saturating_add(pause.map_or(0, |pause| pause.by_ms.saturating_mul(1_000)));
         self.steps += 1;
         while self.changes.is_empty() {
             self.happen();
@@ -240,7 +246,10 @@ impl World {
                 None => groups.push((change.table.service, vec![change])),
             }
         }
-        groups.into_iter().filter_map(|(service, changes)| self.commit(service, changes)).collect()
+        groups
+            .into_iter()
+            .filter_map(|(service, changes)| self.commit(service, changes))
+            .collect()
     }
 
     /// Moves the hospital's clock on to `now_ms` before the next step, and remembers it in the options.
@@ -248,7 +257,10 @@ impl World {
         let by_ms = now_ms.saturating_sub(self.now_ms());
         if by_ms > 0 {
             self.options.pauses.retain(|pause| pause.after_steps != self.steps);
-            self.options.pauses.push(crate::options::Pause { after_steps: self.steps, by_ms });
+            self.options.pauses.push(crate::options::Pause {
+                after_steps: self.steps,
+                by_ms,
+            });
         }
     }
 
@@ -263,7 +275,11 @@ impl World {
         }
         let changes = i64::try_from(self.changes.len()).unwrap_or(1).max(1);
         let jitter_percent = self.dice.between(50, 150);
-        let gap_us = self.us_per_change.saturating_mul(changes).saturating_mul(jitter_percent) / self.busy_percent();
+        let gap_us = self
+            .us_per_change
+            .saturating_mul(changes)
+            .saturating_mul(jitter_percent)
+            / self.busy_percent();
         self.now_us = self.now_us.saturating_add(gap_us.max(1));
     }
 
@@ -273,10 +289,18 @@ impl World {
             return 100;
         }
         let hour = self.now_us.rem_euclid(DAY_US) / (DAY_US / 24);
-        let percent = usize::try_from(hour).ok().and_then(|hour| HOURS_PERCENT.get(hour)).copied().unwrap_or(100);
+        let percent = usize::try_from(hour)
+            .ok()
+            .and_then(|hour| HOURS_PERCENT.get(hour))
+            .copied()
+            .unwrap_or(100);
         // The epoch was a Thursday: days 2 and 3 of its week are the weekend.
         let weekend = matches!(self.now_us.div_euclid(DAY_US).rem_euclid(7), 2 | 3);
-        if weekend { percent * WEEKEND_PERCENT / 100 } else { percent }
+        if weekend {
+            percent * WEEKEND_PERCENT / 100
+        } else {
+            percent
+        }
     }
 
     /// Gives the changes their places in their database's log.

@@ -30,7 +30,11 @@ impl Capture {
     pub(crate) fn key(&self, message: &Message) -> Vec<u8> {
         let (change, row) = match message {
             Message::Heartbeat { service, .. } => {
-                return self.services.get(*service).map(|of| of.heartbeat_key.clone().into_bytes()).unwrap_or_default();
+                return self
+                    .services
+                    .get(*service)
+                    .map(|of| of.heartbeat_key.clone().into_bytes())
+                    .unwrap_or_default();
             }
             Message::Row { change, .. } | Message::Tombstone { change, .. } => (change, change.after.as_ref()),
         };
@@ -63,22 +67,40 @@ impl Capture {
                 let prefix = self.services.get(*service).map_or("", |of| of.heartbeat_value_prefix);
                 let end = if prefix.is_empty() { "" } else { "}" };
                 let value = format!(r#"{prefix}{{"ts_ms":{}}}{end}"#, at_us.div_euclid(1_000));
-                Encoded { headers: Vec::new(), value: Some(value.into_bytes()), unavailable: false }
+                Encoded {
+                    headers: Vec::new(),
+                    value: Some(value.into_bytes()),
+                    unavailable: false,
+                }
             }
-            Message::Tombstone { change, other_key, .. } => {
-                Encoded { headers: self.headers(change, other_key.as_ref()), value: None, unavailable: false }
-            }
-            Message::Row { change, origin, other_key } => {
+            Message::Tombstone { change, other_key, .. } => Encoded {
+                headers: self.headers(change, other_key.as_ref()),
+                value: None,
+                unavailable: false,
+            },
+            Message::Row {
+                change,
+                origin,
+                other_key,
+            } => {
                 let headers = self.headers(change, other_key.as_ref());
                 let Some(format) = self.tables.get(change.table.index) else {
-                    return Encoded { headers, value: None, unavailable: false };
+                    return Encoded {
+                        headers,
+                        value: None,
+                        unavailable: false,
+                    };
                 };
                 let mut value = Vec::with_capacity(format.value_prefix.len() + 1_024);
                 let unavailable = match self.shape {
                     Shape::Unwrapped => unwrapped(format, change, origin, &mut value),
                     Shape::Envelope | Shape::EnvelopeSchemas => self.envelope(format, change, origin, &mut value),
                 };
-                Encoded { headers, value: Some(value), unavailable }
+                Encoded {
+                    headers,
+                    value: Some(value),
+                    unavailable,
+                }
             }
         }
     }
@@ -101,7 +123,9 @@ impl Capture {
     }
 
     fn envelope(&self, format: &TableFormat, change: &Change, origin: &Origin, out: &mut Vec<u8>) -> bool {
-        let Some(service) = self.services.get(change.table.service) else { return false };
+        let Some(service) = self.services.get(change.table.service) else {
+            return false;
+        };
         out.extend_from_slice(format.value_prefix.as_bytes());
         out.extend_from_slice(br#"{"before":"#);
         match (&change.before, change.op) {
@@ -211,7 +235,11 @@ fn cells(format: &TableFormat, change: &Change, row: &Row, out: &mut Vec<u8>) ->
     let mut unavailable = false;
     for (index, (column, value)) in format.table.columns.iter().zip(row.iter()).enumerate() {
         named(index, column, out);
-        let before = change.before.as_ref().filter(|_| change.op == Op::Update).and_then(|before| before.get(index));
+        let before = change
+            .before
+            .as_ref()
+            .filter(|_| change.op == Op::Update)
+            .and_then(|before| before.get(index));
         if before == Some(value) && is_out_of_line(column, value) {
             unavailable = true;
             string(UNAVAILABLE, out);
@@ -277,7 +305,9 @@ fn cell(column: &Column, value: &Value, out: &mut Vec<u8>) {
 fn big_endian(number: i64) -> Vec<u8> {
     let bytes = number.to_be_bytes();
     let sign = if number < 0 { 0xff } else { 0 };
-    let redundant = bytes.windows(2).take_while(|pair| matches!(pair, [first, next] if *first == sign && (first ^ next) & 0x80 == 0));
+    let redundant = bytes
+        .windows(2)
+        .take_while(|pair| matches!(pair, [first, next] if *first == sign && (first ^ next) & 0x80 == 0));
     bytes.iter().skip(redundant.count()).copied().collect()
 }
 
@@ -291,7 +321,9 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 /// When the connector saw the change: a tenth of a second after the commit.
 fn captured_us(change: &Change, origin: &Origin) -> i64 {
-    origin.committed_us.saturating_add(80_000 + change.lsn.rem_euclid(97) * 500)
+    origin
+        .committed_us
+        .saturating_add(80_000 + change.lsn.rem_euclid(97) * 500)
 }
 
 impl SnapshotMark {

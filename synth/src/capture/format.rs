@@ -65,7 +65,11 @@ impl ServiceFormat {
             database: service.database("hospital"),
             headers,
             heartbeat_topic: format!("__debezium-heartbeat.{name}").into(),
-            heartbeat_key: if schemas { format!("{HEARTBEAT_KEY}{payload}}}") } else { payload },
+            heartbeat_key: if schemas {
+                format!("{HEARTBEAT_KEY}{payload}}}")
+            } else {
+                payload
+            },
             heartbeat_value_prefix: if schemas { HEARTBEAT_VALUE } else { "" },
             name,
         }
@@ -91,14 +95,20 @@ impl TableFormat {
         let key = table.key_positions();
         let (mut key_prefix, mut value_prefix) = (String::new(), String::new());
         if shape == Shape::EnvelopeSchemas {
-            let of_key: Vec<_> = key.iter().filter_map(|position| table.columns.get(*position)).map(field).collect();
+            let of_key: Vec<_> = key
+                .iter()
+                .filter_map(|position| table.columns.get(*position))
+                .map(field)
+                .collect();
             key_prefix = format!(
                 r#"{{"schema":{{"type":"struct","fields":[{}],"optional":false,"name":"{topic}.Key"}},"payload":"#,
                 of_key.join(",")
             );
             let of_row = table.columns.iter().map(field).collect::<Vec<_>>().join(",");
             let row = |name: &str| {
-                format!(r#"{{"type":"struct","fields":[{of_row}],"optional":true,"name":"{topic}.Value","field":"{name}"}}"#)
+                format!(
+                    r#"{{"type":"struct","fields":[{of_row}],"optional":true,"name":"{topic}.Value","field":"{name}"}}"#
+                )
             };
             value_prefix = format!(
                 r#"{{"schema":{{"type":"struct","fields":[{},{},{SOURCE_AND_REST},"optional":false,"name":"{topic}.Envelope","version":2}},"payload":"#,
@@ -106,7 +116,13 @@ impl TableFormat {
                 row("after"),
             );
         }
-        Self { table, topic: topic.into(), key, key_prefix, value_prefix }
+        Self {
+            table,
+            topic: topic.into(),
+            key,
+            key_prefix,
+            value_prefix,
+        }
     }
 }
 
@@ -122,16 +138,20 @@ fn field(column: &Column) -> String {
         PgType::Timestamp => ("int64", "io.debezium.time.MicroTimestamp", None),
         PgType::Timestamptz => ("string", "io.debezium.time.ZonedTimestamp", None),
         PgType::Jsonb => ("string", "io.debezium.data.Json", None),
-        PgType::Numeric(precision, scale) => {
-            ("bytes", "org.apache.kafka.connect.data.Decimal", Some((precision, scale)))
-        }
+        PgType::Numeric(precision, scale) => (
+            "bytes",
+            "org.apache.kafka.connect.data.Decimal",
+            Some((precision, scale)),
+        ),
     };
     let mut text = format!(r#"{{"type":"{kind}","optional":{}"#, column.nullable);
     if !name.is_empty() {
         text.push_str(&format!(r#","name":"{name}","version":1"#));
     }
     if let Some((precision, scale)) = parameters {
-        text.push_str(&format!(r#","parameters":{{"scale":"{scale}","connect.decimal.precision":"{precision}"}}"#));
+        text.push_str(&format!(
+            r#","parameters":{{"scale":"{scale}","connect.decimal.precision":"{precision}"}}"#
+        ));
     }
     text.push_str(&format!(r#","field":"{}"}}"#, column.name));
     text

@@ -6,19 +6,41 @@ use crate::schema::{TableId, table};
 use crate::value::Value;
 
 fn capture(shape: Shape) -> Capture {
-    let options = DeliveryOptions { shape, ..DeliveryOptions::default() };
+    let options = DeliveryOptions {
+        shape,
+        ..DeliveryOptions::default()
+    };
     Capture::new(&options, &SeededRng::new(1), 1_767_859_200_000)
 }
 
 fn payer(id: &str, name: Option<&str>) -> Row {
     let name = name.map_or(Value::Null, Value::text);
-    [Value::text(id), name, Value::text("MEDICARE"), Value::Bool(true), Value::Micros(1_767_866_400_123_456)].into()
+    [
+        Value::text(id),
+        name,
+        Value::text("MEDICARE"),
+        Value::Bool(true),
+        Value::Micros(1_767_866_400_123_456),
+    ]
+    .into()
 }
 
 fn change(op: Op, before: Option<Row>, after: Option<Row>) -> Transaction {
     let table: TableId = table("payers").unwrap().0;
-    let changes = vec![Change { table, op, before, after, lsn: 24_158_536 }];
-    Transaction { service: table.service, id: 762, committed_us: 1_795_451_403_695_888, last_commit_lsn: 24_158_360, changes }
+    let changes = vec![Change {
+        table,
+        op,
+        before,
+        after,
+        lsn: 24_158_536,
+    }];
+    Transaction {
+        service: table.service,
+        id: 762,
+        committed_us: 1_795_451_403_695_888,
+        last_commit_lsn: 24_158_360,
+        changes,
+    }
 }
 
 fn messages(capture: &Capture, transaction: Transaction) -> Vec<Message> {
@@ -36,7 +58,11 @@ fn text(bytes: Option<Vec<u8>>) -> String {
 #[test]
 fn envelope_is_debeziums() {
     let capture = capture(Shape::Envelope);
-    let update = change(Op::Update, Some(payer("PAY1", None)), Some(payer("PAY1", Some("A \"B\""))));
+    let update = change(
+        Op::Update,
+        Some(payer("PAY1", None)),
+        Some(payer("PAY1", Some("A \"B\""))),
+    );
     let messages = messages(&capture, update);
     assert_eq!(messages.len(), 1);
     assert_eq!(text(Some(capture.key(&messages[0]))), r#"{"payer_id":"PAY1"}"#);
@@ -65,11 +91,31 @@ fn schemas_describe_payloads() {
     let value = text(capture.encode(&messages[0]).value);
     let json: Json = serde_json::from_str(&value).unwrap();
     let names = |fields: &Json| -> Vec<String> {
-        fields.as_array().unwrap().iter().map(|field| field["field"].as_str().unwrap().to_owned()).collect()
+        fields
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|field| field["field"].as_str().unwrap().to_owned())
+            .collect()
     };
     let fields = &json["schema"]["fields"];
-    assert_eq!(names(fields), ["before", "after", "source", "transaction", "op", "ts_ms", "ts_us", "ts_ns"]);
-    assert_eq!(names(&fields[1]["fields"]), ["payer_id", "name", "payer_type", "active", "updated_at"]);
+    assert_eq!(
+        names(fields),
+        [
+            "before",
+            "after",
+            "source",
+            "transaction",
+            "op",
+            "ts_ms",
+            "ts_us",
+            "ts_ns"
+        ]
+    );
+    assert_eq!(
+        names(&fields[1]["fields"]),
+        ["payer_id", "name", "payer_type", "active", "updated_at"]
+    );
     assert_eq!(json["schema"]["name"], "hospital.insurance.public.payers.Envelope");
     let expected = concat!(
         r#"{"type":"string","optional":false,"field":"payer_id"},{"type":"string","optional":true,"field":"name"},"#,
@@ -92,7 +138,9 @@ fn changed_key_is_delete_and_create() {
     let capture = capture(Shape::Envelope);
     let renamed = change(Op::Update, Some(payer("PAY1", None)), Some(payer("PAY2", None)));
     let messages = messages(&capture, renamed);
-    let [gone, tombstone, born] = messages.as_slice() else { panic!("{messages:?}") };
+    let [gone, tombstone, born] = messages.as_slice() else {
+        panic!("{messages:?}")
+    };
     for (message, key, header, other) in [
         (gone, "PAY1", "__debezium.newkey", "PAY2"),
         (tombstone, "PAY1", "__debezium.newkey", "PAY2"),
@@ -103,7 +151,8 @@ fn changed_key_is_delete_and_create() {
         assert_eq!(first, (header.to_owned(), format!(r#"{{"payer_id":"{other}"}}"#)));
     }
     let value = text(capture.encode(gone).value);
-    let before = r#"{"before":{"payer_id":"PAY1","name":null,"payer_type":null,"active":null,"updated_at":null},"after":null"#;
+    let before =
+        r#"{"before":{"payer_id":"PAY1","name":null,"payer_type":null,"active":null,"updated_at":null},"after":null"#;
     assert!(value.starts_with(before), "{value}");
     assert!(capture.encode(tombstone).value.is_none());
     assert!(text(capture.encode(born).value).contains(r#""op":"c""#));
@@ -116,6 +165,11 @@ fn unwrapped_delete_is_rewritten() {
     let messages = messages(&capture, change(Op::Delete, Some(payer("PAY1", None)), None));
     assert_eq!(messages.len(), 1);
     let value = text(capture.encode(&messages[0]).value);
-    assert!(value.contains(r#""updated_at":null,"__deleted":"true","__op":"d","__ts_ms":"#), "{value}");
-    assert!(value.contains(r#""__table":"payers","__lsn":24158536,"__source_ts_ms":1795451403695,"__txId":762,"__source_snapshot":null}"#));
+    assert!(
+        value.contains(r#""updated_at":null,"__deleted":"true","__op":"d","__ts_ms":"#),
+        "{value}"
+    );
+    assert!(value.contains(
+        r#""__table":"payers","__lsn":24158536,"__source_ts_ms":1795451403695,"__txId":762,"__source_snapshot":null}"#
+    ));
 }

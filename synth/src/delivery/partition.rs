@@ -12,14 +12,20 @@ fn murmur2(data: &[u8]) -> u32 {
     let mut hash = 0x9747_b28c ^ length;
     let mut chunks = data.chunks_exact(4);
     for chunk in &mut chunks {
-        let mut word = chunk.iter().rev().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
+        let mut word = chunk
+            .iter()
+            .rev()
+            .fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
         word = word.wrapping_mul(MIX);
         word ^= word >> 24;
         hash = hash.wrapping_mul(MIX) ^ word.wrapping_mul(MIX);
     }
     let rest = chunks.remainder();
     if !rest.is_empty() {
-        hash ^= rest.iter().rev().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
+        hash ^= rest
+            .iter()
+            .rev()
+            .fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
         hash = hash.wrapping_mul(MIX);
     }
     hash ^= hash >> 13;

@@ -11,16 +11,29 @@ use crate::schema::{Column, PgType, Table};
 use crate::value::{date_text, decimal_text, timestamp_text};
 
 fn small() -> WorldOptions {
-    WorldOptions { seed: 7, patients: 20, history_days: 40, changes_per_day: 2_000, ..WorldOptions::default() }
+    WorldOptions {
+        seed: 7,
+        patients: 20,
+        history_days: 40,
+        changes_per_day: 2_000,
+        ..WorldOptions::default()
+    }
 }
 
 /// Many repetitions, so that a short stream has all of them.
 fn rough(shape: Shape) -> DeliveryOptions {
-    DeliveryOptions { shape, duplicates_ppm: 20_000, redeliveries_ppm: 30_000, ..DeliveryOptions::default() }
+    DeliveryOptions {
+        shape,
+        duplicates_ppm: 20_000,
+        redeliveries_ppm: 30_000,
+        ..DeliveryOptions::default()
+    }
 }
 
 fn stream(shape: Shape, records: u64) -> RecordStream {
-    RecordStream::new(small(), rough(shape)).unwrap().with_limit(Some(records))
+    RecordStream::new(small(), rough(shape))
+        .unwrap()
+        .with_limit(Some(records))
 }
 
 fn lines(records: impl Iterator<Item = Record>) -> Vec<u8> {
@@ -36,7 +49,11 @@ fn parsed(bytes: &[u8]) -> Json {
 /// The payload, whether there is a schema around it or not.
 fn payload(bytes: &[u8]) -> Json {
     let mut json = parsed(bytes);
-    if json.get("schema").is_some() { json["payload"].take() } else { json }
+    if json.get("schema").is_some() {
+        json["payload"].take()
+    } else {
+        json
+    }
 }
 
 // Goal: same options, same bytes; another seed, other bytes. Method: two streams of one seed and one of another.
@@ -68,13 +85,24 @@ fn offsets_and_log_positions_grow() {
     for (sequence, record) in (0..).zip(stream(Shape::Envelope, 8_000)) {
         assert_eq!(record.sequence, sequence);
         assert!((0..3).contains(&record.partition));
-        let place = next.entry((Arc::clone(&record.topic), record.partition)).or_insert((0, 0));
+        let place = next
+            .entry((Arc::clone(&record.topic), record.partition))
+            .or_insert((0, 0));
         assert_eq!(record.offset, place.0);
         assert!(record.timestamp_ms >= place.1);
         *place = (record.offset + 1, record.timestamp_ms);
-        let Some(value) = record.value.as_deref().map(parsed).filter(|value| value.get("op").is_some()) else { continue };
+        let Some(value) = record
+            .value
+            .as_deref()
+            .map(parsed)
+            .filter(|value| value.get("op").is_some())
+        else {
+            continue;
+        };
         let lsn = value["source"]["lsn"].as_i64().unwrap();
-        let of_service = newest.entry(value["source"]["name"].as_str().unwrap().to_owned()).or_insert(0);
+        let of_service = newest
+            .entry(value["source"]["name"].as_str().unwrap().to_owned())
+            .or_insert(0);
         let is_new = seen.insert((Arc::clone(&record.topic), record.key, lsn, value["op"].to_string()));
         assert!(!is_new || lsn >= *of_service, "a new event stands before an older one");
         *of_service = lsn.max(*of_service);
@@ -88,13 +116,18 @@ fn oracle_equals_a_naive_replay() {
     for shape in [Shape::EnvelopeSchemas, Shape::Envelope, Shape::Unwrapped] {
         let mut stream = stream(shape, 20_000);
         let mut replay = Replay::default();
-        while let Some(record) = stream.next() {
+        for record in stream.by_ref() {
             replay.apply(&record);
         }
         assert!(stream.at_boundary());
         let oracle = Oracle::new(stream.world());
         for (_, table) in schema::tables() {
-            let expected: BTreeSet<_> = oracle.table(table.name).unwrap().iter().map(crate::oracle::line).collect();
+            let expected: BTreeSet<_> = oracle
+                .table(table.name)
+                .unwrap()
+                .iter()
+                .map(crate::oracle::line)
+                .collect();
             assert_eq!(replay.lines(table), expected, "{shape:?} {}", table.name);
         }
     }
@@ -114,9 +147,24 @@ fn everything_occurs() {
     let Report { world, delivery } = stream.report();
     assert_eq!(repeated, delivery.duplicates + delivery.redeliveries - held(&stream));
     for count in [
-        world.creates, world.updates, world.deletes, world.key_changes, world.revivals, world.nulls, world.orphans,
-        world.out_of_range, world.future_dates, delivery.reads, delivery.creates, delivery.updates, delivery.deletes,
-        delivery.tombstones, delivery.key_changes, delivery.heartbeats, delivery.duplicates, delivery.redeliveries,
+        world.creates,
+        world.updates,
+        world.deletes,
+        world.key_changes,
+        world.revivals,
+        world.nulls,
+        world.orphans,
+        world.out_of_range,
+        world.future_dates,
+        delivery.reads,
+        delivery.creates,
+        delivery.updates,
+        delivery.deletes,
+        delivery.tombstones,
+        delivery.key_changes,
+        delivery.heartbeats,
+        delivery.duplicates,
+        delivery.redeliveries,
         delivery.unavailable,
     ] {
         assert!(count > 0, "{:?}", stream.report());
@@ -135,7 +183,9 @@ struct Replay {
 
 impl Replay {
     fn apply(&mut self, record: &Record) {
-        let Some(value) = record.value.as_deref().map(payload) else { return };
+        let Some(value) = record.value.as_deref().map(payload) else {
+            return;
+        };
         let table = record.topic.rsplit('.').next().unwrap();
         if record.topic.starts_with("__debezium-heartbeat.") {
             return;
@@ -165,13 +215,21 @@ impl Replay {
     }
 
     fn lines(&self, table: &Table) -> BTreeSet<String> {
-        let rows = self.rows.iter().filter(|((name, _), _)| name == table.name).filter_map(|(_, (_, row))| row.as_ref());
+        let rows = self
+            .rows
+            .iter()
+            .filter(|((name, _), _)| name == table.name)
+            .filter_map(|(_, (_, row))| row.as_ref());
         rows.map(|row| canonical(table, row)).collect()
     }
 }
 
 fn canonical(table: &Table, row: &Json) -> String {
-    let cells: Vec<_> = table.columns.iter().map(|column| format!("\"{}\":{}", column.name, text(column, &row[column.name]))).collect();
+    let cells: Vec<_> = table
+        .columns
+        .iter()
+        .map(|column| format!("\"{}\":{}", column.name, text(column, &row[column.name])))
+        .collect();
     format!("{{{}}}", cells.join(","))
 }
 
@@ -182,9 +240,13 @@ fn text(column: &Column, cell: &Json) -> Json {
     let number = || cell.as_i64().unwrap();
     Json::String(match column.pg {
         PgType::Numeric(_, scale) => {
-            let bytes = base64::engine::general_purpose::STANDARD.decode(cell.as_str().unwrap()).unwrap();
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(cell.as_str().unwrap())
+                .unwrap();
             let negative = bytes[0] & 0x80 != 0;
-            let unscaled = bytes.iter().fold(if negative { -1_i64 } else { 0 }, |number, byte| (number << 8) | i64::from(*byte));
+            let unscaled = bytes.iter().fold(if negative { -1_i64 } else { 0 }, |number, byte| {
+                (number << 8) | i64::from(*byte)
+            });
             decimal_text(unscaled, scale)
         }
         PgType::Date => date_text(i32::try_from(number()).unwrap()),

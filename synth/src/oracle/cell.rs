@@ -30,9 +30,10 @@ impl Cell {
                 _ => Self::Text(unscaled.to_string()),
             },
             Value::Date(days) => Self::Text(date_text(*days)),
-            Value::Micros(micros) => {
-                Self::Text(timestamp_text(*micros, if column.pg == PgType::Timestamptz { "Z" } else { "" }))
-            }
+            Value::Micros(micros) => Self::Text(timestamp_text(
+                *micros,
+                if column.pg == PgType::Timestamptz { "Z" } else { "" },
+            )),
             Value::Text(text) => Self::Text(text.to_string()),
             Value::Uuid(id) => Self::Text(id.to_string()),
         }
@@ -70,7 +71,11 @@ impl Cell {
 
     /// A list, or NULL when it is empty: what `array_agg` gives for no rows.
     pub(super) fn list(cells: Vec<Self>) -> Self {
-        if cells.is_empty() { Self::Null } else { Self::List(cells) }
+        if cells.is_empty() {
+            Self::Null
+        } else {
+            Self::List(cells)
+        }
     }
 
     pub(super) fn sort_text(&self) -> String {

@@ -43,7 +43,12 @@ pub(super) fn rows(world: &World, as_of_us: i64) -> Vec<OracleRow> {
         service_checks: days("service_checks", "checked_at"),
         decisions: days("decisions", "decided_at"),
     };
-    let spine: BTreeSet<i32> = sources.sessions.keys().chain(sources.appointments.keys()).copied().collect();
+    let spine: BTreeSet<i32> = sources
+        .sessions
+        .keys()
+        .chain(sources.appointments.keys())
+        .copied()
+        .collect();
     spine.range(..=today).map(|day| sources.day(*day)).collect()
 }
 
@@ -98,11 +103,20 @@ impl Sources<'_> {
 
     fn day(&self, day: i32) -> OracleRow {
         let appointments = of(&self.appointments, day);
-        let wellness: Vec<_> =
-            appointments.iter().filter(|row| row.is("appointment_type", "ANNUAL_WELLNESS")).copied().collect();
-        let lasted: Vec<_> = of(&self.sessions, day).iter().filter_map(|row| row.number("duration_minutes")).collect();
+        let wellness: Vec<_> = appointments
+            .iter()
+            .filter(|row| row.is("appointment_type", "ANNUAL_WELLNESS"))
+            .copied()
+            .collect();
+        let lasted: Vec<_> = of(&self.sessions, day)
+            .iter()
+            .filter_map(|row| row.number("duration_minutes"))
+            .collect();
         let ended = of(&self.pathways_ended, day);
-        let reviewed: Vec<_> = of(&self.diagnoses, day).into_iter().filter(|row| row.flag("chronic")).collect();
+        let reviewed: Vec<_> = of(&self.diagnoses, day)
+            .into_iter()
+            .filter(|row| row.flag("chronic"))
+            .collect();
         let controlled = reviewed.iter().filter(|row| row.flag("controlled")).count();
         let high_risk: BTreeSet<_> = of(&self.risk_scores, day)
             .iter()
@@ -110,9 +124,15 @@ impl Sources<'_> {
             .filter_map(|row| row.text("patient_id"))
             .collect();
         let alerts = of(&self.device_alerts, day);
-        let answered: Vec<_> = alerts.iter().filter_map(|row| row.number_within("response_minutes", 0, i64::MAX)).collect();
+        let answered: Vec<_> = alerts
+            .iter()
+            .filter_map(|row| row.number_within("response_minutes", 0, i64::MAX))
+            .collect();
         let decided = of(&self.claims_decided, day);
-        let revenue: i64 = of(&self.payments, day).iter().filter_map(|row| row.number("amount")).sum();
+        let revenue: i64 = of(&self.payments, day)
+            .iter()
+            .filter_map(|row| row.number("amount"))
+            .sum();
         let checks = of(&self.service_checks, day);
         let up = checks.iter().filter(|row| row.flag("is_up")).count();
         let latencies: Vec<_> = checks.iter().filter_map(|row| row.number("latency_ms")).collect();
@@ -125,16 +145,31 @@ impl Sources<'_> {
             ("symptom_check_ins", count(&self.triage, day)),
             ("vitals_logged", count(&self.vitals, day)),
             ("appointments_scheduled", Cell::count(appointments.len())),
-            ("appointments_completed", Cell::count(count_if(&appointments, "status", "COMPLETED"))),
+            (
+                "appointments_completed",
+                Cell::count(count_if(&appointments, "status", "COMPLETED")),
+            ),
             ("telemedicine_visits", count(&self.telehealth, day)),
             ("prescriptions_issued", count(&self.prescriptions, day)),
             ("lab_orders", count(&self.lab_orders, day)),
             ("patients_on_care_pathways", self.patients_on_pathways(day)),
-            ("pathway_completion_rate", Cell::decimal(rate(count_if(&ended, "status", "COMPLETED"), ended.len()), 2)),
-            ("chronic_disease_control_rate", Cell::decimal(rate(controlled, reviewed.len()), 2)),
-            ("preventive_screening_rate", Cell::decimal(rate(count_if(&wellness, "status", "COMPLETED"), wellness.len()), 2)),
+            (
+                "pathway_completion_rate",
+                Cell::decimal(rate(count_if(&ended, "status", "COMPLETED"), ended.len()), 2),
+            ),
+            (
+                "chronic_disease_control_rate",
+                Cell::decimal(rate(controlled, reviewed.len()), 2),
+            ),
+            (
+                "preventive_screening_rate",
+                Cell::decimal(rate(count_if(&wellness, "status", "COMPLETED"), wellness.len()), 2),
+            ),
             ("high_risk_patients", Cell::count(high_risk.len())),
-            ("critical_alerts", Cell::count(count_if(&alerts, "severity", "CRITICAL"))),
+            (
+                "critical_alerts",
+                Cell::count(count_if(&alerts, "severity", "CRITICAL")),
+            ),
             ("human_review_tasks", count(&self.review_tasks, day)),
             ("average_alert_response_time_minutes", Cell::number(mean(&answered))),
             ("claims_submitted", count(&self.claims_submitted, day)),
@@ -142,9 +177,15 @@ impl Sources<'_> {
             ("claims_denied", Cell::count(count_if(&decided, "status", "DENIED"))),
             ("fraud_alerts", count(&self.fraud_alerts, day)),
             ("total_revenue", Cell::decimal(Some(revenue), 2)),
-            ("system_uptime_percent", Cell::decimal(scaled(up, checks.len(), 10_000), 2)),
+            (
+                "system_uptime_percent",
+                Cell::decimal(scaled(up, checks.len(), 10_000), 2),
+            ),
             ("avg_api_latency_ms", Cell::number(mean(&latencies))),
-            ("ml_model_predictions", Cell::count(of(&self.decisions, day).len() + of(&self.risk_scores, day).len())),
+            (
+                "ml_model_predictions",
+                Cell::count(of(&self.decisions, day).len() + of(&self.risk_scores, day).len()),
+            ),
         ]
     }
 }

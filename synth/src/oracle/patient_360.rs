@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{Datelike, NaiveDate};
 
+use super::OracleRow;
 use super::cell::Cell;
 use super::measures::{mean, mean_scaled};
 use super::rows::{RowOf, Rows};
-use super::OracleRow;
 use crate::value::{DAY_US, day_of};
 use crate::world::World;
 
@@ -69,10 +69,24 @@ impl<'w> Sources<'w> {
         let id = user.text("user_id").unwrap_or_default();
         let mut row: OracleRow = vec![("patient_id", Cell::Text(id.clone()))];
         row.extend(user.members(&["first_name", "last_name", "date_of_birth"]));
-        row.push(("age", Cell::number(user.day("date_of_birth").and_then(|born| age(born, day_of(self.as_of_us))))));
+        row.push((
+            "age",
+            Cell::number(
+                user.day("date_of_birth")
+                    .and_then(|born| age(born, day_of(self.as_of_us))),
+            ),
+        ));
         row.extend(user.members(&["gender", "race", "ethnicity"]));
-        let address = [("line", "address_line"), ("city", "city"), ("state", "state"), ("zip", "zip")];
-        row.push(("address", Cell::Struct(address.map(|(name, column)| (name, user.cell(column))).into())));
+        let address = [
+            ("line", "address_line"),
+            ("city", "city"),
+            ("state", "state"),
+            ("zip", "zip"),
+        ];
+        row.push((
+            "address",
+            Cell::Struct(address.map(|(name, column)| (name, user.cell(column))).into()),
+        ));
         row.extend(user.members(&["phone", "email"]));
         row.push(("active_conditions", self.conditions(&id)));
         row.push(("current_medications", self.medications(&id)));
@@ -82,7 +96,10 @@ impl<'w> Sources<'w> {
         row.push(("active_pathways", self.pathways(&id)));
         row.push(("risk_scores", self.risks(&id)));
         let engagement = self.engagement_scores.get(&id).and_then(|rows| rows.first());
-        row.push(("engagement_score", engagement.map_or(Cell::Null, |score| score.cell("score"))));
+        row.push((
+            "engagement_score",
+            engagement.map_or(Cell::Null, |score| score.cell("score")),
+        ));
         self.moments(&id, &mut row);
         self.insurance(&id, &mut row);
         let primary = user.text("primary_provider_id").and_then(|id| self.provider_name(&id));
@@ -99,7 +116,11 @@ impl<'w> Sources<'w> {
 
     fn provider_name(&self, id: &str) -> Option<String> {
         let provider = self.providers.get(id)?.first()?;
-        Some(format!("{} {}", provider.text("first_name")?, provider.text("last_name")?))
+        Some(format!(
+            "{} {}",
+            provider.text("first_name")?,
+            provider.text("last_name")?
+        ))
     }
 
     /// In the window of so many days that ends now.
@@ -109,15 +130,31 @@ impl<'w> Sources<'w> {
     }
 
     fn conditions(&self, id: &str) -> Cell {
-        let mut active: Vec<_> = Self::rows(&self.diagnoses, id).filter(|row| row.is("status", "ACTIVE")).collect();
-        active.sort_by_key(|row| (row.number("diagnosed_date"), row.text("icd10_code"), row.text("diagnosis_id")));
+        let mut active: Vec<_> = Self::rows(&self.diagnoses, id)
+            .filter(|row| row.is("status", "ACTIVE"))
+            .collect();
+        active.sort_by_key(|row| {
+            (
+                row.number("diagnosed_date"),
+                row.text("icd10_code"),
+                row.text("diagnosis_id"),
+            )
+        });
         let columns = ["condition", "icd10_code", "diagnosed_date", "severity"];
         Cell::list(active.iter().map(|row| Cell::Struct(row.members(&columns))).collect())
     }
 
     fn medications(&self, id: &str) -> Cell {
-        let mut current: Vec<_> = Self::rows(&self.prescriptions, id).filter(|row| row.is("status", "ACTIVE")).collect();
-        current.sort_by_key(|row| (row.number("start_date"), row.text("medication"), row.text("prescription_id")));
+        let mut current: Vec<_> = Self::rows(&self.prescriptions, id)
+            .filter(|row| row.is("status", "ACTIVE"))
+            .collect();
+        current.sort_by_key(|row| {
+            (
+                row.number("start_date"),
+                row.text("medication"),
+                row.text("prescription_id"),
+            )
+        });
         let medication = |row: &RowOf<'_>| {
             let mut members = row.members(&["medication", "dosage", "frequency", "start_date"]);
             let prescriber = row.text("provider_id").and_then(|id| self.provider_name(&id));
@@ -135,16 +172,26 @@ impl<'w> Sources<'w> {
     }
 
     fn recent_vitals(&self, id: &str) -> Cell {
-        let recent: Vec<_> = Self::rows(&self.vitals, id).filter(|row| self.recent(row, "measured_at", 30)).collect();
-        let Some(last) = recent.iter().filter_map(|row| row.day("measured_at")).max() else { return Cell::Null };
+        let recent: Vec<_> = Self::rows(&self.vitals, id)
+            .filter(|row| self.recent(row, "measured_at", 30))
+            .collect();
+        let Some(last) = recent.iter().filter_map(|row| row.day("measured_at")).max() else {
+            return Cell::Null;
+        };
         let valid = |column: &str, from, to| -> Vec<i64> {
-            recent.iter().filter_map(|row| row.number_within(column, from, to)).collect()
+            recent
+                .iter()
+                .filter_map(|row| row.number_within(column, from, to))
+                .collect()
         };
         Cell::Struct(vec![
             ("bp_systolic_avg", Cell::number(mean(&valid("bp_systolic", 70, 250)))),
             ("bp_diastolic_avg", Cell::number(mean(&valid("bp_diastolic", 40, 150)))),
             ("heart_rate_avg", Cell::number(mean(&valid("heart_rate", 30, 220)))),
-            ("weight_lbs", Cell::decimal(mean_scaled(&valid("weight_lbs", 0, 99_999), 1), 2)),
+            (
+                "weight_lbs",
+                Cell::decimal(mean_scaled(&valid("weight_lbs", 0, 99_999), 1), 2),
+            ),
             ("bmi", Cell::decimal(mean_scaled(&valid("bmi", 0, 9_999), 1), 2)),
             ("last_measurement_date", Cell::date(Some(last))),
         ])
@@ -153,23 +200,42 @@ impl<'w> Sources<'w> {
     fn recent_labs(&self, id: &str) -> Cell {
         let is_result = |row: &RowOf<'_>| row.is("status", "FINAL") && self.recent(row, "resulted_at", 90);
         let results: Vec<_> = Self::rows(&self.lab_results, id).filter(is_result).collect();
-        let Some(last) = results.iter().filter_map(|row| row.day("resulted_at")).max() else { return Cell::Null };
+        let Some(last) = results.iter().filter_map(|row| row.day("resulted_at")).max() else {
+            return Cell::Null;
+        };
         let value = |code: &str| {
             let of_code = results.iter().filter(|row| row.is("test_code", code)).copied();
             newest(of_code, "resulted_at", "result_id").and_then(|row| row.number("value"))
         };
         Cell::Struct(vec![
-            ("hba1c", Cell::decimal(value("4548-4").map(|hundredths| hundredths / 10), 1)),
-            ("ldl_cholesterol", Cell::number(value("18262-6").map(|hundredths| hundredths / 100))),
-            ("egfr", Cell::number(value("98979-8").map(|hundredths| hundredths / 100))),
+            (
+                "hba1c",
+                Cell::decimal(value("4548-4").map(|hundredths| hundredths / 10), 1),
+            ),
+            (
+                "ldl_cholesterol",
+                Cell::number(value("18262-6").map(|hundredths| hundredths / 100)),
+            ),
+            (
+                "egfr",
+                Cell::number(value("98979-8").map(|hundredths| hundredths / 100)),
+            ),
             ("last_lab_date", Cell::date(Some(last))),
         ])
     }
 
     fn pathways(&self, id: &str) -> Cell {
-        let mut active: Vec<_> = Self::rows(&self.care_pathways, id).filter(|row| row.is("status", "ACTIVE")).collect();
+        let mut active: Vec<_> = Self::rows(&self.care_pathways, id)
+            .filter(|row| row.is("status", "ACTIVE"))
+            .collect();
         active.sort_by_key(|row| (row.number("initiated_date"), row.text("pathway_id")));
-        let columns = ["pathway_name", "current_stage", "progress_score", "initiated_date", "expected_completion"];
+        let columns = [
+            "pathway_name",
+            "current_stage",
+            "progress_score",
+            "initiated_date",
+            "expected_completion",
+        ];
         Cell::list(active.iter().map(|row| Cell::Struct(row.members(&columns))).collect())
     }
 
@@ -201,11 +267,19 @@ impl<'w> Sources<'w> {
     fn moments(&self, id: &str, row: &mut OracleRow) {
         let until_now = |at: &i64| *at <= self.as_of_us;
         let logins = Self::rows(&self.sessions, id).filter(|row| row.is("channel", "PORTAL"));
-        let login = logins.filter_map(|row| row.number("started_at")).filter(until_now).max();
+        let login = logins
+            .filter_map(|row| row.number("started_at"))
+            .filter(until_now)
+            .max();
         let past = Self::rows(&self.appointments, id).filter(|row| row.is("status", "COMPLETED"));
-        let last = past.filter_map(|row| row.number("scheduled_at")).filter(until_now).max();
+        let last = past
+            .filter_map(|row| row.number("scheduled_at"))
+            .filter(until_now)
+            .max();
         let open = |row: &RowOf<'_>| row.is("status", "SCHEDULED") || row.is("status", "CONFIRMED");
-        let coming = Self::rows(&self.appointments, id).filter(open).filter_map(|row| row.number("scheduled_at"));
+        let coming = Self::rows(&self.appointments, id)
+            .filter(open)
+            .filter_map(|row| row.number("scheduled_at"));
         let next = coming.filter(|at| *at > self.as_of_us).min();
         row.push(("last_portal_login", Cell::timestamptz(login)));
         row.push(("last_appointment", Cell::timestamptz(last)));
@@ -217,8 +291,14 @@ impl<'w> Sources<'w> {
         let policy = newest(primary, "effective_date", "policy_id");
         let payer = policy.and_then(|policy| self.payers.get(&policy.text("payer_id")?)?.first());
         row.push(("insurance_payer", payer.map_or(Cell::Null, |payer| payer.cell("name"))));
-        row.push(("policy_number", policy.map_or(Cell::Null, |policy| policy.cell("policy_number"))));
-        row.push(("coverage_status", policy.map_or(Cell::Null, |policy| policy.cell("coverage_status"))));
+        row.push((
+            "policy_number",
+            policy.map_or(Cell::Null, |policy| policy.cell("policy_number")),
+        ));
+        row.push((
+            "coverage_status",
+            policy.map_or(Cell::Null, |policy| policy.cell("coverage_status")),
+        ));
     }
 
     fn specialists(&self, id: &str) -> Cell {
@@ -231,16 +311,24 @@ impl<'w> Sources<'w> {
         });
         let sorted: BTreeSet<_> = known.collect();
         let cell = |(specialty, name, _)| {
-            Cell::Struct(vec![("specialty", Cell::Text(specialty)), ("provider_name", Cell::Text(name))])
+            Cell::Struct(vec![
+                ("specialty", Cell::Text(specialty)),
+                ("provider_name", Cell::Text(name)),
+            ])
         };
         Cell::list(sorted.into_iter().map(cell).collect())
     }
 
     fn utilization(&self, id: &str) -> Cell {
-        let recent: Vec<_> = Self::rows(&self.encounters, id).filter(|row| self.recent(row, "admitted_at", 365)).collect();
+        let recent: Vec<_> = Self::rows(&self.encounters, id)
+            .filter(|row| self.recent(row, "admitted_at", 365))
+            .collect();
         let count = |kind: &str| Cell::count(recent.iter().filter(|row| row.is("encounter_type", kind)).count());
         let today = day_of(self.as_of_us);
-        let of_year = |row: &RowOf<'_>| row.day("invoice_date").is_some_and(|day| day > today - 365 && day <= today);
+        let of_year = |row: &RowOf<'_>| {
+            row.day("invoice_date")
+                .is_some_and(|day| day > today - 365 && day <= today)
+        };
         let invoices = Self::rows(&self.invoices, id).filter(of_year);
         let cost: i64 = invoices.filter_map(|row| row.number("total_amount")).sum();
         Cell::Struct(vec![

@@ -24,8 +24,12 @@ static NULL: Value = Value::Null;
 
 impl<'w> Rows<'w> {
     pub(super) fn of(world: &'w World, name: &str) -> Self {
-        let (id, table) = schema::table(name).expect("the oracle names tables of the catalogue; its tests read them all");
-        Self { table, rows: world.rows(id).collect() }
+        let (id, table) =
+            schema::table(name).expect("the oracle names tables of the catalogue; its tests read them all");
+        Self {
+            table,
+            rows: world.rows(id).collect(),
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = RowOf<'w>> + use<'w, '_> {
@@ -46,7 +50,10 @@ impl<'w> Rows<'w> {
 
 impl<'w> RowOf<'w> {
     pub(super) fn value(&self, column: &str) -> &'w Value {
-        let position = self.table.position(column).expect("the oracle names columns of the catalogue; its tests read them all");
+        let position = self
+            .table
+            .position(column)
+            .expect("the oracle names columns of the catalogue; its tests read them all");
         self.row.get(position).unwrap_or(&NULL)
     }
 

@@ -4,7 +4,12 @@ use super::*;
 use crate::options::WorldOptions;
 
 fn world() -> World {
-    let options = WorldOptions { patients: 60, history_days: 45, changes_per_day: 5_000, ..WorldOptions::default() };
+    let options = WorldOptions {
+        patients: 60,
+        history_days: 45,
+        changes_per_day: 5_000,
+        ..WorldOptions::default()
+    };
     let mut world = World::new(options).unwrap();
     for _ in 0..3_000 {
         world.step();
@@ -19,11 +24,23 @@ fn gold_is_whole() {
     let oracle = Oracle::new(&world);
     for (name, keys) in [("patient_360", 1), ("provider_metrics", 2), ("operational_kpis", 1)] {
         let rows = oracle.gold(name, world.now_ms()).unwrap();
-        let of_row = |row: &OracleRow| row.iter().take(keys).map(|(_, cell)| cell.sort_text()).collect::<Vec<_>>();
+        let of_row = |row: &OracleRow| {
+            row.iter()
+                .take(keys)
+                .map(|(_, cell)| cell.sort_text())
+                .collect::<Vec<_>>()
+        };
         let sorted: BTreeSet<_> = rows.iter().map(of_row).collect();
-        assert_eq!(sorted.into_iter().collect::<Vec<_>>(), rows.iter().map(of_row).collect::<Vec<_>>(), "{name}");
+        assert_eq!(
+            sorted.into_iter().collect::<Vec<_>>(),
+            rows.iter().map(of_row).collect::<Vec<_>>(),
+            "{name}"
+        );
         for (position, (column, _)) in rows[0].iter().enumerate() {
-            assert!(rows.iter().any(|row| row[position].1 != Cell::Null), "{name}.{column} is always null");
+            assert!(
+                rows.iter().any(|row| row[position].1 != Cell::Null),
+                "{name}.{column} is always null"
+            );
         }
     }
 }
@@ -33,7 +50,12 @@ fn gold_is_whole() {
 fn gold_has_the_planned_columns() {
     let world = world();
     let oracle = Oracle::new(&world);
-    let columns = |name: &str| oracle.gold(name, world.now_ms()).unwrap()[0].iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let columns = |name: &str| {
+        oracle.gold(name, world.now_ms()).unwrap()[0]
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(columns("patient_360").len(), 29);
     assert_eq!(columns("provider_metrics").len(), 18);
     assert_eq!(columns("operational_kpis").len(), 28);
@@ -44,7 +66,10 @@ fn gold_has_the_planned_columns() {
 fn lines_are_json() {
     let row: OracleRow = vec![
         ("b", Cell::Text("x\"y".into())),
-        ("a", Cell::List(vec![Cell::Null, Cell::Struct(vec![("z", Cell::count(3))])])),
+        (
+            "a",
+            Cell::List(vec![Cell::Null, Cell::Struct(vec![("z", Cell::count(3))])]),
+        ),
     ];
     assert_eq!(line(&row), r#"{"b":"x\"y","a":[null,{"z":"3"}]}"#);
 }

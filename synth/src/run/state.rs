@@ -32,7 +32,12 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn load(folder: Option<&Path>) -> Result<Self, SynthError> {
-        let Some(folder) = folder else { return Ok(Self { folder: None, saved: None }) };
+        let Some(folder) = folder else {
+            return Ok(Self {
+                folder: None,
+                saved: None,
+            });
+        };
         let path = folder.join(FILE);
         let saved = match fs::read(&path) {
             Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| SynthError::Foreign {
@@ -42,14 +47,22 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(SynthError::io("read", path)(error)),
         };
-        Ok(Self { folder: Some(folder.to_owned()), saved })
+        Ok(Self {
+            folder: Some(folder.to_owned()),
+            saved,
+        })
     }
 
     /// The options to go on with: those of the beginning. Refuses another seed, shape or size.
     pub(super) fn options(&self, run: &RunOptions) -> Result<(WorldOptions, DeliveryOptions), SynthError> {
-        let Some(saved) = &self.saved else { return Ok((run.world.clone(), run.delivery.clone())) };
+        let Some(saved) = &self.saved else {
+            return Ok((run.world.clone(), run.delivery.clone()));
+        };
         // A live world begins when it is first run, and pauses are what a run adds.
-        let mut asked = WorldOptions { pauses: saved.world.pauses.clone(), ..run.world.clone() };
+        let mut asked = WorldOptions {
+            pauses: saved.world.pauses.clone(),
+            ..run.world.clone()
+        };
         if run.live {
             asked.start_ms = saved.world.start_ms;
         }
@@ -71,7 +84,11 @@ impl State {
     /// Remembers the world, pauses included.
     pub(super) fn save(&mut self, world: &WorldOptions, delivery: &DeliveryOptions) -> Result<(), SynthError> {
         let sequence = self.sequence();
-        self.write(Saved { world: world.clone(), delivery: delivery.clone(), sequence })
+        self.write(Saved {
+            world: world.clone(),
+            delivery: delivery.clone(),
+            sequence,
+        })
     }
 
     /// Remembers that so many records arrived.

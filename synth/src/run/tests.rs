@@ -6,19 +6,35 @@ use tidewater_core::SystemClock;
 use super::*;
 
 fn options(folder: &Path, records: u64) -> RunOptions {
-    let world = WorldOptions { patients: 5, history_days: 10, ..WorldOptions::default() };
-    RunOptions { world, records_max: Some(records), ..RunOptions::new(SinkOptions::folder(folder)) }
+    let world = WorldOptions {
+        patients: 5,
+        history_days: 10,
+        ..WorldOptions::default()
+    };
+    RunOptions {
+        world,
+        records_max: Some(records),
+        ..RunOptions::new(SinkOptions::folder(folder))
+    }
 }
 
 fn content(folder: &Path) -> Vec<u8> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
+    let mut paths: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
+        .collect();
     paths.sort();
     paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
 }
 
 async fn done(options: RunOptions) -> Result<Report, SynthError> {
-    run(options, SystemClock::shared(), Hooks::default(), CancellationToken::new()).await
+    run(
+        options,
+        SystemClock::shared(),
+        Hooks::default(),
+        CancellationToken::new(),
+    )
+    .await
 }
 
 // Goal: a run in two parts equals a run at once, and the oracle is written. Method: compare logs and oracle files.
@@ -26,12 +42,26 @@ async fn done(options: RunOptions) -> Result<Report, SynthError> {
 async fn run_goes_on_where_it_was_left() {
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first_oracle, second_oracle) = (whole.path().join("oracle"), parts.path().join("oracle"));
-    let report = done(RunOptions { oracle: Some(first_oracle.clone()), ..options(whole.path(), 1_500) }).await.unwrap();
+    let report = done(RunOptions {
+        oracle: Some(first_oracle.clone()),
+        ..options(whole.path(), 1_500)
+    })
+    .await
+    .unwrap();
     assert!(report.delivery.records >= 1_500);
     done(options(parts.path(), 900)).await.unwrap();
-    done(RunOptions { oracle: Some(second_oracle.clone()), ..options(parts.path(), 1_500) }).await.unwrap();
+    done(RunOptions {
+        oracle: Some(second_oracle.clone()),
+        ..options(parts.path(), 1_500)
+    })
+    .await
+    .unwrap();
     assert_eq!(content(whole.path()), content(parts.path()));
-    for file in ["tables/users.jsonl", "gold/patient_360.jsonl", "gold/operational_kpis.jsonl"] {
+    for file in [
+        "tables/users.jsonl",
+        "gold/patient_360.jsonl",
+        "gold/operational_kpis.jsonl",
+    ] {
         let text = fs::read_to_string(first_oracle.join(file)).unwrap();
         assert!(!text.is_empty());
         assert_eq!(text, fs::read_to_string(second_oracle.join(file)).unwrap());
@@ -54,11 +84,18 @@ async fn stopped_run_ends_whole() {
     let folder = tempfile::tempdir().unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
-    let endless = RunOptions { records_max: None, ..options(folder.path(), 0) };
-    let report = run(endless, SystemClock::shared(), Hooks::default(), stop).await.unwrap();
+    let endless = RunOptions {
+        records_max: None,
+        ..options(folder.path(), 0)
+    };
+    let report = run(endless, SystemClock::shared(), Hooks::default(), stop)
+        .await
+        .unwrap();
     // Being stopped before the first record, it still finishes the snapshot it has begun.
     assert!(report.delivery.reads > 0);
-    let more = done(options(folder.path(), report.delivery.records + 100)).await.unwrap();
+    let more = done(options(folder.path(), report.delivery.records + 100))
+        .await
+        .unwrap();
     assert!(more.delivery.records >= report.delivery.records + 100);
 }
 
@@ -72,7 +109,11 @@ async fn unread_log_is_full() {
         bytes_max: Some(300_000),
         full_wait: Duration::ZERO,
     };
-    let endless = RunOptions { sink, records_max: None, ..options(folder.path(), 0) };
+    let endless = RunOptions {
+        sink,
+        records_max: None,
+        ..options(folder.path(), 0)
+    };
     assert!(matches!(done(endless).await, Err(SynthError::Full { .. })));
 }
 
@@ -83,7 +124,10 @@ async fn rate_is_kept() {
     let first = done(options(folder.path(), 1)).await.unwrap().delivery.records;
     let clock = SystemClock::shared();
     let begun = clock.monotonic();
-    let slow = RunOptions { records_per_second: Some(200), ..options(folder.path(), first + 100) };
+    let slow = RunOptions {
+        records_per_second: Some(200),
+        ..options(folder.path(), first + 100)
+    };
     done(slow).await.unwrap();
     assert!(clock.monotonic() - begun >= Duration::from_millis(300));
 }

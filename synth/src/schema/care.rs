@@ -1,8 +1,8 @@
 //! Services that look after a patient between visits: decisions, risk, pathways, triage, engagement, consent, telemetry, feedback, review.
 
 use super::{
-    Column, Make, PgType, Service, Table, column, created_at, date, flag, id, int, json, numeric, pick, text, timestamp,
-    timestamptz, updated_at, uuid,
+    Column, Make, PgType, Service, Table, column, created_at, date, flag, id, int, json, numeric, pick, text,
+    timestamp, timestamptz, updated_at, uuid,
 };
 
 const fn serial(name: &'static str) -> Column {
@@ -21,8 +21,14 @@ pub(super) static SERVICES: &[Service] = &[
             columns: &[
                 id("decision_id"),
                 uuid("patient_id").phi("other_id"),
-                pick("model_name", &["triage-v3", "readmission-v2", "sepsis-v1", "no-show-v4"]),
-                pick("recommendation", &["SELF_CARE", "BOOK_VISIT", "CALL_NURSE", "EMERGENCY"]),
+                pick(
+                    "model_name",
+                    &["triage-v3", "readmission-v2", "sepsis-v1", "no-show-v4"],
+                ),
+                pick(
+                    "recommendation",
+                    &["SELF_CARE", "BOOK_VISIT", "CALL_NURSE", "EMERGENCY"],
+                ),
                 numeric("confidence", 3, 2, 30, 99),
                 flag("accepted", 70),
                 json("features"),
@@ -61,7 +67,10 @@ pub(super) static SERVICES: &[Service] = &[
                 columns: &[
                     id("pathway_id"),
                     uuid("patient_id").phi("other_id"),
-                    pick("pathway_name", &["Diabetes", "Hypertension", "Asthma", "Depression", "Heart Failure"]),
+                    pick(
+                        "pathway_name",
+                        &["Diabetes", "Hypertension", "Asthma", "Depression", "Heart Failure"],
+                    ),
                     text("current_stage").make(Make::Word("ENROLLED")),
                     numeric("progress_score", 3, 2, 0, 0),
                     text("status").required().make(Make::Word("ACTIVE")),
@@ -97,7 +106,10 @@ pub(super) static SERVICES: &[Service] = &[
             columns: &[
                 id("triage_id"),
                 uuid("patient_id").phi("other_id"),
-                pick("chief_complaint", &["chest pain", "cough", "headache", "rash", "back pain"]),
+                pick(
+                    "chief_complaint",
+                    &["chest pain", "cough", "headache", "rash", "back pain"],
+                ),
                 pick("urgency", &["LOW", "MEDIUM", "HIGH", "CRITICAL"]),
                 text("status").required().make(Make::Word("OPEN")),
                 json("symptoms"),
@@ -130,7 +142,10 @@ pub(super) static SERVICES: &[Service] = &[
                 columns: &[
                     id("event_id"),
                     uuid("patient_id").phi("other_id"),
-                    pick("event_type", &["MESSAGE_OPENED", "ARTICLE_READ", "GOAL_SET", "SURVEY_STARTED"]),
+                    pick(
+                        "event_type",
+                        &["MESSAGE_OPENED", "ARTICLE_READ", "GOAL_SET", "SURVEY_STARTED"],
+                    ),
                     timestamptz("occurred_at").make(Make::Now),
                 ],
             },
@@ -251,7 +266,10 @@ pub(super) static SERVICES: &[Service] = &[
             columns: &[
                 id("document_id"),
                 uuid("patient_id").phi("other_id"),
-                pick("document_type", &["REFERRAL_LETTER", "INSURANCE_CARD", "LAB_REPORT", "CONSENT_FORM"]),
+                pick(
+                    "document_type",
+                    &["REFERRAL_LETTER", "INSURANCE_CARD", "LAB_REPORT", "CONSENT_FORM"],
+                ),
                 text("status").required().make(Make::Word("RECEIVED")),
                 text("content").make(Make::Note).phi("free_text"),
                 json("extracted"),

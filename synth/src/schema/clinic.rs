@@ -1,11 +1,19 @@
 //! Services around the visit: people, appointments, records, prescriptions, laboratory, pharmacy, imaging, referral, telehealth.
 
 use super::{
-    Make, PersonPart, Service, Table, created_at, date, flag, id, int, json, numeric, pick, text, timestamp, timestamptz,
-    updated_at, uuid,
+    Make, PersonPart, Service, Table, created_at, date, flag, id, int, json, numeric, pick, text, timestamp,
+    timestamptz, updated_at, uuid,
 };
 
-const SPECIALTIES: &[&str] = &["Primary Care", "Cardiology", "Endocrinology", "Pulmonology", "Psychiatry", "Radiology", "Orthopedics"];
+const SPECIALTIES: &[&str] = &[
+    "Primary Care",
+    "Cardiology",
+    "Endocrinology",
+    "Pulmonology",
+    "Psychiatry",
+    "Radiology",
+    "Orthopedics",
+];
 
 pub(super) static SERVICES: &[Service] = &[
     Service {
@@ -69,7 +77,10 @@ pub(super) static SERVICES: &[Service] = &[
                     id("appointment_id"),
                     uuid("patient_id").phi("other_id"),
                     uuid("provider_id"),
-                    pick("appointment_type", &["OFFICE", "OFFICE", "FOLLOW_UP", "TELEMEDICINE", "ANNUAL_WELLNESS"]),
+                    pick(
+                        "appointment_type",
+                        &["OFFICE", "OFFICE", "FOLLOW_UP", "TELEMEDICINE", "ANNUAL_WELLNESS"],
+                    ),
                     text("status").required().make(Make::Word("SCHEDULED")),
                     timestamptz("booked_at").make(Make::Now).phi("date"),
                     timestamptz("scheduled_at").phi("date"),
@@ -87,7 +98,10 @@ pub(super) static SERVICES: &[Service] = &[
                 columns: &[
                     id("event_id"),
                     uuid("appointment_id").required().make(Make::Id),
-                    pick("event_type", &["REMINDED", "CHECKED_IN", "COMPLETED", "NO_SHOW", "CANCELLED"]),
+                    pick(
+                        "event_type",
+                        &["REMINDED", "CHECKED_IN", "COMPLETED", "NO_SHOW", "CANCELLED"],
+                    ),
                     timestamptz("occurred_at").required().make(Make::Now),
                     json("detail"),
                 ],
@@ -206,7 +220,10 @@ pub(super) static SERVICES: &[Service] = &[
                 columns: &[
                     id("allergy_id"),
                     uuid("patient_id").phi("other_id"),
-                    pick("substance", &["Penicillin", "Peanut", "Latex", "Sulfonamide", "Aspirin", "Shellfish"]),
+                    pick(
+                        "substance",
+                        &["Penicillin", "Peanut", "Latex", "Sulfonamide", "Aspirin", "Shellfish"],
+                    ),
                     pick("reaction", &["RASH", "ANAPHYLAXIS", "NAUSEA"]),
                     flag("active", 92),
                     timestamptz("recorded_at").make(Make::Now),

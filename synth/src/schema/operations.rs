@@ -49,7 +49,10 @@ pub(super) static SERVICES: &[Service] = &[
                 rows_per_patient: 20,
                 columns: &[
                     column("check_id", PgType::BigInt).required(),
-                    pick("service_name", &["user", "appointment", "billing", "laboratory", "claims-orchestrator"]),
+                    pick(
+                        "service_name",
+                        &["user", "appointment", "billing", "laboratory", "claims-orchestrator"],
+                    ),
                     flag("is_up", 99),
                     int("latency_ms", 4, 240),
                     timestamptz("checked_at").make(Make::Now),

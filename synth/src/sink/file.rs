@@ -26,7 +26,9 @@ pub struct FileSinkOptions {
 
 impl Default for FileSinkOptions {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20 }
+        Self {
+            segment_bytes: 16 << 20,
+        }
     }
 }
 
@@ -59,7 +61,10 @@ impl FileSink {
         for entry in fs::read_dir(folder).map_err(SynthError::io("list the folder", folder))? {
             let path = entry.map_err(SynthError::io("list the folder", folder))?.path();
             if path.extension().is_some_and(|extension| extension == "jsonl") {
-                let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+                let stem = path
+                    .file_stem()
+                    .and_then(|stem| stem.to_str())
+                    .and_then(|stem| stem.parse::<u64>().ok());
                 let start = stem.ok_or_else(|| foreign(&path, "its name is not the number of a record"))?;
                 starts.push((start, path));
             }
@@ -67,8 +72,14 @@ impl FileSink {
         starts.sort();
         let mut segments: Vec<Segment> = Vec::new();
         for (start, path) in starts {
-            if let Some(before) = segments.last().filter(|before| before.first_sequence + before.records != start) {
-                let reason = format!("it begins at record {start}, and {} ends elsewhere", before.path.display());
+            if let Some(before) = segments
+                .last()
+                .filter(|before| before.first_sequence + before.records != start)
+            {
+                let reason = format!(
+                    "it begins at record {start}, and {} ends elsewhere",
+                    before.path.display()
+                );
                 return Err(SynthError::Foreign { path, reason });
             }
             segments.push(Segment::read(path, start)?);
@@ -80,7 +91,13 @@ impl FileSink {
             }
             None => None,
         };
-        Ok(Self { folder: folder.to_owned(), options, segments, file, buffer: Vec::with_capacity(BUFFER_BYTES) })
+        Ok(Self {
+            folder: folder.to_owned(),
+            options,
+            segments,
+            file,
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+        })
     }
 
     /// The folder.
@@ -90,7 +107,9 @@ impl FileSink {
 
     /// The number of the record that comes next.
     pub fn next_sequence(&self) -> u64 {
-        self.segments.last().map_or(0, |last| last.first_sequence + last.records)
+        self.segments
+            .last()
+            .map_or(0, |last| last.first_sequence + last.records)
     }
 
     /// What all segments hold together.
@@ -105,7 +124,10 @@ impl FileSink {
 
     /// Adds a record, which must be the next one. Readers see it after [`Self::flush`].
     pub fn append(&mut self, record: &Record) -> Result<(), SynthError> {
-        let full = self.segments.last().is_none_or(|last| last.bytes >= self.options.segment_bytes);
+        let full = self
+            .segments
+            .last()
+            .is_none_or(|last| last.bytes >= self.options.segment_bytes);
         if full {
             self.rotate(record.sequence)?;
         }
@@ -115,9 +137,14 @@ impl FileSink {
         if let Some(last) = self.segments.last_mut() {
             last.bytes += bytes;
             last.records += 1;
-            last.ends.insert((record.topic.to_string(), record.partition), record.offset + 1);
+            last.ends
+                .insert((record.topic.to_string(), record.partition), record.offset + 1);
         }
-        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands everything to the file system: whole lines only.
@@ -126,7 +153,8 @@ impl FileSink {
             return Ok(());
         }
         if let (Some(file), Some(last)) = (&mut self.file, self.segments.last()) {
-            file.write_all(&self.buffer).map_err(SynthError::io("write", last.path.as_path()))?;
+            file.write_all(&self.buffer)
+                .map_err(SynthError::io("write", last.path.as_path()))?;
         }
         self.buffer.clear();
         Ok(())
@@ -144,10 +172,18 @@ impl FileSink {
     /// Removes the oldest segments that were read completely, never the one being written. How many went.
     pub fn trim(&mut self, committed: &NextOffsets) -> Result<usize, SynthError> {
         let is_read = |segment: &Segment| {
-            segment.ends.iter().all(|(place, end)| committed.get(place).is_some_and(|next| next >= end))
+            segment
+                .ends
+                .iter()
+                .all(|(place, end)| committed.get(place).is_some_and(|next| next >= end))
         };
         let closed = self.segments.len().saturating_sub(1);
-        let removed = self.segments.iter().take(closed).take_while(|segment| is_read(segment)).count();
+        let removed = self
+            .segments
+            .iter()
+            .take(closed)
+            .take_while(|segment| is_read(segment))
+            .count();
         for segment in self.segments.drain(..removed) {
             fs::remove_file(&segment.path).map_err(SynthError::io("remove", segment.path.as_path()))?;
         }
@@ -160,7 +196,13 @@ impl FileSink {
         let file = OpenOptions::new().create_new(true).append(true).open(&path);
         self.file = Some(file.map_err(SynthError::io("create", path.as_path()))?);
         sync_folder(&self.folder)?;
-        self.segments.push(Segment { path, bytes: 0, records: 0, first_sequence, ends: NextOffsets::new() });
+        self.segments.push(Segment {
+            path,
+            bytes: 0,
+            records: 0,
+            first_sequence,
+            ends: NextOffsets::new(),
+        });
         Ok(())
     }
 }
@@ -181,14 +223,22 @@ impl Segment {
         let (mut line, mut bytes, mut records, mut ends) = (Vec::new(), 0, 0, NextOffsets::new());
         loop {
             line.clear();
-            let read = reader.read_until(b'\n', &mut line).map_err(SynthError::io("read", path.as_path()))?;
+            let read = reader
+                .read_until(b'\n', &mut line)
+                .map_err(SynthError::io("read", path.as_path()))?;
             if !line.ends_with(b"\n") {
                 if read > 0 {
                     let file = OpenOptions::new().write(true).open(&path);
                     let cut = file.and_then(|file| file.set_len(bytes).and_then(|()| file.sync_all()));
                     cut.map_err(SynthError::io("cut off the last line of", path.as_path()))?;
                 }
-                return Ok(Self { path, bytes, records, first_sequence, ends });
+                return Ok(Self {
+                    path,
+                    bytes,
+                    records,
+                    first_sequence,
+                    ends,
+                });
             }
             let place: Place = serde_json::from_slice(&line)
                 .map_err(|error| foreign(&path, &format!("line {} is no record: {error}", records + 1)))?;
@@ -200,12 +250,17 @@ impl Segment {
 }
 
 fn foreign(path: &Path, reason: &str) -> SynthError {
-    SynthError::Foreign { path: path.to_owned(), reason: reason.to_owned() }
+    SynthError::Foreign {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 /// Makes a new or renamed file durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), SynthError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(SynthError::io("sync the folder", folder))
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(SynthError::io("sync the folder", folder))
 }
 
 #[cfg(test)]

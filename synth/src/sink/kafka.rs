@@ -37,7 +37,9 @@ pub struct KafkaSink {
 
 impl std::fmt::Debug for KafkaSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaSink").field("in_flight", &self.in_flight.len()).finish_non_exhaustive()
+        f.debug_struct("KafkaSink")
+            .field("in_flight", &self.in_flight.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,9 +55,16 @@ impl KafkaSink {
         config.set("bootstrap.servers", brokers);
         let admin: AdminClient<DefaultClientContext> = config.create().map_err(failed("connect"))?;
         let count = i32::try_from(partitions).unwrap_or(i32::MAX);
-        let new: Vec<_> = topics.iter().map(|topic| NewTopic::new(topic, count, TopicReplication::Fixed(1))).collect();
+        let new: Vec<_> = topics
+            .iter()
+            .map(|topic| NewTopic::new(topic, count, TopicReplication::Fixed(1)))
+            .collect();
         let options = AdminOptions::new().request_timeout(Some(BROKER_WAIT));
-        for outcome in admin.create_topics(&new, &options).await.map_err(failed("create topics"))? {
+        for outcome in admin
+            .create_topics(&new, &options)
+            .await
+            .map_err(failed("create topics"))?
+        {
             match outcome {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((_, code)) => return Err(failed("create a topic")(KafkaError::AdminOp(code))),
@@ -68,7 +77,11 @@ impl KafkaSink {
             .set("queue.buffering.max.messages", "100000")
             .create()
             .map_err(failed("connect"))?;
-        Ok(Self { producer, clock, in_flight: VecDeque::new() })
+        Ok(Self {
+            producer,
+            clock,
+            in_flight: VecDeque::new(),
+        })
     }
 
     /// Sends a record. Errors of earlier ones show here or in [`Self::flush`].
@@ -76,9 +89,15 @@ impl KafkaSink {
         if self.in_flight.len() >= IN_FLIGHT_MAX {
             self.settle_oldest().await?;
         }
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        });
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(value),
+                })
+            });
         let mut to_send: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic)
             .partition(record.partition)
             .timestamp(record.timestamp_ms)
@@ -112,7 +131,9 @@ impl KafkaSink {
     }
 
     async fn settle_oldest(&mut self) -> Result<(), SynthError> {
-        let Some(delivery) = self.in_flight.pop_front() else { return Ok(()) };
+        let Some(delivery) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
         match delivery.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err((error, _))) => Err(failed("send a record")(error)),
@@ -122,5 +143,8 @@ impl KafkaSink {
 }
 
 fn failed(action: &'static str) -> impl FnOnce(KafkaError) -> SynthError {
-    move |source| SynthError::Kafka { action, source: Box::new(source) }
+    move |source| SynthError::Kafka {
+        action,
+        source: Box::new(source),
+    }
 }

@@ -9,9 +9,15 @@ pub(super) fn create_table(schema: &str, table: &Table) -> Vec<String> {
     let columns: Vec<_> = table.columns.iter().map(definition).collect();
     let name = format!("{}.{}", quoted(schema), quoted(table.name));
     let key = table.key.join(", ");
-    let mut statements = vec![format!("CREATE TABLE {name} ({}, PRIMARY KEY ({key}))", columns.join(", "))];
+    let mut statements = vec![format!(
+        "CREATE TABLE {name} ({}, PRIMARY KEY ({key}))",
+        columns.join(", ")
+    )];
     for column in table.columns.iter().filter(|column| column.is_toasted()) {
-        statements.push(format!("ALTER TABLE {name} ALTER COLUMN {} SET STORAGE EXTERNAL", quoted(column.name)));
+        statements.push(format!(
+            "ALTER TABLE {name} ALTER COLUMN {} SET STORAGE EXTERNAL",
+            quoted(column.name)
+        ));
     }
     statements
 }
@@ -42,10 +48,18 @@ pub(super) fn canonical_query(schema: &str, table: &Table) -> String {
     let members: Vec<_> = table
         .columns
         .iter()
-        .map(|column| format!("'\"{}\":' || coalesce(to_json({})::text, 'null')", column.name, canonical(column)))
+        .map(|column| {
+            format!(
+                "'\"{}\":' || coalesce(to_json({})::text, 'null')",
+                column.name,
+                canonical(column)
+            )
+        })
         .collect();
     let keys = table.columns.iter().filter(|column| table.key.contains(&column.name));
-    let order: Vec<_> = keys.map(|column| format!("{} COLLATE \"C\"", canonical(column))).collect();
+    let order: Vec<_> = keys
+        .map(|column| format!("{} COLLATE \"C\"", canonical(column)))
+        .collect();
     format!(
         "SELECT '{{' || {} || '}}' FROM {}.{} ORDER BY {}",
         members.join(" || ',' || "),
@@ -71,7 +85,11 @@ pub(super) fn insert(schema: &str, table: &Table, rows: &[&Row]) -> String {
     let columns: Vec<_> = table.columns.iter().map(|column| quoted(column.name)).collect();
     let rows: Vec<_> = rows.iter().map(|row| values(table, row)).collect();
     let name = format!("{}.{}", quoted(schema), quoted(table.name));
-    format!("INSERT INTO {name} ({}) VALUES\n{}", columns.join(", "), rows.join(",\n"))
+    format!(
+        "INSERT INTO {name} ({}) VALUES\n{}",
+        columns.join(", "),
+        rows.join(",\n")
+    )
 }
 
 /// What the world did to one row. Updates name only the columns that changed.
@@ -91,7 +109,11 @@ pub(super) fn statement(schema: &str, change: &Change) -> Option<String> {
                 let key = table.key.first()?;
                 changed.push(format!("{0} = {0}", quoted(key)));
             }
-            Some(format!("UPDATE {name} SET {} WHERE {}", changed.join(", "), key_of(table, before)))
+            Some(format!(
+                "UPDATE {name} SET {} WHERE {}",
+                changed.join(", "),
+                key_of(table, before)
+            ))
         }
         (Op::Delete, Some(before), _) => Some(format!("DELETE FROM {name} WHERE {}", key_of(table, before))),
         _ => None,
@@ -99,13 +121,24 @@ pub(super) fn statement(schema: &str, change: &Change) -> Option<String> {
 }
 
 fn key_of(table: &Table, row: &Row) -> String {
-    let cells = table.columns.iter().zip(row.iter()).filter(|(column, _)| table.key.contains(&column.name));
-    let equal: Vec<_> = cells.map(|(column, value)| format!("{} = {}", quoted(column.name), literal(column, value))).collect();
+    let cells = table
+        .columns
+        .iter()
+        .zip(row.iter())
+        .filter(|(column, _)| table.key.contains(&column.name));
+    let equal: Vec<_> = cells
+        .map(|(column, value)| format!("{} = {}", quoted(column.name), literal(column, value)))
+        .collect();
     equal.join(" AND ")
 }
 
 fn values(table: &Table, row: &Row) -> String {
-    let literals: Vec<_> = table.columns.iter().zip(row.iter()).map(|(column, value)| literal(column, value)).collect();
+    let literals: Vec<_> = table
+        .columns
+        .iter()
+        .zip(row.iter())
+        .map(|(column, value)| literal(column, value))
+        .collect();
     format!("({})", literals.join(", "))
 }
 
@@ -120,7 +153,10 @@ fn literal(column: &Column, value: &Value) -> String {
         },
         Value::Date(days) => format!("'{}'", date_text(*days)),
         Value::Micros(micros) => {
-            format!("'{}'", timestamp_text(*micros, if column.pg == PgType::Timestamptz { "+00" } else { "" }))
+            format!(
+                "'{}'",
+                timestamp_text(*micros, if column.pg == PgType::Timestamptz { "+00" } else { "" })
+            )
         }
         // standard_conforming_strings is on since 9.1: a backslash is itself.
         Value::Text(text) => format!("'{}'", text.replace('\'', "''")),

@@ -1,7 +1,11 @@
 use super::*;
 
 fn small() -> WorldOptions {
-    WorldOptions { patients: 10, history_days: 20, ..WorldOptions::default() }
+    WorldOptions {
+        patients: 10,
+        history_days: 20,
+        ..WorldOptions::default()
+    }
 }
 
 // Goal: the workload is the same world as the events. Method: as many steps of a plain world give the same rows.
@@ -24,11 +28,25 @@ fn workload_is_the_same_world() {
 fn statements_are_exact() {
     let workload = SqlWorkload::new(small(), Layout::SchemaPerService).unwrap();
     let statements: Vec<_> = workload.take(2_000).flat_map(|step| step.statements).collect();
-    let login = statements.iter().find(|text| text.starts_with("UPDATE \"user\".\"users\"")).unwrap();
-    assert!(login.contains("SET \"") && login.contains(" WHERE \"user_id\" = '"), "{login}");
+    let login = statements
+        .iter()
+        .find(|text| text.starts_with("UPDATE \"user\".\"users\""))
+        .unwrap();
+    assert!(
+        login.contains("SET \"") && login.contains(" WHERE \"user_id\" = '"),
+        "{login}"
+    );
     assert!(!login.contains("first_name"));
-    assert!(statements.iter().any(|text| text.starts_with("DELETE FROM \"consent\".\"consents\" WHERE \"patient_id\" = '")));
-    assert!(statements.iter().any(|text| text.starts_with("INSERT INTO \"medical_records\".\"vitals\" (\"vital_id\", ")));
+    assert!(
+        statements
+            .iter()
+            .any(|text| text.starts_with("DELETE FROM \"consent\".\"consents\" WHERE \"patient_id\" = '"))
+    );
+    assert!(
+        statements
+            .iter()
+            .any(|text| text.starts_with("INSERT INTO \"medical_records\".\"vitals\" (\"vital_id\", "))
+    );
 }
 
 // Goal: files are complete for every layout. Method: write them and look for what each must hold.
@@ -40,12 +58,25 @@ fn files_are_written() {
         (Layout::DatabasePerService, "CREATE DATABASE hospital_medical_records"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        SqlWorkload::new(small(), layout).unwrap().write(folder.path(), 300).unwrap();
-        assert!(fs::read_to_string(folder.path().join("tables.sql")).unwrap().contains(tables));
+        SqlWorkload::new(small(), layout)
+            .unwrap()
+            .write(folder.path(), 300)
+            .unwrap();
+        assert!(
+            fs::read_to_string(folder.path().join("tables.sql"))
+                .unwrap()
+                .contains(tables)
+        );
         if layout == Layout::DatabasePerService {
             assert!(folder.path().join("hospital_user/changes.sql").try_exists().unwrap());
         } else {
-            assert!(fs::read_to_string(folder.path().join("changes.sql")).unwrap().matches("COMMIT;").count() > 100);
+            assert!(
+                fs::read_to_string(folder.path().join("changes.sql"))
+                    .unwrap()
+                    .matches("COMMIT;")
+                    .count()
+                    > 100
+            );
         }
     }
 }

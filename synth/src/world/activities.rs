@@ -43,8 +43,11 @@ pub(super) enum Due {
     AdvancePathway,
 }
 
-/// What begins by chance, with its weight.
-const BEGINNINGS: &[(u64, fn(&mut World))] = &[
+/// How often something begins, against the rest, and what it is.
+type Beginning = (u64, fn(&mut World));
+
+/// What begins by chance.
+const BEGINNINGS: &[Beginning] = &[
     (140, World::log_in),
     (120, World::book),
     (150, World::read_device),

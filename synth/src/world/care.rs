@@ -38,7 +38,11 @@ impl World {
         }
         if self.dice.percent(30) {
             let (now, battery) = (self.now(), self.dice.between(5, 100));
-            self.update("devices", device, &[("last_seen_at", now), ("battery_percent", Value::Int(battery))]);
+            self.update(
+                "devices",
+                device,
+                &[("last_seen_at", now), ("battery_percent", Value::Int(battery))],
+            );
         }
         if self.dice.percent(8) {
             let patient_id = self.cell("devices", device, "patient_id");
@@ -48,9 +52,15 @@ impl World {
     }
 
     pub(super) fn answer_alert(&mut self, alert: RowNumber) {
-        let raised_us = self.cell("device_alerts", alert, "raised_at").number().unwrap_or(self.now_us);
+        let raised_us = self
+            .cell("device_alerts", alert, "raised_at")
+            .number()
+            .unwrap_or(self.now_us);
         let minutes = (self.now_us - raised_us) / 60_000_000;
-        let given = [("status", Value::text("ANSWERED")), ("response_minutes", Value::Int(minutes))];
+        let given = [
+            ("status", Value::text("ANSWERED")),
+            ("response_minutes", Value::Int(minutes)),
+        ];
         self.update("device_alerts", alert, &given);
     }
 
@@ -75,7 +85,10 @@ impl World {
         let patient_id = self.patient();
         let triage = self.insert("triage_sessions", &[("patient_id", patient_id.clone())]);
         self.later(Due::CloseTriage, triage, 2, 40);
-        let decision = self.insert("decisions", &[("patient_id", patient_id), ("model_name", Value::text("triage-v3"))]);
+        let decision = self.insert(
+            "decisions",
+            &[("patient_id", patient_id), ("model_name", Value::text("triage-v3"))],
+        );
         if self.dice.percent(25) {
             let decision_id = self.cell("decisions", decision, "decision_id");
             self.ask_for_review("DECISION", decision_id);
@@ -84,7 +97,11 @@ impl World {
 
     pub(super) fn close_triage(&mut self, triage: RowNumber) {
         let now = self.now();
-        self.update("triage_sessions", triage, &[("status", Value::text("CLOSED")), ("closed_at", now)]);
+        self.update(
+            "triage_sessions",
+            triage,
+            &[("status", Value::text("CLOSED")), ("closed_at", now)],
+        );
     }
 
     pub(super) fn score_risk(&mut self) {
@@ -107,12 +124,18 @@ impl World {
     }
 
     pub(super) fn engage(&mut self) {
-        let Some(score) = self.any("engagement_scores") else { return };
+        let Some(score) = self.any("engagement_scores") else {
+            return;
+        };
         let patient_id = self.cell("engagement_scores", score, "patient_id");
         self.insert("engagement_events", &[("patient_id", patient_id)]);
         let (now, points) = (self.now(), self.dice.between(0, 100));
         let segment = self.dice.pick(&["CHAMPION", "STEADY", "FADING", "SILENT"]);
-        let given = [("score", Value::Decimal(points)), ("segment", Value::text(segment)), ("calculated_at", now)];
+        let given = [
+            ("score", Value::Decimal(points)),
+            ("segment", Value::text(segment)),
+            ("calculated_at", now),
+        ];
         self.update("engagement_scores", score, &given);
     }
 
@@ -126,11 +149,21 @@ impl World {
         if !self.has("care_pathways", pathway) {
             return;
         }
-        let progress = self.cell("care_pathways", pathway, "progress_score").number().unwrap_or(0);
+        let progress = self
+            .cell("care_pathways", pathway, "progress_score")
+            .number()
+            .unwrap_or(0);
         let progress = (progress + self.dice.between(10, 40)).min(100);
         let today = Value::Date(self.now().day().unwrap_or(0));
-        let stage = usize::try_from(progress / 34).ok().and_then(|stage| STAGES.get(stage)).copied().unwrap_or("MAINTENANCE");
-        let mut given = vec![("progress_score", Value::Decimal(progress)), ("current_stage", Value::text(stage))];
+        let stage = usize::try_from(progress / 34)
+            .ok()
+            .and_then(|stage| STAGES.get(stage))
+            .copied()
+            .unwrap_or("MAINTENANCE");
+        let mut given = vec![
+            ("progress_score", Value::Decimal(progress)),
+            ("current_stage", Value::text(stage)),
+        ];
         if progress == 100 {
             given.extend([("status", Value::text("COMPLETED")), ("ended_date", today)]);
         } else if self.dice.percent(10) {
@@ -159,14 +192,23 @@ impl World {
             Some(consent) => {
                 let version = self.cell("consents", consent, "version").number().unwrap_or(0) + 1;
                 let now = self.now();
-                self.update("consents", consent, &[("version", Value::Int(version)), ("recorded_at", now)]);
+                self.update(
+                    "consents",
+                    consent,
+                    &[("version", Value::Int(version)), ("recorded_at", now)],
+                );
             }
         }
     }
 
     pub(super) fn grant(&mut self, patient_id: &Value, purpose: usize) {
-        let (Some(id), Some(name)) = (patient_id.as_uuid(), PURPOSES.get(purpose)) else { return };
-        let row = self.insert("consents", &[("patient_id", patient_id.clone()), ("purpose", Value::text(*name))]);
+        let (Some(id), Some(name)) = (patient_id.as_uuid(), PURPOSES.get(purpose)) else {
+            return;
+        };
+        let row = self.insert(
+            "consents",
+            &[("patient_id", patient_id.clone()), ("purpose", Value::text(*name))],
+        );
         self.consents.insert((id, purpose), row);
         self.counts.revivals += u64::from(self.withdrawn.remove(&(id, purpose)));
     }
@@ -207,7 +249,11 @@ impl World {
 
     pub(super) fn send_message(&mut self, message: RowNumber) {
         let now = self.now();
-        self.update("notifications", message, &[("status", Value::text("SENT")), ("sent_at", now)]);
+        self.update(
+            "notifications",
+            message,
+            &[("status", Value::text("SENT")), ("sent_at", now)],
+        );
     }
 
     pub(super) fn erase_message(&mut self) {

@@ -9,8 +9,9 @@ impl World {
     pub(super) fn claim(&mut self, invoice: RowNumber, amount: Value) {
         let [invoice_id, patient_id, provider_id] =
             ["invoice_id", "patient_id", "provider_id"].map(|column| self.cell("billing_invoices", invoice, column));
-        let policy_id =
-            self.any("insurance_policies").map_or(Value::Null, |row| self.cell("insurance_policies", row, "policy_id"));
+        let policy_id = self
+            .any("insurance_policies")
+            .map_or(Value::Null, |row| self.cell("insurance_policies", row, "policy_id"));
         let claim = self.insert(
             "claims",
             &[
@@ -32,9 +33,15 @@ impl World {
         }
         let approved = self.dice.percent(82);
         let now = self.now();
-        let mut given = vec![("status", Value::text(if approved { "APPROVED" } else { "DENIED" })), ("decided_at", now)];
+        let mut given = vec![
+            ("status", Value::text(if approved { "APPROVED" } else { "DENIED" })),
+            ("decided_at", now),
+        ];
         if !approved {
-            given.push(("denial_reason", Value::text(self.dice.pick(&["NOT_COVERED", "MISSING_INFO", "DUPLICATE"]))));
+            given.push((
+                "denial_reason",
+                Value::text(self.dice.pick(&["NOT_COVERED", "MISSING_INFO", "DUPLICATE"])),
+            ));
         }
         self.update("claims", claim, &given);
         self.claim_event(claim, if approved { "APPROVED" } else { "DENIED" });
@@ -54,7 +61,11 @@ impl World {
         let [invoice_id, amount] = ["invoice_id", "amount"].map(|column| self.cell("claims", claim, column));
         self.insert("payments", &[("invoice_id", invoice_id), ("amount", amount.clone())]);
         // Every claim is inserted right after its invoice, so both bear the same number.
-        self.update("billing_invoices", claim, &[("paid_amount", amount), ("status", Value::text("PAID"))]);
+        self.update(
+            "billing_invoices",
+            claim,
+            &[("paid_amount", amount), ("status", Value::text("PAID"))],
+        );
     }
 
     pub(super) fn close_fraud(&mut self, alert: RowNumber) {
@@ -77,9 +88,14 @@ impl World {
 
     /// An insurer gives a policy a new id, which is its key: a delete and a create for whoever reads the log.
     pub(super) fn renumber_policy(&mut self) {
-        let Some(policy) = self.any("insurance_policies") else { return };
+        let Some(policy) = self.any("insurance_policies") else {
+            return;
+        };
         let given = match self.dice.below(3) {
-            0 => vec![("coverage_status", Value::text(self.dice.pick(&["ACTIVE", "LAPSED", "PENDING"])))],
+            0 => vec![(
+                "coverage_status",
+                Value::text(self.dice.pick(&["ACTIVE", "LAPSED", "PENDING"])),
+            )],
             _ => vec![("policy_id", self.policy_id())],
         };
         self.update("insurance_policies", policy, &given);
@@ -93,6 +109,9 @@ impl World {
 
     fn claim_event(&mut self, claim: RowNumber, event_type: &'static str) {
         let claim_id = self.cell("claims", claim, "claim_id");
-        self.insert("claim_events", &[("claim_id", claim_id), ("event_type", Value::text(event_type))]);
+        self.insert(
+            "claim_events",
+            &[("claim_id", claim_id), ("event_type", Value::text(event_type))],
+        );
     }
 }

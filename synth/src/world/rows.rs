@@ -11,10 +11,23 @@ use crate::value::{DAY_US, Value, day_of};
 const REFERENCES: &[&str] = &["patient_id", "provider_id", "user_id"];
 
 /// Columns that may hold an impossible number, and the number.
-const RANGES: &[(&str, i64)] = &[("bp_systolic", 400), ("heart_rate", -7), ("rating", 9), ("wait_minutes", -30), ("quantity", -1)];
+const RANGES: &[(&str, i64)] = &[
+    ("bp_systolic", 400),
+    ("heart_rate", -7),
+    ("rating", 9),
+    ("wait_minutes", -30),
+    ("quantity", -1),
+];
 
 /// Columns that may lie in the future.
-const DATES: &[&str] = &["record_date", "measured_at", "diagnosed_date", "invoice_date", "issued_at", "resulted_at"];
+const DATES: &[&str] = &[
+    "record_date",
+    "measured_at",
+    "diagnosed_date",
+    "invoice_date",
+    "issued_at",
+    "resulted_at",
+];
 
 /// How far in the future a wrong date lies.
 const FUTURE_DAYS: i32 = 400;
@@ -33,12 +46,20 @@ impl World {
         }
         self.spoil(table, &mut row);
         let row: Row = row.into();
-        let Some(store) = self.stores.get_mut(id.index) else { return 0 };
+        let Some(store) = self.stores.get_mut(id.index) else {
+            return 0;
+        };
         let number = store.insert(Arc::clone(&row));
         let full = store.rows_max > 0 && store.len() > store.rows_max;
         let oldest = if full { store.oldest() } else { None };
         self.counts.creates += 1;
-        self.note(Change { table: id, op: Op::Create, before: None, after: Some(row), lsn: 0 });
+        self.note(Change {
+            table: id,
+            op: Op::Create,
+            before: None,
+            after: Some(row),
+            lsn: 0,
+        });
         if let Some(oldest) = oldest {
             self.delete(name, oldest);
         }
@@ -49,8 +70,12 @@ impl World {
     pub(super) fn update(&mut self, name: &str, number: RowNumber, given: &[(&str, Value)]) -> bool {
         let (id, table) = known(name);
         let now_us = self.now_us;
-        let Some(store) = self.stores.get_mut(id.index) else { return false };
-        let Some(before) = store.row(number).cloned() else { return false };
+        let Some(store) = self.stores.get_mut(id.index) else {
+            return false;
+        };
+        let Some(before) = store.row(number).cloned() else {
+            return false;
+        };
         let mut after = before.to_vec();
         let stamp = ("updated_at", Value::Micros(now_us));
         for (name, value) in given.iter().chain([&stamp]) {
@@ -61,8 +86,19 @@ impl World {
         let after: Row = after.into();
         store.replace(number, Arc::clone(&after));
         self.counts.updates += 1;
-        self.counts.key_changes += u64::from(table.key_positions().iter().any(|key| before.get(*key) != after.get(*key)));
-        self.note(Change { table: id, op: Op::Update, before: Some(before), after: Some(after), lsn: 0 });
+        self.counts.key_changes += u64::from(
+            table
+                .key_positions()
+                .iter()
+                .any(|key| before.get(*key) != after.get(*key)),
+        );
+        self.note(Change {
+            table: id,
+            op: Op::Update,
+            before: Some(before),
+            after: Some(after),
+            lsn: 0,
+        });
         true
     }
 
@@ -71,7 +107,13 @@ impl World {
         let (id, _) = known(name);
         if let Some(before) = self.stores.get_mut(id.index).and_then(|store| store.remove(number)) {
             self.counts.deletes += 1;
-            self.note(Change { table: id, op: Op::Delete, before: Some(before), after: None, lsn: 0 });
+            self.note(Change {
+                table: id,
+                op: Op::Delete,
+                before: Some(before),
+                after: None,
+                lsn: 0,
+            });
         }
     }
 
@@ -79,7 +121,9 @@ impl World {
     pub(super) fn cell(&self, name: &str, number: RowNumber, column: &str) -> Value {
         let (id, table) = known(name);
         let row = self.stores.get(id.index).and_then(|store| store.row(number));
-        let cell = table.position(column).and_then(|position| row.and_then(|row| row.get(position)));
+        let cell = table
+            .position(column)
+            .and_then(|position| row.and_then(|row| row.get(position)));
         cell.cloned().unwrap_or(Value::Null)
     }
 
@@ -100,7 +144,9 @@ impl World {
     /// Is the row still there?
     pub(super) fn has(&self, name: &str, number: RowNumber) -> bool {
         let (id, _) = known(name);
-        self.stores.get(id.index).is_some_and(|store| store.row(number).is_some())
+        self.stores
+            .get(id.index)
+            .is_some_and(|store| store.row(number).is_some())
     }
 
     /// How many rows a table ever had.
@@ -170,7 +216,10 @@ impl World {
         let Some(defect) = self.defect() else { return };
         match defect {
             Defect::Null | Defect::Orphan => {
-                let free = REFERENCES.iter().filter(|name| !table.key.contains(name)).find_map(|name| table.position(name));
+                let free = REFERENCES
+                    .iter()
+                    .filter(|name| !table.key.contains(name))
+                    .find_map(|name| table.position(name));
                 let Some(position) = free else { return };
                 if defect == Defect::Null {
                     set(row, position, Value::Null);
@@ -181,7 +230,9 @@ impl World {
                 }
             }
             Defect::OutOfRange => {
-                let present = RANGES.iter().filter_map(|(name, wrong)| Some((table.position(name)?, *wrong)));
+                let present = RANGES
+                    .iter()
+                    .filter_map(|(name, wrong)| Some((table.position(name)?, *wrong)));
                 let mut filled = present.filter(|(position, _)| row.get(*position).is_some_and(|cell| !cell.is_null()));
                 if let Some((position, wrong)) = filled.next() {
                     set(row, position, Value::Int(wrong));

@@ -21,7 +21,11 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(rows_max: usize) -> Self {
-        Self { rows_max, rows: BTreeMap::new(), next: 1 }
+        Self {
+            rows_max,
+            rows: BTreeMap::new(),
+            next: 1,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -59,7 +63,11 @@ impl Store {
 
     /// The row a number points at, or the next one still there: about uniform for a uniform number.
     pub(crate) fn near(&self, number: RowNumber) -> Option<RowNumber> {
-        self.rows.range(number..).next().or_else(|| self.rows.iter().next()).map(|(number, _)| *number)
+        self.rows
+            .range(number..)
+            .next()
+            .or_else(|| self.rows.iter().next())
+            .map(|(number, _)| *number)
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {

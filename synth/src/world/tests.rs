@@ -3,7 +3,13 @@ use crate::options::DefectRates;
 use crate::value::Value;
 
 fn small(seed: u64) -> WorldOptions {
-    WorldOptions { seed, patients: 25, history_days: 30, changes_per_day: 3_000, ..WorldOptions::default() }
+    WorldOptions {
+        seed,
+        patients: 25,
+        history_days: 30,
+        changes_per_day: 3_000,
+        ..WorldOptions::default()
+    }
 }
 
 // Goal: keys are unique and NOT NULL columns filled at all times. Method: look at every row of every table after many steps.
@@ -18,7 +24,11 @@ fn rows_keep_the_databases_rules() {
         let mut seen = BTreeSet::new();
         for row in world.rows(*id) {
             assert_eq!(row.len(), table.columns.len());
-            assert!(seen.insert(keys.iter().map(|key| row[*key].clone()).collect::<Vec<_>>()), "{}", table.name);
+            assert!(
+                seen.insert(keys.iter().map(|key| row[*key].clone()).collect::<Vec<_>>()),
+                "{}",
+                table.name
+            );
             for (column, value) in table.columns.iter().zip(row.iter()) {
                 assert!(column.nullable || !value.is_null(), "{}.{}", table.name, column.name);
             }
@@ -30,7 +40,12 @@ fn rows_keep_the_databases_rules() {
 // Goal: tables stop growing at their limit. Method: a tiny hospital that runs long.
 #[test]
 fn tables_are_bounded() {
-    let options = WorldOptions { patients: 2, history_days: 400, history_changes_per_patient: 8_000, ..small(4) };
+    let options = WorldOptions {
+        patients: 2,
+        history_days: 400,
+        history_changes_per_patient: 8_000,
+        ..small(4)
+    };
     let world = World::new(options).unwrap();
     for (id, table) in schema::tables() {
         let rows_max = match table.rows_per_patient {
@@ -45,12 +60,19 @@ fn tables_are_bounded() {
 // Goal: a world without defects has none. Method: every patient of an appointment was known, as nobody is ever forgotten here.
 #[test]
 fn no_defects_when_not_asked_for() {
-    let mut world = World::new(WorldOptions { defects: DefectRates::NONE, ..small(5) }).unwrap();
+    let mut world = World::new(WorldOptions {
+        defects: DefectRates::NONE,
+        ..small(5)
+    })
+    .unwrap();
     for _ in 0..1_000 {
         world.step();
     }
     let counts = world.counts();
-    assert_eq!((counts.nulls, counts.orphans, counts.out_of_range, counts.future_dates), (0, 0, 0, 0));
+    assert_eq!(
+        (counts.nulls, counts.orphans, counts.out_of_range, counts.future_dates),
+        (0, 0, 0, 0)
+    );
     let (appointments, table) = schema::table("appointments").unwrap();
     let patient = table.position("patient_id").unwrap();
     assert!(world.rows(appointments).all(|row| row[patient] != Value::Null));
@@ -82,7 +104,14 @@ fn days_are_busier_than_nights() {
     let (begun, mut hours) = (world.now_ms(), [0_usize; 24]);
     while world.now_ms() < begun + 2 * 86_400_000 {
         let hour = usize::try_from(world.now_ms().rem_euclid(86_400_000) / 3_600_000).unwrap();
-        hours[hour] += world.step().iter().map(|transaction| transaction.changes.len()).sum::<usize>();
+        hours[hour] += world
+            .step()
+            .iter()
+            .map(|transaction| transaction.changes.len())
+            .sum::<usize>();
     }
-    assert!(hours[9..12].iter().sum::<usize>() > 4 * hours[1..4].iter().sum::<usize>(), "{hours:?}");
+    assert!(
+        hours[9..12].iter().sum::<usize>() > 4 * hours[1..4].iter().sum::<usize>(),
+        "{hours:?}"
+    );
 }

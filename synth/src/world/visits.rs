@@ -17,7 +17,11 @@ impl World {
     pub(super) fn book(&mut self) {
         let (patient_id, provider_id) = (self.patient(), self.provider());
         // Walk-ins come within minutes, so that a short run sees whole visits too.
-        let minutes = if self.dice.percent(35) { self.dice.between(1, 20) } else { self.dice.between(60, 20 * 1_440) };
+        let minutes = if self.dice.percent(35) {
+            self.dice.between(1, 20)
+        } else {
+            self.dice.between(60, 20 * 1_440)
+        };
         let scheduled_at = self.in_minutes(minutes);
         let appointment = self.insert(
             "appointments",
@@ -43,7 +47,9 @@ impl World {
     }
 
     pub(super) fn cancel(&mut self) {
-        let Some(appointment) = self.any("appointments") else { return };
+        let Some(appointment) = self.any("appointments") else {
+            return;
+        };
         let status = self.cell("appointments", appointment, "status");
         match status.as_text() {
             Some("SCHEDULED" | "CONFIRMED") => {
@@ -56,7 +62,10 @@ impl World {
     }
 
     pub(super) fn visit(&mut self, appointment: RowNumber) {
-        if !matches!(self.cell("appointments", appointment, "status").as_text(), Some("SCHEDULED" | "CONFIRMED")) {
+        if !matches!(
+            self.cell("appointments", appointment, "status").as_text(),
+            Some("SCHEDULED" | "CONFIRMED")
+        ) {
             return;
         }
         if self.dice.percent(9) {
@@ -80,16 +89,21 @@ impl World {
 
     /// What a completed visit leaves behind.
     fn treat(&mut self, appointment: RowNumber, lasted: i64) {
-        let [patient_id, provider_id, appointment_id, kind] = ["patient_id", "provider_id", "appointment_id", "appointment_type"]
-            .map(|column| self.cell("appointments", appointment, column));
-        let who = [("patient_id", patient_id.clone()), ("provider_id", provider_id.clone())];
+        let [patient_id, provider_id, appointment_id, kind] =
+            ["patient_id", "provider_id", "appointment_id", "appointment_type"]
+                .map(|column| self.cell("appointments", appointment, column));
+        let who = [("patient_id", patient_id.clone()), ("provider_id", provider_id)];
         let which = ("appointment_id", appointment_id);
         let telemedicine = kind.as_text() == Some("TELEMEDICINE");
         let encounter_type = Value::text(if telemedicine { "TELEHEALTH" } else { "OFFICE" });
         let discharged_at = Value::Micros(self.in_minutes(lasted));
         let of_visit = [who[0].clone(), who[1].clone(), which];
         let mut encounter = of_visit.to_vec();
-        encounter.extend([("encounter_type", encounter_type), ("discharged_at", discharged_at), ("readmission", Value::Bool(false))]);
+        encounter.extend([
+            ("encounter_type", encounter_type),
+            ("discharged_at", discharged_at),
+            ("readmission", Value::Bool(false)),
+        ]);
         self.insert("encounters", &encounter);
         if telemedicine {
             let call = self.insert("telehealth_sessions", &of_visit);
@@ -120,7 +134,10 @@ impl World {
         let given = [
             ("patient_id", self.patient()),
             ("provider_id", self.provider()),
-            ("encounter_type", Value::text(if inpatient { "INPATIENT" } else { "EMERGENCY" })),
+            (
+                "encounter_type",
+                Value::text(if inpatient { "INPATIENT" } else { "EMERGENCY" }),
+            ),
             ("primary_icd10", Value::text("I10")),
         ];
         let encounter = self.insert("encounters", &given);
@@ -136,7 +153,11 @@ impl World {
 
     pub(super) fn sign_record(&mut self, record: RowNumber) {
         // The note itself stays as it was: when it is long, Debezium does not send it again.
-        self.update("medical_records", record, &[("status", Value::text("FINAL")), ("version", Value::Int(2))]);
+        self.update(
+            "medical_records",
+            record,
+            &[("status", Value::text("FINAL")), ("version", Value::Int(2))],
+        );
     }
 
     pub(super) fn measure_at_home(&mut self) {
@@ -181,7 +202,9 @@ impl World {
     }
 
     pub(super) fn refill(&mut self) {
-        let Some(prescription) = self.any("prescriptions") else { return };
+        let Some(prescription) = self.any("prescriptions") else {
+            return;
+        };
         if self.dice.percent(20) {
             self.update("prescriptions", prescription, &[("status", Value::text("ENDED"))]);
         } else {
@@ -197,7 +220,9 @@ impl World {
         }
         let [patient_id, prescription_id] =
             ["patient_id", "prescription_id"].map(|column| self.cell("prescriptions", prescription, column));
-        let Some(item) = self.any("pharmacy_inventory") else { return };
+        let Some(item) = self.any("pharmacy_inventory") else {
+            return;
+        };
         let item_id = self.cell("pharmacy_inventory", item, "item_id");
         let fetched = self.dice.between(10, 90);
         let given = [
@@ -211,11 +236,17 @@ impl World {
         let stock = if left < 0 { left + 5_000 } else { left };
         self.update("pharmacy_inventory", item, &[("quantity", Value::Int(stock))]);
         let adherence = self.dice.between(40, 100);
-        self.update("prescriptions", prescription, &[("adherence_rate", Value::Decimal(adherence))]);
+        self.update(
+            "prescriptions",
+            prescription,
+            &[("adherence_rate", Value::Decimal(adherence))],
+        );
     }
 
     pub(super) fn restock(&mut self) {
-        let Some(item) = self.any("pharmacy_inventory") else { return };
+        let Some(item) = self.any("pharmacy_inventory") else {
+            return;
+        };
         let quantity = self.dice.between(2_000, 5_000);
         self.update("pharmacy_inventory", item, &[("quantity", Value::Int(quantity))]);
     }
@@ -242,7 +273,10 @@ impl World {
     }
 
     pub(super) fn order_images(&mut self) {
-        let given = [("patient_id", self.patient()), ("ordering_provider_id", self.provider())];
+        let given = [
+            ("patient_id", self.patient()),
+            ("ordering_provider_id", self.provider()),
+        ];
         let study = self.insert("imaging_studies", &given);
         self.later(Due::ReportImages, study, 10, 2_000);
     }
@@ -261,8 +295,11 @@ impl World {
     }
 
     pub(super) fn refer(&mut self) {
-        let given =
-            [("patient_id", self.patient()), ("from_provider_id", self.provider()), ("to_provider_id", self.provider())];
+        let given = [
+            ("patient_id", self.patient()),
+            ("from_provider_id", self.provider()),
+            ("to_provider_id", self.provider()),
+        ];
         let referral = self.insert("referrals", &given);
         self.later(Due::TakeReferral, referral, 60, 5_000);
     }
@@ -274,7 +311,11 @@ impl World {
 
     pub(super) fn hang_up(&mut self, call: RowNumber) {
         let (now, quality) = (self.now(), self.dice.between(1, 5));
-        let given = [("status", Value::text("ENDED")), ("ended_at", now), ("quality_score", Value::Int(quality))];
+        let given = [
+            ("status", Value::text("ENDED")),
+            ("ended_at", now),
+            ("quality_score", Value::Int(quality)),
+        ];
         self.update("telehealth_sessions", call, &given);
     }
 
@@ -283,7 +324,11 @@ impl World {
         let (controlled, resolved) = (self.dice.percent(60), self.dice.percent(10));
         let today = self.now().day().unwrap_or(0);
         let status = Value::text(if resolved { "RESOLVED" } else { "ACTIVE" });
-        let given = [("controlled", Value::Bool(controlled)), ("reviewed_date", Value::Date(today)), ("status", status)];
+        let given = [
+            ("controlled", Value::Bool(controlled)),
+            ("reviewed_date", Value::Date(today)),
+            ("status", status),
+        ];
         self.update("diagnoses", diagnosis, &given);
     }
 
@@ -301,7 +346,10 @@ impl World {
 
     fn appointment_event(&mut self, appointment: RowNumber, event_type: &'static str) {
         let appointment_id = self.cell("appointments", appointment, "appointment_id");
-        let given = [("appointment_id", appointment_id), ("event_type", Value::text(event_type))];
+        let given = [
+            ("appointment_id", appointment_id),
+            ("event_type", Value::text(event_type)),
+        ];
         self.insert("appointment_events", &given);
     }
 

@@ -3,12 +3,21 @@ use crate::delivery::RecordStream;
 use crate::options::{DeliveryOptions, WorldOptions};
 
 fn stream() -> RecordStream {
-    let world = WorldOptions { patients: 5, history_days: 10, ..WorldOptions::default() };
-    RecordStream::new(world, DeliveryOptions::default()).unwrap().with_limit(Some(1_500))
+    let world = WorldOptions {
+        patients: 5,
+        history_days: 10,
+        ..WorldOptions::default()
+    };
+    RecordStream::new(world, DeliveryOptions::default())
+        .unwrap()
+        .with_limit(Some(1_500))
 }
 
 fn content(folder: &Path) -> Vec<u8> {
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
 }
@@ -29,9 +38,18 @@ fn torn_log_goes_on() {
     let mut sink = FileSink::open(torn.path(), small()).unwrap();
     stream().take(700).for_each(|record| sink.append(&record).unwrap());
     drop(sink);
-    let last = fs::read_dir(torn.path()).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let last = fs::read_dir(torn.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .max()
+        .unwrap();
     let bytes = fs::metadata(&last).unwrap().len();
-    OpenOptions::new().write(true).open(&last).unwrap().set_len(bytes - 10).unwrap();
+    OpenOptions::new()
+        .write(true)
+        .open(&last)
+        .unwrap()
+        .set_len(bytes - 10)
+        .unwrap();
 
     let mut sink = FileSink::open(torn.path(), small()).unwrap();
     assert_eq!(sink.next_sequence(), 699);
@@ -60,8 +78,13 @@ fn trims_what_was_read() {
     let removed = sink.trim(&committed).unwrap();
     assert!(removed > 0 && removed < segments && sink.bytes() < bytes);
     let mut again = FileSink::open(folder.path(), small()).unwrap();
-    assert_eq!((again.next_sequence(), again.bytes()), (sink.next_sequence(), sink.bytes()));
-    let all = stream().map(|record| ((record.topic.to_string(), record.partition), record.offset + 1)).collect();
+    assert_eq!(
+        (again.next_sequence(), again.bytes()),
+        (sink.next_sequence(), sink.bytes())
+    );
+    let all = stream()
+        .map(|record| ((record.topic.to_string(), record.partition), record.offset + 1))
+        .collect();
     again.trim(&all).unwrap();
     assert_eq!(again.segments(), 1);
 }
@@ -71,10 +94,20 @@ fn trims_what_was_read() {
 fn foreign_folders_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("notes.jsonl"), "{}\n").unwrap();
-    assert!(matches!(FileSink::open(folder.path(), small()), Err(SynthError::Foreign { .. })));
+    assert!(matches!(
+        FileSink::open(folder.path(), small()),
+        Err(SynthError::Foreign { .. })
+    ));
     let folder = tempfile::tempdir().unwrap();
     for name in ["00000000000000000000.jsonl", "00000000000000000005.jsonl"] {
-        fs::write(folder.path().join(name), "{\"topic\":\"t\",\"partition\":0,\"offset\":0}\n").unwrap();
+        fs::write(
+            folder.path().join(name),
+            "{\"topic\":\"t\",\"partition\":0,\"offset\":0}\n",
+        )
+        .unwrap();
     }
-    assert!(matches!(FileSink::open(folder.path(), small()), Err(SynthError::Foreign { .. })));
+    assert!(matches!(
+        FileSink::open(folder.path(), small()),
+        Err(SynthError::Foreign { .. })
+    ));
 }
