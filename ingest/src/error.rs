@@ -92,11 +92,11 @@ pub enum IngestError {
         #[source]
         source: arrow::error::ArrowError,
     },
-    /// A lease is over, or a range does not follow the last one.
-    #[error("partition {partition} is no longer ours")]
+    /// A lease is over, or a range does not follow the last one: somebody else reads, or read, the same partition.
+    #[error("batch was not committed: {reason}")]
     Fenced {
-        /// The partition.
-        partition: String,
+        /// What the log said.
+        reason: String,
     },
     /// A task that was to do blocking work did not end well.
     #[error("{what} ended abnormally")]

@@ -1,9 +1,19 @@
-//! What tests of this crate share.
+//! What tests of this crate share: the fixtures, and a log of offsets in memory that fails on demand.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use tidewater_catalog_client::dto::{
+    CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, TopicPartition,
+};
+use tidewater_core::{Namespace, TableName};
+use tidewater_table::iceberg::spec::{SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec};
+use tidewater_table::iceberg::{TableCreation, TableRequirement, TableUpdate};
+use tidewater_table::{Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit};
 
+use crate::offset_log::OffsetLog;
 use crate::record::{Partition, Record};
 use crate::source::file::parse_line;
 
@@ -27,5 +37,289 @@ pub(crate) fn record(topic: &str, offset: i64, key: Option<&str>, value: Option<
         key: bytes(key),
         value: bytes(value),
         fault: None,
+    }
+}
+
+/// What the next commit of offsets meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing special.
+    None,
+    /// It is applied, and the answer is lost.
+    AnswerLost,
+    /// It is not applied, and no answer comes.
+    RequestLost,
+    /// The log is away.
+    Unavailable,
+    /// Another writer moved a table just before.
+    TableMoved,
+    /// Another reader took the leases just before.
+    LeaseTaken,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Lease {
+    owner: String,
+    epoch: u64,
+    next: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tables: BTreeMap<TableName, LoadedTable>,
+    leases: BTreeMap<TopicPartition, Lease>,
+    faults: VecDeque<Fault>,
+    calls: usize,
+}
+
+/// The catalog's log as a naive model: one lock, all or nothing.
+#[derive(Debug)]
+pub(crate) struct ModelLog {
+    store: FileStore,
+    state: Mutex<State>,
+}
+
+impl ModelLog {
+    pub(crate) fn new(store: FileStore) -> Self {
+        Self {
+            store,
+            state: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next commits meet these, one each.
+    pub(crate) fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().faults.extend(faults);
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.lock().calls
+    }
+
+    pub(crate) fn next_offset(&self, topic: &str) -> Option<i64> {
+        let key = TopicPartition {
+            topic: topic.to_owned(),
+            partition: 0,
+        };
+        self.lock().leases.get(&key).and_then(|lease| lease.next)
+    }
+
+    pub(crate) fn tables(&self) -> Vec<LoadedTable> {
+        self.lock().tables.values().cloned().collect()
+    }
+
+    fn apply(state: &mut State, commit: &IngestCommit) -> IngestOutcome {
+        let key = |topic: &str, partition| TopicPartition {
+            topic: topic.to_owned(),
+            partition,
+        };
+        let lease = |state: &State, at: &TopicPartition| state.leases.get(at).cloned().unwrap_or_default();
+        let done = commit.ranges.iter().all(|range| {
+            let lease = lease(state, &key(&range.topic, range.partition));
+            lease.next.is_some_and(|next| range.to <= next)
+        });
+        if done {
+            return IngestOutcome::AlreadyApplied;
+        }
+        for range in &commit.ranges {
+            let partition = key(&range.topic, range.partition);
+            let lease = lease(state, &partition);
+            if lease.epoch != range.epoch {
+                return IngestOutcome::Fenced {
+                    partition,
+                    epoch: lease.epoch,
+                };
+            }
+            if let Some(expected) = lease.next.filter(|next| *next != range.from) {
+                return IngestOutcome::Gap { partition, expected };
+            }
+        }
+        let mut after = Vec::new();
+        for commit in &commit.commits {
+            match apply_table(state.tables.get(&commit.name), commit) {
+                Ok(table) => after.push(table),
+                Err(message) => return IngestOutcome::TableConflict { message },
+            }
+        }
+        for range in &commit.ranges {
+            state.leases.entry(key(&range.topic, range.partition)).or_default().next = Some(range.to);
+        }
+        let tables = after
+            .iter()
+            .map(|table| CommittedTable {
+                name: table.name.clone(),
+                version: 0,
+                metadata_location: table.metadata_location.clone(),
+            })
+            .collect();
+        state.tables.extend(after.into_iter().map(|table| (table.name.clone(), table)));
+        IngestOutcome::Applied { tables }
+    }
+}
+
+fn apply_table(current: Option<&LoadedTable>, commit: &TableCommit) -> Result<LoadedTable, String> {
+    let text = |error: tidewater_table::iceberg::Error| error.to_string();
+    for requirement in &commit.requirements {
+        requirement.check(current.map(|table| table.metadata.as_ref())).map_err(text)?;
+    }
+    let mut builder = match current {
+        Some(table) => {
+            let location = Some(table.metadata_location.clone());
+            TableMetadataBuilder::new_from_metadata(table.metadata.as_ref().clone(), location)
+        }
+        None if commit.requirements.contains(&TableRequirement::NotExist) => first(&commit.updates).map_err(text)?,
+        None => return Err(format!("table {} does not exist", commit.name)),
+    };
+    for update in &commit.updates {
+        builder = update.clone().apply(builder).map_err(text)?;
+    }
+    let metadata = builder.build().map_err(text)?.metadata;
+    Ok(LoadedTable {
+        name: commit.name.clone(),
+        metadata_location: format!("{}/metadata/{}.json", metadata.location(), metadata.last_sequence_number()),
+        metadata: Arc::new(metadata),
+    })
+}
+
+fn first(updates: &[TableUpdate]) -> tidewater_table::iceberg::Result<TableMetadataBuilder> {
+    let (mut schema, mut spec, mut location) = (None, UnboundPartitionSpec::default(), String::new());
+    for update in updates {
+        match update {
+            TableUpdate::AddSchema { schema: given } => schema = Some(given.clone()),
+            TableUpdate::AddSpec { spec: given } => spec = given.clone(),
+            TableUpdate::SetLocation { location: given } => location.clone_from(given),
+            _ => {}
+        }
+    }
+    let schema = schema.expect("a staged table has a schema");
+    let version = tidewater_table::iceberg::spec::FormatVersion::V2;
+    TableMetadataBuilder::new(schema, spec, SortOrder::unsorted_order(), location, version, Default::default())
+}
+
+#[async_trait]
+impl OffsetLog for ModelLog {
+    async fn acquire(&self, request: &LeaseRequest) -> Result<LeaseResponse, CatalogFault> {
+        let mut state = self.lock();
+        for released in &request.release {
+            if let Some(lease) = state.leases.get_mut(released) {
+                lease.owner.clear();
+            }
+        }
+        let mut leases = Vec::new();
+        for partition in &request.acquire {
+            let lease = state.leases.entry(partition.clone()).or_default();
+            // A lease has no end here: a process that died is replaced at once, which is the harder case.
+            if lease.owner != request.owner {
+                lease.owner.clone_from(&request.owner);
+                lease.epoch += 1;
+            }
+            leases.push(LeaseGrant {
+                topic: partition.topic.clone(),
+                partition: partition.partition,
+                granted: true,
+                owner: lease.owner.clone(),
+                epoch: lease.epoch,
+                expires_at_ms: 0,
+                next_offset: lease.next,
+            });
+        }
+        Ok(LeaseResponse { leases })
+    }
+
+    async fn commit_offsets(&self, commit: &IngestCommit) -> Result<IngestOutcome, CatalogFault> {
+        let mut state = self.lock();
+        state.calls += 1;
+        let fault = state.faults.pop_front().unwrap_or(Fault::None);
+        match fault {
+            Fault::RequestLost => return Err(timeout()),
+            Fault::Unavailable => {
+                return Err(CatalogFault::Unavailable {
+                    message: "planted fault".into(),
+                    source: None,
+                });
+            }
+            Fault::TableMoved => {
+                return Ok(IngestOutcome::TableConflict {
+                    message: "planted fault".into(),
+                });
+            }
+            Fault::LeaseTaken => {
+                for lease in state.leases.values_mut() {
+                    lease.owner = "another".into();
+                    lease.epoch += 1;
+                }
+            }
+            Fault::AnswerLost | Fault::None => {}
+        }
+        let outcome = Self::apply(&mut state, commit);
+        if fault == Fault::AnswerLost { Err(timeout()) } else { Ok(outcome) }
+    }
+
+    async fn stage(&self, table: &NewTable) -> Result<TableMetadata, CatalogFault> {
+        let location = format!("memory://lake/{}-{}", table.name, self.store.rng().uuid().simple());
+        let creation = TableCreation::builder()
+            .name(table.name.name().to_owned())
+            .location(location)
+            .schema(table.schema.clone())
+            .partition_spec_opt(table.partition_spec.clone())
+            .properties(table.properties.clone())
+            .build();
+        let built = TableMetadataBuilder::from_table_creation(creation).and_then(TableMetadataBuilder::build);
+        built.map(|built| built.metadata).map_err(|error| CatalogFault::Invalid {
+            message: error.to_string(),
+        })
+    }
+}
+
+fn timeout() -> CatalogFault {
+    CatalogFault::Timeout {
+        message: "planted fault".into(),
+    }
+}
+
+#[async_trait]
+impl Catalog for ModelLog {
+    async fn load_table(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogFault> {
+        Ok(self.lock().tables.get(name).cloned())
+    }
+
+    async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {
+        let mut state = self.lock();
+        let mut after = Vec::new();
+        for commit in &commits {
+            match apply_table(state.tables.get(&commit.name), commit) {
+                Ok(table) => after.push(table),
+                Err(message) => return Ok(CommitOutcome::Conflict { message }),
+            }
+        }
+        state.tables.extend(after.iter().map(|table| (table.name.clone(), table.clone())));
+        Ok(CommitOutcome::Committed(after))
+    }
+
+    async fn create_table(&self, _table: NewTable) -> Result<LoadedTable, CatalogFault> {
+        Err(CatalogFault::Invalid {
+            message: "ingest stages tables".into(),
+        })
+    }
+
+    async fn drop_table(&self, name: &TableName, _purge: bool) -> Result<(), CatalogFault> {
+        self.lock().tables.remove(name);
+        Ok(())
+    }
+
+    async fn create_namespace(&self, _namespace: &Namespace) -> Result<(), CatalogFault> {
+        Ok(())
+    }
+
+    async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault> {
+        Ok(Vec::new())
+    }
+
+    async fn list_tables(&self, _namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
+        Ok(Vec::new())
     }
 }

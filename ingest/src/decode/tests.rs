@@ -95,35 +95,31 @@ fn every_type_with_schemas() {
     let batch = rows(&of_topic("envs.public.alltypes"));
     let text = json_lines(&batch);
     let row = text.lines().find(|line| line.contains("CiText")).expect("the full row");
-    let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
     let expected = [
-        ("b", "true"),
-        ("i2", "-5"),
-        ("i8", "9007199254740993"),
-        ("f8", "2.25e300"),
-        ("n", "\"123.456\""),
-        ("n102", "\"12.34\""),
-        ("n380", "\"99999999999999999999999999999999999999\""),
-        ("n505", "\"1.00001\""),
-        ("m", "\"1234.56\""),
-        ("dom", "\"7.50\""),
-        ("v", "\"vé\""),
-        ("by", "\"deadbeef\""),
-        ("d", "\"2026-01-08\""),
-        ("tm", "\"12:34:56.789012\""),
-        ("ts", "\"2026-01-08T12:34:56.789012\""),
-        ("ts3", "\"2026-01-08T12:34:56.789\""),
-        ("tstz", "\"2026-01-08T07:04:56.789012Z\""),
-        ("ia", "[1,null,3]"),
-        ("na", "[\"1.10\",null]"),
-        ("pt", "{\"x\":1.5,\"y\":2.5,\"wkb\":\"0101000000000000000000f83f0000000000000440\"}"),
-        ("tsa", "[\"2026-01-08T12:00:00Z\"]"),
+        r#""b":true"#,
+        r#""i2":-5"#,
+        r#""i8":9007199254740993"#,
+        r#""f8":2.25e300"#,
+        r#""n":"123.456""#,
+        r#""n102":12.34"#,
+        r#""n380":99999999999999999999999999999999999999"#,
+        r#""n505":"1.00001""#,
+        r#""m":1234.56"#,
+        r#""dom":7.50"#,
+        r#""v":"vé""#,
+        r#""by":"deadbeef""#,
+        r#""d":"2026-01-08""#,
+        r#""tm":"12:34:56.789012""#,
+        r#""ts":"2026-01-08T12:34:56.789012""#,
+        r#""ts3":"2026-01-08T12:34:56.789""#,
+        r#""tstz":"2026-01-08T07:04:56.789012Z""#,
+        r#""ia":[1,null,3]"#,
+        r#""na":[1.10,null]"#,
+        r#""pt":{"x":1.5,"y":2.5,"wkb":"0101000000000000000000f83f0000000000000440"}"#,
+        r#""tsa":["2026-01-08T12:00:00Z"]"#,
     ];
-    for (column, json) in expected {
-        let expected: serde_json::Value = serde_json::from_str(json).expect("JSON");
-        let found = &row["after"][column];
-        let same = found == &expected || found.as_f64().is_some_and(|f| Some(f) == expected.as_f64());
-        assert!(same, "{column}: {found} is not {expected}");
+    for part in expected {
+        assert!(row.contains(part), "{part} is not in {row}");
     }
     let out_of_range = flags(&batch).iter().filter(|flags| **flags & FLAG_OUT_OF_RANGE != 0).count();
     assert_eq!(out_of_range, 2, "infinity twice: snapshot and stream");
@@ -229,7 +225,7 @@ fn hints_type_columns() {
     let value = r#"{"cost":"BOI=","d":20461,"ts":1767875696789012,"at":"2026-01-08T07:04:56Z"}"#;
     buffer.push(&record("t", 0, Some("1"), Some(value)), NOW_MS).expect("a row");
     let text = json_lines(&buffer.take().expect("sound").expect("rows"));
-    for part in ["\"12.50\"", "2026-01-08\"", "2026-01-08T12:34:56.789012", "2026-01-08T07:04:56Z"] {
+    for part in ["12.50", "2026-01-08\"", "2026-01-08T12:34:56.789012", "2026-01-08T07:04:56Z"] {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
@@ -255,8 +251,8 @@ fn bad_records_have_codes() {
         ("ING-0106", Some("1"), Some(r#"{"before":5,"after":{"a":1},"source":{},"op":"u"}"#)),
         ("ING-0107", Some("1"), Some(&typed_unreadable)),
         ("ING-0107", Some("1"), Some(&typed_overflow)),
-        ("ING-0108", None, None),
-        ("ING-0108", None, Some("null")),
+        ("ING-0108", None, Some("{}")),
+        ("ING-0108", None, Some(r#"{"before":null,"after":null,"source":{},"op":"d"}"#)),
         ("ING-0109", Some("\u{0}\u{1}"), None),
         ("ING-0110", Some("1"), Some(r#"{"":1}"#)),
         ("ING-0110", Some("1"), Some(r#"{"id":1,"ID":2}"#)),

@@ -245,8 +245,8 @@ impl TopicBuffer {
         let schema = value.as_ref().and_then(|document| document.schema.as_deref());
         let keyed = key.as_ref().is_some_and(|key| !key.payload.is_null());
         let mut facts = match payload {
-            None if keyed => self.tombstone(record.partition.number),
-            None => return Err(RecordFault::MissingKey),
+            // Without a key, from a table that has none, it says nothing; it is a row all the same, as it is a record.
+            None => self.tombstone(record.partition.number),
             Some(document) => {
                 let name = schema.map_or("", |schema| schema.name.as_str());
                 let facts = match recognise(&document.payload, key.as_ref().map(|key| &key.payload), name)? {

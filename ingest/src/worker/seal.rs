@@ -117,7 +117,7 @@ impl Worker {
                 self.publish();
                 Ok(())
             }
-            Ended::Lost(reason) => Err(IngestError::Fenced { partition: reason }),
+            Ended::Lost(reason) => Err(IngestError::Fenced { reason }),
             Ended::Refused { topic, error } => {
                 if let Some(topic) = topic {
                     let halt = halt_of(&error);

@@ -1,1 +1,295 @@
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use arrow::array::AsArray;
+use arrow::datatypes::{Int32Type, Int64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::prelude::*;
+use tidewater_core::{SeededRng, SystemClock, Tasks};
+use tidewater_table::{FileStore, LoadedTable, StoreOptions, plan_scan};
+use tokio::runtime::Runtime;
+
+use crate::testing::{Fault, ModelLog};
+use crate::{Ingest, IngestOptions, SourceConfig};
+
+/// Longest any of these tests waits for what must come.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A log, a store and segments, which outlive the processes that read them.
+struct World {
+    folder: tempfile::TempDir,
+    store: FileStore,
+    log: Arc<ModelLog>,
+    written: BTreeMap<(String, i32, i64), usize>,
+    seed: u64,
+}
+
+/// One run of the process.
+struct Process {
+    runtime: Runtime,
+    tasks: Tasks,
+    ingest: Ingest,
+}
+
+impl World {
+    fn new() -> Self {
+        let store = FileStore::new(StoreOptions::default(), SystemClock::shared(), Arc::new(SeededRng::new(7)));
+        Self {
+            folder: tempfile::tempdir().expect("a temporary directory"),
+            log: Arc::new(ModelLog::new(store.clone())),
+            store,
+            written: BTreeMap::new(),
+            seed: 0,
+        }
+    }
+
+    /// A row change of a topic; one in `bad_every` is broken.
+    fn append(&mut self, topic: &str, count: i64, bad_every: i64) {
+        let mut text = String::new();
+        let first = self.written.keys().filter(|(of, _, _)| of == topic).count();
+        let first = i64::try_from(first).expect("a small number");
+        for offset in first..first + count {
+            // The column `late` comes later than the table.
+            let late = if offset > 20 { r#","late":1.5"# } else { "" };
+            let good = format!(
+                r#"{{"before":null,"after":{{"id":{offset},"name":"n"{late}}},"source":{{"lsn":{offset}}},"op":"c"}}"#
+            );
+            let bad = offset % bad_every == bad_every - 1;
+            let line = serde_json::json!({
+                "topic": topic, "partition": 0, "offset": offset, "timestamp": 1_767_225_600_000_i64, "headers": [],
+                "key": {"text": format!("{{\"id\":{offset}}}")},
+                "value": {"text": if bad { "{broken" } else { &good }},
+            });
+            text.push_str(&format!("{line}\n"));
+            self.written.insert((topic.to_owned(), 0, offset), 1);
+        }
+        append(&self.folder.path().join("0001.jsonl"), &text);
+    }
+
+    fn start(&mut self) -> Process {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let tasks = Tasks::new("test");
+        self.seed += 1;
+        let options = IngestOptions {
+            sources: vec![SourceConfig::File {
+                directory: self.folder.path().to_owned(),
+            }],
+            commit_interval_ms: 20,
+            discovery_interval_ms: 50,
+            ..IngestOptions::default()
+        };
+        let guard = runtime.enter();
+        let ingest = Ingest::start(
+            options,
+            Arc::clone(&self.log) as _,
+            self.store.clone(),
+            SystemClock::shared(),
+            Arc::new(SeededRng::new(self.seed)),
+            &tasks,
+        );
+        drop(guard);
+        Process {
+            runtime,
+            tasks,
+            ingest: ingest.expect("sound options"),
+        }
+    }
+
+    /// Until every record that was written is committed.
+    fn wait(&self, process: &Process) {
+        let mut wanted: BTreeMap<&str, i64> = BTreeMap::new();
+        for (topic, _, offset) in self.written.keys() {
+            let next = wanted.entry(topic).or_default();
+            *next = (*next).max(offset + 1);
+        }
+        wait_for(process, || wanted.iter().all(|(topic, next)| self.log.next_offset(topic) == Some(*next)));
+    }
+
+    /// Every (topic, partition, offset) in the tables, with how often it is there.
+    fn stored(&self, runtime: &Runtime) -> BTreeMap<(String, i32, i64), usize> {
+        let mut stored = BTreeMap::new();
+        for table in self.log.tables() {
+            let letters = table.name.name() == "_dead_letter";
+            let names = if letters { ["topic", "partition", "offset"] } else { ["_topic", "_partition", "_offset"] };
+            for place in runtime.block_on(self.places(&table, names)) {
+                *stored.entry(place).or_default() += 1;
+            }
+        }
+        stored
+    }
+
+    async fn places(&self, table: &LoadedTable, names: [&str; 3]) -> Vec<(String, i32, i64)> {
+        let scan = plan_scan(&self.store, &table.metadata, None, None).await.expect("a readable table");
+        let mut places = Vec::new();
+        for file in scan {
+            let bytes = self.store.get(&file.path).await.expect("a file of a snapshot");
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+            for batch in reader.expect("a data file") {
+                let batch = batch.expect("rows");
+                let topics = batch[names[0]].as_string::<i32>();
+                let partitions = batch[names[1]].as_primitive::<Int32Type>();
+                let offsets = batch[names[2]].as_primitive::<Int64Type>();
+                places.extend((0..batch.num_rows()).map(|row| {
+                    (topics.value(row).to_owned(), partitions.value(row), offsets.value(row))
+                }));
+            }
+        }
+        places
+    }
+}
+
+impl Process {
+    /// As `kill -9` would: nothing is told, nothing is waited for.
+    fn kill(self) {
+        self.runtime.shutdown_background();
+    }
+
+    fn stop(self) {
+        assert!(self.runtime.block_on(self.tasks.shutdown(DEADLINE)));
+    }
+}
+
+fn append(path: &Path, text: &str) {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a writable file");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test waits in real time, with a deadline")]
+fn wait_for(process: &Process, reached: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !reached() {
+        assert!(begun.elapsed() < DEADLINE, "{:#?}", process.ingest.status());
+        process.runtime.block_on(tokio::task::yield_now());
+        std::thread::yield_now();
+    }
+}
+
+// Goal: rows and dead letters of all topics are committed, new columns join, status tells it. Method: one quiet run.
+#[test]
+fn a_quiet_run() {
+    let mut world = World::new();
+    world.append("db.public.users", 50, 10);
+    world.append("db.public.orders", 5, 100);
+    let process = world.start();
+    world.wait(&process);
+    world.append("db.public.users", 50, 10);
+    world.append("db.public.late", 3, 100);
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    let names: Vec<_> = world.log.tables().iter().map(|table| table.name.to_string()).collect();
+    assert_eq!(names, ["bronze._dead_letter", "bronze.late", "bronze.orders", "bronze.users"]);
+    let users = &world.log.tables()[3];
+    assert!(users.metadata.current_schema().field_by_name("after.late").is_some());
+    let summary = &users.metadata.current_snapshot().expect("a snapshot").summary().additional_properties;
+    assert_eq!(summary.get(crate::OFFSETS_KEY).map(String::as_str), Some(r#"{"db.public.users":{"0":100}}"#));
+    assert!(summary.contains_key(crate::BATCH_ID_KEY) && summary.contains_key(crate::RANGES_KEY));
+    wait_for(&process, || process.ingest.status().records == 108);
+    let status = process.ingest.status();
+    assert_eq!(status.dead_letters, 10);
+    assert!(status.partitions.iter().all(|partition| partition.state == "running" && partition.lag == 0), "{status:#?}");
+    process.stop();
+}
+
+// Goal: a topic whose table holds another topic is halted, the others go on. Method: two topics of the same last segment.
+#[test]
+fn a_taken_table_halts_its_topic() {
+    let mut world = World::new();
+    world.append("a.public.users", 5, 100);
+    let process = world.start();
+    world.wait(&process);
+    world.append("a.public.users", 5, 100);
+    append(
+        &world.folder.path().join("0001.jsonl"),
+        "{\"topic\":\"b.public.users\",\"partition\":0,\"offset\":0,\"key\":{\"text\":\"1\"},\"value\":{\"text\":\"{\\\"a\\\":1}\"}}\n",
+    );
+    world.wait(&process);
+    wait_for(&process, || process.ingest.status().partitions.iter().any(|partition| partition.state == "halted"));
+    let status = process.ingest.status();
+    let halted: Vec<_> = status.partitions.iter().filter(|partition| partition.state == "halted").collect();
+    assert_eq!(halted.len(), 1);
+    assert!(halted[0].reason.as_deref().is_some_and(|reason| reason.starts_with("ING-0005")), "{status:#?}");
+    world.append("a.public.users", 5, 100);
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    process.stop();
+}
+
+// Goal: records that were removed before they were read halt their partition. Method: offsets in the log, an older segment gone.
+#[test]
+fn a_loss_is_told() {
+    let mut world = World::new();
+    world.append("db.public.users", 10, 100);
+    let process = world.start();
+    world.wait(&process);
+    process.stop();
+    let path = world.folder.path().join("0001.jsonl");
+    std::fs::remove_file(&path).expect("a segment");
+    append(&path, "{\"topic\":\"db.public.users\",\"partition\":0,\"offset\":40,\"key\":{\"text\":\"1\"},\"value\":{\"text\":\"{\\\"a\\\":1}\"}}\n");
+    let process = world.start();
+    wait_for(&process, || process.ingest.status().partitions.iter().any(|partition| partition.state == "halted"));
+    let reason = process.ingest.status().partitions[0].reason.clone();
+    assert!(reason.as_deref().is_some_and(|reason| reason.starts_with("ING-0201")), "{reason:?}");
+    assert_eq!(world.log.next_offset("db.public.users"), Some(10));
+    process.stop();
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append { topic: usize, count: i64 },
+    Faults(Vec<Fault>),
+    /// Kill once this many more commits were tried.
+    KillAfter(usize),
+    Wait,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fault = prop_oneof![
+        Just(Fault::None),
+        Just(Fault::AnswerLost),
+        Just(Fault::RequestLost),
+        Just(Fault::Unavailable),
+        Just(Fault::TableMoved),
+        Just(Fault::LeaseTaken),
+    ];
+    prop_oneof![
+        4 => (0..3_usize, 1..40_i64).prop_map(|(topic, count)| Step::Append { topic, count }),
+        3 => prop::collection::vec(fault, 1..5).prop_map(Step::Faults),
+        2 => (0..3_usize).prop_map(Step::KillAfter),
+        1 => Just(Step::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 20, ..ProptestConfig::default() })]
+
+    // Goal: whatever fails, every record is stored exactly once (INV-ING-1, INV-ING-2). Method: random appends, faults of the
+    // log and kills of the process; in the end the places in all tables are the places written, each once.
+    #[test]
+    fn stored_exactly_once(steps in prop::collection::vec(step(), 3..12)) {
+        let topics = ["a.public.users", "a.public.orders", "a.public.visits"];
+        let mut world = World::new();
+        world.append(topics[0], 3, 7);
+        let mut process = world.start();
+        for step in steps {
+            match step {
+                Step::Append { topic, count } => world.append(topics[topic], count, 7),
+                Step::Faults(faults) => world.log.inject(faults),
+                Step::Wait => world.wait(&process),
+                Step::KillAfter(calls) => {
+                    let until = world.log.calls() + calls;
+                    world.append(topics[0], 2, 7);
+                    wait_for(&process, || world.log.calls() >= until);
+                    process.kill();
+                    process = world.start();
+                }
+            }
+        }
+        world.wait(&process);
+        prop_assert_eq!(world.stored(&process.runtime), world.written.clone());
+        process.stop();
+    }
+}
