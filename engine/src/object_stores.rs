@@ -29,10 +29,7 @@ impl ObjectStoreRegistry for FileStoreRegistry {
     }
 
     fn get_store(&self, url: &Url) -> datafusion::common::Result<Arc<dyn ObjectStore>> {
-        let (_, store, _) = self
-            .store
-            .object_store(url.as_str())
-            .map_err(|error| DataFusionError::from(EngineError::from(error)))?;
-        Ok(store)
+        let store = self.store.store_at(url.as_str());
+        store.map_err(|error| DataFusionError::from(EngineError::from(error)))
     }
 }

@@ -5,8 +5,6 @@ mod groups;
 mod predicate;
 mod scan;
 mod statistics;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::sync::Arc;

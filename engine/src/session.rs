@@ -1,5 +1,8 @@
 //! Sessions: SQL over the catalog's tables.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

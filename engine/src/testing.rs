@@ -1,1 +1,143 @@
+//! A small lake for this crate's tests.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::SessionContext;
+use tidewater_core::{JobId, SeededRng, SystemClock, TableName};
+use tidewater_table::iceberg::spec::{Schema, UnboundPartitionSpec};
+use tidewater_table::testing::MemoryCatalog;
+use tidewater_table::{
+    Added, Catalog, Change, CommitOptions, DataFileWriter, FileStore, LoadedTable, NewTable, StoreOptions,
+    WriteOptions, commit_change,
+};
+
+use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions};
+
+pub(crate) struct Lake {
+    pub(crate) engine: Engine,
+    pub(crate) catalog: Arc<MemoryCatalog>,
+    pub(crate) store: FileStore,
+    _spill: tempfile::TempDir,
+}
+
+impl Lake {
+    pub(crate) fn new() -> Self {
+        let spill = tempfile::tempdir().expect("a temporary directory");
+        let (clock, rng) = (SystemClock::shared(), Arc::new(SeededRng::new(7)));
+        let store = FileStore::new(StoreOptions::default(), clock.clone(), rng.clone());
+        let catalog = Arc::new(MemoryCatalog::new(store.clone(), "memory://lake"));
+        let options = EngineOptions {
+            target_partitions: 3,
+            ..EngineOptions::new(spill.path())
+        };
+        let engine = Engine::open(options, catalog.clone(), store.clone(), clock, rng).expect("an engine");
+        Self {
+            engine,
+            catalog,
+            store,
+            _spill: spill,
+        }
+    }
+
+    pub(crate) async fn create(&self, name: &str, schema: Schema, partition: Option<UnboundPartitionSpec>) {
+        let name = table_name(name);
+        self.catalog
+            .create_namespace(name.namespace())
+            .await
+            .expect("a namespace");
+        let table = NewTable {
+            partition_spec: partition,
+            properties: HashMap::new(),
+            ..NewTable::new(name, schema)
+        };
+        self.catalog.create_table(table).await.expect("a table");
+    }
+
+    pub(crate) async fn load(&self, name: &str) -> LoadedTable {
+        self.engine.load(&table_name(name)).await.expect("the table")
+    }
+
+    /// One file of these rows, committed.
+    pub(crate) async fn append(&self, name: &str, rows: RecordBatch) {
+        let table = self.load(name).await;
+        let mut writer =
+            DataFileWriter::new(self.store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
+        writer.write(rows).await.expect("rows that fit");
+        let added = writer.close().await.expect("files");
+        self.commit(name, added).await;
+    }
+
+    pub(crate) async fn commit(&self, name: &str, added: Vec<Added>) {
+        let change = Change::append(added);
+        commit_change(
+            self.catalog.as_ref(),
+            &self.store,
+            &table_name(name),
+            &change,
+            &CommitOptions::default(),
+        )
+        .await
+        .expect("a commit");
+    }
+
+    pub(crate) fn session(&self) -> SessionContext {
+        self.engine.session(Class::Interactive, &SessionOptions::default())
+    }
+
+    pub(crate) async fn query(&self, sql: &str) -> Vec<RecordBatch> {
+        let session = self.session();
+        let plan = self
+            .engine
+            .plan(&session, sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let request = PlanRequest {
+            job: self.job(),
+            session,
+            plan,
+            class: Class::Interactive,
+            deadline: None,
+        };
+        let output = self
+            .engine
+            .local_runner()
+            .run(request)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        output
+            .collect()
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    /// Rows without their order, one line each.
+    pub(crate) async fn lines(&self, sql: &str) -> Vec<String> {
+        lines(&self.query(sql).await)
+    }
+
+    pub(crate) fn job(&self) -> JobId {
+        JobId(self.engine.rng().uuid())
+    }
+}
+
+pub(crate) fn table_name(name: &str) -> TableName {
+    name.parse().expect("a table name")
+}
+
+pub(crate) fn lines(batches: &[RecordBatch]) -> Vec<String> {
+    let table = pretty_format_batches(batches).expect("printable rows").to_string();
+    let mut lines: Vec<String> = table
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(1)
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            cells.join(",")
+        })
+        .collect();
+    lines.sort();
+    lines
+}

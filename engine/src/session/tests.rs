@@ -1,0 +1,223 @@
+use std::time::Duration;
+
+use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+use tidewater_core::Coded;
+use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec};
+
+use crate::explain::with_route;
+use crate::testing::{Lake, lines, table_name};
+use crate::{Class, EngineError, PlanRequest, PlanRunner, Route, SessionOptions};
+
+fn people() -> Schema {
+    Schema::builder()
+        .with_fields(vec![
+            NestedField::required(1, "id", Type::Primitive(PrimitiveType::Long)).into(),
+            NestedField::optional(2, "name", Type::Primitive(PrimitiveType::String)).into(),
+        ])
+        .build()
+        .expect("a schema")
+}
+
+fn rows(ids: &[i64]) -> RecordBatch {
+    let names: Vec<String> = ids.iter().map(|id| format!("n{id}")).collect();
+    RecordBatch::try_from_iter([
+        ("id", std::sync::Arc::new(Int64Array::from(ids.to_vec())) as _),
+        ("name", std::sync::Arc::new(StringArray::from(names)) as _),
+    ])
+    .expect("rows")
+}
+
+async fn lake() -> Lake {
+    let lake = Lake::new();
+    lake.create("gold.people", people(), None).await;
+    lake.append("gold.people", rows(&[1, 2, 3])).await;
+    lake.append("gold.people", rows(&[4, 5])).await;
+    lake
+}
+
+// Goal: names resolve with and without catalog and schema, and tables can be listed. Method: the same table by each name.
+#[tokio::test]
+async fn names_resolve() {
+    let lake = lake().await;
+    for name in ["people", "gold.people", "lake.gold.people"] {
+        assert_eq!(lake.lines(&format!("select count(*) from {name}")).await, ["5"]);
+    }
+    assert_eq!(
+        lake.lines("select table_schema, table_name from information_schema.tables where table_schema = 'gold'")
+            .await,
+        ["gold,people"]
+    );
+    assert!(
+        lake.lines("show tables")
+            .await
+            .iter()
+            .any(|line| line.contains("people"))
+    );
+    assert_eq!(
+        lake.lines(
+            "select column_name, data_type, is_nullable from information_schema.columns where table_name = 'people'"
+        )
+        .await,
+        ["id,Int64,NO", "name,Utf8,YES"]
+    );
+    let session = lake.session();
+    let missing = lake
+        .engine
+        .plan(&session, "select * from nowhere.nothing")
+        .await
+        .expect_err("no such table");
+    assert_eq!(missing.code(), "ENG-0003");
+}
+
+// Goal: rows of a count come from manifests. Method: the plan must not scan.
+#[tokio::test]
+async fn a_count_reads_no_file() {
+    let lake = lake().await;
+    let plan = lake.lines("explain select count(*) from people").await.join("\n");
+    assert!(!plan.contains("DataSourceExec"), "{plan}");
+    assert_eq!(lake.lines("select count(*) from people where id > 2").await, ["3"]);
+}
+
+// Goal: a statement sees one snapshot of a table, the one it was planned at. Method: commit between planning and running.
+#[tokio::test]
+async fn a_planned_statement_keeps_its_snapshot() {
+    let lake = lake().await;
+    let session = lake.session();
+    let sql = "select a.id from people a join gold.people b on a.id = b.id";
+    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+    let before = lake
+        .load("gold.people")
+        .await
+        .metadata
+        .current_snapshot_id()
+        .expect("a snapshot");
+    lake.append("gold.people", rows(&[6])).await;
+    let request = PlanRequest {
+        job: lake.job(),
+        session,
+        plan,
+        class: Class::Interactive,
+        deadline: Some(Duration::from_secs(60)),
+    };
+    let output = lake.engine.local_runner().run(request).await.expect("a run");
+    assert_eq!(lines(&output.collect().await.expect("rows")), ["1", "2", "3", "4", "5"]);
+    assert_eq!(lake.lines("select count(*) from people").await, ["6"]);
+    assert_eq!(
+        lake.lines(&format!("select count(*) from \"people@{before}\"")).await,
+        ["5"]
+    );
+    assert_eq!(
+        lake.lines("select operation from \"people$snapshots\"").await,
+        ["append", "append", "append"]
+    );
+    assert_eq!(
+        lake.lines("select sum(record_count) from \"people$files\"").await,
+        ["6"]
+    );
+    assert_eq!(
+        lake.lines("select count(*) from \"people$history\" where is_current_ancestor")
+            .await,
+        ["3"]
+    );
+    assert_eq!(
+        lake.lines("select name, type from \"people$refs\"").await,
+        ["main,branch"]
+    );
+}
+
+// Goal: INSERT commits once. Method: count the rows and the snapshots.
+#[tokio::test]
+async fn insert_commits() {
+    let lake = lake().await;
+    assert_eq!(
+        lake.lines("insert into people select id + 10, name from people").await,
+        ["5"]
+    );
+    assert_eq!(lake.lines("insert into people (id) values (100)").await, ["1"]);
+    assert_eq!(
+        lake.lines("select count(*), count(name), max(id) from people").await,
+        ["11,10,100"]
+    );
+    assert_eq!(lake.lines("select count(*) from \"people$snapshots\"").await, ["4"]);
+}
+
+// Goal: a session may see other tables under the catalog's names. Method: put one file of the table in its place.
+#[tokio::test]
+async fn an_overlay_stands_for_a_table() {
+    let lake = lake().await;
+    let table = lake.load("gold.people").await;
+    let files = tidewater_table::plan_scan(&lake.store, &table.metadata, None, None)
+        .await
+        .expect("files");
+    let two = files.into_iter().filter(|file| file.record_count == 2).collect();
+    let overlay = lake.engine.files_provider(&table, two).expect("a table");
+    let options = SessionOptions::default().overlay(table_name("gold.people"), overlay.clone());
+    let options = options.overlay(table_name("scratch.changes"), overlay);
+    let session = lake.engine.session(Class::Batch, &options);
+    let sql = "select p.id from people p join scratch.changes c on c.id = p.id";
+    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+    let rows = session
+        .execute_logical_plan(plan)
+        .await
+        .expect("a run")
+        .collect()
+        .await
+        .expect("rows");
+    assert_eq!(lines(&rows), ["4", "5"]);
+}
+
+// Goal: the time of a query is limited and its error tells so. Method: a time that is over at once.
+#[tokio::test]
+async fn a_deadline_ends_a_query() {
+    let lake = lake().await;
+    let session = lake.session();
+    let sql = "select count(*) from generate_series(1, 100000000) a, generate_series(1, 100) b";
+    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+    let request = PlanRequest {
+        job: lake.job(),
+        session,
+        plan,
+        class: Class::Interactive,
+        deadline: Some(Duration::from_millis(20)),
+    };
+    let late = match lake.engine.local_runner().run(request).await {
+        Ok(output) => output.collect().await.expect_err("too late"),
+        Err(error) => error,
+    };
+    assert!(matches!(late, EngineError::Deadline { .. }), "{late:?}");
+}
+
+// Goal: EXPLAIN tells the route and the files that are left. Method: a filter that leaves one of two partitions.
+#[tokio::test]
+async fn explain_tells_the_route() {
+    let lake = Lake::new();
+    let by_name = UnboundPartitionSpec::builder()
+        .add_partition_field(2, "name", Transform::Identity)
+        .expect("a field")
+        .build();
+    lake.create("gold.people", people(), Some(by_name)).await;
+    lake.append("gold.people", rows(&[1, 2, 3])).await;
+    let session = lake.session();
+    let plan = lake
+        .engine
+        .plan(&session, "explain select * from people where name = 'n2'")
+        .await
+        .expect("a plan");
+    let estimate = lake.engine.estimate(&session, &plan).await.expect("an estimate");
+    assert_eq!((estimate.files(), estimate.rows()), (1, 1));
+    let request = PlanRequest {
+        job: lake.job(),
+        session,
+        plan,
+        class: Class::Interactive,
+        deadline: None,
+    };
+    let output = lake.engine.local_runner().run(request).await.expect("a run");
+    let output = with_route(output, &Route::local("it is small"), &estimate).expect("rows");
+    let told = lines(&output.collect().await.expect("rows")).join("\n");
+    assert!(
+        told.contains("route,local") && told.contains("reason,it is small"),
+        "{told}"
+    );
+    assert!(told.contains("1 of 3 files"), "{told}");
+}
