@@ -5,6 +5,7 @@ mod format;
 
 use std::sync::Arc;
 
+pub(crate) use self::encode::is_unavailable;
 pub(crate) use self::format::ServiceFormat;
 use self::format::TableFormat;
 use crate::options::{DeliveryOptions, Shape};

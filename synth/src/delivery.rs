@@ -9,7 +9,7 @@ use serde::Serialize;
 use tidewater_core::SeededRng;
 
 use self::partition::partition_of;
-use crate::capture::{Capture, Message};
+use crate::capture::{Capture, Message, is_unavailable};
 use crate::dice::Dice;
 use crate::error::SynthError;
 use crate::options::{DeliveryOptions, WorldOptions};
@@ -43,7 +43,7 @@ pub struct DeliveryCounts {
     pub duplicates: u64,
     /// Row events that came once more after newer ones.
     pub redeliveries: u64,
-    /// Row events with a placeholder for an unchanged long value; not counted for records that were skipped.
+    /// Row events with a placeholder for an unchanged long value.
     pub unavailable: u64,
 }
 
@@ -257,6 +257,7 @@ impl RecordStream {
                     Op::Update => counts.updates += 1,
                     Op::Delete => counts.deletes += 1,
                 }
+                counts.unavailable += u64::from(is_unavailable(change));
                 counts.key_changes += u64::from(other_key.is_some() && change.op == Op::Create);
             }
         }
@@ -276,7 +277,6 @@ impl Iterator for RecordStream {
             message,
         } = self.place()?;
         let encoded = self.capture.encode(&message);
-        self.counts.unavailable += u64::from(encoded.unavailable);
         Some(Record {
             sequence,
             topic: self.capture.topic_name(message.topic()),

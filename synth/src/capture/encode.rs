@@ -9,7 +9,7 @@ use super::format::TableFormat;
 use super::{Capture, Message, Origin, OtherKey, SnapshotMark, UNAVAILABLE};
 use crate::dice::TOAST_BYTES;
 use crate::options::Shape;
-use crate::schema::{Column, PgType};
+use crate::schema::{self, Column, PgType};
 use crate::value::{Value, timestamp_text};
 use crate::world::{Change, Op, Row};
 
@@ -21,8 +21,6 @@ const VERSION: &str = "3.6.3.Final";
 pub(crate) struct Encoded {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) value: Option<Vec<u8>>,
-    /// Does the row carry a placeholder for an unchanged long value?
-    pub(crate) unavailable: bool,
 }
 
 impl Capture {
@@ -70,13 +68,11 @@ impl Capture {
                 Encoded {
                     headers: Vec::new(),
                     value: Some(value.into_bytes()),
-                    unavailable: false,
                 }
             }
             Message::Tombstone { change, other_key, .. } => Encoded {
                 headers: self.headers(change, other_key.as_ref()),
                 value: None,
-                unavailable: false,
             },
             Message::Row {
                 change,
@@ -85,21 +81,16 @@ impl Capture {
             } => {
                 let headers = self.headers(change, other_key.as_ref());
                 let Some(format) = self.tables.get(change.table.index) else {
-                    return Encoded {
-                        headers,
-                        value: None,
-                        unavailable: false,
-                    };
+                    return Encoded { headers, value: None };
                 };
                 let mut value = Vec::with_capacity(format.value_prefix.len() + 1_024);
-                let unavailable = match self.shape {
+                match self.shape {
                     Shape::Unwrapped => unwrapped(format, change, origin, &mut value),
                     Shape::Envelope | Shape::EnvelopeSchemas => self.envelope(format, change, origin, &mut value),
-                };
+                }
                 Encoded {
                     headers,
                     value: Some(value),
-                    unavailable,
                 }
             }
         }
@@ -122,9 +113,9 @@ impl Capture {
         headers
     }
 
-    fn envelope(&self, format: &TableFormat, change: &Change, origin: &Origin, out: &mut Vec<u8>) -> bool {
+    fn envelope(&self, format: &TableFormat, change: &Change, origin: &Origin, out: &mut Vec<u8>) {
         let Some(service) = self.services.get(change.table.service) else {
-            return false;
+            return;
         };
         out.extend_from_slice(format.value_prefix.as_bytes());
         out.extend_from_slice(br#"{"before":"#);
@@ -134,11 +125,10 @@ impl Capture {
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(br#","after":"#);
-        let mut unavailable = false;
         match &change.after {
             Some(after) => {
                 out.push(b'{');
-                unavailable = cells(format, change, after, out);
+                cells(format, change, after, out);
                 out.push(b'}');
             }
             None => out.extend_from_slice(b"null"),
@@ -176,18 +166,16 @@ impl Capture {
         if !format.value_prefix.is_empty() {
             out.push(b'}');
         }
-        unavailable
     }
 }
 
 /// `ExtractNewRecordState` with `delete.tombstone.handling.mode=rewrite` and
 /// `add.fields=op,ts_ms,table,lsn,source.ts_ms,txId,source.snapshot`.
-fn unwrapped(format: &TableFormat, change: &Change, origin: &Origin, out: &mut Vec<u8>) -> bool {
-    let mut unavailable = false;
+fn unwrapped(format: &TableFormat, change: &Change, origin: &Origin, out: &mut Vec<u8>) {
     match (&change.after, &change.before) {
         (Some(after), _) => {
             out.push(b'{');
-            unavailable = cells(format, change, after, out);
+            cells(format, change, after, out);
         }
         (None, Some(before)) => {
             gone(format, before, out);
@@ -216,7 +204,6 @@ fn unwrapped(format: &TableFormat, change: &Change, origin: &Origin, out: &mut V
             snapshot,
         ),
     );
-    unavailable
 }
 
 fn key_payload(format: &TableFormat, row: &Row, out: &mut Vec<u8>) {
@@ -230,28 +217,35 @@ fn key_payload(format: &TableFormat, row: &Row, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// The cells of a row, without the brace that ends it. True when a long value is missing.
-fn cells(format: &TableFormat, change: &Change, row: &Row, out: &mut Vec<u8>) -> bool {
-    let mut unavailable = false;
+/// The cells of a row, without the brace that ends it.
+fn cells(format: &TableFormat, change: &Change, row: &Row, out: &mut Vec<u8>) {
     for (index, (column, value)) in format.table.columns.iter().zip(row.iter()).enumerate() {
         named(index, column, out);
-        let before = change
-            .before
-            .as_ref()
-            .filter(|_| change.op == Op::Update)
-            .and_then(|before| before.get(index));
-        if before == Some(value) && is_out_of_line(column, value) {
-            unavailable = true;
+        if is_left_out(change, index, column, value) {
             string(UNAVAILABLE, out);
         } else {
             cell(column, value, out);
         }
     }
-    unavailable
+}
+
+/// Does the row carry a placeholder for an unchanged long value?
+pub(crate) fn is_unavailable(change: &Change) -> bool {
+    let (Some((_, table)), Some(after)) = (schema::tables().get(change.table.index), &change.after) else {
+        return false;
+    };
+    let mut cells = table.columns.iter().zip(after.iter()).enumerate();
+    cells.any(|(index, (column, value))| is_left_out(change, index, column, value))
+}
+
+/// PostgreSQL does not log a value that is stored out of line and stays as it was.
+fn is_left_out(change: &Change, index: usize, column: &Column, value: &Value) -> bool {
+    let before = change.before.as_ref().and_then(|before| before.get(index));
+    change.op == Op::Update && is_out_of_line(column, value) && before == Some(value)
 }
 
 /// Does PostgreSQL keep this value outside the row?
-pub(crate) fn is_out_of_line(column: &Column, value: &Value) -> bool {
+fn is_out_of_line(column: &Column, value: &Value) -> bool {
     column.is_toasted() && value.as_text().is_some_and(|text| text.len() >= TOAST_BYTES)
 }
 
