@@ -48,6 +48,8 @@ struct Prepared {
     change: TableChange,
     /// None when nothing changes and no file is written.
     file: Option<Arc<CachedMetadata>>,
+    /// Older metadata files that are not needed once this one counts.
+    expired: Vec<String>,
 }
 
 impl Service {
@@ -63,8 +65,12 @@ impl Service {
         let mut attempt = 0;
         loop {
             let state = self.fresh_state().await?;
-            if !ranges.is_empty() && already_ingested(&state, &ranges) {
-                return Ok(Outcome::AlreadyIngested);
+            if !ranges.is_empty() {
+                if already_ingested(&state, &ranges) {
+                    return Ok(Outcome::AlreadyIngested);
+                }
+                // The log checks them again; looking first saves the files of who has lost his lease.
+                state.check_ranges(&ranges)?;
             }
             let prepared = try_join_all(works.iter().map(|work| self.prepare(&state, work))).await?;
             match self.publish(ticket, prepared, ranges.clone()).await? {
@@ -104,18 +110,21 @@ impl Service {
             let pointer = row.pointer.clone();
             let table = work.table.clone();
             let change = TableChange { table, expect, pointer };
-            return Ok(Prepared { change, file: None });
+            return Ok(Prepared {
+                change,
+                file: None,
+                expired: Vec::new(),
+            });
         }
         let metadata = current.parsed_to_change(&work.table)?;
-        let metadata = build::apply(
-            &self.warehouse,
-            &metadata,
-            current.location(),
-            work,
-            self.clock.now_ms(),
-        )?;
+        let now_ms = self.clock.now_ms();
+        let next = build::apply(&self.warehouse, &metadata, current.location(), work, now_ms)?;
         let number = file_number(current.location()).map_or(row.version, |number| number + 1);
-        self.prepared(&work.table, expect, metadata, number)
+        let mut prepared = self.prepared(&work.table, expect, next.metadata, number)?;
+        if !state.location_is_shared(&row.pointer.location, row.id) {
+            prepared.expired = next.expired;
+        }
+        Ok(prepared)
     }
 
     fn prepared(&self, table: &Ident, expect: Expect, metadata: TableMetadata, number: u64) -> Result<Prepared> {
@@ -139,11 +148,12 @@ impl Service {
         Ok(Prepared {
             change: TableChange { table, expect, pointer },
             file: Some(Arc::new(file)),
+            expired: Vec::new(),
         })
     }
 
     /// Writes the files, then proposes the pointers. What was written for nothing is deleted; after an unknown outcome it stays, for it may be in use.
-    async fn publish(&self, ticket: &Ticket, prepared: Vec<Prepared>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
+    async fn publish(&self, ticket: &Ticket, mut prepared: Vec<Prepared>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
         let files: Vec<Arc<CachedMetadata>> = prepared.iter().filter_map(|one| one.file.clone()).collect();
         let puts = files
             .iter()
@@ -153,6 +163,10 @@ impl Service {
             return Err(error);
         }
         tidewater_core::fail_point::pass("catalog.metadata_written");
+        let expired: Vec<String> = prepared
+            .iter_mut()
+            .flat_map(|one| std::mem::take(&mut one.expired))
+            .collect();
         let changes = prepared.into_iter().map(|one| one.change).collect();
         let op = if ranges.is_empty() {
             Op::Commit { changes }
@@ -180,9 +194,24 @@ impl Service {
         };
         // An answer from an earlier attempt under the same key names that attempt's files, not these.
         let (kept, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| used.contains(&file.location()));
+        if !kept.is_empty() && !expired.is_empty() {
+            self.expire(expired);
+        }
         join_all(kept.into_iter().map(|file| self.cache.keep(file))).await;
         self.discard(&unused).await;
         Ok(outcome)
+    }
+
+    /// Deletes older metadata files while the commit's answer is on its way. One that is left behind costs space and nothing else.
+    fn expire(&self, files: Vec<String>) {
+        let store = Arc::clone(&self.store);
+        self.tasks.spawn("expire-metadata", async move {
+            for file in files {
+                if let Err(error) = store.delete(&file).await {
+                    tracing::warn!(file, %error, "an old metadata file stays behind");
+                }
+            }
+        });
     }
 
     async fn discard(&self, files: &[Arc<CachedMetadata>]) {

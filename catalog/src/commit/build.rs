@@ -13,6 +13,16 @@ use crate::warehouse::Warehouse;
 /// further ahead would make every later commit by a right clock impossible until its time has come.
 const AHEAD_MS_MAX: i64 = 60_000;
 
+/// The table property by which older metadata files are deleted.
+const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
+
+/// The next state of a table.
+pub(super) struct Next {
+    pub(super) metadata: TableMetadata,
+    /// Metadata files that fell out of the log and may go once the next state counts.
+    pub(super) expired: Vec<String>,
+}
+
 /// The metadata after the updates.
 pub(super) fn apply(
     warehouse: &Warehouse,
@@ -20,7 +30,7 @@ pub(super) fn apply(
     location: &str,
     work: &TableWork,
     now_ms: i64,
-) -> Result<TableMetadata> {
+) -> Result<Next> {
     let mut specs = SpecIds::of(current);
     let mut last_sequence = current.last_sequence_number();
     let mut builder = current.clone().into_builder(Some(location.to_owned()));
@@ -64,7 +74,17 @@ pub(super) fn apply(
     if work.updates.iter().any(sets) {
         warehouse.check_properties(metadata.location(), metadata.properties())?;
     }
-    Ok(metadata)
+    let deletes = metadata
+        .properties()
+        .get(DELETE_AFTER_COMMIT)
+        .is_some_and(|value| value == "true");
+    let expired = built.expired_metadata_logs.into_iter().map(|entry| entry.metadata_file);
+    // A table that came from elsewhere may name files that are not its own.
+    let own = format!("{}/metadata/", metadata.location());
+    let expired = expired
+        .filter(|file| deletes && file.starts_with(&own) && warehouse.checked(file).is_ok())
+        .collect();
+    Ok(Next { metadata, expired })
 }
 
 /// A snapshot built on an older head is a lost race, not a wrong request: the writer has to plan again.

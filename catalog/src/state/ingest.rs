@@ -91,6 +91,15 @@ impl State {
         })
     }
 
+    /// Whether these ranges could be committed now.
+    ///
+    /// # Errors
+    /// What [`State::apply`] would refuse them for.
+    pub fn check_ranges(&self, ranges: &[OffsetRange]) -> Result<(), Refusal> {
+        let mut next = self.clone();
+        ranges.iter().try_for_each(|range| next.advance(range))
+    }
+
     pub(super) fn ingest(&mut self, change: IngestChange) -> Result<Outcome, Refusal> {
         let partitions: BTreeSet<&PartitionId> = change.ranges.iter().map(|range| &range.partition).collect();
         if partitions.len() != change.ranges.len() {

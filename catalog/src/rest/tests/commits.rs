@@ -215,6 +215,26 @@ async fn writers_of_one_table_queue() {
     assert!(names.iter().all(|name| properties[name] == "1"), "{properties}");
 }
 
+// Goal: a table that asks for it keeps only so many metadata files. Method: more commits than it keeps, with and without the property.
+#[tokio::test]
+async fn old_metadata_files_go_when_asked_for() {
+    let kit = Kit::with_table().await;
+    for number in 0..5 {
+        assert_eq!(kit.update(set("n", &number.to_string())).await.status, 200);
+    }
+    assert_eq!(kit.store.len(), 6);
+    let keep_two = json!([{"action": "set-properties", "updates": {
+        "write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": "2"}}]);
+    assert_eq!(kit.update(keep_two).await.status, 200);
+    let gone = async {
+        while kit.store.len() > 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("deleted in time");
+    assert_eq!(kit.get(TABLE).await.status, 200);
+}
+
 // Goal: purge deletes the table's files and no others. Method: drop with purge, wait until they are gone, look at the neighbour.
 #[tokio::test]
 async fn purge_stays_in_its_folder() {
