@@ -42,7 +42,7 @@ impl Ingest {
             .map(|source| -> Result<Box<dyn Source>> {
                 Ok(match source {
                     SourceConfig::File { directory } => Box::new(FileSource::new(directory, Arc::clone(&clock))),
-                    SourceConfig::Kafka(kafka) => Box::new(KafkaSource::new(kafka)?),
+                    SourceConfig::Kafka(kafka) => Box::new(KafkaSource::new(kafka, Arc::clone(&clock))?),
                 })
             })
             .collect::<Result<Vec<_>>>()?;

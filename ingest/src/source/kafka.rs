@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use regex::Regex;
+use tidewater_core::SharedClock;
 
 use super::{Discovered, Poll, PollBounds, Source};
 use crate::error::{IngestError, Result};
@@ -49,11 +50,18 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("topic.metadata.refresh.interval.ms", "30000"),
 ];
 
+/// How often brokers are asked for topics and bounds. Each partition costs a round trip, and reading stands still meanwhile.
+const QUERY_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Partitions of the topics that match.
 pub struct KafkaSource {
     consumer: Arc<BaseConsumer>,
+    clock: SharedClock,
     topics: Vec<Regex>,
-    names: BTreeMap<String, Arc<str>>,
+    names: Arc<BTreeMap<String, Arc<str>>>,
+    /// What the brokers said last, and when. The end moves on with what is read.
+    found: BTreeMap<Partition, (i64, i64)>,
+    asked_at: Option<Duration>,
 }
 
 impl std::fmt::Debug for KafkaSource {
@@ -64,7 +72,7 @@ impl std::fmt::Debug for KafkaSource {
 
 impl KafkaSource {
     /// Connects in the background.
-    pub fn new(options: &KafkaOptions) -> Result<Self> {
+    pub fn new(options: &KafkaOptions, clock: SharedClock) -> Result<Self> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &options.brokers);
         for (key, value) in DEFAULTS {
@@ -86,8 +94,11 @@ impl KafkaSource {
         let topics = options.topics.iter().map(|pattern| anchored(pattern)).collect::<Result<_>>()?;
         Ok(Self {
             consumer: Arc::new(consumer),
+            clock,
             topics,
-            names: BTreeMap::new(),
+            names: Arc::default(),
+            found: BTreeMap::new(),
+            asked_at: None,
         })
     }
 
@@ -105,7 +116,7 @@ impl KafkaSource {
             Some(name) => Arc::clone(name),
             None => {
                 let name: Arc<str> = topic.into();
-                self.names.insert(topic.to_owned(), Arc::clone(&name));
+                Arc::make_mut(&mut self.names).insert(topic.to_owned(), Arc::clone(&name));
                 name
             }
         };
@@ -116,12 +127,21 @@ impl KafkaSource {
 #[async_trait]
 impl Source for KafkaSource {
     async fn partitions(&mut self) -> Result<Vec<Discovered>> {
-        let topics = self.topics.clone();
-        let found = self.blocking(move |consumer| discover(consumer, &topics)).await?;
-        let discovered = found.into_iter().map(|(topic, number, low, high)| Discovered {
-            partition: self.partition(&topic, number),
-            low,
-            high,
+        let now = self.clock.monotonic();
+        if self.asked_at.is_none_or(|at| now.saturating_sub(at) >= QUERY_INTERVAL) {
+            let topics = self.topics.clone();
+            let found = self.blocking(move |consumer| discover(consumer, &topics)).await?;
+            self.found.clear();
+            for (topic, number, low, high) in found {
+                let partition = self.partition(&topic, number);
+                self.found.insert(partition, (low, high));
+            }
+            self.asked_at = Some(now);
+        }
+        let discovered = self.found.iter().map(|(partition, (low, high))| Discovered {
+            partition: partition.clone(),
+            low: *low,
+            high: *high,
         });
         Ok(discovered.collect())
     }
@@ -136,8 +156,17 @@ impl Source for KafkaSource {
     }
 
     async fn poll(&mut self, bounds: PollBounds) -> Result<Poll> {
-        let names = self.names.clone();
-        self.blocking(move |consumer| poll(consumer, bounds, &names)).await
+        let names = Arc::clone(&self.names);
+        let poll = self.blocking(move |consumer| poll(consumer, bounds, &names)).await?;
+        for (partition, position) in &poll.positions {
+            if let Some((_, high)) = self.found.get_mut(partition) {
+                *high = (*high).max(*position);
+            }
+        }
+        if poll.changed {
+            self.asked_at = None;
+        }
+        Ok(poll)
     }
 }
 
@@ -243,3 +272,6 @@ fn record(message: &BorrowedMessage<'_>, names: &BTreeMap<String, Arc<str>>) -> 
         fault: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,7 +264,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     // Goal: whatever fails, every record is stored exactly once (INV-ING-1, INV-ING-2). Method: random appends, faults of the
     // log and kills of the process; in the end the places in all tables are the places written, each once.

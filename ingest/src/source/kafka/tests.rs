@@ -1,0 +1,108 @@
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tidewater_core::SystemClock;
+
+use super::*;
+
+/// Longest any of these tests waits for what must come.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+const BOUNDS: PollBounds = PollBounds {
+    bytes: 1 << 20,
+    records: 1_000,
+    wait: Duration::from_millis(100),
+};
+
+fn produce(brokers: &str, topic: &str, partition: i32, count: usize) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
+    for at in 0..count {
+        let key = format!("k{at}");
+        let mut record = BaseRecord::to(topic).key(&key).partition(partition).headers(OwnedHeaders::new().insert(Header {
+            key: "h",
+            value: Some("v"),
+        }));
+        // The last one is a tombstone.
+        if at + 1 < count {
+            record = record.payload("{}");
+        }
+        producer.send(record).expect("room in the queue");
+    }
+    producer.flush(DEADLINE).expect("a broker");
+}
+
+fn source(brokers: &str) -> KafkaSource {
+    let options = KafkaOptions {
+        brokers: brokers.into(),
+        topics: vec![r"db\..*".into()],
+        settings: BTreeMap::new(),
+    };
+    KafkaSource::new(&options, SystemClock::shared()).expect("sound settings")
+}
+
+// Goal: records of the topics that match arrive as they were sent, from the offsets asked for. Method: a mock broker.
+#[tokio::test]
+async fn records_arrive() {
+    let cluster = MockCluster::new(1).expect("a mock broker");
+    cluster.create_topic("db.users", 2, 1).expect("a topic");
+    cluster.create_topic("other", 1, 1).expect("a topic");
+    produce(&cluster.bootstrap_servers(), "db.users", 0, 5);
+    produce(&cluster.bootstrap_servers(), "db.users", 1, 3);
+    produce(&cluster.bootstrap_servers(), "other", 0, 1);
+    let mut source = source(&cluster.bootstrap_servers());
+    let found = source.partitions().await.expect("a broker");
+    let bounds: Vec<_> = found.iter().map(|found| (&*found.partition.topic, found.low, found.high)).collect();
+    assert_eq!(bounds, [("db.users", 0, 5), ("db.users", 0, 3)]);
+    let positions: Vec<_> = found.iter().zip([2, 0]).map(|(found, at)| (found.partition.clone(), at)).collect();
+    source.assign(&positions).await.expect("assigned");
+    let clock = SystemClock::shared();
+    let (mut records, mut standing) = (Vec::new(), Vec::new());
+    while records.len() < 6 {
+        assert!(clock.monotonic() < DEADLINE, "{records:?}");
+        let poll = source.poll(BOUNDS).await.expect("a broker");
+        records.extend(poll.records);
+        standing = poll.positions;
+    }
+    let mut offsets: Vec<_> = records.iter().map(|record| (record.partition.number, record.offset)).collect();
+    offsets.sort_unstable();
+    assert_eq!(offsets, [(0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2)]);
+    standing.sort();
+    assert_eq!(standing.iter().map(|(_, position)| *position).collect::<Vec<_>>(), [5, 3]);
+    let last = records.iter().find(|record| record.offset == 4).expect("the tombstone");
+    assert_eq!((last.key.as_deref(), last.value.as_deref()), (Some(&b"k4"[..]), None));
+    assert_eq!(last.headers.as_deref(), Some(r#"[["h","v"]]"#));
+}
+
+// Goal: an offset that the broker does not have is told, never jumped from. Method: assign behind the end.
+#[tokio::test]
+async fn a_lost_offset_is_told() {
+    let cluster = MockCluster::new(1).expect("a mock broker");
+    cluster.create_topic("db.users", 1, 1).expect("a topic");
+    produce(&cluster.bootstrap_servers(), "db.users", 0, 3);
+    let mut source = source(&cluster.bootstrap_servers());
+    let found = source.partitions().await.expect("a broker");
+    source.assign(&[(found[0].partition.clone(), 100)]).await.expect("assigned");
+    let clock = SystemClock::shared();
+    loop {
+        assert!(clock.monotonic() < DEADLINE, "nothing was told");
+        let poll = source.poll(BOUNDS).await.expect("a broker");
+        assert!(poll.records.is_empty());
+        if poll.changed {
+            break;
+        }
+    }
+    let found = source.partitions().await.expect("a broker");
+    assert!(found[0].high < 100);
+}
+
+// Goal: what exactly-once rests on cannot be configured away. Method: try it.
+#[test]
+fn fixed_settings_are_refused() {
+    let options = KafkaOptions {
+        brokers: "localhost:1".into(),
+        topics: vec!["a".into()],
+        settings: BTreeMap::from([("enable.auto.commit".into(), "true".into())]),
+    };
+    assert!(matches!(KafkaSource::new(&options, SystemClock::shared()), Err(IngestError::Setting { .. })));
+}
