@@ -1,0 +1,134 @@
+//! The command line: one file a verb below `cli/`.
+//!
+//! Data goes to standard output, words to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 74 storage failed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Overrides, Settings};
+
+mod doctor;
+pub(crate) mod failure;
+mod ingest;
+mod job;
+mod output;
+mod pipeline;
+mod progress;
+mod query;
+mod serve;
+mod status;
+mod synth;
+mod table;
+mod up;
+mod user;
+mod version;
+
+use failure::Failure;
+use output::{Format, Output};
+
+/// The exit code of a process whose storage failed: a supervisor must not hide that.
+pub(crate) const STORAGE_FAILED: u8 = 74;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidewater",
+    version,
+    about = "A lakehouse in one binary: from PostgreSQL changes to dashboards"
+)]
+struct Command {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration file; without it tidewater.toml of the working directory, when there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of everything this process owns
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run every role in this process
+    Up(up::UpArgs),
+    /// Run some roles in this process
+    Serve(serve::ServeArgs),
+    /// Run a query and print its rows
+    Query(query::QueryArgs),
+    /// Show the roles of a running installation
+    Status,
+    /// Look at tables
+    #[command(subcommand)]
+    Table(table::TableVerb),
+    /// Look at the consumers of change data
+    #[command(subcommand)]
+    Ingest(ingest::IngestVerb),
+    /// Look at jobs
+    #[command(subcommand)]
+    Job(job::JobVerb),
+    /// Plan and run models
+    #[command(subcommand)]
+    Pipeline(pipeline::PipelineVerb),
+    /// Make the synthetic hospital's change data, workload and right answers
+    #[command(subcommand)]
+    Synth(synth::SynthVerb),
+    /// Check the configuration and this machine
+    Doctor,
+    /// Manage users
+    #[command(subcommand)]
+    User(user::UserVerb),
+    /// Show the version
+    Version,
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let command = Command::parse();
+    let output = Output::new(command.global.output);
+    match run(command, &output) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
+    let overrides = Overrides {
+        config: command.global.config,
+        data_dir: command.global.data_dir,
+    };
+    let settings = Settings::load(&overrides)?;
+    match command.verb {
+        Verb::Up(args) => return up::run(settings, args),
+        Verb::Serve(args) => return serve::run(settings, args),
+        Verb::Query(args) => query::run(&settings, args, output),
+        Verb::Status => status::run(&settings, output),
+        Verb::Table(verb) => table::run(&settings, verb, output),
+        Verb::Ingest(verb) => ingest::run(&settings, verb, output),
+        Verb::Job(verb) => job::run(&settings, verb, output),
+        Verb::Pipeline(verb) => pipeline::run(&settings, verb, output),
+        Verb::Synth(verb) => synth::run(verb, output),
+        Verb::Doctor => return doctor::run(&settings, output),
+        Verb::User(verb) => user::run(verb, output),
+        Verb::Version => version::run(output),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// A runtime for verbs that ask a running installation.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::io("start a runtime", source))?
+        .block_on(future)
+}

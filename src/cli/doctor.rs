@@ -1,0 +1,123 @@
+//! `tidewater doctor`: the configuration in force, and whether this machine can run it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::output::Output;
+use crate::settings::{Settings, SourceSettings};
+
+#[derive(Debug, Serialize)]
+struct Check {
+    check: String,
+    verdict: &'static str,
+    detail: String,
+}
+
+impl Check {
+    fn new(check: impl Into<String>, found: Result<String, String>) -> Self {
+        let (verdict, detail) = match found {
+            Ok(detail) => ("ok", detail),
+            Err(detail) => ("PROBLEM", detail),
+        };
+        Self {
+            check: check.into(),
+            verdict,
+            detail,
+        }
+    }
+}
+
+pub(super) fn run(settings: &Settings, output: &Output) -> Result<ExitCode, Failure> {
+    let mut checks = vec![data_dir(settings)];
+    checks.extend(ports(settings).into_iter().map(|(name, address)| port(name, address)));
+    checks.extend(settings.ingest.sources.iter().map(source));
+    checks.push(project(settings));
+    checks.push(open_files());
+    output.rows(&["check", "verdict", "detail"], &checks)?;
+    let sound = checks.iter().all(|check| check.verdict == "ok");
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn ports(settings: &Settings) -> Vec<(&'static str, SocketAddr)> {
+    let executor_grpc = SocketAddr::new(settings.executor.listen.ip(), settings.executor.grpc_port);
+    vec![
+        ("catalog", settings.catalog.listen),
+        ("scheduler", settings.scheduler.listen),
+        ("executor shuffle", settings.executor.listen),
+        ("executor tasks", executor_grpc),
+        ("flight_sql", settings.flight_sql.listen),
+        ("http", settings.http.listen),
+    ]
+}
+
+fn port(name: &str, address: SocketAddr) -> Check {
+    let found = match TcpListener::bind(address) {
+        Ok(_) => Ok(format!("{address} is free")),
+        Err(error) => Err(format!("{address}: {error} (fine when tidewater runs already)")),
+    };
+    Check::new(format!("port {name}"), found)
+}
+
+fn data_dir(settings: &Settings) -> Check {
+    let dir = &settings.data_dir;
+    let found = std::fs::create_dir_all(dir)
+        .and_then(|()| {
+            let probe = dir.join(".doctor-probe");
+            std::fs::write(&probe, b"probe")?;
+            std::fs::remove_file(probe)
+        })
+        .map(|()| format!("{} can be written", dir.display()))
+        .map_err(|error| format!("{}: {error}", dir.display()));
+    Check::new("data directory", found)
+}
+
+fn source(source: &SourceSettings) -> Check {
+    match source {
+        SourceSettings::File { path } if path.is_dir() => Check::new("source file", Ok(path.display().to_string())),
+        SourceSettings::File { path } => Check::new("source file", Err(format!("{} is not a folder", path.display()))),
+        SourceSettings::Kafka { bootstrap, topics, .. } => {
+            Check::new("source kafka", kafka(bootstrap, &topics.join(", ")))
+        }
+    }
+}
+
+fn kafka(bootstrap: &str, topics: &str) -> Result<String, String> {
+    use std::net::ToSocketAddrs;
+    let first = bootstrap.split(',').next().unwrap_or(bootstrap);
+    let address = first
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| format!("{first} cannot be resolved"))?;
+    std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_secs(3))
+        .map(|_| format!("{bootstrap} answers; topics {topics}"))
+        .map_err(|error| format!("{bootstrap}: {error}"))
+}
+
+fn project(settings: &Settings) -> Check {
+    let Some(dir) = &settings.pipelines.project else {
+        return Check::new("project", Ok("none configured".into()));
+    };
+    let found = tidewater_pipelines::Project::load(dir)
+        .map(|project| format!("{}: {} models", dir.display(), project.models.len()))
+        .map_err(|error| error.to_string());
+    Check::new("project", found)
+}
+
+/// Scans and shuffles hold many files open.
+fn open_files() -> Check {
+    let text = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let limit = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().next().map(str::to_owned));
+    let found = match limit.as_deref().map(str::parse::<u64>) {
+        Some(Ok(limit)) if limit < 4096 => Err(format!("{limit} open files: raise it to 65536 (ulimit -n)")),
+        Some(Ok(limit)) => Ok(limit.to_string()),
+        _ => Ok("not limited".into()),
+    };
+    Check::new("open files", found)
+}

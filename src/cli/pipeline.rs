@@ -1,0 +1,97 @@
+//! `tidewater pipeline plan|run|status`
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::block_on;
+use super::failure::Failure;
+use super::output::Output;
+use super::progress::Progress;
+use crate::control::{self, RunRequest};
+use crate::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PipelineVerb {
+    /// Show what a run would do, and why
+    Plan(Models),
+    /// Bring models up to date now
+    Run(Models),
+    /// Show how every model stands
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Models {
+    /// Names, patterns (silver.*) or tags (tag:phi); + before or after brings what they read or who reads them. None: all
+    models: Vec<String>,
+    /// Build anew from everything there is
+    #[arg(long)]
+    full_refresh: bool,
+    /// The time that run_ts() gives, in milliseconds since the Unix epoch
+    #[arg(long, value_name = "MS")]
+    as_of_ms: Option<i64>,
+}
+
+pub(super) fn run(settings: &Settings, verb: PipelineVerb, output: &Output) -> Result<(), Failure> {
+    let address = settings.http.listen;
+    match verb {
+        PipelineVerb::Status => {
+            let status = block_on(control::ask(address, "/v1/pipelines", None))?;
+            print(
+                &status,
+                &[
+                    "name",
+                    "kind",
+                    "last_mode",
+                    "rows_total",
+                    "lag_ms",
+                    "next_mode",
+                    "next_reason",
+                ],
+                output,
+            )
+        }
+        PipelineVerb::Plan(models) => {
+            let plan = block_on(control::ask(address, "/v1/pipelines/plan", Some(&models.into())))?;
+            print(&plan, &["name", "kind", "mode", "reason"], output)
+        }
+        PipelineVerb::Run(models) => {
+            let progress = Progress::start("running models");
+            let report = block_on(control::ask(address, "/v1/pipelines/run", Some(&models.into())));
+            drop(progress);
+            let report = report?;
+            print(
+                &report,
+                &["name", "kind", "mode", "reason", "rows", "duration_ms", "failure"],
+                output,
+            )?;
+            match report.get("succeeded").and_then(Value::as_bool) {
+                Some(true) => Ok(()),
+                _ => Err(Failure::new("some models failed").hint("their reasons are in the column failure")),
+            }
+        }
+    }
+}
+
+impl From<Models> for RunRequest {
+    fn from(models: Models) -> Self {
+        Self {
+            models: models.models,
+            full_refresh: models.full_refresh,
+            as_of_ms: models.as_of_ms,
+        }
+    }
+}
+
+fn print(answer: &Value, columns: &[&str], output: &Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.json(answer);
+    }
+    output.rows(
+        columns,
+        answer
+            .get("models")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice),
+    )
+}

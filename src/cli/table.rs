@@ -1,0 +1,191 @@
+//! `tidewater table ls|show|history`
+
+use clap::Subcommand;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+
+use tidewater_catalog_client::{CatalogClient, ClientOptions};
+use tidewater_core::{Coded, Namespace, TableName};
+use tidewater_table::{Catalog, LoadedTable};
+
+use super::block_on;
+use super::failure::Failure;
+use super::output::Output;
+use crate::settings::Settings;
+
+/// Tables loaded at once.
+const LOADS_AT_ONCE: usize = 16;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TableVerb {
+    /// List tables, of one namespace or all
+    Ls {
+        /// Such as bronze
+        namespace: Option<Namespace>,
+    },
+    /// Show one table
+    Show {
+        /// Such as bronze.users
+        table: TableName,
+    },
+    /// Show the snapshots of a table, newest first
+    History {
+        /// Such as bronze.users
+        table: TableName,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct TableLine {
+    table: String,
+    rows: Option<u64>,
+    files: Option<u64>,
+    bytes: Option<u64>,
+    snapshots: usize,
+    updated: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SnapshotLine {
+    snapshot: i64,
+    committed: String,
+    operation: String,
+    added_rows: Option<u64>,
+    added_files: Option<u64>,
+    removed_files: Option<u64>,
+    total_rows: Option<u64>,
+    job: Option<String>,
+}
+
+pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Result<(), Failure> {
+    let client = CatalogClient::new(ClientOptions::new(settings.catalog_endpoints()))?;
+    match verb {
+        TableVerb::Ls { namespace } => {
+            let lines = block_on(list(&client, namespace))?;
+            output.rows(&["table", "rows", "files", "bytes", "snapshots", "updated"], &lines)
+        }
+        TableVerb::Show { table } => {
+            let loaded = block_on(load(&client, &table))?;
+            show(&loaded, output)
+        }
+        TableVerb::History { table, limit } => {
+            let loaded = block_on(load(&client, &table))?;
+            let columns = [
+                "snapshot",
+                "committed",
+                "operation",
+                "added_rows",
+                "added_files",
+                "removed_files",
+                "total_rows",
+                "job",
+            ];
+            output.rows(&columns, &history(&loaded, limit))
+        }
+    }
+}
+
+async fn list(client: &CatalogClient, namespace: Option<Namespace>) -> Result<Vec<TableLine>, Failure> {
+    let namespaces = match namespace {
+        Some(namespace) => vec![namespace],
+        None => client.list_namespaces().await?,
+    };
+    let mut names = Vec::new();
+    for namespace in namespaces {
+        names.extend(client.list_tables(&namespace).await?);
+    }
+    names.sort();
+    let loaded: Vec<Option<LoadedTable>> = stream::iter(names)
+        .map(|name| async move { client.load_table(&name).await })
+        .buffered(LOADS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(loaded.iter().flatten().map(line).collect())
+}
+
+async fn load(client: &CatalogClient, name: &TableName) -> Result<LoadedTable, Failure> {
+    let loaded = client.load_table(name).await.map_err(|error| match error.hint() {
+        Some(_) => Failure::from(error),
+        None => Failure::from(error).hint("is the catalog running? tidewater status"),
+    })?;
+    loaded.ok_or_else(|| Failure::new(format!("table {name} does not exist")).hint("tidewater table ls"))
+}
+
+fn total(table: &LoadedTable, key: &str) -> Option<u64> {
+    let snapshot = table.metadata.current_snapshot()?;
+    snapshot.summary().additional_properties.get(key)?.parse().ok()
+}
+
+fn time(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms)
+        .map(|time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+        .unwrap_or_default()
+}
+
+fn line(table: &LoadedTable) -> TableLine {
+    TableLine {
+        table: table.name.to_string(),
+        rows: total(table, "total-records"),
+        files: total(table, "total-data-files"),
+        bytes: total(table, "total-files-size"),
+        snapshots: table.metadata.snapshots().count(),
+        updated: time(table.metadata.last_updated_ms()),
+    }
+}
+
+fn show(table: &LoadedTable, output: &Output) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Column {
+        id: i32,
+        column: String,
+        r#type: String,
+        required: bool,
+    }
+    let metadata = &table.metadata;
+    let columns: Vec<Column> = metadata
+        .current_schema()
+        .as_struct()
+        .fields()
+        .iter()
+        .map(|field| Column {
+            id: field.id,
+            column: field.name.clone(),
+            r#type: field.field_type.to_string(),
+            required: field.required,
+        })
+        .collect();
+    if output.is_json() {
+        let columns = serde_json::to_value(&columns).unwrap_or_default();
+        let summary = serde_json::to_value(line(table)).unwrap_or_default();
+        return output.json(&serde_json::json!({"table": summary, "location": metadata.location(), "columns": columns, "properties": metadata.properties()}));
+    }
+    output.one(&line(table))?;
+    output.line(&format!("location {}", metadata.location()))?;
+    output.rows(&["id", "column", "type", "required"], &columns)
+}
+
+fn history(table: &LoadedTable, limit: usize) -> Vec<SnapshotLine> {
+    let mut snapshots: Vec<_> = table.metadata.snapshots().collect();
+    snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.sequence_number()));
+    snapshots
+        .into_iter()
+        .take(limit)
+        .map(|snapshot| {
+            let properties = &snapshot.summary().additional_properties;
+            let number = |key: &str| properties.get(key).and_then(|text| text.parse().ok());
+            SnapshotLine {
+                snapshot: snapshot.snapshot_id(),
+                committed: time(snapshot.timestamp_ms()),
+                operation: snapshot.summary().operation.as_str().to_owned(),
+                added_rows: number("added-records"),
+                added_files: number("added-data-files"),
+                removed_files: number("deleted-data-files"),
+                total_rows: number("total-records"),
+                job: properties.get("job-id").cloned(),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,311 @@
+//! Assembles the roles that a process is to play, from configuration to a running whole, and ends them in order.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use tidewater_catalog_client::{CatalogClient, ClientOptions};
+use tidewater_core::limits::SHUTDOWN_DEADLINE;
+use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng, Tasks};
+use tidewater_engine::Engine;
+use tidewater_pipelines::Pipelines;
+use tidewater_security::ListenPolicy;
+use tidewater_table::FileStore;
+
+use crate::cli::failure::Failure;
+use crate::control::{self, RoleReport};
+use crate::settings::Settings;
+
+mod catalog;
+mod compute;
+mod ingest;
+mod pipelines;
+mod serving;
+mod storage;
+
+pub(crate) use ingest::IngestHandle;
+
+/// How long a start may take: a catalog that has to replay its log, a group that has to elect a leader.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a process may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    Catalog,
+    Scheduler,
+    Executor,
+    Ingest,
+    FlightSql,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Catalog,
+        Self::Scheduler,
+        Self::Executor,
+        Self::Ingest,
+        Self::FlightSql,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Catalog => "catalog",
+            Self::Scheduler => "scheduler",
+            Self::Executor => "executor",
+            Self::Ingest => "ingest",
+            Self::FlightSql => "flight-sql",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.map(Self::name);
+        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
+            let near = tidewater_core::config::nearest(text, &known).map(|name| format!(", did you mean {name}?"));
+            format!(
+                "no role {text:?}{} roles: {}",
+                near.unwrap_or_default(),
+                known.join(", ")
+            )
+        })
+    }
+}
+
+/// What every role is given.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: SharedClock,
+    pub(crate) rng: SharedRng,
+    pub(crate) store: FileStore,
+    pub(crate) client: CatalogClient,
+    pub(crate) tasks: Tasks,
+}
+
+/// The running roles, as far as commands and screens ask them.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) parts: Parts,
+    pub(crate) reports: Vec<RoleReport>,
+    pub(crate) ingest: Option<IngestHandle>,
+    pub(crate) pipelines: Option<Pipelines>,
+    pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
+}
+
+/// Starts the roles, runs `beside` with them, and waits for a signal or a failure.
+pub(crate) fn run<F, B>(settings: Settings, roles: BTreeSet<Role>, beside: F) -> Result<ExitCode, Failure>
+where
+    F: FnOnce(Running) -> B + Send,
+    B: Future<Output = Result<(), Failure>> + Send,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tidewater")
+        .build()
+        .map_err(|source| Failure::io("start a runtime", source))?;
+    let result = runtime.block_on(async {
+        let tasks = Tasks::new("tidewater");
+        let stop = tasks.token();
+        tasks.spawn("signals", signals(stop));
+        let mut exit = catalog::Exit::default();
+        let result = assemble(settings, &roles, &tasks, &mut exit, beside).await;
+        if !tasks.shutdown(SHUTDOWN_DEADLINE).await {
+            tracing::warn!("some tasks did not end in time");
+        }
+        exit.shutdown().await;
+        result?;
+        Ok(exit.code())
+    });
+    // Blocking work that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+async fn assemble<F, B>(
+    settings: Settings,
+    roles: &BTreeSet<Role>,
+    tasks: &Tasks,
+    exit: &mut catalog::Exit,
+    beside: F,
+) -> Result<(), Failure>
+where
+    F: FnOnce(Running) -> B + Send,
+    B: Future<Output = Result<(), Failure>> + Send,
+{
+    let settings = Arc::new(settings);
+    let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    storage::prepare_data_dir(&settings.data_dir)?;
+    let store = FileStore::new(storage::options(&settings), Arc::clone(&clock), Arc::clone(&rng));
+    let mut options = ClientOptions::new(settings.catalog_endpoints());
+    options.clock = Arc::clone(&clock);
+    options.rng = Arc::clone(&rng);
+    let parts = Parts {
+        client: CatalogClient::new(options)?,
+        settings: Arc::clone(&settings),
+        clock,
+        rng,
+        store,
+        tasks: tasks.clone(),
+    };
+    let control_listener = bind(&settings, settings.http.listen, "http").await?;
+    let mut running = Running {
+        reports: Vec::new(),
+        ingest: None,
+        pipelines: None,
+        scheduler: None,
+        parts: parts.clone(),
+    };
+    let ready = control::serve(control_listener, tasks);
+    if roles.contains(&Role::Catalog) {
+        running.reports.push(catalog::start(&parts, exit).await?);
+    }
+    wait_for_catalog(&parts).await?;
+    start_workers(&parts, roles, &mut running).await?;
+    ready.publish(running.clone());
+    tracing::info!(roles = %join(roles), http = %settings.http.listen, "ready");
+    let stop = tasks.token();
+    tokio::select! {
+        result = beside(running) => {
+            result?;
+            stop.cancelled().await;
+        }
+        () = stop.cancelled() => {}
+    }
+    Ok(())
+}
+
+async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Running) -> Result<(), Failure> {
+    let engine = match roles
+        .iter()
+        .any(|role| matches!(role, Role::Scheduler | Role::Executor | Role::FlightSql))
+    {
+        true => Some(compute::engine(parts)?),
+        false => None,
+    };
+    let mut router = None;
+    if let Some(engine) = &engine {
+        let compute = compute::start(parts, engine, roles).await?;
+        running.reports.extend(compute.reports);
+        running.scheduler = compute.scheduler;
+        router = Some(compute.router);
+    }
+    if roles.contains(&Role::Ingest) {
+        let handle = ingest::start(parts)?;
+        running.reports.push(RoleReport::new(
+            Role::Ingest,
+            format!("{} sources", parts.settings.ingest.sources.len()),
+        ));
+        running.ingest = Some(handle);
+    }
+    let (Some(engine), Some(router)) = (engine, router) else {
+        return Ok(());
+    };
+    let project = pipelines::open(parts, &engine, &router)?;
+    if roles.contains(&Role::Scheduler)
+        && let Some(pipelines) = &project
+    {
+        pipelines::follow(parts, pipelines);
+        running.pipelines = Some(pipelines.clone());
+    }
+    if roles.contains(&Role::FlightSql) {
+        running
+            .reports
+            .push(serving::start(parts, engine, router, project).await?);
+    }
+    Ok(())
+}
+
+fn join(roles: &BTreeSet<Role>) -> String {
+    roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Opens a port, or tells who is in the way.
+pub(crate) async fn bind(settings: &Settings, address: SocketAddr, section: &str) -> Result<TcpListener, Failure> {
+    let policy = if settings.security.users.is_empty() {
+        ListenPolicy::LoopbackOnly
+    } else {
+        ListenPolicy::Authenticated
+    };
+    // Only Flight SQL asks who is there: everything else stays on loopback whatever users there are.
+    let policy = if section == "flight_sql" {
+        policy
+    } else {
+        ListenPolicy::LoopbackOnly
+    };
+    policy.check(address)?;
+    TcpListener::bind(address).await.map_err(|source| {
+        Failure::new(format!("cannot listen on {address}: {source}")).hint(format!(
+            "another process uses the port: stop it, or set {section}.listen to another address"
+        ))
+    })
+}
+
+async fn wait_for_catalog(parts: &Parts) -> Result<(), Failure> {
+    let begun = parts.clock.monotonic();
+    loop {
+        match parts.client.cluster_status().await {
+            Ok(status) if status.leader.is_some() => return Ok(()),
+            Ok(_) => {}
+            Err(error) if parts.clock.monotonic() - begun > READY_DEADLINE => return Err(error.into()),
+            Err(_) => {}
+        }
+        if parts.tasks.token().is_cancelled() {
+            return Err(Failure::new("stopped while waiting for the catalog"));
+        }
+        if parts.clock.monotonic() - begun > READY_DEADLINE {
+            return Err(Failure::new("the catalog has no leader").hint("are a majority of its nodes running?"));
+        }
+        parts.clock.sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn signals(stop: tokio_util::sync::CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("cannot listen for signals");
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
+        _ = terminate.recv() => tracing::info!("told to stop"),
+        () = stop.cancelled() => return,
+    }
+    stop.cancel();
+}
+
+/// An engine's catalog: every process, this one included, talks to it through the client.
+pub(crate) fn catalog_of(parts: &Parts) -> Arc<dyn tidewater_table::Catalog> {
+    Arc::new(parts.client.clone())
+}
+
+/// Names the parts that a role needs of an engine.
+pub(crate) type SharedRunner = Arc<dyn tidewater_engine::PlanRunner>;
+
+/// What the compute roles give to the others.
+pub(crate) struct Compute {
+    pub(crate) router: SharedRunner,
+    pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
+    pub(crate) reports: Vec<RoleReport>,
+}
+
+impl Compute {
+    pub(crate) fn engine_of(engine: &Engine) -> Arc<dyn tidewater_engine::PlanRunner> {
+        Arc::new(engine.local_runner())
+    }
+}

@@ -1,0 +1,87 @@
+//! The engine of a process, and the scheduler and executor roles over it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tidewater_engine::{CpuRunner, CpuRuntime, Engine, EngineOptions};
+use tidewater_executor::{Executor, ExecutorOptions};
+use tidewater_scheduler::{Router, Scheduler, SchedulerOptions};
+
+use super::{Compute, Parts, Role, catalog_of};
+use crate::cli::failure::Failure;
+use crate::control::RoleReport;
+
+/// Memory, caches and stores for queries.
+pub(super) fn engine(parts: &Parts) -> Result<Engine, Failure> {
+    let settings = &parts.settings.engine;
+    let mut options = EngineOptions::new(parts.settings.data_dir.join("spill"));
+    options.memory_bytes = settings.memory_bytes;
+    if settings.target_partitions > 0 {
+        options.target_partitions = settings.target_partitions;
+    }
+    let (clock, rng) = (Arc::clone(&parts.clock), Arc::clone(&parts.rng));
+    Ok(Engine::open(
+        options,
+        catalog_of(parts),
+        parts.store.clone(),
+        clock,
+        rng,
+    )?)
+}
+
+/// Starts what is asked for, and the router that knows of it.
+pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>) -> Result<Compute, Failure> {
+    let settings = &parts.settings;
+    let mut reports = Vec::new();
+    let mut options = SchedulerOptions::loopback();
+    options.listen = settings.scheduler.listen;
+    options.external_host = settings.scheduler.listen.ip().to_string();
+    options.local_scan_bytes_max = settings.scheduler.local_bytes_max;
+    let mut scheduler = None;
+    if roles.contains(&Role::Scheduler) {
+        let clock = Arc::clone(&parts.clock);
+        let started = Scheduler::start(&options, engine.clone(), clock, &parts.tasks.child("scheduler")).await?;
+        reports.push(RoleReport::new(Role::Scheduler, started.address().to_string()));
+        scheduler = Some(started);
+    }
+    if roles.contains(&Role::Executor) {
+        reports.push(executor(parts, engine).await?);
+    }
+    let threads = engine.options().target_partitions;
+    let local = CpuRunner::new(Compute::engine_of(engine), CpuRuntime::start(threads)?);
+    let cluster = scheduler.as_ref().map(Scheduler::runner);
+    let router = Router::new(Arc::new(local), cluster, &options, Arc::clone(&parts.clock));
+    Ok(Compute {
+        router: Arc::new(router),
+        scheduler,
+        reports,
+    })
+}
+
+async fn executor(parts: &Parts, engine: &Engine) -> Result<RoleReport, Failure> {
+    let settings = &parts.settings.executor;
+    let (host, port) = settings
+        .scheduler
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)))
+        .ok_or_else(|| {
+            Failure::new(format!("executor.scheduler {:?} is not an address", settings.scheduler))
+                .hint("write host:port, such as 127.0.0.1:50050")
+                .exit(2)
+        })?;
+    let mut options = ExecutorOptions::loopback(parts.settings.scheduler.listen, parts.settings.data_dir.join("work"));
+    options.bind = settings.listen.ip();
+    options.external_host = settings.listen.ip().to_string();
+    options.flight_port = settings.listen.port();
+    options.grpc_port = settings.grpc_port;
+    options.scheduler_host = host.to_owned();
+    options.scheduler_port = port;
+    options.memory_bytes = u64::try_from(settings.memory_bytes).unwrap_or(u64::MAX);
+    if settings.vcores > 0 {
+        options.vcores = settings.vcores;
+    }
+    let (clock, rng) = (Arc::clone(&parts.clock), Arc::clone(&parts.rng));
+    let address = settings.listen.to_string();
+    Executor::start(options, engine.clone(), clock, rng, &parts.tasks.child("executor")).await?;
+    Ok(RoleReport::new(Role::Executor, address))
+}

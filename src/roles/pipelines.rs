@@ -1,0 +1,34 @@
+//! The project of models, followed by the process that schedules.
+
+use std::sync::Arc;
+
+use tidewater_engine::Engine;
+use tidewater_pipelines::{Pipelines, Project};
+
+use super::{Parts, SharedRunner, catalog_of};
+use crate::cli::failure::Failure;
+
+/// The project of the configuration, when there is one.
+pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Result<Option<Pipelines>, Failure> {
+    let Some(dir) = &parts.settings.pipelines.project else {
+        return Ok(None);
+    };
+    let project = Project::load(dir)?;
+    let (clock, rng) = (Arc::clone(&parts.clock), Arc::clone(&parts.rng));
+    let pipelines = Pipelines::new(
+        engine.clone(),
+        Arc::clone(runner),
+        catalog_of(parts),
+        clock,
+        rng,
+        project,
+    );
+    Ok(Some(pipelines))
+}
+
+/// Refreshes models within their target lag as their inputs change.
+pub(super) fn follow(parts: &Parts, pipelines: &Pipelines) {
+    if parts.settings.pipelines.follow {
+        pipelines.follow(Arc::new(parts.client.clone()), &parts.tasks.child("pipelines"));
+    }
+}

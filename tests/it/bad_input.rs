@@ -1,0 +1,187 @@
+//! Bad input: each has its documented outcome, and none is a panic.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::kit::{NodeBuilder, wait_for};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+// Goal: a typing mistake in the configuration is told with the right name, and nothing starts. Method: one wrong letter.
+#[test]
+fn unknown_configuration_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeBuilder::up(dir.path())
+        .config("[pipelines]\nprojct = \"x\"\n")
+        .spawn();
+    let log = node.builder().clone();
+    let (_, code) = node.wait_end();
+    let text = log.log();
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("CFG-0002") && text.contains("hint: did you mean pipelines.project?"),
+        "{text}"
+    );
+}
+
+// Goal: a port in use is told with the way out. Method: a listener of ours on the catalog's port.
+#[test]
+fn port_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = NodeBuilder::up(dir.path());
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", builder.ports.flight)).unwrap();
+    let (builder, code) = builder.spawn().wait_end();
+    let text = builder.log();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("cannot listen on") && text.contains("hint: another process uses the port"),
+        "{text}"
+    );
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+// Goal: binding beyond loopback without users is refused. Method: 0.0.0.0 in the configuration.
+#[test]
+fn open_port_without_users() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[flight_sql]\nlisten = \"0.0.0.0:0\"\n";
+    let (builder, code) = NodeBuilder::up(dir.path()).config(config).spawn().wait_end();
+    let text = builder.log();
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("SEC-0005"), "{text}");
+}
+
+// Goal: two processes never share a data directory. Method: a second one on the folder of the first.
+#[test]
+fn second_process_on_the_same_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = NodeBuilder::up(dir.path()).start();
+    let mut second = NodeBuilder::up(dir.path());
+    second.log_name = Some("second".into());
+    let (second, code) = second.spawn().wait_end();
+    let text = second.log();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("CAT-1007"), "{text}");
+    assert!(first.control("/v1/status").is_some(), "the first one goes on");
+}
+
+// Goal: a data directory that cannot be made is told. Method: a file stands where the folder should.
+#[test]
+fn data_directory_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = NodeBuilder::up(dir.path());
+    fs::write(builder.data_dir(), "a file").unwrap();
+    let (builder, code) = builder.spawn().wait_end();
+    let text = builder.log();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("cannot write to the data directory"), "{text}");
+}
+
+// Goal: Kafka that is not there is no reason to die: the rest works and the status tells. Method: a port nobody listens on.
+#[test]
+fn missing_kafka() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[[ingest.sources]]\ntype = \"kafka\"\nbootstrap = \"127.0.0.1:1\"\ntopics = [\".*\"]\n";
+    let node = NodeBuilder::up(dir.path()).config(config).start();
+    let error = wait_for("the status tells", DEADLINE, || {
+        node.control("/v1/ingest")?["last_error"].as_str().map(str::to_owned)
+    });
+    assert!(!error.is_empty());
+    assert_eq!(node.number("SELECT 1"), Some(1));
+}
+
+/// A line of the file source's format.
+fn line(offset: u64, value: &serde_json::Value) -> String {
+    serde_json::json!({
+        "topic": "bad.public.things", "partition": 0, "offset": offset, "timestamp": 1_767_859_200_000_i64, "headers": [],
+        "key": {"text": "{\"id\":1}"}, "value": value,
+    })
+    .to_string()
+}
+
+// Goal: bad records go to the dead letters with a reason, the good ones around them to bronze, and nothing stops. Method: one
+// record of each bad kind between two good ones, through the file source.
+#[test]
+fn bad_records_become_dead_letters() {
+    let dir = tempfile::tempdir().unwrap();
+    let changes = dir.path().join("changes");
+    fs::create_dir_all(&changes).unwrap();
+    let good = |id: u64| serde_json::json!({"text": format!("{{\"before\":null,\"after\":{{\"id\":{id},\"name\":\"n\"}},\"source\":{{\"lsn\":{id}}},\"op\":\"c\",\"ts_ms\":1}}")});
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let bad = [
+        serde_json::json!({"text": "{\"before\":"}),
+        serde_json::json!({"text": "{\"before\":null,\"after\":{\"id\":2},\"op\":\"?\",\"source\":{},\"ts_ms\":1}"}),
+        serde_json::json!({"text": format!("{{\"before\":null,\"after\":{{\"id\":3,\"deep\":{deep}}},\"op\":\"c\",\"source\":{{}},\"ts_ms\":1}}")}),
+        serde_json::json!({"b64": "/////w=="}),
+    ];
+    let mut text = line(0, &good(1)) + "\n";
+    for (at, value) in bad.iter().enumerate() {
+        text.push_str(&line(u64::try_from(at).unwrap() + 1, value));
+        text.push('\n');
+    }
+    text.push_str(&line(5, &good(6)));
+    text.push('\n');
+    fs::write(changes.join("00000000.jsonl"), text).unwrap();
+    let config =
+        format!("[ingest]\ncommit_interval_ms = 100\n[[ingest.sources]]\ntype = \"file\"\npath = {changes:?}\n");
+    let node = NodeBuilder::up(dir.path()).config(&config).start();
+    wait_for("all records are committed", DEADLINE, || {
+        (node.control("/v1/ingest")?["partitions"][0]["next"].as_i64()? == 6).then_some(())
+    });
+    assert_eq!(node.number("SELECT count(*) FROM bronze.things"), Some(2));
+    let dead = node
+        .query("SELECT \"offset\", code, reason FROM bronze._dead_letter ORDER BY \"offset\"")
+        .unwrap();
+    let offsets: Vec<i64> = dead.iter().map(|row| row["offset"].as_i64().unwrap()).collect();
+    assert_eq!(offsets, vec![1, 2, 3, 4], "{dead:?}");
+    assert!(dead.iter().all(|row| !row["reason"].as_str().unwrap().is_empty()));
+    assert!(!node.log().contains("panicked"));
+}
+
+// Goal: hostile names and locations in REST calls are refused and write nothing outside. Method: each through the REST port.
+#[test]
+fn hostile_names_and_locations() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeBuilder::serve(dir.path(), "catalog").start();
+    let root = format!("http://127.0.0.1:{}/v1/namespaces", node.ports().catalog);
+    let client = reqwest::blocking::Client::new();
+    let post = |url: &str, body: serde_json::Value| client.post(url).json(&body).send().unwrap().status().as_u16();
+    assert_eq!(
+        post(&root, serde_json::json!({"namespace": ["ns"], "properties": {}})),
+        200
+    );
+    let schema = serde_json::json!({"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "a", "required": false, "type": "int"}]});
+    let long = "x".repeat(300);
+    for name in [
+        "..",
+        ".",
+        "a/b",
+        "a\\b",
+        "a\u{0}b",
+        "a\nb",
+        "%2e%2e",
+        "*",
+        long.as_str(),
+        "",
+    ] {
+        let status = post(
+            &format!("{root}/ns/tables"),
+            serde_json::json!({"name": name, "schema": schema}),
+        );
+        assert!((400..500).contains(&status), "table {name:?}: {status}");
+        let status = post(&root, serde_json::json!({"namespace": [name], "properties": {}}));
+        assert!((400..500).contains(&status), "namespace {name:?}: {status}");
+    }
+    let outside = dir.path().join("outside");
+    for location in [
+        format!("file://{}", outside.display()),
+        "/etc".into(),
+        "file:///tmp/../etc/x".into(),
+        "s3://other/x".into(),
+    ] {
+        let body = serde_json::json!({"name": "t", "schema": schema, "location": location});
+        let status = post(&format!("{root}/ns/tables"), body);
+        assert!((400..500).contains(&status), "location {location:?}: {status}");
+    }
+    assert!(!outside.try_exists().unwrap());
+}

@@ -1,0 +1,35 @@
+//! What the tests have in common: processes of ours with folders and ports of their own, and waiting for conditions.
+
+use std::time::{Duration, Instant};
+
+pub mod node;
+pub mod synth;
+
+pub use node::{Node, NodeBuilder};
+
+/// Waits until `condition` gives a value, looking again and again. Panics with `what` at the deadline.
+#[expect(clippy::disallowed_methods, reason = "tests wait in real time for real processes")]
+pub fn wait_for<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begun.elapsed() < deadline, "not within {deadline:?}: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A port nobody listens on now. Below the kernel's ephemeral range, so that no client connection takes it meanwhile.
+pub fn free_port() -> u16 {
+    use std::sync::atomic::{AtomicU16, Ordering};
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 14_000 + u16::try_from(std::process::id() % 5_000).unwrap();
+    for _ in 0..4_000 {
+        let port = start + NEXT.fetch_add(1, Ordering::SeqCst) % 4_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}

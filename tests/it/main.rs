@@ -1,0 +1,13 @@
+//! One binary of tests that drive real processes: the built `tidewater`, and real peers where the name says so.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panic")]
+
+mod kit;
+
+mod bad_input;
+mod demo;
+mod executor_loss;
+mod kill;
+mod real_cdc;
+mod spine;
+mod three_nodes;
