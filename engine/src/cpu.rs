@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::error::{EngineError, Result};
-use crate::runner::{PlanOutput, PlanRequest, PlanRunner};
+use crate::runner::{PlanOutput, PlanRequest, PlanRunner, Route};
 
 /// Batches that wait for a slow client: enough to hide its round trips, too few to hold much memory.
 const BATCHES_AHEAD: usize = 4;
@@ -84,6 +84,10 @@ impl PlanRunner for CpuRunner {
         let output = started.join().await?;
         let stream = relay(&handle, output.stream);
         Ok(PlanOutput { stream, ..output })
+    }
+
+    async fn route(&self, request: &PlanRequest) -> Result<Route> {
+        self.inner.route(request).await
     }
 }
 

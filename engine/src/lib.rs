@@ -11,6 +11,7 @@
 //! loses a row; a write names only files that are durable.
 
 pub mod codec;
+pub mod cooperative;
 pub mod cpu;
 pub mod engine;
 pub mod error;
@@ -30,6 +31,7 @@ mod object_stores;
 #[cfg(test)]
 mod testing;
 
+pub use cooperative::yielding;
 pub use cpu::{CpuRunner, CpuRuntime};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, Result, RunnerError};

@@ -18,6 +18,7 @@ use futures::future::{Either, select};
 use futures::{Stream, StreamExt};
 use tidewater_core::{JobId, SharedClock};
 
+use crate::cooperative::yielding;
 use crate::error::{EngineError, Result};
 use crate::session::Class;
 
@@ -126,7 +127,15 @@ impl fmt::Debug for PlanOutput {
 pub trait PlanRunner: fmt::Debug + Send + Sync {
     /// Starts the plan; rows come as they are made.
     async fn run(&self, request: PlanRequest) -> Result<PlanOutput>;
+
+    /// Where the plan would run now, and why. For a plan that is only to be explained, hand in what is explained.
+    async fn route(&self, _: &PlanRequest) -> Result<Route> {
+        Ok(Route::local(HERE))
+    }
 }
+
+/// Why a runner without a choice runs a plan here.
+const HERE: &str = "it was asked to run in this process";
 
 /// Runs plans in this process, within the memory of the session's runtime environment.
 #[derive(Debug, Clone)]
@@ -159,7 +168,7 @@ impl PlanRunner for LocalRunner {
                 Either::Right((passed, _)) => return Err(passed),
             },
         };
-        let stream = execute_stream(plan, request.session.task_ctx())?;
+        let stream = execute_stream(yielding(plan)?, request.session.task_ctx())?;
         let schema = stream.schema();
         let stream: SendableRecordBatchStream = match deadline {
             None => stream,
@@ -172,7 +181,7 @@ impl PlanRunner for LocalRunner {
         Ok(PlanOutput {
             schema,
             stream,
-            route: Route::local("it was asked to run in this process"),
+            route: Route::local(HERE),
         })
     }
 }

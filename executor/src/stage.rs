@@ -15,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use tidewater_core::SharedClock;
-use tidewater_engine::restore_scans;
+use tidewater_engine::{restore_scans, yielding};
 
 use crate::failure::keep_code;
 use crate::pool::ClientPool;
@@ -46,7 +46,7 @@ impl ExecutionEngine for StageEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        let plan = restore_scans(plan).map_err(keep_code)?;
+        let plan = restore_scans(plan).and_then(yielding).map_err(keep_code)?;
         let stage = self
             .inner
             .create_query_stage_exec(

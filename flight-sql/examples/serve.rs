@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use tidewater_core::{SystemClock, SystemRng, Tasks};
 use tidewater_engine::{CpuRunner, CpuRuntime, Engine, EngineOptions};
-use tidewater_flight_sql::{QueryOptions, QueryService, serve};
+use tidewater_flight_sql::{PlainSessions, QueryOptions, QueryService, serve};
 use tidewater_security::authenticator::hash_password;
 use tidewater_security::{Authenticator, TokenKey, UserSettings};
 use tidewater_table::testing::MemoryCatalog;
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = TokenKey::derive(b"example");
     let authenticator = Authenticator::new(users, key.clone(), clock)?;
     let runner = Arc::new(CpuRunner::new(Arc::new(engine.local_runner()), CpuRuntime::start(2)?));
-    let service = QueryService::new(engine, runner, authenticator, key, QueryOptions::default());
+    let service = QueryService::new(engine, runner, authenticator, key, QueryOptions::default(), Arc::new(PlainSessions));
     let tasks = Tasks::new("example");
     serve(TcpListener::bind(format!("127.0.0.1:{port}")).await?, service, &tasks)?;
     tasks.token().cancelled().await;

@@ -3,35 +3,20 @@
 use std::error::Error;
 
 use datafusion::arrow::error::ArrowError;
-use datafusion::error::DataFusionError;
 use thiserror::Error as ThisError;
 
-use tidewater_core::{Coded, ErrorKind};
+use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_engine::EngineError;
 use tidewater_security::SecurityError;
 
 /// Why a statement was not answered.
 #[derive(Debug, ThisError)]
 pub enum QueryError {
-    /// The text is not SQL, or names what does not exist.
-    #[error("cannot plan the statement")]
-    Plan {
-        /// Why.
-        #[source]
-        source: Box<DataFusionError>,
-    },
     /// A statement that changes something.
     #[error("{statement} is not supported here: this endpoint is read only")]
     ReadOnly {
         /// The kind of statement.
         statement: String,
-    },
-    /// It was planned and failed while it ran.
-    #[error("the query failed")]
-    Run {
-        /// Why.
-        #[source]
-        source: Box<DataFusionError>,
     },
     /// Not a handle or ticket of this installation.
     #[error("the handle or ticket is not one of this server")]
@@ -60,20 +45,12 @@ pub enum QueryError {
     /// Who is this?
     #[error(transparent)]
     Security(#[from] SecurityError),
-    /// The engine refused or failed.
+    /// The statement is wrong, or failed while it ran.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
 impl QueryError {
-    pub(crate) fn plan(source: DataFusionError) -> Self {
-        Self::Plan { source: Box::new(source) }
-    }
-
-    pub(crate) fn run(source: DataFusionError) -> Self {
-        Self::Run { source: Box::new(source) }
-    }
-
     pub(crate) fn encoding(source: ArrowError) -> Self {
         Self::Encode { source }
     }
@@ -94,35 +71,9 @@ impl QueryError {
     }
 }
 
-/// What a DataFusion error says about whose fault it is.
-fn kind_of(error: &DataFusionError) -> ErrorKind {
-    match error.find_root() {
-        DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
-        DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
-        DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => ErrorKind::Invalid,
-        DataFusionError::ArrowError(error, _) => match **error {
-            ArrowError::CastError(_)
-            | ArrowError::ParseError(_)
-            | ArrowError::DivideByZero
-            | ArrowError::ArithmeticOverflow(_)
-            | ArrowError::InvalidArgumentError(_)
-            | ArrowError::ComputeError(_) => ErrorKind::Invalid,
-            _ => ErrorKind::Internal,
-        },
-        DataFusionError::Execution(_) => ErrorKind::Invalid,
-        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => ErrorKind::Unavailable,
-        _ => ErrorKind::Internal,
-    }
-}
-
 impl Coded for QueryError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Plan { source } => match kind_of(source) {
-                ErrorKind::Internal => ErrorKind::Invalid,
-                kind => kind,
-            },
-            Self::Run { source } => kind_of(source),
             Self::ReadOnly { .. } => ErrorKind::Unsupported,
             Self::BadHandle | Self::Parameters { .. } => ErrorKind::Invalid,
             Self::Busy { .. } => ErrorKind::Exhausted,
@@ -134,15 +85,22 @@ impl Coded for QueryError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Plan { .. } => "SQL-0001",
-            Self::ReadOnly { .. } => "SQL-0002",
-            Self::Run { .. } => "SQL-0003",
-            Self::BadHandle => "SQL-0004",
-            Self::Parameters { .. } => "SQL-0005",
-            Self::Busy { .. } => "SQL-0006",
-            Self::Encode { .. } => "SQL-0007",
+            Self::ReadOnly { .. } => "SQL-0001",
+            Self::BadHandle => "SQL-0002",
+            Self::Parameters { .. } => "SQL-0003",
+            Self::Busy { .. } => "SQL-0004",
+            Self::Encode { .. } => "SQL-0005",
             Self::Security(error) => error.code(),
             Self::Engine(error) => error.code(),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Busy { .. } => Retry::Safe,
+            Self::Security(error) => error.retry(),
+            Self::Engine(error) => error.retry(),
+            _ => Retry::Never,
         }
     }
 
@@ -150,7 +108,7 @@ impl Coded for QueryError {
         match self {
             Self::ReadOnly { .. } => Some("write through a model (tidewater pipeline), or with Spark or PyIceberg".into()),
             Self::BadHandle => Some("prepare the statement again".into()),
-            Self::Busy { .. } => Some("try again, or raise flight_sql.queries_max".into()),
+            Self::Busy { .. } => Some("try again when other queries have ended".into()),
             Self::Security(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             _ => None,

@@ -22,11 +22,12 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::IpcWriteOptions;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use tidewater_security::Principal;
@@ -79,18 +80,12 @@ impl FlightSql {
         })
     }
 
-    fn principal<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
-        authentication::principal(self.service.authenticator(), request.metadata()).map_err(to_status)
-    }
-
-    /// The schema of any query command, for GetSchema.
-    async fn schema_of(&self, principal: &Principal, statement: &Statement) -> Result<SchemaRef, Status> {
-        let prepared = self.service.prepare(principal, &statement.sql).await.map_err(to_status)?;
-        Ok(prepared.schema)
+    async fn principal(&self, metadata: &MetadataMap) -> Result<Principal, Status> {
+        authentication::principal(&self.service, metadata).await.map_err(to_status)
     }
 
     async fn info(&self, principal: &Principal, statement: Statement, descriptor: FlightDescriptor) -> Result<Response<FlightInfo>, Status> {
-        let schema = self.schema_of(principal, &statement).await?;
+        let schema = self.service.result_schema(principal, &statement).await.map_err(to_status)?;
         let ticket = TicketStatementQuery {
             statement_handle: statement.seal(self.service.key()),
         };
@@ -168,18 +163,18 @@ impl FlightSqlService for FlightSql {
     }
 
     async fn get_flight_info_statement(&self, query: CommandStatementQuery, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         self.info(&principal, Statement::new(query.query), request.into_inner()).await
     }
 
     async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&ticket.statement_handle, self.service.key()).map_err(to_status)?;
         self.rows(&principal, &statement).await
     }
 
     async fn do_action_create_prepared_statement(&self, query: ActionCreatePreparedStatementRequest, request: Request<Action>) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         let prepared = self.service.prepare(&principal, &query.query).await.map_err(to_status)?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: Statement::new(query.query).seal(self.service.key()),
@@ -189,11 +184,11 @@ impl FlightSqlService for FlightSql {
     }
 
     async fn do_action_close_prepared_statement(&self, _: ActionClosePreparedStatementRequest, request: Request<Action>) -> Result<(), Status> {
-        self.principal(&request).map(drop)
+        self.principal(request.metadata()).await.map(drop)
     }
 
     async fn do_put_prepared_statement_query(&self, query: CommandPreparedStatementQuery, request: Request<PeekableFlightDataStream>) -> Result<DoPutPreparedStatementResult, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let mut statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
         statement.parameters = parameters::read(request.into_inner()).await?;
         Ok(DoPutPreparedStatementResult {
@@ -202,72 +197,72 @@ impl FlightSqlService for FlightSql {
     }
 
     async fn get_flight_info_prepared_statement(&self, query: CommandPreparedStatementQuery, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
         self.info(&principal, statement, request.into_inner()).await
     }
 
     async fn do_get_prepared_statement(&self, query: CommandPreparedStatementQuery, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
         self.rows(&principal, &statement).await
     }
 
     async fn do_put_statement_update(&self, update: CommandStatementUpdate, request: Request<PeekableFlightDataStream>) -> Result<i64, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         // Refused as what it is: a write, or a query sent the wrong way.
         self.service.prepare(&principal, &update.query).await.map_err(to_status)?;
         Err(Status::invalid_argument("the statement returns rows: send it as a query"))
     }
 
     async fn do_put_prepared_statement_update(&self, query: CommandPreparedStatementUpdate, request: Request<PeekableFlightDataStream>) -> Result<i64, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
         self.service.prepare(&principal, &statement.sql).await.map_err(to_status)?;
         Err(Status::invalid_argument("the statement returns rows: send it as a query"))
     }
 
     async fn get_flight_info_catalogs(&self, query: CommandGetCatalogs, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         flight_info(&query.into_builder().schema(), query.as_any().encode_to_vec(), request.into_inner())
     }
 
     async fn do_get_catalogs(&self, query: CommandGetCatalogs, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let mut builder = query.into_builder();
         builder.append(self.service.catalog_name());
         one_batch(builder.build())
     }
 
     async fn get_flight_info_schemas(&self, query: CommandGetDbSchemas, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
         flight_info(&query.into_builder().schema(), ticket, request.into_inner())
     }
 
     async fn do_get_schemas(&self, query: CommandGetDbSchemas, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         one_batch(metadata::schemas(&self.service, &principal, query).await?)
     }
 
     async fn get_flight_info_tables(&self, query: CommandGetTables, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
         flight_info(&query.into_builder().schema(), ticket, request.into_inner())
     }
 
     async fn do_get_tables(&self, query: CommandGetTables, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         one_batch(metadata::tables(&self.service, &principal, query).await?)
     }
 
     async fn get_flight_info_table_types(&self, query: CommandGetTableTypes, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         flight_info(&query.into_builder().schema(), query.as_any().encode_to_vec(), request.into_inner())
     }
 
     async fn do_get_table_types(&self, query: CommandGetTableTypes, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let mut builder = query.into_builder();
         builder.append(metadata::TABLE);
         builder.append(metadata::VIEW);
@@ -275,64 +270,64 @@ impl FlightSqlService for FlightSql {
     }
 
     async fn get_flight_info_sql_info(&self, query: CommandGetSqlInfo, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
         flight_info(&query.into_builder(&self.sql_info).schema(), ticket, request.into_inner())
     }
 
     async fn do_get_sql_info(&self, query: CommandGetSqlInfo, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         one_batch(query.into_builder(&self.sql_info).build())
     }
 
     async fn get_flight_info_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
         flight_info(&query.into_builder(&self.type_info).schema(), ticket, request.into_inner())
     }
 
     async fn do_get_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         one_batch(query.into_builder(&self.type_info).build())
     }
 
     async fn get_flight_info_primary_keys(&self, query: CommandGetPrimaryKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         flight_info(&keys::primary_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
     }
 
     async fn do_get_primary_keys(&self, query: CommandGetPrimaryKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let principal = self.principal(&request)?;
+        let principal = self.principal(request.metadata()).await?;
         one_batch(metadata::primary_keys(&self.service, &principal, query).await?)
     }
 
     async fn get_flight_info_exported_keys(&self, query: CommandGetExportedKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
     }
 
     async fn do_get_exported_keys(&self, _: CommandGetExportedKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
     }
 
     async fn get_flight_info_imported_keys(&self, query: CommandGetImportedKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
     }
 
     async fn do_get_imported_keys(&self, _: CommandGetImportedKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
     }
 
     async fn get_flight_info_cross_reference(&self, query: CommandGetCrossReference, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
     }
 
     async fn do_get_cross_reference(&self, _: CommandGetCrossReference, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
     }
 
@@ -342,12 +337,12 @@ impl FlightSqlService for FlightSql {
 
     /// The work of a query ends with the stream that carries it, so there is nothing left to stop here.
     async fn do_action_cancel_query(&self, _: ActionCancelQueryRequest, request: Request<Action>) -> Result<ActionCancelQueryResult, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         Ok(ActionCancelQueryResult { result: CANCELLED })
     }
 
     async fn do_action_fallback(&self, request: Request<Action>) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
-        self.principal(&request)?;
+        self.principal(request.metadata()).await?;
         let action = request.into_inner();
         let body = match options::answer(&action, self.service.catalog_name())? {
             Some(body) => body,

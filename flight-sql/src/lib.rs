@@ -19,5 +19,5 @@ pub mod wire;
 pub use error::QueryError;
 pub use handle::Statement;
 pub use server::serve;
-pub use service::{QueryOptions, QueryService};
+pub use service::{PlainSessions, QueryOptions, QueryService, SessionSource};
 pub use wire::wire_schema;

@@ -1,34 +1,34 @@
 //! The query service: everything between a statement and its rows that does not depend on a protocol.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::ipc::reader::StreamReader;
-use datafusion::common::ParamValues;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use tidewater_core::JobId;
-use tidewater_engine::{CATALOG, Class, Engine, PlanRequest, PlanRunner, SessionOptions};
+use tidewater_engine::explain::with_route;
+use tidewater_engine::{CATALOG, Class, Engine, EngineError, PlanOutput, PlanRequest, PlanRunner, SessionOptions};
 use tidewater_security::{Authenticator, Principal, TokenKey};
 
 use crate::error::QueryError;
 use crate::flight::sql_info::FunctionNames;
 use crate::handle::Statement;
-use crate::placeholder::{number_placeholders, placeholder_number};
+use crate::placeholder::number_placeholders;
 use crate::wire::{to_wire, wire_schema};
 
 mod listing;
+mod parameters;
 mod read_only;
+#[cfg(test)]
+mod tests;
 
 pub use listing::{TableEntry, TableKind};
 
@@ -79,6 +79,24 @@ pub struct Prepared {
     pub parameters: SchemaRef,
 }
 
+/// Gives each statement what its session has beside the catalog's tables.
+#[async_trait]
+pub trait SessionSource: std::fmt::Debug + Send + Sync {
+    /// For this statement.
+    async fn options(&self, sql: &str) -> SessionOptions;
+}
+
+/// Sessions that see the catalog's tables and nothing else.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PlainSessions;
+
+#[async_trait]
+impl SessionSource for PlainSessions {
+    async fn options(&self, _: &str) -> SessionOptions {
+        SessionOptions::default()
+    }
+}
+
 /// Answers statements. Clones share one service.
 #[derive(Debug, Clone)]
 pub struct QueryService(Arc<Inner>);
@@ -91,6 +109,7 @@ struct Inner {
     key: TokenKey,
     options: QueryOptions,
     admission: Arc<Semaphore>,
+    sessions: Arc<dyn SessionSource>,
 }
 
 impl QueryService {
@@ -101,6 +120,7 @@ impl QueryService {
         authenticator: Authenticator,
         key: TokenKey,
         options: QueryOptions,
+        sessions: Arc<dyn SessionSource>,
     ) -> Self {
         let admission = Arc::new(Semaphore::new(options.queries_max));
         Self(Arc::new(Inner {
@@ -110,6 +130,7 @@ impl QueryService {
             key,
             options,
             admission,
+            sessions,
         }))
     }
 
@@ -143,15 +164,24 @@ impl QueryService {
         let (_, plan) = self.plan(sql).await?;
         Ok(Prepared {
             schema: wire_schema(plan.schema().as_arrow()),
-            parameters: parameter_schema(&plan)?,
+            parameters: parameters::told(&plan)?,
         })
+    }
+
+    /// The schema of a statement's rows with what is bound now: values decide the types that the text left open.
+    pub async fn result_schema(&self, _: &Principal, statement: &Statement) -> Result<SchemaRef, QueryError> {
+        let (_, mut plan) = self.plan(&statement.sql).await?;
+        if !statement.parameters.is_empty() {
+            plan = parameters::bind(plan, &statement.parameters)?;
+        }
+        Ok(wire_schema(plan.schema().as_arrow()))
     }
 
     /// Runs a statement with its bound parameters.
     pub async fn run(&self, _: &Principal, statement: &Statement) -> Result<Results, QueryError> {
         let (session, plan) = self.plan(&statement.sql).await?;
+        let plan = parameters::bind(plan, &statement.parameters)?;
         let schema = wire_schema(plan.schema().as_arrow());
-        let plan = bind(plan, &statement.parameters)?;
         let permit = self.admit().await?;
         let request = PlanRequest {
             job: JobId(self.0.engine.rng().uuid()),
@@ -160,13 +190,30 @@ impl QueryService {
             class: Class::Interactive,
             deadline: Some(self.0.options.query_timeout),
         };
-        let output = self.0.runner.run(request).await?;
+        let output = match &request.plan {
+            LogicalPlan::Explain(_) => self.explain(request).await?,
+            _ => self.0.runner.run(request).await?,
+        };
         let batches = to_batches(output.stream, Arc::clone(&schema), permit);
         Ok(Results { schema, batches })
     }
 
+    /// An explanation also tells where the statement would run, and what it would read.
+    async fn explain(&self, request: PlanRequest) -> Result<PlanOutput, QueryError> {
+        let engine = &self.0.engine;
+        let mut explained = request.clone();
+        if let LogicalPlan::Explain(explain) = &request.plan {
+            explained.plan = explain.plan.as_ref().clone();
+        }
+        let route = self.0.runner.route(&explained).await?;
+        let estimate = engine.estimate(&explained.session, &explained.plan).await?;
+        let output = self.0.runner.run(request).await?;
+        Ok(with_route(output, &route, &estimate)?)
+    }
+
     async fn plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), QueryError> {
-        let session = self.0.engine.session(Class::Interactive, &SessionOptions::default());
+        let options = self.0.sessions.options(sql).await;
+        let session = self.0.engine.session(Class::Interactive, &options);
         let sql = number_placeholders(sql);
         let plan = self.0.engine.plan(&session, &sql).await?;
         read_only::check(&plan)?;
@@ -207,86 +254,15 @@ impl QueryService {
 }
 
 fn to_batches(
-    stream: datafusion::execution::SendableRecordBatchStream,
+    stream: SendableRecordBatchStream,
     schema: SchemaRef,
     permit: OwnedSemaphorePermit,
 ) -> Batches {
     let wire = stream.map(move |batch| {
         // The turn ends with the last row, or when the client goes away.
         let _running = &permit;
-        let parts = to_wire(&batch.map_err(QueryError::run)?, &schema).map_err(QueryError::encoding)?;
+        let parts = to_wire(&batch.map_err(EngineError::from)?, &schema).map_err(QueryError::encoding)?;
         Ok::<_, QueryError>(stream::iter(parts.into_iter().map(Ok)))
     });
     Box::pin(wire.try_flatten())
-}
-
-/// The parameters in the order of their numbers. A type nobody can tell is text.
-fn parameter_schema(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
-    let types = plan.get_parameter_types().map_err(QueryError::plan)?;
-    let casts = cast_types(plan).map_err(QueryError::plan)?;
-    let mut numbered: Vec<(usize, String, DataType)> = Vec::with_capacity(types.len());
-    for (name, data_type) in types {
-        let number = placeholder_number(&name).ok_or_else(|| QueryError::Parameters {
-            reason: format!("placeholder {name} is not numbered: write ? or $1"),
-        })?;
-        let data_type = data_type.or_else(|| casts.get(&name).cloned()).unwrap_or(DataType::Utf8);
-        numbered.push((number, name, data_type));
-    }
-    numbered.sort_by_key(|(number, ..)| *number);
-    let fields: Vec<Field> = numbered
-        .into_iter()
-        .map(|(_, name, data_type)| Field::new(name, data_type, true))
-        .collect();
-    Ok(wire_schema(&Schema::new(fields)))
-}
-
-/// The types that untyped placeholders are cast to at once, which is how tools say what they will send.
-fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
-    let mut types = HashMap::new();
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|part| {
-                if let Expr::Cast(cast) = part
-                    && let Expr::Placeholder(placeholder) = cast.expr.as_ref()
-                {
-                    types.insert(placeholder.id.clone(), cast.field.data_type().clone());
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(types)
-}
-
-fn bind(plan: LogicalPlan, parameters: &[u8]) -> Result<LogicalPlan, QueryError> {
-    let wanted = plan.get_parameter_types().map_err(QueryError::plan)?.len();
-    if wanted == 0 {
-        return Ok(plan);
-    }
-    let values = parameter_values(parameters)?;
-    if values.len() < wanted {
-        return Err(QueryError::Parameters {
-            reason: format!("the statement has {wanted} parameters and {} are bound", values.len()),
-        });
-    }
-    let named: HashMap<String, ScalarValue> = values
-        .into_iter()
-        .enumerate()
-        .map(|(at, value)| ((at + 1).to_string(), value))
-        .collect();
-    plan.with_param_values(ParamValues::from(named)).map_err(QueryError::plan)
-}
-
-fn parameter_values(ipc: &[u8]) -> Result<Vec<ScalarValue>, QueryError> {
-    if ipc.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut reader = StreamReader::try_new(ipc, None).map_err(QueryError::encoding)?;
-    let Some(row) = reader.next().transpose().map_err(QueryError::encoding)? else {
-        return Ok(Vec::new());
-    };
-    row.columns()
-        .iter()
-        .map(|column| ScalarValue::try_from_array(column, 0).map_err(QueryError::plan))
-        .collect()
 }

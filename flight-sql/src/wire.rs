@@ -38,6 +38,8 @@ fn wire_type(data_type: &DataType) -> DataType {
         DataType::FixedSizeList(item, length) => DataType::FixedSizeList(wire_field(item), *length),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(wire_field).collect::<Fields>()),
         DataType::Map(entries, sorted) => DataType::Map(wire_field(entries), *sorted),
+        // The zone says how to show an instant, not which it is. Java takes "+02:00" for GMT without a word.
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("UTC".into())),
         plain => plain.clone(),
     }
 }
@@ -73,7 +75,7 @@ fn rows_per_message(batch: &RecordBatch) -> usize {
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::array::{DictionaryArray, Int32Array, StringArray, StringViewArray};
-    use datafusion::arrow::datatypes::Int32Type;
+    use datafusion::arrow::datatypes::{Int32Type, TimeUnit};
 
     use super::*;
 
@@ -85,6 +87,8 @@ mod tests {
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8View));
         let schema = Schema::new(vec![Field::new("l", list, true), Field::new("d", dictionary, false)]);
         let wire = wire_schema(&schema);
+        let zoned = |zone: &str| DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
+        assert_eq!(wire_type(&zoned("+02:00")), zoned("UTC"));
         let inner = Field::new("s", DataType::Utf8, true);
         let expected = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(vec![inner].into()), true)));
         assert_eq!(wire.field(0).data_type(), &expected);

@@ -110,6 +110,10 @@ impl PlanRunner for Router {
         output.stream = hold(output.stream, permit);
         Ok(output)
     }
+
+    async fn route(&self, request: &PlanRequest) -> Result<Route, EngineError> {
+        Self::route(self, request).await
+    }
 }
 
 /// Keeps the place until the last row was read or nobody wants it any more.

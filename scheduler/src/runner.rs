@@ -101,6 +101,13 @@ impl ClusterRunner {
 #[async_trait]
 impl PlanRunner for ClusterRunner {
     async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
-        self.run_because(request, "it was asked to run on the cluster").await
+        self.run_because(request, THERE).await
+    }
+
+    async fn route(&self, _: &PlanRequest) -> Result<Route, EngineError> {
+        Ok(Route::cluster(THERE))
     }
 }
+
+/// Why a runner without a choice runs a plan there.
+const THERE: &str = "it was asked to run on the cluster";

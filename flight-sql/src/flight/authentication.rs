@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tonic::metadata::MetadataMap;
 
-use tidewater_security::{Authenticator, Principal, SecurityError};
+use tidewater_security::{Principal, SecurityError};
 
 use crate::error::QueryError;
 use crate::service::QueryService;
@@ -32,14 +32,15 @@ fn credentials(metadata: &MetadataMap) -> Option<Credentials> {
 }
 
 /// Whom a call speaks for.
-pub(super) fn principal(authenticator: &Authenticator, metadata: &MetadataMap) -> Result<Principal, QueryError> {
+pub(super) async fn principal(service: &QueryService, metadata: &MetadataMap) -> Result<Principal, QueryError> {
+    let authenticator = service.authenticator();
     if !authenticator.required() {
         return Ok(Principal::local());
     }
     match credentials(metadata) {
         Some(Credentials::Bearer(token)) => Ok(authenticator.verify(&token)?),
         // Clients that send the password with each call pay for the hash each time; tokens are the fast way.
-        Some(Credentials::Basic { user, password }) => Ok(authenticator.login(&user, &password)?),
+        Some(Credentials::Basic { user, password }) => service.login(user, password).await,
         None => Err(SecurityError::BadCredentials.into()),
     }
 }

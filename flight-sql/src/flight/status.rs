@@ -9,7 +9,11 @@ use crate::error::QueryError;
 
 /// The status a client sees: code, message and hint. Internal and corrupt states are masked; the id in the text is in the log.
 pub fn to_status(error: QueryError) -> Status {
-    let code = grpc_code(error.kind());
+    let code = match &error {
+        // Clients log in again on "unauthenticated": only for who they are, not for what they or the store may not do.
+        QueryError::Security(_) if error.kind() == ErrorKind::Denied => Code::Unauthenticated,
+        _ => grpc_code(error.kind()),
+    };
     if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
         let error_id = Uuid::from_u128(u128::from(blake3_of(&error)));
         tracing::error!(code = error.code(), %error_id, error = error.chain(), "query failed");
@@ -34,7 +38,7 @@ fn grpc_code(kind: ErrorKind) -> Code {
         ErrorKind::Invalid => Code::InvalidArgument,
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::Conflict => Code::Aborted,
-        ErrorKind::Denied => Code::Unauthenticated,
+        ErrorKind::Denied => Code::PermissionDenied,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Exhausted => Code::ResourceExhausted,
         ErrorKind::Timeout => Code::DeadlineExceeded,

@@ -1,0 +1,112 @@
+//! Parameters: what is told of them, and how values take their places.
+
+use std::collections::{BTreeMap, HashMap};
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::ipc::reader::StreamReader;
+use datafusion::common::ParamValues;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::scalar::ScalarValue;
+
+use tidewater_engine::EngineError;
+
+use crate::error::QueryError;
+use crate::placeholder::placeholder_number;
+use crate::wire::wire_schema;
+
+/// Parameters of one statement: what the PostgreSQL wire can number, so that both fronts take the same statements.
+const PARAMETERS_MAX: usize = 65_535;
+
+/// The parameters in the order of their numbers. A type nobody can tell is text.
+pub(super) fn told(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
+    let types = numbered(plan)?;
+    let count = types.last_key_value().map_or(0, |(number, _)| *number);
+    let field = |number: usize| {
+        let data_type = types.get(&number).cloned().flatten().unwrap_or(DataType::Utf8);
+        Field::new(format!("${number}"), as_drivers_send(data_type), true)
+    };
+    Ok(wire_schema(&Schema::new((1..=count).map(field).collect::<Vec<_>>())))
+}
+
+/// The types by number, as far as the statement tells them.
+fn numbered(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<DataType>>, QueryError> {
+    let types = plan.get_parameter_types().map_err(EngineError::from)?;
+    let casts = cast_types(plan).map_err(EngineError::from)?;
+    let mut numbered = BTreeMap::new();
+    for (name, data_type) in types {
+        let number = placeholder_number(&name).filter(|number| (1..=PARAMETERS_MAX).contains(number));
+        let number = number.ok_or_else(|| QueryError::Parameters {
+            reason: format!("placeholder {name} is not numbered from 1 to {PARAMETERS_MAX}: write ? or $1"),
+        })?;
+        numbered.insert(number, data_type.or_else(|| casts.get(&name).cloned()));
+    }
+    Ok(numbered)
+}
+
+/// The Flight SQL JDBC driver writes milliseconds into a time or timestamp of whatever unit it was told, so it must be
+/// told that unit. Others bind in a unit of their own.
+fn as_drivers_send(data_type: DataType) -> DataType {
+    match data_type {
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone),
+        other => other,
+    }
+}
+
+/// The types that untyped placeholders are cast to at once, which is how tools say what they will send.
+fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
+    let mut types = HashMap::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::Cast(cast) = part
+                    && let Expr::Placeholder(placeholder) = cast.expr.as_ref()
+                {
+                    types.insert(placeholder.id.clone(), cast.field.data_type().clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(types)
+}
+
+/// The plan with the values of `row` (one row as an Arrow IPC stream) in the places of its parameters.
+pub(super) fn bind(plan: LogicalPlan, row: &[u8]) -> Result<LogicalPlan, QueryError> {
+    let wanted = numbered(&plan)?.last_key_value().map_or(0, |(number, _)| *number);
+    if wanted == 0 {
+        return Ok(plan);
+    }
+    let values = values(row)?;
+    if values.len() < wanted {
+        return Err(QueryError::Parameters {
+            reason: format!("the statement has {wanted} parameters and {} are bound", values.len()),
+        });
+    }
+    let named: HashMap<String, ScalarValue> = values
+        .into_iter()
+        .enumerate()
+        .map(|(at, value)| ((at + 1).to_string(), value))
+        .collect();
+    Ok(plan.with_param_values(ParamValues::from(named)).map_err(EngineError::from)?)
+}
+
+fn values(row: &[u8]) -> Result<Vec<ScalarValue>, QueryError> {
+    if row.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unreadable = |error: ArrowError| QueryError::Parameters {
+        reason: format!("their values cannot be read: {error}"),
+    };
+    let mut reader = StreamReader::try_new(row, None).map_err(unreadable)?;
+    let Some(row) = reader.next().transpose().map_err(unreadable)? else {
+        return Ok(Vec::new());
+    };
+    row.columns()
+        .iter()
+        .map(|column| Ok(ScalarValue::try_from_array(column, 0).map_err(EngineError::from)?))
+        .collect()
+}
