@@ -1,8 +1,10 @@
 //! What every request works with: the log, the files, the clock; and how a request is made to happen once.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use uuid::Uuid;
 
 use crate::command::{Command, Ident, Op, Outcome, Refusal};
@@ -106,8 +108,11 @@ impl Service {
     {
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.tasks.spawn(name, async move {
+            // A request that makes a library panic must not end the role that serves all the others.
+            let done = AssertUnwindSafe(work).catch_unwind().await;
+            let done = done.unwrap_or_else(|_| Err(CatalogError::internal("a request panicked, see the lines above")));
             // Nobody listens any more: the work is done all the same.
-            let _gone = answer.send(work.await);
+            let _gone = answer.send(done);
         });
         answered.await.unwrap_or_else(|_| {
             Err(CatalogError::StateUnknown {

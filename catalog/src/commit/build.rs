@@ -13,6 +13,10 @@ use crate::warehouse::Warehouse;
 /// further ahead would make every later commit by a right clock impossible until its time has come.
 const AHEAD_MS_MAX: i64 = 60_000;
 
+/// How far a sequence number may be beyond the next one. A transaction may hold several snapshots; a number near the end of the range
+/// would leave none for those after it.
+const SEQUENCE_AHEAD_MAX: i64 = 1_000;
+
 /// The table property by which older metadata files are deleted.
 const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
 
@@ -102,6 +106,11 @@ fn check_order(table: &Ident, metadata: &TableMetadata, last_sequence: i64, snap
             "sequence number {sequence} is not after the table's last, {last_sequence}"
         ));
     }
+    if sequence > last_sequence.saturating_add(SEQUENCE_AHEAD_MAX) {
+        return Err(CatalogError::bad_request(format!(
+            "commit to {table} is not valid: sequence number {sequence} is far beyond the table's last, {last_sequence}"
+        )));
+    }
     if let Some((first, _)) = snapshot.row_range()
         && version >= FormatVersion::V3
         && first < metadata.next_row_id()
@@ -114,8 +123,13 @@ fn check_order(table: &Ident, metadata: &TableMetadata, last_sequence: i64, snap
     Ok(())
 }
 
-/// Refuses a snapshot from the future.
+/// Refuses a snapshot from the future, and one with numbers that cannot be: the crate computes with them unchecked.
 pub(super) fn check_time(table: &Ident, snapshot: &Snapshot, now_ms: i64) -> Result<()> {
+    if snapshot.timestamp_ms() < 0 || snapshot.sequence_number() < 0 {
+        return Err(CatalogError::bad_request(format!(
+            "commit to {table} is not valid: its snapshot has a negative time or sequence number"
+        )));
+    }
     let ahead_ms = snapshot.timestamp_ms().saturating_sub(now_ms);
     if ahead_ms > AHEAD_MS_MAX {
         return Err(CatalogError::bad_request(format!(

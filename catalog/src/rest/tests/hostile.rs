@@ -1,8 +1,8 @@
 //! Names and locations that try to get out.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::kit::{Kit, TABLE, TABLES, new_table};
+use super::kit::{Kit, TABLE, TABLES, append, new_table, schema, set};
 
 const LOCATIONS: [&str; 16] = [
     "",
@@ -119,5 +119,124 @@ async fn tables_do_not_share_a_place() {
         let mut new = new_table("u");
         new["location"] = json!(place);
         assert_eq!(kit.post(TABLES, new).await.status, status, "{place}");
+    }
+}
+
+/// Every place in a value, as JSON pointers.
+fn places(value: &Value, path: &str, found: &mut Vec<String>) {
+    found.push(path.to_owned());
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, member)| places(member, &format!("{path}/{name}"), found)),
+        Value::Array(elements) => {
+            let numbered = elements.iter().enumerate();
+            numbered.for_each(|(at, element)| places(element, &format!("{path}/{at}"), found));
+        }
+        _ => {}
+    }
+}
+
+// Goal: no body makes the catalog fail: every one is applied or refused with 4xx. Method: good requests of each kind with each of their
+// places replaced by each of some odd values.
+#[tokio::test]
+async fn odd_bodies_are_refused_or_applied() {
+    let commit = |updates: Value| {
+        (
+            TABLE,
+            json!({"requirements": [{"type": "assert-default-spec-id", "default-spec-id": 0}], "updates": updates}),
+        )
+    };
+    let mut new = new_table("u");
+    new["partition-spec"] =
+        json!({"spec-id": 0, "fields": [{"source-id": 2, "field-id": 1000, "name": "d", "transform": "bucket[4]"}]});
+    new["write-order"] = json!({"order-id": 1, "fields": [
+        {"source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first"}]});
+    new["properties"] = json!({"format-version": "2", "k": "v"});
+    let add_schema =
+        json!([{"action": "add-schema", "schema": schema()}, {"action": "set-current-schema", "schema-id": -1}]);
+    let add_spec = json!([{"action": "add-spec", "spec": {"spec-id": 1, "fields": [
+        {"source-id": 1, "field-id": 1000, "name": "b", "transform": "truncate[3]"}]}}, {"action": "set-default-spec", "spec-id": -1}]);
+    let add_order = json!([{"action": "add-sort-order", "sort-order": {"order-id": 1, "fields": [
+        {"source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first"}]}},
+        {"action": "set-default-sort-order", "sort-order-id": -1}]);
+    let small = json!([{"action": "remove-snapshots", "snapshot-ids": [1]}, {"action": "remove-snapshot-ref", "ref-name": "x"},
+        {"action": "remove-schemas", "schema-ids": [7]}, {"action": "remove-partition-specs", "spec-ids": [7]},
+        {"action": "upgrade-format-version", "format-version": 2}]);
+    let requests = [
+        (TABLES, new),
+        commit(append(1, None, 1)),
+        commit(add_schema),
+        commit(add_spec),
+        commit(add_order),
+        commit(small),
+        commit(set("x", "1")),
+        ("/v1/namespaces", json!({"namespace": ["b"], "properties": {"k": "v"}})),
+        (
+            "/v1/namespaces/a/properties",
+            json!({"removals": ["x"], "updates": {"k": "v"}}),
+        ),
+        (
+            "/internal/v1/ingest/leases",
+            json!({"owner": "one", "ttl_ms": 1000, "acquire": [{"topic": "t", "partition": 0}], "release": []}),
+        ),
+        (
+            "/internal/v1/ingest/commit",
+            json!({"owner": "one", "commits": [], "ranges": [
+            {"topic": "t", "partition": 0, "epoch": 1, "from": 0, "to": 5}]}),
+        ),
+    ];
+    let odd = [
+        Value::Null,
+        json!(true),
+        json!(-1),
+        json!(0),
+        json!(i64::MAX),
+        json!(i64::MIN),
+        json!(1e300),
+        json!(""),
+        json!("x\u{0}"),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!({"x": {"y": []}}),
+    ];
+    let mut failures = Vec::new();
+    for (path, body) in requests {
+        let mut found = Vec::new();
+        places(&body, "", &mut found);
+        for place in found {
+            for value in &odd {
+                // A fresh table each time: an odd value that is applied must not shield the next.
+                let kit = Kit::with_table().await;
+                let mut changed = body.clone();
+                *changed.pointer_mut(&place).expect("found there") = value.clone();
+                let reply = kit.post(path, changed.clone()).await;
+                if reply.status >= 500 {
+                    failures.push(format!("{path} {place} = {value}: {}", reply.body));
+                }
+                if kit.get(TABLE).await.status != 200 || kit.update(set("after", "1")).await.status != 200 {
+                    failures.push(format!("{path} {place} = {value}: the table is stuck"));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let kit = Kit::with_table().await;
+    for bytes in [&b""[..], b"{", b"\xff\xfe", b"nul", b"{}{}", b"[1,]"] {
+        for path in [
+            TABLES,
+            TABLE,
+            "/v1/namespaces",
+            "/v1/tables/rename",
+            "/v1/transactions/commit",
+            "/internal/v1/ingest/commit",
+        ] {
+            let request = http::Request::post(path)
+                .body(axum::body::Body::from(bytes.to_vec()))
+                .expect("a request");
+            let reply = kit.send(request).await;
+            assert_eq!(reply.status, 400, "{path} {bytes:?}");
+        }
     }
 }
