@@ -116,6 +116,8 @@ struct Ledger {
 pub struct World {
     options: WorldOptions,
     dice: Dice,
+    /// Chance of the databases' logs, apart from what happens: with and without a snapshot the same things happen.
+    log_dice: Dice,
     now_us: i64,
     steps: u64,
     us_per_change: i64,
@@ -156,6 +158,7 @@ impl World {
         let history_changes = i64::from(options.patients) * i64::from(options.history_changes_per_patient);
         let mut world = Self {
             dice: Dice::new(options.seed),
+            log_dice: Dice::new(options.seed ^ 0x0109),
             now_us: start_us - history_us,
             steps: 0,
             us_per_change: history_us / history_changes.max(1),
@@ -308,11 +311,11 @@ impl World {
         let ledger = self.ledgers.get_mut(service)?;
         let reading = changes.first()?.op == Op::Read;
         let last_commit_lsn = ledger.last_commit_lsn;
-        ledger.transaction += 1 + i64::from(self.dice.below(3) == 0);
+        ledger.transaction += 1 + i64::from(self.log_dice.below(3) == 0);
         for change in &mut changes {
             // A snapshot reads everything at one position of the log.
             if !reading {
-                ledger.lsn += 8 * self.dice.between(8, 60);
+                ledger.lsn += 8 * self.log_dice.between(8, 60);
             }
             change.lsn = ledger.lsn;
         }

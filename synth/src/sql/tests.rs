@@ -8,12 +8,13 @@ fn small() -> WorldOptions {
     }
 }
 
-// Goal: the workload is the same world as the events. Method: as many steps of a plain world give the same rows.
+// Goal: the workload is the same world as the events. Method: as many steps of a world that was read by connectors first.
 #[test]
 fn workload_is_the_same_world() {
     let mut workload = SqlWorkload::new(small(), Layout::SchemaPerService).unwrap();
     let steps = workload.by_ref().take(500).count();
     let mut world = World::new(small()).unwrap();
+    world.snapshot();
     let mut transactions = 0;
     while transactions < steps {
         transactions += world.step().len();
