@@ -4,9 +4,9 @@
 //! again, a cancelled task) stays as it is; everything else takes its code along in the text.
 
 use std::fmt;
-use std::io;
 
 use ballista_core::error::BallistaError;
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use tidewater_core::RemoteError;
 use tidewater_engine::EngineError;
@@ -33,23 +33,67 @@ pub(crate) fn keep_code(error: DataFusionError) -> DataFusionError {
     if ballista_decides_by_type(&error) {
         return error;
     }
-    let remote = RemoteError::of(&EngineError::from(error));
+    let remote = match ballista_root(&error) {
+        Some(root) => of_ballista(root),
+        None => RemoteError::of(&EngineError::from(error)),
+    };
     DataFusionError::External(Box::new(Travelling(remote)))
 }
 
 fn ballista_decides_by_type(error: &DataFusionError) -> bool {
-    match error.find_root() {
-        DataFusionError::IoError(_) => true,
-        DataFusionError::External(inner) => inner.is::<BallistaError>() || inner.is::<io::Error>(),
-        DataFusionError::ArrowError(inner, _) => {
-            matches!(inner.as_ref(), datafusion::arrow::error::ArrowError::ExternalError(inner) if inner.is::<BallistaError>())
-        }
+    match (error.find_root(), ballista_root(error)) {
+        (_, Some(BallistaError::FetchFailed(..) | BallistaError::IoError(_) | BallistaError::Cancelled)) => true,
+        (_, Some(BallistaError::DataFusionError(inner))) => ballista_decides_by_type(inner),
+        (DataFusionError::IoError(_), None) => true,
         _ => false,
     }
 }
 
+/// The error of Ballista's own, if there is one at the bottom. Its shuffle writers make one of everything.
+fn ballista_root(error: &DataFusionError) -> Option<&BallistaError> {
+    match error.find_root() {
+        DataFusionError::External(inner) => inner.downcast_ref(),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ExternalError(inner) => inner.downcast_ref(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn of_ballista(error: &BallistaError) -> RemoteError {
+    let stand_in = match error {
+        BallistaError::DataFusionError(inner) => return of_shared(inner),
+        BallistaError::ArrowError(inner) => DataFusionError::Execution(inner.to_string()),
+        other => DataFusionError::Internal(other.to_string()),
+    };
+    RemoteError::of(&EngineError::from(stand_in))
+}
+
+/// Several tasks may hold an error together, so it can be looked at and not taken apart.
+fn of_shared(error: &DataFusionError) -> RemoteError {
+    let stand_in = match error.find_root() {
+        DataFusionError::External(inner) => {
+            if let Some(ours) = inner.downcast_ref::<EngineError>() {
+                return RemoteError::of(ours);
+            }
+            match inner.downcast_ref::<BallistaError>() {
+                Some(inner) => return of_ballista(inner),
+                None => DataFusionError::Internal(inner.to_string()),
+            }
+        }
+        DataFusionError::ResourcesExhausted(text) => DataFusionError::ResourcesExhausted(text.clone()),
+        DataFusionError::NotImplemented(text) => DataFusionError::NotImplemented(text.clone()),
+        DataFusionError::Internal(text) => DataFusionError::Internal(text.clone()),
+        other => DataFusionError::Execution(other.to_string()),
+    };
+    RemoteError::of(&EngineError::from(stand_in))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use ballista_core::serde::protobuf::{FailedTask, failed_task::FailedReason};
     use tidewater_core::ErrorKind;
 
@@ -66,6 +110,11 @@ mod tests {
         let found = RemoteError::find(&sent(memory).error).expect("an error in the text");
         assert_eq!((found.code.as_str(), found.kind), ("ENG-0005", ErrorKind::Exhausted));
         assert!(found.message.contains("pool"), "{}", found.message);
+        // As a shuffle writer hands it on.
+        let division = BallistaError::from(ArrowError::DivideByZero).into_datafusion();
+        let division = DataFusionError::Shared(division.into());
+        let found = RemoteError::find(&sent(division).error).expect("an error in the text");
+        assert_eq!((found.code.as_str(), found.kind), ("ENG-0003", ErrorKind::Invalid));
         let plan = DataFusionError::Plan("no such column".into());
         let found = RemoteError::find(&sent(plan).error).expect("an error in the text");
         assert_eq!(found.kind, ErrorKind::Invalid);

@@ -99,12 +99,12 @@ pub enum SchedulerError {
         source: Box<datafusion::error::DataFusionError>,
     },
     /// Where job rows are kept does not answer as it should.
-    #[error("{operation} of job {job} failed")]
+    #[error("{operation} job rows failed")]
     JobStore {
         /// What was attempted.
         operation: &'static str,
-        /// The job.
-        job: JobId,
+        /// The job, if it was about one.
+        job: Option<JobId>,
         /// What the store says.
         #[source]
         source: Box<dyn Error + Send + Sync>,

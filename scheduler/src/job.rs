@@ -109,7 +109,7 @@ pub struct Attempt {
 
 /// Runs a job and keeps its row: queued, running, succeeded or failed. Tries again what may be tried again.
 ///
-/// A job that succeeded before is not run again; its outcome is returned. One that another process began and did not end is
+/// A job that ended before is not run again: its outcome is returned, or its error as [`SchedulerError::Failed`]. One that another process began and did not end is
 /// taken over as the next attempt.
 pub async fn run_job<T, E, W, F>(
     store: &dyn JobStore,
@@ -124,8 +124,12 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let mut row = accept(store, clock, spec).await?;
-    if let JobState::Succeeded { outcome, .. } = &row.state {
-        return serde_json::from_value(outcome.clone()).map_err(|error| damaged(&row, &error).into());
+    match &row.state {
+        JobState::Succeeded { outcome, .. } => {
+            return serde_json::from_value(outcome.clone()).map_err(|error| damaged(&row, &error).into());
+        }
+        JobState::Failed { error, .. } => return Err(SchedulerError::Failed { source: error.clone() }.into()),
+        JobState::Queued | JobState::Running { .. } => {}
     }
     let mut wait = RETRY_FIRST;
     loop {

@@ -1,5 +1,7 @@
 //! Where job rows are kept: in the catalog's log, or in memory.
 
+mod catalog;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +11,8 @@ use tidewater_core::JobId;
 
 use crate::error::{Result, SchedulerError};
 use crate::job::JobRow;
+
+pub use catalog::CatalogJobStore;
 
 /// Rows kept in memory at most; the oldest job is forgotten.
 const MEMORY_ROWS_MAX: usize = 10_000;
@@ -50,12 +54,14 @@ impl JobStore for MemoryJobStore {
     async fn put(&self, row: &JobRow) -> Result<u64> {
         let mut rows = self.rows();
         let job = row.spec.id;
-        let version = rows.get(&job).map_or(0, |kept| kept.version);
-        if version != row.version {
+        let kept = rows.get(&job);
+        // A job that has ended stays ended, as in the catalog.
+        if kept.is_some_and(|kept| kept.state.is_final()) || kept.map_or(0, |kept| kept.version) != row.version {
             return Err(SchedulerError::JobTaken { job });
         }
         let mut row = row.clone();
         row.version += 1;
+        let version = row.version;
         rows.insert(job, row);
         if rows.len() > MEMORY_ROWS_MAX {
             let oldest = rows.values().min_by_key(|row| row.queued_ms).map(|row| row.spec.id);
@@ -63,7 +69,7 @@ impl JobStore for MemoryJobStore {
                 rows.remove(&oldest);
             }
         }
-        Ok(version + 1)
+        Ok(version)
     }
 
     async fn get(&self, job: JobId) -> Result<Option<JobRow>> {

@@ -27,7 +27,7 @@ mod submission;
 pub use admission::{Admission, AdmissionLimits, Permit};
 pub use error::{Result, SchedulerError};
 pub use job::{Attempt, JobRow, JobSpec, JobState, committed_snapshot, run_job};
-pub use job_store::{JobStore, MemoryJobStore};
+pub use job_store::{CatalogJobStore, JobStore, MemoryJobStore};
 pub use options::SchedulerOptions;
 pub use router::Router;
 pub use runner::ClusterRunner;

@@ -82,7 +82,13 @@ impl Submission {
     /// Waits for the end of the run.
     pub(crate) async fn wait(&mut self) -> std::result::Result<SuccessfulJob, Failure> {
         let ended = self.end().await;
-        self.ended = !matches!(ended, Err(Failure::Final(SchedulerError::NoExecutor { .. })));
+        // What ends otherwise runs on, and is cancelled when this is dropped.
+        self.ended = matches!(
+            ended,
+            Ok(_)
+                | Err(Failure::ExecutorLost)
+                | Err(Failure::Final(SchedulerError::Failed { .. } | SchedulerError::Cancelled))
+        );
         let guard = self.scheduler.guard();
         let cancelled_by_guard = guard.is_some_and(|guard| guard.take_cancelled(&self.id));
         match ended {

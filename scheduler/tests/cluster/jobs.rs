@@ -1,14 +1,15 @@
-use serde_json::json;
-use tidewater_engine::Class;
-use tidewater_scheduler::{JobSpec, JobState, JobStore, MemoryJobStore, SchedulerOptions, committed_snapshot, run_job};
-use tidewater_engine::EngineError;
-use tidewater_table::{Change, CommitOptions, TableError, commit_change};
 use datafusion::arrow::datatypes::DataType;
+use serde_json::json;
+use tidewater_engine::{Class, EngineError};
+use tidewater_scheduler::{
+    JobRow, JobSpec, JobState, JobStore, MemoryJobStore, SchedulerOptions, committed_snapshot, run_job,
+};
+use tidewater_table::{Change, CommitOptions, commit_change};
 
 use crate::lake::Lake;
 
-// Goal: a job whose process died after its commit commits once (INV-JOB-1). Method: run it, set its row back to "running" as
-// a killed process leaves it, run it again under the same id; there must be one snapshot.
+// Goal: a job whose process died after its commit commits once (INV-JOB-1). Method: do its work and leave its row "running" as
+// a killed process does, then run it under the same id; there must be one snapshot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_job_that_runs_twice_commits_once() {
     let lake = Lake::new().await;
@@ -35,13 +36,16 @@ async fn a_job_that_runs_twice_commits_once() {
         let change = Change::append(added).of_job(job);
         let (catalog, files) = (lake.engine.catalog().as_ref(), lake.engine.store());
         let committed = commit_change(catalog, files, &name, &change, &CommitOptions::default()).await;
-        Ok(committed.map_err(TableError::from)?.snapshot_id)
+        Ok(committed?.snapshot_id)
     };
-    let first = run_job(&store, &lake.clock, spec.clone(), |attempt| work(attempt.job)).await.expect("it runs");
-
-    let mut row = store.get(spec.id).await.expect("a store").expect("a row");
-    row.state = JobState::Running { attempt: 1, since_ms: 0 };
-    store.put(&row).await.expect("set back");
+    let first = work(spec.id).await.expect("it commits");
+    let row = JobRow {
+        spec: spec.clone(),
+        state: JobState::Running { attempt: 1, since_ms: 0 },
+        queued_ms: 0,
+        version: 0,
+    };
+    store.put(&row).await.expect("the row of a process that was killed");
     assert_eq!(store.unfinished().await.expect("a list").len(), 1);
     let second = run_job(&store, &lake.clock, spec.clone(), |attempt| {
         assert_eq!(attempt.number, 2);

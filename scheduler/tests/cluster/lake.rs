@@ -18,16 +18,16 @@ use tidewater_engine::{Class, Engine, EngineOptions, Functions, PlanRequest, Pla
 use tidewater_executor::{Executor, ExecutorOptions};
 use tidewater_scheduler::{Scheduler, SchedulerOptions};
 use tidewater_table::testing::MemoryCatalog;
-use tidewater_table::{Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, WriteOptions, commit_change};
+use tidewater_table::{Added, Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, WriteOptions, commit_change};
 
-/// Files of each table, so that a scan has as many tasks.
-pub(crate) const FILES: i64 = 8;
+/// Files of each table: so many small ones that a scan has four partitions.
+pub(crate) const FILES: i64 = 64;
 
 /// Rows of each file.
-pub(crate) const ROWS_PER_FILE: i64 = 4_000;
+pub(crate) const ROWS_PER_FILE: i64 = 500;
 
 /// Rows of a batch: the sleeping function sleeps once for each.
-const BATCH_ROWS: usize = 1_000;
+const BATCH_ROWS: &str = "1000";
 
 /// Longest wait for a child process or an executor.
 pub(crate) const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -56,6 +56,7 @@ impl Lake {
         let orders = lake.create("silver.orders", &orders).await;
         let items = [("order_id", DataType::Int64), ("amount", DataType::Int64)];
         let items = lake.create("silver.items", &items).await;
+        let (mut order_files, mut item_files) = (Vec::new(), Vec::new());
         for file in 0..FILES {
             let ids: Vec<i64> = (file * ROWS_PER_FILE..(file + 1) * ROWS_PER_FILE).collect();
             let customers = ids.iter().map(|id| (id % 7 != 0).then_some(id * 31 % 1_000));
@@ -65,15 +66,17 @@ impl Lake {
                 Arc::new(customers.collect::<Int64Array>()),
                 Arc::new(notes.collect::<StringArray>()),
             ];
-            lake.append(&orders, columns).await;
+            order_files.extend(lake.write(&orders, columns).await);
             let amounts = ids.iter().map(|id| Some(id * 17 % 100));
             let orders_of_items = ids.iter().map(|id| Some(id * 13 % (FILES * ROWS_PER_FILE)));
             let columns: Vec<ArrayRef> = vec![
                 Arc::new(orders_of_items.collect::<Int64Array>()),
                 Arc::new(amounts.collect::<Int64Array>()),
             ];
-            lake.append(&items, columns).await;
+            item_files.extend(lake.write(&items, columns).await);
         }
+        lake.append(&orders, order_files).await;
+        lake.append(&items, item_files).await;
         lake
     }
 
@@ -91,15 +94,19 @@ impl Lake {
         name
     }
 
-    async fn append(&self, name: &TableName, columns: Vec<ArrayRef>) {
+    async fn write(&self, name: &TableName, columns: Vec<ArrayRef>) -> Vec<Added> {
         let table = self.engine.load(name).await.expect("a table");
         let store = self.engine.store();
         let mut writer =
             DataFileWriter::new(store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
         let rows = RecordBatch::try_new(writer.schema().clone(), columns).expect("rows of the table");
         writer.write(rows).await.expect("written");
-        let added = writer.close().await.expect("closed");
+        writer.close().await.expect("closed")
+    }
+
+    async fn append(&self, name: &TableName, added: Vec<Added>) {
         let change = Change::append(added);
+        let store = self.engine.store();
         let options = CommitOptions::default();
         let catalog = self.engine.catalog().as_ref();
         commit_change(catalog, store, name, &change, &options).await.expect("committed");
@@ -107,7 +114,9 @@ impl Lake {
 
     pub(crate) fn session(&self, class: Class) -> SessionContext {
         let session = self.engine.session(class, &SessionOptions::default().default_schema("silver"));
-        session.state_ref().write().config_mut().options_mut().execution.batch_size = BATCH_ROWS;
+        let state = session.state_ref();
+        let set = state.write().config_mut().options_mut().set("datafusion.execution.batch_size", BATCH_ROWS);
+        set.expect("a setting");
         session
     }
 

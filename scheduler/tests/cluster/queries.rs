@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use datafusion::arrow::datatypes::DataType;
 use tidewater_core::{Coded, ErrorKind, Retry};
-use tidewater_engine::{Class, PlanRunner};
+use tidewater_engine::{Class, Distribution, PlanRunner, WriteRequest};
 use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
 use tidewater_table::{Change, CommitOptions, Scan, commit_change};
 
@@ -72,6 +72,35 @@ async fn a_write_lists_each_file_once() {
     assert_eq!(committed_snapshot(&table.metadata, lake.job()), None);
     let files = Scan::new(lake.engine.store(), &table.metadata).plan().await.expect("files");
     assert_eq!(files.len(), listed.len());
+}
+
+// Goal: rows are spread over files as the writer asks, on the cluster too. Method: the same rows as one file, and by key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_is_spread_as_asked() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let name = lake.create("gold.spread", &[("note", DataType::Utf8), ("id", DataType::Int64)]).await;
+    let target = lake.engine.load(&name).await.expect("a table");
+    let session = lake.session(Class::Batch);
+    let all = u64::try_from(FILES * ROWS_PER_FILE).expect("few");
+    for (distribution, files_max) in [
+        (Distribution::Single, 1),
+        (Distribution::Hash(vec!["note".into()]), 2),
+        (Distribution::AsPlanned, 4),
+    ] {
+        let request = WriteRequest {
+            job: lake.job(),
+            input: lake.engine.plan(&session, "SELECT note, id FROM orders").await.expect("a plan"),
+            target: target.clone(),
+            distribution: distribution.clone(),
+            deadline: Some(Duration::from_secs(60)),
+        };
+        let added = lake.engine.write_with(&scheduler.runner(), &session, request).await.expect("written");
+        let rows: u64 = added.iter().map(|added| added.file.record_count()).sum();
+        assert_eq!(rows, all, "{distribution:?}");
+        assert!(added.len() <= files_max, "{distribution:?}: {} files", added.len());
+    }
 }
 
 // Goal: an error of a task arrives with its code and kind. Method: a division by zero and a cast that fails.
