@@ -5,9 +5,10 @@
 
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use tidewater_core::SystemClock;
 use tidewater_synth::{Hooks, Layout, Oracle, Report, RunOptions, SinkOptions, SqlWorkload, WorldOptions, run};
-use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tidewater_core::SeededRng;
 
 use self::partition::partition_of;
 use crate::capture::{Capture, Message, is_unavailable};
@@ -16,6 +15,7 @@ use crate::options::{DeliveryOptions, WorldOptions};
 use crate::record::Record;
 use crate::schema;
 use crate::world::{Op, World, WorldCounts};
+use tidewater_core::SeededRng;
 
 /// A record that comes again does so after at most so many newer ones.
 const REDELIVERY_RECORDS_MAX: i64 = 200;

@@ -1,9 +1,9 @@
 //! Chance that follows a seed.
 
-use tidewater_core::{Rng, SeededRng};
 use uuid::Uuid;
 
 use crate::words::{FIRST_NAMES, LAST_NAMES, STREETS, WORDS};
+use tidewater_core::{Rng, SeededRng};
 
 /// Notes longer than this are stored out of line by PostgreSQL (it does so from about 2 kB).
 pub(crate) const TOAST_BYTES: usize = 2_200;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::SharedClock;
 use tokio_util::sync::CancellationToken;
 
 use self::state::State;
@@ -17,6 +16,7 @@ use crate::oracle::Oracle;
 use crate::sink::file::{FileSink, FileSinkOptions, NextOffsets};
 #[cfg(feature = "kafka")]
 use crate::sink::kafka::KafkaSink;
+use tidewater_core::SharedClock;
 
 /// Records made before others get their turn: about a millisecond of work.
 const BATCH_RECORDS: u32 = 64;

@@ -1,9 +1,9 @@
 use serde_json::Value as Json;
-use tidewater_core::SeededRng;
 
 use super::*;
 use crate::schema::{TableId, table};
 use crate::value::Value;
+use tidewater_core::SeededRng;
 
 fn capture(shape: Shape) -> Capture {
     let options = DeliveryOptions {

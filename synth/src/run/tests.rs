@@ -1,9 +1,8 @@
 use std::fs;
 use std::path::Path;
 
-use tidewater_core::SystemClock;
-
 use super::*;
+use tidewater_core::{Clock, ManualClock, SystemClock};
 
 fn options(folder: &Path, records: u64) -> RunOptions {
     let world = WorldOptions {
@@ -130,4 +129,46 @@ async fn rate_is_kept() {
     };
     done(slow).await.unwrap();
     assert!(clock.monotonic() - begun >= Duration::from_millis(300));
+}
+
+// Goal: a live world that was stopped skips the time it missed, and its log is still what its saved options give.
+// Method: stop, move the clock an hour on, go on; compare the whole log with a stream of the options in the state.
+#[tokio::test]
+async fn live_world_skips_what_it_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let start_ms = 1_767_859_200_000;
+    let clock = Arc::new(ManualClock::new(start_ms));
+    let live = |records| {
+        let mut live = options(folder.path(), records);
+        live.world = WorldOptions {
+            patients: 5,
+            history_days: 10,
+            ..WorldOptions::live(clock.now_ms(), 500)
+        };
+        live.live = true;
+        let run = run(live, clock.clone(), Hooks::default(), CancellationToken::new());
+        let clock = Arc::clone(&clock);
+        async move {
+            tokio::select! {
+                report = run => report.unwrap().delivery.records,
+                () = async { loop { clock.advance(Duration::from_millis(1)); tokio::task::yield_now().await } } => 0,
+            }
+        }
+    };
+    let first = live(600).await;
+    clock.advance(Duration::from_secs(3_600));
+    let second = live(first + 300).await;
+    assert!(second >= first + 300);
+
+    let state: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("synth-state.json")).unwrap()).unwrap();
+    let world: WorldOptions = serde_json::from_value(state["world"].clone()).unwrap();
+    assert_eq!(world.pauses.len(), 1);
+    assert!(world.pauses[0].by_ms > 3_000_000);
+    let stream = RecordStream::new(world, DeliveryOptions::default()).unwrap();
+    let mut expected = Vec::new();
+    for record in stream.take(usize::try_from(second).unwrap()) {
+        record.write_line(&mut expected);
+    }
+    assert_eq!(content(folder.path()), expected);
 }

@@ -11,10 +11,10 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
-use tidewater_core::SharedClock;
 
 use crate::error::SynthError;
 use crate::record::Record;
+use tidewater_core::SharedClock;
 
 /// Records on their way; more wait.
 const IN_FLIGHT_MAX: usize = 20_000;
