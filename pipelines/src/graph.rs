@@ -144,3 +144,5 @@ impl Project {
     }
 }
 
+#[cfg(test)]
+mod tests;

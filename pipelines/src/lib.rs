@@ -12,6 +12,7 @@
 //! is computed anew if that moved; a job is committed at most once; a mode is never chosen without a reason that is shown.
 
 pub mod error;
+pub mod feed;
 pub mod graph;
 pub mod model;
 pub mod pipelines;
@@ -23,6 +24,7 @@ pub mod state;
 pub mod views;
 
 mod cdc;
+mod follow;
 mod refresh;
 mod sql;
 mod table_model;
@@ -33,6 +35,7 @@ mod units;
 mod worker;
 
 pub use error::{PipelineError, Result};
+pub use feed::{Feed, News};
 pub use graph::Graph;
 pub use model::{Kind, Model, TargetLag};
 pub use pipelines::{Pipelines, RunOptions};

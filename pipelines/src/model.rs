@@ -352,3 +352,5 @@ fn fingerprint(query: &Query, kind: &Kind, partition_by: &[PartitionBy], sort_by
     hasher.finalize().to_hex().as_str().chars().take(16).collect()
 }
 
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::stream::{self, FuturesUnordered};
+use futures::{StreamExt, TryStreamExt};
 use tidewater_core::{SharedClock, SharedRng, TableName};
 use tidewater_engine::{Engine, PlanRunner};
 use tidewater_table::{Catalog, LoadedTable};
@@ -26,6 +26,9 @@ use crate::worker::Worker;
 
 /// Models worked on at the same time: each runs in parallel in itself, more at once would only share the same memory.
 pub(crate) const MODELS_AT_ONCE_MAX: usize = 2;
+
+/// Tables loaded at the same time: hides the catalog's latency.
+const LOADS_AT_ONCE_MAX: usize = 8;
 
 /// Times the rows of a model are computed before it gives up because others keep committing to its table.
 const ATTEMPTS_MAX: u32 = 5;
@@ -99,13 +102,10 @@ impl Pipelines {
         let inner = &self.inner;
         inner.check_inputs().await?;
         let wish = inner.wish(options);
-        let mut plans = Vec::new();
-        for name in selection.resolve(&inner.project)? {
-            let Some(model) = inner.project.models.get(&name) else { continue };
-            let tables = inner.tables(model).await?;
-            plans.push(resolve(&inner.project, model, &tables, wish)?);
-        }
-        Ok(plans)
+        let names = selection.resolve(&inner.project)?;
+        let models: Vec<&Model> = names.iter().filter_map(|name| inner.project.models.get(name)).collect();
+        let tables = inner.tables(&models).await?;
+        models.into_iter().map(|model| resolve(&inner.project, model, &tables, wish)).collect()
     }
 
     /// Brings the selected models up to date, each after those it reads. A failure stops what depends on it, and nothing
@@ -156,10 +156,12 @@ impl Pipelines {
     /// How every model stands.
     pub async fn status(&self) -> Result<Vec<ModelStatus>> {
         let inner = &self.inner;
-        let mut statuses = Vec::new();
-        for name in inner.project.graph.order() {
-            let Some(model) = inner.project.models.get(name) else { continue };
-            let tables = inner.tables(model).await?;
+        let order = inner.project.graph.order();
+        let models: Vec<&Model> = order.iter().filter_map(|name| inner.project.models.get(name)).collect();
+        let tables = inner.tables(&models).await?;
+        let mut statuses = Vec::with_capacity(models.len());
+        for model in models {
+            let name = &model.name;
             let plan = resolve(&inner.project, model, &tables, inner.wish(RunOptions::default()))?;
             let own = tables.get(name);
             let state = match own {
@@ -207,15 +209,15 @@ impl Inner {
         self.project.check_inputs(&existing)
     }
 
-    /// The model's table and its stored inputs, as they are now.
-    async fn tables(&self, model: &Model) -> Result<Tables> {
-        let mut tables = Tables::new();
-        for name in self.project.stored_inputs(model).iter().chain([&model.name]) {
-            if let Some(table) = self.worker.load(name).await? {
-                tables.insert(name.clone(), table);
-            }
-        }
-        Ok(tables)
+    /// The models' tables and their stored inputs, as they are now, each loaded once.
+    async fn tables(&self, models: &[&Model]) -> Result<Tables> {
+        let own = models.iter().map(|model| model.name.clone());
+        let names: BTreeSet<TableName> =
+            models.iter().flat_map(|model| self.project.stored_inputs(model)).chain(own).collect();
+        // Collected: a closure that lives across an await makes this future not `Send` in general.
+        let loads: Vec<_> = names.iter().map(|name| self.worker.load(name)).collect();
+        let loaded: Vec<Option<LoadedTable>> = stream::iter(loads).buffered(LOADS_AT_ONCE_MAX).try_collect().await?;
+        Ok(names.into_iter().zip(loaded).filter_map(|(name, table)| Some((name, table?))).collect())
     }
 
     fn skipped(&self, unit: &Unit, upstream: &TableName) -> Vec<ModelRun> {
@@ -303,7 +305,7 @@ impl Inner {
     }
 
     async fn prepare(&self, model: &Model, wish: Wish, run: &mut ModelRun) -> Result<Option<Prepared>> {
-        let tables = self.tables(model).await?;
+        let tables = self.tables(&[model]).await?;
         let plan = resolve(&self.project, model, &tables, wish)?;
         run.mode = plan.mode;
         run.reason.clone_from(&plan.reason);

@@ -261,3 +261,5 @@ pub(crate) fn target_lag(project: &Project, model: &Model) -> Duration {
     }
 }
 
+#[cfg(test)]
+mod tests;

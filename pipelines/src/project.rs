@@ -185,3 +185,5 @@ fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,5 @@ pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,10 @@ impl Lake {
         self.engine.load(&table_name(name)).await.expect("the table")
     }
 
+    pub(crate) async fn catalog_has(&self, name: &str) -> bool {
+        self.catalog.load_table(&table_name(name)).await.expect("an answer").is_some()
+    }
+
     /// One commit of these rows; fields that are left out are null.
     pub(crate) async fn append(&self, name: &str, rows: &[Value]) {
         let table = self.load(name).await;

@@ -47,6 +47,36 @@ impl Views {
         options
     }
 
+    /// `options` with the views that a statement may mean, and those they read: planning a view loads its tables, which a
+    /// statement that names none should not wait for. Call it for each statement, a view sees its tables as they are then.
+    pub async fn for_statement(&self, engine: &Engine, mut options: SessionOptions, statement: &str, run_ms: i64) -> SessionOptions {
+        let text = statement.to_lowercase();
+        let named = self.models.iter().filter(|model| text.contains(&model.name.name().to_lowercase()));
+        let needed = self.closure(named.map(|model| &model.name));
+        for model in self.models.iter().filter(|model| needed.contains(&model.name)) {
+            match view(engine, &options, model, run_ms).await {
+                Ok(table) => options = options.overlay(model.name.clone(), table),
+                Err(error) => tracing::debug!(view = %model.name, %error, "view is left out"),
+            }
+        }
+        options
+    }
+
+    /// These of the views, and those they read.
+    fn closure<'a>(&'a self, names: impl Iterator<Item = &'a TableName>) -> BTreeSet<&'a TableName> {
+        let by_name: BTreeMap<&TableName, &Model> = self.models.iter().map(|model| (&model.name, model)).collect();
+        let mut needed: BTreeSet<&TableName> = BTreeSet::new();
+        let mut open: Vec<&TableName> = names.collect();
+        while let Some(name) = open.pop() {
+            if let Some(model) = by_name.get(name)
+                && needed.insert(name)
+            {
+                open.extend(&model.inputs);
+            }
+        }
+        needed
+    }
+
     /// `options` with the views that a model reads, directly or through other views. Fails if one of them cannot be planned.
     pub(crate) async fn options_for(
         &self,
@@ -55,16 +85,7 @@ impl Views {
         reader: &Model,
         run_ms: i64,
     ) -> Result<SessionOptions> {
-        let by_name: BTreeMap<&TableName, &Model> = self.models.iter().map(|model| (&model.name, model)).collect();
-        let mut needed: BTreeSet<&TableName> = BTreeSet::new();
-        let mut open: Vec<&TableName> = reader.inputs.iter().collect();
-        while let Some(name) = open.pop() {
-            if let Some(model) = by_name.get(name)
-                && needed.insert(name)
-            {
-                open.extend(&model.inputs);
-            }
-        }
+        let needed = self.closure(reader.inputs.iter());
         for model in self.models.iter().filter(|model| needed.contains(&model.name)) {
             let table = view(engine, &options, model, run_ms).await?;
             options = options.overlay(model.name.clone(), table);

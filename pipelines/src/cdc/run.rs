@@ -1,6 +1,6 @@
 //! One refresh of a `cdc` model: reads the new changes, merges them into the stored files that can hold their keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{Field, Schema};
@@ -22,7 +22,7 @@ use crate::target;
 use crate::worker::{Worker, bytes_of, failed};
 
 use super::events::{CHANGES, Events, STORED, Sequence, TOMBSTONES};
-use super::shape::{self, Shape, struct_fields};
+use super::shape::{self, Shape};
 use super::{affected, merge, tombstones};
 
 const UNAVAILABLE: &str = "_unavailable";
@@ -99,7 +99,7 @@ pub(crate) async fn prepare(
         carried: &carried,
         truncated: probe.truncated.max(known.and_then(|state| state.truncated)),
         with_tombstones: incremental && !grave_files.is_empty(),
-        with_unavailable: struct_list(&log),
+        with_unavailable: tells_unavailable(&log),
     };
 
     let afresh = worker.plan(model, &session, &merge::merged(&events, false)).await?;
@@ -107,11 +107,12 @@ pub(crate) async fn prepare(
     let target = target::prepare(worker.catalog.as_ref(), worker.engine.store(), model, existing, &columns).await?;
     let mut rows = counts(worker, model, &session, &events).await?;
 
-    let touched = match incremental {
-        true => touched_files(worker, model, spec, &session, &events, &target, probe.truncated.is_some()).await?,
-        false => worker.files(&target).await?,
-    };
     let nothing = incremental && rows.changes == 0 && probe.truncated.is_none();
+    let touched = match (nothing, incremental) {
+        (true, _) => Vec::new(),
+        (false, true) => touched_files(worker, model, spec, &session, &events, &target, probe.truncated.is_some()).await?,
+        (false, false) => worker.files(&target).await?,
+    };
     let added = if nothing {
         Vec::new()
     } else {
@@ -139,10 +140,7 @@ pub(crate) async fn prepare(
         carried: carried.clone(),
     };
     let job = job(model, &target, plan, tables, run_ms);
-    let removed: Vec<String> = match nothing {
-        true => Vec::new(),
-        false => touched.into_iter().map(|file| file.path).collect(),
-    };
+    let removed: Vec<String> = touched.into_iter().map(|file| file.path).collect();
     let change = match removed.is_empty() {
         true => Change::append(added),
         false => Change::overwrite(removed, added),
@@ -162,7 +160,8 @@ pub(crate) async fn prepare(
         files: grave_files,
         replace_all: !incremental,
     };
-    changes.extend(bury(worker, model, spec, &session, &events, &columns, graves, rows.deletes).await?.map(|(name, change)| (name, change.of_job(job))));
+    let buried = bury(worker, model, spec, &session, &events, &columns, graves, rows.deletes).await?;
+    changes.extend(buried.map(|(name, change)| (name, change.of_job(job))));
     Ok(Prepared { job, changes, rows })
 }
 
@@ -208,7 +207,7 @@ fn overlay(
     Ok(options.overlay(name, provider))
 }
 
-fn struct_list(log: &Schema) -> bool {
+fn tells_unavailable(log: &Schema) -> bool {
     log.field_with_name(UNAVAILABLE).is_ok()
 }
 
@@ -220,15 +219,22 @@ async fn probe(
     sequence: &[Sequence],
 ) -> Result<Probe> {
     let mut found = Probe::default();
-    if let Some(first) = sequence.first().filter(|_| log.field_with_name("op").is_ok()) {
-        let text = format!("SELECT max({}) AS truncated FROM {CHANGES} WHERE op = 't'", first.sql);
-        let rows = worker.rows(model, session, "looking for truncates", &text).await?;
-        found.truncated = number(&rows, "truncated");
-    }
-    if struct_list(log) {
+    let Some(first) = sequence.first() else { return Ok(found) };
+    let truncate = match log.field_with_name("op") {
+        Ok(_) => format!("max(CASE WHEN op = 't' THEN {} END)", first.sql),
+        Err(_) => "CAST(NULL AS BIGINT)".into(),
+    };
+    let left_out = match tells_unavailable(log) {
+        true => format!("coalesce(sum(CASE WHEN cardinality({UNAVAILABLE}) > 0 THEN 1 ELSE 0 END), 0)"),
+        false => "0".into(),
+    };
+    let text = format!("SELECT {truncate} AS truncated, {left_out} AS left_out FROM {CHANGES}");
+    let rows = worker.rows(model, session, "looking at the changes", &text).await?;
+    found.truncated = number(&rows, "truncated");
+    if number(&rows, "left_out").unwrap_or(0) > 0 {
         let text = format!(
             "SELECT DISTINCT field FROM (SELECT unnest({UNAVAILABLE}) AS field FROM {CHANGES} \
-             WHERE {UNAVAILABLE} IS NOT NULL AND cardinality({UNAVAILABLE}) > 0) AS \"f\" WHERE field IS NOT NULL"
+             WHERE cardinality({UNAVAILABLE}) > 0) AS \"f\" WHERE field IS NOT NULL"
         );
         for batch in worker.rows(model, session, "looking for left-out fields", &text).await? {
             for field in batch.columns().first().and_then(|column| column.as_string_opt::<i32>()).into_iter().flatten() {

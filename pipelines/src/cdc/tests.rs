@@ -298,7 +298,8 @@ async fn full_refresh_when_increments_cannot_go_on() {
     let again = run(&changed).await;
     assert_eq!((again.mode, again.reason.as_str()), (Mode::Full, "the model has changed since its last run"));
     tidewater_table::Catalog::drop_table(lake.catalog.as_ref(), &table_name("bronze.patients"), false).await.expect("a drop");
-    assert_eq!(run(&changed).await.mode, Mode::Waiting);
+    let gone = changed.run(&Selection::All, RunOptions::default()).await.expect_err("the log is gone");
+    assert_eq!(tidewater_core::Coded::code(&gone), "PIP-0009");
     lake.create("bronze.patients", &log_columns(patient())).await;
     lake.append("bronze.patients", &[change("c", 1, 0, 5, 5, Some("e"))]).await;
     let again = run(&changed).await;

@@ -1,0 +1,65 @@
+use std::fs;
+
+use tidewater_core::Coded;
+
+use super::*;
+
+fn write(folder: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+}
+
+// Goal: a folder becomes a project: names by path, variables, sources. Method: a small one on disk.
+#[test]
+fn a_project_is_loaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), &[
+        ("lakehouse.yml", "name: clinic\nvars: {limit: 5, label: high}\ndefaults: {target_lag: 2 minutes}\n"),
+        ("sources/a.yml", "service: user\nsources:\n  - {name: users, key: user_id}\n  - {name: bronze.visits, key: [id], tags: [phi]}\n"),
+        ("models/silver/users.sql", "/*---\nkind: cdc\nsource: bronze.users\nkey: user_id\n---*/"),
+        ("models/gold/deep/top.sql", "/*---\nkind: view\nname: gold.top\n---*/ SELECT '${label}' AS l, '$${x}' AS d FROM silver.users LIMIT ${limit}"),
+        ("models/.hidden.sql", "not a model"),
+    ]);
+    let project = Project::load(folder.path()).expect("a project");
+    assert_eq!(project.name, "clinic");
+    assert_eq!(project.target_lag_default, Duration::from_secs(120));
+    assert_eq!(project.sources.len(), 2);
+    let names: Vec<String> = project.models.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["gold.top", "silver.users"]);
+    let top = project.models.values().next().expect("a model").query.to_string();
+    assert_eq!(top, "SELECT 'high' AS l, '${x}' AS d FROM silver.users LIMIT 5");
+}
+
+// Goal: what is wrong with a project is said with its place. Method: one mistake each.
+#[test]
+fn mistakes() {
+    let model = ("models/gold/a.sql", "/*---\nkind: view\n---*/ SELECT 1 AS one");
+    let yml = ("lakehouse.yml", "name: x\n");
+    let cases: [(&[(&str, &str)], &str, &str); 6] = [
+        (&[model], "PIP-0001", "lakehouse.yml"),
+        (&[("lakehouse.yml", "nam: x\n")], "PIP-0003", "lakehouse.yml:1: unknown key nam"),
+        (&[("lakehouse.yml", "name: x\nvars: {a: [1]}\n")], "PIP-0004", "vars.a must be text"),
+        (&[yml, ("models/gold/a.sql", "/*---\nkind: view\n---*/\nSELECT ${lim}")], "PIP-0007", "a.sql:4: variable lim"),
+        (&[yml, model, ("models/gold/b.sql", "/*---\nkind: view\nname: gold.a\n---*/ SELECT 1")], "PIP-0010", "declared twice"),
+        (&[yml, ("sources/a.yml", "sources:\n  - {name: users, pkey: id}\n")], "PIP-0003", "a.yml:2: unknown key pkey"),
+    ];
+    for (files, code, says) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path(), files);
+        let error = Project::load(folder.path()).expect_err(says);
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+// Goal: the example project stays loadable, its inputs all declared. Method: load it as it lies in the repository.
+#[test]
+fn the_hospital_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hospital");
+    let project = Project::load(folder).expect("the hospital");
+    project.check_inputs(&std::collections::BTreeSet::new()).expect("known inputs");
+    assert!(project.models.len() >= 27, "{}", project.models.len());
+}
