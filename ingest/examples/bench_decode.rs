@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arrow::datatypes::Schema;
+
 use tidewater_ingest::source::file::parse_line;
 use tidewater_ingest::{DecodeOptions, Record, TopicBuffer};
 
@@ -20,7 +21,10 @@ const CASES: &[(&str, &str)] = &[
     ("envelope", "env.public.medical_records"),
     ("envelope_all_types", "env.public.alltypes"),
     ("envelope_with_schema", "envs.public.medical_records"),
-    ("unwrapped", "cdc.medical_records.medical-records-db.public.medical_records"),
+    (
+        "unwrapped",
+        "cdc.medical_records.medical-records-db.public.medical_records",
+    ),
 ];
 
 fn main() -> Result<()> {
@@ -28,7 +32,11 @@ fn main() -> Result<()> {
     let mut results = Vec::new();
     for (name, topic) in CASES {
         let records = batch(text, topic)?;
-        let bytes: usize = records.iter().filter_map(|record| record.value.as_ref()).map(|value| value.len()).sum();
+        let bytes: usize = records
+            .iter()
+            .filter_map(|record| record.value.as_ref())
+            .map(|value| value.len())
+            .sum();
         let parse = best(|| parse(&records));
         let decode = best(|| decode(topic, &records));
         results.push(serde_json::json!({
@@ -53,7 +61,9 @@ fn batch(text: &str, topic: &str) -> Result<Vec<Record>> {
     let all: Vec<Record> = text
         .lines()
         .filter_map(|line| parse_line(line.as_bytes()).ok())
-        .filter(|record| &*record.partition.topic == topic && record.value.as_ref().is_some_and(|value| value.len() > 100))
+        .filter(|record| {
+            &*record.partition.topic == topic && record.value.as_ref().is_some_and(|value| value.len() > 100)
+        })
         .collect();
     anyhow::ensure!(!all.is_empty(), "no records of {topic}");
     (0..BATCH)

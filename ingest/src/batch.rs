@@ -9,7 +9,6 @@ use crate::halt::Halt;
 use crate::layout::DeadLetter;
 use crate::options::IngestOptions;
 use crate::record::{Partition, Record};
-
 use tidewater_core::Coded;
 
 /// Rows by topic.
@@ -83,7 +82,8 @@ impl Budget {
             return None;
         }
         minute.letters = minute.letters.saturating_add(1);
-        let share = u64::from(minute.letters) * 100 > u64::from(options.dead_letters_percent) * u64::from(minute.records);
+        let share =
+            u64::from(minute.letters) * 100 > u64::from(options.dead_letters_percent) * u64::from(minute.records);
         (minute.letters > options.dead_letters_per_minute && share).then_some(Halt::DeadLetters {
             letters: minute.letters,
             records: minute.records,
@@ -118,7 +118,9 @@ pub(crate) fn absorb(
         if absorbed.halted.contains_key(&record.partition) {
             continue;
         }
-        let Some(buffer) = buffers.get_mut(&record.partition.topic) else { continue };
+        let Some(buffer) = buffers.get_mut(&record.partition.topic) else {
+            continue;
+        };
         let outcome = buffer.push(&record, now_ms);
         if let Some(halt) = budget.count(&record, outcome.is_err(), now_ms, options) {
             absorbed.halted.insert(record.partition.clone(), (record.offset, halt));
@@ -161,7 +163,11 @@ mod tests {
         let records = (0..6).map(|offset| record("t", offset, Some("1"), Some("{"))).collect();
         let absorbed = absorb(&mut buffers, &mut Budget::default(), records, 1_000_000, &options);
         assert_eq!(absorbed.letters.len(), 2);
-        let stopped: Vec<_> = absorbed.halted.values().map(|(offset, halt)| (*offset, halt.code())).collect();
+        let stopped: Vec<_> = absorbed
+            .halted
+            .values()
+            .map(|(offset, halt)| (*offset, halt.code()))
+            .collect();
         assert_eq!(stopped, [(2, "ING-0203")]);
     }
 }

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
+
+pub(crate) use self::files::{TOPIC_KEY, TableRows};
+use self::files::{Written, write_files};
+use crate::error::{IngestError, Result};
+use crate::metrics::Metrics;
+use crate::offset_log::OffsetLog;
+use crate::status::Brought;
 use tidewater_catalog_client::creation_updates;
 use tidewater_catalog_client::dto::{IngestCommit, IngestOutcome, OffsetRange};
 use tidewater_core::{Coded, Retry, SharedClock};
 use tidewater_table::iceberg::TableRequirement;
 use tidewater_table::{Change, CommitOptions, FileStore, PlannedCommit, Tail, plan_commit};
-use uuid::Uuid;
-
-use self::files::{Written, write_files};
-pub(crate) use self::files::{TOPIC_KEY, TableRows};
-use crate::error::{IngestError, Result};
-use crate::metrics::Metrics;
-use crate::offset_log::OffsetLog;
-use crate::status::Brought;
 
 /// Summary key: where each partition goes on, as JSON.
 pub const OFFSETS_KEY: &str = "tidewater.ingest.offsets";
@@ -60,7 +60,10 @@ pub(crate) enum Ended {
     /// It is not, or nobody knows: take the offsets from the log and read again.
     Lost(String),
     /// A table cannot take its rows.
-    Refused { topic: Option<Arc<str>>, error: IngestError },
+    Refused {
+        topic: Option<Arc<str>>,
+        error: IngestError,
+    },
     /// Something else failed; nothing was committed.
     Failed(IngestError),
 }
@@ -135,7 +138,9 @@ impl Committer {
                 Err(failure) => failed = failed.or(Some(failure)),
             }
         }
-        let Some((topic, error)) = failed else { return Ok(written) };
+        let Some((topic, error)) = failed else {
+            return Ok(written);
+        };
         self.discard(&written, &[]).await;
         Err(match error {
             IngestError::TableTaken { .. } => Ended::Refused { topic, error },
@@ -144,7 +149,9 @@ impl Committer {
     }
 
     async fn write_one(&self, rows: &TableRows) -> std::result::Result<Written, (Option<Arc<str>>, IngestError)> {
-        write_files(self, rows).await.map_err(|error| (rows.topic.clone(), error))
+        write_files(self, rows)
+            .await
+            .map_err(|error| (rows.topic.clone(), error))
     }
 
     /// After a table moved: the files stand, unless their table is another one now.
@@ -198,7 +205,7 @@ impl Committer {
         let planned = plan_commit(&self.store, &table.table, &change, options).await;
         let mut plan = planned.map_err(|source| IngestError::Table {
             table: rows.name.to_string(),
-            source,
+            source: Box::new(source),
         })?;
         if table.staged {
             let mut updates = creation_updates(&table.table.metadata);
@@ -237,14 +244,22 @@ impl Committer {
                     action: "commit offsets",
                     source: fault,
                 };
-                return if unknown { Sent::Unknown(error.to_string()) } else { Sent::Failed(error) };
+                return if unknown {
+                    Sent::Unknown(error.to_string())
+                } else {
+                    Sent::Failed(error)
+                };
             }
             tracing::warn!(error = %fault, batch = %sealed.id, "commit is sent again");
             let pause = Duration::from_millis(50 << send.min(6)).min(PAUSE_MAX);
             self.clock.sleep(pause).await;
         }
         let reason = format!("no answer to {SENDS_MAX} sends");
-        if unknown { Sent::Unknown(reason) } else { Sent::Lost(reason) }
+        if unknown {
+            Sent::Unknown(reason)
+        } else {
+            Sent::Lost(reason)
+        }
     }
 
     async fn sweep(&self, plans: &[PlannedCommit]) {
@@ -280,7 +295,10 @@ enum Sent {
 fn describe(outcome: &IngestOutcome) -> String {
     match outcome {
         IngestOutcome::Fenced { partition, epoch } => {
-            format!("lease of {}-{} is over, its epoch is {epoch}", partition.topic, partition.partition)
+            format!(
+                "lease of {}-{} is over, its epoch is {epoch}",
+                partition.topic, partition.partition
+            )
         }
         IngestOutcome::Gap { partition, expected } => {
             format!("{}-{} has to go on at {expected}", partition.topic, partition.partition)
@@ -295,8 +313,14 @@ fn change(sealed: &Sealed, table: &Written, rows: &TableRows) -> Change {
     let mut ranges: BTreeMap<&str, BTreeMap<i32, (i64, i64)>> = BTreeMap::new();
     let own = |range: &&OffsetRange| rows.topic.as_ref().is_none_or(|topic| **topic == *range.topic);
     for range in sealed.ranges.iter().filter(own) {
-        offsets.entry(&range.topic).or_default().insert(range.partition, range.to);
-        ranges.entry(&range.topic).or_default().insert(range.partition, (range.from, range.to));
+        offsets
+            .entry(&range.topic)
+            .or_default()
+            .insert(range.partition, range.to);
+        ranges
+            .entry(&range.topic)
+            .or_default()
+            .insert(range.partition, (range.from, range.to));
     }
     let mut change = Change::append(table.added.clone())
         .property(OFFSETS_KEY, serde_json::json!(offsets).to_string())

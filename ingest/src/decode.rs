@@ -8,6 +8,7 @@ mod group;
 mod infer;
 mod json;
 mod kind;
+mod metadata;
 mod number;
 mod options;
 mod schemas;

@@ -1,6 +1,7 @@
 //! Errors of ingest.
 
 use thiserror::Error;
+
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_table::{CatalogFault, TableError};
 
@@ -72,7 +73,7 @@ pub enum IngestError {
         table: String,
         /// Why.
         #[source]
-        source: TableError,
+        source: Box<TableError>,
     },
     /// The catalog refuses.
     #[error("catalog refused to {action}")]
@@ -157,7 +158,9 @@ impl Coded for IngestError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Hint { .. } => Some("use date, timestamp_micros, decimal(10,2), string, json, list(…) and the like".into()),
+            Self::Hint { .. } => {
+                Some("use date, timestamp_micros, decimal(10,2), string, json, list(…) and the like".into())
+            }
             Self::TableTaken { .. } => Some("map the topic to another table with ingest.mapping".into()),
             Self::Kafka { .. } => Some("check ingest.sources: is the broker up, and its address right?".into()),
             _ => None,

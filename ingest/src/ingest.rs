@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use tidewater_core::{SharedClock, SharedRng, Tasks};
-use tidewater_table::FileStore;
-
 use crate::commit::Committer;
 use crate::error::Result;
 use crate::mapping::Mapping;
@@ -16,6 +13,8 @@ use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
 use crate::status::{Board, IngestStatus};
 use crate::worker::{Parts, Worker};
+use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tidewater_table::FileStore;
 
 /// Sources that are read.
 #[derive(Debug, Clone)]

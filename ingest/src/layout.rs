@@ -26,6 +26,29 @@ pub const FLAG_SPLIT: i32 = 8;
 /// Name of the struct field that holds a key which is no object.
 pub(crate) const PLAIN_KEY: &str = "key";
 
+/// The columns of a bronze table, in order. A table has those that its records had something for.
+pub const COLUMNS: &[&str] = &[
+    "before",
+    "after",
+    "source",
+    "op",
+    "ts_ms",
+    "transaction",
+    "message",
+    "_key",
+    "_topic",
+    "_partition",
+    "_offset",
+    "_kafka_ts",
+    "_ingested_at",
+    "_event_ts",
+    "_lsn",
+    "_schema_id",
+    "_unavailable",
+    "_flags",
+    "_raw",
+];
+
 /// Columns of `source`, in the order of a PostgreSQL connector, so that the usual record meets its columns in order.
 pub(crate) fn source_columns() -> &'static [(&'static str, ColumnType)] {
     const COLUMNS: &[(&str, ColumnType)] = &[
@@ -93,12 +116,15 @@ pub(crate) fn dead_letter_batch(letters: &[DeadLetter]) -> Result<RecordBatch, A
     fn column<'a, T>(letters: &'a [DeadLetter], of: impl Fn(&'a DeadLetter) -> T) -> impl Iterator<Item = T> {
         letters.iter().map(of)
     }
-    let instant = |values: Vec<Option<i64>>| -> ArrayRef {
-        Arc::new(TimestampMicrosecondArray::from(values).with_timezone(UTC))
-    };
+    let instant =
+        |values: Vec<Option<i64>>| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(values).with_timezone(UTC)) };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(column(letters, |l| &*l.record.partition.topic))),
-        Arc::new(Int32Array::from_iter_values(column(letters, |l| l.record.partition.number))),
+        Arc::new(StringArray::from_iter_values(column(letters, |l| {
+            &*l.record.partition.topic
+        }))),
+        Arc::new(Int32Array::from_iter_values(column(letters, |l| {
+            l.record.partition.number
+        }))),
         Arc::new(Int64Array::from_iter_values(column(letters, |l| l.record.offset))),
         instant(column(letters, |l| l.record.timestamp_ms.map(|ms| ms.saturating_mul(1_000))).collect()),
         Arc::new(column(letters, |l| l.record.key.as_deref()).collect::<BinaryArray>()),

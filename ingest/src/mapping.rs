@@ -1,10 +1,10 @@
 //! Which table a topic's rows go to.
 
 use regex::Regex;
-use tidewater_core::{Namespace, TableName};
 
 use crate::error::{IngestError, Result};
 use crate::options::IngestOptions;
+use tidewater_core::{Namespace, TableName};
 
 /// Name of the table of records that became no rows.
 const DEAD_LETTERS: &str = "_dead_letter";
@@ -23,9 +23,10 @@ impl Mapping {
             setting: setting.into(),
             problem,
         };
-        let namespace = options.namespace.parse().map_err(|error: tidewater_core::NameError| {
-            setting("namespace", error.to_string())
-        })?;
+        let namespace = options
+            .namespace
+            .parse()
+            .map_err(|error: tidewater_core::NameError| setting("namespace", error.to_string()))?;
         let rules = options
             .mapping
             .iter()
@@ -82,7 +83,10 @@ mod tests {
         };
         let mapping = Mapping::new(&options).expect("a mapping");
         let table = |topic: &str| mapping.table(topic).map(|name| name.to_string()).ok();
-        assert_eq!(table("cdc.users.users-db.public.users").as_deref(), Some("bronze.users"));
+        assert_eq!(
+            table("cdc.users.users-db.public.users").as_deref(),
+            Some("bronze.users")
+        );
         assert_eq!(table("legacy.a.b").as_deref(), Some("bronze.a_b"));
         assert_eq!(table("vitals").as_deref(), Some("bronze.vitals"));
         assert_eq!(table("bad."), None);

@@ -31,7 +31,8 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn add(&self, count: usize) {
-        self.0.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0
+            .fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The number.
@@ -45,13 +46,37 @@ impl Metrics {
     pub fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
         [
             ("tidewater_ingest_records_total", "records read", &self.records),
-            ("tidewater_ingest_read_bytes_total", "bytes of records read", &self.bytes),
-            ("tidewater_ingest_rows_total", "rows committed to bronze tables", &self.rows),
-            ("tidewater_ingest_dead_letters_total", "records committed as dead letters", &self.dead_letters),
-            ("tidewater_ingest_control_records_total", "records that become no rows", &self.control_records),
+            (
+                "tidewater_ingest_read_bytes_total",
+                "bytes of records read",
+                &self.bytes,
+            ),
+            (
+                "tidewater_ingest_rows_total",
+                "rows committed to bronze tables",
+                &self.rows,
+            ),
+            (
+                "tidewater_ingest_dead_letters_total",
+                "records committed as dead letters",
+                &self.dead_letters,
+            ),
+            (
+                "tidewater_ingest_control_records_total",
+                "records that become no rows",
+                &self.control_records,
+            ),
             ("tidewater_ingest_commits_total", "commits applied", &self.commits),
-            ("tidewater_ingest_conflicts_total", "commits planned again", &self.conflicts),
-            ("tidewater_ingest_batches_dropped_total", "batches dropped and read again", &self.batches_dropped),
+            (
+                "tidewater_ingest_conflicts_total",
+                "commits planned again",
+                &self.conflicts,
+            ),
+            (
+                "tidewater_ingest_batches_dropped_total",
+                "batches dropped and read again",
+                &self.batches_dropped,
+            ),
             ("tidewater_ingest_halts_total", "partitions halted", &self.halts),
         ]
         .into_iter()

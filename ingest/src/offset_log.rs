@@ -1,6 +1,7 @@
 //! The seam to whoever keeps offsets and leases beside the table pointers: the catalog's log.
 
 use async_trait::async_trait;
+
 use tidewater_catalog_client::CatalogClient;
 use tidewater_catalog_client::dto::{IngestCommit, IngestOutcome, LeaseRequest, LeaseResponse};
 use tidewater_table::iceberg::spec::TableMetadata;

@@ -112,7 +112,10 @@ impl IngestOptions {
             return refuse("buffered_bytes_max", "it is below commit_bytes, or that is 0");
         }
         if self.lease_ttl_ms < 3 * self.discovery_interval_ms {
-            return refuse("lease_ttl_ms", "it is below three times discovery_interval_ms, so leases would run out");
+            return refuse(
+                "lease_ttl_ms",
+                "it is below three times discovery_interval_ms, so leases would run out",
+            );
         }
         if self.keep_snapshots == 0 {
             return refuse("keep_snapshots", "a table keeps at least one");

@@ -102,14 +102,20 @@ impl Board {
     pub(crate) fn set_partitions(&self, worker: usize, partitions: Vec<(Partition, PartitionStatus)>) {
         let mut state = self.lock();
         state.partitions.retain(|(of, _), _| *of != worker);
-        let own = partitions.into_iter().map(|(partition, status)| ((worker, partition), status));
+        let own = partitions
+            .into_iter()
+            .map(|(partition, status)| ((worker, partition), status));
         state.partitions.extend(own);
     }
 
     pub(crate) fn read(&self, now: Duration, records: usize) {
         let mut state = self.lock();
         state.reads.push_back((now, records));
-        while state.reads.front().is_some_and(|(at, _)| now.saturating_sub(*at) > RATE_WINDOW) {
+        while state
+            .reads
+            .front()
+            .is_some_and(|(at, _)| now.saturating_sub(*at) > RATE_WINDOW)
+        {
             state.reads.pop_front();
         }
     }

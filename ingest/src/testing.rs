@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+use crate::offset_log::OffsetLog;
+use crate::record::{Partition, Record};
+use crate::source::file::parse_line;
 use tidewater_catalog_client::dto::{
     CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, TopicPartition,
 };
@@ -13,14 +17,12 @@ use tidewater_table::iceberg::spec::{SortOrder, TableMetadata, TableMetadataBuil
 use tidewater_table::iceberg::{TableCreation, TableRequirement, TableUpdate};
 use tidewater_table::{Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit};
 
-use crate::offset_log::OffsetLog;
-use crate::record::{Partition, Record};
-use crate::source::file::parse_line;
-
 /// The records of `fixtures/debezium-3.6.3-pg15.jsonl`.
 pub(crate) fn fixtures() -> Vec<Record> {
     let text = include_str!("../fixtures/debezium-3.6.3-pg15.jsonl");
-    text.lines().map(|line| parse_line(line.as_bytes()).expect("a fixture is a record")).collect()
+    text.lines()
+        .map(|line| parse_line(line.as_bytes()).expect("a fixture is a record"))
+        .collect()
 }
 
 /// A record with a JSON key and value.
@@ -156,7 +158,9 @@ impl ModelLog {
                 metadata_location: table.metadata_location.clone(),
             })
             .collect();
-        state.tables.extend(after.into_iter().map(|table| (table.name.clone(), table)));
+        state
+            .tables
+            .extend(after.into_iter().map(|table| (table.name.clone(), table)));
         IngestOutcome::Applied { tables }
     }
 }
@@ -164,7 +168,9 @@ impl ModelLog {
 fn apply_table(current: Option<&LoadedTable>, commit: &TableCommit) -> Result<LoadedTable, String> {
     let text = |error: tidewater_table::iceberg::Error| error.to_string();
     for requirement in &commit.requirements {
-        requirement.check(current.map(|table| table.metadata.as_ref())).map_err(text)?;
+        requirement
+            .check(current.map(|table| table.metadata.as_ref()))
+            .map_err(text)?;
     }
     let mut builder = match current {
         Some(table) => {
@@ -180,7 +186,11 @@ fn apply_table(current: Option<&LoadedTable>, commit: &TableCommit) -> Result<Lo
     let metadata = builder.build().map_err(text)?.metadata;
     Ok(LoadedTable {
         name: commit.name.clone(),
-        metadata_location: format!("{}/metadata/{}.json", metadata.location(), metadata.last_sequence_number()),
+        metadata_location: format!(
+            "{}/metadata/{}.json",
+            metadata.location(),
+            metadata.last_sequence_number()
+        ),
         metadata: Arc::new(metadata),
     })
 }
@@ -197,7 +207,14 @@ fn first(updates: &[TableUpdate]) -> tidewater_table::iceberg::Result<TableMetad
     }
     let schema = schema.expect("a staged table has a schema");
     let version = tidewater_table::iceberg::spec::FormatVersion::V2;
-    TableMetadataBuilder::new(schema, spec, SortOrder::unsorted_order(), location, version, Default::default())
+    TableMetadataBuilder::new(
+        schema,
+        spec,
+        SortOrder::unsorted_order(),
+        location,
+        version,
+        Default::default(),
+    )
 }
 
 #[async_trait]
@@ -256,7 +273,11 @@ impl OffsetLog for ModelLog {
             Fault::AnswerLost | Fault::None => {}
         }
         let outcome = Self::apply(&mut state, commit);
-        if fault == Fault::AnswerLost { Err(timeout()) } else { Ok(outcome) }
+        if fault == Fault::AnswerLost {
+            Err(timeout())
+        } else {
+            Ok(outcome)
+        }
     }
 
     async fn stage(&self, table: &NewTable) -> Result<TableMetadata, CatalogFault> {
@@ -269,9 +290,11 @@ impl OffsetLog for ModelLog {
             .properties(table.properties.clone())
             .build();
         let built = TableMetadataBuilder::from_table_creation(creation).and_then(TableMetadataBuilder::build);
-        built.map(|built| built.metadata).map_err(|error| CatalogFault::Invalid {
-            message: error.to_string(),
-        })
+        built
+            .map(|built| built.metadata)
+            .map_err(|error| CatalogFault::Invalid {
+                message: error.to_string(),
+            })
     }
 }
 
@@ -296,7 +319,9 @@ impl Catalog for ModelLog {
                 Err(message) => return Ok(CommitOutcome::Conflict { message }),
             }
         }
-        state.tables.extend(after.iter().map(|table| (table.name.clone(), table.clone())));
+        state
+            .tables
+            .extend(after.iter().map(|table| (table.name.clone(), table.clone())));
         Ok(CommitOutcome::Committed(after))
     }
 

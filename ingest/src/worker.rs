@@ -12,8 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tidewater_catalog_client::dto::{LeaseGrant, LeaseRequest, TopicPartition};
-use tidewater_core::{Coded, SharedClock, SharedRng, Tasks};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +25,8 @@ use crate::options::IngestOptions;
 use crate::record::Partition;
 use crate::source::{Discovered, Source};
 use crate::status::{Board, PartitionStatus};
+use tidewater_catalog_client::dto::{LeaseGrant, LeaseRequest, TopicPartition};
+use tidewater_core::{Coded, SharedClock, SharedRng, Tasks};
 
 /// First pause after a failure; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(200);
@@ -186,7 +186,10 @@ impl Worker {
 
     /// Grants come in the order of the request.
     fn take(&mut self, found: &[Discovered], grants: Vec<LeaseGrant>) {
-        self.found = found.iter().map(|found| (found.partition.clone(), (found.low, found.high))).collect();
+        self.found = found
+            .iter()
+            .map(|found| (found.partition.clone(), (found.low, found.high)))
+            .collect();
         self.elsewhere.clear();
         for (found, grant) in found.iter().zip(grants) {
             if !grant.granted {
@@ -205,7 +208,9 @@ impl Worker {
     /// A log that no longer has what comes next is told, never skipped.
     fn check_losses(&mut self, found: &[Discovered]) {
         for found in found {
-            let Some(held) = self.held.get(&found.partition) else { continue };
+            let Some(held) = self.held.get(&found.partition) else {
+                continue;
+            };
             let next = held.position;
             let halt = if found.low > next {
                 Halt::Lost { next, low: found.low }
@@ -229,8 +234,13 @@ impl Worker {
     }
 
     async fn assign(&mut self) -> Result<()> {
-        let running = self.held.iter().filter(|(partition, _)| !self.halted.contains_key(*partition));
-        let positions: Vec<_> = running.map(|(partition, held)| (partition.clone(), held.position)).collect();
+        let running = self
+            .held
+            .iter()
+            .filter(|(partition, _)| !self.halted.contains_key(*partition));
+        let positions: Vec<_> = running
+            .map(|(partition, held)| (partition.clone(), held.position))
+            .collect();
         self.parts.source.assign(&positions).await
     }
 
@@ -305,7 +315,11 @@ impl Worker {
                 next,
                 low: *low,
                 high: *high,
-                lag: if held.is_some() { high.saturating_sub(next).max(0) } else { 0 },
+                lag: if held.is_some() {
+                    high.saturating_sub(next).max(0)
+                } else {
+                    0
+                },
                 state: match (held, halt) {
                     (_, Some(_)) => "halted",
                     (Some(_), None) => "running",
@@ -319,8 +333,12 @@ impl Worker {
     }
 
     fn settle_if_done(&mut self) -> Result<bool> {
-        let Some(in_flight) = &mut self.in_flight else { return Ok(false) };
-        let Some(ended) = in_flight.now_or_never() else { return Ok(false) };
+        let Some(in_flight) = &mut self.in_flight else {
+            return Ok(false);
+        };
+        let Some(ended) = in_flight.now_or_never() else {
+            return Ok(false);
+        };
         self.in_flight = None;
         self.settle(ended.map_err(|_| IngestError::Task { what: "a commit" })?)?;
         Ok(true)

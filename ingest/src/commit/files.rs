@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use tidewater_core::TableName;
-use tidewater_table::iceberg::spec::{Schema, Transform, UnboundPartitionSpec};
-use tidewater_table::schema::{evolve, evolve_table, from_arrow};
-use tidewater_table::{Added, DataFileWriter, LoadedTable, NewTable, TableError, WriteOptions};
 
 use super::Committer;
 use crate::error::{IngestError, Result};
 use crate::layout::PARTITION_COLUMN;
+use tidewater_core::TableName;
+use tidewater_table::iceberg::spec::{Schema, Transform, UnboundPartitionSpec};
+use tidewater_table::schema::{evolve, evolve_table, from_arrow};
+use tidewater_table::{Added, DataFileWriter, LoadedTable, NewTable, TableError, WriteOptions};
 
 /// Table property: the topic whose rows the table holds.
 pub(crate) const TOPIC_KEY: &str = "tidewater.ingest.topic";
@@ -40,7 +40,7 @@ pub(crate) struct Written {
 pub(super) async fn write_files(committer: &Committer, rows: &TableRows) -> Result<Written> {
     let failed = |source: TableError| IngestError::Table {
         table: rows.name.to_string(),
-        source,
+        source: Box::new(source),
     };
     let wanted = from_arrow(&rows.batch.schema(), 1).map_err(failed)?;
     let (table, staged) = match load(committer, rows).await? {
@@ -51,14 +51,17 @@ pub(super) async fn write_files(committer: &Committer, rows: &TableRows) -> Resu
                 None => table,
                 Some(_) => {
                     let catalog = committer.log.as_ref();
-                    evolve_table(catalog_of(catalog), &committer.store, &rows.name, &wanted).await.map_err(failed)?
+                    evolve_table(catalog_of(catalog), &committer.store, &rows.name, &wanted)
+                        .await
+                        .map_err(failed)?
                 }
             };
             (table, false)
         }
         None => (stage(committer, rows, wanted).await?, true),
     };
-    let mut writer = DataFileWriter::new(committer.store.clone(), &table.metadata, WriteOptions::default()).map_err(failed)?;
+    let mut writer =
+        DataFileWriter::new(committer.store.clone(), &table.metadata, WriteOptions::default()).map_err(failed)?;
     if let Err(error) = writer.write(rows.batch.clone()).await {
         abort(writer).await;
         return Err(failed(error));
@@ -104,12 +107,22 @@ async fn stage(committer: &Committer, rows: &TableRows, schema: Schema) -> Resul
         action: "stage a table",
         source,
     };
-    committer.log.create_namespace(rows.name.namespace()).await.map_err(catalog_failed)?;
+    committer
+        .log
+        .create_namespace(rows.name.namespace())
+        .await
+        .map_err(catalog_failed)?;
     let mut table = NewTable::new(rows.name.clone(), schema);
     table.partition_spec = partition_spec(&table.schema, &rows.name)?;
     table.properties = HashMap::from([
-        ("write.metadata.previous-versions-max".to_owned(), PREVIOUS_METADATA_MAX.to_owned()),
-        ("write.metadata.delete-after-commit.enabled".to_owned(), "true".to_owned()),
+        (
+            "write.metadata.previous-versions-max".to_owned(),
+            PREVIOUS_METADATA_MAX.to_owned(),
+        ),
+        (
+            "write.metadata.delete-after-commit.enabled".to_owned(),
+            "true".to_owned(),
+        ),
     ]);
     if let Some(topic) = &rows.topic {
         table.properties.insert(TOPIC_KEY.to_owned(), topic.to_string());
@@ -124,7 +137,9 @@ async fn stage(committer: &Committer, rows: &TableRows, schema: Schema) -> Resul
 
 /// By day of Kafka's time: it is the same on every replay and nearly rises, so one or two partitions are open at a time.
 fn partition_spec(schema: &Schema, name: &TableName) -> Result<Option<UnboundPartitionSpec>> {
-    let Some(field) = schema.field_by_name(PARTITION_COLUMN) else { return Ok(None) };
+    let Some(field) = schema.field_by_name(PARTITION_COLUMN) else {
+        return Ok(None);
+    };
     let name_of_field = format!("{PARTITION_COLUMN}_day");
     let built = UnboundPartitionSpec::builder().add_partition_field(field.id, name_of_field, Transform::Day);
     let builder = built.map_err(|source| IngestError::Setting {

@@ -115,9 +115,9 @@ pub(crate) fn push(column: &mut Column, wire: &Wire, value: &Value, placeholder:
         Wire::Time { factor, divisor } => {
             with_integer(value, |n| push_moment(column, temporal::time(n, *factor, *divisor)))
         }
-        Wire::Timestamp { factor, divisor, .. } => {
-            with_integer(value, |n| push_moment(column, temporal::timestamp(n, *factor, *divisor)))
-        }
+        Wire::Timestamp { factor, divisor, .. } => with_integer(value, |n| {
+            push_moment(column, temporal::timestamp(n, *factor, *divisor))
+        }),
         Wire::ZonedTimestamp => with_text(value, placeholder, |text| {
             temporal::zoned_timestamp(text).map_or(Cell::Unreadable, |at| push_moment(column, at))
         }),
@@ -149,7 +149,9 @@ fn with_integer(value: &Value, push: impl FnOnce(i64) -> Cell) -> Cell {
 }
 
 fn push_integer(column: &mut Column, wire: &Wire, value: &Value) -> Cell {
-    let Some(number) = value.as_i64() else { return Cell::Wrong };
+    let Some(number) = value.as_i64() else {
+        return Cell::Wrong;
+    };
     let small = i32::try_from(number);
     match (&column.values, small) {
         (Values::Long(_), _) if *wire == Wire::Long || small.is_ok() => column.push_long(number),
@@ -271,11 +273,15 @@ pub(super) fn push_json(column: &mut Column, value: &Value) -> Cell {
 }
 
 pub(super) fn push_list(column: &mut Column, item: &Wire, value: &Value, placeholder: &Placeholder) -> Cell {
-    let Some(list) = value.as_array() else { return Cell::Wrong };
+    let Some(list) = value.as_array() else {
+        return Cell::Wrong;
+    };
     if placeholder.is_list(list.as_slice()) {
         return Cell::Unavailable;
     }
-    let Values::List { items, .. } = &mut column.values else { return Cell::OtherType };
+    let Values::List { items, .. } = &mut column.values else {
+        return Cell::OtherType;
+    };
     let mut outcome = Cell::Stored;
     for value in list {
         if value.is_null() {
@@ -297,14 +303,20 @@ pub(super) fn push_list(column: &mut Column, item: &Wire, value: &Value, placeho
 }
 
 fn push_struct(column: &mut Column, fields: &[(String, Wire)], value: &Value, placeholder: &Placeholder) -> Cell {
-    let Some(object) = value.as_object() else { return Cell::Wrong };
+    let Some(object) = value.as_object() else {
+        return Cell::Wrong;
+    };
     let row = column.len();
-    let Values::Struct(columns) = &mut column.values else { return Cell::OtherType };
+    let Values::Struct(columns) = &mut column.values else {
+        return Cell::OtherType;
+    };
     let mut outcome = Cell::Stored;
     for (key, value) in object.iter() {
         let wire = fields.iter().find(|(name, _)| name == key);
         let target = columns.iter_mut().find(|(name, _)| name == key);
-        let (Some((_, wire)), Some((_, target))) = (wire, target) else { return Cell::Wrong };
+        let (Some((_, wire)), Some((_, target))) = (wire, target) else {
+            return Cell::Wrong;
+        };
         if value.is_null() {
             continue;
         }
@@ -325,7 +337,8 @@ fn push_struct(column: &mut Column, fields: &[(String, Wire)], value: &Value, pl
 
 /// The column type of a hint's or schema's wire, for tests and plans.
 pub(crate) fn wanted(wire: &Wire, value: &Value, placeholder: &Placeholder) -> Option<ColumnType> {
-    wire.column_type().or_else(|| super::infer::column_type(value, placeholder))
+    wire.column_type()
+        .or_else(|| super::infer::column_type(value, placeholder))
 }
 
 impl Placeholder {

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int32Array, Int64Array, ListArray, NullBufferBuilder, StringArray, StructArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float32Array,
+    Float64Array, Int32Array, Int64Array, ListArray, NullBufferBuilder, StringArray, StructArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::error::ArrowError;
@@ -61,14 +61,21 @@ pub(crate) enum Values {
     Long(Vec<i64>),
     Float(Vec<f32>),
     Double(Vec<f64>),
-    Decimal { values: Vec<i128>, precision: u8, scale: i8 },
+    Decimal {
+        values: Vec<i128>,
+        precision: u8,
+        scale: i8,
+    },
     Date(Vec<i32>),
     Time(Vec<i64>),
     Timestamp(Vec<i64>),
     TimestampTz(Vec<i64>),
     String(Texts),
     Binary(Texts),
-    List { ends: Vec<i32>, items: Box<Column> },
+    List {
+        ends: Vec<i32>,
+        items: Box<Column>,
+    },
     Struct(Vec<(String, Column)>),
 }
 
@@ -264,8 +271,13 @@ impl Column {
         self.values = match (values, kind) {
             (Values::Int(values), ColumnType::Long) => Values::Long(values.into_iter().map(i64::from).collect()),
             (Values::Float(values), ColumnType::Double) => Values::Double(values.into_iter().map(f64::from).collect()),
-            #[expect(clippy::cast_precision_loss, reason = "columns are widened only while all their numbers are exact")]
-            (Values::Long(values), ColumnType::Double) => Values::Double(values.into_iter().map(|v| v as f64).collect()),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "columns are widened only while all their numbers are exact"
+            )]
+            (Values::Long(values), ColumnType::Double) => {
+                Values::Double(values.into_iter().map(|v| v as f64).collect())
+            }
             (Values::Decimal { values, scale, .. }, ColumnType::Decimal { precision, .. }) => Values::Decimal {
                 values,
                 precision: *precision,
@@ -291,7 +303,9 @@ impl Column {
     /// Whether every number is exact as a double: beyond 2^53 they are not.
     pub(crate) fn exact_as_double(&self) -> bool {
         match &self.values {
-            Values::Long(values) => values.iter().all(|value| value.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS),
+            Values::Long(values) => values
+                .iter()
+                .all(|value| value.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS),
             _ => true,
         }
     }
@@ -343,9 +357,11 @@ impl Column {
             Values::Long(values) => Arc::new(Int64Array::try_new(values.into(), nulls)?),
             Values::Float(values) => Arc::new(Float32Array::try_new(values.into(), nulls)?),
             Values::Double(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
-            Values::Decimal { values, precision, scale } => Arc::new(
-                Decimal128Array::try_new(values.into(), nulls)?.with_precision_and_scale(precision, scale)?,
-            ),
+            Values::Decimal {
+                values,
+                precision,
+                scale,
+            } => Arc::new(Decimal128Array::try_new(values.into(), nulls)?.with_precision_and_scale(precision, scale)?),
             Values::Date(values) => Arc::new(Date32Array::try_new(values.into(), nulls)?),
             Values::Time(values) => Arc::new(Time64MicrosecondArray::try_new(values.into(), nulls)?),
             Values::Timestamp(values) => Arc::new(TimestampMicrosecondArray::try_new(values.into(), nulls)?),
@@ -363,9 +379,8 @@ impl Column {
             Values::List { ends, items } => {
                 let count = items.len();
                 let item_kind = items.kind();
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(
-                    std::iter::once(0).chain(ends).collect::<Vec<i32>>(),
-                ));
+                let offsets =
+                    OffsetBuffer::new(ScalarBuffer::from(std::iter::once(0).chain(ends).collect::<Vec<i32>>()));
                 Arc::new(ListArray::try_new(
                     list_item(&item_kind),
                     offsets,
@@ -381,7 +396,12 @@ impl Column {
                     .into_iter()
                     .map(|(_, field)| field.finish(rows))
                     .collect::<Result<Vec<_>, _>>()?;
-                Arc::new(StructArray::try_new_with_length(struct_fields(types), arrays, nulls, rows)?)
+                Arc::new(StructArray::try_new_with_length(
+                    struct_fields(types),
+                    arrays,
+                    nulls,
+                    rows,
+                )?)
             }
         })
     }

@@ -172,7 +172,11 @@ fn struct_fit(fields: &[(String, ColumnType)], wanted: &[(String, ColumnType)], 
             },
         }
     }
-    if changed { Fit::Widened(ColumnType::Struct(union)) } else { Fit::Holds }
+    if changed {
+        Fit::Widened(ColumnType::Struct(union))
+    } else {
+        Fit::Holds
+    }
 }
 
 pub(crate) fn list_item(item: &ColumnType) -> Arc<Field> {
@@ -219,7 +223,13 @@ mod tests {
         let all = ColumnType::Struct(vec![
             ("a".into(), ColumnType::Boolean),
             ("b".into(), ColumnType::List(Box::new(ColumnType::TimestampTz))),
-            ("c".into(), ColumnType::Decimal { precision: 38, scale: 5 }),
+            (
+                "c".into(),
+                ColumnType::Decimal {
+                    precision: 38,
+                    scale: 5,
+                },
+            ),
             ("d".into(), ColumnType::Time),
             ("e".into(), ColumnType::Struct(vec![("f".into(), ColumnType::Binary)])),
         ]);

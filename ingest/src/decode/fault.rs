@@ -1,6 +1,7 @@
 //! Why one record cannot become a row. Such a record goes to the dead letters with the code and the reason.
 
 use thiserror::Error;
+
 use tidewater_core::{Coded, ErrorKind};
 
 /// Largest key or value. Kafka's own default is 1 MiB; a row with large documents stays below this.

@@ -9,13 +9,13 @@ use arrow::array::{ArrayRef, NullBufferBuilder, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
 use sonic_rs::{JsonValueTrait, Value};
-use tidewater_core::limits::NAME_BYTES_MAX;
 
 use super::cell::{self, Cell, Placeholder};
 use super::column::Column;
 use super::column_type::{ColumnType, Fit};
 use super::fault::{COLUMNS_MAX, RecordFault};
 use super::wire::{Wire, found};
+use tidewater_core::limits::NAME_BYTES_MAX;
 
 /// What was noticed about a row.
 #[derive(Debug, Default)]
@@ -26,6 +26,18 @@ pub(crate) struct Notes {
     pub(crate) split: bool,
     /// Columns whose value the source left out.
     pub(crate) unavailable: Vec<String>,
+}
+
+/// Where and how an object is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The side.
+    pub(crate) side: usize,
+    /// The row of it.
+    pub(crate) row: usize,
+    /// What columns of records without schema hold.
+    pub(crate) hints: &'a HashMap<String, Wire>,
+    pub(crate) placeholder: &'a Placeholder,
 }
 
 /// A column of a group.
@@ -130,7 +142,8 @@ impl Group {
 
     fn add(&mut self, name: &str, kind: Option<ColumnType>, committed: bool, declared: bool) -> usize {
         for side in &mut self.sides {
-            side.columns.push(Column::new(kind.as_ref().unwrap_or(&ColumnType::Boolean)));
+            side.columns
+                .push(Column::new(kind.as_ref().unwrap_or(&ColumnType::Boolean)));
         }
         self.by_name.insert(name.to_lowercase(), self.members.len());
         self.members.push(Member {
@@ -151,11 +164,16 @@ impl Group {
             }
             return Ok(self.add(name, Some(wanted.clone()), false, false));
         };
-        let Some(member) = self.members.get(at) else { return Err(bad_name(name, "is lost")) };
+        let Some(member) = self.members.get(at) else {
+            return Err(bad_name(name, "is lost"));
+        };
         if member.name != name {
             return Err(bad_name(name, "differs from another only in case"));
         }
-        let fit = member.kind.as_ref().map_or(Fit::No, |kind| kind.fit(wanted, member.committed));
+        let fit = member
+            .kind
+            .as_ref()
+            .map_or(Fit::No, |kind| kind.fit(wanted, member.committed));
         match fit {
             Fit::Holds => Ok(at),
             Fit::Widened(kind) if self.may_widen(at, &kind) => {
@@ -168,7 +186,11 @@ impl Group {
 
     fn may_widen(&self, at: usize, kind: &ColumnType) -> bool {
         *kind != ColumnType::Double
-            || self.sides.iter().filter_map(|side| side.columns.get(at)).all(Column::exact_as_double)
+            || self
+                .sides
+                .iter()
+                .filter_map(|side| side.columns.get(at))
+                .all(Column::exact_as_double)
     }
 
     fn widen(&mut self, at: usize, kind: ColumnType) {
@@ -202,16 +224,13 @@ impl Group {
         Ok(plan)
     }
 
-    /// Writes an object to row `row` of a side. After an error the row must be truncated.
+    /// Writes an object to a row of a side. After an error the row must be truncated.
     pub(crate) fn write<'v>(
         &mut self,
-        side: usize,
+        place: Place<'_>,
         plan: &mut Plan,
         fields: impl Iterator<Item = (&'v str, &'v Value)>,
-        hints: &HashMap<String, Wire>,
-        row: usize,
         notes: &mut Notes,
-        placeholder: &Placeholder,
     ) -> Result<(), RecordFault> {
         let mut near = 0;
         for (name, value) in fields {
@@ -219,17 +238,17 @@ impl Group {
                 Some(at) => at,
                 None if plan.closed => return Err(bad_name(name, "is not in the schema of its record")),
                 None if plan.steps.len() >= COLUMNS_MAX => return Err(bad_name(name, "is one column too many")),
-                None => plan.add(name, hints.get(name).cloned().unwrap_or(Wire::Any), Vec::new()),
+                None => plan.add(name, place.hints.get(name).cloned().unwrap_or(Wire::Any), Vec::new()),
             };
             near = at + 1;
             if value.is_null() {
                 continue;
             }
             let Some(step) = plan.steps.get_mut(at) else { continue };
-            self.write_field(side, step, value, row, notes, placeholder)?;
+            self.write_field(place, step, value, notes)?;
         }
-        if let Some(side) = self.sides.get_mut(side) {
-            let missing = row.saturating_sub(side.valid.len());
+        if let Some(side) = self.sides.get_mut(place.side) {
+            let missing = place.row.saturating_sub(side.valid.len());
             side.valid.append_n_nulls(missing);
             side.valid.append_non_null();
         }
@@ -238,15 +257,13 @@ impl Group {
 
     fn write_field(
         &mut self,
-        side: usize,
+        place: Place<'_>,
         step: &mut Step,
         value: &Value,
-        row: usize,
         notes: &mut Notes,
-        placeholder: &Placeholder,
     ) -> Result<(), RecordFault> {
         for (rank, target) in step.targets.iter().enumerate() {
-            match self.push(side, *target, &step.wire, value, row, placeholder) {
+            match self.push(place, *target, &step.wire, value) {
                 Some(Cell::OtherType) => {}
                 outcome => {
                     notes.split |= rank > 0;
@@ -254,12 +271,12 @@ impl Group {
                 }
             }
         }
-        let Some(wanted) = cell::wanted(&step.wire, value, placeholder) else {
+        let Some(wanted) = cell::wanted(&step.wire, value, place.placeholder) else {
             notes.unavailable.push(step.name.clone());
             return Ok(());
         };
         let target = self.resolve(&step.name, &wanted)?;
-        let outcome = self.push(side, target, &step.wire, value, row, placeholder);
+        let outcome = self.push(place, target, &step.wire, value);
         if !step.targets.contains(&target) {
             step.targets.push(target);
         }
@@ -268,23 +285,15 @@ impl Group {
     }
 
     /// None if the row has a value already.
-    fn push(
-        &mut self,
-        side: usize,
-        target: usize,
-        wire: &Wire,
-        value: &Value,
-        row: usize,
-        placeholder: &Placeholder,
-    ) -> Option<Cell> {
-        let column = self.sides.get_mut(side)?.columns.get_mut(target)?;
-        if column.len() > row {
+    fn push(&mut self, place: Place<'_>, target: usize, wire: &Wire, value: &Value) -> Option<Cell> {
+        let column = self.sides.get_mut(place.side)?.columns.get_mut(target)?;
+        if column.len() > place.row {
             return None;
         }
-        column.pad_to(row);
-        let outcome = cell::push(column, wire, value, placeholder);
+        column.pad_to(place.row);
+        let outcome = cell::push(column, wire, value, place.placeholder);
         if outcome == Cell::OtherType {
-            column.truncate(row);
+            column.truncate(place.row);
         }
         Some(outcome)
     }
@@ -307,14 +316,19 @@ impl Group {
     }
 
     /// The structs as Arrow, one a side; none if there is no column. The group begins anew with the same columns.
-    pub(crate) fn finish(&mut self, rows: usize) -> Result<Option<(Fields, Vec<ArrayRef>)>, ArrowError> {
+    pub(crate) fn finish(&mut self, rows: usize) -> Result<Option<Vec<ArrayRef>>, ArrowError> {
         let sides = &self.sides;
         let shown: Vec<bool> = self
             .members
             .iter()
             .enumerate()
             .map(|(at, member)| {
-                let used = || sides.iter().filter_map(|side| side.columns.get(at)).any(Column::has_values);
+                let used = || {
+                    sides
+                        .iter()
+                        .filter_map(|side| side.columns.get(at))
+                        .any(Column::has_values)
+                };
                 member.kind.is_some() && (member.committed || member.declared || used())
             })
             .collect();
@@ -343,10 +357,14 @@ impl Group {
                 .map(|(column, _)| column.finish(rows))
                 .collect::<Result<Vec<_>, _>>()?;
             if !fields.is_empty() {
-                arrays.push(Arc::new(StructArray::try_new(fields.clone(), children, valid.finish())?));
+                arrays.push(Arc::new(StructArray::try_new(
+                    fields.clone(),
+                    children,
+                    valid.finish(),
+                )?));
             }
         }
-        Ok((!fields.is_empty()).then_some((fields, arrays)))
+        Ok((!arrays.is_empty()).then_some(arrays))
     }
 }
 

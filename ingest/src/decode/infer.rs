@@ -118,9 +118,15 @@ fn push_list(column: &mut Column, value: &Value, placeholder: &Placeholder) -> C
     }
     match list_type(value) {
         ColumnType::List(item) => {
-            let empty = value.as_array().is_none_or(|list| list.iter().all(|item| item.is_null()));
+            let empty = value
+                .as_array()
+                .is_none_or(|list| list.iter().all(|item| item.is_null()));
             let fits = matches!(&column.values, Values::List { items, .. } if items.kind() == *item);
-            if empty || fits { cell::push_list(column, &Wire::Any, value, placeholder) } else { Cell::OtherType }
+            if empty || fits {
+                cell::push_list(column, &Wire::Any, value, placeholder)
+            } else {
+                Cell::OtherType
+            }
         }
         _ => Cell::OtherType,
     }

@@ -69,7 +69,9 @@ pub(crate) fn recognise<'a>(value: &'a Value, key: Option<&Value>, schema: &str)
     let nested = |value: Option<&Value>| value.is_some_and(|value| value.is_object());
     let row = |value: Option<&Value>| value.is_some_and(|value| value.is_object() || value.is_null());
     match op {
-        Some(op) if nested(parts.source) || (row(parts.before) && row(parts.after)) => envelope(op, &parts).map(Kind::Envelope),
+        Some(op) if nested(parts.source) || (row(parts.before) && row(parts.after)) => {
+            envelope(op, &parts).map(Kind::Envelope)
+        }
         None if schema.ends_with(".Envelope") => Err(RecordFault::UnknownShape {
             detail: "an envelope without op".into(),
         }),
@@ -108,7 +110,9 @@ fn control(object: &Object, parts: &Parts<'_>, key: Option<&Value>, schema: &str
         return Some(Control::SchemaChange);
     }
     let only_time = parts.ts_ms.is_some() && object.iter().all(|(key, _)| matches!(key, "ts_ms" | "ts_us" | "ts_ns"));
-    let of_server = key.and_then(|key| key.as_object()).is_some_and(|key| key.len() == 1 && key.get(&"serverName").is_some());
+    let of_server = key
+        .and_then(|key| key.as_object())
+        .is_some_and(|key| key.len() == 1 && key.get(&"serverName").is_some());
     (only_time && (of_server || schema.ends_with(".Heartbeat"))).then_some(Control::Heartbeat)
 }
 
@@ -169,7 +173,9 @@ pub(crate) fn about(field: &str) -> Option<About<'_>> {
         "ts_ms" => About::Time,
         name => {
             let name = name.strip_prefix("source_").unwrap_or(name);
-            let known = crate::layout::source_columns().iter().any(|(column, _)| *column == name);
+            let known = crate::layout::source_columns()
+                .iter()
+                .any(|(column, _)| *column == name);
             return known.then_some(About::Source(name));
         }
     })

@@ -77,7 +77,9 @@ fn digits(mut bytes: Vec<u8>) -> String {
         while bytes.get(start) == Some(&0) {
             start += 1;
         }
-        let Some(rest) = bytes.get_mut(start..).filter(|rest| !rest.is_empty()) else { break };
+        let Some(rest) = bytes.get_mut(start..).filter(|rest| !rest.is_empty()) else {
+            break;
+        };
         let mut remainder = 0_u64;
         for byte in rest {
             let value = (remainder << 8) | u64::from(*byte);
@@ -97,7 +99,11 @@ fn place_point(digits: &str, negative: bool, scale: i64) -> String {
     let sign = if negative { "-" } else { "" };
     let Ok(scale) = usize::try_from(scale) else {
         let zeros = usize::try_from(-scale).unwrap_or(0);
-        return if digits == "0" { "0".into() } else { format!("{sign}{digits}{}", "0".repeat(zeros)) };
+        return if digits == "0" {
+            "0".into()
+        } else {
+            format!("{sign}{digits}{}", "0".repeat(zeros))
+        };
     };
     if scale == 0 {
         return format!("{sign}{digits}");

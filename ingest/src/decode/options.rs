@@ -82,13 +82,46 @@ const WORDS: &[(&str, Wire)] = &[
     ("decimal", Wire::VariableDecimal),
     ("date", Wire::Date),
     ("date_iso", Wire::IsoDate),
-    ("time_millis", Wire::Time { factor: 1_000, divisor: 1 }),
+    (
+        "time_millis",
+        Wire::Time {
+            factor: 1_000,
+            divisor: 1,
+        },
+    ),
     ("time_micros", Wire::Time { factor: 1, divisor: 1 }),
-    ("time_nanos", Wire::Time { factor: 1, divisor: 1_000 }),
+    (
+        "time_nanos",
+        Wire::Time {
+            factor: 1,
+            divisor: 1_000,
+        },
+    ),
     ("time_iso", Wire::IsoTime),
-    ("timestamp_millis", Wire::Timestamp { factor: 1_000, divisor: 1, zoned: false }),
-    ("timestamp_micros", Wire::Timestamp { factor: 1, divisor: 1, zoned: false }),
-    ("timestamp_nanos", Wire::Timestamp { factor: 1, divisor: 1_000, zoned: false }),
+    (
+        "timestamp_millis",
+        Wire::Timestamp {
+            factor: 1_000,
+            divisor: 1,
+            zoned: false,
+        },
+    ),
+    (
+        "timestamp_micros",
+        Wire::Timestamp {
+            factor: 1,
+            divisor: 1,
+            zoned: false,
+        },
+    ),
+    (
+        "timestamp_nanos",
+        Wire::Timestamp {
+            factor: 1,
+            divisor: 1_000,
+            zoned: false,
+        },
+    ),
     ("timestamp_iso", Wire::IsoTimestamp),
     ("timestamptz", Wire::ZonedTimestamp),
 ];
@@ -103,7 +136,8 @@ fn parse_hint(hint: &str) -> Option<Wire> {
     }
     let (precision, scale) = hint.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
     let (precision, scale): (u8, i8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
-    let sound = (1..=DECIMAL_PRECISION_MAX).contains(&precision) && (0..=i16::from(precision)).contains(&i16::from(scale));
+    let sound =
+        (1..=DECIMAL_PRECISION_MAX).contains(&precision) && (0..=i16::from(precision)).contains(&i16::from(scale));
     sound.then_some(Wire::Decimal { precision, scale })
 }
 
@@ -114,7 +148,14 @@ mod tests {
     // Goal: every hint of the documentation is understood, others are refused. Method: a list of each.
     #[test]
     fn hints_are_understood() {
-        for hint in ["date", "timestamp_micros", "decimal(10,2)", "decimal( 38 , 0 )", "list(date)", "json"] {
+        for hint in [
+            "date",
+            "timestamp_micros",
+            "decimal(10,2)",
+            "decimal( 38 , 0 )",
+            "list(date)",
+            "json",
+        ] {
             assert!(parse_hint(hint).is_some(), "{hint}");
         }
         for hint in ["", "dates", "decimal(39,2)", "decimal(4,5)", "decimal(4)", "list()"] {

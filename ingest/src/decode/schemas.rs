@@ -68,7 +68,11 @@ impl Schemas {
         }
         let schema = Arc::new(Schema {
             id: schema_id(schema),
-            name: schema.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_owned(),
+            name: schema
+                .get("name")
+                .and_then(|name| name.as_str())
+                .unwrap_or_default()
+                .to_owned(),
             wire: wire::from_connect(schema).map_err(|detail| RecordFault::Schema {
                 part: self.part,
                 detail,
@@ -124,15 +128,17 @@ fn prefix_length(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     let begin = payload.as_raw_str().as_ptr().addr();
-    begin.checked_sub(bytes.as_ptr().addr()).filter(|length| *length < bytes.len())
+    begin
+        .checked_sub(bytes.as_ptr().addr())
+        .filter(|length| *length < bytes.len())
 }
 
 /// FNV-1a of the schema, without the sign.
 fn schema_id(schema: &Value) -> i32 {
     let text = sonic_rs::to_string(schema).unwrap_or_default();
-    let hash = text
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     i32::try_from(hash >> 1).unwrap_or(0)
 }
 
@@ -140,7 +146,8 @@ fn schema_id(schema: &Value) -> i32 {
 mod tests {
     use super::*;
 
-    const ROW: &str = r#"{"schema":{"type":"struct","fields":[{"type":"int32","field":"a"}],"name":"n"},"payload":{"a":1}}"#;
+    const ROW: &str =
+        r#"{"schema":{"type":"struct","fields":[{"type":"int32","field":"a"}],"name":"n"},"payload":{"a":1}}"#;
 
     // Goal: the second record of a schema is read by its bytes, to the same result. Method: read twice, then look.
     #[test]

@@ -49,7 +49,11 @@ pub(crate) fn time(value: i64, factor: i64, divisor: i64) -> Moment {
 }
 
 fn within(value: i64, min: i64, max: i64) -> Moment {
-    if (min..=max).contains(&value) { Moment::At(value) } else { Moment::Beyond }
+    if (min..=max).contains(&value) {
+        Moment::At(value)
+    } else {
+        Moment::Beyond
+    }
 }
 
 /// An ISO instant with an offset, or PostgreSQL's infinities. None if it is not one.
@@ -170,7 +174,10 @@ mod tests {
         let cases = [
             ("2026-01-08T07:04:56.789012Z", Some(Moment::At(1_767_855_896_789_012))),
             ("2026-01-08T07:04:56Z", Some(Moment::At(1_767_855_896_000_000))),
-            ("2026-01-08T12:34:56.789012+05:30", Some(Moment::At(1_767_855_896_789_012))),
+            (
+                "2026-01-08T12:34:56.789012+05:30",
+                Some(Moment::At(1_767_855_896_789_012)),
+            ),
             ("9999-12-31T23:59:59.999999Z", Some(Moment::At(TIMESTAMP_US_MAX))),
             ("-infinity", Some(Moment::Beyond)),
             ("+294276-12-31T23:59:59Z", Some(Moment::Beyond)),

@@ -17,10 +17,18 @@ fn buffer(topic: &str, options: DecodeOptions) -> TopicBuffer {
     TopicBuffer::new(topic.into(), options.into(), &Schema::empty())
 }
 
-fn decode(records: &[Record]) -> (TopicBuffer, Vec<(i64, Result<Pushed, RecordFault>)>) {
-    let topic = records.first().map_or("t", |record| &*record.partition.topic).to_owned();
+type Outcome = Result<Pushed, RecordFault>;
+
+fn decode(records: &[Record]) -> (TopicBuffer, Vec<(i64, Outcome)>) {
+    let topic = records
+        .first()
+        .map_or("t", |record| &*record.partition.topic)
+        .to_owned();
     let mut buffer = buffer(&topic, DecodeOptions::default());
-    let outcomes = records.iter().map(|record| (record.offset, buffer.push(record, NOW_MS))).collect();
+    let outcomes = records
+        .iter()
+        .map(|record| (record.offset, buffer.push(record, NOW_MS)))
+        .collect();
     (buffer, outcomes)
 }
 
@@ -35,7 +43,10 @@ fn rows(records: &[Record]) -> RecordBatch {
 fn json_lines(batch: &RecordBatch) -> String {
     let mut bytes = Vec::new();
     let mut writer = LineDelimitedWriter::new(&mut bytes);
-    writer.write(batch).and_then(|()| writer.finish()).expect("rows as JSON");
+    writer
+        .write(batch)
+        .and_then(|()| writer.finish())
+        .expect("rows as JSON");
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
@@ -45,7 +56,9 @@ fn flags(batch: &RecordBatch) -> Vec<i32> {
 
 fn after<'a>(batch: &'a RecordBatch, column: &str) -> &'a dyn Array {
     let array = batch["after"].as_struct().column_by_name(column);
-    array.unwrap_or_else(|| panic!("no column {column} in {:?}", batch["after"].data_type())).as_ref()
+    array
+        .unwrap_or_else(|| panic!("no column {column} in {:?}", batch["after"].data_type()))
+        .as_ref()
 }
 
 // Goal: every record of every connector configuration becomes the row we looked at once. Method: golden files, one a topic,
@@ -54,7 +67,10 @@ fn after<'a>(batch: &'a RecordBatch, column: &str) -> &'a dyn Array {
 fn fixtures_become_rows() {
     let mut topics: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     for record in fixtures() {
-        topics.entry(record.partition.topic.to_string()).or_default().push(record);
+        topics
+            .entry(record.partition.topic.to_string())
+            .or_default()
+            .push(record);
     }
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden");
     let mut different = Vec::new();
@@ -82,11 +98,18 @@ fn fixtures_become_rows() {
             different.push(topic);
         }
     }
-    assert_eq!(different, Vec::<String>::new(), "TIDEWATER_GOLDEN=update writes what is decoded now");
+    assert_eq!(
+        different,
+        Vec::<String>::new(),
+        "TIDEWATER_GOLDEN=update writes what is decoded now"
+    );
 }
 
 fn of_topic(topic: &str) -> Vec<Record> {
-    fixtures().into_iter().filter(|record| &*record.partition.topic == topic).collect()
+    fixtures()
+        .into_iter()
+        .filter(|record| &*record.partition.topic == topic)
+        .collect()
 }
 
 // Goal: a table with every PostgreSQL type is typed as its schema says. Method: the row with all values, column by column.
@@ -121,7 +144,10 @@ fn every_type_with_schemas() {
     for part in expected {
         assert!(row.contains(part), "{part} is not in {row}");
     }
-    let out_of_range = flags(&batch).iter().filter(|flags| **flags & FLAG_OUT_OF_RANGE != 0).count();
+    let out_of_range = flags(&batch)
+        .iter()
+        .filter(|flags| **flags & FLAG_OUT_OF_RANGE != 0)
+        .count();
     assert_eq!(out_of_range, 2, "infinity twice: snapshot and stream");
     let raw = batch["_raw"].as_binary::<i32>();
     assert_eq!(raw.len() - raw.null_count(), 2);
@@ -160,8 +186,16 @@ fn a_changed_scale_gets_its_own_column() {
         record("t", 2, Some(r#"{"id":1}"#), Some(&typed(12, 2, "BOI="))),
     ];
     let batch = rows(&changed);
-    assert_eq!(after(&batch, "cost").data_type(), &arrow::datatypes::DataType::Decimal128(12, 2));
-    assert_eq!(after(&batch, "cost__decimal_14_4").as_primitive::<Decimal128Type>().value(1), 12_345);
+    assert_eq!(
+        after(&batch, "cost").data_type(),
+        &arrow::datatypes::DataType::Decimal128(12, 2)
+    );
+    assert_eq!(
+        after(&batch, "cost__decimal_14_4")
+            .as_primitive::<Decimal128Type>()
+            .value(1),
+        12_345
+    );
     changed.remove(0);
     let batch = rows(&changed);
     assert_eq!(after(&batch, "cost").as_primitive::<Decimal128Type>().value(1), 125_000);
@@ -197,7 +231,11 @@ fn inferred_types() {
         r#"{"n":2,"f":1.5,"s":7,"l":["a"],"o":[1,"a"],"x":"NaN"}"#,
         r#"{"n":"three","f":2,"s":true,"l":[],"o":"o","x":2.5,"big":18446744073709551615}"#,
     ];
-    let records: Vec<_> = values.iter().zip(0..).map(|(v, at)| record("t", at, Some("1"), Some(v))).collect();
+    let records: Vec<_> = values
+        .iter()
+        .zip(0..)
+        .map(|(v, at)| record("t", at, Some("1"), Some(v)))
+        .collect();
     let batch = rows(&records);
     let text = json_lines(&batch);
     assert_eq!(after(&batch, "n").as_primitive::<Int64Type>().values(), &[1, 2, 0]);
@@ -207,7 +245,11 @@ fn inferred_types() {
     assert_eq!(after(&batch, "l__list_string").as_list::<i32>().value(1).len(), 1);
     assert_eq!(after(&batch, "o").as_string::<i32>().value(0), r#"{"a":1}"#);
     assert_eq!(after(&batch, "big").as_string::<i32>().value(2), "18446744073709551615");
-    assert_eq!(after(&batch, "x").data_type(), &arrow::datatypes::DataType::Float64, "{text}");
+    assert_eq!(
+        after(&batch, "x").data_type(),
+        &arrow::datatypes::DataType::Float64,
+        "{text}"
+    );
     assert!(flags(&batch).iter().all(|flags| flags & FLAG_UNWRAPPED != 0));
     assert!(flags(&batch)[2] & FLAG_SPLIT != 0);
 }
@@ -215,17 +257,32 @@ fn inferred_types() {
 // Goal: hints type what a record without schema cannot. Method: the encodings of Debezium.
 #[test]
 fn hints_type_columns() {
-    let hints = [("cost", "decimal(10,2)"), ("d", "date"), ("ts", "timestamp_micros"), ("at", "timestamptz")];
-    let hints = hints.iter().map(|(column, hint)| ((*column).to_owned(), (*hint).to_owned())).collect();
+    let hints = [
+        ("cost", "decimal(10,2)"),
+        ("d", "date"),
+        ("ts", "timestamp_micros"),
+        ("at", "timestamptz"),
+    ];
+    let hints = hints
+        .iter()
+        .map(|(column, hint)| ((*column).to_owned(), (*hint).to_owned()))
+        .collect();
     let options = DecodeOptions {
         hints: [("t".to_owned(), hints)].into(),
         ..DecodeOptions::default()
     };
     let mut buffer = buffer("t", options);
     let value = r#"{"cost":"BOI=","d":20461,"ts":1767875696789012,"at":"2026-01-08T07:04:56Z"}"#;
-    buffer.push(&record("t", 0, Some("1"), Some(value)), NOW_MS).expect("a row");
+    buffer
+        .push(&record("t", 0, Some("1"), Some(value)), NOW_MS)
+        .expect("a row");
     let text = json_lines(&buffer.take().expect("sound").expect("rows"));
-    for part in ["12.50", "2026-01-08\"", "2026-01-08T12:34:56.789012", "2026-01-08T07:04:56Z"] {
+    for part in [
+        "12.50",
+        "2026-01-08\"",
+        "2026-01-08T12:34:56.789012",
+        "2026-01-08T07:04:56Z",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
@@ -245,14 +302,30 @@ fn bad_records_have_codes() {
         ("ING-0103", Some("1"), Some("{\"a\":NaN}")),
         ("ING-0103", Some("{\"id\""), Some("{\"a\":1}")),
         ("ING-0104", Some("1"), Some("[1]")),
-        ("ING-0104", Some("1"), Some(r#"{"before":null,"after":null,"source":{},"op":"c"}"#)),
-        ("ING-0105", Some("1"), Some(r#"{"before":null,"after":{"a":1},"source":{},"op":"x"}"#)),
+        (
+            "ING-0104",
+            Some("1"),
+            Some(r#"{"before":null,"after":null,"source":{},"op":"c"}"#),
+        ),
+        (
+            "ING-0105",
+            Some("1"),
+            Some(r#"{"before":null,"after":{"a":1},"source":{},"op":"x"}"#),
+        ),
         ("ING-0106", Some("1"), Some(&typed_bad)),
-        ("ING-0106", Some("1"), Some(r#"{"before":5,"after":{"a":1},"source":{},"op":"u"}"#)),
+        (
+            "ING-0106",
+            Some("1"),
+            Some(r#"{"before":5,"after":{"a":1},"source":{},"op":"u"}"#),
+        ),
         ("ING-0107", Some("1"), Some(&typed_unreadable)),
         ("ING-0107", Some("1"), Some(&typed_overflow)),
         ("ING-0108", None, Some("{}")),
-        ("ING-0108", None, Some(r#"{"before":null,"after":null,"source":{},"op":"d"}"#)),
+        (
+            "ING-0108",
+            None,
+            Some(r#"{"before":null,"after":null,"source":{},"op":"d"}"#),
+        ),
         ("ING-0109", Some("\u{0}\u{1}"), None),
         ("ING-0110", Some("1"), Some(r#"{"":1}"#)),
         ("ING-0110", Some("1"), Some(r#"{"id":1,"ID":2}"#)),
@@ -262,13 +335,18 @@ fn bad_records_have_codes() {
     let good = |offset| record("t", offset, Some("1"), Some(r#"{"id":1,"a":"x"}"#));
     let mut buffer = buffer("t", DecodeOptions::default());
     for ((code, key, value), offset) in cases.iter().zip(0..) {
-        let fault = buffer.push(&record("t", 2 * offset, *key, *value), NOW_MS).expect_err(code);
+        let fault = buffer
+            .push(&record("t", 2 * offset, *key, *value), NOW_MS)
+            .expect_err(code);
         assert_eq!(tidewater_core::Coded::code(&fault), *code, "{fault}");
         buffer.push(&good(2 * offset + 1), NOW_MS).expect("a row");
     }
     let batch = buffer.take().expect("sound columns").expect("rows");
     assert_eq!(batch.num_rows(), cases.len());
-    assert_eq!(after(&batch, "a").as_string::<i32>().iter().flatten().count(), cases.len());
+    assert_eq!(
+        after(&batch, "a").as_string::<i32>().iter().flatten().count(),
+        cases.len()
+    );
 }
 
 // Goal: a key that is no object is kept, a tombstone keeps its key. Method: keys of several kinds.
@@ -280,7 +358,10 @@ fn keys_of_any_kind() {
         record("t", 2, None, Some(r#"{"a":1}"#)),
     ]);
     let key = batch["_key"].as_struct();
-    assert_eq!(key.column_by_name("key").expect("a column").as_string::<i32>().value(1), "abc-1");
+    assert_eq!(
+        key.column_by_name("key").expect("a column").as_string::<i32>().value(1),
+        "abc-1"
+    );
     assert!(key.is_null(2));
     assert_eq!(flags(&batch)[1] & FLAG_TOMBSTONE, FLAG_TOMBSTONE);
 }
@@ -289,23 +370,37 @@ fn keys_of_any_kind() {
 #[test]
 fn deletes_without_value_are_placed() {
     let unwrapped = r#"{"a":1,"__op":"c","__lsn":77}"#;
-    let batch = rows(&[record("t", 0, Some("1"), Some(unwrapped)), record("t", 1, Some("1"), Some("null"))]);
+    let batch = rows(&[
+        record("t", 0, Some("1"), Some(unwrapped)),
+        record("t", 1, Some("1"), Some("null")),
+    ]);
     assert_eq!(batch["_lsn"].as_primitive::<Int64Type>().value(1), 77);
     let envelope = r#"{"before":null,"after":{"a":1},"source":{"lsn":77},"op":"c"}"#;
-    let batch = rows(&[record("t", 0, Some("1"), Some(envelope)), record("t", 1, Some("1"), None)]);
+    let batch = rows(&[
+        record("t", 0, Some("1"), Some(envelope)),
+        record("t", 1, Some("1"), None),
+    ]);
     assert!(batch["_lsn"].is_null(1));
 }
 
 // Goal: rows of a batch stand in the order of partition and offset. Method: partitions that take turns.
 #[test]
 fn batches_are_sorted() {
-    let mut records: Vec<_> = (0..6).map(|offset| record("t", offset, Some("1"), Some(r#"{"a":1}"#))).collect();
+    let mut records: Vec<_> = (0..6)
+        .map(|offset| record("t", offset, Some("1"), Some(r#"{"a":1}"#)))
+        .collect();
     for (record, number) in records.iter_mut().zip([1, 0].into_iter().cycle()) {
         record.partition.number = number;
     }
     let batch = rows(&records);
-    assert_eq!(batch["_partition"].as_primitive::<Int32Type>().values(), &[0, 0, 0, 1, 1, 1]);
-    assert_eq!(batch["_offset"].as_primitive::<Int64Type>().values(), &[1, 3, 5, 0, 2, 4]);
+    assert_eq!(
+        batch["_partition"].as_primitive::<Int32Type>().values(),
+        &[0, 0, 0, 1, 1, 1]
+    );
+    assert_eq!(
+        batch["_offset"].as_primitive::<Int64Type>().values(),
+        &[1, 3, 5, 0, 2, 4]
+    );
 }
 
 proptest! {

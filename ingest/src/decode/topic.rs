@@ -10,18 +10,15 @@ use arrow::error::ArrowError;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Object, Value};
 
 use super::cell::Placeholder;
-use super::column::Column;
 use super::column_type::ColumnType;
 use super::fault::RecordFault;
-use super::group::{Group, Notes, Plan, struct_members};
+use super::group::{Group, Notes, Place, Plan, struct_members};
 use super::kind::{About, Control, Envelope, Kind, about, recognise};
-use super::options::{DecodeOptions, KeepRaw};
+use super::metadata::{Facts, Metadata};
+use super::options::DecodeOptions;
 use super::schemas::{Document, Schema, Schemas};
-use super::temporal::{self, Moment};
 use super::wire::Wire;
-use crate::layout::{
-    FLAG_OUT_OF_RANGE, FLAG_SPLIT, FLAG_TOMBSTONE, FLAG_UNWRAPPED, PLAIN_KEY, source_columns, transaction_columns,
-};
+use crate::layout::{COLUMNS, FLAG_TOMBSTONE, FLAG_UNWRAPPED, PLAIN_KEY, source_columns, transaction_columns};
 use crate::record::Record;
 
 /// What became of a record.
@@ -54,53 +51,6 @@ struct ValuePlans {
 type Plans<P> = HashMap<i32, P>;
 const NO_SCHEMA: i32 = -1;
 
-/// Columns about the record.
-#[derive(Debug)]
-struct Metadata {
-    op: Column,
-    ts_ms: Column,
-    partition: Vec<i32>,
-    offset: Vec<i64>,
-    kafka_ts: Column,
-    ingested_at: Column,
-    event_ts: Column,
-    lsn: Column,
-    schema_id: Column,
-    unavailable: Column,
-    flags: Column,
-    raw: Column,
-}
-
-impl Metadata {
-    fn new() -> Self {
-        Self {
-            op: Column::new(&ColumnType::String),
-            ts_ms: Column::new(&ColumnType::Long),
-            partition: Vec::new(),
-            offset: Vec::new(),
-            kafka_ts: Column::new(&ColumnType::TimestampTz),
-            ingested_at: Column::new(&ColumnType::TimestampTz),
-            event_ts: Column::new(&ColumnType::TimestampTz),
-            lsn: Column::new(&ColumnType::Long),
-            schema_id: Column::new(&ColumnType::Int),
-            unavailable: Column::new(&ColumnType::List(Box::new(ColumnType::String))),
-            flags: Column::new(&ColumnType::Int),
-            raw: Column::new(&ColumnType::Binary),
-        }
-    }
-}
-
-/// What a record tells apart from its row.
-#[derive(Debug, Default)]
-struct Facts<'a> {
-    op: &'a str,
-    ts_ms: Option<i64>,
-    event_us: Option<i64>,
-    lsn: Option<i64>,
-    schema_id: Option<i32>,
-    flags: i32,
-}
-
 /// Rows of one topic.
 #[derive(Debug)]
 pub struct TopicBuffer {
@@ -108,6 +58,8 @@ pub struct TopicBuffer {
     options: Arc<DecodeOptions>,
     placeholder: Placeholder,
     hints: HashMap<String, Wire>,
+    message_hints: HashMap<String, Wire>,
+    no_hints: HashMap<String, Wire>,
     values: Schemas,
     keys: Schemas,
     value_plans: Plans<ValuePlans>,
@@ -117,7 +69,7 @@ pub struct TopicBuffer {
     transaction: Group,
     message: Group,
     key: Group,
-    about: Metadata,
+    metadata: Metadata,
     rows: usize,
     size_bytes: usize,
     /// Per partition: where in the log the last unwrapped row was, for deletes that come without a value.
@@ -133,6 +85,8 @@ impl TopicBuffer {
             topic,
             options,
             hints,
+            message_hints: message_hints(),
+            no_hints: HashMap::new(),
             values: Schemas::new("value"),
             keys: Schemas::new("key"),
             value_plans: HashMap::new(),
@@ -142,7 +96,7 @@ impl TopicBuffer {
             transaction: Group::new(1),
             message: Group::new(1),
             key: Group::new(1),
-            about: Metadata::new(),
+            metadata: Metadata::new(),
             rows: 0,
             size_bytes: 0,
             last_lsn: HashMap::new(),
@@ -172,7 +126,7 @@ impl TopicBuffer {
         self.key = group(1, &["_key"], &[]);
         self.value_plans.clear();
         self.key_plans.clear();
-        self.about = Metadata::new();
+        self.metadata = Metadata::new();
         self.rows = 0;
         self.size_bytes = 0;
         self.last_lsn.clear();
@@ -212,25 +166,14 @@ impl TopicBuffer {
 
     fn roll_back(&mut self) {
         let row = self.rows;
-        for group in [&mut self.row, &mut self.source, &mut self.transaction, &mut self.message, &mut self.key] {
-            group.truncate(row);
-        }
-        let about = &mut self.about;
-        about.partition.truncate(row);
-        about.offset.truncate(row);
-        for column in [
-            &mut about.op,
-            &mut about.ts_ms,
-            &mut about.kafka_ts,
-            &mut about.ingested_at,
-            &mut about.event_ts,
-            &mut about.lsn,
-            &mut about.schema_id,
-            &mut about.unavailable,
-            &mut about.flags,
-            &mut about.raw,
+        for group in [
+            &mut self.row,
+            &mut self.source,
+            &mut self.transaction,
+            &mut self.message,
+            &mut self.key,
         ] {
-            column.truncate(row);
+            group.truncate(row);
         }
     }
 
@@ -265,7 +208,8 @@ impl TopicBuffer {
         if let Some(key) = key.filter(|key| !key.payload.is_null()) {
             self.write_key(&key, &mut notes)?;
         }
-        self.write_about(record, now_ms, facts, notes);
+        self.metadata
+            .write(self.rows, record, now_ms, &facts, &notes, self.options.keep_raw);
         Ok(Pushed::Row)
     }
 
@@ -293,20 +237,29 @@ impl TopicBuffer {
         let plan = match self.key_plans.entry(id) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => entry.insert(match key.schema.as_deref() {
-                Some(Schema { wire: Wire::Struct(fields), .. }) => self.key.plan(fields)?,
+                Some(Schema {
+                    wire: Wire::Struct(fields),
+                    ..
+                }) => self.key.plan(fields)?,
                 Some(Schema { wire, .. }) => self.key.plan(&[(PLAIN_KEY.to_owned(), wire.clone())])?,
                 None => Plan::default(),
             }),
         };
         // Left-out values and ranges are not told of keys: a key is there, or the record is useless.
         let mut own = Notes::default();
+        let place = Place {
+            side: 0,
+            row: self.rows,
+            hints: &self.hints,
+            placeholder: &self.placeholder,
+        };
         match key.payload.as_object() {
             Some(object) => {
-                self.key.write(0, plan, object.iter(), &self.hints, self.rows, &mut own, &self.placeholder)?;
+                self.key.write(place, plan, object.iter(), &mut own)?;
             }
             None => {
                 let plain = std::iter::once((PLAIN_KEY, &key.payload));
-                self.key.write(0, plan, plain, &self.hints, self.rows, &mut own, &self.placeholder)?;
+                self.key.write(place, plan, plain, &mut own)?;
             }
         }
         notes.split |= own.split;
@@ -329,10 +282,20 @@ impl TopicBuffer {
         // Two lookups on the first record of a schema, one on all others.
         if !self.value_plans.contains_key(&id) {
             let plans = match schema {
-                Some(Schema { wire: Wire::Struct(fields), .. }) if enveloped => self.envelope_plans(fields)?,
-                Some(Schema { wire: Wire::Struct(fields), .. }) => ValuePlans {
+                Some(Schema {
+                    wire: Wire::Struct(fields),
+                    ..
+                }) if enveloped => self.envelope_plans(fields)?,
+                Some(Schema {
+                    wire: Wire::Struct(fields),
+                    ..
+                }) => ValuePlans {
                     row: {
-                        let own: Vec<_> = fields.iter().filter(|(name, _)| about(name).is_none()).cloned().collect();
+                        let own: Vec<_> = fields
+                            .iter()
+                            .filter(|(name, _)| about(name).is_none())
+                            .cloned()
+                            .collect();
                         self.row.plan(&own)?
                     },
                     ..ValuePlans::default()
@@ -346,7 +309,9 @@ impl TopicBuffer {
 
     fn envelope_plans(&mut self, fields: &[(String, Wire)]) -> Result<ValuePlans, RecordFault> {
         let part = |names: &[&str]| -> &[(String, Wire)] {
-            let found = names.iter().find_map(|name| fields.iter().find(|(field, _)| field == name));
+            let found = names
+                .iter()
+                .find_map(|name| fields.iter().find(|(field, _)| field == name));
             match found {
                 Some((_, Wire::Struct(fields))) => fields,
                 _ => &[],
@@ -372,28 +337,39 @@ impl TopicBuffer {
         }
         self.plans(schema, true)?;
         let id = schema.map_or(NO_SCHEMA, |schema| schema.id);
-        let Some(plans) = self.value_plans.get_mut(&id) else { return Err(RecordFault::MissingKey) };
-        let (row, hints, placeholder) = (self.rows, &self.hints, &self.placeholder);
+        let Some(plans) = self.value_plans.get_mut(&id) else {
+            return Err(RecordFault::MissingKey);
+        };
+        let (row, hints) = (self.rows, &self.hints);
+        let place = |side, hints| Place {
+            side,
+            row,
+            hints,
+            placeholder: &self.placeholder,
+        };
         if let Some(before) = envelope.before {
-            self.row.write(BEFORE, &mut plans.row, before.iter(), hints, row, notes, placeholder)?;
+            self.row
+                .write(place(BEFORE, hints), &mut plans.row, before.iter(), notes)?;
             for name in &mut notes.unavailable {
                 name.insert_str(0, "before.");
             }
         }
         if let Some(after) = envelope.after {
-            self.row.write(AFTER, &mut plans.row, after.iter(), hints, row, notes, placeholder)?;
+            self.row
+                .write(place(AFTER, hints), &mut plans.row, after.iter(), notes)?;
         }
-        let none = HashMap::new();
         if let Some(source) = envelope.source {
-            self.source.write(0, &mut plans.source, source.iter(), &none, row, notes, placeholder)?;
+            self.source
+                .write(place(0, &self.no_hints), &mut plans.source, source.iter(), notes)?;
         }
         if let Some(transaction) = envelope.transaction {
             let plan = &mut plans.transaction;
-            self.transaction.write(0, plan, transaction.iter(), &none, row, notes, placeholder)?;
+            self.transaction
+                .write(place(0, &self.no_hints), plan, transaction.iter(), notes)?;
         }
         if let Some(message) = envelope.message {
-            let hints = message_hints();
-            self.message.write(0, &mut plans.message, message.iter(), &hints, row, notes, placeholder)?;
+            self.message
+                .write(place(0, &self.message_hints), &mut plans.message, message.iter(), notes)?;
         }
         Ok(Facts {
             op: envelope.op,
@@ -406,7 +382,11 @@ impl TopicBuffer {
 
     fn event_us(&self) -> Option<i64> {
         let us = self.source.long_in(0, SOURCE_TS_US, self.rows);
-        us.or_else(|| self.source.long_in(0, SOURCE_TS_MS, self.rows).and_then(|ms| ms.checked_mul(1_000)))
+        us.or_else(|| {
+            self.source
+                .long_in(0, SOURCE_TS_MS, self.rows)
+                .and_then(|ms| ms.checked_mul(1_000))
+        })
     }
 
     fn unwrapped<'v>(
@@ -433,82 +413,39 @@ impl TopicBuffer {
         facts.op = match op {
             _ if deleted => "d",
             Some(op @ ("c" | "r" | "u" | "d" | "t" | "m")) => op,
-            Some(op) => return Err(RecordFault::UnknownOperation { op: op.chars().take(32).collect() }),
+            Some(op) => {
+                return Err(RecordFault::UnknownOperation {
+                    op: op.chars().take(32).collect(),
+                });
+            }
             // The row is there now; whether it was before is not told.
             None => "u?",
         };
         self.plans(schema, false)?;
         let id = schema.map_or(NO_SCHEMA, |schema| schema.id);
-        let Some(plans) = self.value_plans.get_mut(&id) else { return Err(RecordFault::MissingKey) };
-        let (row, placeholder) = (self.rows, &self.placeholder);
+        let Some(plans) = self.value_plans.get_mut(&id) else {
+            return Err(RecordFault::MissingKey);
+        };
+        let row = self.rows;
+        let place = |side, hints| Place {
+            side,
+            row,
+            hints,
+            placeholder: &self.placeholder,
+        };
         let side = if facts.op == "d" { BEFORE } else { AFTER };
         let own = object.iter().filter(|(name, _)| about(name).is_none());
-        self.row.write(side, &mut plans.row, own, &self.hints, row, notes, placeholder)?;
+        self.row.write(place(side, &self.hints), &mut plans.row, own, notes)?;
         if object.is_empty() && !keyed {
             return Err(RecordFault::MissingKey);
         }
         if !source.is_empty() {
-            let none = HashMap::new();
-            self.source.write(0, &mut plans.source, source.into_iter(), &none, row, notes, placeholder)?;
+            self.source
+                .write(place(0, &self.no_hints), &mut plans.source, source.into_iter(), notes)?;
             facts.event_us = self.event_us();
             facts.lsn = self.source.long_in(0, SOURCE_LSN, row);
         }
         Ok(facts)
-    }
-
-    fn write_about(&mut self, record: &Record, now_ms: i64, facts: Facts<'_>, notes: Notes) {
-        let row = self.rows;
-        let about = &mut self.about;
-        let kafka_ms = record.timestamp_ms.filter(|ms| *ms >= 0).unwrap_or(now_ms);
-        let mut flags = facts.flags;
-        let mut instant = |column: &mut Column, us: Moment| match us {
-            Moment::At(us) => {
-                column.pad_to(row);
-                column.push_long(us);
-            }
-            Moment::Beyond => flags |= FLAG_OUT_OF_RANGE,
-        };
-        instant(&mut about.kafka_ts, temporal::timestamp(kafka_ms, 1_000, 1));
-        instant(&mut about.ingested_at, temporal::timestamp(now_ms, 1_000, 1));
-        if let Some(us) = facts.event_us.or_else(|| kafka_ms.checked_mul(1_000)) {
-            instant(&mut about.event_ts, temporal::timestamp(us, 1, 1));
-        }
-        if notes.out_of_range {
-            flags |= FLAG_OUT_OF_RANGE;
-        }
-        if notes.split {
-            flags |= FLAG_SPLIT;
-        }
-        let long = |column: &mut Column, value: Option<i64>| {
-            if let Some(value) = value {
-                column.pad_to(row);
-                column.push_long(value);
-            }
-        };
-        about.op.push_bytes(facts.op.as_bytes());
-        long(&mut about.ts_ms, facts.ts_ms);
-        long(&mut about.lsn, facts.lsn);
-        about.partition.push(record.partition.number);
-        about.offset.push(record.offset);
-        if let Some(id) = facts.schema_id {
-            about.schema_id.pad_to(row);
-            about.schema_id.push_int(id);
-        }
-        about.flags.push_int(flags);
-        if !notes.unavailable.is_empty() {
-            about.unavailable.pad_to(row);
-            about.unavailable.push_texts(&notes.unavailable);
-        }
-        let lossy = flags & FLAG_OUT_OF_RANGE != 0;
-        let keep = match self.options.keep_raw {
-            KeepRaw::Never => false,
-            KeepRaw::OnLoss => lossy,
-            KeepRaw::Always => true,
-        };
-        if let (true, Some(value)) = (keep, &record.value) {
-            about.raw.pad_to(row);
-            about.raw.push_bytes(value);
-        }
     }
 
     /// The rows as a batch, in the order of partition and offset; none if there are none. The buffer begins anew with the same columns.
@@ -518,58 +455,43 @@ impl TopicBuffer {
         }
         let rows = std::mem::take(&mut self.rows);
         self.size_bytes = 0;
-        let mut fields: Vec<Field> = Vec::new();
-        let mut arrays: Vec<ArrayRef> = Vec::new();
-        let mut show = |name: &str, array: ArrayRef| {
-            fields.push(Field::new(name, array.data_type().clone(), true));
-            arrays.push(array);
-        };
-        let about = std::mem::replace(&mut self.about, Metadata::new());
-        if let Some((_, sides)) = self.row.finish(rows)? {
-            for (name, side) in ["before", "after"].into_iter().zip(sides) {
-                show(name, side);
+        let mut columns: HashMap<&'static str, ArrayRef> = HashMap::new();
+        let metadata = std::mem::replace(&mut self.metadata, Metadata::new()).finish(rows)?;
+        if let Some(sides) = self.row.finish(rows)? {
+            columns.extend(["before", "after"].into_iter().zip(sides));
+        }
+        for (name, group) in [
+            ("source", &mut self.source),
+            ("transaction", &mut self.transaction),
+            ("message", &mut self.message),
+            ("_key", &mut self.key),
+        ] {
+            let sides = group.finish(rows)?;
+            columns.extend(sides.into_iter().flatten().map(|side| (name, side)));
+        }
+        let topic = StringArray::from_iter_values(std::iter::repeat_n(&*self.topic, rows));
+        columns.insert("_topic", Arc::new(topic));
+        columns.insert("_partition", Arc::clone(&metadata.partition));
+        columns.insert("_offset", Arc::clone(&metadata.offset));
+        columns.extend(metadata.others);
+        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+        for name in COLUMNS {
+            if let Some(array) = columns.remove(name) {
+                fields.push(Field::new(*name, array.data_type().clone(), true));
+                arrays.push(array);
             }
         }
-        let mut single = |name: &str, group: &mut Group| -> Result<(), ArrowError> {
-            if let Some((_, sides)) = group.finish(rows)? {
-                sides.into_iter().for_each(|side| show(name, side));
-            }
-            Ok(())
-        };
-        single("source", &mut self.source)?;
-        single("transaction", &mut self.transaction)?;
-        single("message", &mut self.message)?;
-        single("_key", &mut self.key)?;
-        let sorted = about.partition.iter().zip(&about.offset).is_sorted();
-        let partition: ArrayRef = Arc::new(arrow::array::Int32Array::from(about.partition));
-        let offset: ArrayRef = Arc::new(arrow::array::Int64Array::from(about.offset));
-        show("op", about.op.finish(rows)?);
-        show("ts_ms", about.ts_ms.finish(rows)?);
-        show("_topic", Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&*self.topic, rows))));
-        show("_partition", Arc::clone(&partition));
-        show("_offset", Arc::clone(&offset));
-        show("_kafka_ts", about.kafka_ts.finish(rows)?);
-        show("_ingested_at", about.ingested_at.finish(rows)?);
-        show("_event_ts", about.event_ts.finish(rows)?);
-        show("_lsn", about.lsn.finish(rows)?);
-        show("_schema_id", about.schema_id.finish(rows)?);
-        show("_unavailable", about.unavailable.finish(rows)?);
-        show("_flags", about.flags.finish(rows)?);
-        show("_raw", about.raw.finish(rows)?);
         let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays)?;
-        if sorted {
+        if metadata.sorted {
             return Ok(Some(batch));
         }
-        let order: UInt32Array = lexsort_to_indices(&[sort_by(partition), sort_by(offset)], None)?;
+        let order: UInt32Array = lexsort_to_indices(&[sort_by(metadata.partition), sort_by(metadata.offset)], None)?;
         take_record_batch(&batch, &order).map(Some)
     }
 }
 
 fn sort_by(values: ArrayRef) -> SortColumn {
-    SortColumn {
-        values,
-        options: None,
-    }
+    SortColumn { values, options: None }
 }
 
 /// The content of a logical message is bytes, schema or not.

@@ -24,17 +24,29 @@ pub(crate) enum Wire {
     /// Base64.
     Bytes,
     /// Base64 of the unscaled integer; a plain number or text is read too.
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     /// The same with more digits than a column can have: kept as text.
-    LongDecimal { scale: i64 },
+    LongDecimal {
+        scale: i64,
+    },
     /// `{scale, value}`, kept as text.
     VariableDecimal,
     /// Days since 1970.
     Date,
     /// A number since midnight: times `factor`, by `divisor`, in microseconds.
-    Time { factor: i64, divisor: i64 },
+    Time {
+        factor: i64,
+        divisor: i64,
+    },
     /// A number since 1970, likewise.
-    Timestamp { factor: i64, divisor: i64, zoned: bool },
+    Timestamp {
+        factor: i64,
+        divisor: i64,
+        zoned: bool,
+    },
     ZonedTimestamp,
     IsoDate,
     IsoTime,
@@ -178,10 +190,14 @@ fn logical(name: &str, object: &Object) -> Option<Wire> {
 /// Scale and precision are texts among the parameters. Without a precision (money has none) the widest column is taken.
 fn decimal(object: &Object) -> Option<Wire> {
     let parameters = object.get(&"parameters").and_then(|parameters| parameters.as_object());
-    let number = |key: &str| parameters.and_then(|p| text(p, key)).and_then(|t| t.parse::<i64>().ok());
+    let number = |key: &str| {
+        parameters
+            .and_then(|p| text(p, key))
+            .and_then(|t| t.parse::<i64>().ok())
+    };
     // Connect demands a scale; without one the bytes mean nothing and stay bytes.
     let scale = number("scale")?;
-    let precision = number("connect.decimal.precision").unwrap_or(i64::from(DECIMAL_PRECISION_MAX));
+    let precision = number("connect.decimal.precision").unwrap_or_else(|| i64::from(DECIMAL_PRECISION_MAX));
     match (u8::try_from(precision), i8::try_from(scale)) {
         (Ok(precision), Ok(scale))
             if (1..=DECIMAL_PRECISION_MAX).contains(&precision)

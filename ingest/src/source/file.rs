@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+
 use tidewater_core::SharedClock;
 
 pub use self::line::parse_line;
@@ -129,16 +130,20 @@ impl Reader {
         self.segments.retain(|name, _| names.contains(name));
         for name in names {
             let path = self.directory.join(&name);
-            self.segments.entry(name.clone()).or_insert_with(|| Segment::new(name, path));
+            self.segments
+                .entry(name.clone())
+                .or_insert_with(|| Segment::new(name, path));
         }
         Ok(())
     }
 
     fn assign(&mut self, positions: BTreeMap<Partition, i64>) {
-        let moved = positions.iter().any(|(partition, position)| match self.assigned.get(partition) {
-            Some(known) => known != position,
-            None => self.passed.contains(partition),
-        });
+        let moved = positions
+            .iter()
+            .any(|(partition, position)| match self.assigned.get(partition) {
+                Some(known) => known != position,
+                None => self.passed.contains(partition),
+            });
         self.assigned = positions;
         if moved {
             self.rewind();
@@ -176,7 +181,9 @@ impl Reader {
                 if bytes >= bounds.bytes || poll.records.len() >= bounds.records {
                     break;
                 }
-                let Some(size) = self.take_line(&name, at + used, line, &mut poll) else { break };
+                let Some(size) = self.take_line(&name, at + used, line, &mut poll) else {
+                    break;
+                };
                 bytes += size;
                 used += chunk.length_of(line);
             }
@@ -199,7 +206,11 @@ impl Reader {
             Some((name, at)) if self.segments.contains_key(name) => return Ok(Some((name.clone(), *at))),
             // The segment was removed: go on with the next one.
             Some((name, _)) => {
-                let next = self.segments.range(name.clone()..).next().map(|(name, _)| (name.clone(), 0));
+                let next = self
+                    .segments
+                    .range(name.clone()..)
+                    .next()
+                    .map(|(name, _)| (name.clone(), 0));
                 self.current = next;
             }
             None => {
@@ -230,7 +241,10 @@ impl Reader {
                 number: 0,
             },
         };
-        let offset = head.as_ref().map_or(i64::try_from(at).unwrap_or(i64::MAX), |head| head.offset);
+        let offset = match &head {
+            Ok(head) => head.offset,
+            Err(_) => i64::try_from(at).unwrap_or(i64::MAX),
+        };
         let Some(position) = self.assigned.get_mut(&partition) else {
             let known = self.segments.values().any(|segment| segment.knows(&partition));
             if known {
@@ -245,7 +259,9 @@ impl Reader {
         }
         *position = offset.saturating_add(1);
         let record = match head {
-            Ok(head) => head.record(partition.clone()).unwrap_or_else(|fault| broken(partition, offset, line, fault)),
+            Ok(head) => head
+                .record(partition.clone())
+                .unwrap_or_else(|fault| broken(partition, offset, line, fault)),
             Err(fault) => broken(partition, offset, line, fault),
         };
         let size = record.size_bytes();
@@ -270,7 +286,9 @@ fn positions(records: &[crate::record::Record]) -> Vec<(Partition, i64)> {
     for record in records {
         last.insert(&record.partition, record.offset.saturating_add(1));
     }
-    last.into_iter().map(|(partition, position)| (partition.clone(), position)).collect()
+    last.into_iter()
+        .map(|(partition, position)| (partition.clone(), position))
+        .collect()
 }
 
 /// The fault of a line.

@@ -11,12 +11,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use regex::Regex;
-use tidewater_core::SharedClock;
 
 use super::{Discovered, Poll, PollBounds, Source};
 use crate::error::{IngestError, Result};
 use crate::options::KafkaOptions;
 use crate::record::{Partition, Record};
+use tidewater_core::SharedClock;
 
 /// Longest wait for an answer about topics or offsets.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +66,9 @@ pub struct KafkaSource {
 
 impl std::fmt::Debug for KafkaSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaSource").field("topics", &self.topics).finish_non_exhaustive()
+        f.debug_struct("KafkaSource")
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +93,11 @@ impl KafkaSource {
             config.set(*key, *value);
         }
         let consumer = config.create().map_err(failed("connect"))?;
-        let topics = options.topics.iter().map(|pattern| anchored(pattern)).collect::<Result<_>>()?;
+        let topics = options
+            .topics
+            .iter()
+            .map(|pattern| anchored(pattern))
+            .collect::<Result<_>>()?;
         Ok(Self {
             consumer: Arc::new(consumer),
             clock,
@@ -152,7 +158,8 @@ impl Source for KafkaSource {
             list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*position))
                 .map_err(failed("name an offset"))?;
         }
-        self.blocking(move |consumer| consumer.assign(&list).map_err(failed("assign partitions"))).await
+        self.blocking(move |consumer| consumer.assign(&list).map_err(failed("assign partitions")))
+            .await
     }
 
     async fn poll(&mut self, bounds: PollBounds) -> Result<Poll> {
@@ -182,7 +189,9 @@ fn failed(action: &'static str) -> impl Fn(KafkaError) -> IngestError {
 }
 
 fn discover(consumer: &BaseConsumer, topics: &[Regex]) -> Result<Vec<(String, i32, i64, i64)>> {
-    let metadata = consumer.fetch_metadata(None, QUERY_TIMEOUT).map_err(failed("list topics"))?;
+    let metadata = consumer
+        .fetch_metadata(None, QUERY_TIMEOUT)
+        .map_err(failed("list topics"))?;
     let mut found = Vec::new();
     for topic in metadata.topics() {
         let name = topic.name();
@@ -238,21 +247,30 @@ fn poll(consumer: &BaseConsumer, bounds: PollBounds, names: &BTreeMap<String, Ar
 /// Where the consumer stands, entries that are no records included.
 fn positions(consumer: &BaseConsumer, names: &BTreeMap<String, Arc<str>>) -> Result<Vec<(Partition, i64)>> {
     let list = consumer.position().map_err(failed("tell its position"))?;
-    let standing = list.elements().into_iter().filter_map(|element| match element.offset() {
-        Offset::Offset(position) => {
-            let partition = Partition {
-                topic: names.get(element.topic()).cloned().unwrap_or_else(|| element.topic().into()),
-                number: element.partition(),
-            };
-            Some((partition, position))
-        }
-        _ => None,
-    });
+    let standing = list
+        .elements()
+        .into_iter()
+        .filter_map(|element| match element.offset() {
+            Offset::Offset(position) => {
+                let partition = Partition {
+                    topic: names
+                        .get(element.topic())
+                        .cloned()
+                        .unwrap_or_else(|| element.topic().into()),
+                    number: element.partition(),
+                };
+                Some((partition, position))
+            }
+            _ => None,
+        });
     Ok(standing.collect())
 }
 
 fn record(message: &BorrowedMessage<'_>, names: &BTreeMap<String, Arc<str>>) -> Record {
-    let topic = names.get(message.topic()).cloned().unwrap_or_else(|| message.topic().into());
+    let topic = names
+        .get(message.topic())
+        .cloned()
+        .unwrap_or_else(|| message.topic().into());
     Record {
         partition: Partition {
             topic,

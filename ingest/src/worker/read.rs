@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Schema;
-use tidewater_core::Coded;
-use tidewater_table::schema::to_arrow;
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
@@ -17,6 +15,8 @@ use crate::error::{IngestError, Result};
 use crate::halt::Halt;
 use crate::record::{Partition, Record};
 use crate::source::{Poll, PollBounds};
+use tidewater_core::Coded;
+use tidewater_table::schema::to_arrow;
 
 /// Records decoded at once: some milliseconds of work.
 const POLL_RECORDS: usize = 8_192;
@@ -33,7 +33,12 @@ impl Worker {
         if stop.is_cancelled() {
             return Err(IngestError::Stopped);
         }
-        let room = self.parts.options.commit_bytes.saturating_sub(self.pending.bytes).max(1);
+        let room = self
+            .parts
+            .options
+            .commit_bytes
+            .saturating_sub(self.pending.bytes)
+            .max(1);
         let bounds = PollBounds {
             bytes: room.min(POLL_BYTES),
             records: POLL_RECORDS,
@@ -55,7 +60,11 @@ impl Worker {
     /// Until something else is to be done.
     fn poll_wait(&self) -> Duration {
         let now = self.now();
-        let longest = if self.in_flight.is_some() { POLL_WAIT_BUSY } else { POLL_WAIT };
+        let longest = if self.in_flight.is_some() {
+            POLL_WAIT_BUSY
+        } else {
+            POLL_WAIT
+        };
         let discovery = self.discover_at.saturating_sub(now);
         let commit = self.due_at().map_or(longest, |due| due.saturating_sub(now));
         longest.min(discovery).min(commit)
@@ -116,7 +125,7 @@ impl Worker {
             };
             let columns = columns.transpose().map_err(|source| IngestError::Table {
                 table: topic.to_string(),
-                source,
+                source: Box::new(source),
             })?;
             let columns = columns.unwrap_or_else(Schema::empty);
             let buffer = TopicBuffer::new(Arc::clone(topic), Arc::clone(&self.decode), &columns);
@@ -192,7 +201,9 @@ impl Worker {
     /// Partitions stand where the source says, or where they were halted.
     fn advance(&mut self, positions: Vec<(Partition, i64)>, absorbed: &Absorbed) {
         for (partition, position) in positions {
-            let Some(held) = self.held.get_mut(&partition) else { continue };
+            let Some(held) = self.held.get_mut(&partition) else {
+                continue;
+            };
             let to = absorbed.halted.get(&partition).map_or(position, |(offset, _)| *offset);
             if to > held.position {
                 self.pending.extend(&partition, held.position, to);
@@ -204,14 +215,23 @@ impl Worker {
     /// Takes a topic out of the batch: its rows have no table.
     pub(super) fn withdraw(&mut self, topic: &Arc<str>, halt: &Halt) {
         self.buffers.remove(topic);
-        let partitions: Vec<_> = self.held.keys().filter(|partition| partition.topic == *topic).cloned().collect();
+        let partitions: Vec<_> = self
+            .held
+            .keys()
+            .filter(|partition| partition.topic == *topic)
+            .cloned()
+            .collect();
         for partition in partitions {
-            if let (Some((from, _)), Some(held)) = (self.pending.ranges.remove(&partition), self.held.get_mut(&partition)) {
+            if let (Some((from, _)), Some(held)) =
+                (self.pending.ranges.remove(&partition), self.held.get_mut(&partition))
+            {
                 held.position = from;
             }
             self.halt(&partition, halt.clone());
         }
-        self.pending.letters.retain(|letter| letter.record.partition.topic != *topic);
+        self.pending
+            .letters
+            .retain(|letter| letter.record.partition.topic != *topic);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_catalog_client::dto::OffsetRange;
 use tokio::sync::oneshot;
 
 use super::read::halt_of;
@@ -13,6 +12,7 @@ use crate::commit::{Ended, Sealed, TableRows};
 use crate::error::{IngestError, Result};
 use crate::layout::dead_letter_batch;
 use crate::status::Brought;
+use tidewater_catalog_client::dto::OffsetRange;
 
 impl Worker {
     /// When what is pending has waited long enough.
@@ -27,7 +27,11 @@ impl Worker {
 
     pub(super) async fn seal_if_due(&mut self) -> Result<()> {
         let due = self.due_at().is_some_and(|due| self.now() >= due);
-        if due && self.in_flight.is_none() { self.seal().await } else { Ok(()) }
+        if due && self.in_flight.is_none() {
+            self.seal().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Closes the batch and sends it on its way.
@@ -56,7 +60,10 @@ impl Worker {
             id: self.parts.rng.uuid_v7(self.parts.clock.now_ms()),
             owner: self.parts.owner.clone(),
             brought: Brought {
-                tables: tables.iter().map(|rows| (rows.name.to_string(), rows.batch.num_rows())).collect(),
+                tables: tables
+                    .iter()
+                    .map(|rows| (rows.name.to_string(), rows.batch.num_rows()))
+                    .collect(),
                 records: pending.records,
                 dead_letters: pending.letters.len(),
                 max_kafka_ms: pending.max_kafka_ms,
@@ -84,7 +91,9 @@ impl Worker {
             let outcome = take_rows(&mut buffers, &mapping, &mut tables);
             (buffers, outcome.map(|()| tables))
         });
-        let (buffers, tables) = work.await.map_err(|_| IngestError::Task { what: "building batches" })?;
+        let (buffers, tables) = work.await.map_err(|_| IngestError::Task {
+            what: "building batches",
+        })?;
         self.buffers = buffers;
         let mut tables = tables?;
         if !pending.letters.is_empty() {
@@ -112,7 +121,11 @@ impl Worker {
                 self.parts.board.committed(self.parts.clock.now_ms(), &brought);
                 // What is read and not pending any more is committed.
                 for (partition, held) in &mut self.held {
-                    held.committed = self.pending.ranges.get(partition).map_or(held.position, |(from, _)| *from);
+                    held.committed = self
+                        .pending
+                        .ranges
+                        .get(partition)
+                        .map_or(held.position, |(from, _)| *from);
                 }
                 self.publish();
                 Ok(())
@@ -121,9 +134,15 @@ impl Worker {
             Ended::Refused { topic, error } => {
                 if let Some(topic) = topic {
                     let halt = halt_of(&error);
-                    let partitions: Vec<_> =
-                        self.held.keys().filter(|partition| partition.topic == topic).cloned().collect();
-                    partitions.iter().for_each(|partition| self.halt(partition, halt.clone()));
+                    let partitions: Vec<_> = self
+                        .held
+                        .keys()
+                        .filter(|partition| partition.topic == topic)
+                        .cloned()
+                        .collect();
+                    partitions
+                        .iter()
+                        .for_each(|partition| self.halt(partition, halt.clone()));
                 }
                 Err(error)
             }

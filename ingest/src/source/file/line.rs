@@ -31,7 +31,9 @@ impl<'a> LineHead<'a> {
             if let (Some(topic), Some(partition), Some(offset)) = (&mut topic, partition, offset) {
                 break (std::mem::take(topic), partition, offset);
             }
-            let field = rest.next().ok_or_else(|| line_fault("topic, partition or offset is missing"))?;
+            let field = rest
+                .next()
+                .ok_or_else(|| line_fault("topic, partition or offset is missing"))?;
             let (name, value) = field.map_err(|_| line_fault("not a JSON object"))?;
             match name.as_ref() {
                 "topic" => topic = Some(text(&value)?),
@@ -118,13 +120,17 @@ fn payload(value: &LazyValue<'_>) -> Result<Option<Bytes>, RecordFault> {
         return Ok(None);
     }
     let field = sonic_rs::to_object_iter(raw).next();
-    let Some(Ok((name, value))) = field else { return Err(line_fault("a payload is not an object or null")) };
+    let Some(Ok((name, value))) = field else {
+        return Err(line_fault("a payload is not an object or null"));
+    };
     let name: Cow<'_, str> = Cow::Borrowed(name.as_ref());
     match &*name {
         "text" => Ok(Some(Bytes::from(text(&value)?))),
         "b64" => {
             let decoded = STANDARD.decode(text(&value)?);
-            decoded.map(|bytes| Some(bytes.into())).map_err(|_| line_fault("a payload is not base64"))
+            decoded
+                .map(|bytes| Some(bytes.into()))
+                .map_err(|_| line_fault("a payload is not base64"))
         }
         _ => Err(line_fault("a payload has neither text nor b64")),
     }
@@ -135,5 +141,8 @@ fn text(value: &LazyValue<'_>) -> Result<String, RecordFault> {
 }
 
 fn number(value: &LazyValue<'_>) -> Result<i64, RecordFault> {
-    value.as_raw_str().parse().map_err(|_| line_fault("an integer was expected"))
+    value
+        .as_raw_str()
+        .parse()
+        .map_err(|_| line_fault("an integer was expected"))
 }

@@ -2,9 +2,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use tidewater_core::SystemClock;
-
 use super::*;
+use tidewater_core::SystemClock;
 
 const BOUNDS: PollBounds = PollBounds {
     bytes: 1 << 20,
@@ -20,7 +19,8 @@ fn line(topic: &str, offset: i64) -> String {
 
 fn append(path: &Path, text: &str) {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a writable file");
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .expect("a writable file");
 }
 
 fn partition(topic: &str) -> Partition {
@@ -32,11 +32,17 @@ fn partition(topic: &str) -> Partition {
 
 async fn offsets(source: &mut FileSource) -> Vec<(String, i64)> {
     let poll = source.poll(BOUNDS).await.expect("readable segments");
-    poll.records.iter().map(|record| (record.partition.topic.to_string(), record.offset)).collect()
+    poll.records
+        .iter()
+        .map(|record| (record.partition.topic.to_string(), record.offset))
+        .collect()
 }
 
 fn expected(records: &[(&str, i64)]) -> Vec<(String, i64)> {
-    records.iter().map(|(topic, offset)| ((*topic).to_owned(), *offset)).collect()
+    records
+        .iter()
+        .map(|(topic, offset)| ((*topic).to_owned(), *offset))
+        .collect()
 }
 
 // Goal: a growing segment is followed to its last whole line, then into the next segment. Method: append piece by piece.
@@ -75,7 +81,10 @@ async fn new_partitions_are_waited_for() {
     assert!(poll.changed);
     let found = source.partitions().await.expect("readable segments");
     assert_eq!(found.len(), 2);
-    source.assign(&[(partition("a"), 1), (partition("b"), 0)]).await.expect("assigned");
+    source
+        .assign(&[(partition("a"), 1), (partition("b"), 0)])
+        .await
+        .expect("assigned");
     assert_eq!(offsets(&mut source).await, expected(&[("b", 0), ("a", 1)]));
 }
 
@@ -89,9 +98,15 @@ async fn positions_may_move() {
     source.partitions().await.expect("readable segments");
     source.assign(&[(partition("a"), 0)]).await.expect("assigned");
     assert_eq!(offsets(&mut source).await, expected(&[("a", 0), ("a", 1)]));
-    source.assign(&[(partition("a"), 2), (partition("b"), 0)]).await.expect("assigned");
+    source
+        .assign(&[(partition("a"), 2), (partition("b"), 0)])
+        .await
+        .expect("assigned");
     assert_eq!(offsets(&mut source).await, expected(&[("b", 0), ("b", 1)]));
-    source.assign(&[(partition("a"), 1), (partition("b"), 2)]).await.expect("assigned");
+    source
+        .assign(&[(partition("a"), 1), (partition("b"), 2)])
+        .await
+        .expect("assigned");
     assert_eq!(offsets(&mut source).await, expected(&[("a", 1)]));
 }
 
@@ -100,17 +115,26 @@ async fn positions_may_move() {
 async fn broken_lines_are_told() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("1.jsonl");
-    append(&path, &format!("{}\nnonsense\n{{\"topic\":1}}\n{}\n", line("a", 0), line("a", 1)));
+    append(
+        &path,
+        &format!("{}\nnonsense\n{{\"topic\":1}}\n{}\n", line("a", 0), line("a", 1)),
+    );
     let mut source = FileSource::new(folder.path(), SystemClock::shared());
     let found = source.partitions().await.expect("readable segments");
     assert_eq!(found.len(), 2);
     let broken = partition("file:1.jsonl");
-    source.assign(&[(partition("a"), 0), (broken.clone(), found[1].low)]).await.expect("assigned");
+    source
+        .assign(&[(partition("a"), 0), (broken.clone(), found[1].low)])
+        .await
+        .expect("assigned");
     let poll = source.poll(BOUNDS).await.expect("readable segments");
     let faults: Vec<_> = poll.records.iter().filter(|record| record.fault.is_some()).collect();
     assert_eq!((poll.records.len(), faults.len()), (4, 2));
     let next = faults[1].offset;
-    source.assign(&[(partition("a"), 0), (broken, next)]).await.expect("assigned");
+    source
+        .assign(&[(partition("a"), 0), (broken, next)])
+        .await
+        .expect("assigned");
     let poll = source.poll(BOUNDS).await.expect("readable segments");
     assert_eq!(poll.records.iter().filter(|record| record.fault.is_some()).count(), 1);
 }
@@ -122,7 +146,13 @@ fn lines_are_read() {
     assert_eq!(record.key.as_deref(), Some(&b"k\"3"[..]));
     assert_eq!(record.value.as_deref(), Some(&b"x"[..]));
     assert_eq!((record.timestamp_ms, record.headers), (Some(1), None));
-    for bad in ["", "{}", "[]", r#"{"topic":"","partition":0,"offset":0}"#, r#"{"topic":"a","partition":-1,"offset":0}"#] {
+    for bad in [
+        "",
+        "{}",
+        "[]",
+        r#"{"topic":"","partition":0,"offset":0}"#,
+        r#"{"topic":"a","partition":-1,"offset":0}"#,
+    ] {
         assert!(parse_line(bad.as_bytes()).is_err(), "{bad}");
     }
 }

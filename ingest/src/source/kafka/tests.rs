@@ -1,9 +1,9 @@
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tidewater_core::SystemClock;
 
 use super::*;
+use tidewater_core::SystemClock;
 
 /// Longest any of these tests waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -15,14 +15,19 @@ const BOUNDS: PollBounds = PollBounds {
 };
 
 fn produce(brokers: &str, topic: &str, partition: i32, count: usize) {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .create()
+        .expect("a producer");
     for at in 0..count {
         let key = format!("k{at}");
-        let mut record = BaseRecord::to(topic).key(&key).partition(partition).headers(OwnedHeaders::new().insert(Header {
-            key: "h",
-            value: Some("v"),
-        }));
+        let mut record = BaseRecord::to(topic)
+            .key(&key)
+            .partition(partition)
+            .headers(OwnedHeaders::new().insert(Header {
+                key: "h",
+                value: Some("v"),
+            }));
         // The last one is a tombstone.
         if at + 1 < count {
             record = record.payload("{}");
@@ -52,9 +57,16 @@ async fn records_arrive() {
     produce(&cluster.bootstrap_servers(), "other", 0, 1);
     let mut source = source(&cluster.bootstrap_servers());
     let found = source.partitions().await.expect("a broker");
-    let bounds: Vec<_> = found.iter().map(|found| (&*found.partition.topic, found.low, found.high)).collect();
+    let bounds: Vec<_> = found
+        .iter()
+        .map(|found| (&*found.partition.topic, found.low, found.high))
+        .collect();
     assert_eq!(bounds, [("db.users", 0, 5), ("db.users", 0, 3)]);
-    let positions: Vec<_> = found.iter().zip([2, 0]).map(|(found, at)| (found.partition.clone(), at)).collect();
+    let positions: Vec<_> = found
+        .iter()
+        .zip([2, 0])
+        .map(|(found, at)| (found.partition.clone(), at))
+        .collect();
     source.assign(&positions).await.expect("assigned");
     let clock = SystemClock::shared();
     let (mut records, mut standing) = (Vec::new(), Vec::new());
@@ -64,11 +76,17 @@ async fn records_arrive() {
         records.extend(poll.records);
         standing = poll.positions;
     }
-    let mut offsets: Vec<_> = records.iter().map(|record| (record.partition.number, record.offset)).collect();
+    let mut offsets: Vec<_> = records
+        .iter()
+        .map(|record| (record.partition.number, record.offset))
+        .collect();
     offsets.sort_unstable();
     assert_eq!(offsets, [(0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2)]);
     standing.sort();
-    assert_eq!(standing.iter().map(|(_, position)| *position).collect::<Vec<_>>(), [5, 3]);
+    assert_eq!(
+        standing.iter().map(|(_, position)| *position).collect::<Vec<_>>(),
+        [5, 3]
+    );
     let last = records.iter().find(|record| record.offset == 4).expect("the tombstone");
     assert_eq!((last.key.as_deref(), last.value.as_deref()), (Some(&b"k4"[..]), None));
     assert_eq!(last.headers.as_deref(), Some(r#"[["h","v"]]"#));
@@ -82,7 +100,10 @@ async fn a_lost_offset_is_told() {
     produce(&cluster.bootstrap_servers(), "db.users", 0, 3);
     let mut source = source(&cluster.bootstrap_servers());
     let found = source.partitions().await.expect("a broker");
-    source.assign(&[(found[0].partition.clone(), 100)]).await.expect("assigned");
+    source
+        .assign(&[(found[0].partition.clone(), 100)])
+        .await
+        .expect("assigned");
     let clock = SystemClock::shared();
     loop {
         assert!(clock.monotonic() < DEADLINE, "nothing was told");
@@ -104,5 +125,8 @@ fn fixed_settings_are_refused() {
         topics: vec!["a".into()],
         settings: BTreeMap::from([("enable.auto.commit".into(), "true".into())]),
     };
-    assert!(matches!(KafkaSource::new(&options, SystemClock::shared()), Err(IngestError::Setting { .. })));
+    assert!(matches!(
+        KafkaSource::new(&options, SystemClock::shared()),
+        Err(IngestError::Setting { .. })
+    ));
 }
