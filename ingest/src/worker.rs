@@ -7,7 +7,7 @@
 mod read;
 mod seal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,9 @@ pub(crate) struct Worker {
     /// The topic that a table's rows come from, for tables met by this worker.
     owners: BTreeMap<String, Arc<str>>,
     discover_at: Duration,
+    renew_at: Duration,
+    /// What the source reads; none if it has to be told anew.
+    assigned: Option<BTreeSet<Partition>>,
 }
 
 impl Worker {
@@ -96,6 +99,8 @@ impl Worker {
             in_flight: None,
             owners: BTreeMap::new(),
             discover_at: Duration::ZERO,
+            renew_at: Duration::ZERO,
+            assigned: None,
         }
     }
 
@@ -142,20 +147,32 @@ impl Worker {
     /// Looks for partitions, renews leases, and starts or stops reading accordingly.
     async fn discover(&mut self) -> Result<()> {
         let found = self.parts.source.partitions().await?;
-        let grants = self.lease(&found).await?;
-        if self.lost_any(&grants) {
-            tracing::warn!("a lease was lost, reading again from the last commit");
-            self.abandon().await;
-            // The commit that was on its way may have moved offsets after the grants were made.
-            let grants = self.lease(&found).await?;
-            self.take(&found, grants);
-        } else {
-            self.take(&found, grants);
+        self.found = found
+            .iter()
+            .map(|found| (found.partition.clone(), (found.low, found.high)))
+            .collect();
+        let known = |partition: &Partition| self.held.contains_key(partition) || self.elsewhere.contains_key(partition);
+        if self.now() >= self.renew_at || !self.found.keys().all(known) {
+            self.renew(&found).await?;
         }
         self.check_losses(&found);
         self.assign().await?;
         self.discover_at = self.now() + self.parts.options.discovery_interval();
         self.publish();
+        Ok(())
+    }
+
+    /// Each renewal is an entry in the catalog's log, so there are few: three in the life of a lease.
+    async fn renew(&mut self, found: &[Discovered]) -> Result<()> {
+        let mut grants = self.lease(found).await?;
+        if self.lost_any(&grants) {
+            tracing::warn!("a lease was lost, reading again from the last commit");
+            self.abandon().await;
+            // The commit that was on its way may have moved offsets after the grants were made.
+            grants = self.lease(found).await?;
+        }
+        self.take(found, grants);
+        self.renew_at = self.now() + Duration::from_millis(self.parts.options.lease_ttl_ms / 3);
         Ok(())
     }
 
@@ -186,10 +203,6 @@ impl Worker {
 
     /// Grants come in the order of the request.
     fn take(&mut self, found: &[Discovered], grants: Vec<LeaseGrant>) {
-        self.found = found
-            .iter()
-            .map(|found| (found.partition.clone(), (found.low, found.high)))
-            .collect();
         self.elsewhere.clear();
         for (found, grant) in found.iter().zip(grants) {
             if !grant.granted {
@@ -233,6 +246,7 @@ impl Worker {
         self.halted.insert(partition.clone(), halt);
     }
 
+    /// Tells the source what to read, if that is not what it reads: a source may forget what it fetched.
     async fn assign(&mut self) -> Result<()> {
         let running = self
             .held
@@ -241,7 +255,14 @@ impl Worker {
         let positions: Vec<_> = running
             .map(|(partition, held)| (partition.clone(), held.position))
             .collect();
-        self.parts.source.assign(&positions).await
+        let running: BTreeSet<_> = positions.iter().map(|(partition, _)| partition.clone()).collect();
+        if self.assigned.as_ref() == Some(&running) {
+            return Ok(());
+        }
+        self.assigned = None;
+        self.parts.source.assign(&positions).await?;
+        self.assigned = Some(running);
+        Ok(())
     }
 
     /// Drops everything that is not committed. The next round takes the offsets from the log.
@@ -256,6 +277,8 @@ impl Worker {
         self.pending = Pending::default();
         self.buffers.clear();
         self.held.clear();
+        self.elsewhere.clear();
+        self.assigned = None;
         self.discover_at = Duration::ZERO;
     }
 

@@ -189,6 +189,8 @@ impl Reader {
             }
             if used == 0 && !poll.changed {
                 if !(sealed && chunk.is_end()) {
+                    // The writer may have gone on in a new segment.
+                    self.refresh()?;
                     break;
                 }
                 self.advance(&name);
