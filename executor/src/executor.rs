@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::{SharedClock, SharedRng, Tasks};
-use tidewater_engine::Engine;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +12,8 @@ use crate::options::ExecutorOptions;
 use crate::registration::{End, Place, Registration};
 use crate::shuffle;
 use crate::work_dir::{self, WorkDir};
+use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tidewater_engine::Engine;
 
 /// First and longest wait between two attempts to register.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -151,7 +151,12 @@ impl Supervisor {
         let mut said = false;
         loop {
             // Never used twice, so that what is said of a lost one is never taken for this one.
-            let id = format!("{}:{}-{}", self.options.external_host, self.flight_port, self.rng.uuid());
+            let id = format!(
+                "{}:{}-{}",
+                self.options.external_host,
+                self.flight_port,
+                self.rng.uuid()
+            );
             let error = tokio::select! {
                 () = self.stop.cancelled() => return None,
                 started = Registration::start(&place, &id) => match started {

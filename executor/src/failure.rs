@@ -8,6 +8,7 @@ use std::fmt;
 use ballista_core::error::BallistaError;
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+
 use tidewater_core::RemoteError;
 use tidewater_engine::EngineError;
 
@@ -125,7 +126,10 @@ mod tests {
     fn types_that_ballista_knows_stay() {
         let fetch = BallistaError::FetchFailed("executor-1".into(), 1, 2, "gone".into()).into_datafusion();
         let reason = sent(fetch.context("while reading")).failed_reason;
-        assert!(matches!(reason, Some(FailedReason::FetchPartitionError(_))), "{reason:?}");
+        assert!(
+            matches!(reason, Some(FailedReason::FetchPartitionError(_))),
+            "{reason:?}"
+        );
         let read = DataFusionError::IoError(io::Error::other("disk"));
         let reason = sent(read).failed_reason;
         assert!(matches!(reason, Some(FailedReason::IoError(_))), "{reason:?}");

@@ -62,7 +62,10 @@ mod tests {
         for (vcores, limit) in [(0, 100), (1, 100), (4, 400)] {
             let runtime = runtimes.runtime(vcores).expect("a runtime");
             let found = runtime.memory_pool.memory_limit();
-            assert!(matches!(found, MemoryLimit::Finite(bytes) if bytes == limit), "{vcores}");
+            assert!(
+                matches!(found, MemoryLimit::Finite(bytes) if bytes == limit),
+                "{vcores}"
+            );
         }
     }
 }

@@ -14,6 +14,7 @@ use ballista_core::client_pool::{BallistaClientPool, PooledClient};
 use ballista_core::error::Result;
 use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::utils::GrpcClientConfig;
+
 use tidewater_core::SharedClock;
 
 /// Longest time a connection is kept without use. Stages follow one another within seconds.

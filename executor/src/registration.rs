@@ -13,9 +13,7 @@ use ballista_core::error::BallistaError;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use ballista_core::serde::protobuf::{
-    ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams,
-};
+use ballista_core::serde::protobuf::{ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams};
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec, BallistaPhysicalExtensionCodec};
 use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint, default_config_producer};
 use ballista_executor::executor::{Executor as BallistaExecutor, TasksDrainedFuture};
@@ -24,10 +22,8 @@ use ballista_executor::executor_server::{self, TERMINATING};
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::metrics::LoggingMetricsCollector;
 use ballista_executor::shutdown::ShutdownNotifier;
+use datafusion::execution::SessionStateDefaults;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use tidewater_core::SharedClock;
-use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
-use tidewater_engine::Engine;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -36,6 +32,9 @@ use crate::error::{ExecutorError, Result};
 use crate::memory::TaskRuntimes;
 use crate::options::ExecutorOptions;
 use crate::stage::StageEngine;
+use tidewater_core::SharedClock;
+use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+use tidewater_engine::Engine;
 
 /// How often an executor says that it lives. Four of them fit into the scheduler's time limit.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -135,7 +134,9 @@ impl Registration {
         )
         .with_session_runtime_cache(Some(runtimes));
         let executor = Arc::new(executor);
-        let physical = place.engine.physical_codec(Arc::new(BallistaPhysicalExtensionCodec::default()));
+        let physical = place
+            .engine
+            .physical_codec(Arc::new(BallistaPhysicalExtensionCodec::default()));
         let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
             BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), physical);
         let notifier = ShutdownNotifier::new();
@@ -192,7 +193,8 @@ impl Registration {
             metadata: Some(self.metadata.clone()),
         };
         let mut scheduler = self.scheduler.clone();
-        self.call("terminating", scheduler.heart_beat_from_executor(terminating)).await;
+        self.call("terminating", scheduler.heart_beat_from_executor(terminating))
+            .await;
         tokio::select! {
             () = TasksDrainedFuture(self.executor.clone()) => {}
             () = self.clock.sleep(deadline) => tracing::warn!(
@@ -295,6 +297,10 @@ fn process_config(place: &Place<'_>, id: &str, grpc_port: u16) -> Result<Executo
 /// Ballista's functions and the engine's. A plan names functions only, so they must be the same here as where it was made.
 fn functions(engine: &Engine) -> BallistaFunctionRegistry {
     let mut registry = BallistaFunctionRegistry::default();
+    // Ballista's own list has no functions over lists, structs and maps.
+    for function in SessionStateDefaults::default_scalar_functions() {
+        registry.scalar_functions.insert(function.name().to_owned(), function);
+    }
     for function in engine.functions().scalar() {
         registry
             .scalar_functions

@@ -6,21 +6,16 @@ use std::path::Path;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
 use ballista_executor::flight_service::BallistaFlightService;
-use tidewater_core::Tasks;
-use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
 use crate::error::{ExecutorError, Result};
+use tidewater_core::Tasks;
+use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 
 /// Binds the address and serves the folder until `stop`. Returns the port that was bound.
-pub(crate) async fn serve(
-    address: SocketAddr,
-    shuffle: &Path,
-    tasks: &Tasks,
-    stop: CancellationToken,
-) -> Result<u16> {
+pub(crate) async fn serve(address: SocketAddr, shuffle: &Path, tasks: &Tasks, stop: CancellationToken) -> Result<u16> {
     let failed = |source| ExecutorError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();

@@ -5,20 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ballista_core::JobId;
-use ballista_core::serde::protobuf::{
-    RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
-};
+use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport};
 use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
-use tidewater_core::SharedClock;
-use tidewater_engine::{restore_scans, yielding};
 
 use crate::failure::keep_code;
 use crate::pool::ClientPool;
+use tidewater_core::SharedClock;
+use tidewater_engine::{restore_scans, yielding};
 
 /// Ballista's engine, after the scans were told again to match columns by field id.
 pub(crate) struct StageEngine {

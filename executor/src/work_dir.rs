@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ballista_executor::executor_process::satisfy_dir_ttl;
-use tidewater_core::SharedClock;
 use tokio::fs;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExecutorError, Result};
+use tidewater_core::SharedClock;
 
 /// How often left files are looked for. What is left is little: half-written files of cancelled tasks.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidewater_core::SharedClock;
-use tidewater_engine::Class;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Result, SchedulerError};
+use tidewater_core::SharedClock;
+use tidewater_engine::Class;
 
 /// Limits of one class of plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ballista_core::error::BallistaError;
 use thiserror::Error;
+
 use tidewater_core::{Coded, ErrorKind, JobId, RemoteError, Retry};
 use tidewater_engine::{EngineError, RunnerError};
 

@@ -12,11 +12,11 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::error::SchedulerError;
 use tidewater_core::SharedClock;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_engine::EngineError;
-
-use crate::error::SchedulerError;
 
 /// Result up to which rows are fetched before the first is handed on. Until then the plan may be run again when an executor
 /// is lost together with its part of the rows; after it, it may not.
@@ -44,7 +44,10 @@ pub(crate) async fn fetch(
     clock: &SharedClock,
 ) -> Result<SendableRecordBatchStream, BallistaError> {
     let locations = job.partition_location;
-    let bytes: i64 = locations.iter().map(|at| at.partition_stats.as_ref().map_or(0, |s| s.num_bytes)).sum();
+    let bytes: i64 = locations
+        .iter()
+        .map(|at| at.partition_stats.as_ref().map_or(0, |s| s.num_bytes))
+        .sum();
     if bytes <= HELD_BYTES_MAX {
         held(locations, planned, clock).await
     } else {

@@ -9,12 +9,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidewater_core::{Coded, JobId, RemoteError, Retry, SharedClock};
-use tidewater_table::JOB_ID_KEY;
-use tidewater_table::iceberg::spec::TableMetadata;
 
 use crate::error::SchedulerError;
 use crate::job_store::JobStore;
+use tidewater_core::{Coded, JobId, RemoteError, Retry, SharedClock};
+use tidewater_table::JOB_ID_KEY;
+use tidewater_table::iceberg::spec::TableMetadata;
 
 /// First and longest wait between two attempts of a job.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -111,12 +111,7 @@ pub struct Attempt {
 ///
 /// A job that ended before is not run again: its outcome is returned, or its error as [`SchedulerError::Failed`]. One that another process began and did not end is
 /// taken over as the next attempt.
-pub async fn run_job<T, E, W, F>(
-    store: &dyn JobStore,
-    clock: &SharedClock,
-    spec: JobSpec,
-    mut work: W,
-) -> Result<T, E>
+pub async fn run_job<T, E, W, F>(store: &dyn JobStore, clock: &SharedClock, spec: JobSpec, mut work: W) -> Result<T, E>
 where
     T: Serialize + DeserializeOwned,
     E: Coded + From<SchedulerError>,
@@ -135,13 +130,30 @@ where
     loop {
         let number = row.state.attempt() + 1;
         let since_ms = clock.now_ms();
-        keep(store, &mut row, JobState::Running { attempt: number, since_ms }).await?;
+        keep(
+            store,
+            &mut row,
+            JobState::Running {
+                attempt: number,
+                since_ms,
+            },
+        )
+        .await?;
         let job = row.spec.id;
         let error = match work(Attempt { job, number }).await {
             Ok(done) => {
                 let outcome = serde_json::to_value(&done).map_err(|error| damaged(&row, &error))?;
                 let ended_ms = clock.now_ms();
-                keep(store, &mut row, JobState::Succeeded { attempt: number, ended_ms, outcome }).await?;
+                keep(
+                    store,
+                    &mut row,
+                    JobState::Succeeded {
+                        attempt: number,
+                        ended_ms,
+                        outcome,
+                    },
+                )
+                .await?;
                 return Ok(done);
             }
             Err(error) => error,

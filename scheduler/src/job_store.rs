@@ -7,10 +7,10 @@ use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tidewater_core::JobId;
 
 use crate::error::{Result, SchedulerError};
 use crate::job::JobRow;
+use tidewater_core::JobId;
 
 pub use catalog::CatalogJobStore;
 

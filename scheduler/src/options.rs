@@ -48,7 +48,10 @@ impl SchedulerOptions {
     pub(crate) fn validate(&self) -> Result<()> {
         let refuse = |reason: String| Err(SchedulerError::Options { reason });
         if self.partitions_min == 0 || self.partitions_min > PARTITIONS_MAX {
-            return refuse(format!("{} partitions: give 1 to {PARTITIONS_MAX}", self.partitions_min));
+            return refuse(format!(
+                "{} partitions: give 1 to {PARTITIONS_MAX}",
+                self.partitions_min
+            ));
         }
         if self.external_host.is_empty() {
             return refuse("an empty host name".to_owned());

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
-use tidewater_core::{Coded, ErrorKind, SharedClock};
-use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 
 use crate::admission::{Admission, Permit};
 use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach};
 use crate::runner::ClusterRunner;
+use tidewater_core::{Coded, ErrorKind, SharedClock};
+use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 
 /// Runs every plan where it belongs.
 #[derive(Debug, Clone)]

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::physical_plan::SendableRecordBatchStream;
-use tidewater_engine::{EngineError, PlanOutput, PlanRequest, PlanRunner, Route};
 
 use crate::error::{Result, SchedulerError};
 use crate::fetch::{fetch, limited};
 use crate::scheduler::{EXECUTOR_POLL, Scheduler};
 use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
+use tidewater_engine::{EngineError, PlanOutput, PlanRequest, PlanRunner, Route};
 
 /// How often a plan is run at most. A dead executor can cost two: one run that cannot fetch from it, and one that is given
 /// to it before it is known to be dead.

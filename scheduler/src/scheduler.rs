@@ -20,15 +20,15 @@ use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service
 use ballista_scheduler::scheduler_server::SessionBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
-use tidewater_core::{SharedClock, Tasks};
-use tidewater_engine::Engine;
 use tokio::net::TcpListener;
 
 use crate::error::{Result, SchedulerError};
 use crate::guard::{Guard, Server};
 use crate::options::{PARTITIONS_MAX, SchedulerOptions};
 use crate::runner::ClusterRunner;
+use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+use tidewater_core::{SharedClock, Tasks};
+use tidewater_engine::Engine;
 
 /// After how long without a heartbeat an executor is lost. Heartbeats come every 5 s.
 const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
@@ -116,7 +116,9 @@ impl Scheduler {
             Some(guard) => BallistaCluster::new(guard.clone(), jobs),
             None => BallistaCluster::new(Arc::new(InMemoryClusterState::default()), jobs),
         };
-        let server: Server = create_scheduler(cluster, config).await.map_err(ballista("starting the scheduler"))?;
+        let server: Server = create_scheduler(cluster, config)
+            .await
+            .map_err(ballista("starting the scheduler"))?;
         if let Some(guard) = &guard {
             guard.watch(Some(server.clone()));
         }

@@ -9,11 +9,11 @@ use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::{JobStatus, SuccessfulJob};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use tidewater_core::{ErrorKind, RemoteError, Retry};
 use tokio::sync::mpsc;
 
 use crate::error::{Result, SchedulerError};
 use crate::scheduler::{Scheduler, ballista};
+use tidewater_core::{ErrorKind, RemoteError, Retry};
 
 /// Status updates that wait for us. Ballista never waits for this channel: what does not fit is lost, the last included.
 const UPDATES_MAX: usize = 4096;
@@ -50,7 +50,9 @@ pub(crate) struct Submission {
 
 impl fmt::Debug for Submission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Submission").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Submission")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,7 +89,9 @@ impl Submission {
             ended,
             Ok(_)
                 | Err(Failure::ExecutorLost)
-                | Err(Failure::Final(SchedulerError::Failed { .. } | SchedulerError::Cancelled))
+                | Err(Failure::Final(
+                    SchedulerError::Failed { .. } | SchedulerError::Cancelled
+                ))
         );
         let guard = self.scheduler.guard();
         let cancelled_by_guard = guard.is_some_and(|guard| guard.take_cancelled(&self.id));

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tidewater_core::{ErrorKind, SystemClock};
 use uuid::Uuid;
 
 use super::*;
 use crate::job_store::MemoryJobStore;
+use tidewater_core::{ErrorKind, SystemClock};
 
 fn spec(attempts_max: u32) -> JobSpec {
     JobSpec {
@@ -37,10 +37,15 @@ async fn tried_again() {
     .expect("the second attempt works");
     assert_eq!(done, 42);
     let row = store.get(spec(3).id).await.expect("a store").expect("a row");
-    assert!(matches!(&row.state, JobState::Succeeded { attempt: 2, outcome, .. } if *outcome == 42), "{row:?}");
+    assert!(
+        matches!(&row.state, JobState::Succeeded { attempt: 2, outcome, .. } if *outcome == 42),
+        "{row:?}"
+    );
 
     // Asked for once more, it is not run once more.
-    let again: u32 = run_job(&store, &clock, spec(3), |_| async { Err(lost()) }).await.expect("the outcome of before");
+    let again: u32 = run_job(&store, &clock, spec(3), |_| async { Err(lost()) })
+        .await
+        .expect("the outcome of before");
     assert_eq!(again, 42);
 }
 
@@ -81,7 +86,10 @@ async fn taken_over() {
         let other = other.clone();
         async move {
             let mut row = other.get(spec(3).id).await?.expect("begun");
-            row.state = JobState::Running { attempt: 2, since_ms: 0 };
+            row.state = JobState::Running {
+                attempt: 2,
+                since_ms: 0,
+            };
             other.put(&row).await?;
             Ok::<(), SchedulerError>(())
         }

@@ -1,13 +1,13 @@
 //! Job rows in the catalog's log.
 
 use async_trait::async_trait;
-use tidewater_catalog_client::dto::{JobPhase, JobPut, JobRow as CatalogRow};
-use tidewater_catalog_client::{CatalogClient, ClientError, JobFilter};
-use tidewater_core::JobId;
 
 use super::JobStore;
 use crate::error::{Result, SchedulerError};
 use crate::job::{JobRow, JobState};
+use tidewater_catalog_client::dto::{JobPhase, JobPut, JobRow as CatalogRow};
+use tidewater_catalog_client::{CatalogClient, ClientError, JobFilter};
+use tidewater_core::JobId;
 
 /// How the catalog says that a row has another version, or that its job has ended.
 const TAKEN: &str = "JobVersionException";
@@ -25,11 +25,15 @@ impl CatalogJobStore {
     }
 
     async fn rows(&self, filter: JobFilter) -> Result<Vec<JobRow>> {
-        let rows = self.catalog.jobs(&filter).await.map_err(|source| SchedulerError::JobStore {
-            operation: "listing",
-            job: None,
-            source: Box::new(source),
-        })?;
+        let rows = self
+            .catalog
+            .jobs(&filter)
+            .await
+            .map_err(|source| SchedulerError::JobStore {
+                operation: "listing",
+                job: None,
+                source: Box::new(source),
+            })?;
         // Rows of other owners have bodies of their own.
         Ok(rows.into_iter().filter_map(|row| decode(row).ok()).collect())
     }
@@ -49,10 +53,13 @@ impl JobStore for CatalogJobStore {
             body,
             expect_version: Some(row.version),
         };
-        self.catalog.put_job(job, &put).await.map_err(|error| match error.is_refusal(TAKEN) {
-            true => SchedulerError::JobTaken { job },
-            false => failed("writing", job)(error),
-        })
+        self.catalog
+            .put_job(job, &put)
+            .await
+            .map_err(|error| match error.is_refusal(TAKEN) {
+                true => SchedulerError::JobTaken { job },
+                false => failed("writing", job)(error),
+            })
     }
 
     async fn get(&self, job: JobId) -> Result<Option<JobRow>> {
@@ -119,7 +126,10 @@ mod tests {
                 attempts_max: 3,
                 detail: json!({"full": true}),
             },
-            state: JobState::Running { attempt: 2, since_ms: 17 },
+            state: JobState::Running {
+                attempt: 2,
+                since_ms: 17,
+            },
             queued_ms: 11,
             version: 5,
         };

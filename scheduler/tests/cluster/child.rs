@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::lake::{engine, executor_options};
 use tidewater_core::{SystemClock, SystemRng, Tasks};
 use tidewater_executor::Executor;
-
-use crate::lake::{engine, executor_options};
 
 const SCHEDULER: &str = "TIDEWATER_TEST_SCHEDULER";
 const HOME: &str = "TIDEWATER_TEST_HOME";
@@ -25,7 +24,13 @@ impl ExecutorChild {
         let log = home.join(format!("{name}.log"));
         let output = File::create(&log).expect("a log");
         let child = Command::new(std::env::current_exe().expect("this binary"))
-            .args(["--exact", "child::executor_process", "--ignored", "--nocapture", "--test-threads=1"])
+            .args([
+                "--exact",
+                "child::executor_process",
+                "--ignored",
+                "--nocapture",
+                "--test-threads=1",
+            ])
             .env(SCHEDULER, scheduler.to_string())
             .env(HOME, home)
             .env(NAME, name)
@@ -61,8 +66,7 @@ impl Drop for ExecutorChild {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started by other tests"]
 async fn executor_process() {
-    let (Ok(scheduler), Ok(home), Ok(name)) =
-        (std::env::var(SCHEDULER), std::env::var(HOME), std::env::var(NAME))
+    let (Ok(scheduler), Ok(home), Ok(name)) = (std::env::var(SCHEDULER), std::env::var(HOME), std::env::var(NAME))
     else {
         return;
     };

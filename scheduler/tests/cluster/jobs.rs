@@ -1,12 +1,12 @@
 use datafusion::arrow::datatypes::DataType;
 use serde_json::json;
+
+use crate::lake::Lake;
 use tidewater_engine::{Class, EngineError};
 use tidewater_scheduler::{
     JobRow, JobSpec, JobState, JobStore, MemoryJobStore, SchedulerOptions, committed_snapshot, run_job,
 };
 use tidewater_table::{Change, CommitOptions, commit_change};
-
-use crate::lake::Lake;
 
 // Goal: a job whose process died after its commit commits once (INV-JOB-1). Method: do its work and leave its row "running" as
 // a killed process does, then run it under the same id; there must be one snapshot.
@@ -15,7 +15,9 @@ async fn a_job_that_runs_twice_commits_once() {
     let lake = Lake::new().await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
     let _executor = lake.executor(&scheduler).await;
-    let name = lake.create("gold.notes", &[("note", DataType::Utf8), ("n", DataType::Int64)]).await;
+    let name = lake
+        .create("gold.notes", &[("note", DataType::Utf8), ("n", DataType::Int64)])
+        .await;
     let store = MemoryJobStore::default();
     let spec = JobSpec {
         id: lake.job(),
@@ -32,7 +34,10 @@ async fn a_job_that_runs_twice_commits_once() {
         let session = lake.session(Class::Batch);
         let sql = "SELECT note, count(*) AS n FROM orders GROUP BY note";
         let plan = lake.engine.plan(&session, sql).await?;
-        let added = lake.engine.write(&scheduler.runner(), job, &session, plan, &table).await?;
+        let added = lake
+            .engine
+            .write(&scheduler.runner(), job, &session, plan, &table)
+            .await?;
         let change = Change::append(added).of_job(job);
         let (catalog, files) = (lake.engine.catalog().as_ref(), lake.engine.store());
         let committed = commit_change(catalog, files, &name, &change, &CommitOptions::default()).await;
@@ -41,7 +46,10 @@ async fn a_job_that_runs_twice_commits_once() {
     let first = work(spec.id).await.expect("it commits");
     let row = JobRow {
         spec: spec.clone(),
-        state: JobState::Running { attempt: 1, since_ms: 0 },
+        state: JobState::Running {
+            attempt: 1,
+            since_ms: 0,
+        },
         queued_ms: 0,
         version: 0,
     };

@@ -13,12 +13,15 @@ use datafusion::logical_expr::{
     ColumnarValue, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::prelude::SessionContext;
+
 use tidewater_core::{JobId, Namespace, SharedClock, SharedRng, SystemClock, SystemRng, TableName, Tasks};
 use tidewater_engine::{Class, Engine, EngineOptions, Functions, PlanRequest, PlanRunner, SessionOptions};
 use tidewater_executor::{Executor, ExecutorOptions};
 use tidewater_scheduler::{Scheduler, SchedulerOptions};
 use tidewater_table::testing::MemoryCatalog;
-use tidewater_table::{Added, Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, WriteOptions, commit_change};
+use tidewater_table::{
+    Added, Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, WriteOptions, commit_change,
+};
 
 /// Files of each table: so many small ones that a scan has four partitions.
 pub(crate) const FILES: i64 = 64;
@@ -52,7 +55,11 @@ impl Lake {
             rng: SystemRng::shared(),
             tasks: Tasks::new("test"),
         };
-        let orders = [("id", DataType::Int64), ("customer", DataType::Int64), ("note", DataType::Utf8)];
+        let orders = [
+            ("id", DataType::Int64),
+            ("customer", DataType::Int64),
+            ("note", DataType::Utf8),
+        ];
         let orders = lake.create("silver.orders", &orders).await;
         let items = [("order_id", DataType::Int64), ("amount", DataType::Int64)];
         let items = lake.create("silver.items", &items).await;
@@ -90,7 +97,10 @@ impl Lake {
         let catalog = self.engine.catalog();
         let namespace: Namespace = name.namespace().clone();
         catalog.create_namespace(&namespace).await.expect("a namespace");
-        catalog.create_table(NewTable::new(name.clone(), schema)).await.expect("a new table");
+        catalog
+            .create_table(NewTable::new(name.clone(), schema))
+            .await
+            .expect("a new table");
         name
     }
 
@@ -109,13 +119,21 @@ impl Lake {
         let store = self.engine.store();
         let options = CommitOptions::default();
         let catalog = self.engine.catalog().as_ref();
-        commit_change(catalog, store, name, &change, &options).await.expect("committed");
+        commit_change(catalog, store, name, &change, &options)
+            .await
+            .expect("committed");
     }
 
     pub(crate) fn session(&self, class: Class) -> SessionContext {
-        let session = self.engine.session(class, &SessionOptions::default().default_schema("silver"));
+        let session = self
+            .engine
+            .session(class, &SessionOptions::default().default_schema("silver"));
         let state = session.state_ref();
-        let set = state.write().config_mut().options_mut().set("datafusion.execution.batch_size", BATCH_ROWS);
+        let set = state
+            .write()
+            .config_mut()
+            .options_mut()
+            .set("datafusion.execution.batch_size", BATCH_ROWS);
         set.expect("a setting");
         session
     }
@@ -138,8 +156,16 @@ impl Lake {
 
     pub(crate) async fn rows(&self, runner: &dyn PlanRunner, sql: &str) -> Vec<String> {
         let request = self.request(Class::Batch, sql).await;
-        let output = runner.run(request).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        text(&output.collect().await.unwrap_or_else(|error| panic!("{sql}: {error:?}")))
+        let output = runner
+            .run(request)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        text(
+            &output
+                .collect()
+                .await
+                .unwrap_or_else(|error| panic!("{sql}: {error:?}")),
+        )
     }
 
     pub(crate) async fn scheduler(&self, options: SchedulerOptions) -> Scheduler {

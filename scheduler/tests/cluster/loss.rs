@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use ballista_core::serde::protobuf::task_status;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
-use tidewater_core::Tasks;
-use tidewater_engine::{Class, PlanRunner};
-use tidewater_scheduler::{Scheduler, SchedulerOptions};
 
 use crate::child::ExecutorChild;
 use crate::lake::{Lake, START_DEADLINE, text};
+use tidewater_core::Tasks;
+use tidewater_engine::{Class, PlanRunner};
+use tidewater_scheduler::{Scheduler, SchedulerOptions};
 
 /// Twice what the slowest recovery takes: who needs longer, hangs.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -28,9 +28,7 @@ impl Moment {
     /// A statement that is long at this moment; `{ms}` is its sleep for each batch.
     fn statement(self) -> &'static str {
         match self {
-            Self::Mapping => {
-                "SELECT note, count(*) AS n, sum(slow(id, {ms})) AS s FROM orders GROUP BY note"
-            }
+            Self::Mapping => "SELECT note, count(*) AS n, sum(slow(id, {ms})) AS s FROM orders GROUP BY note",
             Self::Written => {
                 "SELECT note, count(*) AS n, sum(k) AS s
                  FROM orders JOIN (SELECT slow(order_id, {ms}) AS k FROM items) ON id = k GROUP BY note"
@@ -74,7 +72,8 @@ async fn kill_at(moment: Moment, learns: Learns, options: SchedulerOptions) -> O
     let registered = scheduler.wait_for_executors(2, START_DEADLINE).await;
     assert!(registered.is_ok(), "{}", survivor.log_tail());
 
-    let request = lake.request(Class::Batch, &sql.replace("{ms}", "200")).await;
+    let mut request = lake.request(Class::Batch, &sql.replace("{ms}", "200")).await;
+    request.deadline = Some(PATIENCE * 2);
     let runner = scheduler.runner();
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let running = Tasks::new("statement");
@@ -89,7 +88,10 @@ async fn kill_at(moment: Moment, learns: Learns, options: SchedulerOptions) -> O
     victim.kill();
     let killed = lake.clock.monotonic();
     if learns == Learns::Told {
-        scheduler.executor_stopped(&victim_id, "process ended").await.expect("told");
+        scheduler
+            .executor_stopped(&victim_id, "process ended")
+            .await
+            .expect("told");
     }
     let outcome = tokio::select! {
         rows = receiver => match rows.expect("it ends or is told to") {
@@ -99,7 +101,10 @@ async fn kill_at(moment: Moment, learns: Learns, options: SchedulerOptions) -> O
         },
         () = lake.clock.sleep(PATIENCE) => Outcome::Hangs,
     };
-    println!("{moment:?}, {learns:?}: {outcome:?} {:?} after the kill", lake.clock.monotonic() - killed);
+    println!(
+        "{moment:?}, {learns:?}: {outcome:?} {:?} after the kill",
+        lake.clock.monotonic() - killed
+    );
     if outcome != Outcome::Right {
         println!("survivor says:\n{}", survivor.log_tail());
     }
@@ -137,8 +142,12 @@ async fn progress(scheduler: &Scheduler) -> Progress {
 
 fn reached(moment: Moment, victim: &str, progress: &Progress) -> bool {
     let on_victim = |tasks: &BTreeMap<String, (usize, usize)>| tasks.get(victim).copied().unwrap_or_default();
-    let written = progress.values().any(|(state, tasks)| *state == "done" && on_victim(tasks).1 > 0);
-    let running = progress.values().any(|(state, tasks)| *state == "running" && on_victim(tasks).0 > 0);
+    let written = progress
+        .values()
+        .any(|(state, tasks)| *state == "done" && on_victim(tasks).1 > 0);
+    let running = progress
+        .values()
+        .any(|(state, tasks)| *state == "running" && on_victim(tasks).0 > 0);
     match moment {
         Moment::Mapping => running && !written,
         // What runs meanwhile is another first stage in the one statement and the reader in the other.
@@ -154,7 +163,10 @@ async fn wait_for(lake: &Lake, scheduler: &Scheduler, moment: Moment, victim: &s
             println!("{moment:?}: {progress:?}");
             return;
         }
-        assert!(lake.clock.monotonic() - begun < PATIENCE, "{moment:?} never came: {progress:?}");
+        assert!(
+            lake.clock.monotonic() - begun < PATIENCE,
+            "{moment:?} never came: {progress:?}"
+        );
         lake.clock.sleep(Duration::from_millis(5)).await;
     }
 }
@@ -163,19 +175,28 @@ async fn wait_for(lake: &Lake, scheduler: &Scheduler, moment: Moment, victim: &s
 // it; the rows must be those of one process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_while_mapping() {
-    assert_eq!(kill_at(Moment::Mapping, Learns::Told, SchedulerOptions::loopback()).await, Outcome::Right);
+    assert_eq!(
+        kill_at(Moment::Mapping, Learns::Told, SchedulerOptions::loopback()).await,
+        Outcome::Right
+    );
 }
 
 // Goal and method as above, once its shuffle files are written and their reader waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_when_written() {
-    assert_eq!(kill_at(Moment::Written, Learns::Told, SchedulerOptions::loopback()).await, Outcome::Right);
+    assert_eq!(
+        kill_at(Moment::Written, Learns::Told, SchedulerOptions::loopback()).await,
+        Outcome::Right
+    );
 }
 
 // Goal and method as above, once the reader of its files has begun, and nobody tells the scheduler.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_while_reading() {
-    assert_eq!(kill_at(Moment::Reading, Learns::Alone, SchedulerOptions::loopback()).await, Outcome::Right);
+    assert_eq!(
+        kill_at(Moment::Reading, Learns::Alone, SchedulerOptions::loopback()).await,
+        Outcome::Right
+    );
 }
 
 // Goal: to see when Ballista needs no guard any more. Known to be wrong with Ballista 55.0: without the guard a job hangs, or
@@ -190,5 +211,9 @@ async fn known_wrong_without_the_guard() {
         ..SchedulerOptions::loopback()
     };
     let outcome = kill_at(Moment::Reading, Learns::Told, options).await;
-    assert_ne!(outcome, Outcome::Right, "Ballista repairs it by itself now: see the comment");
+    assert_ne!(
+        outcome,
+        Outcome::Right,
+        "Ballista repairs it by itself now: see the comment"
+    );
 }

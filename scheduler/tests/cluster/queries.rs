@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::DataType;
+
+use crate::lake::{FILES, Lake, ROWS_PER_FILE};
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_engine::{Class, Distribution, PlanRunner, WriteRequest};
 use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
 use tidewater_table::{Change, CommitOptions, Scan, commit_change};
-
-use crate::lake::{FILES, Lake, ROWS_PER_FILE};
 
 const STATEMENTS: [&str; 8] = [
     "SELECT count(*) FROM orders",
@@ -32,7 +32,10 @@ async fn answers_are_those_of_one_process() {
         let expected = lake.rows(&local, sql).await;
         assert_eq!(lake.rows(&cluster, sql).await, expected, "{sql}");
     }
-    assert_eq!(executor.id(), Some(scheduler.executors().await.expect("a list")[0].id.clone()));
+    assert_eq!(
+        executor.id(),
+        Some(scheduler.executors().await.expect("a list")[0].id.clone())
+    );
     assert!(lake.tasks.shutdown(Duration::from_secs(10)).await, "it drains");
     assert_eq!(executor.id(), None);
 }
@@ -44,14 +47,20 @@ async fn a_write_lists_each_file_once() {
     let lake = Lake::new().await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
     let _executor = lake.executor(&scheduler).await;
-    let name = lake.create("gold.joined", &[("id", DataType::Int64), ("amount", DataType::Int64)]).await;
+    let name = lake
+        .create("gold.joined", &[("id", DataType::Int64), ("amount", DataType::Int64)])
+        .await;
     let table = lake.engine.load(&name).await.expect("a table");
     let session = lake.session(Class::Batch);
     let sql = "SELECT o.id, i.amount FROM orders o JOIN items i ON o.id = i.order_id";
     let plan = lake.engine.plan(&session, sql).await.expect("a plan");
     let job = lake.job();
     let runner = scheduler.runner();
-    let added = lake.engine.write(&runner, job, &session, plan, &table).await.expect("written");
+    let added = lake
+        .engine
+        .write(&runner, job, &session, plan, &table)
+        .await
+        .expect("written");
 
     let rows: u64 = added.iter().map(|added| added.file.record_count()).sum();
     assert_eq!(rows, u64::try_from(FILES * ROWS_PER_FILE).expect("few"));
@@ -64,13 +73,21 @@ async fn a_write_lists_each_file_once() {
     let change = Change::append(added).of_job(job);
     for _ in 0..2 {
         let (catalog, store) = (lake.engine.catalog().as_ref(), lake.engine.store());
-        commit_change(catalog, store, &name, &change, &CommitOptions::default()).await.expect("committed");
+        commit_change(catalog, store, &name, &change, &CommitOptions::default())
+            .await
+            .expect("committed");
     }
     let table = lake.engine.load(&name).await.expect("a table");
     assert_eq!(table.metadata.snapshots().len(), 1);
-    assert_eq!(committed_snapshot(&table.metadata, job), table.metadata.current_snapshot_id());
+    assert_eq!(
+        committed_snapshot(&table.metadata, job),
+        table.metadata.current_snapshot_id()
+    );
     assert_eq!(committed_snapshot(&table.metadata, lake.job()), None);
-    let files = Scan::new(lake.engine.store(), &table.metadata).plan().await.expect("files");
+    let files = Scan::new(lake.engine.store(), &table.metadata)
+        .plan()
+        .await
+        .expect("files");
     assert_eq!(files.len(), listed.len());
 }
 
@@ -80,7 +97,9 @@ async fn a_write_is_spread_as_asked() {
     let lake = Lake::new().await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
     let _executor = lake.executor(&scheduler).await;
-    let name = lake.create("gold.spread", &[("note", DataType::Utf8), ("id", DataType::Int64)]).await;
+    let name = lake
+        .create("gold.spread", &[("note", DataType::Utf8), ("id", DataType::Int64)])
+        .await;
     let target = lake.engine.load(&name).await.expect("a table");
     let session = lake.session(Class::Batch);
     let all = u64::try_from(FILES * ROWS_PER_FILE).expect("few");
@@ -91,12 +110,20 @@ async fn a_write_is_spread_as_asked() {
     ] {
         let request = WriteRequest {
             job: lake.job(),
-            input: lake.engine.plan(&session, "SELECT note, id FROM orders").await.expect("a plan"),
+            input: lake
+                .engine
+                .plan(&session, "SELECT note, id FROM orders")
+                .await
+                .expect("a plan"),
             target: target.clone(),
             distribution: distribution.clone(),
             deadline: Some(Duration::from_secs(60)),
         };
-        let added = lake.engine.write_with(&scheduler.runner(), &session, request).await.expect("written");
+        let added = lake
+            .engine
+            .write_with(&scheduler.runner(), &session, request)
+            .await
+            .expect("written");
         let rows: u64 = added.iter().map(|added| added.file.record_count()).sum();
         assert_eq!(rows, all, "{distribution:?}");
         assert!(added.len() <= files_max, "{distribution:?}: {} files", added.len());
@@ -115,7 +142,11 @@ async fn errors_keep_their_code() {
     ] {
         let request = lake.request(Class::Batch, sql).await;
         let error = scheduler.runner().run(request).await.expect_err(sql);
-        assert_eq!((error.code(), error.kind()), ("SCH-0005", ErrorKind::Invalid), "{error:?}");
+        assert_eq!(
+            (error.code(), error.kind()),
+            ("SCH-0005", ErrorKind::Invalid),
+            "{error:?}"
+        );
         let told = tidewater_core::RemoteError::of(&error).message;
         assert!(told.contains("ENG-0003"), "{told}");
     }
@@ -145,7 +176,10 @@ async fn nothing_runs_on_for_nobody() {
         () = begun => {}
     }
     drop(running);
-    until(&lake, "the dropped plan is cancelled", || scheduler.running().is_empty()).await;
+    until(&lake, "the dropped plan is cancelled", || {
+        scheduler.running().is_empty()
+    })
+    .await;
 }
 
 async fn until(lake: &Lake, what: &str, holds: impl Fn() -> bool) {

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::lake::Lake;
 use tidewater_core::Coded;
 use tidewater_engine::{Class, Place, PlanRunner};
 use tidewater_scheduler::{Router, SchedulerOptions};
-
-use crate::lake::Lake;
 
 // Goal: plans run where they belong and say why. Method: plans of each kind under a limit that holds them and one that does
 // not, before and after an executor has come.
@@ -25,19 +24,52 @@ async fn plans_run_where_they_belong() {
     let count = "SELECT count(*), sum(id) FROM orders";
     let request = lake.request(Class::Batch, count).await;
     let route = roomy.route(&request).await.expect("a route");
-    assert_eq!((route.place, route.reason.as_str()), (Place::Local, "no executor is there"));
+    assert_eq!(
+        (route.place, route.reason.as_str()),
+        (Place::Local, "no executor is there")
+    );
 
     let _executor = lake.executor(&scheduler).await;
     for (router, class, sql, place, reason) in [
         (&roomy, Class::Interactive, count, Place::Local, "it reads"),
         (&tight, Class::Interactive, count, Place::Cluster, "it reads"),
         // Pruned to nothing.
-        (&tight, Class::Interactive, "SELECT * FROM orders WHERE id < 0", Place::Local, "it reads 0 B"),
+        (
+            &tight,
+            Class::Interactive,
+            "SELECT * FROM orders WHERE id < 0",
+            Place::Local,
+            "it reads 0 B",
+        ),
         (&roomy, Class::Batch, count, Place::Cluster, "it is a job"),
-        (&tight, Class::Interactive, "SELECT 1", Place::Local, "it reads no table"),
-        (&tight, Class::Batch, "EXPLAIN SELECT * FROM orders", Place::Local, "it is an explanation"),
-        (&tight, Class::Batch, "SELECT table_name FROM information_schema.tables", Place::Local, "this process"),
-        (&tight, Class::Batch, "INSERT INTO orders SELECT * FROM orders", Place::Local, "it commits by itself"),
+        (
+            &tight,
+            Class::Interactive,
+            "SELECT 1",
+            Place::Local,
+            "it reads no table",
+        ),
+        (
+            &tight,
+            Class::Batch,
+            "EXPLAIN SELECT * FROM orders",
+            Place::Local,
+            "it is an explanation",
+        ),
+        (
+            &tight,
+            Class::Batch,
+            "SELECT table_name FROM information_schema.tables",
+            Place::Local,
+            "this process",
+        ),
+        (
+            &tight,
+            Class::Batch,
+            "INSERT INTO orders SELECT * FROM orders",
+            Place::Local,
+            "it commits by itself",
+        ),
         (&alone, Class::Batch, count, Place::Local, "this process has no cluster"),
     ] {
         let request = lake.request(class, sql).await;
@@ -52,7 +84,11 @@ async fn plans_run_where_they_belong() {
     assert_eq!(output.route.place, Place::Cluster);
     assert_eq!(tight.admission().load(Class::Interactive).running, 1);
     assert_eq!(crate::lake::text(&output.collect().await.expect("rows")), local_rows);
-    assert_eq!(tight.admission().load(Class::Interactive).running, 0, "the place is given back with the last row");
+    assert_eq!(
+        tight.admission().load(Class::Interactive).running,
+        0,
+        "the place is given back with the last row"
+    );
 }
 
 // Goal: a plan without anybody to run it fails in time and says what to do. Method: a runner without executors, by a clock
