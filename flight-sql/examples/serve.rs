@@ -15,7 +15,9 @@ use tidewater_flight_sql::{PlainSessions, QueryOptions, QueryService, serve};
 use tidewater_security::authenticator::hash_password;
 use tidewater_security::{Authenticator, TokenKey, UserSettings};
 use tidewater_table::testing::MemoryCatalog;
-use tidewater_table::{Catalog, FileStore, NewTable};
+use tidewater_table::{
+    Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, WriteOptions, commit_change,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -34,14 +36,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let catalog = Arc::new(MemoryCatalog::new(store.clone(), "memory://lake"));
     catalog.create_namespace(&"gold".parse()?).await?;
     let options = EngineOptions::new(spill);
-    let engine = Engine::open(options, catalog.clone(), store, Arc::clone(&clock), rng)?;
+    let engine = Engine::open(options, catalog.clone(), store.clone(), Arc::clone(&clock), rng)?;
     let batch = RecordBatch::try_from_iter([
         ("id", Arc::new(Int64Array::from_iter_values(0..100)) as _),
         ("name", Arc::new(StringArray::from_iter_values((0..100).map(|i| format!("row {i}")))) as _),
         ("amount", Arc::new(Decimal128Array::from_iter_values(0..100).with_precision_and_scale(10, 2)?) as _),
     ])?;
     let schema = tidewater_table::schema::from_arrow(&batch.schema(), 1)?;
-    catalog.create_table(NewTable::new("gold.numbers".parse()?, schema)).await?;
+    let table = catalog.create_table(NewTable::new("gold.numbers".parse()?, schema)).await?;
+    let mut writer = DataFileWriter::new(store.clone(), &table.metadata, WriteOptions::default())?;
+    writer.write(batch).await?;
+    let change = Change::append(writer.close().await?);
+    commit_change(catalog.as_ref(), &store, &table.name, &change, &CommitOptions::default()).await?;
     let key = TokenKey::derive(b"example");
     let authenticator = Authenticator::new(users, key.clone(), clock)?;
     let runner = Arc::new(CpuRunner::new(Arc::new(engine.local_runner()), CpuRuntime::start(2)?));

@@ -11,7 +11,6 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use tidewater_core::JobId;
 use tidewater_engine::explain::with_route;
@@ -24,12 +23,14 @@ use crate::handle::Statement;
 use crate::placeholder::number_placeholders;
 use crate::wire::{to_wire, wire_schema};
 
+mod admission;
 mod listing;
 mod parameters;
 mod read_only;
 #[cfg(test)]
 mod tests;
 
+use admission::{Admission, Turn};
 pub use listing::{TableEntry, TableKind};
 
 /// Limits of the service.
@@ -37,6 +38,8 @@ pub use listing::{TableEntry, TableKind};
 pub struct QueryOptions {
     /// Queries that run at once; more wait.
     pub queries_max: usize,
+    /// Queries that wait at once; more are refused.
+    pub queued_max: usize,
     /// How long a query waits for its turn.
     pub queue_timeout: Duration,
     /// How long a query may run.
@@ -47,6 +50,7 @@ impl Default for QueryOptions {
     fn default() -> Self {
         Self {
             queries_max: 64,
+            queued_max: 256,
             queue_timeout: Duration::from_secs(30),
             query_timeout: Duration::from_secs(300),
         }
@@ -108,7 +112,7 @@ struct Inner {
     authenticator: Authenticator,
     key: TokenKey,
     options: QueryOptions,
-    admission: Arc<Semaphore>,
+    admission: Admission,
     sessions: Arc<dyn SessionSource>,
 }
 
@@ -122,7 +126,7 @@ impl QueryService {
         options: QueryOptions,
         sessions: Arc<dyn SessionSource>,
     ) -> Self {
-        let admission = Arc::new(Semaphore::new(options.queries_max));
+        let admission = Admission::new(options.clone(), Arc::clone(engine.clock()));
         Self(Arc::new(Inner {
             engine,
             runner,
@@ -182,7 +186,7 @@ impl QueryService {
         let (session, plan) = self.plan(&statement.sql).await?;
         let plan = parameters::bind(plan, &statement.parameters)?;
         let schema = wire_schema(plan.schema().as_arrow());
-        let permit = self.admit().await?;
+        let turn = self.0.admission.turn().await?;
         let request = PlanRequest {
             job: JobId(self.0.engine.rng().uuid()),
             session,
@@ -194,7 +198,7 @@ impl QueryService {
             LogicalPlan::Explain(_) => self.explain(request).await?,
             _ => self.0.runner.run(request).await?,
         };
-        let batches = to_batches(output.stream, Arc::clone(&schema), permit);
+        let batches = to_batches(output.stream, Arc::clone(&schema), turn);
         Ok(Results { schema, batches })
     }
 
@@ -218,18 +222,6 @@ impl QueryService {
         let plan = self.0.engine.plan(&session, &sql).await?;
         read_only::check(&plan)?;
         Ok((session, plan))
-    }
-
-    async fn admit(&self) -> Result<OwnedSemaphorePermit, QueryError> {
-        let wait = self.0.options.queue_timeout;
-        let turn = tokio::time::timeout(wait, Arc::clone(&self.0.admission).acquire_owned()).await;
-        match turn {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(QueryError::Busy {
-                running: self.0.options.queries_max,
-                waited_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            }),
-        }
     }
 
     /// The functions of a session, by what they work on, as far as the engine's documentation tells.
@@ -256,11 +248,11 @@ impl QueryService {
 fn to_batches(
     stream: SendableRecordBatchStream,
     schema: SchemaRef,
-    permit: OwnedSemaphorePermit,
+    turn: Turn,
 ) -> Batches {
     let wire = stream.map(move |batch| {
         // The turn ends with the last row, or when the client goes away.
-        let _running = &permit;
+        let _running = &turn;
         let parts = to_wire(&batch.map_err(EngineError::from)?, &schema).map_err(QueryError::encoding)?;
         Ok::<_, QueryError>(stream::iter(parts.into_iter().map(Ok)))
     });

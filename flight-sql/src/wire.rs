@@ -74,7 +74,7 @@ fn rows_per_message(batch: &RecordBatch) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{DictionaryArray, Int32Array, StringArray, StringViewArray};
+    use datafusion::arrow::array::{Array, DictionaryArray, Int32Array, StringArray, StringViewArray};
     use datafusion::arrow::datatypes::{Int32Type, TimeUnit};
 
     use super::*;

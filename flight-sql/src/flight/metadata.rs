@@ -49,11 +49,8 @@ pub(super) async fn tables(service: &QueryService, principal: &Principal, query:
 }
 
 pub(super) async fn primary_keys(service: &QueryService, principal: &Principal, query: CommandGetPrimaryKeys) -> Batch {
-    let tables = service.tables(principal).await.map_err(to_status)?;
-    let wanted = |table: &&crate::service::TableEntry| {
-        table.name == query.table && query.db_schema.as_ref().is_none_or(|schema| *schema == table.schema)
-    };
-    let rows = match tables.iter().find(wanted) {
+    let named = service.tables_named(principal, query.db_schema.as_deref(), &query.table);
+    let rows = match named.await.map_err(to_status)?.first() {
         Some(table) => keys::primary_key_rows(service.catalog_name(), &table.schema, &table.name, &table.key),
         None => Ok(RecordBatch::new_empty(keys::primary_key_schema())),
     };

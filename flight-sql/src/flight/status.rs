@@ -49,3 +49,53 @@ fn grpc_code(kind: ErrorKind) -> Code {
         ErrorKind::Internal => Code::Internal,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use datafusion::arrow::error::ArrowError;
+    use datafusion::error::DataFusionError;
+
+    use tidewater_engine::EngineError;
+    use tidewater_security::SecurityError;
+
+    use super::*;
+
+    fn engine(error: DataFusionError) -> QueryError {
+        EngineError::from(error).into()
+    }
+
+    // Goal: each kind has its gRPC code, with code and hint in the text. Method: one error of each kind that clients tell apart.
+    #[test]
+    fn kinds_have_their_codes() {
+        let allowed = Duration::from_secs(1);
+        for (error, code, text) in [
+            (engine(DataFusionError::Plan("no column x".into())), Code::InvalidArgument, "no column x"),
+            (engine(DataFusionError::ResourcesExhausted("pool".into())), Code::ResourceExhausted, "hint: "),
+            (EngineError::Deadline { allowed }.into(), Code::DeadlineExceeded, "ENG-0009"),
+            (SecurityError::BadCredentials.into(), Code::Unauthenticated, "SEC-0001"),
+            (QueryError::ReadOnly { statement: "INSERT".into() }, Code::Unimplemented, "SQL-0001 INSERT"),
+            (QueryError::Busy { running: 1, waited_ms: 2 }, Code::ResourceExhausted, "SQL-0004"),
+        ] {
+            let status = to_status(error);
+            assert_eq!(status.code(), code, "{status}");
+            assert!(status.message().contains(text), "{status}");
+        }
+    }
+
+    // Goal: nothing of the inside reaches a client. Method: errors of the inside that carry a secret.
+    #[test]
+    fn internal_errors_are_masked() {
+        let inside = [
+            engine(DataFusionError::Internal("secret".into())),
+            EngineError::PlanDamaged { reason: "secret".into() }.into(),
+            QueryError::encoding(ArrowError::CastError("secret".into())),
+        ];
+        for error in inside {
+            let status = to_status(error);
+            assert!(matches!(status.code(), Code::Internal | Code::DataLoss), "{status}");
+            assert!(!status.message().contains("secret") && status.message().contains("internal error"), "{status}");
+        }
+    }
+}

@@ -43,11 +43,24 @@ impl QueryService {
 
     /// The tables a user may see with their columns, by schema and name.
     pub async fn tables(&self, _: &Principal) -> Result<Vec<TableEntry>, QueryError> {
+        self.entries(|_| true).await
+    }
+
+    /// The tables of this name that a user may see, in one schema or in all.
+    pub async fn tables_named(&self, _: &Principal, schema: Option<&str>, name: &str) -> Result<Vec<TableEntry>, QueryError> {
+        self.entries(|table| {
+            table.name() == name && schema.is_none_or(|schema| table.namespace().to_string() == schema)
+        })
+        .await
+    }
+
+    async fn entries(&self, wanted: impl Fn(&TableName) -> bool) -> Result<Vec<TableEntry>, QueryError> {
         let catalog = self.0.engine.catalog();
         let mut names = Vec::new();
         for namespace in catalog.list_namespaces().await.map_err(unlisted)? {
             names.extend(catalog.list_tables(&namespace).await.map_err(unlisted)?);
         }
+        names.retain(wanted);
         let described = stream::iter(names)
             .map(|name| async move { self.describe(name).await })
             .buffered(LOADS_AT_ONCE)
