@@ -2,6 +2,7 @@
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, source_as_provider};
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use tidewater_engine::{EngineError, IcebergTable};
@@ -40,6 +41,10 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
         // that it does finish by its ordered array_agg (docs/limits.md).
         return Ok(Reach::Here("it orders rows within an aggregate"));
     }
+    if ignores_nulls_in_windows(plan)? {
+        // datafusion-proto 55.2 sends window functions without the flag: the answer would be wrong without a word.
+        return Ok(Reach::Here("a window function of it ignores nulls"));
+    }
     let mut tables = 0_usize;
     let mut here = false;
     visit(plan, &mut tables, &mut here)?;
@@ -51,13 +56,21 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
 }
 
 fn orders_within_aggregates(plan: &LogicalPlan) -> Result<bool, EngineError> {
+    holds(plan, |part| matches!(part, Expr::AggregateFunction(aggregate) if !aggregate.params.order_by.is_empty()))
+}
+
+fn ignores_nulls_in_windows(plan: &LogicalPlan) -> Result<bool, EngineError> {
+    let ignores = |window: &WindowFunction| window.params.null_treatment == Some(NullTreatment::IgnoreNulls);
+    holds(plan, |part| matches!(part, Expr::WindowFunction(window) if ignores(window)))
+}
+
+/// Is there such an expression anywhere in the plan?
+fn holds(plan: &LogicalPlan, wanted: impl Fn(&Expr) -> bool) -> Result<bool, EngineError> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
             expression.apply(|part| {
-                if let Expr::AggregateFunction(aggregate) = part {
-                    found |= !aggregate.params.order_by.is_empty();
-                }
+                found |= wanted(part);
                 Ok(TreeNodeRecursion::Continue)
             })
         })

@@ -117,16 +117,15 @@ impl Events<'_> {
             "row_number() OVER (PARTITION BY {key} ORDER BY {}) AS \"{RANK}\"",
             ordered(self.sequence, " DESC")
         )];
-        let window = format!(
-            "OVER (PARTITION BY {key} ORDER BY {} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
-            ordered(self.sequence, "")
-        );
+        let newest_first = ordered(self.sequence, " DESC");
         for (at, column) in self.carried_columns() {
             let mut parts =
                 vec![format!("'v', CASE WHEN NOT {} THEN {} END", quoted(DELETED), quoted(&column.name))];
             parts.extend(self.sequence.iter().map(|s| format!("{}, {}", literal(&s.name), quoted(&s.name))));
             items.push(format!(
-                "last_value(CASE WHEN {} THEN named_struct({}) END) IGNORE NULLS {window} AS {}",
+                // Not `last_value(…) IGNORE NULLS`: a plan that goes to executors loses that flag on its way.
+                "first_value(CASE WHEN {0} THEN named_struct({1}) END) OVER (PARTITION BY {key} ORDER BY {0} DESC, \
+                 {newest_first} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS {2}",
                 quoted(&set_name(at)),
                 parts.join(", "),
                 quoted(&value_name(at))
