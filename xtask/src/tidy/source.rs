@@ -59,7 +59,7 @@ fn open_end(line: &str) -> Option<&'static str> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     Std,
-    ThirdParty,
+    OtherCrates,
     Ours,
 }
 
@@ -68,12 +68,11 @@ fn group(path: &str) -> Group {
     match first {
         "std" | "core" | "alloc" => Group::Std,
         "crate" | "super" | "self" => Group::Ours,
-        ours if ours.starts_with("tidewater") => Group::Ours,
-        _ => Group::ThirdParty,
+        _ => Group::OtherCrates,
     }
 }
 
-/// Top-level imports stand in three groups (std, third party, ours), in that order, an empty line between them.
+/// Top-level imports stand in three groups (std, other crates, this crate), in that order, an empty line between them.
 fn import_groups(text: &str) -> Option<String> {
     let mut last: Option<Group> = None;
     let mut gap = true;
@@ -83,7 +82,7 @@ fn import_groups(text: &str) -> Option<String> {
             match last {
                 Some(before) if now < before => {
                     return Some(format!(
-                        "line {}: imports stand in the order std, third party, ours",
+                        "line {}: imports stand in the order std, other crates, this crate",
                         at + 1
                     ));
                 }
