@@ -25,8 +25,8 @@ mod up;
 mod user;
 mod version;
 
-use failure::Failure;
-use output::{Format, Output};
+use self::failure::Failure;
+use self::output::{Format, Output};
 
 /// The exit code of a process whose storage failed: a supervisor must not hide that.
 pub(crate) const STORAGE_FAILED: u8 = 74;

@@ -46,7 +46,7 @@ pub mod sql_info;
 pub mod status;
 
 pub use schema_calls::WithSchemaCalls;
-use status::to_status;
+use self::status::to_status;
 
 /// What a data stream of a response is.
 type DataStream<S> = Pin<Box<dyn Stream<Item = Result<S, Status>> + Send>>;

@@ -78,6 +78,11 @@ fn import_groups(text: &str) -> Option<String> {
     let mut gap = true;
     for (at, line) in text.lines().enumerate() {
         if let Some(path) = line.strip_prefix("use ") {
+            if path.starts_with("tidewater") {
+                // Sibling crates stand with other crates or with this one.
+                gap = false;
+                continue;
+            }
             let now = group(path);
             match last {
                 Some(before) if now < before => {
