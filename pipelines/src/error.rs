@@ -151,7 +151,7 @@ pub enum PipelineError {
     #[error("{place}: model {model} reads {table}, which does not exist")]
     UnknownTable {
         /// Where.
-        place: Place,
+        place: Box<Place>,
         /// The reader.
         model: TableName,
         /// What it reads.
@@ -165,9 +165,9 @@ pub enum PipelineError {
         /// The name.
         name: TableName,
         /// One file.
-        first: Place,
+        first: Box<Place>,
         /// The other.
-        second: Place,
+        second: Box<Place>,
     },
     /// The SQL of a `cdc` model is more than a selection from its source.
     #[error("{place}: a cdc model selects from its source and nothing else: {reason}")]

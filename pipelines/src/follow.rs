@@ -82,13 +82,12 @@ impl Pipelines {
                 day = today;
                 mark(&mut followed, now, |unit| unit.asks_for_date);
             }
-            for (at, unit) in followed.iter_mut().enumerate() {
-                let due = unit.due().is_some_and(|due| due <= now);
-                if due && running.len() < MODELS_AT_ONCE_MAX {
-                    unit.dirty_since = None;
-                    unit.running = true;
-                    running.push(self.run_noted(feed, at, unit.unit.clone()));
-                }
+            while running.len() < MODELS_AT_ONCE_MAX
+                && let Some((at, unit)) = most_urgent(&mut followed, now)
+            {
+                unit.dirty_since = None;
+                unit.running = true;
+                running.push(self.run_noted(feed, at, unit.unit.clone()));
             }
             let next = match running.len() < MODELS_AT_ONCE_MAX {
                 true => followed.iter().filter_map(Followed::due).min().map_or(IDLE_MAX, |due| due.saturating_sub(now)),
@@ -173,6 +172,13 @@ impl Pipelines {
         }
         (at, runs)
     }
+}
+
+/// Whoever is overdue for longest comes first, so that busy models cannot keep others from running.
+fn most_urgent(followed: &mut [Followed], now: Duration) -> Option<(usize, &mut Followed)> {
+    let due = |unit: &Followed| unit.due().filter(|due| *due <= now);
+    let (at, _) = followed.iter().enumerate().filter_map(|(at, unit)| Some((at, due(unit)?))).min_by_key(|(_, due)| *due)?;
+    followed.get_mut(at).map(|unit| (at, unit))
 }
 
 fn mark(followed: &mut [Followed], now: Duration, which: impl Fn(&Followed) -> bool) {

@@ -132,7 +132,7 @@ impl Project {
                     let names: Vec<String> =
                         self.models.keys().chain(self.sources.keys()).chain(existing).map(ToString::to_string).collect();
                     return Err(PipelineError::UnknownTable {
-                        place: model.place(),
+                        place: Box::new(model.place()),
                         model: model.name.clone(),
                         table: input.to_string(),
                         nearest: nearest(&input.to_string(), names.iter().map(String::as_str)),

@@ -110,7 +110,10 @@ pub(crate) fn resolve(project: &Project, model: &Model, tables: &Tables, wish: W
     let inputs = stored.iter().map(|name| input(name, tables, state.as_ref())).collect();
     let Decision { mode, reason, loud } = match &model.kind {
         Kind::View => Decision::new(Mode::View, "a view runs when it is read"),
-        Kind::Table | Kind::Cdc(_) => decide(model, stored.iter(), tables, state.as_ref(), wish),
+        Kind::Table | Kind::Cdc(_) => match unfilled(project, stored.iter(), tables) {
+            Some(reason) => Decision::new(Mode::Waiting, reason),
+            None => decide(model, stored.iter(), tables, state.as_ref(), wish),
+        },
     };
     Ok(ModelPlan {
         name: model.name.clone(),
@@ -149,16 +152,28 @@ impl Decision {
     }
 }
 
+/// Why an input cannot be read yet. A model's table that was made and not filled says nothing: no row is not the same as
+/// not computed.
+fn unfilled<'a>(project: &Project, inputs: impl Iterator<Item = &'a TableName>, tables: &Tables) -> Option<String> {
+    for name in inputs {
+        match tables.get(name) {
+            None => return Some(format!("{name} does not exist yet")),
+            Some(table) if project.models.contains_key(name) && table.metadata.current_snapshot().is_none() => {
+                return Some(format!("{name} has not run yet"));
+            }
+            Some(_) => {}
+        }
+    }
+    None
+}
+
 fn decide<'a>(
     model: &Model,
-    inputs: impl Iterator<Item = &'a TableName> + Clone,
+    inputs: impl Iterator<Item = &'a TableName>,
     tables: &Tables,
     state: Option<&RefreshState>,
     wish: Wish,
 ) -> Decision {
-    if let Some(missing) = inputs.clone().find(|name| !tables.contains_key(*name)) {
-        return Decision::new(Mode::Waiting, format!("{missing} does not exist yet"));
-    }
     let Some(target) = tables.get(&model.name) else {
         return Decision::new(Mode::Full, "first run");
     };

@@ -96,8 +96,8 @@ impl Project {
             if let Some(first) = models.get(&model.name) {
                 return Err(PipelineError::Duplicate {
                     name: model.name.clone(),
-                    first: first.place(),
-                    second: model.place(),
+                    first: Box::new(first.place()),
+                    second: Box::new(model.place()),
                 });
             }
             models.insert(model.name.clone(), model);

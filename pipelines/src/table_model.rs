@@ -40,7 +40,7 @@ pub(crate) async fn prepare(
     let existing = tables.get(&model.name).cloned();
     let store = worker.engine.store();
     let target =
-        target::prepare(worker.catalog.as_ref(), store, model, existing, rows.schema().as_arrow()).await?;
+        target::prepare(worker.catalog.as_ref(), store, model, existing, rows.schema().as_arrow(), true).await?;
     let rows = sorted(model, rows).map_err(failed(model, "sorting the rows"))?;
     let added = worker.write(model, &session, rows, &target, bytes).await?;
     let removed = worker.files(&target).await?;

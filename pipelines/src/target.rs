@@ -8,8 +8,11 @@ use iceberg::spec::{
     NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform, Type,
     UnboundPartitionField, UnboundPartitionSpec,
 };
+use iceberg::{TableRequirement, TableUpdate};
 use tidewater_core::TableName;
-use tidewater_table::{Catalog, CatalogFault, FileStore, LoadedTable, NewTable, TableError, schema};
+use tidewater_table::{
+    Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit, TableError, schema,
+};
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::{Kind, Model, OnSchemaChange, PartitionBy};
@@ -21,13 +24,15 @@ const BUCKETS_DEFAULT: u32 = 8;
 /// First field id of a new table.
 const FIRST_FIELD_ID: i32 = 1;
 
-/// The table with all columns of `columns`; made if it does not exist.
+/// The table with all columns of `columns`; made if it does not exist. If all rows are written `anew`, it is also brought to
+/// the model's partitions.
 pub(crate) async fn prepare(
     catalog: &dyn Catalog,
     store: &FileStore,
     model: &Model,
     existing: Option<LoadedTable>,
     columns: &ArrowSchema,
+    anew: bool,
 ) -> Result<LoadedTable> {
     let wanted = described(model, &optional(&model.name, columns)?)?;
     let Some(existing) = existing else {
@@ -35,7 +40,7 @@ pub(crate) async fn prepare(
     };
     let current = existing.metadata.current_schema();
     let evolved = schema::evolve(current, &wanted, existing.metadata.last_column_id());
-    match evolved {
+    let table = match evolved {
         Ok(None) => Ok(existing),
         Ok(Some(evolved)) => {
             let fixed = matches!(&model.kind, Kind::Cdc(cdc) if cdc.on_schema_change == OnSchemaChange::Fail);
@@ -65,6 +70,48 @@ pub(crate) async fn prepare(
             step: "comparing columns",
             source: Below::coded(source),
         }),
+    }?;
+    if anew { repartition(catalog, model, table).await } else { Ok(table) }
+}
+
+/// Gives the table the model's partitions if it has others. Files of the old ones stay readable until they are replaced.
+async fn repartition(catalog: &dyn Catalog, model: &Model, table: LoadedTable) -> Result<LoadedTable> {
+    let metadata = &table.metadata;
+    let wanted = partition_spec(model, metadata.current_schema())?;
+    let wanted_fields: Vec<(i32, Transform)> =
+        wanted.iter().flat_map(|spec| spec.fields()).map(|field| (field.source_id, field.transform)).collect();
+    let current = metadata.default_partition_spec();
+    let has: Vec<(i32, Transform)> = current.fields().iter().map(|field| (field.source_id, field.transform)).collect();
+    if has == wanted_fields {
+        return Ok(table);
+    }
+    let commit = TableCommit {
+        name: table.name.clone(),
+        requirements: vec![
+            TableRequirement::UuidMatch { uuid: metadata.uuid() },
+            TableRequirement::DefaultSpecIdMatch {
+                default_spec_id: metadata.default_partition_spec_id(),
+            },
+            TableRequirement::LastAssignedPartitionIdMatch {
+                last_assigned_partition_id: metadata.last_partition_id(),
+            },
+        ],
+        updates: vec![
+            TableUpdate::AddSpec {
+                spec: wanted.unwrap_or_default(),
+            },
+            TableUpdate::SetDefaultSpec { spec_id: -1 },
+        ],
+    };
+    let failed = |source: CatalogFault| PipelineError::Catalog {
+        step: "changing partitions",
+        source: Below::coded(source),
+    };
+    match catalog.commit(vec![commit]).await.map_err(failed)? {
+        CommitOutcome::Committed(tables) => Ok(tables.into_iter().next().unwrap_or(table)),
+        CommitOutcome::Conflict { message } | CommitOutcome::Unknown { message } => {
+            Err(failed(CatalogFault::Conflict { message }))
+        }
     }
 }
 

@@ -104,7 +104,8 @@ pub(crate) async fn prepare(
 
     let afresh = worker.plan(model, &session, &merge::merged(&events, false)).await?;
     let columns = afresh.schema().as_arrow().clone();
-    let target = target::prepare(worker.catalog.as_ref(), worker.engine.store(), model, existing, &columns).await?;
+    let store = worker.engine.store();
+    let target = target::prepare(worker.catalog.as_ref(), store, model, existing, &columns, !incremental).await?;
     let mut rows = counts(worker, model, &session, &events).await?;
 
     let nothing = incremental && rows.changes == 0 && probe.truncated.is_none();
@@ -311,7 +312,8 @@ async fn bury(
     graves: Graves,
     deletes: u64,
 ) -> Result<Option<(TableName, Change)>> {
-    if deletes == 0 && !(graves.replace_all && !graves.files.is_empty()) {
+    let refilled = graves.replace_all && !graves.files.is_empty();
+    if deletes == 0 && !refilled {
         return Ok(None);
     }
     let compact = !graves.replace_all && graves.files.len() >= tombstones::FILES_COUNT_MAX;

@@ -76,6 +76,7 @@ async fn changes_run_through_the_graph() {
         feed.noted.lock().expect("no panic").contains(&(table_name("gold.sums"), JobPhase::Succeeded))
     })
     .await;
+    // Not the empty table that silver was before its first run.
     assert_eq!(lake.lines("SELECT n, s FROM gold.sums").await, ["1,10"]);
 
     lake.append("bronze.patients", &[change("u", 2, 1, 1, 32, Some("a"))]).await;

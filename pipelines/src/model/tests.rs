@@ -53,7 +53,7 @@ fn mistakes() {
         ("/*---\nkind: table\npartition_by: bucket(x)\n---*/ SELECT 1", "PIP-0004", "write a column, or bucket(n, column)"),
         ("/*---\nkind: view\nsort_by: a\n---*/ SELECT 1", "PIP-0004", "a view stores nothing"),
         ("/*---\nkind: table\nsource: bronze.a\n---*/ SELECT 1", "PIP-0004", "source is only for kind cdc"),
-        ("/*---\nkind: table\n---*/\n\nSELECT FROM FROM x", "PIP-0006", "models/silver/m.sql:5"),
+        ("/*---\nkind: table\n---*/\n\nSELECT (a FROM b", "PIP-0006", "models/silver/m.sql:5"),
         ("/*---\nkind: table\n---*/ DROP TABLE x", "PIP-0006", "a model is a query"),
         ("/*---\nkind: table\n---*/ SELECT 1; SELECT 2", "PIP-0006", "several statements"),
         ("/*---\nkind: table\n---*/", "PIP-0006", "the file holds no query"),

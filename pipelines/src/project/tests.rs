@@ -38,7 +38,8 @@ fn a_project_is_loaded() {
 fn mistakes() {
     let model = ("models/gold/a.sql", "/*---\nkind: view\n---*/ SELECT 1 AS one");
     let yml = ("lakehouse.yml", "name: x\n");
-    let cases: [(&[(&str, &str)], &str, &str); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case; 6] = [
         (&[model], "PIP-0001", "lakehouse.yml"),
         (&[("lakehouse.yml", "nam: x\n")], "PIP-0003", "lakehouse.yml:1: unknown key nam"),
         (&[("lakehouse.yml", "name: x\nvars: {a: [1]}\n")], "PIP-0004", "vars.a must be text"),
