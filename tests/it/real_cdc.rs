@@ -143,7 +143,7 @@ fn postgres_to_gold() {
         stack.env("KAFKA_BOOTSTRAP"),
     );
     let node = NodeBuilder::up(stack.path()).config(&config).start();
-    stack.psql(&["-q", "-f", &file("hospital.sql")]);
+    stack.psql(&["-q", "-f", &file("changes.sql")]);
     stack.psql(&[
         "-q",
         "-c",
