@@ -56,7 +56,10 @@ impl Demo {
             bytes_max: Some(CHANGELOG_BYTES_MAX),
             full_wait: std::time::Duration::from_secs(600),
         });
-        options.world = WorldOptions::live(clock.now_ms(), self.events_per_second);
+        options.world = WorldOptions {
+            patients: PATIENTS,
+            ..WorldOptions::live(clock.now_ms(), self.events_per_second)
+        };
         options.records_per_second = None;
         options.live = true;
         let hooks = Hooks {
@@ -76,6 +79,9 @@ impl Demo {
         Ok(())
     }
 }
+
+/// Enough for every table to have rows, few enough to fill gold within the first minute.
+const PATIENTS: u32 = 40;
 
 /// Rotated often, so that what was committed can be trimmed soon.
 const SEGMENT_BYTES: u64 = 32 << 20;
