@@ -160,31 +160,31 @@ impl Columns {
     }
 
     fn add(&mut self, inside: bool, kind: Kind, at: usize) -> bool {
-        let names: Vec<String> = self
-            .places(inside, at)
-            .iter()
-            .map(|column| column.name.clone())
-            .collect();
-        let Some(name) = NAMES.iter().find(|name| !names.iter().any(|taken| taken == *name)) else {
+        let Some(places) = self.places(inside, at) else {
+            return false;
+        };
+        let free = |name: &&&str| places.iter().all(|column| column.name != **name);
+        let Some(name) = NAMES.iter().find(free) else {
             return false;
         };
         let column = self.column(name, kind);
-        let places = self.places(inside, at);
-        places.insert(at % (places.len() + 1), column);
+        // The row number stays where it is.
+        let first = usize::from(!inside);
+        let Some(places) = self.places(inside, at) else {
+            return false;
+        };
+        places.insert(first + at % (places.len() + 1 - first), column);
         true
     }
 
     fn change(&mut self, inside: bool, which: u8, change: impl FnOnce(&mut Vec<Column>, usize) -> bool) -> bool {
         let which = usize::from(which);
         if inside {
-            let places = self.places(true, which);
-            if places.is_empty() {
-                return false;
-            }
-            let index = which % places.len();
-            return change(places, index);
+            return match self.places(true, which) {
+                Some(places) => change(places, which % places.len()),
+                None => false,
+            };
         }
-        // The row number stays where it is.
         let mut rest = self.columns.split_off(1);
         let changed = !rest.is_empty() && {
             let index = which % rest.len();
@@ -194,15 +194,16 @@ impl Columns {
         changed
     }
 
-    /// The top level (without the row number's place being kept), or the fields of some struct.
-    fn places(&mut self, inside: bool, which: usize) -> &mut Vec<Column> {
-        let nested: Vec<usize> = (0..self.columns.len())
-            .filter(|i| !self.columns[*i].children.is_empty())
-            .collect();
-        if !inside || nested.is_empty() {
-            return &mut self.columns;
+    /// The top level, or the fields of some struct if there is one.
+    fn places(&mut self, inside: bool, which: usize) -> Option<&mut Vec<Column>> {
+        if !inside {
+            return Some(&mut self.columns);
         }
-        &mut self.columns[nested[which % nested.len()]].children
+        let nested: Vec<usize> = (0..self.columns.len())
+            .filter(|index| !self.columns[*index].children.is_empty())
+            .collect();
+        let index = *nested.get(which.checked_rem(nested.len())?)?;
+        Some(&mut self.columns[index].children)
     }
 
     fn column(&mut self, name: &str, kind: Kind) -> Column {
