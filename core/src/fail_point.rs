@@ -49,7 +49,11 @@ pub fn pass(name: &'static str) {
     if armed.name != name || armed.passed.fetch_add(1, Ordering::SeqCst) + 1 != armed.passage {
         return;
     }
-    tracing::warn!(fail_point = name, passage = armed.passage, "standing still at a fail point");
+    tracing::warn!(
+        fail_point = name,
+        passage = armed.passage,
+        "standing still at a fail point"
+    );
     if let Some(file) = &armed.file
         && let Err(error) = std::fs::write(file, name)
     {

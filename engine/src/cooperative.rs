@@ -46,13 +46,18 @@ mod tests {
         let runtime = CpuRuntime::start(1).expect("a thread");
         let runner = CpuRunner::new(std::sync::Arc::new(lake.engine.local_runner()), runtime);
         let tables: Vec<String> = (0..12).map(|at| format!("{DIGITS} AS t{at}(x)")).collect();
-        let long = format!("SELECT sum(sqrt(t0.x * t1.x + t2.x)) FROM {}", tables.join(" CROSS JOIN "));
+        let long = format!(
+            "SELECT sum(sqrt(t0.x * t1.x + t2.x)) FROM {}",
+            tables.join(" CROSS JOIN ")
+        );
         let mut running = run(&lake, &runner, &long).await;
         let early = tokio::time::timeout(Duration::from_millis(300), running.stream.next()).await;
         assert!(early.is_err(), "the long query ended by itself");
         drop(running);
         let next = async { run(&lake, &runner, "SELECT 1").await.stream.next().await };
-        let row = tokio::time::timeout(Duration::from_secs(20), next).await.expect("a free thread");
+        let row = tokio::time::timeout(Duration::from_secs(20), next)
+            .await
+            .expect("a free thread");
         assert!(matches!(row, Some(Ok(_))));
     }
 

@@ -26,6 +26,9 @@ const CONSUMERS_NAMED: std::num::NonZeroUsize = match std::num::NonZeroUsize::ne
     None => std::num::NonZeroUsize::MIN,
 };
 
+/// Memory of one task's open data files. It is not the pool's, and every partition of a write is a task.
+const WRITE_BUFFER_BYTES_MAX: u64 = 64 << 20;
+
 /// What the disk manager calls the directories it makes.
 const SPILL_PREFIX: &str = "datafusion-";
 
@@ -60,7 +63,10 @@ impl EngineOptions {
             target_partitions: std::thread::available_parallelism().map_or(2, usize::from),
             footer_cache_bytes: 128 << 20,
             default_schema: "gold".into(),
-            write: WriteOptions::default(),
+            write: WriteOptions {
+                buffered_bytes_max: WRITE_BUFFER_BYTES_MAX,
+                ..WriteOptions::default()
+            },
             functions: Functions::default(),
         }
     }

@@ -95,7 +95,9 @@ impl LakeSchema {
         };
         match part {
             Some(part) => metadata_tables::open(&self.parts.store, &table, snapshot, part).await,
-            None => Ok(Some(Arc::new(IcebergTable::new(self.parts.clone(), table, snapshot)?))),
+            None => Ok(Some(Arc::new(
+                IcebergTable::new(self.parts.clone(), table, snapshot)?.looked_up(),
+            ))),
         }
     }
 }

@@ -3,24 +3,33 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::try_join_all;
 use tidewater_core::TableName;
+use tidewater_table::{LoadedTable, TableError};
 
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{self, LakeCatalog};
+use crate::provider::IcebergTable;
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// Plans of a statement before it is taken as it is: loading takes milliseconds and commits come about once a second, so
+/// that a third plan is hardly ever needed.
+const PLAN_ATTEMPTS_MAX: u32 = 3;
 
 /// What a query is for, which decides where it may wait and where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +87,9 @@ impl Engine {
 
     /// The settings of our sessions, on top of `config`.
     pub fn configure(&self, config: SessionConfig, class: Class, options: &SessionOptions) -> SessionConfig {
-        let partitions = options.target_partitions.unwrap_or(self.options().target_partitions);
+        let partitions = options
+            .target_partitions
+            .unwrap_or_else(|| self.options().target_partitions);
         let mut config = config
             .with_target_partitions(partitions.max(1))
             .with_create_default_catalog_and_schema(false);
@@ -112,7 +123,8 @@ impl Engine {
         settings.execution.parquet.coerce_int96 = Some("us".into());
     }
 
-    /// Plans one statement. Every table it names is loaded once, so that the whole statement sees one snapshot of it.
+    /// Plans one statement. Every table it names is loaded once, so that the whole statement sees one snapshot of it. Several
+    /// tables are seen as they were at one moment, so that a commit over all of them is seen as a whole.
     pub async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         let state = session.state();
         let dialect = state.config().options().sql_parser.dialect;
@@ -124,7 +136,39 @@ impl Engine {
         {
             self.refresh_names().await?;
         }
-        Ok(state.statement_to_plan(statement).await?)
+        let mut attempt = 1;
+        loop {
+            let plan = state.statement_to_plan(statement.clone()).await?;
+            if attempt == PLAN_ATTEMPTS_MAX || self.is_one_moment(&plan).await? {
+                return Ok(plan);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Tables that are all unchanged after the last was loaded have stood side by side.
+    async fn is_one_moment(&self, plan: &LogicalPlan) -> Result<bool> {
+        let mut loaded: BTreeMap<TableName, String> = BTreeMap::new();
+        plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Ok(provider) = source_as_provider(&scan.source)
+                && let Some(table) = provider.downcast_ref::<IcebergTable>()
+                && table.is_looked_up()
+            {
+                let table = table.table();
+                loaded.insert(table.name.clone(), table.metadata_location.clone());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if loaded.len() < 2 {
+            return Ok(true);
+        }
+        let again = loaded.keys().map(|name| self.catalog().load_table(name));
+        let again = try_join_all(again).await.map_err(TableError::from)?;
+        let same = |(table, location): (Option<LoadedTable>, &String)| {
+            table.is_some_and(|table| table.metadata_location == *location)
+        };
+        Ok(again.into_iter().zip(loaded.values()).all(same))
     }
 
     /// Lists the catalog's tables anew for `information_schema`. [`Self::plan`] does it where a statement needs it.

@@ -20,26 +20,27 @@ pub(crate) struct Lake {
     pub(crate) engine: Engine,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) store: FileStore,
-    _spill: tempfile::TempDir,
+    spill: tempfile::TempDir,
 }
 
 impl Lake {
     pub(crate) fn new() -> Self {
         let spill = tempfile::tempdir().expect("a temporary directory");
-        let (clock, rng) = (SystemClock::shared(), Arc::new(SeededRng::new(7)));
-        let store = FileStore::new(StoreOptions::default(), clock.clone(), rng.clone());
+        let rng = Arc::new(SeededRng::new(7));
+        let store = FileStore::new(StoreOptions::default(), SystemClock::shared(), rng);
         let catalog = Arc::new(MemoryCatalog::new(store.clone(), "memory://lake"));
-        let options = EngineOptions {
-            target_partitions: 3,
-            ..EngineOptions::new(spill.path())
-        };
-        let engine = Engine::open(options, catalog.clone(), store.clone(), clock, rng).expect("an engine");
+        let engine = open(&spill, catalog.clone(), &store);
         Self {
             engine,
             catalog,
             store,
-            _spill: spill,
+            spill,
         }
+    }
+
+    /// Another engine over the same files.
+    pub(crate) fn engine_over(&self, catalog: Arc<dyn Catalog>) -> Engine {
+        open(&self.spill, catalog, &self.store)
     }
 
     pub(crate) async fn create(&self, name: &str, schema: Schema, partition: Option<UnboundPartitionSpec>) {
@@ -62,12 +63,17 @@ impl Lake {
 
     /// One file of these rows, committed.
     pub(crate) async fn append(&self, name: &str, rows: RecordBatch) {
+        let added = self.write(name, rows).await;
+        self.commit(name, added).await;
+    }
+
+    /// One file of these rows, not committed.
+    pub(crate) async fn write(&self, name: &str, rows: RecordBatch) -> Vec<Added> {
         let table = self.load(name).await;
         let mut writer =
             DataFileWriter::new(self.store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
         writer.write(rows).await.expect("rows that fit");
-        let added = writer.close().await.expect("files");
-        self.commit(name, added).await;
+        writer.close().await.expect("files")
     }
 
     pub(crate) async fn commit(&self, name: &str, added: Vec<Added>) {
@@ -121,6 +127,21 @@ impl Lake {
     pub(crate) fn job(&self) -> JobId {
         JobId(self.engine.rng().uuid())
     }
+}
+
+fn open(spill: &tempfile::TempDir, catalog: Arc<dyn Catalog>, store: &FileStore) -> Engine {
+    let options = EngineOptions {
+        target_partitions: 3,
+        ..EngineOptions::new(spill.path().join(store.rng().uuid().to_string()))
+    };
+    Engine::open(
+        options,
+        catalog,
+        store.clone(),
+        store.clock().clone(),
+        store.rng().clone(),
+    )
+    .expect("an engine")
 }
 
 pub(crate) fn table_name(name: &str) -> TableName {

@@ -39,19 +39,41 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::open(options, catalog.clone(), store.clone(), Arc::clone(&clock), rng)?;
     let batch = RecordBatch::try_from_iter([
         ("id", Arc::new(Int64Array::from_iter_values(0..100)) as _),
-        ("name", Arc::new(StringArray::from_iter_values((0..100).map(|i| format!("row {i}")))) as _),
-        ("amount", Arc::new(Decimal128Array::from_iter_values(0..100).with_precision_and_scale(10, 2)?) as _),
+        (
+            "name",
+            Arc::new(StringArray::from_iter_values((0..100).map(|i| format!("row {i}")))) as _,
+        ),
+        (
+            "amount",
+            Arc::new(Decimal128Array::from_iter_values(0..100).with_precision_and_scale(10, 2)?) as _,
+        ),
     ])?;
     let schema = tidewater_table::schema::from_arrow(&batch.schema(), 1)?;
-    let table = catalog.create_table(NewTable::new("gold.numbers".parse()?, schema)).await?;
+    let table = catalog
+        .create_table(NewTable::new("gold.numbers".parse()?, schema))
+        .await?;
     let mut writer = DataFileWriter::new(store.clone(), &table.metadata, WriteOptions::default())?;
     writer.write(batch).await?;
     let change = Change::append(writer.close().await?);
-    commit_change(catalog.as_ref(), &store, &table.name, &change, &CommitOptions::default()).await?;
+    commit_change(
+        catalog.as_ref(),
+        &store,
+        &table.name,
+        &change,
+        &CommitOptions::default(),
+    )
+    .await?;
     let key = TokenKey::derive(b"example");
     let authenticator = Authenticator::new(users, key.clone(), clock)?;
     let runner = Arc::new(CpuRunner::new(Arc::new(engine.local_runner()), CpuRuntime::start(2)?));
-    let service = QueryService::new(engine, runner, authenticator, key, QueryOptions::default(), Arc::new(PlainSessions));
+    let service = QueryService::new(
+        engine,
+        runner,
+        authenticator,
+        key,
+        QueryOptions::default(),
+        Arc::new(PlainSessions),
+    );
     let tasks = Tasks::new("example");
     serve(TcpListener::bind(format!("127.0.0.1:{port}")).await?, service, &tasks)?;
     tasks.token().cancelled().await;

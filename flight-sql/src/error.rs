@@ -106,7 +106,9 @@ impl Coded for QueryError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::ReadOnly { .. } => Some("write through a model (tidewater pipeline), or with Spark or PyIceberg".into()),
+            Self::ReadOnly { .. } => {
+                Some("write through a model (tidewater pipeline), or with Spark or PyIceberg".into())
+            }
             Self::BadHandle => Some("prepare the statement again".into()),
             Self::Busy { .. } => Some("try again when other queries have ended".into()),
             Self::Security(error) => error.hint(),

@@ -45,8 +45,8 @@ mod schema_calls;
 pub mod sql_info;
 pub mod status;
 
-pub use schema_calls::WithSchemaCalls;
 use self::status::to_status;
+pub use schema_calls::WithSchemaCalls;
 
 /// What a data stream of a response is.
 type DataStream<S> = Pin<Box<dyn Stream<Item = Result<S, Status>> + Send>>;
@@ -64,7 +64,9 @@ pub struct FlightSql {
 
 impl std::fmt::Debug for FlightSql {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FlightSql").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("FlightSql")
+            .field("service", &self.service)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,20 +83,37 @@ impl FlightSql {
     }
 
     async fn principal(&self, metadata: &MetadataMap) -> Result<Principal, Status> {
-        authentication::principal(&self.service, metadata).await.map_err(to_status)
+        authentication::principal(&self.service, metadata)
+            .await
+            .map_err(to_status)
     }
 
-    async fn info(&self, principal: &Principal, statement: Statement, descriptor: FlightDescriptor) -> Result<Response<FlightInfo>, Status> {
-        let schema = self.service.result_schema(principal, &statement).await.map_err(to_status)?;
+    async fn info(
+        &self,
+        principal: &Principal,
+        statement: Statement,
+        descriptor: FlightDescriptor,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let schema = self
+            .service
+            .result_schema(principal, &statement)
+            .await
+            .map_err(to_status)?;
         let ticket = TicketStatementQuery {
             statement_handle: statement.seal(self.service.key()),
         };
         flight_info(&schema, ticket.as_any().encode_to_vec(), descriptor)
     }
 
-    async fn rows(&self, principal: &Principal, statement: &Statement) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn rows(
+        &self,
+        principal: &Principal,
+        statement: &Statement,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let results = self.service.run(principal, statement).await.map_err(to_status)?;
-        let batches = results.batches.map_err(|error| FlightError::Tonic(Box::new(to_status(error))));
+        let batches = results
+            .batches
+            .map_err(|error| FlightError::Tonic(Box::new(to_status(error))));
         // A driver that is sent no batch at all does not know the columns of an empty result.
         let empty = RecordBatch::new_empty(results.schema.clone());
         let encoder = FlightDataEncoderBuilder::new().with_schema(results.schema);
@@ -105,7 +124,11 @@ impl FlightSql {
 }
 
 /// An answer of one endpoint at the place the client is connected to already.
-fn flight_info(schema: &Schema, ticket: impl Into<Bytes>, descriptor: FlightDescriptor) -> Result<Response<FlightInfo>, Status> {
+fn flight_info(
+    schema: &Schema,
+    ticket: impl Into<Bytes>,
+    descriptor: FlightDescriptor,
+) -> Result<Response<FlightInfo>, Status> {
     let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
     let info = FlightInfo::new()
         .try_with_schema(schema)
@@ -149,7 +172,9 @@ impl FlightSqlService for FlightSql {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<DataStream<HandshakeResponse>>, Status> {
-        let token = authentication::handshake(&self.service, request.metadata()).await.map_err(to_status)?;
+        let token = authentication::handshake(&self.service, request.metadata())
+            .await
+            .map_err(to_status)?;
         let answer = HandshakeResponse {
             protocol_version: 0,
             payload: Bytes::from(token.clone()),
@@ -157,25 +182,44 @@ impl FlightSqlService for FlightSql {
         let answers: DataStream<HandshakeResponse> = Box::pin(stream::once(async move { Ok(answer) }));
         let mut response = Response::new(answers);
         // The JDBC driver reads the token from this header only.
-        let header = format!("Bearer {token}").parse().map_err(|_| Status::internal("a token that is no header"))?;
+        let header = format!("Bearer {token}")
+            .parse()
+            .map_err(|_| Status::internal("a token that is no header"))?;
         response.metadata_mut().insert("authorization", header);
         Ok(response)
     }
 
-    async fn get_flight_info_statement(&self, query: CommandStatementQuery, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_statement(
+        &self,
+        query: CommandStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(request.metadata()).await?;
-        self.info(&principal, Statement::new(query.query), request.into_inner()).await
+        self.info(&principal, Statement::new(query.query), request.into_inner())
+            .await
     }
 
-    async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_statement(
+        &self,
+        ticket: TicketStatementQuery,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&ticket.statement_handle, self.service.key()).map_err(to_status)?;
         self.rows(&principal, &statement).await
     }
 
-    async fn do_action_create_prepared_statement(&self, query: ActionCreatePreparedStatementRequest, request: Request<Action>) -> Result<ActionCreatePreparedStatementResult, Status> {
+    async fn do_action_create_prepared_statement(
+        &self,
+        query: ActionCreatePreparedStatementRequest,
+        request: Request<Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let principal = self.principal(request.metadata()).await?;
-        let prepared = self.service.prepare(&principal, &query.query).await.map_err(to_status)?;
+        let prepared = self
+            .service
+            .prepare(&principal, &query.query)
+            .await
+            .map_err(to_status)?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: Statement::new(query.query).seal(self.service.key()),
             dataset_schema: schema_bytes(&prepared.schema)?,
@@ -183,11 +227,19 @@ impl FlightSqlService for FlightSql {
         })
     }
 
-    async fn do_action_close_prepared_statement(&self, _: ActionClosePreparedStatementRequest, request: Request<Action>) -> Result<(), Status> {
+    async fn do_action_close_prepared_statement(
+        &self,
+        _: ActionClosePreparedStatementRequest,
+        request: Request<Action>,
+    ) -> Result<(), Status> {
         self.principal(request.metadata()).await.map(drop)
     }
 
-    async fn do_put_prepared_statement_query(&self, query: CommandPreparedStatementQuery, request: Request<PeekableFlightDataStream>) -> Result<DoPutPreparedStatementResult, Status> {
+    async fn do_put_prepared_statement_query(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
         self.principal(request.metadata()).await?;
         let mut statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
         statement.parameters = parameters::read(request.into_inner()).await?;
@@ -196,72 +248,138 @@ impl FlightSqlService for FlightSql {
         })
     }
 
-    async fn get_flight_info_prepared_statement(&self, query: CommandPreparedStatementQuery, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_prepared_statement(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
         self.info(&principal, statement, request.into_inner()).await
     }
 
-    async fn do_get_prepared_statement(&self, query: CommandPreparedStatementQuery, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_prepared_statement(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
         self.rows(&principal, &statement).await
     }
 
-    async fn do_put_statement_update(&self, update: CommandStatementUpdate, request: Request<PeekableFlightDataStream>) -> Result<i64, Status> {
+    async fn do_put_statement_update(
+        &self,
+        update: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
         let principal = self.principal(request.metadata()).await?;
         // Refused as what it is: a write, or a query sent the wrong way.
-        self.service.prepare(&principal, &update.query).await.map_err(to_status)?;
-        Err(Status::invalid_argument("the statement returns rows: send it as a query"))
+        self.service
+            .prepare(&principal, &update.query)
+            .await
+            .map_err(to_status)?;
+        Err(Status::invalid_argument(
+            "the statement returns rows: send it as a query",
+        ))
     }
 
-    async fn do_put_prepared_statement_update(&self, query: CommandPreparedStatementUpdate, request: Request<PeekableFlightDataStream>) -> Result<i64, Status> {
+    async fn do_put_prepared_statement_update(
+        &self,
+        query: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
-        self.service.prepare(&principal, &statement.sql).await.map_err(to_status)?;
-        Err(Status::invalid_argument("the statement returns rows: send it as a query"))
+        self.service
+            .prepare(&principal, &statement.sql)
+            .await
+            .map_err(to_status)?;
+        Err(Status::invalid_argument(
+            "the statement returns rows: send it as a query",
+        ))
     }
 
-    async fn get_flight_info_catalogs(&self, query: CommandGetCatalogs, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_catalogs(
+        &self,
+        query: CommandGetCatalogs,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
-        flight_info(&query.into_builder().schema(), query.as_any().encode_to_vec(), request.into_inner())
+        flight_info(
+            &query.into_builder().schema(),
+            query.as_any().encode_to_vec(),
+            request.into_inner(),
+        )
     }
 
-    async fn do_get_catalogs(&self, query: CommandGetCatalogs, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_catalogs(
+        &self,
+        query: CommandGetCatalogs,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         self.principal(request.metadata()).await?;
         let mut builder = query.into_builder();
         builder.append(self.service.catalog_name());
         one_batch(builder.build())
     }
 
-    async fn get_flight_info_schemas(&self, query: CommandGetDbSchemas, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_schemas(
+        &self,
+        query: CommandGetDbSchemas,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
         flight_info(&query.into_builder().schema(), ticket, request.into_inner())
     }
 
-    async fn do_get_schemas(&self, query: CommandGetDbSchemas, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_schemas(
+        &self,
+        query: CommandGetDbSchemas,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         one_batch(metadata::schemas(&self.service, &principal, query).await?)
     }
 
-    async fn get_flight_info_tables(&self, query: CommandGetTables, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_tables(
+        &self,
+        query: CommandGetTables,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
         flight_info(&query.into_builder().schema(), ticket, request.into_inner())
     }
 
-    async fn do_get_tables(&self, query: CommandGetTables, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_tables(
+        &self,
+        query: CommandGetTables,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         one_batch(metadata::tables(&self.service, &principal, query).await?)
     }
 
-    async fn get_flight_info_table_types(&self, query: CommandGetTableTypes, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
-        flight_info(&query.into_builder().schema(), query.as_any().encode_to_vec(), request.into_inner())
+        flight_info(
+            &query.into_builder().schema(),
+            query.as_any().encode_to_vec(),
+            request.into_inner(),
+        )
     }
 
-    async fn do_get_table_types(&self, query: CommandGetTableTypes, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         self.principal(request.metadata()).await?;
         let mut builder = query.into_builder();
         builder.append(metadata::TABLE);
@@ -269,79 +387,164 @@ impl FlightSqlService for FlightSql {
         one_batch(builder.build())
     }
 
-    async fn get_flight_info_sql_info(&self, query: CommandGetSqlInfo, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_sql_info(
+        &self,
+        query: CommandGetSqlInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
-        flight_info(&query.into_builder(&self.sql_info).schema(), ticket, request.into_inner())
+        flight_info(
+            &query.into_builder(&self.sql_info).schema(),
+            ticket,
+            request.into_inner(),
+        )
     }
 
-    async fn do_get_sql_info(&self, query: CommandGetSqlInfo, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_sql_info(
+        &self,
+        query: CommandGetSqlInfo,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         self.principal(request.metadata()).await?;
         one_batch(query.into_builder(&self.sql_info).build())
     }
 
-    async fn get_flight_info_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
         let ticket = query.as_any().encode_to_vec();
-        flight_info(&query.into_builder(&self.type_info).schema(), ticket, request.into_inner())
+        flight_info(
+            &query.into_builder(&self.type_info).schema(),
+            ticket,
+            request.into_inner(),
+        )
     }
 
-    async fn do_get_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         self.principal(request.metadata()).await?;
         one_batch(query.into_builder(&self.type_info).build())
     }
 
-    async fn get_flight_info_primary_keys(&self, query: CommandGetPrimaryKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_primary_keys(
+        &self,
+        query: CommandGetPrimaryKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
-        flight_info(&keys::primary_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
+        flight_info(
+            &keys::primary_key_schema(),
+            query.as_any().encode_to_vec(),
+            request.into_inner(),
+        )
     }
 
-    async fn do_get_primary_keys(&self, query: CommandGetPrimaryKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_primary_keys(
+        &self,
+        query: CommandGetPrimaryKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         one_batch(metadata::primary_keys(&self.service, &principal, query).await?)
     }
 
-    async fn get_flight_info_exported_keys(&self, query: CommandGetExportedKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info_exported_keys(
+        &self,
+        query: CommandGetExportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         self.principal(request.metadata()).await?;
-        flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
+        flight_info(
+            &keys::foreign_key_schema(),
+            query.as_any().encode_to_vec(),
+            request.into_inner(),
+        )
     }
 
-    async fn do_get_exported_keys(&self, _: CommandGetExportedKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(request.metadata()).await?;
-        one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
-    }
-
-    async fn get_flight_info_imported_keys(&self, query: CommandGetImportedKeys, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(request.metadata()).await?;
-        flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
-    }
-
-    async fn do_get_imported_keys(&self, _: CommandGetImportedKeys, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        self.principal(request.metadata()).await?;
-        one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
-    }
-
-    async fn get_flight_info_cross_reference(&self, query: CommandGetCrossReference, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.principal(request.metadata()).await?;
-        flight_info(&keys::foreign_key_schema(), query.as_any().encode_to_vec(), request.into_inner())
-    }
-
-    async fn do_get_cross_reference(&self, _: CommandGetCrossReference, request: Request<Ticket>) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+    async fn do_get_exported_keys(
+        &self,
+        _: CommandGetExportedKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         self.principal(request.metadata()).await?;
         one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
     }
 
-    async fn do_action_begin_transaction(&self, _: ActionBeginTransactionRequest, _: Request<Action>) -> Result<ActionBeginTransactionResult, Status> {
-        Err(Status::unimplemented("transactions are not supported: every statement stands alone"))
+    async fn get_flight_info_imported_keys(
+        &self,
+        query: CommandGetImportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.principal(request.metadata()).await?;
+        flight_info(
+            &keys::foreign_key_schema(),
+            query.as_any().encode_to_vec(),
+            request.into_inner(),
+        )
+    }
+
+    async fn do_get_imported_keys(
+        &self,
+        _: CommandGetImportedKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(request.metadata()).await?;
+        one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
+    }
+
+    async fn get_flight_info_cross_reference(
+        &self,
+        query: CommandGetCrossReference,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.principal(request.metadata()).await?;
+        flight_info(
+            &keys::foreign_key_schema(),
+            query.as_any().encode_to_vec(),
+            request.into_inner(),
+        )
+    }
+
+    async fn do_get_cross_reference(
+        &self,
+        _: CommandGetCrossReference,
+        request: Request<Ticket>,
+    ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
+        self.principal(request.metadata()).await?;
+        one_batch(Ok(RecordBatch::new_empty(keys::foreign_key_schema())))
+    }
+
+    async fn do_action_begin_transaction(
+        &self,
+        _: ActionBeginTransactionRequest,
+        _: Request<Action>,
+    ) -> Result<ActionBeginTransactionResult, Status> {
+        Err(Status::unimplemented(
+            "transactions are not supported: every statement stands alone",
+        ))
     }
 
     /// The work of a query ends with the stream that carries it, so there is nothing left to stop here.
-    async fn do_action_cancel_query(&self, _: ActionCancelQueryRequest, request: Request<Action>) -> Result<ActionCancelQueryResult, Status> {
+    async fn do_action_cancel_query(
+        &self,
+        _: ActionCancelQueryRequest,
+        request: Request<Action>,
+    ) -> Result<ActionCancelQueryResult, Status> {
         self.principal(request.metadata()).await?;
         Ok(ActionCancelQueryResult { result: CANCELLED })
     }
 
-    async fn do_action_fallback(&self, request: Request<Action>) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
+    async fn do_action_fallback(
+        &self,
+        request: Request<Action>,
+    ) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
         self.principal(request.metadata()).await?;
         let action = request.into_inner();
         let body = match options::answer(&action, self.service.catalog_name())? {
@@ -349,7 +552,12 @@ impl FlightSqlService for FlightSql {
             None if action.r#type == "CancelFlightInfo" => {
                 arrow_flight::CancelFlightInfoResult { status: CANCELLED }.encode_to_vec()
             }
-            None => return Err(Status::unimplemented(format!("action {} is not supported", action.r#type))),
+            None => {
+                return Err(Status::unimplemented(format!(
+                    "action {} is not supported",
+                    action.r#type
+                )));
+            }
         };
         let result = arrow_flight::Result { body: body.into() };
         Ok(Response::new(Box::pin(stream::once(async move { Ok(result) }))))

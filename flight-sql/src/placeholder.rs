@@ -30,7 +30,11 @@ pub fn number_placeholders(sql: &str) -> Cow<'_, str> {
             other => numbered.push_str(&other.to_string()),
         }
     }
-    if count == 0 { Cow::Borrowed(sql) } else { Cow::Owned(numbered) }
+    if count == 0 {
+        Cow::Borrowed(sql)
+    } else {
+        Cow::Owned(numbered)
+    }
 }
 
 /// The number of a placeholder such as `$12`.
@@ -47,7 +51,10 @@ mod tests {
     fn only_placeholders_are_numbered() {
         let cases = [
             ("SELECT ?", "SELECT $1"),
-            ("SELECT '?' , \"a?b\" , ? -- what?\n, ?", "SELECT '?' , \"a?b\" , $1 -- what?\n, $2"),
+            (
+                "SELECT '?' , \"a?b\" , ? -- what?\n, ?",
+                "SELECT '?' , \"a?b\" , $1 -- what?\n, $2",
+            ),
             ("SELECT $1", "SELECT $1"),
             ("SELECT 'it''s ?'", "SELECT 'it''s ?'"),
             ("SELECT '?", "SELECT '?"),

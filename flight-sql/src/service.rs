@@ -70,7 +70,9 @@ pub struct Results {
 
 impl std::fmt::Debug for Results {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Results").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("Results")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
     }
 }
 
@@ -229,7 +231,9 @@ impl QueryService {
         let mut names = FunctionNames::default();
         let session = self.0.engine.session(Class::Interactive, &SessionOptions::default());
         for (name, function) in session.state().scalar_functions() {
-            let section = function.documentation().map_or("", |documentation| documentation.doc_section.label);
+            let section = function
+                .documentation()
+                .map_or("", |documentation| documentation.doc_section.label);
             let group = match section {
                 "Math Functions" => &mut names.numeric,
                 "String Functions" | "Binary String Functions" | "Regular Expression Functions" => &mut names.string,
@@ -238,18 +242,19 @@ impl QueryService {
             };
             group.push(name.clone());
         }
-        for group in [&mut names.numeric, &mut names.string, &mut names.datetime, &mut names.system] {
+        for group in [
+            &mut names.numeric,
+            &mut names.string,
+            &mut names.datetime,
+            &mut names.system,
+        ] {
             group.sort();
         }
         names
     }
 }
 
-fn to_batches(
-    stream: SendableRecordBatchStream,
-    schema: SchemaRef,
-    turn: Turn,
-) -> Batches {
+fn to_batches(stream: SendableRecordBatchStream, schema: SchemaRef, turn: Turn) -> Batches {
     let wire = stream.map(move |batch| {
         // The turn ends with the last row, or when the client goes away.
         let _running = &turn;

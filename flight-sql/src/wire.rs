@@ -23,7 +23,11 @@ pub fn wire_schema(schema: &Schema) -> SchemaRef {
 
 fn wire_field(field: &FieldRef) -> FieldRef {
     // Metadata of storage (field ids) means nothing to a client, and a reader compares schemas exactly.
-    Arc::new(Field::new(field.name(), wire_type(field.data_type()), field.is_nullable()))
+    Arc::new(Field::new(
+        field.name(),
+        wire_type(field.data_type()),
+        field.is_nullable(),
+    ))
 }
 
 fn wire_type(data_type: &DataType) -> DataType {
@@ -83,14 +87,20 @@ mod tests {
     #[test]
     fn exotic_types_become_plain() {
         let inner = Field::new("s", DataType::Utf8View, true);
-        let list = DataType::LargeList(Arc::new(Field::new_list_field(DataType::Struct(vec![inner].into()), true)));
+        let list = DataType::LargeList(Arc::new(Field::new_list_field(
+            DataType::Struct(vec![inner].into()),
+            true,
+        )));
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8View));
         let schema = Schema::new(vec![Field::new("l", list, true), Field::new("d", dictionary, false)]);
         let wire = wire_schema(&schema);
         let zoned = |zone: &str| DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
         assert_eq!(wire_type(&zoned("+02:00")), zoned("UTC"));
         let inner = Field::new("s", DataType::Utf8, true);
-        let expected = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(vec![inner].into()), true)));
+        let expected = DataType::List(Arc::new(Field::new_list_field(
+            DataType::Struct(vec![inner].into()),
+            true,
+        )));
         assert_eq!(wire.field(0).data_type(), &expected);
         assert_eq!(wire.field(1), &Field::new("d", DataType::Utf8, false));
     }
@@ -100,7 +110,8 @@ mod tests {
     fn values_survive_and_batches_are_cut() -> Result<(), ArrowError> {
         let rows = 20_000;
         let views = StringViewArray::from_iter_values((0..rows).map(|i| format!("a text that is long enough {i}")));
-        let dictionary: DictionaryArray<Int32Type> = (0..rows).map(|i| if i % 2 == 0 { "even" } else { "odd" }).collect();
+        let dictionary: DictionaryArray<Int32Type> =
+            (0..rows).map(|i| if i % 2 == 0 { "even" } else { "odd" }).collect();
         let numbers = Int32Array::from_iter_values(0..rows);
         let batch = RecordBatch::try_from_iter([
             ("v", Arc::new(views) as ArrayRef),
@@ -112,7 +123,11 @@ mod tests {
         assert!(parts.len() > 2);
         assert_eq!(parts.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_000);
         let last = parts.last().expect("several parts");
-        let text = last.column(0).as_any().downcast_ref::<StringArray>().expect("plain text");
+        let text = last
+            .column(0)
+            .as_any()
+            .downcast_ref::<StringArray>()
+            .expect("plain text");
         assert!(text.value(text.len() - 1).ends_with(" 19999"));
         Ok(())
     }

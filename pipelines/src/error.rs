@@ -336,7 +336,9 @@ impl Coded for PipelineError {
                 did_you_mean(nearest).or_else(|| Some("declare it in sources/*.yml or write a model for it".into()))
             }
             Self::NoSuchModel { nearest, .. } => did_you_mean(nearest),
-            Self::SchemaChange { .. } => Some("run the model with a full refresh, or give the column a new name".into()),
+            Self::SchemaChange { .. } => {
+                Some("run the model with a full refresh, or give the column a new name".into())
+            }
             Self::OutcomeUnknown { .. } => Some("the next run looks for the job before it does anything".into()),
             _ => None,
         }

@@ -43,11 +43,18 @@ pub trait Feed: Debug + Send + Sync {
 #[async_trait]
 impl Feed for CatalogClient {
     async fn news(&self, after: Option<u64>, wait: Duration) -> Result<News> {
-        let page = self.changes(after, PAGE_CHANGES_MAX, wait).await.map_err(|source| PipelineError::Catalog {
-            step: "asking for changes",
-            source: Below::coded(source),
-        })?;
-        let tables = page.changes.iter().filter_map(|change| change.kind.table()?.table_name()).collect();
+        let page = self
+            .changes(after, PAGE_CHANGES_MAX, wait)
+            .await
+            .map_err(|source| PipelineError::Catalog {
+                step: "asking for changes",
+                source: Below::coded(source),
+            })?;
+        let tables = page
+            .changes
+            .iter()
+            .filter_map(|change| change.kind.table()?.table_name())
+            .collect();
         Ok(News {
             tables,
             cursor: page.cursor,

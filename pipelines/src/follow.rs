@@ -90,7 +90,11 @@ impl Pipelines {
                 running.push(self.run_noted(feed, at, unit.unit.clone()));
             }
             let next = match running.len() < MODELS_AT_ONCE_MAX {
-                true => followed.iter().filter_map(Followed::due).min().map_or(IDLE_MAX, |due| due.saturating_sub(now)),
+                true => followed
+                    .iter()
+                    .filter_map(Followed::due)
+                    .min()
+                    .map_or(IDLE_MAX, |due| due.saturating_sub(now)),
                 false => IDLE_MAX,
             };
             tokio::select! {
@@ -139,7 +143,11 @@ impl Pipelines {
             }
             followed.push(Followed {
                 inputs: models.iter().flat_map(|model| project.stored_inputs(model)).collect(),
-                lag: models.iter().map(|model| target_lag(project, model)).min().unwrap_or_default(),
+                lag: models
+                    .iter()
+                    .map(|model| target_lag(project, model))
+                    .min()
+                    .unwrap_or_default(),
                 asks_for_date: models.iter().any(|model| model.run_time == RunTime::Date),
                 unit,
                 dirty_since: None,
@@ -177,7 +185,11 @@ impl Pipelines {
 /// Whoever is overdue for longest comes first, so that busy models cannot keep others from running.
 fn most_urgent(followed: &mut [Followed], now: Duration) -> Option<(usize, &mut Followed)> {
     let due = |unit: &Followed| unit.due().filter(|due| *due <= now);
-    let (at, _) = followed.iter().enumerate().filter_map(|(at, unit)| Some((at, due(unit)?))).min_by_key(|(_, due)| *due)?;
+    let (at, _) = followed
+        .iter()
+        .enumerate()
+        .filter_map(|(at, unit)| Some((at, due(unit)?)))
+        .min_by_key(|(_, due)| *due)?;
     followed.get_mut(at).map(|unit| (at, unit))
 }
 
@@ -188,7 +200,9 @@ fn mark(followed: &mut [Followed], now: Duration, which: impl Fn(&Followed) -> b
 }
 
 fn learn(followed: &mut [Followed], news: &News, now: Duration, first: bool) {
-    mark(followed, now, |unit| first || news.lost || !unit.inputs.is_disjoint(&news.tables));
+    mark(followed, now, |unit| {
+        first || news.lost || !unit.inputs.is_disjoint(&news.tables)
+    });
 }
 
 fn finish(unit: &mut Followed, runs: &[ModelRun], ended: Duration) {
@@ -212,7 +226,9 @@ fn finish(unit: &mut Followed, runs: &[ModelRun], ended: Duration) {
 }
 
 fn backoff(failures_count: u32) -> Duration {
-    BACKOFF_MIN.saturating_mul(1 << failures_count.saturating_sub(1).min(16)).min(BACKOFF_MAX)
+    BACKOFF_MIN
+        .saturating_mul(1 << failures_count.saturating_sub(1).min(16))
+        .min(BACKOFF_MAX)
 }
 
 #[cfg(test)]

@@ -29,7 +29,11 @@ impl Graph {
         let mut graph = Self::default();
         for model in models.values() {
             for input in &model.inputs {
-                graph.readers.entry(input.clone()).or_default().insert(model.name.clone());
+                graph
+                    .readers
+                    .entry(input.clone())
+                    .or_default()
+                    .insert(model.name.clone());
             }
         }
         let mut marks = BTreeMap::new();
@@ -129,8 +133,13 @@ impl Project {
                 let known =
                     self.models.contains_key(input) || self.sources.contains_key(input) || existing.contains(input);
                 if !known {
-                    let names: Vec<String> =
-                        self.models.keys().chain(self.sources.keys()).chain(existing).map(ToString::to_string).collect();
+                    let names: Vec<String> = self
+                        .models
+                        .keys()
+                        .chain(self.sources.keys())
+                        .chain(existing)
+                        .map(ToString::to_string)
+                        .collect();
                     return Err(PipelineError::UnknownTable {
                         place: Box::new(model.place()),
                         model: model.name.clone(),

@@ -19,7 +19,14 @@ use crate::sql::{self, RunTime};
 pub use layout::{PartitionBy, SortBy};
 
 /// Kinds of the model format that later versions bring.
-const PLANNED_KINDS: &[&str] = &["append", "merge", "snapshot", "partition_overwrite", "seed", "incremental"];
+const PLANNED_KINDS: &[&str] = &[
+    "append",
+    "merge",
+    "snapshot",
+    "partition_overwrite",
+    "seed",
+    "incremental",
+];
 
 /// How a model is kept.
 #[derive(Debug, Clone)]
@@ -183,9 +190,11 @@ impl Model {
         };
 
         let full = header.name.clone().unwrap_or_else(|| default_name.to_owned());
-        let name: TableName = full
-            .parse()
-            .map_err(|error| invalid(format!("model name {full:?}: {error}; put the file in models/<namespace>/ or set name")))?;
+        let name: TableName = full.parse().map_err(|error| {
+            invalid(format!(
+                "model name {full:?}: {error}; put the file in models/<namespace>/ or set name"
+            ))
+        })?;
         let mut query = sql::parse(path, text)?;
         let kind = parse_kind(&header, &place, &mut query)?;
         let query = query.ok_or_else(|| PipelineError::Sql {
@@ -196,14 +205,19 @@ impl Model {
         if let Kind::Cdc(cdc) = &kind {
             shape::check(path, &query)?;
             if inputs.iter().ne([&cdc.source]) {
-                return Err(invalid(format!("source is {}, but the query reads another table", cdc.source)));
+                return Err(invalid(format!(
+                    "source is {}, but the query reads another table",
+                    cdc.source
+                )));
             }
         }
 
         let partition_by = list(header.partition_by, |text| layout::partition_by(&place, text))?;
         let sort_by = list(header.sort_by, |text| layout::sort_by(&place, text))?;
         if matches!(kind, Kind::View) && !(partition_by.is_empty() && sort_by.is_empty()) {
-            return Err(invalid("a view stores nothing: partition_by and sort_by have no meaning".into()));
+            return Err(invalid(
+                "a view stores nothing: partition_by and sort_by have no meaning".into(),
+            ));
         }
         let target_lag = match header.target_lag.as_deref().map(str::trim) {
             None => TargetLag::Default,
@@ -290,7 +304,9 @@ fn cdc(header: &Header, place: &Place, query: &mut Option<Query>) -> Result<CdcS
         return Err(invalid("kind cdc needs key: the columns that identify a row".into()));
     }
     let source = match (&header.source, query.as_ref()) {
-        (Some(source), _) => source.parse().map_err(|error| invalid(format!("source {source:?}: {error}")))?,
+        (Some(source), _) => source
+            .parse()
+            .map_err(|error| invalid(format!("source {source:?}: {error}")))?,
         (None, Some(query)) => {
             let inputs = sql::references(&place.path, query)?;
             match (inputs.len(), inputs.into_iter().next()) {
@@ -313,7 +329,11 @@ fn cdc(header: &Header, place: &Place, query: &mut Option<Query>) -> Result<CdcS
                 instead: "choose append_new_columns or fail".into(),
             });
         }
-        Some(other) => return Err(invalid(format!("on_schema_change {other}: choose append_new_columns or fail"))),
+        Some(other) => {
+            return Err(invalid(format!(
+                "on_schema_change {other}: choose append_new_columns or fail"
+            )));
+        }
     };
     let sequence_by = match &header.sequence_by {
         Some(given) => given.clone().into_vec(),

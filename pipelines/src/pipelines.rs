@@ -68,7 +68,11 @@ impl Pipelines {
         project: Project,
     ) -> Self {
         let views = Views::of(&project);
-        let turns = project.models.keys().map(|name| (name.clone(), tokio::sync::Mutex::default())).collect();
+        let turns = project
+            .models
+            .keys()
+            .map(|name| (name.clone(), tokio::sync::Mutex::default()))
+            .collect();
         let worker = Worker {
             engine,
             runner,
@@ -105,7 +109,10 @@ impl Pipelines {
         let names = selection.resolve(&inner.project)?;
         let models: Vec<&Model> = names.iter().filter_map(|name| inner.project.models.get(name)).collect();
         let tables = inner.tables(&models).await?;
-        models.into_iter().map(|model| resolve(&inner.project, model, &tables, wish)).collect()
+        models
+            .into_iter()
+            .map(|model| resolve(&inner.project, model, &tables, wish))
+            .collect()
     }
 
     /// Brings the selected models up to date, each after those it reads. A failure stops what depends on it, and nothing
@@ -130,7 +137,10 @@ impl Pipelines {
                     continue;
                 }
                 let failed = unit.after.iter().filter_map(|before| done.get(before)).flatten();
-                let failed = failed.filter(|run| run.failure.is_some()).map(|run| run.name.clone()).next();
+                let failed = failed
+                    .filter(|run| run.failure.is_some())
+                    .map(|run| run.name.clone())
+                    .next();
                 running.push(async move {
                     let runs = match failed {
                         Some(upstream) => inner.skipped(unit, &upstream),
@@ -171,13 +181,21 @@ impl Pipelines {
             statuses.push(ModelStatus {
                 name: name.clone(),
                 kind: model.kind.name(),
-                last_run_ms: state.as_ref().and(own).and_then(|t| Some(t.metadata.current_snapshot()?.timestamp_ms())),
+                last_run_ms: state
+                    .as_ref()
+                    .and(own)
+                    .and_then(|t| Some(t.metadata.current_snapshot()?.timestamp_ms())),
                 last_mode: state.map(|state| state.mode),
                 rows_total: own.and_then(rows_total),
                 lag_ms: plan.inputs.iter().filter_map(|input| input.lag_ms).max(),
                 next_mode: plan.mode,
                 next_reason: plan.reason,
-                last_run: inner.last_runs.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned(),
+                last_run: inner
+                    .last_runs
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get(name)
+                    .cloned(),
             });
         }
         Ok(statuses)
@@ -212,12 +230,19 @@ impl Inner {
     /// The models' tables and their stored inputs, as they are now, each loaded once.
     async fn tables(&self, models: &[&Model]) -> Result<Tables> {
         let own = models.iter().map(|model| model.name.clone());
-        let names: BTreeSet<TableName> =
-            models.iter().flat_map(|model| self.project.stored_inputs(model)).chain(own).collect();
+        let names: BTreeSet<TableName> = models
+            .iter()
+            .flat_map(|model| self.project.stored_inputs(model))
+            .chain(own)
+            .collect();
         // Collected: a closure that lives across an await makes this future not `Send` in general.
         let loads: Vec<_> = names.iter().map(|name| self.worker.load(name)).collect();
         let loaded: Vec<Option<LoadedTable>> = stream::iter(loads).buffered(LOADS_AT_ONCE_MAX).try_collect().await?;
-        Ok(names.into_iter().zip(loaded).filter_map(|(name, table)| Some((name, table?))).collect())
+        Ok(names
+            .into_iter()
+            .zip(loaded)
+            .filter_map(|(name, table)| Some((name, table?)))
+            .collect())
     }
 
     fn skipped(&self, unit: &Unit, upstream: &TableName) -> Vec<ModelRun> {
@@ -238,7 +263,11 @@ impl Inner {
     /// One run of a unit, committed in one transaction, never failing: failures stand in the runs.
     pub(crate) async fn refresh(&self, unit: &Unit, wish: Wish) -> Vec<ModelRun> {
         let begun = self.worker.clock.monotonic();
-        let models: Vec<&Model> = unit.models.iter().filter_map(|name| self.project.models.get(name)).collect();
+        let models: Vec<&Model> = unit
+            .models
+            .iter()
+            .filter_map(|name| self.project.models.get(name))
+            .collect();
         let mut turns = Vec::new();
         for model in &models {
             // In the order of the units' names, which is the same everywhere: no two runs wait for each other.
@@ -278,10 +307,14 @@ impl Inner {
             if all.is_empty() {
                 return Ok(());
             }
-            let names: Vec<(usize, TableName)> =
-                all.iter().filter_map(|(at, _)| Some((*at, models.get(*at)?.name.clone()))).collect();
+            let names: Vec<(usize, TableName)> = all
+                .iter()
+                .filter_map(|(at, _)| Some((*at, models.get(*at)?.name.clone())))
+                .collect();
             let changes = all.into_iter().flat_map(|(_, prepared)| prepared.changes).collect();
-            let Some(committed) = self.worker.commit(first, changes).await? else { continue };
+            let Some(committed) = self.worker.commit(first, changes).await? else {
+                continue;
+            };
             for (at, name) in names {
                 let own = committed.iter().find(|committed| committed.table.name == name);
                 if let (Some(run), Some(own)) = (runs.get_mut(at), own) {

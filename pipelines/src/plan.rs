@@ -123,7 +123,9 @@ pub(crate) fn resolve(project: &Project, model: &Model, tables: &Tables, wish: W
         loud,
         inputs,
         target_lag_ms: u64::try_from(target_lag(project, model).as_millis()).unwrap_or(u64::MAX),
-        fingerprint_changed: state.as_ref().is_some_and(|state| state.fingerprint != model.fingerprint),
+        fingerprint_changed: state
+            .as_ref()
+            .is_some_and(|state| state.fingerprint != model.fingerprint),
         readers: project.graph.readers(&model.name).cloned().collect(),
         group: model.group.clone(),
     })
@@ -218,7 +220,10 @@ fn increment(name: &TableName, mark: &Watermark, tables: &Tables) -> Decision {
         return Decision::new(Mode::Waiting, format!("{name} does not exist yet"));
     };
     let Some(from) = mark.snapshot_id else {
-        return Decision::new(Mode::Incremental, format!("all of {name}, which was empty at the last run"));
+        return Decision::new(
+            Mode::Incremental,
+            format!("all of {name}, which was empty at the last run"),
+        );
     };
     let mut snapshots_count = 0_usize;
     let mut snapshot = source.current_snapshot();
@@ -226,14 +231,18 @@ fn increment(name: &TableName, mark: &Watermark, tables: &Tables) -> Decision {
         match snapshot {
             Some(current) if current.snapshot_id() != from => {
                 snapshots_count += 1;
-                snapshot = current.parent_snapshot_id().and_then(|parent| source.snapshot_by_id(parent));
+                snapshot = current
+                    .parent_snapshot_id()
+                    .and_then(|parent| source.snapshot_by_id(parent));
             }
             _ => break,
         }
     }
     match snapshot {
         Some(_) => Decision::new(Mode::Incremental, format!("{snapshots_count} new snapshots of {name}")),
-        None => Decision::loud(format!("snapshot {from} of {name}, read last, was expired or rolled back")),
+        None => Decision::loud(format!(
+            "snapshot {from} of {name}, read last, was expired or rolled back"
+        )),
     }
 }
 
@@ -253,7 +262,9 @@ fn clock(model: &Model, state: &RefreshState, wish: Wish) -> Decision {
 
 fn input(name: &TableName, tables: &Tables, state: Option<&RefreshState>) -> InputPlan {
     let metadata = tables.get(name).map(|table| &table.metadata);
-    let from = state.and_then(|state| state.inputs.get(name)).and_then(|mark| mark.snapshot_id);
+    let from = state
+        .and_then(|state| state.inputs.get(name))
+        .and_then(|mark| mark.snapshot_id);
     let to = metadata.and_then(|metadata| metadata.current_snapshot_id());
     let time = |id: Option<i64>| Some(metadata?.snapshot_by_id(id?)?.timestamp_ms());
     InputPlan {
@@ -270,8 +281,14 @@ pub(crate) fn target_lag(project: &Project, model: &Model) -> Duration {
         TargetLag::Within(lag) => lag,
         TargetLag::Default => project.target_lag_default,
         TargetLag::Downstream => {
-            let readers = project.graph.readers(&model.name).filter_map(|name| project.models.get(name));
-            readers.map(|reader| target_lag(project, reader)).min().unwrap_or(LAG_WITHOUT_READERS)
+            let readers = project
+                .graph
+                .readers(&model.name)
+                .filter_map(|name| project.models.get(name));
+            readers
+                .map(|reader| target_lag(project, reader))
+                .min()
+                .unwrap_or(LAG_WITHOUT_READERS)
         }
     }
 }

@@ -53,7 +53,10 @@ struct Lakehouse {
     #[expect(dead_code, reason = "a project may describe itself; nothing reads it yet")]
     description: Option<String>,
     #[serde(default)]
-    #[expect(dead_code, reason = "accepted so that one file serves other tools; the catalog comes from the process")]
+    #[expect(
+        dead_code,
+        reason = "accepted so that one file serves other tools; the catalog comes from the process"
+    )]
     catalog: Option<String>,
     #[serde(default)]
     vars: BTreeMap<String, serde_json::Value>,
@@ -166,8 +169,12 @@ fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
         };
         for entry in entries {
             let path = entry.map_err(failed)?.path();
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            let wanted = path.extension().is_some_and(|e| extensions.iter().any(|wanted| e == *wanted));
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let wanted = path
+                .extension()
+                .is_some_and(|e| extensions.iter().any(|wanted| e == *wanted));
             if path.is_dir() && !hidden && depth < FOLDER_DEPTH_MAX {
                 open.push((path, depth + 1));
             } else if wanted && !hidden {

@@ -30,17 +30,14 @@ pub(crate) fn watermarks(plan: &ModelPlan, tables: &Tables) -> BTreeMap<TableNam
         uuid: table.metadata.uuid(),
         snapshot_id: table.metadata.current_snapshot_id(),
     };
-    plan.inputs.iter().filter_map(|input| Some((input.table.clone(), mark(tables.get(&input.table)?)))).collect()
+    plan.inputs
+        .iter()
+        .filter_map(|input| Some((input.table.clone(), mark(tables.get(&input.table)?))))
+        .collect()
 }
 
 /// The same for the same rows on the same table.
-pub(crate) fn job(
-    model: &Model,
-    target: &LoadedTable,
-    plan: &ModelPlan,
-    tables: &Tables,
-    run_ms: i64,
-) -> JobId {
+pub(crate) fn job(model: &Model, target: &LoadedTable, plan: &ModelPlan, tables: &Tables, run_ms: i64) -> JobId {
     let inputs = plan.inputs.iter().filter_map(|input| tables.get(&input.table));
     let inputs: Vec<String> = inputs.map(|table| format!("{}={}", table.name, head(table))).collect();
     let mut parts = BTreeMap::from([

@@ -22,7 +22,11 @@ impl Selection {
     /// Of command line words; none means all.
     pub fn of(words: impl IntoIterator<Item = String>) -> Self {
         let words: Vec<String> = words.into_iter().collect();
-        if words.is_empty() { Self::All } else { Self::Named(words) }
+        if words.is_empty() {
+            Self::All
+        } else {
+            Self::Named(words)
+        }
     }
 
     /// The models, each after those it reads.
@@ -34,7 +38,13 @@ impl Selection {
         for word in words {
             chosen.extend(one(word, project)?);
         }
-        Ok(project.graph.order().iter().filter(|name| chosen.contains(*name)).cloned().collect())
+        Ok(project
+            .graph
+            .order()
+            .iter()
+            .filter(|name| chosen.contains(*name))
+            .cloned()
+            .collect())
     }
 }
 
@@ -42,7 +52,10 @@ fn one(word: &str, project: &Project) -> Result<BTreeSet<TableName>> {
     let (upstream, rest) = word.strip_prefix('+').map_or((false, word), |rest| (true, rest));
     let (downstream, pattern) = rest.strip_suffix('+').map_or((false, rest), |rest| (true, rest));
     let matches = |name: &TableName| match (pattern.strip_prefix("tag:"), pattern.strip_suffix(".*")) {
-        (Some(tag), _) => project.models.get(name).is_some_and(|model| model.tags.iter().any(|t| t == tag)),
+        (Some(tag), _) => project
+            .models
+            .get(name)
+            .is_some_and(|model| model.tags.iter().any(|t| t == tag)),
         (None, Some(namespace)) => name.namespace().to_string() == namespace,
         (None, None) => name.to_string() == pattern || name.name() == pattern,
     };

@@ -84,11 +84,15 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Option<Query>> {
 
 /// One expression.
 pub(crate) fn expression(path: &Path, text: &str) -> Result<Expr> {
-    parser(text).and_then(|mut parser| parser.parse_expr()).map_err(|error| failed(path, &error))
+    parser(text)
+        .and_then(|mut parser| parser.parse_expr())
+        .map_err(|error| failed(path, &error))
 }
 
 fn parser(text: &str) -> Result<Parser<'static>, ParserError> {
-    Parser::new(&GenericDialect {}).with_recursion_limit(RECURSION_LIMIT).try_with_sql(text)
+    Parser::new(&GenericDialect {})
+        .with_recursion_limit(RECURSION_LIMIT)
+        .try_with_sql(text)
 }
 
 fn failed(path: &Path, error: &ParserError) -> PipelineError {

@@ -66,7 +66,9 @@ impl RefreshState {
                 })?;
                 return Ok(Some(state));
             }
-            snapshot = current.parent_snapshot_id().and_then(|parent| table.snapshot_by_id(parent));
+            snapshot = current
+                .parent_snapshot_id()
+                .and_then(|parent| table.snapshot_by_id(parent));
         }
         Ok(None)
     }

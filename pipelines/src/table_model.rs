@@ -27,9 +27,14 @@ pub(crate) async fn prepare(
     let mut options = SessionOptions::default();
     let mut bytes = 0;
     for input in &plan.inputs {
-        let Some(table) = tables.get(&input.table) else { continue };
+        let Some(table) = tables.get(&input.table) else {
+            continue;
+        };
         let provider = worker.engine.provider(table, table.metadata.current_snapshot_id());
-        options = options.overlay(input.table.clone(), provider.map_err(failed(model, "opening an input"))?);
+        options = options.overlay(
+            input.table.clone(),
+            provider.map_err(failed(model, "opening an input"))?,
+        );
         bytes += bytes_of(&worker.files(table).await?);
     }
     let options = worker.views.options_for(&worker.engine, options, model, run_ms).await?;
@@ -39,8 +44,15 @@ pub(crate) async fn prepare(
 
     let existing = tables.get(&model.name).cloned();
     let store = worker.engine.store();
-    let target =
-        target::prepare(worker.catalog.as_ref(), store, model, existing, rows.schema().as_arrow(), true).await?;
+    let target = target::prepare(
+        worker.catalog.as_ref(),
+        store,
+        model,
+        existing,
+        rows.schema().as_arrow(),
+        true,
+    )
+    .await?;
     let rows = sorted(model, rows).map_err(failed(model, "sorting the rows"))?;
     let added = worker.write(model, &session, rows, &target, bytes).await?;
     let removed = worker.files(&target).await?;

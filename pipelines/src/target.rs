@@ -55,11 +55,13 @@ pub(crate) async fn prepare(
                     },
                 });
             }
-            schema::evolve_table(catalog, store, &model.name, &wanted).await.map_err(|source| PipelineError::Table {
-                table: model.name.clone(),
-                step: "adding columns",
-                source: Below::coded(source),
-            })
+            schema::evolve_table(catalog, store, &model.name, &wanted)
+                .await
+                .map_err(|source| PipelineError::Table {
+                    table: model.name.clone(),
+                    step: "adding columns",
+                    source: Below::coded(source),
+                })
         }
         Err(TableError::SchemaChange { changes }) => Err(PipelineError::SchemaChange {
             model: model.name.clone(),
@@ -71,17 +73,28 @@ pub(crate) async fn prepare(
             source: Below::coded(source),
         }),
     }?;
-    if anew { repartition(catalog, model, table).await } else { Ok(table) }
+    if anew {
+        repartition(catalog, model, table).await
+    } else {
+        Ok(table)
+    }
 }
 
 /// Gives the table the model's partitions if it has others. Files of the old ones stay readable until they are replaced.
 async fn repartition(catalog: &dyn Catalog, model: &Model, table: LoadedTable) -> Result<LoadedTable> {
     let metadata = &table.metadata;
     let wanted = partition_spec(model, metadata.current_schema())?;
-    let wanted_fields: Vec<(i32, Transform)> =
-        wanted.iter().flat_map(|spec| spec.fields()).map(|field| (field.source_id, field.transform)).collect();
+    let wanted_fields: Vec<(i32, Transform)> = wanted
+        .iter()
+        .flat_map(|spec| spec.fields())
+        .map(|field| (field.source_id, field.transform))
+        .collect();
     let current = metadata.default_partition_spec();
-    let has: Vec<(i32, Transform)> = current.fields().iter().map(|field| (field.source_id, field.transform)).collect();
+    let has: Vec<(i32, Transform)> = current
+        .fields()
+        .iter()
+        .map(|field| (field.source_id, field.transform))
+        .collect();
     if has == wanted_fields {
         return Ok(table);
     }
@@ -123,8 +136,12 @@ async fn create(catalog: &dyn Catalog, model: &Model, schema: Schema) -> Result<
         ("tidewater.model-kind".to_owned(), model.kind.name().to_owned()),
         ("tidewater.tags".to_owned(), model.tags.join(",")),
     ]);
-    table.properties.extend(model.description.clone().map(|text| ("comment".to_owned(), text)));
-    table.properties.extend(model.owner.clone().map(|text| ("owner".to_owned(), text)));
+    table
+        .properties
+        .extend(model.description.clone().map(|text| ("comment".to_owned(), text)));
+    table
+        .properties
+        .extend(model.owner.clone().map(|text| ("owner".to_owned(), text)));
     table.properties.retain(|_, value| !value.is_empty());
     create_or_load(catalog, table).await
 }
@@ -138,12 +155,17 @@ pub(crate) async fn create_or_load(catalog: &dyn Catalog, table: NewTable) -> Re
         }
     };
     let name = table.name.clone();
-    catalog.create_namespace(name.namespace()).await.map_err(failed("making a namespace"))?;
+    catalog
+        .create_namespace(name.namespace())
+        .await
+        .map_err(failed("making a namespace"))?;
     match catalog.create_table(table).await {
         Ok(made) => Ok(made),
         Err(CatalogFault::AlreadyExists { what }) => {
             let loaded = catalog.load_table(&name).await.map_err(failed("loading a table"))?;
-            loaded.ok_or(CatalogFault::AlreadyExists { what }).map_err(failed("making a table"))
+            loaded
+                .ok_or(CatalogFault::AlreadyExists { what })
+                .map_err(failed("making a table"))
         }
         Err(fault) => Err(failed("making a table")(fault)),
     }
@@ -151,7 +173,11 @@ pub(crate) async fn create_or_load(catalog: &dyn Catalog, table: NewTable) -> Re
 
 /// The columns as Iceberg, none of them required: what a query gives tomorrow may be null.
 pub(crate) fn optional(table: &TableName, columns: &ArrowSchema) -> Result<Schema> {
-    let fields: Vec<Field> = columns.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let fields: Vec<Field> = columns
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_nullable(true))
+        .collect();
     schema::from_arrow(&ArrowSchema::new(fields), FIRST_FIELD_ID).map_err(|source| PipelineError::Table {
         table: table.clone(),
         step: "choosing column types",
@@ -165,7 +191,11 @@ fn described(model: &Model, schema: &Schema) -> Result<Schema> {
         return Ok(schema.clone());
     }
     let fields = schema.as_struct().fields().iter().map(|field| {
-        match model.columns.get(&field.name).and_then(|column| column.description.clone()) {
+        match model
+            .columns
+            .get(&field.name)
+            .and_then(|column| column.description.clone())
+        {
             Some(text) => Arc::new(NestedField {
                 doc: Some(text),
                 ..field.as_ref().clone()
@@ -173,11 +203,14 @@ fn described(model: &Model, schema: &Schema) -> Result<Schema> {
             None => field.clone(),
         }
     });
-    Schema::builder().with_fields(fields).build().map_err(|source| PipelineError::Table {
-        table: model.name.clone(),
-        step: "describing columns",
-        source: Below::plain(tidewater_core::ErrorKind::Internal, source),
-    })
+    Schema::builder()
+        .with_fields(fields)
+        .build()
+        .map_err(|source| PipelineError::Table {
+            table: model.name.clone(),
+            step: "describing columns",
+            source: Below::plain(tidewater_core::ErrorKind::Internal, source),
+        })
 }
 
 fn partition_spec(model: &Model, schema: &Schema) -> Result<Option<UnboundPartitionSpec>> {
@@ -185,7 +218,9 @@ fn partition_spec(model: &Model, schema: &Schema) -> Result<Option<UnboundPartit
     if wanted.is_empty()
         && let Kind::Cdc(cdc) = &model.kind
         && let Some(key) = cdc.key.first()
-        && schema.field_by_name(key).is_some_and(|field| can_bucket(&field.field_type))
+        && schema
+            .field_by_name(key)
+            .is_some_and(|field| can_bucket(&field.field_type))
     {
         wanted.push(PartitionBy {
             column: key.clone(),
@@ -211,10 +246,12 @@ fn partition_spec(model: &Model, schema: &Schema) -> Result<Option<UnboundPartit
             transform: partition.transform,
         });
     }
-    let spec = UnboundPartitionSpec::builder().add_partition_fields(fields).map_err(|error| PipelineError::Value {
-        place: model.place(),
-        reason: format!("partition_by: {error}"),
-    })?;
+    let spec = UnboundPartitionSpec::builder()
+        .add_partition_fields(fields)
+        .map_err(|error| PipelineError::Value {
+            place: model.place(),
+            reason: format!("partition_by: {error}"),
+        })?;
     Ok(Some(spec.build()))
 }
 
@@ -252,9 +289,10 @@ fn column<'a>(model: &Model, schema: &'a Schema, name: &str, key: &str) -> Resul
 
 fn can_bucket(of: &Type) -> bool {
     match of {
-        Type::Primitive(primitive) => {
-            !matches!(primitive, PrimitiveType::Boolean | PrimitiveType::Float | PrimitiveType::Double)
-        }
+        Type::Primitive(primitive) => !matches!(
+            primitive,
+            PrimitiveType::Boolean | PrimitiveType::Float | PrimitiveType::Double
+        ),
         _ => false,
     }
 }

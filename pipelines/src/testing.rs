@@ -63,9 +63,15 @@ impl Lake {
 
     pub(crate) async fn create(&self, name: &str, columns: &Schema) -> LoadedTable {
         let name = table_name(name);
-        self.catalog.create_namespace(name.namespace()).await.expect("a namespace");
+        self.catalog
+            .create_namespace(name.namespace())
+            .await
+            .expect("a namespace");
         let schema = schema::from_arrow(columns, 1).expect("a schema");
-        self.catalog.create_table(NewTable::new(name, schema)).await.expect("a table")
+        self.catalog
+            .create_table(NewTable::new(name, schema))
+            .await
+            .expect("a table")
     }
 
     pub(crate) async fn load(&self, name: &str) -> LoadedTable {
@@ -73,7 +79,11 @@ impl Lake {
     }
 
     pub(crate) async fn catalog_has(&self, name: &str) -> bool {
-        self.catalog.load_table(&table_name(name)).await.expect("an answer").is_some()
+        self.catalog
+            .load_table(&table_name(name))
+            .await
+            .expect("an answer")
+            .is_some()
     }
 
     /// One commit of these rows; fields that are left out are null.
@@ -87,15 +97,25 @@ impl Lake {
             DataFileWriter::new(self.store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
         writer.write(rows).await.expect("rows that fit");
         let change = Change::append(writer.close().await.expect("files"));
-        commit_change(self.catalog.as_ref(), &self.store, &table.name, &change, &CommitOptions::default())
-            .await
-            .expect("a commit");
+        commit_change(
+            self.catalog.as_ref(),
+            &self.store,
+            &table.name,
+            &change,
+            &CommitOptions::default(),
+        )
+        .await
+        .expect("a commit");
     }
 
     /// Rows in their order, cells joined by commas.
     pub(crate) async fn lines(&self, sql: &str) -> Vec<String> {
         let session = self.engine.session(Class::Interactive, &SessionOptions::default());
-        let plan = self.engine.plan(&session, sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let plan = self
+            .engine
+            .plan(&session, sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
         lines(&rows.collect().await.unwrap_or_else(|error| panic!("{sql}: {error:?}")))
     }
@@ -113,7 +133,14 @@ pub(crate) fn table_name(name: &str) -> TableName {
 fn lines(batches: &[RecordBatch]) -> Vec<String> {
     let table = pretty_format_batches(batches).expect("printable rows").to_string();
     let rows = table.lines().filter(|line| line.starts_with('|')).skip(1);
-    rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(",")).collect()
+    rows.map(|line| {
+        line.trim_matches('|')
+            .split('|')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join(",")
+    })
+    .collect()
 }
 
 /// Columns of a change log whose rows have these fields.

@@ -23,14 +23,19 @@ pub(crate) fn units(project: &Project, selected: &[TableName]) -> Vec<Unit> {
     let mut unit_of: BTreeMap<&TableName, usize> = BTreeMap::new();
     let mut unit_of_group: BTreeMap<&str, usize> = BTreeMap::new();
     // A group stands where its last member stands in the order: all that its members read is before that.
-    let last: BTreeMap<&str, &TableName> =
-        selected.iter().filter_map(|name| Some((*together.get(name)?, name))).collect();
+    let last: BTreeMap<&str, &TableName> = selected
+        .iter()
+        .filter_map(|name| Some((*together.get(name)?, name)))
+        .collect();
     for name in selected {
         match together.get(name) {
             Some(group) if last.get(group) != Some(&name) => {}
             Some(group) => {
-                let members: Vec<TableName> =
-                    selected.iter().filter(|name| together.get(*name) == Some(group)).cloned().collect();
+                let members: Vec<TableName> = selected
+                    .iter()
+                    .filter(|name| together.get(*name) == Some(group))
+                    .cloned()
+                    .collect();
                 unit_of_group.insert(group, units.len());
                 units.push(Unit {
                     models: members,
@@ -52,7 +57,11 @@ pub(crate) fn units(project: &Project, selected: &[TableName]) -> Vec<Unit> {
     };
     for at in 0..units.len() {
         let Some(unit) = units.get(at) else { continue };
-        let inputs = unit.models.iter().filter_map(|name| project.models.get(name)).flat_map(|model| &model.inputs);
+        let inputs = unit
+            .models
+            .iter()
+            .filter_map(|name| project.models.get(name))
+            .flat_map(|model| &model.inputs);
         let after: BTreeSet<usize> = inputs.filter_map(place).filter(|other| *other != at).collect();
         if let Some(unit) = units.get_mut(at) {
             unit.after = after;
@@ -77,8 +86,14 @@ fn groups<'a>(project: &'a Project, selected: &'a [TableName]) -> BTreeMap<&'a T
     for (group, names) in members {
         let reached: BTreeSet<TableName> = names.iter().flat_map(|name| project.graph.downstream(name)).collect();
         // Two groups that read each other's members could wait for one another as well.
-        if names.iter().any(|name| reached.contains(*name) || entangled.contains(*name)) {
-            tracing::warn!(group, "members of the group read one another, they are published one by one");
+        if names
+            .iter()
+            .any(|name| reached.contains(*name) || entangled.contains(*name))
+        {
+            tracing::warn!(
+                group,
+                "members of the group read one another, they are published one by one"
+            );
             continue;
         }
         entangled.extend(reached);

@@ -27,8 +27,13 @@ impl Views {
     /// All views of the project.
     pub fn of(project: &Project) -> Self {
         let views = project.graph.order().iter().filter_map(|name| project.models.get(name));
-        let views = views.filter(|model| matches!(model.kind, Kind::View)).cloned().collect();
-        Self { models: Arc::new(views) }
+        let views = views
+            .filter(|model| matches!(model.kind, Kind::View))
+            .cloned()
+            .collect();
+        Self {
+            models: Arc::new(views),
+        }
     }
 
     /// Names of the views.
@@ -49,9 +54,18 @@ impl Views {
 
     /// `options` with the views that a statement may mean, and those they read: planning a view loads its tables, which a
     /// statement that names none should not wait for. Call it for each statement, a view sees its tables as they are then.
-    pub async fn for_statement(&self, engine: &Engine, mut options: SessionOptions, statement: &str, run_ms: i64) -> SessionOptions {
+    pub async fn for_statement(
+        &self,
+        engine: &Engine,
+        mut options: SessionOptions,
+        statement: &str,
+        run_ms: i64,
+    ) -> SessionOptions {
         let text = statement.to_lowercase();
-        let named = self.models.iter().filter(|model| text.contains(&model.name.name().to_lowercase()));
+        let named = self
+            .models
+            .iter()
+            .filter(|model| text.contains(&model.name.name().to_lowercase()));
         let needed = self.closure(named.map(|model| &model.name));
         for model in self.models.iter().filter(|model| needed.contains(&model.name)) {
             match view(engine, &options, model, run_ms).await {
@@ -97,14 +111,20 @@ impl Views {
 async fn view(engine: &Engine, options: &SessionOptions, model: &Model, run_ms: i64) -> Result<Arc<dyn TableProvider>> {
     let query = sql::with_run_time(&model.path, &model.query, run_ms)?;
     let session = engine.session(Class::Interactive, options);
-    let plan = plan(&session, query.clone()).await.map_err(|reason| PipelineError::Sql {
-        place: model.place(),
-        reason,
-    })?;
+    let plan = plan(&session, query.clone())
+        .await
+        .map_err(|reason| PipelineError::Sql {
+            place: model.place(),
+            reason,
+        })?;
     Ok(Arc::new(ViewTable::new(plan, Some(query.to_string()))))
 }
 
 async fn plan(session: &SessionContext, query: Query) -> Result<datafusion::logical_expr::LogicalPlan, String> {
     let statement = AnyStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-    session.state().statement_to_plan(statement).await.map_err(|error| error.to_string())
+    session
+        .state()
+        .statement_to_plan(statement)
+        .await
+        .map_err(|error| error.to_string())
 }

@@ -10,9 +10,12 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock, SharedRng, TableName, fail_point};
-use tidewater_engine::{Class, Distribution, Engine, EngineError, PlanRequest, PlanRunner, SessionOptions, WriteRequest};
+use tidewater_engine::{
+    Class, Distribution, Engine, EngineError, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
+};
 use tidewater_table::{
-    Added, Catalog, Change, CommitOptions, Committed, LoadedTable, ScanFile, TableError, commit_changes, plan_scan, write,
+    Added, Catalog, Change, CommitOptions, Committed, LoadedTable, ScanFile, TableError, commit_changes, plan_scan,
+    write,
 };
 use uuid::Uuid;
 
@@ -41,10 +44,13 @@ pub(crate) struct Worker {
 impl Worker {
     /// The newest state of a table, if there is one.
     pub(crate) async fn load(&self, name: &TableName) -> Result<Option<LoadedTable>> {
-        self.catalog.load_table(name).await.map_err(|source| PipelineError::Catalog {
-            step: "loading a table",
-            source: Below::coded(source),
-        })
+        self.catalog
+            .load_table(name)
+            .await
+            .map_err(|source| PipelineError::Catalog {
+                step: "loading a table",
+                source: Below::coded(source),
+            })
     }
 
     /// A session that sees these tables under these names, beside the catalog's.
@@ -62,7 +68,12 @@ impl Worker {
     }
 
     /// Plans a model's query.
-    pub(crate) async fn plan_query(&self, model: &Model, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
+    pub(crate) async fn plan_query(
+        &self,
+        model: &Model,
+        session: &SessionContext,
+        query: Query,
+    ) -> Result<LogicalPlan> {
         let statement = AnyStatement::Statement(Box::new(Statement::Query(Box::new(query))));
         session.state().statement_to_plan(statement).await.map_err(|error| {
             let error = EngineError::from(error);
@@ -105,8 +116,11 @@ impl Worker {
         target: &LoadedTable,
         bytes: u64,
     ) -> Result<Vec<Added>> {
-        let distribution =
-            if bytes <= SINGLE_WRITER_BYTES_MAX { Distribution::Single } else { Distribution::ByPartition };
+        let distribution = if bytes <= SINGLE_WRITER_BYTES_MAX {
+            Distribution::Single
+        } else {
+            Distribution::ByPartition
+        };
         let request = WriteRequest {
             // Each attempt is a run of its own; what is committed at most once is the change, by the id it carries.
             job: JobId(self.rng.uuid_v7(self.clock.now_ms())),
@@ -121,16 +135,22 @@ impl Worker {
 
     /// All files of a table's newest snapshot.
     pub(crate) async fn files(&self, table: &LoadedTable) -> Result<Vec<ScanFile>> {
-        plan_scan(self.engine.store(), &table.metadata, None, None).await.map_err(|source| PipelineError::Table {
-            table: table.name.clone(),
-            step: "listing its files",
-            source: Below::coded(source),
-        })
+        plan_scan(self.engine.store(), &table.metadata, None, None)
+            .await
+            .map_err(|source| PipelineError::Table {
+                table: table.name.clone(),
+                step: "listing its files",
+                source: Below::coded(source),
+            })
     }
 
     /// Commits all changes or none. `None` if others moved a head: then everything is to be computed anew, and the files
     /// written for it are gone.
-    pub(crate) async fn commit(&self, model: &Model, changes: Vec<(TableName, Change)>) -> Result<Option<Vec<Committed>>> {
+    pub(crate) async fn commit(
+        &self,
+        model: &Model,
+        changes: Vec<(TableName, Change)>,
+    ) -> Result<Option<Vec<Committed>>> {
         fail_point::pass("pipelines.files_written");
         let store = self.engine.store();
         let committed = commit_changes(self.catalog.as_ref(), store, &changes, &CommitOptions::default()).await;
@@ -149,7 +169,9 @@ impl Worker {
                 Ok(None)
             }
             Err(TableError::UnknownOutcome { .. }) => {
-                let job = changes.iter().find_map(|(_, change)| change.properties.get(tidewater_table::JOB_ID_KEY));
+                let job = changes
+                    .iter()
+                    .find_map(|(_, change)| change.properties.get(tidewater_table::JOB_ID_KEY));
                 Err(PipelineError::OutcomeUnknown {
                     model: model.name.clone(),
                     job: job.cloned().unwrap_or_default(),
@@ -202,7 +224,9 @@ pub(crate) fn bytes_of(files: &[ScanFile]) -> u64 {
 pub(crate) fn job_id(model: &Model, parts: &BTreeMap<&str, String>) -> JobId {
     let mut hasher = blake3::Hasher::new();
     let name = model.name.to_string();
-    let all = [("model", &name), ("fingerprint", &model.fingerprint)].into_iter().chain(parts.iter().map(|(k, v)| (*k, v)));
+    let all = [("model", &name), ("fingerprint", &model.fingerprint)]
+        .into_iter()
+        .chain(parts.iter().map(|(k, v)| (*k, v)));
     for (key, value) in all {
         for text in [key, value.as_str()] {
             hasher.update(&(text.len() as u64).to_be_bytes());
@@ -210,7 +234,10 @@ pub(crate) fn job_id(model: &Model, parts: &BTreeMap<&str, String>) -> JobId {
         }
     }
     let mut bytes = [0; 16];
-    bytes.iter_mut().zip(hasher.finalize().as_bytes()).for_each(|(to, from)| *to = *from);
+    bytes
+        .iter_mut()
+        .zip(hasher.finalize().as_bytes())
+        .for_each(|(to, from)| *to = *from);
     // Version 8: made by rules of our own.
     JobId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }

@@ -67,6 +67,9 @@ pub enum SchedulerError {
     /// A plan was cancelled from outside.
     #[error("plan was cancelled")]
     Cancelled,
+    /// A plan that is not finished and of which nothing runs. It was cancelled.
+    #[error("plan makes no progress")]
+    Stalled,
     /// Too many wait already.
     #[error("{queued} plans of class {class} wait already")]
     QueueFull {
@@ -136,7 +139,7 @@ impl Coded for SchedulerError {
             Self::Deadline { .. } | Self::QueueDeadline { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::QueueFull { .. } => ErrorKind::Exhausted,
-            Self::Ballista { .. } | Self::Session { .. } => ErrorKind::Internal,
+            Self::Ballista { .. } | Self::Session { .. } | Self::Stalled => ErrorKind::Internal,
             Self::JobStore { .. } => ErrorKind::Unavailable,
             Self::JobTaken { .. } => ErrorKind::Fenced,
             Self::JobDamaged { .. } => ErrorKind::Corrupt,
@@ -160,6 +163,7 @@ impl Coded for SchedulerError {
             Self::JobStore { .. } => "SCH-0013",
             Self::JobTaken { .. } => "SCH-0014",
             Self::JobDamaged { .. } => "SCH-0015",
+            Self::Stalled => "SCH-0016",
         }
     }
 

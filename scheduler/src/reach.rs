@@ -1,5 +1,6 @@
 //! Whether a plan can leave this process.
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
@@ -25,14 +26,9 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
         LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) | LogicalPlan::Copy(_) => {
             return Ok(Reach::Here("it is a statement of this session"));
         }
-        LogicalPlan::Dml(write) => {
-            // A write of the engine names files and leaves the commit to its caller; a statement commits by itself.
-            if source_as_provider(&write.target)?
-                .downcast_ref::<IcebergTable>()
-                .is_some()
-            {
-                return Ok(Reach::Here("it commits by itself"));
-            }
+        // A write of the engine names files and leaves the commit to its caller; a statement commits by itself.
+        LogicalPlan::Dml(write) if is_table(source_as_provider(&write.target)?.as_ref()) => {
+            return Ok(Reach::Here("it commits by itself"));
         }
         _ => {}
     }
@@ -56,12 +52,18 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
 }
 
 fn orders_within_aggregates(plan: &LogicalPlan) -> Result<bool, EngineError> {
-    holds(plan, |part| matches!(part, Expr::AggregateFunction(aggregate) if !aggregate.params.order_by.is_empty()))
+    holds(
+        plan,
+        |part| matches!(part, Expr::AggregateFunction(aggregate) if !aggregate.params.order_by.is_empty()),
+    )
 }
 
 fn ignores_nulls_in_windows(plan: &LogicalPlan) -> Result<bool, EngineError> {
     let ignores = |window: &WindowFunction| window.params.null_treatment == Some(NullTreatment::IgnoreNulls);
-    holds(plan, |part| matches!(part, Expr::WindowFunction(window) if ignores(window)))
+    holds(
+        plan,
+        |part| matches!(part, Expr::WindowFunction(window) if ignores(window)),
+    )
 }
 
 /// Is there such an expression anywhere in the plan?
@@ -86,8 +88,7 @@ fn visit(plan: &LogicalPlan, tables: &mut usize, here: &mut bool) -> Result<(), 
                 Some(view) => visit(&view, tables, here)?,
                 None => {
                     *tables += 1;
-                    let known = provider.downcast_ref::<IcebergTable>().is_some()
-                        || provider.downcast_ref::<MemTable>().is_some();
+                    let known = is_table(provider.as_ref()) || provider.downcast_ref::<MemTable>().is_some();
                     *here |= !known;
                 }
             }
@@ -95,4 +96,8 @@ fn visit(plan: &LogicalPlan, tables: &mut usize, here: &mut bool) -> Result<(), 
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(())
+}
+
+fn is_table(provider: &dyn TableProvider) -> bool {
+    provider.downcast_ref::<IcebergTable>().is_some()
 }

@@ -39,10 +39,11 @@ impl ClusterRunner {
     async fn run_to_the_end(&self, request: &PlanRequest) -> Result<(SendableRecordBatchStream, u32)> {
         let planned = Arc::new(request.plan.schema().as_arrow().clone());
         let name = request.job.to_string();
+        let mut adaptive = true;
         for attempt in 1..=ATTEMPTS_MAX {
             self.wait_for_an_executor().await?;
             // Anew for every attempt: the cluster may be smaller now.
-            let session = Arc::new(self.scheduler.session(&request.session).await?);
+            let session = Arc::new(self.scheduler.session(&request.session, adaptive).await?);
             let mut submission = Submission::submit(&self.scheduler, &name, &session, &request.plan).await?;
             let why = match submission.wait().await {
                 Ok(job) => match fetch(job, planned.clone(), self.scheduler.clock()).await {
@@ -55,6 +56,12 @@ impl ClusterRunner {
                     Err(error) => error.to_string(),
                 },
                 Err(Failure::ExecutorLost) => "an executor was lost".to_owned(),
+                // Seen with the adaptive planner only. The static one is slower at joins, and ends.
+                Err(Failure::Stalled) if adaptive => {
+                    adaptive = false;
+                    "it made no progress under the adaptive planner".to_owned()
+                }
+                Err(Failure::Stalled) => return Err(SchedulerError::Stalled),
                 Err(Failure::Final(error)) => return Err(error),
             };
             tracing::warn!(job = %request.job, ballista_job = %submission.id(), attempt, why, "the plan runs again");
@@ -88,7 +95,7 @@ impl ClusterRunner {
         let stream = limited(rows, clock.clone(), left, allowed);
         let route = match attempt {
             1 => Route::cluster(reason),
-            _ => Route::cluster(format!("{reason}; run {attempt} times because executors were lost")),
+            _ => Route::cluster(format!("{reason}; run {attempt} times, see the log")),
         };
         Ok(PlanOutput {
             schema: stream.schema(),

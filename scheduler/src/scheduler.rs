@@ -9,9 +9,9 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
-use ballista_core::serde::protobuf::ExecutorStoppedParams;
 use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use ballista_core::serde::protobuf::{ExecutorStoppedParams, task_status};
 use ballista_core::utils::{default_config_producer, default_session_builder};
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::cluster::memory::{InMemoryClusterState, InMemoryJobState};
@@ -218,6 +218,22 @@ impl Scheduler {
         jobs.keys().map(|job| job.as_str().to_owned()).collect()
     }
 
+    /// Whether any task of any job runs.
+    pub(crate) async fn works(&self) -> bool {
+        let jobs = self.inner.server.state.task_manager.get_running_job_cache();
+        for job in jobs.values() {
+            let graph = job.execution_graph.read().await;
+            let mut tasks = graph
+                .stages()
+                .values()
+                .flat_map(|stage| stage.task_infos().unwrap_or_default());
+            if tasks.any(|task| matches!(task.task_status, task_status::Status::Running(_))) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Ballista's own server, for tests that look into its graphs.
     #[doc(hidden)]
     pub fn ballista(&self) -> &Server {
@@ -242,11 +258,13 @@ impl Scheduler {
 
     /// A session whose plans can be distributed. Ballista's own builder is what makes it so: without its optimizer rules NOT
     /// IN becomes a join that only one task may run.
-    pub(crate) async fn session(&self, asked: &SessionContext) -> Result<SessionContext> {
+    pub(crate) async fn session(&self, asked: &SessionContext, adaptive: bool) -> Result<SessionContext> {
         let vcores: u32 = self.executors().await?.iter().map(|executor| executor.vcores).sum();
         let partitions = usize::try_from(vcores).unwrap_or(PARTITIONS_MAX);
         let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
-        let config = cluster_config(asked.copied_config()).with_target_partitions(partitions);
+        let config = cluster_config(asked.copied_config())
+            .with_ballista_adaptive_query_planner(adaptive)
+            .with_target_partitions(partitions);
         let state = cluster_state(&self.inner.engine, config).map_err(|source| SchedulerError::Session {
             source: Box::new(source),
         })?;
@@ -319,7 +337,6 @@ fn cluster_state(engine: &Engine, config: SessionConfig) -> datafusion::common::
 fn cluster_config(asked: SessionConfig) -> SessionConfig {
     asked
         .upgrade_for_ballista()
-        .with_ballista_adaptive_query_planner(true)
         .with_ballista_grpc_client_max_message_size(GRPC_MESSAGE_BYTES_MAX)
 }
 

@@ -24,6 +24,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a plan is kept while there is no executor at all: as long as one needs to come back.
 pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(20);
 
+/// How long a job may be unfinished while nothing at all runs on the cluster. Between two stages it is milliseconds.
+const STALL_MAX: Duration = Duration::from_secs(15);
+
 /// How Ballista says, in text only, that a shuffle file could not be fetched. With `stage_max_failures = 1` it says so for
 /// nothing else.
 const FAILED_FETCH: &str = "has failed 1 times, most recent failure reason";
@@ -36,6 +39,8 @@ const CANCELLED: &str = "Cancelled";
 pub(crate) enum Failure {
     /// An executor was lost. The plan may be run again.
     ExecutorLost,
+    /// Ballista lost track of it: it is not finished, and nothing is left that could finish it.
+    Stalled,
     /// Running it again would end the same way.
     Final(SchedulerError),
 }
@@ -107,6 +112,7 @@ impl Submission {
         let clock = self.scheduler.clock().clone();
         let mut open = true;
         let mut alone_since = None;
+        let mut idle_since = None;
         loop {
             let status = tokio::select! {
                 update = self.updates.recv(), if open => {
@@ -124,14 +130,17 @@ impl Submission {
                 Some(Status::Failed(job)) => return Err(understand(&job.error)),
                 _ => {}
             }
-            if self.scheduler.has_executors().await {
-                alone_since = None;
-                continue;
-            }
             let now = clock.monotonic();
-            let waited = now.saturating_sub(*alone_since.get_or_insert(now));
-            if waited >= NO_EXECUTOR_MAX {
+            let alone = !self.scheduler.has_executors().await;
+            if let Some(waited) = lasting(&mut alone_since, alone, now)
+                && waited >= NO_EXECUTOR_MAX
+            {
                 return Err(Failure::Final(SchedulerError::NoExecutor { waited }));
+            }
+            // Without the guard it stays visible what Ballista does by itself.
+            let idle = !alone && self.scheduler.guard().is_some() && !self.scheduler.works().await;
+            if lasting(&mut idle_since, idle, now).is_some_and(|waited| waited >= STALL_MAX) {
+                return Err(Failure::Stalled);
             }
         }
     }
@@ -154,6 +163,15 @@ impl Drop for Submission {
             }
         });
     }
+}
+
+/// For how long the condition has held without a break.
+fn lasting(since: &mut Option<Duration>, holds: bool, now: Duration) -> Option<Duration> {
+    if !holds {
+        *since = None;
+        return None;
+    }
+    Some(now.saturating_sub(*since.get_or_insert(now)))
 }
 
 /// What Ballista's text means.
@@ -196,6 +214,17 @@ fn guess_kind(text: &str) -> ErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Goal: only what lasts without a break counts. Method: a condition that holds, breaks and holds again.
+    #[test]
+    fn a_break_starts_anew() {
+        let second = Duration::from_secs;
+        let mut since = None;
+        assert_eq!(lasting(&mut since, true, second(1)), Some(Duration::ZERO));
+        assert_eq!(lasting(&mut since, true, second(5)), Some(second(4)));
+        assert_eq!(lasting(&mut since, false, second(6)), None);
+        assert_eq!(lasting(&mut since, true, second(9)), Some(Duration::ZERO));
+    }
 
     // Goal: only the loss of an executor makes a plan run again. Method: texts as Ballista writes them.
     #[test]

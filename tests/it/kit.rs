@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod kafka;
 pub mod node;
 pub mod synth;
 

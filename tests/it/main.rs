@@ -1,6 +1,7 @@
 //! One binary of tests that drive real processes: the built `tidewater`, and real peers where the name says so.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panic")]
+#![expect(unreachable_pub, reason = "one binary: nothing of it is reached from outside")]
 
 mod kit;
 

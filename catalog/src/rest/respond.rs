@@ -64,7 +64,8 @@ impl IntoResponse for CatalogError {
             other => other.to_string(),
         };
         // Clients of the protocol read the first three; ours read all.
-        let error = json!({"message": message, "type": kind, "code": status, "error-code": self.code(), "hint": self.hint()});
+        let error =
+            json!({"message": message, "type": kind, "code": status, "error-code": self.code(), "hint": self.hint()});
         let body = json!({"error": error});
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json_bytes(status, body.to_string().into());

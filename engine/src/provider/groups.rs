@@ -31,21 +31,24 @@ pub(super) struct StoreGroups {
 /// Spreads files over at most `partitions_max` groups, largest piece first, each into the group that has the fewest bytes.
 /// A cluster never splits a group, so the groups are all the parallelism a scan gets there.
 pub(super) fn spread(store: &FileStore, files: Vec<ScanFile>, partitions_max: usize) -> Result<Vec<StoreGroups>> {
-    let mut stores: BTreeMap<String, (Vec<(Path, u64)>, Vec<ScanFile>)> = BTreeMap::new();
+    let mut stores: BTreeMap<String, Vec<(Path, ScanFile)>> = BTreeMap::new();
     for file in files {
         let (base, _, path) = store.object_store(&file.path)?;
-        let (paths, files) = stores.entry(base.into()).or_default();
-        paths.push((path, file.size_bytes));
-        files.push(file);
+        stores.entry(base.into()).or_default().push((path, file));
     }
-    let spread = |(base, (paths, files)): (String, (Vec<(Path, u64)>, Vec<ScanFile>))| {
-        Ok(StoreGroups {
+    let mut spread = Vec::with_capacity(stores.len());
+    for (base, files) in stores {
+        let sizes = files
+            .iter()
+            .map(|(path, file)| (path.clone(), file.size_bytes))
+            .collect();
+        spread.push(StoreGroups {
             store: ObjectStoreUrl::parse(base)?,
-            groups: pack(paths, partitions_max),
-            files,
-        })
-    };
-    stores.into_iter().map(spread).collect()
+            groups: pack(sizes, partitions_max),
+            files: files.into_iter().map(|(_, file)| file).collect(),
+        });
+    }
+    Ok(spread)
 }
 
 fn pack(files: Vec<(Path, u64)>, partitions_max: usize) -> Vec<FileGroup> {

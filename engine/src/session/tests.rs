@@ -1,8 +1,16 @@
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
-use tidewater_core::Coded;
+use tidewater_core::{Coded, Namespace, TableName};
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec};
+
+use tidewater_table::testing::MemoryCatalog;
+use tidewater_table::{
+    Catalog, CatalogFault, Change, CommitOptions, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit,
+    commit_changes,
+};
 
 use crate::explain::with_route;
 use crate::testing::{Lake, lines, table_name};
@@ -21,8 +29,8 @@ fn people() -> Schema {
 fn rows(ids: &[i64]) -> RecordBatch {
     let names: Vec<String> = ids.iter().map(|id| format!("n{id}")).collect();
     RecordBatch::try_from_iter([
-        ("id", std::sync::Arc::new(Int64Array::from(ids.to_vec())) as _),
-        ("name", std::sync::Arc::new(StringArray::from(names)) as _),
+        ("id", Arc::new(Int64Array::from(ids.to_vec())) as _),
+        ("name", Arc::new(StringArray::from(names)) as _),
     ])
     .expect("rows")
 }
@@ -220,4 +228,84 @@ async fn explain_tells_the_route() {
         "{told}"
     );
     assert!(told.contains("1 of 3 files"), "{told}");
+}
+
+/// Commits over several tables at the worst moment: when one of them is loaded and the other is not yet.
+#[derive(Debug)]
+struct Racing {
+    inner: Arc<MemoryCatalog>,
+    store: FileStore,
+    when: TableName,
+    changes: Mutex<Vec<(TableName, Change)>>,
+}
+
+#[async_trait]
+impl Catalog for Racing {
+    async fn load_table(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogFault> {
+        if *name == self.when {
+            let changes = std::mem::take(&mut *self.changes.lock().expect("no panic before"));
+            if !changes.is_empty() {
+                let options = CommitOptions::default();
+                commit_changes(self.inner.as_ref(), &self.store, &changes, &options)
+                    .await
+                    .expect("a commit");
+            }
+        }
+        self.inner.load_table(name).await
+    }
+
+    async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {
+        self.inner.commit(commits).await
+    }
+
+    async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault> {
+        self.inner.create_table(table).await
+    }
+
+    async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault> {
+        self.inner.drop_table(name, purge).await
+    }
+
+    async fn create_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
+        self.inner.create_namespace(namespace).await
+    }
+
+    async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault> {
+        self.inner.list_namespaces().await
+    }
+
+    async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
+        self.inner.list_tables(namespace).await
+    }
+}
+
+// Goal: a commit over two tables is seen whole or not at all. Method: it happens between the loading of the two, both ways.
+#[tokio::test]
+async fn a_statement_sees_one_moment() {
+    for when in ["gold.a", "gold.b"] {
+        let lake = Lake::new();
+        let mut changes = Vec::new();
+        for name in ["gold.a", "gold.b"] {
+            lake.create(name, people(), None).await;
+            changes.push((table_name(name), Change::append(lake.write(name, rows(&[1, 2])).await)));
+        }
+        let racing = Racing {
+            inner: lake.catalog.clone(),
+            store: lake.store.clone(),
+            when: table_name(when),
+            changes: Mutex::new(changes),
+        };
+        let engine = lake.engine_over(Arc::new(racing));
+        let session = engine.session(Class::Interactive, &SessionOptions::default());
+        let sql = "select (select count(*) from a) as a, (select count(*) from b) as b";
+        let plan = engine.plan(&session, sql).await.expect("a plan");
+        let seen = session
+            .execute_logical_plan(plan)
+            .await
+            .expect("a run")
+            .collect()
+            .await
+            .expect("rows");
+        assert_eq!(lines(&seen), ["2,2"], "commit at the loading of {when}");
+    }
 }

@@ -73,7 +73,7 @@ async fn written_rows_are_read_back() {
         let times = round + 1;
         let expected = format!("{},40,{}", 40 * times, 820 * times);
         let sql = "select count(*), count(distinct note), sum(id) from silver.events";
-        assert_eq!(lake.lines(sql).await, [expected.clone()]);
+        assert_eq!(lake.lines(sql).await, [expected]);
         // One day of four.
         let sql = "select count(*) from silver.events where at < timestamp '1970-01-02T00:00:00Z'";
         assert_eq!(lake.lines(sql).await, [(10 * times).to_string()]);

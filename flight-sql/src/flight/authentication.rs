@@ -49,7 +49,9 @@ pub(super) async fn principal(service: &QueryService, metadata: &MetadataMap) ->
 pub(super) async fn handshake(service: &QueryService, metadata: &MetadataMap) -> Result<String, QueryError> {
     let principal = match credentials(metadata) {
         Some(Credentials::Basic { user, password }) => service.login(user, password).await?,
-        Some(Credentials::Bearer(token)) if service.authenticator().required() => service.authenticator().verify(&token)?,
+        Some(Credentials::Bearer(token)) if service.authenticator().required() => {
+            service.authenticator().verify(&token)?
+        }
         _ if !service.authenticator().required() => Principal::local(),
         _ => return Err(SecurityError::BadCredentials.into()),
     };

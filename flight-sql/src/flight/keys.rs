@@ -19,7 +19,12 @@ pub fn primary_key_schema() -> SchemaRef {
 }
 
 /// The key of one table as rows; `columns` are the table's identifier fields in order.
-pub fn primary_key_rows(catalog: &str, schema: &str, table: &str, columns: &[String]) -> Result<RecordBatch, ArrowError> {
+pub fn primary_key_rows(
+    catalog: &str,
+    schema: &str,
+    table: &str,
+    columns: &[String],
+) -> Result<RecordBatch, ArrowError> {
     let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; columns.len()])) };
     let sequence = (1..).take(columns.len());
     RecordBatch::try_new(

@@ -23,7 +23,12 @@ type Batch = Result<Result<RecordBatch, FlightError>, Status>;
 
 pub(super) async fn schemas(service: &QueryService, principal: &Principal, query: CommandGetDbSchemas) -> Batch {
     let catalog = service.catalog_name().to_owned();
-    let names: BTreeSet<String> = service.schemas(principal).await.map_err(to_status)?.into_iter().collect();
+    let names: BTreeSet<String> = service
+        .schemas(principal)
+        .await
+        .map_err(to_status)?
+        .into_iter()
+        .collect();
     let mut builder = query.into_builder();
     for name in names {
         builder.append(&catalog, name);
@@ -70,7 +75,10 @@ fn described(catalog: &str, schema: &str, table: &str, columns: &Schema) -> Sche
                 ("TABLE_NAME", table),
                 ("TYPE_NAME", type_name.as_str()),
                 ("IS_AUTO_INCREMENT", "0"),
-                ("IS_CASE_SENSITIVE", if *field.data_type() == DataType::Utf8 { "1" } else { "0" }),
+                (
+                    "IS_CASE_SENSITIVE",
+                    if *field.data_type() == DataType::Utf8 { "1" } else { "0" },
+                ),
                 ("IS_READ_ONLY", "1"),
                 ("IS_SEARCHABLE", "1"),
             ]

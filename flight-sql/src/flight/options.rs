@@ -122,7 +122,13 @@ mod tests {
             session_options: HashMap::from([(name.to_owned(), text(value))]),
         };
         assert!(set(&request("catalog", "lake"), "lake").errors.is_empty());
-        assert_eq!(set(&request("catalog", "sea"), "lake").errors["catalog"].value, UNUSABLE_VALUE);
-        assert_eq!(set(&request("colour", "red"), "lake").errors["colour"].value, UNKNOWN_NAME);
+        assert_eq!(
+            set(&request("catalog", "sea"), "lake").errors["catalog"].value,
+            UNUSABLE_VALUE
+        );
+        assert_eq!(
+            set(&request("colour", "red"), "lake").errors["colour"].value,
+            UNKNOWN_NAME
+        );
     }
 }

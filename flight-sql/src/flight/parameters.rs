@@ -30,7 +30,9 @@ pub(super) async fn read(data: PeekableFlightDataStream) -> Result<Bytes, Status
     }
     let Some(row) = row else { return Ok(Bytes::new()) };
     if row.get_array_memory_size() > BYTES_MAX {
-        return Err(Status::resource_exhausted(format!("parameters are larger than {BYTES_MAX} bytes")));
+        return Err(Status::resource_exhausted(format!(
+            "parameters are larger than {BYTES_MAX} bytes"
+        )));
     }
     let mut writer = StreamWriter::try_new(Vec::new(), &row.schema()).map_err(arrow_status)?;
     writer.write(&row).map_err(arrow_status)?;

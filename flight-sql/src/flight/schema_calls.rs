@@ -24,7 +24,10 @@ impl FlightService for WithSchemaCalls {
     type ListActionsStream = <FlightSql as FlightService>::ListActionsStream;
     type DoExchangeStream = <FlightSql as FlightService>::DoExchangeStream;
 
-    async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
         self.0.handshake(request).await
     }
 
@@ -51,12 +54,18 @@ impl FlightService for WithSchemaCalls {
             .map_err(|error| Status::invalid_argument(format!("unreadable command: {error}")))?;
         if !matches!(
             Command::try_from(message),
-            Ok(Command::CommandStatementQuery(CommandStatementQuery { .. }) | Command::CommandPreparedStatementQuery(_))
+            Ok(Command::CommandStatementQuery(CommandStatementQuery { .. })
+                | Command::CommandPreparedStatementQuery(_))
         ) {
             return Err(Status::invalid_argument("only queries can be polled"));
         }
         let info = self.0.get_flight_info(request).await?.into_inner();
-        Ok(Response::new(PollInfo::new().with_info(info).try_with_progress(1.0).map_err(super::arrow_status)?))
+        Ok(Response::new(
+            PollInfo::new()
+                .with_info(info)
+                .try_with_progress(1.0)
+                .map_err(super::arrow_status)?,
+        ))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
@@ -75,7 +84,10 @@ impl FlightService for WithSchemaCalls {
         self.0.list_actions(request).await
     }
 
-    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
         self.0.do_exchange(request).await
     }
 }

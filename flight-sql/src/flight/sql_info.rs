@@ -6,10 +6,8 @@
 use std::collections::BTreeMap;
 
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
-use arrow_flight::sql::{
-    Nullable, Searchable, SqlInfo, SqlSupportedTransaction, SqlSupportsConvert, XdbcDataType,
-};
 use arrow_flight::sql::metadata::{XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder};
+use arrow_flight::sql::{Nullable, Searchable, SqlInfo, SqlSupportedTransaction, SqlSupportsConvert, XdbcDataType};
 use datafusion::arrow::error::ArrowError;
 
 /// Names of the functions that a session knows, by what they work on.
@@ -22,7 +20,9 @@ pub struct FunctionNames {
 }
 
 /// Reserved words beyond SQL:2003 that must be quoted as names.
-const KEYWORDS: &[&str] = &["QUALIFY", "PIVOT", "UNPIVOT", "EXPLAIN", "LIMIT", "OFFSET", "ILIKE", "ANTI", "SEMI"];
+const KEYWORDS: &[&str] = &[
+    "QUALIFY", "PIVOT", "UNPIVOT", "EXPLAIN", "LIMIT", "OFFSET", "ILIKE", "ANTI", "SEMI",
+];
 
 /// Longest name, as the catalog accepts it.
 const NAME_BYTES: i64 = 255;
@@ -49,7 +49,10 @@ fn server(info: &mut SqlInfoDataBuilder) {
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
     info.append(SqlInfo::FlightSqlServerSubstraitMaxVersion, "");
-    info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
+    info.append(
+        SqlInfo::FlightSqlServerTransaction,
+        SqlSupportedTransaction::None as i32,
+    );
     info.append(SqlInfo::FlightSqlServerCancel, true);
     info.append(SqlInfo::FlightSqlServerBulkIngestion, false);
     info.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
@@ -143,7 +146,12 @@ fn conversions() -> BTreeMap<i32, Vec<i32>> {
         T::SqlConvertDecimal,
         T::SqlConvertNumeric,
     ];
-    let others = [T::SqlConvertDate, T::SqlConvertTime, T::SqlConvertTimestamp, T::SqlConvertBit];
+    let others = [
+        T::SqlConvertDate,
+        T::SqlConvertTime,
+        T::SqlConvertTimestamp,
+        T::SqlConvertBit,
+    ];
     let text = T::SqlConvertVarchar as i32;
     let mut from: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for number in numbers {
@@ -225,7 +233,9 @@ pub fn type_info() -> Result<XdbcTypeInfoData, ArrowError> {
         });
     }
     types.append(plain("BOOLEAN", T::XdbcBit, 1));
-    types.build().map_err(|error| ArrowError::ExternalError(Box::new(error)))
+    types
+        .build()
+        .map_err(|error| ArrowError::ExternalError(Box::new(error)))
 }
 
 fn plain(name: &str, data_type: XdbcDataType, size: i32) -> XdbcTypeInfo {
@@ -251,7 +261,9 @@ mod tests {
         let info = sql_info(&FunctionNames::default())?;
         let codes = (0..=11).chain(100..=101).chain(500..=576);
         for code in codes {
-            let batch = info.record_batch([code]).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+            let batch = info
+                .record_batch([code])
+                .map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
             assert_eq!(batch.num_rows(), 1, "code {code}");
         }
         assert_eq!(type_info()?.record_batch(None).expect("types").num_rows(), 13);

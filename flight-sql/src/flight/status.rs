@@ -17,7 +17,10 @@ pub fn to_status(error: QueryError) -> Status {
     if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
         let error_id = Uuid::from_u128(u128::from(blake3_of(&error)));
         tracing::error!(code = error.code(), %error_id, error = error.chain(), "query failed");
-        return Status::new(code, format!("{} internal error {error_id}: see the server's log", error.code()));
+        return Status::new(
+            code,
+            format!("{} internal error {error_id}: see the server's log", error.code()),
+        );
     }
     let mut text = format!("{} {}", error.code(), error.chain());
     if let Some(hint) = error.hint() {
@@ -30,7 +33,10 @@ pub fn to_status(error: QueryError) -> Status {
 /// A short print of the error, equal for equal errors: enough to find the log line.
 fn blake3_of(error: &QueryError) -> u64 {
     let hash = blake3::hash(error.chain().as_bytes());
-    hash.as_bytes().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    hash.as_bytes()
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 fn grpc_code(kind: ErrorKind) -> Code {
@@ -71,12 +77,37 @@ mod tests {
     fn kinds_have_their_codes() {
         let allowed = Duration::from_secs(1);
         for (error, code, text) in [
-            (engine(DataFusionError::Plan("no column x".into())), Code::InvalidArgument, "no column x"),
-            (engine(DataFusionError::ResourcesExhausted("pool".into())), Code::ResourceExhausted, "hint: "),
-            (EngineError::Deadline { allowed }.into(), Code::DeadlineExceeded, "ENG-0009"),
+            (
+                engine(DataFusionError::Plan("no column x".into())),
+                Code::InvalidArgument,
+                "no column x",
+            ),
+            (
+                engine(DataFusionError::ResourcesExhausted("pool".into())),
+                Code::ResourceExhausted,
+                "hint: ",
+            ),
+            (
+                EngineError::Deadline { allowed }.into(),
+                Code::DeadlineExceeded,
+                "ENG-0009",
+            ),
             (SecurityError::BadCredentials.into(), Code::Unauthenticated, "SEC-0001"),
-            (QueryError::ReadOnly { statement: "INSERT".into() }, Code::Unimplemented, "SQL-0001 INSERT"),
-            (QueryError::Busy { running: 1, waited_ms: 2 }, Code::ResourceExhausted, "SQL-0004"),
+            (
+                QueryError::ReadOnly {
+                    statement: "INSERT".into(),
+                },
+                Code::Unimplemented,
+                "SQL-0001 INSERT",
+            ),
+            (
+                QueryError::Busy {
+                    running: 1,
+                    waited_ms: 2,
+                },
+                Code::ResourceExhausted,
+                "SQL-0004",
+            ),
         ] {
             let status = to_status(error);
             assert_eq!(status.code(), code, "{status}");
@@ -89,13 +120,19 @@ mod tests {
     fn internal_errors_are_masked() {
         let inside = [
             engine(DataFusionError::Internal("secret".into())),
-            EngineError::PlanDamaged { reason: "secret".into() }.into(),
+            EngineError::PlanDamaged {
+                reason: "secret".into(),
+            }
+            .into(),
             QueryError::encoding(ArrowError::CastError("secret".into())),
         ];
         for error in inside {
             let status = to_status(error);
             assert!(matches!(status.code(), Code::Internal | Code::DataLoss), "{status}");
-            assert!(!status.message().contains("secret") && status.message().contains("internal error"), "{status}");
+            assert!(
+                !status.message().contains("secret") && status.message().contains("internal error"),
+                "{status}"
+            );
         }
     }
 }

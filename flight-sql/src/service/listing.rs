@@ -36,7 +36,13 @@ impl QueryService {
     /// The schemas a user may see, by name.
     pub async fn schemas(&self, _: &Principal) -> Result<Vec<String>, QueryError> {
         let catalog = self.0.engine.catalog();
-        let mut names: Vec<String> = catalog.list_namespaces().await.map_err(unlisted)?.iter().map(ToString::to_string).collect();
+        let mut names: Vec<String> = catalog
+            .list_namespaces()
+            .await
+            .map_err(unlisted)?
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         names.sort();
         Ok(names)
     }
@@ -47,7 +53,12 @@ impl QueryService {
     }
 
     /// The tables of this name that a user may see, in one schema or in all.
-    pub async fn tables_named(&self, _: &Principal, schema: Option<&str>, name: &str) -> Result<Vec<TableEntry>, QueryError> {
+    pub async fn tables_named(
+        &self,
+        _: &Principal,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<TableEntry>, QueryError> {
         self.entries(|table| {
             table.name() == name && schema.is_none_or(|schema| table.namespace().to_string() == schema)
         })

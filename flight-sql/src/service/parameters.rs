@@ -91,7 +91,9 @@ pub(super) fn bind(plan: LogicalPlan, row: &[u8]) -> Result<LogicalPlan, QueryEr
         .enumerate()
         .map(|(at, value)| ((at + 1).to_string(), value))
         .collect();
-    Ok(plan.with_param_values(ParamValues::from(named)).map_err(EngineError::from)?)
+    Ok(plan
+        .with_param_values(ParamValues::from(named))
+        .map_err(EngineError::from)?)
 }
 
 fn values(row: &[u8]) -> Result<Vec<ScalarValue>, QueryError> {

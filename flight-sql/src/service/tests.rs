@@ -34,23 +34,46 @@ impl Lake {
         let rng = Arc::new(SeededRng::new(3));
         let store = FileStore::new(StoreOptions::default(), Arc::clone(&clock), rng.clone());
         let catalog = Arc::new(MemoryCatalog::new(store.clone(), "memory://lake"));
-        catalog.create_namespace(&"gold".parse().expect("a name")).await.expect("a namespace");
+        catalog
+            .create_namespace(&"gold".parse().expect("a name"))
+            .await
+            .expect("a namespace");
         let rows = RecordBatch::try_from_iter([
             ("id", Arc::new(Int64Array::from_iter_values(0..10)) as ArrayRef),
-            ("name", Arc::new(StringArray::from_iter_values((0..10).map(|i| format!("n{i}"))))),
+            (
+                "name",
+                Arc::new(StringArray::from_iter_values((0..10).map(|i| format!("n{i}")))),
+            ),
             ("at", Arc::new(TimestampMicrosecondArray::from_iter_values(0..10))),
         ])
         .expect("rows");
         let schema = tidewater_table::schema::from_arrow(&rows.schema(), 1).expect("a schema");
         let name = "gold.numbers".parse().expect("a name");
-        let table = catalog.create_table(NewTable::new(name, schema)).await.expect("a table");
-        let mut writer = DataFileWriter::new(store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
+        let table = catalog
+            .create_table(NewTable::new(name, schema))
+            .await
+            .expect("a table");
+        let mut writer =
+            DataFileWriter::new(store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
         writer.write(rows).await.expect("rows that fit");
         let change = Change::append(writer.close().await.expect("files"));
-        commit_change(catalog.as_ref(), &store, &table.name, &change, &CommitOptions::default())
-            .await
-            .expect("a commit");
-        let engine = Engine::open(EngineOptions::new(spill.path()), catalog, store, Arc::clone(&clock), rng).expect("an engine");
+        commit_change(
+            catalog.as_ref(),
+            &store,
+            &table.name,
+            &change,
+            &CommitOptions::default(),
+        )
+        .await
+        .expect("a commit");
+        let engine = Engine::open(
+            EngineOptions::new(spill.path()),
+            catalog,
+            store,
+            Arc::clone(&clock),
+            rng,
+        )
+        .expect("an engine");
         let key = TokenKey::derive(b"test");
         let authenticator = Authenticator::new(Vec::new(), key.clone(), clock).expect("no users");
         let runner = Arc::new(engine.local_runner());
@@ -63,7 +86,10 @@ impl Lake {
     }
 
     async fn start(&self, sql: &str, parameters: Bytes) -> Result<Results, QueryError> {
-        let statement = Statement { sql: sql.into(), parameters };
+        let statement = Statement {
+            sql: sql.into(),
+            parameters,
+        };
         self.service.run(&Principal::local(), &statement).await
     }
 
@@ -72,12 +98,20 @@ impl Lake {
         let results = self.start(sql, parameters).await?;
         let schema = results.schema;
         let batches: Vec<RecordBatch> = results.batches.try_collect().await?;
-        assert!(batches.iter().all(|batch| batch.schema() == schema), "every batch has the schema that was told");
+        assert!(
+            batches.iter().all(|batch| batch.schema() == schema),
+            "every batch has the schema that was told"
+        );
         Ok(pretty_format_batches(&batches).expect("printable rows").to_string())
     }
 
     async fn rows(&self, sql: &str) -> Vec<String> {
-        cells(&self.text(sql, Bytes::new()).await.unwrap_or_else(|error| panic!("{sql}: {}", error.chain())))
+        cells(
+            &self
+                .text(sql, Bytes::new())
+                .await
+                .unwrap_or_else(|error| panic!("{sql}: {}", error.chain())),
+        )
     }
 }
 
@@ -87,7 +121,13 @@ fn cells(table: &str) -> Vec<String> {
 }
 
 fn row(values: Vec<ArrayRef>) -> Bytes {
-    let batch = RecordBatch::try_from_iter(values.into_iter().enumerate().map(|(at, value)| (at.to_string(), value))).expect("a row");
+    let batch = RecordBatch::try_from_iter(
+        values
+            .into_iter()
+            .enumerate()
+            .map(|(at, value)| (at.to_string(), value)),
+    )
+    .expect("a row");
     let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).expect("a stream");
     writer.write(&batch).expect("a batch");
     writer.into_inner().expect("bytes").into()
@@ -103,11 +143,20 @@ async fn columns_and_parameters_are_told() {
     let lake = Lake::new().await;
     let sql = "SELECT id, name FROM numbers WHERE id > ? AND at < ? AND name = CAST(? AS VARCHAR)";
     let prepared = lake.prepare(sql).await.expect("a plan");
-    let types = |schema: &SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    let types = |schema: &SchemaRef| {
+        schema
+            .fields()
+            .iter()
+            .map(|f| f.data_type().clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(types(&prepared.schema), [DataType::Int64, DataType::Utf8]);
     let millis = DataType::Timestamp(TimeUnit::Millisecond, None);
     assert_eq!(types(&prepared.parameters), [DataType::Int64, millis, DataType::Utf8]);
-    let prepared = lake.prepare("SELECT $11 AS a, CAST($2 AS INT) AS b").await.expect("a plan");
+    let prepared = lake
+        .prepare("SELECT $11 AS a, CAST($2 AS INT) AS b")
+        .await
+        .expect("a plan");
     assert_eq!(prepared.parameters.fields().len(), 11);
     assert_eq!(prepared.parameters.field(1).data_type(), &DataType::Int32);
     assert_eq!(prepared.parameters.field(10).name(), "$11");
@@ -127,7 +176,11 @@ async fn values_are_bound_by_number() {
         sql: "SELECT ? AS v".into(),
         parameters: row(vec![Arc::new(Int32Array::from(vec![7]))]),
     };
-    let schema = lake.service.result_schema(&Principal::local(), &statement).await.expect("a schema");
+    let schema = lake
+        .service
+        .result_schema(&Principal::local(), &statement)
+        .await
+        .expect("a schema");
     assert_eq!(schema.field(0).data_type(), &DataType::Int32);
     let text = lake.text(&statement.sql, statement.parameters).await.expect("a row");
     assert_eq!(cells(&text), ["7"]);
@@ -161,9 +214,16 @@ async fn writes_are_refused() {
         "SET datafusion.execution.batch_size = 1",
     ] {
         let error = lake.text(sql, Bytes::new()).await.expect_err(sql);
-        assert!(matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid), "{sql}: {}", error.chain());
+        assert!(
+            matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid),
+            "{sql}: {}",
+            error.chain()
+        );
     }
-    let refused = lake.text("DROP TABLE numbers", Bytes::new()).await.expect_err("a write");
+    let refused = lake
+        .text("DROP TABLE numbers", Bytes::new())
+        .await
+        .expect_err("a write");
     assert_eq!(refused.code(), "SQL-0001");
     assert_eq!(lake.rows("SELECT count(*) FROM numbers").await, ["10"]);
 }
@@ -183,7 +243,10 @@ async fn queries_wait_for_their_turn() {
     let mut waiting = Box::pin(lake.start("SELECT 2", Bytes::new()));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     wait_until_queued(&lake, &mut waiting).await;
-    let error = lake.start("SELECT 3", Bytes::new()).await.expect_err("nobody else may wait");
+    let error = lake
+        .start("SELECT 3", Bytes::new())
+        .await
+        .expect_err("nobody else may wait");
     assert_eq!((error.code(), error.kind()), ("SQL-0004", ErrorKind::Exhausted));
     clock.advance(options.queue_timeout + Duration::from_millis(1));
     let error = waiting.await.expect_err("nothing ended in time");
@@ -212,7 +275,10 @@ async fn queries_end_at_their_time_limit() {
     let mut batches = lake.start(&sql, Bytes::new()).await.expect("it starts").batches;
     assert!(futures::poll!(batches.next()).is_pending(), "it yields while it works");
     clock.advance(QueryOptions::default().query_timeout + Duration::from_secs(1));
-    let error = batches.try_collect::<Vec<_>>().await.expect_err("it cannot end in time");
+    let error = batches
+        .try_collect::<Vec<_>>()
+        .await
+        .expect_err("it cannot end in time");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{}", error.chain());
 }
 
@@ -220,8 +286,18 @@ async fn queries_end_at_their_time_limit() {
 #[tokio::test]
 async fn explanations_tell_the_route() {
     let lake = Lake::new().await;
-    let rows = lake.rows("EXPLAIN SELECT id FROM numbers WHERE id > 3").await.join("\n");
-    for expected in ["logical_plan", "route", "local", "reason", "gold.numbers", "1 of 1 files"] {
+    let rows = lake
+        .rows("EXPLAIN SELECT id FROM numbers WHERE id > 3")
+        .await
+        .join("\n");
+    for expected in [
+        "logical_plan",
+        "route",
+        "local",
+        "reason",
+        "gold.numbers",
+        "1 of 1 files",
+    ] {
         assert!(rows.contains(expected), "no {expected} in:\n{rows}");
     }
 }
@@ -233,10 +309,17 @@ async fn tables_are_listed() {
     let user = Principal::local();
     assert_eq!(lake.service.schemas(&user).await.expect("schemas"), ["gold"]);
     let tables = lake.service.tables(&user).await.expect("tables");
-    let found: Vec<(&str, &str, usize)> =
-        tables.iter().map(|t| (t.schema.as_str(), t.name.as_str(), t.columns.fields().len())).collect();
+    let found: Vec<(&str, &str, usize)> = tables
+        .iter()
+        .map(|t| (t.schema.as_str(), t.name.as_str(), t.columns.fields().len()))
+        .collect();
     assert_eq!(found, [("gold", "numbers", 3)]);
-    for (schema, name, count) in [(None, "numbers", 1), (Some("gold"), "numbers", 1), (Some("silver"), "numbers", 0), (None, "no", 0)] {
+    for (schema, name, count) in [
+        (None, "numbers", 1),
+        (Some("gold"), "numbers", 1),
+        (Some("silver"), "numbers", 0),
+        (None, "no", 0),
+    ] {
         let named = lake.service.tables_named(&user, schema, name).await.expect("tables");
         assert_eq!(named.len(), count, "{schema:?}.{name}");
     }
@@ -254,7 +337,11 @@ async fn mistakes_are_named() {
         ("SELECT 1; SELECT 2", "statement"),
     ] {
         let error = lake.text(sql, Bytes::new()).await.expect_err(sql);
-        assert!(matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported), "{sql}: {}", error.chain());
+        assert!(
+            matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported),
+            "{sql}: {}",
+            error.chain()
+        );
         assert!(error.chain().contains(word), "{sql}: {}", error.chain());
     }
 }

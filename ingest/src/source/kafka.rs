@@ -1,5 +1,9 @@
 //! Kafka: partitions are assigned at offsets that the catalog holds. No consumer group, no stored offsets, no rebalance.
 
+mod context;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use regex::Regex;
 
+use self::context::Told;
 use super::{Discovered, Poll, PollBounds, Source};
 use crate::error::{IngestError, Result};
 use crate::options::KafkaOptions;
@@ -55,7 +60,7 @@ const QUERY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Partitions of the topics that match.
 pub struct KafkaSource {
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<BaseConsumer<Told>>,
     clock: SharedClock,
     topics: Vec<Regex>,
     names: Arc<BTreeMap<String, Arc<str>>>,
@@ -92,7 +97,7 @@ impl KafkaSource {
         for (key, value) in FIXED {
             config.set(*key, *value);
         }
-        let consumer = config.create().map_err(failed("connect"))?;
+        let consumer = config.create_with_context(Told).map_err(failed("connect"))?;
         let topics = options
             .topics
             .iter()
@@ -110,7 +115,7 @@ impl KafkaSource {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&BaseConsumer) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&BaseConsumer<Told>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let consumer = Arc::clone(&self.consumer);
         let done = tokio::task::spawn_blocking(move || work(&consumer));
@@ -188,7 +193,7 @@ fn failed(action: &'static str) -> impl Fn(KafkaError) -> IngestError {
     move |source| IngestError::Kafka { action, source }
 }
 
-fn discover(consumer: &BaseConsumer, topics: &[Regex]) -> Result<Vec<(String, i32, i64, i64)>> {
+fn discover(consumer: &BaseConsumer<Told>, topics: &[Regex]) -> Result<Vec<(String, i32, i64, i64)>> {
     let metadata = consumer
         .fetch_metadata(None, QUERY_TIMEOUT)
         .map_err(failed("list topics"))?;
@@ -208,7 +213,7 @@ fn discover(consumer: &BaseConsumer, topics: &[Regex]) -> Result<Vec<(String, i3
     Ok(found)
 }
 
-fn poll(consumer: &BaseConsumer, bounds: PollBounds, names: &BTreeMap<String, Arc<str>>) -> Result<Poll> {
+fn poll(consumer: &BaseConsumer<Told>, bounds: PollBounds, names: &BTreeMap<String, Arc<str>>) -> Result<Poll> {
     let mut poll = Poll::default();
     let (mut bytes, mut wait) = (0, bounds.wait);
     while bytes < bounds.bytes && poll.records.len() < bounds.records {
@@ -245,7 +250,7 @@ fn poll(consumer: &BaseConsumer, bounds: PollBounds, names: &BTreeMap<String, Ar
 }
 
 /// Where the consumer stands, entries that are no records included.
-fn positions(consumer: &BaseConsumer, names: &BTreeMap<String, Arc<str>>) -> Result<Vec<(Partition, i64)>> {
+fn positions(consumer: &BaseConsumer<Told>, names: &BTreeMap<String, Arc<str>>) -> Result<Vec<(Partition, i64)>> {
     let list = consumer.position().map_err(failed("tell its position"))?;
     let standing = list
         .elements()
@@ -290,6 +295,3 @@ fn record(message: &BorrowedMessage<'_>, names: &BTreeMap<String, Arc<str>>) -> 
         fault: None,
     }
 }
-
-#[cfg(test)]
-mod tests;

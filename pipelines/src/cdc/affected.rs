@@ -21,7 +21,9 @@ pub(super) fn rows_of(key: &[String], schema: &Schema, keys: &[RecordBatch]) -> 
     }
     let columns = key.iter().filter_map(|name| {
         let field = schema.field_by_name(name)?;
-        let Type::Primitive(primitive) = field.field_type.as_ref() else { return None };
+        let Type::Primitive(primitive) = field.field_type.as_ref() else {
+            return None;
+        };
         let values = values(name, primitive, keys)?;
         Some(Predicate::In {
             field_id: field.id,
@@ -30,7 +32,11 @@ pub(super) fn rows_of(key: &[String], schema: &Schema, keys: &[RecordBatch]) -> 
     });
     // A composite key is narrowed by each of its columns; columns that cannot be told narrow nothing.
     let columns: Vec<Predicate> = columns.collect();
-    if columns.is_empty() { Predicate::Always } else { Predicate::And(columns) }
+    if columns.is_empty() {
+        Predicate::Always
+    } else {
+        Predicate::And(columns)
+    }
 }
 
 /// The distinct values of a column; none if one of them has no counterpart.

@@ -30,7 +30,11 @@ impl Sequence {
     /// `source.lsn` is stored as `_lsn`.
     pub(super) fn of(path: &str) -> Self {
         let last = path.rsplit('.').next().unwrap_or(path).trim_matches('"');
-        let name = if last.starts_with('_') { last.to_owned() } else { format!("_{last}") };
+        let name = if last.starts_with('_') {
+            last.to_owned()
+        } else {
+            format!("_{last}")
+        };
         Self {
             name,
             sql: format!("coalesce(arrow_cast({path}, 'Int64'), -1)"),
@@ -59,25 +63,35 @@ pub(super) struct Events<'a> {
 impl Events<'_> {
     /// Columns of the model that are not key.
     pub(super) fn values(&self) -> impl Iterator<Item = &Column> {
-        self.shape.columns.iter().filter(|column| !self.key.contains(&column.name))
+        self.shape
+            .columns
+            .iter()
+            .filter(|column| !self.key.contains(&column.name))
     }
 
     /// One row a change: the model's columns, the sequence, and whether it removes the row.
     fn changes(&self) -> String {
         let shape = self.shape;
-        let mut items: Vec<String> =
-            shape.columns.iter().map(|column| format!("{} AS {}", column.sql, quoted(&column.name))).collect();
-        items.extend(self.sequence.iter().map(|sequence| format!("{} AS {}", sequence.sql, quoted(&sequence.name))));
+        let mut items: Vec<String> = shape
+            .columns
+            .iter()
+            .map(|column| format!("{} AS {}", column.sql, quoted(&column.name)))
+            .collect();
+        items.extend(
+            self.sequence
+                .iter()
+                .map(|sequence| format!("{} AS {}", sequence.sql, quoted(&sequence.name))),
+        );
         if self.with_partition {
             items.push("_partition AS \"_partition\"".into());
         }
-        let mut deleted = format!("coalesce(({}), false)", shape.delete_when);
-        if let Some(filter) = &shape.row_filter {
-            deleted = format!("({deleted} OR NOT coalesce(({filter}), false))");
-        }
+        let deleted = deleted(shape);
         for (at, column) in self.carried_columns() {
-            let missing: Vec<String> =
-                column.fields.iter().map(|field| format!("array_has(_unavailable, {})", literal(field))).collect();
+            let missing: Vec<String> = column
+                .fields
+                .iter()
+                .map(|field| format!("array_has(_unavailable, {})", literal(field)))
+                .collect();
             let set = match (self.with_unavailable, missing.is_empty()) {
                 (true, false) => format!("coalesce(NOT ({}), true)", missing.join(" OR ")),
                 _ => "true".into(),
@@ -85,28 +99,67 @@ impl Events<'_> {
             items.push(format!("({deleted} OR {set}) AS {}", quoted(&set_name(at))));
         }
         items.push(format!("{deleted} AS {}", quoted(DELETED)));
-        let mut conditions = vec!["(op IS NULL OR op NOT IN ('t', 'm'))".to_owned()];
-        conditions.extend(shape.event_filter.clone());
-        format!("SELECT {} FROM {CHANGES} AS {} WHERE {}", items.join(", "), shape.relation, conditions.join(" AND "))
+        format!(
+            "SELECT {} FROM {CHANGES} AS {} WHERE {}",
+            items.join(", "),
+            shape.relation,
+            counts_as_change(shape)
+        )
+    }
+
+    /// The columns of the table, for their types.
+    pub(super) fn table_columns(&self) -> String {
+        let mut items: Vec<String> = self
+            .shape
+            .columns
+            .iter()
+            .map(|column| format!("{} AS {}", column.sql, quoted(&column.name)))
+            .collect();
+        items.extend(
+            self.sequence
+                .iter()
+                .map(|sequence| format!("{} AS {}", sequence.sql, quoted(&sequence.name))),
+        );
+        if self.with_partition {
+            items.push("_partition AS \"_partition\"".into());
+        }
+        for (_, column) in self.carried_columns() {
+            let names = self
+                .sequence
+                .iter()
+                .map(|sequence| sequence_of(&sequence.name, &column.name));
+            items.extend(names.map(|name| format!("CAST(NULL AS BIGINT) AS {}", quoted(&name))));
+        }
+        format!("SELECT {} FROM {CHANGES} AS {}", items.join(", "), self.shape.relation)
     }
 
     /// Changes that still count: with a key, after the last truncate and after the key's last known delete.
     fn counting(&self) -> String {
-        let mut conditions: Vec<String> =
-            self.key.iter().map(|key| format!("\"e\".{} IS NOT NULL", quoted(key))).collect();
+        let mut conditions: Vec<String> = self
+            .key
+            .iter()
+            .map(|key| format!("\"e\".{} IS NOT NULL", quoted(key)))
+            .collect();
         if let (Some(truncated), Some(first)) = (self.truncated, self.sequence.first()) {
             conditions.push(format!("\"e\".{} > {truncated}", quoted(&first.name)));
         }
         if self.with_tombstones {
-            let same: Vec<String> =
-                self.key.iter().map(|key| format!("\"t\".{0} = \"e\".{0}", quoted(key))).collect();
+            let same: Vec<String> = self
+                .key
+                .iter()
+                .map(|key| format!("\"t\".{0} = \"e\".{0}", quoted(key)))
+                .collect();
             let not_newer = newer(self.sequence, "\"t\"", "\"e\"", true);
             conditions.push(format!(
                 "NOT EXISTS (SELECT 1 FROM {TOMBSTONES} AS \"t\" WHERE {} AND {not_newer})",
                 same.join(" AND ")
             ));
         }
-        format!("SELECT \"e\".* FROM ({}) AS \"e\" WHERE {}", self.changes(), conditions.join(" AND "))
+        format!(
+            "SELECT \"e\".* FROM ({}) AS \"e\" WHERE {}",
+            self.changes(),
+            conditions.join(" AND ")
+        )
     }
 
     /// One row a key: its newest change and, for columns that may be left out, the newest value there is.
@@ -119,9 +172,16 @@ impl Events<'_> {
         )];
         let newest_first = ordered(self.sequence, " DESC");
         for (at, column) in self.carried_columns() {
-            let mut parts =
-                vec![format!("'v', CASE WHEN NOT {} THEN {} END", quoted(DELETED), quoted(&column.name))];
-            parts.extend(self.sequence.iter().map(|s| format!("{}, {}", literal(&s.name), quoted(&s.name))));
+            let mut parts = vec![format!(
+                "'v', CASE WHEN NOT {} THEN {} END",
+                quoted(DELETED),
+                quoted(&column.name)
+            )];
+            parts.extend(
+                self.sequence
+                    .iter()
+                    .map(|s| format!("{}, {}", literal(&s.name), quoted(&s.name))),
+            );
             items.push(format!(
                 // Not `last_value(…) IGNORE NULLS`: a plan that goes to executors loses that flag on its way.
                 "first_value(CASE WHEN {0} THEN named_struct({1}) END) OVER (PARTITION BY {key} ORDER BY {0} DESC, \
@@ -140,14 +200,22 @@ impl Events<'_> {
 
     /// Key and sequence of the newest delete of each key.
     pub(super) fn deletes(&self) -> String {
-        self.newest_of(&format!("SELECT * FROM ({}) AS \"c\" WHERE {}", self.counting(), quoted(DELETED)))
+        self.newest_of(&format!(
+            "SELECT * FROM ({}) AS \"c\" WHERE {}",
+            self.counting(),
+            quoted(DELETED)
+        ))
     }
 
     /// Key and sequence of the newest row of each key.
     pub(super) fn newest_of(&self, rows: &str) -> String {
         let key: Vec<String> = self.key.iter().map(|key| quoted(key)).collect();
-        let columns: Vec<String> =
-            self.key.iter().chain(self.sequence.iter().map(|s| &s.name)).map(|name| quoted(name)).collect();
+        let columns: Vec<String> = self
+            .key
+            .iter()
+            .chain(self.sequence.iter().map(|s| &s.name))
+            .map(|name| quoted(name))
+            .collect();
         let columns = columns.join(", ");
         format!(
             "SELECT {columns} FROM (SELECT {columns}, row_number() OVER (PARTITION BY {} ORDER BY {}) AS \"{RANK}\" \
@@ -160,24 +228,59 @@ impl Events<'_> {
     /// Every key that any change names.
     pub(super) fn keys(&self, limit: usize) -> String {
         let key: Vec<String> = self.key.iter().map(|key| quoted(key)).collect();
-        format!("SELECT DISTINCT {} FROM ({}) AS \"k\" LIMIT {limit}", key.join(", "), self.counting())
-    }
-
-    /// How many changes there are: all, deletes, and those without a key.
-    pub(super) fn counts(&self) -> String {
-        let keyless: Vec<String> = self.key.iter().map(|key| format!("{} IS NULL", quoted(key))).collect();
-        let count = |condition: &str| format!("coalesce(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)");
         format!(
-            "SELECT count(*) AS changes, {} AS deletes, {} AS keyless FROM ({}) AS \"c\"",
-            count(&quoted(DELETED)),
-            count(&keyless.join(" OR ")),
-            self.changes()
+            "SELECT DISTINCT {} FROM ({}) AS \"k\" LIMIT {limit}",
+            key.join(", "),
+            self.counting()
         )
     }
 
     /// Columns that may be left out, with the number their helper columns go by.
     pub(super) fn carried_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
-        self.values().enumerate().filter(|(_, column)| self.carried.contains(&column.name))
+        self.values()
+            .enumerate()
+            .filter(|(_, column)| self.carried.contains(&column.name))
+    }
+}
+
+/// What the new changes are, in one row: how many, how many remove a row, how many tell no key, the first sequence of the newest
+/// truncate, and how many left fields out.
+pub(super) fn look(shape: &Shape, key: &[String], first: &Sequence, with_unavailable: bool) -> String {
+    let key = shape.columns.iter().filter(|column| key.contains(&column.name));
+    let keyless: Vec<String> = key.map(|column| format!("({}) IS NULL", column.sql)).collect();
+    let count = |condition: &str| format!("coalesce(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)");
+    let change = counts_as_change(shape);
+    let left_out = if with_unavailable {
+        count("cardinality(_unavailable) > 0")
+    } else {
+        "0".into()
+    };
+    format!(
+        "SELECT {} AS changes, {} AS deletes, {} AS keyless, max(CASE WHEN op = 't' THEN {} END) AS truncated, \
+         {left_out} AS left_out FROM {CHANGES} AS {}",
+        count(&change),
+        count(&format!("{change} AND {}", deleted(shape))),
+        count(&format!("{change} AND ({})", keyless.join(" OR "))),
+        first.sql,
+        shape.relation,
+    )
+}
+
+/// Truncates and messages are no changes of a row; others may be left out by the model.
+fn counts_as_change(shape: &Shape) -> String {
+    let change = "(op IS NULL OR op NOT IN ('t', 'm'))";
+    match &shape.event_filter {
+        Some(filter) => format!("({change} AND {filter})"),
+        None => change.into(),
+    }
+}
+
+/// Whether a change removes its row: it says so, or the row after it is not one the model keeps.
+fn deleted(shape: &Shape) -> String {
+    let deleted = format!("coalesce(({}), false)", shape.delete_when);
+    match &shape.row_filter {
+        Some(filter) => format!("({deleted} OR NOT coalesce(({filter}), false))"),
+        None => deleted,
     }
 }
 
@@ -197,7 +300,10 @@ pub(super) fn sequence_of(sequence: &str, column: &str) -> String {
 }
 
 fn ordered(sequence: &[Sequence], direction: &str) -> String {
-    let columns: Vec<String> = sequence.iter().map(|s| format!("{}{direction}", quoted(&s.name))).collect();
+    let columns: Vec<String> = sequence
+        .iter()
+        .map(|s| format!("{}{direction}", quoted(&s.name)))
+        .collect();
     columns.join(", ")
 }
 
@@ -205,7 +311,12 @@ fn ordered(sequence: &[Sequence], direction: &str) -> String {
 pub(super) fn newer(sequence: &[Sequence], left: &str, right: &str, or_equal: bool) -> String {
     let pairs: Vec<(String, String)> = sequence
         .iter()
-        .map(|s| (format!("{left}.{}", quoted(&s.name)), format!("{right}.{}", quoted(&s.name))))
+        .map(|s| {
+            (
+                format!("{left}.{}", quoted(&s.name)),
+                format!("{right}.{}", quoted(&s.name)),
+            )
+        })
         .collect();
     greater(&pairs, or_equal)
 }
@@ -216,7 +327,10 @@ pub(super) fn greater(pairs: &[(String, String)], or_equal: bool) -> String {
         None => or_equal.to_string(),
         Some(((left, right), [])) => format!("{left} {} {right}", if or_equal { ">=" } else { ">" }),
         Some(((left, right), rest)) => {
-            format!("({left} > {right} OR ({left} = {right} AND {}))", greater(rest, or_equal))
+            format!(
+                "({left} > {right} OR ({left} = {right} AND {}))",
+                greater(rest, or_equal)
+            )
         }
     }
 }

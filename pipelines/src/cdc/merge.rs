@@ -14,12 +14,18 @@ pub(super) fn merged(events: &Events<'_>, with_stored: bool) -> String {
 
 /// No old rows: the newest changes are the table.
 fn afresh(events: &Events<'_>) -> String {
-    let carried: Vec<(usize, &str)> = events.carried_columns().map(|(at, column)| (at, column.name.as_str())).collect();
+    let carried: Vec<(usize, &str)> = events
+        .carried_columns()
+        .map(|(at, column)| (at, column.name.as_str()))
+        .collect();
     let mut items = Vec::new();
     for column in &events.shape.columns {
         let name = quoted(&column.name);
         match carried.iter().find(|(_, carried)| *carried == column.name) {
-            Some((at, _)) => items.push(format!("{} AS {name}", part(&format!("\"n\".{}", quoted(&value_name(*at))), "v"))),
+            Some((at, _)) => items.push(format!(
+                "{} AS {name}",
+                part(&format!("\"n\".{}", quoted(&value_name(*at))), "v")
+            )),
             None => items.push(format!("\"n\".{name} AS {name}")),
         }
     }
@@ -36,7 +42,12 @@ fn afresh(events: &Events<'_>) -> String {
             items.push(stored_sequence(&own, &from, &sequence_of(&sequence.name, column)));
         }
     }
-    format!("SELECT {} FROM ({}) AS \"n\" WHERE NOT \"n\".{}", items.join(", "), events.newest(), quoted(DELETED))
+    format!(
+        "SELECT {} FROM ({}) AS \"n\" WHERE NOT \"n\".{}",
+        items.join(", "),
+        events.newest(),
+        quoted(DELETED)
+    )
 }
 
 /// Old rows and newest changes meet by key; the greater sequence wins, column by column where columns may be left out.
@@ -44,12 +55,18 @@ fn with_old(events: &Events<'_>) -> String {
     let first_key = events.key.first().map(|key| quoted(key)).unwrap_or_default();
     let no_old = format!("\"o\".{first_key} IS NULL");
     let present = format!("coalesce(\"n\".{}, false)", quoted(PRESENT));
-    let wins = format!("({present} AND ({no_old} OR {}))", newer(events.sequence, "\"n\"", "\"o\"", true));
+    let wins = format!(
+        "({present} AND ({no_old} OR {}))",
+        newer(events.sequence, "\"n\"", "\"o\"", true)
+    );
     let choose = |condition: &str, new: &str, old: &str, name: &str| {
         format!("CASE WHEN {condition} THEN {new} ELSE {old} END AS {}", quoted(name))
     };
 
-    let carried: Vec<(usize, &str)> = events.carried_columns().map(|(at, column)| (at, column.name.as_str())).collect();
+    let carried: Vec<(usize, &str)> = events
+        .carried_columns()
+        .map(|(at, column)| (at, column.name.as_str()))
+        .collect();
     let mut items = Vec::new();
     for column in &events.shape.columns {
         let name = quoted(&column.name);
@@ -58,30 +75,52 @@ fn with_old(events: &Events<'_>) -> String {
             items.push(format!("coalesce({new}, {old}) AS {name}"));
         } else if let Some((at, _)) = carried.iter().find(|(_, carried)| *carried == column.name) {
             let registers = Register::of(events, *at, &column.name, &no_old);
-            items.push(choose(&registers.takes_new, &part(&registers.value, "v"), &old, &column.name));
+            items.push(choose(
+                &registers.takes_new,
+                &part(&registers.value, "v"),
+                &old,
+                &column.name,
+            ));
         } else {
             items.push(choose(&wins, &new, &old, &column.name));
         }
     }
     for name in hidden(events) {
         let column = quoted(&name);
-        items.push(choose(&wins, &format!("\"n\".{column}"), &format!("\"o\".{column}"), &name));
+        items.push(choose(
+            &wins,
+            &format!("\"n\".{column}"),
+            &format!("\"o\".{column}"),
+            &name,
+        ));
     }
     for (at, column) in &carried {
         let register = Register::of(events, *at, column, &no_old);
         let from = |name: &str| {
             let new = format!("coalesce({}, {NEVER})", part(&register.value, name));
-            let old = format!("coalesce(\"o\".{}, \"o\".{})", quoted(&sequence_of(name, column)), quoted(name));
+            let old = format!(
+                "coalesce(\"o\".{}, \"o\".{})",
+                quoted(&sequence_of(name, column)),
+                quoted(name)
+            );
             format!("CASE WHEN {} THEN {new} ELSE {old} END", register.takes_new)
         };
         let row = |name: &str| format!("CASE WHEN {wins} THEN \"n\".{0} ELSE \"o\".{0} END", quoted(name));
         let own: Vec<(String, String)> = events.sequence.iter().map(|s| (from(&s.name), row(&s.name))).collect();
         for sequence in events.sequence {
-            items.push(stored_sequence(&own, &from(&sequence.name), &sequence_of(&sequence.name, column)));
+            items.push(stored_sequence(
+                &own,
+                &from(&sequence.name),
+                &sequence_of(&sequence.name, column),
+            ));
         }
     }
 
-    let on: Vec<String> = events.key.iter().map(|key| format!("\"o\".{0} = \"n\".{0}", quoted(key))).collect();
+    let on: Vec<String> = events
+        .key
+        .iter()
+        .map(|key| format!("\"o\".{0} = \"n\".{0}", quoted(key)))
+        .collect();
     format!(
         "SELECT {items} FROM ({old}) AS \"o\" FULL JOIN ({newest}) AS \"n\" ON {on} WHERE NOT ({wins} AND \"n\".{deleted})",
         items = items.join(", "),
@@ -102,16 +141,27 @@ fn stored(events: &Events<'_>) -> String {
         let name = quoted(&column.name);
         if events.carried.contains(&column.name) && !events.key.contains(&column.name) {
             let from = quoted(&sequence_of(&first.name, &column.name));
-            items.push(format!("CASE WHEN {from} IS NULL OR {from} > {truncated} THEN {name} END AS {name}"));
+            items.push(format!(
+                "CASE WHEN {from} IS NULL OR {from} > {truncated} THEN {name} END AS {name}"
+            ));
         } else {
             items.push(name);
         }
     }
     items.extend(hidden(events).map(|name| quoted(&name)));
     for (_, column) in events.carried_columns() {
-        items.extend(events.sequence.iter().map(|s| quoted(&sequence_of(&s.name, &column.name))));
+        items.extend(
+            events
+                .sequence
+                .iter()
+                .map(|s| quoted(&sequence_of(&s.name, &column.name))),
+        );
     }
-    format!("SELECT {} FROM {STORED} WHERE {} > {truncated}", items.join(", "), quoted(&first.name))
+    format!(
+        "SELECT {} FROM {STORED} WHERE {} > {truncated}",
+        items.join(", "),
+        quoted(&first.name)
+    )
 }
 
 /// A column that is set on its own.
@@ -129,7 +179,11 @@ impl Register {
             .sequence
             .iter()
             .map(|s| {
-                let old = format!("coalesce(\"o\".{}, \"o\".{})", quoted(&sequence_of(&s.name, column)), quoted(&s.name));
+                let old = format!(
+                    "coalesce(\"o\".{}, \"o\".{})",
+                    quoted(&sequence_of(&s.name, column)),
+                    quoted(&s.name)
+                );
                 (part(&value, &s.name), old)
             })
             .collect();
@@ -141,7 +195,11 @@ impl Register {
 /// The sequence a value is from, null if it is the row's own.
 fn stored_sequence(own: &[(String, String)], from: &str, name: &str) -> String {
     let same: Vec<String> = own.iter().map(|(value, row)| format!("({value}) = ({row})")).collect();
-    format!("CASE WHEN {} THEN NULL ELSE {from} END AS {}", same.join(" AND "), quoted(name))
+    format!(
+        "CASE WHEN {} THEN NULL ELSE {from} END AS {}",
+        same.join(" AND "),
+        quoted(name)
+    )
 }
 
 /// Hidden columns that every table of the kind has.

@@ -9,7 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 use tidewater_core::{ErrorKind, TableName};
 use tidewater_engine::SessionOptions;
-use tidewater_table::{Change, LoadedTable, Predicate, ScanFile, changes_between, plan_scan};
+use tidewater_table::{Added, Change, LoadedTable, Predicate, ScanFile, changes_between, plan_scan};
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::{CdcSpec, Model};
@@ -23,14 +23,15 @@ use crate::worker::{Worker, bytes_of, failed};
 
 use super::events::{CHANGES, Events, STORED, Sequence, TOMBSTONES};
 use super::shape::{self, Shape};
-use super::{affected, merge, tombstones};
+use super::{affected, events, merge, tombstones};
 
 const UNAVAILABLE: &str = "_unavailable";
 const PARTITION: &str = "_partition";
 
 /// What the new changes bring, seen before any row is computed.
 #[derive(Debug, Default)]
-struct Probe {
+struct Seen {
+    rows: RowCounts,
     /// First sequence of the newest truncate.
     truncated: Option<i64>,
     /// Fields that some change left out.
@@ -71,25 +72,30 @@ pub(crate) async fn prepare(
     }
     let session = worker.session(&options);
 
-    let log = tidewater_table::schema::to_arrow(source.metadata.current_schema()).map_err(|source| PipelineError::Table {
-        table: spec.source.clone(),
-        step: "reading its columns",
-        source: Below::coded(source),
-    })?;
+    let log =
+        tidewater_table::schema::to_arrow(source.metadata.current_schema()).map_err(|source| PipelineError::Table {
+            table: spec.source.clone(),
+            step: "reading its columns",
+            source: Below::coded(source),
+        })?;
     let sequence: Vec<Sequence> = spec.sequence_by.iter().map(|path| Sequence::of(path)).collect();
     let with_partition = log.field_with_name(PARTITION).is_ok();
-    let hidden: Vec<String> =
-        sequence.iter().map(|s| s.name.clone()).chain(with_partition.then(|| PARTITION.to_owned())).collect();
+    let hidden: Vec<String> = sequence
+        .iter()
+        .map(|s| s.name.clone())
+        .chain(with_partition.then(|| PARTITION.to_owned()))
+        .collect();
     let query = sql::with_run_time(&model.path, &model.query, run_ms)?;
     let shape = shape::bind(model, spec, &query, &log, &hidden)?;
 
-    let probe = probe(worker, model, &session, &log, &sequence).await?;
+    let with_unavailable = log.field_with_name(UNAVAILABLE).is_ok();
+    let seen = look(worker, model, spec, &session, &shape, &sequence, with_unavailable).await?;
     let known = state.as_ref();
     let carried: BTreeSet<String> = known
         .map(|state| state.carried.clone())
         .unwrap_or_default()
         .into_iter()
-        .chain(left_out(&shape, spec, &probe))
+        .chain(left_out(&shape, spec, &seen))
         .collect();
     let events = Events {
         shape: &shape,
@@ -97,40 +103,55 @@ pub(crate) async fn prepare(
         sequence: &sequence,
         with_partition,
         carried: &carried,
-        truncated: probe.truncated.max(known.and_then(|state| state.truncated)),
+        truncated: seen.truncated.max(known.and_then(|state| state.truncated)),
         with_tombstones: incremental && !grave_files.is_empty(),
-        with_unavailable: tells_unavailable(&log),
+        with_unavailable,
     };
 
-    let afresh = worker.plan(model, &session, &merge::merged(&events, false)).await?;
-    let columns = afresh.schema().as_arrow().clone();
+    let columns = worker
+        .plan(model, &session, &events.table_columns())
+        .await?
+        .schema()
+        .as_arrow()
+        .clone();
     let store = worker.engine.store();
     let target = target::prepare(worker.catalog.as_ref(), store, model, existing, &columns, !incremental).await?;
-    let mut rows = counts(worker, model, &session, &events).await?;
+    let mut rows = seen.rows;
 
-    let nothing = incremental && rows.changes == 0 && probe.truncated.is_none();
+    let nothing = incremental && rows.changes == 0 && seen.truncated.is_none();
     let touched = match (nothing, incremental) {
         (true, _) => Vec::new(),
-        (false, true) => touched_files(worker, model, spec, &session, &events, &target, probe.truncated.is_some()).await?,
+        (false, true) => {
+            touched_files(
+                worker,
+                model,
+                spec,
+                &session,
+                &events,
+                &target,
+                seen.truncated.is_some(),
+            )
+            .await?
+        }
         (false, false) => worker.files(&target).await?,
     };
     let added = if nothing {
         Vec::new()
     } else {
-        let stored_bytes = bytes_of(&touched);
-        let (session, input) = if incremental {
-            let options = overlay(worker, model, options, STORED, &target, touched.clone())?;
-            let session = worker.session(&options);
-            let input = worker.plan(model, &session, &merge::merged(&events, true)).await?;
-            (session, input)
-        } else {
-            (session.clone(), afresh)
+        let bytes = changed_bytes.saturating_add(bytes_of(&touched));
+        let session = match incremental {
+            true => worker.session(&overlay(worker, model, options, STORED, &target, touched.clone())?),
+            false => session.clone(),
         };
+        let input = worker
+            .plan(model, &session, &merge::merged(&events, incremental))
+            .await?;
         let input = sorted(model, input).map_err(failed(model, "sorting the rows"))?;
-        worker.write(model, &session, input, &target, changed_bytes.saturating_add(stored_bytes)).await?
+        worker.write(model, &session, input, &target, bytes).await?
     };
     rows.written = added.iter().map(|added| added.file.record_count()).sum();
 
+    let job = job(model, &target, plan, tables, run_ms);
     let state = RefreshState {
         model: model.name.clone(),
         fingerprint: model.fingerprint.clone(),
@@ -140,21 +161,7 @@ pub(crate) async fn prepare(
         truncated: events.truncated,
         carried: carried.clone(),
     };
-    let job = job(model, &target, plan, tables, run_ms);
-    let removed: Vec<String> = touched.into_iter().map(|file| file.path).collect();
-    let change = match removed.is_empty() {
-        true => Change::append(added),
-        false => Change::overwrite(removed, added),
-    };
-    let change = change
-        .read_at(target.metadata.current_snapshot_id())
-        .exact_head()
-        .of_table(target.metadata.uuid())
-        .of_job(job)
-        .property(REFRESH_STATE_KEY, state.to_json()?)
-        .property("tidewater.changes-read", rows.changes.to_string())
-        .property("tidewater.deletes-read", rows.deletes.to_string())
-        .property("tidewater.rows-without-key", rows.without_key.to_string());
+    let change = table_change(&target, touched, added, &state, &rows)?.of_job(job);
     let mut changes = vec![(model.name.clone(), change)];
     let graves = Graves {
         existing: grave,
@@ -166,6 +173,29 @@ pub(crate) async fn prepare(
     Ok(Prepared { job, changes, rows })
 }
 
+/// The change of the model's table: rows, progress and counts in one snapshot.
+fn table_change(
+    target: &LoadedTable,
+    touched: Vec<ScanFile>,
+    added: Vec<Added>,
+    state: &RefreshState,
+    rows: &RowCounts,
+) -> Result<Change> {
+    let removed: Vec<String> = touched.into_iter().map(|file| file.path).collect();
+    let change = match removed.is_empty() {
+        true => Change::append(added),
+        false => Change::overwrite(removed, added),
+    };
+    Ok(change
+        .read_at(target.metadata.current_snapshot_id())
+        .exact_head()
+        .of_table(target.metadata.uuid())
+        .property(REFRESH_STATE_KEY, state.to_json()?)
+        .property("tidewater.changes-read", rows.changes.to_string())
+        .property("tidewater.deletes-read", rows.deletes.to_string())
+        .property("tidewater.rows-without-key", rows.without_key.to_string()))
+}
+
 /// The change log's files with changes the model has not seen.
 async fn changed_files(
     worker: &Worker,
@@ -173,11 +203,17 @@ async fn changed_files(
     plan: &ModelPlan,
     incremental: bool,
 ) -> Result<Vec<ScanFile>> {
-    let Some(to) = source.metadata.current_snapshot_id() else { return Ok(Vec::new()) };
+    let Some(to) = source.metadata.current_snapshot_id() else {
+        return Ok(Vec::new());
+    };
     if !incremental {
         return worker.files(source).await;
     }
-    let from = plan.inputs.iter().find(|input| input.table == source.name).and_then(|input| input.from);
+    let from = plan
+        .inputs
+        .iter()
+        .find(|input| input.table == source.name)
+        .and_then(|input| input.from);
     let changes = changes_between(worker.engine.store(), &source.metadata, from, to).await;
     let changes = changes.map_err(|error| PipelineError::Table {
         table: source.name.clone(),
@@ -185,8 +221,10 @@ async fn changed_files(
         source: Below::coded(error),
     })?;
     // Rows that retention removed meanwhile are no deletes of the source's rows; their files may be gone already.
-    let removed: BTreeSet<String> =
-        changes.iter().flat_map(|change| change.removed.iter().map(|file| file.path.clone())).collect();
+    let removed: BTreeSet<String> = changes
+        .iter()
+        .flat_map(|change| change.removed.iter().map(|file| file.path.clone()))
+        .collect();
     let added = changes.into_iter().flat_map(|change| change.added);
     Ok(added.filter(|file| !removed.contains(&file.path)).collect())
 }
@@ -199,7 +237,10 @@ fn overlay(
     table: &LoadedTable,
     files: Vec<ScanFile>,
 ) -> Result<SessionOptions> {
-    let provider = worker.engine.files_provider(table, files).map_err(failed(model, "opening an input"))?;
+    let provider = worker
+        .engine
+        .files_provider(table, files)
+        .map_err(failed(model, "opening an input"))?;
     let name: TableName = name.parse().map_err(|error| PipelineError::Table {
         table: table.name.clone(),
         step: "naming an input",
@@ -208,63 +249,61 @@ fn overlay(
     Ok(options.overlay(name, provider))
 }
 
-fn tells_unavailable(log: &Schema) -> bool {
-    log.field_with_name(UNAVAILABLE).is_ok()
-}
-
-async fn probe(
+async fn look(
     worker: &Worker,
     model: &Model,
+    spec: &CdcSpec,
     session: &SessionContext,
-    log: &Schema,
+    shape: &Shape,
     sequence: &[Sequence],
-) -> Result<Probe> {
-    let mut found = Probe::default();
-    let Some(first) = sequence.first() else { return Ok(found) };
-    let truncate = match log.field_with_name("op") {
-        Ok(_) => format!("max(CASE WHEN op = 't' THEN {} END)", first.sql),
-        Err(_) => "CAST(NULL AS BIGINT)".into(),
-    };
-    let left_out = match tells_unavailable(log) {
-        true => format!("coalesce(sum(CASE WHEN cardinality({UNAVAILABLE}) > 0 THEN 1 ELSE 0 END), 0)"),
-        false => "0".into(),
-    };
-    let text = format!("SELECT {truncate} AS truncated, {left_out} AS left_out FROM {CHANGES}");
+    with_unavailable: bool,
+) -> Result<Seen> {
+    let mut seen = Seen::default();
+    let Some(first) = sequence.first() else { return Ok(seen) };
+    let text = events::look(shape, &spec.key, first, with_unavailable);
     let rows = worker.rows(model, session, "looking at the changes", &text).await?;
-    found.truncated = number(&rows, "truncated");
-    if number(&rows, "left_out").unwrap_or(0) > 0 {
+    let count = |name| {
+        number(&rows, name)
+            .and_then(|count| u64::try_from(count).ok())
+            .unwrap_or(0)
+    };
+    seen.rows.changes = count("changes");
+    seen.rows.deletes = count("deletes");
+    seen.rows.without_key = count("keyless");
+    seen.truncated = number(&rows, "truncated");
+    if seen.rows.without_key > 0 {
+        tracing::warn!(model = %model.name, changes = seen.rows.without_key, "changes without a key were not applied");
+    }
+    if count("left_out") > 0 {
         let text = format!(
             "SELECT DISTINCT field FROM (SELECT unnest({UNAVAILABLE}) AS field FROM {CHANGES} \
              WHERE cardinality({UNAVAILABLE}) > 0) AS \"f\" WHERE field IS NOT NULL"
         );
-        for batch in worker.rows(model, session, "looking for left-out fields", &text).await? {
-            for field in batch.columns().first().and_then(|column| column.as_string_opt::<i32>()).into_iter().flatten() {
-                found.unavailable.extend(field.map(str::to_owned));
+        for batch in worker
+            .rows(model, session, "looking for left-out fields", &text)
+            .await?
+        {
+            for field in batch
+                .columns()
+                .first()
+                .and_then(|column| column.as_string_opt::<i32>())
+                .into_iter()
+                .flatten()
+            {
+                seen.unavailable.extend(field.map(str::to_owned));
             }
         }
     }
-    Ok(found)
+    Ok(seen)
 }
 
 /// Output columns that rest on a field that was left out.
-fn left_out(shape: &Shape, spec: &CdcSpec, probe: &Probe) -> Vec<String> {
+fn left_out(shape: &Shape, spec: &CdcSpec, seen: &Seen) -> Vec<String> {
     let values = shape.columns.iter().filter(|column| !spec.key.contains(&column.name));
-    values.filter(|column| !column.fields.is_disjoint(&probe.unavailable)).map(|column| column.name.clone()).collect()
-}
-
-async fn counts(worker: &Worker, model: &Model, session: &SessionContext, events: &Events<'_>) -> Result<RowCounts> {
-    let rows = worker.rows(model, session, "counting changes", &events.counts()).await?;
-    let count = |name| number(&rows, name).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
-    let counts = RowCounts {
-        changes: count("changes"),
-        deletes: count("deletes"),
-        without_key: count("keyless"),
-        ..RowCounts::default()
-    };
-    if counts.without_key > 0 {
-        tracing::warn!(model = %model.name, changes = counts.without_key, "changes without a key were not applied");
-    }
-    Ok(counts)
+    values
+        .filter(|column| !column.fields.is_disjoint(&seen.unavailable))
+        .map(|column| column.name.clone())
+        .collect()
 }
 
 /// Stored files that can hold rows the changes touch.
@@ -287,11 +326,13 @@ async fn touched_files(
     if rows == Predicate::Never {
         return Ok(Vec::new());
     }
-    plan_scan(worker.engine.store(), &target.metadata, None, Some(&rows)).await.map_err(|source| PipelineError::Table {
-        table: target.name.clone(),
-        step: "finding the files of changed keys",
-        source: Below::coded(source),
-    })
+    plan_scan(worker.engine.store(), &target.metadata, None, Some(&rows))
+        .await
+        .map_err(|source| PipelineError::Table {
+            table: target.name.clone(),
+            step: "finding the files of changed keys",
+            source: Below::coded(source),
+        })
 }
 
 struct Graves {
@@ -317,20 +358,32 @@ async fn bury(
         return Ok(None);
     }
     let compact = !graves.replace_all && graves.files.len() >= tombstones::FILES_COUNT_MAX;
-    let key: Vec<Field> =
-        spec.key.iter().filter_map(|name| columns.field_with_name(name).ok()).cloned().collect();
+    let key: Vec<Field> = spec
+        .key
+        .iter()
+        .filter_map(|name| columns.field_with_name(name).ok())
+        .cloned()
+        .collect();
     let table = tombstones::prepare(worker.catalog.as_ref(), model, graves.existing, &key, events.sequence).await?;
     let mut text = events.deletes();
     if compact {
-        let names: Vec<String> =
-            spec.key.iter().chain(events.sequence.iter().map(|s| &s.name)).map(|name| quoted(name)).collect();
+        let names: Vec<String> = spec
+            .key
+            .iter()
+            .chain(events.sequence.iter().map(|s| &s.name))
+            .map(|name| quoted(name))
+            .collect();
         let names = names.join(", ");
         text = events.newest_of(&format!("SELECT {names} FROM {TOMBSTONES} UNION ALL {text}"));
     }
     let plan = worker.plan(model, session, &text).await?;
     // Keys and two numbers a row: small whatever the change log's size.
     let added = worker.write(model, session, plan, &table, 0).await?;
-    let replaced: &[ScanFile] = if compact || graves.replace_all { &graves.files } else { &[] };
+    let replaced: &[ScanFile] = if compact || graves.replace_all {
+        &graves.files
+    } else {
+        &[]
+    };
     Ok(Some((table.name.clone(), tombstones::change(&table, replaced, added))))
 }
 

@@ -53,7 +53,10 @@ pub(crate) fn check(path: &Path, query: &Query) -> Result<()> {
     let (select, _) = parts(path, query)?;
     for item in &select.projection {
         if matches!(item, SelectItem::Wildcard(_)) {
-            return Err(refused(path, "name columns or write after.*, a bare * would select the change log's own columns"));
+            return Err(refused(
+                path,
+                "name columns or write after.*, a bare * would select the change log's own columns",
+            ));
         }
     }
     Ok(())
@@ -61,7 +64,12 @@ pub(crate) fn check(path: &Path, query: &Query) -> Result<()> {
 
 /// `SELECT after.* FROM source`.
 pub(crate) fn all_fields(path: &Path, source: &TableName) -> Result<Query> {
-    let from = source.namespace().levels().iter().map(String::as_str).chain([source.name()]);
+    let from = source
+        .namespace()
+        .levels()
+        .iter()
+        .map(String::as_str)
+        .chain([source.name()]);
     let from: Vec<String> = from.map(quoted).collect();
     sql::parse(path, &format!("SELECT after.* FROM {}", from.join(".")))?
         .ok_or_else(|| refused(path, "the query is empty"))
@@ -86,7 +94,10 @@ fn parts<'a>(path: &Path, query: &'a Query) -> Result<(&'a Select, Ident)> {
     let too_much = [
         ("WITH", query.with.is_some()),
         ("ORDER BY", query.order_by.is_some()),
-        ("LIMIT", query.limit_clause.is_some() || query.fetch.is_some() || select.top.is_some()),
+        (
+            "LIMIT",
+            query.limit_clause.is_some() || query.fetch.is_some() || select.top.is_some(),
+        ),
         ("DISTINCT", select.distinct.is_some()),
         ("GROUP BY", grouped),
         ("HAVING", select.having.is_some()),
@@ -95,20 +106,31 @@ fn parts<'a>(path: &Path, query: &'a Query) -> Result<(&'a Select, Ident)> {
         ("LATERAL VIEW", !select.lateral_views.is_empty()),
     ];
     if let Some((what, _)) = too_much.iter().find(|(_, there)| *there) {
-        return Err(refused(path, format!("{what} has no meaning here, put it into a model that reads this one")));
+        return Err(refused(
+            path,
+            format!("{what} has no meaning here, put it into a model that reads this one"),
+        ));
     }
     match select.from.as_slice() {
         [one] if one.joins.is_empty() => match &one.relation {
             TableFactor::Table {
-                name, alias, args: None, ..
+                name,
+                alias,
+                args: None,
+                ..
             } => {
                 let last = name.0.last().and_then(|part| part.as_ident()).cloned();
                 let relation = alias.as_ref().map(|alias| alias.name.clone()).or(last);
-                relation.map(|relation| (select.as_ref(), relation)).ok_or_else(|| refused(path, "it reads no table"))
+                relation
+                    .map(|relation| (select.as_ref(), relation))
+                    .ok_or_else(|| refused(path, "it reads no table"))
             }
             _ => Err(refused(path, "it reads something other than a table")),
         },
-        _ => Err(refused(path, "joins have no meaning here, put them into a model that reads this one")),
+        _ => Err(refused(
+            path,
+            "joins have no meaning here, put them into a model that reads this one",
+        )),
     }
 }
 
@@ -119,7 +141,8 @@ pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, h
     let binder = Binder {
         path,
         relation: normalized(&relation),
-        after: struct_fields(log, AFTER).ok_or_else(|| refused(path, format!("{} has no struct {AFTER}", spec.source)))?,
+        after: struct_fields(log, AFTER)
+            .ok_or_else(|| refused(path, format!("{} has no struct {AFTER}", spec.source)))?,
         log,
     };
     let mut columns = Vec::new();
@@ -129,18 +152,31 @@ pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, h
     columns.retain(|column| !(hidden.contains(&column.name) && column.sql.ends_with(&column.name)));
     for column in &columns {
         if hidden.contains(&column.name) || column.name.starts_with(METADATA_PREFIX) {
-            return Err(refused(path, format!("column name {} is kept for the engine", column.name)));
+            return Err(refused(
+                path,
+                format!("column name {} is kept for the engine", column.name),
+            ));
         }
     }
-    if let Some((at, twice)) = columns.iter().enumerate().find(|(at, c)| columns[..*at].iter().any(|o| o.name == c.name)) {
-        return Err(refused(path, format!("column {} (number {}) stands there twice", twice.name, at + 1)));
+    if let Some((at, twice)) = columns
+        .iter()
+        .enumerate()
+        .find(|(at, c)| columns[..*at].iter().any(|o| o.name == c.name))
+    {
+        return Err(refused(
+            path,
+            format!("column {} (number {}) stands there twice", twice.name, at + 1),
+        ));
     }
     for key in &spec.key {
-        let column = columns.iter_mut().find(|column| column.name == *key).ok_or_else(|| PipelineError::Key {
-            model: model.name.clone(),
-            column: key.clone(),
-            reason: "is not among the query's columns".into(),
-        })?;
+        let column = columns
+            .iter_mut()
+            .find(|column| column.name == *key)
+            .ok_or_else(|| PipelineError::Key {
+                model: model.name.clone(),
+                column: key.clone(),
+                reason: "is not among the query's columns".into(),
+            })?;
         column.sql = binder.key_expression(&column.sql)?;
     }
     let (event_filter, row_filter) = binder.filters(select.selection.as_ref());
@@ -193,7 +229,10 @@ impl Binder<'_> {
                     _ => false,
                 };
                 if !is_after {
-                    return Err(refused(self.path, format!("{object}.* selects the change log's own columns, write after.*")));
+                    return Err(refused(
+                        self.path,
+                        format!("{object}.* selects the change log's own columns, write after.*"),
+                    ));
                 }
                 return self.all_fields(options, columns);
             }
@@ -213,7 +252,12 @@ impl Binder<'_> {
         }
         let mut without: BTreeSet<String> = BTreeSet::new();
         if let Some(except) = &options.opt_except {
-            without.extend([&except.first_element].into_iter().chain(&except.additional_elements).map(normalized));
+            without.extend(
+                [&except.first_element]
+                    .into_iter()
+                    .chain(&except.additional_elements)
+                    .map(normalized),
+            );
         }
         match &options.opt_exclude {
             Some(ExcludeSelectItem::Single(name)) => {
@@ -247,7 +291,9 @@ impl Binder<'_> {
                 let names: Vec<String> = parts.iter().map(normalized).collect();
                 match names.as_slice() {
                     [first, field, ..] if first == AFTER => Some(field.clone()),
-                    [relation, second, field, ..] if *relation == self.relation && second == AFTER => Some(field.clone()),
+                    [relation, second, field, ..] if *relation == self.relation && second == AFTER => {
+                        Some(field.clone())
+                    }
                     _ => None,
                 }
             }
@@ -329,8 +375,9 @@ impl Binder<'_> {
                 condition => conditions.push(condition),
             }
         }
-        let (rows, events): (Vec<&Expr>, Vec<&Expr>) =
-            conditions.into_iter().partition(|condition| !self.fields(condition).is_empty());
+        let (rows, events): (Vec<&Expr>, Vec<&Expr>) = conditions
+            .into_iter()
+            .partition(|condition| !self.fields(condition).is_empty());
         let all = |conditions: Vec<&Expr>| {
             let texts: Vec<String> = conditions.iter().map(|condition| format!("({condition})")).collect();
             (!texts.is_empty()).then(|| texts.join(" AND "))
@@ -347,7 +394,11 @@ impl Binder<'_> {
         if self.after.iter().any(|field| field.name() == "__deleted") {
             conditions.push(format!("CAST({} AS VARCHAR) = 'true'", field_of(AFTER, "__deleted")));
         }
-        if conditions.is_empty() { "false".into() } else { conditions.join(" OR ") }
+        if conditions.is_empty() {
+            "false".into()
+        } else {
+            conditions.join(" OR ")
+        }
     }
 }
 
@@ -369,7 +420,8 @@ impl Visitor for FieldVisitor<'_> {
             if self.accessed > 0 {
                 self.accessed -= 1;
             } else {
-                self.found.extend(self.binder.after.iter().map(|field| field.name().clone()));
+                self.found
+                    .extend(self.binder.after.iter().map(|field| field.name().clone()));
             }
         }
         ControlFlow::Continue(())

@@ -20,7 +20,10 @@ async fn lake() -> (Lake, Pipelines) {
 }
 
 async fn run(pipelines: &Pipelines) -> crate::ModelRun {
-    let report = pipelines.run(&Selection::All, RunOptions::default()).await.expect("a run");
+    let report = pipelines
+        .run(&Selection::All, RunOptions::default())
+        .await
+        .expect("a run");
     let run = report.models.into_iter().next().expect("one model");
     assert_eq!(run.failure, None);
     run
@@ -29,12 +32,28 @@ async fn run(pipelines: &Pipelines) -> crate::ModelRun {
 /// What happened in the source database.
 #[derive(Debug, Clone)]
 enum Deed {
-    Insert { id: i64, score: i64, notes: u8 },
+    Insert {
+        id: i64,
+        score: i64,
+        notes: u8,
+    },
     /// The long text did not change, so the log leaves it out.
-    Update { id: i64, score: i64 },
-    UpdateAll { id: i64, score: i64, notes: u8 },
-    Delete { id: i64 },
-    Rename { from: i64, to: i64 },
+    Update {
+        id: i64,
+        score: i64,
+    },
+    UpdateAll {
+        id: i64,
+        score: i64,
+        notes: u8,
+    },
+    Delete {
+        id: i64,
+    },
+    Rename {
+        from: i64,
+        to: i64,
+    },
     Truncate,
 }
 
@@ -87,7 +106,14 @@ fn log(deeds: &[Deed]) -> Vec<Record> {
         let lsn = 100 + 10 * at as i64;
         let mut tell = |op, id, score, notes: Option<&str>| {
             let notes = notes.map(str::to_owned);
-            log.push(Record { lsn, op, id, score, notes, key_only: lsn % 20 == 0 && op == "d" });
+            log.push(Record {
+                lsn,
+                op,
+                id,
+                score,
+                notes,
+                key_only: lsn % 20 == 0 && op == "d",
+            });
         };
         match deed {
             Deed::Insert { id, score, notes } if !rows.contains_key(id) => {
@@ -147,7 +173,9 @@ fn naive(seen: &[(i64, Record)]) -> Vec<String> {
             }
         }
     }
-    rows.iter().map(|(id, (score, notes))| format!("{id},{score},{}", notes.clone().unwrap_or_default())).collect()
+    rows.iter()
+        .map(|(id, (score, notes))| format!("{id},{score},{}", notes.clone().unwrap_or_default()))
+        .collect()
 }
 
 proptest! {
@@ -201,15 +229,28 @@ proptest! {
 #[tokio::test]
 async fn faults_at_the_commit() {
     let (lake, pipelines) = lake().await;
-    for (at, fault) in [Fault::Unavailable, Fault::AnswerLost, Fault::RequestLost, Fault::Conflict].into_iter().enumerate() {
+    for (at, fault) in [
+        Fault::Unavailable,
+        Fault::AnswerLost,
+        Fault::RequestLost,
+        Fault::Conflict,
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let at = at as i64;
-        lake.append("bronze.patients", &[change("c", 10 + at, at, at, at, Some("x"))]).await;
+        lake.append("bronze.patients", &[change("c", 10 + at, at, at, at, Some("x"))])
+            .await;
         if at == 0 {
             run(&pipelines).await;
-            lake.append("bronze.patients", &[change("u", 30, 50, 0, 7, Some("y"))]).await;
+            lake.append("bronze.patients", &[change("u", 30, 50, 0, 7, Some("y"))])
+                .await;
         }
         lake.catalog.inject([fault]);
-        let report = pipelines.run(&Selection::All, RunOptions::default()).await.expect("a report");
+        let report = pipelines
+            .run(&Selection::All, RunOptions::default())
+            .await
+            .expect("a report");
         if fault == Fault::Unavailable {
             let failure = report.models[0].failure.clone().expect("a failure");
             assert_eq!(failure.code, "PIP-0020", "{failure:?}");
@@ -221,8 +262,11 @@ async fn faults_at_the_commit() {
     }
     assert_eq!(lake.lines(SILVER).await, ["0,7,y", "1,1,x", "2,2,x", "3,3,x"]);
     let table = lake.load("silver.patients").await;
-    let mut jobs: Vec<&String> =
-        table.metadata.snapshots().filter_map(|s| s.summary().additional_properties.get("job-id")).collect();
+    let mut jobs: Vec<&String> = table
+        .metadata
+        .snapshots()
+        .filter_map(|s| s.summary().additional_properties.get("job-id"))
+        .collect();
     assert_eq!(jobs.len(), 5);
     jobs.sort();
     jobs.dedup();
@@ -234,32 +278,49 @@ async fn faults_at_the_commit() {
 async fn two_runners_commit_once() {
     let (lake, first) = lake().await;
     let second = lake.pipelines(&[("silver.patients", MODEL)]);
-    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a")), change("c", 2, 1, 2, 2, Some("b"))]).await;
+    lake.append(
+        "bronze.patients",
+        &[change("c", 1, 0, 1, 1, Some("a")), change("c", 2, 1, 2, 2, Some("b"))],
+    )
+    .await;
     run(&first).await;
-    lake.append("bronze.patients", &[change("d", 3, 2, 1, 0, None), change("u", 4, 3, 2, 9, Some("c"))]).await;
+    lake.append(
+        "bronze.patients",
+        &[change("d", 3, 2, 1, 0, None), change("u", 4, 3, 2, 9, Some("c"))],
+    )
+    .await;
     let (a, b) = tokio::join!(run(&first), run(&second));
     assert_eq!(a.snapshot_id.or(b.snapshot_id), b.snapshot_id.or(a.snapshot_id));
     assert_eq!(lake.lines(SILVER).await, ["2,9,c"]);
     assert_eq!(lake.load("silver.patients").await.metadata.snapshots().len(), 2);
-    assert_eq!(lake.lines("SELECT id, _lsn FROM ops.tombstones__silver__patients").await, ["1,3"]);
+    assert_eq!(
+        lake.lines("SELECT id, _lsn FROM ops.tombstones__silver__patients")
+            .await,
+        ["1,3"]
+    );
 }
 
 // Goal: a column that appears in the log is added to silver, old rows keep null. Method: the log grows a field in between.
 #[tokio::test]
 async fn new_columns_are_appended() {
     let (lake, pipelines) = lake().await;
-    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))]).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+        .await;
     run(&pipelines).await;
     let mut fields = patient();
     fields.push(Field::new("phone", DataType::Utf8, true));
     let wanted = schema::from_arrow(&log_columns(fields), 1).expect("a schema");
     let name = table_name("bronze.patients");
-    schema::evolve_table(lake.catalog.as_ref(), &lake.store, &name, &wanted).await.expect("an evolved table");
+    schema::evolve_table(lake.catalog.as_ref(), &lake.store, &name, &wanted)
+        .await
+        .expect("an evolved table");
     let mut event = change("c", 2, 1, 2, 2, Some("b"));
     event["after"]["phone"] = json!("555");
     lake.append("bronze.patients", &[event]).await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
-    let rows = lake.lines("SELECT id, score, notes, phone FROM silver.patients ORDER BY id").await;
+    let rows = lake
+        .lines("SELECT id, score, notes, phone FROM silver.patients ORDER BY id")
+        .await;
     assert_eq!(rows, ["1,1,a,", "2,2,b,555"]);
 }
 
@@ -275,7 +336,11 @@ async fn selections_and_derived_columns() {
     let pipelines = lake.pipelines(&[("silver.patients", &text)]);
     let mut elsewhere = change("c", 9, 9, 9, 9, Some("z"));
     elsewhere["_partition"] = json!(1);
-    let events = [change("c", 1, 0, 1, 1, Some("a")), change("c", 2, 1, 2, 2, Some("b")), elsewhere];
+    let events = [
+        change("c", 1, 0, 1, 1, Some("a")),
+        change("c", 2, 1, 2, 2, Some("b")),
+        elsewhere,
+    ];
     lake.append("bronze.patients", &events).await;
     run(&pipelines).await;
     let rows = "SELECT patient, loud, score FROM silver.patients ORDER BY patient";
@@ -283,7 +348,8 @@ async fn selections_and_derived_columns() {
     // One row leaves the selection, the other one is deleted and told by key only.
     let mut delete = change("d", 4, 3, 2, 0, None);
     delete["before"] = Value::Null;
-    lake.append("bronze.patients", &[change("u", 3, 2, 1, 70, Some("a")), delete]).await;
+    lake.append("bronze.patients", &[change("u", 3, 2, 1, 70, Some("a")), delete])
+        .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
     assert!(lake.lines(rows).await.is_empty());
 }
@@ -292,18 +358,34 @@ async fn selections_and_derived_columns() {
 #[tokio::test]
 async fn full_refresh_when_increments_cannot_go_on() {
     let (lake, pipelines) = lake().await;
-    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))]).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+        .await;
     run(&pipelines).await;
-    let changed = lake.pipelines(&[("silver.patients", &format!("{MODEL}SELECT after.*, 1 AS one FROM bronze.patients"))]);
+    let changed = lake.pipelines(&[(
+        "silver.patients",
+        &format!("{MODEL}SELECT after.*, 1 AS one FROM bronze.patients"),
+    )]);
     let again = run(&changed).await;
-    assert_eq!((again.mode, again.reason.as_str()), (Mode::Full, "the model has changed since its last run"));
-    tidewater_table::Catalog::drop_table(lake.catalog.as_ref(), &table_name("bronze.patients"), false).await.expect("a drop");
-    let gone = changed.run(&Selection::All, RunOptions::default()).await.expect_err("the log is gone");
+    assert_eq!(
+        (again.mode, again.reason.as_str()),
+        (Mode::Full, "the model has changed since its last run")
+    );
+    tidewater_table::Catalog::drop_table(lake.catalog.as_ref(), &table_name("bronze.patients"), false)
+        .await
+        .expect("a drop");
+    let gone = changed
+        .run(&Selection::All, RunOptions::default())
+        .await
+        .expect_err("the log is gone");
     assert_eq!(tidewater_core::Coded::code(&gone), "PIP-0009");
     lake.create("bronze.patients", &log_columns(patient())).await;
-    lake.append("bronze.patients", &[change("c", 1, 0, 5, 5, Some("e"))]).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 5, 5, Some("e"))])
+        .await;
     let again = run(&changed).await;
-    assert_eq!((again.mode, again.reason.as_str()), (Mode::Full, "bronze.patients was made anew since the last run"));
+    assert_eq!(
+        (again.mode, again.reason.as_str()),
+        (Mode::Full, "bronze.patients was made anew since the last run")
+    );
     assert_eq!(lake.lines("SELECT id, one FROM silver.patients").await, ["5,1"]);
 }
 
@@ -311,9 +393,14 @@ async fn full_refresh_when_increments_cannot_go_on() {
 #[tokio::test]
 async fn messages_only() {
     let (lake, pipelines) = lake().await;
-    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))]).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+        .await;
     run(&pipelines).await;
-    lake.append("bronze.patients", &[json!({"op": "m", "_lsn": 2, "_offset": 1, "_partition": 0})]).await;
+    lake.append(
+        "bronze.patients",
+        &[json!({"op": "m", "_lsn": 2, "_offset": 1, "_partition": 0})],
+    )
+    .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
     assert_eq!(run(&pipelines).await.mode, Mode::UpToDate);
     assert_eq!(lake.lines(SILVER).await, ["1,1,a"]);
@@ -325,13 +412,18 @@ async fn tombstones_are_compacted() {
     let (lake, pipelines) = lake().await;
     let count = super::tombstones::FILES_COUNT_MAX as i64 + 2;
     for id in 0..count {
-        lake.append("bronze.patients", &[change("d", 1_000 + id, id, id, 0, None)]).await;
+        lake.append("bronze.patients", &[change("d", 1_000 + id, id, id, 0, None)])
+            .await;
         run(&pipelines).await;
     }
     let table = lake.load("ops.tombstones__silver__patients").await;
-    let files = tidewater_table::plan_scan(&lake.store, &table.metadata, None, None).await.expect("files");
+    let files = tidewater_table::plan_scan(&lake.store, &table.metadata, None, None)
+        .await
+        .expect("files");
     assert!(files.len() < 5, "{}", files.len());
-    let late: Vec<Value> = (0..count).map(|id| change("c", 10, 5_000 + id, id, id, Some("late"))).collect();
+    let late: Vec<Value> = (0..count)
+        .map(|id| change("c", 10, 5_000 + id, id, id, Some("late")))
+        .collect();
     lake.append("bronze.patients", &late).await;
     run(&pipelines).await;
     assert!(lake.lines(SILVER).await.is_empty());
@@ -341,14 +433,21 @@ async fn tombstones_are_compacted() {
 #[tokio::test]
 async fn partitions_follow_the_model() {
     let (lake, pipelines) = lake().await;
-    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))]).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+        .await;
     run(&pipelines).await;
     let text = MODEL.replace("key: id\n", "key: id\npartition_by: bucket(3, id)\n");
     let changed = lake.pipelines(&[("silver.patients", &text)]);
     assert_eq!(run(&changed).await.mode, Mode::Full);
-    let spec = lake.load("silver.patients").await.metadata.default_partition_spec().clone();
+    let spec = lake
+        .load("silver.patients")
+        .await
+        .metadata
+        .default_partition_spec()
+        .clone();
     assert_eq!(spec.fields()[0].transform.to_string(), "bucket[3]");
-    lake.append("bronze.patients", &[change("u", 2, 1, 1, 5, Some("b"))]).await;
+    lake.append("bronze.patients", &[change("u", 2, 1, 1, 5, Some("b"))])
+        .await;
     assert_eq!(run(&changed).await.mode, Mode::Incremental);
     assert_eq!(lake.lines(SILVER).await, ["1,5,b"]);
 }

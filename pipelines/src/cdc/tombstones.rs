@@ -16,7 +16,7 @@ use super::events::Sequence;
 const NAMESPACE: &str = "ops";
 
 /// Small files are put together once there are this many: every run with new changes reads them all.
-pub(super) const FILES_COUNT_MAX: usize = 32;
+pub(super) const FILES_COUNT_MAX: usize = 16;
 
 /// `ops.tombstones__<schema>__<name>`.
 pub(crate) fn name(model: &TableName) -> Result<TableName> {
@@ -43,7 +43,11 @@ pub(super) async fn prepare(
     }
     let name = name(&model.name)?;
     let mut columns = key.to_vec();
-    columns.extend(sequence.iter().map(|sequence| Field::new(&sequence.name, DataType::Int64, true)));
+    columns.extend(
+        sequence
+            .iter()
+            .map(|sequence| Field::new(&sequence.name, DataType::Int64, true)),
+    );
     let mut table = NewTable::new(name.clone(), target::optional(&name, &ArrowSchema::new(columns))?);
     table.properties = HashMap::from([("comment".to_owned(), format!("deleted keys of {}", model.name))]);
     target::create_or_load(catalog, table).await
@@ -56,5 +60,8 @@ pub(super) fn change(table: &LoadedTable, replaced: &[ScanFile], added: Vec<Adde
     } else {
         Change::overwrite(replaced.iter().map(|file| file.path.clone()), added)
     };
-    change.read_at(table.metadata.current_snapshot_id()).exact_head().of_table(table.metadata.uuid())
+    change
+        .read_at(table.metadata.current_snapshot_id())
+        .exact_head()
+        .of_table(table.metadata.uuid())
 }

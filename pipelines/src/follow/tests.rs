@@ -49,7 +49,10 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let clock = SystemClock::shared();
     let begun = clock.monotonic();
     while !holds().await {
-        assert!(clock.monotonic() - begun < Duration::from_secs(60), "{what} did not come");
+        assert!(
+            clock.monotonic() - begun < Duration::from_secs(60),
+            "{what} did not come"
+        );
         clock.sleep(Duration::from_millis(20)).await;
     }
 }
@@ -60,30 +63,47 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn changes_run_through_the_graph() {
     let lake = Lake::new();
     let pipelines = lake.pipelines(&[
-        ("silver.patients", "/*---\nkind: cdc\nsource: bronze.patients\nkey: id\ntarget_lag: 10ms\n---*/"),
-        ("gold.sums", "/*---\nkind: table\ntarget_lag: 10ms\n---*/ SELECT count(*) AS n, sum(score) AS s FROM silver.patients"),
+        (
+            "silver.patients",
+            "/*---\nkind: cdc\nsource: bronze.patients\nkey: id\ntarget_lag: 10ms\n---*/",
+        ),
+        (
+            "gold.sums",
+            "/*---\nkind: table\ntarget_lag: 10ms\n---*/ SELECT count(*) AS n, sum(score) AS s FROM silver.patients",
+        ),
     ]);
     lake.create("bronze.patients", &log_columns(patient())).await;
-    lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, Some("a"))]).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, Some("a"))])
+        .await;
     let (feed, tasks) = (Arc::new(Spoken::default()), Tasks::new("test"));
     pipelines.follow(feed.clone(), &tasks);
     until("silver", async || {
-        feed.noted.lock().expect("no panic").contains(&(table_name("silver.patients"), JobPhase::Succeeded))
+        feed.noted
+            .lock()
+            .expect("no panic")
+            .contains(&(table_name("silver.patients"), JobPhase::Succeeded))
     })
     .await;
     feed.say("silver.patients");
     until("gold", async || {
-        feed.noted.lock().expect("no panic").contains(&(table_name("gold.sums"), JobPhase::Succeeded))
+        feed.noted
+            .lock()
+            .expect("no panic")
+            .contains(&(table_name("gold.sums"), JobPhase::Succeeded))
     })
     .await;
     // Not the empty table that silver was before its first run.
     assert_eq!(lake.lines("SELECT n, s FROM gold.sums").await, ["1,10"]);
 
-    lake.append("bronze.patients", &[change("u", 2, 1, 1, 32, Some("a"))]).await;
+    lake.append("bronze.patients", &[change("u", 2, 1, 1, 32, Some("a"))])
+        .await;
     feed.say("bronze.patients");
     until("silver again", async || feed.noted.lock().expect("no panic").len() >= 3).await;
     feed.say("silver.patients");
-    until("gold again", async || lake.lines("SELECT n, s FROM gold.sums").await == ["1,32"]).await;
+    until("gold again", async || {
+        lake.lines("SELECT n, s FROM gold.sums").await == ["1,32"]
+    })
+    .await;
     assert!(tasks.shutdown(Duration::from_secs(10)).await);
 }
 

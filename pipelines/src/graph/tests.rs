@@ -2,7 +2,10 @@ use super::*;
 use crate::testing::{model, table_name};
 
 fn project(models: &[(&str, &str)]) -> Result<Project> {
-    let models = models.iter().map(|(name, sql)| model(name, &format!("/*---\nkind: table\n---*/ {sql}"))).collect();
+    let models = models
+        .iter()
+        .map(|(name, sql)| model(name, &format!("/*---\nkind: table\n---*/ {sql}")))
+        .collect();
     Project::of_models("test", models)
 }
 
@@ -28,15 +31,19 @@ fn cycles_are_refused() {
         ("gold.b", "SELECT * FROM gold.c"),
         ("gold.c", "SELECT * FROM gold.a"),
     ]);
-    assert_eq!(circle.expect_err("a cycle").to_string(), "models form a cycle: gold.a -> gold.b -> gold.c -> gold.a");
+    assert_eq!(
+        circle.expect_err("a cycle").to_string(),
+        "models form a cycle: gold.a -> gold.b -> gold.c -> gold.a"
+    );
     assert!(project(&[("gold.a", "SELECT * FROM gold.a")]).is_err());
 }
 
 // Goal: a long chain does not exhaust the stack. Method: some thousand models in a row.
 #[test]
 fn long_chains_are_fine() {
-    let models: Vec<(String, String)> =
-        (0..3_000).map(|at| (format!("gold.m{at}"), format!("SELECT * FROM gold.m{}", at + 1))).collect();
+    let models: Vec<(String, String)> = (0..3_000)
+        .map(|at| (format!("gold.m{at}"), format!("SELECT * FROM gold.m{}", at + 1)))
+        .collect();
     let models: Vec<(&str, &str)> = models.iter().map(|(name, sql)| (name.as_str(), sql.as_str())).collect();
     assert_eq!(project(&models).expect("no cycle").graph.order().len(), 3_000);
 }
@@ -47,7 +54,13 @@ fn unknown_tables_are_refused() {
     let project = project(&[("gold.a", "SELECT * FROM silver.users")]).expect("no cycle");
     let existing = BTreeSet::from([table_name("silver.user")]);
     let error = project.check_inputs(&existing).expect_err("unknown");
-    let PipelineError::UnknownTable { nearest, .. } = &error else { panic!("{error:?}") };
+    let PipelineError::UnknownTable { nearest, .. } = &error else {
+        panic!("{error:?}")
+    };
     assert_eq!(nearest.as_deref(), Some("silver.user"));
-    assert!(project.check_inputs(&BTreeSet::from([table_name("silver.users")])).is_ok());
+    assert!(
+        project
+            .check_inputs(&BTreeSet::from([table_name("silver.users")]))
+            .is_ok()
+    );
 }

@@ -22,7 +22,12 @@ pub(crate) fn split<'a>(path: &Path, text: &'a str) -> Result<(&'a str, u64)> {
         return Err(missing(Some(1), "the file does not begin with a header"));
     };
     let before = text.len() - after.len();
-    let offset = text.as_bytes().iter().take(before).filter(|byte| **byte == b'\n').count() as u64;
+    let offset = text
+        .as_bytes()
+        .iter()
+        .take(before)
+        .filter(|byte| **byte == b'\n')
+        .count() as u64;
     match after.find(END) {
         Some(end) => Ok((after.get(..end).unwrap_or_default(), offset)),
         None => Err(missing(Some(offset + 1), "the header does not end")),

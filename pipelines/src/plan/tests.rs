@@ -3,7 +3,10 @@ use serde_json::json;
 use crate::testing::{Lake, change, log_columns, patient, table_name};
 use crate::{Mode, RunOptions, Selection};
 
-const SILVER: (&str, &str) = ("silver.patients", "/*---\nkind: cdc\nsource: bronze.patients\nkey: id\n---*/");
+const SILVER: (&str, &str) = (
+    "silver.patients",
+    "/*---\nkind: cdc\nsource: bronze.patients\nkey: id\n---*/",
+);
 
 // Goal: a table model is rebuilt when an input moved, and only then, views seen through. Method: commits in between.
 #[tokio::test]
@@ -11,27 +14,53 @@ async fn tables_are_rebuilt_when_inputs_move() {
     let lake = Lake::new();
     let pipelines = lake.pipelines(&[
         SILVER,
-        ("silver.low", "/*---\nkind: view\n---*/ SELECT id, score FROM silver.patients WHERE score < 50"),
-        ("gold.low_count", "/*---\nkind: table\n---*/ SELECT count(*) AS n FROM silver.low"),
+        (
+            "silver.low",
+            "/*---\nkind: view\n---*/ SELECT id, score FROM silver.patients WHERE score < 50",
+        ),
+        (
+            "gold.low_count",
+            "/*---\nkind: table\n---*/ SELECT count(*) AS n FROM silver.low",
+        ),
     ]);
     lake.create("bronze.patients", &log_columns(patient())).await;
     let mode = async || {
-        let plan = pipelines.plan(&Selection::All, RunOptions::default()).await.expect("a plan");
-        plan.into_iter().map(|plan| (plan.mode, plan.reason)).collect::<Vec<_>>()
+        let plan = pipelines
+            .plan(&Selection::All, RunOptions::default())
+            .await
+            .expect("a plan");
+        plan.into_iter()
+            .map(|plan| (plan.mode, plan.reason))
+            .collect::<Vec<_>>()
     };
     let run = async || {
-        let report = pipelines.run(&Selection::All, RunOptions::default()).await.expect("a run");
+        let report = pipelines
+            .run(&Selection::All, RunOptions::default())
+            .await
+            .expect("a run");
         assert!(report.succeeded(), "{report:?}");
     };
     let before = mode().await;
     assert_eq!(before[0], (Mode::Full, "first run".into()));
     assert_eq!(before[2], (Mode::Waiting, "silver.patients does not exist yet".into()));
-    lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, None), change("c", 2, 1, 2, 70, None)]).await;
+    lake.append(
+        "bronze.patients",
+        &[change("c", 1, 0, 1, 10, None), change("c", 2, 1, 2, 70, None)],
+    )
+    .await;
     run().await;
     assert_eq!(lake.lines("SELECT n FROM gold.low_count").await, ["1"]);
-    assert!(mode().await.iter().all(|(mode, _)| matches!(mode, Mode::UpToDate | Mode::View)));
+    assert!(
+        mode()
+            .await
+            .iter()
+            .all(|(mode, _)| matches!(mode, Mode::UpToDate | Mode::View))
+    );
     lake.append("bronze.patients", &[change("u", 3, 2, 2, 20, None)]).await;
-    assert_eq!(mode().await[0], (Mode::Incremental, "1 new snapshots of bronze.patients".into()));
+    assert_eq!(
+        mode().await[0],
+        (Mode::Incremental, "1 new snapshots of bronze.patients".into())
+    );
     run().await;
     assert_eq!(lake.lines("SELECT n FROM gold.low_count").await, ["2"]);
     assert_eq!(lake.load("gold.low_count").await.metadata.snapshots().len(), 2);
@@ -50,7 +79,10 @@ async fn runs_as_of_a_time() {
         "gold.clock",
         "/*---\nkind: table\n---*/ SELECT run_ts() AS t, run_date() AS d, count(*) AS n FROM bronze.patients",
     )]);
-    for (as_of_ms, expected) in [(0, "1970-01-01T00:00:00Z,1970-01-01,1"), (86_400_000, "1970-01-02T00:00:00Z,1970-01-02,1")] {
+    for (as_of_ms, expected) in [
+        (0, "1970-01-01T00:00:00Z,1970-01-01,1"),
+        (86_400_000, "1970-01-02T00:00:00Z,1970-01-02,1"),
+    ] {
         let options = RunOptions {
             as_of_ms: Some(as_of_ms),
             full_refresh: false,
@@ -70,11 +102,20 @@ async fn groups_commit_together() {
     lake.create("bronze.patients", &log_columns(patient())).await;
     lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, None)]).await;
     let pipelines = lake.pipelines(&[
-        ("gold.a", "/*---\nkind: table\ngroup: g\n---*/ SELECT count(*) AS n FROM bronze.patients"),
-        ("gold.b", "/*---\nkind: table\ngroup: g\n---*/ SELECT max(_lsn) AS n FROM bronze.patients"),
+        (
+            "gold.a",
+            "/*---\nkind: table\ngroup: g\n---*/ SELECT count(*) AS n FROM bronze.patients",
+        ),
+        (
+            "gold.b",
+            "/*---\nkind: table\ngroup: g\n---*/ SELECT max(_lsn) AS n FROM bronze.patients",
+        ),
     ]);
     let before = lake.catalog.commits();
-    let report = pipelines.run(&Selection::All, RunOptions::default()).await.expect("a run");
+    let report = pipelines
+        .run(&Selection::All, RunOptions::default())
+        .await
+        .expect("a run");
     assert!(report.succeeded(), "{report:?}");
     assert_eq!(lake.catalog.commits() - before, 1);
     assert_eq!(lake.lines("SELECT a.n, b.n FROM gold.a a, gold.b b").await, ["1,1"]);
@@ -87,14 +128,29 @@ async fn failures_stop_what_depends_on_them() {
     lake.create("bronze.patients", &log_columns(patient())).await;
     lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, None)]).await;
     let pipelines = lake.pipelines(&[
-        ("gold.bad", "/*---\nkind: table\n---*/ SELECT _lsn / (_lsn - 1) AS n FROM bronze.patients"),
+        (
+            "gold.bad",
+            "/*---\nkind: table\n---*/ SELECT _lsn / (_lsn - 1) AS n FROM bronze.patients",
+        ),
         ("gold.reader", "/*---\nkind: table\n---*/ SELECT n FROM gold.bad"),
-        ("gold.fine", "/*---\nkind: table\n---*/ SELECT _lsn AS n FROM bronze.patients"),
-        ("gold.misspelt", "/*---\nkind: table\n---*/ SELECT _lsm AS n FROM bronze.patients"),
+        (
+            "gold.fine",
+            "/*---\nkind: table\n---*/ SELECT _lsn AS n FROM bronze.patients",
+        ),
+        (
+            "gold.misspelt",
+            "/*---\nkind: table\n---*/ SELECT _lsm AS n FROM bronze.patients",
+        ),
     ]);
-    let report = pipelines.run(&Selection::All, RunOptions::default()).await.expect("a report");
-    let codes: Vec<(String, Option<String>)> =
-        report.models.iter().map(|run| (run.name.name().into(), run.failure.clone().map(|f| f.code))).collect();
+    let report = pipelines
+        .run(&Selection::All, RunOptions::default())
+        .await
+        .expect("a report");
+    let codes: Vec<(String, Option<String>)> = report
+        .models
+        .iter()
+        .map(|run| (run.name.name().into(), run.failure.clone().map(|f| f.code)))
+        .collect();
     let code = |name: &str| codes.iter().find(|(model, _)| model == name).expect("a run").1.clone();
     assert_eq!(code("bad").as_deref(), Some("PIP-0018"));
     assert_eq!(code("reader").as_deref(), Some("PIP-0021"));
@@ -110,12 +166,21 @@ async fn selections() {
     let lake = Lake::new();
     let pipelines = lake.pipelines(&[
         SILVER,
-        ("gold.a", "/*---\nkind: table\ntags: [phi]\n---*/ SELECT id FROM silver.patients"),
+        (
+            "gold.a",
+            "/*---\nkind: table\ntags: [phi]\n---*/ SELECT id FROM silver.patients",
+        ),
         ("gold.b", "/*---\nkind: table\n---*/ SELECT id FROM gold.a"),
     ]);
     let chosen = |word: &str| {
         let names = Selection::of([word.to_owned()]).resolve(pipelines.project());
-        names.map(|names| names.iter().map(|name| name.name().to_owned()).collect::<Vec<_>>().join(" "))
+        names.map(|names| {
+            names
+                .iter()
+                .map(|name| name.name().to_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
     };
     for (word, expected) in [
         ("silver.patients", "patients"),
@@ -128,5 +193,8 @@ async fn selections() {
     ] {
         assert_eq!(chosen(word).expect("a selection"), expected, "{word}");
     }
-    assert_eq!(chosen("gold.aa").expect_err("unknown").to_string(), "no model is named gold.aa");
+    assert_eq!(
+        chosen("gold.aa").expect_err("unknown").to_string(),
+        "no model is named gold.aa"
+    );
 }

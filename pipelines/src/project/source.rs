@@ -65,7 +65,11 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Source>> {
     let mut sources = Vec::with_capacity(file.sources.len());
     for entry in file.sources {
         // A bare name is a bronze table: that is what sources are.
-        let full = if entry.name.contains('.') { entry.name } else { format!("bronze.{}", entry.name) };
+        let full = if entry.name.contains('.') {
+            entry.name
+        } else {
+            format!("bronze.{}", entry.name)
+        };
         let name: TableName = full.parse().map_err(|error| PipelineError::Value {
             place: Place::file(path),
             reason: format!("source {full}: {error}"),

@@ -16,13 +16,28 @@ fn write(folder: &Path, files: &[(&str, &str)]) {
 #[test]
 fn a_project_is_loaded() {
     let folder = tempfile::tempdir().expect("a folder");
-    write(folder.path(), &[
-        ("lakehouse.yml", "name: clinic\nvars: {limit: 5, label: high}\ndefaults: {target_lag: 2 minutes}\n"),
-        ("sources/a.yml", "service: user\nsources:\n  - {name: users, key: user_id}\n  - {name: bronze.visits, key: [id], tags: [phi]}\n"),
-        ("models/silver/users.sql", "/*---\nkind: cdc\nsource: bronze.users\nkey: user_id\n---*/"),
-        ("models/gold/deep/top.sql", "/*---\nkind: view\nname: gold.top\n---*/ SELECT '${label}' AS l, '$${x}' AS d FROM silver.users LIMIT ${limit}"),
-        ("models/.hidden.sql", "not a model"),
-    ]);
+    write(
+        folder.path(),
+        &[
+            (
+                "lakehouse.yml",
+                "name: clinic\nvars: {limit: 5, label: high}\ndefaults: {target_lag: 2 minutes}\n",
+            ),
+            (
+                "sources/a.yml",
+                "service: user\nsources:\n  - {name: users, key: user_id}\n  - {name: bronze.visits, key: [id], tags: [phi]}\n",
+            ),
+            (
+                "models/silver/users.sql",
+                "/*---\nkind: cdc\nsource: bronze.users\nkey: user_id\n---*/",
+            ),
+            (
+                "models/gold/deep/top.sql",
+                "/*---\nkind: view\nname: gold.top\n---*/ SELECT '${label}' AS l, '$${x}' AS d FROM silver.users LIMIT ${limit}",
+            ),
+            ("models/.hidden.sql", "not a model"),
+        ],
+    );
     let project = Project::load(folder.path()).expect("a project");
     assert_eq!(project.name, "clinic");
     assert_eq!(project.target_lag_default, Duration::from_secs(120));
@@ -41,11 +56,35 @@ fn mistakes() {
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
     let cases: [Case; 6] = [
         (&[model], "PIP-0001", "lakehouse.yml"),
-        (&[("lakehouse.yml", "nam: x\n")], "PIP-0003", "lakehouse.yml:1: unknown key nam"),
-        (&[("lakehouse.yml", "name: x\nvars: {a: [1]}\n")], "PIP-0004", "vars.a must be text"),
-        (&[yml, ("models/gold/a.sql", "/*---\nkind: view\n---*/\nSELECT ${lim}")], "PIP-0007", "a.sql:4: variable lim"),
-        (&[yml, model, ("models/gold/b.sql", "/*---\nkind: view\nname: gold.a\n---*/ SELECT 1")], "PIP-0010", "declared twice"),
-        (&[yml, ("sources/a.yml", "sources:\n  - {name: users, pkey: id}\n")], "PIP-0003", "a.yml:2: unknown key pkey"),
+        (
+            &[("lakehouse.yml", "nam: x\n")],
+            "PIP-0003",
+            "lakehouse.yml:1: unknown key nam",
+        ),
+        (
+            &[("lakehouse.yml", "name: x\nvars: {a: [1]}\n")],
+            "PIP-0004",
+            "vars.a must be text",
+        ),
+        (
+            &[yml, ("models/gold/a.sql", "/*---\nkind: view\n---*/\nSELECT ${lim}")],
+            "PIP-0007",
+            "a.sql:4: variable lim",
+        ),
+        (
+            &[
+                yml,
+                model,
+                ("models/gold/b.sql", "/*---\nkind: view\nname: gold.a\n---*/ SELECT 1"),
+            ],
+            "PIP-0010",
+            "declared twice",
+        ),
+        (
+            &[yml, ("sources/a.yml", "sources:\n  - {name: users, pkey: id}\n")],
+            "PIP-0003",
+            "a.yml:2: unknown key pkey",
+        ),
     ];
     for (files, code, says) in cases {
         let folder = tempfile::tempdir().expect("a folder");
@@ -61,6 +100,8 @@ fn mistakes() {
 fn the_hospital_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hospital");
     let project = Project::load(folder).expect("the hospital");
-    project.check_inputs(&std::collections::BTreeSet::new()).expect("known inputs");
+    project
+        .check_inputs(&std::collections::BTreeSet::new())
+        .expect("known inputs");
     assert!(project.models.len() >= 27, "{}", project.models.len());
 }

@@ -10,7 +10,15 @@ use crate::error::{PipelineError, Place, Result, nearest};
 
 /// Keys of the model format that later versions bring, with what to do until then.
 const PLANNED_KEYS: &[&str] = &[
-    "checks", "contract", "deid", "environments", "history", "lookback", "relationships", "retention", "schedule",
+    "checks",
+    "contract",
+    "deid",
+    "environments",
+    "history",
+    "lookback",
+    "relationships",
+    "retention",
+    "schedule",
     "write_mode",
 ];
 
@@ -23,7 +31,11 @@ fn explain(path: &Path, offset: u64, error: &serde_saphyr::Error) -> PipelineErr
     let error = error.without_snippet();
     let place = Place {
         path: path.to_owned(),
-        line: error.location().map(|location| location.line()).filter(|line| *line > 0).map(|line| line + offset),
+        line: error
+            .location()
+            .map(|location| location.line())
+            .filter(|line| *line > 0)
+            .map(|line| line + offset),
     };
     match error {
         serde_saphyr::Error::SerdeUnknownField { field, .. } if PLANNED_KEYS.contains(&field.as_str()) => {

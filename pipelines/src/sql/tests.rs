@@ -12,15 +12,26 @@ fn references_are_found() {
     let cases: [(&str, &[&str]); 5] = [
         ("SELECT 1", &[]),
         ("SELECT * FROM patient_360", &["gold.patient_360"]),
-        ("WITH a AS (SELECT * FROM silver.b) SELECT * FROM a JOIN silver.c ON true", &["silver.b", "silver.c"]),
-        ("SELECT (SELECT max(x) FROM silver.d) FROM lake.silver.e WHERE x IN (SELECT x FROM \"Bronze\".\"F\")", &[
-            "Bronze.F", "silver.d", "silver.e",
-        ]),
-        ("SELECT * FROM silver.a UNION ALL SELECT * FROM silver.b", &["silver.a", "silver.b"]),
+        (
+            "WITH a AS (SELECT * FROM silver.b) SELECT * FROM a JOIN silver.c ON true",
+            &["silver.b", "silver.c"],
+        ),
+        (
+            "SELECT (SELECT max(x) FROM silver.d) FROM lake.silver.e WHERE x IN (SELECT x FROM \"Bronze\".\"F\")",
+            &["Bronze.F", "silver.d", "silver.e"],
+        ),
+        (
+            "SELECT * FROM silver.a UNION ALL SELECT * FROM silver.b",
+            &["silver.a", "silver.b"],
+        ),
     ];
     for (text, expected) in cases {
         let found = references(Path::new("m.sql"), &query(text)).expect("references");
-        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            expected,
+            "{text}"
+        );
     }
 }
 
@@ -31,7 +42,9 @@ fn run_time_is_put_in() {
     assert_eq!(RunTime::of(&asked), RunTime::Timestamp);
     assert_eq!(RunTime::of(&query("SELECT run_date()")), RunTime::Date);
     assert_eq!(RunTime::of(&query("SELECT now()")), RunTime::Unused);
-    let frozen = with_run_time(Path::new("m.sql"), &asked, 1_700_000_000_123).expect("a query").to_string();
+    let frozen = with_run_time(Path::new("m.sql"), &asked, 1_700_000_000_123)
+        .expect("a query")
+        .to_string();
     assert_eq!(
         frozen,
         "SELECT arrow_cast('2023-11-14T22:13:20.123000Z', 'Timestamp(Microsecond, Some(\"+00:00\"))') AS t FROM a \
@@ -43,5 +56,8 @@ fn run_time_is_put_in() {
 #[test]
 fn nesting_is_limited() {
     let deep = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
-    assert!(matches!(parse(Path::new("m.sql"), &deep), Err(PipelineError::Sql { .. })));
+    assert!(matches!(
+        parse(Path::new("m.sql"), &deep),
+        Err(PipelineError::Sql { .. })
+    ));
 }

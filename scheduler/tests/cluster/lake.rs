@@ -156,16 +156,8 @@ impl Lake {
 
     pub(crate) async fn rows(&self, runner: &dyn PlanRunner, sql: &str) -> Vec<String> {
         let request = self.request(Class::Batch, sql).await;
-        let output = runner
-            .run(request)
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        text(
-            &output
-                .collect()
-                .await
-                .unwrap_or_else(|error| panic!("{sql}: {error:?}")),
-        )
+        let output = runner.run(request).await.expect(sql);
+        text(&output.collect().await.expect(sql))
     }
 
     pub(crate) async fn scheduler(&self, options: SchedulerOptions) -> Scheduler {

@@ -59,6 +59,10 @@ enum Outcome {
 }
 
 /// Two executors in processes of their own; one is killed at the moment while the statement runs.
+#[expect(
+    clippy::print_stdout,
+    reason = "what happened when is all there is to understand a failure by"
+)]
 async fn kill_at(moment: Moment, learns: Learns, options: SchedulerOptions) -> Outcome {
     let lake = Lake::new().await;
     let sql = moment.statement();
@@ -155,6 +159,10 @@ fn reached(moment: Moment, victim: &str, progress: &Progress) -> bool {
     }
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "what happened when is all there is to understand a failure by"
+)]
 async fn wait_for(lake: &Lake, scheduler: &Scheduler, moment: Moment, victim: &str) {
     let begun = lake.clock.monotonic();
     loop {

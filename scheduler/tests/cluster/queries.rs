@@ -9,7 +9,7 @@ use tidewater_engine::{Class, Distribution, PlanRunner, WriteRequest};
 use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
 use tidewater_table::{Change, CommitOptions, Scan, commit_change};
 
-const STATEMENTS: [&str; 8] = [
+const STATEMENTS: [&str; 10] = [
     "SELECT count(*) FROM orders",
     "SELECT note, count(*), sum(customer), min(id), max(id) FROM orders GROUP BY note",
     "SELECT o.note, sum(i.amount) AS s FROM orders o JOIN items i ON o.id = i.order_id GROUP BY o.note ORDER BY s DESC",
@@ -19,6 +19,9 @@ const STATEMENTS: [&str; 8] = [
     "SELECT count(*) FROM orders WHERE customer NOT IN (SELECT CASE WHEN amount = 7 THEN NULL ELSE amount END FROM items)",
     "SELECT count(*), sum(amount) FROM items WHERE amount > (SELECT avg(amount) FROM items)",
     "SELECT id FROM orders WHERE id < 0",
+    "SELECT note, array_agg(id ORDER BY customer, id) FROM orders WHERE id < 500 GROUP BY note",
+    "SELECT o.note, array_agg(i.amount ORDER BY i.order_id) FROM orders o LEFT JOIN items i ON o.id = i.order_id
+     WHERE o.id < 300 GROUP BY o.note",
 ];
 
 // Goal: the cluster answers as DataFusion alone. Method: statements of several shapes, each run in both, in one process.

@@ -83,12 +83,6 @@ impl NodeBuilder {
         self
     }
 
-    #[must_use]
-    pub fn env(mut self, key: &str, value: &str) -> Self {
-        self.env.push((key.into(), value.into()));
-        self
-    }
-
     fn toml(&self) -> String {
         let Ports {
             catalog,
@@ -199,10 +193,6 @@ impl Node {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Waits for `/health` of the process.

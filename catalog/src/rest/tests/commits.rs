@@ -231,7 +231,9 @@ async fn old_metadata_files_go_when_asked_for() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("deleted in time");
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone)
+        .await
+        .expect("deleted in time");
     assert_eq!(kit.get(TABLE).await.status, 200);
 }
 
