@@ -219,7 +219,7 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
     if roles.contains(&Role::Scheduler)
         && let Some(pipelines) = &project
     {
-        pipelines::follow(parts, pipelines);
+        pipelines::follow(parts, pipelines).await;
         running.pipelines = Some(pipelines.clone());
     }
     if roles.contains(&Role::FlightSql) {

@@ -1,20 +1,14 @@
-//! What following needs of the catalog besides tables: news of changed tables, and a place to tell what was done.
+//! What following needs of the catalog besides tables: news of changed tables.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
 use tidewater_catalog_client::CatalogClient;
-use tidewater_catalog_client::dto::{JobPhase, JobPut};
-use tidewater_core::{JobId, TableName};
+use tidewater_core::TableName;
 
 use crate::error::{Below, PipelineError, Result};
-use crate::report::ModelRun;
-
-/// Kind of the job rows of models.
-pub const JOB_KIND: &str = "model";
 
 /// Changes asked for at once; more of them only make one answer larger.
 const PAGE_CHANGES_MAX: usize = 1_000;
@@ -30,14 +24,11 @@ pub struct News {
     pub lost: bool,
 }
 
-/// Tells which tables changed, and takes note of runs.
+/// Tells which tables changed.
 #[async_trait]
 pub trait Feed: Debug + Send + Sync {
     /// News after a cursor (none: from now on); waits for the first for up to `wait`.
     async fn news(&self, after: Option<u64>, wait: Duration) -> Result<News>;
-
-    /// Notes how far a run is: kept for people, nothing rests on it.
-    async fn note(&self, run_id: JobId, run: &ModelRun, phase: JobPhase) -> Result<()>;
 }
 
 #[async_trait]
@@ -59,20 +50,6 @@ impl Feed for CatalogClient {
             tables,
             cursor: page.cursor,
             lost: page.lost,
-        })
-    }
-
-    async fn note(&self, run_id: JobId, run: &ModelRun, phase: JobPhase) -> Result<()> {
-        let row = JobPut {
-            kind: JOB_KIND.into(),
-            phase,
-            body: json!({"name": run.name, "run": run}),
-            expect_version: None,
-        };
-        let written = self.put_job(run_id, &row).await;
-        written.map(|_| ()).map_err(|source| PipelineError::Catalog {
-            step: "writing a job row",
-            source: Below::coded(source),
         })
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tidewater_catalog_client::dto::JobPhase;
-use tidewater_core::{JobId, TableName, Tasks};
+use tidewater_core::{TableName, Tasks};
 
 use crate::feed::{Feed, News};
 use crate::model::Kind;
@@ -87,7 +86,7 @@ impl Pipelines {
             {
                 unit.dirty_since = None;
                 unit.running = true;
-                running.push(self.run_noted(feed, at, unit.unit.clone()));
+                running.push(self.run_unit(at, unit.unit.clone()));
             }
             let next = match running.len() < MODELS_AT_ONCE_MAX {
                 true => followed
@@ -160,25 +159,12 @@ impl Pipelines {
         followed
     }
 
-    async fn run_noted(&self, feed: &dyn Feed, at: usize, unit: Unit) -> (usize, Vec<ModelRun>) {
-        let worker = &self.inner.worker;
+    async fn run_unit(&self, at: usize, unit: Unit) -> (usize, Vec<ModelRun>) {
         let wish = Wish {
             full: false,
-            run_ms: worker.clock.now_ms(),
+            run_ms: self.inner.worker.clock.now_ms(),
         };
-        let runs = self.inner.refresh(&unit, wish).await;
-        for run in &runs {
-            let phase = match (&run.failure, run.mode.works()) {
-                (Some(_), _) => JobPhase::Failed,
-                (None, true) => JobPhase::Succeeded,
-                (None, false) => continue,
-            };
-            let id = JobId(worker.rng.uuid_v7(worker.clock.now_ms()));
-            if let Err(error) = feed.note(id, run, phase).await {
-                tracing::debug!(model = %run.name, %error, "the run was not noted");
-            }
-        }
-        (at, runs)
+        (at, self.inner.refresh(&unit, wish).await)
     }
 }
 

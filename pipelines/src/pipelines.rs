@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
-use tidewater_core::{SharedClock, SharedRng, TableName};
+use tidewater_catalog_client::dto::JobPhase;
+use tidewater_core::{JobId, SharedClock, SharedRng, TableName};
 use tidewater_engine::{Engine, PlanRunner};
 use tidewater_table::{Catalog, LoadedTable};
 
@@ -17,6 +18,7 @@ use crate::plan::{ModelPlan, Tables, Wish, resolve, target_lag};
 use crate::project::Project;
 use crate::refresh::Prepared;
 use crate::report::{Failure, ModelRun, ModelStatus, RowCounts, RunReport};
+use crate::run_log::RunLog;
 use crate::selection::Selection;
 use crate::state::RefreshState;
 use crate::table_model;
@@ -63,6 +65,7 @@ impl Pipelines {
         engine: Engine,
         runner: Arc<dyn PlanRunner>,
         catalog: Arc<dyn Catalog>,
+        log: Arc<dyn RunLog>,
         clock: SharedClock,
         rng: SharedRng,
         project: Project,
@@ -77,6 +80,7 @@ impl Pipelines {
             engine,
             runner,
             catalog,
+            log,
             clock,
             rng,
             views,
@@ -89,6 +93,11 @@ impl Pipelines {
                 last_runs: Mutex::default(),
             }),
         }
+    }
+
+    /// Ends the rows of runs whose process is gone; to be called once, before the first run. What they committed stays.
+    pub async fn end_abandoned_runs(&self) -> Result<()> {
+        self.inner.worker.log.end_abandoned().await
     }
 
     /// The project.
@@ -276,7 +285,9 @@ impl Inner {
             }
         }
         let mut runs: Vec<ModelRun> = models.iter().map(|model| blank(model)).collect();
-        if let Err(error) = self.attempts(&models, wish, &mut runs).await {
+        let now_ms = self.worker.clock.now_ms();
+        let ids: Vec<JobId> = models.iter().map(|_| JobId(self.worker.rng.uuid_v7(now_ms))).collect();
+        if let Err(error) = self.attempts(&models, &ids, wish, &mut runs).await {
             let failure = Failure::of(&error);
             for run in &mut runs {
                 tracing::warn!(model = %run.name, code = failure.code, error = failure.message, "model failed");
@@ -284,23 +295,43 @@ impl Inner {
             }
         }
         let duration = self.worker.clock.monotonic().saturating_sub(begun);
-        let mut last_runs = self.last_runs.lock().unwrap_or_else(PoisonError::into_inner);
-        for run in &mut runs {
+        for (id, run) in ids.iter().zip(&mut runs) {
             run.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-            last_runs.insert(run.name.clone(), run.clone());
+            match (&run.failure, run.mode.works()) {
+                (Some(_), _) => self.note(*id, run, JobPhase::Failed).await,
+                (None, true) => self.note(*id, run, JobPhase::Succeeded).await,
+                (None, false) => {}
+            }
         }
+        let mut last_runs = self.last_runs.lock().unwrap_or_else(PoisonError::into_inner);
+        last_runs.extend(runs.iter().map(|run| (run.name.clone(), run.clone())));
         runs
     }
 
-    async fn attempts(&self, models: &[&Model], wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
+    async fn note(&self, id: JobId, run: &ModelRun, phase: JobPhase) {
+        if let Err(error) = self.worker.log.note(id, run, phase).await {
+            tracing::debug!(model = %run.name, %error, "the run was not noted");
+        }
+    }
+
+    async fn attempts(&self, models: &[&Model], ids: &[JobId], wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
         for attempt in 1..=ATTEMPTS_MAX {
             let mut all: Vec<(usize, Prepared)> = Vec::new();
-            for (at, (model, run)) in models.iter().zip(runs.iter_mut()).enumerate() {
+            for (at, ((model, id), run)) in models.iter().zip(ids).zip(runs.iter_mut()).enumerate() {
                 run.attempts = attempt;
-                if let Some(prepared) = self.prepare(model, wish, run).await? {
-                    run.job = Some(prepared.job);
-                    run.rows = prepared.rows;
-                    all.push((at, prepared));
+                match self.prepare(model, *id, wish, run).await {
+                    Ok(Some(prepared)) => {
+                        run.job = Some(prepared.job);
+                        run.rows = prepared.rows;
+                        all.push((at, prepared));
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        for (_, prepared) in all {
+                            self.worker.discard(&prepared.changes).await;
+                        }
+                        return Err(error);
+                    }
                 }
             }
             let Some(first) = models.first() else { return Ok(()) };
@@ -337,13 +368,16 @@ impl Inner {
         }
     }
 
-    async fn prepare(&self, model: &Model, wish: Wish, run: &mut ModelRun) -> Result<Option<Prepared>> {
+    async fn prepare(&self, model: &Model, id: JobId, wish: Wish, run: &mut ModelRun) -> Result<Option<Prepared>> {
         let tables = self.tables(&[model]).await?;
         let plan = resolve(&self.project, model, &tables, wish)?;
         run.mode = plan.mode;
         run.reason.clone_from(&plan.reason);
         if !plan.mode.works() {
             return Ok(None);
+        }
+        if run.attempts == 1 {
+            self.note(id, run, JobPhase::Running).await;
         }
         if plan.loud {
             tracing::warn!(model = %model.name, reason = plan.reason, "full refresh");

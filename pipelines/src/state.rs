@@ -37,9 +37,9 @@ pub struct RefreshState {
     pub run_ms: i64,
     /// What was read.
     pub inputs: BTreeMap<TableName, Watermark>,
-    /// `cdc`: changes whose first sequence is not greater were removed by a truncate.
+    /// `cdc`: the sequence of the newest truncate; changes that are not newer were removed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub truncated: Option<i64>,
+    pub truncated: Option<Vec<i64>>,
     /// `cdc`: columns that the source left out at least once.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub carried: BTreeSet<String>,
@@ -81,7 +81,7 @@ mod tests {
     // Goal: states written by this version can be read by later ones. Method: a golden text, there and back.
     #[test]
     fn golden_state() -> Result<(), Box<dyn std::error::Error>> {
-        let golden = r#"{"model":"silver.users","fingerprint":"f00","mode":"incremental","run-ms":7,"inputs":{"bronze.users":{"uuid":"00000000-0000-0000-0000-000000000001","snapshot-id":42}},"truncated":9,"carried":["notes"]}"#;
+        let golden = r#"{"model":"silver.users","fingerprint":"f00","mode":"incremental","run-ms":7,"inputs":{"bronze.users":{"uuid":"00000000-0000-0000-0000-000000000001","snapshot-id":42}},"truncated":[9,4],"carried":["notes"]}"#;
         let state: RefreshState = serde_json::from_str(golden)?;
         assert_eq!(state.to_json()?, golden);
         Ok(())

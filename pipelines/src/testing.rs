@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::arrow::json::ReaderBuilder;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use serde_json::{Value, json};
-use tidewater_core::{SeededRng, SharedRng, SystemClock, TableName};
+use tidewater_catalog_client::dto::JobPhase;
+use tidewater_core::{JobId, SeededRng, SharedRng, SystemClock, TableName};
 use tidewater_engine::{Class, Engine, EngineOptions, SessionOptions};
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
@@ -15,10 +17,33 @@ use tidewater_table::{
     commit_change, schema,
 };
 
-use crate::{Model, Pipelines, Project};
+use crate::{Model, ModelRun, Pipelines, Project, RunLog};
+
+/// Remembers what was noted.
+#[derive(Debug, Default)]
+pub(crate) struct Noted(std::sync::Mutex<Vec<(TableName, JobPhase)>>);
+
+impl Noted {
+    pub(crate) fn all(&self) -> Vec<(TableName, JobPhase)> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+#[async_trait]
+impl RunLog for Noted {
+    async fn note(&self, _: JobId, run: &ModelRun, phase: JobPhase) -> crate::Result<()> {
+        self.0.lock().expect("no panic").push((run.name.clone(), phase));
+        Ok(())
+    }
+
+    async fn end_abandoned(&self) -> crate::Result<()> {
+        Ok(())
+    }
+}
 
 pub(crate) struct Lake {
     pub(crate) engine: Engine,
+    pub(crate) noted: Arc<Noted>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) store: FileStore,
     pub(crate) rng: SharedRng,
@@ -39,6 +64,7 @@ impl Lake {
         let engine = Engine::open(options, catalog.clone(), store.clone(), clock, rng.clone()).expect("an engine");
         Self {
             engine,
+            noted: Arc::default(),
             catalog,
             store,
             rng,
@@ -55,6 +81,7 @@ impl Lake {
             self.engine.clone(),
             runner,
             self.catalog.clone(),
+            self.noted.clone(),
             self.engine.clock().clone(),
             self.rng.clone(),
             project,

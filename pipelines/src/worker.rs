@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::error::{Below, PipelineError, Place, Result};
 use crate::model::Model;
+use crate::run_log::RunLog;
 use crate::sql;
 use crate::views::Views;
 
@@ -36,6 +37,7 @@ pub(crate) struct Worker {
     pub(crate) engine: Engine,
     pub(crate) runner: Arc<dyn PlanRunner>,
     pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) log: Arc<dyn RunLog>,
     pub(crate) clock: SharedClock,
     pub(crate) rng: SharedRng,
     pub(crate) views: Views,
@@ -177,20 +179,28 @@ impl Worker {
                     job: job.cloned().unwrap_or_default(),
                 })
             }
-            Err(source) => Err(PipelineError::Table {
-                table: model.name.clone(),
-                step: "committing",
-                source: Below::coded(source),
-            }),
+            Err(source) => {
+                self.discard(&changes).await;
+                Err(PipelineError::Table {
+                    table: model.name.clone(),
+                    step: "committing",
+                    source: Below::coded(source),
+                })
+            }
+        }
+    }
+
+    /// Removes the files of changes that will not be committed.
+    pub(crate) async fn discard(&self, changes: &[(TableName, Change)]) {
+        for (table, change) in changes {
+            self.discard_files(table, &change.added).await;
         }
     }
 
     /// Removes files that are in no snapshot. What cannot be removed now is found by maintenance later.
-    async fn discard(&self, changes: &[(TableName, Change)]) {
-        for (table, change) in changes {
-            if let Err(error) = write::discard(self.engine.store(), &change.added).await {
-                tracing::debug!(%table, %error, "files of a lost attempt stay behind");
-            }
+    pub(crate) async fn discard_files(&self, table: &TableName, added: &[Added]) {
+        if let Err(error) = write::discard(self.engine.store(), added).await {
+            tracing::debug!(%table, %error, "files of a lost attempt stay behind");
         }
     }
 }

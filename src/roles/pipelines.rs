@@ -19,6 +19,7 @@ pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Res
         engine.clone(),
         Arc::clone(runner),
         catalog_of(parts),
+        Arc::new(parts.client.clone()),
         clock,
         rng,
         project,
@@ -27,7 +28,10 @@ pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Res
 }
 
 /// Refreshes models within their target lag as their inputs change.
-pub(super) fn follow(parts: &Parts, pipelines: &Pipelines) {
+pub(super) async fn follow(parts: &Parts, pipelines: &Pipelines) {
+    if let Err(error) = pipelines.end_abandoned_runs().await {
+        tracing::warn!(%error, "job rows of runs that are gone stay open");
+    }
     if parts.settings.pipelines.follow {
         pipelines.follow(Arc::new(parts.client.clone()), &parts.tasks.child("pipelines"));
     }

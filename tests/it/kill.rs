@@ -70,6 +70,8 @@ fn nothing_is_lost_or_doubled() {
     assert!(kills >= 20, "{kills} kills");
     builder.env.clear();
     let node = builder.start();
+    let open = node.cli(&["job", "ls", "--open", "--output", "json"]).unwrap();
+    assert_eq!(open.trim(), "[]", "runs of killed processes are still noted as running");
     wait_ingested(&node, &hospital);
     let mut expected = hospital.offsets();
     expected.sort();

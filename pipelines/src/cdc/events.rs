@@ -52,8 +52,8 @@ pub(super) struct Events<'a> {
     pub(super) with_partition: bool,
     /// Columns that a change may have left out, now or ever.
     pub(super) carried: &'a BTreeSet<String>,
-    /// Changes whose first sequence is not greater are removed by a truncate.
-    pub(super) truncated: Option<i64>,
+    /// The sequence of the newest truncate: changes that are not newer are removed by it.
+    pub(super) truncated: Option<&'a [i64]>,
     /// Whether there are tombstones to heed.
     pub(super) with_tombstones: bool,
     /// Whether the change log lists left-out fields.
@@ -140,9 +140,7 @@ impl Events<'_> {
             .iter()
             .map(|key| format!("\"e\".{} IS NOT NULL", quoted(key)))
             .collect();
-        if let (Some(truncated), Some(first)) = (self.truncated, self.sequence.first()) {
-            conditions.push(format!("\"e\".{} > {truncated}", quoted(&first.name)));
-        }
+        conditions.extend(self.after_truncate(|s| format!("\"e\".{}", quoted(&s.name))));
         if self.with_tombstones {
             let same: Vec<String> = self
                 .key
@@ -235,6 +233,13 @@ impl Events<'_> {
         )
     }
 
+    /// Whether something of this sequence came after the newest truncate, if there was one.
+    pub(super) fn after_truncate(&self, sequence: impl Fn(&Sequence) -> String) -> Option<String> {
+        let truncated = self.truncated?.iter().map(ToString::to_string);
+        let pairs: Vec<_> = self.sequence.iter().map(sequence).zip(truncated).collect();
+        Some(greater(&pairs, false))
+    }
+
     /// Columns that may be left out, with the number their helper columns go by.
     pub(super) fn carried_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
         self.values()
@@ -243,9 +248,9 @@ impl Events<'_> {
     }
 }
 
-/// What the new changes are, in one row: how many, how many remove a row, how many tell no key, the first sequence of the newest
-/// truncate, and how many left fields out.
-pub(super) fn look(shape: &Shape, key: &[String], first: &Sequence, with_unavailable: bool) -> String {
+/// What the new changes are, in one row: how many, how many remove a row, how many tell no key, how many are truncates, and
+/// how many left fields out.
+pub(super) fn look(shape: &Shape, key: &[String], with_unavailable: bool) -> String {
     let key = shape.columns.iter().filter(|column| key.contains(&column.name));
     let keyless: Vec<String> = key.map(|column| format!("({}) IS NULL", column.sql)).collect();
     let count = |condition: &str| format!("coalesce(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)");
@@ -256,13 +261,26 @@ pub(super) fn look(shape: &Shape, key: &[String], first: &Sequence, with_unavail
         "0".into()
     };
     format!(
-        "SELECT {} AS changes, {} AS deletes, {} AS keyless, max(CASE WHEN op = 't' THEN {} END) AS truncated, \
-         {left_out} AS left_out FROM {CHANGES} AS {}",
+        "SELECT {} AS changes, {} AS deletes, {} AS keyless, {} AS truncates, {left_out} AS left_out FROM {CHANGES} AS {}",
         count(&change),
         count(&format!("{change} AND {}", deleted(shape))),
         count(&format!("{change} AND ({})", keyless.join(" OR "))),
-        first.sql,
+        count("op = 't'"),
         shape.relation,
+    )
+}
+
+/// The sequence of the newest truncate.
+pub(super) fn newest_truncate(shape: &Shape, sequence: &[Sequence]) -> String {
+    let columns: Vec<String> = sequence
+        .iter()
+        .map(|s| format!("{} AS {}", s.sql, quoted(&s.name)))
+        .collect();
+    format!(
+        "SELECT {} FROM {CHANGES} AS {} WHERE op = 't' ORDER BY {} LIMIT 1",
+        columns.join(", "),
+        shape.relation,
+        ordered(sequence, " DESC")
     )
 }
 

@@ -2,7 +2,7 @@
 
 use crate::sql::{literal, quoted};
 
-use super::events::{DELETED, Events, PRESENT, STORED, greater, newer, sequence_of, value_name};
+use super::events::{DELETED, Events, PRESENT, STORED, Sequence, greater, newer, sequence_of, value_name};
 
 /// Sequence of a value that was never seen: every change is newer.
 const NEVER: i64 = -1;
@@ -133,17 +133,20 @@ fn with_old(events: &Events<'_>) -> String {
 
 /// The stored rows that a truncate leaves, with older values of their columns taken away.
 fn stored(events: &Events<'_>) -> String {
-    let (Some(truncated), Some(first)) = (events.truncated, events.sequence.first()) else {
+    let Some(left) = events.after_truncate(|s| quoted(&s.name)) else {
         return format!("SELECT * FROM {STORED}");
     };
     let mut items: Vec<String> = Vec::new();
     for column in &events.shape.columns {
         let name = quoted(&column.name);
         if events.carried.contains(&column.name) && !events.key.contains(&column.name) {
-            let from = quoted(&sequence_of(&first.name, &column.name));
-            items.push(format!(
-                "CASE WHEN {from} IS NULL OR {from} > {truncated} THEN {name} END AS {name}"
-            ));
+            let of = |s: &Sequence| quoted(&sequence_of(&s.name, &column.name));
+            let unknown = events
+                .sequence
+                .first()
+                .map_or_else(|| "true".into(), |s| format!("{} IS NULL", of(s)));
+            let left = events.after_truncate(of).unwrap_or_else(|| "true".into());
+            items.push(format!("CASE WHEN {unknown} OR {left} THEN {name} END AS {name}"));
         } else {
             items.push(name);
         }
@@ -157,11 +160,7 @@ fn stored(events: &Events<'_>) -> String {
                 .map(|s| quoted(&sequence_of(&s.name, &column.name))),
         );
     }
-    format!(
-        "SELECT {} FROM {STORED} WHERE {} > {truncated}",
-        items.join(", "),
-        quoted(&first.name)
-    )
+    format!("SELECT {} FROM {STORED} WHERE {left}", items.join(", "))
 }
 
 /// A column that is set on its own.

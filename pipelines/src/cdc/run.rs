@@ -32,8 +32,8 @@ const PARTITION: &str = "_partition";
 #[derive(Debug, Default)]
 struct Seen {
     rows: RowCounts,
-    /// First sequence of the newest truncate.
-    truncated: Option<i64>,
+    /// Sequence of the newest truncate.
+    truncated: Option<Vec<i64>>,
     /// Fields that some change left out.
     unavailable: BTreeSet<String>,
 }
@@ -97,13 +97,15 @@ pub(crate) async fn prepare(
         .into_iter()
         .chain(left_out(&shape, spec, &seen))
         .collect();
+    let newly_truncated = seen.truncated.is_some();
+    let truncated = seen.truncated.max(known.and_then(|state| state.truncated.clone()));
     let events = Events {
         shape: &shape,
         key: &spec.key,
         sequence: &sequence,
         with_partition,
         carried: &carried,
-        truncated: seen.truncated.max(known.and_then(|state| state.truncated)),
+        truncated: truncated.as_deref(),
         with_tombstones: incremental && !grave_files.is_empty(),
         with_unavailable,
     };
@@ -118,21 +120,10 @@ pub(crate) async fn prepare(
     let target = target::prepare(worker.catalog.as_ref(), store, model, existing, &columns, !incremental).await?;
     let mut rows = seen.rows;
 
-    let nothing = incremental && rows.changes == 0 && seen.truncated.is_none();
+    let nothing = incremental && rows.changes == 0 && !newly_truncated;
     let touched = match (nothing, incremental) {
         (true, _) => Vec::new(),
-        (false, true) => {
-            touched_files(
-                worker,
-                model,
-                spec,
-                &session,
-                &events,
-                &target,
-                seen.truncated.is_some(),
-            )
-            .await?
-        }
+        (false, true) => touched_files(worker, model, spec, &session, &events, &target, newly_truncated).await?,
         (false, false) => worker.files(&target).await?,
     };
     let added = if nothing {
@@ -158,7 +149,7 @@ pub(crate) async fn prepare(
         mode: plan.mode.name().into(),
         run_ms,
         inputs: watermarks(plan, tables),
-        truncated: events.truncated,
+        truncated: truncated.clone(),
         carried: carried.clone(),
     };
     let change = table_change(&target, touched, added, &state, &rows)?.of_job(job);
@@ -168,8 +159,13 @@ pub(crate) async fn prepare(
         files: grave_files,
         replace_all: !incremental,
     };
-    let buried = bury(worker, model, spec, &session, &events, &columns, graves, rows.deletes).await?;
-    changes.extend(buried.map(|(name, change)| (name, change.of_job(job))));
+    match bury(worker, model, spec, &session, &events, &columns, graves, rows.deletes).await {
+        Ok(buried) => changes.extend(buried.map(|(name, change)| (name, change.of_job(job)))),
+        Err(error) => {
+            worker.discard(&changes).await;
+            return Err(error);
+        }
+    }
     Ok(Prepared { job, changes, rows })
 }
 
@@ -259,8 +255,7 @@ async fn look(
     with_unavailable: bool,
 ) -> Result<Seen> {
     let mut seen = Seen::default();
-    let Some(first) = sequence.first() else { return Ok(seen) };
-    let text = events::look(shape, &spec.key, first, with_unavailable);
+    let text = events::look(shape, &spec.key, with_unavailable);
     let rows = worker.rows(model, session, "looking at the changes", &text).await?;
     let count = |name| {
         number(&rows, name)
@@ -270,7 +265,11 @@ async fn look(
     seen.rows.changes = count("changes");
     seen.rows.deletes = count("deletes");
     seen.rows.without_key = count("keyless");
-    seen.truncated = number(&rows, "truncated");
+    if count("truncates") > 0 {
+        let text = events::newest_truncate(shape, sequence);
+        let rows = worker.rows(model, session, "looking for a truncate", &text).await?;
+        seen.truncated = sequence.iter().map(|s| number(&rows, &s.name)).collect();
+    }
     if seen.rows.without_key > 0 {
         tracing::warn!(model = %model.name, changes = seen.rows.without_key, "changes without a key were not applied");
     }

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use serde_json::json;
+use tidewater_catalog_client::dto::JobPhase;
 use tidewater_core::{SystemClock, Tasks};
 use tokio::sync::Notify;
 
@@ -9,12 +10,11 @@ use super::*;
 use crate::error::Result;
 use crate::testing::{Lake, change, log_columns, patient, table_name};
 
-/// A feed that the test speaks through, and that remembers what was noted.
+/// A feed that the test speaks through.
 #[derive(Debug, Default)]
 struct Spoken {
     tables: Mutex<Vec<TableName>>,
     said: Notify,
-    noted: Mutex<Vec<(TableName, JobPhase)>>,
 }
 
 impl Spoken {
@@ -37,11 +37,6 @@ impl Feed for Spoken {
             cursor: tables.len() as u64,
             lost: false,
         })
-    }
-
-    async fn note(&self, _: JobId, run: &ModelRun, phase: JobPhase) -> Result<()> {
-        self.noted.lock().expect("no panic").push((run.name.clone(), phase));
-        Ok(())
     }
 }
 
@@ -78,17 +73,15 @@ async fn changes_run_through_the_graph() {
     let (feed, tasks) = (Arc::new(Spoken::default()), Tasks::new("test"));
     pipelines.follow(feed.clone(), &tasks);
     until("silver", async || {
-        feed.noted
-            .lock()
-            .expect("no panic")
+        lake.noted
+            .all()
             .contains(&(table_name("silver.patients"), JobPhase::Succeeded))
     })
     .await;
     feed.say("silver.patients");
     until("gold", async || {
-        feed.noted
-            .lock()
-            .expect("no panic")
+        lake.noted
+            .all()
             .contains(&(table_name("gold.sums"), JobPhase::Succeeded))
     })
     .await;
@@ -98,7 +91,13 @@ async fn changes_run_through_the_graph() {
     lake.append("bronze.patients", &[change("u", 2, 1, 1, 32, Some("a"))])
         .await;
     feed.say("bronze.patients");
-    until("silver again", async || feed.noted.lock().expect("no panic").len() >= 3).await;
+    let begun = (table_name("silver.patients"), JobPhase::Running);
+    assert_eq!(lake.noted.all().first(), Some(&begun), "a run is noted when it begins");
+    let ended = (table_name("silver.patients"), JobPhase::Succeeded);
+    until("silver again", async || {
+        lake.noted.all().iter().filter(|noted| **noted == ended).count() == 2
+    })
+    .await;
     feed.say("silver.patients");
     until("gold again", async || {
         lake.lines("SELECT n, s FROM gold.sums").await == ["1,32"]

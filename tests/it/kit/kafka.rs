@@ -47,10 +47,7 @@ pub fn changes(bootstrap: &str, prefix: &str) -> Vec<Change> {
     let mut found = Vec::new();
     while open > 0 {
         match consumer.poll(ANSWER_MAX) {
-            Some(Ok(record)) => {
-                let change = record.payload().and_then(|value| change(value, &record));
-                found.extend(change);
-            }
+            Some(Ok(record)) => found.extend(change(&record)),
             Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
             Some(Err(error)) => panic!("reading {prefix}: {error}"),
             None => panic!("the broker is silent, {open} partitions are open"),
@@ -60,14 +57,21 @@ pub fn changes(bootstrap: &str, prefix: &str) -> Vec<Change> {
     found
 }
 
-fn change(value: &[u8], record: &impl Message) -> Option<Change> {
-    let value: Value = serde_json::from_slice(value).ok()?;
-    let payload = value.get("payload").unwrap_or(&value);
+/// A record without a value is the delete of its key; other records tell their operation, or are no changes.
+fn change(record: &impl Message) -> Option<Change> {
+    let (op, lsn) = match record.payload() {
+        None => ("d".to_owned(), None),
+        Some(value) => {
+            let value: Value = serde_json::from_slice(value).ok()?;
+            let payload = value.get("payload").unwrap_or(&value);
+            (payload["op"].as_str()?.to_owned(), payload["source"]["lsn"].as_i64())
+        }
+    };
     Some(Change {
         topic: record.topic().to_owned(),
         partition: record.partition().into(),
         offset: record.offset(),
-        op: payload["op"].as_str()?.to_owned(),
-        lsn: payload["source"]["lsn"].as_i64(),
+        op,
+        lsn,
     })
 }
