@@ -36,15 +36,12 @@ fn nothing_is_lost_or_doubled() {
     }
     let dir = tempfile::tempdir().unwrap();
     let marker = dir.path().join("reached");
-    // Each kill needs work to be killed in: the hospital goes on by this many records before every one.
     let mut events = 600;
     let mut hospital = Hospital::write(dir.path(), 10, events);
     let mut builder = NodeBuilder::up(dir.path()).config(&hospital.config());
     let mut kills = 0;
     for passage in PASSAGES {
         for point in INGEST_POINTS.iter().chain(PIPELINE_POINTS) {
-            events += 150;
-            hospital = Hospital::write(dir.path(), 10, events);
             drop(std::fs::remove_file(&marker));
             builder.env = vec![
                 ("TIDEWATER_FAIL_POINT".into(), format!("{point}@{passage}")),
@@ -54,6 +51,11 @@ fn nothing_is_lost_or_doubled() {
             let mut models = None;
             wait_for(&format!("{point}@{passage} is reached"), REACH_DEADLINE, || {
                 let ready = get(&node.health_url()).is_some_and(|(status, _)| status == 200);
+                if ready {
+                    // Work to be killed in: more changes come until the point was passed often enough.
+                    events += 20;
+                    hospital = Hospital::write(dir.path(), 10, events);
+                }
                 if ready && models.is_none() && point.starts_with("pipelines.") {
                     models = Some(node.spawn_cli(&["pipeline", "run", "--as-of-ms", &AS_OF_MS.to_string()]));
                 }
