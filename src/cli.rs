@@ -106,19 +106,28 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         config: command.global.config,
         data_dir: command.global.data_dir,
     };
-    let settings = Settings::load(&overrides)?;
+    // What needs no configuration works with a broken one, also to mend it.
     match command.verb {
-        Verb::Up(args) => return up::run(settings, args),
-        Verb::Serve(args) => return serve::run(settings, args),
-        Verb::Query(args) => query::run(&settings, args, output),
-        Verb::Status => status::run(&settings, output),
-        Verb::Table(verb) => table::run(&settings, verb, output),
-        Verb::Ingest(verb) => ingest::run(&settings, verb, output),
-        Verb::Job(verb) => job::run(&settings, verb, output),
-        Verb::Pipeline(verb) => pipeline::run(&settings, verb, output),
+        Verb::Synth(verb) => synth::run(verb, output).map(|()| ExitCode::SUCCESS),
+        Verb::Version => version::run(output).map(|()| ExitCode::SUCCESS),
+        Verb::User(user::UserVerb::Hash) => user::hash(output).map(|()| ExitCode::SUCCESS),
+        verb => configured(verb, &Settings::load(&overrides)?, output),
+    }
+}
+
+fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Up(args) => return up::run(settings.clone(), args),
+        Verb::Serve(args) => return serve::run(settings.clone(), args),
+        Verb::Query(args) => query::run(settings, args, output),
+        Verb::Status => status::run(settings, output),
+        Verb::Table(verb) => table::run(settings, verb, output),
+        Verb::Ingest(verb) => ingest::run(settings, verb, output),
+        Verb::Job(verb) => job::run(settings, verb, output),
+        Verb::Pipeline(verb) => pipeline::run(settings, verb, output),
+        Verb::Doctor => return doctor::run(settings, output),
+        Verb::User(verb) => user::run(settings, verb, output),
         Verb::Synth(verb) => synth::run(verb, output),
-        Verb::Doctor => return doctor::run(&settings, output),
-        Verb::User(verb) => user::run(verb, output),
         Verb::Version => version::run(output),
     }
     .map(|()| ExitCode::SUCCESS)

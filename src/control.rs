@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,10 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use tidewater_core::{Coded, Tasks};
+use tidewater_core::{Coded, ErrorKind, SharedClock, Tasks};
 use tidewater_pipelines::{PipelineError, RunOptions, Selection};
+use tidewater_security::TokenKey;
 
+use crate::cli::failure::Failure;
 use crate::roles::{Role, Running};
+use crate::settings::Settings;
 
 /// A role and where it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,16 +59,22 @@ impl Ready {
     }
 }
 
-/// Serves on `listener`; answers 503 until the roles are published.
-pub(crate) fn serve(listener: TcpListener, tasks: &Tasks) -> Ready {
+/// Serves on `listener`; answers 503 until the roles are published. With a key only those who bear a token of it are
+/// answered; whether the process is healthy is told to everybody.
+pub(crate) fn serve(listener: TcpListener, key: Option<TokenKey>, clock: &SharedClock, tasks: &Tasks) -> Ready {
     let ready = Ready::default();
+    let guard = Guard {
+        key,
+        clock: Arc::clone(clock),
+    };
     let routes = Router::new()
-        .route("/health", get(health))
         .route("/v1/status", get(status))
         .route("/v1/ingest", get(ingest))
         .route("/v1/pipelines", get(pipelines))
         .route("/v1/pipelines/plan", post(plan))
         .route("/v1/pipelines/run", post(run))
+        .layer(from_fn_with_state(guard, authenticate))
+        .route("/health", get(health))
         .with_state(ready.clone());
     let stop = tasks.token();
     tasks.spawn("control", async move {
@@ -74,6 +86,48 @@ pub(crate) fn serve(listener: TcpListener, tasks: &Tasks) -> Ready {
         }
     });
     ready
+}
+
+/// Who may call.
+#[derive(Clone)]
+struct Guard {
+    key: Option<TokenKey>,
+    clock: SharedClock,
+}
+
+async fn authenticate(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let Some(key) = &guard.key else {
+        return next.run(request).await;
+    };
+    let header = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = header
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    match key.verify(token.trim(), guard.clock.now_ms()) {
+        Ok(_) => next.run(request).await,
+        Err(error) => {
+            let hint = "use the configuration of a node, or a token of tidewater user token".to_owned();
+            Refusal::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string(), Some(hint)).into_response()
+        }
+    }
+}
+
+/// The HTTP status of a kind of error.
+fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict | ErrorKind::Fenced | ErrorKind::Cancelled => StatusCode::CONFLICT,
+        ErrorKind::Denied => StatusCode::FORBIDDEN,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::Corrupt | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// A refusal as clients see it.
@@ -102,7 +156,7 @@ impl From<PipelineError> for Refusal {
             message = format!("{message}: {source}");
             next = source.source();
         }
-        Self::new(StatusCode::BAD_REQUEST, error.code(), message, error.hint())
+        Self::new(status_of(error.kind()), error.code(), message, error.hint())
     }
 }
 
@@ -183,23 +237,51 @@ fn options(request: &RunRequest) -> RunOptions {
     }
 }
 
+/// How long connecting to a process may take, which is on this machine or near.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long an answer may take that needs no work: the process may be busy, and a plan reads metadata of every model.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Asks the control endpoint of a running process.
-pub(crate) async fn ask(
-    address: std::net::SocketAddr,
+pub(crate) async fn ask(settings: &Settings, path: &str, body: Option<&RunRequest>) -> Result<Value, Failure> {
+    ask_within(settings, path, body, Some(ANSWER_DEADLINE)).await
+}
+
+/// Has the control endpoint do work that takes as long as it takes: its models have deadlines of their own.
+pub(crate) async fn order(settings: &Settings, path: &str, body: &RunRequest) -> Result<Value, Failure> {
+    ask_within(settings, path, Some(body), None).await
+}
+
+async fn ask_within(
+    settings: &Settings,
     path: &str,
     body: Option<&RunRequest>,
-) -> Result<Value, crate::cli::failure::Failure> {
-    use crate::cli::failure::Failure;
+    deadline: Option<Duration>,
+) -> Result<Value, Failure> {
+    let address = settings.http.listen;
     let url = format!("http://{address}{path}");
-    let client = reqwest::Client::new();
-    let request = match body {
+    let unreachable = |error: reqwest::Error| match error.is_timeout() {
+        true => Failure::new(format!("{address} does not answer in time"))
+            .hint("the process is overloaded or hangs: look at its log"),
+        false => Failure::new(format!("cannot reach {address}: {error}"))
+            .hint("start it with: tidewater up, or set http.listen to where it is"),
+    };
+    let client = reqwest::Client::builder()
+        .connect_timeout(CONNECT_DEADLINE)
+        .no_proxy()
+        .build()
+        .map_err(unreachable)?;
+    let mut request = match body {
         Some(body) => client.post(&url).json(body),
         None => client.get(&url),
     };
-    let unreachable = |error: reqwest::Error| {
-        Failure::new(format!("cannot reach {address}: {error}"))
-            .hint("start it with: tidewater up, or set http.listen to where it is")
-    };
+    if let Some(deadline) = deadline {
+        request = request.timeout(deadline);
+    }
+    if let Some(bearer) = settings.bearer() {
+        request = request.bearer_auth(bearer.token());
+    }
     let response = request.send().await.map_err(unreachable)?;
     let succeeded = response.status().is_success();
     let answer: BTreeMap<String, Value> = response.json().await.map_err(unreachable)?;
@@ -208,14 +290,29 @@ pub(crate) async fn ask(
     }
     let error = answer.get("error").cloned().unwrap_or_default();
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
-    let message = format!(
-        "{} {}",
-        text("code").unwrap_or_default(),
-        text("message").unwrap_or_default()
-    );
-    let failure = Failure::new(message.trim().to_owned());
+    let code = text("code").unwrap_or_default();
+    let failure = Failure::told(&format!("{code} {}", text("message").unwrap_or_default()));
     Err(match text("hint") {
         Some(hint) => failure.hint(hint),
         None => failure,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a caller can tell its own mistake from ours. Method: kinds on both sides.
+    #[test]
+    fn kinds_have_their_status() {
+        for (kind, status) in [
+            (ErrorKind::Invalid, 400),
+            (ErrorKind::NotFound, 404),
+            (ErrorKind::Conflict, 409),
+            (ErrorKind::Unavailable, 503),
+            (ErrorKind::Internal, 500),
+        ] {
+            assert_eq!(status_of(kind).as_u16(), status, "{kind:?}");
+        }
+    }
 }

@@ -2,20 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-
-use tidewater_catalog_client::{CatalogClient, ClientOptions};
+use tidewater_catalog_client::CatalogClient;
 use tidewater_core::limits::SHUTDOWN_DEADLINE;
-use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng, Tasks};
+use tidewater_core::{Coded, ErrorKind, SharedClock, SharedRng, SystemClock, SystemRng, Tasks};
 use tidewater_engine::Engine;
 use tidewater_pipelines::Pipelines;
-use tidewater_security::ListenPolicy;
 use tidewater_table::FileStore;
 
 use crate::cli::failure::Failure;
@@ -26,6 +22,7 @@ mod catalog;
 mod compute;
 mod ingest;
 mod pipelines;
+mod ports;
 mod serving;
 mod storage;
 
@@ -149,32 +146,42 @@ where
 {
     let settings = Arc::new(settings);
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    ports::check(&settings, |role| roles.contains(&role))?;
     storage::prepare_data_dir(&settings.data_dir)?;
-    let store = FileStore::new(storage::options(&settings), Arc::clone(&clock), Arc::clone(&rng));
-    let mut options = ClientOptions::new(settings.catalog_endpoints());
+    let store = |warehouse: String| {
+        let options = storage::options(&settings, warehouse);
+        FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
+    };
+    let own_warehouse = catalog::warehouse(&settings)?.location().to_owned();
+    let mut options = settings.catalog_client();
     options.clock = Arc::clone(&clock);
     options.rng = Arc::clone(&rng);
-    let parts = Parts {
+    let mut parts = Parts {
         client: CatalogClient::new(options)?,
+        store: store(own_warehouse.clone()),
         settings: Arc::clone(&settings),
-        clock,
-        rng,
-        store,
+        clock: Arc::clone(&clock),
+        rng: Arc::clone(&rng),
         tasks: tasks.clone(),
     };
-    let control_listener = bind(&settings, settings.http.listen, "http").await?;
+    let control_listener = ports::bind(&settings, ports::Port::Http).await?;
+    let ready = control::serve(control_listener, settings.node_key(), &parts.clock, tasks);
+    let mut reports = Vec::new();
+    if roles.contains(&Role::Catalog) {
+        reports.push(catalog::start(&parts, exit).await?);
+    }
+    let warehouse = wait_for_catalog(&parts).await?;
+    // Where tables lie is the catalog's to say: a process of other roles need not be told.
+    if !roles.contains(&Role::Catalog) && !warehouse.is_empty() && warehouse != own_warehouse {
+        parts.store = store(warehouse);
+    }
     let mut running = Running {
-        reports: Vec::new(),
+        reports,
         ingest: None,
         pipelines: None,
         scheduler: None,
         parts: parts.clone(),
     };
-    let ready = control::serve(control_listener, tasks);
-    if roles.contains(&Role::Catalog) {
-        running.reports.push(catalog::start(&parts, exit).await?);
-    }
-    wait_for_catalog(&parts).await?;
     start_workers(&parts, roles, &mut running).await?;
     ready.publish(running.clone());
     tracing::info!(roles = %join(roles), http = %settings.http.listen, "ready");
@@ -234,33 +241,19 @@ fn join(roles: &BTreeSet<Role>) -> String {
     roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Opens a port, or tells who is in the way.
-pub(crate) async fn bind(settings: &Settings, address: SocketAddr, section: &str) -> Result<TcpListener, Failure> {
-    let policy = if settings.security.users.is_empty() {
-        ListenPolicy::LoopbackOnly
-    } else {
-        ListenPolicy::Authenticated
-    };
-    // Only Flight SQL asks who is there: everything else stays on loopback whatever users there are.
-    let policy = if section == "flight_sql" {
-        policy
-    } else {
-        ListenPolicy::LoopbackOnly
-    };
-    policy.check(address)?;
-    TcpListener::bind(address).await.map_err(|source| {
-        Failure::new(format!("cannot listen on {address}: {source}")).hint(format!(
-            "another process uses the port: stop it, or set {section}.listen to another address"
-        ))
-    })
-}
-
-async fn wait_for_catalog(parts: &Parts) -> Result<(), Failure> {
+/// Waits for a leader. The catalog's warehouse, where tables lie.
+async fn wait_for_catalog(parts: &Parts) -> Result<String, Failure> {
     let begun = parts.clock.monotonic();
     loop {
         match parts.client.cluster_status().await {
-            Ok(status) if status.leader.is_some() => return Ok(()),
+            Ok(status) if status.leader.is_some() => return Ok(status.warehouse),
             Ok(_) => {}
+            // Who is not let in now is not let in later.
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                return Err(Failure::from(error).hint(
+                    "set security.node_secret to the text the catalog's nodes have, or catalog.token to what tidewater user token makes",
+                ));
+            }
             Err(error) if parts.clock.monotonic() - begun > READY_DEADLINE => return Err(error.into()),
             Err(_) => {}
         }

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use tidewater_catalog_client::{Bearer, ClientOptions};
 use tidewater_core::config::{ConfigError, Layers};
-use tidewater_security::UserSettings;
+use tidewater_core::{Secret, SystemClock};
+use tidewater_security::{Principal, TokenKey, UserSettings};
+
+/// How long a token is good that a node makes for one call: clocks of nodes may differ by some of it.
+const NODE_TOKEN_TTL_MS: i64 = 10 * 60 * 1000;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +44,8 @@ pub(crate) struct CatalogSettings {
     pub(crate) warehouse: String,
     /// Every node of the catalog, for roles that run elsewhere; empty means this one.
     pub(crate) endpoints: Vec<String>,
+    /// What this process shows to the catalog when it does not know the node secret; made by `tidewater user token`.
+    pub(crate) token: Option<Secret>,
 }
 
 /// The replicated log of the catalog.
@@ -71,7 +78,7 @@ pub(crate) struct StorageSettings {
     pub(crate) s3_endpoint: Option<String>,
     pub(crate) s3_region: Option<String>,
     pub(crate) s3_access_key_id: Option<String>,
-    pub(crate) s3_secret_access_key: Option<String>,
+    pub(crate) s3_secret_access_key: Option<Secret>,
     /// `bucket.host` instead of `host/bucket`.
     pub(crate) s3_virtual_hosted: bool,
     pub(crate) s3_allow_http: bool,
@@ -91,6 +98,11 @@ pub(crate) struct EngineSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SchedulerSettings {
     pub(crate) listen: SocketAddr,
+    /// Host name by which executors reach this process; empty means the address of `listen`.
+    pub(crate) advertise: String,
+    /// Scheduler and executors ask nobody who they are. Set, they may listen beyond loopback all the same: only where
+    /// nobody but tidewater reaches their ports.
+    pub(crate) trusted_network: bool,
     /// Queries that read more than this after pruning go to the executors.
     pub(crate) local_bytes_max: u64,
 }
@@ -100,6 +112,8 @@ pub(crate) struct SchedulerSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExecutorSettings {
     pub(crate) listen: SocketAddr,
+    /// Host name by which the scheduler and other executors reach this one; empty means the address of `listen`.
+    pub(crate) advertise: String,
     pub(crate) grpc_port: u16,
     /// `host:port` of the scheduler.
     pub(crate) scheduler: String,
@@ -127,9 +141,9 @@ pub(crate) enum SourceSettings {
         bootstrap: String,
         /// Regular expressions, each over whole topic names.
         topics: Vec<String>,
-        /// Further librdkafka properties, such as SASL settings.
+        /// Further librdkafka properties, such as SASL settings: some hold passwords.
         #[serde(default)]
-        properties: BTreeMap<String, String>,
+        properties: BTreeMap<String, Secret>,
     },
 }
 
@@ -164,8 +178,11 @@ pub(crate) struct HttpSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecuritySettings {
     pub(crate) users: Vec<UserSettings>,
-    /// Signs tokens; the same on all nodes. None means a random one, good until the process ends.
-    pub(crate) token_secret: Option<String>,
+    /// Signs the tokens of users; the same on all nodes. None means a random one, good until the process ends.
+    pub(crate) token_secret: Option<Secret>,
+    /// Known to all nodes and nobody else: proves the catalog's nodes to each other, and signs the tokens without which
+    /// catalog and control endpoint answer nobody. None means that these ports stay on loopback.
+    pub(crate) node_secret: Option<Secret>,
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -201,6 +218,7 @@ impl Default for CatalogSettings {
             advertise: String::new(),
             warehouse: String::new(),
             endpoints: Vec::new(),
+            token: None,
         }
     }
 }
@@ -231,6 +249,8 @@ impl Default for SchedulerSettings {
     fn default() -> Self {
         Self {
             listen: loopback(50050),
+            advertise: String::new(),
+            trusted_network: false,
             local_bytes_max: 2 << 30,
         }
     }
@@ -240,6 +260,7 @@ impl Default for ExecutorSettings {
     fn default() -> Self {
         Self {
             listen: loopback(50051),
+            advertise: String::new(),
             grpc_port: 50052,
             scheduler: "127.0.0.1:50050".into(),
             memory_bytes: 1 << 30,
@@ -315,6 +336,32 @@ impl Settings {
         vec![self.catalog_url()]
     }
 
+    /// Signs and checks what nodes show each other; none without a secret.
+    pub(crate) fn node_key(&self) -> Option<TokenKey> {
+        let secret = self.security.node_secret.as_ref()?;
+        Some(TokenKey::for_nodes(secret.expose().as_bytes()))
+    }
+
+    /// What this process shows to other nodes. With the nodes' secret a new one for each call, so that none on the wire is
+    /// good for long; otherwise the one it was given.
+    pub(crate) fn bearer(&self) -> Option<Bearer> {
+        let Some(key) = self.node_key() else {
+            return self.catalog.token.as_ref().map(|token| Bearer::fixed(token.expose()));
+        };
+        let clock = SystemClock::shared();
+        let node = Principal { name: "node".into() };
+        Some(Bearer::made(move || {
+            key.issue(&node, clock.now_ms().saturating_add(NODE_TOKEN_TTL_MS))
+        }))
+    }
+
+    /// How this process reaches the catalog.
+    pub(crate) fn catalog_client(&self) -> ClientOptions {
+        let mut options = ClientOptions::new(self.catalog_endpoints());
+        options.token = self.bearer();
+        options
+    }
+
     /// URL of this node's catalog.
     pub(crate) fn catalog_url(&self) -> String {
         if self.catalog.advertise.is_empty() {
@@ -350,5 +397,22 @@ mod tests {
         assert_eq!(settings.warehouse().expect("an absolute path"), "file:///data/lake");
         let error = read("[catalog]\nlissten = \"127.0.0.1:9\"\n").expect_err("an unknown key");
         assert_eq!(error.hint().as_deref(), Some("did you mean catalog.listen?"));
+    }
+
+    // Goal: settings can be logged: no secret of theirs is in the text. Method: a word of its own in every secret place.
+    #[test]
+    fn secrets_are_not_shown() {
+        let toml = "[catalog]\ntoken = \"hush-a\"\n[storage]\ns3_secret_access_key = \"hush-b\"\n\
+                    [security]\ntoken_secret = \"hush-c\"\nnode_secret = \"hush-d\"\n\
+                    [[security.users]]\nname = \"ana\"\npassword_hash = \"hush-e\"\n\
+                    [[ingest.sources]]\ntype = \"kafka\"\nbootstrap = \"k:1\"\ntopics = []\n\
+                    properties = { \"sasl.password\" = \"hush-f\" }\n";
+        let settings = read(toml).expect("a good file");
+        assert_eq!(
+            settings.security.node_secret.as_ref().map(Secret::expose),
+            Some("hush-d")
+        );
+        let shown = format!("{settings:?} {settings:#?}");
+        assert!(shown.contains("ana") && !shown.contains("hush"), "{shown}");
     }
 }

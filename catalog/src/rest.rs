@@ -26,7 +26,8 @@ pub(crate) use admit::{Admission, admit};
 pub(crate) use authenticate::{Guard, authenticate};
 pub(crate) use extract::{Body, Query};
 pub(crate) use follow::follow_leader;
-pub(crate) use respond::{Answer, json};
+pub(crate) use load::etag_of;
+pub(crate) use respond::{Answer, json, json_bytes};
 
 /// The shared state of all handlers.
 pub(crate) type Shared = axum::extract::State<Arc<Service>>;

@@ -337,6 +337,39 @@ async fn changes_are_followed() {
     assert_eq!(client.cluster_status().await.expect("an answer").tables_count, 1);
 }
 
+// Goal: several tables are answered at once, each as it is, whether it was known, moved or is not there. Method: two tables and a
+// missing one, before and after a commit to one of them.
+#[tokio::test]
+async fn tables_of_one_moment() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let names = ["bronze.a", "bronze.b", "bronze.missing"].map(name);
+    for made in &names[..2] {
+        client.create_table(new_table(&made.to_string())).await.expect("made");
+    }
+    let fresh = self::client(&[node.uri()]);
+    for client in [&client, &fresh, &fresh] {
+        let found = client.load_tables(&names).await.expect("an answer");
+        assert!(found[2].is_none());
+        for (name, table) in names.iter().zip(&found).take(2) {
+            let alone = client.load_table(name).await.expect("an answer").expect("a table");
+            let table = table.as_ref().expect("a table");
+            assert_eq!(
+                (&table.name, &table.metadata_location),
+                (name, &alone.metadata_location)
+            );
+            assert_eq!(table.metadata, alone.metadata);
+        }
+    }
+    client.drop_table(&names[0], false).await.expect("dropped");
+    let found = fresh.load_tables(&names).await.expect("an answer");
+    assert_eq!(
+        found.iter().map(Option::is_some).collect::<Vec<_>>(),
+        [false, true, false]
+    );
+}
+
 // Goal: the client finds the leader, waits out a time without one, and says what is known when it gives up. Method: a follower that
 // points to the leader; a leader that answers 503 and comes back; nobody at all; answers that are lost for good.
 #[tokio::test]

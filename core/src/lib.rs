@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of Iceberg, Arrow, networks or storage, and depends on no other crate of ours.
 //!
-//! Main types: [`TableName`], [`ErrorKind`] with [`Coded`], [`Clock`], [`Rng`], [`Tasks`], [`config::Layers`].
+//! Main types: [`TableName`], [`ErrorKind`] with [`Coded`], [`Clock`], [`Rng`], [`Tasks`], [`Secret`], [`config::Layers`].
 //!
 //! Invariants: a [`TableName`] that exists is valid; time and randomness come only through [`Clock`] and [`Rng`], so that
 //! everything above can be run again with the same outcome.
@@ -17,6 +17,7 @@ pub mod limits;
 pub mod name;
 pub mod random;
 pub mod remote;
+pub mod secret;
 pub mod task;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
@@ -25,4 +26,5 @@ pub use id::{JobId, NodeId};
 pub use name::{NameError, Namespace, TableName};
 pub use random::{Rng, SeededRng, SharedRng, SystemRng};
 pub use remote::RemoteError;
+pub use secret::Secret;
 pub use task::Tasks;

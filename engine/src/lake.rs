@@ -9,7 +9,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::TableType;
 use tidewater_core::{Namespace, TableName};
-use tidewater_table::TableError;
+use tidewater_table::{LoadedTable, TableError};
 
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
@@ -18,19 +18,46 @@ use crate::provider::IcebergTable;
 
 type Overlay = HashMap<TableName, Arc<dyn TableProvider>>;
 
+/// Tables as they stood at one moment; `None` for a name that stood for nothing then.
+pub type Moment = HashMap<TableName, Option<LoadedTable>>;
+
 /// All namespaces.
 pub(crate) struct LakeCatalog {
     parts: Arc<Parts>,
     overlay: Arc<Overlay>,
+    moment: Arc<Moment>,
 }
 
 impl LakeCatalog {
-    pub(crate) fn new(parts: Arc<Parts>, overlay: Overlay) -> Self {
+    pub(crate) fn new(parts: Arc<Parts>, overlay: Overlay, moment: Arc<Moment>) -> Self {
         Self {
             parts,
             overlay: Arc::new(overlay),
+            moment,
         }
     }
+
+    /// Whether looking this table up asks the catalog.
+    pub(crate) fn asks_for(&self, name: &TableName) -> bool {
+        !self.overlay.contains_key(name) && !self.moment.contains_key(name)
+    }
+
+    /// The same with these tables, beside those it holds already, as they stood at one moment.
+    pub(crate) fn at(&self, tables: Moment) -> Self {
+        let mut moment = self.moment.as_ref().clone();
+        moment.extend(tables);
+        Self {
+            parts: self.parts.clone(),
+            overlay: self.overlay.clone(),
+            moment: Arc::new(moment),
+        }
+    }
+}
+
+/// The table that a name in SQL is about: `people@3` and `people$snapshots` are about `people`.
+pub(crate) fn base_name(name: &str) -> &str {
+    let base = name.split_once('$').map_or(name, |(base, _)| base);
+    base.split_once('@').map_or(base, |(base, _)| base)
 }
 
 impl CatalogProvider for LakeCatalog {
@@ -47,6 +74,7 @@ impl CatalogProvider for LakeCatalog {
         Some(Arc::new(LakeSchema {
             parts: self.parts.clone(),
             overlay: self.overlay.clone(),
+            moment: self.moment.clone(),
             namespace,
         }))
     }
@@ -64,6 +92,7 @@ impl fmt::Debug for LakeCatalog {
 struct LakeSchema {
     parts: Arc<Parts>,
     overlay: Arc<Overlay>,
+    moment: Arc<Moment>,
     namespace: Namespace,
 }
 
@@ -90,14 +119,16 @@ impl LakeSchema {
         let Ok(base) = TableName::new(self.namespace.clone(), base) else {
             return Ok(None);
         };
-        let Some(table) = self.parts.catalog.load_table(&base).await.map_err(TableError::from)? else {
+        let table = match self.moment.get(&base) {
+            Some(table) => table.clone(),
+            None => self.parts.catalog.load_table(&base).await.map_err(TableError::from)?,
+        };
+        let Some(table) = table else {
             return Ok(None);
         };
         match part {
             Some(part) => metadata_tables::open(&self.parts.store, &table, snapshot, part).await,
-            None => Ok(Some(Arc::new(
-                IcebergTable::new(self.parts.clone(), table, snapshot)?.looked_up(),
-            ))),
+            None => Ok(Some(Arc::new(IcebergTable::new(self.parts.clone(), table, snapshot)?))),
         }
     }
 }

@@ -33,7 +33,6 @@ pub struct IcebergTable {
     columns: Arc<IcebergSchema>,
     schema: SchemaRef,
     scan_schema: SchemaRef,
-    looked_up: bool,
 }
 
 /// Where the rows come from.
@@ -93,18 +92,7 @@ impl IcebergTable {
             columns,
             schema: schema.into(),
             scan_schema,
-            looked_up: false,
         })
-    }
-
-    /// A statement named it, rather than a caller having chosen its state.
-    pub(crate) fn looked_up(mut self) -> Self {
-        self.looked_up = true;
-        self
-    }
-
-    pub(crate) fn is_looked_up(&self) -> bool {
-        self.looked_up
     }
 
     /// The table as it was loaded.

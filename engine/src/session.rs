@@ -3,33 +3,26 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, TableProvider};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source_as_provider;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::future::try_join_all;
+use datafusion::sql::parser::Statement;
 use tidewater_core::TableName;
-use tidewater_table::{LoadedTable, TableError};
+use tidewater_table::TableError;
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::lake::{self, LakeCatalog};
-use crate::provider::IcebergTable;
+use crate::lake::{self, LakeCatalog, Moment, base_name};
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
-
-/// Plans of a statement before it is taken as it is: loading takes milliseconds and commits come about once a second, so
-/// that a third plan is hardly ever needed.
-const PLAN_ATTEMPTS_MAX: u32 = 3;
 
 /// What a query is for, which decides where it may wait and where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +45,17 @@ pub struct SessionOptions {
     pub target_partitions: Option<usize>,
     /// Tables that stand for the catalog's tables of these names, or beside them: pinned snapshots, changes, views.
     pub overlay: HashMap<TableName, Arc<dyn TableProvider>>,
+    /// Tables that are seen as they stood at one moment, instead of as they stand when they are looked up.
+    pub moment: Arc<Moment>,
+}
+
+/// What a statement names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Tables and views; metadata tables and pinned snapshots count as their table.
+    pub tables: BTreeSet<TableName>,
+    /// Whether it asks what there is.
+    pub information_schema: bool,
 }
 
 impl SessionOptions {
@@ -68,6 +72,28 @@ impl SessionOptions {
         self.overlay.insert(name, table);
         self
     }
+}
+
+fn named(state: &SessionState, statement: &Statement) -> Result<Named> {
+    let defaults = &state.config().options().catalog;
+    let mut named = Named::default();
+    for reference in state.resolve_table_references(statement)? {
+        if reference.schema() == Some(INFORMATION_SCHEMA) {
+            named.information_schema = true;
+            continue;
+        }
+        let full = reference.resolve(&defaults.default_catalog, &defaults.default_schema);
+        if *full.catalog != *CATALOG {
+            continue;
+        }
+        // What can be no name is told when it is looked up.
+        if let Ok(namespace) = full.schema.parse()
+            && let Ok(name) = TableName::new(namespace, base_name(&full.table))
+        {
+            named.tables.insert(name);
+        }
+    }
+    Ok(named)
 }
 
 impl Engine {
@@ -105,7 +131,7 @@ impl Engine {
     /// [`Self::runtime_env`].
     pub fn register(&self, session: &SessionContext, options: &SessionOptions) {
         self.settings(session.state_ref().write().config_mut().options_mut(), options);
-        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone());
+        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone());
         session.register_catalog(CATALOG, Arc::new(lake));
         self.functions().register(session);
     }
@@ -123,52 +149,44 @@ impl Engine {
         settings.execution.parquet.coerce_int96 = Some("us".into());
     }
 
-    /// Plans one statement. Every table it names is loaded once, so that the whole statement sees one snapshot of it. Several
-    /// tables are seen as they were at one moment, so that a commit over all of them is seen as a whole.
+    /// Plans one statement. All tables that it names are loaded by one call to the catalog, as they stood at one moment, so that
+    /// a commit over several of them is seen as a whole; what the session's options give (views, a moment) is taken as it is.
     pub async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-        let state = session.state();
+        let mut state = session.state();
         let dialect = state.config().options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect)?;
-        let references = state.resolve_table_references(&statement)?;
-        if references
-            .iter()
-            .any(|reference| reference.schema() == Some(INFORMATION_SCHEMA))
-        {
+        let named = named(&state, &statement)?;
+        if named.information_schema {
             self.refresh_names().await?;
         }
-        let mut attempt = 1;
-        loop {
-            let plan = state.statement_to_plan(statement.clone()).await?;
-            if attempt == PLAN_ATTEMPTS_MAX || self.is_one_moment(&plan).await? {
-                return Ok(plan);
+        let list = state.catalog_list().clone();
+        if let Some(catalog) = list.catalog(CATALOG)
+            && let Some(lake) = catalog.downcast_ref::<LakeCatalog>()
+        {
+            let asked = named.tables.into_iter().filter(|name| lake.asks_for(name)).collect();
+            let pinned = Arc::new(MemoryCatalogProviderList::new());
+            for name in list.catalog_names() {
+                list.catalog(&name)
+                    .and_then(|other| pinned.register_catalog(name, other));
             }
-            attempt += 1;
+            pinned.register_catalog(CATALOG.to_owned(), Arc::new(lake.at(self.moment(asked).await?)));
+            // Of this plan only: the session itself goes on to see what is newest.
+            state.register_catalog_list(pinned);
         }
+        Ok(state.statement_to_plan(statement).await?)
     }
 
-    /// Tables that are all unchanged after the last was loaded have stood side by side.
-    async fn is_one_moment(&self, plan: &LogicalPlan) -> Result<bool> {
-        let mut loaded: BTreeMap<TableName, String> = BTreeMap::new();
-        plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node
-                && let Ok(provider) = source_as_provider(&scan.source)
-                && let Some(table) = provider.downcast_ref::<IcebergTable>()
-                && table.is_looked_up()
-            {
-                let table = table.table();
-                loaded.insert(table.name.clone(), table.metadata_location.clone());
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        if loaded.len() < 2 {
-            return Ok(true);
-        }
-        let again = loaded.keys().map(|name| self.catalog().load_table(name));
-        let again = try_join_all(again).await.map_err(TableError::from)?;
-        let same = |(table, location): (Option<LoadedTable>, &String)| {
-            table.is_some_and(|table| table.metadata_location == *location)
-        };
-        Ok(again.into_iter().zip(loaded.values()).all(same))
+    /// What a statement names, as a session with these options understands it.
+    pub fn named(&self, options: &SessionOptions, sql: &str) -> Result<Named> {
+        let state = self.session(Class::Interactive, options).state();
+        let dialect = state.config().options().sql_parser.dialect;
+        named(&state, &state.sql_to_statement(sql, &dialect)?)
+    }
+
+    /// These tables as they stand at one moment.
+    pub async fn moment(&self, names: Vec<TableName>) -> Result<Moment> {
+        let loaded = self.catalog().load_tables(&names).await.map_err(TableError::from)?;
+        Ok(names.into_iter().zip(loaded).collect())
     }
 
     /// Lists the catalog's tables anew for `information_schema`. [`Self::plan`] does it where a statement needs it.

@@ -27,14 +27,15 @@ pub enum QueryError {
         /// What does not fit.
         reason: String,
     },
-    /// As many queries run and wait as may.
-    #[error("{running} queries are running and none ended within {waited_ms} ms")]
+    /// As many statements are at work as may.
+    #[error("{running} statements are at work, and no more may be")]
     Busy {
-        /// Queries at once.
+        /// Statements at once.
         running: usize,
-        /// Time waited.
-        waited_ms: u64,
     },
+    /// Its owner asked for it.
+    #[error("the statement was cancelled")]
+    Cancelled,
     /// A result could not be put on the wire.
     #[error("cannot encode the result")]
     Encode {
@@ -77,6 +78,7 @@ impl Coded for QueryError {
             Self::ReadOnly { .. } => ErrorKind::Unsupported,
             Self::BadHandle | Self::Parameters { .. } => ErrorKind::Invalid,
             Self::Busy { .. } => ErrorKind::Exhausted,
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::Encode { .. } => ErrorKind::Internal,
             Self::Security(error) => error.kind(),
             Self::Engine(error) => error.kind(),
@@ -90,6 +92,7 @@ impl Coded for QueryError {
             Self::Parameters { .. } => "SQL-0003",
             Self::Busy { .. } => "SQL-0004",
             Self::Encode { .. } => "SQL-0005",
+            Self::Cancelled => "SQL-0006",
             Self::Security(error) => error.code(),
             Self::Engine(error) => error.code(),
         }

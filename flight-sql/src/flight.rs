@@ -37,6 +37,7 @@ use crate::handle::Statement;
 use crate::service::QueryService;
 
 pub mod authentication;
+mod cancel;
 pub mod keys;
 mod metadata;
 pub mod options;
@@ -50,9 +51,6 @@ pub use schema_calls::WithSchemaCalls;
 
 /// What a data stream of a response is.
 type DataStream<S> = Pin<Box<dyn Stream<Item = Result<S, Status>> + Send>>;
-
-/// The answers of ClosePreparedStatement and EndTransaction: nothing is kept between calls.
-const CANCELLED: i32 = 1;
 
 /// The Flight SQL front of a query service.
 #[derive(Clone)]
@@ -91,9 +89,10 @@ impl FlightSql {
     async fn info(
         &self,
         principal: &Principal,
-        statement: Statement,
+        mut statement: Statement,
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
+        statement.id = self.service.fresh_id();
         let schema = self
             .service
             .result_schema(principal, &statement)
@@ -531,26 +530,28 @@ impl FlightSqlService for FlightSql {
         ))
     }
 
-    /// The work of a query ends with the stream that carries it, so there is nothing left to stop here.
     async fn do_action_cancel_query(
         &self,
-        _: ActionCancelQueryRequest,
+        query: ActionCancelQueryRequest,
         request: Request<Action>,
     ) -> Result<ActionCancelQueryResult, Status> {
-        self.principal(request.metadata()).await?;
-        Ok(ActionCancelQueryResult { result: CANCELLED })
+        let principal = self.principal(request.metadata()).await?;
+        Ok(ActionCancelQueryResult {
+            result: cancel::query(&self.service, &principal, query.info)?,
+        })
     }
 
     async fn do_action_fallback(
         &self,
         request: Request<Action>,
     ) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
-        self.principal(request.metadata()).await?;
+        let principal = self.principal(request.metadata()).await?;
         let action = request.into_inner();
         let body = match options::answer(&action, self.service.catalog_name())? {
             Some(body) => body,
             None if action.r#type == "CancelFlightInfo" => {
-                arrow_flight::CancelFlightInfoResult { status: CANCELLED }.encode_to_vec()
+                let status = cancel::flight_info(&self.service, &principal, action.body)?;
+                arrow_flight::CancelFlightInfoResult { status }.encode_to_vec()
             }
             None => {
                 return Err(Status::unimplemented(format!(

@@ -1,13 +1,14 @@
 //! Handles and tickets that carry everything they stand for, signed: any node serves any call, and nothing is evicted.
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use tidewater_security::TokenKey;
 
 use crate::error::QueryError;
 
 /// First byte of every handle: a new layout gets a new number.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A statement with its parameters, as a client holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Statement {
     pub sql: String,
     /// Parameters as one Arrow IPC stream of one row; empty when none are bound.
     pub parameters: Bytes,
+    /// Names one asking of it, so that it can be cancelled; nil for a prepared statement, which may be asked many times.
+    pub id: Uuid,
 }
 
 impl Statement {
@@ -24,12 +27,14 @@ impl Statement {
         Self {
             sql: sql.into(),
             parameters: Bytes::new(),
+            id: Uuid::nil(),
         }
     }
 
     /// The signed form.
     pub fn seal(&self, key: &TokenKey) -> Bytes {
         let mut body = vec![VERSION];
+        body.extend_from_slice(self.id.as_bytes());
         // A statement of 4 GiB is far beyond the message limit.
         let length = u32::try_from(self.sql.len()).unwrap_or(u32::MAX);
         body.extend_from_slice(&length.to_be_bytes());
@@ -47,6 +52,8 @@ impl Statement {
             return Err(QueryError::BadHandle);
         }
         let rest = body.strip_prefix(&[VERSION]).ok_or(QueryError::BadHandle)?;
+        let (id, rest) = rest.split_at_checked(16).ok_or(QueryError::BadHandle)?;
+        let id = Uuid::from_slice(id).map_err(|_| QueryError::BadHandle)?;
         let (length, rest) = rest.split_at_checked(4).ok_or(QueryError::BadHandle)?;
         let length = u32::from_be_bytes(length.try_into().map_err(|_| QueryError::BadHandle)?);
         let length = usize::try_from(length).map_err(|_| QueryError::BadHandle)?;
@@ -55,6 +62,7 @@ impl Statement {
         Ok(Self {
             sql,
             parameters: Bytes::copy_from_slice(parameters),
+            id,
         })
     }
 }
@@ -70,6 +78,7 @@ mod tests {
         let statement = Statement {
             sql: "SELECT 'größe'".into(),
             parameters: Bytes::from_static(b"\x00\xff"),
+            id: Uuid::from_u128(7),
         };
         let sealed = statement.seal(&key);
         assert_eq!(Statement::open(&sealed, &key).expect("our own handle"), statement);

@@ -11,8 +11,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
 
-use tidewater_core::JobId;
+use tidewater_core::{JobId, TableName};
 use tidewater_engine::explain::with_route;
 use tidewater_engine::{CATALOG, Class, Engine, EngineError, PlanOutput, PlanRequest, PlanRunner, SessionOptions};
 use tidewater_security::{Authenticator, Principal, TokenKey};
@@ -23,25 +24,21 @@ use crate::handle::Statement;
 use crate::placeholder::number_placeholders;
 use crate::wire::{to_wire, wire_schema};
 
-mod admission;
 mod listing;
 mod parameters;
 mod read_only;
+mod running;
 #[cfg(test)]
 mod tests;
 
-use admission::{Admission, Turn};
 pub use listing::{TableEntry, TableKind};
+use running::Running;
 
 /// Limits of the service.
 #[derive(Debug, Clone)]
 pub struct QueryOptions {
-    /// Queries that run at once; more wait.
-    pub queries_max: usize,
-    /// Queries that wait at once; more are refused.
-    pub queued_max: usize,
-    /// How long a query waits for its turn.
-    pub queue_timeout: Duration,
+    /// Statements at work at once, those that wait where plans run among them; more are refused. Planning takes memory too.
+    pub statements_max: usize,
     /// How long a query may run.
     pub query_timeout: Duration,
 }
@@ -49,9 +46,8 @@ pub struct QueryOptions {
 impl Default for QueryOptions {
     fn default() -> Self {
         Self {
-            queries_max: 64,
-            queued_max: 256,
-            queue_timeout: Duration::from_secs(30),
+            // More than the runner lets run and wait, so that it is the one that refuses.
+            statements_max: 512,
             query_timeout: Duration::from_secs(300),
         }
     }
@@ -90,6 +86,16 @@ pub struct Prepared {
 pub trait SessionSource: std::fmt::Debug + Send + Sync {
     /// For this statement.
     async fn options(&self, sql: &str) -> SessionOptions;
+
+    /// Names of the views that statements may name.
+    async fn view_names(&self) -> Vec<TableName> {
+        Vec::new()
+    }
+
+    /// Those of the views that can be read now, with their columns.
+    async fn views(&self) -> Vec<(TableName, SchemaRef)> {
+        Vec::new()
+    }
 }
 
 /// Sessions that see the catalog's tables and nothing else.
@@ -114,7 +120,7 @@ struct Inner {
     authenticator: Authenticator,
     key: TokenKey,
     options: QueryOptions,
-    admission: Admission,
+    running: Running,
     sessions: Arc<dyn SessionSource>,
 }
 
@@ -128,14 +134,14 @@ impl QueryService {
         options: QueryOptions,
         sessions: Arc<dyn SessionSource>,
     ) -> Self {
-        let admission = Admission::new(options.clone(), Arc::clone(engine.clock()));
+        let running = Running::new(options.statements_max);
         Self(Arc::new(Inner {
             engine,
             runner,
             authenticator,
             key,
             options,
-            admission,
+            running,
             sessions,
         }))
     }
@@ -183,12 +189,31 @@ impl QueryService {
         Ok(wire_schema(plan.schema().as_arrow()))
     }
 
+    /// A name for one asking of a statement.
+    pub fn fresh_id(&self) -> Uuid {
+        self.0.engine.rng().uuid()
+    }
+
+    /// Ends a statement that this principal runs, wherever its rows come from. False when there is none of theirs here that
+    /// could be ended.
+    pub fn cancel(&self, principal: &Principal, statement: &Statement) -> bool {
+        self.0.running.cancel(statement.id, principal)
+    }
+
     /// Runs a statement with its bound parameters.
-    pub async fn run(&self, _: &Principal, statement: &Statement) -> Result<Results, QueryError> {
+    pub async fn run(&self, principal: &Principal, statement: &Statement) -> Result<Results, QueryError> {
+        let at_work = self.0.running.enter(statement.id, principal)?;
+        let started = at_work.run(self.start(statement)).await?;
+        Ok(Results {
+            batches: at_work.rows(started.batches),
+            ..started
+        })
+    }
+
+    async fn start(&self, statement: &Statement) -> Result<Results, QueryError> {
         let (session, plan) = self.plan(&statement.sql).await?;
         let plan = parameters::bind(plan, &statement.parameters)?;
         let schema = wire_schema(plan.schema().as_arrow());
-        let turn = self.0.admission.turn().await?;
         let request = PlanRequest {
             job: JobId(self.0.engine.rng().uuid()),
             session,
@@ -200,7 +225,7 @@ impl QueryService {
             LogicalPlan::Explain(_) => self.explain(request).await?,
             _ => self.0.runner.run(request).await?,
         };
-        let batches = to_batches(output.stream, Arc::clone(&schema), turn);
+        let batches = to_batches(output.stream, Arc::clone(&schema));
         Ok(Results { schema, batches })
     }
 
@@ -218,9 +243,9 @@ impl QueryService {
     }
 
     async fn plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), QueryError> {
-        let options = self.0.sessions.options(sql).await;
-        let session = self.0.engine.session(Class::Interactive, &options);
         let sql = number_placeholders(sql);
+        let options = self.0.sessions.options(&sql).await;
+        let session = self.0.engine.session(Class::Interactive, &options);
         let plan = self.0.engine.plan(&session, &sql).await?;
         read_only::check(&plan)?;
         Ok((session, plan))
@@ -254,10 +279,8 @@ impl QueryService {
     }
 }
 
-fn to_batches(stream: SendableRecordBatchStream, schema: SchemaRef, turn: Turn) -> Batches {
+fn to_batches(stream: SendableRecordBatchStream, schema: SchemaRef) -> Batches {
     let wire = stream.map(move |batch| {
-        // The turn ends with the last row, or when the client goes away.
-        let _running = &turn;
         let parts = to_wire(&batch.map_err(EngineError::from)?, &schema).map_err(QueryError::encoding)?;
         Ok::<_, QueryError>(stream::iter(parts.into_iter().map(Ok)))
     });

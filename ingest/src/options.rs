@@ -1,6 +1,7 @@
 //! Settings of ingest.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub enum SourceConfig {
 }
 
 /// A Kafka cluster and topics of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KafkaOptions {
     /// `host:port,…`
     pub brokers: String,
@@ -32,6 +33,17 @@ pub struct KafkaOptions {
     /// Further settings of the client, such as `security.protocol`.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for KafkaOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaOptions")
+            .field("brokers", &self.brokers)
+            .field("topics", &self.topics)
+            // Some values are passwords.
+            .field("settings", &self.settings.keys())
+            .finish()
+    }
 }
 
 /// Gives a topic a table of its own choosing.

@@ -310,6 +310,11 @@ impl Catalog for ModelLog {
         Ok(self.lock().tables.get(name).cloned())
     }
 
+    async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault> {
+        let state = self.lock();
+        Ok(names.iter().map(|name| state.tables.get(name).cloned()).collect())
+    }
+
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {
         let mut state = self.lock();
         let mut after = Vec::new();

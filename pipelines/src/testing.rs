@@ -157,7 +157,7 @@ pub(crate) fn table_name(name: &str) -> TableName {
     name.parse().expect("a table name")
 }
 
-fn lines(batches: &[RecordBatch]) -> Vec<String> {
+pub(crate) fn lines(batches: &[RecordBatch]) -> Vec<String> {
     let table = pretty_format_batches(batches).expect("printable rows").to_string();
     let rows = table.lines().filter(|line| line.starts_with('|')).skip(1);
     rows.map(|line| {

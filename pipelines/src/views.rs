@@ -1,6 +1,9 @@
 //! Kind `view`. The catalog keeps no views yet, so the project's views are put into sessions: into those of runs by this
 //! crate, into others by whoever makes them, with [`Views::options`].
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -52,21 +55,46 @@ impl Views {
         options
     }
 
-    /// `options` with the views that a statement may mean, and those they read: planning a view loads its tables, which a
-    /// statement that names none should not wait for. Call it for each statement, a view sees its tables as they are then.
+    /// `options` with the views that a statement names, and those they read. Views and statement see all tables as they stand
+    /// at one moment: call it for each statement. With `information_schema`, all views are there.
     pub async fn for_statement(
         &self,
         engine: &Engine,
-        mut options: SessionOptions,
-        statement: &str,
+        options: SessionOptions,
+        sql: &str,
         run_ms: i64,
     ) -> SessionOptions {
-        let text = statement.to_lowercase();
-        let named = self
-            .models
-            .iter()
-            .filter(|model| text.contains(&model.name.name().to_lowercase()));
-        let needed = self.closure(named.map(|model| &model.name));
+        if self.models.is_empty() {
+            return options;
+        }
+        // A statement that cannot be read is refused by whoever plans it.
+        let Ok(named) = engine.named(&options, sql) else {
+            return options;
+        };
+        if named.information_schema {
+            return self.options(engine, options, run_ms).await;
+        }
+        let needed = self.closure(named.tables.iter());
+        if needed.is_empty() {
+            return options;
+        }
+        let views: BTreeSet<&TableName> = self.names().collect();
+        let read = self.models.iter().filter(|model| needed.contains(&model.name));
+        let tables: BTreeSet<&TableName> = read
+            .flat_map(|model| &model.inputs)
+            .chain(&named.tables)
+            .filter(|name| !views.contains(name) && !options.overlay.contains_key(name))
+            .collect();
+        let mut options = match engine.moment(tables.into_iter().cloned().collect()).await {
+            Ok(moment) => SessionOptions {
+                moment: Arc::new(moment),
+                ..options
+            },
+            Err(error) => {
+                tracing::debug!(%error, "views are left out");
+                return options;
+            }
+        };
         for model in self.models.iter().filter(|model| needed.contains(&model.name)) {
             match view(engine, &options, model, run_ms).await {
                 Ok(table) => options = options.overlay(model.name.clone(), table),

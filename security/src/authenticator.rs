@@ -1,6 +1,7 @@
 //! Passwords and tokens to principals.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -16,7 +17,7 @@ use crate::token::TokenKey;
 const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
 
 /// A user as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserSettings {
     /// Login name.
@@ -25,12 +26,27 @@ pub struct UserSettings {
     pub password_hash: String,
 }
 
+impl fmt::Debug for UserSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserSettings")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Lets users in. Without users it lets everybody in as [`Principal::local`]: only loopback is served then.
-#[derive(Debug)]
 pub struct Authenticator {
     users: BTreeMap<String, String>,
     key: TokenKey,
     clock: SharedClock,
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("users", &self.users.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Authenticator {

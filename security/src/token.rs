@@ -9,6 +9,9 @@ use crate::principal::Principal;
 /// Domain of the derived key: a key for tokens signs nothing else.
 const DOMAIN: &str = "tidewater 2026 bearer tokens v1";
 
+/// Domain of the key of the nodes: a user's token opens no port of theirs, even if both secrets are the same text.
+const NODE_DOMAIN: &str = "tidewater 2026 node tokens v1";
+
 /// Signs and checks tokens.
 #[derive(Clone)]
 pub struct TokenKey([u8; 32]);
@@ -23,6 +26,11 @@ impl TokenKey {
     /// Derives the key from a secret of the installation.
     pub fn derive(secret: &[u8]) -> Self {
         Self(blake3::derive_key(DOMAIN, secret))
+    }
+
+    /// Derives the key of the tokens that nodes show each other from the secret they share.
+    pub fn for_nodes(secret: &[u8]) -> Self {
+        Self(blake3::derive_key(NODE_DOMAIN, secret))
     }
 
     /// The signature of `body`, for handles that other crates make.
@@ -75,6 +83,7 @@ mod tests {
         assert_eq!(key.verify(&token, 999).expect("a good token"), principal);
         assert!(matches!(key.verify(&token, 1_000), Err(SecurityError::ExpiredToken)));
         assert!(TokenKey::derive(b"other").verify(&token, 0).is_err());
+        assert!(TokenKey::for_nodes(b"secret").verify(&token, 0).is_err());
         let bytes = URL_SAFE_NO_PAD.decode(&token).expect("our own encoding");
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use tidewater_catalog_client::dto::JobRow;
-use tidewater_catalog_client::{CatalogClient, ClientOptions, JobFilter};
+use tidewater_catalog_client::{CatalogClient, JobFilter};
 use tidewater_core::JobId;
 
 use super::block_on;
@@ -55,7 +55,7 @@ fn line(row: &JobRow) -> JobLine {
 }
 
 pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(ClientOptions::new(settings.catalog_endpoints()))?;
+    let client = CatalogClient::new(settings.catalog_client())?;
     match verb {
         JobVerb::Ls { open, limit } => {
             let filter = JobFilter {

@@ -33,10 +33,9 @@ pub(super) struct Models {
 }
 
 pub(super) fn run(settings: &Settings, verb: PipelineVerb, output: &Output) -> Result<(), Failure> {
-    let address = settings.http.listen;
     match verb {
         PipelineVerb::Status => {
-            let status = block_on(control::ask(address, "/v1/pipelines", None))?;
+            let status = block_on(control::ask(settings, "/v1/pipelines", None))?;
             print(
                 &status,
                 &[
@@ -52,12 +51,12 @@ pub(super) fn run(settings: &Settings, verb: PipelineVerb, output: &Output) -> R
             )
         }
         PipelineVerb::Plan(models) => {
-            let plan = block_on(control::ask(address, "/v1/pipelines/plan", Some(&models.into())))?;
+            let plan = block_on(control::ask(settings, "/v1/pipelines/plan", Some(&models.into())))?;
             print(&plan, &["name", "kind", "mode", "reason"], output)
         }
         PipelineVerb::Run(models) => {
             let progress = Progress::start("running models");
-            let report = block_on(control::ask(address, "/v1/pipelines/run", Some(&models.into())));
+            let report = block_on(control::order(settings, "/v1/pipelines/run", &models.into()));
             drop(progress);
             let report = report?;
             print(

@@ -1,6 +1,10 @@
-//! `tidewater query SQL`: through the Flight SQL endpoint, as any other client.
+//! `tidewater query SQL`: through the Flight SQL endpoint, as any other client. Rows are printed as they come.
+
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use arrow::json::writer::{ArrayWriter, JsonArray, WriterBuilder};
 use arrow::util::pretty::pretty_format_batches;
 use arrow_flight::error::FlightError;
@@ -9,11 +13,16 @@ use clap::Args;
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
 
+use tidewater_core::SystemClock;
+
 use super::block_on;
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
 use crate::settings::Settings;
+
+/// Rows of one printed table: widths are found over so many, and no more are held in memory.
+const ROWS_PER_TABLE: usize = 10_000;
 
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
@@ -25,78 +34,136 @@ pub(super) struct QueryArgs {
     /// User name; the password comes from TIDEWATER_PASSWORD
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// How long connecting may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    connect_timeout: u64,
+    /// How long the whole query may take, its printing included
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
 }
 
 pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Result<(), Failure> {
-    let endpoint = args
-        .endpoint
-        .clone()
-        .unwrap_or_else(|| settings.flight_sql.listen.to_string());
-    let progress = Progress::start("running the query");
-    let batches = block_on(async {
-        let mut client = connect(&endpoint).await?;
-        if let Some(user) = &args.user {
-            let password = std::env::var("TIDEWATER_PASSWORD").unwrap_or_default();
-            client
-                .handshake(user, &password)
-                .await
-                .map_err(|error| refused(&error))?;
+    let allowed = Duration::from_secs(args.timeout);
+    let clock = SystemClock::shared();
+    block_on(async {
+        tokio::select! {
+            done = query(settings, args, output) => done,
+            () = clock.sleep(allowed) => Err(Failure::new(format!("the query did not end within {} s", allowed.as_secs()))
+                .hint("allow more with --timeout")),
         }
-        fetch(&mut client, args.sql).await
-    });
-    drop(progress);
-    print(&batches?, output)
+    })
 }
 
-async fn connect(endpoint: &str) -> Result<FlightSqlServiceClient<Channel>, Failure> {
+async fn query(settings: &Settings, args: QueryArgs, output: &Output) -> Result<(), Failure> {
+    let endpoint = args.endpoint.unwrap_or_else(|| settings.flight_sql.listen.to_string());
+    let mut progress = Some(Progress::start("running the query"));
+    let mut client = connect(&endpoint, Duration::from_secs(args.connect_timeout)).await?;
+    if let Some(user) = &args.user {
+        let password = std::env::var("TIDEWATER_PASSWORD").unwrap_or_default();
+        client
+            .handshake(user, &password)
+            .await
+            .map_err(|error| refused(&error))?;
+    }
+    let info = client.execute(args.sql, None).await.map_err(|error| refused(&error))?;
+    let mut printer = Printer::new(output.is_json());
+    for endpoint in info.endpoint {
+        let Some(ticket) = endpoint.ticket else { continue };
+        let mut stream = client.do_get(ticket).await.map_err(|error| refused(&error))?;
+        while let Some(batch) = stream.try_next().await.map_err(|error| refused(&error))? {
+            drop(progress.take());
+            if heard(printer.print(batch))?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+    drop(progress);
+    heard(printer.finish()).map(drop)
+}
+
+async fn connect(endpoint: &str, allowed: Duration) -> Result<FlightSqlServiceClient<Channel>, Failure> {
     let unreachable = |error: tonic::transport::Error| {
         Failure::new(format!("cannot reach the Flight SQL endpoint {endpoint}: {error}"))
             .hint("start it with: tidewater up, or name another with --endpoint")
     };
     let channel = Endpoint::from_shared(format!("http://{endpoint}"))
         .map_err(unreachable)?
+        .connect_timeout(allowed)
         .connect()
         .await
         .map_err(unreachable)?;
     Ok(FlightSqlServiceClient::new(channel))
 }
 
-async fn fetch(client: &mut FlightSqlServiceClient<Channel>, sql: String) -> Result<Vec<RecordBatch>, Failure> {
-    let info = client.execute(sql, None).await.map_err(|error| refused(&error))?;
-    let mut batches = Vec::new();
-    for endpoint in info.endpoint {
-        let Some(ticket) = endpoint.ticket else { continue };
-        let stream = client.do_get(ticket).await.map_err(|error| refused(&error))?;
-        let part: Vec<RecordBatch> = stream.try_collect().await.map_err(|error| refused(&error))?;
-        batches.extend(part);
-    }
-    Ok(batches)
-}
-
 /// The server's words without what the transport wraps around them.
 fn refused(error: &FlightError) -> Failure {
-    let text = match error {
-        FlightError::Tonic(status) => status.message().to_owned(),
-        other => other.to_string(),
-    };
-    match text.split_once("; hint: ") {
-        Some((message, hint)) => Failure::new(message).hint(hint),
-        None => Failure::new(text),
+    match error {
+        FlightError::Tonic(status) => Failure::told(status.message()),
+        other => Failure::new(other.to_string()).hint("the server's log may tell more"),
     }
 }
 
-fn print(batches: &[RecordBatch], output: &Output) -> Result<(), Failure> {
-    let failed = |error: arrow::error::ArrowError| Failure::new(format!("cannot print the result: {error}"));
-    if output.is_json() {
-        let mut writer: ArrayWriter<Vec<u8>> = WriterBuilder::new()
-            .with_explicit_nulls(true)
-            .build::<_, JsonArray>(Vec::new());
-        writer
-            .write_batches(&batches.iter().collect::<Vec<_>>())
-            .map_err(failed)?;
-        writer.finish().map_err(failed)?;
-        let text = String::from_utf8(writer.into_inner()).unwrap_or_default();
-        return output.line(if text.is_empty() { "[]" } else { &text });
+/// None when whoever reads standard output has gone away, which is no failure.
+fn heard(printed: Result<(), ArrowError>) -> Result<Option<()>, Failure> {
+    match printed {
+        Ok(()) => Ok(Some(())),
+        Err(ArrowError::IoError(_, error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
+        Err(ArrowError::IoError(_, error)) => Err(Failure::io("write the result", error)),
+        Err(error) => Err(Failure::new(format!("cannot print the result: {error}"))
+            .hint("cast the column to text, or ask for other columns")),
     }
-    output.line(&pretty_format_batches(batches).map_err(failed)?.to_string())
+}
+
+/// Prints batches as they come: JSON as one array, tables in parts.
+enum Printer {
+    Json(Box<ArrayWriter<BufWriter<io::Stdout>>>),
+    Table { held: Vec<RecordBatch>, printed: bool },
+}
+
+impl Printer {
+    fn new(json: bool) -> Self {
+        match json {
+            true => Self::Json(Box::new(
+                WriterBuilder::new()
+                    .with_explicit_nulls(true)
+                    .build::<_, JsonArray>(BufWriter::new(io::stdout())),
+            )),
+            false => Self::Table {
+                held: Vec::new(),
+                printed: false,
+            },
+        }
+    }
+
+    fn print(&mut self, batch: RecordBatch) -> Result<(), ArrowError> {
+        match self {
+            Self::Json(writer) => writer.write(&batch),
+            Self::Table { held, printed } => {
+                held.push(batch);
+                if held.iter().map(RecordBatch::num_rows).sum::<usize>() < ROWS_PER_TABLE {
+                    return Ok(());
+                }
+                *printed = true;
+                table(&std::mem::take(held))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), ArrowError> {
+        match self {
+            Self::Json(mut writer) => {
+                writer.finish()?;
+                let mut out = writer.into_inner();
+                writeln!(out)?;
+                Ok(out.flush()?)
+            }
+            // The columns of an empty answer are printed, those of an empty last part are not.
+            Self::Table { held, printed } if printed && held.iter().all(|batch| batch.num_rows() == 0) => Ok(()),
+            Self::Table { held, .. } => table(&held),
+        }
+    }
+}
+
+fn table(batches: &[RecordBatch]) -> Result<(), ArrowError> {
+    Ok(writeln!(io::stdout(), "{}", pretty_format_batches(batches)?)?)
 }

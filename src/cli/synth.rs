@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use tidewater_core::SystemClock;
 use tidewater_synth::{DeliveryOptions, Hooks, Layout, RunOptions, Shape, SinkOptions, SqlWorkload, WorldOptions};
@@ -118,13 +119,27 @@ fn events(args: EventsArgs, output: &Output) -> Result<(), Failure> {
     output.one(&report?)
 }
 
+#[derive(Debug, Serialize)]
+struct Written {
+    folder: PathBuf,
+    rows: u64,
+    changes: u64,
+}
+
 fn sql(args: SqlArgs, output: &Output) -> Result<(), Failure> {
     let mut workload = SqlWorkload::new(args.world.options(), Layout::SchemaPerService)?;
-    workload.write(&args.folder, args.changes)?;
+    let report = workload.write(&args.folder, args.changes)?;
     if let Some(folder) = args.oracle {
         let as_of_ms = args.as_of_ms.unwrap_or_else(|| workload.world().now_ms());
         let oracle = tidewater_synth::Oracle::new(workload.world());
-        oracle.write(&folder, as_of_ms, &tidewater_synth::Report::default())?;
+        oracle.write(&folder, as_of_ms, &report)?;
+    }
+    if output.is_json() {
+        return output.one(&Written {
+            folder: args.folder,
+            rows: report.delivery.reads,
+            changes: report.delivery.records - report.delivery.reads,
+        });
     }
     output.line(&format!("wrote {}", args.folder.display()))
 }

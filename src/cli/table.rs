@@ -4,7 +4,7 @@ use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use tidewater_catalog_client::{CatalogClient, ClientOptions};
+use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{Coded, Namespace, TableName};
 use tidewater_table::{Catalog, LoadedTable};
 
@@ -61,7 +61,7 @@ struct SnapshotLine {
 }
 
 pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(ClientOptions::new(settings.catalog_endpoints()))?;
+    let client = CatalogClient::new(settings.catalog_client())?;
     match verb {
         TableVerb::Ls { namespace } => {
             let lines = block_on(list(&client, namespace))?;

@@ -1,23 +1,55 @@
-//! `tidewater user hash`
+//! `tidewater user hash|token`
 
 use std::io::BufRead;
 
 use clap::Subcommand;
+use serde::Serialize;
 
-use tidewater_core::SystemRng;
+use tidewater_core::{SystemClock, SystemRng};
+use tidewater_security::Principal;
 use tidewater_security::authenticator::hash_password;
 
 use super::failure::Failure;
 use super::output::Output;
+use crate::settings::Settings;
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserVerb {
     /// Read a password from standard input and print its hash for [[security.users]]
     Hash,
+    /// Print a token for clients of the catalog and of the control endpoint, signed with security.node_secret
+    Token {
+        /// Whom it is for
+        name: String,
+        /// How long it is good
+        #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        days: u16,
+    },
 }
 
-pub(super) fn run(verb: UserVerb, output: &Output) -> Result<(), Failure> {
-    let UserVerb::Hash = verb;
+#[derive(Debug, Serialize)]
+struct Hashed {
+    password_hash: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Issued {
+    token: String,
+    until_ms: i64,
+}
+
+pub(super) fn run(settings: &Settings, verb: UserVerb, output: &Output) -> Result<(), Failure> {
+    match verb {
+        UserVerb::Hash => hash(output),
+        UserVerb::Token { name, days } => token(settings, name, days, output),
+    }
+}
+
+/// Needs no configuration.
+pub(super) fn hash(output: &Output) -> Result<(), Failure> {
     let mut password = String::new();
     std::io::stdin()
         .lock()
@@ -29,5 +61,23 @@ pub(super) fn run(verb: UserVerb, output: &Output) -> Result<(), Failure> {
             .hint("printf '%s' PASSWORD | tidewater user hash")
             .exit(2));
     }
-    output.line(&hash_password(password, &SystemRng::shared())?)
+    let password_hash = hash_password(password, &SystemRng::shared())?;
+    if output.is_json() {
+        return output.one(&Hashed { password_hash });
+    }
+    output.line(&password_hash)
+}
+
+fn token(settings: &Settings, name: String, days: u16, output: &Output) -> Result<(), Failure> {
+    let key = settings.node_key().ok_or_else(|| {
+        Failure::new("security.node_secret is not set, so no token is asked for")
+            .hint("set it to the same text on all nodes")
+            .exit(2)
+    })?;
+    let until_ms = SystemClock::shared().now_ms().saturating_add(DAY_MS * i64::from(days));
+    let token = key.issue(&Principal { name }, until_ms);
+    if output.is_json() {
+        return output.one(&Issued { token, until_ms });
+    }
+    output.line(&token)
 }

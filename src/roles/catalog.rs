@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_catalog::raft::{PeerAddress, RaftConsensus, RaftOptions};
-use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
+use tidewater_catalog::{Access, CatalogOptions, CatalogServer, Warehouse};
 use tidewater_core::NodeId;
 
-use super::{Parts, Role, bind};
+use super::ports::{self, Port};
+use super::{Parts, Role};
 use crate::cli::STORAGE_FAILED;
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
+use crate::settings::Settings;
 
 /// How long the log may take to close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
@@ -45,12 +47,12 @@ impl Exit {
 /// Starts the log and the REST server.
 pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, Failure> {
     let settings = &parts.settings;
-    let listener = bind(settings, settings.catalog.listen, "catalog").await?;
+    let listener = ports::bind(settings, Port::Catalog).await?;
     let options = raft_options(parts)?;
     let alone = options.peers.len() == 1;
     let peers = match alone {
         true => None,
-        false => Some(bind(settings, settings.raft.listen, "raft").await?),
+        false => Some(ports::bind(settings, Port::Raft).await?),
     };
     let consensus = RaftConsensus::start(options, Arc::clone(&parts.clock), Arc::clone(&parts.rng)).await?;
     exit.consensus = Some(consensus.clone());
@@ -58,17 +60,18 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         consensus.serve_peers(listener)?;
     }
     watch_storage(parts, &consensus);
-    let warehouse = settings
-        .warehouse()
-        .map_err(|source| Failure::io("resolve the data directory", source))?;
-    let server = CatalogServer::new(CatalogOptions::new(
+    let mut options = CatalogOptions::new(
         Arc::new(consensus),
         Arc::new(parts.store.clone()),
-        Warehouse::new("lake", &warehouse)?,
+        warehouse(settings)?,
         Arc::clone(&parts.clock),
         Arc::clone(&parts.rng),
         parts.tasks.child("catalog"),
-    ));
+    );
+    if let Some(key) = settings.node_key() {
+        options.access = Access::Tokens(key);
+    }
+    let server = CatalogServer::new(options);
     let stop = parts.tasks.token();
     parts.tasks.spawn("catalog", async move {
         if let Err(error) = server.serve(listener).await {
@@ -77,6 +80,14 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         }
     });
     Ok(RoleReport::new(Role::Catalog, settings.catalog_url()))
+}
+
+/// Where tables lie.
+pub(super) fn warehouse(settings: &Settings) -> Result<Warehouse, Failure> {
+    let location = settings
+        .warehouse()
+        .map_err(|source| Failure::io("resolve the data directory", source))?;
+    Ok(Warehouse::new("lake", &location)?)
 }
 
 fn raft_options(parts: &Parts) -> Result<RaftOptions, Failure> {
@@ -103,10 +114,19 @@ fn raft_options(parts: &Parts) -> Result<RaftOptions, Failure> {
         }
         let node = NodeId(raft.node_id);
         if !peers.contains_key(&node) {
-            return Err(Failure::new(format!("raft.node_id {node} is not among raft.peers")).exit(2));
+            return Err(Failure::new(format!("raft.node_id {node} is not among raft.peers"))
+                .hint(format!(
+                    "add the entry [raft.peers.{node}], or set raft.node_id to one that is there"
+                ))
+                .exit(2));
         }
         RaftOptions::group(node, dir, peers)
     };
+    options.secret = settings
+        .security
+        .node_secret
+        .as_ref()
+        .map(|secret| secret.expose().to_owned());
     options.heartbeat = Duration::from_millis(raft.heartbeat_ms);
     options.election_min = Duration::from_millis(raft.election_min_ms);
     options.election_max = Duration::from_millis(raft.election_max_ms);

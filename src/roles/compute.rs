@@ -7,6 +7,7 @@ use tidewater_engine::{CpuRunner, CpuRuntime, Engine, EngineOptions};
 use tidewater_executor::{Executor, ExecutorOptions};
 use tidewater_scheduler::{Router, Scheduler, SchedulerOptions};
 
+use super::ports::external_host;
 use super::{Compute, Parts, Role, catalog_of};
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
@@ -35,7 +36,7 @@ pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>
     let mut reports = Vec::new();
     let mut options = SchedulerOptions::loopback();
     options.listen = settings.scheduler.listen;
-    options.external_host = settings.scheduler.listen.ip().to_string();
+    options.external_host = external_host(&settings.scheduler.advertise, settings.scheduler.listen.ip());
     options.local_scan_bytes_max = settings.scheduler.local_bytes_max;
     let mut scheduler = None;
     if roles.contains(&Role::Scheduler) {
@@ -71,7 +72,7 @@ async fn executor(parts: &Parts, engine: &Engine) -> Result<RoleReport, Failure>
         })?;
     let mut options = ExecutorOptions::loopback(parts.settings.scheduler.listen, parts.settings.data_dir.join("work"));
     options.bind = settings.listen.ip();
-    options.external_host = settings.listen.ip().to_string();
+    options.external_host = external_host(&settings.advertise, settings.listen.ip());
     options.flight_port = settings.listen.port();
     options.grpc_port = settings.grpc_port;
     options.scheduler_host = host.to_owned();

@@ -62,7 +62,10 @@ fn source(settings: &SourceSettings) -> SourceConfig {
         } => SourceConfig::Kafka(KafkaOptions {
             brokers: bootstrap.clone(),
             topics: topics.clone(),
-            settings: properties.clone(),
+            settings: properties
+                .iter()
+                .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+                .collect(),
         }),
     }
 }

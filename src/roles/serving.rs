@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 
-use tidewater_core::SharedClock;
+use tidewater_core::{SharedClock, TableName};
 use tidewater_engine::{Engine, SessionOptions};
 use tidewater_flight_sql::{QueryOptions, QueryService, SessionSource, serve};
 use tidewater_pipelines::{Pipelines, Views};
 use tidewater_security::{Authenticator, TokenKey};
 
-use super::{Parts, Role, SharedRunner, bind};
+use super::ports::{self, Port};
+use super::{Parts, Role, SharedRunner};
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 
@@ -23,9 +25,9 @@ pub(super) async fn start(
     project: Option<Pipelines>,
 ) -> Result<RoleReport, Failure> {
     let settings = &parts.settings;
-    let listener = bind(settings, settings.flight_sql.listen, "flight_sql").await?;
+    let listener = ports::bind(settings, Port::FlightSql).await?;
     let secret = match &settings.security.token_secret {
-        Some(secret) => secret.clone().into_bytes(),
+        Some(secret) => secret.expose().as_bytes().to_vec(),
         None => parts.rng.uuid().as_bytes().to_vec(),
     };
     let key = TokenKey::derive(&secret);
@@ -44,7 +46,7 @@ pub(super) async fn start(
     Ok(RoleReport::new(Role::FlightSql, settings.flight_sql.listen.to_string()))
 }
 
-/// Statements see the project's views, which the catalog does not keep yet.
+/// Statements and listings see the project's views, which the catalog does not keep yet.
 #[derive(Debug)]
 struct ProjectViews {
     engine: Engine,
@@ -55,12 +57,20 @@ struct ProjectViews {
 #[async_trait]
 impl SessionSource for ProjectViews {
     async fn options(&self, sql: &str) -> SessionOptions {
-        let options = SessionOptions::default();
-        // Planning a view loads its tables: only for statements that may mean one.
-        if self.views.names().any(|view| sql.contains(view.name())) {
-            self.views.options(&self.engine, options, self.clock.now_ms()).await
-        } else {
-            options
-        }
+        let (engine, now_ms) = (&self.engine, self.clock.now_ms());
+        self.views
+            .for_statement(engine, SessionOptions::default(), sql, now_ms)
+            .await
+    }
+
+    async fn view_names(&self) -> Vec<TableName> {
+        self.views.names().cloned().collect()
+    }
+
+    async fn views(&self) -> Vec<(TableName, SchemaRef)> {
+        let (engine, now_ms) = (&self.engine, self.clock.now_ms());
+        let options = self.views.options(engine, SessionOptions::default(), now_ms).await;
+        let views = options.overlay.into_iter();
+        views.map(|(name, view)| (name, view.schema())).collect()
     }
 }

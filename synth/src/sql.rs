@@ -11,6 +11,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use self::statement::{canonical_query, create_table, insert, quoted, statement};
+use crate::delivery::{DeliveryCounts, Report};
 use crate::error::SynthError;
 use crate::options::WorldOptions;
 use crate::schema::{self, Service};
@@ -141,7 +142,10 @@ impl SqlWorkload {
     /// Files for `psql -f`, in a folder for each database when there are several: `tables.sql`, the first rows in `rows.sql`,
     /// at least `changes` row changes in the order they happened in `changes.sql`, and in `canonical.sql` the query of every
     /// table whose answers, one after the other, are the oracle's `tables/*.jsonl`.
-    pub fn write(&mut self, folder: &Path, changes: u64) -> Result<(), SynthError> {
+    ///
+    /// The report counts the rows and changes that were written; what a connector adds (tombstones, heartbeats) is not known
+    /// here and stays zero.
+    pub fn write(&mut self, folder: &Path, changes: u64) -> Result<Report, SynthError> {
         let mut files = Files {
             folder,
             open: BTreeMap::new(),
@@ -152,10 +156,22 @@ impl SqlWorkload {
         for step in self.first_rows() {
             files.write("rows.sql", &step)?;
         }
+        let mut delivery = DeliveryCounts {
+            reads: self.rows_count(),
+            ..DeliveryCounts::default()
+        };
         let mut written = 0;
         while written < changes || !self.at_boundary() {
             let Some(step) = self.next() else { break };
             written += step.statements.len() as u64;
+            for statement in &step.statements {
+                let count = match statement.split(' ').next() {
+                    Some("INSERT") => &mut delivery.creates,
+                    Some("DELETE") => &mut delivery.deletes,
+                    _ => &mut delivery.updates,
+                };
+                *count += 1;
+            }
             files.write("changes.sql", &step)?;
         }
         for (_, table) in schema::tables() {
@@ -163,7 +179,20 @@ impl SqlWorkload {
                 files.line(&database, "canonical.sql", &query)?;
             }
         }
-        files.finish()
+        files.finish()?;
+        delivery.records = delivery.reads + written;
+        Ok(Report {
+            world: self.world.counts(),
+            delivery,
+        })
+    }
+
+    fn rows_count(&self) -> u64 {
+        let tables = schema::tables().iter();
+        tables
+            .filter_map(|(_, table)| schema::table(table.name))
+            .map(|(id, _)| self.world.rows(id).count() as u64)
+            .sum()
     }
 
     fn database(&self, service: &Service) -> String {

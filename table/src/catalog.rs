@@ -183,6 +183,10 @@ pub trait Catalog: Debug + Send + Sync {
     /// The table's newest state; `None` if there is no such table.
     async fn load_table(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogFault>;
 
+    /// The newest states of several tables as they stood at one moment: no commit lies between any two of them. In the order
+    /// of the names; `None` where there is no such table.
+    async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault>;
+
     /// Applies one commit, or several as one atomic transaction. Never retried inside.
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault>;
 

@@ -136,6 +136,11 @@ impl Catalog for MemoryCatalog {
         Ok(self.lock().tables.get(name).cloned())
     }
 
+    async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault> {
+        let state = self.lock();
+        Ok(names.iter().map(|name| state.tables.get(name).cloned()).collect())
+    }
+
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {
         let fault = self.lock().faults.pop_front();
         let unknown = || CommitOutcome::Unknown {

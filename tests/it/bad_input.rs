@@ -1,9 +1,11 @@
 //! Bad input: each has its documented outcome, and none is a panic.
 
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::kit::{NodeBuilder, wait_for};
+use crate::kit::{NodeBuilder, free_port, wait_for};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -40,15 +42,87 @@ fn port_in_use() {
     assert!(!text.contains("panicked"), "{text}");
 }
 
-// Goal: binding beyond loopback without users is refused. Method: 0.0.0.0 in the configuration.
+// Goal: no port of any role leaves loopback without its authentication, and the way out is told. Method: 0.0.0.0 for each of
+// them, the one that is named by its number alone included; a free port of ours shows that none was opened before.
 #[test]
 fn open_port_without_users() {
+    for (section, way_out) in [
+        ("http", "security.node_secret"),
+        ("catalog", "security.node_secret"),
+        ("raft", "security.node_secret"),
+        ("scheduler", "scheduler.trusted_network"),
+        ("executor", "scheduler.trusted_network"),
+        ("flight_sql", "[[security.users]]"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!("[{section}]\nlisten = \"0.0.0.0:{}\"\n", free_port());
+        let (builder, code) = NodeBuilder::up(dir.path()).config(&config).spawn().wait_end();
+        let text = builder.log();
+        assert_eq!(code, Some(2), "{section}: {text}");
+        assert!(text.contains("SEC-0005") && text.contains(way_out), "{section}: {text}");
+        assert!(
+            !builder.data_dir().exists(),
+            "{section}: nothing is done before the check"
+        );
+    }
+}
+
+// Goal: what needs no configuration works with a broken one, in JSON too; every refusal says how to go on. Method: a broken file
+// in the working directory.
+#[test]
+fn broken_configuration_stops_only_what_needs_it() {
     let dir = tempfile::tempdir().unwrap();
-    let config = "[flight_sql]\nlisten = \"0.0.0.0:0\"\n";
-    let (builder, code) = NodeBuilder::up(dir.path()).config(config).spawn().wait_end();
-    let text = builder.log();
-    assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("SEC-0005"), "{text}");
+    fs::write(dir.path().join("tidewater.toml"), "[catalog]\nlisten = 5\n").unwrap();
+    let run = |args: &[&str], input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidewater"))
+            .args(args)
+            .current_dir(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let (code, out, err) = run(&["version", "--output", "json"], "");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(json(&out)["tidewater"].is_string());
+    let (code, out, err) = run(&["user", "hash", "--output", "json"], "correct horse\n");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(json(&out)["password_hash"].as_str().unwrap().starts_with("$argon2id$"));
+    let sql = [
+        "synth",
+        "sql",
+        "--folder",
+        "sql",
+        "--oracle",
+        "oracle",
+        "--patients",
+        "5",
+        "--changes",
+        "50",
+        "--output",
+        "json",
+    ];
+    let (code, out, err) = run(&sql, "");
+    assert_eq!(code, Some(0), "{err}");
+    let (written, report) = (
+        json(&out),
+        json(&fs::read_to_string(dir.path().join("oracle/report.json")).unwrap()),
+    );
+    assert!(written["changes"].as_u64().unwrap() >= 50, "{written}");
+    assert_eq!(report["delivery"]["reads"], written["rows"]);
+    assert!(report["delivery"]["creates"].as_u64().unwrap() > 0, "{report}");
+    let (code, _, err) = run(&["status"], "");
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("CFG-0003") && err.contains("hint: see docs/errors/CFG-0003.md"),
+        "{err}"
+    );
 }
 
 // Goal: two processes never share a data directory. Method: a second one on the folder of the first.

@@ -6,9 +6,11 @@
 mod kit;
 
 mod bad_input;
+mod cancel;
 mod demo;
 mod executor_loss;
 mod kill;
+mod nodes;
 mod real_cdc;
 mod spine;
 mod three_nodes;

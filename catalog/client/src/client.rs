@@ -1,5 +1,6 @@
 //! The client.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,34 @@ use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
 /// How long a call is tried: an election on a busy machine takes up to four seconds, a slow store as long again.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Where the bearer token of a call comes from.
+#[derive(Clone)]
+pub struct Bearer(Arc<dyn Fn() -> String + Send + Sync>);
+
+impl Bearer {
+    /// The same one for every call.
+    pub fn fixed(token: impl Into<String>) -> Self {
+        let token = token.into();
+        Self::made(move || token.clone())
+    }
+
+    /// One made for each call, so that it need not be good for long.
+    pub fn made(make: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// For the next call.
+    pub fn token(&self) -> String {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(secret)")
+    }
+}
+
 /// How the catalog is reached.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
@@ -22,8 +51,8 @@ pub struct ClientOptions {
     pub endpoints: Vec<String>,
     /// How long a call is tried, repetitions included.
     pub deadline: Duration,
-    /// Bearer token.
-    pub token: Option<String>,
+    /// Shown with each call.
+    pub token: Option<Bearer>,
     /// Time.
     pub clock: SharedClock,
     /// Idempotency keys and jitter.

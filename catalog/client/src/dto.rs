@@ -4,6 +4,7 @@ mod change;
 mod cluster;
 mod ingest;
 mod job;
+mod table;
 
 pub use change::{Change, ChangeKind, ChangePage, TableState};
 pub use cluster::{ClusterMember, ClusterStatus, NamespacePage};
@@ -12,3 +13,4 @@ pub use ingest::{
     PartitionState, TopicPartition,
 };
 pub use job::{JobPage, JobPhase, JobPut, JobRow, JobWritten};
+pub use table::WantedTable;

@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::client::CatalogClient;
+use crate::dto::WantedTable;
 use crate::error::{ClientError, Result};
 use crate::path;
 use crate::transport::{Call, Reply};
@@ -21,6 +22,20 @@ use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTabl
 struct TableAnswer {
     metadata_location: Option<String>,
     metadata: TableMetadata,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct TableAt {
+    metadata_location: String,
+    etag: String,
+    /// None: the one that was known.
+    metadata: Option<TableMetadata>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TablesAnswer {
+    tables: Vec<Option<TableAt>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -159,6 +174,51 @@ impl CatalogClient {
         }
     }
 
+    /// All at one entry of the catalog's log. What was loaded before and did not change is not sent.
+    async fn load_at_once(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>> {
+        let mut held: Vec<Option<LoadedTable>> = names
+            .iter()
+            .map(|name| self.tables.last(name).map(|(_, table)| table))
+            .collect();
+        let wanted: Vec<WantedTable> = names
+            .iter()
+            .zip(&held)
+            .map(|(name, held)| WantedTable {
+                namespace: name.namespace().levels().to_vec(),
+                name: name.name().to_owned(),
+                known: held.as_ref().map(|table| table.metadata_location.clone()),
+            })
+            .collect();
+        let wanted = serde_json::to_string(&wanted).map_err(|source| ClientError::Encode {
+            call: "GET /internal/v1/tables".into(),
+            source,
+        })?;
+        let path = format!("/internal/v1/tables?wanted={}", path::part(&wanted));
+        let answer: TablesAnswer = self.get(path).await?.json()?;
+        let mut found = Vec::with_capacity(names.len());
+        for ((name, held), at) in names.iter().zip(held.iter_mut()).zip(answer.tables) {
+            found.push(match at {
+                None => {
+                    self.tables.forget(name);
+                    None
+                }
+                Some(at) => match (at.metadata, held.take()) {
+                    (None, held) => held,
+                    (Some(metadata), _) => {
+                        let table = LoadedTable {
+                            name: name.clone(),
+                            metadata: Arc::new(metadata),
+                            metadata_location: at.metadata_location,
+                        };
+                        self.tables.keep(Some(at.etag), &table);
+                        Some(table)
+                    }
+                },
+            });
+        }
+        Ok(found)
+    }
+
     async fn commit_one(&self, commit: &TableCommit) -> Result<LoadedTable> {
         let body = CommitTable::from(commit);
         let reply = self
@@ -199,6 +259,14 @@ fn is_missing(error: &ClientError) -> bool {
 impl Catalog for CatalogClient {
     async fn load_table(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogFault> {
         Ok(self.load(name).await?)
+    }
+
+    async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault> {
+        match names {
+            [] => Ok(Vec::new()),
+            [one] => Ok(vec![self.load(one).await?]),
+            several => Ok(self.load_at_once(several).await?),
+        }
     }
 
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {

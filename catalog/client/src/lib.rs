@@ -21,7 +21,7 @@ mod path;
 mod table_cache;
 mod transport;
 
-pub use client::{CatalogClient, ClientOptions};
+pub use client::{Bearer, CatalogClient, ClientOptions};
 pub use error::ClientError;
 pub use internal::JobFilter;
 pub use staged::creation_updates;

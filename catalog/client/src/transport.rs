@@ -4,14 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, InvalidHeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 use uuid::Uuid;
 
-use crate::client::ClientOptions;
+use crate::client::{Bearer, ClientOptions};
 use crate::error::{ClientError, Result};
 use tidewater_core::{SharedClock, SharedRng};
 
@@ -113,7 +113,7 @@ pub(crate) struct Transport {
     endpoints: Vec<Url>,
     /// The node that answered last.
     preferred: Mutex<Url>,
-    token: Option<HeaderValue>,
+    token: Option<Bearer>,
     deadline: Duration,
     clock: SharedClock,
     rng: SharedRng,
@@ -130,12 +130,9 @@ impl Transport {
         let Some(first) = endpoints.first().cloned() else {
             return Err(refuse("no address of a catalog node is given".into()));
         };
-        let token = options
-            .token
-            .map(|token| HeaderValue::from_str(&format!("Bearer {token}")));
-        let token = token
-            .transpose()
-            .map_err(|_| refuse("the token holds characters that a header cannot".into()))?;
+        if let Some(token) = &options.token {
+            header(token).map_err(|_| refuse("the token holds characters that a header cannot".into()))?;
+        }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
@@ -146,7 +143,7 @@ impl Transport {
             http,
             endpoints,
             preferred: Mutex::new(first),
-            token,
+            token: options.token,
             deadline: options.deadline,
             clock: options.clock,
             rng: options.rng,
@@ -211,8 +208,8 @@ impl Transport {
         if let Some(key) = call.key {
             request = request.header("idempotency-key", key.to_string());
         }
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token.clone());
+        if let Some(Ok(token)) = self.token.as_ref().map(header) {
+            request = request.header(AUTHORIZATION, token);
         }
         if let Some(etag) = &call.known_etag {
             request = request.header(IF_NONE_MATCH, etag);
@@ -270,6 +267,12 @@ impl Transport {
         let ceiling_ms = (BACKOFF_MIN_MS << attempts.min(10)).min(BACKOFF_MAX_MS);
         Duration::from_millis(ceiling_ms / 2 + self.rng.below(ceiling_ms / 2 + 1))
     }
+}
+
+fn header(token: &Bearer) -> std::result::Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.token()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn elsewhere(response: &reqwest::Response) -> Attempt {

@@ -23,6 +23,7 @@ pub(super) async fn status(State(service): Shared) -> Answer {
         namespaces_count: state.namespaces_count(),
         tables_count: state.tables_count(),
         newest_change: state.newest_change(),
+        warehouse: service.warehouse.location().to_owned(),
     })
 }
 

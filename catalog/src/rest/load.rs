@@ -86,6 +86,11 @@ fn splice(location: Option<&str>, metadata: &[u8]) -> Result<Bytes> {
     Ok(body.freeze())
 }
 
+/// The tag of a table with all its snapshots, as [`load`] sends it.
+pub(crate) fn etag_of(metadata_location: &str) -> String {
+    etag(metadata_location, Snapshots::All)
+}
+
 /// Changes with the metadata file, and differs between the two ways to send it.
 fn etag(metadata_location: &str, snapshots: Snapshots) -> String {
     let hash = blake3::hash(metadata_location.as_bytes()).to_hex();

@@ -13,9 +13,13 @@ use datafusion::arrow::error::ArrowError;
 /// Names of the functions that a session knows, by what they work on.
 #[derive(Debug, Clone, Default)]
 pub struct FunctionNames {
+    /// On numbers.
     pub numeric: Vec<String>,
+    /// On text and bytes.
     pub string: Vec<String>,
+    /// On dates and times.
     pub datetime: Vec<String>,
+    /// On anything else.
     pub system: Vec<String>,
 }
 

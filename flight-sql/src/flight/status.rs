@@ -100,14 +100,8 @@ mod tests {
                 Code::Unimplemented,
                 "SQL-0001 INSERT",
             ),
-            (
-                QueryError::Busy {
-                    running: 1,
-                    waited_ms: 2,
-                },
-                Code::ResourceExhausted,
-                "SQL-0004",
-            ),
+            (QueryError::Busy { running: 1 }, Code::ResourceExhausted, "SQL-0004"),
+            (QueryError::Cancelled, Code::Cancelled, "SQL-0006"),
         ] {
             let status = to_status(error);
             assert_eq!(status.code(), code, "{status}");

@@ -1,5 +1,7 @@
 //! What there is to query: namespaces and tables, for the metadata calls of every front.
 
+use std::collections::BTreeSet;
+
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -17,18 +19,24 @@ const LOADS_AT_ONCE: usize = 16;
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableKind {
+    /// A table of the catalog.
     Table,
+    /// A query under a name.
     View,
 }
 
 /// One table or view.
 #[derive(Debug, Clone)]
 pub struct TableEntry {
+    /// Its namespace, levels joined by dots.
     pub schema: String,
+    /// Its name within the schema.
     pub name: String,
+    /// Table or view.
     pub kind: TableKind,
+    /// Its columns as they are stored; the wire may carry them as other types.
     pub columns: SchemaRef,
-    /// Names of the identifier fields.
+    /// Names of the identifier fields; none for a view.
     pub key: Vec<String>,
 }
 
@@ -36,23 +44,24 @@ impl QueryService {
     /// The schemas a user may see, by name.
     pub async fn schemas(&self, _: &Principal) -> Result<Vec<String>, QueryError> {
         let catalog = self.0.engine.catalog();
-        let mut names: Vec<String> = catalog
+        let mut names: BTreeSet<String> = catalog
             .list_namespaces()
             .await
             .map_err(unlisted)?
             .iter()
             .map(ToString::to_string)
             .collect();
-        names.sort();
-        Ok(names)
+        let views = self.0.sessions.view_names().await;
+        names.extend(views.iter().map(|view| view.namespace().to_string()));
+        Ok(names.into_iter().collect())
     }
 
-    /// The tables a user may see with their columns, by schema and name.
+    /// The tables and views a user may see with their columns, by schema and name.
     pub async fn tables(&self, _: &Principal) -> Result<Vec<TableEntry>, QueryError> {
         self.entries(|_| true).await
     }
 
-    /// The tables of this name that a user may see, in one schema or in all.
+    /// The tables and views of this name that a user may see, in one schema or in all.
     pub async fn tables_named(
         &self,
         _: &Principal,
@@ -71,13 +80,27 @@ impl QueryService {
         for namespace in catalog.list_namespaces().await.map_err(unlisted)? {
             names.extend(catalog.list_tables(&namespace).await.map_err(unlisted)?);
         }
-        names.retain(wanted);
+        names.retain(&wanted);
+        let mut views = Vec::new();
+        if self.0.sessions.view_names().await.iter().any(&wanted) {
+            views = self.0.sessions.views().await;
+            views.retain(|(name, _)| wanted(name));
+        }
+        // Statements that name a view mean it, whatever the catalog has there.
+        names.retain(|name| views.iter().all(|(view, _)| view != name));
         let described = stream::iter(names)
             .map(|name| async move { self.describe(name).await })
             .buffered(LOADS_AT_ONCE)
             .try_collect::<Vec<Option<TableEntry>>>()
             .await?;
         let mut tables: Vec<TableEntry> = described.into_iter().flatten().collect();
+        tables.extend(views.into_iter().map(|(name, columns)| TableEntry {
+            schema: name.namespace().to_string(),
+            name: name.name().to_owned(),
+            kind: TableKind::View,
+            columns,
+            key: Vec::new(),
+        }));
         tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
         Ok(tables)
     }

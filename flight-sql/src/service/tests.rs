@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 
-use tidewater_core::{Clock, Coded, ErrorKind, ManualClock, SeededRng, SharedClock, SystemClock};
+use tidewater_core::{Coded, ErrorKind, ManualClock, SeededRng, SharedClock, SystemClock};
 use tidewater_engine::EngineOptions;
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
@@ -30,6 +30,10 @@ impl Lake {
     }
 
     async fn with(options: QueryOptions, clock: SharedClock) -> Self {
+        Self::over(options, clock, Arc::new(PlainSessions)).await
+    }
+
+    async fn over(options: QueryOptions, clock: SharedClock, sessions: Arc<dyn SessionSource>) -> Self {
         let spill = tempfile::tempdir().expect("a temporary directory");
         let rng = Arc::new(SeededRng::new(3));
         let store = FileStore::new(StoreOptions::default(), Arc::clone(&clock), rng.clone());
@@ -77,7 +81,7 @@ impl Lake {
         let key = TokenKey::derive(b"test");
         let authenticator = Authenticator::new(Vec::new(), key.clone(), clock).expect("no users");
         let runner = Arc::new(engine.local_runner());
-        let service = QueryService::new(engine, runner, authenticator, key, options, Arc::new(PlainSessions));
+        let service = QueryService::new(engine, runner, authenticator, key, options, sessions);
         Self { service, _spill: spill }
     }
 
@@ -87,8 +91,8 @@ impl Lake {
 
     async fn start(&self, sql: &str, parameters: Bytes) -> Result<Results, QueryError> {
         let statement = Statement {
-            sql: sql.into(),
             parameters,
+            ..Statement::new(sql)
         };
         self.service.run(&Principal::local(), &statement).await
     }
@@ -173,8 +177,8 @@ async fn values_are_bound_by_number() {
     let text = lake.text(sql, row(vec![long(4), long(3)])).await.expect("rows");
     assert_eq!(cells(&text), ["n3", "n4"]);
     let statement = Statement {
-        sql: "SELECT ? AS v".into(),
         parameters: row(vec![Arc::new(Int32Array::from(vec![7]))]),
+        ..Statement::new("SELECT ? AS v")
     };
     let schema = lake
         .service
@@ -228,40 +232,99 @@ async fn writes_are_refused() {
     assert_eq!(lake.rows("SELECT count(*) FROM numbers").await, ["10"]);
 }
 
-// Goal: no more queries run and wait than may, and a dropped answer makes room. Method: one place to run and one to wait, on
-// a clock that is moved by hand.
+// Goal: no more statements are at work than may, and a dropped answer makes room. Method: one place.
 #[tokio::test]
-async fn queries_wait_for_their_turn() {
-    let clock = Arc::new(ManualClock::new(0));
+async fn statements_at_work_are_bounded() {
     let options = QueryOptions {
-        queries_max: 1,
-        queued_max: 1,
+        statements_max: 1,
         ..QueryOptions::default()
     };
-    let lake = Lake::with(options.clone(), clock.clone()).await;
+    let lake = Lake::with(options, SystemClock::shared()).await;
     let running = lake.start("SELECT 1", Bytes::new()).await.expect("a free place");
-    let mut waiting = Box::pin(lake.start("SELECT 2", Bytes::new()));
-    assert!(futures::poll!(waiting.as_mut()).is_pending());
-    wait_until_queued(&lake, &mut waiting).await;
-    let error = lake
-        .start("SELECT 3", Bytes::new())
-        .await
-        .expect_err("nobody else may wait");
+    let error = lake.start("SELECT 2", Bytes::new()).await.expect_err("no second place");
     assert_eq!((error.code(), error.kind()), ("SQL-0004", ErrorKind::Exhausted));
-    clock.advance(options.queue_timeout + Duration::from_millis(1));
-    let error = waiting.await.expect_err("nothing ended in time");
-    assert_eq!(error.code(), "SQL-0004");
     drop(running);
-    lake.start("SELECT 4", Bytes::new()).await.expect("a free place again");
-    assert_eq!(clock.now_ms(), 30_001);
+    assert_eq!(lake.rows("SELECT 3").await, ["3"], "a free place again");
+    assert_eq!(lake.service.0.running.count(), 0);
 }
 
-/// Planning takes a few turns of the executor before the queue is reached.
-async fn wait_until_queued<F: Future>(lake: &Lake, waiting: &mut Pin<Box<F>>) {
-    while lake.service.0.admission.free_places() > 0 {
-        assert!(futures::poll!(waiting.as_mut()).is_pending(), "it must wait");
-        tokio::task::yield_now().await;
+/// A statement that takes hours, as the ticket of user `ana` has it.
+fn hours() -> Statement {
+    let tables: Vec<String> = (0..12).map(|at| format!("numbers t{at}")).collect();
+    Statement {
+        id: Uuid::from_u128(5),
+        ..Statement::new(format!(
+            "SELECT sum(sqrt(t0.id * t1.id)) FROM {}",
+            tables.join(" CROSS JOIN ")
+        ))
     }
+}
+
+// Goal: its owner ends a statement at once, also when nobody reads its rows; nobody else can, and what has ended cannot be
+// cancelled. Method: a cross join of hours, asked about by two users and with other ids.
+#[tokio::test]
+async fn only_the_owner_cancels() {
+    let lake = Lake::new().await;
+    let [ana, bob] = ["ana", "bob"].map(|name| Principal { name: name.into() });
+    let statement = hours();
+    assert!(!lake.service.cancel(&ana, &statement), "it has not begun");
+    let mut batches = lake.service.run(&ana, &statement).await.expect("it starts").batches;
+    assert!(futures::poll!(batches.next()).is_pending(), "it yields while it works");
+    assert!(!lake.service.cancel(&bob, &statement), "another's");
+    let other = Statement {
+        id: Uuid::from_u128(6),
+        ..statement.clone()
+    };
+    assert!(
+        !lake.service.cancel(&ana, &other),
+        "another asking of the same statement"
+    );
+    let prepared = Statement::new(statement.sql.clone());
+    assert!(!lake.service.cancel(&ana, &prepared), "a prepared statement is none");
+    assert!(lake.service.cancel(&ana, &statement));
+    let error = batches.next().await.expect("an answer").expect_err("it was cancelled");
+    assert_eq!((error.code(), error.kind()), ("SQL-0006", ErrorKind::Cancelled));
+    assert!(batches.next().await.is_none());
+    assert_eq!(lake.service.0.running.count(), 0);
+    assert!(!lake.service.cancel(&ana, &statement), "it has ended");
+}
+
+/// One view, `gold.evens`, over `gold.numbers`.
+#[derive(Debug)]
+struct OneView;
+
+#[async_trait]
+impl SessionSource for OneView {
+    async fn options(&self, _: &str) -> SessionOptions {
+        SessionOptions::default()
+    }
+
+    async fn view_names(&self) -> Vec<TableName> {
+        vec!["views.evens".parse().expect("a name")]
+    }
+
+    async fn views(&self) -> Vec<(TableName, SchemaRef)> {
+        let columns = Schema::new(vec![Field::new("id", DataType::Int64, true)]);
+        let names = self.view_names().await;
+        names
+            .into_iter()
+            .map(|name| (name, Arc::new(columns.clone())))
+            .collect()
+    }
+}
+
+// Goal: views are listed as views, with their columns and schemas. Method: one beside a table.
+#[tokio::test]
+async fn views_are_listed() {
+    let lake = Lake::over(QueryOptions::default(), SystemClock::shared(), Arc::new(OneView)).await;
+    let user = Principal::local();
+    assert_eq!(lake.service.schemas(&user).await.expect("schemas"), ["gold", "views"]);
+    let tables = lake.service.tables(&user).await.expect("tables");
+    let found: Vec<(&str, TableKind)> = tables.iter().map(|t| (t.name.as_str(), t.kind)).collect();
+    assert_eq!(found, [("numbers", TableKind::Table), ("evens", TableKind::View)]);
+    let named = lake.service.tables_named(&user, Some("views"), "evens").await;
+    let named = named.expect("a view");
+    assert_eq!(named[0].columns.field(0).name(), "id");
 }
 
 // Goal: a query that takes longer than it may ends with an error that says so. Method: a cross join of hours; the clock is

@@ -174,6 +174,10 @@ impl Node {
         &self.builder.ports
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn builder(&self) -> &NodeBuilder {
         &self.builder
     }

@@ -46,6 +46,9 @@ pub struct ClusterStatus {
     pub tables_count: usize,
     /// The log entry of the newest change, which is a cursor for the change feed.
     pub newest_change: u64,
+    /// Where tables lie; empty if the node is too old to tell.
+    #[serde(default)]
+    pub warehouse: String,
 }
 
 /// Every namespace, nested ones as well.

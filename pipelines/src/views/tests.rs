@@ -1,0 +1,83 @@
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use serde_json::json;
+
+use crate::testing::{Lake, lines};
+use tidewater_engine::{Class, SessionOptions};
+
+/// The views that a statement gets, by name, and the tables that are pinned with them.
+async fn given(lake: &Lake, pipelines: &crate::Pipelines, sql: &str) -> (Vec<String>, usize) {
+    let views = pipelines.views();
+    let options = views
+        .for_statement(&lake.engine, SessionOptions::default(), sql, 0)
+        .await;
+    let mut names: Vec<String> = options.overlay.keys().map(ToString::to_string).collect();
+    names.sort();
+    (names, options.moment.len())
+}
+
+// Goal: a statement gets the views that it names, however it spells them, with those they read, and no others; all tables behind
+// them and beside them are of one moment. Method: views over views; names in other letters, in strings and in comments; a commit
+// between the making of a session and its plan.
+#[tokio::test]
+async fn statements_get_the_views_they_name() {
+    let lake = Lake::new();
+    let pipelines = lake.pipelines(&[
+        (
+            "silver.low",
+            "/*---\nkind: view\n---*/ SELECT id FROM silver.scores WHERE score < 50",
+        ),
+        (
+            "gold.lowest",
+            "/*---\nkind: view\n---*/ SELECT id FROM silver.low WHERE id < 10",
+        ),
+        ("gold.other", "/*---\nkind: view\n---*/ SELECT id FROM silver.scores"),
+    ]);
+    let columns = Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("score", DataType::Int64, true),
+    ]);
+    lake.create("silver.scores", &columns).await;
+    lake.append(
+        "silver.scores",
+        &[json!({"id": 1, "score": 10}), json!({"id": 2, "score": 90})],
+    )
+    .await;
+    let none = (Vec::new(), 0);
+    assert_eq!(
+        given(&lake, &pipelines, "SELECT 'gold.lowest' /* silver.low */").await,
+        none
+    );
+    assert_eq!(given(&lake, &pipelines, "SELECT lowest FROM silver.scores").await, none);
+    assert_eq!(given(&lake, &pipelines, "SELEC").await, none);
+    let both = vec!["gold.lowest".to_owned(), "silver.low".to_owned()];
+    for sql in [
+        "SELECT * FROM GOLD.Lowest",
+        "DESCRIBE gold.lowest",
+        "SELECT * FROM lowest",
+    ] {
+        assert_eq!(given(&lake, &pipelines, sql).await, (both.clone(), 1), "{sql}");
+    }
+    let (all, _) = given(&lake, &pipelines, "SELECT * FROM information_schema.tables").await;
+    assert_eq!(all.len(), 3);
+    let sql = "SELECT (SELECT count(*) FROM gold.lowest) AS a, (SELECT count(*) FROM silver.scores) AS b";
+    let views = pipelines.views();
+    let options = views
+        .for_statement(&lake.engine, SessionOptions::default(), sql, 0)
+        .await;
+    lake.append("silver.scores", &[json!({"id": 3, "score": 20})]).await;
+    let session = lake.engine.session(Class::Interactive, &options);
+    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+    let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
+    assert_eq!(lines(&rows.collect().await.expect("rows")), ["1,2"]);
+    let sql = "SELECT table_name FROM information_schema.tables WHERE table_type = 'VIEW' ORDER BY table_name";
+    let options = views
+        .for_statement(&lake.engine, SessionOptions::default(), sql, 0)
+        .await;
+    let session = lake.engine.session(Class::Interactive, &options);
+    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+    let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
+    let listed = lines(&rows.collect().await.expect("rows")).join(" ");
+    for name in ["low", "lowest", "other"] {
+        assert!(listed.contains(name), "{listed}");
+    }
+}

@@ -1,0 +1,244 @@
+//! The ports of a process: which may leave this machine, and how they are opened.
+//!
+//! Every listener of every role is checked here before anything is opened, also those that other crates bind themselves.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::TcpListener;
+
+use tidewater_security::ListenPolicy;
+
+use super::Role;
+use crate::cli::failure::Failure;
+use crate::settings::Settings;
+
+/// Shortest secret of the nodes: from a token on the wire, a shorter one could be found by trying.
+const NODE_SECRET_BYTES_MIN: usize = 32;
+
+/// A listener, by the section of the configuration that names its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Http,
+    Catalog,
+    Raft,
+    Scheduler,
+    /// Shuffle files.
+    Executor,
+    /// Tasks.
+    ExecutorGrpc,
+    FlightSql,
+}
+
+impl Port {
+    const ALL: [Self; 7] = [
+        Self::Http,
+        Self::Catalog,
+        Self::Raft,
+        Self::Scheduler,
+        Self::Executor,
+        Self::ExecutorGrpc,
+        Self::FlightSql,
+    ];
+
+    fn section(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Catalog => "catalog",
+            Self::Raft => "raft",
+            Self::Scheduler => "scheduler",
+            Self::Executor | Self::ExecutorGrpc => "executor",
+            Self::FlightSql => "flight_sql",
+        }
+    }
+
+    fn address(self, settings: &Settings) -> SocketAddr {
+        match self {
+            Self::Http => settings.http.listen,
+            Self::Catalog => settings.catalog.listen,
+            Self::Raft => settings.raft.listen,
+            Self::Scheduler => settings.scheduler.listen,
+            Self::Executor => settings.executor.listen,
+            Self::ExecutorGrpc => SocketAddr::new(settings.executor.listen.ip(), settings.executor.grpc_port),
+            Self::FlightSql => settings.flight_sql.listen,
+        }
+    }
+
+    /// The role that opens it; every process has the control endpoint.
+    fn role(self) -> Option<Role> {
+        match self {
+            Self::Http => None,
+            Self::Catalog | Self::Raft => Some(Role::Catalog),
+            Self::Scheduler => Some(Role::Scheduler),
+            Self::Executor | Self::ExecutorGrpc => Some(Role::Executor),
+            Self::FlightSql => Some(Role::FlightSql),
+        }
+    }
+
+    fn policy(self, settings: &Settings) -> ListenPolicy {
+        let authenticated = match self {
+            Self::Http | Self::Catalog | Self::Raft => settings.security.node_secret.is_some(),
+            Self::FlightSql => !settings.security.users.is_empty(),
+            Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
+                return match settings.scheduler.trusted_network {
+                    true => ListenPolicy::TrustedNetwork,
+                    false => ListenPolicy::LoopbackOnly,
+                };
+            }
+        };
+        match authenticated {
+            true => ListenPolicy::Authenticated,
+            false => ListenPolicy::LoopbackOnly,
+        }
+    }
+
+    fn way_out(self) -> &'static str {
+        match self {
+            Self::Http | Self::Catalog | Self::Raft => {
+                "listen on 127.0.0.1, or set security.node_secret to the same text on all nodes"
+            }
+            Self::FlightSql => "listen on 127.0.0.1, or configure [[security.users]]",
+            Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
+                "listen on 127.0.0.1, or set scheduler.trusted_network = true where nobody else reaches the port: \
+                 scheduler and executors ask nobody who they are"
+            }
+        }
+    }
+
+    /// Refuses an address that would let in whoever reaches it.
+    fn check(self, settings: &Settings) -> Result<SocketAddr, Failure> {
+        let checked = self.policy(settings).check(self.address(settings));
+        checked.map_err(|error| Failure::from(error).hint(self.way_out()))
+    }
+}
+
+/// Checks the addresses of all listeners that `opens` names, and what goes with them. Nothing is opened before.
+pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result<(), Failure> {
+    if let Some(secret) = &settings.security.node_secret
+        && secret.expose().len() < NODE_SECRET_BYTES_MIN
+    {
+        return Err(Failure::new(format!(
+            "security.node_secret is shorter than {NODE_SECRET_BYTES_MIN} bytes"
+        ))
+        .hint("make one with: openssl rand -hex 32")
+        .exit(2));
+    }
+    for port in Port::ALL {
+        if port.role().is_none_or(&opens) {
+            port.check(settings)?;
+        }
+    }
+    let named = [
+        (
+            Role::Catalog,
+            Port::Catalog,
+            settings.catalog.advertise.is_empty() && settings.raft.peers.is_empty(),
+        ),
+        (
+            Role::Scheduler,
+            Port::Scheduler,
+            settings.scheduler.advertise.is_empty(),
+        ),
+        (Role::Executor, Port::Executor, settings.executor.advertise.is_empty()),
+    ];
+    for (role, port, nameless) in named {
+        if opens(role) && nameless && port.address(settings).ip().is_unspecified() {
+            let section = port.section();
+            return Err(Failure::new(format!(
+                "{section}.listen is {}, an address that others cannot call",
+                port.address(settings)
+            ))
+            .hint(format!("set {section}.advertise to what other machines call this one"))
+            .exit(2));
+        }
+    }
+    Ok(())
+}
+
+/// Opens a port, or tells who is in the way.
+pub(super) async fn bind(settings: &Settings, port: Port) -> Result<TcpListener, Failure> {
+    let address = port.check(settings)?;
+    TcpListener::bind(address).await.map_err(|source| {
+        Failure::new(format!("cannot listen on {address}: {source}")).hint(format!(
+            "another process uses the port: stop it, or set {}.listen to another address",
+            port.section()
+        ))
+    })
+}
+
+/// What others call a listener by.
+pub(super) fn external_host(advertise: &str, listen: IpAddr) -> String {
+    match advertise {
+        "" => listen.to_string(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_core::Secret;
+    use tidewater_security::UserSettings;
+
+    use super::*;
+
+    fn open(port: Port, settings: &mut Settings) {
+        let address: SocketAddr = "0.0.0.0:1".parse().expect("an address");
+        match port {
+            Port::Http => settings.http.listen = address,
+            Port::Catalog => settings.catalog.listen = address,
+            Port::Raft => settings.raft.listen = address,
+            Port::Scheduler => settings.scheduler.listen = address,
+            Port::Executor | Port::ExecutorGrpc => settings.executor.listen = address,
+            Port::FlightSql => settings.flight_sql.listen = address,
+        }
+        settings.catalog.advertise = "http://lake:8181".into();
+        settings.scheduler.advertise = "scheduler".into();
+        settings.executor.advertise = "executor".into();
+    }
+
+    // Goal: each port leaves loopback with the authentication that is its own, and with nothing else. Method: every port with
+    // every one of the three settings.
+    #[test]
+    fn every_port_has_its_own_key() {
+        for port in Port::ALL {
+            let mut settings = Settings::default();
+            open(port, &mut settings);
+            let plain = settings.clone();
+            let mut users = plain.clone();
+            users.security.users = vec![UserSettings {
+                name: "ana".into(),
+                password_hash: "$argon2id$".into(),
+            }];
+            let mut secret = plain.clone();
+            secret.security.node_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));
+            let mut trusted = plain.clone();
+            trusted.scheduler.trusted_network = true;
+            let admitted = [&plain, &users, &secret, &trusted].map(|settings| check(settings, |_| true).is_ok());
+            let wanted = match port {
+                Port::FlightSql => [false, true, false, false],
+                Port::Http | Port::Catalog | Port::Raft => [false, false, true, false],
+                Port::Scheduler | Port::Executor | Port::ExecutorGrpc => [false, false, false, true],
+            };
+            assert_eq!(admitted, wanted, "{port:?}");
+            if let Some(role) = port.role() {
+                assert!(
+                    check(&plain, |asked| asked != role).is_ok(),
+                    "{port:?} is not opened without its role"
+                );
+            }
+        }
+    }
+
+    // Goal: no secret that can be guessed, and no address that nobody can call. Method: one of each.
+    #[test]
+    fn short_secrets_and_nameless_addresses_are_refused() {
+        let mut settings = Settings::default();
+        settings.security.node_secret = Some(Secret::new("short"));
+        assert!(check(&settings, |_| true).is_err());
+        settings.security.node_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));
+        assert!(check(&settings, |_| true).is_ok());
+        open(Port::Catalog, &mut settings);
+        assert!(check(&settings, |_| true).is_ok());
+        settings.catalog.advertise.clear();
+        assert!(check(&settings, |_| true).is_err());
+    }
+}
