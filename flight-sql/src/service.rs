@@ -90,6 +90,11 @@ pub struct Prepared {
 pub trait SessionSource: std::fmt::Debug + Send + Sync {
     /// For this statement.
     async fn options(&self, sql: &str) -> SessionOptions;
+
+    /// With everything that a statement could name, for lists of what there is.
+    async fn all(&self) -> SessionOptions {
+        self.options("").await
+    }
 }
 
 /// Sessions that see the catalog's tables and nothing else.

@@ -44,6 +44,9 @@ pub(super) async fn start(
     Ok(RoleReport::new(Role::FlightSql, settings.flight_sql.listen.to_string()))
 }
 
+/// Words of statements that list what there is.
+const LISTS: [&str; 2] = ["information_schema", "show"];
+
 /// Statements see the project's views, which the catalog does not keep yet.
 #[derive(Debug)]
 struct ProjectViews {
@@ -55,12 +58,16 @@ struct ProjectViews {
 #[async_trait]
 impl SessionSource for ProjectViews {
     async fn options(&self, sql: &str) -> SessionOptions {
-        let options = SessionOptions::default();
-        // Planning a view loads its tables: only for statements that may mean one.
-        if self.views.names().any(|view| sql.contains(view.name())) {
-            self.views.options(&self.engine, options, self.clock.now_ms()).await
-        } else {
-            options
+        let text = sql.to_lowercase();
+        if LISTS.iter().any(|word| text.contains(word)) {
+            return self.all().await;
         }
+        let (options, now_ms) = (SessionOptions::default(), self.clock.now_ms());
+        self.views.for_statement(&self.engine, options, sql, now_ms).await
+    }
+
+    async fn all(&self) -> SessionOptions {
+        let options = SessionOptions::default();
+        self.views.options(&self.engine, options, self.clock.now_ms()).await
     }
 }

@@ -1,6 +1,9 @@
-//! What there is to query: namespaces and tables, for the metadata calls of every front.
+//! What there is to query: namespaces, tables and views, for the metadata calls of every front.
+
+use std::collections::BTreeSet;
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::datasource::TableType;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use tidewater_core::TableName;
@@ -36,15 +39,11 @@ impl QueryService {
     /// The schemas a user may see, by name.
     pub async fn schemas(&self, _: &Principal) -> Result<Vec<String>, QueryError> {
         let catalog = self.0.engine.catalog();
-        let mut names: Vec<String> = catalog
-            .list_namespaces()
-            .await
-            .map_err(unlisted)?
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        names.sort();
-        Ok(names)
+        let listed = catalog.list_namespaces().await.map_err(unlisted)?;
+        let mut names: BTreeSet<String> = listed.iter().map(ToString::to_string).collect();
+        let beside = self.0.sessions.all().await.overlay;
+        names.extend(beside.keys().map(|name| name.namespace().to_string()));
+        Ok(names.into_iter().collect())
     }
 
     /// The tables a user may see with their columns, by schema and name.
@@ -71,13 +70,30 @@ impl QueryService {
         for namespace in catalog.list_namespaces().await.map_err(unlisted)? {
             names.extend(catalog.list_tables(&namespace).await.map_err(unlisted)?);
         }
-        names.retain(wanted);
+        // What a session has beside the catalog stands for a table of the same name.
+        let beside = self.0.sessions.all().await.overlay;
+        names.retain(|name| wanted(name) && !beside.contains_key(name));
         let described = stream::iter(names)
             .map(|name| async move { self.describe(name).await })
             .buffered(LOADS_AT_ONCE)
             .try_collect::<Vec<Option<TableEntry>>>()
             .await?;
         let mut tables: Vec<TableEntry> = described.into_iter().flatten().collect();
+        tables.extend(
+            beside
+                .iter()
+                .filter(|(name, _)| wanted(name))
+                .map(|(name, table)| TableEntry {
+                    schema: name.namespace().to_string(),
+                    name: name.name().to_owned(),
+                    kind: match table.table_type() {
+                        TableType::View => TableKind::View,
+                        TableType::Base | TableType::Temporary => TableKind::Table,
+                    },
+                    columns: table.schema(),
+                    key: Vec::new(),
+                }),
+        );
         tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
         Ok(tables)
     }

@@ -6,6 +6,8 @@ use datafusion::arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, St
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::datasource::ViewTable;
+use datafusion::logical_expr::{LogicalPlanBuilder, lit};
 use futures::TryStreamExt;
 
 use tidewater_core::{Clock, Coded, ErrorKind, ManualClock, SeededRng, SharedClock, SystemClock};
@@ -322,6 +324,58 @@ async fn tables_are_listed() {
     ] {
         let named = lake.service.tables_named(&user, schema, name).await.expect("tables");
         assert_eq!(named.len(), count, "{schema:?}.{name}");
+    }
+}
+
+/// Sessions with one view.
+#[derive(Debug)]
+struct OneView(&'static str);
+
+#[async_trait]
+impl SessionSource for OneView {
+    async fn options(&self, _: &str) -> SessionOptions {
+        let plan = LogicalPlanBuilder::empty(true)
+            .project([lit(1).alias("one")])
+            .and_then(LogicalPlanBuilder::build);
+        let view = ViewTable::new(plan.expect("a plan"), None);
+        SessionOptions::default().overlay(self.0.parse().expect("a name"), Arc::new(view))
+    }
+}
+
+// Goal: views that a session has are listed as views, once. Method: one in a schema of its own, and one that stands for a table.
+#[tokio::test]
+async fn views_are_listed() {
+    let lake = Lake::new().await;
+    let user = Principal::local();
+    for (name, schemas, expected) in [
+        (
+            "silver.seen",
+            vec!["gold", "silver"],
+            vec![("numbers", TableKind::Table), ("seen", TableKind::View)],
+        ),
+        ("gold.numbers", vec!["gold"], vec![("numbers", TableKind::View)]),
+    ] {
+        let (engine, runner) = (lake.service.0.engine.clone(), Arc::clone(&lake.service.0.runner));
+        let authenticator =
+            Authenticator::new(Vec::new(), lake.service.key().clone(), SystemClock::shared()).expect("no users");
+        let key = lake.service.key().clone();
+        let service = QueryService::new(
+            engine,
+            runner,
+            authenticator,
+            key,
+            QueryOptions::default(),
+            Arc::new(OneView(name)),
+        );
+        assert_eq!(service.schemas(&user).await.expect("schemas"), schemas);
+        let tables = service.tables(&user).await.expect("tables");
+        let found: Vec<(&str, TableKind)> = tables.iter().map(|table| (table.name.as_str(), table.kind)).collect();
+        assert_eq!(found, expected);
+        let view = service
+            .tables_named(&user, None, expected[expected.len() - 1].0)
+            .await
+            .expect("tables");
+        assert_eq!(view[0].columns.field(0).name(), "one");
     }
 }
 
