@@ -6,6 +6,7 @@
 mod kit;
 
 mod bad_input;
+mod clients;
 mod demo;
 mod executor_loss;
 mod kill;
