@@ -7,6 +7,7 @@ mod kit;
 
 mod bad_input;
 mod cancel;
+mod clients;
 mod demo;
 mod executor_loss;
 mod kill;

@@ -1,13 +1,21 @@
 //! Credentials in gRPC metadata: `authorization: Basic …` at the handshake, `Bearer …` ever after.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use tonic::metadata::MetadataMap;
 
 use tidewater_security::{Principal, SecurityError};
 
 use crate::error::QueryError;
 use crate::service::QueryService;
+
+/// Go's Flight client, and with it ADBC, sends no padding; others do.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 enum Credentials {
     Basic { user: String, password: String },
@@ -23,7 +31,7 @@ fn credentials(metadata: &MetadataMap) -> Option<Credentials> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let text = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    let text = String::from_utf8(BASE64.decode(rest.trim()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
     Some(Credentials::Basic {
         user: user.to_owned(),
@@ -56,4 +64,41 @@ pub(super) async fn handshake(service: &QueryService, metadata: &MetadataMap) ->
         _ => return Err(SecurityError::BadCredentials.into()),
     };
     Ok(service.authenticator().issue(&principal))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+    use super::*;
+
+    // Goal: a user and password come through as they were typed, from any client. Method: passwords of three lengths, with colon
+    // and umlaut, encoded with and without padding.
+    #[test]
+    fn basic_credentials_are_read_with_and_without_padding() {
+        for password in ["a", "ab", "abc", "correct horse: battery", "größe:"] {
+            let text = format!("ana:{password}");
+            for encoded in [STANDARD.encode(&text), STANDARD_NO_PAD.encode(&text)] {
+                let mut metadata = MetadataMap::new();
+                metadata.insert("authorization", format!("Basic {encoded}").parse().expect("a header"));
+                match credentials(&metadata) {
+                    Some(Credentials::Basic { user, password: read }) => {
+                        assert_eq!((user.as_str(), read.as_str()), ("ana", password));
+                    }
+                    _ => panic!("{encoded} was not read"),
+                }
+            }
+        }
+    }
+
+    // Goal: what is no credential names nobody. Method: no header, another scheme, no base64, no colon.
+    #[test]
+    fn anything_else_is_no_credential() {
+        assert!(credentials(&MetadataMap::new()).is_none());
+        for header in ["Digest x", "Basic ???", "Basic YQ==", "Basic"] {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("authorization", header.parse().expect("a header"));
+            assert!(credentials(&metadata).is_none(), "{header}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Serves Flight SQL over a catalog in memory, for the probes of `tests/peers/bi`.
 //!
-//! `cargo run -p tidewater-flight-sql --example serve -- PORT [USER PASSWORD]`
+//! `cargo run -p tidewater-flight-sql --example serve_sql -- PORT [USER PASSWORD]`
 
 use std::error::Error;
 use std::sync::Arc;
