@@ -1,16 +1,18 @@
 //! One commit: files of all tables, then one log entry that makes them visible and moves the offsets.
 
 mod files;
+mod last_lsn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 pub(crate) use self::files::{TOPIC_KEY, TableRows};
 use self::files::{Written, write_files};
+pub(crate) use self::last_lsn::last_lsn;
 use crate::error::{IngestError, Result};
 use crate::metrics::Metrics;
 use crate::offset_log::OffsetLog;
@@ -88,9 +90,9 @@ impl Committer {
         for _ in 0..PLANS_MAX {
             let plans = match self.plan_all(&sealed, &written).await {
                 Ok(plans) => plans,
-                Err(error) => {
+                Err((topic, error)) => {
                     self.discard(&written, &[]).await;
-                    return Ended::Failed(error);
+                    return ended(topic, error);
                 }
             };
             match self.send(&sealed, &plans).await {
@@ -142,13 +144,10 @@ impl Committer {
             return Ok(written);
         };
         self.discard(&written, &[]).await;
-        Err(match error {
-            IngestError::TableTaken { .. } => Ended::Refused { topic, error },
-            error => Ended::Failed(error),
-        })
+        Err(ended(topic, error))
     }
 
-    async fn write_one(&self, rows: &TableRows) -> std::result::Result<Written, (Option<Arc<str>>, IngestError)> {
+    async fn write_one(&self, rows: &TableRows) -> std::result::Result<Written, OfTopic> {
         write_files(self, rows)
             .await
             .map_err(|error| (rows.topic.clone(), error))
@@ -172,7 +171,7 @@ impl Committer {
                     self.discard(std::slice::from_ref(&table), &[]).await;
                     table = match write_files(self, rows).await {
                         Ok(table) => table,
-                        Err(error) => return Err(Ended::Failed(error)),
+                        Err(error) => return Err(ended(rows.topic.clone(), error)),
                     };
                 }
             }
@@ -181,7 +180,7 @@ impl Committer {
         Ok(renewed)
     }
 
-    async fn plan_all(&self, sealed: &Sealed, written: &[Written]) -> Result<Vec<PlannedCommit>> {
+    async fn plan_all(&self, sealed: &Sealed, written: &[Written]) -> std::result::Result<Vec<PlannedCommit>, OfTopic> {
         let options = CommitOptions {
             tail: Tail::Roll(100),
             keep_snapshots: Some(self.keep_snapshots),
@@ -189,7 +188,8 @@ impl Committer {
         };
         let mut plans = Vec::new();
         for (table, rows) in written.iter().zip(&sealed.tables) {
-            plans.push(self.plan_one(sealed, table, rows, &options).boxed());
+            let plan = self.plan_one(sealed, table, rows, &options);
+            plans.push(plan.map_err(|error| (rows.topic.clone(), error)).boxed());
         }
         stream::iter(plans).buffered(TABLES_AT_ONCE).try_collect().await
     }
@@ -202,11 +202,14 @@ impl Committer {
         options: &CommitOptions,
     ) -> Result<PlannedCommit> {
         let change = change(sealed, table, rows);
-        let planned = plan_commit(&self.store, &table.table, &change, options).await;
-        let mut plan = planned.map_err(|source| IngestError::Table {
+        let failed = |source| IngestError::Table {
             table: rows.name.to_string(),
             source: Box::new(source),
-        })?;
+        };
+        let planned = plan_commit(&self.store, &table.table, &change, options).await;
+        let mut plan = planned.map_err(failed)?;
+        let moved = last_lsn::moved(&table.table.metadata, &rows.last_lsn).map_err(failed)?;
+        plan.commit.updates.extend(moved);
         if table.staged {
             let mut updates = creation_updates(&table.table.metadata);
             updates.append(&mut plan.commit.updates);
@@ -278,6 +281,18 @@ impl Committer {
                 tracing::warn!(%error, table = %table.table.name, "files of a lost commit stay behind");
             }
         }
+    }
+}
+
+/// A failure, and the topic whose rows met it.
+type OfTopic = (Option<Arc<str>>, IngestError);
+
+/// A table that cannot take its rows now or later stops its own topic. Dead letters come from all topics, and none may pass them.
+fn ended(topic: Option<Arc<str>>, error: IngestError) -> Ended {
+    if topic.is_some() && error.is_of_table() {
+        Ended::Refused { topic, error }
+    } else {
+        Ended::Failed(error)
     }
 }
 

@@ -110,6 +110,29 @@ pub enum IngestError {
     Stopped,
 }
 
+impl IngestError {
+    /// Whether one table is at fault, and will be until somebody looks: other topics go on without it.
+    pub(crate) fn is_of_table(&self) -> bool {
+        match self {
+            Self::TableTaken { .. } | Self::TableName { .. } | Self::Batch { .. } => true,
+            Self::Table { source, .. } => match source.as_ref() {
+                TableError::Catalog(fault) => is_refusal(fault),
+                // It was dropped a moment ago; the next batch makes it anew.
+                TableError::TableNotFound { .. } => false,
+                // Whoever may not write one table may write none.
+                other => other.retry() == Retry::Never && other.kind() != ErrorKind::Denied,
+            },
+            Self::Catalog { source, .. } => is_refusal(source),
+            _ => false,
+        }
+    }
+}
+
+/// Any other answer that is no success speaks of the catalog, or of this process, not of a table.
+fn is_refusal(fault: &CatalogFault) -> bool {
+    matches!(fault, CatalogFault::Invalid { .. })
+}
+
 impl Coded for IngestError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -165,5 +188,20 @@ impl Coded for IngestError {
             Self::Kafka { .. } => Some("check ingest.sources: is the broker up, and its address right?".into()),
             _ => None,
         }
+    }
+}
+
+/// An error with its causes, for a line of a log.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }

@@ -20,6 +20,8 @@ pub struct Discovered {
     pub low: i64,
     /// One past the newest.
     pub high: i64,
+    /// When it was asked for, by the clock's monotonic time: what happened later is not in it.
+    pub asked_at: Duration,
 }
 
 /// How much one [`Source::poll`] brings at most.
@@ -42,13 +44,18 @@ pub struct Poll {
     pub positions: Vec<(Partition, i64)>,
     /// The partitions, or what they hold, are not as they were: look again before the next poll.
     pub changed: bool,
+    /// A partition is assigned and no longer read: assign all of them anew.
+    pub stalled: bool,
 }
 
 /// A log of changes.
 #[async_trait]
 pub trait Source: Debug + Send + Sync {
-    /// All partitions there are.
+    /// All partitions there are, as far as is known. Never waits for what is asked once some are known: leases are renewed after it.
     async fn partitions(&mut self) -> Result<Vec<Discovered>>;
+
+    /// Makes [`Source::partitions`] ask anew, at once, whatever it knows.
+    fn ask_anew(&mut self);
 
     /// Reads these partitions from these offsets on, and no others.
     async fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<()>;

@@ -70,6 +70,8 @@ struct Lease {
 struct State {
     tables: BTreeMap<TableName, LoadedTable>,
     leases: BTreeMap<TopicPartition, Lease>,
+    /// Everybody who asked for leases, in the order of their first question.
+    owners: Vec<String>,
     faults: VecDeque<Fault>,
     calls: usize,
 }
@@ -78,13 +80,20 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct ModelLog {
     store: FileStore,
+    /// Where tables are made.
+    root: String,
     state: Mutex<State>,
 }
 
 impl ModelLog {
     pub(crate) fn new(store: FileStore) -> Self {
+        Self::at(store, "memory://lake".into())
+    }
+
+    pub(crate) fn at(store: FileStore, root: String) -> Self {
         Self {
             store,
+            root,
             state: Mutex::default(),
         }
     }
@@ -102,12 +111,23 @@ impl ModelLog {
         self.lock().calls
     }
 
-    pub(crate) fn next_offset(&self, topic: &str) -> Option<i64> {
+    pub(crate) fn next_offset(&self, topic: &str, partition: i32) -> Option<i64> {
         let key = TopicPartition {
             topic: topic.to_owned(),
-            partition: 0,
+            partition,
         };
         self.lock().leases.get(&key).and_then(|lease| lease.next)
+    }
+
+    /// A table that somebody else made.
+    pub(crate) async fn make(&self, table: &NewTable) {
+        let metadata = self.stage(table).await.expect("a sound table");
+        let table = LoadedTable {
+            name: table.name.clone(),
+            metadata_location: format!("{}/metadata/0.json", metadata.location()),
+            metadata: Arc::new(metadata),
+        };
+        self.lock().tables.insert(table.name.clone(), table);
     }
 
     pub(crate) fn tables(&self) -> Vec<LoadedTable> {
@@ -226,18 +246,27 @@ impl OffsetLog for ModelLog {
                 lease.owner.clear();
             }
         }
+        if !request.acquire.is_empty() && !state.owners.contains(&request.owner) {
+            state.owners.push(request.owner.clone());
+        }
+        let State {
+            leases: held, owners, ..
+        } = &mut *state;
+        let age = |owner: &str| owners.iter().position(|known| known == owner);
         let mut leases = Vec::new();
         for partition in &request.acquire {
-            let lease = state.leases.entry(partition.clone()).or_default();
-            // A lease has no end here: a process that died is replaced at once, which is the harder case.
-            if lease.owner != request.owner {
+            let lease = held.entry(partition.clone()).or_default();
+            // A lease has no end here: whoever comes later takes it over at once, dead or alive, which is the harder case. Whoever
+            // came earlier does not get it back.
+            let granted = age(&request.owner) >= age(&lease.owner);
+            if granted && lease.owner != request.owner {
                 lease.owner.clone_from(&request.owner);
                 lease.epoch += 1;
             }
             leases.push(LeaseGrant {
                 topic: partition.topic.clone(),
                 partition: partition.partition,
-                granted: true,
+                granted,
                 owner: lease.owner.clone(),
                 epoch: lease.epoch,
                 expires_at_ms: 0,
@@ -281,7 +310,7 @@ impl OffsetLog for ModelLog {
     }
 
     async fn stage(&self, table: &NewTable) -> Result<TableMetadata, CatalogFault> {
-        let location = format!("memory://lake/{}-{}", table.name, self.store.rng().uuid().simple());
+        let location = format!("{}/{}-{}", self.root, table.name, self.store.rng().uuid().simple());
         let creation = TableCreation::builder()
             .name(table.name.name().to_owned())
             .location(location)

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::{Budget, Buffers, Pending};
 use crate::commit::{Committer, Ended};
 use crate::decode::DecodeOptions;
-use crate::error::{IngestError, Result};
+use crate::error::{Chain, IngestError, Result};
 use crate::halt::Halt;
 use crate::mapping::Mapping;
 use crate::options::IngestOptions;
@@ -34,6 +34,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// A batch of offsets alone (heartbeats, transaction markers) waits this long: no rows wait for it.
 const OFFSETS_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause before a partition that is suspected or stalled is looked at again: about as long as a broker takes to answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Time for the last batch when the worker is told to stop. What does not make it is read again by the next process.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,11 @@ struct Held {
     position: i64,
     /// Where the next commit begins, as far as the worker knows.
     committed: i64,
+    /// When the bounds of its log first contradicted the position. It is not read until they are asked anew: what was asked before
+    /// another process committed, say, ends too early.
+    suspected_at: Option<Duration>,
+    /// The buffer of its topic knows where it was left.
+    resumed: bool,
 }
 
 /// What a worker is made of.
@@ -155,9 +162,13 @@ impl Worker {
         if self.now() >= self.renew_at || !self.found.keys().all(known) {
             self.renew(&found).await?;
         }
-        self.check_losses(&found);
+        let mut wait = self.parts.options.discovery_interval();
+        if self.check_losses(&found) {
+            self.parts.source.ask_anew();
+            wait = wait.min(LOOK_AGAIN);
+        }
         self.assign().await?;
-        self.discover_at = self.now() + self.parts.options.discovery_interval();
+        self.discover_at = self.now() + wait;
         self.publish();
         Ok(())
     }
@@ -214,14 +225,18 @@ impl Worker {
                 epoch: grant.epoch,
                 position: next,
                 committed: next,
+                suspected_at: None,
+                resumed: false,
             });
         }
     }
 
-    /// A log that no longer has what comes next is told, never skipped.
-    fn check_losses(&mut self, found: &[Discovered]) {
+    /// A log that no longer has what comes next is told, never skipped: once bounds say so that were asked for after a first
+    /// suspicion. True if any partition is under suspicion.
+    fn check_losses(&mut self, found: &[Discovered]) -> bool {
+        let (now, mut suspicious, mut halts) = (self.now(), false, Vec::new());
         for found in found {
-            let Some(held) = self.held.get(&found.partition) else {
+            let Some(held) = self.held.get_mut(&found.partition) else {
                 continue;
             };
             let next = held.position;
@@ -230,10 +245,23 @@ impl Worker {
             } else if found.high < next {
                 Halt::Truncated { next, high: found.high }
             } else {
+                held.suspected_at = None;
                 continue;
             };
-            self.halt(&found.partition, halt);
+            let suspected_at = *held.suspected_at.get_or_insert(now);
+            if self.halted.contains_key(&found.partition) {
+                continue;
+            }
+            if found.asked_at > suspected_at {
+                halts.push((found.partition.clone(), halt));
+            } else {
+                suspicious = true;
+            }
         }
+        for (partition, halt) in halts {
+            self.halt(&partition, halt);
+        }
+        suspicious
     }
 
     /// Once for all: only a restart, after somebody looked, reads the partition again.
@@ -251,7 +279,7 @@ impl Worker {
         let running = self
             .held
             .iter()
-            .filter(|(partition, _)| !self.halted.contains_key(*partition));
+            .filter(|(partition, held)| held.suspected_at.is_none() && !self.halted.contains_key(*partition));
         let positions: Vec<_> = running
             .map(|(partition, held)| (partition.clone(), held.position))
             .collect();
@@ -394,21 +422,6 @@ fn topic_partition(partition: &Partition) -> TopicPartition {
 
 fn is(partition: &Partition, grant: &LeaseGrant) -> bool {
     partition.number == grant.partition && *partition.topic == *grant.topic
-}
-
-/// An error with its causes, for a line of a log.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Data files of one table, which is made or widened for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -26,6 +26,8 @@ pub(crate) struct TableRows {
     /// None for dead letters, which come from all topics.
     pub(crate) topic: Option<Arc<str>>,
     pub(crate) batch: RecordBatch,
+    /// Where in the source's log the last row of each partition was, see [`crate::decode::TopicBuffer::last_lsn`].
+    pub(crate) last_lsn: BTreeMap<i32, Option<i64>>,
 }
 
 /// Files of a table that are in no snapshot yet.

@@ -72,8 +72,8 @@ pub struct TopicBuffer {
     metadata: Metadata,
     rows: usize,
     size_bytes: usize,
-    /// Per partition: where in the log the last unwrapped row was, for deletes that come without a value.
-    last_lsn: HashMap<i32, i64>,
+    /// Per partition: where in the source's log its last row was if that was unwrapped, for deletes that come without a value.
+    last_lsn: HashMap<i32, Option<i64>>,
 }
 
 impl TopicBuffer {
@@ -129,7 +129,16 @@ impl TopicBuffer {
         self.metadata = Metadata::new();
         self.rows = 0;
         self.size_bytes = 0;
-        self.last_lsn.clear();
+    }
+
+    /// Tells where in the source's log the last row of a partition was, which some other buffer took in.
+    pub fn resume(&mut self, partition: i32, last_lsn: i64) {
+        self.last_lsn.entry(partition).or_insert(Some(last_lsn));
+    }
+
+    /// Where in the source's log the last row of each partition was; none if that was an envelope, or told nothing.
+    pub fn last_lsn(&self) -> &HashMap<i32, Option<i64>> {
+        &self.last_lsn
     }
 
     /// The topic.
@@ -197,10 +206,6 @@ impl TopicBuffer {
                     Kind::Envelope(envelope) => self.envelope(&envelope, schema, keyed, &mut notes)?,
                     Kind::Unwrapped(row) => self.unwrapped(row, schema, keyed, &mut notes)?,
                 };
-                match (facts.flags & FLAG_UNWRAPPED, facts.lsn) {
-                    (0, _) | (_, None) => self.last_lsn.remove(&record.partition.number),
-                    (_, Some(lsn)) => self.last_lsn.insert(record.partition.number, lsn),
-                };
                 facts
             }
         };
@@ -210,6 +215,11 @@ impl TopicBuffer {
         }
         self.metadata
             .write(self.rows, record, now_ms, &facts, &notes, self.options.keep_raw);
+        if facts.flags & FLAG_TOMBSTONE == 0 {
+            let unwrapped = facts.flags & FLAG_UNWRAPPED != 0;
+            let lsn = facts.lsn.filter(|_| unwrapped);
+            self.last_lsn.insert(record.partition.number, lsn);
+        }
         Ok(Pushed::Row)
     }
 
@@ -271,7 +281,7 @@ impl TopicBuffer {
     fn tombstone(&self, partition: i32) -> Facts<'static> {
         Facts {
             op: "d",
-            lsn: self.last_lsn.get(&partition).copied(),
+            lsn: self.last_lsn.get(&partition).copied().flatten(),
             flags: FLAG_TOMBSTONE,
             ..Facts::default()
         }

@@ -65,8 +65,12 @@ impl FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn partitions(&mut self) -> Result<Vec<Discovered>> {
-        self.blocking(Reader::discover).await
+        let asked_at = self.clock.monotonic();
+        self.blocking(move |reader| reader.discover(asked_at)).await
     }
+
+    // It looks at the files whenever it is asked.
+    fn ask_anew(&mut self) {}
 
     async fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<()> {
         let positions = positions.iter().cloned().collect();
@@ -106,7 +110,7 @@ struct Reader {
 
 impl Reader {
     /// Looks at everything that is new since the last time.
-    fn discover(&mut self) -> Result<Vec<Discovered>> {
+    fn discover(&mut self, asked_at: std::time::Duration) -> Result<Vec<Discovered>> {
         self.refresh()?;
         for segment in self.segments.values_mut() {
             segment.scan()?;
@@ -120,6 +124,7 @@ impl Reader {
             partition: partition.clone(),
             low,
             high,
+            asked_at,
         });
         Ok(found.collect())
     }

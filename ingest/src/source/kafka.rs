@@ -1,5 +1,6 @@
 //! Kafka: partitions are assigned at offsets that the catalog holds. No consumer group, no stored offsets, no rebalance.
 
+mod bounds;
 mod context;
 #[cfg(test)]
 mod tests;
@@ -16,18 +17,13 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use regex::Regex;
 
+use self::bounds::Bounds;
 use self::context::Told;
 use super::{Discovered, Poll, PollBounds, Source};
 use crate::error::{IngestError, Result};
 use crate::options::KafkaOptions;
 use crate::record::{Partition, Record};
 use tidewater_core::SharedClock;
-
-/// Longest wait for an answer about topics or offsets.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Topics of Kafka itself begin like this.
-const INTERNAL_PREFIX: &str = "__consumer_offsets";
 
 /// Settings that exactly-once rests on; nobody may change them.
 const FIXED: &[(&str, &str)] = &[
@@ -55,24 +51,22 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("topic.metadata.refresh.interval.ms", "30000"),
 ];
 
-/// How often brokers are asked for topics and bounds. Each partition costs a round trip, and reading stands still meanwhile.
-const QUERY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the client may take to let its old positions go. It takes some milliseconds, or its threads stand still.
+const ASSIGN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between looks at what goes on in the client or with a broker.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Partitions of the topics that match.
 pub struct KafkaSource {
     consumer: Arc<BaseConsumer<Told>>,
     clock: SharedClock,
-    topics: Vec<Regex>,
-    names: Arc<BTreeMap<String, Arc<str>>>,
-    /// What the brokers said last, and when. The end moves on with what is read.
-    found: BTreeMap<Partition, (i64, i64)>,
-    asked_at: Option<Duration>,
+    bounds: Bounds,
 }
 
 impl std::fmt::Debug for KafkaSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KafkaSource")
-            .field("topics", &self.topics)
+            .field("bounds", &self.bounds)
             .finish_non_exhaustive()
     }
 }
@@ -106,10 +100,7 @@ impl KafkaSource {
         Ok(Self {
             consumer: Arc::new(consumer),
             clock,
-            topics,
-            names: Arc::default(),
-            found: BTreeMap::new(),
-            asked_at: None,
+            bounds: Bounds::new(topics),
         })
     }
 
@@ -121,42 +112,27 @@ impl KafkaSource {
         let done = tokio::task::spawn_blocking(move || work(&consumer));
         done.await.map_err(|_| IngestError::Task { what: "polling kafka" })?
     }
-
-    fn partition(&mut self, topic: &str, number: i32) -> Partition {
-        let topic = match self.names.get(topic) {
-            Some(name) => Arc::clone(name),
-            None => {
-                let name: Arc<str> = topic.into();
-                Arc::make_mut(&mut self.names).insert(topic.to_owned(), Arc::clone(&name));
-                name
-            }
-        };
-        Partition { topic, number }
-    }
 }
 
 #[async_trait]
 impl Source for KafkaSource {
     async fn partitions(&mut self) -> Result<Vec<Discovered>> {
-        let now = self.clock.monotonic();
-        if self.asked_at.is_none_or(|at| now.saturating_sub(at) >= QUERY_INTERVAL) {
-            let topics = self.topics.clone();
-            let found = self.blocking(move |consumer| discover(consumer, &topics)).await?;
-            self.found.clear();
-            for (topic, number, low, high) in found {
-                let partition = self.partition(&topic, number);
-                self.found.insert(partition, (low, high));
-            }
-            self.asked_at = Some(now);
+        self.bounds.serve(&self.consumer, self.clock.monotonic())?;
+        // Only a reader that knows nothing yet has nothing better to do than to wait.
+        while self.bounds.is_empty() && self.bounds.is_asking() {
+            self.clock.sleep(LOOK_INTERVAL).await;
+            self.bounds.serve(&self.consumer, self.clock.monotonic())?;
         }
-        let discovered = self.found.iter().map(|(partition, (low, high))| Discovered {
-            partition: partition.clone(),
-            low: *low,
-            high: *high,
-        });
-        Ok(discovered.collect())
+        Ok(self.bounds.discovered())
     }
 
+    fn ask_anew(&mut self) {
+        self.bounds.ask_anew();
+    }
+
+    /// Returns once the client has let its old positions go: it does so after the call, and a position of the assignment before
+    /// would pass for read what is yet to come. From then on a position is where a record or an entry that is no record was
+    /// handed out, as only [`Source::poll`] does.
     async fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<()> {
         let mut list = TopicPartitionList::new();
         for (partition, position) in positions {
@@ -164,19 +140,26 @@ impl Source for KafkaSource {
                 .map_err(failed("name an offset"))?;
         }
         self.blocking(move |consumer| consumer.assign(&list).map_err(failed("assign partitions")))
-            .await
+            .await?;
+        let deadline = self.clock.monotonic() + ASSIGN_TIMEOUT;
+        while self.blocking(stands).await? {
+            if self.clock.monotonic() > deadline {
+                let late = KafkaError::SetPartitionOffset(RDKafkaErrorCode::OperationTimedOut);
+                return Err(failed("let old positions go")(late));
+            }
+            self.clock.sleep(LOOK_INTERVAL).await;
+        }
+        Ok(())
     }
 
     async fn poll(&mut self, bounds: PollBounds) -> Result<Poll> {
-        let names = Arc::clone(&self.names);
+        let names = self.bounds.names();
         let poll = self.blocking(move |consumer| poll(consumer, bounds, &names)).await?;
         for (partition, position) in &poll.positions {
-            if let Some((_, high)) = self.found.get_mut(partition) {
-                *high = (*high).max(*position);
-            }
+            self.bounds.passed(partition, *position);
         }
-        if poll.changed {
-            self.asked_at = None;
+        if poll.changed || poll.stalled {
+            self.bounds.ask_anew();
         }
         Ok(poll)
     }
@@ -193,24 +176,11 @@ fn failed(action: &'static str) -> impl Fn(KafkaError) -> IngestError {
     move |source| IngestError::Kafka { action, source }
 }
 
-fn discover(consumer: &BaseConsumer<Told>, topics: &[Regex]) -> Result<Vec<(String, i32, i64, i64)>> {
-    let metadata = consumer
-        .fetch_metadata(None, QUERY_TIMEOUT)
-        .map_err(failed("list topics"))?;
-    let mut found = Vec::new();
-    for topic in metadata.topics() {
-        let name = topic.name();
-        if name.starts_with(INTERNAL_PREFIX) || !topics.iter().any(|pattern| pattern.is_match(name)) {
-            continue;
-        }
-        for partition in topic.partitions() {
-            let (low, high) = consumer
-                .fetch_watermarks(name, partition.id(), QUERY_TIMEOUT)
-                .map_err(failed("ask for the bounds of a partition"))?;
-            found.push((name.to_owned(), partition.id(), low, high));
-        }
-    }
-    Ok(found)
+/// Whether any partition has a position.
+fn stands(consumer: &BaseConsumer<Told>) -> Result<bool> {
+    let list = consumer.position().map_err(failed("tell its position"))?;
+    let mut elements = list.elements().into_iter();
+    Ok(elements.any(|element| matches!(element.offset(), Offset::Offset(_))))
 }
 
 fn poll(consumer: &BaseConsumer<Told>, bounds: PollBounds, names: &BTreeMap<String, Arc<str>>) -> Result<Poll> {
@@ -227,13 +197,16 @@ fn poll(consumer: &BaseConsumer<Told>, bounds: PollBounds, names: &BTreeMap<Stri
             // The end of a partition: others may have more.
             Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Err(error)) => match error.rdkafka_error_code() {
-                // The offset is gone: the bounds of the partitions will tell which.
-                Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                    poll.changed = true;
-                    break;
-                }
-                Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition) => {
-                    poll.changed = true;
+                // The client reads the partition no more. Either its offset is gone, which its bounds will tell, or the
+                // broker was mistaken for a moment.
+                Some(
+                    RDKafkaErrorCode::AutoOffsetReset
+                    | RDKafkaErrorCode::OffsetOutOfRange
+                    | RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::UnknownPartition,
+                ) => {
+                    tracing::debug!(%error, "kafka stopped reading a partition");
+                    poll.stalled = true;
                     break;
                 }
                 // The client reconnects by itself.

@@ -1,15 +1,15 @@
 //! Polling and decoding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{LOOK_AGAIN, Worker};
 use crate::batch::{Absorbed, absorb};
-use crate::commit::TOPIC_KEY;
+use crate::commit::{TOPIC_KEY, last_lsn};
 use crate::decode::TopicBuffer;
 use crate::error::{IngestError, Result};
 use crate::halt::Halt;
@@ -48,6 +48,10 @@ impl Worker {
         if poll.changed {
             self.discover_at = Duration::ZERO;
         }
+        if poll.stalled {
+            self.assigned = None;
+            self.discover_at = self.discover_at.min(self.now() + LOOK_AGAIN);
+        }
         let records = poll.records.len();
         if records > 0 {
             tidewater_core::fail_point::pass("ingest.batch_read");
@@ -71,8 +75,17 @@ impl Worker {
     }
 
     async fn take_in(&mut self, poll: Poll) -> Result<()> {
-        let Poll { records, positions, .. } = poll;
-        self.prepare_buffers(&records).await?;
+        let Poll {
+            mut records,
+            mut positions,
+            ..
+        } = poll;
+        let unusable = self.prepare_buffers(&records).await?;
+        // They stay where they are: nothing of them is in the batch, and no offset moves.
+        for (topic, _) in &unusable {
+            records.retain(|record| record.partition.topic != *topic);
+            positions.retain(|(partition, _)| partition.topic != *topic);
+        }
         let absorbed = self.decode(records).await?;
         let unclaimed = self.claim_tables().await?;
         let metrics = &self.parts.committer.metrics;
@@ -88,7 +101,7 @@ impl Worker {
         for (partition, (_, halt)) in absorbed.halted {
             self.halt(&partition, halt);
         }
-        for (topic, halt) in unclaimed {
+        for (topic, halt) in unclaimed.into_iter().chain(unusable) {
             self.withdraw(&topic, &halt);
             stopped = true;
         }
@@ -102,34 +115,70 @@ impl Worker {
         Ok(())
     }
 
-    /// A buffer for each topic, with the columns that its table has.
-    async fn prepare_buffers(&mut self, records: &[Record]) -> Result<()> {
-        let mut fresh: BTreeSet<&Arc<str>> = BTreeSet::new();
-        for record in records {
-            if !self.buffers.contains_key(&record.partition.topic) {
-                fresh.insert(&record.partition.topic);
+    /// A buffer for each topic, with the columns that its table has, which knows where each partition was left. Answers topics
+    /// whose table cannot be used.
+    async fn prepare_buffers(&mut self, records: &[Record]) -> Result<Vec<(Arc<str>, Halt)>> {
+        let mut fresh: BTreeMap<Arc<str>, BTreeSet<i32>> = BTreeMap::new();
+        let mut last = None;
+        for Record { partition, .. } in records {
+            if last == Some(partition) {
+                continue;
+            }
+            last = Some(partition);
+            let buffered = self.buffers.contains_key(&partition.topic);
+            let resumed = self.held.get(partition).is_none_or(|held| held.resumed);
+            if !buffered || !resumed {
+                let topic = Arc::clone(&partition.topic);
+                fresh.entry(topic).or_default().insert(partition.number);
             }
         }
-        for topic in fresh {
-            let columns = match self.parts.mapping.table(topic) {
-                Ok(name) => {
-                    let loaded = self.parts.committer.log.load_table(&name).await;
-                    let loaded = loaded.map_err(|source| IngestError::Catalog {
-                        action: "load a table",
-                        source,
-                    })?;
-                    loaded.map(|table| to_arrow(table.metadata.current_schema()))
-                }
-                // Told once the topic has a row.
-                Err(_) => None,
-            };
-            let columns = columns.transpose().map_err(|source| IngestError::Table {
-                table: topic.to_string(),
-                source: Box::new(source),
-            })?;
-            let columns = columns.unwrap_or_else(Schema::empty);
+        let mut refused = Vec::new();
+        for (topic, numbers) in fresh {
+            match self.prepare(&topic, &numbers).await {
+                Ok(()) => {}
+                Err(error) if error.is_of_table() => refused.push((topic, halt_of(&error))),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn prepare(&mut self, topic: &Arc<str>, numbers: &BTreeSet<i32>) -> Result<()> {
+        let table = match self.parts.mapping.table(topic) {
+            Ok(name) => {
+                let loaded = self.parts.committer.log.load_table(&name).await;
+                loaded.map_err(|source| IngestError::Catalog {
+                    action: "load a table",
+                    source,
+                })?
+            }
+            // Told once the topic has a row.
+            Err(_) => None,
+        };
+        let damaged = |source| IngestError::Table {
+            table: topic.to_string(),
+            source: Box::new(source),
+        };
+        let metadata = table.as_ref().map(|table| &table.metadata);
+        if !self.buffers.contains_key(topic) {
+            let columns = metadata.map(|metadata| to_arrow(metadata.current_schema()));
+            let columns = columns.transpose().map_err(damaged)?.unwrap_or_else(Schema::empty);
             let buffer = TopicBuffer::new(Arc::clone(topic), Arc::clone(&self.decode), &columns);
             self.buffers.insert(Arc::clone(topic), buffer);
+        }
+        let last = metadata.map(|metadata| last_lsn(metadata));
+        let last = last.transpose().map_err(damaged)?.unwrap_or_default();
+        for number in numbers {
+            if let (Some(buffer), Some(lsn)) = (self.buffers.get_mut(topic), last.get(number)) {
+                buffer.resume(*number, *lsn);
+            }
+            let partition = Partition {
+                topic: Arc::clone(topic),
+                number: *number,
+            };
+            if let Some(held) = self.held.get_mut(&partition) {
+                held.resumed = true;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Closing a batch, and what becomes of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +56,10 @@ impl Worker {
         if ranges.is_empty() {
             return Ok(());
         }
-        let tables = self.rows_of(&pending).await?;
+        let tables = match self.rows_of(&pending).await {
+            Ok(tables) => tables,
+            Err((topic, error)) => return Err(self.refused(topic.as_ref(), error)),
+        };
         let sealed = Sealed {
             id: self.parts.rng.uuid_v7(self.parts.clock.now_ms()),
             owner: self.parts.owner.clone(),
@@ -83,7 +87,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn rows_of(&mut self, pending: &Pending) -> Result<Vec<TableRows>> {
+    async fn rows_of(&mut self, pending: &Pending) -> std::result::Result<Vec<TableRows>, OfTopic> {
         let mut buffers = std::mem::take(&mut self.buffers);
         let mapping = self.parts.mapping.clone();
         let work = tokio::task::spawn_blocking(move || {
@@ -91,20 +95,22 @@ impl Worker {
             let outcome = take_rows(&mut buffers, &mapping, &mut tables);
             (buffers, outcome.map(|()| tables))
         });
-        let (buffers, tables) = work.await.map_err(|_| IngestError::Task {
-            what: "building batches",
+        let (buffers, tables) = work.await.map_err(|_| {
+            let what = "building batches";
+            (None, IngestError::Task { what })
         })?;
         self.buffers = buffers;
         let mut tables = tables?;
         if !pending.letters.is_empty() {
-            let batch = dead_letter_batch(&pending.letters).map_err(|source| IngestError::Batch {
-                topic: "dead letters".into(),
-                source,
+            let batch = dead_letter_batch(&pending.letters).map_err(|source| {
+                let topic = "dead letters".into();
+                (None, IngestError::Batch { topic, source })
             })?;
             tables.push(TableRows {
                 name: self.parts.mapping.dead_letters(),
                 topic: None,
                 batch,
+                last_lsn: BTreeMap::new(),
             });
         }
         Ok(tables)
@@ -131,37 +137,46 @@ impl Worker {
                 Ok(())
             }
             Ended::Lost(reason) => Err(IngestError::Fenced { reason }),
-            Ended::Refused { topic, error } => {
-                if let Some(topic) = topic {
-                    let halt = halt_of(&error);
-                    let partitions: Vec<_> = self
-                        .held
-                        .keys()
-                        .filter(|partition| partition.topic == topic)
-                        .cloned()
-                        .collect();
-                    partitions
-                        .iter()
-                        .for_each(|partition| self.halt(partition, halt.clone()));
-                }
-                Err(error)
-            }
+            Ended::Refused { topic, error } => Err(self.refused(topic.as_ref(), error)),
             Ended::Failed(error) => Err(error),
         }
     }
+
+    /// Halts the topic. Others, whose rows were in the same batch, are read again from the last commit.
+    fn refused(&mut self, topic: Option<&Arc<str>>, error: IngestError) -> IngestError {
+        let Some(topic) = topic.filter(|_| error.is_of_table()) else {
+            return error;
+        };
+        let halt = halt_of(&error);
+        let of_topic = self.held.keys().filter(|partition| partition.topic == *topic);
+        let partitions: Vec<_> = of_topic.cloned().collect();
+        partitions
+            .iter()
+            .for_each(|partition| self.halt(partition, halt.clone()));
+        error
+    }
 }
 
-fn take_rows(buffers: &mut Buffers, mapping: &crate::mapping::Mapping, tables: &mut Vec<TableRows>) -> Result<()> {
+/// A failure, and the topic whose rows met it.
+type OfTopic = (Option<Arc<str>>, IngestError);
+
+fn take_rows(
+    buffers: &mut Buffers,
+    mapping: &crate::mapping::Mapping,
+    tables: &mut Vec<TableRows>,
+) -> std::result::Result<(), OfTopic> {
     for (topic, buffer) in buffers.iter_mut().filter(|(_, buffer)| buffer.rows() > 0) {
-        let batch = buffer.take().map_err(|source| IngestError::Batch {
-            topic: topic.to_string(),
-            source,
+        let of_topic = |error| (Some(Arc::clone(topic)), error);
+        let batch = buffer.take().map_err(|source| {
+            let topic = topic.to_string();
+            of_topic(IngestError::Batch { topic, source })
         })?;
         if let Some(batch) = batch {
             tables.push(TableRows {
-                name: mapping.table(topic)?,
+                name: mapping.table(topic).map_err(of_topic)?,
                 topic: Some(Arc::clone(topic)),
                 batch,
+                last_lsn: buffer.last_lsn().iter().map(|(at, lsn)| (*at, *lsn)).collect(),
             });
         }
     }

@@ -5,16 +5,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::AsArray;
-use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
+use async_trait::async_trait;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
+use crate::error::Result;
+use crate::record::Partition;
+use crate::source::file::FileSource;
+use crate::source::{Discovered, Poll, PollBounds, Source};
 use crate::testing::{Fault, ModelLog};
-use crate::{Ingest, IngestOptions, SourceConfig};
+use crate::{Ingest, IngestOptions};
 use tidewater_core::{SeededRng, SystemClock, Tasks};
-use tidewater_table::{FileStore, LoadedTable, StoreOptions, plan_scan};
+use tidewater_table::schema::from_arrow;
+use tidewater_table::{FileStore, LoadedTable, NewTable, StoreOptions, plan_scan};
 
 /// Longest any of these tests waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -53,8 +59,13 @@ impl World {
 
     /// A row change of a topic; one in `bad_every` is broken.
     fn append(&mut self, topic: &str, count: i64, bad_every: i64) {
+        self.append_to(topic, 0, count, bad_every);
+    }
+
+    fn append_to(&mut self, topic: &str, partition: i32, count: i64, bad_every: i64) {
         let mut text = String::new();
-        let first = self.written.keys().filter(|(of, _, _)| of == topic).count();
+        let place = |at: &&(String, i32, i64)| at.0 == topic && at.1 == partition;
+        let first = self.written.keys().filter(place).count();
         let first = i64::try_from(first).expect("a small number");
         for offset in first..first + count {
             // The column `late` comes later than the table.
@@ -64,17 +75,34 @@ impl World {
             );
             let bad = offset % bad_every == bad_every - 1;
             let line = serde_json::json!({
-                "topic": topic, "partition": 0, "offset": offset, "timestamp": 1_767_225_600_000_i64, "headers": [],
+                "topic": topic, "partition": partition, "offset": offset, "timestamp": 1_767_225_600_000_i64, "headers": [],
                 "key": {"text": format!("{{\"id\":{offset}}}")},
                 "value": {"text": if bad { "{broken" } else { &good }},
             });
             text.push_str(&format!("{line}\n"));
-            self.written.insert((topic.to_owned(), 0, offset), 1);
+            self.written.insert((topic.to_owned(), partition, offset), 1);
         }
         append(&self.folder.path().join("0001.jsonl"), &text);
     }
 
+    /// An unwrapped row with its place in the source's log, or a delete without a value.
+    fn append_unwrapped(&mut self, partition: i32, offset: i64, lsn: Option<i64>) {
+        let topic = "a.public.users";
+        let value = lsn.map(|lsn| serde_json::json!({"text": format!(r#"{{"id":1,"__op":"u","__lsn":{lsn}}}"#)}));
+        let line = serde_json::json!({
+            "topic": topic, "partition": partition, "offset": offset, "timestamp": 1_767_225_600_000_i64, "headers": [],
+            "key": {"text": "{\"id\":1}"}, "value": value,
+        });
+        self.written.insert((topic.to_owned(), partition, offset), 1);
+        append(&self.folder.path().join("0001.jsonl"), &format!("{line}\n"));
+    }
+
     fn start(&mut self) -> Process {
+        let source = FileSource::new(self.folder.path(), SystemClock::shared());
+        self.start_with(Box::new(source))
+    }
+
+    fn start_with(&mut self, source: Box<dyn Source>) -> Process {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -83,15 +111,13 @@ impl World {
         let tasks = Tasks::new("test");
         self.seed += 1;
         let options = IngestOptions {
-            sources: vec![SourceConfig::File {
-                directory: self.folder.path().to_owned(),
-            }],
             commit_interval_ms: 20,
             discovery_interval_ms: 50,
             ..IngestOptions::default()
         };
         let guard = runtime.enter();
-        let ingest = Ingest::start(
+        let ingest = Ingest::start_with(
+            vec![source],
             options,
             Arc::clone(&self.log) as _,
             self.store.clone(),
@@ -109,15 +135,15 @@ impl World {
 
     /// Until every record that was written is committed.
     fn wait(&self, process: &Process) {
-        let mut wanted: BTreeMap<&str, i64> = BTreeMap::new();
-        for (topic, _, offset) in self.written.keys() {
-            let next = wanted.entry(topic).or_default();
+        let mut wanted: BTreeMap<(&str, i32), i64> = BTreeMap::new();
+        for (topic, partition, offset) in self.written.keys() {
+            let next = wanted.entry((topic, *partition)).or_default();
             *next = (*next).max(offset + 1);
         }
         wait_for(process, || {
             wanted
                 .iter()
-                .all(|(topic, next)| self.log.next_offset(topic) == Some(*next))
+                .all(|((topic, partition), next)| self.log.next_offset(topic, *partition) == Some(*next))
         });
     }
 
@@ -136,6 +162,28 @@ impl World {
             }
         }
         stored
+    }
+
+    /// `_lsn` of each partition and offset of the only table.
+    async fn lsn_by_place(&self) -> BTreeMap<(i32, i64), Option<i64>> {
+        let table = &self.log.tables()[0];
+        let scan = plan_scan(&self.store, &table.metadata, None, None).await;
+        let mut found = BTreeMap::new();
+        for file in scan.expect("a readable table") {
+            let bytes = self.store.get(&file.path).await.expect("a file of a snapshot");
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+            for batch in reader.expect("a data file") {
+                let batch = batch.expect("rows");
+                let partitions = batch["_partition"].as_primitive::<Int32Type>();
+                let offsets = batch["_offset"].as_primitive::<Int64Type>();
+                let lsn = batch["_lsn"].as_primitive::<Int64Type>();
+                for row in 0..batch.num_rows() {
+                    let lsn = lsn.is_valid(row).then(|| lsn.value(row));
+                    found.insert((partitions.value(row), offsets.value(row)), lsn);
+                }
+            }
+        }
+        found
     }
 
     async fn places(&self, table: &LoadedTable, names: [&str; 3]) -> Vec<(String, i32, i64)> {
@@ -300,7 +348,141 @@ fn a_loss_is_told() {
         reason.as_deref().is_some_and(|reason| reason.starts_with("ING-0201")),
         "{reason:?}"
     );
-    assert_eq!(world.log.next_offset("db.public.users"), Some(10));
+    assert_eq!(world.log.next_offset("db.public.users", 0), Some(10));
+    process.stop();
+}
+
+/// A reader whose answers about the end of its partitions are older than what was committed.
+#[derive(Debug)]
+struct OldEnds {
+    inner: FileSource,
+    /// An answer that is asked for anew is true.
+    cured: bool,
+    asked: bool,
+}
+
+#[async_trait]
+impl Source for OldEnds {
+    async fn partitions(&mut self) -> Result<Vec<Discovered>> {
+        let mut found = self.inner.partitions().await?;
+        for found in &mut found {
+            if !self.asked {
+                found.asked_at = Duration::ZERO;
+            }
+            if !(self.asked && self.cured) {
+                found.high -= 5;
+            }
+        }
+        Ok(found)
+    }
+
+    fn ask_anew(&mut self) {
+        self.asked = true;
+    }
+
+    async fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<()> {
+        self.inner.assign(positions).await
+    }
+
+    async fn poll(&mut self, bounds: PollBounds) -> Result<Poll> {
+        self.inner.poll(bounds).await
+    }
+}
+
+impl OldEnds {
+    fn of(world: &World, cured: bool) -> Box<dyn Source> {
+        Box::new(Self {
+            inner: FileSource::new(world.folder.path(), SystemClock::shared()),
+            cured,
+            asked: false,
+        })
+    }
+}
+
+// Goal: an end that was asked for before another process committed halts nothing, one that still holds when asked anew does.
+// Method: a reader whose first answers are old, then one whose answers stay.
+#[test]
+fn an_old_end_is_no_truncation() {
+    let mut world = World::new();
+    world.append("db.public.users", 10, 100);
+    let process = world.start();
+    world.wait(&process);
+    process.stop();
+    let process = world.start_with(OldEnds::of(&world, true));
+    world.append("db.public.users", 3, 100);
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    assert!(process.ingest.status().partitions.iter().all(|p| p.state == "running"));
+    process.stop();
+    let process = world.start_with(OldEnds::of(&world, false));
+    let halted = || process.ingest.status().partitions.iter().any(|p| p.state == "halted");
+    wait_for(&process, halted);
+    let reason = process.ingest.status().partitions[0].reason.clone();
+    assert!(reason.is_some_and(|reason| reason.starts_with("ING-0202")));
+    process.stop();
+}
+
+// Goal: a delete without a value has its place behind the last change of its partition, whoever wrote that. Method: changes of two
+// partitions, a new process each time, then deletes alone, twice.
+#[test]
+fn a_delete_keeps_its_place_over_restarts() {
+    let mut world = World::new();
+    world.append_unwrapped(0, 0, Some(41));
+    world.append_unwrapped(1, 0, Some(7));
+    for (partition, offset) in [(0, 1), (1, 1), (1, 2)] {
+        let process = world.start();
+        world.wait(&process);
+        process.stop();
+        world.append_unwrapped(partition, offset, None);
+    }
+    let process = world.start();
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    let lsn = process.runtime.block_on(world.lsn_by_place());
+    assert_eq!(
+        lsn,
+        BTreeMap::from([
+            ((0, 0), Some(41)),
+            ((0, 1), Some(41)),
+            ((1, 0), Some(7)),
+            ((1, 1), Some(7)),
+            ((1, 2), Some(7)),
+        ])
+    );
+    process.stop();
+}
+
+// Goal: a table that cannot take its rows halts its own topic, loudly, and no other. Method: a table whose `op` is no string, made
+// before its topic has rows.
+#[test]
+fn a_table_that_cannot_change_halts_its_topic() {
+    let mut world = World::new();
+    let process = world.start();
+    let schema = Schema::new(vec![Field::new("op", DataType::Boolean, true)]);
+    let name = "bronze.orders".parse().expect("a name");
+    let table = NewTable::new(name, from_arrow(&schema, 1).expect("a schema"));
+    process.runtime.block_on(world.log.make(&table));
+    world.append("a.public.users", 5, 100);
+    world.wait(&process);
+    let good = world.written.clone();
+    world.append("a.public.orders", 5, 100);
+    let halted = || process.ingest.status().partitions.iter().any(|p| p.state == "halted");
+    wait_for(&process, halted);
+    world.written = good;
+    world.append("a.public.users", 5, 100);
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    let status = process.ingest.status();
+    let halted: Vec<_> = status.partitions.iter().filter(|p| p.state == "halted").collect();
+    assert_eq!(halted.len(), 1);
+    assert_eq!(halted[0].topic, "a.public.orders");
+    assert!(
+        halted[0]
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.starts_with("ING-0007"))
+    );
+    assert_eq!(world.log.next_offset("a.public.orders", 0), None);
     process.stop();
 }
 
@@ -308,11 +490,14 @@ fn a_loss_is_told() {
 enum Step {
     Append {
         topic: usize,
+        partition: i32,
         count: i64,
     },
     Faults(Vec<Fault>),
     /// Kill once this many more commits were tried.
     KillAfter(usize),
+    /// Another process starts and takes all leases over; the one before does not know, and goes on.
+    TakeOver,
     Wait,
 }
 
@@ -326,9 +511,11 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Fault::LeaseTaken),
     ];
     prop_oneof![
-        4 => (0..3_usize, 1..40_i64).prop_map(|(topic, count)| Step::Append { topic, count }),
+        4 => (0..3_usize, 0..3_i32, 1..40_i64)
+            .prop_map(|(topic, partition, count)| Step::Append { topic, partition, count }),
         3 => prop::collection::vec(fault, 1..5).prop_map(Step::Faults),
         2 => (0..3_usize).prop_map(Step::KillAfter),
+        2 => Just(Step::TakeOver),
         1 => Just(Step::Wait),
     ]
 }
@@ -336,17 +523,19 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 4, ..ProptestConfig::default() })]
 
-    // Goal: whatever fails, every record is stored exactly once (INV-ING-1, INV-ING-2). Method: random appends, faults of the
-    // log and kills of the process; in the end the places in all tables are the places written, each once.
+    // Goal: whatever fails, every record is stored exactly once (INV-ING-1, INV-ING-2). Method: random appends to
+    // several partitions, faults of the log, kills and processes that take over from living ones; in the end the places in all tables are the places written, each once.
     #[test]
     fn stored_exactly_once(steps in prop::collection::vec(step(), 3..12)) {
         let topics = ["a.public.users", "a.public.orders", "a.public.visits"];
         let mut world = World::new();
         world.append(topics[0], 3, 7);
         let mut process = world.start();
+        let mut replaced = Vec::new();
         for step in steps {
             match step {
-                Step::Append { topic, count } => world.append(topics[topic], count, 7),
+                Step::Append { topic, partition, count } => world.append_to(topics[topic], partition, count, 7),
+                Step::TakeOver => replaced.push(std::mem::replace(&mut process, world.start())),
                 Step::Faults(faults) => world.log.inject(faults),
                 Step::Wait => world.wait(&process),
                 Step::KillAfter(calls) => {
@@ -361,6 +550,7 @@ proptest! {
             }
         }
         world.wait(&process);
+        replaced.into_iter().for_each(Process::kill);
         prop_assert_eq!(world.stored(&process.runtime), world.written.clone());
         process.stop();
     }
