@@ -32,11 +32,6 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
         }
         _ => {}
     }
-    if orders_within_aggregates(plan)? {
-        // Measured with Ballista 55.0: the adaptive planner never finishes gold.patient_360, which differs from the models
-        // that it does finish by its ordered array_agg (docs/limits.md).
-        return Ok(Reach::Here("it orders rows within an aggregate"));
-    }
     if ignores_nulls_in_windows(plan)? {
         // datafusion-proto 55.2 sends window functions without the flag: the answer would be wrong without a word.
         return Ok(Reach::Here("a window function of it ignores nulls"));
@@ -51,7 +46,8 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
     })
 }
 
-fn orders_within_aggregates(plan: &LogicalPlan) -> Result<bool, EngineError> {
+/// Whether an aggregate of it asks for its rows in an order, such as `array_agg(x ORDER BY y)`.
+pub(crate) fn orders_within_aggregates(plan: &LogicalPlan) -> Result<bool, EngineError> {
     holds(
         plan,
         |part| matches!(part, Expr::AggregateFunction(aggregate) if !aggregate.params.order_by.is_empty()),

@@ -139,11 +139,8 @@ fn users() -> String {
 // what was written into them, the probes of both SQL drivers without users, with a password and with a token, and the lines
 // of the README as they stand there.
 #[test]
+#[ignore = "scripts/interop runs it: it needs drivers and PyIceberg"]
 fn unmodified_clients() {
-    if std::env::var_os("TIDEWATER_INTEROP").is_none() {
-        println!("skipped: scripts/interop runs it");
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let hospital = Hospital::write(dir.path(), 20, 3_000);
     let node = NodeBuilder::up(dir.path()).config(&hospital.config()).start();

@@ -29,11 +29,8 @@ const PIPELINE_POINTS: &[&str] = &["pipelines.files_written", "pipelines.commit_
 // times, each in a process that goes on from what the last one left; more changes before every kill; then bronze is held
 // against the change log by topic, partition and offset, and silver and gold against the oracle.
 #[test]
+#[ignore = "scripts/chaos runs it: minutes"]
 fn nothing_is_lost_or_doubled() {
-    if std::env::var_os("TIDEWATER_CHAOS").is_none() {
-        println!("skipped: scripts/chaos runs it");
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let marker = dir.path().join("reached");
     let mut events = 600;
