@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_catalog_client::{Bearer, ClientOptions};
 use tidewater_core::config::{ConfigError, Layers};
 use tidewater_core::{Secret, SystemClock};
+use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
 use tidewater_security::{Principal, TokenKey, UserSettings};
 
 /// How long a token is good that a node makes for one call: clocks of nodes may differ by some of it.
@@ -128,6 +129,18 @@ pub(crate) struct ExecutorSettings {
 pub(crate) struct IngestSettings {
     pub(crate) commit_interval_ms: u64,
     pub(crate) sources: Vec<SourceSettings>,
+    /// Rules that name a topic's table; without one that matches it is the last segment of the topic.
+    pub(crate) mapping: Vec<MappingRule>,
+    /// How records are read.
+    pub(crate) decode: DecodeOptions,
+    /// Bad records of a partition and minute that are borne, whatever their share.
+    pub(crate) dead_letters_per_minute: u32,
+    /// Beyond that, bad records may be this share of a partition's records of a minute.
+    pub(crate) dead_letters_percent: u32,
+    /// Snapshots that bronze tables keep: a model that is behind by more commits reads its source anew.
+    pub(crate) keep_snapshots: u32,
+    /// How long a partition stays with a process that has gone silent.
+    pub(crate) lease_ttl_ms: u64,
 }
 
 /// Where changes come from.
@@ -271,9 +284,16 @@ impl Default for ExecutorSettings {
 
 impl Default for IngestSettings {
     fn default() -> Self {
+        let options = IngestOptions::default();
         Self {
-            commit_interval_ms: 1000,
+            commit_interval_ms: options.commit_interval_ms,
             sources: Vec::new(),
+            mapping: options.mapping,
+            decode: options.decode,
+            dead_letters_per_minute: options.dead_letters_per_minute,
+            dead_letters_percent: options.dead_letters_percent,
+            keep_snapshots: options.keep_snapshots,
+            lease_ttl_ms: options.lease_ttl_ms,
         }
     }
 }
@@ -386,6 +406,32 @@ mod tests {
             config: Some(config),
             data_dir: Some("/data".into()),
         })
+    }
+
+    // Goal: the page of settings names every one. Method: all keys of the defaults are looked for in it.
+    #[test]
+    fn settings_are_documented() {
+        let page = include_str!("../docs/configuration.md");
+        let all = serde_json::to_value(Settings::default()).expect("settings are data");
+        for (section, keys) in all.as_object().expect("sections") {
+            assert!(
+                page.contains(&format!("`{section}")) || page.contains(&format!("[[{section}.")),
+                "{section}"
+            );
+            for key in keys.as_object().into_iter().flat_map(|keys| keys.keys()) {
+                assert!(page.contains(key.as_str()), "{section}.{key}");
+            }
+        }
+    }
+
+    // Goal: what errors of ingest advise can be set. Method: the sections as a user writes them.
+    #[test]
+    fn ingest_is_configured() {
+        let toml = "[ingest]\nkeep_snapshots = 7\n[ingest.decode]\nkeep_raw = \"always\"\n[[ingest.mapping]]\n\
+                    topic = 'legacy\\.(\\w+)\\.(\\w+)'\ntable = \"${1}_$2\"\n";
+        let settings = read(toml).expect("a good file").ingest;
+        assert_eq!((settings.keep_snapshots, settings.mapping.len()), (7, 1));
+        assert_eq!(settings.decode.keep_raw, tidewater_ingest::KeepRaw::Always);
     }
 
     // Goal: a file may name any section and is checked key by key. Method: a good file, then one wrong letter.

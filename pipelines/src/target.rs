@@ -136,6 +136,7 @@ async fn create(catalog: &dyn Catalog, model: &Model, schema: Schema) -> Result<
         ("tidewater.model-kind".to_owned(), model.kind.name().to_owned()),
         ("tidewater.tags".to_owned(), model.tags.join(",")),
     ]);
+    table.properties.extend(metadata_properties());
     table
         .properties
         .extend(model.description.clone().map(|text| ("comment".to_owned(), text)));
@@ -144,6 +145,23 @@ async fn create(catalog: &dyn Catalog, model: &Model, schema: Schema) -> Result<
         .extend(model.owner.clone().map(|text| ("owner".to_owned(), text)));
     table.properties.retain(|_, value| !value.is_empty());
     create_or_load(catalog, table).await
+}
+
+/// Metadata files kept beside the newest: enough to look back, few enough to cost nothing.
+const PREVIOUS_METADATA_MAX: u32 = 20;
+
+/// Each commit writes a metadata file; the oldest go.
+pub(crate) fn metadata_properties() -> [(String, String); 2] {
+    [
+        (
+            "write.metadata.previous-versions-max".to_owned(),
+            PREVIOUS_METADATA_MAX.to_string(),
+        ),
+        (
+            "write.metadata.delete-after-commit.enabled".to_owned(),
+            "true".to_owned(),
+        ),
+    ]
 }
 
 /// Makes a table and its namespace; if another was faster, its table serves as well.

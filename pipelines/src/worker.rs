@@ -14,8 +14,8 @@ use tidewater_engine::{
     Class, Distribution, Engine, EngineError, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
 };
 use tidewater_table::{
-    Added, Catalog, Change, CommitOptions, Committed, LoadedTable, ScanFile, TableError, commit_changes, plan_scan,
-    write,
+    Added, Catalog, Change, CommitOptions, Committed, LoadedTable, Retention, ScanFile, TableError, commit_changes,
+    expire, plan_scan, write,
 };
 use uuid::Uuid;
 
@@ -30,6 +30,14 @@ const SINGLE_WRITER_BYTES_MAX: u64 = 64 << 20;
 
 /// Longest time of one query or write of a run: longer than any should take, so that a run never hangs.
 const STEP_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// What is kept of the history of models' tables. Queries may run for minutes on a snapshot, so that the files of one stay for
+/// longer, even where a model commits every second.
+const RETENTION: Retention = Retention {
+    snapshots_min: 20,
+    age: Duration::from_secs(15 * 60),
+    snapshots_max: 600,
+};
 
 /// Engine, runner, catalog and the project's views.
 #[derive(Debug, Clone)]
@@ -163,6 +171,9 @@ impl Worker {
                     tracing::info!(model = %model.name, "the job was committed already");
                     self.discard(&changes).await;
                 }
+                for committed in &committed {
+                    self.trim(&committed.table).await;
+                }
                 Ok(Some(committed))
             }
             Err(TableError::Conflict { table, reason }) => {
@@ -187,6 +198,20 @@ impl Worker {
                     source: Below::coded(source),
                 })
             }
+        }
+    }
+
+    /// Expires old snapshots and removes their files. What fails is done after the next commit.
+    async fn trim(&self, table: &LoadedTable) {
+        let Some(keep) = RETENTION.due(&table.metadata, self.clock.now_ms()) else {
+            return;
+        };
+        match expire(self.catalog.as_ref(), self.engine.store(), &table.name, keep).await {
+            Ok(expired) => tracing::info!(
+                table = %table.name, snapshots = expired.snapshots.len(), files = expired.files.len(),
+                "old snapshots expired"
+            ),
+            Err(error) => tracing::warn!(table = %table.name, %error, "old snapshots stay"),
         }
     }
 

@@ -37,6 +37,12 @@ pub(super) fn start(parts: &Parts) -> Result<IngestHandle, Failure> {
     let options = IngestOptions {
         sources: settings.sources.iter().map(source).collect(),
         commit_interval_ms: settings.commit_interval_ms,
+        mapping: settings.mapping.clone(),
+        decode: settings.decode.clone(),
+        dead_letters_per_minute: settings.dead_letters_per_minute,
+        dead_letters_percent: settings.dead_letters_percent,
+        keep_snapshots: settings.keep_snapshots,
+        lease_ttl_ms: settings.lease_ttl_ms,
         ..IngestOptions::default()
     };
     let ingest = Ingest::start(

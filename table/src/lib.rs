@@ -35,7 +35,7 @@ pub use change::{Added, Change, Conditions, JOB_ID_KEY};
 pub use changelog::{SnapshotChange, changes_between};
 pub use commit::{CommitOptions, Committed, PlannedCommit, Tail, commit_change, commit_changes, plan_commit};
 pub use error::{Result, TableError};
-pub use expire::{Expired, expire, remove_unreachable};
+pub use expire::{Expired, Retention, expire, remove_unreachable};
 pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
 pub use predicate::{Comparison, Predicate};

@@ -50,6 +50,7 @@ pub(super) async fn prepare(
     );
     let mut table = NewTable::new(name.clone(), target::optional(&name, &ArrowSchema::new(columns))?);
     table.properties = HashMap::from([("comment".to_owned(), format!("deleted keys of {}", model.name))]);
+    table.properties.extend(target::metadata_properties());
     target::create_or_load(catalog, table).await
 }
 

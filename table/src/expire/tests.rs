@@ -88,3 +88,34 @@ async fn lost_answers_remove_nothing_needed() {
         check_exact(&lake).await;
     }
 }
+
+// Goal: young snapshots stay up to a limit, old ones down to a minimum, and an expiry waits until it is worth it. Method: a
+// table of ten snapshots looked at from several moments.
+#[tokio::test]
+async fn retention_goes_by_age_and_number() {
+    let lake = Lake::new(&[], &[]).await;
+    for n in 0..10 {
+        lake.append([n]).await;
+    }
+    let table = lake.table().await.metadata;
+    let newest_ms = table.current_snapshot().unwrap().timestamp_ms();
+    let oldest_ms = table.snapshots().map(|s| s.timestamp_ms()).min().unwrap();
+    let age = Duration::from_millis(u64::try_from(newest_ms - oldest_ms).unwrap() + 1_000);
+    let retention = |snapshots_min, snapshots_max| Retention {
+        snapshots_min,
+        age,
+        snapshots_max,
+    };
+    // All are young.
+    assert_eq!(retention(1, 100).due(&table, newest_ms), None);
+    assert_eq!(retention(1, 4).due(&table, newest_ms), Some(4));
+    assert_eq!(
+        retention(1, 7).due(&table, newest_ms),
+        None,
+        "less than half as many more"
+    );
+    // All are old.
+    let later_ms = newest_ms + 10 * i64::try_from(age.as_millis()).unwrap();
+    assert_eq!(retention(3, 100).due(&table, later_ms), Some(3));
+    assert_eq!(retention(9, 100).due(&table, later_ms), None);
+}
