@@ -1,12 +1,15 @@
 //! A catalog with one voter: `serve DIR [PORT [WAREHOUSE]]`. Prints its URI when it is ready; ends on Ctrl-C.
+//! With `SERVE_USER=name:password` in the environment only that user gets in.
 #![expect(clippy::print_stdout, reason = "the URI is this program's result")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_catalog::raft::{RaftConsensus, RaftOptions};
-use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
+use tidewater_catalog::{Access, CatalogOptions, CatalogServer, Warehouse};
 use tidewater_core::{SystemClock, SystemRng, Tasks};
+use tidewater_security::authenticator::hash_password;
+use tidewater_security::{Authenticator, TokenKey, UserSettings};
 use tidewater_table::{FileStore, StoreOptions};
 
 /// How long everything may take to end.
@@ -30,14 +33,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .next()
         .unwrap_or_else(|| dir.join("lake").to_string_lossy().into_owned());
     let warehouse = Warehouse::new("lake", &lake)?;
-    let server = CatalogServer::new(CatalogOptions::new(
+    let mut options = CatalogOptions::new(
         Arc::new(consensus.clone()),
         Arc::new(store),
         warehouse,
-        clock,
-        rng,
+        Arc::clone(&clock),
+        Arc::clone(&rng),
         tasks.clone(),
-    ));
+    );
+    if let Ok(user) = std::env::var("SERVE_USER") {
+        let (name, password) = user.split_once(':').ok_or("SERVE_USER is name:password")?;
+        let user = UserSettings {
+            name: name.to_owned(),
+            password_hash: hash_password(password, &rng)?,
+        };
+        let key = TokenKey::derive(rng.uuid().as_bytes());
+        options.access = Access::Users(Arc::new(Authenticator::new(vec![user], key, clock)?));
+    }
+    let server = CatalogServer::new(options);
     let ended = tasks.token();
     tasks.spawn("signal", async move {
         tokio::select! {

@@ -4,6 +4,7 @@ mod changes;
 mod cluster;
 mod ingest;
 mod jobs;
+mod reports;
 mod tables;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
         .route("/internal/v1/jobs", get(jobs::list))
         .route("/internal/v1/jobs/{job}", get(jobs::load).put(jobs::put))
         .route("/internal/v1/tables", get(tables::load))
+        .route("/internal/v1/metrics-reports", get(reports::list))
         .route("/internal/v1/changes", get(changes::follow))
         .route("/internal/v1/namespaces", get(cluster::namespaces))
         .route("/internal/v1/cluster", get(cluster::status))

@@ -24,6 +24,7 @@ mod internal;
 mod metadata;
 mod names;
 mod purge;
+mod reports;
 mod rest;
 mod service;
 

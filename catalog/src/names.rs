@@ -7,14 +7,22 @@ use crate::error::{CatalogError, Result};
 use tidewater_core::limits::{NAME_BYTES_MAX, NAMESPACE_LEVELS_MAX};
 
 /// Joins the levels of a namespace in a path or a query parameter, whatever else is advertised.
-pub(crate) const LEVEL_SEPARATOR: char = '\u{1f}';
+const LEVEL_SEPARATOR: char = '\u{1f}';
+
+/// What clients are told to join levels with: some proxies and servers refuse control characters in a path. No name may hold it.
+pub(crate) const ADVERTISED_SEPARATOR: char = '*';
 
 /// How much of a refused name is shown.
 const SHOWN_CHARS: usize = 60;
 
 /// Splits and checks a namespace as it stands in a path.
 pub(crate) fn parse_namespace(joined: &str) -> Result<Vec<String>> {
-    checked_namespace(joined.split(LEVEL_SEPARATOR).map(str::to_owned).collect())
+    checked_namespace(
+        joined
+            .split([LEVEL_SEPARATOR, ADVERTISED_SEPARATOR])
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 /// Checks the levels of a namespace.

@@ -1,26 +1,22 @@
 //! The catalog server: routes, limits, and the listener.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::commit::TableQueue;
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
 use crate::raft::Consensus;
+use crate::reports::Reports;
 use crate::service::Service;
 use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use crate::{internal, rest};
 use tidewater_core::{SharedClock, SharedRng, Tasks};
-use tidewater_security::{ListenPolicy, TokenKey};
-
-/// Longest a request may take: a queue of commits, a slow store and an election fit in.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(90);
+use tidewater_security::{Authenticator, ListenPolicy, TokenKey};
 
 /// Who may call.
 #[derive(Debug, Clone)]
@@ -29,6 +25,8 @@ pub enum Access {
     Open,
     /// Who bears a token that was signed with this key.
     Tokens(TokenKey),
+    /// These users, who log in for a token.
+    Users(Arc<Authenticator>),
 }
 
 /// What a catalog server needs.
@@ -86,6 +84,10 @@ impl CatalogServer {
     /// A server that does not listen yet.
     pub fn new(options: CatalogOptions) -> Self {
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
+        let logins = match &options.access {
+            Access::Users(users) if users.required() => Some(rest::Logins::new(Arc::clone(users))),
+            _ => None,
+        };
         Self {
             access: options.access,
             service: Arc::new(Service {
@@ -97,6 +99,8 @@ impl CatalogServer {
                 clock: options.clock,
                 rng: options.rng,
                 tasks: options.tasks,
+                reports: Reports::default(),
+                logins,
             }),
         }
     }
@@ -112,10 +116,7 @@ impl CatalogServer {
             .fallback(rest::no_such_endpoint)
             .method_not_allowed_fallback(rest::no_such_endpoint)
             .layer(from_fn(rest::follow_leader))
-            .layer(TimeoutLayer::with_status_code(
-                http::StatusCode::GATEWAY_TIMEOUT,
-                REQUEST_DEADLINE,
-            ))
+            .layer(from_fn_with_state(rest::Deadline::default(), rest::end_in_time))
             .layer(from_fn_with_state(guard, rest::authenticate))
             .layer(from_fn_with_state(rest::Admission::default(), rest::admit))
             .with_state(Arc::clone(&self.service))
@@ -126,9 +127,11 @@ impl CatalogServer {
     /// # Errors
     /// If the listener fails, or others could reach it and nobody has to bear a token.
     pub async fn serve(self, listener: TcpListener) -> Result<()> {
-        let policy = match self.access {
+        let policy = match &self.access {
             Access::Open => ListenPolicy::LoopbackOnly,
             Access::Tokens(_) => ListenPolicy::Authenticated,
+            Access::Users(users) if users.required() => ListenPolicy::Authenticated,
+            Access::Users(_) => ListenPolicy::LoopbackOnly,
         };
         let failed = |error: std::io::Error| CatalogError::internal(format!("the listener failed: {error}"));
         policy.check(listener.local_addr().map_err(failed)?)?;

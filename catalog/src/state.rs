@@ -10,6 +10,7 @@ mod jobs;
 mod namespaces;
 mod shared;
 mod tables;
+mod views;
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct State {
     /// By joined levels (see [`namespaces::key`]).
     namespaces: OrdMap<String, Shared<NamespaceRow>>,
     tables: Tables,
+    /// Views are kept as tables are; a name is never in both.
+    #[serde(default)]
+    views: Tables,
     ingest: Ingest,
     jobs: Jobs,
     idempotency: Idempotency,
@@ -84,6 +88,9 @@ impl State {
             Op::Commit { changes } => self.commit(changes),
             Op::RenameTable { from, to } => self.rename_table(from, to),
             Op::DropTable { table, id } => self.drop_table(table, id),
+            Op::CommitView { change } => self.commit_view(change),
+            Op::RenameView { from, to } => self.rename_view(from, to),
+            Op::DropView { view } => self.drop_view(view),
             Op::Ingest(change) => self.ingest(change),
             Op::Lease(request) => self.lease(request),
             Op::PutJob(put) => self.put_job(put),

@@ -4,13 +4,15 @@ mod change;
 mod cluster;
 mod ingest;
 mod job;
+mod report;
 mod table;
 
-pub use change::{Change, ChangeKind, ChangePage, TableState};
+pub use change::{Change, ChangeKind, ChangePage, TableState, ViewState};
 pub use cluster::{ClusterMember, ClusterStatus, NamespacePage};
 pub use ingest::{
     CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, OffsetRange, OffsetsResponse,
     PartitionState, TopicPartition,
 };
 pub use job::{JobPage, JobPhase, JobPut, JobRow, JobWritten};
+pub use report::{MetricsReport, MetricsReportPage};
 pub use table::WantedTable;

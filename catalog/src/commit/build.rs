@@ -11,7 +11,7 @@ use crate::warehouse::Warehouse;
 
 /// How far ahead of the catalog's clock a snapshot may be. The format allows this much between a snapshot and what follows it; one
 /// further ahead would make every later commit by a right clock impossible until its time has come.
-const AHEAD_MS_MAX: i64 = 60_000;
+pub(super) const AHEAD_MS_MAX: i64 = 60_000;
 
 /// How far a sequence number may be beyond the next one. A transaction may hold several snapshots; a number near the end of the range
 /// would leave none for those after it.
@@ -69,6 +69,15 @@ pub(super) fn apply(
         .build()
         .map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
     let metadata = built.metadata;
+    let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });
+    if metadata.format_version() < FormatVersion::V3 && work.updates.iter().any(adds_key) {
+        // They have no place in the older formats: the file would not hold them.
+        let reason = format!(
+            "commit to {} is not valid: encryption keys need format version 3",
+            work.table
+        );
+        return Err(CatalogError::bad_request(reason));
+    }
     let sets = |update: &TableUpdate| {
         matches!(
             update,

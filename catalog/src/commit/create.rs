@@ -67,17 +67,19 @@ fn parse_version(version: &str) -> Result<FormatVersion> {
     }
 }
 
+/// Whether the commit is to make the table.
+pub(super) fn asserts(work: &TableWork) -> bool {
+    let mut requirements = work.requirements.iter();
+    requirements.any(|requirement| matches!(requirement, TableRequirement::NotExist))
+}
+
 /// The first metadata of a staged table. Its ids stay as they are: files may have been written with them.
 pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) -> Result<TableMetadata> {
-    let asserts_create = work
-        .requirements
-        .iter()
-        .any(|requirement| matches!(requirement, TableRequirement::NotExist));
     let others = work
         .requirements
         .iter()
         .any(|requirement| !matches!(requirement, TableRequirement::NotExist));
-    if !asserts_create || others {
+    if !asserts(work) || others {
         return Err(CatalogError::NoSuchTable {
             table: work.table.clone(),
         });

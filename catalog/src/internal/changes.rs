@@ -80,6 +80,14 @@ fn from_change(change: Change) -> dto::Change {
         ChangeKind::TableDropped(table) => dto::ChangeKind::TableDropped {
             table: from_table(table),
         },
+        ChangeKind::ViewCreated(view) => dto::ChangeKind::ViewCreated { view: from_view(view) },
+        ChangeKind::ViewUpdated(view) => dto::ChangeKind::ViewUpdated { view: from_view(view) },
+        ChangeKind::ViewRenamed { from, view } => dto::ChangeKind::ViewRenamed {
+            from_namespace: from.namespace,
+            from_name: from.name,
+            view: from_view(view),
+        },
+        ChangeKind::ViewDropped(view) => dto::ChangeKind::ViewDropped { view: from_view(view) },
         ChangeKind::Job { id, phase } => dto::ChangeKind::Job {
             id: JobId(id),
             phase: from_phase(phase),
@@ -89,6 +97,17 @@ fn from_change(change: Change) -> dto::Change {
         index: change.index,
         at_ms: change.at_ms,
         kind,
+    }
+}
+
+fn from_view(row: TableRow) -> dto::ViewState {
+    dto::ViewState {
+        id: row.id,
+        namespace: row.name.namespace,
+        name: row.name.name,
+        uuid: row.pointer.uuid,
+        version: row.version,
+        metadata_location: row.pointer.metadata_location,
     }
 }
 

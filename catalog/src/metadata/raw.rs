@@ -30,6 +30,20 @@ impl Head {
     }
 }
 
+/// The few fields of a view's metadata file that a pointer needs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ViewHead {
+    pub(crate) view_uuid: Uuid,
+    pub(crate) location: String,
+}
+
+impl ViewHead {
+    pub(crate) fn parse(raw: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(raw)
+    }
+}
+
 /// A JSON object whose members keep their order and their bytes.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 

@@ -64,25 +64,40 @@ pub(super) fn table_answer(file: &CachedMetadata, snapshots: Snapshots) -> Answe
         Snapshots::All => file.raw().clone(),
         Snapshots::Refs => file.refs_only()?,
     };
-    let mut response = json_bytes(StatusCode::OK, splice(Some(file.location()), &metadata)?);
+    let mut response = json_bytes(StatusCode::OK, splice(Some(file.location()), &metadata, CONFIG)?);
     set_etag(&mut response, &etag(file.location(), snapshots));
     Ok(response)
 }
 
-/// A staged table: it has no file yet.
-pub(super) fn staged_answer(metadata: &[u8]) -> Answer {
-    Ok(json_bytes(StatusCode::OK, splice(None, metadata)?))
+/// A view as clients get it.
+pub(super) fn view_answer(file: &CachedMetadata) -> Answer {
+    let body = splice(Some(file.location()), file.raw(), CONFIG)?;
+    Ok(json_bytes(StatusCode::OK, body))
 }
 
-/// Puts the metadata's own bytes into the answer.
-fn splice(location: Option<&str>, metadata: &[u8]) -> Result<Bytes> {
+/// A table that is no longer the catalog's: what another catalog needs to register it.
+pub(super) fn unregistered_answer(file: &CachedMetadata) -> Answer {
+    let body = splice(Some(file.location()), file.raw(), b"}")?;
+    Ok(json_bytes(StatusCode::OK, body))
+}
+
+/// A staged table: it has no file yet.
+pub(super) fn staged_answer(metadata: &[u8]) -> Answer {
+    Ok(json_bytes(StatusCode::OK, splice(None, metadata, CONFIG)?))
+}
+
+/// What follows the metadata in most answers.
+const CONFIG: &[u8] = b",\"config\":{}}";
+
+/// Puts the metadata's own bytes into the answer, `rest` after them.
+fn splice(location: Option<&str>, metadata: &[u8], rest: &[u8]) -> Result<Bytes> {
     let location = serde_json::to_string(&location).map_err(|error| CatalogError::internal(error.to_string()))?;
     let mut body = BytesMut::with_capacity(metadata.len() + location.len() + 64);
     body.put_slice(b"{\"metadata-location\":");
     body.put_slice(location.as_bytes());
     body.put_slice(b",\"metadata\":");
     body.put_slice(metadata);
-    body.put_slice(b",\"config\":{}}");
+    body.put_slice(rest);
     Ok(body.freeze())
 }
 

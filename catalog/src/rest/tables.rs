@@ -14,11 +14,11 @@ use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
-use crate::command::{Ident, Op, Outcome};
+use crate::command::{Ident, Op, Outcome, Relation};
 use crate::commit::{NewTable, TableWork};
 use crate::error::{CatalogError, Result};
 use crate::names::checked_ident;
-use crate::service::{Service, Ticket, find, require_namespace};
+use crate::service::{Service, Ticket, find, require_free, require_namespace};
 
 /// `GET /v1/namespaces/{namespace}/tables`
 pub(super) async fn list(
@@ -28,7 +28,7 @@ pub(super) async fn list(
 ) -> Answer {
     let state = service.fresh_state().await?;
     require_namespace(&state, &namespace)?;
-    let found = state.tables_in(&namespace, paging.after());
+    let found = state.tables_in(&namespace, paging.after()?);
     let (page, token) = cut(found, paging.limit()?, |row| row.name.name.clone());
     let identifiers: Vec<&Ident> = page.into_iter().map(|row| &row.name).collect();
     json(&json!({"identifiers": identifiers, "next-page-token": token}))
@@ -79,7 +79,7 @@ pub(super) async fn create(
     let worker = Arc::clone(&service);
     let outcome = service.detached("create-table", async move {
         let work = async {
-            require_free(&worker, &new.table).await?;
+            require_free(&worker.fresh_state().await?, Relation::Table, &new.table)?;
             let table = new.table.clone();
             let metadata = new.metadata(&worker.warehouse)?;
             worker.create(&ticket, &table, metadata).await
@@ -89,18 +89,9 @@ pub(super) async fn create(
     answer_committed(&service, outcome.await?).await
 }
 
-async fn require_free(service: &Service, table: &Ident) -> Result<()> {
-    let state = service.fresh_state().await?;
-    require_namespace(&state, &table.namespace)?;
-    match state.table(table) {
-        Some(_) => Err(CatalogError::TableExists { table: table.clone() }),
-        None => Ok(()),
-    }
-}
-
 /// Says what the table would be. Nothing is kept: a commit that demands `assert-create` makes it.
 async fn stage(service: &Service, new: NewTable) -> Answer {
-    require_free(service, &new.table).await?;
+    require_free(&service.fresh_state().await?, Relation::Table, &new.table)?;
     let metadata = new.metadata(&service.warehouse)?;
     let raw = serde_json::to_vec(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
     staged_answer(&raw)
@@ -183,11 +174,36 @@ pub(super) struct Rename {
 
 /// `POST /v1/tables/rename`
 pub(super) async fn rename(State(service): Shared, body: Body<Rename>) -> Answer {
-    let op = Op::RenameTable {
-        from: body.value.source.checked()?,
-        to: body.value.destination.checked()?,
+    let make = |from, to| Op::RenameTable { from, to };
+    rename_to(&service, &body.ticket, body.value, make).await
+}
+
+/// Renames a table or view; a name that is taken is refused in words that tell both names.
+pub(super) async fn rename_to(
+    service: &Service,
+    ticket: &Ticket,
+    rename: Rename,
+    make: impl FnOnce(Ident, Ident) -> Op,
+) -> Answer {
+    let (from, to) = (rename.source.checked()?, rename.destination.checked()?);
+    let op = make(from.clone(), to.clone());
+    let work = async {
+        service.propose(ticket, op).await.map_err(|error| match error {
+            CatalogError::TableExists { .. } => CatalogError::RenameTaken {
+                from,
+                to,
+                by: Relation::Table,
+            },
+            CatalogError::ViewExists { .. } => CatalogError::RenameTaken {
+                from,
+                to,
+                by: Relation::View,
+            },
+            CatalogError::NameTaken { by, .. } => CatalogError::RenameTaken { from, to, by },
+            other => other,
+        })
     };
-    service.once(&body.ticket, service.propose(&body.ticket, op)).await?;
+    service.once(ticket, work).await?;
     Ok(no_content())
 }
 
