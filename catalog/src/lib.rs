@@ -10,6 +10,7 @@
 //!
 //! Invariants: INV-CAT-1 to INV-CAT-4 and INV-ING-2 of `tidewater_core::invariants`.
 
+pub mod backup;
 pub mod command;
 pub mod error;
 pub mod memory;
@@ -28,6 +29,6 @@ mod rest;
 mod service;
 
 pub use error::CatalogError;
-pub use server::{Access, CatalogOptions, CatalogServer};
+pub use server::{Access, CatalogOptions, CatalogServer, Following};
 pub use store::MetadataStore;
 pub use warehouse::Warehouse;

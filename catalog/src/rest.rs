@@ -25,7 +25,7 @@ use crate::service::Service;
 pub(crate) use admit::{Admission, admit};
 pub(crate) use authenticate::{Guard, authenticate};
 pub(crate) use extract::{Body, Query};
-pub(crate) use follow::follow_leader;
+pub(crate) use follow::{Follower, follow_leader};
 pub(crate) use respond::{Answer, json};
 
 /// The shared state of all handlers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tower_http::timeout::TimeoutLayer;
 
@@ -31,6 +31,16 @@ pub enum Access {
     Tokens(TokenKey),
 }
 
+/// What a node does with requests that only the leader can serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Following {
+    /// It sends them on and passes the answer back, unless the client asks for a redirect (`X-Tidewater-Redirect`).
+    #[default]
+    Forward,
+    /// It answers 307.
+    Redirect,
+}
+
 /// What a catalog server needs.
 #[derive(Debug)]
 pub struct CatalogOptions {
@@ -44,6 +54,11 @@ pub struct CatalogOptions {
     pub metadata_cache_bytes: u64,
     /// Who may call.
     pub access: Access,
+    /// Who may change the group of nodes and take backups: who bears a token of this key besides (`X-Tidewater-Operator`).
+    /// None: whoever may call.
+    pub operators: Option<TokenKey>,
+    /// What followers do with requests for the leader.
+    pub following: Following,
     /// Time.
     pub clock: SharedClock,
     /// Ids and file names.
@@ -68,6 +83,8 @@ impl CatalogOptions {
             warehouse,
             metadata_cache_bytes: 64 << 20,
             access: Access::Open,
+            operators: None,
+            following: Following::default(),
             clock,
             rng,
             tasks,
@@ -80,6 +97,8 @@ impl CatalogOptions {
 pub struct CatalogServer {
     service: Arc<Service>,
     access: Access,
+    operators: Option<TokenKey>,
+    following: Following,
 }
 
 impl CatalogServer {
@@ -88,6 +107,8 @@ impl CatalogServer {
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
         Self {
             access: options.access,
+            operators: options.operators,
+            following: options.following,
             service: Arc::new(Service {
                 consensus: options.consensus,
                 store: options.store,
@@ -107,11 +128,20 @@ impl CatalogServer {
             access: self.access.clone(),
             clock: Arc::clone(&self.service.clock),
         };
+        let follower = Arc::new(rest::Follower::new(
+            Arc::clone(&self.service.consensus),
+            self.following,
+            Arc::clone(&self.service.clock),
+        ));
+        let operators = internal::Operators {
+            key: self.operators.clone(),
+            clock: Arc::clone(&self.service.clock),
+        };
         rest::routes()
-            .merge(internal::routes())
+            .merge(internal::routes(operators))
             .fallback(rest::no_such_endpoint)
             .method_not_allowed_fallback(rest::no_such_endpoint)
-            .layer(from_fn(rest::follow_leader))
+            .layer(from_fn_with_state(follower, rest::follow_leader))
             .layer(TimeoutLayer::with_status_code(
                 http::StatusCode::GATEWAY_TIMEOUT,
                 REQUEST_DEADLINE,

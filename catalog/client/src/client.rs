@@ -24,6 +24,8 @@ pub struct ClientOptions {
     pub deadline: Duration,
     /// Bearer token.
     pub token: Option<String>,
+    /// A token of the group's secret, for calls that change the group of nodes or take a backup.
+    pub operator: Option<String>,
     /// Time.
     pub clock: SharedClock,
     /// Idempotency keys and jitter.
@@ -37,6 +39,7 @@ impl ClientOptions {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             deadline: DEADLINE,
             token: None,
+            operator: None,
             clock: SystemClock::shared(),
             rng: SystemRng::shared(),
         }
@@ -83,7 +86,7 @@ impl CatalogClient {
     }
 }
 
-fn encode<T: Serialize>(method: &Method, path: &str, body: &T) -> Result<Bytes> {
+pub(crate) fn encode<T: Serialize>(method: &Method, path: &str, body: &T) -> Result<Bytes> {
     match serde_json::to_vec(body) {
         Ok(bytes) => Ok(bytes.into()),
         Err(source) => Err(ClientError::Encode {

@@ -6,7 +6,10 @@ mod ingest;
 mod job;
 
 pub use change::{Change, ChangeKind, ChangePage, TableState};
-pub use cluster::{ClusterMember, ClusterStatus, NamespacePage};
+pub use cluster::{
+    ClusterMember, ClusterStatus, LeaderTransfer, LeaderTransferred, NamespacePage, NodeAddress, NodeAllocate,
+    NodeAllocated, NodeList, SnapshotTaken,
+};
 pub use ingest::{
     CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, OffsetRange, OffsetsResponse,
     PartitionState, TopicPartition,
