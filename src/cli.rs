@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Overrides, Settings};
 
+pub(crate) mod cluster;
 mod doctor;
 pub(crate) mod failure;
 mod ingest;
@@ -82,6 +83,9 @@ enum Verb {
     /// Make the synthetic hospital's change data, workload and right answers
     #[command(subcommand)]
     Synth(synth::SynthVerb),
+    /// Operate the catalog's group of nodes: members, leadership, backups
+    #[command(subcommand)]
+    Cluster(cluster::ClusterVerb),
     /// Check the configuration and this machine
     Doctor,
     /// Manage users
@@ -117,6 +121,7 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Verb::Job(verb) => job::run(&settings, verb, output),
         Verb::Pipeline(verb) => pipeline::run(&settings, verb, output),
         Verb::Synth(verb) => synth::run(verb, output),
+        Verb::Cluster(verb) => cluster::run(&settings, verb, output),
         Verb::Doctor => return doctor::run(&settings, output),
         Verb::User(verb) => user::run(verb, output),
         Verb::Version => version::run(output),

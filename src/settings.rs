@@ -47,6 +47,10 @@ pub(crate) struct CatalogSettings {
 pub(crate) struct RaftSettings {
     pub(crate) node_id: u64,
     pub(crate) listen: SocketAddr,
+    /// `host:port` by which other nodes reach `listen`; empty means `listen` itself.
+    pub(crate) advertise: String,
+    /// File with the secret that all nodes of the catalog share; needed beyond loopback.
+    pub(crate) secret_file: Option<PathBuf>,
     /// Voters by node id; empty means one voter, this node.
     pub(crate) peers: BTreeMap<String, RaftPeer>,
     pub(crate) heartbeat_ms: u64,
@@ -210,6 +214,8 @@ impl Default for RaftSettings {
         Self {
             node_id: 1,
             listen: loopback(8182),
+            advertise: String::new(),
+            secret_file: None,
             peers: BTreeMap::new(),
             heartbeat_ms: 100,
             election_min_ms: 300,
@@ -293,6 +299,31 @@ impl Settings {
         }
         let settings: Self = layers.env().flag("data_dir", overrides.data_dir.as_ref()).extract()?;
         Ok(settings)
+    }
+
+    /// Where the catalog's log lies.
+    pub(crate) fn raft_dir(&self) -> PathBuf {
+        self.data_dir.join("raft")
+    }
+
+    /// The secret that the nodes of the catalog share, if one is configured.
+    pub(crate) fn raft_secret(&self) -> std::io::Result<Option<String>> {
+        let Some(file) = &self.raft.secret_file else {
+            return Ok(None);
+        };
+        let secret = std::fs::read_to_string(file)?;
+        match secret.trim() {
+            "" => Err(std::io::Error::other("raft.secret_file is empty")),
+            secret => Ok(Some(secret.to_owned())),
+        }
+    }
+
+    /// `host:port` by which other nodes reach this one's log.
+    pub(crate) fn raft_address(&self) -> String {
+        match self.raft.advertise.as_str() {
+            "" => self.raft.listen.to_string(),
+            advertise => advertise.to_owned(),
+        }
     }
 
     /// The warehouse location with its default applied.

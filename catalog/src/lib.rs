@@ -13,6 +13,7 @@
 pub mod backup;
 pub mod command;
 pub mod error;
+pub mod join;
 pub mod memory;
 pub mod raft;
 pub mod server;

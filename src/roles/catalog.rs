@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_catalog::raft::{PeerAddress, RaftConsensus, RaftOptions};
+use tidewater_catalog::join::announce;
+use tidewater_catalog::raft::{GroupIdentity, PeerAddress, RaftConsensus, RaftOptions};
 use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
 use tidewater_core::NodeId;
+use tidewater_security::TokenKey;
 
 use super::{Parts, Role, bind};
 use crate::cli::STORAGE_FAILED;
+use crate::cli::cluster::operating_client;
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 
@@ -46,8 +49,14 @@ impl Exit {
 pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, Failure> {
     let settings = &parts.settings;
     let listener = bind(settings, settings.catalog.listen, "catalog").await?;
-    let options = raft_options(parts)?;
-    let alone = options.peers.len() == 1;
+    let identity = GroupIdentity::read(&settings.raft_dir())?;
+    let mut options = raft_options(parts, identity.as_ref())?;
+    let secret = settings
+        .raft_secret()
+        .map_err(|source| Failure::io("read raft.secret_file", source))?;
+    options.secret.clone_from(&secret);
+    // A node with a number from its group may be joined by others.
+    let alone = options.peers.len() == 1 && identity.is_none();
     let peers = match alone {
         true => None,
         false => Some(bind(settings, settings.raft.listen, "raft").await?),
@@ -58,17 +67,22 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         consensus.serve_peers(listener)?;
     }
     watch_storage(parts, &consensus);
+    if let Some(identity) = identity {
+        join(parts, &consensus, identity)?;
+    }
     let warehouse = settings
         .warehouse()
         .map_err(|source| Failure::io("resolve the data directory", source))?;
-    let server = CatalogServer::new(CatalogOptions::new(
-        Arc::new(consensus),
+    let mut options = CatalogOptions::new(
+        Arc::new(consensus.clone()),
         Arc::new(parts.store.clone()),
         Warehouse::new("lake", &warehouse)?,
         Arc::clone(&parts.clock),
         Arc::clone(&parts.rng),
         parts.tasks.child("catalog"),
-    ));
+    );
+    options.operators = secret.map(|secret| TokenKey::derive(secret.as_bytes()));
+    let server = CatalogServer::new(options);
     let stop = parts.tasks.token();
     parts.tasks.spawn("catalog", async move {
         if let Err(error) = server.serve(listener).await {
@@ -79,11 +93,31 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
     Ok(RoleReport::new(Role::Catalog, settings.catalog_url()))
 }
 
-fn raft_options(parts: &Parts) -> Result<RaftOptions, Failure> {
+/// Lets the group add this node, while everything else goes on.
+fn join(parts: &Parts, consensus: &RaftConsensus, identity: GroupIdentity) -> Result<(), Failure> {
+    let members = identity.members.values().map(|address| address.api.clone());
+    let endpoints: Vec<String> = members.collect();
+    if endpoints.is_empty() {
+        return Ok(());
+    }
+    let client = operating_client(&parts.settings, endpoints)?;
+    let (consensus, clock, token) = (consensus.clone(), Arc::clone(&parts.clock), parts.tasks.token());
+    parts.tasks.spawn("join", async move {
+        let asking = announce(&consensus, &identity, &client, &clock);
+        if let Some(Err(error)) = token.run_until_cancelled(asking).await {
+            tracing::error!(%error, "the catalog's group does not take this node");
+        }
+    });
+    Ok(())
+}
+
+fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftOptions, Failure> {
     let settings = &parts.settings;
-    let dir = settings.data_dir.join("raft");
+    let dir = settings.raft_dir();
     let raft = &settings.raft;
-    let mut options = if raft.peers.is_empty() {
+    let mut options = if let Some(identity) = identity {
+        identity.options(&dir)
+    } else if raft.peers.is_empty() {
         RaftOptions::single(dir, settings.catalog_url())
     } else {
         let mut peers = BTreeMap::new();

@@ -51,7 +51,11 @@ impl GroupIdentity {
     pub fn write_new(&self, dir: &Path) -> Result<(), ConsensusError> {
         fs::create_dir_all(dir).map_err(|e| ConsensusError::storage("create", dir, e))?;
         for name in ["node-id", "log.redb", "snapshot", "removed", FILE] {
-            if dir.join(name).exists() {
+            let path = dir.join(name);
+            if path
+                .try_exists()
+                .map_err(|e| ConsensusError::storage("look for", &path, e))?
+            {
                 return Err(ConsensusError::DirNotEmpty { dir: dir.to_owned() });
             }
         }
