@@ -38,6 +38,7 @@ fn token(key: &TokenKey) -> String {
     key.issue(&Principal { name: "ana".into() }, i64::MAX)
 }
 
+#[expect(clippy::panic, reason = "a helper of tests that is no test itself")]
 async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let clock = SystemClock::shared();
     let begun = clock.monotonic();
@@ -47,8 +48,7 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut
         }
         clock.sleep(Duration::from_millis(10)).await;
     }
-    let late: Option<T> = None;
-    late.unwrap_or_else(|| unreachable!("not within {DEADLINE:?}: {what}"))
+    panic!("not within {DEADLINE:?}: {what}");
 }
 
 async fn bind(address: &str) -> TcpListener {
