@@ -18,8 +18,8 @@ use super::failure::Failure;
 use super::output::Output;
 use crate::settings::Settings;
 
-/// How long an operator's token is good: longer than the longest verb.
-const TOKEN_LIFETIME_MS: i64 = 10 * 60 * 1_000;
+/// How long an operator's token is good: longer than the longest verb, and than a node waits to join.
+const TOKEN_LIFETIME_MS: i64 = 60 * 60 * 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterVerb {

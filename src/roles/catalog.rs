@@ -20,6 +20,9 @@ use crate::control::RoleReport;
 /// How long the log may take to close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long another node may take to lead.
+const HAND_OVER_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What is left to do when everything else has ended: the log closes last, and its failure is the process's.
 #[derive(Default)]
 pub(super) struct Exit {
@@ -27,6 +30,13 @@ pub(super) struct Exit {
 }
 
 impl Exit {
+    /// Lets another node lead while this one can still send on what arrives.
+    pub(super) async fn hand_over(&self) {
+        if let Some(consensus) = &self.consensus {
+            consensus.hand_over(HAND_OVER_DEADLINE).await;
+        }
+    }
+
     pub(super) async fn shutdown(&self) {
         if let Some(consensus) = &self.consensus {
             consensus.shutdown(CLOSE_DEADLINE).await;
@@ -74,7 +84,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         .warehouse()
         .map_err(|source| Failure::io("resolve the data directory", source))?;
     let mut options = CatalogOptions::new(
-        Arc::new(consensus.clone()),
+        Arc::new(consensus),
         Arc::new(parts.store.clone()),
         Warehouse::new("lake", &warehouse)?,
         Arc::clone(&parts.clock),
