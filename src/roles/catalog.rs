@@ -30,7 +30,7 @@ pub(super) struct Exit {
 }
 
 impl Exit {
-    /// Lets another node lead while this one can still send on what arrives.
+    /// Lets another node lead as soon as this process is to end, rather than when everything else has ended.
     pub(super) async fn hand_over(&self) {
         if let Some(consensus) = &self.consensus {
             consensus.hand_over(HAND_OVER_DEADLINE).await;
