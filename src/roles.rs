@@ -24,7 +24,7 @@ mod ingest;
 mod pipelines;
 mod ports;
 mod serving;
-mod storage;
+pub(crate) mod storage;
 
 pub(crate) use ingest::IngestHandle;
 
@@ -121,6 +121,7 @@ where
         tasks.spawn("signals", signals(stop));
         let mut exit = catalog::Exit::default();
         let result = assemble(settings, &roles, &tasks, &mut exit, beside).await;
+        exit.hand_over().await;
         if !tasks.shutdown(SHUTDOWN_DEADLINE).await {
             tracing::warn!("some tasks did not end in time");
         }

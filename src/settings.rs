@@ -54,6 +54,8 @@ pub(crate) struct CatalogSettings {
 pub(crate) struct RaftSettings {
     pub(crate) node_id: u64,
     pub(crate) listen: SocketAddr,
+    /// `host:port` by which other nodes reach `listen`; empty means `listen` itself.
+    pub(crate) advertise: String,
     /// Voters by node id; empty means one voter, this node.
     pub(crate) peers: BTreeMap<String, RaftPeer>,
     pub(crate) heartbeat_ms: u64,
@@ -228,6 +230,7 @@ impl Default for RaftSettings {
         Self {
             node_id: 1,
             listen: loopback(8182),
+            advertise: String::new(),
             peers: BTreeMap::new(),
             heartbeat_ms: 100,
             election_min_ms: 300,
@@ -316,6 +319,19 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Where the catalog's log lies.
+    pub(crate) fn raft_dir(&self) -> PathBuf {
+        self.data_dir.join("raft")
+    }
+
+    /// `host:port` by which other nodes reach this one's log.
+    pub(crate) fn raft_address(&self) -> String {
+        match self.raft.advertise.as_str() {
+            "" => self.raft.listen.to_string(),
+            advertise => advertise.to_owned(),
+        }
+    }
+
     /// The warehouse location with its default applied.
     pub(crate) fn warehouse(&self) -> std::io::Result<String> {
         if !self.catalog.warehouse.is_empty() {
@@ -342,17 +358,24 @@ impl Settings {
         Some(TokenKey::for_nodes(secret.expose().as_bytes()))
     }
 
+    /// Signs and checks what those show who change the catalog's group; none without a secret.
+    pub(crate) fn operator_key(&self) -> Option<TokenKey> {
+        let secret = self.security.node_secret.as_ref()?;
+        Some(TokenKey::for_operators(secret.expose().as_bytes()))
+    }
+
     /// What this process shows to other nodes. With the nodes' secret a new one for each call, so that none on the wire is
     /// good for long; otherwise the one it was given.
     pub(crate) fn bearer(&self) -> Option<Bearer> {
         let Some(key) = self.node_key() else {
             return self.catalog.token.as_ref().map(|token| Bearer::fixed(token.expose()));
         };
-        let clock = SystemClock::shared();
-        let node = Principal { name: "node".into() };
-        Some(Bearer::made(move || {
-            key.issue(&node, clock.now_ms().saturating_add(NODE_TOKEN_TTL_MS))
-        }))
+        Some(made_by(key, "node"))
+    }
+
+    /// What this process shows to change the catalog's group.
+    pub(crate) fn operator_bearer(&self) -> Option<Bearer> {
+        self.operator_key().map(|key| made_by(key, "operator"))
     }
 
     /// How this process reaches the catalog.
@@ -370,6 +393,13 @@ impl Settings {
             self.catalog.advertise.clone()
         }
     }
+}
+
+/// A new token for each call.
+fn made_by(key: TokenKey, name: &str) -> Bearer {
+    let clock = SystemClock::shared();
+    let principal = Principal { name: name.into() };
+    Bearer::made(move || key.issue(&principal, clock.now_ms().saturating_add(NODE_TOKEN_TTL_MS)))
 }
 
 #[cfg(test)]

@@ -123,6 +123,8 @@ pub enum Op {
     Lease(LeaseRequest),
     /// Writes a job row.
     PutJob(JobPut),
+    /// Gives out a number for a node that is to join, which no node had before.
+    AllocateNode,
     /// Remembers that a request with an idempotency key was refused for good, so that a repetition is refused alike.
     Remember {
         /// HTTP status of the refusal.

@@ -284,6 +284,7 @@ impl CatalogError {
                 Retry::Safe => (503, "ServiceUnavailableException"),
                 Retry::Unknown => (500, "CommitStateUnknownException"),
                 _ if error.kind() == ErrorKind::Invalid => (413, "RequestTooLargeException"),
+                _ if error.kind() == ErrorKind::Conflict => (409, "ClusterConflictException"),
                 _ => (500, "InternalServerError"),
             },
         }

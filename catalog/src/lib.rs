@@ -10,8 +10,10 @@
 //!
 //! Invariants: INV-CAT-1 to INV-CAT-4 and INV-ING-2 of `tidewater_core::invariants`.
 
+pub mod backup;
 pub mod command;
 pub mod error;
+pub mod join;
 pub mod memory;
 pub mod raft;
 pub mod server;
@@ -29,6 +31,6 @@ mod rest;
 mod service;
 
 pub use error::CatalogError;
-pub use server::{Access, CatalogOptions, CatalogServer};
+pub use server::{Access, CatalogOptions, CatalogServer, Following};
 pub use store::MetadataStore;
 pub use warehouse::Warehouse;

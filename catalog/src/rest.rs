@@ -27,7 +27,7 @@ use crate::service::Service;
 pub(crate) use admit::{Admission, Deadline, admit, end_in_time};
 pub(crate) use authenticate::{Guard, authenticate};
 pub(crate) use extract::{Body, Query};
-pub(crate) use follow::follow_leader;
+pub(crate) use follow::{Follower, follow_leader};
 pub(crate) use load::etag_of;
 pub(crate) use oauth::Logins;
 pub(crate) use respond::{Answer, json, json_bytes};

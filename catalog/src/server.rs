@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 
 use crate::commit::TableQueue;
@@ -29,6 +29,16 @@ pub enum Access {
     Users(Arc<Authenticator>),
 }
 
+/// What a node does with requests that only the leader can serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Following {
+    /// It sends them on and passes the answer back, unless the client asks for a redirect (`X-Tidewater-Redirect`).
+    #[default]
+    Forward,
+    /// It answers 307.
+    Redirect,
+}
+
 /// What a catalog server needs.
 #[derive(Debug)]
 pub struct CatalogOptions {
@@ -42,6 +52,11 @@ pub struct CatalogOptions {
     pub metadata_cache_bytes: u64,
     /// Who may call.
     pub access: Access,
+    /// Who may change the group of nodes and take backups: who bears a token of this key besides (`X-Tidewater-Operator`).
+    /// None: whoever may call.
+    pub operators: Option<TokenKey>,
+    /// What followers do with requests for the leader.
+    pub following: Following,
     /// Time.
     pub clock: SharedClock,
     /// Ids and file names.
@@ -66,6 +81,8 @@ impl CatalogOptions {
             warehouse,
             metadata_cache_bytes: 64 << 20,
             access: Access::Open,
+            operators: None,
+            following: Following::default(),
             clock,
             rng,
             tasks,
@@ -78,6 +95,8 @@ impl CatalogOptions {
 pub struct CatalogServer {
     service: Arc<Service>,
     access: Access,
+    operators: Option<TokenKey>,
+    following: Following,
 }
 
 impl CatalogServer {
@@ -90,6 +109,8 @@ impl CatalogServer {
         };
         Self {
             access: options.access,
+            operators: options.operators,
+            following: options.following,
             service: Arc::new(Service {
                 consensus: options.consensus,
                 store: options.store,
@@ -111,11 +132,20 @@ impl CatalogServer {
             access: self.access.clone(),
             clock: Arc::clone(&self.service.clock),
         };
+        let follower = Arc::new(rest::Follower::new(
+            Arc::clone(&self.service.consensus),
+            self.following,
+            Arc::clone(&self.service.clock),
+        ));
+        let operators = internal::Operators {
+            key: self.operators.clone(),
+            clock: Arc::clone(&self.service.clock),
+        };
         rest::routes()
-            .merge(internal::routes())
+            .merge(internal::routes(operators))
             .fallback(rest::no_such_endpoint)
             .method_not_allowed_fallback(rest::no_such_endpoint)
-            .layer(from_fn(rest::follow_leader))
+            .layer(from_fn_with_state(follower, rest::follow_leader))
             .layer(from_fn_with_state(rest::Deadline::default(), rest::end_in_time))
             .layer(from_fn_with_state(guard, rest::authenticate))
             .layer(from_fn_with_state(rest::Admission::default(), rest::admit))

@@ -19,6 +19,11 @@ use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use tidewater_core::{SharedClock, SharedRng, Tasks};
 
+tokio::task_local! {
+    /// How old the state may be that the request at work reads; unset or none: not at all.
+    pub(crate) static STALENESS: Option<std::time::Duration>;
+}
+
 /// What a mutation says about itself, for the log.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ticket {
@@ -46,9 +51,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The state with everything that was acknowledged before this call (INV-CAT-2).
+    /// The state with everything that was acknowledged before this call (INV-CAT-2), unless the request allows it an age.
     pub(crate) async fn fresh_state(&self) -> Result<State> {
-        self.consensus.barrier().await?;
+        match STALENESS.try_with(|staleness| *staleness) {
+            Ok(Some(staleness)) => self.consensus.barrier_within(staleness).await?,
+            _ => self.consensus.barrier().await?,
+        }
         Ok(self.consensus.state().state)
     }
 

@@ -8,6 +8,7 @@ mod idempotency;
 mod ingest;
 mod jobs;
 mod namespaces;
+mod nodes;
 mod shared;
 mod tables;
 mod views;
@@ -19,6 +20,7 @@ use self::changes::Changes;
 use self::idempotency::Idempotency;
 use self::ingest::Ingest;
 use self::jobs::Jobs;
+use self::nodes::Nodes;
 use self::tables::Tables;
 use crate::command::{Command, Op, Outcome, Refusal};
 
@@ -47,6 +49,8 @@ pub struct State {
     jobs: Jobs,
     idempotency: Idempotency,
     changes: Changes,
+    #[serde(default)]
+    nodes: Nodes,
 }
 
 impl State {
@@ -94,6 +98,7 @@ impl State {
             Op::Ingest(change) => self.ingest(change),
             Op::Lease(request) => self.lease(request),
             Op::PutJob(put) => self.put_job(put),
+            Op::AllocateNode => self.allocate_node(),
             Op::Remember { status, kind, message } => Err(Refusal::Remembered { status, kind, message }),
         }
     }

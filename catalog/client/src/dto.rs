@@ -8,7 +8,10 @@ mod report;
 mod table;
 
 pub use change::{Change, ChangeKind, ChangePage, TableState, ViewState};
-pub use cluster::{ClusterMember, ClusterStatus, NamespacePage};
+pub use cluster::{
+    ClusterMember, ClusterStatus, LeaderTransfer, LeaderTransferred, NamespacePage, NodeAddress, NodeAllocate,
+    NodeAllocated, NodeList, SnapshotTaken,
+};
 pub use ingest::{
     CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, OffsetRange, OffsetsResponse,
     PartitionState, TopicPartition,

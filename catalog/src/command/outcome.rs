@@ -32,6 +32,11 @@ pub enum Outcome {
         /// The row's version.
         version: u64,
     },
+    /// A number for a node.
+    Node {
+        /// The number.
+        id: u64,
+    },
     /// Nothing changed.
     Refused(Refusal),
 }

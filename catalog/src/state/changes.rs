@@ -96,6 +96,17 @@ pub(super) struct Changes {
     newest: u64,
 }
 
+impl Changes {
+    /// Forgets everything up to `index`.
+    pub(super) fn begin_anew(&mut self, index: u64) {
+        *self = Self {
+            kept: Vector::new(),
+            forgotten: index,
+            newest: index,
+        };
+    }
+}
+
 impl State {
     pub(super) fn record(&mut self, kind: ChangeKind) {
         let change = Change {

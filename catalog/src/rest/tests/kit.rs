@@ -13,6 +13,7 @@ use crate::memory::MemoryConsensus;
 use crate::store::{MemoryStore, MetadataStore};
 use crate::{Access, CatalogOptions, CatalogServer, Warehouse};
 use tidewater_core::{SeededRng, SystemClock, Tasks};
+use tidewater_security::TokenKey;
 
 pub(super) const TABLES: &str = "/v1/namespaces/a/tables";
 pub(super) const TABLE: &str = "/v1/namespaces/a/tables/t";
@@ -46,6 +47,14 @@ impl Kit {
     }
 
     pub(super) fn with_access(access: Access) -> Self {
+        Self::with(access, None)
+    }
+
+    pub(super) fn with_operators(key: TokenKey) -> Self {
+        Self::with(Access::Open, Some(key))
+    }
+
+    fn with(access: Access, operators: Option<TokenKey>) -> Self {
         let consensus = MemoryConsensus::shared();
         let store = Arc::new(MemoryStore::default());
         let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
@@ -58,6 +67,7 @@ impl Kit {
             Tasks::new("test"),
         );
         options.access = access;
+        options.operators = operators;
         let server = CatalogServer::new(options);
         Self {
             router: server.router(),
