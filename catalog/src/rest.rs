@@ -3,14 +3,17 @@
 mod admit;
 mod authenticate;
 mod config;
+mod credentials;
 mod extract;
 mod follow;
 mod load;
 mod metrics;
 mod namespaces;
 mod page;
+mod plan;
 mod register;
 mod respond;
+mod sign;
 mod tables;
 mod transactions;
 
@@ -57,6 +60,17 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
             "/v1/namespaces/{namespace}/tables/{table}/metrics",
             post(metrics::report),
         )
+        .route("/v1/namespaces/{namespace}/tables/{table}/plan", post(plan::plan))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/plan/{plan}",
+            get(plan::result).delete(plan::cancel),
+        )
+        .route("/v1/namespaces/{namespace}/tables/{table}/tasks", post(plan::tasks))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/credentials",
+            get(credentials::load),
+        )
+        .route("/v1/namespaces/{namespace}/tables/{table}/sign", post(sign::sign))
         .route("/v1/tables/rename", post(tables::rename))
         .route("/v1/transactions/commit", post(transactions::commit))
 }

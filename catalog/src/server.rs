@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::commit::TableQueue;
+use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
 use crate::raft::Consensus;
@@ -44,6 +45,10 @@ pub struct CatalogOptions {
     pub metadata_cache_bytes: u64,
     /// Who may call.
     pub access: Access,
+    /// Files in one answer of a planned scan; larger scans are cut into tasks.
+    pub plan_files_max: usize,
+    /// What clients may be given to reach files with; none means nothing.
+    pub delegation: Option<DelegationOptions>,
     /// Time.
     pub clock: SharedClock,
     /// Ids and file names.
@@ -68,6 +73,8 @@ impl CatalogOptions {
             warehouse,
             metadata_cache_bytes: 64 << 20,
             access: Access::Open,
+            plan_files_max: crate::planning::FILES_PER_ANSWER_MAX,
+            delegation: None,
             clock,
             rng,
             tasks,
@@ -85,6 +92,9 @@ pub struct CatalogServer {
 impl CatalogServer {
     /// A server that does not listen yet.
     pub fn new(options: CatalogOptions) -> Self {
+        let delegate = options
+            .delegation
+            .map(|given| Delegate::new(given, Arc::clone(&options.clock), Arc::clone(&options.rng)));
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
         Self {
             access: options.access,
@@ -94,6 +104,8 @@ impl CatalogServer {
                 warehouse: options.warehouse,
                 cache,
                 queue: TableQueue::default(),
+                delegate,
+                plan_files_max: options.plan_files_max,
                 clock: options.clock,
                 rng: options.rng,
                 tasks: options.tasks,

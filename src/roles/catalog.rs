@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_catalog::raft::{PeerAddress, RaftConsensus, RaftOptions};
-use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
+use tidewater_catalog::{AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, Vending, Warehouse};
 use tidewater_core::NodeId;
 
-use super::{Parts, Role, bind};
+use super::{Parts, Role, bind, storage};
 use crate::cli::STORAGE_FAILED;
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
+use crate::settings::Settings;
 
 /// How long the log may take to close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
@@ -61,14 +62,16 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
     let warehouse = settings
         .warehouse()
         .map_err(|source| Failure::io("resolve the data directory", source))?;
-    let server = CatalogServer::new(CatalogOptions::new(
+    let mut options = CatalogOptions::new(
         Arc::new(consensus),
         Arc::new(parts.store.clone()),
         Warehouse::new("lake", &warehouse)?,
         Arc::clone(&parts.clock),
         Arc::clone(&parts.rng),
         parts.tasks.child("catalog"),
-    ));
+    );
+    options.delegation = Some(delegation(settings));
+    let server = CatalogServer::new(options);
     let stop = parts.tasks.token();
     parts.tasks.spawn("catalog", async move {
         if let Err(error) = server.serve(listener).await {
@@ -77,6 +80,34 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         }
     });
     Ok(RoleReport::new(Role::Catalog, settings.catalog_url()))
+}
+
+/// What clients are given to reach files with.
+fn delegation(settings: &Settings) -> DelegationOptions {
+    let access = &settings.catalog.access;
+    let mut options = DelegationOptions::new(storage::options(settings).s3);
+    options.remote_signing = access.remote_signing;
+    if let Some(seconds) = access.lifetime_s {
+        options.lifetime = Duration::from_secs(seconds);
+    }
+    let fixed = access
+        .static_access_key_id
+        .clone()
+        .zip(access.static_secret_access_key.clone());
+    options.vending = match (&access.role_arn, fixed) {
+        (Some(role_arn), _) => Vending::AssumeRole {
+            endpoint: access.sts_endpoint.clone(),
+            role_arn: role_arn.clone(),
+            external_id: access.external_id.clone(),
+        },
+        (None, Some((access_key_id, secret_access_key))) => Vending::Static(AccessKeys {
+            access_key_id,
+            secret_access_key,
+            session_token: None,
+        }),
+        (None, None) => Vending::Nothing,
+    };
+    options
 }
 
 fn raft_options(parts: &Parts) -> Result<RaftOptions, Failure> {

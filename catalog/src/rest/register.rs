@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use http::HeaderMap;
 use serde::Deserialize;
 
 use super::Shared;
@@ -10,6 +11,7 @@ use super::extract::{Body, InNamespace};
 use super::respond::Answer;
 use super::tables::answer_committed;
 use crate::command::{Expect, Ident, Op, Outcome, Pointer, TableChange};
+use crate::credentials::Wish;
 use crate::error::{CatalogError, Result};
 use crate::metadata::Head;
 use crate::names::checked_ident;
@@ -28,6 +30,7 @@ pub(super) struct Register {
 pub(super) async fn register(
     State(service): Shared,
     InNamespace(namespace): InNamespace,
+    headers: HeaderMap,
     body: Body<Register>,
 ) -> Answer {
     let table = checked_ident(namespace, body.value.name)?;
@@ -39,13 +42,14 @@ pub(super) async fn register(
     let overwrite = body.value.overwrite.unwrap_or(false);
     let ticket = body.ticket;
     let worker = Arc::clone(&service);
+    let made = table.clone();
     let run = async move {
         worker
             .once(&ticket, run(&worker, &ticket, table, location, overwrite))
             .await
     };
     let outcome = service.detached("register", run).await?;
-    answer_committed(&service, outcome).await
+    answer_committed(&service, outcome, Some((&made, Wish::of(&headers)))).await
 }
 
 async fn run(service: &Service, ticket: &Ticket, table: Ident, location: String, overwrite: bool) -> Result<Outcome> {
@@ -69,6 +73,7 @@ async fn run(service: &Service, ticket: &Ticket, table: Ident, location: String,
         location: location.clone(),
         reason: format!("it is no table metadata: {error}"),
     })?;
+    service.warehouse.check_properties(&head.location, &head.properties)?;
     let id = service.rng.uuid_v7(service.clock.now_ms());
     let pointer = Pointer {
         uuid: head.table_uuid,
