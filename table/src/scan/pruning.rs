@@ -82,8 +82,15 @@ impl<'a> Pruner<'a> {
         if !may(condition) {
             return Verdict::NoRow;
         }
-        // A partition value is null exactly where its column is, so that nothing is unknown where the opposite cannot hold.
-        match may(&!condition.clone()) {
+        // A partition value is null exactly where its column is; there most conditions are unknown, and so are their opposites.
+        let is_unknown = |id: i32, leaf: &Leaf| {
+            let null = |(bound, range): &(&Bound, Range)| bound.source_id == id && !range.may_be_value;
+            !matches!(leaf, Leaf::IsNull | Leaf::NotNull) && ranges.iter().any(null)
+        };
+        let opposite = !condition.clone();
+        match may_hold(&opposite, &|id, leaf| {
+            is_unknown(id, leaf) || among_partitions(&ranges, id, leaf)
+        }) {
             true => Verdict::Unknown,
             false => Verdict::EveryRow,
         }

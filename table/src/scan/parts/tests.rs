@@ -76,7 +76,8 @@ async fn appends_are_found_between_snapshots() {
 // Goal: what a partition settles holds for each of its rows. Method: random comparisons on partitioned columns against the rows of each file.
 #[tokio::test]
 async fn verdicts_hold_for_each_row() {
-    let specs: [&[(i32, &'static str, Transform)]; 4] = [
+    let specs: [&[(i32, &'static str, Transform)]; 5] = [
+        &[(2, "n", Transform::Truncate(7))],
         &[(5, "d", Transform::Day)],
         &[(1, "t", Transform::Truncate(20))],
         &[(1, "b", Transform::Bucket(3))],
