@@ -42,10 +42,31 @@ pub(crate) struct CatalogSettings {
     pub(crate) advertise: String,
     /// Where tables live (`file:///…` or `s3://bucket/prefix`); empty means `<data_dir>/lake`.
     pub(crate) warehouse: String,
+    /// What clients are given to reach files in S3 with.
+    pub(crate) access: AccessSettings,
     /// Every node of the catalog, for roles that run elsewhere; empty means this one.
     pub(crate) endpoints: Vec<String>,
     /// What this process shows to the catalog when it does not know the node secret; made by `tidewater user token`.
     pub(crate) token: Option<Secret>,
+}
+
+/// What clients are given to reach files in S3 with. Nothing unless a role, static keys or signing is set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessSettings {
+    /// A role that is narrowed to one table for each client.
+    pub(crate) role_arn: Option<String>,
+    /// What the role's owner demands from others.
+    pub(crate) external_id: Option<String>,
+    /// Where STS is; none means Amazon's of the region.
+    pub(crate) sts_endpoint: Option<String>,
+    /// The same keys for every table, for stores without STS.
+    pub(crate) static_access_key_id: Option<String>,
+    pub(crate) static_secret_access_key: Option<Secret>,
+    /// Whether requests of clients are signed.
+    pub(crate) remote_signing: bool,
+    /// How long a credential is good; none means an hour.
+    pub(crate) lifetime_s: Option<u64>,
 }
 
 /// The replicated log of the catalog.
@@ -219,6 +240,7 @@ impl Default for CatalogSettings {
             listen: loopback(8181),
             advertise: String::new(),
             warehouse: String::new(),
+            access: AccessSettings::default(),
             endpoints: Vec::new(),
             token: None,
         }

@@ -207,6 +207,30 @@ pub enum CatalogError {
         /// Message.
         message: String,
     },
+    /// A plan or a plan task that is none of this table's, or whose snapshot is gone.
+    #[error("{what} does not exist; plan the scan again")]
+    NoSuchPlan {
+        /// Which of the two.
+        what: &'static str,
+    },
+    /// A request to the object store that reaches beyond the table.
+    #[error("{reason}")]
+    OutOfScope {
+        /// What it reaches.
+        reason: String,
+    },
+    /// STS gave no keys.
+    #[error("could not get temporary credentials from STS: {reason}")]
+    NoSts {
+        /// What it said.
+        reason: String,
+    },
+    /// No credential can be made for this table.
+    #[error("no credential can be given: {reason}")]
+    NoCredential {
+        /// Why.
+        reason: String,
+    },
     /// The caller did not show who he is.
     #[error("{reason}")]
     Unauthenticated {
@@ -257,6 +281,9 @@ impl CatalogError {
             Self::NoSuchEndpoint { .. } => (404, "NoSuchEndpointException"),
             Self::NoSuchWarehouse { .. } => (404, "NoSuchWarehouseException"),
             Self::NoSuchJob { .. } => (404, "NoSuchJobException"),
+            Self::NoSuchPlan { what: "plan" } => (404, "NoSuchPlanIdException"),
+            Self::NoSuchPlan { .. } => (404, "NoSuchPlanTaskException"),
+            Self::OutOfScope { .. } => (403, "ForbiddenException"),
             Self::NamespaceExists
             | Self::TableExists { .. }
             | Self::ViewExists { .. }
@@ -271,11 +298,11 @@ impl CatalogError {
             Self::InvalidView { .. } => (400, "IllegalArgumentException"),
             Self::Unauthenticated { .. } => (401, "NotAuthorizedException"),
             Self::TokenExpired => (419, "AuthenticationTimeoutException"),
-            Self::Unsupported { .. } => (406, "UnsupportedOperationException"),
+            Self::Unsupported { .. } | Self::NoCredential { .. } => (406, "UnsupportedOperationException"),
             Self::TooLarge { .. } => (413, "RequestTooLargeException"),
             Self::Unprocessable { .. } => (422, "UnprocessableEntityException"),
             Self::Full { .. } => (429, "TooManyRequestsException"),
-            Self::Store { .. } => (503, "ServiceUnavailableException"),
+            Self::Store { .. } | Self::NoSts { .. } => (503, "ServiceUnavailableException"),
             Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
             Self::DeadlineExceeded { .. } => (504, "CommitStateUnknownException"),
             Self::Damaged { .. } | Self::Internal { .. } | Self::Security(_) => (500, "InternalServerError"),
@@ -398,6 +425,10 @@ impl Coded for CatalogError {
             Self::TokenExpired => "CAT-0028",
             Self::DeadlineExceeded { .. } => "CAT-0029",
             Self::InvalidView { .. } => "CAT-0030",
+            Self::NoSuchPlan { .. } => "CAT-0040",
+            Self::OutOfScope { .. } => "CAT-0041",
+            Self::NoSts { .. } => "CAT-0042",
+            Self::NoCredential { .. } => "CAT-0043",
             Self::Consensus(error) => error.code(),
             Self::Security(error) => error.code(),
         }
@@ -408,7 +439,7 @@ impl Coded for CatalogError {
             Self::Consensus(error) => error.retry(),
             Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => Retry::Unknown,
             Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } | Self::JobVersion { .. } => Retry::AfterRefresh,
-            Self::Store { .. } | Self::Full { .. } => Retry::Safe,
+            Self::Store { .. } | Self::Full { .. } | Self::NoSts { .. } => Retry::Safe,
             _ => Retry::Never,
         }
     }
@@ -427,6 +458,10 @@ impl Coded for CatalogError {
                 "send it again under the same idempotency key, or load the table and look".into()
             }
             Self::BadLocation { .. } => "leave the location out and the catalog chooses one".into(),
+            Self::NoCredential { .. } => {
+                "move the table to a shorter location, or let clients sign their requests".into()
+            }
+            Self::NoSts { .. } => "look at the catalog's STS endpoint, role and keys".into(),
             Self::NamespaceNotEmpty => "drop its tables, views and namespaces first".into(),
             _ => return None,
         })

@@ -62,14 +62,19 @@ fn check(name: &str) -> Result<()> {
     Err(refused(name, reason))
 }
 
+/// Not to be seen, or not to be told from a separator.
+pub(crate) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        || matches!(
+            c,
+            '\u{2044}' | '\u{2215}' | '\u{ff0f}' | '\u{29f8}' | '\u{fe68}' | '\u{ff3c}' | '\u{2024}' | '\u{ff0e}'
+        )
+}
+
 fn is_forbidden(c: char) -> bool {
-    let invisible =
-        matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let separates = matches!(
-        c,
-        '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`' | '\u{2215}' | '\u{2044}'
-    );
-    c.is_control() || separates || invisible
+    let separates = matches!(c, '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`');
+    separates || is_invisible(c)
 }
 
 fn refused(name: &str, reason: &'static str) -> CatalogError {

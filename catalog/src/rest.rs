@@ -3,6 +3,7 @@
 mod admit;
 mod authenticate;
 mod config;
+mod credentials;
 mod extract;
 mod follow;
 mod load;
@@ -10,8 +11,10 @@ mod metrics;
 mod namespaces;
 mod oauth;
 mod page;
+mod plan;
 mod register;
 mod respond;
+mod sign;
 mod tables;
 mod transactions;
 mod views;
@@ -65,6 +68,17 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
             "/v1/namespaces/{namespace}/tables/{table}/unregister",
             post(register::unregister),
         )
+        .route("/v1/namespaces/{namespace}/tables/{table}/plan", post(plan::plan))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/plan/{plan}",
+            get(plan::result).delete(plan::cancel),
+        )
+        .route("/v1/namespaces/{namespace}/tables/{table}/tasks", post(plan::tasks))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/credentials",
+            get(credentials::load),
+        )
+        .route("/v1/namespaces/{namespace}/tables/{table}/sign", post(sign::sign))
         .route("/v1/tables/rename", post(tables::rename))
         .route("/v1/namespaces/{namespace}/views", get(views::list).post(views::create))
         .route(

@@ -7,6 +7,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 
 use crate::commit::TableQueue;
+use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
 use crate::raft::Consensus;
@@ -57,6 +58,10 @@ pub struct CatalogOptions {
     pub operators: Option<TokenKey>,
     /// What followers do with requests for the leader.
     pub following: Following,
+    /// Files in one answer of a planned scan; larger scans are cut into tasks.
+    pub plan_files_max: usize,
+    /// What clients may be given to reach files with; none means nothing.
+    pub delegation: Option<DelegationOptions>,
     /// Time.
     pub clock: SharedClock,
     /// Ids and file names.
@@ -83,6 +88,8 @@ impl CatalogOptions {
             access: Access::Open,
             operators: None,
             following: Following::default(),
+            plan_files_max: crate::planning::FILES_PER_ANSWER_MAX,
+            delegation: None,
             clock,
             rng,
             tasks,
@@ -102,6 +109,9 @@ pub struct CatalogServer {
 impl CatalogServer {
     /// A server that does not listen yet.
     pub fn new(options: CatalogOptions) -> Self {
+        let delegate = options
+            .delegation
+            .map(|given| Delegate::new(given, Arc::clone(&options.clock), Arc::clone(&options.rng)));
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
         let logins = match &options.access {
             Access::Users(users) if users.required() => Some(rest::Logins::new(Arc::clone(users))),
@@ -117,6 +127,8 @@ impl CatalogServer {
                 warehouse: options.warehouse,
                 cache,
                 queue: TableQueue::default(),
+                delegate,
+                plan_files_max: options.plan_files_max,
                 clock: options.clock,
                 rng: options.rng,
                 tasks: options.tasks,

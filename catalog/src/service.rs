@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::command::{Command, Ident, Op, Outcome, Refusal, Relation};
 use crate::commit::TableQueue;
+use crate::credentials::Delegate;
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
 use crate::raft::Consensus;
@@ -41,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) warehouse: Warehouse,
     pub(crate) cache: MetadataCache,
     pub(crate) queue: TableQueue,
+    pub(crate) delegate: Option<Delegate>,
+    pub(crate) plan_files_max: usize,
     pub(crate) clock: SharedClock,
     pub(crate) rng: SharedRng,
     pub(crate) tasks: Tasks,

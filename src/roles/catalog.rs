@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tidewater_catalog::join::announce;
 use tidewater_catalog::raft::{GroupIdentity, PeerAddress, RaftConsensus, RaftOptions};
-use tidewater_catalog::{Access, CatalogOptions, CatalogServer, Warehouse};
+use tidewater_catalog::{Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, Vending, Warehouse};
 use tidewater_core::NodeId;
 
 use super::ports::{self, Port};
-use super::{Parts, Role};
-use crate::cli::{REMOVED, STORAGE_FAILED};
+use super::{Parts, Role, storage};
 use crate::cli::cluster::operating_client;
+use crate::cli::{REMOVED, STORAGE_FAILED};
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 use crate::settings::Settings;
@@ -90,6 +90,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         options.access = Access::Tokens(key);
     }
     options.operators = settings.operator_key();
+    options.delegation = Some(delegation(settings)?);
     let server = CatalogServer::new(options);
     let stop = parts.tasks.token();
     parts.tasks.spawn("catalog", async move {
@@ -125,6 +126,34 @@ fn join(parts: &Parts, consensus: &RaftConsensus, identity: GroupIdentity) -> Re
         }
     });
     Ok(())
+}
+
+/// What clients are given to reach files with.
+fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
+    let access = &settings.catalog.access;
+    let mut options = DelegationOptions::new(storage::options(settings, String::new()).s3);
+    options.remote_signing = access.remote_signing;
+    if let Some(seconds) = access.lifetime_s {
+        options.lifetime = Duration::from_secs(seconds);
+    }
+    let fixed = access
+        .static_access_key_id
+        .clone()
+        .zip(access.static_secret_access_key.as_ref());
+    options.vending = match (&access.role_arn, fixed) {
+        (Some(role_arn), _) => Vending::AssumeRole {
+            endpoint: access.sts_endpoint.clone(),
+            role_arn: role_arn.clone(),
+            external_id: access.external_id.clone(),
+        },
+        (None, Some((access_key_id, secret_access_key))) => Vending::Static(AccessKeys {
+            access_key_id,
+            secret_access_key: secret_access_key.expose().to_owned(),
+            session_token: None,
+        }),
+        (None, None) => Vending::Nothing,
+    };
+    Ok(options)
 }
 
 fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftOptions, Failure> {

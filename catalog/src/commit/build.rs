@@ -55,9 +55,18 @@ pub(super) fn apply(
             },
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, now_ms)?;
+                check_file(warehouse, snapshot.manifest_list())?;
                 check_order(&work.table, current, last_sequence, &snapshot)?;
                 last_sequence = last_sequence.max(snapshot.sequence_number());
                 TableUpdate::AddSnapshot { snapshot }
+            }
+            TableUpdate::SetStatistics { statistics } => {
+                check_file(warehouse, &statistics.statistics_path)?;
+                TableUpdate::SetStatistics { statistics }
+            }
+            TableUpdate::SetPartitionStatistics { partition_statistics } => {
+                check_file(warehouse, &partition_statistics.statistics_path)?;
+                TableUpdate::SetPartitionStatistics { partition_statistics }
             }
             update => update,
         };
@@ -98,6 +107,15 @@ pub(super) fn apply(
         .filter(|file| deletes && file.starts_with(&own) && warehouse.checked(file).is_ok())
         .collect();
     Ok(Next { metadata, expired })
+}
+
+/// Roles read with the catalog's own rights what a snapshot names: nothing outside of the warehouse.
+pub(super) fn check_file(warehouse: &Warehouse, location: &str) -> Result<()> {
+    match location {
+        // Version 1 may list its manifests itself.
+        "" => Ok(()),
+        location => warehouse.checked(location).map(|_| ()),
+    }
 }
 
 /// A snapshot built on an older head is a lost race, not a wrong request: the writer has to plan again.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::TableWork;
-use super::build::check_time;
+use super::build::{check_file, check_time};
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
@@ -99,6 +99,7 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
             },
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, at_ms)?;
+                check_file(warehouse, snapshot.manifest_list())?;
                 TableUpdate::AddSnapshot { snapshot }
             }
             update => update,

@@ -201,6 +201,14 @@ impl MetadataCache {
         Ok(())
     }
 
+    /// The same for a client that has the file already: nothing is asked of an object store.
+    pub(crate) async fn require_local(&self, location: &str) -> Result<()> {
+        match location.starts_with("file:") {
+            true => self.require(location).await,
+            false => Ok(()),
+        }
+    }
+
     /// Keeps a file that was just written.
     pub(crate) async fn keep(&self, file: Arc<CachedMetadata>) {
         self.files.insert(file.location().to_owned(), file).await;

@@ -17,6 +17,8 @@ pub(crate) struct Head {
     pub(crate) table_uuid: Uuid,
     pub(crate) location: String,
     current_snapshot_id: Option<i64>,
+    #[serde(default)]
+    pub(crate) properties: BTreeMap<String, String>,
 }
 
 impl Head {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use http::HeaderMap;
 use serde::Deserialize;
 
 use super::Shared;
@@ -11,6 +12,7 @@ use super::load::unregistered_answer;
 use super::respond::Answer;
 use super::{tables, views};
 use crate::command::{Expect, Ident, Op, Outcome, Pointer, Relation, TableChange};
+use crate::credentials::Wish;
 use crate::error::{CatalogError, Result};
 use crate::metadata::{CachedMetadata, Head, ViewHead};
 use crate::names::checked_ident;
@@ -29,6 +31,7 @@ pub(super) struct Register {
 pub(super) async fn register(
     State(service): Shared,
     InNamespace(namespace): InNamespace,
+    headers: HeaderMap,
     body: Body<Register>,
 ) -> Answer {
     let table = checked_ident(namespace, body.value.name)?;
@@ -36,13 +39,14 @@ pub(super) async fn register(
     let overwrite = body.value.overwrite.unwrap_or(false);
     let ticket = body.ticket;
     let worker = Arc::clone(&service);
+    let made = table.clone();
     let run = async move {
         worker
             .once(&ticket, run(&worker, &ticket, table, location, overwrite))
             .await
     };
     let outcome = service.detached("register", run).await?;
-    tables::answer_committed(&service, outcome).await
+    tables::answer_committed(&service, outcome, Some((&made, Wish::of(&headers)))).await
 }
 
 /// Checked before anything is read: a file outside of the warehouse is none of the client's business.
@@ -66,6 +70,7 @@ async fn run(service: &Service, ticket: &Ticket, table: Ident, location: String,
         location: location.clone(),
         reason: format!("it is no table metadata: {error}"),
     })?;
+    service.warehouse.check_properties(&head.location, &head.properties)?;
     let id = service.rng.uuid_v7(service.clock.now_ms());
     let pointer = Pointer {
         uuid: head.table_uuid,

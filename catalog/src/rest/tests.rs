@@ -1,5 +1,6 @@
 //! The protocol through the router, without a network: the error map, and the rules that clients rely on.
 
+mod access;
 mod commits;
 mod errors;
 mod hostile;

@@ -47,17 +47,18 @@ impl Kit {
     }
 
     pub(super) fn with_access(access: Access) -> Self {
-        Self::with(access, None)
+        Self::at("memory:///lake", |options| options.access = access)
     }
 
     pub(super) fn with_operators(key: TokenKey) -> Self {
-        Self::with(Access::Open, Some(key))
+        Self::at("memory:///lake", |options| options.operators = Some(key))
     }
 
-    fn with(access: Access, operators: Option<TokenKey>) -> Self {
+    /// An empty catalog with its warehouse at `location`; `change` sets what else is wanted.
+    pub(super) fn at(location: &str, change: impl FnOnce(&mut CatalogOptions)) -> Self {
         let consensus = MemoryConsensus::shared();
         let store = Arc::new(MemoryStore::default());
-        let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
+        let warehouse = Warehouse::new("lake", location).expect("a good location");
         let mut options = CatalogOptions::new(
             consensus.clone(),
             store.clone() as Arc<dyn MetadataStore>,
@@ -66,8 +67,7 @@ impl Kit {
             Arc::new(SeededRng::new(1)),
             Tasks::new("test"),
         );
-        options.access = access;
-        options.operators = operators;
+        change(&mut options);
         let server = CatalogServer::new(options);
         Self {
             router: server.router(),
