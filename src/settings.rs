@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use tidewater_catalog_client::{Bearer, ClientOptions};
 use tidewater_core::config::{ConfigError, Layers};
-use tidewater_core::{Secret, SystemClock};
+use tidewater_core::{Secret, SharedRng, SystemClock};
 use tidewater_security::{Principal, TokenKey, UserSettings};
+
+use crate::roles::local_secret;
 
 /// How long a token is good that a node makes for one call: clocks of nodes may differ by some of it.
 const NODE_TOKEN_TTL_MS: i64 = 10 * 60 * 1000;
@@ -31,6 +33,9 @@ pub(crate) struct Settings {
     pub(crate) flight_sql: FlightSqlSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
+    /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
+    #[serde(skip)]
+    pub(crate) local_secret: Option<Secret>,
 }
 
 /// The Iceberg REST catalog.
@@ -201,7 +206,8 @@ pub(crate) struct HttpSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecuritySettings {
     pub(crate) users: Vec<UserSettings>,
-    /// Signs the tokens of users; the same on all nodes. None means a random one, good until the process ends.
+    /// Signs the tokens of users; the same on all nodes. None means `node_secret`, or without it a random one, good until
+    /// the process ends.
     pub(crate) token_secret: Option<Secret>,
     /// Known to all nodes and nobody else: proves the catalog's nodes to each other, and signs the tokens without which
     /// catalog and control endpoint answer nobody. None means that these ports stay on loopback.
@@ -230,6 +236,7 @@ impl Default for Settings {
             flight_sql: FlightSqlSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
+            local_secret: None,
         }
     }
 }
@@ -337,7 +344,8 @@ impl Settings {
             None if Path::new(DEFAULT_FILE).is_file() => layers = layers.file(Path::new(DEFAULT_FILE))?,
             None => {}
         }
-        let settings: Self = layers.env().flag("data_dir", overrides.data_dir.as_ref()).extract()?;
+        let mut settings: Self = layers.env().flag("data_dir", overrides.data_dir.as_ref()).extract()?;
+        settings.local_secret = local_secret::read(&settings.data_dir);
         Ok(settings)
     }
 
@@ -380,24 +388,52 @@ impl Settings {
         Some(TokenKey::for_nodes(secret.expose().as_bytes()))
     }
 
-    /// Signs and checks what those show who change the catalog's group; none without a secret.
-    pub(crate) fn operator_key(&self) -> Option<TokenKey> {
-        let secret = self.security.node_secret.as_ref()?;
-        Some(TokenKey::for_operators(secret.expose().as_bytes()))
+    /// Checks what nodes show to the catalog: the nodes' secret, or where only users were configured, the machine's own.
+    pub(crate) fn catalog_key(&self) -> Option<TokenKey> {
+        let own = match self.security.users.is_empty() {
+            true => None,
+            false => self.local_secret.as_ref(),
+        };
+        let secret = self.security.node_secret.as_ref().or(own)?;
+        Some(TokenKey::for_nodes(secret.expose().as_bytes()))
     }
 
-    /// What this process shows to other nodes. With the nodes' secret a new one for each call, so that none on the wire is
-    /// good for long; otherwise the one it was given.
+    /// Checks what those show who change the catalog's group; none where nobody has to say who they are.
+    pub(crate) fn operator_key(&self) -> Option<TokenKey> {
+        self.catalog_key()?;
+        self.shown_secret()
+            .map(|secret| TokenKey::for_operators(secret.expose().as_bytes()))
+    }
+
+    /// Signs the tokens of users: the same on all nodes if they share a secret.
+    pub(crate) fn user_key(&self, rng: &SharedRng) -> TokenKey {
+        let security = &self.security;
+        match security.token_secret.as_ref().or(security.node_secret.as_ref()) {
+            Some(secret) => TokenKey::derive(secret.expose().as_bytes()),
+            None => TokenKey::derive(rng.uuid().as_bytes()),
+        }
+    }
+
+    fn shown_secret(&self) -> Option<&Secret> {
+        self.security.node_secret.as_ref().or(self.local_secret.as_ref())
+    }
+
+    /// What this process shows to other nodes. With a secret a new one for each call, so that none on the wire is good for
+    /// long; otherwise the one it was given.
     pub(crate) fn bearer(&self) -> Option<Bearer> {
-        let Some(key) = self.node_key() else {
-            return self.catalog.token.as_ref().map(|token| Bearer::fixed(token.expose()));
-        };
-        Some(made_by(key, "node"))
+        if self.security.node_secret.is_none()
+            && let Some(token) = &self.catalog.token
+        {
+            return Some(Bearer::fixed(token.expose()));
+        }
+        let secret = self.shown_secret()?;
+        Some(made_by(TokenKey::for_nodes(secret.expose().as_bytes()), "node"))
     }
 
     /// What this process shows to change the catalog's group.
     pub(crate) fn operator_bearer(&self) -> Option<Bearer> {
-        self.operator_key().map(|key| made_by(key, "operator"))
+        let secret = self.shown_secret()?;
+        Some(made_by(TokenKey::for_operators(secret.expose().as_bytes()), "operator"))
     }
 
     /// How this process reaches the catalog.

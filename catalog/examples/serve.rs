@@ -67,7 +67,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             password_hash: hash_password(password, &rng)?,
         };
         let key = TokenKey::derive(rng.uuid().as_bytes());
-        options.access = Access::Users(Arc::new(Authenticator::new(vec![user], key, clock)?));
+        options.access = Access::Users {
+            users: Arc::new(Authenticator::new(vec![user], key, clock)?),
+            nodes: None,
+        };
     }
     options.delegation = Some(delegation(&given, s3));
     if let Some(files) = given.get("plan-files") {

@@ -26,8 +26,13 @@ pub enum Access {
     Open,
     /// Who bears a token that was signed with this key.
     Tokens(TokenKey),
-    /// These users, who log in for a token.
-    Users(Arc<Authenticator>),
+    /// These users, who log in for a token; and nodes, whose tokens are signed with a key of their own.
+    Users {
+        /// Who may log in.
+        users: Arc<Authenticator>,
+        /// Checks the tokens of nodes; none lets no node in.
+        nodes: Option<TokenKey>,
+    },
 }
 
 /// What a node does with requests that only the leader can serve.
@@ -114,7 +119,7 @@ impl CatalogServer {
             .map(|given| Delegate::new(given, Arc::clone(&options.clock), Arc::clone(&options.rng)));
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
         let logins = match &options.access {
-            Access::Users(users) if users.required() => Some(rest::Logins::new(Arc::clone(users))),
+            Access::Users { users, .. } if users.required() => Some(rest::Logins::new(Arc::clone(users))),
             _ => None,
         };
         Self {
@@ -172,8 +177,8 @@ impl CatalogServer {
         let policy = match &self.access {
             Access::Open => ListenPolicy::LoopbackOnly,
             Access::Tokens(_) => ListenPolicy::Authenticated,
-            Access::Users(users) if users.required() => ListenPolicy::Authenticated,
-            Access::Users(_) => ListenPolicy::LoopbackOnly,
+            Access::Users { users, .. } if users.required() => ListenPolicy::Authenticated,
+            Access::Users { .. } => ListenPolicy::LoopbackOnly,
         };
         let failed = |error: std::io::Error| CatalogError::internal(format!("the listener failed: {error}"));
         policy.check(listener.local_addr().map_err(failed)?)?;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use tidewater_catalog::backup::{BackupWriter, missing_metadata, restore_into};
-use tidewater_catalog::raft::{Founded, Founder, GroupIdentity, PeerAddress, Survivor};
+use tidewater_catalog::raft::{Founder, GroupIdentity, PeerAddress, Survivor};
 use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{NodeId, SystemClock, SystemRng};
 use tidewater_table::FileStore;
@@ -172,6 +172,9 @@ fn join(settings: &Settings, from: String, output: &Output) -> Result<(), Failur
     };
     identity.write_new(&settings.raft_dir())?;
     output.one(&identity)?;
+    if output.is_json() {
+        return Ok(());
+    }
     output.line(&format!(
         "start this node; then let it vote: tidewater cluster promote {}",
         identity.node
@@ -204,15 +207,11 @@ fn founder(settings: &Settings) -> Result<Founder, Failure> {
     })
 }
 
-fn say_founded(founded: &Founded, output: &Output) -> Result<(), Failure> {
-    output.one(&json!({"node": founded.node, "entry": founded.index}))
-}
-
 fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Output) -> Result<(), Failure> {
     let (manifest, founded) = restore_into(&from, &founder(settings)?, SystemRng::shared().as_ref())?;
-    say_founded(&founded, output)?;
+    let founded = json!({"node": founded.node, "entry": founded.index});
     if !check_files {
-        return Ok(());
+        return output.one(&founded);
     }
     let warehouse = settings
         .warehouse()
@@ -224,6 +223,10 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
     );
     let missing = block_on(async { Ok(missing_metadata(&manifest, &store).await) })?;
     if missing.is_empty() {
+        output.one(&founded)?;
+        if output.is_json() {
+            return Ok(());
+        }
         return output.line(&format!(
             "the metadata files of all {} tables are there",
             manifest.tables.len()
@@ -238,11 +241,14 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
 
 fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<(), Failure> {
     let survivor = Survivor::look(settings.raft_dir())?;
-    output.line(&survivor.warning())?;
     if !accept_loss {
+        match output.is_json() {
+            true => output.one(&json!({"warning": survivor.warning()}))?,
+            false => output.line(&survivor.warning())?,
+        }
         return Err(Failure::new("nothing was changed")
             .hint("on the node whose last entry is the greatest: tidewater cluster recover --accept-loss"));
     }
     let founded = survivor.recover(&founder(settings)?, SystemRng::shared().as_ref())?;
-    say_founded(&founded, output)
+    output.one(&json!({"node": founded.node, "entry": founded.index}))
 }

@@ -86,9 +86,14 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         Arc::clone(&parts.rng),
         parts.tasks.child("catalog"),
     );
-    if let Some(key) = settings.node_key() {
-        options.access = Access::Tokens(key);
-    }
+    options.access = match (parts.users.required(), settings.catalog_key()) {
+        (true, nodes) => Access::Users {
+            users: Arc::clone(&parts.users),
+            nodes,
+        },
+        (false, Some(key)) => Access::Tokens(key),
+        (false, None) => Access::Open,
+    };
     options.operators = settings.operator_key();
     options.delegation = Some(delegation(settings)?);
     let server = CatalogServer::new(options);
@@ -135,6 +140,13 @@ fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
     options.remote_signing = access.remote_signing;
     if let Some(seconds) = access.lifetime_s {
         options.lifetime = Duration::from_secs(seconds);
+    }
+    if access.static_access_key_id.is_some() != access.static_secret_access_key.is_some() {
+        return Err(
+            Failure::new("catalog.access has one half of a pair of static keys")
+                .hint("set both static_access_key_id and static_secret_access_key, or none")
+                .exit(2),
+        );
     }
     let fixed = access
         .static_access_key_id

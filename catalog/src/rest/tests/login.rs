@@ -9,7 +9,7 @@ use super::kit::{Kit, Reply, request};
 use crate::server::Access;
 use tidewater_core::{Clock, ManualClock, SharedRng, SystemRng};
 use tidewater_security::authenticator::{TOKEN_TTL_MS, hash_password};
-use tidewater_security::{Authenticator, TokenKey, UserSettings};
+use tidewater_security::{Authenticator, Principal, TokenKey, UserSettings};
 
 const TOKENS: &str = "/v1/oauth/tokens";
 const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
@@ -23,7 +23,10 @@ fn with_users(clock: &Arc<ManualClock>) -> Kit {
     }];
     let clock: Arc<dyn Clock> = clock.clone();
     let users = Authenticator::new(users, TokenKey::derive(b"secret"), clock).expect("good users");
-    Kit::with_access(Access::Users(Arc::new(users)))
+    Kit::with_access(Access::Users {
+        users: Arc::new(users),
+        nodes: Some(TokenKey::for_nodes(b"nodes")),
+    })
 }
 
 async fn post(kit: &Kit, form: &str, basic: Option<&str>) -> Reply {
@@ -49,6 +52,16 @@ async fn users_log_in() {
     let clock = Arc::new(ManualClock::new(1_000));
     let kit = with_users(&clock);
     assert_eq!(kit.get("/v1/namespaces").await.status, 401);
+    // Nodes come in with tokens of their own key; somebody who is no user does not by the users' key.
+    let node = Principal { name: "node".into() };
+    for (key, status) in [
+        (TokenKey::for_nodes(b"nodes"), 200),
+        (TokenKey::for_nodes(b"others"), 401),
+        (TokenKey::for_operators(b"nodes"), 401),
+        (TokenKey::derive(b"secret"), 401),
+    ] {
+        assert_eq!(namespaces(&kit, &key.issue(&node, 2_000)).await, status);
+    }
     let login = post(
         &kit,
         "grant_type=client_credentials&client_id=ana&client_secret=correct+horse&scope=catalog",
