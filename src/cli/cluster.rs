@@ -132,11 +132,11 @@ fn own_address(settings: &Settings) -> Result<PeerAddress, Failure> {
         ("catalog", catalog.listen, &catalog.advertise),
     ] {
         if listen.ip().is_unspecified() && advertise.is_empty() {
-            return Err(
-                Failure::new(format!("{section}.listen is {listen}, an address that others cannot call"))
-                    .hint(format!("set {section}.advertise to what other machines call this one"))
-                    .exit(2),
-            );
+            return Err(Failure::new(format!(
+                "{section}.listen is {listen}, an address that others cannot call"
+            ))
+            .hint(format!("set {section}.advertise to what other machines call this one"))
+            .exit(2));
         }
     }
     Ok(PeerAddress {

@@ -13,8 +13,8 @@ use tidewater_core::NodeId;
 use super::ports::{self, Port};
 use super::{Parts, Role, storage};
 use crate::cli::cluster::operating_client;
-use crate::cli::{REMOVED, STORAGE_FAILED};
 use crate::cli::failure::Failure;
+use crate::cli::{REMOVED, STORAGE_FAILED};
 use crate::control::RoleReport;
 use crate::settings::Settings;
 
@@ -142,11 +142,9 @@ fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
         options.lifetime = Duration::from_secs(seconds);
     }
     if access.static_access_key_id.is_some() != access.static_secret_access_key.is_some() {
-        return Err(
-            Failure::new("catalog.access has one half of a pair of static keys")
-                .hint("set both static_access_key_id and static_secret_access_key, or none")
-                .exit(2),
-        );
+        return Err(Failure::new("catalog.access has one half of a pair of static keys")
+            .hint("set both static_access_key_id and static_secret_access_key, or none")
+            .exit(2));
     }
     let fixed = access
         .static_access_key_id

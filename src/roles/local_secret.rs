@@ -50,8 +50,15 @@ pub(super) fn ensure(settings: &mut Settings, rng: &SharedRng) -> Result<(), Fai
         _ => {}
     }
     let mut options = OpenOptions::new();
-    let mut made = options.write(true).create_new(true).mode(0o600).open(&temporary).map_err(failed)?;
-    made.write_all(text.as_bytes()).and_then(|()| made.sync_all()).map_err(failed)?;
+    let mut made = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(failed)?;
+    made.write_all(text.as_bytes())
+        .and_then(|()| made.sync_all())
+        .map_err(failed)?;
     fs::rename(&temporary, &path).map_err(failed)?;
     settings.local_secret = Some(Secret::new(text));
     Ok(())

@@ -60,9 +60,9 @@ fn join(node: NodeBuilder, group: &NodeBuilder) -> (u64, Node) {
     wait_for("the group has the node", DEADLINE, || {
         let status = run(group, &["status"]);
         let members = status["members"].as_array()?.clone();
-        members.into_iter().find(|member| {
-            member["id"] == number && member["matched"].as_u64() >= status["applied"].as_u64()
-        })
+        members
+            .into_iter()
+            .find(|member| member["id"] == number && member["matched"].as_u64() >= status["applied"].as_u64())
     });
     (number, node)
 }
@@ -79,14 +79,22 @@ fn a_group_by_the_command_line() {
     assert!(again.contains("CAT-"), "{again}");
     let first = first.start();
     let group = first.builder().clone();
-    let made = call(&group, "/v1/namespaces", Some(&serde_json::json!({"namespace": ["bronze"]})));
+    let made = call(
+        &group,
+        "/v1/namespaces",
+        Some(&serde_json::json!({"namespace": ["bronze"]})),
+    );
     assert_eq!(made.0, 200, "{}", made.1);
 
     let (second, second_node) = join(catalog(dir.path(), "second"), &group);
     let (third, third_node) = join(catalog(dir.path(), "third"), &group);
     let [to, last] = [second, third].map(|number| number.to_string());
     let promoted = run(&group, &["promote", &to, &last]);
-    let voters = promoted["members"].as_array().unwrap().iter().filter(|member| member["voter"] == true);
+    let voters = promoted["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|member| member["voter"] == true);
     assert_eq!(voters.count(), 3, "{promoted}");
 
     assert_eq!(run(&group, &["transfer-leader", &to])["leader"], second);
@@ -94,7 +102,11 @@ fn a_group_by_the_command_line() {
         (run(&group, &["status"])["leader"] == second).then_some(())
     });
     assert!(run(&group, &["snapshot"])["index"].as_u64() > Some(0));
-    assert_eq!(namespaces(&group), serde_json::json!([["bronze"]]), "read at a follower");
+    assert_eq!(
+        namespaces(&group),
+        serde_json::json!([["bronze"]]),
+        "read at a follower"
+    );
 
     let mut stranger = catalog(dir.path(), "stranger");
     let token = group.cli(&["user", "token", "ana"]).unwrap();
@@ -112,7 +124,11 @@ fn a_group_by_the_command_line() {
     let backup = dir.path().join("backup");
     let kept = run(&group, &["backup", "--to", backup.to_str().unwrap()]);
     assert_eq!((&kept["namespaces"], &kept["tables"]), (&1.into(), &0.into()));
-    let later = call(&group, "/v1/namespaces", Some(&serde_json::json!({"namespace": ["later"]})));
+    let later = call(
+        &group,
+        "/v1/namespaces",
+        Some(&serde_json::json!({"namespace": ["later"]})),
+    );
     assert_eq!(later.0, 200, "{}", later.1);
 
     let left = run(&group, &["remove", &last]);
@@ -127,8 +143,15 @@ fn a_group_by_the_command_line() {
         assert_eq!(node.stop().1, Some(0));
     }
     let restored = catalog(dir.path(), "restored");
-    let founded = run(&restored, &["restore", "--from", backup.to_str().unwrap(), "--check-files"]);
+    let founded = run(
+        &restored,
+        &["restore", "--from", backup.to_str().unwrap(), "--check-files"],
+    );
     assert!(founded["node"].as_u64() > Some(third), "{founded}");
     let restored = restored.start();
-    assert_eq!(namespaces(restored.builder()), serde_json::json!([["bronze"]]), "the state of the backup");
+    assert_eq!(
+        namespaces(restored.builder()),
+        serde_json::json!([["bronze"]]),
+        "the state of the backup"
+    );
 }

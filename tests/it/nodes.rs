@@ -126,7 +126,11 @@ fn users_close_the_catalog() {
         assert_eq!(login("wrong").status(), 401);
         let answer: serde_json::Value = login("correct horse").json().unwrap();
         let token = answer["access_token"].as_str().unwrap();
-        let listed = client.get(format!("{base}/namespaces")).bearer_auth(token).send().unwrap();
+        let listed = client
+            .get(format!("{base}/namespaces"))
+            .bearer_auth(token)
+            .send()
+            .unwrap();
         assert_eq!(listed.status(), 200, "{start}");
         // The token is one of Flight SQL too, which takes it for the password.
         let sql = std::process::Command::new(env!("CARGO_BIN_EXE_tidewater"))
@@ -136,7 +140,10 @@ fn users_close_the_catalog() {
             .output()
             .unwrap();
         assert!(sql.status.success(), "{}", String::from_utf8_lossy(&sql.stderr));
-        assert!(node.builder().cli(&["table", "ls"]).is_ok(), "a command on the data directory");
+        assert!(
+            node.builder().cli(&["table", "ls"]).is_ok(),
+            "a command on the data directory"
+        );
         let refused = node.cli(&["table", "ls"]).unwrap_err();
         assert!(refused.contains("CAT-0023"), "a command elsewhere: {refused}");
         builder = node.stop().0;
