@@ -1,6 +1,6 @@
 //! The command line: one file a verb below `cli/`.
 //!
-//! Data goes to standard output, words to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 74 storage failed.
+//! Data goes to standard output, words to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 74 storage failed, 77 removed from the catalog's group.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Overrides, Settings};
 
+pub(crate) mod cluster;
 mod doctor;
 pub(crate) mod failure;
 mod ingest;
@@ -30,6 +31,9 @@ use self::output::{Format, Output};
 
 /// The exit code of a process whose storage failed: a supervisor must not hide that.
 pub(crate) const STORAGE_FAILED: u8 = 74;
+
+/// The exit code of a catalog node that its group removed: a supervisor need not start it again.
+pub(crate) const REMOVED: u8 = 77;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -82,6 +86,9 @@ enum Verb {
     /// Make the synthetic hospital's change data, workload and right answers
     #[command(subcommand)]
     Synth(synth::SynthVerb),
+    /// Operate the catalog's group of nodes: members, leadership, backups
+    #[command(subcommand)]
+    Cluster(cluster::ClusterVerb),
     /// Check the configuration and this machine
     Doctor,
     /// Manage users
@@ -128,6 +135,7 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
         Verb::Doctor => return doctor::run(settings, output),
         Verb::User(verb) => user::run(settings, verb, output),
         Verb::Synth(verb) => synth::run(verb, output),
+        Verb::Cluster(verb) => cluster::run(settings, verb, output),
         Verb::Version => version::run(output),
     }
     .map(|()| ExitCode::SUCCESS)

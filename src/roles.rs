@@ -12,6 +12,7 @@ use tidewater_core::limits::SHUTDOWN_DEADLINE;
 use tidewater_core::{Coded, ErrorKind, SharedClock, SharedRng, SystemClock, SystemRng, Tasks};
 use tidewater_engine::Engine;
 use tidewater_pipelines::Pipelines;
+use tidewater_security::{Authenticator, TokenKey};
 use tidewater_table::FileStore;
 
 use crate::cli::failure::Failure;
@@ -21,10 +22,11 @@ use crate::settings::Settings;
 mod catalog;
 mod compute;
 mod ingest;
+pub(crate) mod local_secret;
 mod pipelines;
 mod ports;
 mod serving;
-mod storage;
+pub(crate) mod storage;
 
 pub(crate) use ingest::IngestHandle;
 
@@ -91,6 +93,10 @@ pub(crate) struct Parts {
     pub(crate) rng: SharedRng,
     pub(crate) store: FileStore,
     pub(crate) client: CatalogClient,
+    /// Signs the tokens of users, whichever role lets them in.
+    pub(crate) user_key: TokenKey,
+    /// Who may come in; everybody on this machine where none are configured.
+    pub(crate) users: Arc<Authenticator>,
     pub(crate) tasks: Tasks,
 }
 
@@ -121,6 +127,7 @@ where
         tasks.spawn("signals", signals(stop));
         let mut exit = catalog::Exit::default();
         let result = assemble(settings, &roles, &tasks, &mut exit, beside).await;
+        exit.hand_over().await;
         if !tasks.shutdown(SHUTDOWN_DEADLINE).await {
             tracing::warn!("some tasks did not end in time");
         }
@@ -144,10 +151,16 @@ where
     F: FnOnce(Running) -> B + Send,
     B: Future<Output = Result<(), Failure>> + Send,
 {
-    let settings = Arc::new(settings);
+    let mut settings = settings;
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     ports::check(&settings, |role| roles.contains(&role))?;
     storage::prepare_data_dir(&settings.data_dir)?;
+    if roles.contains(&Role::Catalog) && !settings.security.users.is_empty() {
+        local_secret::ensure(&mut settings, &rng)?;
+    }
+    let settings = Arc::new(settings);
+    let user_key = settings.user_key(&rng);
+    let users = Authenticator::new(settings.security.users.clone(), user_key.clone(), Arc::clone(&clock))?;
     let store = |warehouse: String| {
         let options = storage::options(&settings, warehouse);
         FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
@@ -162,6 +175,8 @@ where
         settings: Arc::clone(&settings),
         clock: Arc::clone(&clock),
         rng: Arc::clone(&rng),
+        user_key,
+        users: Arc::new(users),
         tasks: tasks.clone(),
     };
     let control_listener = ports::bind(&settings, ports::Port::Http).await?;

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use tidewater_catalog_client::{Bearer, ClientOptions};
 use tidewater_core::config::{ConfigError, Layers};
-use tidewater_core::{Secret, SystemClock};
+use tidewater_core::{Secret, SharedRng, SystemClock};
 use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
 use tidewater_security::{Principal, TokenKey, UserSettings};
+
+use crate::roles::local_secret;
 
 /// How long a token is good that a node makes for one call: clocks of nodes may differ by some of it.
 const NODE_TOKEN_TTL_MS: i64 = 10 * 60 * 1000;
@@ -32,6 +34,9 @@ pub(crate) struct Settings {
     pub(crate) flight_sql: FlightSqlSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
+    /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
+    #[serde(skip)]
+    pub(crate) local_secret: Option<Secret>,
 }
 
 /// The Iceberg REST catalog.
@@ -43,10 +48,31 @@ pub(crate) struct CatalogSettings {
     pub(crate) advertise: String,
     /// Where tables live (`file:///…` or `s3://bucket/prefix`); empty means `<data_dir>/lake`.
     pub(crate) warehouse: String,
+    /// What clients are given to reach files in S3 with.
+    pub(crate) access: AccessSettings,
     /// Every node of the catalog, for roles that run elsewhere; empty means this one.
     pub(crate) endpoints: Vec<String>,
     /// What this process shows to the catalog when it does not know the node secret; made by `tidewater user token`.
     pub(crate) token: Option<Secret>,
+}
+
+/// What clients are given to reach files in S3 with. Nothing unless a role, static keys or signing is set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessSettings {
+    /// A role that is narrowed to one table for each client.
+    pub(crate) role_arn: Option<String>,
+    /// What the role's owner demands from others.
+    pub(crate) external_id: Option<String>,
+    /// Where STS is; none means Amazon's of the region.
+    pub(crate) sts_endpoint: Option<String>,
+    /// The same keys for every table, for stores without STS.
+    pub(crate) static_access_key_id: Option<String>,
+    pub(crate) static_secret_access_key: Option<Secret>,
+    /// Whether requests of clients are signed.
+    pub(crate) remote_signing: bool,
+    /// How long a credential is good; none means an hour.
+    pub(crate) lifetime_s: Option<u64>,
 }
 
 /// The replicated log of the catalog.
@@ -55,6 +81,8 @@ pub(crate) struct CatalogSettings {
 pub(crate) struct RaftSettings {
     pub(crate) node_id: u64,
     pub(crate) listen: SocketAddr,
+    /// `host:port` by which other nodes reach `listen`; empty means `listen` itself.
+    pub(crate) advertise: String,
     /// Voters by node id; empty means one voter, this node.
     pub(crate) peers: BTreeMap<String, RaftPeer>,
     pub(crate) heartbeat_ms: u64,
@@ -191,7 +219,8 @@ pub(crate) struct HttpSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecuritySettings {
     pub(crate) users: Vec<UserSettings>,
-    /// Signs the tokens of users; the same on all nodes. None means a random one, good until the process ends.
+    /// Signs the tokens of users; the same on all nodes. None means `node_secret`, or without it a random one, good until
+    /// the process ends.
     pub(crate) token_secret: Option<Secret>,
     /// Known to all nodes and nobody else: proves the catalog's nodes to each other, and signs the tokens without which
     /// catalog and control endpoint answer nobody. None means that these ports stay on loopback.
@@ -220,6 +249,7 @@ impl Default for Settings {
             flight_sql: FlightSqlSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
+            local_secret: None,
         }
     }
 }
@@ -230,6 +260,7 @@ impl Default for CatalogSettings {
             listen: loopback(8181),
             advertise: String::new(),
             warehouse: String::new(),
+            access: AccessSettings::default(),
             endpoints: Vec::new(),
             token: None,
         }
@@ -241,6 +272,7 @@ impl Default for RaftSettings {
         Self {
             node_id: 1,
             listen: loopback(8182),
+            advertise: String::new(),
             peers: BTreeMap::new(),
             heartbeat_ms: 100,
             election_min_ms: 300,
@@ -332,8 +364,22 @@ impl Settings {
             None if Path::new(DEFAULT_FILE).is_file() => layers = layers.file(Path::new(DEFAULT_FILE))?,
             None => {}
         }
-        let settings: Self = layers.env().flag("data_dir", overrides.data_dir.as_ref()).extract()?;
+        let mut settings: Self = layers.env().flag("data_dir", overrides.data_dir.as_ref()).extract()?;
+        settings.local_secret = local_secret::read(&settings.data_dir);
         Ok(settings)
+    }
+
+    /// Where the catalog's log lies.
+    pub(crate) fn raft_dir(&self) -> PathBuf {
+        self.data_dir.join("raft")
+    }
+
+    /// `host:port` by which other nodes reach this one's log.
+    pub(crate) fn raft_address(&self) -> String {
+        match self.raft.advertise.as_str() {
+            "" => self.raft.listen.to_string(),
+            advertise => advertise.to_owned(),
+        }
     }
 
     /// The warehouse location with its default applied.
@@ -362,17 +408,52 @@ impl Settings {
         Some(TokenKey::for_nodes(secret.expose().as_bytes()))
     }
 
-    /// What this process shows to other nodes. With the nodes' secret a new one for each call, so that none on the wire is
-    /// good for long; otherwise the one it was given.
-    pub(crate) fn bearer(&self) -> Option<Bearer> {
-        let Some(key) = self.node_key() else {
-            return self.catalog.token.as_ref().map(|token| Bearer::fixed(token.expose()));
+    /// Checks what nodes show to the catalog: the nodes' secret, or where only users were configured, the machine's own.
+    pub(crate) fn catalog_key(&self) -> Option<TokenKey> {
+        let own = match self.security.users.is_empty() {
+            true => None,
+            false => self.local_secret.as_ref(),
         };
-        let clock = SystemClock::shared();
-        let node = Principal { name: "node".into() };
-        Some(Bearer::made(move || {
-            key.issue(&node, clock.now_ms().saturating_add(NODE_TOKEN_TTL_MS))
-        }))
+        let secret = self.security.node_secret.as_ref().or(own)?;
+        Some(TokenKey::for_nodes(secret.expose().as_bytes()))
+    }
+
+    /// Checks what those show who change the catalog's group; none where nobody has to say who they are.
+    pub(crate) fn operator_key(&self) -> Option<TokenKey> {
+        self.catalog_key()?;
+        self.shown_secret()
+            .map(|secret| TokenKey::for_operators(secret.expose().as_bytes()))
+    }
+
+    /// Signs the tokens of users: the same on all nodes if they share a secret.
+    pub(crate) fn user_key(&self, rng: &SharedRng) -> TokenKey {
+        let security = &self.security;
+        match security.token_secret.as_ref().or(security.node_secret.as_ref()) {
+            Some(secret) => TokenKey::derive(secret.expose().as_bytes()),
+            None => TokenKey::derive(rng.uuid().as_bytes()),
+        }
+    }
+
+    fn shown_secret(&self) -> Option<&Secret> {
+        self.security.node_secret.as_ref().or(self.local_secret.as_ref())
+    }
+
+    /// What this process shows to other nodes. With a secret a new one for each call, so that none on the wire is good for
+    /// long; otherwise the one it was given.
+    pub(crate) fn bearer(&self) -> Option<Bearer> {
+        if self.security.node_secret.is_none()
+            && let Some(token) = &self.catalog.token
+        {
+            return Some(Bearer::fixed(token.expose()));
+        }
+        let secret = self.shown_secret()?;
+        Some(made_by(TokenKey::for_nodes(secret.expose().as_bytes()), "node"))
+    }
+
+    /// What this process shows to change the catalog's group.
+    pub(crate) fn operator_bearer(&self) -> Option<Bearer> {
+        let secret = self.shown_secret()?;
+        Some(made_by(TokenKey::for_operators(secret.expose().as_bytes()), "operator"))
     }
 
     /// How this process reaches the catalog.
@@ -390,6 +471,13 @@ impl Settings {
             self.catalog.advertise.clone()
         }
     }
+}
+
+/// A new token for each call.
+fn made_by(key: TokenKey, name: &str) -> Bearer {
+    let clock = SystemClock::shared();
+    let principal = Principal { name: name.into() };
+    Bearer::made(move || key.issue(&principal, clock.now_ms().saturating_add(NODE_TOKEN_TTL_MS)))
 }
 
 #[cfg(test)]

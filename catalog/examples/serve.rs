@@ -1,13 +1,21 @@
-//! A catalog with one voter: `serve DIR [PORT [WAREHOUSE]]`. Prints its URI when it is ready; ends on Ctrl-C.
+//! A catalog with one voter: `serve DIR [PORT [WAREHOUSE [KEY=VALUE ...]]]`. Prints its URI when it is ready; ends on Ctrl-C.
+//! With `SERVE_USER=name:password` in the environment only that user gets in.
+//!
+//! Keys: `s3.endpoint`, `s3.region`, `s3.access-key-id`, `s3.secret-access-key`, `sts.role-arn` and `sts.endpoint` (vended credentials),
+//! `static.access-key-id` and `static.secret-access-key` (the same for every table), `sign` (any value: remote signing), `plan-files`
+//! (files in one answer of a planned scan).
 #![expect(clippy::print_stdout, reason = "the URI is this program's result")]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_catalog::raft::{RaftConsensus, RaftOptions};
-use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
+use tidewater_catalog::{Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, Vending, Warehouse};
 use tidewater_core::{SystemClock, SystemRng, Tasks};
-use tidewater_table::{FileStore, StoreOptions};
+use tidewater_security::authenticator::hash_password;
+use tidewater_security::{Authenticator, TokenKey, UserSettings};
+use tidewater_table::{FileStore, S3Options, StoreOptions};
 
 /// How long everything may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -15,7 +23,9 @@ const END_DEADLINE: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let dir = arguments.next().ok_or("usage: serve DIR [PORT [WAREHOUSE]]")?;
+    let dir = arguments
+        .next()
+        .ok_or("usage: serve DIR [PORT [WAREHOUSE [KEY=VALUE ...]]]")?;
     let port: u16 = arguments.next().map_or(Ok(0), |port| port.parse())?;
     std::fs::create_dir_all(&dir)?;
     let dir = std::fs::canonicalize(dir)?;
@@ -25,19 +35,48 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (clock, rng, tasks) = (SystemClock::shared(), SystemRng::shared(), Tasks::new("catalog"));
     let options = RaftOptions::single(dir.join("raft"), uri.as_str());
     let consensus = RaftConsensus::start(options, Arc::clone(&clock), Arc::clone(&rng)).await?;
-    let store = FileStore::new(StoreOptions::default(), Arc::clone(&clock), Arc::clone(&rng));
     let lake = arguments
         .next()
         .unwrap_or_else(|| dir.join("lake").to_string_lossy().into_owned());
     let warehouse = Warehouse::new("lake", &lake)?;
-    let server = CatalogServer::new(CatalogOptions::new(
+    let given: HashMap<String, String> = arguments
+        .map(|pair| {
+            pair.split_once('=')
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        })
+        .collect::<Option<_>>()
+        .ok_or("settings are KEY=VALUE")?;
+    let s3 = s3(&given);
+    let options = StoreOptions {
+        s3: s3.clone(),
+        ..StoreOptions::default()
+    };
+    let store = FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng));
+    let mut options = CatalogOptions::new(
         Arc::new(consensus.clone()),
         Arc::new(store),
         warehouse,
-        clock,
-        rng,
+        Arc::clone(&clock),
+        Arc::clone(&rng),
         tasks.clone(),
-    ));
+    );
+    if let Ok(user) = std::env::var("SERVE_USER") {
+        let (name, password) = user.split_once(':').ok_or("SERVE_USER is name:password")?;
+        let user = UserSettings {
+            name: name.to_owned(),
+            password_hash: hash_password(password, &rng)?,
+        };
+        let key = TokenKey::derive(rng.uuid().as_bytes());
+        options.access = Access::Users {
+            users: Arc::new(Authenticator::new(vec![user], key, clock)?),
+            nodes: None,
+        };
+    }
+    options.delegation = Some(delegation(&given, s3));
+    if let Some(files) = given.get("plan-files") {
+        options.plan_files_max = files.parse()?;
+    }
+    let server = CatalogServer::new(options);
     let ended = tasks.token();
     tasks.spawn("signal", async move {
         tokio::select! {
@@ -50,4 +89,40 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tasks.shutdown(END_DEADLINE).await;
     consensus.shutdown(END_DEADLINE).await;
     Ok(())
+}
+
+fn s3(given: &HashMap<String, String>) -> S3Options {
+    let endpoint = given.get("s3.endpoint").cloned();
+    S3Options {
+        allow_http: endpoint
+            .as_deref()
+            .is_some_and(|endpoint| endpoint.starts_with("http:")),
+        endpoint,
+        region: given.get("s3.region").cloned(),
+        access_key_id: given.get("s3.access-key-id").cloned(),
+        secret_access_key: given.get("s3.secret-access-key").cloned(),
+        ..S3Options::default()
+    }
+}
+
+fn delegation(given: &HashMap<String, String>, s3: S3Options) -> DelegationOptions {
+    let mut options = DelegationOptions::new(s3);
+    options.remote_signing = given.contains_key("sign");
+    if let Some(role_arn) = given.get("sts.role-arn") {
+        options.vending = Vending::AssumeRole {
+            endpoint: given.get("sts.endpoint").cloned(),
+            role_arn: role_arn.clone(),
+            external_id: None,
+        };
+    } else if let Some(keys) = given
+        .get("static.access-key-id")
+        .zip(given.get("static.secret-access-key"))
+    {
+        options.vending = Vending::Static(AccessKeys {
+            access_key_id: keys.0.clone(),
+            secret_access_key: keys.1.clone(),
+            session_token: None,
+        });
+    }
+    options
 }

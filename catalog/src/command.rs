@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub use ingest::{IngestChange, LeaseGrant, LeaseRequest, OffsetRange, PartitionId};
 pub use job::{JobPhase, JobPut};
 pub use outcome::{IngestRefusal, Outcome, Refusal};
-pub use table::{Expect, Ident, Pointer, TableChange, TableRef};
+pub use table::{Expect, Ident, Pointer, Relation, TableChange, TableRef};
 
 /// One entry of the log: commands that are applied one after the other, each on its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub enum Op {
         /// Keys to set.
         updates: BTreeMap<String, String>,
     },
-    /// Drops a namespace that holds neither tables nor namespaces.
+    /// Drops a namespace that holds neither tables, views nor namespaces.
     DropNamespace {
         /// Levels, outermost first.
         namespace: Vec<String>,
@@ -100,12 +100,31 @@ pub enum Op {
         /// Only when the name still stands for this table.
         id: Option<Uuid>,
     },
+    /// Makes a view or moves its pointer.
+    CommitView {
+        /// The change; its `table` is the view's name, and its pointer has no snapshot.
+        change: TableChange,
+    },
+    /// Gives a view another name, in the same or another namespace.
+    RenameView {
+        /// The present name.
+        from: Ident,
+        /// The new name; must be free.
+        to: Ident,
+    },
+    /// Forgets a view. Its files are not touched here.
+    DropView {
+        /// Its name.
+        view: Ident,
+    },
     /// Advances offsets and moves the pointers that cover them, all or nothing.
     Ingest(IngestChange),
     /// Takes, keeps or gives up partition leases.
     Lease(LeaseRequest),
     /// Writes a job row.
     PutJob(JobPut),
+    /// Gives out a number for a node that is to join, which no node had before.
+    AllocateNode,
     /// Remembers that a request with an idempotency key was refused for good, so that a repetition is refused alike.
     Remember {
         /// HTTP status of the refusal.

@@ -8,7 +8,9 @@ mod create;
 mod queue;
 mod requirements;
 mod spec_ids;
+mod view;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +19,9 @@ use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
 use uuid::Uuid;
 
-use crate::command::{Command, Expect, Ident, IngestChange, OffsetRange, Op, Outcome, Pointer, Refusal, TableChange};
+use crate::command::{
+    Command, Expect, Ident, IngestChange, OffsetRange, Op, Outcome, Pointer, Refusal, Relation, TableChange,
+};
 use crate::error::{CatalogError, Result};
 use crate::metadata::{CachedMetadata, METADATA_BYTES_MAX};
 use crate::service::{Service, Ticket};
@@ -25,6 +29,7 @@ use crate::state::State;
 
 pub(crate) use create::NewTable;
 pub(crate) use queue::TableQueue;
+pub(crate) use view::{NewView, ViewRequirement, ViewWork};
 
 /// How often a lost race is run again; what the reference server does as well.
 const RETRIES_MAX: u32 = 4;
@@ -32,8 +37,11 @@ const RETRIES_MAX: u32 = 4;
 /// Most tables in one transaction: each is a file to write and a change in one log entry.
 pub(crate) const TABLES_PER_COMMIT_MAX: usize = 1_000;
 
-/// Most updates for one table in one commit.
+/// Most updates, and most requirements, for one table or view in one commit.
 pub(crate) const UPDATES_PER_TABLE_MAX: usize = 10_000;
+
+/// The property that says where metadata files go.
+const METADATA_PATH: &str = "write.metadata.path";
 
 /// What one table's commit demands and changes.
 #[derive(Debug, Clone)]
@@ -50,6 +58,13 @@ struct Prepared {
     file: Option<Arc<CachedMetadata>>,
     /// Older metadata files that are not needed once this one counts.
     expired: Vec<String>,
+}
+
+/// What became of files and the operation that points to them.
+struct Written {
+    outcome: Outcome,
+    /// Whether the files are pointed to: an answer from an earlier attempt under the same key names that attempt's.
+    counts: bool,
 }
 
 impl Service {
@@ -95,6 +110,12 @@ impl Service {
     async fn prepare(&self, state: &State, work: &TableWork) -> Result<Prepared> {
         crate::service::require_namespace(state, &work.table.namespace)?;
         let Some(row) = state.table(&work.table) else {
+            // Nothing is written for a name that cannot become a table's.
+            if state.view(&work.table).is_some() && create::asserts(work) {
+                let name = work.table.clone();
+                let by = Relation::View;
+                return Err(CatalogError::NameTaken { name, by });
+            }
             let metadata = create::from_updates(&self.warehouse, work, self.clock.now_ms())?;
             let id = self.rng.uuid_v7(self.clock.now_ms());
             return self.prepared(&work.table, Expect::Absent { id }, metadata, 0);
@@ -135,8 +156,7 @@ impl Service {
                 limit: METADATA_BYTES_MAX,
             });
         }
-        let name: Uuid = self.rng.uuid();
-        let location = format!("{}/metadata/{number:05}-{name}.metadata.json", metadata.location());
+        let location = self.metadata_file(metadata.location(), metadata.properties(), number);
         let pointer = Pointer {
             uuid: metadata.uuid(),
             location: self.warehouse.checked(metadata.location())?,
@@ -152,17 +172,22 @@ impl Service {
         })
     }
 
-    /// Writes the files, then proposes the pointers. What was written for nothing is deleted; after an unknown outcome it stays, for it may be in use.
+    /// A fresh name for a metadata file: in the folder that the properties ask for, if it lies in the table's or view's own.
+    fn metadata_file(&self, location: &str, properties: &HashMap<String, String>, number: u64) -> String {
+        let asked = properties.get(METADATA_PATH).map(|path| path.trim_end_matches('/'));
+        let asked = asked.filter(|path| {
+            let own = [(METADATA_PATH.to_owned(), (*path).to_owned())];
+            let own = own.iter().map(|(name, value)| (name, value));
+            self.warehouse.check_properties(location, own).is_ok() && self.warehouse.checked(path).is_ok()
+        });
+        let folder = asked.map_or_else(|| format!("{location}/metadata"), str::to_owned);
+        let name: Uuid = self.rng.uuid();
+        format!("{folder}/{number:05}-{name}.metadata.json")
+    }
+
+    /// Writes the files of tables, then proposes their pointers.
     async fn publish(&self, ticket: &Ticket, mut prepared: Vec<Prepared>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
         let files: Vec<Arc<CachedMetadata>> = prepared.iter().filter_map(|one| one.file.clone()).collect();
-        let puts = files
-            .iter()
-            .map(|file| self.store.put_new(file.location(), file.raw().clone()));
-        if let Some(error) = join_all(puts).await.into_iter().find_map(Result::err) {
-            self.discard(&files).await;
-            return Err(error);
-        }
-        tidewater_core::fail_point::pass("catalog.metadata_written");
         let expired: Vec<String> = prepared
             .iter_mut()
             .flat_map(|one| std::mem::take(&mut one.expired))
@@ -173,6 +198,24 @@ impl Service {
         } else {
             Op::Ingest(IngestChange { ranges, changes })
         };
+        let written = self.write_then_propose(ticket, files, op).await?;
+        if written.counts && !expired.is_empty() {
+            self.expire(expired);
+        }
+        Ok(written.outcome)
+    }
+
+    /// Writes files, then proposes the operation that points to them. What was written for nothing is deleted; after an unknown outcome it
+    /// stays, for it may be in use.
+    async fn write_then_propose(&self, ticket: &Ticket, files: Vec<Arc<CachedMetadata>>, op: Op) -> Result<Written> {
+        let puts = files
+            .iter()
+            .map(|file| self.store.put_new(file.location(), file.raw().clone()));
+        if let Some(error) = join_all(puts).await.into_iter().find_map(Result::err) {
+            self.discard(&files).await;
+            return Err(error);
+        }
+        tidewater_core::fail_point::pass("catalog.metadata_written");
         let at_ms = self.clock.now_ms();
         let command = match ticket.key {
             Some(key) => Command::once(key, ticket.print, at_ms, op),
@@ -194,12 +237,10 @@ impl Service {
         };
         // An answer from an earlier attempt under the same key names that attempt's files, not these.
         let (kept, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| used.contains(&file.location()));
-        if !kept.is_empty() && !expired.is_empty() {
-            self.expire(expired);
-        }
+        let counts = !kept.is_empty();
         join_all(kept.into_iter().map(|file| self.cache.keep(file))).await;
         self.discard(&unused).await;
-        Ok(outcome)
+        Ok(Written { outcome, counts })
     }
 
     /// Deletes older metadata files while the commit's answer is on its way. One that is left behind costs space and nothing else.
@@ -230,13 +271,24 @@ fn check_limits(works: &[TableWork]) -> Result<()> {
             limit: TABLES_PER_COMMIT_MAX,
         });
     }
-    if works.iter().any(|work| work.updates.len() > UPDATES_PER_TABLE_MAX) {
-        return Err(CatalogError::TooLarge {
-            what: "the number of updates to one table",
+    works
+        .iter()
+        .try_for_each(|work| check_counts(work.updates.len(), work.requirements.len()))
+}
+
+/// Refuses a commit with more to do or to check than any client has reason for.
+fn check_counts(updates: usize, requirements: usize) -> Result<()> {
+    let counts = [
+        ("the number of updates to one table or view", updates),
+        ("the number of requirements on one table or view", requirements),
+    ];
+    match counts.into_iter().find(|(_, count)| *count > UPDATES_PER_TABLE_MAX) {
+        None => Ok(()),
+        Some((what, _)) => Err(CatalogError::TooLarge {
+            what,
             limit: UPDATES_PER_TABLE_MAX,
-        });
+        }),
     }
-    Ok(())
 }
 
 fn already_ingested(state: &State, ranges: &[OffsetRange]) -> bool {

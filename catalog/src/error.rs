@@ -3,7 +3,7 @@
 use iceberg::ErrorKind as IcebergErrorKind;
 use thiserror::Error;
 
-use crate::command::{Ident, IngestRefusal, Refusal};
+use crate::command::{Ident, IngestRefusal, Refusal, Relation};
 use crate::raft::ConsensusError;
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_security::SecurityError;
@@ -35,6 +35,50 @@ pub enum CatalogError {
     TableExists {
         /// Its name.
         table: Ident,
+    },
+    /// The view is not there.
+    #[error("View does not exist: {view}")]
+    NoSuchView {
+        /// Its name.
+        view: Ident,
+    },
+    /// The view is there already.
+    #[error("View already exists: {view}")]
+    ViewExists {
+        /// Its name.
+        view: Ident,
+    },
+    /// A table cannot have the name of a view, nor the other way round.
+    #[error("{by} with same name already exists: {name}")]
+    NameTaken {
+        /// The name.
+        name: Ident,
+        /// What bears it.
+        by: Relation,
+    },
+    /// The new name of a table or view is taken.
+    #[error("Cannot rename {from} to {to}. {by} already exists")]
+    RenameTaken {
+        /// The present name.
+        from: Ident,
+        /// The name asked for.
+        to: Ident,
+        /// What bears it.
+        by: Relation,
+    },
+    /// A view that cannot be. The words are those of the reference implementation, and nothing else.
+    #[error("{reason}")]
+    InvalidView {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A requirement of a commit to a view does not hold, or others were faster.
+    #[error("{reason} (view {view})")]
+    ViewCommitFailed {
+        /// The view.
+        view: Ident,
+        /// Which requirement.
+        reason: String,
     },
     /// A namespace that holds something cannot be dropped.
     #[error("Namespace is not empty")]
@@ -163,11 +207,44 @@ pub enum CatalogError {
         /// Message.
         message: String,
     },
+    /// A plan or a plan task that is none of this table's, or whose snapshot is gone.
+    #[error("{what} does not exist; plan the scan again")]
+    NoSuchPlan {
+        /// Which of the two.
+        what: &'static str,
+    },
+    /// A request to the object store that reaches beyond the table.
+    #[error("{reason}")]
+    OutOfScope {
+        /// What it reaches.
+        reason: String,
+    },
+    /// STS gave no keys.
+    #[error("could not get temporary credentials from STS: {reason}")]
+    NoSts {
+        /// What it said.
+        reason: String,
+    },
+    /// No credential can be made for this table.
+    #[error("no credential can be given: {reason}")]
+    NoCredential {
+        /// Why.
+        reason: String,
+    },
     /// The caller did not show who he is.
     #[error("{reason}")]
     Unauthenticated {
         /// What is missing.
         reason: String,
+    },
+    /// The caller's token was good once.
+    #[error("the token has expired")]
+    TokenExpired,
+    /// The request was not answered in time.
+    #[error("the request was not done within {seconds} s")]
+    DeadlineExceeded {
+        /// The deadline.
+        seconds: u64,
     },
     /// A port that would be open to others.
     #[error(transparent)]
@@ -199,30 +276,42 @@ impl CatalogError {
         match self {
             Self::NoSuchNamespace { .. } => (404, "NoSuchNamespaceException"),
             Self::NoSuchTable { .. } => (404, "NoSuchTableException"),
+            Self::NoSuchView { .. } => (404, "NoSuchViewException"),
             Self::MissingFile { .. } => (404, "NotFoundException"),
             Self::NoSuchEndpoint { .. } => (404, "NoSuchEndpointException"),
             Self::NoSuchWarehouse { .. } => (404, "NoSuchWarehouseException"),
             Self::NoSuchJob { .. } => (404, "NoSuchJobException"),
-            Self::NamespaceExists | Self::TableExists { .. } => (409, "AlreadyExistsException"),
+            Self::NoSuchPlan { what: "plan" } => (404, "NoSuchPlanIdException"),
+            Self::NoSuchPlan { .. } => (404, "NoSuchPlanTaskException"),
+            Self::OutOfScope { .. } => (403, "ForbiddenException"),
+            Self::NamespaceExists
+            | Self::TableExists { .. }
+            | Self::ViewExists { .. }
+            | Self::NameTaken { .. }
+            | Self::RenameTaken { .. } => (409, "AlreadyExistsException"),
             Self::NamespaceNotEmpty => (409, "NamespaceNotEmptyException"),
-            Self::CommitFailed { .. } => (409, "CommitFailedException"),
+            Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } => (409, "CommitFailedException"),
             Self::JobVersion { .. } => (409, "JobVersionException"),
             Self::Ingest(IngestRefusal::Fenced { .. }) => (409, "IngestFencedException"),
             Self::Ingest(IngestRefusal::Gap { .. }) => (409, "IngestGapException"),
             Self::BadRequest { .. } | Self::BadName { .. } | Self::BadLocation { .. } => (400, "BadRequestException"),
+            Self::InvalidView { .. } => (400, "IllegalArgumentException"),
             Self::Unauthenticated { .. } => (401, "NotAuthorizedException"),
-            Self::Unsupported { .. } => (406, "UnsupportedOperationException"),
+            Self::TokenExpired => (419, "AuthenticationTimeoutException"),
+            Self::Unsupported { .. } | Self::NoCredential { .. } => (406, "UnsupportedOperationException"),
             Self::TooLarge { .. } => (413, "RequestTooLargeException"),
             Self::Unprocessable { .. } => (422, "UnprocessableEntityException"),
             Self::Full { .. } => (429, "TooManyRequestsException"),
-            Self::Store { .. } => (503, "ServiceUnavailableException"),
+            Self::Store { .. } | Self::NoSts { .. } => (503, "ServiceUnavailableException"),
             Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
+            Self::DeadlineExceeded { .. } => (504, "CommitStateUnknownException"),
             Self::Damaged { .. } | Self::Internal { .. } | Self::Security(_) => (500, "InternalServerError"),
             Self::Remembered { status, kind, .. } => (*status, kind),
             Self::Consensus(error) => match error.retry() {
                 Retry::Safe => (503, "ServiceUnavailableException"),
                 Retry::Unknown => (500, "CommitStateUnknownException"),
                 _ if error.kind() == ErrorKind::Invalid => (413, "RequestTooLargeException"),
+                _ if error.kind() == ErrorKind::Conflict => (409, "ClusterConflictException"),
                 _ => (500, "InternalServerError"),
             },
         }
@@ -231,7 +320,7 @@ impl CatalogError {
     /// Whether the same request would be refused again for the same reason, so that its idempotency key keeps the answer.
     pub(crate) fn is_final(&self) -> bool {
         let (status, _) = self.status_and_type();
-        (400..500).contains(&status) && !matches!(status, 401 | 429) && !matches!(self, Self::Remembered { .. })
+        (400..500).contains(&status) && !matches!(status, 401 | 419 | 429) && !matches!(self, Self::Remembered { .. })
     }
 
     /// What a builder or a check of the `iceberg` crate found, while changing `table`.
@@ -260,13 +349,16 @@ impl From<Refusal> for CatalogError {
             Refusal::NamespaceNotEmpty => Self::NamespaceNotEmpty,
             Refusal::TableExists(table) => Self::TableExists { table },
             Refusal::NoSuchTable(table) => Self::NoSuchTable { table },
+            Refusal::ViewExists(view) => Self::ViewExists { view },
+            Refusal::NoSuchView(view) => Self::NoSuchView { view },
+            Refusal::NameTaken { name, by } => Self::NameTaken { name, by },
             Refusal::Stale(table) => Self::CommitFailed {
                 table,
                 reason: "others committed in between".into(),
             },
             Refusal::LocationTaken { location, by } => Self::BadLocation {
                 location,
-                reason: format!("it is, holds or lies in the location of table {by}"),
+                reason: format!("it is, holds or lies in the location of {by}"),
             },
             Refusal::Repeated => Self::bad_request("one request names a table or a partition twice"),
             Refusal::Ingest(refusal) => Self::Ingest(refusal),
@@ -286,11 +378,11 @@ impl Coded for CatalogError {
             Self::Consensus(error) => error.kind(),
             Self::Security(error) => error.kind(),
             Self::Damaged { .. } | Self::MissingFile { .. } => ErrorKind::Corrupt,
-            Self::StateUnknown { .. } => ErrorKind::Timeout,
+            Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => ErrorKind::Timeout,
             Self::Ingest(IngestRefusal::Fenced { .. }) => ErrorKind::Fenced,
             _ => match self.status_and_type().0 {
                 400 | 413 | 422 => ErrorKind::Invalid,
-                401 | 403 => ErrorKind::Denied,
+                401 | 403 | 419 => ErrorKind::Denied,
                 404 => ErrorKind::NotFound,
                 406 => ErrorKind::Unsupported,
                 409 => ErrorKind::Conflict,
@@ -308,7 +400,7 @@ impl Coded for CatalogError {
             Self::NamespaceExists => "CAT-0003",
             Self::TableExists { .. } => "CAT-0004",
             Self::NamespaceNotEmpty => "CAT-0005",
-            Self::CommitFailed { .. } => "CAT-0006",
+            Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } => "CAT-0006",
             Self::StateUnknown { .. } => "CAT-0007",
             Self::BadRequest { .. } => "CAT-0008",
             Self::BadName { .. } => "CAT-0009",
@@ -327,6 +419,16 @@ impl Coded for CatalogError {
             Self::Remembered { .. } => "CAT-0022",
             Self::Unauthenticated { .. } => "CAT-0023",
             Self::Internal { .. } => "CAT-0024",
+            Self::NoSuchView { .. } => "CAT-0025",
+            Self::ViewExists { .. } => "CAT-0026",
+            Self::NameTaken { .. } | Self::RenameTaken { .. } => "CAT-0027",
+            Self::TokenExpired => "CAT-0028",
+            Self::DeadlineExceeded { .. } => "CAT-0029",
+            Self::InvalidView { .. } => "CAT-0030",
+            Self::NoSuchPlan { .. } => "CAT-0040",
+            Self::OutOfScope { .. } => "CAT-0041",
+            Self::NoSts { .. } => "CAT-0042",
+            Self::NoCredential { .. } => "CAT-0043",
             Self::Consensus(error) => error.code(),
             Self::Security(error) => error.code(),
         }
@@ -335,9 +437,9 @@ impl Coded for CatalogError {
     fn retry(&self) -> Retry {
         match self {
             Self::Consensus(error) => error.retry(),
-            Self::StateUnknown { .. } => Retry::Unknown,
-            Self::CommitFailed { .. } | Self::JobVersion { .. } => Retry::AfterRefresh,
-            Self::Store { .. } | Self::Full { .. } => Retry::Safe,
+            Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => Retry::Unknown,
+            Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } | Self::JobVersion { .. } => Retry::AfterRefresh,
+            Self::Store { .. } | Self::Full { .. } | Self::NoSts { .. } => Retry::Safe,
             _ => Retry::Never,
         }
     }
@@ -347,11 +449,20 @@ impl Coded for CatalogError {
             Self::Consensus(error) => return error.hint(),
             Self::Security(error) => return error.hint(),
             Self::CommitFailed { .. } => "load the table anew, plan the change again, commit".into(),
-            Self::StateUnknown { .. } => {
+            Self::ViewCommitFailed { .. } => "load the view anew and replace it again".into(),
+            Self::NameTaken { .. } | Self::RenameTaken { .. } => {
+                "a name stands for a table or a view: choose another, or drop what bears it".into()
+            }
+            Self::TokenExpired => "log in again".into(),
+            Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => {
                 "send it again under the same idempotency key, or load the table and look".into()
             }
             Self::BadLocation { .. } => "leave the location out and the catalog chooses one".into(),
-            Self::NamespaceNotEmpty => "drop its tables and namespaces first".into(),
+            Self::NoCredential { .. } => {
+                "move the table to a shorter location, or let clients sign their requests".into()
+            }
+            Self::NoSts { .. } => "look at the catalog's STS endpoint, role and keys".into(),
+            Self::NamespaceNotEmpty => "drop its tables, views and namespaces first".into(),
             _ => return None,
         })
     }

@@ -4,17 +4,22 @@ mod changes;
 mod cluster;
 mod ingest;
 mod jobs;
+mod operators;
+mod reports;
 mod tables;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post, put};
 
 use crate::service::Service;
 
+pub(crate) use operators::Operators;
+
 /// The routes of the internal calls.
-pub(crate) fn routes() -> Router<Arc<Service>> {
+pub(crate) fn routes(operators: Operators) -> Router<Arc<Service>> {
     Router::new()
         .route("/internal/v1/ingest/commit", post(ingest::commit))
         .route("/internal/v1/ingest/leases", post(ingest::leases))
@@ -22,7 +27,22 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
         .route("/internal/v1/jobs", get(jobs::list))
         .route("/internal/v1/jobs/{job}", get(jobs::load).put(jobs::put))
         .route("/internal/v1/tables", get(tables::load))
+        .route("/internal/v1/metrics-reports", get(reports::list))
         .route("/internal/v1/changes", get(changes::follow))
+        .route("/internal/v1/changes/stream", get(changes::stream))
         .route("/internal/v1/namespaces", get(cluster::namespaces))
         .route("/internal/v1/cluster", get(cluster::status))
+        .merge(for_operators().route_layer(from_fn_with_state(operators, operators::admit)))
+}
+
+/// What changes the group of nodes, or gives the whole state away.
+fn for_operators() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/internal/v1/cluster/nodes", post(cluster::allocate))
+        .route("/internal/v1/cluster/nodes/{node}", put(cluster::add))
+        .route("/internal/v1/cluster/promote", post(cluster::promote))
+        .route("/internal/v1/cluster/remove", post(cluster::remove))
+        .route("/internal/v1/cluster/transfer", post(cluster::transfer))
+        .route("/internal/v1/cluster/snapshot", post(cluster::snapshot))
+        .route("/internal/v1/cluster/backup", get(cluster::backup))
 }

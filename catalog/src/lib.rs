@@ -3,15 +3,19 @@
 //! What it does: keeps pointers (never metadata) in a deterministic [`state::State`], replicated through the log; builds
 //! metadata files on the leader, writes them under a fresh name and swaps the pointer; serves the Iceberg REST protocol and
 //! the internal calls of tidewater's own roles.
-//! What it does not: read or write data files, plan scans, run jobs.
+//! It plans scans for clients and lets them reach a table's files, by credentials or by signed requests.
+//! What it does not: read or write data files, run jobs.
 //!
 //! Main types: [`command::Command`] (what is logged), [`state::State`] (what the log amounts to), [`raft::Consensus`] (the
 //! log), [`CatalogServer`] (the REST interface), [`Warehouse`] (where tables live).
 //!
 //! Invariants: INV-CAT-1 to INV-CAT-4 and INV-ING-2 of `tidewater_core::invariants`.
 
+pub mod backup;
 pub mod command;
+pub mod credentials;
 pub mod error;
+pub mod join;
 pub mod memory;
 pub mod raft;
 pub mod server;
@@ -23,11 +27,14 @@ mod commit;
 mod internal;
 mod metadata;
 mod names;
+mod planning;
 mod purge;
+mod reports;
 mod rest;
 mod service;
 
+pub use credentials::{AccessKeys, DelegationOptions, Vending};
 pub use error::CatalogError;
-pub use server::{Access, CatalogOptions, CatalogServer};
+pub use server::{Access, CatalogOptions, CatalogServer, Following};
 pub use store::MetadataStore;
 pub use warehouse::Warehouse;

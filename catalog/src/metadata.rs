@@ -5,4 +5,4 @@ mod lossless;
 mod raw;
 
 pub(crate) use cache::{CachedMetadata, METADATA_BYTES_MAX, MetadataCache};
-pub(crate) use raw::Head;
+pub(crate) use raw::{Head, ViewHead};

@@ -7,14 +7,22 @@ use crate::error::{CatalogError, Result};
 use tidewater_core::limits::{NAME_BYTES_MAX, NAMESPACE_LEVELS_MAX};
 
 /// Joins the levels of a namespace in a path or a query parameter, whatever else is advertised.
-pub(crate) const LEVEL_SEPARATOR: char = '\u{1f}';
+const LEVEL_SEPARATOR: char = '\u{1f}';
+
+/// What clients are told to join levels with: some proxies and servers refuse control characters in a path. No name may hold it.
+pub(crate) const ADVERTISED_SEPARATOR: char = '*';
 
 /// How much of a refused name is shown.
 const SHOWN_CHARS: usize = 60;
 
 /// Splits and checks a namespace as it stands in a path.
 pub(crate) fn parse_namespace(joined: &str) -> Result<Vec<String>> {
-    checked_namespace(joined.split(LEVEL_SEPARATOR).map(str::to_owned).collect())
+    checked_namespace(
+        joined
+            .split([LEVEL_SEPARATOR, ADVERTISED_SEPARATOR])
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 /// Checks the levels of a namespace.
@@ -54,14 +62,19 @@ fn check(name: &str) -> Result<()> {
     Err(refused(name, reason))
 }
 
+/// Not to be seen, or not to be told from a separator.
+pub(crate) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        || matches!(
+            c,
+            '\u{2044}' | '\u{2215}' | '\u{ff0f}' | '\u{29f8}' | '\u{fe68}' | '\u{ff3c}' | '\u{2024}' | '\u{ff0e}'
+        )
+}
+
 fn is_forbidden(c: char) -> bool {
-    let invisible =
-        matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let separates = matches!(
-        c,
-        '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`' | '\u{2215}' | '\u{2044}'
-    );
-    c.is_control() || separates || invisible
+    let separates = matches!(c, '/' | '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`');
+    separates || is_invisible(c)
 }
 
 fn refused(name: &str, reason: &'static str) -> CatalogError {

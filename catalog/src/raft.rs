@@ -18,10 +18,14 @@
 mod bootstrap;
 mod data_dir;
 mod error;
+mod export;
+mod founding;
 mod group_commit;
 mod handshake;
+mod identity;
 mod leadership;
 mod log_store;
+mod members;
 mod network;
 mod node;
 mod options;
@@ -30,12 +34,16 @@ mod pressure;
 mod proposer;
 mod read_barrier;
 mod record;
+mod recovery;
 mod runtime;
 mod snapshot_file;
+mod snapshot_stream;
+mod standing;
 mod state_store;
 mod status;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod types;
 mod watchers;
 mod wire;
@@ -48,9 +56,13 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::error::ConsensusError;
+pub use self::export::{Export, ExportedTable, ImportedState};
+pub use self::founding::{Founded, Founder, restore};
+pub use self::identity::GroupIdentity;
 pub use self::leadership::{Fence, Leader, Leadership};
 pub use self::node::{EXIT_CODE_STORAGE_FAILED, RaftConsensus};
 pub use self::options::{PeerAddress, RaftOptions};
+pub use self::recovery::{LogPosition, Survivor};
 pub use self::status::{Member, Role, Status};
 
 use crate::command::{Command, Outcome};
@@ -78,6 +90,11 @@ pub enum MemberChange {
         /// Where it listens.
         address: PeerAddress,
     },
+    /// Makes learners voters. All of them in one step, so that a group of one becomes one of three.
+    Promote(BTreeSet<NodeId>),
+    /// Removes voters and learners for good. A leader that is among them hands over first and refuses with
+    /// [`ConsensusError::NotLeader`]: the new leader is to be asked.
+    Remove(BTreeSet<NodeId>),
     /// Makes exactly these nodes the voters; they must be learners or voters already. Who leaves is forgotten.
     SetVoters(BTreeSet<NodeId>),
 }
@@ -89,9 +106,15 @@ pub trait Consensus: Debug + Send + Sync {
     /// An error says by its `retry()` whether the command may have been applied all the same.
     async fn write(&self, command: Command) -> Result<Outcome, ConsensusError>;
 
-    /// After it, [`Consensus::state`] holds every write that was acknowledged anywhere before the call. Only the leader
-    /// can answer.
+    /// After it, [`Consensus::state`] holds every write that was acknowledged anywhere before the call. A follower asks
+    /// the leader.
     async fn barrier(&self) -> Result<(), ConsensusError>;
+
+    /// After it, [`Consensus::state`] holds every write that was acknowledged anywhere longer than `staleness` ago. Costs
+    /// nothing while the last barrier that was passed here is younger than that.
+    async fn barrier_within(&self, _staleness: Duration) -> Result<(), ConsensusError> {
+        self.barrier().await
+    }
 
     /// The state applied here, as new as this node knows it. Without [`Consensus::barrier`] before it, it may be old.
     fn state(&self) -> Applied;
@@ -105,6 +128,27 @@ pub trait Consensus: Debug + Send + Sync {
     /// Changes who takes part. Only the leader can, except for [`MemberChange::Initialize`].
     async fn change_members(&self, change: MemberChange) -> Result<(), ConsensusError>;
 
+    /// Hands leadership to a voter, or to the one that is furthest, and answers who leads. Only the leader can.
+    async fn transfer_leadership(&self, _to: Option<NodeId>) -> Result<Leader, ConsensusError> {
+        Err(alone())
+    }
+
+    /// Writes the state of now to this node's disk and answers the entry up to which it stands there.
+    async fn take_snapshot(&self) -> Result<u64, ConsensusError> {
+        Err(alone())
+    }
+
+    /// The state applied here with its place in the log, for a backup.
+    fn export(&self) -> Result<Export, ConsensusError> {
+        Err(alone())
+    }
+
     /// Figures for operators.
     fn status(&self) -> Status;
+}
+
+fn alone() -> ConsensusError {
+    ConsensusError::Membership {
+        reason: "this catalog is kept in memory by one node".into(),
+    }
 }

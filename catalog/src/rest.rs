@@ -3,16 +3,21 @@
 mod admit;
 mod authenticate;
 mod config;
+mod credentials;
 mod extract;
 mod follow;
 mod load;
 mod metrics;
 mod namespaces;
+mod oauth;
 mod page;
+mod plan;
 mod register;
 mod respond;
+mod sign;
 mod tables;
 mod transactions;
+mod views;
 
 use std::sync::Arc;
 
@@ -22,11 +27,12 @@ use axum::routing::{get, post};
 use crate::error::CatalogError;
 use crate::service::Service;
 
-pub(crate) use admit::{Admission, admit};
+pub(crate) use admit::{Admission, Deadline, admit, end_in_time};
 pub(crate) use authenticate::{Guard, authenticate};
 pub(crate) use extract::{Body, Query};
-pub(crate) use follow::follow_leader;
+pub(crate) use follow::{Follower, follow_leader};
 pub(crate) use load::etag_of;
+pub(crate) use oauth::Logins;
 pub(crate) use respond::{Answer, json, json_bytes};
 
 /// The shared state of all handlers.
@@ -58,7 +64,36 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
             "/v1/namespaces/{namespace}/tables/{table}/metrics",
             post(metrics::report),
         )
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/unregister",
+            post(register::unregister),
+        )
+        .route("/v1/namespaces/{namespace}/tables/{table}/plan", post(plan::plan))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/plan/{plan}",
+            get(plan::result).delete(plan::cancel),
+        )
+        .route("/v1/namespaces/{namespace}/tables/{table}/tasks", post(plan::tasks))
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/credentials",
+            get(credentials::load),
+        )
+        .route("/v1/namespaces/{namespace}/tables/{table}/sign", post(sign::sign))
         .route("/v1/tables/rename", post(tables::rename))
+        .route("/v1/namespaces/{namespace}/views", get(views::list).post(views::create))
+        .route(
+            "/v1/namespaces/{namespace}/views/{view}",
+            get(views::load)
+                .head(views::exists)
+                .post(views::commit)
+                .delete(views::drop),
+        )
+        .route(
+            "/v1/namespaces/{namespace}/register-view",
+            post(register::register_view),
+        )
+        .route("/v1/views/rename", post(views::rename))
+        .route(oauth::PATH, post(oauth::tokens))
         .route("/v1/transactions/commit", post(transactions::commit))
 }
 

@@ -1,26 +1,23 @@
 //! The catalog server: routes, limits, and the listener.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::commit::TableQueue;
+use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
 use crate::raft::Consensus;
+use crate::reports::Reports;
 use crate::service::Service;
 use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use crate::{internal, rest};
 use tidewater_core::{SharedClock, SharedRng, Tasks};
-use tidewater_security::{ListenPolicy, TokenKey};
-
-/// Longest a request may take: a queue of commits, a slow store and an election fit in.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(90);
+use tidewater_security::{Authenticator, ListenPolicy, TokenKey};
 
 /// Who may call.
 #[derive(Debug, Clone)]
@@ -29,6 +26,23 @@ pub enum Access {
     Open,
     /// Who bears a token that was signed with this key.
     Tokens(TokenKey),
+    /// These users, who log in for a token; and nodes, whose tokens are signed with a key of their own.
+    Users {
+        /// Who may log in.
+        users: Arc<Authenticator>,
+        /// Checks the tokens of nodes; none lets no node in.
+        nodes: Option<TokenKey>,
+    },
+}
+
+/// What a node does with requests that only the leader can serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Following {
+    /// It sends them on and passes the answer back, unless the client asks for a redirect (`X-Tidewater-Redirect`).
+    #[default]
+    Forward,
+    /// It answers 307.
+    Redirect,
 }
 
 /// What a catalog server needs.
@@ -44,6 +58,15 @@ pub struct CatalogOptions {
     pub metadata_cache_bytes: u64,
     /// Who may call.
     pub access: Access,
+    /// Who may change the group of nodes and take backups: who bears a token of this key besides (`X-Tidewater-Operator`).
+    /// None: whoever may call.
+    pub operators: Option<TokenKey>,
+    /// What followers do with requests for the leader.
+    pub following: Following,
+    /// Files in one answer of a planned scan; larger scans are cut into tasks.
+    pub plan_files_max: usize,
+    /// What clients may be given to reach files with; none means nothing.
+    pub delegation: Option<DelegationOptions>,
     /// Time.
     pub clock: SharedClock,
     /// Ids and file names.
@@ -68,6 +91,10 @@ impl CatalogOptions {
             warehouse,
             metadata_cache_bytes: 64 << 20,
             access: Access::Open,
+            operators: None,
+            following: Following::default(),
+            plan_files_max: crate::planning::FILES_PER_ANSWER_MAX,
+            delegation: None,
             clock,
             rng,
             tasks,
@@ -80,23 +107,38 @@ impl CatalogOptions {
 pub struct CatalogServer {
     service: Arc<Service>,
     access: Access,
+    operators: Option<TokenKey>,
+    following: Following,
 }
 
 impl CatalogServer {
     /// A server that does not listen yet.
     pub fn new(options: CatalogOptions) -> Self {
+        let delegate = options
+            .delegation
+            .map(|given| Delegate::new(given, Arc::clone(&options.clock), Arc::clone(&options.rng)));
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
+        let logins = match &options.access {
+            Access::Users { users, .. } if users.required() => Some(rest::Logins::new(Arc::clone(users))),
+            _ => None,
+        };
         Self {
             access: options.access,
+            operators: options.operators,
+            following: options.following,
             service: Arc::new(Service {
                 consensus: options.consensus,
                 store: options.store,
                 warehouse: options.warehouse,
                 cache,
                 queue: TableQueue::default(),
+                delegate,
+                plan_files_max: options.plan_files_max,
                 clock: options.clock,
                 rng: options.rng,
                 tasks: options.tasks,
+                reports: Reports::default(),
+                logins,
             }),
         }
     }
@@ -107,15 +149,21 @@ impl CatalogServer {
             access: self.access.clone(),
             clock: Arc::clone(&self.service.clock),
         };
+        let follower = Arc::new(rest::Follower::new(
+            Arc::clone(&self.service.consensus),
+            self.following,
+            Arc::clone(&self.service.clock),
+        ));
+        let operators = internal::Operators {
+            key: self.operators.clone(),
+            clock: Arc::clone(&self.service.clock),
+        };
         rest::routes()
-            .merge(internal::routes())
+            .merge(internal::routes(operators))
             .fallback(rest::no_such_endpoint)
             .method_not_allowed_fallback(rest::no_such_endpoint)
-            .layer(from_fn(rest::follow_leader))
-            .layer(TimeoutLayer::with_status_code(
-                http::StatusCode::GATEWAY_TIMEOUT,
-                REQUEST_DEADLINE,
-            ))
+            .layer(from_fn_with_state(follower, rest::follow_leader))
+            .layer(from_fn_with_state(rest::Deadline::default(), rest::end_in_time))
             .layer(from_fn_with_state(guard, rest::authenticate))
             .layer(from_fn_with_state(rest::Admission::default(), rest::admit))
             .with_state(Arc::clone(&self.service))
@@ -126,9 +174,11 @@ impl CatalogServer {
     /// # Errors
     /// If the listener fails, or others could reach it and nobody has to bear a token.
     pub async fn serve(self, listener: TcpListener) -> Result<()> {
-        let policy = match self.access {
+        let policy = match &self.access {
             Access::Open => ListenPolicy::LoopbackOnly,
             Access::Tokens(_) => ListenPolicy::Authenticated,
+            Access::Users { users, .. } if users.required() => ListenPolicy::Authenticated,
+            Access::Users { .. } => ListenPolicy::LoopbackOnly,
         };
         let failed = |error: std::io::Error| CatalogError::internal(format!("the listener failed: {error}"));
         policy.check(listener.local_addr().map_err(failed)?)?;

@@ -7,15 +7,23 @@ use std::sync::Arc;
 use futures::FutureExt;
 use uuid::Uuid;
 
-use crate::command::{Command, Ident, Op, Outcome, Refusal};
+use crate::command::{Command, Ident, Op, Outcome, Refusal, Relation};
 use crate::commit::TableQueue;
+use crate::credentials::Delegate;
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
 use crate::raft::Consensus;
+use crate::reports::Reports;
+use crate::rest::Logins;
 use crate::state::{State, TableRow};
 use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use tidewater_core::{SharedClock, SharedRng, Tasks};
+
+tokio::task_local! {
+    /// How old the state may be that the request at work reads; unset or none: not at all.
+    pub(crate) static STALENESS: Option<std::time::Duration>;
+}
 
 /// What a mutation says about itself, for the log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,15 +42,24 @@ pub(crate) struct Service {
     pub(crate) warehouse: Warehouse,
     pub(crate) cache: MetadataCache,
     pub(crate) queue: TableQueue,
+    pub(crate) delegate: Option<Delegate>,
+    pub(crate) plan_files_max: usize,
     pub(crate) clock: SharedClock,
     pub(crate) rng: SharedRng,
     pub(crate) tasks: Tasks,
+    /// What clients reported about their scans and commits.
+    pub(crate) reports: Reports,
+    /// Who can log in, where somebody can.
+    pub(crate) logins: Option<Logins>,
 }
 
 impl Service {
-    /// The state with everything that was acknowledged before this call (INV-CAT-2).
+    /// The state with everything that was acknowledged before this call (INV-CAT-2), unless the request allows it an age.
     pub(crate) async fn fresh_state(&self) -> Result<State> {
-        self.consensus.barrier().await?;
+        match STALENESS.try_with(|staleness| *staleness) {
+            Ok(Some(staleness)) => self.consensus.barrier_within(staleness).await?,
+            _ => self.consensus.barrier().await?,
+        }
         Ok(self.consensus.state().state)
     }
 
@@ -129,6 +146,28 @@ pub(crate) fn find<'a>(state: &'a State, name: &Ident) -> Result<&'a TableRow> {
     }
     // Clients tell a missing namespace from a missing table only when listing or creating.
     Err(CatalogError::NoSuchTable { table: name.clone() })
+}
+
+/// The row of a view, or that there is none.
+pub(crate) fn find_view<'a>(state: &'a State, name: &Ident) -> Result<&'a TableRow> {
+    let missing = || CatalogError::NoSuchView { view: name.clone() };
+    state.view(name).ok_or_else(missing)
+}
+
+/// Refuses a name for a `kind` that is taken or has no namespace to be in: before anything is written for it.
+pub(crate) fn require_free(state: &State, kind: Relation, name: &Ident) -> Result<()> {
+    require_namespace(state, &name.namespace)?;
+    let name = name.clone();
+    let by = match (state.table(&name), state.view(&name)) {
+        (Some(_), _) => Relation::Table,
+        (_, Some(_)) => Relation::View,
+        (None, None) => return Ok(()),
+    };
+    Err(match (kind, by) {
+        (Relation::Table, Relation::Table) => CatalogError::TableExists { table: name },
+        (Relation::View, Relation::View) => CatalogError::ViewExists { view: name },
+        _ => CatalogError::NameTaken { name, by },
+    })
 }
 
 /// Refuses a namespace that is not there.

@@ -8,8 +8,10 @@ mod idempotency;
 mod ingest;
 mod jobs;
 mod namespaces;
+mod nodes;
 mod shared;
 mod tables;
+mod views;
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ use self::changes::Changes;
 use self::idempotency::Idempotency;
 use self::ingest::Ingest;
 use self::jobs::Jobs;
+use self::nodes::Nodes;
 use self::tables::Tables;
 use crate::command::{Command, Op, Outcome, Refusal};
 
@@ -39,10 +42,15 @@ pub struct State {
     /// By joined levels (see [`namespaces::key`]).
     namespaces: OrdMap<String, Shared<NamespaceRow>>,
     tables: Tables,
+    /// Views are kept as tables are; a name is never in both.
+    #[serde(default)]
+    views: Tables,
     ingest: Ingest,
     jobs: Jobs,
     idempotency: Idempotency,
     changes: Changes,
+    #[serde(default)]
+    nodes: Nodes,
 }
 
 impl State {
@@ -84,9 +92,13 @@ impl State {
             Op::Commit { changes } => self.commit(changes),
             Op::RenameTable { from, to } => self.rename_table(from, to),
             Op::DropTable { table, id } => self.drop_table(table, id),
+            Op::CommitView { change } => self.commit_view(change),
+            Op::RenameView { from, to } => self.rename_view(from, to),
+            Op::DropView { view } => self.drop_view(view),
             Op::Ingest(change) => self.ingest(change),
             Op::Lease(request) => self.lease(request),
             Op::PutJob(put) => self.put_job(put),
+            Op::AllocateNode => self.allocate_node(),
             Op::Remember { status, kind, message } => Err(Refusal::Remembered { status, kind, message }),
         }
     }

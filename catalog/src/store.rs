@@ -27,6 +27,11 @@ pub trait MetadataStore: Debug + Send + Sync {
 
     /// All files below a folder.
     async fn list(&self, folder: &str) -> Result<Vec<String>>;
+
+    /// The store as the table format reads it, for planning scans; none when it cannot.
+    fn files(&self) -> Option<&FileStore> {
+        None
+    }
 }
 
 #[async_trait]
@@ -60,6 +65,10 @@ impl MetadataStore for FileStore {
     async fn list(&self, folder: &str) -> Result<Vec<String>> {
         let files = Self::list(self, folder).await.map_err(failed("list", folder))?;
         Ok(files.into_iter().map(|file| file.location).collect())
+    }
+
+    fn files(&self) -> Option<&FileStore> {
+        Some(self)
     }
 }
 

@@ -4,12 +4,20 @@ use uuid::Uuid;
 
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
+use crate::names;
 
 /// Longest location accepted: S3 keys end at 1024 bytes, and files come below it.
 const LOCATION_BYTES_MAX: usize = 800;
 
+/// Longest part of a path: local file systems end there.
+const PART_BYTES_MAX: usize = 255;
+
+/// Longest folder that is named after a namespace or a table. Eight levels and a table fit into a location, and paths into a session policy.
+const FOLDER_NAME_BYTES_MAX: usize = 64;
+
 /// Table properties that name a place to write to.
-const PATH_PROPERTIES: [&str; 4] = [
+const PATH_PROPERTIES: [&str; 5] = [
+    "object-storage.path",
     "write.data.path",
     "write.metadata.path",
     "write.object-storage.path",
@@ -101,10 +109,18 @@ impl Warehouse {
     }
 }
 
-/// A name as a folder's name: what is not a letter, digit, `_`, `-` or `.` becomes `_`.
+/// A name as a folder's name: what is not a letter, digit, `_`, `-` or `.` becomes `_`, and a long one is cut.
 fn plain(name: &str) -> String {
     let keep = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    name.chars().map(|c| if keep(c) { c } else { '_' }).collect()
+    let mut folder = String::new();
+    for c in name.chars() {
+        if folder.len() + c.len_utf8() > FOLDER_NAME_BYTES_MAX {
+            break;
+        }
+        folder.push(if keep(c) { c } else { '_' });
+    }
+    // What was cut at a dot must not end in one.
+    folder.trim_end_matches('.').to_owned()
 }
 
 /// One spelling for one place: `scheme://…`, no slash at the end, no empty, `.` or `..` part.
@@ -115,13 +131,12 @@ fn normal_form(location: &str) -> Result<String> {
             format!("it is longer than {LOCATION_BYTES_MAX} bytes"),
         ));
     }
-    if location
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`'))
-    {
+    if location.chars().any(|c| {
+        names::is_invisible(c) || matches!(c, '\\' | '%' | '*' | '?' | '#' | '"' | '\'' | '`' | '<' | '>' | '|')
+    }) {
         return Err(refused(
             location,
-            "it holds a control character, %, \\, a wildcard or a quote".into(),
+            "it holds a control or invisible character, %, \\, a wildcard, a bracket or a quote".into(),
         ));
     }
     let trimmed = location.trim_end_matches('/');
@@ -147,6 +162,15 @@ fn normal_form(location: &str) -> Result<String> {
             .any(|part| part.is_empty() || part == "." || part == "..")
     {
         return Err(refused(location, "it has an empty, `.` or `..` part".into()));
+    }
+    if path
+        .split('/')
+        .any(|part| part.len() > PART_BYTES_MAX || part.trim() != part)
+    {
+        return Err(refused(
+            location,
+            format!("it has a part of more than {PART_BYTES_MAX} bytes, or one with blanks around it"),
+        ));
     }
     if authority == "." || authority == ".." {
         return Err(refused(location, "its host is not a name".into()));

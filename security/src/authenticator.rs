@@ -14,7 +14,7 @@ use crate::principal::Principal;
 use crate::token::TokenKey;
 
 /// How long a token is good for: a working day.
-const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
+pub const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
 
 /// A user as configured.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,9 @@ const DOMAIN: &str = "tidewater 2026 bearer tokens v1";
 /// Domain of the key of the nodes: a user's token opens no port of theirs, even if both secrets are the same text.
 const NODE_DOMAIN: &str = "tidewater 2026 node tokens v1";
 
+/// Domain of the key of operators: a token that opens the nodes' ports does not change their group.
+const OPERATOR_DOMAIN: &str = "tidewater 2026 operator tokens v1";
+
 /// Signs and checks tokens.
 #[derive(Clone)]
 pub struct TokenKey([u8; 32]);
@@ -31,6 +34,11 @@ impl TokenKey {
     /// Derives the key of the tokens that nodes show each other from the secret they share.
     pub fn for_nodes(secret: &[u8]) -> Self {
         Self(blake3::derive_key(NODE_DOMAIN, secret))
+    }
+
+    /// Derives the key of the tokens of those who change the group of nodes, from the secret that the nodes share.
+    pub fn for_operators(secret: &[u8]) -> Self {
+        Self(blake3::derive_key(OPERATOR_DOMAIN, secret))
     }
 
     /// The signature of `body`, for handles that other crates make.
@@ -84,6 +92,8 @@ mod tests {
         assert!(matches!(key.verify(&token, 1_000), Err(SecurityError::ExpiredToken)));
         assert!(TokenKey::derive(b"other").verify(&token, 0).is_err());
         assert!(TokenKey::for_nodes(b"secret").verify(&token, 0).is_err());
+        let node = TokenKey::for_nodes(b"secret").issue(&principal, 1_000);
+        assert!(TokenKey::for_operators(b"secret").verify(&node, 0).is_err());
         let bytes = URL_SAFE_NO_PAD.decode(&token).expect("our own encoding");
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();

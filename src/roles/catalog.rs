@@ -5,19 +5,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_catalog::raft::{PeerAddress, RaftConsensus, RaftOptions};
-use tidewater_catalog::{Access, CatalogOptions, CatalogServer, Warehouse};
+use tidewater_catalog::join::announce;
+use tidewater_catalog::raft::{GroupIdentity, PeerAddress, RaftConsensus, RaftOptions};
+use tidewater_catalog::{Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, Vending, Warehouse};
 use tidewater_core::NodeId;
 
 use super::ports::{self, Port};
-use super::{Parts, Role};
-use crate::cli::STORAGE_FAILED;
+use super::{Parts, Role, storage};
+use crate::cli::cluster::operating_client;
 use crate::cli::failure::Failure;
+use crate::cli::{REMOVED, STORAGE_FAILED};
 use crate::control::RoleReport;
 use crate::settings::Settings;
 
 /// How long the log may take to close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long another node may take to lead.
+const HAND_OVER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What is left to do when everything else has ended: the log closes last, and its failure is the process's.
 #[derive(Default)]
@@ -26,6 +31,13 @@ pub(super) struct Exit {
 }
 
 impl Exit {
+    /// Lets another node lead as soon as this process is to end, rather than when everything else has ended.
+    pub(super) async fn hand_over(&self) {
+        if let Some(consensus) = &self.consensus {
+            consensus.hand_over(HAND_OVER_DEADLINE).await;
+        }
+    }
+
     pub(super) async fn shutdown(&self) {
         if let Some(consensus) = &self.consensus {
             consensus.shutdown(CLOSE_DEADLINE).await;
@@ -33,13 +45,14 @@ impl Exit {
     }
 
     pub(super) fn code(&self) -> ExitCode {
-        match self
-            .consensus
-            .as_ref()
-            .and_then(|consensus| consensus.stopped().borrow().clone())
-        {
-            Some(_) => ExitCode::from(STORAGE_FAILED),
-            None => ExitCode::SUCCESS,
+        let Some(consensus) = &self.consensus else {
+            return ExitCode::SUCCESS;
+        };
+        let stopped = consensus.stopped().borrow().is_some();
+        match stopped {
+            true if consensus.removed() => ExitCode::from(REMOVED),
+            true => ExitCode::from(STORAGE_FAILED),
+            false => ExitCode::SUCCESS,
         }
     }
 }
@@ -48,8 +61,10 @@ impl Exit {
 pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, Failure> {
     let settings = &parts.settings;
     let listener = ports::bind(settings, Port::Catalog).await?;
-    let options = raft_options(parts)?;
-    let alone = options.peers.len() == 1;
+    let identity = GroupIdentity::read(&settings.raft_dir())?;
+    let options = raft_options(parts, identity.as_ref())?;
+    // A node with a number from its group may be joined by others.
+    let alone = options.peers.len() == 1 && identity.is_none();
     let peers = match alone {
         true => None,
         false => Some(ports::bind(settings, Port::Raft).await?),
@@ -59,7 +74,10 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
     if let Some(listener) = peers {
         consensus.serve_peers(listener)?;
     }
-    watch_storage(parts, &consensus);
+    watch_log(parts, &consensus);
+    if let Some(identity) = identity {
+        join(parts, &consensus, identity)?;
+    }
     let mut options = CatalogOptions::new(
         Arc::new(consensus),
         Arc::new(parts.store.clone()),
@@ -68,9 +86,16 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         Arc::clone(&parts.rng),
         parts.tasks.child("catalog"),
     );
-    if let Some(key) = settings.node_key() {
-        options.access = Access::Tokens(key);
-    }
+    options.access = match (parts.users.required(), settings.catalog_key()) {
+        (true, nodes) => Access::Users {
+            users: Arc::clone(&parts.users),
+            nodes,
+        },
+        (false, Some(key)) => Access::Tokens(key),
+        (false, None) => Access::Open,
+    };
+    options.operators = settings.operator_key();
+    options.delegation = Some(delegation(settings)?);
     let server = CatalogServer::new(options);
     let stop = parts.tasks.token();
     parts.tasks.spawn("catalog", async move {
@@ -90,11 +115,64 @@ pub(super) fn warehouse(settings: &Settings) -> Result<Warehouse, Failure> {
     Ok(Warehouse::new("lake", &location)?)
 }
 
-fn raft_options(parts: &Parts) -> Result<RaftOptions, Failure> {
+/// Lets the group add this node, while everything else goes on.
+fn join(parts: &Parts, consensus: &RaftConsensus, identity: GroupIdentity) -> Result<(), Failure> {
+    let members = identity.members.values().map(|address| address.api.clone());
+    let endpoints: Vec<String> = members.collect();
+    if endpoints.is_empty() {
+        return Ok(());
+    }
+    let client = operating_client(&parts.settings, endpoints)?;
+    let (consensus, clock, token) = (consensus.clone(), Arc::clone(&parts.clock), parts.tasks.token());
+    parts.tasks.spawn("join", async move {
+        let asking = announce(&consensus, &identity, &client, &clock);
+        if let Some(Err(error)) = token.run_until_cancelled(asking).await {
+            tracing::error!(%error, "the catalog's group does not take this node");
+        }
+    });
+    Ok(())
+}
+
+/// What clients are given to reach files with.
+fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
+    let access = &settings.catalog.access;
+    let mut options = DelegationOptions::new(storage::options(settings, String::new()).s3);
+    options.remote_signing = access.remote_signing;
+    if let Some(seconds) = access.lifetime_s {
+        options.lifetime = Duration::from_secs(seconds);
+    }
+    if access.static_access_key_id.is_some() != access.static_secret_access_key.is_some() {
+        return Err(Failure::new("catalog.access has one half of a pair of static keys")
+            .hint("set both static_access_key_id and static_secret_access_key, or none")
+            .exit(2));
+    }
+    let fixed = access
+        .static_access_key_id
+        .clone()
+        .zip(access.static_secret_access_key.as_ref());
+    options.vending = match (&access.role_arn, fixed) {
+        (Some(role_arn), _) => Vending::AssumeRole {
+            endpoint: access.sts_endpoint.clone(),
+            role_arn: role_arn.clone(),
+            external_id: access.external_id.clone(),
+        },
+        (None, Some((access_key_id, secret_access_key))) => Vending::Static(AccessKeys {
+            access_key_id,
+            secret_access_key: secret_access_key.expose().to_owned(),
+            session_token: None,
+        }),
+        (None, None) => Vending::Nothing,
+    };
+    Ok(options)
+}
+
+fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftOptions, Failure> {
     let settings = &parts.settings;
-    let dir = settings.data_dir.join("raft");
+    let dir = settings.raft_dir();
     let raft = &settings.raft;
-    let mut options = if raft.peers.is_empty() {
+    let mut options = if let Some(identity) = identity {
+        identity.options(&dir)
+    } else if raft.peers.is_empty() {
         RaftOptions::single(dir, settings.catalog_url())
     } else {
         let mut peers = BTreeMap::new();
@@ -133,15 +211,18 @@ fn raft_options(parts: &Parts) -> Result<RaftOptions, Failure> {
     Ok(options)
 }
 
-/// A log that cannot be written ends the process: what it acknowledged stays true, and a supervisor sees the code.
-fn watch_storage(parts: &Parts, consensus: &RaftConsensus) {
-    let mut stopped = consensus.stopped();
+/// A log that cannot be written ends the process: what it acknowledged stays true, and a supervisor sees the code. So does
+/// a group that removed this node.
+fn watch_log(parts: &Parts, consensus: &RaftConsensus) {
+    let (mut stopped, consensus) = (consensus.stopped(), consensus.clone());
     let stop = parts.tasks.token();
-    parts.tasks.spawn("storage-watch", async move {
+    parts.tasks.spawn("log-watch", async move {
         tokio::select! {
             () = stop.cancelled() => {}
             found = stopped.wait_for(Option::is_some) => {
-                if let Ok(reason) = found {
+                if consensus.removed() {
+                    tracing::info!("the group removed this node: ending the process");
+                } else if let Ok(reason) = found {
                     tracing::error!(reason = reason.as_deref().unwrap_or_default(), "the log stopped: ending the process");
                 }
                 stop.cancel();

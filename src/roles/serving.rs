@@ -10,7 +10,7 @@ use tidewater_core::{SharedClock, TableName};
 use tidewater_engine::{Engine, SessionOptions};
 use tidewater_flight_sql::{QueryOptions, QueryService, SessionSource, serve};
 use tidewater_pipelines::{Pipelines, Views};
-use tidewater_security::{Authenticator, TokenKey};
+use tidewater_security::Authenticator;
 
 use super::ports::{self, Port};
 use super::{Parts, Role, SharedRunner};
@@ -26,11 +26,7 @@ pub(super) async fn start(
 ) -> Result<RoleReport, Failure> {
     let settings = &parts.settings;
     let listener = ports::bind(settings, Port::FlightSql).await?;
-    let secret = match &settings.security.token_secret {
-        Some(secret) => secret.expose().as_bytes().to_vec(),
-        None => parts.rng.uuid().as_bytes().to_vec(),
-    };
-    let key = TokenKey::derive(&secret);
+    let key = parts.user_key.clone();
     let authenticator = Authenticator::new(settings.security.users.clone(), key.clone(), Arc::clone(&parts.clock))?;
     let options = QueryOptions {
         query_timeout: Duration::from_millis(settings.flight_sql.query_timeout_ms),

@@ -23,7 +23,7 @@ pub(super) fn prepare_data_dir(dir: &Path) -> Result<(), Failure> {
 }
 
 /// How to reach the stores. Only what lies below `warehouse` is ever read, written or removed, whatever metadata says.
-pub(super) fn options(settings: &Settings, warehouse: String) -> StoreOptions {
+pub(crate) fn options(settings: &Settings, warehouse: String) -> StoreOptions {
     let storage = &settings.storage;
     StoreOptions {
         s3: S3Options {

@@ -55,7 +55,7 @@ pub async fn changes_between(
 }
 
 /// The snapshots after `from` up to `to`, oldest first.
-fn history(table: &TableMetadata, from: Option<i64>, to: i64) -> Result<Vec<SnapshotRef>> {
+pub(crate) fn history(table: &TableMetadata, from: Option<i64>, to: i64) -> Result<Vec<SnapshotRef>> {
     if table.snapshot_by_id(to).is_none() {
         return Err(TableError::SnapshotNotFound { snapshot_id: to });
     }

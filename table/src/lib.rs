@@ -39,5 +39,5 @@ pub use expire::{Expired, Retention, expire, remove_unreachable};
 pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
 pub use predicate::{Comparison, Predicate};
-pub use scan::{DeleteFile, Scan, ScanFile, plan_scan};
+pub use scan::{DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, plan_scan};
 pub use write::{DataFileWriter, WriteOptions, discard};

@@ -73,6 +73,11 @@ pub enum Predicate {
         /// Field id of the column.
         field_id: i32,
     },
+    /// A column is "not a number"; never true of null.
+    IsNan {
+        /// Field id of the column.
+        field_id: i32,
+    },
 }
 
 impl Predicate {

@@ -1,6 +1,7 @@
 //! Which files hold the rows of a snapshot that may fulfil a condition.
 
 mod deletes;
+mod parts;
 mod pruning;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataContentType, DataFile, ManifestContentType, ManifestFile, Struct, TableMetadata};
 
 use self::deletes::Deletes;
+pub use self::parts::{Part, ScanParts, Verdict};
 use self::pruning::Pruner;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
@@ -78,6 +80,11 @@ pub struct DeleteFile {
 }
 
 impl DeleteFile {
+    /// The partition spec it was written with.
+    pub fn spec_id(&self) -> i32 {
+        self.entry.spec_id
+    }
+
     /// Everything the table knows of the file.
     pub fn data_file(&self) -> &DataFile {
         &self.entry.file
@@ -92,6 +99,7 @@ pub struct Scan<'a> {
     snapshot: Option<i64>,
     filter: Option<&'a Predicate>,
     with_deletes: bool,
+    appended_after: Option<Option<i64>>,
 }
 
 impl<'a> Scan<'a> {
@@ -103,6 +111,7 @@ impl<'a> Scan<'a> {
             snapshot: None,
             filter: None,
             with_deletes: false,
+            appended_after: None,
         }
     }
 
@@ -124,6 +133,13 @@ impl<'a> Scan<'a> {
     #[must_use]
     pub fn with_deletes(mut self) -> Self {
         self.with_deletes = true;
+        self
+    }
+
+    /// Only files that appends brought after that snapshot (`None`: since the table began). For [`Self::parts`].
+    #[must_use]
+    pub fn appended_after(mut self, snapshot_id: Option<i64>) -> Self {
+        self.appended_after = Some(snapshot_id);
         self
     }
 
@@ -186,4 +202,4 @@ pub async fn plan_scan(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,12 +1,11 @@
 //! Unmodified clients of others: PyIceberg at the catalog, ADBC and the Arrow Flight SQL JDBC driver at the SQL endpoint.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use crate::kit::synth::Hospital;
-use crate::kit::{Node, NodeBuilder};
+use crate::kit::{Node, NodeBuilder, password_hash};
 use crate::spine::{compare_all, run_models, wait_ingested};
 
 const USER: &str = "ana";
@@ -116,22 +115,10 @@ fn readme_lines_work(node: &Node, readme: &str) {
     assert_eq!(rows.lines().nth(1), Some(appointments.to_string().as_str()), "{rows}");
 }
 
-/// The configuration with one user, whose hash the command line makes as it tells users to.
+/// The configuration with one user.
 fn users() -> String {
-    let mut hash = Command::new(env!("CARGO_BIN_EXE_tidewater"))
-        .args(["user", "hash"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    hash.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
-    let output = hash.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let hash = String::from_utf8(output.stdout).unwrap();
-    format!(
-        "[[security.users]]\nname = \"{USER}\"\npassword_hash = \"{}\"\n",
-        hash.trim()
-    )
+    let hash = password_hash(PASSWORD);
+    format!("[[security.users]]\nname = \"{USER}\"\npassword_hash = \"{hash}\"\n")
 }
 
 // Goal: clients that know nothing of tidewater read what it wrote and write what it reads, and every one of them sees the same
@@ -171,6 +158,8 @@ fn unmodified_clients() {
     let node = builder.config(&users()).start();
     let refused = node.query("SELECT 1").unwrap_err();
     assert!(refused.contains("SEC-0001"), "{refused}");
+    let credential = format!("credential={USER}:{PASSWORD}");
+    verdict.probe("iceberg", &["pyiceberg", &catalog, &warehouse, &credential]);
     verdict.probe(
         "bi",
         &[&["probe-flight", "127.0.0.1", &port, USER, PASSWORD, "--"], &checks[..]].concat(),

@@ -34,3 +34,19 @@ pub fn free_port() -> u16 {
     }
     panic!("no free port");
 }
+
+/// The hash of a password, which the command line makes as it tells users to.
+pub fn password_hash(password: &str) -> String {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut hash = Command::new(env!("CARGO_BIN_EXE_tidewater"))
+        .args(["user", "hash"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    hash.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    let output = hash.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}

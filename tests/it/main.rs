@@ -8,6 +8,7 @@ mod kit;
 mod bad_input;
 mod cancel;
 mod clients;
+mod cluster;
 mod demo;
 mod executor_loss;
 mod kill;

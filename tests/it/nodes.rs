@@ -98,6 +98,58 @@ fn another_secret_is_refused() {
     assert!(nodes[0].cli(&["table", "ls"]).is_ok(), "the two go on");
 }
 
+// Goal: where users are configured nobody reads or writes the catalog without being one: users come in with their passwords,
+// and the process itself and commands on its data directory go on. Method: a whole process with one user and no secret; REST
+// without a token, with a wrong password, with the right one by both ways; a table listed and a query; a restart.
+#[test]
+fn users_close_the_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = NodeBuilder::up(dir.path());
+    let hash = crate::kit::password_hash("correct horse");
+    let user = format!("[[security.users]]\nname = \"ana\"\npassword_hash = \"{hash}\"\n");
+    let mut builder = builder.config(&user);
+    for start in ["new", "again"] {
+        let node = builder.start();
+        let base = format!("http://127.0.0.1:{}/v1", node.ports().catalog);
+        let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+        for path in ["namespaces", "config"] {
+            assert_eq!(node::get(&format!("{base}/{path}")).unwrap().0, 401, "{start} {path}");
+        }
+        let login = |password: &str| {
+            client
+                .post(format!("{base}/oauth/tokens"))
+                .basic_auth("ana", Some(password))
+                .form(&[("grant_type", "client_credentials")])
+                .send()
+                .unwrap()
+        };
+        assert_eq!(login("wrong").status(), 401);
+        let answer: serde_json::Value = login("correct horse").json().unwrap();
+        let token = answer["access_token"].as_str().unwrap();
+        let listed = client
+            .get(format!("{base}/namespaces"))
+            .bearer_auth(token)
+            .send()
+            .unwrap();
+        assert_eq!(listed.status(), 200, "{start}");
+        // The token is one of Flight SQL too, which takes it for the password.
+        let sql = std::process::Command::new(env!("CARGO_BIN_EXE_tidewater"))
+            .args(["query", "SELECT 1", "--user", "ana", "--config"])
+            .arg(dir.path().join("tidewater.toml"))
+            .env("TIDEWATER_PASSWORD", token)
+            .output()
+            .unwrap();
+        assert!(sql.status.success(), "{}", String::from_utf8_lossy(&sql.stderr));
+        assert!(
+            node.builder().cli(&["table", "ls"]).is_ok(),
+            "a command on the data directory"
+        );
+        let refused = node.cli(&["table", "ls"]).unwrap_err();
+        assert!(refused.contains("CAT-0023"), "a command elsewhere: {refused}");
+        builder = node.stop().0;
+    }
+}
+
 // Goal: with the secret a whole installation listens beyond loopback and works, its own calls included. Method: every port of the
 // node plane on 0.0.0.0, a role in a process of its own, and a query.
 #[test]

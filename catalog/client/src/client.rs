@@ -53,6 +53,8 @@ pub struct ClientOptions {
     pub deadline: Duration,
     /// Shown with each call.
     pub token: Option<Bearer>,
+    /// Shown as well with calls that change the group of nodes or take a backup: a token of the nodes' secret.
+    pub operator: Option<Bearer>,
     /// Time.
     pub clock: SharedClock,
     /// Idempotency keys and jitter.
@@ -66,6 +68,7 @@ impl ClientOptions {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             deadline: DEADLINE,
             token: None,
+            operator: None,
             clock: SystemClock::shared(),
             rng: SystemRng::shared(),
         }
@@ -112,7 +115,7 @@ impl CatalogClient {
     }
 }
 
-fn encode<T: Serialize>(method: &Method, path: &str, body: &T) -> Result<Bytes> {
+pub(crate) fn encode<T: Serialize>(method: &Method, path: &str, body: &T) -> Result<Bytes> {
     match serde_json::to_vec(body) {
         Ok(bytes) => Ok(bytes.into()),
         Err(source) => Err(ClientError::Encode {

@@ -4,13 +4,18 @@ mod change;
 mod cluster;
 mod ingest;
 mod job;
+mod report;
 mod table;
 
-pub use change::{Change, ChangeKind, ChangePage, TableState};
-pub use cluster::{ClusterMember, ClusterStatus, NamespacePage};
+pub use change::{Change, ChangeKind, ChangePage, TableState, ViewState};
+pub use cluster::{
+    ClusterMember, ClusterStatus, LeaderTransfer, LeaderTransferred, NamespacePage, NodeAddress, NodeAllocate,
+    NodeAllocated, NodeList, SnapshotTaken,
+};
 pub use ingest::{
     CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, OffsetRange, OffsetsResponse,
     PartitionState, TopicPartition,
 };
 pub use job::{JobPage, JobPhase, JobPut, JobRow, JobWritten};
+pub use report::{MetricsReport, MetricsReportPage};
 pub use table::WantedTable;

@@ -58,6 +58,15 @@ pub enum ClientError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// An answer that broke off.
+    #[error("the answer to {call} broke off")]
+    Interrupted {
+        /// Method and path.
+        call: String,
+        /// What the connection met.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A body that cannot be encoded.
     #[error("the body of {call} cannot be encoded")]
     Encode {
@@ -80,7 +89,7 @@ impl Coded for ClientError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Options { .. } | Self::Encode { .. } => ErrorKind::Invalid,
-            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Unavailable { .. } | Self::Interrupted { .. } => ErrorKind::Unavailable,
             Self::Unknown { .. } => ErrorKind::Timeout,
             Self::Answer { .. } => ErrorKind::Internal,
             Self::Refused { status, .. } => match status {
@@ -103,12 +112,13 @@ impl Coded for ClientError {
             Self::Refused { .. } => "CLT-0004",
             Self::Answer { .. } => "CLT-0005",
             Self::Encode { .. } => "CLT-0006",
+            Self::Interrupted { .. } => "CLT-0007",
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Unavailable { .. } => Retry::Safe,
+            Self::Unavailable { .. } | Self::Interrupted { .. } => Retry::Safe,
             Self::Unknown { .. } => Retry::Unknown,
             Self::Refused { kind, .. } if kind == "CommitFailedException" => Retry::AfterRefresh,
             _ => Retry::Never,
@@ -130,7 +140,7 @@ impl From<ClientError> for CatalogFault {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         match &error {
-            ClientError::Unavailable { .. } => Self::Unavailable {
+            ClientError::Unavailable { .. } | ClientError::Interrupted { .. } => Self::Unavailable {
                 message,
                 source: Some(Box::new(error)),
             },

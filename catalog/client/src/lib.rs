@@ -15,6 +15,7 @@ pub mod dto;
 pub mod error;
 pub mod staged;
 
+mod cluster;
 mod iceberg_catalog;
 mod internal;
 mod path;
@@ -22,6 +23,7 @@ mod table_cache;
 mod transport;
 
 pub use client::{Bearer, CatalogClient, ClientOptions};
+pub use cluster::Download;
 pub use error::ClientError;
 pub use internal::JobFilter;
 pub use staged::creation_updates;

@@ -25,6 +25,13 @@ const ATTEMPT_DEADLINE: Duration = Duration::from_secs(30);
 const BACKOFF_MIN_MS: u64 = 20;
 const BACKOFF_MAX_MS: u64 = 1_000;
 
+/// Calls that an operator makes.
+const CLUSTER: &str = "/internal/v1/cluster";
+const OPERATOR: &str = "x-tidewater-operator";
+
+/// Asks a follower to name the leader rather than to send the call on.
+const REDIRECT: &str = "x-tidewater-redirect";
+
 /// How often one attempt is sent on to another node.
 const REDIRECTS_MAX: u32 = 3;
 
@@ -53,7 +60,7 @@ impl Call {
         }
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 }
@@ -114,6 +121,7 @@ pub(crate) struct Transport {
     /// The node that answered last.
     preferred: Mutex<Url>,
     token: Option<Bearer>,
+    operator: Option<Bearer>,
     deadline: Duration,
     clock: SharedClock,
     rng: SharedRng,
@@ -130,7 +138,7 @@ impl Transport {
         let Some(first) = endpoints.first().cloned() else {
             return Err(refuse("no address of a catalog node is given".into()));
         };
-        if let Some(token) = &options.token {
+        for token in options.token.iter().chain(&options.operator) {
             header(token).map_err(|_| refuse("the token holds characters that a header cannot".into()))?;
         }
         let http = reqwest::Client::builder()
@@ -144,6 +152,7 @@ impl Transport {
             endpoints,
             preferred: Mutex::new(first),
             token: options.token,
+            operator: options.operator,
             deadline: options.deadline,
             clock: options.clock,
             rng: options.rng,
@@ -199,9 +208,38 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, call: &Call, endpoint: &Url, deadline: Duration) -> Attempt {
+    /// The first answer of a node that serves a large body. Not repeated half-way: its reader begins anew.
+    pub(crate) async fn download(&self, call: &Call) -> Result<reqwest::Response> {
+        let mut last = "no address of a catalog node is given".to_owned();
+        let first = self.preferred();
+        for endpoint in std::iter::once(&first).chain(&self.endpoints) {
+            let response = match self.request(call, endpoint).send().await {
+                Ok(response) => response,
+                Err(error) => {
+                    last = chain(&error);
+                    continue;
+                }
+            };
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response);
+            }
+            let body = response.bytes().await.unwrap_or_default();
+            match refused(call, status, &body) {
+                Attempt::Refused(error) => return Err(error),
+                Attempt::Again(reason) | Attempt::Lost(reason) => last = reason,
+                Attempt::Done(_) | Attempt::Elsewhere(_) => last = format!("{status}"),
+            }
+        }
+        Err(ClientError::Unavailable {
+            call: call.name(),
+            reason: last,
+        })
+    }
+
+    fn request(&self, call: &Call, endpoint: &Url) -> reqwest::RequestBuilder {
         let target = format!("{}{}", endpoint.as_str().trim_end_matches('/'), call.path);
-        let mut request = self.http.request(call.method.clone(), target).timeout(deadline);
+        let mut request = self.http.request(call.method.clone(), target);
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
@@ -214,7 +252,17 @@ impl Transport {
         if let Some(etag) = &call.known_etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let response = match request.send().await {
+        if call.path.starts_with(CLUSTER)
+            && let Some(Ok(token)) = self.operator.as_ref().map(bare_header)
+        {
+            request = request.header(OPERATOR, token);
+        }
+        // This client knows how to go to the leader, which is one hop less.
+        request.header(REDIRECT, "1")
+    }
+
+    async fn attempt(&self, call: &Call, endpoint: &Url, deadline: Duration) -> Attempt {
+        let response = match self.request(call, endpoint).timeout(deadline).send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => return Attempt::Again(chain(&error)),
             Err(error) => return Attempt::Lost(chain(&error)),
@@ -267,6 +315,12 @@ impl Transport {
         let ceiling_ms = (BACKOFF_MIN_MS << attempts.min(10)).min(BACKOFF_MAX_MS);
         Duration::from_millis(ceiling_ms / 2 + self.rng.below(ceiling_ms / 2 + 1))
     }
+}
+
+fn bare_header(token: &Bearer) -> std::result::Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(&token.token())?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn header(token: &Bearer) -> std::result::Result<HeaderValue, InvalidHeaderValue> {

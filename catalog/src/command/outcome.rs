@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ingest::{LeaseGrant, PartitionId};
-use super::table::{Ident, TableRef};
+use super::table::{Ident, Relation, TableRef};
 
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub enum Outcome {
     },
     /// Pointers were made or moved, in the order of the changes.
     Committed(Vec<TableRef>),
-    /// A table was dropped; this is where it stood.
+    /// A table or view was dropped; this is where it stood.
     Dropped(TableRef),
     /// An ingest commit that was there already: every range had been committed before. Nothing changed.
     AlreadyIngested,
@@ -31,6 +31,11 @@ pub enum Outcome {
     Job {
         /// The row's version.
         version: u64,
+    },
+    /// A number for a node.
+    Node {
+        /// The number.
+        id: u64,
     },
     /// Nothing changed.
     Refused(Refusal),
@@ -46,19 +51,30 @@ pub enum Refusal {
         /// Its levels.
         namespace: Vec<String>,
     },
-    /// The namespace holds tables or namespaces.
+    /// The namespace holds tables, views or namespaces.
     NamespaceNotEmpty,
-    /// The name is taken.
+    /// A table's name is another table's.
     TableExists(Ident),
     /// No table has this name.
     NoSuchTable(Ident),
+    /// A view's name is another view's.
+    ViewExists(Ident),
+    /// No view has this name.
+    NoSuchView(Ident),
+    /// A table's name is a view's, or the other way round.
+    NameTaken {
+        /// The name.
+        name: Ident,
+        /// What bears it.
+        by: Relation,
+    },
     /// Somebody else moved the pointer, or the name stands for another table now. Load, check and propose again.
     Stale(Ident),
     /// The location is, holds or lies in that of another table.
     LocationTaken {
         /// The location asked for.
         location: String,
-        /// The table in the way.
+        /// The table or view in the way.
         by: Ident,
     },
     /// One command names a table or a partition twice.

@@ -1,11 +1,29 @@
-//! Pointers to tables, and how they change.
+//! Pointers to tables and views, and how they change.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The full name of a table.
+/// What a name may stand for. A name stands for one of them at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relation {
+    /// A table.
+    Table,
+    /// A view.
+    View,
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "Table",
+            Self::View => "View",
+        })
+    }
+}
+
+/// The full name of a table or view.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ident {
     /// Levels of its namespace, outermost first.
@@ -20,16 +38,16 @@ impl fmt::Display for Ident {
     }
 }
 
-/// Where a table stands now. Everything else about it is in its metadata file.
+/// Where a table or view stands now. Everything else about it is in its metadata file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
-    /// The table's uuid as its metadata has it.
+    /// The uuid as its metadata has it.
     pub uuid: Uuid,
-    /// The table's root folder.
+    /// Its root folder.
     pub location: String,
     /// The metadata file.
     pub metadata_location: String,
-    /// The head of branch `main`.
+    /// The head of branch `main`; none for a view.
     pub snapshot_id: Option<i64>,
 }
 

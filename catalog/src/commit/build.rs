@@ -11,7 +11,7 @@ use crate::warehouse::Warehouse;
 
 /// How far ahead of the catalog's clock a snapshot may be. The format allows this much between a snapshot and what follows it; one
 /// further ahead would make every later commit by a right clock impossible until its time has come.
-const AHEAD_MS_MAX: i64 = 60_000;
+pub(super) const AHEAD_MS_MAX: i64 = 60_000;
 
 /// How far a sequence number may be beyond the next one. A transaction may hold several snapshots; a number near the end of the range
 /// would leave none for those after it.
@@ -55,9 +55,18 @@ pub(super) fn apply(
             },
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, now_ms)?;
+                check_file(warehouse, snapshot.manifest_list())?;
                 check_order(&work.table, current, last_sequence, &snapshot)?;
                 last_sequence = last_sequence.max(snapshot.sequence_number());
                 TableUpdate::AddSnapshot { snapshot }
+            }
+            TableUpdate::SetStatistics { statistics } => {
+                check_file(warehouse, &statistics.statistics_path)?;
+                TableUpdate::SetStatistics { statistics }
+            }
+            TableUpdate::SetPartitionStatistics { partition_statistics } => {
+                check_file(warehouse, &partition_statistics.statistics_path)?;
+                TableUpdate::SetPartitionStatistics { partition_statistics }
             }
             update => update,
         };
@@ -69,6 +78,15 @@ pub(super) fn apply(
         .build()
         .map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
     let metadata = built.metadata;
+    let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });
+    if metadata.format_version() < FormatVersion::V3 && work.updates.iter().any(adds_key) {
+        // They have no place in the older formats: the file would not hold them.
+        let reason = format!(
+            "commit to {} is not valid: encryption keys need format version 3",
+            work.table
+        );
+        return Err(CatalogError::bad_request(reason));
+    }
     let sets = |update: &TableUpdate| {
         matches!(
             update,
@@ -89,6 +107,15 @@ pub(super) fn apply(
         .filter(|file| deletes && file.starts_with(&own) && warehouse.checked(file).is_ok())
         .collect();
     Ok(Next { metadata, expired })
+}
+
+/// Roles read with the catalog's own rights what a snapshot names: nothing outside of the warehouse.
+pub(super) fn check_file(warehouse: &Warehouse, location: &str) -> Result<()> {
+    match location {
+        // Version 1 may list its manifests itself.
+        "" => Ok(()),
+        location => warehouse.checked(location).map(|_| ()),
+    }
 }
 
 /// A snapshot built on an older head is a lost race, not a wrong request: the writer has to plan again.

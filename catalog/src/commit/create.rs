@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::TableWork;
-use super::build::check_time;
+use super::build::{check_file, check_time};
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
@@ -67,17 +67,19 @@ fn parse_version(version: &str) -> Result<FormatVersion> {
     }
 }
 
+/// Whether the commit is to make the table.
+pub(super) fn asserts(work: &TableWork) -> bool {
+    let mut requirements = work.requirements.iter();
+    requirements.any(|requirement| matches!(requirement, TableRequirement::NotExist))
+}
+
 /// The first metadata of a staged table. Its ids stay as they are: files may have been written with them.
 pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) -> Result<TableMetadata> {
-    let asserts_create = work
-        .requirements
-        .iter()
-        .any(|requirement| matches!(requirement, TableRequirement::NotExist));
     let others = work
         .requirements
         .iter()
         .any(|requirement| !matches!(requirement, TableRequirement::NotExist));
-    if !asserts_create || others {
+    if !asserts(work) || others {
         return Err(CatalogError::NoSuchTable {
             table: work.table.clone(),
         });
@@ -97,6 +99,7 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
             },
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, at_ms)?;
+                check_file(warehouse, snapshot.manifest_list())?;
                 TableUpdate::AddSnapshot { snapshot }
             }
             update => update,

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{TableMetadata, ViewMetadata};
 use moka::future::Cache;
 
 use super::{lossless, raw};
@@ -35,7 +35,8 @@ pub(crate) struct CachedMetadata {
 }
 
 impl CachedMetadata {
-    fn read(location: &str, raw: Bytes) -> Self {
+    /// A file of which nothing but its bytes is known.
+    pub(crate) fn read(location: &str, raw: Bytes) -> Self {
         Self {
             location: location.to_owned(),
             raw,
@@ -88,11 +89,24 @@ impl CachedMetadata {
     /// The parsed file, if writing it out again loses nothing.
     pub(crate) fn parsed_to_change(&self, table: &Ident) -> Result<Arc<TableMetadata>> {
         let metadata = self.parsed(table)?;
-        let find = || lossless::first_lost(&self.raw, &metadata);
+        let find = || lossless::first_lost(&self.raw, &*metadata);
         match self.lost.get_or_init(find) {
             None => Ok(metadata),
             Some(field) => Err(CatalogError::Unsupported {
                 what: format!("changing table {table}: its metadata holds {field:?}, which would be lost, and that"),
+            }),
+        }
+    }
+
+    /// The parsed file of a view, if writing it out again loses nothing. Not kept: views are small and change rarely.
+    pub(crate) fn parsed_view_to_change(&self, view: &Ident) -> Result<ViewMetadata> {
+        let metadata: ViewMetadata = serde_json::from_slice(&self.raw).map_err(|error| CatalogError::Unsupported {
+            what: format!("changing view {view}, whose metadata holds what this catalog cannot parse ({error}),"),
+        })?;
+        match lossless::first_lost(&self.raw, &metadata) {
+            None => Ok(metadata),
+            Some(field) => Err(CatalogError::Unsupported {
+                what: format!("changing view {view}: its metadata holds {field:?}, which would be lost, and that"),
             }),
         }
     }
@@ -185,6 +199,14 @@ impl MetadataCache {
             self.seen.insert(location.to_owned(), ()).await;
         }
         Ok(())
+    }
+
+    /// The same for a client that has the file already: nothing is asked of an object store.
+    pub(crate) async fn require_local(&self, location: &str) -> Result<()> {
+        match location.starts_with("file:") {
+            true => self.require(location).await,
+            false => Ok(()),
+        }
     }
 
     /// Keeps a file that was just written.

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use iceberg::spec::TableMetadata;
+use serde::Serialize;
 use serde_json::Value;
 
 /// Fields of older formats that say what other fields say as well.
 const REPEATED: [&str; 2] = ["/schema", "/partition-spec"];
 
 /// The path of a field of `raw` that `metadata` does not hold.
-pub(super) fn first_lost(raw: &[u8], metadata: &TableMetadata) -> Option<String> {
+pub(super) fn first_lost(raw: &[u8], metadata: &impl Serialize) -> Option<String> {
     let before = match serde_json::from_slice(raw) {
         Ok(value) => fields(&value),
         Err(error) => return Some(error.to_string()),

@@ -17,6 +17,8 @@ pub(crate) struct Head {
     pub(crate) table_uuid: Uuid,
     pub(crate) location: String,
     current_snapshot_id: Option<i64>,
+    #[serde(default)]
+    pub(crate) properties: BTreeMap<String, String>,
 }
 
 impl Head {
@@ -27,6 +29,20 @@ impl Head {
     pub(crate) fn snapshot_id(&self) -> Option<i64> {
         // Version 1 writes -1 for none.
         self.current_snapshot_id.filter(|id| *id != -1)
+    }
+}
+
+/// The few fields of a view's metadata file that a pointer needs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ViewHead {
+    pub(crate) view_uuid: Uuid,
+    pub(crate) location: String,
+}
+
+impl ViewHead {
+    pub(crate) fn parse(raw: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(raw)
     }
 }
 

@@ -99,7 +99,7 @@ impl Bootstrap {
         let others = self.peers.iter().filter(|(id, _)| **id != self.node);
         let calls = others.map(|(id, address)| async move {
             let peer = self.network.peer(*id, address);
-            match timeout(PROBE_DEADLINE, peer.call(&Request::Probe, &[])).await {
+            match timeout(PROBE_DEADLINE, peer.call(&Request::Probe)).await {
                 Ok(Ok(Answer::Probe(probe))) => Some(probe),
                 Ok(Ok(_)) | Err(_) => None,
                 Ok(Err(error)) => {

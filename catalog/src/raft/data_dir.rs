@@ -1,7 +1,7 @@
 //! The directory of a node: held by one process, and never mistaken for a new one after its log is gone.
 //!
 //! Files: `lock` (held while the process lives), `log.redb`, `node-id` (written once, after the log was made),
-//! `admitted` (see `bootstrap.rs`), `snapshot`. A voter that starts with an empty log has forgotten its vote and
+//! `admitted` (see `bootstrap.rs`), `removed` (see `standing.rs`), `snapshot`, `membership.json` (see `identity.rs`). A voter that starts with an empty log has forgotten its vote and
 //! entries that it acknowledged; so with a `node-id` the log must be there and carry the same identity.
 
 use std::fs::{self, File, TryLockError};
@@ -86,6 +86,40 @@ impl DataDir {
         replace_file(&path, |_| Ok(())).map_err(|e| ConsensusError::storage("write", &path, e))
     }
 
+    /// Notes that the node was removed from its group for good.
+    pub(super) fn note_removed(&self) -> Result<(), ConsensusError> {
+        let path = self.path.join("removed");
+        replace_file(&path, |_| Ok(())).map_err(|e| ConsensusError::storage("write", &path, e))
+    }
+
+    /// Refuses the files of a node that was removed.
+    pub(super) fn check_not_removed(&self, node: NodeId) -> Result<(), ConsensusError> {
+        let path = self.path.join("removed");
+        match path.try_exists() {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(ConsensusError::Removed { node }),
+            Err(e) => Err(ConsensusError::storage("look for", &path, e)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether nothing of a node lies here.
+    pub(super) fn is_fresh(&self) -> Result<bool, ConsensusError> {
+        for name in ["node-id", "log.redb", "snapshot", "removed"] {
+            let path = self.path.join(name);
+            if path
+                .try_exists()
+                .map_err(|e| ConsensusError::storage("look for", &path, e))?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Opens the log, or makes it.
     pub(super) fn open_log(&self, node: NodeId, rng: &dyn Rng) -> Result<Database, ConsensusError> {
         let known = self.path.join("node-id");
@@ -126,6 +160,14 @@ impl DataDir {
         }
     }
 
+    /// Whose files these are.
+    pub(super) fn known_node(&self) -> Result<NodeId, ConsensusError> {
+        let known = self.path.join("node-id");
+        let identity = fs::read_to_string(&known).map_err(|e| ConsensusError::storage("read", &known, e))?;
+        let id = identity.split(' ').next().unwrap_or_default().parse();
+        id.map(NodeId).map_err(|e| ConsensusError::damaged(&known, e))
+    }
+
     fn check_node(&self, identity: &str, node: NodeId) -> Result<(), ConsensusError> {
         let found = identity.split(' ').next().unwrap_or_default();
         if found == node.to_string() {
@@ -138,7 +180,7 @@ impl DataDir {
         })
     }
 
-    fn open_existing(&self, log: &Path) -> Result<Database, ConsensusError> {
+    pub(super) fn open_existing(&self, log: &Path) -> Result<Database, ConsensusError> {
         let lost = |problem: &str| ConsensusError::LogLost {
             path: log.to_owned(),
             problem: problem.into(),
@@ -159,7 +201,7 @@ impl DataDir {
     }
 
     /// Made under another name first: a half-made log is never taken for a real one.
-    fn create_log(&self, log: &Path, identity: &str) -> Result<Database, ConsensusError> {
+    pub(super) fn create_log(&self, log: &Path, identity: &str) -> Result<Database, ConsensusError> {
         let new = self.path.join("log.redb.new");
         let failed = |e: io::Error| ConsensusError::storage("create", log, e);
         match fs::remove_file(&new) {

@@ -115,6 +115,40 @@ pub enum ConsensusError {
         /// The address.
         address: SocketAddr,
     },
+    /// This node was removed from the group; its number never comes back.
+    #[error("node {node} was removed from the catalog's group")]
+    Removed {
+        /// The node.
+        node: NodeId,
+    },
+    /// Leadership was not handed over.
+    #[error("could not hand the catalog's leadership to node {target}: {reason}")]
+    Transfer {
+        /// Who should have led.
+        target: NodeId,
+        /// What was in the way.
+        reason: String,
+    },
+    /// A node was to be added under a number that was taken before.
+    #[error("node id {node} was taken before in this group")]
+    NodeIdUsed {
+        /// The number.
+        node: NodeId,
+    },
+    /// A backup that is not what was written.
+    #[error("the backup {} cannot be used: {problem}", path.display())]
+    Backup {
+        /// The file or directory.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A new group was to be made where files of a node lie.
+    #[error("the directory {} is not empty", dir.display())]
+    DirNotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The group knows this node as a voter, and its files are new: it has forgotten votes it gave.
     #[error("node {node} is a voter of a running catalog and its files are new")]
     Forgotten {
@@ -124,7 +158,7 @@ pub enum ConsensusError {
 }
 
 impl ConsensusError {
-    pub(super) fn storage(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn storage(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Storage {
             action,
             path: path.to_owned(),
@@ -147,15 +181,19 @@ impl Coded for ConsensusError {
             Self::OutcomeUnknown { .. } => ErrorKind::Timeout,
             Self::Overloaded { .. } => ErrorKind::Exhausted,
             Self::CommandTooLarge { .. } | Self::ForeignNode { .. } | Self::Options { .. } => ErrorKind::Invalid,
-            Self::DirInUse { .. } | Self::Membership { .. } => ErrorKind::Conflict,
-            Self::LogLost { .. } | Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::DirInUse { .. }
+            | Self::Membership { .. }
+            | Self::Transfer { .. }
+            | Self::NodeIdUsed { .. }
+            | Self::DirNotEmpty { .. } => ErrorKind::Conflict,
+            Self::LogLost { .. } | Self::Damaged { .. } | Self::Backup { .. } => ErrorKind::Corrupt,
             Self::Storage { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Exhausted,
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
                 _ => ErrorKind::Internal,
             },
             Self::OpenListener { .. } => ErrorKind::Denied,
-            Self::Forgotten { .. } => ErrorKind::Fenced,
+            Self::Forgotten { .. } | Self::Removed { .. } => ErrorKind::Fenced,
         }
     }
 
@@ -176,6 +214,11 @@ impl Coded for ConsensusError {
             Self::Options { .. } => "CAT-1013",
             Self::OpenListener { .. } => "CAT-1014",
             Self::Forgotten { .. } => "CAT-1015",
+            Self::Removed { .. } => "CAT-1016",
+            Self::Transfer { .. } => "CAT-1017",
+            Self::NodeIdUsed { .. } => "CAT-1018",
+            Self::Backup { .. } => "CAT-1019",
+            Self::DirNotEmpty { .. } => "CAT-1020",
         }
     }
 
@@ -209,6 +252,13 @@ impl Coded for ConsensusError {
             }
             Self::Storage { .. } => "check the disk and the permissions of the data directory".into(),
             Self::OpenListener { .. } => "set a shared secret for the catalog peers, or listen on 127.0.0.1".into(),
+            Self::Removed { .. } => {
+                "to take part again: empty its directory and join under a new id (tidewater cluster join)".into()
+            }
+            Self::Transfer { .. } => "look at tidewater cluster status: the target has to vote and to keep up".into(),
+            Self::NodeIdUsed { .. } => "let the group give out a number: tidewater cluster join".into(),
+            Self::Backup { .. } => "use another backup; this one was cut or changed since it was made".into(),
+            Self::DirNotEmpty { .. } => "name an empty directory; nothing is overwritten".into(),
             _ => return None,
         })
     }

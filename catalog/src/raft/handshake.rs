@@ -13,7 +13,7 @@ use super::wire::{read_frame, write_frame};
 use tidewater_core::{NodeId, Rng};
 
 /// Raised when nodes of the old form cannot talk to the new one.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// What both ends know beforehand.
 #[derive(Clone)]

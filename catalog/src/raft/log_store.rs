@@ -188,6 +188,24 @@ fn write(db: &Database, change: &Change) -> Result<(), redb::Error> {
     Ok(())
 }
 
+/// Makes an empty log one whose entries up to `at` are in a snapshot.
+pub(super) fn begin_at(db: &Database, at: LogId, vote: Vote) -> io::Result<()> {
+    write(db, &Change::Purge(at)).map_err(io_error)?;
+    write(db, &Change::Vote(vote)).map_err(io_error)
+}
+
+/// Every entry, the commit mark and the purge mark.
+pub(super) fn read_all(db: &Database) -> io::Result<(Vec<Entry>, Option<LogId>, Option<LogId>)> {
+    let tx = db.begin_read().map_err(io_error)?;
+    let table = tx.open_table(LOG).map_err(io_error)?;
+    let mut entries = Vec::new();
+    for record in table.iter().map_err(io_error)? {
+        let (index, value) = record.map_err(io_error)?;
+        entries.push(open_record(index.value(), value.value())?);
+    }
+    Ok((entries, read_meta(db, COMMITTED)?, read_meta(db, PURGED)?))
+}
+
 /// redb checks its page checksums only when it repairs, so every record carries its own.
 fn open_record(index: u64, bytes: &[u8]) -> io::Result<Entry> {
     let entry: Entry = unseal(bytes).map_err(|e| io::Error::new(e.kind(), format!("log entry {index}: {e}")))?;

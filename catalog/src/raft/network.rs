@@ -11,15 +11,15 @@ use openraft::error::{Fatal, NetworkError, RPCError, RaftError, ReplicationClose
 use openraft::network::{Backoff, RPCOption};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::{RaftNetwork, RaftNetworkFactory};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::handshake::Credentials;
 use super::options::PeerAddress;
-use super::record::seal;
-use super::types::{Snapshot, TypeConfig, Vote};
+use super::snapshot_stream;
+use super::types::{Snapshot, SnapshotMeta, TypeConfig, Vote};
 use super::wire::{Answer, Request, read_frame, write_frame};
+use crate::state::State;
 use tidewater_core::{NodeId, SharedRng};
 
 /// Idle connections kept for one peer: replication, heartbeats and a barrier at a time.
@@ -27,6 +27,12 @@ const IDLE_MAX: usize = 4;
 
 /// Until an unreachable peer is tried again; openraft's default of 500 ms delays a restarted one.
 const BACKOFF: Duration = Duration::from_millis(100);
+
+/// One connection with its handshake, before a snapshot.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Until a follower has synced a snapshot that it has received: ten gigabytes at 50 MB a second.
+const INSTALL_DEADLINE: Duration = Duration::from_secs(200);
 
 /// Connections to the other nodes. Clones share them.
 #[derive(Debug, Clone)]
@@ -111,7 +117,7 @@ impl Peer {
     }
 
     /// A connection goes back to the pool only after a whole answer: a cancelled call drops it.
-    pub(super) async fn call(&self, request: &Request, body: &[u8]) -> io::Result<Answer> {
+    pub(super) async fn call(&self, request: &Request) -> io::Result<Answer> {
         loop {
             let pooled = self.network.take(self.id);
             let fresh = pooled.is_none();
@@ -119,7 +125,7 @@ impl Peer {
                 Some(stream) => stream,
                 None => self.connect().await?,
             };
-            match exchange(&mut stream, request, body).await {
+            match exchange(&mut stream, request).await {
                 Ok(answer) => {
                     self.network.put_back(self.id, stream);
                     return Ok(answer);
@@ -131,16 +137,27 @@ impl Peer {
         }
     }
 
-    async fn call_within(&self, limit: Duration, request: &Request) -> io::Result<Answer> {
-        timeout(limit, self.call(request, &[]))
+    /// On a connection of its own: a snapshot that was sent in part cannot be sent again on the next one of the pool.
+    async fn send_snapshot(&self, vote: Vote, meta: SnapshotMeta, state: State) -> io::Result<Answer> {
+        let connecting = timeout(CONNECT_DEADLINE, self.connect()).await;
+        let mut stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        write_frame(&mut stream, &Request::Snapshot { vote, meta }).await?;
+        snapshot_stream::send(&mut stream, state).await?;
+        let installed = timeout(INSTALL_DEADLINE, read_frame(&mut stream)).await;
+        let answer = installed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        self.network.put_back(self.id, stream);
+        Ok(answer)
+    }
+
+    pub(super) async fn call_within(&self, limit: Duration, request: &Request) -> io::Result<Answer> {
+        timeout(limit, self.call(request))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-async fn exchange(stream: &mut TcpStream, request: &Request, body: &[u8]) -> io::Result<Answer> {
+async fn exchange(stream: &mut TcpStream, request: &Request) -> io::Result<Answer> {
     write_frame(stream, request).await?;
-    stream.write_all(body).await?;
     read_frame(stream).await
 }
 
@@ -184,23 +201,13 @@ impl RaftNetwork<TypeConfig> for Peer {
         vote: Vote,
         snapshot: Snapshot,
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
-        option: RPCOption,
+        // The time for the whole would bound the size of the state; each piece has its own.
+        _option: RPCOption,
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
-        let send = async {
-            let Snapshot { meta, snapshot: state } = snapshot;
-            let body = tokio::task::spawn_blocking(move || seal(&*state))
-                .await
-                .map_err(io::Error::other)??;
-            let request = Request::Snapshot {
-                vote,
-                meta,
-                bytes: body.len() as u64,
-            };
-            self.call(&request, &body).await
-        };
+        let Snapshot { meta, snapshot: state } = snapshot;
         let result = tokio::select! {
             closed = cancel => return Err(closed.into()),
-            result = timeout(option.hard_ttl(), send) => result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            result = self.send_snapshot(vote, meta, *state) => result,
         };
         match result {
             Ok(Answer::Snapshot(answer)) => Ok(answer),

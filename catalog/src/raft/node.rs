@@ -1,6 +1,5 @@
 //! One node: files, Raft, actors and tasks, on a runtime of their own.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,37 +10,46 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openraft::error::Fatal;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::bootstrap::{Bootstrap, initialize};
+use super::bootstrap::Bootstrap;
 use super::data_dir::DataDir;
 use super::error::ConsensusError;
+use super::export::Export;
 use super::group_commit::GroupCommit;
 use super::handshake::Credentials;
-use super::leadership::Leadership;
+use super::leadership::{Leader, Leadership};
 use super::log_store::LogStore;
+use super::members::Members;
 use super::network::Network;
 use super::options::RaftOptions;
 use super::peers::PeerService;
 use super::pressure::Pressure;
-use super::proposer::{Proposer, reason};
-use super::read_barrier::ReadBarrier;
+use super::proposer::Proposer;
+use super::read_barrier::{Gate, ReadBarrier};
 use super::runtime::OwnRuntime;
 use super::snapshot_file::SnapshotFile;
+use super::standing::{Removal, Watch};
 use super::state_store::{Published, StateStore};
 use super::status::{Status, status_of};
 use super::types::Raft;
 use super::watchers::Watchers;
 use super::{Applied, Consensus, MemberChange};
 use crate::command::{Command, Outcome};
-use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tidewater_core::{NodeId, SharedClock, SharedRng, Tasks};
 
 /// The process ends with this code when the storage of its Raft failed: a supervisor must not hide that.
 pub const EXIT_CODE_STORAGE_FAILED: i32 = 74;
 
-/// Catching up of a new member, and the change of members itself.
-const MEMBERS_DEADLINE: Duration = Duration::from_secs(60);
+/// How long an orderly end waits for another node to lead.
+const HAND_OVER_DEADLINE: Duration = Duration::from_secs(6);
+
+/// Between two looks whether a snapshot is done.
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Until a snapshot that was asked for is on the disk.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Between two looks whether the files are free.
 const FILES_PAUSE: Duration = Duration::from_millis(5);
@@ -63,7 +71,8 @@ struct Inner {
     leadership: watch::Receiver<Leadership>,
     stopped: watch::Sender<Option<String>>,
     closing: Arc<AtomicBool>,
-    members: Mutex<()>,
+    members: Members,
+    removal: Removal,
     dir: Weak<DataDir>,
     clock: SharedClock,
     tasks: Tasks,
@@ -115,34 +124,54 @@ impl RaftConsensus {
             raft: raft.clone(),
             node,
             peers: peers.clone(),
+            gate: Arc::default(),
         };
-        let service = PeerService {
-            raft: raft.clone(),
-            credentials,
-            admitted: Arc::clone(&admitted),
-            rng,
+        let watchers = Watchers::new(&proposer, &tasks);
+        let removal = Removal::new(node, &dir, &watchers.stopped);
+        let members = Members::new(&proposer, &network, &published, &clock, options.election_max);
+        let gate = Gate {
+            proposer: proposer.clone(),
+            network: network.clone(),
+            published: Arc::clone(&published),
+            clock: Arc::clone(&clock),
+            deadline: options.read_deadline,
+        };
+        let standing = Watch {
+            proposer: proposer.clone(),
+            network: network.clone(),
+            published: Arc::clone(&published),
+            removal: removal.clone(),
+            clock: Arc::clone(&clock),
         };
         let (held, ticking) = (Arc::downgrade(&dir), Arc::clone(&clock));
         let bootstrap = Bootstrap {
-            raft,
+            raft: raft.clone(),
             network,
             node,
             peers,
             dir,
-            admitted,
+            admitted: Arc::clone(&admitted),
             clock,
         };
-        let watchers = Watchers::new(&proposer, &tasks);
         let (stopped, closing) = (watchers.stopped.clone(), Arc::clone(&watchers.closing));
         let (writes, reads, leadership) = {
             let _entered = runtime.enter();
             watchers.snapshots(pressure);
             watchers.bootstrap(bootstrap);
             let writes = GroupCommit::start(&proposer, options.write_deadline, &tasks);
-            let reads = ReadBarrier::start(&proposer, options.read_deadline, &tasks);
+            let reads = ReadBarrier::start(gate, &tasks);
+            standing.start(&tasks);
+            members.tend(&tasks);
             (writes, reads, watchers.leadership())
         };
-        let members = Mutex::new(());
+        let service = PeerService {
+            raft,
+            credentials,
+            admitted,
+            rng,
+            reads: reads.clone(),
+            published: Arc::clone(&published),
+        };
         let inner = Inner {
             proposer,
             service,
@@ -154,6 +183,7 @@ impl RaftConsensus {
             stopped,
             closing,
             members,
+            removal,
             dir: held,
             clock: ticking,
             tasks,
@@ -187,8 +217,15 @@ impl RaftConsensus {
         self.inner.stopped.subscribe()
     }
 
-    /// Ends Raft and its tasks in order; afterwards the files are free, unless the deadline passed first.
+    /// Whether it ended because the group removed this node: nothing is wrong with its storage.
+    pub fn removed(&self) -> bool {
+        self.inner.removal.check().is_err()
+    }
+
+    /// Ends Raft and its tasks in order; afterwards the files are free, unless the deadline passed first. A leader hands
+    /// over first, so that the others need no election.
     pub async fn shutdown(&self, deadline: Duration) {
+        self.hand_over(deadline.min(HAND_OVER_DEADLINE)).await;
         self.inner.closing.store(true, Relaxed);
         let raft = self.inner.proposer.raft.clone();
         let ended = self
@@ -207,6 +244,27 @@ impl RaftConsensus {
         if !ended || self.inner.dir.strong_count() > 0 {
             tracing::warn!(node = %self.inner.proposer.node, "the catalog's Raft did not end in time");
         }
+    }
+
+    /// Lets another voter lead, if this node does and there is one. To be called before the listener closes: what
+    /// arrives afterwards is sent on to the new leader.
+    pub async fn hand_over(&self, deadline: Duration) {
+        let status = self.status();
+        let voters = status.members.iter().filter(|member| member.voter).count();
+        if status.leader != Some(status.node) || voters < 2 {
+            return;
+        }
+        match timeout(deadline, self.transfer_leadership(None)).await {
+            Ok(Ok(leader)) => tracing::info!(leader = %leader.id, "handed the catalog's leadership over"),
+            Ok(Err(error)) => tracing::warn!(%error, "the others have to elect a leader"),
+            Err(_) => tracing::warn!("the others have to elect a leader"),
+        }
+    }
+
+    /// openraft's own handle.
+    #[cfg(test)]
+    pub(super) fn raft(&self) -> Raft {
+        self.inner.proposer.raft.clone()
     }
 
     /// Ends the node as a kill would.
@@ -229,6 +287,7 @@ fn opened(log: &Path, raft: Result<Result<Raft, Fatal<u64>>, ConsensusError>) ->
 impl Files {
     pub(super) fn open(options: &RaftOptions, rng: SharedRng) -> Result<Self, ConsensusError> {
         let dir = Arc::new(DataDir::open(&options.dir)?);
+        dir.check_not_removed(options.node)?;
         let db = dir.open_log(options.node, rng.as_ref())?;
         Self::with_log(dir, db, options.snapshot_commands)
     }
@@ -253,11 +312,20 @@ impl Files {
 #[async_trait]
 impl Consensus for RaftConsensus {
     async fn write(&self, command: Command) -> Result<Outcome, ConsensusError> {
+        self.inner.removal.check()?;
         self.inner.writes.write(command).await
     }
 
     async fn barrier(&self) -> Result<(), ConsensusError> {
-        self.inner.reads.pass().await
+        self.inner.removal.check()?;
+        self.inner.reads.pass().await.map(drop)
+    }
+
+    async fn barrier_within(&self, staleness: Duration) -> Result<(), ConsensusError> {
+        match self.inner.reads.is_within(staleness) {
+            true => self.inner.removal.check(),
+            false => self.barrier().await,
+        }
     }
 
     fn state(&self) -> Applied {
@@ -276,37 +344,53 @@ impl Consensus for RaftConsensus {
     }
 
     async fn change_members(&self, change: MemberChange) -> Result<(), ConsensusError> {
-        // Two changes at a time can end in a joint configuration that nobody asked for.
-        let _one = self.inner.members.lock().await;
-        let proposer = self.inner.proposer.clone();
-        let work = async move { timeout(MEMBERS_DEADLINE, change_members(&proposer, change)).await };
-        let late = || ConsensusError::Membership {
-            reason: format!("not done within {MEMBERS_DEADLINE:?}"),
-        };
-        self.inner.runtime.run(work).await?.unwrap_or_else(|_| Err(late()))
+        self.inner.removal.check()?;
+        let members = self.inner.members.clone();
+        // On Raft's own runtime: a caller who goes away leaves no change half-way.
+        self.inner
+            .runtime
+            .run(async move { members.change(change).await })
+            .await?
+    }
+
+    async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<Leader, ConsensusError> {
+        let members = self.inner.members.clone();
+        self.inner
+            .runtime
+            .run(async move { members.transfer(to).await })
+            .await?
+    }
+
+    async fn take_snapshot(&self) -> Result<u64, ConsensusError> {
+        let raft = &self.inner.proposer.raft;
+        let wanted = self.inner.published.applied().index;
+        let begun = self.inner.clock.monotonic();
+        loop {
+            let saved = raft.metrics().borrow().snapshot.map_or(0, |id| id.index);
+            if saved >= wanted {
+                return Ok(saved);
+            }
+            if self.inner.clock.monotonic() - begun > SNAPSHOT_DEADLINE {
+                return Err(ConsensusError::Overloaded {
+                    what: "snapshots",
+                    waited: SNAPSHOT_DEADLINE,
+                });
+            }
+            // Asked again each time: one that was under way may have begun before the entry that is wanted.
+            raft.trigger().snapshot().await.map_err(|_| ConsensusError::Stopped)?;
+            self.inner.clock.sleep(SNAPSHOT_PAUSE).await;
+        }
+    }
+
+    fn export(&self) -> Result<Export, ConsensusError> {
+        self.inner.removal.check()?;
+        Ok(Export::new(self.inner.published.machine()))
     }
 
     fn status(&self) -> Status {
         let metrics = self.inner.proposer.raft.metrics().borrow().clone();
         status_of(&metrics)
     }
-}
-
-async fn change_members(proposer: &Proposer, change: MemberChange) -> Result<(), ConsensusError> {
-    let raft = &proposer.raft;
-    let result = match change {
-        MemberChange::Initialize(peers) => return initialize(raft, &peers).await,
-        MemberChange::AddLearner { id, address } => raft.add_learner(id.0, address, true).await,
-        MemberChange::SetVoters(voters) => {
-            let voters: BTreeSet<u64> = voters.into_iter().map(|id| id.0).collect();
-            raft.change_membership(voters, false).await
-        }
-    };
-    result.map(drop).map_err(|e| {
-        proposer.explain(e.forward_to_leader(), || ConsensusError::Membership {
-            reason: reason(&e),
-        })
-    })
 }
 
 impl fmt::Debug for Inner {

@@ -10,11 +10,12 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::handshake::Credentials;
-use super::record::unseal;
-use super::snapshot_file::SNAPSHOT_BYTES_MAX;
-use super::types::{Raft, Snapshot};
-use super::wire::{Answer, Probe, Request, read_bytes, read_frame, write_frame};
-use tidewater_core::{SharedRng, Tasks};
+use super::read_barrier::ReadBarrier;
+use super::snapshot_stream;
+use super::state_store::Published;
+use super::types::{Raft, Snapshot, Vote};
+use super::wire::{Answer, Probe, Request, Standing, read_frame, write_frame};
+use tidewater_core::{NodeId, SharedRng, Tasks};
 
 /// Connections at a time: each peer keeps a handful.
 const CONNECTIONS_MAX: usize = 256;
@@ -35,6 +36,8 @@ pub(super) struct PeerService {
     pub(super) credentials: Credentials,
     pub(super) admitted: Arc<AtomicBool>,
     pub(super) rng: SharedRng,
+    pub(super) reads: ReadBarrier,
+    pub(super) published: Arc<Published>,
 }
 
 impl PeerService {
@@ -65,13 +68,13 @@ impl PeerService {
             self.credentials.receive(&mut stream, self.rng.as_ref()),
         )
         .await;
-        match greeted {
-            Ok(Ok(_)) => {}
+        let caller = match greeted {
+            Ok(Ok(caller)) => caller,
             Ok(Err(error)) => return tracing::warn!(%error, "refused a catalog peer"),
             Err(_) => return,
-        }
+        };
         while let Ok(Ok(request)) = timeout(IDLE_DEADLINE, read_frame(&mut stream)).await {
-            let answer = match self.handle(request, &mut stream).await {
+            let answer = match self.handle(caller, request, &mut stream).await {
                 Ok(answer) => answer,
                 Err(error) => return tracing::warn!(%error, "lost a catalog peer"),
             };
@@ -81,7 +84,7 @@ impl PeerService {
         }
     }
 
-    async fn handle(&self, request: Request, stream: &mut TcpStream) -> io::Result<Answer> {
+    async fn handle(&self, caller: NodeId, request: Request, stream: &mut TcpStream) -> io::Result<Answer> {
         let refused = |e: &dyn std::fmt::Display| Answer::Refused(e.to_string());
         if !self.admitted.load(Relaxed) && !matches!(request, Request::Probe) {
             if let Request::Snapshot { .. } = request {
@@ -97,9 +100,13 @@ impl PeerService {
                 .append_entries(rpc)
                 .await
                 .map_or_else(|e| refused(&e), Answer::Append),
+            // One that left does not know it yet: it is told when it asks, and disturbs nobody until then.
+            Request::Vote(_) if self.published.applied().state.was_removed(caller) => {
+                Answer::Refused(format!("node {caller} was removed from the group"))
+            }
             Request::Vote(rpc) => self.raft.vote(rpc).await.map_or_else(|e| refused(&e), Answer::Vote),
-            Request::Snapshot { vote, meta, bytes } => {
-                let state = read_state(stream, bytes).await?;
+            Request::Snapshot { vote, meta } => {
+                let state = snapshot_stream::receive(stream).await?;
                 let snapshot = Snapshot {
                     meta,
                     snapshot: Box::new(state),
@@ -108,7 +115,35 @@ impl PeerService {
                 installed.map_or_else(|e| refused(&e), Answer::Snapshot)
             }
             Request::Probe => Answer::Probe(self.probe().await),
+            Request::ReadIndex => self
+                .reads
+                .pass_as_leader()
+                .await
+                .map_or_else(|e| refused(&e), Answer::ReadIndex),
+            Request::TakeOver { vote, last_log } => self.take_over(vote, last_log).await,
+            Request::Standing => Answer::Standing(match self.published.applied().state.was_removed(caller) {
+                true => Standing::Removed,
+                false => Standing::Open,
+            }),
         })
+    }
+
+    /// Only from the leader of this reign, and with every entry it has: anything else is a word that came late.
+    async fn take_over(&self, vote: Vote, last_log: u64) -> Answer {
+        let own = match self.raft.with_raft_state(|state| *state.vote_ref()).await {
+            Ok(own) => own,
+            Err(error) => return Answer::Refused(error.to_string()),
+        };
+        let last = self.raft.metrics().borrow().last_log_index.unwrap_or(0);
+        if own != vote || last < last_log {
+            return Answer::Refused(format!(
+                "asked by {vote} at entry {last_log}, while this node is with {own} at entry {last}"
+            ));
+        }
+        match self.raft.trigger().elect().await {
+            Ok(()) => Answer::TakingOver,
+            Err(error) => Answer::Refused(error.to_string()),
+        }
     }
 
     async fn probe(&self) -> Probe {
@@ -130,14 +165,4 @@ async fn accept(
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, place))
-}
-
-/// A state as large as a snapshot is read and decoded away from Raft's tasks.
-async fn read_state(stream: &mut TcpStream, bytes: u64) -> io::Result<crate::state::State> {
-    let length = usize::try_from(bytes).ok().filter(|_| bytes <= SNAPSHOT_BYTES_MAX);
-    let length = length.ok_or_else(|| io::Error::other(format!("a snapshot of {bytes} bytes is too long")))?;
-    let body = read_bytes(stream, length).await?;
-    tokio::task::spawn_blocking(move || unseal(&body))
-        .await
-        .map_err(io::Error::other)?
 }

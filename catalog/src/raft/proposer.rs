@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 
 use openraft::error::ForwardToLeader;
+use tokio::sync::RwLock;
 
 use super::error::ConsensusError;
 use super::leadership::Leader;
@@ -18,11 +20,14 @@ pub(super) struct Proposer {
     pub(super) raft: Raft,
     pub(super) node: NodeId,
     pub(super) peers: BTreeMap<NodeId, PeerAddress>,
+    /// Held for writing while leadership is handed over: proposals wait, and go to the new leader.
+    pub(super) gate: Arc<RwLock<()>>,
 }
 
 impl Proposer {
     /// One entry. An empty one is the fence of the read barrier.
     pub(super) async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, ConsensusError> {
+        let _open = self.gate.read().await;
         match self.raft.client_write(Batch(commands)).await {
             Ok(response) => Ok(response.data),
             Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::OutcomeUnknown {
@@ -31,10 +36,10 @@ impl Proposer {
         }
     }
 
-    /// Asks a majority who leads, and waits until everything committed by then is applied here.
-    pub(super) async fn confirm(&self) -> Result<(), ConsensusError> {
+    /// Asks a majority who leads, and waits until everything committed by then is applied here; answers the last of it.
+    pub(super) async fn confirm(&self) -> Result<u64, ConsensusError> {
         match self.raft.ensure_linearizable().await {
-            Ok(_) => Ok(()),
+            Ok(read) => Ok(read.map_or(0, |id| id.index)),
             Err(e) => Err(self.explain(e.forward_to_leader(), || ConsensusError::NoQuorum {
                 reason: reason(&e),
             })),

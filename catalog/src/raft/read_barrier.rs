@@ -1,47 +1,96 @@
-//! Many readers share one barrier.
+//! Many readers share one barrier, on the leader and on followers.
 //!
 //! openraft 0.9 lets a restarted leader go on in its old term, without an election and without a new entry.
 //! `ensure_linearizable` then knows of no commit newer than the stored mark, which lags behind what was acknowledged
 //! before the crash, and would confirm an old state. So the first barrier of a process puts an empty entry through
 //! Raft; every later reign of the same process begins with an entry of its own anyway.
+//!
+//! A follower asks the leader up to which entry everything stands that was acknowledged so far, and waits until that
+//! entry is applied here. A question is never passed on twice.
+//!
+//! Each barrier that was passed dates the state: everything acknowledged before it began is in. A reader who is content
+//! with a state of some age needs no barrier as long as the last one is young enough.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::error::ConsensusError;
+use super::leadership::Leader;
+use super::network::Network;
 use super::proposer::Proposer;
-use tidewater_core::Tasks;
+use super::state_store::Published;
+use super::wire::{Answer, Request};
+use tidewater_core::{SharedClock, Tasks};
 
 /// Readers that wait for the next barrier.
 const QUEUE_MAX: usize = 4096;
 
-type Answer = oneshot::Sender<Result<(), ConsensusError>>;
+/// A reader: where its answer goes, and whether the leader may be asked when this node is none.
+struct Reader {
+    answer: oneshot::Sender<Result<u64, ConsensusError>>,
+    local: bool,
+}
 
 /// The way in for reads.
 #[derive(Debug, Clone)]
 pub(super) struct ReadBarrier {
-    queue: mpsc::Sender<Answer>,
+    queue: mpsc::Sender<Reader>,
     deadline: Duration,
+    clock: SharedClock,
+    /// When the last barrier that was passed began, in milliseconds of the monotonic clock and one more; 0 = none yet.
+    dated: Arc<AtomicU64>,
+}
+
+/// What passing a barrier needs.
+pub(super) struct Gate {
+    pub(super) proposer: Proposer,
+    pub(super) network: Network,
+    pub(super) published: Arc<Published>,
+    pub(super) clock: SharedClock,
+    pub(super) deadline: Duration,
 }
 
 impl ReadBarrier {
-    pub(super) fn start(proposer: &Proposer, deadline: Duration, tasks: &Tasks) -> Self {
+    pub(super) fn start(gate: Gate, tasks: &Tasks) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
-        let (proposer, token) = (proposer.clone(), tasks.token());
-        tasks.spawn("read-barrier", async move {
-            token.run_until_cancelled(confirm(proposer, deadline, queue)).await;
-        });
-        Self {
+        let (dated, token) = (Arc::<AtomicU64>::default(), tasks.token());
+        let barrier = Self {
             queue: sender,
-            deadline,
+            deadline: gate.deadline,
+            clock: Arc::clone(&gate.clock),
+            dated: Arc::clone(&dated),
+        };
+        tasks.spawn("read-barrier", async move {
+            token.run_until_cancelled(gate.confirm(queue, &dated)).await;
+        });
+        barrier
+    }
+
+    /// Waits for a barrier and answers the entry that is applied here then, at least.
+    pub(super) async fn pass(&self) -> Result<u64, ConsensusError> {
+        self.wait(false).await
+    }
+
+    /// The same for another node: only if this one leads.
+    pub(super) async fn pass_as_leader(&self) -> Result<u64, ConsensusError> {
+        self.wait(true).await
+    }
+
+    /// Whether the state holds everything that was acknowledged longer than `staleness` ago.
+    pub(super) fn is_within(&self, staleness: Duration) -> bool {
+        match self.dated.load(Relaxed).checked_sub(1) {
+            Some(began) => millis(self.clock.monotonic()).saturating_sub(began) <= millis(staleness),
+            None => false,
         }
     }
 
-    pub(super) async fn pass(&self) -> Result<(), ConsensusError> {
+    async fn wait(&self, local: bool) -> Result<u64, ConsensusError> {
         let (answer, passed) = oneshot::channel();
-        match timeout(self.deadline, self.queue.send(answer)).await {
+        match timeout(self.deadline, self.queue.send(Reader { answer, local })).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(ConsensusError::Stopped),
             Err(_) => {
@@ -54,39 +103,80 @@ impl ReadBarrier {
         match timeout(self.deadline, passed).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ConsensusError::Stopped),
-            Err(_) => Err(ConsensusError::NoQuorum {
-                reason: "no majority answered in time".into(),
-            }),
+            Err(_) => Err(late()),
         }
     }
 }
 
-async fn confirm(proposer: Proposer, deadline: Duration, mut queue: mpsc::Receiver<Answer>) {
-    let fence = OnceCell::new();
-    let mut waiting = Vec::new();
-    // A reader that comes while a barrier is on its way waits for the next one: the one on its way may have taken its
-    // read index before a write was acknowledged that this reader must see.
-    while queue.recv_many(&mut waiting, QUEUE_MAX).await > 0 {
-        let passed = timeout(deadline, pass_alone(&proposer, &fence)).await;
-        let result = passed.unwrap_or_else(|_| {
-            Err(ConsensusError::NoQuorum {
-                reason: "no majority answered in time".into(),
+impl Gate {
+    async fn confirm(self, mut queue: mpsc::Receiver<Reader>, dated: &AtomicU64) {
+        let fence = OnceCell::new();
+        let mut waiting = Vec::new();
+        // A reader that comes while a barrier is on its way waits for the next one: the one on its way may have taken
+        // its read index before a write was acknowledged that this reader must see.
+        while queue.recv_many(&mut waiting, QUEUE_MAX).await > 0 {
+            let began = millis(self.clock.monotonic());
+            let passed = timeout(self.deadline, self.pass_as_leader(&fence)).await;
+            let here = passed.unwrap_or_else(|_| Err(late()));
+            let everywhere = match &here {
+                Err(ConsensusError::NotLeader {
+                    leader: Some(leader), ..
+                }) if waiting.iter().any(|reader| !reader.local) && leader.id != self.proposer.node => {
+                    let passed = timeout(self.deadline, self.pass_as_follower(leader)).await;
+                    passed.unwrap_or_else(|_| Err(late()))
+                }
+                here => here.clone(),
+            };
+            if everywhere.is_ok() {
+                dated.store(began + 1, Relaxed);
+            }
+            for reader in waiting.drain(..) {
+                let result = if reader.local { &here } else { &everywhere };
+                // Who has gone away needs no answer.
+                drop(reader.answer.send(result.clone()));
+            }
+        }
+    }
+
+    async fn pass_as_leader(&self, fence: &OnceCell<()>) -> Result<u64, ConsensusError> {
+        fence
+            .get_or_try_init(|| async {
+                match self.proposer.propose(Vec::new()).await {
+                    Ok(_) => Ok(()),
+                    // An empty entry changes nothing, so a fence of unknown outcome may be put up again.
+                    Err(ConsensusError::OutcomeUnknown { reason }) => Err(ConsensusError::NoQuorum { reason }),
+                    Err(e) => Err(e),
+                }
             })
-        });
-        waiting.drain(..).for_each(|answer| drop(answer.send(result.clone())));
+            .await?;
+        self.proposer.confirm().await
+    }
+
+    async fn pass_as_follower(&self, leader: &Leader) -> Result<u64, ConsensusError> {
+        let peer = self.network.peer(leader.id, &leader.address);
+        let refused = |reason: String| ConsensusError::NoQuorum {
+            reason: format!("the leader, node {}, did not answer: {reason}", leader.id),
+        };
+        let index = match peer.call(&Request::ReadIndex).await {
+            Ok(Answer::ReadIndex(index)) => index,
+            Ok(Answer::Refused(reason)) => return Err(refused(reason)),
+            Ok(other) => return Err(refused(format!("unexpected answer {other:?}"))),
+            Err(error) => return Err(refused(error.to_string())),
+        };
+        let mut applied = self.published.index();
+        match applied.wait_for(|now| *now >= index).await {
+            Ok(_) => Ok(index),
+            Err(_) => Err(ConsensusError::Stopped),
+        }
     }
 }
 
-async fn pass_alone(proposer: &Proposer, fence: &OnceCell<()>) -> Result<(), ConsensusError> {
-    fence
-        .get_or_try_init(|| async {
-            match proposer.propose(Vec::new()).await {
-                Ok(_) => Ok(()),
-                // An empty entry changes nothing, so a fence of unknown outcome may be put up again.
-                Err(ConsensusError::OutcomeUnknown { reason }) => Err(ConsensusError::NoQuorum { reason }),
-                Err(e) => Err(e),
-            }
-        })
-        .await?;
-    proposer.confirm().await
+fn late() -> ConsensusError {
+    ConsensusError::NoQuorum {
+        reason: "no majority answered in time".into(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

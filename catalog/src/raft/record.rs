@@ -3,7 +3,7 @@
 //! Names make a record readable after a field was added (with `#[serde(default)]`), and text forms of ids keep it
 //! independent of how a type is nested.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +45,48 @@ pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     }
 }
 
+/// The value of a record that is too large to be held as bytes. The bytes have to be checked beforehand, by
+/// [`check_sealed`] or piece by piece: a length that is wrong would be believed here until the end is reached.
+pub(super) fn read_sealed<T: DeserializeOwned, R: Read>(from: R) -> io::Result<T> {
+    let mut from = SummedRead { inner: from, sum: 0 };
+    let mut format = [0];
+    from.read_exact(&mut format)?;
+    if format != [FORMAT] {
+        return Err(invalid(&format!("format {} is not known to this version", format[0])));
+    }
+    let mut decoder = rmp_serde::Deserializer::new(&mut from).with_human_readable();
+    let value = T::deserialize(&mut decoder).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+    let (sum, mut stored) = (from.sum, [0; 4]);
+    from.inner.read_exact(&mut stored)?;
+    if sum != u32::from_le_bytes(stored) {
+        return Err(invalid("checksum mismatch"));
+    }
+    match from.inner.read(&mut [0])? {
+        0 => Ok(value),
+        _ => Err(invalid("bytes after the end of the record")),
+    }
+}
+
+/// Whether the bytes are what was written, without looking at what they mean.
+pub(super) fn check_sealed(mut from: impl Read) -> io::Result<()> {
+    let (mut piece, mut held, mut sum) = (vec![0; 1 << 20], Vec::<u8>::new(), 0);
+    loop {
+        let read = from.read(&mut piece)?;
+        held.extend_from_slice(piece.get(..read).unwrap_or_default());
+        // The last four bytes are the sum itself.
+        let body = held.len().saturating_sub(4);
+        sum = crc32c::crc32c_append(sum, held.get(..body).unwrap_or_default());
+        held.drain(..body);
+        if read == 0 {
+            return match held.first_chunk::<4>() {
+                Some(stored) if u32::from_le_bytes(*stored) == sum => Ok(()),
+                Some(_) => Err(invalid("checksum mismatch")),
+                None => Err(invalid("record too short")),
+            };
+        }
+    }
+}
+
 /// How many bytes a value takes in a record.
 pub(super) fn encoded_bytes<T: Serialize>(value: &T) -> io::Result<usize> {
     let mut counter = Counter(0);
@@ -75,6 +117,19 @@ impl<W: Write> Write for Summed<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+struct SummedRead<R> {
+    inner: R,
+    sum: u32,
+}
+
+impl<R: Read> Read for SummedRead<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(bytes)?;
+        self.sum = crc32c::crc32c_append(self.sum, bytes.get(..read).unwrap_or_default());
+        Ok(read)
     }
 }
 
@@ -113,6 +168,8 @@ mod tests {
         let bytes = seal(&sample()).unwrap();
         assert_eq!(unseal::<Batch>(&bytes).unwrap(), sample());
         assert_eq!(encoded_bytes(&sample()).unwrap() + 5, bytes.len());
+        assert_eq!(read_sealed::<Batch, _>(bytes.as_slice()).unwrap(), sample());
+        check_sealed(bytes.as_slice()).unwrap();
     }
 
     // Goal: no damaged byte is taken for data. Method: flip every bit of a record, cut it at every length.
@@ -123,9 +180,12 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(unseal::<Batch>(&damaged).is_err(), "bit {bit}");
+            assert!(check_sealed(damaged.as_slice()).is_err(), "bit {bit}");
         }
         for end in 0..bytes.len() {
             assert!(unseal::<Batch>(&bytes[..end]).is_err(), "length {end}");
+            assert!(read_sealed::<Batch, _>(&bytes[..end]).is_err(), "length {end}");
+            assert!(check_sealed(&bytes[..end]).is_err(), "length {end}");
         }
     }
 }

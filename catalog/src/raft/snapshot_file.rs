@@ -1,18 +1,14 @@
 //! The state on disk: one checksummed file, replaced as a whole.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufReader, BufWriter, Seek};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::data_dir::{DataDir, replace_file};
 use super::error::ConsensusError;
-use super::record::{unseal, write_sealed};
+use super::record::{check_sealed, read_sealed, write_sealed};
 use super::state_store::Machine;
-
-/// Largest snapshot that is read back: far above the 30 MiB of 100,000 tables, far below what would take the machine
-/// down.
-pub(super) const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
 
 /// The snapshot file of one node, and what stands in it.
 #[derive(Debug)]
@@ -61,15 +57,9 @@ impl SnapshotFile {
     }
 }
 
-fn read(mut file: File) -> io::Result<Machine> {
-    let length = file.metadata()?.len();
-    if length > SNAPSHOT_BYTES_MAX {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{length} bytes are more than a snapshot can be"),
-        ));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    file.read_to_end(&mut bytes)?;
-    unseal(&bytes)
+/// Read twice, so that nothing is made of bytes that are not what was written, and not held as bytes, for it may be large.
+pub(super) fn read(mut file: File) -> io::Result<Machine> {
+    check_sealed(&file)?;
+    file.rewind()?;
+    read_sealed(BufReader::with_capacity(1 << 20, file))
 }

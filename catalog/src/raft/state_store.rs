@@ -39,7 +39,13 @@ impl Machine {
         }
     }
 
-    fn apply(&mut self, entry: Entry, pressure: &Pressure) -> Vec<Outcome> {
+    /// The state knows which numbers of nodes are taken.
+    pub(super) fn note_members(&mut self) {
+        let ids: Vec<u64> = self.membership.nodes().map(|(id, _)| *id).collect();
+        self.state.saw_members(ids.into_iter());
+    }
+
+    pub(super) fn apply(&mut self, entry: Entry, pressure: &Pressure) -> Vec<Outcome> {
         self.applied = Some(entry.log_id);
         match entry.payload {
             EntryPayload::Blank => Vec::new(),
@@ -53,6 +59,7 @@ impl Machine {
             }
             EntryPayload::Membership(membership) => {
                 self.membership = Membership::new(Some(entry.log_id), membership);
+                self.note_members();
                 Vec::new()
             }
         }
@@ -74,7 +81,7 @@ impl Published {
         }
     }
 
-    fn machine(&self) -> Arc<Machine> {
+    pub(super) fn machine(&self) -> Arc<Machine> {
         Arc::clone(&self.machine.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -108,7 +115,11 @@ pub(super) struct StateStore {
 impl StateStore {
     /// Begins with what stands in the snapshot file.
     pub(super) fn new(file: SnapshotFile, pressure: Arc<Pressure>) -> Self {
-        let machine = file.saved().unwrap_or_default();
+        let mut machine = file.saved().unwrap_or_default();
+        if machine.membership.log_id().is_some() {
+            // A snapshot from before the state knew the numbers.
+            Arc::make_mut(&mut machine).note_members();
+        }
         Self {
             published: Arc::new(Published::new(machine)),
             file: Arc::new(file),
@@ -174,11 +185,13 @@ impl RaftStateMachine<TypeConfig> for StateStore {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Box<State>) -> Result<(), StorageError> {
-        let machine = Arc::new(Machine {
+        let mut machine = Machine {
             applied: meta.last_log_id,
             membership: meta.last_membership.clone(),
             state: *snapshot,
-        });
+        };
+        machine.note_members();
+        let machine = Arc::new(machine);
         self.save(Arc::clone(&machine)).await?;
         self.published.publish(machine);
         Ok(())

@@ -21,14 +21,22 @@ const PIECE_BYTES: usize = 1 << 20;
 pub(super) enum Request {
     Append(AppendEntriesRequest<TypeConfig>),
     Vote(VoteRequest<u64>),
-    /// Followed by a sealed state of `bytes` bytes.
+    /// Followed by the state in pieces: see `snapshot_stream.rs`.
     Snapshot {
         vote: Vote,
         meta: SnapshotMeta,
-        bytes: u64,
     },
     /// Asked by nodes that begin: see `bootstrap.rs`.
     Probe,
+    /// Asked by followers for a linearizable read: see `read_barrier.rs`.
+    ReadIndex,
+    /// From the leader of this reign: stand for election now. See `transfer.rs`.
+    TakeOver {
+        vote: Vote,
+        last_log: u64,
+    },
+    /// Asked by a node that hears from no leader: does the group still know it? See `standing.rs`.
+    Standing,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +45,11 @@ pub(super) enum Answer {
     Vote(VoteResponse<u64>),
     Snapshot(SnapshotResponse<u64>),
     Probe(Probe),
+    /// Everything acknowledged before the question stands at or before this entry.
+    ReadIndex(u64),
+    /// An election was asked for.
+    TakingOver,
+    Standing(Standing),
     /// The node does not take part now.
     Refused(String),
 }
@@ -50,6 +63,15 @@ pub(super) struct Probe {
     pub(super) admitted: bool,
     /// The voters it knows of.
     pub(super) voters: Vec<u64>,
+}
+
+/// What one node knows of another's place in the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Standing {
+    /// It takes part, or this node cannot tell.
+    Open,
+    /// It was removed for good by a committed change.
+    Removed,
 }
 
 pub(super) async fn write_frame<T: Serialize>(stream: &mut TcpStream, value: &T) -> io::Result<()> {

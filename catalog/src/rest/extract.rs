@@ -63,6 +63,28 @@ impl<S: Send + Sync> FromRequestParts<S> for InTable {
     }
 }
 
+/// The view of a path.
+#[derive(Debug)]
+pub(crate) struct InView(pub(crate) Ident);
+
+impl<S: Send + Sync> FromRequestParts<S> for InView {
+    type Rejection = CatalogError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let mut names = path(parts, state).await?;
+        let namespace = names.remove("namespace").unwrap_or_default();
+        let name = names.remove("view").unwrap_or_default();
+        if namespace.is_empty() {
+            let view = Ident {
+                namespace: Vec::new(),
+                name,
+            };
+            return Err(CatalogError::NoSuchView { view });
+        }
+        checked_ident(parse_namespace(&namespace)?, name).map(Self)
+    }
+}
+
 async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<HashMap<String, String>> {
     match Path::<HashMap<String, String>>::from_request_parts(parts, state).await {
         Ok(Path(names)) => Ok(names),

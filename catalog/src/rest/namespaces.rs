@@ -15,6 +15,7 @@ use crate::command::{Op, Outcome};
 use crate::error::{CatalogError, Result};
 use crate::names::{checked_namespace, parse_namespace};
 use crate::service::require_namespace;
+use crate::state::State as CatalogState;
 
 /// Most properties of a namespace, and most bytes of one: they stand in the log and in memory of every node.
 const PROPERTIES_MAX: usize = 1_000;
@@ -37,7 +38,7 @@ pub(super) async fn list(State(service): Shared, Query(under): Query<Under>, Que
         require_namespace(&state, &parent)?;
     }
     let level = |levels: &[String]| levels.last().cloned().unwrap_or_default();
-    let after = paging.after();
+    let after = paging.after()?;
     let found = state
         .namespaces_under(&parent)
         .filter(|row| after.is_none_or(|after| level(&row.levels).as_str() > after));
@@ -114,12 +115,16 @@ pub(super) async fn update(
         });
     }
     check_properties(&updates)?;
-    let op = Op::UpdateNamespace {
-        namespace,
-        removals,
-        updates,
+    let work = async {
+        check_total(&service.fresh_state().await?, &namespace, &removals, &updates)?;
+        let op = Op::UpdateNamespace {
+            namespace,
+            removals,
+            updates,
+        };
+        service.propose(&body.ticket, op).await
     };
-    match service.once(&body.ticket, service.propose(&body.ticket, op)).await? {
+    match service.once(&body.ticket, work).await? {
         Outcome::NamespaceUpdated {
             updated,
             removed,
@@ -127,6 +132,26 @@ pub(super) async fn update(
         } => json(&json!({"updated": updated, "removed": removed, "missing": missing})),
         other => Err(CatalogError::internal(format!("unexpected outcome {other:?}"))),
     }
+}
+
+/// Refuses to let a namespace grow beyond its limit by small steps.
+fn check_total(
+    state: &CatalogState,
+    namespace: &[String],
+    removals: &[String],
+    updates: &BTreeMap<String, String>,
+) -> Result<()> {
+    let Some(row) = state.namespace(namespace) else {
+        return Ok(());
+    };
+    let stay = |name: &&String| !updates.contains_key(*name) && removals.binary_search(name).is_err();
+    if row.properties.keys().filter(stay).count() + updates.len() > PROPERTIES_MAX {
+        return Err(CatalogError::TooLarge {
+            what: "the number of properties",
+            limit: PROPERTIES_MAX,
+        });
+    }
+    Ok(())
 }
 
 fn check_properties(properties: &BTreeMap<String, String>) -> Result<()> {

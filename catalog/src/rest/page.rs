@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::error::{CatalogError, Result};
+use tidewater_core::limits::NAME_BYTES_MAX;
 
 /// Most entries of a page; a larger wish gets this many.
 const PAGE_SIZE_MAX: usize = 1_000;
@@ -18,8 +19,14 @@ pub(crate) struct Paging {
 
 impl Paging {
     /// The name after which the page begins.
-    pub(crate) fn after(&self) -> Option<&str> {
-        self.page_token.as_deref().filter(|token| !token.is_empty())
+    pub(crate) fn after(&self) -> Result<Option<&str>> {
+        let token = self.page_token.as_deref().filter(|token| !token.is_empty());
+        match token {
+            Some(token) if token.len() > NAME_BYTES_MAX => Err(CatalogError::bad_request(format!(
+                "the pageToken is none of this catalog's: it is longer than {NAME_BYTES_MAX} bytes"
+            ))),
+            token => Ok(token),
+        }
     }
 
     /// How many entries it may have.

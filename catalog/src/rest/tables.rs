@@ -4,21 +4,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
+use http::HeaderMap;
 use iceberg::spec::{Schema, SortOrder, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::Shared;
 use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
-use crate::command::{Ident, Op, Outcome};
+use crate::command::{Ident, Op, Outcome, Refusal, Relation};
 use crate::commit::{NewTable, TableWork};
+use crate::credentials::{Grant, Wish};
 use crate::error::{CatalogError, Result};
 use crate::names::checked_ident;
-use crate::service::{Service, Ticket, find, require_namespace};
+use crate::service::{Service, Ticket, find, require_free, require_namespace};
 
 /// `GET /v1/namespaces/{namespace}/tables`
 pub(super) async fn list(
@@ -28,7 +31,7 @@ pub(super) async fn list(
 ) -> Answer {
     let state = service.fresh_state().await?;
     require_namespace(&state, &namespace)?;
-    let found = state.tables_in(&namespace, paging.after());
+    let found = state.tables_in(&namespace, paging.after()?);
     let (page, token) = cut(found, paging.limit()?, |row| row.name.name.clone());
     let identifiers: Vec<&Ident> = page.into_iter().map(|row| &row.name).collect();
     json(&json!({"identifiers": identifiers, "next-page-token": token}))
@@ -52,8 +55,10 @@ pub(super) struct CreateTable {
 pub(super) async fn create(
     State(service): Shared,
     InNamespace(namespace): InNamespace,
+    headers: HeaderMap,
     body: Body<CreateTable>,
 ) -> Answer {
+    let wish = Wish::of(&headers);
     let CreateTable {
         name,
         location,
@@ -73,48 +78,66 @@ pub(super) async fn create(
         location,
     };
     if stage_create.unwrap_or(false) {
-        return stage(&service, new).await;
+        return stage(&service, new, wish).await;
     }
     let ticket = body.ticket;
+    let table = new.table.clone();
     let worker = Arc::clone(&service);
     let outcome = service.detached("create-table", async move {
         let work = async {
-            require_free(&worker, &new.table).await?;
+            require_free(&worker.fresh_state().await?, Relation::Table, &new.table)?;
             let table = new.table.clone();
             let metadata = new.metadata(&worker.warehouse)?;
             worker.create(&ticket, &table, metadata).await
         };
         worker.once(&ticket, work).await
     });
-    answer_committed(&service, outcome.await?).await
-}
-
-async fn require_free(service: &Service, table: &Ident) -> Result<()> {
-    let state = service.fresh_state().await?;
-    require_namespace(&state, &table.namespace)?;
-    match state.table(table) {
-        Some(_) => Err(CatalogError::TableExists { table: table.clone() }),
-        None => Ok(()),
-    }
+    answer_committed(&service, outcome.await?, Some((&table, wish))).await
 }
 
 /// Says what the table would be. Nothing is kept: a commit that demands `assert-create` makes it.
-async fn stage(service: &Service, new: NewTable) -> Answer {
-    require_free(service, &new.table).await?;
+async fn stage(service: &Service, new: NewTable, wish: Wish) -> Answer {
+    require_free(&service.fresh_state().await?, Relation::Table, &new.table)?;
+    let table = new.table.clone();
     let metadata = new.metadata(&service.warehouse)?;
+    // A location that is another table's would be refused at the commit; a credential for it would be out by then.
+    let state = service.fresh_state().await?;
+    let checked = service.warehouse.checked(metadata.location())?;
+    if let Some(holder) = state.location_holder(&checked, Uuid::nil(), Uuid::nil()) {
+        let (location, by) = (checked, holder.name.clone());
+        return Err(Refusal::LocationTaken { location, by }.into());
+    }
+    let grant = service
+        .grant(wish, &table, metadata.uuid(), metadata.location())
+        .await?;
     let raw = serde_json::to_vec(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
-    staged_answer(&raw)
+    staged_answer(&raw, &grant)
 }
 
 /// The table that a commit made or moved, from the file that this commit wrote.
-pub(super) async fn answer_committed(service: &Service, outcome: Outcome) -> Answer {
+pub(super) async fn answer_committed(service: &Service, outcome: Outcome, made: Option<(&Ident, Wish)>) -> Answer {
     match outcome {
         Outcome::Committed(tables) => match tables.first() {
-            Some(table) => table_answer(&*service.cache.load(&table.metadata_location).await?, Snapshots::All),
+            Some(table) => {
+                let file = service.cache.load(&table.metadata_location).await?;
+                let grant = grant_of(service, made).await?;
+                table_answer(&file, Snapshots::All, &grant)
+            }
             None => Err(CatalogError::internal("a commit without a table")),
         },
         other => Err(CatalogError::internal(format!("unexpected outcome {other:?}"))),
     }
+}
+
+/// For a table that is there by now; its row has the location that was checked when it was made.
+async fn grant_of(service: &Service, made: Option<(&Ident, Wish)>) -> Result<Grant> {
+    let Some((table, wish)) = made.filter(|(_, wish)| *wish != Wish::default()) else {
+        return Ok(Grant::default());
+    };
+    let row = service.table(table).await?;
+    service
+        .grant(wish, table, row.pointer.uuid, &row.pointer.location)
+        .await
 }
 
 /// A commit as clients send it, alone or in a transaction.
@@ -172,7 +195,7 @@ pub(super) async fn commit_once(service: &Arc<Service>, ticket: Ticket, works: V
 pub(super) async fn commit(State(service): Shared, InTable(table): InTable, body: Body<CommitTable>) -> Answer {
     let work = body.value.into_work(Some(table))?;
     let outcome = commit_once(&service, body.ticket, vec![work]).await?;
-    answer_committed(&service, outcome).await
+    answer_committed(&service, outcome, None).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,11 +206,36 @@ pub(super) struct Rename {
 
 /// `POST /v1/tables/rename`
 pub(super) async fn rename(State(service): Shared, body: Body<Rename>) -> Answer {
-    let op = Op::RenameTable {
-        from: body.value.source.checked()?,
-        to: body.value.destination.checked()?,
+    let make = |from, to| Op::RenameTable { from, to };
+    rename_to(&service, &body.ticket, body.value, make).await
+}
+
+/// Renames a table or view; a name that is taken is refused in words that tell both names.
+pub(super) async fn rename_to(
+    service: &Service,
+    ticket: &Ticket,
+    rename: Rename,
+    make: impl FnOnce(Ident, Ident) -> Op,
+) -> Answer {
+    let (from, to) = (rename.source.checked()?, rename.destination.checked()?);
+    let op = make(from.clone(), to.clone());
+    let work = async {
+        service.propose(ticket, op).await.map_err(|error| match error {
+            CatalogError::TableExists { .. } => CatalogError::RenameTaken {
+                from,
+                to,
+                by: Relation::Table,
+            },
+            CatalogError::ViewExists { .. } => CatalogError::RenameTaken {
+                from,
+                to,
+                by: Relation::View,
+            },
+            CatalogError::NameTaken { by, .. } => CatalogError::RenameTaken { from, to, by },
+            other => other,
+        })
     };
-    service.once(&body.ticket, service.propose(&body.ticket, op)).await?;
+    service.once(ticket, work).await?;
     Ok(no_content())
 }
 

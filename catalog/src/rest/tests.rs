@@ -1,5 +1,6 @@
 //! The protocol through the router, without a network: the error map, and the rules that clients rely on.
 
+mod access;
 mod commits;
 mod errors;
 mod hostile;
@@ -7,3 +8,9 @@ mod idempotency;
 mod kit;
 mod leadership;
 mod listing;
+mod login;
+mod metrics;
+mod register;
+mod requirements;
+mod updates;
+mod views;

@@ -53,6 +53,19 @@ pub enum ChangeKind {
     },
     /// A table was dropped; this is how it stood.
     TableDropped(TableRow),
+    /// A view was made.
+    ViewCreated(TableRow),
+    /// A view's pointer moved.
+    ViewUpdated(TableRow),
+    /// A view has another name.
+    ViewRenamed {
+        /// The old name.
+        from: Ident,
+        /// The view under its new name.
+        view: TableRow,
+    },
+    /// A view was dropped; this is how it stood.
+    ViewDropped(TableRow),
     /// A job row was written.
     Job {
         /// The job.
@@ -81,6 +94,17 @@ pub(super) struct Changes {
     forgotten: u64,
     /// The entry of the newest change.
     newest: u64,
+}
+
+impl Changes {
+    /// Forgets everything up to `index`.
+    pub(super) fn begin_anew(&mut self, index: u64) {
+        *self = Self {
+            kept: Vector::new(),
+            forgotten: index,
+            newest: index,
+        };
+    }
 }
 
 impl State {

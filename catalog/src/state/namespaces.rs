@@ -126,10 +126,12 @@ impl State {
 
     pub(super) fn drop_namespace(&mut self, levels: Vec<String>) -> Result<Outcome, Refusal> {
         self.require_namespace(&levels)?;
-        if self.namespaces_under(&levels).next().is_some() || self.tables.any_in(&key(&levels)) {
+        let key_of = key(&levels);
+        let holds = self.tables.any_in(&key_of) || self.views.any_in(&key_of);
+        if holds || self.namespaces_under(&levels).next().is_some() {
             return Err(Refusal::NamespaceNotEmpty);
         }
-        self.namespaces.remove(&key(&levels));
+        self.namespaces.remove(&key_of);
         self.record(ChangeKind::NamespaceDropped { namespace: levels });
         Ok(Outcome::Done)
     }

@@ -1,4 +1,4 @@
-//! Tables: their pointers, names and locations.
+//! Tables: their pointers, names and locations. Views are kept in rows of the same kind.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -10,12 +10,12 @@ use uuid::Uuid;
 use super::changes::ChangeKind;
 use super::namespaces::key;
 use super::{Shared, State};
-use crate::command::{Expect, Ident, Outcome, Pointer, Refusal, TableChange, TableRef};
+use crate::command::{Expect, Ident, Outcome, Pointer, Refusal, Relation, TableChange, TableRef};
 
 /// How many tables there may be: a guard against a runaway client; at this many the state takes about 1 GB.
 const TABLES_MAX: usize = 1_000_000;
 
-/// A table.
+/// A table or view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableRow {
     /// Names it for good. Not its uuid: two names may be registered for one metadata file.
@@ -33,7 +33,7 @@ pub struct TableRow {
 }
 
 impl TableRow {
-    fn to_ref(&self) -> TableRef {
+    pub(super) fn to_ref(&self) -> TableRef {
         TableRef {
             id: self.id,
             version: self.version,
@@ -42,7 +42,7 @@ impl TableRow {
     }
 }
 
-/// All tables with their indexes.
+/// All tables, or all views, with their indexes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tables {
     rows: OrdMap<Uuid, Shared<TableRow>>,
@@ -61,11 +61,63 @@ impl Tables {
         self.names.get(&key(&name.namespace))?.get(&name.name).copied()
     }
 
-    fn row(&self, name: &Ident) -> Option<&Shared<TableRow>> {
+    pub(super) fn row(&self, name: &Ident) -> Option<&Shared<TableRow>> {
         self.rows.get(&self.id(name)?)
     }
 
-    fn insert(&mut self, row: TableRow) {
+    pub(super) fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Those of a namespace after `after` (from the first one when it is none), in order of name.
+    pub(super) fn rows_in<'a>(
+        &'a self,
+        namespace: &[String],
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a TableRow> + 'a {
+        let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_owned()));
+        self.names
+            .get(&key(namespace))
+            .into_iter()
+            .flat_map(move |names| names.range::<_, String>((from.clone(), Bound::Unbounded)))
+            .filter_map(|(_, id)| self.rows.get(id).map(|row| &**row))
+    }
+
+    /// The row as `change` makes or moves it. One that only demands something comes back as it is.
+    pub(super) fn changed(&self, change: TableChange, now_ms: i64, kind: Relation) -> Result<TableRow, Refusal> {
+        let TableChange { table, expect, pointer } = change;
+        let current = self.row(&table);
+        Ok(match (expect, current) {
+            (Expect::Absent { .. }, Some(_)) => return Err(exists(kind, table)),
+            (Expect::Absent { id } | Expect::Any { id }, None) => {
+                if self.rows.contains_key(&id) {
+                    return Err(Refusal::Repeated);
+                }
+                TableRow {
+                    id,
+                    name: table,
+                    pointer,
+                    version: 1,
+                    created_at_ms: now_ms,
+                    updated_at_ms: now_ms,
+                }
+            }
+            (Expect::Version { .. }, None) => return Err(missing(kind, table)),
+            (Expect::Version { id, version }, Some(row)) if row.id != id || row.version != version => {
+                return Err(Refusal::Stale(table));
+            }
+            // A transaction may hold a table only to demand something of it.
+            (Expect::Version { .. }, Some(row)) if row.pointer == pointer => (**row).clone(),
+            (Expect::Version { .. } | Expect::Any { .. }, Some(row)) => TableRow {
+                pointer,
+                version: row.version + 1,
+                updated_at_ms: now_ms,
+                ..(**row).clone()
+            },
+        })
+    }
+
+    pub(super) fn insert(&mut self, row: TableRow) {
         self.names
             .entry(key(&row.name.namespace))
             .or_default()
@@ -77,7 +129,7 @@ impl Tables {
         self.rows.insert(row.id, Shared::new(row));
     }
 
-    fn remove(&mut self, id: Uuid) -> Option<Shared<TableRow>> {
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<Shared<TableRow>> {
         let row = self.rows.remove(&id)?;
         let namespace = key(&row.name.namespace);
         if let Some(names) = self.names.get_mut(&namespace) {
@@ -98,7 +150,7 @@ impl Tables {
 
     /// The table whose location is, holds or lies in `location`, other than `id`. A table with the same uuid at the very same place is the same files under
     /// another name, which registering allows.
-    fn in_the_way(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
+    pub(super) fn in_the_way(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
         let location = folder(location);
         let below = self
             .locations
@@ -119,6 +171,22 @@ impl Tables {
             }
         }
         None
+    }
+}
+
+/// Why the name of a table or view cannot be given again.
+pub(super) fn exists(kind: Relation, name: Ident) -> Refusal {
+    match kind {
+        Relation::Table => Refusal::TableExists(name),
+        Relation::View => Refusal::ViewExists(name),
+    }
+}
+
+/// Why a table or view cannot be changed.
+pub(super) fn missing(kind: Relation, name: Ident) -> Refusal {
+    match kind {
+        Relation::Table => Refusal::NoSuchTable(name),
+        Relation::View => Refusal::NoSuchView(name),
     }
 }
 
@@ -143,23 +211,18 @@ impl State {
         namespace: &[String],
         after: Option<&str>,
     ) -> impl Iterator<Item = &'a TableRow> + 'a {
-        let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_owned()));
-        self.tables
-            .names
-            .get(&key(namespace))
-            .into_iter()
-            .flat_map(move |names| names.range::<_, String>((from.clone(), Bound::Unbounded)))
-            .filter_map(|(_, id)| self.table_by_id(*id))
+        self.tables.rows_in(namespace, after)
     }
 
     /// How many tables there are.
     pub fn tables_count(&self) -> usize {
-        self.tables.rows.len()
+        self.tables.count()
     }
 
-    /// The table whose location is, holds or lies in `location`, other than `id` and not a second name of `uuid` at that very place.
+    /// The table whose location is, holds or lies in `location`, other than `id` and not a second name of `uuid` at that very place; or a view there.
     pub fn location_holder(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
-        self.tables.in_the_way(location, id, uuid)
+        let table = self.tables.in_the_way(location, id, uuid);
+        table.or_else(|| self.views.in_the_way(location, id, Uuid::nil()))
     }
 
     /// Whether another table than `id` has its files at this very location (a second registered name).
@@ -183,59 +246,51 @@ impl State {
     }
 
     fn change_table(&mut self, change: TableChange) -> Result<TableRef, Refusal> {
-        let TableChange { table, expect, pointer } = change;
-        self.require_namespace(&table.namespace)?;
-        let current = self.tables.row(&table).cloned();
-        let row = match (expect, current) {
-            (Expect::Absent { .. }, Some(_)) => return Err(Refusal::TableExists(table)),
-            (Expect::Absent { id } | Expect::Any { id }, None) => self.new_row(id, table, pointer)?,
-            (Expect::Version { .. }, None) => return Err(Refusal::NoSuchTable(table)),
-            (Expect::Version { id, version }, Some(row)) if row.id != id || row.version != version => {
-                return Err(Refusal::Stale(table));
-            }
-            // A transaction may hold a table only to demand something of it.
-            (Expect::Version { .. }, Some(row)) if row.pointer == pointer => return Ok(row.to_ref()),
-            (Expect::Version { .. } | Expect::Any { .. }, Some(row)) => TableRow {
-                pointer,
-                version: row.version + 1,
-                updated_at_ms: self.now_ms,
-                ..(*row).clone()
-            },
-        };
-        if let Some(other) = self.tables.in_the_way(&row.pointer.location, row.id, row.pointer.uuid) {
+        self.require_namespace(&change.table.namespace)?;
+        if self.views.row(&change.table).is_some() {
+            return Err(Refusal::NameTaken {
+                name: change.table,
+                by: Relation::View,
+            });
+        }
+        let row = self.tables.changed(change, self.now_ms, Relation::Table)?;
+        let before = self.tables.rows.get(&row.id).map(|row| row.version);
+        if before == Some(row.version) {
+            return Ok(row.to_ref());
+        }
+        if before.is_none() && self.tables.count() >= TABLES_MAX {
+            return Err(Refusal::Full {
+                limit: format!("{TABLES_MAX} tables"),
+            });
+        }
+        if let Some(other) = self.location_holder(&row.pointer.location, row.id, row.pointer.uuid) {
             return Err(Refusal::LocationTaken {
                 location: row.pointer.location.clone(),
                 by: other.name.clone(),
             });
         }
-        let created = row.version == 1;
         let reference = row.to_ref();
-        self.record(if created {
-            ChangeKind::TableCreated(row.clone())
-        } else {
-            ChangeKind::TableUpdated(row.clone())
+        self.record(match before {
+            None => ChangeKind::TableCreated(row.clone()),
+            Some(_) => ChangeKind::TableUpdated(row.clone()),
         });
         self.tables.remove(row.id);
         self.tables.insert(row);
         Ok(reference)
     }
 
-    fn new_row(&self, id: Uuid, name: Ident, pointer: Pointer) -> Result<TableRow, Refusal> {
-        if self.tables.rows.len() >= TABLES_MAX {
-            return Err(Refusal::Full {
-                limit: format!("{TABLES_MAX} tables"),
-            });
-        }
-        if self.tables.rows.contains_key(&id) {
-            return Err(Refusal::Repeated);
-        }
-        Ok(TableRow {
-            id,
-            name,
-            pointer,
-            version: 1,
-            created_at_ms: self.now_ms,
-            updated_at_ms: self.now_ms,
+    /// Refuses a name for a `kind` when it stands for something.
+    pub(super) fn require_free(&self, kind: Relation, name: &Ident) -> Result<(), Refusal> {
+        let by = match (self.tables.row(name), self.views.row(name)) {
+            (Some(_), _) => Relation::Table,
+            (_, Some(_)) => Relation::View,
+            (None, None) => return Ok(()),
+        };
+        let name = name.clone();
+        Err(if by == kind {
+            exists(kind, name)
+        } else {
+            Refusal::NameTaken { name, by }
         })
     }
 
@@ -244,9 +299,7 @@ impl State {
             return Err(Refusal::NoSuchTable(from));
         };
         self.require_namespace(&to.namespace)?;
-        if self.tables.row(&to).is_some() {
-            return Err(Refusal::TableExists(to));
-        }
+        self.require_free(Relation::Table, &to)?;
         // The version stays: a commit that was planned under the old name finds no table there, and one that names the id goes on.
         let row = TableRow {
             name: to,

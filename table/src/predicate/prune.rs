@@ -13,6 +13,8 @@ pub(crate) enum Leaf {
     NotIn(Vec<Datum>),
     IsNull,
     NotNull,
+    IsNan,
+    NotNan,
 }
 
 /// May any row fulfil the predicate, as far as `leaf` can tell of a condition on the column with the given field id?
@@ -42,6 +44,8 @@ fn walk(predicate: &Predicate, negated: bool, leaf: &dyn Fn(i32, &Leaf) -> bool)
         Predicate::In { field_id, values } => leaf(*field_id, &Leaf::In(values.clone())),
         Predicate::IsNull { field_id } if negated => leaf(*field_id, &Leaf::NotNull),
         Predicate::IsNull { field_id } => leaf(*field_id, &Leaf::IsNull),
+        Predicate::IsNan { field_id } if negated => leaf(*field_id, &Leaf::NotNan),
+        Predicate::IsNan { field_id } => leaf(*field_id, &Leaf::IsNan),
     }
 }
 
@@ -72,7 +76,7 @@ impl Leaf {
                 let lowest = images(transform, value)?.into_iter().next()?;
                 Some(vec![Self::Compare(Comparison::GreaterOrEqual, lowest)])
             }
-            Self::Compare(..) | Self::NotIn(_) => None,
+            Self::Compare(..) | Self::NotIn(_) | Self::IsNan | Self::NotNan => None,
         }
     }
 }

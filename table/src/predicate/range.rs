@@ -92,6 +92,8 @@ pub(crate) struct Range {
     pub(crate) may_be_value: bool,
     /// NaN lies outside the bounds, and engines put it above everything.
     pub(crate) may_be_nan: bool,
+    /// Known to be a single value, or null.
+    pub(crate) is_one: bool,
 }
 
 impl Range {
@@ -103,6 +105,7 @@ impl Range {
             may_be_null: value.is_none(),
             may_be_value: value.is_some(),
             may_be_nan: nan,
+            is_one: true,
             lower: bound.clone(),
             upper: bound,
         }
@@ -115,6 +118,8 @@ impl Range {
             Leaf::NotNull => self.may_be_value,
             // Nothing but null compares with nothing.
             _ if !self.may_be_value => false,
+            Leaf::IsNan => self.may_be_nan,
+            Leaf::NotNan => !self.only_nan(),
             Leaf::Compare(comparison, value) => match Value::of(value) {
                 Some(value) => self.may_compare(*comparison, &value),
                 None => true,
@@ -128,6 +133,11 @@ impl Range {
                 None => true,
             }),
         }
+    }
+
+    /// Exactly one value, and that is NaN.
+    fn only_nan(&self) -> bool {
+        self.is_one && self.may_be_nan
     }
 
     fn may_compare(&self, comparison: Comparison, value: &Value) -> bool {

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 
 use iceberg::spec::{DataFile, Datum, FieldSummary, Literal, ManifestFile, PrimitiveType, TableMetadata, Transform};
 
+use super::ScanFile;
+use super::parts::Verdict;
 use crate::manifest::Entry;
 use crate::predicate::{Leaf, Predicate, Range, Value, may_hold};
 
 /// Knows which partition values tell something about which column.
+#[derive(Debug)]
 pub(super) struct Pruner<'a> {
     filter: Option<&'a Predicate>,
     /// By partition spec id, its fields in order.
@@ -15,6 +18,7 @@ pub(super) struct Pruner<'a> {
 }
 
 /// A partition field whose source column the table still has.
+#[derive(Debug)]
 struct Bound {
     source_id: i32,
     transform: Transform,
@@ -65,16 +69,40 @@ impl<'a> Pruner<'a> {
 
     pub(super) fn keeps_file(&self, entry: &Entry) -> bool {
         let Some(filter) = self.filter else { return true };
-        let values = entry.file.partition().fields();
-        let bounds = self.bounds(entry.spec_id, values.len());
-        let ranges: Vec<(&Bound, Range)> = bounds
-            .iter()
-            .zip(values)
-            .filter_map(|(bound, value)| bound.as_ref().and_then(|bound| Some((bound, of_value(value, bound)?))))
-            .collect();
+        let ranges = self.values(entry.spec_id, entry.file.partition().fields());
         may_hold(filter, &|field_id, leaf| {
             among_partitions(&ranges, field_id, leaf) && of_column(&entry.file, field_id).may(leaf)
         })
+    }
+
+    /// What the partition alone says of a condition on the rows of a file.
+    pub(super) fn verdict(&self, condition: &Predicate, file: &ScanFile) -> Verdict {
+        let ranges = self.values(file.spec_id, file.partition.fields());
+        let may = |condition: &Predicate| may_hold(condition, &|id, leaf| among_partitions(&ranges, id, leaf));
+        if !may(condition) {
+            return Verdict::NoRow;
+        }
+        // A partition value is null exactly where its column is; there most conditions are unknown, and so are their opposites.
+        let is_unknown = |id: i32, leaf: &Leaf| {
+            let null = |(bound, range): &(&Bound, Range)| bound.source_id == id && !range.may_be_value;
+            !matches!(leaf, Leaf::IsNull | Leaf::NotNull) && ranges.iter().any(null)
+        };
+        let opposite = !condition.clone();
+        match may_hold(&opposite, &|id, leaf| {
+            is_unknown(id, leaf) || among_partitions(&ranges, id, leaf)
+        }) {
+            true => Verdict::Unknown,
+            false => Verdict::EveryRow,
+        }
+    }
+
+    fn values(&self, spec_id: i32, values: &[Option<Literal>]) -> Vec<(&Bound, Range)> {
+        let bounds = self.bounds(spec_id, values.len());
+        bounds
+            .iter()
+            .zip(values)
+            .filter_map(|(bound, value)| bound.as_ref().and_then(|bound| Some((bound, of_value(value, bound)?))))
+            .collect()
     }
 
     fn bounds(&self, spec_id: i32, fields: usize) -> &[Option<Bound>] {
@@ -107,6 +135,7 @@ fn of_summary(summary: &FieldSummary, kind: &PrimitiveType) -> Range {
         // Without bounds all may be null, or the writer did not tell.
         may_be_value: true,
         may_be_nan,
+        is_one: false,
         lower,
         upper,
     }
@@ -127,11 +156,16 @@ fn of_column(file: &DataFile, field_id: i32) -> Range {
     Range {
         may_be_null: nulls.is_none_or(|nulls| *nulls > 0),
         may_be_value: nulls.zip(values).is_none_or(|(nulls, values)| nulls < values),
+        // Bounds leave NaN out: a column of nothing else has none.
         may_be_nan: file.nan_value_counts().get(&field_id) != Some(&0)
-            && [lower, upper]
-                .into_iter()
-                .flatten()
-                .any(|bound| is_float(bound.data_type())),
+            && match (lower, upper) {
+                (None, None) => true,
+                bounds => [bounds.0, bounds.1]
+                    .into_iter()
+                    .flatten()
+                    .any(|bound| is_float(bound.data_type())),
+            },
+        is_one: false,
         lower: lower.and_then(Value::of),
         upper: upper.and_then(Value::of),
     }

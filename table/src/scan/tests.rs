@@ -36,6 +36,7 @@ fn predicates() -> impl Strategy<Value = Predicate> {
             Predicate::In { field_id, values: others.chain([value]).collect() }
         }),
         1 => proptest::sample::select(&COLUMNS[..]).prop_map(|field_id| Predicate::IsNull { field_id }),
+        1 => Just(Predicate::IsNan { field_id: 3 }),
         1 => Just(Predicate::Always),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
@@ -47,8 +48,12 @@ fn predicates() -> impl Strategy<Value = Predicate> {
     })
 }
 
+fn is_nan(value: &Datum) -> bool {
+    matches!(value.literal(), iceberg::spec::PrimitiveLiteral::Double(value) if value.0.is_nan())
+}
+
 /// SQL's three values, with NaN above everything, as engines have it. `Always` stands for a condition that is not known.
-fn truth(predicate: &Predicate, id: i64) -> Option<bool> {
+pub(super) fn truth(predicate: &Predicate, id: i64) -> Option<bool> {
     match predicate {
         Predicate::Always | Predicate::Never => None,
         Predicate::And(parts) | Predicate::Or(parts) => {
@@ -63,6 +68,7 @@ fn truth(predicate: &Predicate, id: i64) -> Option<bool> {
         }
         Predicate::Not(inner) => truth(inner, id).map(|t| !t),
         Predicate::IsNull { field_id } => Some(sample::value(id, *field_id, 0).is_none()),
+        Predicate::IsNan { field_id } => Some(is_nan(&sample::value(id, *field_id, 0)?)),
         Predicate::In { field_id, values } => {
             let value = sample::value(id, *field_id, 0)?;
             Some(

@@ -132,6 +132,27 @@ impl NodeBuilder {
         self.files().2
     }
 
+    /// Runs a verb of the command line with this configuration and folder, whether or not the process runs; its standard
+    /// output.
+    pub fn cli(&self, args: &[&str]) -> Result<String, String> {
+        let (config, _, data) = self.files();
+        std::fs::create_dir_all(&self.dir).unwrap();
+        std::fs::write(&config, self.toml()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_tidewater"))
+            .args(args)
+            .arg("--config")
+            .arg(&config)
+            .arg("--data-dir")
+            .arg(&data)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout).unwrap()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
     /// Starts the process without waiting for it.
     pub fn spawn(self) -> Node {
         std::fs::create_dir_all(&self.dir).unwrap();

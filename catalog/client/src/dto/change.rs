@@ -33,6 +33,23 @@ impl TableState {
     }
 }
 
+/// A view after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewState {
+    /// Names it for good in the catalog, whatever its name.
+    pub id: Uuid,
+    /// Levels of its namespace.
+    pub namespace: Vec<String>,
+    /// Its name in there.
+    pub name: String,
+    /// Its uuid as its metadata has it.
+    pub uuid: Uuid,
+    /// Raised by every commit.
+    pub version: u64,
+    /// Its metadata file.
+    pub metadata_location: String,
+}
+
 /// One applied change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -88,6 +105,30 @@ pub enum ChangeKind {
         /// The table as it stood.
         table: TableState,
     },
+    /// A view was made.
+    ViewCreated {
+        /// The view.
+        view: ViewState,
+    },
+    /// A view was replaced.
+    ViewUpdated {
+        /// The view after it.
+        view: ViewState,
+    },
+    /// A view has another name.
+    ViewRenamed {
+        /// Levels of its old namespace.
+        from_namespace: Vec<String>,
+        /// Its old name.
+        from_name: String,
+        /// The view under its new name.
+        view: ViewState,
+    },
+    /// A view was dropped.
+    ViewDropped {
+        /// The view as it stood.
+        view: ViewState,
+    },
     /// A job row was written.
     Job {
         /// The job.
@@ -95,6 +136,9 @@ pub enum ChangeKind {
         /// How far it is.
         phase: JobPhase,
     },
+    /// What a newer catalog tells and this client does not know.
+    #[serde(other)]
+    Other,
 }
 
 impl ChangeKind {
@@ -105,6 +149,17 @@ impl ChangeKind {
             | Self::TableUpdated { table }
             | Self::TableRenamed { table, .. }
             | Self::TableDropped { table } => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The view that changed, if the change is of a view.
+    pub fn view(&self) -> Option<&ViewState> {
+        match self {
+            Self::ViewCreated { view }
+            | Self::ViewUpdated { view }
+            | Self::ViewRenamed { view, .. }
+            | Self::ViewDropped { view } => Some(view),
             _ => None,
         }
     }

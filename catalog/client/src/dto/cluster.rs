@@ -49,6 +49,62 @@ pub struct ClusterStatus {
     /// Where tables lie; empty if the node is too old to tell.
     #[serde(default)]
     pub warehouse: String,
+    /// Last entry dropped from the log.
+    #[serde(default)]
+    pub purged: u64,
+}
+
+/// Asks for a number for a node that is to join.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAllocate {}
+
+/// A number that no node had before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAllocated {
+    /// The number.
+    pub node: NodeId,
+    /// Who takes part now.
+    pub members: Vec<ClusterMember>,
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAddress {
+    /// `host:port` for the other nodes.
+    pub raft: String,
+    /// Base URL of its REST interface.
+    pub api: String,
+}
+
+/// Nodes that a change is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeList {
+    /// Their numbers.
+    pub nodes: Vec<NodeId>,
+}
+
+/// Asks for another leader.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderTransfer {
+    /// Who is to lead; none = the voter that is furthest.
+    #[serde(default)]
+    pub to: Option<NodeId>,
+}
+
+/// Who leads after a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderTransferred {
+    /// The leader.
+    pub leader: NodeId,
+}
+
+/// A node's state is on its disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotTaken {
+    /// The node.
+    pub node: NodeId,
+    /// The log entry up to which.
+    pub index: u64,
 }
 
 /// Every namespace, nested ones as well.

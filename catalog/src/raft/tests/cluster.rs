@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::kit::{Cluster, DEADLINE, command, holds, until};
 use crate::command::Outcome;
 use crate::raft::{Consensus, ConsensusError, MemberChange, PeerAddress};
-use tidewater_core::NodeId;
+use tidewater_core::{Coded, NodeId, Retry};
 
 // Goal: no acknowledged write is lost when the leader ends abruptly under writers, writes go on, and the old leader
 // catches up (INV-CAT-1, INV-CAT-2).
@@ -58,7 +59,7 @@ async fn the_leader_ends_abruptly_under_writers() {
     assert_eq!(leader.status().members.iter().filter(|member| member.voter).count(), 3);
 }
 
-// Goal: a follower answers neither writes nor barriers and names the leader's address. Method: ask one.
+// Goal: a follower takes no writes and names the leader's address. Method: ask one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_names_the_leader() {
     let cluster = Cluster::start(3, |options| options.secret = Some("tide".into())).await;
@@ -72,18 +73,62 @@ async fn a_follower_names_the_leader() {
         follower.leadership().borrow().leader.as_ref().map(drop)
     })
     .await;
-    for error in [
-        follower.write(command(1)).await.unwrap_err(),
-        follower.barrier().await.unwrap_err(),
-    ] {
-        let ConsensusError::NotLeader {
-            leader: Some(named), ..
-        } = error
-        else {
-            panic!("{error}")
-        };
-        assert_eq!((named.id, named.address.api), (leader, format!("http://node-{leader}")));
+    let error = follower.write(command(1)).await.unwrap_err();
+    let ConsensusError::NotLeader {
+        leader: Some(named), ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((named.id, named.address.api), (leader, format!("http://node-{leader}")));
+}
+
+// Goal: a read at a follower sees every write that was acknowledged before it began (INV-CAT-2). Method: write anywhere,
+// then pass a barrier at each node and look, many times, in turn with the control that an unguarded look may miss it.
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_read_what_was_acknowledged() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let mut missed = 0;
+    for number in 0..60 {
+        cluster.write(number).await;
+        missed += cluster.nodes().iter().filter(|node| !holds(node, number)).count();
+        for node in cluster.nodes() {
+            node.barrier().await.unwrap();
+            assert!(holds(&node, number), "{number} at node {}", node.status().node);
+        }
     }
+    assert!(missed > 0, "no follower was ever behind: the test shows nothing");
+}
+
+// Goal: a read that may be old costs no question while the last barrier is young, and is refused when it is too old and
+// nobody can be asked. Method: one barrier at a follower, then kill the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_reads_have_a_bound() {
+    let cluster = Cluster::start(3, |options| options.read_deadline = Duration::from_millis(300)).await;
+    cluster.write(1).await;
+    let leader = cluster.leader().await;
+    let follower = cluster
+        .nodes()
+        .into_iter()
+        .find(|node| node.status().node != leader)
+        .unwrap();
+    let (hour, moment) = (Duration::from_secs(3600), Duration::from_millis(1));
+    follower.barrier_within(hour).await.unwrap();
+    assert!(holds(&follower, 1));
+    for id in [1, 2, 3]
+        .map(NodeId)
+        .into_iter()
+        .filter(|id| *id != follower.status().node)
+    {
+        cluster.kill(id);
+    }
+    until("nobody can be asked", || async {
+        follower.barrier().await.err().map(drop)
+    })
+    .await;
+    follower.barrier_within(hour).await.unwrap();
+    let error = follower.barrier_within(moment).await.unwrap_err();
+    assert_eq!(error.retry(), Retry::Safe, "{error}");
 }
 
 // Goal: without a majority nothing is confirmed. Method: kill two of three, ask the one that is left for a write and a
@@ -91,8 +136,8 @@ async fn a_follower_names_the_leader() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_majority_no_answer() {
     let cluster = Cluster::start(3, |options| {
-        options.write_deadline = std::time::Duration::from_secs(1);
-        options.read_deadline = std::time::Duration::from_secs(1);
+        options.write_deadline = Duration::from_secs(1);
+        options.read_deadline = Duration::from_secs(1);
     })
     .await;
     let leader = cluster.leader().await;

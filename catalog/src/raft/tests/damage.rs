@@ -6,10 +6,10 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tempfile::TempDir;
 
-use super::kit::{DEADLINE, command, single, start};
+use super::kit::{Cluster, DEADLINE, command, holds, leads, single, start, until};
 use crate::raft::log_store::LOG;
-use crate::raft::{Consensus, ConsensusError, RaftConsensus, RaftOptions};
-use tidewater_core::{Coded, ErrorKind};
+use crate::raft::{Consensus, ConsensusError, MemberChange, RaftConsensus, RaftOptions};
+use tidewater_core::{Coded, ErrorKind, NodeId};
 
 /// A node with some entries, ended in order.
 async fn written() -> TempDir {
@@ -33,7 +33,7 @@ async fn refused(dir: &Path) -> ConsensusError {
 }
 
 async fn open_log(dir: &Path) -> Database {
-    super::kit::until("the log is free", || async {
+    until("the log is free", || async {
         Database::open(dir.join("log.redb")).ok()
     })
     .await
@@ -120,11 +120,11 @@ async fn a_damaged_snapshot() {
     let mut options = RaftOptions::single(temp.path(), "");
     options.snapshot_entries = 10;
     let node = start(options).await.unwrap();
-    super::kit::leads(&node).await;
+    leads(&node).await;
     for number in 0..30 {
         node.write(command(number)).await.unwrap();
     }
-    super::kit::until("a snapshot", || async { (node.status().snapshot > 0).then_some(()) }).await;
+    until("a snapshot", || async { (node.status().snapshot > 0).then_some(()) }).await;
     node.shutdown(DEADLINE).await;
     let path = temp.path().join("snapshot");
     let mut bytes = fs::read(&path).unwrap();
@@ -133,4 +133,99 @@ async fn a_damaged_snapshot() {
     fs::write(&path, bytes).unwrap();
     let error = refused(temp.path()).await;
     assert!(error.to_string().contains("checksum"), "{error}");
+}
+
+// Goal: whatever byte of the log's or the snapshot's file is changed, or wherever it is cut, the node refuses to start or
+// runs with everything; it never runs with less. Method: many places of each file, spread over all of it, on copies of a
+// directory that holds both; every number that was acknowledged is looked for behind a barrier.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_damage_is_taken_for_less() {
+    let origin = TempDir::new().unwrap();
+    let options = |dir: &Path| {
+        let mut options = RaftOptions::single(dir, "");
+        options.snapshot_entries = 40;
+        options.keep_entries = 5;
+        options
+    };
+    let node = start(options(origin.path())).await.unwrap();
+    leads(&node).await;
+    for number in 0..60 {
+        node.write(command(number)).await.unwrap();
+    }
+    until("a snapshot", || async { (node.status().snapshot > 0).then_some(()) }).await;
+    node.shutdown(DEADLINE).await;
+    drop(node);
+    let (mut refused, mut whole) = (0, 0);
+    for name in ["log.redb", "snapshot"] {
+        let bytes = fs::read(origin.path().join(name)).unwrap();
+        for place in 0..24 {
+            for cut in [false, true] {
+                let at = place * (bytes.len() - 8) / 24 + 7;
+                let mut damaged = bytes.clone();
+                if cut {
+                    damaged.truncate(at);
+                } else {
+                    damaged[at] ^= 0x20;
+                }
+                let temp = TempDir::new().unwrap();
+                for file in ["log.redb", "snapshot", "node-id", "admitted"] {
+                    fs::copy(origin.path().join(file), temp.path().join(file)).unwrap();
+                }
+                fs::write(temp.path().join(name), damaged).unwrap();
+                match start(options(temp.path())).await {
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::Corrupt, "{name} cut {cut} at {at}: {error}");
+                        refused += 1;
+                    }
+                    Ok(node) => {
+                        leads(&node).await;
+                        // Damage found later stops the node, which is loud as well.
+                        if node.barrier().await.is_ok() {
+                            let lost = (0..60).filter(|number| !holds(&node, *number)).count();
+                            assert_eq!(lost, 0, "{name} cut {cut} at {at}");
+                            whole += 1;
+                        }
+                        node.kill();
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 48, "{refused} refused, {whole} ran with everything");
+}
+
+// Goal: a node whose disk lost its files or holds damaged ones comes back from its peers, under a new number, with
+// everything. Method: three voters, the snapshot of one damaged: refused; join as a new one, remove the old.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_node_comes_back_from_its_peers() {
+    let cluster = Cluster::start(3, |options| {
+        options.snapshot_entries = 20;
+        options.keep_entries = 2;
+    })
+    .await;
+    for number in 0..60 {
+        cluster.write(number).await;
+    }
+    let leader = cluster.leader().await;
+    let victim = [1, 2, 3].map(NodeId).into_iter().find(|id| *id != leader).unwrap();
+    let node = cluster.node(victim);
+    until("a snapshot", || async { (node.status().snapshot > 0).then_some(()) }).await;
+    node.shutdown(DEADLINE).await;
+    drop(node);
+    cluster.forget(victim);
+    let path = cluster.dir(victim).join("snapshot");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let options = RaftOptions::group(victim, cluster.dir(victim), cluster.peers.clone());
+    assert_eq!(start(options).await.map(drop).unwrap_err().code(), "CAT-1009");
+
+    let new = cluster.join().await;
+    cluster.change(&MemberChange::Promote([new].into())).await;
+    cluster.change(&MemberChange::Remove([victim].into())).await;
+    let (back, leader) = (cluster.node(new), cluster.node(cluster.leader().await));
+    back.barrier().await.unwrap();
+    assert!((0..60).all(|number| holds(&back, number)));
+    assert_eq!(leader.status().members.iter().filter(|member| member.voter).count(), 3);
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::command::{Command, Op, Outcome};
-use crate::raft::{Consensus, ConsensusError, PeerAddress, RaftConsensus, RaftOptions};
+use crate::raft::{Consensus, ConsensusError, MemberChange, PeerAddress, RaftConsensus, RaftOptions};
 use tidewater_core::{NodeId, SystemClock, SystemRng};
 
 /// Everything here ends within this, even on a machine that does other things.
@@ -124,6 +124,44 @@ impl Cluster {
         Ok(node)
     }
 
+    /// Lets one more node begin, under a number that the log gives out, and adds it as a learner.
+    pub(super) async fn join(&self) -> NodeId {
+        let leader = self.node(self.leader().await);
+        let allocate = Command::new(1_000, Op::AllocateNode);
+        let Outcome::Node { id } = leader.write(allocate).await.unwrap() else {
+            panic!("no number was given out")
+        };
+        let (id, listener) = (NodeId(id), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let address = PeerAddress {
+            raft: listener.local_addr().unwrap().to_string(),
+            api: format!("http://node-{id}"),
+        };
+        let mut peers: BTreeMap<_, _> = leader
+            .status()
+            .members
+            .into_iter()
+            .map(|member| (member.id, member.address))
+            .collect();
+        peers.insert(id, address.clone());
+        self.start_on(id, peers, listener).await.unwrap();
+        let added = MemberChange::AddLearner { id, address };
+        self.change(&added).await;
+        id
+    }
+
+    /// Makes a change wherever it is taken.
+    pub(super) async fn change(&self, change: &MemberChange) {
+        until("a change of members", || async {
+            let leader = self.node(self.leader().await);
+            match leader.change_members(change.clone()).await {
+                Ok(()) => Some(()),
+                Err(ConsensusError::NotLeader { .. }) => None,
+                Err(error) => panic!("{change:?}: {error}"),
+            }
+        })
+        .await;
+    }
+
     pub(super) async fn restart(&self, id: NodeId) -> RaftConsensus {
         let address = &self.peers[&id].raft;
         let listener = until("the port is free", || async { TcpListener::bind(address).await.ok() }).await;
@@ -132,6 +170,11 @@ impl Cluster {
 
     pub(super) fn kill(&self, id: NodeId) {
         self.live.lock().unwrap().remove(&id).unwrap().kill();
+    }
+
+    /// A node that was ended in order.
+    pub(super) fn forget(&self, id: NodeId) {
+        self.live.lock().unwrap().remove(&id);
     }
 
     pub(super) fn node(&self, id: NodeId) -> RaftConsensus {

@@ -159,3 +159,39 @@ async fn an_open_listener_needs_a_secret() {
         Err(ConsensusError::OpenListener { .. })
     ));
 }
+
+// Goal: a long log is read back fast. Method: 100,000 entries of one command each without a snapshot, in memory where the
+// machine has a file system for that since only the restart is timed; the figure is printed, and what is applied counted.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute; run by hand for its figure"]
+async fn a_restart_with_a_long_log() {
+    const ENTRIES: u64 = 100_000;
+    let memory = std::path::Path::new("/dev/shm");
+    let temp = match memory.is_dir() {
+        true => TempDir::new_in(memory).unwrap(),
+        false => TempDir::new().unwrap(),
+    };
+    let options = || {
+        let mut options = RaftOptions::single(temp.path(), "");
+        (options.snapshot_entries, options.snapshot_commands) = (u64::MAX, u64::MAX);
+        options
+    };
+    let node = start(options()).await.unwrap();
+    leads(&node).await;
+    for number in 0..ENTRIES {
+        node.write(command(number)).await.unwrap();
+    }
+    let written = node.state();
+    assert!(written.index >= ENTRIES);
+    node.shutdown(DEADLINE).await;
+    let clock = SystemClock::shared();
+    let begun = clock.monotonic();
+    let node = RaftConsensus::start(options(), SystemClock::shared(), SystemRng::shared())
+        .await
+        .unwrap();
+    leads(&node).await;
+    node.barrier().await.unwrap();
+    let took = clock.monotonic() - begun;
+    eprintln!("{} entries: leads and answers after {took:?}", written.index);
+    assert_eq!(node.state().state, written.state);
+}

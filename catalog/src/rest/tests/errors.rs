@@ -148,6 +148,38 @@ async fn refusals_have_their_status_and_type() {
         ),
         ("GET", "/v1/namespaces//tables/t", None, 404, "NoSuchTableException"),
         ("PATCH", TABLE, None, 404, "NoSuchEndpointException"),
+        ("GET", "/v1/nothing", None, 404, "NoSuchEndpointException"),
+        (
+            "POST",
+            "/v1/namespaces/none/properties",
+            Some(json!({"updates": {"x": "1"}})),
+            404,
+            "NoSuchNamespaceException",
+        ),
+        (
+            "POST",
+            "/v1/tables/rename",
+            Some(
+                json!({"source": {"namespace": ["a"], "name": "t"}, "destination": {"namespace": ["none"], "name": "t"}}),
+            ),
+            404,
+            "NoSuchNamespaceException",
+        ),
+        ("POST", TABLE, Some(json!({"updates": 1})), 400, "BadRequestException"),
+        (
+            "POST",
+            TABLE,
+            Some(json!({"identifier": {"namespace": ["a"], "name": "other"}, "updates": []})),
+            400,
+            "BadRequestException",
+        ),
+        (
+            "POST",
+            "/v1/transactions/commit",
+            Some(json!({"table-changes": []})),
+            400,
+            "BadRequestException",
+        ),
         (
             "GET",
             "/internal/v1/jobs/00000000-0000-0000-0000-000000000001",
@@ -227,6 +259,33 @@ async fn limits_are_named() {
         .collect();
     let many = kit.update(json!(updates)).await;
     assert_eq!(many.status, 413);
+    assert!(
+        many.message().contains("updates") && many.message().contains("10000"),
+        "{}",
+        many.message()
+    );
+    let requirements: Vec<Value> = (0..10_001).map(|_| json!({"type": "assert-create"})).collect();
+    let many = kit
+        .post(TABLE, json!({"requirements": requirements, "updates": []}))
+        .await;
+    assert_eq!(many.status, 413);
+    assert!(many.message().contains("requirements"), "{}", many.message());
+    let changes: Vec<Value> = (0..1_001)
+        .map(|number| json!({"identifier": {"namespace": ["a"], "name": format!("t{number}")}, "requirements": [], "updates": []}))
+        .collect();
+    let many = kit
+        .post("/v1/transactions/commit", json!({"table-changes": changes}))
+        .await;
+    assert_eq!(many.status, 413);
+    assert!(many.message().contains("1000"), "{}", many.message());
+    let long = kit.post(TABLES, new_table(&"x".repeat(256))).await;
+    assert_eq!(long.status, 400);
+    assert!(long.message().contains("255"), "{}", long.message());
+    let deep = kit.post("/v1/namespaces", json!({"namespace": vec!["x"; 9]})).await;
+    assert!(deep.message().contains('8'), "{}", deep.message());
+    let token = kit.get(&format!("{TABLES}?pageToken={}", "x".repeat(256))).await;
+    assert_eq!(token.status, 400);
+    assert!(token.message().contains("pageToken"), "{}", token.message());
 }
 
 // Goal: a writer whose clock runs ahead cannot block the others. Method: a snapshot two minutes from now, then an ordinary commit.
@@ -239,4 +298,20 @@ async fn snapshots_from_the_future_are_refused() {
     let refused = kit.update(updates).await;
     assert_eq!((refused.status, refused.kind()), (400, "BadRequestException"));
     assert_eq!(kit.update(set("x", "1")).await.status, 200);
+}
+
+// Goal: a namespace does not outgrow its limit by small steps. Method: properties in two calls, then in place of others.
+#[tokio::test]
+async fn properties_are_limited_in_all() {
+    let kit = Kit::with_table().await;
+    let some =
+        |from: usize, to: usize| -> Value { (from..to).map(|number| (format!("p{number}"), json!("1"))).collect() };
+    let path = "/v1/namespaces/a/properties";
+    assert_eq!(kit.post(path, json!({"updates": some(0, 900)})).await.status, 200);
+    let refused = kit.post(path, json!({"updates": some(900, 1_001)})).await;
+    assert_eq!((refused.status, refused.kind()), (413, "RequestTooLargeException"));
+    assert!(refused.message().contains("1000"), "{}", refused.message());
+    let removals: Vec<String> = (0..10).map(|number| format!("p{number}")).collect();
+    let body = json!({"updates": some(900, 1_001), "removals": removals});
+    assert_eq!(kit.post(path, body).await.status, 200);
 }

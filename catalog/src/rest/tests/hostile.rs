@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::kit::{Kit, TABLE, TABLES, append, new_table, schema, set};
 
-const LOCATIONS: [&str; 16] = [
+pub(super) const LOCATIONS: [&str; 16] = [
     "",
     "x",
     "/etc",
@@ -123,7 +123,7 @@ async fn tables_do_not_share_a_place() {
 }
 
 /// Every place in a value, as JSON pointers.
-fn places(value: &Value, path: &str, found: &mut Vec<String>) {
+pub(super) fn places(value: &Value, path: &str, found: &mut Vec<String>) {
     found.push(path.to_owned());
     match value {
         Value::Object(members) => members

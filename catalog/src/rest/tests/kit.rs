@@ -13,6 +13,7 @@ use crate::memory::MemoryConsensus;
 use crate::store::{MemoryStore, MetadataStore};
 use crate::{Access, CatalogOptions, CatalogServer, Warehouse};
 use tidewater_core::{SeededRng, SystemClock, Tasks};
+use tidewater_security::TokenKey;
 
 pub(super) const TABLES: &str = "/v1/namespaces/a/tables";
 pub(super) const TABLE: &str = "/v1/namespaces/a/tables/t";
@@ -46,9 +47,18 @@ impl Kit {
     }
 
     pub(super) fn with_access(access: Access) -> Self {
+        Self::at("memory:///lake", |options| options.access = access)
+    }
+
+    pub(super) fn with_operators(key: TokenKey) -> Self {
+        Self::at("memory:///lake", |options| options.operators = Some(key))
+    }
+
+    /// An empty catalog with its warehouse at `location`; `change` sets what else is wanted.
+    pub(super) fn at(location: &str, change: impl FnOnce(&mut CatalogOptions)) -> Self {
         let consensus = MemoryConsensus::shared();
         let store = Arc::new(MemoryStore::default());
-        let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
+        let warehouse = Warehouse::new("lake", location).expect("a good location");
         let mut options = CatalogOptions::new(
             consensus.clone(),
             store.clone() as Arc<dyn MetadataStore>,
@@ -57,7 +67,7 @@ impl Kit {
             Arc::new(SeededRng::new(1)),
             Tasks::new("test"),
         );
-        options.access = access;
+        change(&mut options);
         let server = CatalogServer::new(options);
         Self {
             router: server.router(),

@@ -20,7 +20,8 @@ async fn config_names_the_endpoints() {
             let path = path
                 .replace("/{prefix}", "")
                 .replace("{namespace}", "a")
-                .replace("{table}", "t");
+                .replace("{table}", "t")
+                .replace("{view}", "v");
             let reply = kit.call(method, &path, Some(json!({}))).await;
             assert_ne!(reply.kind(), "NoSuchEndpointException", "{endpoint}");
         }
@@ -61,8 +62,25 @@ async fn listings_come_in_pages() {
         assert_eq!(seen.len(), count, "{list}");
     }
     assert_eq!(kit.get(&format!("{TABLES}?pageToken=&pageSize=0")).await.status, 400);
-    let nested = kit.get("/v1/namespaces/a%1Fu").await;
-    assert_eq!(nested.body["namespace"], json!(["a", "u"]));
+    let advertised = kit.get("/v1/config").await.body["overrides"]["namespace-separator"].clone();
+    let advertised = advertised.as_str().expect("a separator");
+    assert_ne!(advertised, "%1F");
+    for separator in ["%1F", advertised] {
+        let nested = kit.get(&format!("/v1/namespaces/a{separator}u")).await;
+        assert_eq!(nested.body["namespace"], json!(["a", "u"]), "{separator}");
+        let under = kit.get(&format!("/v1/namespaces?parent=a{separator}u")).await;
+        assert_eq!(
+            (under.status, &under.body["namespaces"]),
+            (200, &json!([])),
+            "{separator}"
+        );
+        assert_eq!(
+            kit.post(&format!("/v1/namespaces/a{separator}u/tables"), new_table("n"))
+                .await
+                .status,
+            200 + u16::from(separator != "%1F") * 209
+        );
+    }
 }
 
 // Goal: an unchanged table is not sent again; refs and all are told apart. Method: ETags before and after a commit.

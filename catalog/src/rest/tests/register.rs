@@ -1,0 +1,82 @@
+//! Tables that come and go with their files.
+
+use serde_json::{Value, json};
+
+use super::kit::{Kit, TABLE, TABLES, new_table, request, set};
+
+const REGISTER: &str = "/v1/namespaces/a/register";
+
+// Goal: a table that was unregistered is gone and its files are not; it can be registered again. Method: unregister twice under one key, register,
+// commit.
+#[tokio::test]
+async fn unregistered_tables_keep_their_files() {
+    let kit = Kit::with_table().await;
+    assert_eq!(kit.update(set("x", "1")).await.status, 200);
+    let table = kit.get(TABLE).await.body;
+    let files = kit.store.len();
+    let path = format!("{TABLE}/unregister");
+    for _ in 0..2 {
+        let gone = kit
+            .send(request("POST", &path, None, Some(uuid::Uuid::from_u128(1))))
+            .await;
+        assert_eq!(gone.status, 200, "{}", gone.body);
+        assert_eq!(
+            gone.body,
+            json!({"metadata-location": table["metadata-location"], "metadata": table["metadata"]})
+        );
+    }
+    let missing = kit.call("POST", &path, None).await;
+    assert_eq!((missing.status, missing.kind()), (404, "NoSuchTableException"));
+    assert_eq!(kit.get(TABLE).await.status, 404);
+    assert_eq!(kit.store.len(), files);
+    let body = json!({"name": "t", "metadata-location": table["metadata-location"]});
+    let back = kit.post(REGISTER, body).await;
+    assert_eq!((back.status, &back.body["metadata"]), (200, &table["metadata"]));
+    assert_eq!(kit.update(set("y", "1")).await.status, 200);
+}
+
+// Goal: overwriting by registration replaces what the name stands for, only when asked to, and makes a table that is not there. Method: an older file
+// of the same table, a missing name, a taken one.
+#[tokio::test]
+async fn registration_overwrites_when_asked_to() {
+    let kit = Kit::with_table().await;
+    let old = kit.get(TABLE).await.body["metadata-location"].clone();
+    assert_eq!(kit.update(set("x", "1")).await.status, 200);
+    let register =
+        |name: &str, overwrite: Value| json!({"name": name, "metadata-location": old, "overwrite": overwrite});
+    for overwrite in [json!(false), Value::Null] {
+        let refused = kit.post(REGISTER, register("t", overwrite)).await;
+        assert_eq!((refused.status, refused.kind()), (409, "AlreadyExistsException"));
+    }
+    let replaced = kit.post(REGISTER, register("t", json!(true))).await;
+    assert_eq!(replaced.status, 200, "{}", replaced.body);
+    assert_eq!(replaced.headers["etag"], kit.get(TABLE).await.headers["etag"]);
+    assert_eq!(kit.properties().await, Value::Null);
+    assert_eq!(
+        kit.update(set("y", "1")).await.body["metadata"]["properties"],
+        json!({"y": "1"})
+    );
+    assert_eq!(kit.post(REGISTER, register("new", json!(true))).await.status, 200);
+    assert_eq!(
+        kit.post("/v1/namespaces/none/register", register("t", json!(true)))
+            .await
+            .status,
+        404
+    );
+}
+
+// Goal: an overwritten table's place is free for others, the new one's is taken. Method: register another table's file over it, then make tables in both places.
+#[tokio::test]
+async fn an_overwritten_table_leaves_its_place() {
+    let kit = Kit::with_table().await;
+    assert_eq!(kit.post(TABLES, new_table("u")).await.status, 200);
+    let place = kit.get(TABLE).await.body["metadata"]["location"].clone();
+    let other = kit.get("/v1/namespaces/a/tables/u").await.body;
+    let body = json!({"name": "t", "metadata-location": other["metadata-location"], "overwrite": true});
+    assert_eq!(kit.post(REGISTER, body).await.status, 200);
+    let mut new = new_table("w");
+    new["location"] = other["metadata"]["location"].clone();
+    assert_eq!(kit.post(TABLES, new.clone()).await.status, 400);
+    new["location"] = place;
+    assert_eq!(kit.post(TABLES, new).await.status, 200);
+}

@@ -1,0 +1,254 @@
+//! `tidewater cluster init|join|promote|remove|transfer-leader|status|snapshot|backup|restore|recover`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use tidewater_catalog::backup::{BackupWriter, missing_metadata, restore_into};
+use tidewater_catalog::raft::{Founder, GroupIdentity, PeerAddress, Survivor};
+use tidewater_catalog_client::CatalogClient;
+use tidewater_core::{NodeId, SystemClock, SystemRng};
+use tidewater_table::FileStore;
+
+use super::block_on;
+use super::failure::Failure;
+use super::output::Output;
+use crate::roles::storage;
+use crate::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterVerb {
+    /// Make an empty data directory the beginning of a group that others can join
+    Init,
+    /// Take a number from a running group for an empty data directory; the node joins when it is started
+    Join {
+        /// URL of any node of the group
+        #[arg(long, value_name = "URL")]
+        from: String,
+    },
+    /// Let learners vote, all in one step
+    Promote(Nodes),
+    /// Remove nodes for good
+    Remove(Nodes),
+    /// Let another voter lead
+    TransferLeader {
+        /// Which; without it the one that is furthest
+        node: Option<u64>,
+    },
+    /// Show the nodes as the one that answers sees them
+    Status,
+    /// Write the state of the node that answers to its disk
+    Snapshot,
+    /// Write a backup into an empty folder while everything runs
+    Backup {
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Make an empty data directory a new group of one out of a backup
+    Restore {
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Look for every table's metadata file in the warehouse as well
+        #[arg(long)]
+        check_files: bool,
+    },
+    /// Show what a stopped node of a lost majority holds; with consent, make a new group of one out of it
+    Recover {
+        /// What was shown without this flag may be lost
+        #[arg(long)]
+        accept_loss: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Nodes {
+    /// Their numbers
+    #[arg(required = true)]
+    nodes: Vec<u64>,
+}
+
+impl Nodes {
+    fn ids(&self) -> Vec<NodeId> {
+        self.nodes.iter().copied().map(NodeId).collect()
+    }
+}
+
+pub(super) fn run(settings: &Settings, verb: ClusterVerb, output: &Output) -> Result<(), Failure> {
+    let client = || operating_client(settings, settings.catalog_endpoints());
+    match verb {
+        ClusterVerb::Init => init(settings, output),
+        ClusterVerb::Join { from } => join(settings, from, output),
+        ClusterVerb::Promote(nodes) => {
+            let client = client()?;
+            output.one(&block_on(async { Ok(client.promote_nodes(&nodes.ids()).await?) })?)
+        }
+        ClusterVerb::Remove(nodes) => {
+            let client = client()?;
+            output.one(&block_on(async { Ok(client.remove_nodes(&nodes.ids()).await?) })?)
+        }
+        ClusterVerb::TransferLeader { node } => {
+            let client = client()?;
+            let leader = block_on(async { Ok(client.transfer_leader(node.map(NodeId)).await?) })?;
+            output.one(&json!({"leader": leader}))
+        }
+        ClusterVerb::Status => {
+            let client = client()?;
+            let status = block_on(async { Ok(client.cluster_status().await?) })?;
+            if output.is_json() {
+                return output.one(&status);
+            }
+            output.rows(&["id", "api", "raft", "voter", "matched"], &status.members)?;
+            let leader = status.leader.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            output.line(&format!(
+                "node {} is {}, leader {leader}, term {}, last entry {}, applied {}, snapshot {}, log from {}",
+                status.node, status.role, status.term, status.last_log, status.applied, status.snapshot, status.purged
+            ))
+        }
+        ClusterVerb::Snapshot => {
+            let client = client()?;
+            output.one(&block_on(async { Ok(client.take_snapshot().await?) })?)
+        }
+        ClusterVerb::Backup { to } => backup(&client()?, to, output),
+        ClusterVerb::Restore { from, check_files } => restore(settings, from, check_files, output),
+        ClusterVerb::Recover { accept_loss } => recover(settings, accept_loss, output),
+    }
+}
+
+/// A client that may change the group: it shows that it knows the group's secret.
+pub(crate) fn operating_client(settings: &Settings, endpoints: Vec<String>) -> Result<CatalogClient, Failure> {
+    let mut options = settings.catalog_client();
+    options.endpoints = endpoints;
+    options.operator = settings.operator_bearer();
+    Ok(CatalogClient::new(options)?)
+}
+
+/// What the others are to call this node by.
+fn own_address(settings: &Settings) -> Result<PeerAddress, Failure> {
+    let (raft, catalog) = (&settings.raft, &settings.catalog);
+    for (section, listen, advertise) in [
+        ("raft", raft.listen, &raft.advertise),
+        ("catalog", catalog.listen, &catalog.advertise),
+    ] {
+        if listen.ip().is_unspecified() && advertise.is_empty() {
+            return Err(Failure::new(format!(
+                "{section}.listen is {listen}, an address that others cannot call"
+            ))
+            .hint(format!("set {section}.advertise to what other machines call this one"))
+            .exit(2));
+        }
+    }
+    Ok(PeerAddress {
+        raft: settings.raft_address(),
+        api: settings.catalog_url(),
+    })
+}
+
+fn init(settings: &Settings, output: &Output) -> Result<(), Failure> {
+    let identity = GroupIdentity {
+        node: NodeId(1),
+        address: own_address(settings)?,
+        members: BTreeMap::new(),
+    };
+    identity.write_new(&settings.raft_dir())?;
+    output.one(&identity)
+}
+
+fn join(settings: &Settings, from: String, output: &Output) -> Result<(), Failure> {
+    let client = operating_client(settings, vec![from])?;
+    let given = block_on(async { Ok(client.allocate_node().await?) })?;
+    let members = given.members.into_iter().map(|member| {
+        let address = PeerAddress {
+            raft: member.raft,
+            api: member.api,
+        };
+        (member.id, address)
+    });
+    let identity = GroupIdentity {
+        node: given.node,
+        address: own_address(settings)?,
+        members: members.collect(),
+    };
+    identity.write_new(&settings.raft_dir())?;
+    output.one(&identity)?;
+    if output.is_json() {
+        return Ok(());
+    }
+    output.line(&format!(
+        "start this node; then let it vote: tidewater cluster promote {}",
+        identity.node
+    ))
+}
+
+fn backup(client: &CatalogClient, to: PathBuf, output: &Output) -> Result<(), Failure> {
+    let mut writer = BackupWriter::create(&to)?;
+    let manifest = block_on(async {
+        let mut download = client.backup().await?;
+        while let Some(bytes) = download.next().await? {
+            writer.write(&bytes)?;
+        }
+        Ok(writer.finish()?)
+    })?;
+    output.one(&json!({
+        "folder": to,
+        "entry": manifest.position.index,
+        "bytes": manifest.snapshot_bytes,
+        "namespaces": manifest.namespaces_count,
+        "tables": manifest.tables.len(),
+    }))
+}
+
+fn founder(settings: &Settings) -> Result<Founder, Failure> {
+    Ok(Founder {
+        dir: settings.raft_dir(),
+        address: own_address(settings)?,
+        now_ms: SystemClock::shared().now_ms(),
+    })
+}
+
+fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Output) -> Result<(), Failure> {
+    let (manifest, founded) = restore_into(&from, &founder(settings)?, SystemRng::shared().as_ref())?;
+    let founded = json!({"node": founded.node, "entry": founded.index});
+    if !check_files {
+        return output.one(&founded);
+    }
+    let warehouse = settings
+        .warehouse()
+        .map_err(|source| Failure::io("resolve the data directory", source))?;
+    let store = FileStore::new(
+        storage::options(settings, warehouse),
+        SystemClock::shared(),
+        SystemRng::shared(),
+    );
+    let missing = block_on(async { Ok(missing_metadata(&manifest, &store).await) })?;
+    if missing.is_empty() {
+        output.one(&founded)?;
+        if output.is_json() {
+            return Ok(());
+        }
+        return output.line(&format!(
+            "the metadata files of all {} tables are there",
+            manifest.tables.len()
+        ));
+    }
+    output.rows(&["namespace", "name", "metadata_location"], &missing)?;
+    Err(Failure::new(format!(
+        "{} tables cannot be read: their metadata files are missing",
+        missing.len()
+    )))
+}
+
+fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<(), Failure> {
+    let survivor = Survivor::look(settings.raft_dir())?;
+    if !accept_loss {
+        match output.is_json() {
+            true => output.one(&json!({"warning": survivor.warning()}))?,
+            false => output.line(&survivor.warning())?,
+        }
+        return Err(Failure::new("nothing was changed")
+            .hint("on the node whose last entry is the greatest: tidewater cluster recover --accept-loss"));
+    }
+    let founded = survivor.recover(&founder(settings)?, SystemRng::shared().as_ref())?;
+    output.one(&json!({"node": founded.node, "entry": founded.index}))
+}
