@@ -1,7 +1,7 @@
 //! Unmodified clients of others: PyIceberg at the catalog, ADBC and the Arrow Flight SQL JDBC driver at the SQL endpoint.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use crate::kit::synth::Hospital;
