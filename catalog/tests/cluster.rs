@@ -388,6 +388,13 @@ async fn a_group_is_operated() {
         .create_namespace(&"b".parse().expect("a name"))
         .await
         .expect("made");
+    // What only the leader keeps is asked of the leader.
+    let asked = format!("{}/internal/v1/metrics-reports", nodes[&NodeId(2)].address.api);
+    let asked = plain()
+        .get(asked)
+        .header("x-tidewater-redirect", "1")
+        .bearer_auth(token(&user_key()));
+    assert_eq!(asked.send().await.expect("an answer").status(), 307);
     let taken = client.take_snapshot().await.expect("taken");
     assert!(taken.index > 0);
     // The leader itself is removed: it hands over, and the call is led to the next one.

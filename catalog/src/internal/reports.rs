@@ -3,7 +3,9 @@
 use axum::extract::State;
 use serde::Deserialize;
 
+use crate::error::CatalogError;
 use crate::names::parse_namespace;
+use crate::raft::ConsensusError;
 use crate::reports::{self, Report};
 use crate::rest::{Answer, Query, Shared, json};
 use tidewater_catalog_client::dto;
@@ -27,7 +29,14 @@ pub(super) struct Wanted {
 
 /// `GET /internal/v1/metrics-reports`
 pub(super) async fn list(State(service): Shared, Query(wanted): Query<Wanted>) -> Answer {
-    // They are where the tables are: with the leader.
+    // Only the leader has them; a barrier alone would let a follower answer with none.
+    let leadership = service.consensus.leadership().borrow().clone();
+    if !leadership.is_leader() {
+        return Err(CatalogError::from(ConsensusError::NotLeader {
+            node: leadership.node,
+            leader: leadership.leader,
+        }));
+    }
     service.consensus.barrier().await?;
     let namespace = wanted.namespace.as_deref().map(parse_namespace).transpose()?;
     let page = service.reports.page(&reports::Wanted {

@@ -21,6 +21,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Semaphore;
 
+use super::oauth;
 use super::respond::LedElsewhere;
 use crate::error::{CatalogError, Result};
 use crate::raft::{Consensus, ConsensusError};
@@ -56,8 +57,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// Requests sent on at a time: each holds its body.
 const FORWARDS_AT_ONCE: usize = 256;
 
-/// What is about this node and no other.
-const OF_THIS_NODE: &[&str] = &["/internal/v1/cluster/snapshot"];
+/// What is about this node and no other; and logging in, so that a password does not travel on.
+const OF_THIS_NODE: &[&str] = &["/internal/v1/cluster/snapshot", oauth::PATH];
 
 /// What sending on takes.
 #[derive(Debug)]

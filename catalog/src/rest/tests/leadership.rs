@@ -28,6 +28,11 @@ async fn followers_send_on() {
         let target = reply.headers.get("location").and_then(|target| target.to_str().ok());
         assert_eq!(target, Some(format!("http://leader:8181{path}").as_str()));
     }
+    let mut login = request("POST", "/v1/oauth/tokens", None, None);
+    login
+        .headers_mut()
+        .insert("x-tidewater-redirect", HeaderValue::from_static("1"));
+    assert_eq!(kit.send(login).await.status, 400, "a password does not travel");
     for path in ["/v1/config", "/internal/v1/cluster", "/internal/v1/changes?after=0"] {
         assert_eq!(kit.get(path).await.status, 200, "{path}");
     }
