@@ -61,9 +61,9 @@ impl Report {
 
     /// Writes `benches/results/<name>.json`.
     pub(crate) fn write(self) -> Result<()> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("results")
-            .join(format!("{}.json", self.bench));
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let file = folder.join(format!("{}.json", self.bench));
         let document = json!({
             "bench": self.bench,
             "command": format!("scripts/bench {}", self.bench),
