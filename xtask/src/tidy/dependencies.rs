@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidewater-pipelines", &["tidewater-engine"]),
     ("tidewater-flight-sql", &["tidewater-engine"]),
     ("tidewater-synth", &["tidewater-core"]),
+    ("tidewater-benches", &["tidewater-ingest", "tidewater-synth"]),
     ("xtask", &[]),
 ];
 
