@@ -60,7 +60,7 @@ async fn users_log_in() {
         (TokenKey::for_operators(b"nodes"), 401),
         (TokenKey::derive(b"secret"), 401),
     ] {
-        assert_eq!(namespaces(&kit, &key.issue(&node, 2_000)).await, status);
+        assert_eq!(namespaces(&kit, &key.issue(&node, i64::MAX)).await, status);
     }
     let login = post(
         &kit,
