@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::kill::bronze_equals_the_log;
+use crate::kit::synth::Hospital;
 use crate::kit::{NodeBuilder, free_port, wait_for};
+use crate::spine::wait_ingested;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -195,19 +199,34 @@ fn bad_records_become_dead_letters() {
     }
     text.push_str(&line(5, &good(6)));
     text.push('\n');
+    // As large as a record may be, larger, and a decimal whose scale nobody tells.
+    for (offset, name) in [(6, "n".repeat(9 << 20)), (7, "n".repeat(11 << 20))] {
+        let value = serde_json::json!({"before": null, "after": {"id": offset, "name": name}, "source": {"lsn": offset}, "op": "c", "ts_ms": 1});
+        text.push_str(&line(offset, &serde_json::json!({"text": value.to_string()})));
+        text.push('\n');
+    }
+    let decimal = serde_json::json!({"before": null, "after": {"id": 8, "price": "BOI="}, "source": {"lsn": 8}, "op": "c", "ts_ms": 1});
+    text.push_str(&line(8, &serde_json::json!({"text": decimal.to_string()})));
+    text.push('\n');
     fs::write(changes.join("00000000.jsonl"), text).unwrap();
     let config =
         format!("[ingest]\ncommit_interval_ms = 100\n[[ingest.sources]]\ntype = \"file\"\npath = {changes:?}\n");
     let node = NodeBuilder::up(dir.path()).config(&config).start();
     wait_for("all records are committed", DEADLINE, || {
-        (node.control("/v1/ingest")?["partitions"][0]["next"].as_i64()? == 6).then_some(())
+        (node.control("/v1/ingest")?["partitions"][0]["next"].as_i64()? == 9).then_some(())
     });
-    assert_eq!(node.number("SELECT count(*) FROM bronze.things"), Some(2));
+    assert_eq!(node.number("SELECT count(*) FROM bronze.things"), Some(4));
+    let large = node.number("SELECT character_length(after.name) FROM bronze.things WHERE _offset = 6");
+    assert_eq!(large, Some(9 << 20));
+    let price = node
+        .query("SELECT after.price AS price FROM bronze.things WHERE after.id = 8")
+        .unwrap();
+    assert_eq!(price[0]["price"], "BOI=", "it stays as it came");
     let dead = node
         .query("SELECT \"offset\", code, reason FROM bronze._dead_letter ORDER BY \"offset\"")
         .unwrap();
     let offsets: Vec<i64> = dead.iter().map(|row| row["offset"].as_i64().unwrap()).collect();
-    assert_eq!(offsets, vec![1, 2, 3, 4], "{dead:?}");
+    assert_eq!(offsets, vec![1, 2, 3, 4, 7], "{dead:?}");
     assert!(dead.iter().all(|row| !row["reason"].as_str().unwrap().is_empty()));
     assert!(!node.log().contains("panicked"));
 }
@@ -258,4 +277,65 @@ fn hostile_names_and_locations() {
         assert!((400..500).contains(&status), "location {location:?}: {status}");
     }
     assert!(!outside.try_exists().unwrap());
+}
+
+/// A small file system of its own; gone when dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(at);
+        mount
+            .status()
+            .is_ok_and(|status| status.success())
+            .then(|| Self(at.to_owned()))
+    }
+
+    /// Writes until nothing more fits.
+    fn fill(&self) {
+        let mut filler = fs::File::create(self.0.join("filler")).unwrap();
+        while filler.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+// Goal: a full disk is told, loses nothing and doubles nothing, and work goes on once there is room. Method: the lake on a small
+// file system that is filled while changes come; only root can mount one.
+#[test]
+fn full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("small")) else {
+        println!("not run: mounting a file system takes root");
+        return;
+    };
+    let hospital = Hospital::write(dir.path(), 10, 400);
+    let builder = NodeBuilder::up(dir.path());
+    let catalog = format!(
+        "[catalog]\nlisten = \"127.0.0.1:{}\"\nwarehouse = \"file://{}\"\n",
+        builder.ports.catalog,
+        disk.0.join("lake").display()
+    );
+    let node = builder.config(&catalog).config(&hospital.config()).start();
+    wait_ingested(&node, &hospital);
+    disk.fill();
+    let hospital = Hospital::write(dir.path(), 10, 800);
+    wait_for("the full disk is told", DEADLINE, || {
+        let error = node.control("/v1/ingest")?["last_error"].as_str()?.to_owned();
+        (!error.is_empty()).then_some(())
+    });
+    disk.free();
+    wait_ingested(&node, &hospital);
+    bronze_equals_the_log(&node, &hospital);
+    assert!(!node.log().contains("panicked"));
 }
