@@ -143,16 +143,26 @@ fn second_process_on_the_same_data() {
     assert!(first.control("/v1/status").is_some(), "the first one goes on");
 }
 
-// Goal: a data directory that cannot be made is told. Method: a file stands where the folder should.
+// Goal: a data directory that cannot be made or written is told. Method: a file stands where the folder should; and a file
+// system that may only be read, which takes root to mount.
 #[test]
 fn data_directory_cannot_be_written() {
+    let refused = |builder: NodeBuilder| {
+        let (builder, code) = builder.spawn().wait_end();
+        let text = builder.log();
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("cannot write to the data directory"), "{text}");
+    };
     let dir = tempfile::tempdir().unwrap();
     let builder = NodeBuilder::up(dir.path());
     fs::write(builder.data_dir(), "a file").unwrap();
-    let (builder, code) = builder.spawn().wait_end();
-    let text = builder.log();
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("cannot write to the data directory"), "{text}");
+    refused(builder);
+    let dir = tempfile::tempdir().unwrap();
+    let builder = NodeBuilder::up(dir.path());
+    match SmallDisk::mount(&builder.data_dir(), "ro") {
+        Some(_read_only) => refused(builder),
+        None => println!("half of it not run: mounting a file system takes root"),
+    }
 }
 
 // Goal: Kafka that is not there is no reason to die: the rest works and the status tells. Method: a port nobody listens on.
@@ -283,10 +293,10 @@ fn hostile_names_and_locations() {
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
+    fn mount(at: &Path, options: &str) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);
         mount
             .status()
             .is_ok_and(|status| status.success())
@@ -315,7 +325,7 @@ impl Drop for SmallDisk {
 #[test]
 fn full_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(&dir.path().join("small")) else {
+    let Some(disk) = SmallDisk::mount(&dir.path().join("small"), "size=48m") else {
         println!("not run: mounting a file system takes root");
         return;
     };
