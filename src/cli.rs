@@ -28,6 +28,7 @@ mod version;
 
 use self::failure::Failure;
 use self::output::{Format, Output};
+use self::progress::Progress;
 
 /// The exit code of a process whose storage failed: a supervisor must not hide that.
 pub(crate) const STORAGE_FAILED: u8 = 74;
@@ -143,6 +144,12 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
 
 /// A runtime for verbs that ask a running installation.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let _working = Progress::start("working");
+    drive(future)
+}
+
+/// The same for work that tells its own progress.
+fn drive<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::block_on;
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
+use super::{block_on, drive};
 use crate::control::{self, RunRequest};
 use crate::settings::Settings;
 
@@ -56,7 +56,7 @@ pub(super) fn run(settings: &Settings, verb: PipelineVerb, output: &Output) -> R
         }
         PipelineVerb::Run(models) => {
             let progress = Progress::start("running models");
-            let report = block_on(control::order(settings, "/v1/pipelines/run", &models.into()));
+            let report = drive(control::order(settings, "/v1/pipelines/run", &models.into()));
             drop(progress);
             let report = report?;
             print(

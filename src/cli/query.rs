@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use tidewater_core::SystemClock;
 
-use super::block_on;
+use super::drive;
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
@@ -45,7 +45,7 @@ pub(super) struct QueryArgs {
 pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Result<(), Failure> {
     let allowed = Duration::from_secs(args.timeout);
     let clock = SystemClock::shared();
-    block_on(async {
+    drive(async {
         tokio::select! {
             done = query(settings, args, output) => done,
             () = clock.sleep(allowed) => Err(Failure::new(format!("the query did not end within {} s", allowed.as_secs()))

@@ -9,7 +9,7 @@ use tidewater_core::SystemClock;
 use tidewater_synth::{DeliveryOptions, Hooks, Layout, RunOptions, Shape, SinkOptions, SqlWorkload, WorldOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::block_on;
+use super::drive;
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
@@ -111,7 +111,7 @@ fn events(args: EventsArgs, output: &Output) -> Result<(), Failure> {
     options.oracle = args.oracle;
     options.as_of_ms = args.as_of_ms;
     let progress = Progress::start("writing events");
-    let report = block_on(async {
+    let report = drive(async {
         let stop = CancellationToken::new();
         Ok(tidewater_synth::run::run(options, SystemClock::shared(), Hooks::default(), stop).await?)
     });
@@ -127,6 +127,7 @@ struct Written {
 }
 
 fn sql(args: SqlArgs, output: &Output) -> Result<(), Failure> {
+    let _progress = Progress::start("writing the workload");
     let mut workload = SqlWorkload::new(args.world.options(), Layout::SchemaPerService)?;
     let report = workload.write(&args.folder, args.changes)?;
     if let Some(folder) = args.oracle {
