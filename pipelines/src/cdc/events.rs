@@ -69,10 +69,10 @@ impl Events<'_> {
             .filter(|column| !self.key.contains(&column.name))
     }
 
-    /// One row a change: the model's columns, the sequence, and whether it removes the row.
-    fn changes(&self) -> String {
-        let shape = self.shape;
-        let mut items: Vec<String> = shape
+    /// What a change stores of itself: the model's columns, the sequence, and the partition where it is told.
+    fn stored_items(&self) -> Vec<String> {
+        let mut items: Vec<String> = self
+            .shape
             .columns
             .iter()
             .map(|column| format!("{} AS {}", column.sql, quoted(&column.name)))
@@ -85,6 +85,13 @@ impl Events<'_> {
         if self.with_partition {
             items.push("_partition AS \"_partition\"".into());
         }
+        items
+    }
+
+    /// One row a change: the model's columns, the sequence, and whether it removes the row.
+    fn changes(&self) -> String {
+        let shape = self.shape;
+        let mut items = self.stored_items();
         let deleted = deleted(shape);
         for (at, column) in self.carried_columns() {
             let missing: Vec<String> = column
@@ -109,20 +116,7 @@ impl Events<'_> {
 
     /// The columns of the table, for their types.
     pub(super) fn table_columns(&self) -> String {
-        let mut items: Vec<String> = self
-            .shape
-            .columns
-            .iter()
-            .map(|column| format!("{} AS {}", column.sql, quoted(&column.name)))
-            .collect();
-        items.extend(
-            self.sequence
-                .iter()
-                .map(|sequence| format!("{} AS {}", sequence.sql, quoted(&sequence.name))),
-        );
-        if self.with_partition {
-            items.push("_partition AS \"_partition\"".into());
-        }
+        let mut items = self.stored_items();
         for (_, column) in self.carried_columns() {
             let names = self
                 .sequence
