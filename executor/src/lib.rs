@@ -17,6 +17,7 @@ mod pool;
 mod registration;
 mod shuffle;
 mod stage;
+mod stoppable;
 mod work_dir;
 
 pub use error::{ExecutorError, Result};

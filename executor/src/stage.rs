@@ -12,9 +12,11 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::keep_code;
 use crate::pool::ClientPool;
+use crate::stoppable::stoppable;
 use tidewater_core::SharedClock;
 use tidewater_engine::{restore_scans, yielding};
 
@@ -44,7 +46,11 @@ impl ExecutionEngine for StageEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        let plan = restore_scans(plan).and_then(yielding).map_err(keep_code)?;
+        let stop = CancellationToken::new();
+        let plan = restore_scans(plan)
+            .and_then(yielding)
+            .and_then(|plan| stoppable(plan, &stop))
+            .map_err(keep_code)?;
         let stage = self
             .inner
             .create_query_stage_exec(
@@ -57,17 +63,20 @@ impl ExecutionEngine for StageEngine {
                 config,
             )
             .map_err(keep_code)?;
-        Ok(Arc::new(Stage(stage)))
+        Ok(Arc::new(Stage { inner: stage, stop }))
     }
 }
 
-/// Ballista's stage, with errors that keep their code on the way to the scheduler.
+/// Ballista's stage, with errors that keep their code on the way to the scheduler, and a plan that ends with its task.
 #[derive(Debug)]
-struct Stage(Arc<dyn QueryStageExecutor>);
+struct Stage {
+    inner: Arc<dyn QueryStageExecutor>,
+    stop: CancellationToken,
+}
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.inner.fmt(f)
     }
 }
 
@@ -78,22 +87,23 @@ impl QueryStageExecutor for Stage {
         task_id: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        self.0.execute_query_stage(task_id, context).await.map_err(keep_code)
+        let _stops_when_dropped = self.stop.clone().drop_guard();
+        self.inner.execute_query_stage(task_id, context).await.map_err(keep_code)
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        self.0.collect_plan_metrics()
+        self.inner.collect_plan_metrics()
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
-        self.0.collect_runtime_stats_reports()
+        self.inner.collect_runtime_stats_reports()
     }
 
     fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
-        self.0.collect_window_state_reports()
+        self.inner.collect_window_state_reports()
     }
 
     fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
-        self.0.collect_column_stats()
+        self.inner.collect_column_stats()
     }
 }

@@ -27,6 +27,10 @@ pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(20);
 /// How long a job may be unfinished while nothing at all runs on the cluster. Between two stages it is milliseconds.
 const STALL_MAX: Duration = Duration::from_secs(15);
 
+/// How long after a cancellation its effect is looked for, and how often in all: longer than any plan takes to be planned.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(200);
+const CANCELLATIONS_MAX: u32 = 300;
+
 /// How Ballista says, in text only, that a shuffle file could not be fetched. With `stage_max_failures = 1` it says so for
 /// nothing else.
 const FAILED_FETCH: &str = "has failed 1 times, most recent failure reason";
@@ -158,11 +162,29 @@ impl Drop for Submission {
         let tasks = scheduler.tasks().clone();
         tasks.spawn("cancel-plan", async move {
             tracing::info!(ballista_job = %id, "cancelled: nobody waits for it any more");
-            if let Err(error) = scheduler.ballista().cancel_job(id).await {
-                tracing::warn!(%error, "a plan cannot be cancelled");
+            match cancel(&scheduler, &id).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(ballista_job = %id, "a plan does not end although it was cancelled"),
+                Err(error) => tracing::warn!(ballista_job = %id, %error, "a plan cannot be cancelled"),
             }
         });
     }
+}
+
+/// Cancels until it has an effect, and tells whether it has: Ballista forgets a cancellation that comes while it still plans
+/// the job.
+async fn cancel(scheduler: &Scheduler, id: &JobId) -> Result<bool> {
+    for _ in 0..CANCELLATIONS_MAX {
+        let asked = scheduler.ballista().cancel_job(id.clone()).await;
+        asked.map_err(ballista("cancelling a plan"))?;
+        scheduler.clock().sleep(CANCEL_INTERVAL).await;
+        let status = scheduler.ballista().state.task_manager.get_job_status(id).await;
+        let status = status.map_err(ballista("asking for a status"))?;
+        if let Some(Status::Successful(_) | Status::Failed(_)) = status.and_then(|status| status.status) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// For how long the condition has held without a break.
