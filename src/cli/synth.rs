@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use tidewater_core::SystemClock;
@@ -30,15 +30,69 @@ pub(super) struct WorldArgs {
     /// Patients of the hospital
     #[arg(long, default_value_t = 200)]
     patients: u32,
+    /// How many of a million rows or events carry a defect: nulls, orphans, out-of-range, future-dates; and of events:
+    /// duplicates, redeliveries, late. May be given for several; 0 switches one off
+    #[arg(long = "defect", value_name = "NAME=PPM", value_parser = parse_defect)]
+    defects: Vec<(Defect, u32)>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Defect {
+    Nulls,
+    Orphans,
+    OutOfRange,
+    FutureDates,
+    Duplicates,
+    Redeliveries,
+    Late,
+}
+
+fn parse_defect(text: &str) -> Result<(Defect, u32), String> {
+    let (name, ppm) = text.split_once('=').ok_or("write NAME=PPM, as in orphans=3000")?;
+    let defect = Defect::from_str(name, true).map_err(|_| {
+        let names = Defect::value_variants().iter().filter_map(Defect::to_possible_value);
+        let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
+        format!("{name} is none of {}", names.join(", "))
+    })?;
+    match ppm.parse() {
+        Ok(ppm) if ppm <= 1_000_000 => Ok((defect, ppm)),
+        _ => Err(format!("{ppm} is no number from 0 to 1000000")),
+    }
 }
 
 impl WorldArgs {
     fn options(&self) -> WorldOptions {
-        WorldOptions {
+        let mut options = WorldOptions {
             seed: self.seed,
             patients: self.patients,
             ..WorldOptions::default()
+        };
+        for (defect, ppm) in &self.defects {
+            match defect {
+                Defect::Nulls => options.defects.nulls_ppm = *ppm,
+                Defect::Orphans => options.defects.orphans_ppm = *ppm,
+                Defect::OutOfRange => options.defects.out_of_range_ppm = *ppm,
+                Defect::FutureDates => options.defects.future_dates_ppm = *ppm,
+                Defect::Duplicates | Defect::Redeliveries | Defect::Late => {}
+            }
         }
+        options
+    }
+
+    fn delivery(&self, shape: Shape) -> DeliveryOptions {
+        let mut options = DeliveryOptions {
+            shape,
+            ..DeliveryOptions::default()
+        };
+        for (defect, ppm) in &self.defects {
+            match defect {
+                Defect::Duplicates => options.duplicates_ppm = *ppm,
+                Defect::Redeliveries => options.redeliveries_ppm = *ppm,
+                Defect::Late => options.late_ppm = *ppm,
+                Defect::Nulls | Defect::Orphans | Defect::OutOfRange | Defect::FutureDates => {}
+            }
+        }
+        options
     }
 }
 
@@ -102,10 +156,7 @@ fn events(args: EventsArgs, output: &Output) -> Result<(), Failure> {
     };
     let mut options = RunOptions::new(sink);
     options.world = args.world.options();
-    options.delivery = DeliveryOptions {
-        shape: args.shape,
-        ..DeliveryOptions::default()
-    };
+    options.delivery = args.world.delivery(args.shape);
     options.records_per_second = args.events_per_second;
     options.records_max = Some(args.events);
     options.oracle = args.oracle;

@@ -17,8 +17,8 @@ use crate::schema;
 use crate::world::{Op, World, WorldCounts};
 use tidewater_core::SeededRng;
 
-/// A record that comes again does so after at most so many newer ones.
-const REDELIVERY_RECORDS_MAX: i64 = 200;
+/// A record that comes late or again does so after at most so many newer ones.
+const DELAY_RECORDS_MAX: i64 = 200;
 
 /// What was delivered so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -43,6 +43,8 @@ pub struct DeliveryCounts {
     pub duplicates: u64,
     /// Row events that came once more after newer ones.
     pub redeliveries: u64,
+    /// Row events that came for the first time after newer ones.
+    pub late: u64,
     /// Row events with a placeholder for an unchanged long value.
     pub unavailable: u64,
 }
@@ -78,6 +80,8 @@ pub struct RecordStream {
     queue: VecDeque<Message>,
     /// What comes once more, by the sequence number it waits for.
     held: BTreeMap<u64, Vec<Message>>,
+    /// What has not come yet although newer records have, in the same way.
+    late: BTreeMap<u64, Vec<Message>>,
     /// Next offset and last timestamp of each topic and partition.
     places: HashMap<(usize, i32), (i64, i64)>,
     next_heartbeat: usize,
@@ -104,6 +108,7 @@ impl RecordStream {
             dice: Dice::new(seed ^ 0xde11),
             queue: messages.into(),
             held: BTreeMap::new(),
+            late: BTreeMap::new(),
             places: HashMap::new(),
             next_heartbeat: 0,
             limit: None,
@@ -112,7 +117,8 @@ impl RecordStream {
         })
     }
 
-    /// Ends the stream with the first whole step of the world at or after so many records. The snapshot is one step.
+    /// Ends the stream at or after so many records, once a step of the world is whole and nothing is late. The snapshot is one
+    /// step.
     #[must_use]
     pub fn with_limit(mut self, records: Option<u64>) -> Self {
         self.limit = records;
@@ -126,7 +132,7 @@ impl RecordStream {
 
     /// Were all records of what has happened delivered?
     pub fn at_boundary(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.late.is_empty()
     }
 
     /// The number of the next record.
@@ -164,18 +170,10 @@ impl RecordStream {
     }
 
     fn next_message(&mut self) -> Option<Message> {
-        let due = self
-            .held
-            .first_entry()
-            .filter(|first| *first.key() <= self.counts.records);
-        if let Some(mut first) = due {
-            let message = first.get_mut().pop();
-            if first.get().is_empty() {
-                first.remove();
-            }
-            if message.is_some() {
-                return message;
-            }
+        let due =
+            take_due(&mut self.late, self.counts.records).or_else(|| take_due(&mut self.held, self.counts.records));
+        if due.is_some() {
+            return due;
         }
         let every = u64::from(self.options.heartbeat_every_records);
         if every > 0 && self.counts.records % every == every - 1 {
@@ -186,19 +184,38 @@ impl RecordStream {
                 at_us: self.world.now_ms().saturating_mul(1_000),
             });
         }
-        if self.queue.is_empty() {
-            if self.limit.is_some_and(|limit| self.counts.records >= limit) {
-                return None;
+        loop {
+            if self.queue.is_empty() {
+                let enough = self.limit.is_some_and(|limit| self.counts.records >= limit);
+                if enough && self.at_boundary() {
+                    return None;
+                }
+                let mut messages = Vec::new();
+                for transaction in self.world.step() {
+                    self.capture.messages(transaction, false, false, &mut messages);
+                }
+                self.queue.extend(messages);
             }
-            let mut messages = Vec::new();
-            for transaction in self.world.step() {
-                self.capture.messages(transaction, false, false, &mut messages);
+            let message = self.queue.pop_front()?;
+            if self.is_late(&message) {
+                self.counts.late += 1;
+                let until = self.counts.records + self.delay();
+                hold(&mut self.late, until, message);
+                continue;
             }
-            self.queue.extend(messages);
+            self.repeat(&message);
+            return Some(message);
         }
-        let message = self.queue.pop_front()?;
-        self.repeat(&message);
-        Some(message)
+    }
+
+    /// Inserts and updates only: the null record after a delete means something only where it stands.
+    fn is_late(&mut self, message: &Message) -> bool {
+        let chosen = self.options.late_ppm > 0 && self.dice.below(1_000_000) < u64::from(self.options.late_ppm);
+        chosen && matches!(message, Message::Row { change, .. } if matches!(change.op, Op::Create | Op::Update))
+    }
+
+    fn delay(&mut self) -> u64 {
+        u64::try_from(self.dice.between(2, DELAY_RECORDS_MAX)).unwrap_or(2)
     }
 
     /// Lets some records come twice, at once or later.
@@ -210,19 +227,12 @@ impl RecordStream {
         let duplicates = u64::from(self.options.duplicates_ppm);
         if chance < duplicates {
             self.counts.duplicates += 1;
-            self.queue_again(message, 1);
+            hold(&mut self.held, self.counts.records + 1, message.clone());
         } else if chance < duplicates + u64::from(self.options.redeliveries_ppm) {
-            let after = u64::try_from(self.dice.between(2, REDELIVERY_RECORDS_MAX)).unwrap_or(2);
+            let after = self.delay();
             self.counts.redeliveries += 1;
-            self.queue_again(message, after);
+            hold(&mut self.held, self.counts.records + after, message.clone());
         }
-    }
-
-    fn queue_again(&mut self, message: &Message, after: u64) {
-        self.held
-            .entry(self.counts.records + after)
-            .or_default()
-            .push(message.clone());
     }
 
     fn place(&mut self) -> Option<Placed> {
@@ -262,6 +272,20 @@ impl RecordStream {
             }
         }
     }
+}
+
+fn hold(held: &mut BTreeMap<u64, Vec<Message>>, until: u64, message: Message) {
+    held.entry(until).or_default().push(message);
+}
+
+/// What waits for this record's number or an earlier one.
+fn take_due(held: &mut BTreeMap<u64, Vec<Message>>, number: u64) -> Option<Message> {
+    let mut first = held.first_entry().filter(|first| *first.key() <= number)?;
+    let message = first.get_mut().pop();
+    if first.get().is_empty() {
+        first.remove();
+    }
+    message
 }
 
 impl Iterator for RecordStream {

@@ -13,6 +13,9 @@ const PATIENTS_MAX: u32 = 1_000_000;
 /// Debezium routes by key, and Kafka brokers cope badly with more.
 const PARTITIONS_MAX: u32 = 1_024;
 
+/// With more, hardly ever would everything that has happened be delivered.
+const LATE_PPM_MAX: u32 = 10_000;
+
 /// What a world is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -181,6 +184,10 @@ pub struct DeliveryOptions {
     pub duplicates_ppm: u32,
     /// How many of a million records come once more after up to 200 newer ones.
     pub redeliveries_ppm: u32,
+    /// How many of a million inserts and updates come for the first time only after up to 200 newer records, so that they are
+    /// out of order; at most 10,000. A stream that was begun before there was this choice goes on without.
+    #[serde(default = "none")]
+    pub late_ppm: u32,
     /// After so many records one of the connectors sends a heartbeat; 0 sends none.
     pub heartbeat_every_records: u32,
 }
@@ -193,9 +200,14 @@ impl Default for DeliveryOptions {
             partitions: 3,
             duplicates_ppm: 2_000,
             redeliveries_ppm: 3_000,
+            late_ppm: 2_000,
             heartbeat_every_records: 500,
         }
     }
+}
+
+const fn none() -> u32 {
+    0
 }
 
 impl DeliveryOptions {
@@ -206,6 +218,13 @@ impl DeliveryOptions {
                 option: "partitions",
                 value: self.partitions.to_string(),
                 reason: "give a number from 1 to 1024",
+            });
+        }
+        if self.late_ppm > LATE_PPM_MAX {
+            return Err(SynthError::Option {
+                option: "late_ppm",
+                value: self.late_ppm.to_string(),
+                reason: "give a number up to 10000",
             });
         }
         let valid = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
