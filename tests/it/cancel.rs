@@ -71,8 +71,10 @@ async fn cancel_while_it_works(node: &Node, sql: &str, works: impl Fn(u64) -> bo
         stream.try_collect::<Vec<_>>().await
     });
     let before = ticks(node);
+    let asked = std::time::Instant::now();
     while !works(ticks(node) - before) {
         assert!(!reader.is_finished(), "it cannot have ended: {:?}", reader.await);
+        assert!(asked.elapsed() < DEADLINE, "it does not begin to work");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let begun = std::time::Instant::now();
