@@ -42,8 +42,8 @@ const NOT_LEADER: HeaderName = HeaderName::from_static("x-tidewater-not-leader")
 /// On a read: how old the answer may be, in milliseconds.
 const MAX_STALENESS: HeaderName = HeaderName::from_static("x-tidewater-max-staleness-ms");
 
-/// How long a request waits for a leader that takes it: an election on a busy machine fits in.
-const LEADER_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for a leader that takes it: several elections of a starved machine fit in.
+const LEADER_WAIT: Duration = Duration::from_secs(10);
 
 /// Between two tries while nobody leads.
 const PAUSE: Duration = Duration::from_millis(50);
