@@ -28,6 +28,8 @@ pub(crate) struct Pending {
     pub(crate) max_kafka_ms: Option<i64>,
     /// When the first of it was read.
     pub(crate) since: Option<Duration>,
+    /// The log had more at once when it was last read.
+    pub(crate) more_waits: bool,
 }
 
 impl Pending {

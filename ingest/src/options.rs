@@ -68,7 +68,7 @@ pub struct IngestOptions {
     pub mapping: Vec<MappingRule>,
     /// How records are read.
     pub decode: DecodeOptions,
-    /// Rows wait this long at most before they are committed.
+    /// Rows wait this long at most before they are committed; up to five seconds while ingest is behind.
     pub commit_interval_ms: u64,
     /// Rows are committed earlier once there is this much of them.
     pub commit_bytes: usize,
@@ -94,7 +94,7 @@ impl Default for IngestOptions {
             mapping: Vec::new(),
             decode: DecodeOptions::default(),
             commit_interval_ms: 1_000,
-            commit_bytes: 32 << 20,
+            commit_bytes: 96 << 20,
             buffered_bytes_max: 256 << 20,
             lease_ttl_ms: 10_000,
             discovery_interval_ms: 1_000,

@@ -34,7 +34,7 @@ pub struct WriteOptions {
     pub row_group_rows_max: usize,
     /// Memory for files that are not closed yet: beyond it the largest is closed early.
     pub buffered_bytes_max: u64,
-    /// zstd level.
+    /// zstd level, of files that are not small.
     pub compression_level: i32,
     /// The rows come in the table's sort order, which the files may then claim.
     pub sorted: bool,

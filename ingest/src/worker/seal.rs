@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::read::halt_of;
-use super::{OFFSETS_INTERVAL, Worker};
+use super::{CATCH_UP_INTERVAL, OFFSETS_INTERVAL, Worker};
 use crate::batch::{Buffers, Pending};
 use crate::commit::{Ended, Sealed, TableRows};
 use crate::error::{IngestError, Result};
@@ -18,10 +18,13 @@ use tidewater_catalog_client::dto::OffsetRange;
 impl Worker {
     /// When what is pending has waited long enough.
     pub(super) fn due_at(&self) -> Option<Duration> {
-        let interval = if self.pending.has_rows(&self.buffers) {
-            self.parts.options.commit_interval()
+        let shortest = self.parts.options.commit_interval();
+        let interval = if !self.pending.has_rows(&self.buffers) {
+            OFFSETS_INTERVAL.max(shortest)
+        } else if self.pending.more_waits {
+            CATCH_UP_INTERVAL.max(shortest)
         } else {
-            OFFSETS_INTERVAL.max(self.parts.options.commit_interval())
+            shortest
         };
         self.pending.since.map(|since| since + interval)
     }

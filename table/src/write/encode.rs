@@ -22,6 +22,10 @@ use crate::change::Added;
 use crate::error::{Result, TableError};
 use tidewater_core::{SharedClock, SharedRng};
 
+/// Below so much memory a column in its first batch, a file has no dictionaries and is compressed with Snappy: the tables that
+/// dictionaries are found with, and zstd's contexts, take some hundred kilobytes a column, which costs more than all the rest.
+const SMALL_COLUMN_BYTES: usize = 64 << 10;
+
 /// A file that is ready to be put.
 #[derive(Debug)]
 pub(super) struct Finished {
@@ -75,7 +79,7 @@ impl Encoder {
         for part in self.splitter.split(&batch)? {
             let mut file = match self.open.remove(&part.key) {
                 Some(file) => file,
-                None => self.begin(part.values)?,
+                None => self.begin(part.values, &part.rows)?,
             };
             metrics::count_nans(&part.rows, &mut file.nans);
             file.writer
@@ -109,11 +113,17 @@ impl Encoder {
             .collect()
     }
 
-    fn begin(&self, partition: Struct) -> Result<OpenFile> {
+    fn begin(&self, partition: Struct, first: &RecordBatch) -> Result<OpenFile> {
         let fault = || TableError::encode("begin a Parquet file");
-        let level = ZstdLevel::try_new(self.options.compression_level).map_err(fault())?;
+        let is_small = first.get_array_memory_size() / self.arrow.flattened_fields().len().max(1) < SMALL_COLUMN_BYTES;
+        let compression = if is_small {
+            Compression::SNAPPY
+        } else {
+            Compression::ZSTD(ZstdLevel::try_new(self.options.compression_level).map_err(fault())?)
+        };
         let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(compression)
+            .set_dictionary_enabled(!is_small)
             .set_max_row_group_row_count(Some(self.options.row_group_rows_max))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_created_by(concat!("tidewater ", env!("CARGO_PKG_VERSION")).into())

@@ -109,7 +109,7 @@ impl Segment {
         let read = || -> std::io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
             file.seek(SeekFrom::Start(at))?;
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or_default());
             file.take(limit).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
