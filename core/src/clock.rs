@@ -51,7 +51,6 @@ impl Clock for SystemClock {
         self.begun.elapsed()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is where waiting comes in")]
     fn sleep(&self, duration: Duration) -> Sleep<'_> {
         Box::pin(tokio::time::sleep(duration))
     }

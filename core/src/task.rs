@@ -63,7 +63,6 @@ impl Tasks {
     }
 
     /// Tells every task to stop and waits. False when some were still running at the deadline.
-    #[expect(clippy::disallowed_methods, reason = "shutdown is bounded by real time")]
     pub async fn shutdown(&self, deadline: Duration) -> bool {
         self.token.cancel();
         self.tracker.close();

@@ -115,6 +115,7 @@ mod tests {
     // Goal: a computation that nobody holds a handle to ends soon after it is stopped, with an error. Method: a join of hours on
     // a detached task, as Ballista runs it; stopped once it works.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[expect(clippy::disallowed_methods, reason = "as Ballista does it")]
     async fn a_detached_computation_ends_when_it_is_stopped() {
         let session = SessionContext::new();
         let digits = "(VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9))";

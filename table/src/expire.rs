@@ -43,7 +43,7 @@ impl Retention {
             at = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
         }
         let keep = young.min(self.snapshots_max).max(self.snapshots_min).max(1);
-        (all >= keep + keep / 2 + 1).then_some(keep)
+        (all > keep + keep / 2).then_some(keep)
     }
 }
 

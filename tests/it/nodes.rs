@@ -166,13 +166,12 @@ fn ports_leave_loopback_with_the_secret() {
     assert_eq!(members(&first), Some(1));
     let serving = NodeBuilder::serve(dir.path(), "flight-sql");
     let config = format!("[catalog]\nendpoints = [\"http://127.0.0.1:{catalog}\"]\n");
-    let refused = serving.clone().config(&config);
-    let (refused, code) = refused.spawn().wait_end();
+    let (refused, code) = serving.config(&config).spawn().wait_end();
     assert_eq!(code, Some(1), "{}", refused.log());
     assert!(refused.log().contains("security.node_secret"), "{}", refused.log());
     let token = first.cli(&["user", "token", "serving"]).unwrap();
     for (name, extra) in [
-        ("secret", security.clone()),
+        ("secret", security),
         ("token", format!("token = \"{}\"\n", token.trim())),
     ] {
         let mut role = NodeBuilder::serve(dir.path(), "flight-sql").config(&format!("{config}{extra}"));

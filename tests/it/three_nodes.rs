@@ -68,10 +68,9 @@ fn write(catalogs: &[u16], name: &str, stop: &AtomicBool) -> bool {
     while !stop.load(Ordering::SeqCst) {
         for port in catalogs {
             let body = json!({"namespace": [name], "properties": {}});
-            match call(&format!("http://127.0.0.1:{port}/v1/namespaces"), &body) {
-                // 409: an earlier try whose answer was lost.
-                Some(200 | 409) => return true,
-                _ => {}
+            // 409: an earlier try whose answer was lost.
+            if let Some(200 | 409) = call(&format!("http://127.0.0.1:{port}/v1/namespaces"), &body) {
+                return true;
             }
         }
         wait_a_moment();

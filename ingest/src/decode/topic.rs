@@ -201,12 +201,11 @@ impl TopicBuffer {
             None => self.tombstone(record.partition.number),
             Some(document) => {
                 let name = schema.map_or("", |schema| schema.name.as_str());
-                let facts = match recognise(&document.payload, key.as_ref().map(|key| &key.payload), name)? {
+                match recognise(&document.payload, key.as_ref().map(|key| &key.payload), name)? {
                     Kind::Control(control) => return Ok(Pushed::Control(control)),
                     Kind::Envelope(envelope) => self.envelope(&envelope, schema, keyed, &mut notes)?,
                     Kind::Unwrapped(row) => self.unwrapped(row, schema, keyed, &mut notes)?,
-                };
-                facts
+                }
             }
         };
         facts.schema_id = schema.map(|schema| schema.id);

@@ -299,6 +299,7 @@ impl Node {
 }
 
 impl Drop for Node {
+    #[expect(clippy::print_stderr, reason = "a failed test shows the log of its process")]
     fn drop(&mut self) {
         let running = matches!(self.child.try_wait(), Ok(None));
         if running {
