@@ -156,3 +156,21 @@ fn lines_are_read() {
         assert!(parse_line(bad.as_bytes()).is_err(), "{bad}");
     }
 }
+
+// Goal: all forms of a payload give the bytes they stand for. Method: one line of each; JSON keeps its blanks and escapes.
+#[test]
+fn payloads_have_three_forms() {
+    let of = |payload: &str| {
+        let line = format!(r#"{{"topic":"a","partition":0,"offset":1,"key":null,"value":{payload}}}"#);
+        parse_line(line.as_bytes()).map(|record| record.value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+    };
+    let json = r#"{ "a" : "ü\n\"", "b":[1.50 , null] }"#;
+    assert_eq!(of(&format!(r#"{{"json":{json}}}"#)), Ok(Some(json.to_owned())));
+    assert_eq!(of(r#"{"json":null}"#), Ok(Some("null".to_owned())));
+    assert_eq!(of(r#"{"text":"{\"a\":1}"}"#), Ok(Some(r#"{"a":1}"#.to_owned())));
+    assert_eq!(of(r#"{"b64":"eA=="}"#), Ok(Some("x".to_owned())));
+    assert_eq!(of("null"), Ok(None));
+    for broken in [r#"{"json":}"#, r#"{"json":{"a":}}"#, r#"{"other":1}"#, "{}", "1"] {
+        assert!(of(broken).is_err(), "{broken}");
+    }
+}
