@@ -42,8 +42,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(30);
 /// How long the files of a finished job are kept. Results are opened, all of them, within this time.
 const JOB_FILES_KEPT: Duration = Duration::from_secs(30);
 
-/// How long Ballista remembers a finished job. Ours are in the catalog.
-const JOB_STATE_KEPT: Duration = Duration::from_secs(120);
+/// How long Ballista remembers a finished job, plan and all. Ours are in the catalog; who waits for one asks every second.
+const JOB_STATE_KEPT: Duration = Duration::from_secs(15);
 
 /// Events that wait in Ballista's loop at most. The guard posts from within the loop, so it must never be full.
 const EVENTS_MAX: u32 = 100_000;
