@@ -14,5 +14,14 @@ mod settings;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    without_huge_pages();
     cli::main()
+}
+
+/// The allocator asks for huge pages, which are zeroed and kept as a whole for whatever small thing touches them: nearly half
+/// more memory, and a quarter of the processor's time of an ingest.
+fn without_huge_pages() {
+    // Where the kernel refuses, it only takes more memory.
+    #[cfg(target_os = "linux")]
+    drop(nix::sys::prctl::set_thp_disable(true));
 }
