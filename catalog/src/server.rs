@@ -153,6 +153,7 @@ impl CatalogServer {
             Arc::clone(&self.service.consensus),
             self.following,
             Arc::clone(&self.service.clock),
+            Arc::clone(&self.service.rng),
         ));
         let operators = internal::Operators {
             key: self.operators.clone(),

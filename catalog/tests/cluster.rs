@@ -11,7 +11,8 @@ use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use tidewater_catalog::backup::{BackupWriter, missing_metadata, restore_into};
 use tidewater_catalog::join::announce;
@@ -110,9 +111,17 @@ async fn listeners() -> (TcpListener, TcpListener, PeerAddress) {
 }
 
 async fn group(temp: &Path, count: u64) -> BTreeMap<NodeId, Node> {
+    group_behind(temp, count, None).await
+}
+
+/// A group whose nodes reach each other's REST interface through a door, if there is one.
+async fn group_behind(temp: &Path, count: u64, door: Option<&Arc<Door>>) -> BTreeMap<NodeId, Node> {
     let (mut peers, mut sockets) = (BTreeMap::new(), Vec::new());
     for id in (1..=count).map(NodeId) {
-        let (raft, api, address) = listeners().await;
+        let (raft, api, mut address) = listeners().await;
+        if let Some(door) = door {
+            address.api = door.before(api.local_addr().expect("bound")).await;
+        }
         peers.insert(id, address);
         sockets.push((id, raft, api));
     }
@@ -210,6 +219,86 @@ async fn followers_do_everything() {
     assert_eq!(redirected.status(), 307);
     let target = redirected.headers()["location"].to_str().expect("text").to_owned();
     assert!(target.ends_with(table) && !target.starts_with(&api), "{target}");
+    for (_, node) in nodes {
+        node.end().await;
+    }
+}
+
+/// What stands before the nodes: while it is armed, the next answer is lost with its connection.
+#[derive(Debug, Default)]
+struct Door {
+    armed: AtomicBool,
+    lost: AtomicU64,
+}
+
+impl Door {
+    /// The URL by which the node at `node` is reached through this door.
+    #[expect(clippy::disallowed_methods, reason = "a test's own proxy")]
+    async fn before(self: &Arc<Self>, node: SocketAddr) -> String {
+        let listener = bind("127.0.0.1:0").await;
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let door = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let door = Arc::clone(&door);
+                tokio::spawn(async move { door.pass(near, node).await });
+            }
+        });
+        url
+    }
+
+    async fn pass(&self, mut near: TcpStream, node: SocketAddr) -> std::io::Result<()> {
+        let mut far = TcpStream::connect(node).await?;
+        let ((mut asked, mut told), (mut answers, mut asks)) = (near.split(), far.split());
+        let back = async {
+            let mut bytes = [0; 4096];
+            loop {
+                let count = answers.read(&mut bytes).await?;
+                if count == 0 {
+                    return Ok::<_, std::io::Error>(());
+                }
+                if self.armed.swap(false, Relaxed) {
+                    self.lost.fetch_add(1, Relaxed);
+                    return Ok(());
+                }
+                told.write_all(&bytes[..count]).await?;
+            }
+        };
+        tokio::select! {
+            ended = tokio::io::copy(&mut asked, &mut asks) => ended.map(drop),
+            ended = back => ended,
+        }
+    }
+}
+
+// Goal: a change whose answer is lost between a follower and the leader is done once, and the client, which gave no
+// idempotency key, hears what it did. Method: a door between the nodes that loses the answer to a follower's first
+// request; making a namespace, which cannot be done twice
+// unnoticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_lost_on_the_way() {
+    let temp = TempDir::new().expect("a folder");
+    let door = Arc::<Door>::default();
+    let nodes = group_behind(temp.path(), 3, Some(&door)).await;
+    let follower = nodes
+        .values()
+        .find(|node| !node.consensus.leadership().borrow().is_leader());
+    let api = follower.expect("a follower").address.api.clone();
+    let http = plain();
+    let post = |path: &str, body: &serde_json::Value| {
+        http.post(format!("{api}{path}"))
+            .bearer_auth(token(&user_key()))
+            .json(body)
+    };
+    for (number, name) in ["a", "b"].into_iter().enumerate() {
+        let made = json!({"namespace": [name]});
+        door.armed.store(true, Relaxed);
+        let answer = post("/v1/namespaces", &made).send().await;
+        assert_eq!(answer.expect("an answer").status(), 200, "{name}");
+        assert_eq!(door.lost.load(Relaxed), number as u64 + 1, "an answer was lost");
+        let again = post("/v1/namespaces", &made).send().await;
+        assert_eq!(again.expect("an answer").status(), 409, "{name} is there");
+    }
     for (_, node) in nodes {
         node.end().await;
     }

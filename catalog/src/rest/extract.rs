@@ -19,7 +19,7 @@ use tidewater_core::limits::REST_BODY_BYTES_MAX;
 const JSON_DEPTH_MAX: usize = 100;
 
 /// The header of a request that may come twice.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The namespace of a path.
 #[derive(Debug)]

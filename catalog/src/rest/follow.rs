@@ -5,7 +5,9 @@
 //! redirect, or follow none, work all the same. A client that would rather go to the leader itself says so with a header
 //! and is answered 307.
 //!
-//! A request is sent on once: who receives one that was sent on and does not lead says that, and does nothing.
+//! A request is sent on once: who receives one that was sent on and does not lead says that, and does nothing. A change
+//! whose answer was lost with its leader is sent to the next one under the same idempotency key, which this node gives it
+//! when the client gave none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +23,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::Semaphore;
 
+use super::extract::IDEMPOTENCY_KEY;
 use super::oauth;
-use super::respond::LedElsewhere;
+use super::respond::{LedElsewhere, OutcomeUnknown};
 use crate::error::{CatalogError, Result};
 use crate::raft::{Consensus, ConsensusError};
 use crate::server::Following;
 use crate::service::STALENESS;
-use tidewater_core::SharedClock;
 use tidewater_core::limits::REST_BODY_BYTES_MAX;
+use tidewater_core::{SharedClock, SharedRng};
 
 /// On a request that a node has sent on: the node.
 const FORWARDED: HeaderName = HeaderName::from_static("x-tidewater-forwarded");
@@ -38,6 +41,9 @@ const REDIRECT: HeaderName = HeaderName::from_static("x-tidewater-redirect");
 
 /// On an answer: nothing was done, since this node does not lead.
 const NOT_LEADER: HeaderName = HeaderName::from_static("x-tidewater-not-leader");
+
+/// On an answer to a request that was sent on: whether it was done is not known here, as leadership was lost over it.
+const UNKNOWN: HeaderName = HeaderName::from_static("x-tidewater-outcome-unknown");
 
 /// On a read: how old the answer may be, in milliseconds.
 const MAX_STALENESS: HeaderName = HeaderName::from_static("x-tidewater-max-staleness-ms");
@@ -60,18 +66,22 @@ const FORWARDS_AT_ONCE: usize = 256;
 /// What is about this node and no other; and logging in, so that a password does not travel on.
 const OF_THIS_NODE: &[&str] = &["/internal/v1/cluster/snapshot", oauth::PATH];
 
+/// What keeps its answer under an idempotency key. Below other paths a lost answer stays lost.
+const KEEPS_ANSWERS: &str = "/v1/";
+
 /// What sending on takes.
 #[derive(Debug)]
 pub(crate) struct Follower {
     consensus: Arc<dyn Consensus>,
     following: Following,
     clock: SharedClock,
+    rng: SharedRng,
     http: Option<reqwest::Client>,
     places: Semaphore,
 }
 
 impl Follower {
-    pub(crate) fn new(consensus: Arc<dyn Consensus>, following: Following, clock: SharedClock) -> Self {
+    pub(crate) fn new(consensus: Arc<dyn Consensus>, following: Following, clock: SharedClock, rng: SharedRng) -> Self {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE)
             .timeout(FORWARD_DEADLINE)
@@ -82,6 +92,7 @@ impl Follower {
             consensus,
             following,
             clock,
+            rng,
             http: http.ok(),
             places: Semaphore::new(FORWARDS_AT_ONCE),
         }
@@ -149,7 +160,7 @@ async fn follow(follower: &Follower, request: Request, next: Next) -> Result<Res
         let path = target(request.uri()).to_owned();
         let response = next.run(request).await;
         return Ok(match led_elsewhere(&response) {
-            Some(_) if was_forwarded => answer_for_other(response),
+            _ if was_forwarded => answer_for_other(response),
             Some(api) => redirect(api.as_deref(), &path).unwrap_or(response),
             None => response,
         });
@@ -167,6 +178,10 @@ async fn follow(follower: &Follower, request: Request, next: Next) -> Result<Res
     let here = Request::from_parts(parts.clone(), Body::from(body.clone()));
     let response = next.clone().run(here).await;
     match led_elsewhere(&response) {
+        // Lost with this node's leadership: the next leader knows, or does it.
+        None if is_unknown(&response) && parts.headers.contains_key(IDEMPOTENCY_KEY) => {
+            send_on(follower, parts, body, None, next).await
+        }
         None => Ok(response),
         Some(api) => send_on(follower, parts, body, api, next).await,
     }
@@ -175,7 +190,7 @@ async fn follow(follower: &Follower, request: Request, next: Next) -> Result<Res
 /// Sends a request to `first`, or to whoever leads, until a leader took it.
 async fn send_on(
     follower: &Follower,
-    parts: Parts,
+    mut parts: Parts,
     body: Bytes,
     first: Option<String>,
     next: Next,
@@ -192,6 +207,9 @@ async fn send_on(
     let node = follower.consensus.status().node;
     let begun = follower.clock.monotonic();
     let mut named = first;
+    let repeatable = give_key(follower, &mut parts)?;
+    // What may have been done already must not be answered as if it were not.
+    let mut lost: Option<String> = None;
     loop {
         let left = LEADER_WAIT.saturating_sub(follower.clock.monotonic() - begun);
         let leader = match named.take() {
@@ -213,21 +231,42 @@ async fn send_on(
                 .body(body.clone());
             match request.send().await {
                 Ok(answer) if answer.headers().contains_key(NOT_LEADER) => {}
+                Ok(answer) if repeatable && answer.headers().contains_key(UNKNOWN) => {
+                    lost = Some("the leader lost its leadership over it".to_owned());
+                }
                 Ok(answer) => return Ok(passed_on(answer)),
                 Err(error) if error.is_connect() => {}
-                Err(error) if !parts.method.is_safe() => {
-                    return Err(CatalogError::StateUnknown {
-                        reason: format!("the leader did not answer: {error}"),
-                    });
+                Err(error) => {
+                    let reason = format!("the leader did not answer: {error}");
+                    if !repeatable {
+                        return Err(CatalogError::StateUnknown { reason });
+                    }
+                    lost = Some(reason).filter(|_| !parts.method.is_safe());
                 }
-                Err(_) => {}
             }
         }
         if follower.clock.monotonic() - begun + PAUSE >= LEADER_WAIT {
-            return Err(CatalogError::from(ConsensusError::NotLeader { node, leader: None }));
+            return Err(match lost {
+                Some(reason) => CatalogError::StateUnknown { reason },
+                None => CatalogError::from(ConsensusError::NotLeader { node, leader: None }),
+            });
         }
         follower.clock.sleep(PAUSE).await;
     }
+}
+
+/// Makes sure that a change can be sent again without being done twice; whether the request may be.
+fn give_key(follower: &Follower, parts: &mut Parts) -> Result<bool> {
+    if parts.method.is_safe() || parts.headers.contains_key(IDEMPOTENCY_KEY) {
+        return Ok(true);
+    }
+    if !parts.uri.path().starts_with(KEEPS_ANSWERS) {
+        return Ok(false);
+    }
+    let key = HeaderValue::from_str(&follower.rng.uuid().to_string());
+    let key = key.map_err(|error| CatalogError::internal(error.to_string()))?;
+    parts.headers.insert(IDEMPOTENCY_KEY, key);
+    Ok(true)
 }
 
 fn staleness(headers: &HeaderMap) -> Result<Option<Duration>> {
@@ -249,8 +288,16 @@ fn led_elsewhere(response: &Response) -> Option<Option<String>> {
     led.map(|led| led.api.clone())
 }
 
-/// Says to the node that sent a request on that it was not taken.
+/// Set when the answer says that nobody here knows whether the request was done.
+fn is_unknown(response: &Response) -> bool {
+    response.extensions().get::<OutcomeUnknown>().is_some()
+}
+
+/// Says to the node that sent a request on that it was not taken, or that nobody knows.
 fn answer_for_other(mut response: Response) -> Response {
+    if is_unknown(&response) {
+        response.headers_mut().insert(UNKNOWN, HeaderValue::from_static("1"));
+    }
     if response.extensions().get::<LedElsewhere>().is_some() {
         response.headers_mut().insert(NOT_LEADER, HeaderValue::from_static("1"));
     }

@@ -25,6 +25,10 @@ pub(crate) struct LedElsewhere {
     pub(crate) api: Option<String>,
 }
 
+/// Put on a response when it is not known whether the request was done: its repetition under a key tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutcomeUnknown;
+
 /// A JSON answer with status 200.
 pub(crate) fn json<T: Serialize>(value: &T) -> Answer {
     let bytes = serde_json::to_vec(value).map_err(|error| CatalogError::internal(error.to_string()))?;
@@ -71,6 +75,9 @@ impl IntoResponse for CatalogError {
         let mut response = json_bytes(status, body.to_string().into());
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if kind == "CommitStateUnknownException" && status == StatusCode::INTERNAL_SERVER_ERROR {
+            response.extensions_mut().insert(OutcomeUnknown);
         }
         if let Self::Consensus(ConsensusError::NotLeader { leader, .. }) = self {
             let api = leader.map(|leader| leader.address.api).filter(|api| !api.is_empty());
