@@ -88,7 +88,10 @@ impl QueryStageExecutor for Stage {
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let _stops_when_dropped = self.stop.clone().drop_guard();
-        self.inner.execute_query_stage(task_id, context).await.map_err(keep_code)
+        self.inner
+            .execute_query_stage(task_id, context)
+            .await
+            .map_err(keep_code)
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {

@@ -70,10 +70,7 @@ impl ExecutionPlan for StoppableExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => Ok(Arc::new(Self {
                 input,
@@ -88,7 +85,8 @@ impl ExecutionPlan for StoppableExec {
         let schema = rows.schema();
         let stop = self.stop.clone();
         // What was cut off must never look like what came to its end.
-        let end = stream::once(async move { stop.is_cancelled().then(|| Err(stopped())) }).filter_map(std::future::ready);
+        let end =
+            stream::once(async move { stop.is_cancelled().then(|| Err(stopped())) }).filter_map(std::future::ready);
         let rows = rows.take_until(self.stop.clone().cancelled_owned()).chain(end);
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
