@@ -5,6 +5,8 @@
 
 mod neighbours;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use tidewater_table::{FileStore, TableError};
 const DELETES_AT_ONCE: usize = 16;
 
 /// Files between two looks at the state and two entries of the log.
-const BATCH_FILES: usize = 256;
+const BATCH_FILES: usize = if cfg!(test) { 2 } else { 256 };
 
 /// Manifests of one table that are kept in memory, some 400 MB at most.
 const MANIFESTS_MAX: usize = 1_000_000;
