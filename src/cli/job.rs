@@ -59,7 +59,10 @@ fn line(row: &JobRow) -> JobLine {
 /// What the catalog tells of its own jobs; what stands in their way instead, if something does.
 fn progress(row: &JobRow) -> String {
     let text = |key: &str| row.body.get(key).and_then(|value| value.as_str());
-    text("problem").or_else(|| text("progress")).unwrap_or_default().to_owned()
+    text("problem")
+        .or_else(|| text("progress"))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result<(), Failure> {
