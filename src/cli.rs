@@ -14,6 +14,7 @@ mod doctor;
 pub(crate) mod failure;
 mod ingest;
 mod job;
+mod namespace;
 mod output;
 mod pipeline;
 mod progress;
@@ -72,9 +73,12 @@ enum Verb {
     Query(query::QueryArgs),
     /// Show the roles of a running installation
     Status,
-    /// Look at tables
+    /// Look at tables, bring dropped ones back
     #[command(subcommand)]
     Table(table::TableVerb),
+    /// Drop namespaces
+    #[command(subcommand)]
+    Namespace(namespace::NamespaceVerb),
     /// Look at the consumers of change data
     #[command(subcommand)]
     Ingest(ingest::IngestVerb),
@@ -130,6 +134,7 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
         Verb::Query(args) => query::run(settings, args, output),
         Verb::Status => status::run(settings, output),
         Verb::Table(verb) => table::run(settings, verb, output),
+        Verb::Namespace(verb) => namespace::run(settings, verb, output),
         Verb::Ingest(verb) => ingest::run(settings, verb, output),
         Verb::Job(verb) => job::run(settings, verb, output),
         Verb::Pipeline(verb) => pipeline::run(settings, verb, output),

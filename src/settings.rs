@@ -54,6 +54,10 @@ pub(crate) struct CatalogSettings {
     pub(crate) endpoints: Vec<String>,
     /// What this process shows to the catalog when it does not know the node secret; made by `tidewater user token`.
     pub(crate) token: Option<Secret>,
+    /// How long a dropped table can be brought back; 0 means not at all.
+    pub(crate) drop_retention_s: u64,
+    /// How long one can be whose files go; 0 means that they go at once.
+    pub(crate) purge_retention_s: u64,
 }
 
 /// What clients are given to reach files in S3 with. Nothing unless a role, static keys or signing is set.
@@ -263,6 +267,8 @@ impl Default for CatalogSettings {
             access: AccessSettings::default(),
             endpoints: Vec::new(),
             token: None,
+            drop_retention_s: 7 * 24 * 60 * 60,
+            purge_retention_s: 0,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything a command needs stands in it (times, ids, file names), so that every node that applies it arrives at the same state. Nothing here is an Iceberg type:
 //! an upgrade of the `iceberg` crate never changes the log.
 
+mod drop;
 mod ingest;
 mod job;
 mod outcome;
@@ -13,9 +14,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use drop::{DropOp, DropTerms, PurgeProgress, PurgeStage};
 pub use ingest::{IngestChange, LeaseGrant, LeaseRequest, OffsetRange, PartitionId};
 pub use job::{JobPhase, JobPut};
-pub use outcome::{IngestRefusal, Outcome, Refusal};
+pub use outcome::{DropJobProblem, IngestRefusal, Outcome, Refusal};
 pub use table::{Expect, Ident, Pointer, Relation, TableChange, TableRef};
 
 /// One entry of the log: commands that are applied one after the other, each on its own.
@@ -93,7 +95,7 @@ pub enum Op {
         /// The new name; must be free.
         to: Ident,
     },
-    /// Forgets a table. Its files are not touched here.
+    /// Forgets a table at once. Its files are not touched here.
     DropTable {
         /// Its name.
         table: Ident,
@@ -134,4 +136,6 @@ pub enum Op {
         /// Its message.
         message: String,
     },
+    /// Drops that can be taken back, and jobs that finish the others.
+    Drop(DropOp),
 }

@@ -2,8 +2,9 @@
 
 use iceberg::ErrorKind as IcebergErrorKind;
 use thiserror::Error;
+use uuid::Uuid;
 
-use crate::command::{Ident, IngestRefusal, Refusal, Relation};
+use crate::command::{DropJobProblem, Ident, IngestRefusal, Refusal, Relation};
 use crate::raft::ConsensusError;
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_security::SecurityError;
@@ -194,6 +195,34 @@ pub enum CatalogError {
         /// The version it has.
         version: u64,
     },
+    /// No dropped table had the name, or none with that id.
+    #[error("no dropped table {table} can be brought back")]
+    NotDropped {
+        /// The name.
+        table: Ident,
+    },
+    /// The files of a dropped table are being deleted.
+    #[error("the files of dropped table {table} are being deleted: it cannot be used any more")]
+    PurgeBegun {
+        /// The name it had.
+        table: Ident,
+    },
+    /// A report on a job that finishes a drop was refused.
+    #[error("a report on drop job {job} is refused: {problem:?}")]
+    DropJob {
+        /// The job.
+        job: Uuid,
+        /// Why.
+        problem: DropJobProblem,
+    },
+    /// What is needed to know which files a dropped table has is damaged or gone.
+    #[error("the files of dropped table {table} cannot be told: {reason}")]
+    NotPurged {
+        /// The name it had.
+        table: Ident,
+        /// What is wrong.
+        reason: String,
+    },
     /// Offsets or leases do not fit.
     #[error("ingest commit is refused")]
     Ingest(IngestRefusal),
@@ -281,6 +310,9 @@ impl CatalogError {
             Self::NoSuchEndpoint { .. } => (404, "NoSuchEndpointException"),
             Self::NoSuchWarehouse { .. } => (404, "NoSuchWarehouseException"),
             Self::NoSuchJob { .. } => (404, "NoSuchJobException"),
+            Self::NotDropped { .. } => (404, "NoSuchTableException"),
+            Self::PurgeBegun { .. } => (409, "PurgeBegunException"),
+            Self::DropJob { .. } => (409, "DropJobException"),
             Self::NoSuchPlan { what: "plan" } => (404, "NoSuchPlanIdException"),
             Self::NoSuchPlan { .. } => (404, "NoSuchPlanTaskException"),
             Self::OutOfScope { .. } => (403, "ForbiddenException"),
@@ -305,7 +337,9 @@ impl CatalogError {
             Self::Store { .. } | Self::NoSts { .. } => (503, "ServiceUnavailableException"),
             Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
             Self::DeadlineExceeded { .. } => (504, "CommitStateUnknownException"),
-            Self::Damaged { .. } | Self::Internal { .. } | Self::Security(_) => (500, "InternalServerError"),
+            Self::Damaged { .. } | Self::NotPurged { .. } | Self::Internal { .. } | Self::Security(_) => {
+                (500, "InternalServerError")
+            }
             Self::Remembered { status, kind, .. } => (*status, kind),
             Self::Consensus(error) => match error.retry() {
                 Retry::Safe => (503, "ServiceUnavailableException"),
@@ -363,6 +397,9 @@ impl From<Refusal> for CatalogError {
             Refusal::Repeated => Self::bad_request("one request names a table or a partition twice"),
             Refusal::Ingest(refusal) => Self::Ingest(refusal),
             Refusal::JobVersion { version } => Self::JobVersion { version },
+            Refusal::NotDropped(table) => Self::NotDropped { table },
+            Refusal::PurgeBegun(table) => Self::PurgeBegun { table },
+            Refusal::DropJob { job, problem } => Self::DropJob { job, problem },
             Refusal::Full { limit } => Self::Full { limit },
             Refusal::KeyReused => Self::Unprocessable {
                 reason: "the idempotency key was used for another request".into(),
@@ -377,7 +414,8 @@ impl Coded for CatalogError {
         match self {
             Self::Consensus(error) => error.kind(),
             Self::Security(error) => error.kind(),
-            Self::Damaged { .. } | Self::MissingFile { .. } => ErrorKind::Corrupt,
+            Self::Damaged { .. } | Self::MissingFile { .. } | Self::NotPurged { .. } => ErrorKind::Corrupt,
+            Self::DropJob { .. } => ErrorKind::Fenced,
             Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => ErrorKind::Timeout,
             Self::Ingest(IngestRefusal::Fenced { .. }) => ErrorKind::Fenced,
             _ => match self.status_and_type().0 {
@@ -429,6 +467,10 @@ impl Coded for CatalogError {
             Self::OutOfScope { .. } => "CAT-0041",
             Self::NoSts { .. } => "CAT-0042",
             Self::NoCredential { .. } => "CAT-0043",
+            Self::NotDropped { .. } => "CAT-0050",
+            Self::PurgeBegun { .. } => "CAT-0051",
+            Self::DropJob { .. } => "CAT-0052",
+            Self::NotPurged { .. } => "CAT-0053",
             Self::Consensus(error) => error.code(),
             Self::Security(error) => error.code(),
         }
@@ -462,7 +504,11 @@ impl Coded for CatalogError {
                 "move the table to a shorter location, or let clients sign their requests".into()
             }
             Self::NoSts { .. } => "look at the catalog's STS endpoint, role and keys".into(),
-            Self::NamespaceNotEmpty => "drop its tables, views and namespaces first".into(),
+            Self::NamespaceNotEmpty => {
+                "drop its tables, views and namespaces first, or all of it: tidewater namespace drop NAME --cascade"
+                    .into()
+            }
+            Self::NotDropped { .. } => "tidewater table ls --dropped".into(),
             _ => return None,
         })
     }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod cluster;
+mod drops;
 mod ingest;
 mod jobs;
 mod operators;
@@ -31,11 +32,13 @@ pub(crate) fn routes(operators: Operators) -> Router<Arc<Service>> {
         .route("/internal/v1/changes", get(changes::follow))
         .route("/internal/v1/changes/stream", get(changes::stream))
         .route("/internal/v1/namespaces", get(cluster::namespaces))
+        .route("/internal/v1/dropped", get(drops::list))
+        .route("/internal/v1/dropped/undrop", post(drops::undrop))
         .route("/internal/v1/cluster", get(cluster::status))
         .merge(for_operators().route_layer(from_fn_with_state(operators, operators::admit)))
 }
 
-/// What changes the group of nodes, or gives the whole state away.
+/// What changes the group of nodes, gives the whole state away, or drops a large part of it.
 fn for_operators() -> Router<Arc<Service>> {
     Router::new()
         .route("/internal/v1/cluster/nodes", post(cluster::allocate))
@@ -45,4 +48,5 @@ fn for_operators() -> Router<Arc<Service>> {
         .route("/internal/v1/cluster/transfer", post(cluster::transfer))
         .route("/internal/v1/cluster/snapshot", post(cluster::snapshot))
         .route("/internal/v1/cluster/backup", get(cluster::backup))
+        .route("/internal/v1/namespaces/drop", post(drops::drop_namespace))
 }

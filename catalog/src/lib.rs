@@ -35,6 +35,7 @@ mod service;
 
 pub use credentials::{AccessKeys, DelegationOptions, Vending};
 pub use error::CatalogError;
+pub use purge::DropRetention;
 pub use server::{Access, CatalogOptions, CatalogServer, Following};
 pub use store::MetadataStore;
 pub use warehouse::Warehouse;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::command::{Command, Outcome};
 use crate::raft::{
-    Applied, Consensus, ConsensusError, Leader, Leadership, Member, MemberChange, PeerAddress, Role, Status,
+    Applied, Consensus, ConsensusError, Fence, Leader, Leadership, Member, MemberChange, PeerAddress, Role, Status,
 };
 use crate::state::State;
 use tidewater_core::NodeId;
@@ -39,7 +39,7 @@ impl MemoryConsensus {
             leadership: watch::Sender::new(Leadership {
                 node,
                 leader: Some(leader),
-                fence: None,
+                fence: Some(Fence { term: 1, node }),
             }),
             failure: Mutex::default(),
         })
@@ -57,15 +57,18 @@ impl MemoryConsensus {
         self.leadership.send_modify(|leadership| leadership.leader = leader);
     }
 
-    /// Makes it lead again.
+    /// Makes it lead again, under a new reign.
     pub fn follow_self(&self) {
         let node = self.leadership.borrow().node;
         let leader = Leader {
             id: node,
             address: PeerAddress::default(),
         };
-        self.leadership
-            .send_modify(|leadership| leadership.leader = Some(leader));
+        self.leadership.send_modify(|leadership| {
+            leadership.leader = Some(leader);
+            let term = leadership.fence.map_or(0, |fence| fence.term) + 1;
+            leadership.fence = Some(Fence { term, node });
+        });
     }
 
     /// Lets the next write be applied and its answer be lost, or be refused: whatever `error` says.

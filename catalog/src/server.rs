@@ -10,6 +10,7 @@ use crate::commit::TableQueue;
 use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
+use crate::purge::{self, DropRetention};
 use crate::raft::Consensus;
 use crate::reports::Reports;
 use crate::service::Service;
@@ -65,6 +66,8 @@ pub struct CatalogOptions {
     pub following: Following,
     /// Files in one answer of a planned scan; larger scans are cut into tasks.
     pub plan_files_max: usize,
+    /// How long drops can be taken back.
+    pub retention: DropRetention,
     /// What clients may be given to reach files with; none means nothing.
     pub delegation: Option<DelegationOptions>,
     /// Time.
@@ -94,6 +97,7 @@ impl CatalogOptions {
             operators: None,
             following: Following::default(),
             plan_files_max: crate::planning::FILES_PER_ANSWER_MAX,
+            retention: DropRetention::default(),
             delegation: None,
             clock,
             rng,
@@ -134,6 +138,7 @@ impl CatalogServer {
                 queue: TableQueue::default(),
                 delegate,
                 plan_files_max: options.plan_files_max,
+                retention: options.retention,
                 clock: options.clock,
                 rng: options.rng,
                 tasks: options.tasks,
@@ -141,6 +146,12 @@ impl CatalogServer {
                 logins,
             }),
         }
+    }
+
+    /// What requests work with.
+    #[cfg(test)]
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.service
     }
 
     /// All routes, to be merged with others'.
@@ -170,7 +181,7 @@ impl CatalogServer {
             .with_state(Arc::clone(&self.service))
     }
 
-    /// Serves on `listener` until the server's tasks are told to stop, then answers what is in flight.
+    /// Serves on `listener`, and works on drops while this node leads, until the server's tasks are told to stop; then answers what is in flight.
     ///
     /// # Errors
     /// If the listener fails, or others could reach it and nobody has to bear a token.
@@ -183,6 +194,7 @@ impl CatalogServer {
         };
         let failed = |error: std::io::Error| CatalogError::internal(format!("the listener failed: {error}"));
         policy.check(listener.local_addr().map_err(failed)?)?;
+        purge::start(&self.service);
         let token = self.service.tasks.token();
         let stop = async move { token.cancelled().await };
         let served = axum::serve(listener, self.router()).with_graceful_shutdown(stop).await;

@@ -12,6 +12,7 @@ use crate::commit::TableQueue;
 use crate::credentials::Delegate;
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
+use crate::purge::DropRetention;
 use crate::raft::Consensus;
 use crate::reports::Reports;
 use crate::rest::Logins;
@@ -44,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) queue: TableQueue,
     pub(crate) delegate: Option<Delegate>,
     pub(crate) plan_files_max: usize,
+    /// How long drops can be taken back.
+    pub(crate) retention: DropRetention,
     pub(crate) clock: SharedClock,
     pub(crate) rng: SharedRng,
     pub(crate) tasks: Tasks,

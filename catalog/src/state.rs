@@ -4,6 +4,8 @@
 //! command that is refused half-way leaves nothing behind.
 
 mod changes;
+mod drop_jobs;
+mod drops;
 mod idempotency;
 mod ingest;
 mod jobs;
@@ -17,6 +19,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use self::changes::Changes;
+use self::drops::Drops;
 use self::idempotency::Idempotency;
 use self::ingest::Ingest;
 use self::jobs::Jobs;
@@ -25,6 +28,8 @@ use self::tables::Tables;
 use crate::command::{Command, Op, Outcome, Refusal};
 
 pub use changes::{CHANGES_MAX, Change, ChangeKind, ChangePage};
+pub use drop_jobs::{DROP_JOBS_ENDED_MAX, DropJob, DropWork};
+pub use drops::{DROPPED_MAX, DroppedTable};
 pub use idempotency::{IDEMPOTENCY_LIFETIME_MS, IDEMPOTENCY_MAX};
 pub use ingest::{Lease, PartitionRow};
 pub use jobs::{JOBS_ENDED_MAX, JOBS_OPEN_MAX, JobRow};
@@ -51,6 +56,9 @@ pub struct State {
     changes: Changes,
     #[serde(default)]
     nodes: Nodes,
+    /// Dropped tables and the jobs that finish drops.
+    #[serde(default)]
+    drops: Drops,
 }
 
 impl State {
@@ -59,6 +67,7 @@ impl State {
         self.index = index;
         self.now_ms = self.now_ms.max(command.at_ms);
         self.idempotency.expire(self.now_ms);
+        self.drops.expire(self.now_ms);
         if let Some(outcome) = self.idempotency.replay(command.key, command.print) {
             return outcome;
         }
@@ -99,6 +108,7 @@ impl State {
             Op::Lease(request) => self.lease(request),
             Op::PutJob(put) => self.put_job(put),
             Op::AllocateNode => self.allocate_node(),
+            Op::Drop(op) => self.drop_op(op),
             Op::Remember { status, kind, message } => Err(Refusal::Remembered { status, kind, message }),
         }
     }

@@ -9,6 +9,9 @@ use crate::names;
 /// Longest location accepted: S3 keys end at 1024 bytes, and files come below it.
 const LOCATION_BYTES_MAX: usize = 800;
 
+/// Longest path of a file that is taken for one: S3 keys end at 1024 bytes, local paths at 4096.
+const FILE_PATH_BYTES_MAX: usize = 4_096;
+
 /// Longest part of a path: local file systems end there.
 const PART_BYTES_MAX: usize = 255;
 
@@ -64,6 +67,15 @@ impl Warehouse {
                 format!("it is not below the warehouse {}", self.location),
             )),
         }
+    }
+
+    /// The normal form of a file's path, if the file lies below `folder`, a location in its normal form, which lies in the warehouse. Paths of
+    /// files hold what no location may: writers put values of partitions into them.
+    pub(crate) fn file_below(&self, folder: &str, path: &str) -> Option<String> {
+        let is_ours = folder == self.location || folder.strip_prefix(&self.location)?.starts_with('/');
+        let normal = spelled_once(path).ok()?;
+        let below = normal.strip_prefix(folder)?.starts_with('/');
+        (is_ours && below).then_some(normal)
     }
 
     /// The location as it was given, if it lies below the warehouse: clients get the spelling they asked for.
@@ -139,6 +151,17 @@ fn normal_form(location: &str) -> Result<String> {
             "it holds a control or invisible character, %, \\, a wildcard, a bracket or a quote".into(),
         ));
     }
+    spelled_once(location)
+}
+
+/// One spelling for one place, for locations and for the files in them.
+fn spelled_once(location: &str) -> Result<String> {
+    if location.len() > FILE_PATH_BYTES_MAX || location.chars().any(|c| c.is_control() || c == '\\') {
+        return Err(refused(
+            location,
+            "it is too long, or holds a control character or \\".into(),
+        ));
+    }
     let trimmed = location.trim_end_matches('/');
     let (scheme, rest) = match trimmed.split_once(':') {
         Some((scheme, rest)) if rest.starts_with('/') => (scheme, rest),
@@ -156,11 +179,7 @@ fn normal_form(location: &str) -> Result<String> {
     if scheme == "file" && !authority.is_empty() {
         return Err(refused(location, "a file has no host".into()));
     }
-    if !path.is_empty()
-        && path
-            .split('/')
-            .any(|part| part.is_empty() || part == "." || part == "..")
-    {
+    if !path.is_empty() && path.split('/').any(|part| part.is_empty() || is_relative(part)) {
         return Err(refused(location, "it has an empty, `.` or `..` part".into()));
     }
     if path
@@ -178,6 +197,12 @@ fn normal_form(location: &str) -> Result<String> {
     Ok(format!("{scheme}://{authority}/{path}")
         .trim_end_matches('/')
         .to_owned())
+}
+
+/// `.` and `..`, also in the spelling that some store or proxy might decode.
+fn is_relative(part: &str) -> bool {
+    let decoded = part.replace("%2e", ".").replace("%2E", ".");
+    decoded == "." || decoded == ".."
 }
 
 fn refused(location: &str, reason: String) -> CatalogError {
@@ -229,6 +254,36 @@ mod tests {
         for bad in bad {
             assert!(warehouse.checked(bad).is_err(), "{bad:?}");
         }
+    }
+
+    // Goal: a file is found to lie in a folder only if it does, whatever its path holds. Method: a table of spellings.
+    #[test]
+    fn files_lie_in_their_folder_or_not() {
+        let warehouse = Warehouse::new("lake", "/data/lake").expect("a good location");
+        let below = |path: &str| warehouse.file_below("file:///data/lake/t", path);
+        for good in [
+            "/data/lake/t/data/day=2026-01-01/x.parquet",
+            "file:/data/lake/t/name=a%2Fb*/x",
+            "file:///data/lake/t/x",
+        ] {
+            assert!(
+                below(good).is_some_and(|path| path.starts_with("file:///data/lake/t/")),
+                "{good}"
+            );
+        }
+        for bad in [
+            "/data/lake/t",
+            "/data/lake/t/",
+            "/data/lake/t2/x",
+            "/data/lake/t/../u/x",
+            "/data/lake/t/%2e%2E/u/x",
+            "/data/lake/t//x",
+            "s3://data/lake/t/x",
+            "data/lake/t/x",
+        ] {
+            assert_eq!(below(bad), None, "{bad}");
+        }
+        assert_eq!(warehouse.file_below("file:///data", "/data/x"), None);
     }
 
     // Goal: writers cannot be sent elsewhere by a property. Method: inside, outside and look-alike paths.

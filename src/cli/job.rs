@@ -36,6 +36,7 @@ struct JobLine {
     kind: String,
     phase: String,
     name: String,
+    progress: String,
     updated: String,
 }
 
@@ -48,10 +49,20 @@ fn line(row: &JobRow) -> JobLine {
         kind: row.kind.clone(),
         phase: format!("{:?}", row.phase).to_lowercase(),
         name: name.unwrap_or_default().to_owned(),
+        progress: progress(row),
         updated: chrono::DateTime::from_timestamp_millis(row.updated_at_ms)
             .map(|time| time.format("%Y-%m-%d %H:%M:%S").to_string())
             .unwrap_or_default(),
     }
+}
+
+/// What the catalog tells of its own jobs; what stands in their way instead, if something does.
+fn progress(row: &JobRow) -> String {
+    let text = |key: &str| row.body.get(key).and_then(|value| value.as_str());
+    text("problem")
+        .or_else(|| text("progress"))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result<(), Failure> {
@@ -65,7 +76,7 @@ pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result
             };
             let rows = block_on(async { Ok(client.jobs(&filter).await?) })?;
             let lines: Vec<JobLine> = rows.iter().map(line).collect();
-            output.rows(&["id", "kind", "phase", "name", "updated"], &lines)
+            output.rows(&["id", "kind", "phase", "name", "progress", "updated"], &lines)
         }
         JobVerb::Show { id } => match block_on(async { Ok(client.job(id).await?) })? {
             Some(row) => output.one(&row),

@@ -1,11 +1,13 @@
-//! `tidewater table ls|show|history`
+//! `tidewater table ls|show|history|undrop`
 
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use uuid::Uuid;
 
 use tidewater_catalog_client::CatalogClient;
-use tidewater_core::{Coded, Namespace, TableName};
+use tidewater_catalog_client::dto::{DroppedTable, FullName, Undrop};
+use tidewater_core::{Coded, JobId, Namespace, TableName};
 use tidewater_table::{Catalog, LoadedTable};
 
 use super::block_on;
@@ -22,6 +24,20 @@ pub(super) enum TableVerb {
     Ls {
         /// Such as bronze
         namespace: Option<Namespace>,
+        /// Dropped tables instead, the last one dropped first
+        #[arg(long)]
+        dropped: bool,
+    },
+    /// Bring a dropped table back
+    Undrop {
+        /// The name it had, such as bronze.users
+        table: TableName,
+        /// Which one of those that had the name, as `table ls --dropped` prints it; without it the one dropped last
+        #[arg(long, value_name = "UUID")]
+        id: Option<Uuid>,
+        /// The name it gets, such as bronze.users_of_may; without it the one it had
+        #[arg(long = "as", value_name = "NAME")]
+        to: Option<TableName>,
     },
     /// Show one table
     Show {
@@ -49,6 +65,29 @@ struct TableLine {
 }
 
 #[derive(Debug, Serialize)]
+struct DroppedLine {
+    table: String,
+    id: Uuid,
+    dropped: String,
+    until: String,
+    purge: Option<JobId>,
+    restorable: bool,
+    location: String,
+}
+
+fn dropped_line(table: &DroppedTable) -> DroppedLine {
+    DroppedLine {
+        table: format!("{}.{}", table.namespace.join("."), table.name),
+        id: table.id,
+        dropped: time(table.dropped_at_ms),
+        until: time(table.until_ms),
+        purge: table.purge,
+        restorable: table.restorable,
+        location: table.location.clone(),
+    }
+}
+
+#[derive(Debug, Serialize)]
 struct SnapshotLine {
     snapshot: i64,
     committed: String,
@@ -63,7 +102,30 @@ struct SnapshotLine {
 pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Result<(), Failure> {
     let client = CatalogClient::new(settings.catalog_client())?;
     match verb {
-        TableVerb::Ls { namespace } => {
+        TableVerb::Ls {
+            namespace,
+            dropped: true,
+        } => {
+            let page = block_on(async { Ok(client.dropped_tables(namespace.as_ref()).await?) })?;
+            let lines: Vec<DroppedLine> = page.tables.iter().map(dropped_line).collect();
+            output.rows(&["table", "id", "dropped", "until", "purge", "restorable"], &lines)
+        }
+        TableVerb::Undrop { table, id, to } => {
+            let undrop = Undrop {
+                namespace: table.namespace().levels().to_vec(),
+                name: table.name().to_owned(),
+                id,
+                to: to.map(|to| FullName {
+                    namespace: to.namespace().levels().to_vec(),
+                    name: to.name().to_owned(),
+                }),
+            };
+            output.one(&block_on(async { Ok(client.undrop_table(&undrop).await?) })?)
+        }
+        TableVerb::Ls {
+            namespace,
+            dropped: false,
+        } => {
             let lines = block_on(list(&client, namespace))?;
             output.rows(&["table", "rows", "files", "bytes", "snapshots", "updated"], &lines)
         }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tidewater_catalog::join::announce;
 use tidewater_catalog::raft::{GroupIdentity, PeerAddress, RaftConsensus, RaftOptions};
-use tidewater_catalog::{Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, Vending, Warehouse};
+use tidewater_catalog::{
+    Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, DropRetention, Vending, Warehouse,
+};
 use tidewater_core::NodeId;
 
 use super::ports::{self, Port};
@@ -95,6 +97,10 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         (false, None) => Access::Open,
     };
     options.operators = settings.operator_key();
+    options.retention = DropRetention {
+        dropped: Duration::from_secs(settings.catalog.drop_retention_s),
+        purged: Duration::from_secs(settings.catalog.purge_retention_s),
+    };
     options.delegation = Some(delegation(settings)?);
     let server = CatalogServer::new(options);
     let stop = parts.tasks.token();

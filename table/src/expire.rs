@@ -12,6 +12,7 @@ use crate::commit::expired_snapshots;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest;
+use crate::reachable::content_of;
 use tidewater_core::TableName;
 
 /// Files removed at the same time.
@@ -167,11 +168,6 @@ async fn unreachable(store: &FileStore, before: &TableMetadata, after: &TableMet
     }
     useless.extend(content);
     Ok(useless)
-}
-
-async fn content_of(store: &FileStore, manifest: &ManifestFile) -> Result<Vec<String>> {
-    let live = manifest::live(store, manifest).await?;
-    Ok(live.iter().map(|entry| entry.file.file_path().to_owned()).collect())
 }
 
 async fn reachable(store: &FileStore, table: &TableMetadata, snapshots: &[&Snapshot]) -> Result<Reachable> {

@@ -19,6 +19,7 @@ pub mod error;
 pub mod expire;
 pub mod file_store;
 pub mod predicate;
+pub mod reachable;
 pub mod scan;
 pub mod schema;
 #[doc(hidden)]

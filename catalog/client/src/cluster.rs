@@ -103,7 +103,7 @@ impl CatalogClient {
         })
     }
 
-    async fn operate<T: Serialize + Sync>(&self, method: Method, path: String, body: &T) -> Result<Reply> {
+    pub(crate) async fn operate<T: Serialize + Sync>(&self, method: Method, path: String, body: &T) -> Result<Reply> {
         let call = Call {
             body: Some(encode(&method, &path, body)?),
             key: Some(self.transport.new_key()),

@@ -2,6 +2,7 @@
 
 mod change;
 mod cluster;
+mod drop;
 mod ingest;
 mod job;
 mod report;
@@ -12,6 +13,7 @@ pub use cluster::{
     ClusterMember, ClusterStatus, LeaderTransfer, LeaderTransferred, NamespacePage, NodeAddress, NodeAllocate,
     NodeAllocated, NodeList, SnapshotTaken,
 };
+pub use drop::{DroppedPage, DroppedTable, FullName, NamespaceDrop, NamespaceDropped, Undrop, Undropped};
 pub use ingest::{
     CommittedTable, IngestCommit, IngestOutcome, LeaseGrant, LeaseRequest, LeaseResponse, OffsetRange, OffsetsResponse,
     PartitionState, TopicPartition,

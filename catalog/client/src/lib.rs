@@ -16,6 +16,7 @@ pub mod error;
 pub mod staged;
 
 mod cluster;
+mod drops;
 mod iceberg_catalog;
 mod internal;
 mod path;

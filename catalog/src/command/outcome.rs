@@ -1,6 +1,7 @@
 //! What applying a command answers.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::ingest::{LeaseGrant, PartitionId};
 use super::table::{Ident, Relation, TableRef};
@@ -31,6 +32,11 @@ pub enum Outcome {
     Job {
         /// The row's version.
         version: u64,
+    },
+    /// A namespace is being dropped by this job.
+    DropJob {
+        /// The job.
+        id: Uuid,
     },
     /// A number for a node.
     Node {
@@ -91,6 +97,17 @@ pub enum Refusal {
         /// Which.
         limit: String,
     },
+    /// No dropped table had this name, or none with this id.
+    NotDropped(Ident),
+    /// A table's files are being deleted: it cannot come back.
+    PurgeBegun(Ident),
+    /// The job is none, has ended, is not due, or another's.
+    DropJob {
+        /// The job.
+        job: Uuid,
+        /// Which of these.
+        problem: DropJobProblem,
+    },
     /// The idempotency key was used for another request.
     KeyReused,
     /// What [`super::Op::Remember`] recorded.
@@ -121,4 +138,17 @@ pub enum IngestRefusal {
         /// Where it has to begin.
         expected: i64,
     },
+}
+
+/// Why a report on a drop job was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DropJobProblem {
+    /// There is none with this id, or it is not of this kind.
+    Unknown,
+    /// It has ended.
+    Ended,
+    /// Its drop can still be taken back.
+    NotDue,
+    /// A later reign has claimed it.
+    Fenced,
 }

@@ -1,4 +1,4 @@
-//! Job rows.
+//! Job rows: those that roles write, and the catalog's own.
 
 use axum::extract::{FromRequestParts, Path, State};
 use http::request::Parts;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::command::{JobPhase, JobPut, Op, Outcome};
 use crate::error::{CatalogError, Result};
 use crate::rest::{Answer, Body, Query, Shared, json};
-use crate::state::JobRow;
+use crate::state::{DropJob, JobRow};
 use tidewater_catalog_client::dto;
 use tidewater_core::JobId;
 
@@ -75,7 +75,10 @@ pub(super) async fn load(State(service): Shared, OfJob(id): OfJob) -> Answer {
     let state = service.fresh_state().await?;
     match state.job(id) {
         Some(row) => json(&from_row(row)),
-        None => Err(CatalogError::NoSuchJob { job: id.to_string() }),
+        None => match state.drop_job(id) {
+            Some(job) => json(&super::drops::from_job(job)),
+            None => Err(CatalogError::NoSuchJob { job: id.to_string() }),
+        },
     }
 }
 
@@ -91,16 +94,42 @@ pub(super) struct Wanted {
 /// `GET /internal/v1/jobs`
 pub(super) async fn list(State(service): Shared, Query(wanted): Query<Wanted>) -> Answer {
     let state = service.fresh_state().await?;
-    let fits = |row: &&JobRow| {
-        let kind = wanted.kind.as_ref().is_none_or(|kind| *kind == row.kind);
-        kind && !(wanted.open && row.phase.is_final())
+    let fits = |kind: &str, phase: JobPhase| {
+        wanted.kind.as_ref().is_none_or(|wanted| wanted == kind) && !(wanted.open && phase.is_final())
     };
-    let mut rows: Vec<&JobRow> = state.jobs().filter(fits).collect();
-    rows.sort_by_key(|row| std::cmp::Reverse((row.created_at_ms, row.id)));
-    rows.truncate(wanted.limit.unwrap_or(JOBS_PER_PAGE_MAX).min(JOBS_PER_PAGE_MAX));
+    let rows = state.jobs().filter(|row| fits(&row.kind, row.phase)).map(Either::Row);
+    let drops = state
+        .drop_jobs()
+        .filter(|job| fits(super::drops::kind_of(job), job.phase))
+        .map(Either::Drop);
+    let mut found: Vec<Either<'_>> = rows.chain(drops).collect();
+    found.sort_by_key(|row| std::cmp::Reverse(row.made()));
+    found.truncate(wanted.limit.unwrap_or(JOBS_PER_PAGE_MAX).min(JOBS_PER_PAGE_MAX));
     json(&dto::JobPage {
-        jobs: rows.into_iter().map(from_row).collect(),
+        jobs: found.into_iter().map(Either::into_dto).collect(),
     })
+}
+
+/// Jobs of roles, whose rows they write themselves, and jobs of the catalog, which finish drops.
+enum Either<'a> {
+    Row(&'a JobRow),
+    Drop(&'a DropJob),
+}
+
+impl Either<'_> {
+    fn made(&self) -> (i64, Uuid) {
+        match self {
+            Self::Row(row) => (row.created_at_ms, row.id),
+            Self::Drop(job) => (job.created_at_ms, job.id),
+        }
+    }
+
+    fn into_dto(self) -> dto::JobRow {
+        match self {
+            Self::Row(row) => from_row(row),
+            Self::Drop(job) => super::drops::from_job(job),
+        }
+    }
 }
 
 fn from_row(row: &JobRow) -> dto::JobRow {

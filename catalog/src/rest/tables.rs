@@ -16,7 +16,7 @@ use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
-use crate::command::{Ident, Op, Outcome, Refusal, Relation};
+use crate::command::{DropOp, Ident, Op, Outcome, Refusal, Relation};
 use crate::commit::{NewTable, TableWork};
 use crate::credentials::{Grant, Wish};
 use crate::error::{CatalogError, Result};
@@ -256,15 +256,13 @@ pub(super) async fn drop(
     let purge = dropping
         .purge_requested
         .is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
-    let row = find(&service.fresh_state().await?, &table).cloned();
-    let op = Op::DropTable {
-        id: row.as_ref().ok().map(|row| row.id),
+    let id = find(&service.fresh_state().await?, &table).ok().map(|row| row.id);
+    let op = Op::Drop(DropOp::Table {
         table,
-    };
+        id,
+        job: service.rng.uuid_v7(service.clock.now_ms()),
+        terms: service.retention.terms(purge),
+    });
     service.once(&ticket, service.propose(&ticket, op)).await?;
-    if let (true, Ok(row)) = (purge, row) {
-        let worker = Arc::clone(&service);
-        service.tasks.spawn("purge", async move { worker.purge(row).await });
-    }
     Ok(no_content())
 }

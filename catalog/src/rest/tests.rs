@@ -2,6 +2,7 @@
 
 mod access;
 mod commits;
+mod drops;
 mod errors;
 mod hostile;
 mod idempotency;

@@ -59,6 +59,17 @@ impl State {
         self.namespaces.len()
     }
 
+    /// A namespace below this one that holds no other.
+    pub(super) fn innermost_below(&self, levels: &[String]) -> Option<&NamespaceRow> {
+        let prefix = child_prefix(levels);
+        // Children sort after their parent, so the last one has none.
+        self.namespaces
+            .range::<_, str>((Bound::Included(prefix.as_str()), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&prefix))
+            .last()
+            .map(|(_, row)| &**row)
+    }
+
     pub(super) fn require_namespace(&self, levels: &[String]) -> Result<(), Refusal> {
         if self.namespaces.contains_key(&key(levels)) {
             return Ok(());
@@ -137,7 +148,7 @@ impl State {
     }
 }
 
-fn child_prefix(parent: &[String]) -> String {
+pub(super) fn child_prefix(parent: &[String]) -> String {
     let mut prefix = key(parent);
     if !parent.is_empty() {
         prefix.push(SEPARATOR);

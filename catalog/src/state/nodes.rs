@@ -62,6 +62,7 @@ impl State {
     pub(crate) fn begin_anew(&mut self, index: u64) {
         self.index = index;
         self.changes.begin_anew(index);
+        self.drops.begin_anew();
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Shared, State};
 use crate::command::{Expect, Ident, Outcome, Pointer, Refusal, Relation, TableChange, TableRef};
 
 /// How many tables there may be: a guard against a runaway client; at this many the state takes about 1 GB.
-const TABLES_MAX: usize = 1_000_000;
+pub(super) const TABLES_MAX: usize = 1_000_000;
 
 /// A table or view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,27 +151,52 @@ impl Tables {
     /// The table whose location is, holds or lies in `location`, other than `id`. A table with the same uuid at the very same place is the same files under
     /// another name, which registering allows.
     pub(super) fn in_the_way(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
-        let location = folder(location);
-        let below = self
-            .locations
-            .range::<_, str>((Bound::Included(location.as_str()), Bound::Unbounded))
-            .take_while(|(place, _)| place.starts_with(&location));
-        let above = location.match_indices('/').filter_map(|(slash, _)| {
-            let place = location.get(..=slash)?;
-            (place.len() < location.len())
-                .then(|| self.locations.get_key_value(place))
-                .flatten()
-        });
-        for (place, ids) in below.chain(above) {
-            for other in ids.iter().filter(|other| **other != id) {
-                let Some(row) = self.rows.get(other) else { continue };
-                if *place != location || row.pointer.uuid != uuid {
-                    return Some(row);
-                }
-            }
-        }
-        None
+        let place = folder(location);
+        self.around(location)
+            .find(|row| row.id != id && (folder(&row.pointer.location) != place || row.pointer.uuid != uuid))
     }
+
+    /// The tables whose location is, holds or lies in `location`.
+    pub(super) fn around(&self, location: &str) -> impl Iterator<Item = &TableRow> {
+        ids_around(&self.locations, location).filter_map(|id| self.rows.get(id).map(|row| &**row))
+    }
+
+    /// The names of those in the namespaces whose key begins with `prefix`, at most `limit`.
+    pub(super) fn names_below(&self, prefix: &str, limit: usize) -> Vec<Ident> {
+        let within = self
+            .names
+            .range::<_, str>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix));
+        let ids = within.flat_map(|(_, names)| names.values());
+        ids.filter_map(|id| self.rows.get(id).map(|row| row.name.clone()))
+            .take(limit)
+            .collect()
+    }
+
+    pub(super) fn contains(&self, id: Uuid) -> bool {
+        self.rows.contains_key(&id)
+    }
+}
+
+/// The ids of an index of locations whose location is, holds or lies in `location`.
+pub(super) fn ids_around<'a>(
+    locations: &'a OrdMap<String, Vec<Uuid>>,
+    location: &str,
+) -> impl Iterator<Item = &'a Uuid> + use<'a> {
+    let location = folder(location);
+    let above: Vec<&Vec<Uuid>> = location
+        .match_indices('/')
+        .filter_map(|(slash, _)| {
+            let place = location.get(..=slash)?;
+            (place.len() < location.len()).then(|| locations.get(place)).flatten()
+        })
+        .collect();
+    locations
+        .range::<_, str>((Bound::Included(location.as_str()), Bound::Unbounded))
+        .take_while(move |(place, _)| place.starts_with(&location))
+        .map(|(_, ids)| ids)
+        .chain(above)
+        .flatten()
 }
 
 /// Why the name of a table or view cannot be given again.
@@ -190,7 +215,7 @@ pub(super) fn missing(kind: Relation, name: Ident) -> Refusal {
     }
 }
 
-fn folder(location: &str) -> String {
+pub(super) fn folder(location: &str) -> String {
     format!("{}/", location.trim_end_matches('/'))
 }
 
@@ -258,6 +283,9 @@ impl State {
         if before == Some(row.version) {
             return Ok(row.to_ref());
         }
+        if before.is_none() && self.drops.has(row.id) {
+            return Err(Refusal::Repeated);
+        }
         if before.is_none() && self.tables.count() >= TABLES_MAX {
             return Err(Refusal::Full {
                 limit: format!("{TABLES_MAX} tables"),
@@ -268,6 +296,9 @@ impl State {
                 location: row.pointer.location.clone(),
                 by: other.name.clone(),
             });
+        }
+        if let Some(dropped) = self.drops.purged_at(&row.pointer) {
+            return Err(Refusal::PurgeBegun(dropped.row.name.clone()));
         }
         let reference = row.to_ref();
         self.record(match before {

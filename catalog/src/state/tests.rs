@@ -5,9 +5,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::command::{
-    Expect, Ident, IngestChange, IngestRefusal, JobPhase, JobPut, LeaseRequest, OffsetRange, PartitionId, Pointer,
-    Relation, TableChange,
+    DropOp, DropTerms, Expect, Ident, IngestChange, IngestRefusal, JobPhase, JobPut, LeaseRequest, OffsetRange,
+    PartitionId, Pointer, Relation, TableChange,
 };
+use crate::raft::Fence;
+use tidewater_core::NodeId;
 
 fn ident(namespace: &str, name: &str) -> Ident {
     Ident {
@@ -374,10 +376,11 @@ fn any_op() -> impl Strategy<Value = Op> {
             from: ident("a", from),
             to: ident("a", to),
         }),
-        name.prop_map(|name| Op::DropTable {
+        name.clone().prop_map(|name| Op::DropTable {
             table: ident("a", name),
             id: None,
         }),
+        any_drop(name),
         (prop::collection::vec(change, 0..3), 1_u64..3, 0_i64..6, 1_i64..4).prop_map(
             |(changes, epoch, from, length)| {
                 match ingest(epoch, from, from + length, changes).op {
@@ -389,6 +392,39 @@ fn any_op() -> impl Strategy<Value = Op> {
         prop_oneof![Just("one"), Just("two")].prop_map(|owner| lease(owner, 0).op),
         (1_u128..5, 0_u64..3).prop_map(|(id, version)| put(id, JobPhase::Running, Some(version))),
     ]
+}
+
+fn any_drop(name: impl Strategy<Value = &'static str> + Clone + 'static) -> impl Strategy<Value = Op> {
+    let job = || (100_u128..103).prop_map(Uuid::from_u128);
+    let fence = || (1_u64..3).prop_map(|term| Fence { term, node: NodeId(1) });
+    let terms = || (0_u64..300, any::<bool>()).prop_map(|(keep_ms, purge)| DropTerms { keep_ms, purge });
+    let drop = prop_oneof![
+        (name.clone(), job(), terms()).prop_map(|(name, job, terms)| DropOp::Table {
+            table: ident("a", name),
+            id: None,
+            job,
+            terms,
+        }),
+        (name.clone(), name).prop_map(|(from, to)| DropOp::Undrop {
+            table: ident("a", from),
+            id: None,
+            to: ident("a", to),
+        }),
+        (job(), terms()).prop_map(|(job, terms)| DropOp::Namespace {
+            namespace: vec!["a".into()],
+            job,
+            terms,
+        }),
+        (job(), fence()).prop_map(|(job, fence)| DropOp::Claim { job, fence }),
+        (job(), fence(), 1_u32..3).prop_map(|(job, fence, limit)| DropOp::Step { job, fence, limit }),
+        (job(), fence(), any::<bool>()).prop_map(|(job, fence, ended)| DropOp::Report {
+            job,
+            fence,
+            ended,
+            problem: None,
+        }),
+    ];
+    drop.prop_map(Op::Drop)
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
@@ -417,6 +453,16 @@ fn check_indexes(state: &State) {
         }
     }
     assert_eq!(seen, state.tables_count());
+    assert_eq!(state.dropped_tables().count(), state.dropped_count());
+    for dropped in state.dropped_tables() {
+        assert_eq!(state.dropped(dropped.row.id), Some(dropped));
+        assert!(state.table_by_id(dropped.row.id).is_none());
+        assert!(
+            dropped
+                .purge
+                .is_none_or(|job| state.drop_job(job).is_some_and(|job| !job.phase.is_final()))
+        );
+    }
 }
 
 proptest! {
@@ -438,6 +484,8 @@ proptest! {
                 let mut unmoved = one.clone();
                 (unmoved.index, unmoved.now_ms) = (before.index, before.now_ms);
                 unmoved.idempotency = before.idempotency.clone();
+                let mut before = before;
+                before.drops.expire(unmoved.now_ms.max(one.now_ms));
                 prop_assert_eq!(&unmoved, &before);
             } else if command.key != 0 {
                 let mut again = one.clone();

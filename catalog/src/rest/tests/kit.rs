@@ -10,6 +10,8 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::memory::MemoryConsensus;
+use crate::purge::{Resting, Sort};
+use crate::service::Service;
 use crate::store::{MemoryStore, MetadataStore};
 use crate::{Access, CatalogOptions, CatalogServer, Warehouse};
 use tidewater_core::{SeededRng, SystemClock, Tasks};
@@ -22,6 +24,7 @@ pub(super) struct Kit {
     pub(super) router: Router,
     pub(super) consensus: Arc<MemoryConsensus>,
     pub(super) store: Arc<MemoryStore>,
+    pub(super) service: Arc<Service>,
 }
 
 pub(super) struct Reply {
@@ -73,6 +76,7 @@ impl Kit {
             router: server.router(),
             consensus,
             store,
+            service: Arc::clone(server.service()),
         }
     }
 
@@ -127,6 +131,13 @@ impl Kit {
     /// Commits updates to `a.t` without requirements.
     pub(super) async fn update(&self, updates: Value) -> Reply {
         self.post(TABLE, json!({"requirements": [], "updates": updates})).await
+    }
+
+    /// Does what drops left to do.
+    pub(super) async fn work_on_drops(&self) {
+        for sort in [Sort::Namespaces, Sort::Tables] {
+            self.service.work_on_drops(sort, &mut Resting::new()).await;
+        }
     }
 
     pub(super) async fn properties(&self) -> Value {
