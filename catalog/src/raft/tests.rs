@@ -8,6 +8,8 @@ mod kit;
 mod members;
 mod node;
 mod recovery;
+#[cfg(feature = "sim")]
+mod sim;
 mod snapshots;
 mod storage_failure;
 mod suite;
