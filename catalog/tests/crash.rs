@@ -150,7 +150,7 @@ async fn open(options: &RaftOptions) -> RaftConsensus {
             Ok(node) => break node,
             // The one before is letting go of the files.
             Err(ConsensusError::DirInUse { .. }) => clock.sleep(Duration::from_millis(5)).await,
-            Err(error) => panic!("a start was refused: {error}"),
+            Err(error) => Err(error).expect("a start"),
         }
     };
     let mut leadership = node.leadership();

@@ -126,7 +126,10 @@ struct Load {
 impl Load {
     #[expect(clippy::disallowed_methods, reason = "an outage is measured in real time")]
     fn start(catalogs: &[u16]) -> Self {
-        let (acknowledged, stop) = (Arc::<Mutex<Vec<(String, Instant)>>>::default(), Arc::new(AtomicBool::new(false)));
+        let (acknowledged, stop) = (
+            Arc::<Mutex<Vec<(String, Instant)>>>::default(),
+            Arc::new(AtomicBool::new(false)),
+        );
         let writers = (0..WRITERS)
             .map(|writer| {
                 let (acknowledged, stop, catalogs) = (Arc::clone(&acknowledged), Arc::clone(&stop), catalogs.to_vec());
@@ -166,7 +169,12 @@ impl Load {
         for writer in self.writers {
             writer.join().unwrap();
         }
-        self.acknowledged.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
+        self.acknowledged
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }
 
@@ -195,7 +203,9 @@ fn a_dead_leader_loses_nothing() {
     let mut nodes = cluster(dir.path());
     let catalogs: Vec<u16> = nodes.iter().map(|node| node.ports().catalog).collect();
     let load = Load::start(&catalogs);
-    wait_for("writes before the kill", DEADLINE, || (load.written() > 100).then_some(()));
+    wait_for("writes before the kill", DEADLINE, || {
+        (load.written() > 100).then_some(())
+    });
     let at = wait_for("there is a leader", DEADLINE, || leader(&nodes));
     let killed = Instant::now();
     let dead = nodes.remove(at).kill();
@@ -230,7 +240,9 @@ fn leaders_die_again_and_again() {
     let mut outages: Vec<Duration> = Vec::new();
     for _ in 0..kills {
         let before = load.written();
-        wait_for("writes before the kill", DEADLINE, || (load.written() > before + 50).then_some(()));
+        wait_for("writes before the kill", DEADLINE, || {
+            (load.written() > before + 50).then_some(())
+        });
         let at = wait_for("there is a leader", DEADLINE, || leader(&nodes));
         let killed = Instant::now();
         let dead = nodes.remove(at).kill();

@@ -7,6 +7,7 @@ mod handshake;
 mod kit;
 mod members;
 mod node;
+mod purge_gate;
 mod recovery;
 #[cfg(feature = "sim")]
 mod sim;

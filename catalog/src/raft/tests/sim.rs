@@ -42,7 +42,7 @@ const STEP: Duration = Duration::from_millis(10);
 const STEPS_PER_LOOK: u64 = 25;
 
 /// Simulated time with faults.
-const FAULTS_FOR: Duration = Duration::from_secs(5);
+const FAULTS_FOR: Duration = Duration::from_millis(3_500);
 
 /// After the faults everybody has written again within this simulated time: two leases and elections, and the patience
 /// of a client with a node that does not answer.
@@ -96,7 +96,7 @@ async fn step(world: &Shared, steps: &mut u64) {
     sleep(STEP).await;
     *steps += 1;
     checks::step(world);
-    if *steps % STEPS_PER_LOOK == 0 {
+    if steps.is_multiple_of(STEPS_PER_LOOK) {
         checks::logs(world);
         checks::states(world);
     }

@@ -20,7 +20,7 @@ type Log = BTreeMap<u64, (LogId, u32)>;
 pub(super) async fn started(world: &Shared, id: NodeId, node: &RaftConsensus) {
     let vote = node.raft().with_raft_state(|state| *state.vote_ref()).await;
     with(world, |w| match (vote, w.slots[&id].promised) {
-        (Ok(vote), Some(promised)) if !(vote >= promised) => {
+        (Ok(vote), Some(promised)) if vote < promised => {
             w.wrong(format!("node {id} told the vote {promised} and comes back with {vote}"));
         }
         _ => {}
