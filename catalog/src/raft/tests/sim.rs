@@ -42,7 +42,7 @@ const STEP: Duration = Duration::from_millis(10);
 const STEPS_PER_LOOK: u64 = 25;
 
 /// Simulated time with faults.
-const FAULTS_FOR: Duration = Duration::from_millis(3_500);
+const FAULTS_FOR: Duration = Duration::from_secs(5);
 
 /// After the faults everybody has written again within this simulated time: two leases and elections, and the patience
 /// of a client with a node that does not answer.
