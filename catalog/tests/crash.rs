@@ -22,6 +22,9 @@ use tidewater_table::Catalog;
 /// Writers that do not wait for one another.
 const WRITERS: u64 = 6;
 
+/// Reading a long log, optimized.
+const RESTART_MAX: Duration = Duration::from_secs(2);
+
 /// A start of a small log; the machine may be busy.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -147,10 +150,9 @@ async fn open(options: &RaftOptions) -> RaftConsensus {
     let clock = SystemClock::shared();
     let node = loop {
         match RaftConsensus::start(options.clone(), Arc::clone(&clock), SystemRng::shared()).await {
-            Ok(node) => break node,
             // The one before is letting go of the files.
             Err(ConsensusError::DirInUse { .. }) => clock.sleep(Duration::from_millis(5)).await,
-            Err(error) => Err(error).expect("a start"),
+            started => break started.expect("a start"),
         }
     };
     let mut leadership = node.leadership();
@@ -209,5 +211,6 @@ async fn a_long_log_is_read_quickly() {
     eprintln!("{written} commands in {} entries, read in {took:?}", status.last_log);
     assert_eq!(node.state().state.namespaces_count(), state.namespaces_count());
     assert!(status.last_log >= entries && status.purged == 0, "{status:?}");
-    assert!(took <= Duration::from_secs(2), "{took:?}");
+    // Only an optimized build says anything about time.
+    assert!(cfg!(debug_assertions) || took <= RESTART_MAX, "{took:?}");
 }
