@@ -15,7 +15,9 @@
 //!   `read_barrier.rs` says why and what is done about it;
 //! - a node whose storage failed stops ([`RaftConsensus::stopped`]) rather than go on with what it cannot keep.
 
+mod async_runtime;
 mod bootstrap;
+mod connections;
 mod data_dir;
 mod error;
 mod export;
@@ -32,6 +34,7 @@ mod options;
 mod peers;
 mod pressure;
 mod proposer;
+mod purge_gate;
 mod read_barrier;
 mod record;
 mod recovery;

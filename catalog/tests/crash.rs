@@ -1,6 +1,6 @@
 //! A real catalog process that is killed again and again.
 //!
-//! `TIDEWATER_CRASH_CYCLES` and `TIDEWATER_CRASH_MS_MAX` make it longer. It needs `--examples` built beside the tests, as
+//! `TIDEWATER_CRASH_CYCLES`, `TIDEWATER_CRASH_MS_MAX` and `TIDEWATER_CRASH_ENTRIES` make it longer. It needs `--examples` built beside the tests, as
 //! a plain `cargo test` does.
 
 use std::path::PathBuf;
@@ -13,12 +13,17 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use tidewater_catalog::command;
+use tidewater_catalog::raft::{Consensus, ConsensusError, RaftConsensus, RaftOptions};
 use tidewater_catalog_client::{CatalogClient, ClientOptions};
 use tidewater_core::{SharedClock, SystemClock, SystemRng};
 use tidewater_table::Catalog;
 
 /// Writers that do not wait for one another.
 const WRITERS: u64 = 6;
+
+/// Reading a long log, optimized.
+const RESTART_MAX: Duration = Duration::from_secs(2);
 
 /// A start of a small log; the machine may be busy.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -138,4 +143,74 @@ async fn killed_again_and_again() {
         "something was written between the kills"
     );
     child.kill().await.expect("killed");
+}
+
+/// Starts a node in this process and waits until it leads and its state is whole.
+async fn open(options: &RaftOptions) -> RaftConsensus {
+    let clock = SystemClock::shared();
+    let node = loop {
+        match RaftConsensus::start(options.clone(), Arc::clone(&clock), SystemRng::shared()).await {
+            // The one before is letting go of the files.
+            Err(ConsensusError::DirInUse { .. }) => clock.sleep(Duration::from_millis(5)).await,
+            started => break started.expect("a start"),
+        }
+    };
+    let mut leadership = node.leadership();
+    let leads = tokio::time::timeout(START_DEADLINE, leadership.wait_for(|now| now.is_leader())).await;
+    assert!(leads.expect("in time").is_ok());
+    node.barrier().await.expect("a barrier");
+    node
+}
+
+// Goal: a log of 100,000 entries is read within two seconds at the start, on a machine with time for it. Method: snapshots
+// off, so many entries, the node ends as by a kill; the time until it answers, and everything is there.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "scripts/chaos runs it, in release: minutes otherwise"]
+#[expect(clippy::disallowed_methods, reason = "a test's own load")]
+async fn a_long_log_is_read_quickly() {
+    let entries = setting("TIDEWATER_CRASH_ENTRIES", 100_000);
+    let (dir, clock) = (TempDir::new().expect("a folder"), SystemClock::shared());
+    let mut options = RaftOptions::single(dir.path(), "http://127.0.0.1:1");
+    (options.snapshot_entries, options.snapshot_commands) = (1 << 40, 1 << 40);
+    let node = open(&options).await;
+    let written: u64 = {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let node = node.clone();
+                tokio::spawn(async move {
+                    let mut written = 0;
+                    while node.status().last_log < entries {
+                        let namespace = vec![format!("w{writer}n{}", written % 5_000)];
+                        let op = match written / 5_000 % 2 {
+                            0 => command::Op::CreateNamespace {
+                                namespace,
+                                properties: [].into(),
+                            },
+                            _ => command::Op::DropNamespace { namespace },
+                        };
+                        let done = node.write(command::Command::new(1, op)).await.expect("written");
+                        assert_eq!(done, command::Outcome::Done);
+                        written += 1;
+                    }
+                    written
+                })
+            })
+            .collect();
+        futures::future::join_all(writers)
+            .await
+            .into_iter()
+            .map(|written| written.expect("a writer"))
+            .sum()
+    };
+    let state = node.state().state;
+    drop(node);
+    let begun = clock.monotonic();
+    let node = open(&options).await;
+    let took = clock.monotonic() - begun;
+    let status = node.status();
+    eprintln!("{written} commands in {} entries, read in {took:?}", status.last_log);
+    assert_eq!(node.state().state.namespaces_count(), state.namespaces_count());
+    assert!(status.last_log >= entries && status.purged == 0, "{status:?}");
+    // Only an optimized build says anything about time.
+    assert!(cfg!(debug_assertions) || took <= RESTART_MAX, "{took:?}");
 }

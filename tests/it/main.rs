@@ -12,6 +12,7 @@ mod cluster;
 mod demo;
 mod executor_loss;
 mod kill;
+mod lin;
 mod nodes;
 mod real_cdc;
 mod spine;

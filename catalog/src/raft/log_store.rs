@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::data_dir::{DataDir, io_error};
 use super::error::ConsensusError;
 use super::pressure::Pressure;
+use super::purge_gate::PurgeGate;
 use super::record::{seal, unseal};
 use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 
@@ -40,19 +41,36 @@ pub(super) struct LogStore {
     db: Arc<Database>,
     committed: Arc<Mutex<Option<LogId>>>,
     pressure: Arc<Pressure>,
-    writer: SyncSender<Job>,
+    writer: Arc<dyn Writer>,
+    gate: Arc<PurgeGate>,
     /// Held as long as the log is open.
     _dir: Arc<DataDir>,
 }
 
-#[derive(Debug)]
-struct Job {
-    change: Change,
-    done: Done,
+/// Writes changes one after the other, in the order they were handed in, and finishes each when it is on the disk.
+pub(super) trait Writer: Debug + Send + Sync {
+    /// Takes a change on.
+    fn submit(&self, job: Job);
+
+    /// Takes a cut on that nobody waits for. If it fails the log is longer than it must be, and the next change fails too.
+    fn purge(&self, upto: LogId) {
+        self.submit(Job {
+            change: Change::Purge(upto),
+            done: Done::Nobody,
+        });
+    }
 }
 
+/// A change and who waits for it.
 #[derive(Debug)]
-enum Change {
+pub(super) struct Job {
+    pub(super) change: Change,
+    pub(super) done: Done,
+}
+
+/// A change of the log.
+#[derive(Debug)]
+pub(super) enum Change {
     Append {
         records: Vec<(u64, Vec<u8>)>,
         committed: Option<LogId>,
@@ -62,8 +80,10 @@ enum Change {
     Purge(LogId),
 }
 
-enum Done {
+/// Who waits for a change.
+pub(super) enum Done {
     Flushed(LogFlushed<TypeConfig>),
+    Nobody,
     Reply(oneshot::Sender<io::Result<()>>),
 }
 
@@ -74,9 +94,14 @@ impl Debug for Done {
 }
 
 impl Done {
-    fn finish(self, result: io::Result<()>) {
+    pub(super) fn finish(self, result: io::Result<()>) {
         match self {
             Self::Flushed(callback) => callback.log_io_completed(result),
+            Self::Nobody => {
+                if let Err(error) = result {
+                    tracing::warn!(%error, "could not cut the catalog's log");
+                }
+            }
             // Nobody left to hear it means the node is going down.
             Self::Reply(reply) => drop(reply.send(result)),
         }
@@ -85,10 +110,13 @@ impl Done {
 
 impl LogStore {
     /// Starts the writer on an opened log.
-    pub(super) fn start(db: Database, dir: Arc<DataDir>, pressure: Arc<Pressure>) -> Result<Self, ConsensusError> {
+    pub(super) fn start(
+        db: Database,
+        dir: Arc<DataDir>,
+        pressure: Arc<Pressure>,
+        gate: Arc<PurgeGate>,
+    ) -> Result<Self, ConsensusError> {
         let db = Arc::new(db);
-        let path = dir.log_path();
-        let committed = read_meta(&db, COMMITTED).map_err(|e| ConsensusError::damaged(&path, e))?;
         let (writer, jobs) = mpsc::sync_channel::<Job>(WRITES_QUEUED_MAX);
         let (writing, held) = (Arc::clone(&db), Arc::clone(&dir));
         std::thread::Builder::new()
@@ -102,20 +130,30 @@ impl LogStore {
                 drop(held);
             })
             .map_err(|e| ConsensusError::storage("start the writer of", Path::new("log.redb"), e))?;
+        Self::with_writer(db, dir, pressure, gate, Arc::new(writer))
+    }
+
+    /// A log whose changes are written by `writer`.
+    pub(super) fn with_writer(
+        db: Arc<Database>,
+        dir: Arc<DataDir>,
+        pressure: Arc<Pressure>,
+        gate: Arc<PurgeGate>,
+        writer: Arc<dyn Writer>,
+    ) -> Result<Self, ConsensusError> {
+        let committed = read_meta(&db, COMMITTED).map_err(|e| ConsensusError::damaged(&dir.log_path(), e))?;
         Ok(Self {
             db,
             committed: Arc::new(Mutex::new(committed)),
             pressure,
             writer,
+            gate,
             _dir: dir,
         })
     }
 
     fn submit(&self, change: Change, done: Done) {
-        if let Err(mpsc::SendError(job)) = self.writer.send(Job { change, done }) {
-            job.done
-                .finish(Err(io::Error::other("the log's writer thread is gone")));
-        }
+        self.writer.submit(Job { change, done });
     }
 
     async fn change(&self, change: Change) -> io::Result<()> {
@@ -153,7 +191,17 @@ impl LogStore {
     }
 }
 
-fn write(db: &Database, change: &Change) -> Result<(), redb::Error> {
+/// The thread of [`LogStore::start`].
+impl Writer for SyncSender<Job> {
+    fn submit(&self, job: Job) {
+        if let Err(mpsc::SendError(job)) = self.send(job) {
+            job.done
+                .finish(Err(io::Error::other("the log's writer thread is gone")));
+        }
+    }
+}
+
+pub(super) fn write(db: &Database, change: &Change) -> Result<(), redb::Error> {
     let mut tx = db.begin_write()?;
     tx.set_durability(Durability::Immediate)?;
     // With one phase redb takes a damaged last commit for a torn one and goes back to the commit before, silently.
@@ -311,6 +359,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        if !self.gate.passes(log_id, &self.writer) {
+            return Ok(());
+        }
         self.change(Change::Purge(log_id)).await.map_err(writing)
     }
 }

@@ -1,40 +1,46 @@
-//! The calling side between nodes: a pool of connections, because openraft asks for a new client for every read
-//! barrier.
+//! The calling side between nodes, as openraft sees it. How a message travels is [`Transport`]'s business.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use openraft::error::{Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::{RaftNetwork, RaftNetworkFactory};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::handshake::Credentials;
 use super::options::PeerAddress;
-use super::snapshot_stream;
 use super::types::{Snapshot, SnapshotMeta, TypeConfig, Vote};
-use super::wire::{Answer, Request, read_frame, write_frame};
+use super::wire::{Answer, Request};
 use crate::state::State;
-use tidewater_core::{NodeId, SharedRng};
-
-/// Idle connections kept for one peer: replication, heartbeats and a barrier at a time.
-const IDLE_MAX: usize = 4;
+use tidewater_core::NodeId;
 
 /// Until an unreachable peer is tried again; openraft's default of 500 ms delays a restarted one.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// One connection with its handshake, before a snapshot.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Takes messages to other nodes and brings their answers.
+#[async_trait]
+pub(super) trait Transport: Debug + Send + Sync {
+    /// One request, one answer.
+    async fn call(&self, to: NodeId, address: &str, request: &Request) -> io::Result<Answer>;
 
-/// Until a follower has synced a snapshot that it has received: ten gigabytes at 50 MB a second.
-const INSTALL_DEADLINE: Duration = Duration::from_secs(200);
+    /// A state, to be installed there.
+    async fn send_snapshot(
+        &self,
+        to: NodeId,
+        address: &str,
+        vote: Vote,
+        meta: SnapshotMeta,
+        state: State,
+    ) -> io::Result<Answer>;
+}
 
-/// Connections to the other nodes. Clones share them.
+/// The way to the other nodes. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     inner: Arc<Inner>,
@@ -42,22 +48,15 @@ pub(super) struct Network {
 
 #[derive(Debug)]
 struct Inner {
-    credentials: Credentials,
+    transport: Arc<dyn Transport>,
     /// Configured addresses, preferred to the ones in the log.
     peers: BTreeMap<NodeId, PeerAddress>,
-    rng: SharedRng,
-    idle: Mutex<HashMap<NodeId, Vec<TcpStream>>>,
 }
 
 impl Network {
-    pub(super) fn new(credentials: Credentials, peers: BTreeMap<NodeId, PeerAddress>, rng: SharedRng) -> Self {
+    pub(super) fn new(transport: Arc<dyn Transport>, peers: BTreeMap<NodeId, PeerAddress>) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                credentials,
-                peers,
-                rng,
-                idle: Mutex::default(),
-            }),
+            inner: Arc::new(Inner { transport, peers }),
         }
     }
 
@@ -67,23 +66,6 @@ impl Network {
             id,
             address: address.raft.clone(),
             network: self.clone(),
-        }
-    }
-
-    fn take(&self, id: NodeId) -> Option<TcpStream> {
-        self.inner
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(&id)
-            .and_then(Vec::pop)
-    }
-
-    fn put_back(&self, id: NodeId, stream: TcpStream) {
-        let mut idle = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let streams = idle.entry(id).or_default();
-        if streams.len() < IDLE_MAX {
-            streams.push(stream);
         }
     }
 }
@@ -105,48 +87,8 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(&self.address).await?;
-        stream.set_nodelay(true)?;
-        let inner = &self.network.inner;
-        inner
-            .credentials
-            .greet(&mut stream, self.id, inner.rng.as_ref())
-            .await?;
-        Ok(stream)
-    }
-
-    /// A connection goes back to the pool only after a whole answer: a cancelled call drops it.
     pub(super) async fn call(&self, request: &Request) -> io::Result<Answer> {
-        loop {
-            let pooled = self.network.take(self.id);
-            let fresh = pooled.is_none();
-            let mut stream = match pooled {
-                Some(stream) => stream,
-                None => self.connect().await?,
-            };
-            match exchange(&mut stream, request).await {
-                Ok(answer) => {
-                    self.network.put_back(self.id, stream);
-                    return Ok(answer);
-                }
-                Err(e) if fresh => return Err(e),
-                // The peer was restarted since. Raft's calls can be repeated, so try the next connection.
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// On a connection of its own: a snapshot that was sent in part cannot be sent again on the next one of the pool.
-    async fn send_snapshot(&self, vote: Vote, meta: SnapshotMeta, state: State) -> io::Result<Answer> {
-        let connecting = timeout(CONNECT_DEADLINE, self.connect()).await;
-        let mut stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        write_frame(&mut stream, &Request::Snapshot { vote, meta }).await?;
-        snapshot_stream::send(&mut stream, state).await?;
-        let installed = timeout(INSTALL_DEADLINE, read_frame(&mut stream)).await;
-        let answer = installed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        self.network.put_back(self.id, stream);
-        Ok(answer)
+        self.network.inner.transport.call(self.id, &self.address, request).await
     }
 
     pub(super) async fn call_within(&self, limit: Duration, request: &Request) -> io::Result<Answer> {
@@ -154,11 +96,6 @@ impl Peer {
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
-}
-
-async fn exchange(stream: &mut TcpStream, request: &Request) -> io::Result<Answer> {
-    write_frame(stream, request).await?;
-    read_frame(stream).await
 }
 
 type CallError = RPCError<u64, PeerAddress, RaftError<u64>>;
@@ -205,9 +142,10 @@ impl RaftNetwork<TypeConfig> for Peer {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
         let Snapshot { meta, snapshot: state } = snapshot;
+        let transport = &self.network.inner.transport;
         let result = tokio::select! {
             closed = cancel => return Err(closed.into()),
-            result = self.send_snapshot(vote, meta, *state) => result,
+            result = transport.send_snapshot(self.id, &self.address, vote, meta, *state) => result,
         };
         match result {
             Ok(Answer::Snapshot(answer)) => Ok(answer),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::bootstrap::Bootstrap;
+use super::connections::Connections;
 use super::data_dir::DataDir;
 use super::error::ConsensusError;
 use super::export::Export;
@@ -22,11 +23,12 @@ use super::handshake::Credentials;
 use super::leadership::{Leader, Leadership};
 use super::log_store::LogStore;
 use super::members::Members;
-use super::network::Network;
+use super::network::{Network, Transport};
 use super::options::RaftOptions;
 use super::peers::PeerService;
 use super::pressure::Pressure;
 use super::proposer::Proposer;
+use super::purge_gate::PurgeGate;
 use super::read_barrier::{Gate, ReadBarrier};
 use super::runtime::OwnRuntime;
 use super::snapshot_file::SnapshotFile;
@@ -87,6 +89,14 @@ pub(super) struct Files {
     pub(super) pressure: Arc<Pressure>,
 }
 
+/// What a node stands on besides its files.
+pub(super) struct Ground {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) runtime: OwnRuntime,
+    pub(super) clock: SharedClock,
+    pub(super) rng: SharedRng,
+}
+
 impl RaftConsensus {
     /// Opens the files of a node and starts it. A group of several needs [`RaftConsensus::serve_peers`] as well.
     pub async fn start(options: RaftOptions, clock: SharedClock, rng: SharedRng) -> Result<Self, ConsensusError> {
@@ -103,6 +113,23 @@ impl RaftConsensus {
         clock: SharedClock,
         rng: SharedRng,
     ) -> Result<Self, ConsensusError> {
+        let credentials = Credentials::new(options.node, options.secret.as_deref());
+        let ground = Ground {
+            transport: Arc::new(Connections::new(credentials, Arc::clone(&rng))),
+            runtime: OwnRuntime::start(options.node)?,
+            clock,
+            rng,
+        };
+        Self::begin_on(options, files, ground).await
+    }
+
+    pub(super) async fn begin_on(options: RaftOptions, files: Files, ground: Ground) -> Result<Self, ConsensusError> {
+        let Ground {
+            transport,
+            runtime,
+            clock,
+            rng,
+        } = ground;
         let config = Arc::new(options.openraft_config()?);
         let Files {
             dir,
@@ -110,10 +137,10 @@ impl RaftConsensus {
             states,
             pressure,
         } = files;
-        let (runtime, node) = (OwnRuntime::start(options.node)?, options.node);
+        let node = options.node;
         let published = states.published();
         let credentials = Credentials::new(node, options.secret.as_deref());
-        let network = Network::new(credentials.clone(), options.peers.clone(), Arc::clone(&rng));
+        let network = Network::new(transport, options.peers.clone());
         let raft = Raft::new(node.0, config, network.clone(), log, states);
         let raft = opened(&dir.log_path(), runtime.run(raft).await)?;
 
@@ -267,10 +294,17 @@ impl RaftConsensus {
         self.inner.proposer.raft.clone()
     }
 
+    /// What other nodes reach.
+    #[cfg(all(test, feature = "sim"))]
+    pub(super) fn service(&self) -> PeerService {
+        self.inner.service.clone()
+    }
+
     /// Ends the node as a kill would.
     #[cfg(test)]
     pub(super) fn kill(&self) {
         self.inner.closing.store(true, Relaxed);
+        self.inner.tasks.token().cancel();
         self.inner.runtime.stop();
     }
 }
@@ -298,8 +332,9 @@ impl Files {
         snapshot_commands: u64,
     ) -> Result<Self, ConsensusError> {
         let pressure = Arc::new(Pressure::new(snapshot_commands));
-        let states = StateStore::new(SnapshotFile::open(Arc::clone(&dir))?, Arc::clone(&pressure));
-        let log = LogStore::start(db, Arc::clone(&dir), Arc::clone(&pressure))?;
+        let (file, gate) = (SnapshotFile::open(Arc::clone(&dir))?, Arc::new(PurgeGate::default()));
+        let states = StateStore::new(Arc::new(file), Arc::clone(&pressure), Arc::clone(&gate));
+        let log = LogStore::start(db, Arc::clone(&dir), Arc::clone(&pressure), gate)?;
         Ok(Self {
             dir,
             log,

@@ -13,8 +13,9 @@ use super::handshake::Credentials;
 use super::read_barrier::ReadBarrier;
 use super::snapshot_stream;
 use super::state_store::Published;
-use super::types::{Raft, Snapshot, Vote};
+use super::types::{Raft, Snapshot, SnapshotMeta, Vote};
 use super::wire::{Answer, Probe, Request, Standing, read_frame, write_frame};
+use crate::state::State;
 use tidewater_core::{NodeId, SharedRng, Tasks};
 
 /// Connections at a time: each peer keeps a handful.
@@ -74,9 +75,12 @@ impl PeerService {
             Err(_) => return,
         };
         while let Ok(Ok(request)) = timeout(IDLE_DEADLINE, read_frame(&mut stream)).await {
-            let answer = match self.handle(caller, request, &mut stream).await {
-                Ok(answer) => answer,
-                Err(error) => return tracing::warn!(%error, "lost a catalog peer"),
+            let answer = match request {
+                Request::Snapshot { vote, meta } => match self.receive(vote, meta, &mut stream).await {
+                    Ok(answer) => answer,
+                    Err(error) => return tracing::warn!(%error, "lost a catalog peer"),
+                },
+                request => self.handle(caller, request).await,
             };
             if write_frame(&mut stream, &answer).await.is_err() {
                 return;
@@ -84,17 +88,31 @@ impl PeerService {
         }
     }
 
-    async fn handle(&self, caller: NodeId, request: Request, stream: &mut TcpStream) -> io::Result<Answer> {
+    async fn receive(&self, vote: Vote, meta: SnapshotMeta, stream: &mut TcpStream) -> io::Result<Answer> {
+        if !self.admitted.load(Relaxed) {
+            return Err(io::Error::other("a snapshot before this node was admitted"));
+        }
+        let state = snapshot_stream::receive(stream).await?;
+        Ok(self.install(vote, meta, state).await)
+    }
+
+    /// Takes over a state that was sent whole.
+    pub(super) async fn install(&self, vote: Vote, meta: SnapshotMeta, state: State) -> Answer {
+        let snapshot = Snapshot {
+            meta,
+            snapshot: Box::new(state),
+        };
+        let installed = self.raft.install_full_snapshot(vote, snapshot).await;
+        installed.map_or_else(|e| Answer::Refused(e.to_string()), Answer::Snapshot)
+    }
+
+    /// Answers one request of the node `caller`.
+    pub(super) async fn handle(&self, caller: NodeId, request: Request) -> Answer {
         let refused = |e: &dyn std::fmt::Display| Answer::Refused(e.to_string());
         if !self.admitted.load(Relaxed) && !matches!(request, Request::Probe) {
-            if let Request::Snapshot { .. } = request {
-                return Err(io::Error::other("a snapshot before this node was admitted"));
-            }
-            return Ok(Answer::Refused(
-                "not yet sure that this node has not lost its files".into(),
-            ));
+            return Answer::Refused("not yet sure that this node has not lost its files".into());
         }
-        Ok(match request {
+        match request {
             Request::Append(rpc) => self
                 .raft
                 .append_entries(rpc)
@@ -105,15 +123,7 @@ impl PeerService {
                 Answer::Refused(format!("node {caller} was removed from the group"))
             }
             Request::Vote(rpc) => self.raft.vote(rpc).await.map_or_else(|e| refused(&e), Answer::Vote),
-            Request::Snapshot { vote, meta } => {
-                let state = snapshot_stream::receive(stream).await?;
-                let snapshot = Snapshot {
-                    meta,
-                    snapshot: Box::new(state),
-                };
-                let installed = self.raft.install_full_snapshot(vote, snapshot).await;
-                installed.map_or_else(|e| refused(&e), Answer::Snapshot)
-            }
+            Request::Snapshot { .. } => Answer::Refused("a snapshot without its state".into()),
             Request::Probe => Answer::Probe(self.probe().await),
             Request::ReadIndex => self
                 .reads
@@ -125,7 +135,7 @@ impl PeerService {
                 true => Standing::Removed,
                 false => Standing::Open,
             }),
-        })
+        }
     }
 
     /// Only from the leader of this reign, and with every entry it has: anything else is a word that came late.

@@ -34,6 +34,15 @@ impl OwnRuntime {
         })
     }
 
+    /// The one that is running already; it is not ended with the node.
+    #[cfg(all(test, feature = "sim"))]
+    pub(super) fn current() -> Self {
+        Self {
+            handle: Handle::current(),
+            runtime: Mutex::new(None),
+        }
+    }
+
     /// What is spawned while the guard lives is spawned there.
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()

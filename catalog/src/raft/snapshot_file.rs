@@ -1,14 +1,40 @@
 //! The state on disk: one checksummed file, replaced as a whole.
 
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
+
 use super::data_dir::{DataDir, replace_file};
 use super::error::ConsensusError;
 use super::record::{check_sealed, read_sealed, write_sealed};
 use super::state_store::Machine;
+
+/// Where a node keeps its snapshot.
+#[async_trait]
+pub(super) trait SnapshotHome: Debug + Send + Sync {
+    /// What is kept there.
+    fn saved(&self) -> Option<Arc<Machine>>;
+
+    /// See [`SnapshotFile::save`].
+    async fn save(&self, machine: Arc<Machine>) -> io::Result<Arc<Machine>>;
+}
+
+#[async_trait]
+impl SnapshotHome for Arc<SnapshotFile> {
+    fn saved(&self) -> Option<Arc<Machine>> {
+        SnapshotFile::saved(self)
+    }
+
+    async fn save(&self, machine: Arc<Machine>) -> io::Result<Arc<Machine>> {
+        let file = Arc::clone(self);
+        let saved = tokio::task::spawn_blocking(move || SnapshotFile::save(&file, machine)).await;
+        saved.map_err(io::Error::other).flatten()
+    }
+}
 
 /// The snapshot file of one node, and what stands in it.
 #[derive(Debug)]

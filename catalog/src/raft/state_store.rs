@@ -3,7 +3,6 @@
 //! Nothing is written on apply: after a crash openraft applies the log again, from the last snapshot to the commit
 //! mark. A snapshot is an O(1) clone, encoded and synced away from Raft's tasks.
 
-use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use openraft::storage::RaftStateMachine;
@@ -13,7 +12,8 @@ use tokio::sync::watch;
 
 use super::Applied;
 use super::pressure::Pressure;
-use super::snapshot_file::SnapshotFile;
+use super::purge_gate::PurgeGate;
+use super::snapshot_file::SnapshotHome;
 use super::types::{Entry, LogId, Membership, Snapshot, SnapshotMeta, StorageError, TypeConfig};
 use crate::command::Outcome;
 use crate::state::State;
@@ -108,22 +108,25 @@ impl Published {
 #[derive(Debug, Clone)]
 pub(super) struct StateStore {
     published: Arc<Published>,
-    file: Arc<SnapshotFile>,
+    home: Arc<dyn SnapshotHome>,
     pressure: Arc<Pressure>,
+    gate: Arc<PurgeGate>,
 }
 
 impl StateStore {
-    /// Begins with what stands in the snapshot file.
-    pub(super) fn new(file: SnapshotFile, pressure: Arc<Pressure>) -> Self {
-        let mut machine = file.saved().unwrap_or_default();
+    /// Begins with the snapshot that is kept.
+    pub(super) fn new(home: impl SnapshotHome + 'static, pressure: Arc<Pressure>, gate: Arc<PurgeGate>) -> Self {
+        let mut machine = home.saved().unwrap_or_default();
+        gate.kept(machine.index());
         if machine.membership.log_id().is_some() {
             // A snapshot from before the state knew the numbers.
             Arc::make_mut(&mut machine).note_members();
         }
         Self {
             published: Arc::new(Published::new(machine)),
-            file: Arc::new(file),
+            home: Arc::new(home),
             pressure,
+            gate,
         }
     }
 
@@ -132,11 +135,9 @@ impl StateStore {
     }
 
     async fn save(&self, machine: Arc<Machine>) -> Result<Arc<Machine>, StorageError> {
-        let file = Arc::clone(&self.file);
-        let saved = tokio::task::spawn_blocking(move || file.save(machine)).await;
+        let saved = self.home.save(machine).await;
         saved
-            .map_err(io::Error::other)
-            .flatten()
+            .inspect(|saved| self.gate.kept(saved.index()))
             .map_err(|e| StorageIOError::<u64>::write_snapshot(None, AnyError::new(&e)).into())
     }
 }
@@ -198,7 +199,7 @@ impl RaftStateMachine<TypeConfig> for StateStore {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
-        Ok(self.file.saved().map(|machine| snapshot_of(&machine)))
+        Ok(self.home.saved().map(|machine| snapshot_of(&machine)))
     }
 }
 

@@ -7,7 +7,10 @@ mod handshake;
 mod kit;
 mod members;
 mod node;
+mod purge_gate;
 mod recovery;
+#[cfg(feature = "sim")]
+mod sim;
 mod snapshots;
 mod storage_failure;
 mod suite;

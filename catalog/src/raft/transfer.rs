@@ -106,6 +106,10 @@ impl Transfer {
         let leads = |now: &Metrics| now.current_leader == Some(target.0);
         let mut refusal = "it was not elected".to_owned();
         while self.clock.monotonic() - begun < ELECTION_DEADLINE {
+            // Once Raft has ended every wait ends at once.
+            if metrics.has_changed().is_err() {
+                return Err(ConsensusError::Stopped);
+            }
             if metrics.borrow().current_leader == Some(leader) {
                 match peer.call_within(WORD_DEADLINE, &word).await {
                     Ok(Answer::TakingOver) => {}

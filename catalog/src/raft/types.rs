@@ -3,6 +3,7 @@
 use crate::command::{Batch, Outcome};
 use crate::state::State;
 
+use super::async_runtime::RaftRuntime;
 use super::options::PeerAddress;
 
 openraft::declare_raft_types!(
@@ -13,7 +14,7 @@ openraft::declare_raft_types!(
         Node = PeerAddress,
         // A clone of the state costs O(1), so it can be the snapshot itself.
         SnapshotData = State,
-        AsyncRuntime = openraft::TokioRuntime,
+        AsyncRuntime = RaftRuntime,
 );
 
 pub(super) type LogId = openraft::LogId<u64>;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::raft::data_dir::DataDir;
 use crate::raft::log_store::LogStore;
 use crate::raft::pressure::Pressure;
+use crate::raft::purge_gate::PurgeGate;
 use crate::raft::snapshot_file::SnapshotFile;
 use crate::raft::state_store::StateStore;
 use crate::raft::types::{StorageError, TypeConfig};
@@ -21,8 +22,12 @@ impl StoreBuilder<TypeConfig, LogStore, StateStore, TempDir> for OnFiles {
         let dir = Arc::new(DataDir::open(temp.path()).unwrap());
         let pressure = Arc::new(Pressure::new(u64::MAX));
         let db = dir.open_log(NodeId(1), &SeededRng::new(1)).unwrap();
-        let states = StateStore::new(SnapshotFile::open(Arc::clone(&dir)).unwrap(), Arc::clone(&pressure));
-        Ok((temp, LogStore::start(db, dir, pressure).unwrap(), states))
+        // The suite cuts logs without a snapshot.
+        let gate = Arc::new(PurgeGate::default());
+        gate.kept(u64::MAX);
+        let file = Arc::new(SnapshotFile::open(Arc::clone(&dir)).unwrap());
+        let states = StateStore::new(file, Arc::clone(&pressure), Arc::clone(&gate));
+        Ok((temp, LogStore::start(db, dir, pressure, gate).unwrap(), states))
     }
 }
 
