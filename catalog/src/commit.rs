@@ -8,6 +8,7 @@ mod create;
 mod queue;
 mod requirements;
 mod spec_ids;
+mod time_fields;
 mod view;
 
 use std::collections::HashMap;

@@ -5,6 +5,7 @@ use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
 
 use super::TableWork;
 use super::spec_ids::SpecIds;
+use super::time_fields;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::warehouse::Warehouse;
@@ -35,9 +36,14 @@ pub(super) fn apply(
     work: &TableWork,
     now_ms: i64,
 ) -> Result<Next> {
-    let mut specs = SpecIds::of(current);
+    let in_disguise = time_fields::needed(current, &work.updates);
+    let begin = match in_disguise {
+        true => time_fields::disguised(current)?,
+        false => current.clone(),
+    };
+    let mut specs = SpecIds::of(&begin);
     let mut last_sequence = current.last_sequence_number();
-    let mut builder = current.clone().into_builder(Some(location.to_owned()));
+    let mut builder = begin.into_builder(Some(location.to_owned()));
     for update in work.updates.clone() {
         let update = match update {
             TableUpdate::AssignUuid { uuid } if uuid != current.uuid() => {
@@ -50,9 +56,15 @@ pub(super) fn apply(
             TableUpdate::SetLocation { location } => TableUpdate::SetLocation {
                 location: warehouse.accepted(&location)?,
             },
-            TableUpdate::AddSpec { spec } => TableUpdate::AddSpec {
-                spec: specs.assign(&work.table, spec)?,
-            },
+            TableUpdate::AddSpec { spec } => {
+                let spec = match in_disguise {
+                    true => time_fields::disguised(&spec)?,
+                    false => spec,
+                };
+                TableUpdate::AddSpec {
+                    spec: specs.assign(&work.table, spec)?,
+                }
+            }
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, now_ms)?;
                 check_file(warehouse, snapshot.manifest_list())?;
@@ -77,7 +89,10 @@ pub(super) fn apply(
     let built = builder
         .build()
         .map_err(|error| CatalogError::from_iceberg(&work.table, &error))?;
-    let metadata = built.metadata;
+    let metadata = match in_disguise {
+        true => time_fields::revealed(&work.table, &built.metadata)?,
+        false => built.metadata,
+    };
     let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });
     if metadata.format_version() < FormatVersion::V3 && work.updates.iter().any(adds_key) {
         // They have no place in the older formats: the file would not hold them.

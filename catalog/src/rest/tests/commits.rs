@@ -125,6 +125,50 @@ async fn partition_field_ids_are_given_once() {
     assert!(refused.message().contains("1000"), "{}", refused.message());
 }
 
+// Goal: a table goes from days to months as Spark does it, over a spec that has both, and what is wrong is still refused.
+// Method: the specs one after the other, read back; the same fields again, which are found; a column that is no time.
+#[tokio::test]
+async fn days_and_months_of_one_column() {
+    let kit = Kit::with_table().await;
+    let spec = |fields: Value| json!([{"action": "add-spec", "spec": {"fields": fields}}, {"action": "set-default-spec", "spec-id": -1}]);
+    let day = json!({"source-id": 2, "name": "at_day", "transform": "day"});
+    let month = json!({"source-id": 2, "name": "at_month", "transform": "month"});
+    let mut made = Value::Null;
+    for fields in [json!([day]), json!([day, month]), json!([month]), json!([day, month])] {
+        let reply = kit.update(spec(fields)).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        made = kit.get(TABLE).await.body["metadata"].clone();
+    }
+    let mut specs = made["partition-specs"].as_array().expect("specs").clone();
+    specs.sort_by_key(|spec| spec["spec-id"].as_i64());
+    let transforms = |spec: &Value| -> Vec<(String, i64)> {
+        let fields = spec["fields"].as_array().expect("fields").iter();
+        fields
+            .map(|field| {
+                let transform = field["transform"].as_str().expect("text").to_owned();
+                (transform, field["field-id"].as_i64().expect("an id"))
+            })
+            .collect()
+    };
+    let (days, months) = (("day".to_owned(), 1_000), ("month".to_owned(), 1_001));
+    let both = specs
+        .iter()
+        .find(|spec| spec["spec-id"] == made["default-spec-id"])
+        .expect("the default one");
+    assert_eq!(transforms(both), [days.clone(), months.clone()]);
+    assert!(
+        specs.iter().any(|spec| transforms(spec) == [months.clone()]),
+        "{specs:?}"
+    );
+    assert_eq!(made["last-partition-id"], 1_001, "equal fields are found again");
+    let wrong =
+        json!([{"source-id": 1, "name": "d", "transform": "day"}, {"source-id": 1, "name": "m", "transform": "month"}]);
+    let refused = kit.update(spec(wrong)).await;
+    assert_eq!((refused.status, refused.kind()), (400, "BadRequestException"));
+    let twice = json!([day, {"source-id": 2, "name": "again", "transform": "day"}, month]);
+    assert_eq!(kit.update(spec(twice)).await.status, 400);
+}
+
 // Goal: metadata of a newer engine is served as it is and never trimmed. Method: register a file with unknown fields, load it, commit to it.
 #[tokio::test]
 async fn unknown_fields_are_not_lost() {
