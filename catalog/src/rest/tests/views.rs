@@ -375,13 +375,13 @@ async fn view_mutations_happen_once() {
     kit.consensus.fail_next_write(ConsensusError::OutcomeUnknown {
         reason: "cut off".into(),
     });
-    let lost = kit.post_once(2, VIEW, change.clone()).await;
-    assert_eq!((lost.status, lost.kind()), (500, "CommitStateUnknownException"));
-    let found = kit.post_once(2, VIEW, change).await;
-    assert_eq!(
-        (found.status, &found.body["metadata"]["current-version-id"]),
-        (200, &json!(2))
-    );
+    for _ in 0..2 {
+        let found = kit.post_once(2, VIEW, change.clone()).await;
+        assert_eq!(
+            (found.status, &found.body["metadata"]["current-version-id"]),
+            (200, &json!(2))
+        );
+    }
     let rename = json!({"source": {"namespace": ["a"], "name": "v"}, "destination": {"namespace": ["a"], "name": "w"}});
     for _ in 0..2 {
         assert_eq!(kit.post_once(3, "/v1/views/rename", rename.clone()).await.status, 204);
