@@ -68,7 +68,7 @@ pub struct IngestOptions {
     pub mapping: Vec<MappingRule>,
     /// How records are read.
     pub decode: DecodeOptions,
-    /// Rows wait this long at most before they are committed; up to five seconds while ingest is behind.
+    /// Rows wait this long at most before they are committed; up to five times as long while ingest is behind.
     pub commit_interval_ms: u64,
     /// Rows are committed earlier once there is this much of them.
     pub commit_bytes: usize,

@@ -34,9 +34,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// A batch of offsets alone (heartbeats, transaction markers) waits this long: no rows wait for it.
 const OFFSETS_INTERVAL: Duration = Duration::from_secs(5);
-/// Rows wait this long while the log has more than is read at once: they are late already, and a commit costs the same files
-/// whatever it holds.
-const CATCH_UP_INTERVAL: Duration = Duration::from_secs(5);
+/// Rows wait so many intervals while the log has more than is read at once: they are late already, and a commit costs the same
+/// files whatever it holds.
+const CATCH_UP_INTERVALS: u32 = 5;
 /// Pause before a partition that is suspected or stalled is looked at again: about as long as a broker takes to answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Time for the last batch when the worker is told to stop. What does not make it is read again by the next process.

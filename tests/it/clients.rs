@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::kit::synth::Hospital;
-use crate::kit::{Node, NodeBuilder, password_hash};
+use crate::kit::{Node, NodeBuilder, password_hash, wait_for};
 use crate::spine::{compare_all, run_models, wait_ingested};
 
 const USER: &str = "ana";
@@ -134,7 +134,13 @@ fn users() -> String {
 fn unmodified_clients() {
     let dir = tempfile::tempdir().unwrap();
     let hospital = Hospital::write(dir.path(), 20, 3_000);
+    // In two parts, so that bronze has snapshots of the past.
+    let second = hospital.hold_back();
     let node = NodeBuilder::up(dir.path()).config(&hospital.config()).start();
+    wait_for("the first part is there", Duration::from_secs(60), || {
+        (node.number("SELECT count(*) FROM bronze.users")? > 0).then_some(())
+    });
+    second.release();
     wait_ingested(&node, &hospital);
     run_models(&node);
     let readme = readme(&node);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::read::halt_of;
-use super::{CATCH_UP_INTERVAL, OFFSETS_INTERVAL, Worker};
+use super::{CATCH_UP_INTERVALS, OFFSETS_INTERVAL, Worker};
 use crate::batch::{Buffers, Pending};
 use crate::commit::{Ended, Sealed, TableRows};
 use crate::error::{IngestError, Result};
@@ -22,7 +22,7 @@ impl Worker {
         let interval = if !self.pending.has_rows(&self.buffers) {
             OFFSETS_INTERVAL.max(shortest)
         } else if self.pending.more_waits {
-            CATCH_UP_INTERVAL.max(shortest)
+            shortest * CATCH_UP_INTERVALS
         } else {
             shortest
         };

@@ -18,6 +18,20 @@ pub struct Hospital {
     pub oracle: PathBuf,
 }
 
+/// Part of a change log that is not there yet.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    text: String,
+}
+
+impl Held {
+    /// Puts it where it belongs.
+    pub fn release(self) {
+        std::fs::write(self.path, self.text).unwrap();
+    }
+}
+
 impl Hospital {
     /// Writes at least `events` records of a hospital of `patients`.
     pub fn write(dir: &Path, patients: u32, events: u64) -> Self {
@@ -49,6 +63,27 @@ impl Hospital {
             "[ingest]\ncommit_interval_ms = 200\n[[ingest.sources]]\ntype = \"file\"\npath = {:?}\n[pipelines]\nproject = {:?}\nfollow = false\n",
             self.changes, project
         )
+    }
+
+    /// Takes the second half of the change log's last segment away, until it is released as a segment of its own.
+    pub fn hold_back(&self) -> Held {
+        let segments = std::fs::read_dir(&self.changes)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let last = segments
+            .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+            .max()
+            .unwrap();
+        let text = std::fs::read_to_string(&last).unwrap();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let (first, second) = lines.split_at(lines.len() / 2);
+        assert!(!first.is_empty(), "the log has two records at least");
+        std::fs::write(&last, first.concat()).unwrap();
+        let number: usize = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        Held {
+            path: self.changes.join(format!("{:020}.jsonl", number + first.len())),
+            text: second.concat(),
+        }
     }
 
     /// The topic, partition and offset of every record in the change log.
