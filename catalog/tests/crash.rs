@@ -165,7 +165,7 @@ async fn open(options: &RaftOptions) -> RaftConsensus {
 // Goal: a log of 100,000 entries is read within two seconds at the start, on a machine with time for it. Method: snapshots
 // off, so many entries, the node ends as by a kill; the time until it answers, and everything is there.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "scripts/chaos runs it, in release: minutes otherwise"]
+#[ignore = "scripts/chaos long_log runs it, in release: minutes otherwise"]
 #[expect(clippy::disallowed_methods, reason = "a test's own load")]
 async fn a_long_log_is_read_quickly() {
     let entries = setting("TIDEWATER_CRASH_ENTRIES", 100_000);

@@ -321,3 +321,27 @@ async fn properties_choose_metrics() {
         [1, 2, 3, 4].into()
     );
 }
+
+// Goal: a small file is spared what costs more than it saves, a large one is not. Method: codec and dictionary in the footer of
+// a file of few rows and of one of many.
+#[tokio::test]
+async fn small_files_are_plain() {
+    let lake = Lake::new(&[], &[]).await;
+    let of = |rows: i64| {
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        (vec![Field::new("id", DataType::Int64, false)], vec![ids])
+    };
+    for (rows, small) in [(10, true), (400_000, false)] {
+        let (fields, columns) = of(rows);
+        let added = write_one(&lake, fields, columns).await.unwrap();
+        let bytes = lake.store.get(added[0].file.file_path()).await.unwrap();
+        let reader = SerializedFileReader::new(bytes).unwrap();
+        let column = reader.metadata().row_group(0).column(0);
+        let plain = column.compression() == parquet::basic::Compression::SNAPPY;
+        assert_eq!(
+            (plain, column.dictionary_page_offset().is_none()),
+            (small, small),
+            "{rows} rows: {column:?}"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 //! log store, state machine, barriers and batches; but network, disks, faults and election timeouts come from one seed.
 //!
 //! It needs the feature `sim`. `TIDEWATER_SIM_SEEDS` and `TIDEWATER_SIM_FIRST` choose the seeds, `TIDEWATER_SIM_TRACE` a
-//! folder for the traces of those that went wrong. docs/adr/014 tells what is simulated and what is not.
+//! folder for the traces of those that went wrong. docs/adr/013 tells what is simulated and what is not.
 
 #![expect(
     clippy::disallowed_methods,
