@@ -130,7 +130,14 @@ impl Coded for ClientError {
             Self::Unavailable { .. } => "check that the catalog runs and that its address is right".into(),
             Self::Unknown { .. } => "look at the table or the offsets before doing it again".into(),
             Self::Answer { .. } => "check that the address is that of a tidewater catalog of this version".into(),
-            Self::Refused { catalog_hint, .. } => return catalog_hint.clone(),
+            Self::Refused {
+                catalog_hint: Some(hint),
+                ..
+            } => hint.clone(),
+            // The catalog's page tells more than the one of this crate's code.
+            Self::Refused { error_code, .. } if error_code.starts_with("CAT-") => {
+                format!("see docs/errors/{error_code}.md")
+            }
             _ => return None,
         })
     }

@@ -185,6 +185,39 @@ async fn nothing_runs_on_for_nobody() {
     .await;
 }
 
+// Goal: a cancellation has its effect at whatever moment it comes, while the scheduler still plans the stages included. Method:
+// statements that take long to plan and longer to run, dropped after longer and longer waits, some before they are known to
+// run; all are gone in less time than one of them takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cancelled_at_every_moment() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let part = "SELECT sum(slow(slow(slow(slow(amount, 5000), 5000), 5000), 5000)) FROM items";
+    let sql = vec![part; 40].join(" UNION ALL ");
+    let mut early = 0;
+    for step in 0..16_u64 {
+        let request = lake.request(Class::Batch, &sql).await;
+        let runner = scheduler.runner();
+        let mut running = Box::pin(runner.run(request));
+        tokio::select! {
+            _ = &mut running => panic!("it takes longer than that"),
+            () = lake.clock.sleep(Duration::from_millis(40 * step)) => {}
+        }
+        early += usize::from(scheduler.running().is_empty());
+        drop(running);
+    }
+    assert!(early > 0, "no cancellation came early");
+    // A plan that was submitted may become known as running only after its cancellation.
+    let mut quiet = 0;
+    let begun = lake.clock.monotonic();
+    while quiet < 25 {
+        assert!(lake.clock.monotonic() - begun < Duration::from_secs(15), "plans run on");
+        lake.clock.sleep(Duration::from_millis(20)).await;
+        quiet = if scheduler.running().is_empty() { quiet + 1 } else { 0 };
+    }
+}
+
 async fn until(lake: &Lake, what: &str, holds: impl Fn() -> bool) {
     let begun = lake.clock.monotonic();
     while !holds() {
