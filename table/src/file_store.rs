@@ -21,6 +21,7 @@ use url::Url;
 
 pub use self::location::Location;
 pub use self::s3::S3Options;
+use crate::deletes::DeleteCache;
 use crate::error::{Result, TableError};
 use crate::manifest::ManifestCache;
 use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
@@ -40,6 +41,8 @@ pub struct StoreOptions {
     pub roots: Vec<String>,
     /// Memory for parsed manifests.
     pub manifest_cache_bytes: u64,
+    /// Memory for what delete files say.
+    pub delete_cache_bytes: u64,
 }
 
 impl Default for StoreOptions {
@@ -48,6 +51,7 @@ impl Default for StoreOptions {
             s3: S3Options::default(),
             roots: Vec::new(),
             manifest_cache_bytes: 64 << 20,
+            delete_cache_bytes: 64 << 20,
         }
     }
 }
@@ -75,6 +79,7 @@ struct Inner {
     memory: Arc<InMemory>,
     buckets: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
     manifests: ManifestCache,
+    deletes: DeleteCache,
     clock: SharedClock,
     rng: SharedRng,
 }
@@ -91,6 +96,7 @@ impl FileStore {
     /// Opens nothing yet: buckets are reached when first used.
     pub fn new(options: StoreOptions, clock: SharedClock, rng: SharedRng) -> Self {
         let manifests = ManifestCache::new(options.manifest_cache_bytes);
+        let deletes = DeleteCache::new(options.delete_cache_bytes);
         Self {
             inner: Arc::new(Inner {
                 options,
@@ -98,6 +104,7 @@ impl FileStore {
                 memory: Arc::new(InMemory::new()),
                 buckets: Mutex::default(),
                 manifests,
+                deletes,
                 clock,
                 rng,
             }),
@@ -121,6 +128,10 @@ impl FileStore {
 
     pub(crate) fn manifests(&self) -> &ManifestCache {
         &self.inner.manifests
+    }
+
+    pub(crate) fn deletes(&self) -> &DeleteCache {
+        &self.inner.deletes
     }
 
     /// Writes a file that must not exist yet. When this returns, the file survives the loss of power.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, TableMetadata};
+use iceberg::spec::{DataContentType, DataFileFormat, TableMetadata};
 
 use super::DeleteFile;
 use crate::manifest::Entry;
@@ -22,10 +22,14 @@ impl Deletes {
         }
     }
 
-    /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data.
+    /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data. A deletion vector
+    /// holds what position delete files said before it, so it stands for them (spec, "Scan Planning").
     pub(super) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
-        let touching = self.entries.iter().filter(|delete| self.touches(delete, data));
-        let described = touching.map(|entry| DeleteFile {
+        let mut touching: Vec<_> = self.entries.iter().filter(|delete| self.touches(delete, data)).collect();
+        if touching.iter().any(|delete| is_vector(delete)) {
+            touching.retain(|delete| is_vector(delete) || delete.file.content_type() == DataContentType::EqualityDeletes);
+        }
+        let described = touching.into_iter().map(|entry| DeleteFile {
             path: entry.file.file_path().to_owned(),
             content: entry.file.content_type(),
             sequence: entry.sequence,
@@ -50,4 +54,8 @@ impl Deletes {
             DataContentType::Data => false,
         }
     }
+}
+
+fn is_vector(delete: &Entry) -> bool {
+    delete.file.content_type() == DataContentType::PositionDeletes && delete.file.file_format() == DataFileFormat::Puffin
 }

@@ -1,0 +1,154 @@
+//! Row-level deletes: which rows of a data file are gone (Iceberg spec, "Row-level Deletes").
+//!
+//! [`FileDeletes`] names what a reader of one data file must apply and travels between processes; [`FileDeletes::mask`] reads it
+//! and answers the rows by position. Deletes by equality become positions too, so readers know one mechanism only.
+
+mod cache;
+mod columns;
+mod equality;
+mod mask;
+mod positions;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod vector;
+
+use iceberg::spec::{DataContentType, DataFileFormat, Schema, TableMetadata};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::cache::DeleteCache;
+pub use self::mask::RowMask;
+use crate::error::{Result, TableError};
+use crate::file_store::FileStore;
+use crate::scan::{DeleteFile, ScanFile};
+
+/// A delete file is held in memory as a whole while it is read.
+const DELETE_FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// What is gone from one data file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileDeletes {
+    path: String,
+    size_bytes: u64,
+    deletes: Vec<Delete>,
+}
+
+/// One file, or part of one, that deletes rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Delete {
+    /// A deletion vector: a blob in a Puffin file.
+    Vector {
+        path: String,
+        offset: u64,
+        length: u64,
+        rows: u64,
+    },
+    /// A Parquet file of paths and positions.
+    Positions { path: String },
+    /// A Parquet file of values: rows that have them are gone.
+    Equality { path: String, columns: Schema },
+}
+
+impl FileDeletes {
+    /// What must be applied to the file; `None` if all its rows are there. Refuses deletes that cannot be read.
+    pub fn of(file: &ScanFile, table: &TableMetadata) -> Result<Option<Self>> {
+        if file.deletes.is_empty() {
+            return Ok(None);
+        }
+        let deletes = file.deletes.iter().map(|delete| Delete::of(delete, table));
+        Ok(Some(Self {
+            path: file.path.clone(),
+            size_bytes: file.size_bytes,
+            deletes: deletes.collect::<Result<_>>()?,
+        }))
+    }
+
+    /// Location of the data file.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The rows that are gone. Delete files and answers are remembered in the store's cache.
+    pub async fn mask(&self, store: &FileStore) -> Result<RowMask> {
+        let key = self.cache_key();
+        if let Some(known) = store.deletes().mask(&key).await {
+            return Ok(known);
+        }
+        let mut mask = RowMask::default();
+        for delete in &self.deletes {
+            match delete {
+                Delete::Vector {
+                    path,
+                    offset,
+                    length,
+                    rows,
+                } => mask.extend(vector::read(store, path, *offset, *length, *rows).await?),
+                Delete::Positions { path } => {
+                    let positions = positions::read(store, path).await?;
+                    mask.extend_from(positions.get(&self.path));
+                }
+                Delete::Equality { .. } => {}
+            }
+        }
+        let by_value = self.deletes.iter().filter_map(|delete| match delete {
+            Delete::Equality { path, columns } => Some((path.as_str(), columns)),
+            Delete::Vector { .. } | Delete::Positions { .. } => None,
+        });
+        equality::apply(store, &self.path, self.size_bytes, by_value, &mut mask).await?;
+        store.deletes().keep_mask(key, &mask).await;
+        Ok(mask)
+    }
+
+    /// Files never change, so their names say everything.
+    fn cache_key(&self) -> String {
+        let mut key = self.path.clone();
+        for delete in &self.deletes {
+            key.push('\n');
+            match delete {
+                Delete::Vector { path, offset, .. } => key.push_str(&format!("{offset} {path}")),
+                Delete::Positions { path } | Delete::Equality { path, .. } => key.push_str(path),
+            }
+        }
+        key
+    }
+}
+
+impl Delete {
+    fn of(delete: &DeleteFile, table: &TableMetadata) -> Result<Self> {
+        let file = delete.data_file();
+        let path = delete.path.clone();
+        let unsupported = |what: &str| TableError::Unsupported {
+            what: format!("{what} ({path})"),
+        };
+        if file.key_metadata().is_some() {
+            return Err(unsupported("an encrypted delete file"));
+        }
+        match (file.content_type(), file.file_format()) {
+            (DataContentType::PositionDeletes, DataFileFormat::Puffin) => {
+                let part = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+                match (part(file.content_offset()), part(file.content_size_in_bytes())) {
+                    (Some(offset), Some(length)) => Ok(Self::Vector {
+                        path,
+                        offset,
+                        length,
+                        rows: file.record_count(),
+                    }),
+                    _ => Err(TableError::damaged(format!(
+                        "deletion vector {path} has no offset or no size"
+                    ))),
+                }
+            }
+            (_, DataFileFormat::Parquet) if file.file_size_in_bytes() > DELETE_FILE_BYTES_MAX => {
+                Err(unsupported("a delete file of more than 256 MiB"))
+            }
+            (DataContentType::PositionDeletes, DataFileFormat::Parquet) => Ok(Self::Positions { path }),
+            (DataContentType::EqualityDeletes, DataFileFormat::Parquet) => {
+                let ids = file.equality_ids().unwrap_or_default();
+                let columns = columns::of_equality(&ids, table, &path)?;
+                Ok(Self::Equality { path, columns })
+            }
+            (_, format) => Err(unsupported(&format!("a delete file in the format {format}"))),
+        }
+    }
+}

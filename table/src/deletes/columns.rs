@@ -1,0 +1,127 @@
+//! Columns of Parquet files that deletes are made of, found by field id.
+
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema as ArrowSchema};
+use bytes::Bytes;
+use iceberg::spec::{NestedFieldRef, Schema, TableMetadata, Type};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::error::{Result, TableError};
+use crate::schema::{field_id, to_arrow};
+
+/// A column to be read, and as what.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    id: i32,
+    name: String,
+    data_type: DataType,
+}
+
+/// The wanted columns of some rows, in the order asked for; `None` for a column that the file lacks.
+pub(super) type Columns = Vec<Option<ArrayRef>>;
+
+impl Wanted {
+    pub(super) fn new(id: i32, name: &str, data_type: DataType) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            data_type,
+        }
+    }
+
+    /// The columns of a schema.
+    pub(super) fn all(columns: &Schema) -> Result<Vec<Self>> {
+        let arrow = to_arrow(columns)?;
+        let fields = columns.as_struct().fields().iter().zip(arrow.fields());
+        Ok(fields
+            .map(|(field, arrow)| Self::new(field.id, &field.name, arrow.data_type().clone()))
+            .collect())
+    }
+
+    pub(super) fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+}
+
+/// Columns that a table has or had, for an equality delete file.
+pub(super) fn of_equality(ids: &[i32], table: &TableMetadata, path: &str) -> Result<Schema> {
+    let field = |id: &i32| {
+        let all = table.schemas_iter().map(AsRef::as_ref);
+        let mut schemas = std::iter::once(table.current_schema().as_ref()).chain(all);
+        let found: Option<&NestedFieldRef> = schemas.find_map(|schema| schema.as_struct().field_by_id(*id));
+        match found {
+            Some(field) if matches!(*field.field_type, Type::Primitive(_)) => Ok(field.clone()),
+            _ => Err(TableError::Unsupported {
+                what: format!("a delete file on column {id}, which is not at the top level of the table ({path})"),
+            }),
+        }
+    };
+    if ids.is_empty() {
+        return Err(TableError::damaged(format!("equality delete file {path} names no columns")));
+    }
+    let fields = ids.iter().map(field).collect::<Result<Vec<_>>>()?;
+    let schema = Schema::builder().with_fields(fields).build();
+    schema.map_err(TableError::metadata(format!("the columns of delete file {path}")))
+}
+
+/// Reads these columns of a file in memory.
+pub(super) fn read(
+    path: &str,
+    bytes: Bytes,
+    wanted: &[Wanted],
+) -> Result<impl Iterator<Item = Result<Columns>>> {
+    let what = |path: &str| format!("read {path}");
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(TableError::encode(what(path)))?;
+    let places = Places::new(builder.schema(), wanted);
+    let mask = places.mask(builder.parquet_schema());
+    let reader = builder.with_projection(mask).build().map_err(TableError::encode(what(path)))?;
+    let path = path.to_owned();
+    Ok(reader.map(move |batch| places.take(&batch.map_err(TableError::encode(what(&path)))?, &path)))
+}
+
+/// Where the wanted columns are in a file.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    wanted: Vec<Wanted>,
+    roots: Vec<Option<usize>>,
+}
+
+impl Places {
+    /// By field id; in a file without any id by name.
+    pub(super) fn new(file: &ArrowSchema, wanted: &[Wanted]) -> Self {
+        let has_ids = file.fields().iter().any(|field| field_id(field).is_some());
+        let find = |wanted: &Wanted| {
+            file.fields().iter().position(|field| match has_ids {
+                true => field_id(field) == Some(wanted.id),
+                false => *field.name() == wanted.name,
+            })
+        };
+        Self {
+            roots: wanted.iter().map(find).collect(),
+            wanted: wanted.to_vec(),
+        }
+    }
+
+    pub(super) fn mask(&self, file: &parquet::schema::types::SchemaDescriptor) -> ProjectionMask {
+        ProjectionMask::roots(file, self.roots.iter().flatten().copied())
+    }
+
+    /// The columns of a batch that was read with [`Self::mask`].
+    pub(super) fn take(&self, batch: &arrow::array::RecordBatch, path: &str) -> Result<Columns> {
+        // The reader keeps the file's order and leaves out what is not asked for.
+        let mut read: Vec<usize> = self.roots.iter().flatten().copied().collect();
+        read.sort_unstable();
+        read.dedup();
+        let column = |(wanted, root): (&Wanted, &Option<usize>)| {
+            let Some(root) = root else { return Ok(None) };
+            let index = read.binary_search(root).unwrap_or_default();
+            let column = cast(batch.column(index), &wanted.data_type);
+            column
+                .map(Some)
+                .map_err(TableError::encode(format!("read column {} of {path}", wanted.name)))
+        };
+        self.wanted.iter().zip(&self.roots).map(column).collect()
+    }
+}

@@ -1,0 +1,69 @@
+//! Rows of one data file that are gone, by position.
+
+use std::ops::Range;
+
+use roaring::RoaringTreemap;
+
+/// Positions of deleted rows, from 0.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowMask {
+    deleted: RoaringTreemap,
+}
+
+impl RowMask {
+    pub(super) fn extend(&mut self, deleted: RoaringTreemap) {
+        self.deleted |= deleted;
+    }
+
+    pub(super) fn extend_from(&mut self, deleted: Option<&RoaringTreemap>) {
+        if let Some(deleted) = deleted {
+            self.deleted |= deleted;
+        }
+    }
+
+    pub(super) fn delete(&mut self, position: u64) {
+        self.deleted.insert(position);
+    }
+
+    /// Memory, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.deleted.serialized_size()
+    }
+
+    /// Whether the row is gone.
+    pub fn is_deleted(&self, position: u64) -> bool {
+        self.deleted.contains(position)
+    }
+
+    /// How many of the first `rows` rows are gone. Positions beyond a file's end mean nothing.
+    pub fn deleted(&self, rows: u64) -> u64 {
+        match rows.checked_sub(1) {
+            Some(last) => self.deleted.rank(last),
+            None => 0,
+        }
+    }
+
+    /// The ranges of the first `rows` rows that are there, in order; none is empty and none touches the next.
+    pub fn kept(&self, rows: u64) -> Vec<Range<u64>> {
+        let mut kept = Vec::new();
+        let mut next = 0;
+        for gone in self.deleted.iter().take_while(|gone| *gone < rows) {
+            if next < gone {
+                kept.push(next..gone);
+            }
+            next = gone + 1;
+        }
+        if next < rows {
+            kept.push(next..rows);
+        }
+        kept
+    }
+}
+
+impl FromIterator<u64> for RowMask {
+    fn from_iter<I: IntoIterator<Item = u64>>(positions: I) -> Self {
+        Self {
+            deleted: positions.into_iter().collect(),
+        }
+    }
+}
