@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use iceberg::spec::{DataFile, Operation, TableMetadata, deserialize_data_file_from_json, serialize_data_file_to_json};
+use iceberg::spec::{
+    DataContentType, DataFile, Operation, TableMetadata, deserialize_data_file_from_json, serialize_data_file_to_json,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -106,10 +108,13 @@ pub struct Conditions {
 pub struct Change {
     /// What the snapshot says it is.
     pub operation: Operation,
-    /// Data files that join the table.
+    /// Files that join the table: data files, and delete files.
     pub added: Vec<Added>,
     /// Paths of data files that leave the table.
     pub removed: BTreeSet<String>,
+    /// Paths of data files that stay and lose rows to the delete files in `added`. What deleted rows of one of them alone
+    /// before leaves the table: the new delete files say that too.
+    pub touched: BTreeSet<String>,
     /// What must still hold.
     pub conditions: Conditions,
     /// Further entries of the snapshot summary.
@@ -123,6 +128,7 @@ impl Change {
             operation: Operation::Append,
             added,
             removed: BTreeSet::new(),
+            touched: BTreeSet::new(),
             conditions: Conditions::default(),
             properties: HashMap::new(),
         }
@@ -141,6 +147,32 @@ impl Change {
             removed,
             ..Self::append(added)
         }
+    }
+
+    /// Merge-on-read: rows of the `touched` files, as they were at a snapshot, are deleted by the delete files among `added`, which
+    /// also say what was deleted of them before. Refused if others deleted rows of the same files, or replaced them, since then.
+    pub fn row_delta(read_at: i64, touched: impl IntoIterator<Item = String>, added: Vec<Added>) -> Self {
+        let only_deletes = added.iter().all(|new| new.file.content_type() != DataContentType::Data);
+        let operation = match only_deletes {
+            true => Operation::Delete,
+            false => Operation::Overwrite,
+        };
+        Self {
+            operation,
+            touched: touched.into_iter().collect(),
+            ..Self::append(added)
+        }
+        .read_at(Some(read_at))
+    }
+
+    /// Every data file that it rests on.
+    pub(crate) fn needs(&self, path: &str) -> bool {
+        self.removed.contains(path) || self.touched.contains(path)
+    }
+
+    /// Whether it rests on no data file.
+    pub(crate) fn needs_nothing(&self) -> bool {
+        self.removed.is_empty() && self.touched.is_empty()
     }
 
     /// Whole files leave.

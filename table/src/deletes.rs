@@ -12,12 +12,14 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod vector;
+mod write;
 
 use iceberg::spec::{DataContentType, DataFileFormat, Schema, TableMetadata};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::cache::DeleteCache;
 pub use self::mask::RowMask;
+pub use self::write::write_deletes;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::scan::{DeleteFile, ScanFile};
@@ -30,6 +32,7 @@ const DELETE_FILE_BYTES_MAX: u64 = 256 << 20;
 pub struct FileDeletes {
     path: String,
     size_bytes: u64,
+    record_count: u64,
     deletes: Vec<Delete>,
 }
 
@@ -60,6 +63,7 @@ impl FileDeletes {
         Ok(Some(Self {
             path: file.path.clone(),
             size_bytes: file.size_bytes,
+            record_count: file.record_count,
             deletes: deletes.collect::<Result<_>>()?,
         }))
     }
@@ -67,6 +71,16 @@ impl FileDeletes {
     /// Location of the data file.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Rows in the data file, before deletes.
+    pub fn record_count(&self) -> u64 {
+        self.record_count
+    }
+
+    /// Files that delete its rows.
+    pub fn delete_files(&self) -> usize {
+        self.deletes.len()
     }
 
     /// The rows that are gone. Delete files and answers are remembered in the store's cache.

@@ -72,10 +72,7 @@ impl DataFileWriter {
         }
         let schema = Arc::new(to_arrow(table.current_schema())?);
         let spec = table.default_partition_spec();
-        let directory = match table.properties().get("write.data.path") {
-            Some(path) => path.trim_end_matches('/').to_owned(),
-            None => format!("{}/data", table.location().trim_end_matches('/')),
-        };
+        let directory = directory(table);
         let encoder = Encoder {
             schema: table.current_schema().clone(),
             arrow: schema.clone(),
@@ -151,6 +148,14 @@ impl DataFileWriter {
             .buffer_unordered(UPLOADS_MAX)
             .try_collect::<()>()
             .await
+    }
+}
+
+/// Where a table's data files and delete files go.
+pub(crate) fn directory(table: &TableMetadata) -> String {
+    match table.properties().get("write.data.path") {
+        Some(path) => path.trim_end_matches('/').to_owned(),
+        None => format!("{}/data", table.location().trim_end_matches('/')),
     }
 }
 

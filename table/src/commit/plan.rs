@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataFile, FormatVersion, MAIN_BRANCH, ManifestContentType, ManifestFile, Operation, Snapshot, SnapshotReference,
-    SnapshotRetention, Summary, TableMetadata,
+    DataContentType, DataFile, FormatVersion, MAIN_BRANCH, ManifestContentType, ManifestFile, Operation, Snapshot,
+    SnapshotReference, SnapshotRetention, Summary, TableMetadata,
 };
 use iceberg::{TableRequirement, TableUpdate};
 
@@ -105,16 +105,22 @@ async fn snapshot(
             reason: format!("{lost} is not in the table"),
         });
     }
-    // Deletes of a data file that goes, go with it.
-    let goes = |file: &DataFile| {
-        file.referenced_data_file()
-            .is_some_and(|path| change.removed.contains(&path))
-    };
-    let (deletes, removed_deletes) = match change.removed.is_empty() {
+    // Deletes of a data file that goes, go with it; those of one that stays are replaced.
+    let goes = |file: &DataFile| file.referenced_data_file().is_some_and(|path| change.needs(&path));
+    let (deletes, removed_deletes) = match change.needs_nothing() {
         true => (deletes, Vec::new()),
         false => remove(writer, store, deletes, goes).await?,
     };
-    let mut manifests = add(writer, store, data, &change.added, tail).await?;
+    let (new_data, new_deletes): (Vec<Added>, Vec<Added>) = change
+        .added
+        .iter()
+        .cloned()
+        .partition(|new| new.file.content_type() == DataContentType::Data);
+    let mut manifests = add(writer, store, data, &new_data, tail).await?;
+    for (spec_id, files) in by_spec(&new_deletes) {
+        let content = ManifestContentType::Deletes;
+        manifests.push(writer.manifest(content, spec_id, &files, &[], &[]).await?);
+    }
     manifests.extend(deletes);
 
     let (list, row_ids) = writer

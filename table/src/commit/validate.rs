@@ -1,7 +1,5 @@
 //! Is a change still right on a head that others have moved? The rules are those that every Iceberg writer keeps.
 
-use std::collections::BTreeSet;
-
 use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation, SnapshotRef, TableMetadata};
 
 use crate::change::Change;
@@ -19,7 +17,7 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     if conditions.exact_head && head != conditions.read_at {
         return Ok(Some(format!("the head is {head:?}, not {:?}", conditions.read_at)));
     }
-    if change.removed.is_empty() && !conditions.forbid_new_rows {
+    if change.needs_nothing() && !conditions.forbid_new_rows {
         return Ok(None);
     }
     // A change computed from an empty table, or one that does not say: all of the history is new to it.
@@ -43,7 +41,7 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
         {
             let found = match file.content {
                 ManifestContentType::Data => data_conflict(store, file, &snapshot, change).await?,
-                ManifestContentType::Deletes => delete_conflict(store, file, &change.removed).await?,
+                ManifestContentType::Deletes => delete_conflict(store, file, change).await?,
             };
             if found.is_some() {
                 return Ok(found);
@@ -75,14 +73,14 @@ async fn data_conflict(
     if change.conditions.forbid_new_rows && adds_rows {
         return Ok(Some(format!("snapshot {} added rows", snapshot.snapshot_id())));
     }
-    if change.removed.is_empty() || !file.has_deleted_files() {
+    if change.needs_nothing() || !file.has_deleted_files() {
         return Ok(None);
     }
     let entries = manifest::entries(store, file).await?;
     let lost = entries.iter().find(|entry| {
         entry.status == ManifestStatus::Deleted
             && entry.snapshot_id == snapshot.snapshot_id()
-            && change.removed.contains(entry.file.file_path())
+            && change.needs(entry.file.file_path())
     });
     Ok(lost.map(|entry| {
         format!(
@@ -93,8 +91,8 @@ async fn data_conflict(
     }))
 }
 
-async fn delete_conflict(store: &FileStore, file: &ManifestFile, needed: &BTreeSet<String>) -> Result<Option<String>> {
-    if !file.has_added_files() || needed.is_empty() {
+async fn delete_conflict(store: &FileStore, file: &ManifestFile, change: &Change) -> Result<Option<String>> {
+    if !file.has_added_files() || change.needs_nothing() {
         return Ok(None);
     }
     let entries = manifest::entries(store, file).await?;
@@ -102,12 +100,7 @@ async fn delete_conflict(store: &FileStore, file: &ManifestFile, needed: &BTreeS
     let hit = entries
         .iter()
         .filter(|entry| entry.status == ManifestStatus::Added)
-        .find(|entry| {
-            entry
-                .file
-                .referenced_data_file()
-                .is_none_or(|path| needed.contains(&path))
-        });
+        .find(|entry| entry.file.referenced_data_file().is_none_or(|path| change.needs(&path)));
     Ok(hit.map(|entry| {
         format!(
             "{} deletes rows of a file that this change rests on",

@@ -68,7 +68,8 @@ impl DeleteCache {
             path.len() + positions.serialized_size() + ENTRY_BYTES
         };
         let bytes = positions.iter().map(of_file).sum();
-        self.keep(path.to_owned(), Kept::Positions(positions.clone()), bytes).await;
+        self.keep(path.to_owned(), Kept::Positions(positions.clone()), bytes)
+            .await;
     }
 
     pub(super) async fn keys(&self, key: &str) -> Option<Arc<Keys>> {

@@ -59,7 +59,9 @@ pub(super) fn of_equality(ids: &[i32], table: &TableMetadata, path: &str) -> Res
         }
     };
     if ids.is_empty() {
-        return Err(TableError::damaged(format!("equality delete file {path} names no columns")));
+        return Err(TableError::damaged(format!(
+            "equality delete file {path} names no columns"
+        )));
     }
     let fields = ids.iter().map(field).collect::<Result<Vec<_>>>()?;
     let schema = Schema::builder().with_fields(fields).build();
@@ -67,16 +69,15 @@ pub(super) fn of_equality(ids: &[i32], table: &TableMetadata, path: &str) -> Res
 }
 
 /// Reads these columns of a file in memory.
-pub(super) fn read(
-    path: &str,
-    bytes: Bytes,
-    wanted: &[Wanted],
-) -> Result<impl Iterator<Item = Result<Columns>>> {
+pub(super) fn read(path: &str, bytes: Bytes, wanted: &[Wanted]) -> Result<impl Iterator<Item = Result<Columns>>> {
     let what = |path: &str| format!("read {path}");
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(TableError::encode(what(path)))?;
     let places = Places::new(builder.schema(), wanted);
     let mask = places.mask(builder.parquet_schema());
-    let reader = builder.with_projection(mask).build().map_err(TableError::encode(what(path)))?;
+    let reader = builder
+        .with_projection(mask)
+        .build()
+        .map_err(TableError::encode(what(path)))?;
     let path = path.to_owned();
     Ok(reader.map(move |batch| places.take(&batch.map_err(TableError::encode(what(&path)))?, &path)))
 }

@@ -104,26 +104,27 @@ fn parse(path: &str, bytes: bytes::Bytes, wanted: &[Wanted]) -> Result<Keys> {
     for columns in columns::read(path, bytes, wanted)? {
         let columns: Option<Vec<ArrayRef>> = columns?.into_iter().collect();
         let columns = columns.ok_or_else(|| TableError::damaged(format!("{path} lacks a column it deletes by")))?;
-        let rows = converter.convert_columns(&columns).map_err(TableError::encode(what()))?;
+        let rows = converter
+            .convert_columns(&columns)
+            .map_err(TableError::encode(what()))?;
         keys.extend(rows.iter().map(|row| Box::from(row.as_ref())));
     }
     Ok(keys)
 }
 
 /// Reads the columns of the data file, a batch at a time.
-async fn read(
-    store: &FileStore,
-    data_path: &str,
-    data_bytes: u64,
-    group: &Group,
-    mask: &mut RowMask,
-) -> Result<()> {
+async fn read(store: &FileStore, data_path: &str, data_bytes: u64, group: &Group, mask: &mut RowMask) -> Result<()> {
     let what = || format!("read {data_path}");
     let reader = StoredParquet::new(store, data_path, data_bytes);
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(TableError::encode(what()))?;
+    let builder = ParquetRecordBatchStreamBuilder::new(reader)
+        .await
+        .map_err(TableError::encode(what()))?;
     let places = Places::new(builder.schema(), &group.wanted);
     let projection = places.mask(builder.parquet_schema());
-    let mut batches = builder.with_projection(projection).build().map_err(TableError::encode(what()))?;
+    let mut batches = builder
+        .with_projection(projection)
+        .build()
+        .map_err(TableError::encode(what()))?;
     let mut first = 0;
     while let Some(batch) = batches.try_next().await.map_err(TableError::encode(what()))? {
         let rows = batch.num_rows();

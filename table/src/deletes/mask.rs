@@ -25,6 +25,17 @@ impl RowMask {
         self.deleted.insert(position);
     }
 
+    pub(super) fn positions(&self) -> &RoaringTreemap {
+        &self.deleted
+    }
+
+    /// The rows that either of them lacks.
+    #[must_use]
+    pub fn union(mut self, other: &Self) -> Self {
+        self.deleted |= &other.deleted;
+        self
+    }
+
     /// Memory, in bytes.
     pub(super) fn size(&self) -> usize {
         self.deleted.serialized_size()

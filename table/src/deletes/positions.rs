@@ -12,8 +12,8 @@ use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 
 /// Reserved field ids (spec, "Reserved Field IDs").
-const FILE_PATH_ID: i32 = 2_147_483_546;
-const POS_ID: i32 = 2_147_483_545;
+pub(super) const FILE_PATH_ID: i32 = 2_147_483_546;
+pub(super) const POS_ID: i32 = 2_147_483_545;
 
 /// Deleted positions by data file.
 pub(super) type Positions = HashMap<String, RoaringTreemap>;
@@ -54,7 +54,9 @@ fn add(found: &mut Positions, batch: &columns::Columns, file: &str) -> Result<()
     while from < positions.len() {
         // Sorted by path: one look-up for a run of the same.
         let path = paths.value(from);
-        let run = (from..positions.len()).take_while(|row| paths.value(*row) == path).count();
+        let run = (from..positions.len())
+            .take_while(|row| paths.value(*row) == path)
+            .count();
         let of_path = found.entry(path.to_owned()).or_default();
         for position in &positions[from..from + run] {
             let position = u64::try_from(*position);

@@ -1,5 +1,7 @@
 //! Deletion vectors: the blob `deletion-vector-v1` of the Puffin spec.
 
+use std::io;
+
 use roaring::RoaringTreemap;
 
 use super::DELETE_FILE_BYTES_MAX;
@@ -13,13 +15,7 @@ const MAGIC: [u8; 4] = [0xD1, 0xD3, 0x39, 0x64];
 const NUMBER_BYTES: usize = 4;
 
 /// The positions in a blob, of which there must be `rows`.
-pub(super) async fn read(
-    store: &FileStore,
-    path: &str,
-    offset: u64,
-    length: u64,
-    rows: u64,
-) -> Result<RoaringTreemap> {
+pub(super) async fn read(store: &FileStore, path: &str, offset: u64, length: u64, rows: u64) -> Result<RoaringTreemap> {
     let damaged = |what: &str| TableError::damaged(format!("deletion vector at {offset} of {path}: {what}"));
     if length > DELETE_FILE_BYTES_MAX {
         return Err(TableError::Unsupported {
@@ -32,6 +28,14 @@ pub(super) async fn read(
         return Err(damaged("another number of rows than its manifest says"));
     }
     Ok(vector)
+}
+
+/// The blob of these positions.
+pub(super) fn encode(vector: &RoaringTreemap) -> io::Result<Vec<u8>> {
+    let mut body = MAGIC.to_vec();
+    vector.serialize_into(&mut body)?;
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?.to_be_bytes();
+    Ok([&length[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat())
 }
 
 fn parse(blob: &[u8]) -> Result<RoaringTreemap, &'static str> {
@@ -51,20 +55,13 @@ fn parse(blob: &[u8]) -> Result<RoaringTreemap, &'static str> {
 mod tests {
     use super::*;
 
-    fn blob(vector: &RoaringTreemap) -> Vec<u8> {
-        let mut body = MAGIC.to_vec();
-        vector.serialize_into(&mut body).expect("memory");
-        let length = u32::try_from(body.len()).expect("short").to_be_bytes();
-        [&length[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
-    }
-
     // Goal: a vector is read as written, and a damaged one never as another. Method: vectors that reach beyond 32 bits, and each
     // of their bytes flipped and each of their lengths cut.
     #[test]
     fn damage_is_told() {
         for positions in [vec![], vec![0], vec![1, 5, 70_000, 1 << 33]] {
             let vector: RoaringTreemap = positions.into_iter().collect();
-            let good = blob(&vector);
+            let good = encode(&vector).expect("memory");
             assert_eq!(parse(&good), Ok(vector));
             for at in 0..good.len() {
                 let mut flipped = good.clone();

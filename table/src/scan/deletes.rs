@@ -25,9 +25,14 @@ impl Deletes {
     /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data. A deletion vector
     /// holds what position delete files said before it, so it stands for them (spec, "Scan Planning").
     pub(super) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
-        let mut touching: Vec<_> = self.entries.iter().filter(|delete| self.touches(delete, data)).collect();
+        let mut touching: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|delete| self.touches(delete, data))
+            .collect();
         if touching.iter().any(|delete| is_vector(delete)) {
-            touching.retain(|delete| is_vector(delete) || delete.file.content_type() == DataContentType::EqualityDeletes);
+            touching
+                .retain(|delete| is_vector(delete) || delete.file.content_type() == DataContentType::EqualityDeletes);
         }
         let described = touching.into_iter().map(|entry| DeleteFile {
             path: entry.file.file_path().to_owned(),
@@ -57,5 +62,6 @@ impl Deletes {
 }
 
 fn is_vector(delete: &Entry) -> bool {
-    delete.file.content_type() == DataContentType::PositionDeletes && delete.file.file_format() == DataFileFormat::Puffin
+    delete.file.content_type() == DataContentType::PositionDeletes
+        && delete.file.file_format() == DataFileFormat::Puffin
 }
