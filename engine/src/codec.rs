@@ -9,14 +9,18 @@ use datafusion::physical_expr_common::physical_expr::proto_decode::PhysicalExprD
 use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
-use tidewater_table::FileStore;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidewater_table::{FileDeletes, FileStore};
 
+use crate::deletes::RowDeletesExec;
 use crate::error::EngineError;
 use crate::write::{IcebergWriteExec, WriteSpec};
 
 /// Other codecs take whatever is valid protobuf for theirs, so ours must not be valid: no protobuf message starts with a
 /// zero byte, for there is no field number 0.
 const WRITE_MAGIC: &[u8] = b"\0tidewater:write:1\0";
+const DELETES_MAGIC: &[u8] = b"\0tidewater:deletes:1\0";
 
 /// Made by [`crate::Engine::physical_codec`].
 #[derive(Debug)]
@@ -31,6 +35,19 @@ impl Codec {
     }
 }
 
+fn damaged(reason: String) -> DataFusionError {
+    EngineError::PlanDamaged { reason }.into()
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))
+}
+
+fn append(buf: &mut Vec<u8>, magic: &[u8], what: &impl Serialize) -> Result<()> {
+    buf.extend_from_slice(magic);
+    serde_json::to_writer(buf, what).map_err(|error| damaged(error.to_string()))
+}
+
 impl PhysicalExtensionCodec for Codec {
     fn try_decode(
         &self,
@@ -39,19 +56,27 @@ impl PhysicalExtensionCodec for Codec {
         context: &TaskContext,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(body) = buf.strip_prefix(WRITE_MAGIC) else {
-            return self.inner.try_decode(buf, inputs, context, converter);
+        let input = || match inputs {
+            [input] => Ok(input.clone()),
+            _ => Err(damaged(format!("an operator has one input, not {}", inputs.len()))),
         };
-        let damaged = |reason: String| DataFusionError::from(EngineError::PlanDamaged { reason });
-        let [input] = inputs else {
-            return Err(damaged(format!("a write has one input, not {}", inputs.len())));
-        };
-        let spec: WriteSpec = serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))?;
-        Ok(Arc::new(IcebergWriteExec::new(
-            input.clone(),
-            Arc::new(spec),
-            self.store.clone(),
-        )))
+        if let Some(body) = buf.strip_prefix(WRITE_MAGIC) {
+            let spec: WriteSpec = read(body)?;
+            return Ok(Arc::new(IcebergWriteExec::new(
+                input()?,
+                Arc::new(spec),
+                self.store.clone(),
+            )));
+        }
+        if let Some(body) = buf.strip_prefix(DELETES_MAGIC) {
+            let deletes: Vec<FileDeletes> = read(body)?;
+            return Ok(Arc::new(RowDeletesExec::new(
+                input()?,
+                Arc::new(deletes),
+                self.store.clone(),
+            )));
+        }
+        self.inner.try_decode(buf, inputs, context, converter)
     }
 
     fn try_encode(
@@ -60,16 +85,13 @@ impl PhysicalExtensionCodec for Codec {
         buf: &mut Vec<u8>,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
-        let Some(write) = node.downcast_ref::<IcebergWriteExec>() else {
-            return self.inner.try_encode(node, buf, converter);
-        };
-        buf.extend_from_slice(WRITE_MAGIC);
-        serde_json::to_writer(buf, write.spec().as_ref()).map_err(|error| {
-            EngineError::PlanDamaged {
-                reason: error.to_string(),
-            }
-            .into()
-        })
+        if let Some(write) = node.downcast_ref::<IcebergWriteExec>() {
+            return append(buf, WRITE_MAGIC, write.spec().as_ref());
+        }
+        if let Some(deletes) = node.downcast_ref::<RowDeletesExec>() {
+            return append(buf, DELETES_MAGIC, deletes.deletes().as_ref());
+        }
+        self.inner.try_encode(node, buf, converter)
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {

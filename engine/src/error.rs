@@ -46,14 +46,6 @@ pub enum EngineError {
         /// The time it was given.
         allowed: Duration,
     },
-    /// A table with row-level deletes, which are not read yet.
-    #[error("table {table} has {files} data files with row-level deletes")]
-    RowLevelDeletes {
-        /// The table.
-        table: TableName,
-        /// Data files that deletes apply to.
-        files: usize,
-    },
     /// Rows whose columns do not fit the table they are written to.
     #[error("rows do not fit table {table}: {reason}")]
     Columns {
@@ -205,7 +197,7 @@ impl Coded for EngineError {
                 Root::DataFusion(error) => datafusion_kind(error),
             },
             Self::Deadline { .. } => ErrorKind::Timeout,
-            Self::RowLevelDeletes { .. } | Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::PlanDamaged { .. } => ErrorKind::Corrupt,
             Self::WriteAnswer { .. } => ErrorKind::Internal,
         }
@@ -223,7 +215,6 @@ impl Coded for EngineError {
                 Root::DataFusion(error) => datafusion_code(datafusion_kind(error)),
             },
             Self::Deadline { .. } => "ENG-0009",
-            Self::RowLevelDeletes { .. } => "ENG-0010",
             Self::Columns { .. } => "ENG-0011",
             Self::PlanDamaged { .. } => "ENG-0012",
             Self::WriteAnswer { .. } => "ENG-0013",
@@ -264,7 +255,6 @@ impl Coded for EngineError {
                 Root::DataFusion(_) => return None,
             },
             Self::Deadline { .. } => "filter on a partition column, or ask for a longer time limit",
-            Self::RowLevelDeletes { .. } => "rewrite the table's data files in the engine that wrote the deletes",
             Self::Columns { .. } => "name the columns of the query as the table names them",
             _ => return None,
         };

@@ -13,6 +13,7 @@
 pub mod codec;
 pub mod cooperative;
 pub mod cpu;
+pub mod deletes;
 pub mod engine;
 pub mod error;
 pub mod estimate;
@@ -33,6 +34,7 @@ mod testing;
 
 pub use cooperative::yielding;
 pub use cpu::{CpuRunner, CpuRuntime};
+pub use deletes::RowDeletesExec;
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, Result, RunnerError};
 pub use estimate::{ScanEstimate, TableEstimate};

@@ -1,5 +1,5 @@
 //! An Iceberg table as DataFusion sees it: its scan is nothing but DataFusion's own `DataSourceExec`, so that it travels to
-//! other processes without any codec.
+//! other processes without any codec, and above it what leaves out deleted rows.
 
 mod groups;
 mod predicate;
@@ -21,7 +21,7 @@ use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::{LoadedTable, Predicate, Scan, ScanFile, TableError};
 
 use crate::engine::Parts;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 use crate::field_ids::{hide_names, reused_names};
 use crate::write::insert;
 
@@ -132,13 +132,6 @@ impl IcebergTable {
             .with_deletes()
             .plan()
             .await?;
-        let deleted = files.iter().filter(|file| !file.deletes.is_empty()).count();
-        if deleted > 0 {
-            return Err(EngineError::RowLevelDeletes {
-                table: self.table.name.clone(),
-                files: deleted,
-            });
-        }
         Ok(PlannedFiles {
             files,
             files_total: self.files_total(snapshot_id),
@@ -188,6 +181,7 @@ impl TableProvider for IcebergTable {
         let planned = self.plan_files(filters).await?;
         let request = scan::Request {
             schema: &self.schema,
+            table: &self.table.metadata,
             scan_schema: &self.scan_schema,
             columns: &self.columns,
             projection,

@@ -9,7 +9,7 @@ use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Entry};
-use crate::scan::{MANIFEST_READS_MAX, ScanFile};
+use crate::scan::{Deletes, MANIFEST_READS_MAX, ScanFile};
 
 /// One snapshot's change.
 #[derive(Debug, Clone)]
@@ -112,6 +112,20 @@ async fn change_of(store: &FileStore, table: &TableMetadata, snapshot: &Snapshot
         };
         change.added.extend(files(ManifestStatus::Added));
         change.removed.extend(files(ManifestStatus::Deleted));
+    }
+    if !change.removed.is_empty() {
+        // Rows that were gone before did not leave with their file.
+        let before = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
+        let Some(before) = before else {
+            return Err(TableError::SnapshotNotFound {
+                snapshot_id: snapshot.parent_snapshot_id().unwrap_or_default(),
+            });
+        };
+        let manifests = manifest::list(store, table, Some(before)).await?;
+        let deletes = Deletes::read(store, table, &manifests).await?;
+        for file in &mut change.removed {
+            file.add_deletes(&deletes);
+        }
     }
     Ok(change)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataContentType, DataFile, ManifestContentType, ManifestFile, Struct, TableMetadata};
 
-use self::deletes::Deletes;
+pub(crate) use self::deletes::Deletes;
 pub use self::parts::{Part, ScanParts, Verdict};
 use self::pruning::Pruner;
 use crate::error::{Result, TableError};
@@ -48,6 +48,10 @@ impl ScanFile {
     /// Everything the table knows of the file: counts, sizes and bounds by field id.
     pub fn data_file(&self) -> &DataFile {
         &self.entry.file
+    }
+
+    pub(crate) fn add_deletes(&mut self, deletes: &Deletes) {
+        self.deletes = deletes.of(&self.entry);
     }
 
     pub(crate) fn of(entry: &Arc<Entry>, deletes: Vec<DeleteFile>) -> Self {
@@ -173,16 +177,13 @@ impl<'a> Scan<'a> {
     }
 
     async fn deletes(&self, manifests: &[ManifestFile]) -> Result<Deletes> {
-        let mut found = Vec::new();
-        for manifest in manifests.iter().filter(|m| holds_live(m, ManifestContentType::Deletes)) {
-            found.extend(manifest::live(self.store, manifest).await?);
-        }
-        if !found.is_empty() && !self.with_deletes {
+        let deletes = Deletes::read(self.store, self.table, manifests).await?;
+        if !deletes.is_empty() && !self.with_deletes {
             return Err(TableError::Unsupported {
-                what: format!("reading a table with row deletes ({} delete files)", found.len()),
+                what: format!("reading a table with row deletes ({} delete files)", deletes.len()),
             });
         }
-        Ok(Deletes::new(self.table, found))
+        Ok(deletes)
     }
 }
 

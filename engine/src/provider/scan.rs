@@ -14,17 +14,20 @@ use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
-use tidewater_table::iceberg::spec::Schema as IcebergSchema;
-use tidewater_table::{FileStore, ScanFile};
+use tidewater_table::iceberg::spec::{Schema as IcebergSchema, TableMetadata};
+use tidewater_table::{FileDeletes, FileStore, ScanFile};
 
 use super::groups::{self, StoreGroups};
 use super::statistics;
+use crate::deletes::RowDeletesExec;
+use crate::error::EngineError;
 use crate::field_ids::FieldIdAdapterFactory;
 
 /// What of the table is read.
 pub(super) struct Request<'a> {
     /// The table's columns under their own names.
     pub(super) schema: &'a SchemaRef,
+    pub(super) table: &'a TableMetadata,
     /// The same columns as the Parquet reader sees them.
     pub(super) scan_schema: &'a SchemaRef,
     pub(super) columns: &'a IcebergSchema,
@@ -34,7 +37,8 @@ pub(super) struct Request<'a> {
     pub(super) filtered: bool,
 }
 
-/// One `DataSourceExec` for each object store that the files lie in, which is one as a rule.
+/// One `DataSourceExec` for each object store that the files lie in, which is one as a rule, and another for files of which some
+/// rows are gone.
 pub(super) fn plan(
     session: &dyn Session,
     store: &FileStore,
@@ -42,11 +46,20 @@ pub(super) fn plan(
     request: &Request<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let files = enough(files, request);
-    let stores = groups::spread(store, files, session.config().target_partitions())?;
-    let mut scans = stores
-        .into_iter()
-        .map(|groups| scan(session, groups, request))
-        .collect::<Result<Vec<_>>>()?;
+    let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.deletes.is_empty());
+    let partitions_max = session.config().target_partitions();
+    let mut scans = Vec::new();
+    for groups in groups::spread(store, whole, partitions_max)? {
+        scans.push(scan(session, groups, request)?);
+    }
+    for groups in groups::spread(store, holed, partitions_max)? {
+        let deletes = groups.files.iter().map(|file| FileDeletes::of(file, request.table));
+        let deletes: Vec<FileDeletes> = deletes
+            .filter_map(|deletes| deletes.map_err(EngineError::from).transpose())
+            .collect::<Result<_, _>>()?;
+        let scan = scan(session, groups, request)?;
+        scans.push(Arc::new(RowDeletesExec::new(scan, Arc::new(deletes), store.clone())));
+    }
     match (scans.pop(), scans.is_empty()) {
         (None, _) => {
             let schema = match request.projection {
@@ -74,7 +87,8 @@ fn enough(mut files: Vec<ScanFile>, request: &Request<'_>) -> Vec<ScanFile> {
     let mut rows = 0;
     let needed = files.iter().take_while(|file| {
         let more = rows < limit;
-        rows += file.record_count;
+        // How many rows of it are left is not known yet.
+        rows += if file.deletes.is_empty() { file.record_count } else { 0 };
         more
     });
     let needed = needed.count();
@@ -100,7 +114,8 @@ fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Re
         .try_pushdown_projection(&projection(request))?
         .ok_or_else(|| internal_datafusion_err!("a Parquet scan takes any projection of columns"))?;
     let mut statistics = statistics::of(groups.files.iter(), request.columns, request.schema);
-    if request.filtered || request.limit.is_some() {
+    let holed = groups.files.iter().any(|file| !file.deletes.is_empty());
+    if holed || request.filtered || request.limit.is_some() {
         statistics = statistics.to_inexact();
     }
     let config = FileScanConfigBuilder::new(groups.store, source)

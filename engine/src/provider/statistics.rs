@@ -9,7 +9,7 @@ use tidewater_table::iceberg::spec::{Datum, NestedFieldRef, PrimitiveLiteral, Sc
 /// Beyond this many bounds only rows and bytes are told: adding them up would take longer than it saves.
 const BOUNDS_MAX: usize = 200_000;
 
-/// Rows are exact (row-level deletes are refused); everything else is a bound or an estimate.
+/// Rows are exact where no file has row-level deletes; everything else is a bound or an estimate.
 pub(super) fn of<'a>(
     files: impl ExactSizeIterator<Item = &'a ScanFile> + Clone,
     columns: &Schema,

@@ -3,17 +3,37 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, DataFileFormat, TableMetadata};
+use iceberg::spec::{DataContentType, DataFileFormat, ManifestContentType, ManifestFile, TableMetadata};
 
-use super::DeleteFile;
-use crate::manifest::Entry;
+use super::{DeleteFile, holds_live};
+use crate::error::Result;
+use crate::file_store::FileStore;
+use crate::manifest::{self, Entry};
 
-pub(super) struct Deletes {
+/// The delete files of a snapshot.
+pub(crate) struct Deletes {
     entries: Vec<Arc<Entry>>,
     unpartitioned: HashSet<i32>,
 }
 
 impl Deletes {
+    /// Those that these manifests list.
+    pub(crate) async fn read(store: &FileStore, table: &TableMetadata, manifests: &[ManifestFile]) -> Result<Self> {
+        let mut found = Vec::new();
+        for manifest in manifests.iter().filter(|m| holds_live(m, ManifestContentType::Deletes)) {
+            found.extend(manifest::live(store, manifest).await?);
+        }
+        Ok(Self::new(table, found))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(super) fn new(table: &TableMetadata, entries: Vec<Arc<Entry>>) -> Self {
         let specs = table.partition_specs_iter().filter(|spec| spec.is_unpartitioned());
         Self {
@@ -24,7 +44,7 @@ impl Deletes {
 
     /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data. A deletion vector
     /// holds what position delete files said before it, so it stands for them (spec, "Scan Planning").
-    pub(super) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
+    pub(crate) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
         let mut touching: Vec<_> = self
             .entries
             .iter()
