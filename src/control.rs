@@ -1,5 +1,7 @@
 //! The control endpoint of a process: health, status, and the operations of its roles, for operators and the command line.
 
+mod tables;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,9 +18,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use tidewater_core::{Coded, ErrorKind, SharedClock, Tasks};
-use tidewater_pipelines::{PipelineError, RunOptions, Selection};
+use tidewater_pipelines::{RunOptions, Selection};
 use tidewater_security::TokenKey;
 
+pub(crate) use self::tables::{CompactRequest, ExpireRequest};
 use crate::cli::failure::Failure;
 use crate::roles::{Role, Running};
 use crate::settings::Settings;
@@ -73,6 +76,8 @@ pub(crate) fn serve(listener: TcpListener, key: Option<TokenKey>, clock: &Shared
         .route("/v1/pipelines", get(pipelines))
         .route("/v1/pipelines/plan", post(plan))
         .route("/v1/pipelines/run", post(run))
+        .route("/v1/tables/compact", post(tables::compact))
+        .route("/v1/tables/expire", post(tables::expire))
         .layer(from_fn_with_state(guard, authenticate))
         .route("/health", get(health))
         .with_state(ready.clone());
@@ -148,10 +153,10 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<PipelineError> for Refusal {
-    fn from(error: PipelineError) -> Self {
+impl<E: Coded> From<E> for Refusal {
+    fn from(error: E) -> Self {
         let mut message = error.to_string();
-        let mut next = std::error::Error::source(&error);
+        let mut next = error.source();
         while let Some(source) = next {
             message = format!("{message}: {source}");
             next = source.source();
@@ -244,19 +249,24 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Asks the control endpoint of a running process.
-pub(crate) async fn ask(settings: &Settings, path: &str, body: Option<&RunRequest>) -> Result<Value, Failure> {
-    ask_within(settings, path, body, Some(ANSWER_DEADLINE)).await
+pub(crate) async fn ask(settings: &Settings, path: &str) -> Result<Value, Failure> {
+    ask_within(settings, path, None::<&()>, Some(ANSWER_DEADLINE)).await
 }
 
-/// Has the control endpoint do work that takes as long as it takes: its models have deadlines of their own.
-pub(crate) async fn order(settings: &Settings, path: &str, body: &RunRequest) -> Result<Value, Failure> {
+/// Asks it about something.
+pub(crate) async fn ask_about<B: Serialize>(settings: &Settings, path: &str, body: &B) -> Result<Value, Failure> {
+    ask_within(settings, path, Some(body), Some(ANSWER_DEADLINE)).await
+}
+
+/// Has the control endpoint do work that takes as long as it takes: its steps have deadlines of their own.
+pub(crate) async fn order<B: Serialize>(settings: &Settings, path: &str, body: &B) -> Result<Value, Failure> {
     ask_within(settings, path, Some(body), None).await
 }
 
-async fn ask_within(
+async fn ask_within<B: Serialize>(
     settings: &Settings,
     path: &str,
-    body: Option<&RunRequest>,
+    body: Option<&B>,
     deadline: Option<Duration>,
 ) -> Result<Value, Failure> {
     let address = settings.http.listen;

@@ -23,6 +23,7 @@ mod catalog;
 mod compute;
 mod ingest;
 pub(crate) mod local_secret;
+mod maintenance;
 mod pipelines;
 mod ports;
 mod serving;
@@ -108,6 +109,7 @@ pub(crate) struct Running {
     pub(crate) ingest: Option<IngestHandle>,
     pub(crate) pipelines: Option<Pipelines>,
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
+    pub(crate) maintenance: Option<tidewater_scheduler::Maintenance>,
 }
 
 /// Starts the roles, runs `beside` with them, and waits for a signal or a failure.
@@ -195,6 +197,7 @@ where
         ingest: None,
         pipelines: None,
         scheduler: None,
+        maintenance: None,
         parts: parts.clone(),
     };
     start_workers(&parts, roles, &mut running).await?;
@@ -238,11 +241,12 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
         return Ok(());
     };
     let project = pipelines::open(parts, &engine, &router)?;
-    if roles.contains(&Role::Scheduler)
-        && let Some(pipelines) = &project
-    {
-        pipelines::follow(parts, pipelines).await;
-        running.pipelines = Some(pipelines.clone());
+    if roles.contains(&Role::Scheduler) {
+        running.maintenance = Some(maintenance::start(parts, &engine, &router));
+        if let Some(pipelines) = &project {
+            pipelines::follow(parts, pipelines).await;
+            running.pipelines = Some(pipelines.clone());
+        }
     }
     if roles.contains(&Role::FlightSql) {
         running

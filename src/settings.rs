@@ -11,6 +11,7 @@ use tidewater_core::config::{ConfigError, Layers};
 use tidewater_core::{Secret, SharedRng, SystemClock};
 use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
 use tidewater_security::{Principal, TokenKey, UserSettings};
+use tidewater_table::RewriteOptions;
 
 use crate::roles::local_secret;
 
@@ -31,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) executor: ExecutorSettings,
     pub(crate) ingest: IngestSettings,
     pub(crate) pipelines: PipelineSettings,
+    pub(crate) maintenance: MaintenanceSettings,
     pub(crate) flight_sql: FlightSqlSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
@@ -202,6 +204,23 @@ pub(crate) struct PipelineSettings {
     pub(crate) follow: bool,
 }
 
+/// How the tables that ingest writes are kept in shape; by the process that schedules.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MaintenanceSettings {
+    pub(crate) enabled: bool,
+    /// How often tables are looked at.
+    pub(crate) interval_s: u64,
+    /// So many files of about the same size are merged into one.
+    pub(crate) files_min: usize,
+    /// Files of about this size are left alone.
+    pub(crate) target_file_bytes: u64,
+    /// How long a snapshot stays at least, unless there are too many.
+    pub(crate) keep_s: u64,
+    /// More snapshots than this, and half as many, are never kept. Less than `ingest.keep_snapshots`, which removes no files.
+    pub(crate) keep_snapshots: u32,
+}
+
 /// The SQL endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -250,6 +269,7 @@ impl Default for Settings {
                 project: None,
                 follow: true,
             },
+            maintenance: MaintenanceSettings::default(),
             flight_sql: FlightSqlSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
@@ -332,6 +352,20 @@ impl Default for IngestSettings {
             dead_letters_percent: options.dead_letters_percent,
             keep_snapshots: options.keep_snapshots,
             lease_ttl_ms: options.lease_ttl_ms,
+        }
+    }
+}
+
+impl Default for MaintenanceSettings {
+    fn default() -> Self {
+        let rewrite = RewriteOptions::default();
+        Self {
+            enabled: true,
+            interval_s: 60,
+            files_min: rewrite.files_min,
+            target_file_bytes: rewrite.target_file_size_bytes,
+            keep_s: 300,
+            keep_snapshots: 150,
         }
     }
 }

@@ -66,6 +66,16 @@ pub enum EngineError {
         /// What came instead.
         reason: String,
     },
+    /// Files that were written anew do not hold as many rows as those they stand for. Nothing was committed.
+    #[error("compacting {table} would make {after} rows of {before}")]
+    RowsLost {
+        /// The table.
+        table: TableName,
+        /// Rows in the files as they are.
+        before: u64,
+        /// Rows in the new files.
+        after: u64,
+    },
     /// Options that the engine cannot run with.
     #[error("engine options are refused: {reason}")]
     Options {
@@ -199,7 +209,7 @@ impl Coded for EngineError {
             Self::Deadline { .. } => ErrorKind::Timeout,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::PlanDamaged { .. } => ErrorKind::Corrupt,
-            Self::WriteAnswer { .. } => ErrorKind::Internal,
+            Self::WriteAnswer { .. } | Self::RowsLost { .. } => ErrorKind::Internal,
         }
     }
 
@@ -220,6 +230,7 @@ impl Coded for EngineError {
             Self::WriteAnswer { .. } => "ENG-0013",
             Self::Options { .. } => "ENG-0014",
             Self::Unsupported { .. } => "ENG-0015",
+            Self::RowsLost { .. } => "ENG-0016",
         }
     }
 

@@ -11,6 +11,7 @@
 //! loses a row; a write names only files that are durable.
 
 pub mod codec;
+pub mod compaction;
 pub mod cooperative;
 pub mod cpu;
 pub mod deletes;
@@ -32,6 +33,7 @@ mod object_stores;
 #[cfg(test)]
 mod testing;
 
+pub use compaction::Compaction;
 pub use cooperative::yielding;
 pub use cpu::{CpuRunner, CpuRuntime};
 pub use deletes::RowDeletesExec;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-pub(crate) use self::files::{TOPIC_KEY, TableRows};
+pub use self::files::TOPIC_KEY;
+pub(crate) use self::files::TableRows;
 use self::files::{Written, write_files};
 pub(crate) use self::last_lsn::last_lsn;
 use crate::error::{IngestError, Result};

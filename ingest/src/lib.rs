@@ -31,7 +31,7 @@ mod worker;
 #[cfg(test)]
 mod testing;
 
-pub use commit::{BATCH_ID_KEY, MAX_KAFKA_TS_KEY, OFFSETS_KEY, RANGES_KEY};
+pub use commit::{BATCH_ID_KEY, MAX_KAFKA_TS_KEY, OFFSETS_KEY, RANGES_KEY, TOPIC_KEY};
 pub use decode::{DecodeOptions, KeepRaw, Pushed, RecordFault, TopicBuffer};
 pub use error::{IngestError, Result};
 pub use halt::Halt;

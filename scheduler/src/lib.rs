@@ -2,7 +2,7 @@
 //! Ballista gets wrong when an executor is lost.
 //!
 //! It does not plan scans, commit tables or run tasks: providers and writes are the engine's, commits are the caller's,
-//! tasks are the executors'.
+//! tasks are the executors'. What it sees to by itself is that tables stay in shape ([`Maintenance`]).
 //!
 //! Main types: [`Scheduler`], [`ClusterRunner`], [`Router`], [`Admission`], [`JobStore`] with [`run_job`].
 //!
@@ -12,6 +12,7 @@
 
 pub mod admission;
 pub mod job;
+pub mod maintenance;
 
 mod error;
 mod fetch;
@@ -28,6 +29,7 @@ pub use admission::{Admission, AdmissionLimits, Permit};
 pub use error::{Result, SchedulerError};
 pub use job::{Attempt, JobRow, JobSpec, JobState, committed_snapshot, run_job};
 pub use job_store::{CatalogJobStore, JobStore, MemoryJobStore};
+pub use maintenance::{MAINTENANCE_KEY, Maintenance, MaintenanceOptions, Visit};
 pub use options::SchedulerOptions;
 pub use router::Router;
 pub use runner::ClusterRunner;

@@ -17,7 +17,7 @@ pub(super) enum IngestVerb {
 
 pub(super) fn run(settings: &Settings, verb: IngestVerb, output: &Output) -> Result<(), Failure> {
     let IngestVerb::Status = verb;
-    let status = block_on(control::ask(settings, "/v1/ingest", None))?;
+    let status = block_on(control::ask(settings, "/v1/ingest"))?;
     if output.is_json() {
         return output.json(&status);
     }

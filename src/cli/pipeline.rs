@@ -35,7 +35,7 @@ pub(super) struct Models {
 pub(super) fn run(settings: &Settings, verb: PipelineVerb, output: &Output) -> Result<(), Failure> {
     match verb {
         PipelineVerb::Status => {
-            let status = block_on(control::ask(settings, "/v1/pipelines", None))?;
+            let status = block_on(control::ask(settings, "/v1/pipelines"))?;
             print(
                 &status,
                 &[
@@ -51,12 +51,16 @@ pub(super) fn run(settings: &Settings, verb: PipelineVerb, output: &Output) -> R
             )
         }
         PipelineVerb::Plan(models) => {
-            let plan = block_on(control::ask(settings, "/v1/pipelines/plan", Some(&models.into())))?;
+            let plan = block_on(control::ask_about(
+                settings,
+                "/v1/pipelines/plan",
+                &RunRequest::from(models),
+            ))?;
             print(&plan, &["name", "kind", "mode", "reason"], output)
         }
         PipelineVerb::Run(models) => {
             let progress = Progress::start("running models");
-            let report = drive(control::order(settings, "/v1/pipelines/run", &models.into()));
+            let report = drive(control::order(settings, "/v1/pipelines/run", &RunRequest::from(models)));
             drop(progress);
             let report = report?;
             print(

@@ -9,7 +9,7 @@ use crate::control;
 use crate::settings::Settings;
 
 pub(super) fn run(settings: &Settings, output: &Output) -> Result<(), Failure> {
-    let status = block_on(control::ask(settings, "/v1/status", None))?;
+    let status = block_on(control::ask(settings, "/v1/status"))?;
     if output.is_json() {
         return output.json(&status);
     }

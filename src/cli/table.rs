@@ -1,4 +1,4 @@
-//! `tidewater table ls|show|history|undrop`
+//! `tidewater table ls|show|history|undrop|compact|expire`
 
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,9 +10,11 @@ use tidewater_catalog_client::dto::{DroppedTable, FullName, Undrop};
 use tidewater_core::{Coded, JobId, Namespace, TableName};
 use tidewater_table::{Catalog, LoadedTable};
 
-use super::block_on;
 use super::failure::Failure;
 use super::output::Output;
+use super::progress::Progress;
+use super::{block_on, drive};
+use crate::control::{self, CompactRequest, ExpireRequest};
 use crate::settings::Settings;
 
 /// Tables loaded at once.
@@ -51,6 +53,25 @@ pub(super) enum TableVerb {
         /// How many
         #[arg(long, default_value_t = 20)]
         limit: usize,
+    },
+    /// Write small files, and files of which rows were deleted, anew as fewer and larger ones
+    Compact {
+        /// Such as bronze.users
+        table: TableName,
+        /// Only where enough files of about the same size have gathered, as the process does by itself
+        #[arg(long)]
+        due: bool,
+        /// Only tell what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Let old snapshots go, with the files that only they have; those that branches and tags name stay
+    Expire {
+        /// Such as bronze.users
+        table: TableName,
+        /// How many of the newest snapshots stay; there is no way back to the others
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        keep: u32,
     },
 }
 
@@ -129,6 +150,27 @@ pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Resu
             let lines = block_on(list(&client, namespace))?;
             output.rows(&["table", "rows", "files", "bytes", "snapshots", "updated"], &lines)
         }
+        TableVerb::Compact { table, due, dry_run } => {
+            let request = CompactRequest {
+                table,
+                everything: !due,
+                dry_run,
+            };
+            let progress = Progress::start("merging files");
+            let visit = drive(control::order(settings, "/v1/tables/compact", &request));
+            drop(progress);
+            print_visit(&visit?, output)
+        }
+        TableVerb::Expire { table, keep } => {
+            let progress = Progress::start("letting snapshots go");
+            let visit = drive(control::order(
+                settings,
+                "/v1/tables/expire",
+                &ExpireRequest { table, keep },
+            ));
+            drop(progress);
+            print_visit(&visit?, output)
+        }
         TableVerb::Show { table } => {
             let loaded = block_on(load(&client, &table))?;
             show(&loaded, output)
@@ -148,6 +190,10 @@ pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Resu
             output.rows(&columns, &history(&loaded, limit))
         }
     }
+}
+
+fn print_visit(answer: &serde_json::Value, output: &Output) -> Result<(), Failure> {
+    output.one(answer.get("visit").unwrap_or(&serde_json::Value::Null))
 }
 
 async fn list(client: &CatalogClient, namespace: Option<Namespace>) -> Result<Vec<TableLine>, Failure> {

@@ -21,6 +21,7 @@ pub mod expire;
 pub mod file_store;
 pub mod predicate;
 pub mod reachable;
+pub mod rewrite;
 pub mod scan;
 pub mod schema;
 #[doc(hidden)]
@@ -42,5 +43,6 @@ pub use expire::{Expired, Retention, expire, remove_unreachable};
 pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
 pub use predicate::{Comparison, Predicate};
+pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, plan_scan};
 pub use write::{DataFileWriter, WriteOptions, discard};

@@ -69,13 +69,7 @@ async fn delete(lake: &Lake, gone: impl Fn(i64) -> bool) {
     let touched: Vec<String> = deletes.iter().map(|(file, _)| file.path.clone()).collect();
     let change = Change::row_delta(read_at, touched, added);
     let (name, options) = (table_name(TABLE), CommitOptions::default());
-    let committed = commit_change(
-        lake.catalog.as_ref(),
-        &lake.store,
-        &name,
-        &change,
-        &options,
-    );
+    let committed = commit_change(lake.catalog.as_ref(), &lake.store, &name, &change, &options);
     committed.await.expect("a commit");
 }
 

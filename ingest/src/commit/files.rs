@@ -14,7 +14,7 @@ use tidewater_table::schema::{evolve, evolve_table, from_arrow};
 use tidewater_table::{Added, DataFileWriter, LoadedTable, NewTable, TableError, WriteOptions};
 
 /// Table property: the topic whose rows the table holds.
-pub(crate) const TOPIC_KEY: &str = "tidewater.ingest.topic";
+pub const TOPIC_KEY: &str = "tidewater.ingest.topic";
 
 /// Old metadata files that stay beside the current one: a table has a commit a second, and each leaves one behind.
 const PREVIOUS_METADATA_MAX: &str = "20";

@@ -1,0 +1,169 @@
+//! Small files, and files of which rows are gone, written anew as fewer and larger ones.
+
+use std::time::Duration;
+
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use tidewater_core::{JobId, TableName, fail_point};
+use tidewater_table::iceberg::spec::FormatVersion;
+use tidewater_table::{
+    Added, Change, CommitOptions, FileDeletes, LoadedTable, RewriteGroup, RewriteOptions, Scan, TableError,
+    commit_change, discard, plan_rewrite,
+};
+
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::runner::PlanRunner;
+use crate::session::{Class, SessionOptions};
+use crate::write::{Distribution, WriteRequest};
+
+/// Longest time that one group may take to be written.
+const GROUP_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// What a compaction came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compaction {
+    /// Groups that were committed, each in a snapshot of its own.
+    pub groups: usize,
+    /// Groups that others changed meanwhile. Their files are as they were.
+    pub conflicts: usize,
+    /// Files that left the table.
+    pub files_removed: usize,
+    /// Files that took their place.
+    pub files_added: usize,
+    /// Size of the files that left.
+    pub bytes_removed: u64,
+    /// Rows in the new files.
+    pub rows: u64,
+}
+
+impl Engine {
+    /// What [`Self::compact`] would do now.
+    pub async fn plan_compaction(&self, table: &LoadedTable, options: &RewriteOptions) -> Result<Vec<RewriteGroup>> {
+        let scan = Scan::new(self.store(), &table.metadata).with_deletes();
+        Ok(plan_rewrite(scan.plan().await?, options))
+    }
+
+    /// Writes a table's small files anew, group by group. Nothing but the layout changes: a group whose rows would not be as
+    /// many as before is not committed, and one that others changed meanwhile is left to the next time. Writers that only append
+    /// are not disturbed.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] for tables of format 3, whose row ids would be lost, and of format 1.
+    pub async fn compact(
+        &self,
+        runner: &dyn PlanRunner,
+        name: &TableName,
+        options: &RewriteOptions,
+    ) -> Result<Compaction> {
+        let table = self.load(name).await?;
+        if table.metadata.format_version() != FormatVersion::V2 {
+            return Err(EngineError::Unsupported {
+                what: format!(
+                    "compacting {name}, which is of format {}",
+                    table.metadata.format_version()
+                ),
+            });
+        }
+        let mut outcome = Compaction::default();
+        for group in self.plan_compaction(&table, options).await? {
+            self.rewrite(runner, &table, group, &mut outcome).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn rewrite(
+        &self,
+        runner: &dyn PlanRunner,
+        table: &LoadedTable,
+        group: RewriteGroup,
+        outcome: &mut Compaction,
+    ) -> Result<()> {
+        let rows = self.rows_of(table, &group).await?;
+        let removed: Vec<String> = group.files.iter().map(|file| file.path.clone()).collect();
+        let job = JobId(self.rng().uuid_v7(self.clock().now_ms()));
+        let added = match rows {
+            // All of its rows are gone: the files just leave.
+            0 => Vec::new(),
+            _ => self.written(runner, job, table, group.clone()).await?,
+        };
+        let written: u64 = added.iter().map(|added| added.file.record_count()).sum();
+        if written != rows {
+            discard(self.store(), &added).await?;
+            return Err(EngineError::RowsLost {
+                table: table.name.clone(),
+                before: rows,
+                after: written,
+            });
+        }
+        fail_point::pass("maintenance.files_written");
+        let change = Change::replace(removed, added.clone())
+            .read_at(table.metadata.current_snapshot_id())
+            .of_table(table.metadata.uuid())
+            .of_job(job);
+        let catalog = self.catalog().as_ref();
+        let committed = commit_change(catalog, self.store(), &table.name, &change, &CommitOptions::default()).await;
+        fail_point::pass("maintenance.commit_answered");
+        match committed {
+            Ok(_) => {
+                outcome.groups += 1;
+                outcome.files_removed += group.files.len();
+                outcome.files_added += added.len();
+                outcome.bytes_removed += group.bytes;
+                outcome.rows += rows;
+                Ok(())
+            }
+            Err(TableError::Conflict { reason, .. }) => {
+                tracing::info!(table = %table.name, reason, "files are not compacted now");
+                outcome.conflicts += 1;
+                Ok(discard(self.store(), &added).await?)
+            }
+            // It may be in the table: the files stay.
+            Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
+            Err(error) => {
+                discard(self.store(), &added).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn rows_of(&self, table: &LoadedTable, group: &RewriteGroup) -> Result<u64> {
+        let mut rows = 0;
+        for file in &group.files {
+            let gone = match FileDeletes::of(file, &table.metadata)? {
+                Some(deletes) => deletes.mask(self.store()).await?.deleted(file.record_count),
+                None => 0,
+            };
+            rows += file.record_count.saturating_sub(gone);
+        }
+        Ok(rows)
+    }
+
+    async fn written(
+        &self,
+        runner: &dyn PlanRunner,
+        job: JobId,
+        table: &LoadedTable,
+        group: RewriteGroup,
+    ) -> Result<Vec<Added>> {
+        let session = self.session(Class::Batch, &SessionOptions::default());
+        let distribution = match group.bytes <= self.options().write.target_file_size_bytes {
+            true => Distribution::Single,
+            false => Distribution::ByPartition,
+        };
+        let provider = self.files_provider(table, group.files)?;
+        let scan = LogicalPlanBuilder::scan("small_files", provider_as_source(provider), None);
+        let input: LogicalPlan = scan.and_then(LogicalPlanBuilder::build)?;
+        let request = WriteRequest {
+            job,
+            input,
+            target: table.clone(),
+            distribution,
+            deadline: Some(GROUP_DEADLINE),
+        };
+        self.write_with(runner, &session, request).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

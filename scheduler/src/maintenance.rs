@@ -1,0 +1,251 @@
+//! Keeps tables in shape: merges the small files that a stream of commits leaves, and lets old snapshots go with their files.
+//!
+//! Tables that ingest writes are looked after by themselves, other tables where their owner asks for it: how much history a table
+//! of another engine keeps is not ours to decide.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tidewater_core::{Coded, Retry, TableName, Tasks};
+use tidewater_engine::{Compaction, Engine, EngineError, PlanRunner};
+use tidewater_table::{LoadedTable, Retention, RewriteOptions, TableError, expire};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+/// Tables loaded with one call.
+const LOADS_MAX: usize = 64;
+
+/// An expiry that loses against commits is tried so often; the next round tries again.
+const EXPIRE_ATTEMPTS_MAX: u32 = 5;
+
+/// Table property: `true` or `false` says whether a table is looked after, whoever writes it.
+pub const MAINTENANCE_KEY: &str = "tidewater.maintenance";
+
+/// When and how tables are looked after.
+#[derive(Debug, Clone)]
+pub struct MaintenanceOptions {
+    /// How often all tables are looked at.
+    pub interval: Duration,
+    /// How small files are merged.
+    pub rewrite: RewriteOptions,
+    /// How much history stays.
+    pub retention: Retention,
+    /// Tables with this property are looked after unless [`MAINTENANCE_KEY`] forbids it.
+    pub own_key: String,
+}
+
+/// What a visit to one table came to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Visit {
+    /// The table.
+    pub table: String,
+    /// Groups of files that were written anew.
+    pub groups: usize,
+    /// Groups that others changed meanwhile.
+    pub conflicts: usize,
+    /// Files that left the newest snapshot.
+    pub files_removed: usize,
+    /// Files that took their place.
+    pub files_added: usize,
+    /// Size of those that left.
+    pub bytes_removed: u64,
+    /// Snapshots that went.
+    pub snapshots_expired: usize,
+    /// Files that went with them.
+    pub files_deleted: usize,
+}
+
+/// Looks after tables. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Maintenance {
+    engine: Engine,
+    runner: Arc<dyn PlanRunner>,
+    options: MaintenanceOptions,
+    /// One table at a time: two compactions would only take each other's memory, and of one table they would conflict.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Maintenance {
+    /// Over these parts.
+    pub fn new(engine: Engine, runner: Arc<dyn PlanRunner>, options: MaintenanceOptions) -> Self {
+        Self {
+            engine,
+            runner,
+            options,
+            turn: Arc::default(),
+        }
+    }
+
+    /// What a compaction of the table would do now; nothing is written.
+    pub async fn plan(&self, name: &TableName, everything: bool) -> Result<Visit, EngineError> {
+        let table = self.engine.load(name).await?;
+        let groups = self.engine.plan_compaction(&table, &self.rewrite(everything)).await?;
+        Ok(Visit {
+            table: name.to_string(),
+            groups: groups.len(),
+            files_removed: groups.iter().map(|group| group.files.len()).sum(),
+            bytes_removed: groups.iter().map(|group| group.bytes).sum(),
+            ..Visit::default()
+        })
+    }
+
+    /// Merges the table's small files, all of them or those that are due.
+    pub async fn compact(&self, name: &TableName, everything: bool) -> Result<Visit, EngineError> {
+        let _turn = self.turn.lock().await;
+        let done = self
+            .engine
+            .compact(self.runner.as_ref(), name, &self.rewrite(everything))
+            .await?;
+        Ok(visit(name, &done))
+    }
+
+    /// Lets all but the newest `keep` snapshots go, with the files that only they have; those that branches and tags name stay.
+    pub async fn expire(&self, name: &TableName, keep: u32) -> Result<Visit, EngineError> {
+        let _turn = self.turn.lock().await;
+        let mut visit = visit(name, &Compaction::default());
+        self.expire_into(name, keep, &mut visit).await?;
+        Ok(visit)
+    }
+
+    /// Visits tables until the process ends.
+    pub fn follow(&self, tasks: &Tasks) {
+        let (maintenance, stop) = (self.clone(), tasks.token());
+        tasks.spawn("maintenance", async move {
+            let mut seen = HashMap::new();
+            loop {
+                tokio::select! {
+                    () = maintenance.engine.clock().sleep(maintenance.options.interval) => {}
+                    () = stop.cancelled() => return,
+                }
+                tokio::select! {
+                    () = maintenance.round(&mut seen) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+    }
+
+    /// Visits every table: its files if it changed since it was seen last, its history always, for that grows old by itself.
+    async fn round(&self, seen: &mut HashMap<TableName, (Uuid, Option<i64>)>) {
+        let tables = match self.tables().await {
+            Ok(tables) => tables,
+            Err(error) => {
+                tracing::warn!(code = error.code(), %error, "tables are not looked after now");
+                return;
+            }
+        };
+        seen.retain(|name, _| tables.iter().any(|table| table.name == *name));
+        for table in tables {
+            let head = (table.metadata.uuid(), table.metadata.current_snapshot_id());
+            match self.visit(&table, seen.get(&table.name) != Some(&head)).await {
+                Ok(visit) => {
+                    seen.insert(table.name.clone(), head);
+                    if visit.groups + visit.snapshots_expired > 0 {
+                        tracing::info!(
+                            table = %table.name, files = visit.files_removed, into = visit.files_added,
+                            snapshots = visit.snapshots_expired, deleted = visit.files_deleted, "table looked after"
+                        );
+                    }
+                }
+                // The next round comes back to it.
+                Err(error) if error.retry() != Retry::Never => {
+                    tracing::debug!(table = %table.name, code = error.code(), %error, "not looked after now");
+                }
+                Err(error) => {
+                    seen.insert(table.name.clone(), head);
+                    tracing::warn!(table = %table.name, code = error.code(), %error, "a table is not looked after");
+                }
+            }
+        }
+    }
+
+    /// The tables that are ours to look after.
+    async fn tables(&self) -> Result<Vec<LoadedTable>, EngineError> {
+        let catalog = self.engine.catalog();
+        let mut names = Vec::new();
+        for namespace in catalog.list_namespaces().await.map_err(TableError::from)? {
+            names.extend(catalog.list_tables(&namespace).await.map_err(TableError::from)?);
+        }
+        let mut tables = Vec::with_capacity(names.len());
+        for some in names.chunks(LOADS_MAX) {
+            let loaded = catalog.load_tables(some).await.map_err(TableError::from)?;
+            tables.extend(loaded.into_iter().flatten().filter(|table| self.is_ours(table)));
+        }
+        Ok(tables)
+    }
+
+    fn is_ours(&self, table: &LoadedTable) -> bool {
+        let properties = table.metadata.properties();
+        match properties.get(MAINTENANCE_KEY).map(String::as_str) {
+            Some("true") => true,
+            Some("false") => false,
+            _ => properties.contains_key(&self.options.own_key),
+        }
+    }
+
+    async fn visit(&self, table: &LoadedTable, changed: bool) -> Result<Visit, EngineError> {
+        let mut done = visit(&table.name, &Compaction::default());
+        let now_ms = self.engine.clock().now_ms();
+        let many = changed && files(table) >= self.options.rewrite.files_min as u64;
+        if !many && self.options.retention.due(&table.metadata, now_ms).is_none() {
+            return Ok(done);
+        }
+        let _turn = self.turn.lock().await;
+        if many {
+            let runner = self.runner.as_ref();
+            let compacted = self.engine.compact(runner, &table.name, &self.options.rewrite).await?;
+            done = visit(&table.name, &compacted);
+        }
+        let now = self.engine.load(&table.name).await?;
+        if let Some(keep) = self.options.retention.due(&now.metadata, now_ms) {
+            self.expire_into(&table.name, keep, &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    async fn expire_into(&self, name: &TableName, keep: u32, visit: &mut Visit) -> Result<(), EngineError> {
+        let mut attempt = 1;
+        loop {
+            match expire(self.engine.catalog().as_ref(), self.engine.store(), name, keep).await {
+                Ok(expired) => {
+                    visit.snapshots_expired += expired.snapshots.len();
+                    visit.files_deleted += expired.files.len();
+                    return Ok(());
+                }
+                // A commit came first, as one does every second in a busy table.
+                Err(TableError::Contention { .. }) if attempt < EXPIRE_ATTEMPTS_MAX => attempt += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn rewrite(&self, everything: bool) -> RewriteOptions {
+        RewriteOptions {
+            everything,
+            ..self.options.rewrite.clone()
+        }
+    }
+}
+
+fn visit(name: &TableName, done: &Compaction) -> Visit {
+    Visit {
+        table: name.to_string(),
+        groups: done.groups,
+        conflicts: done.conflicts,
+        files_removed: done.files_removed,
+        files_added: done.files_added,
+        bytes_removed: done.bytes_removed,
+        ..Visit::default()
+    }
+}
+
+/// Data files of the newest snapshot, as its summary tells; many if it does not.
+fn files(table: &LoadedTable) -> u64 {
+    let Some(snapshot) = table.metadata.current_snapshot() else {
+        return 0;
+    };
+    let total = snapshot.summary().additional_properties.get("total-data-files");
+    total.and_then(|total| total.parse().ok()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,38 @@
+//! Tables kept in shape by the process that schedules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_engine::Engine;
+use tidewater_ingest::TOPIC_KEY;
+use tidewater_scheduler::{Maintenance, MaintenanceOptions};
+use tidewater_table::{Retention, RewriteOptions};
+
+use super::{Parts, SharedRunner};
+
+/// Snapshots that stay however old they are: somebody may be reading one.
+const SNAPSHOTS_MIN: u32 = 20;
+
+/// Starts to look after tables, unless that is switched off, and answers what operators ask.
+pub(super) fn start(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Maintenance {
+    let settings = &parts.settings.maintenance;
+    let options = MaintenanceOptions {
+        interval: Duration::from_secs(settings.interval_s.max(1)),
+        rewrite: RewriteOptions {
+            target_file_size_bytes: settings.target_file_bytes,
+            files_min: settings.files_min,
+            ..RewriteOptions::default()
+        },
+        retention: Retention {
+            snapshots_min: SNAPSHOTS_MIN.min(settings.keep_snapshots),
+            age: Duration::from_secs(settings.keep_s),
+            snapshots_max: settings.keep_snapshots,
+        },
+        own_key: TOPIC_KEY.to_owned(),
+    };
+    let maintenance = Maintenance::new(engine.clone(), Arc::clone(runner), options);
+    if settings.enabled {
+        maintenance.follow(&parts.tasks.child("maintenance"));
+    }
+    maintenance
+}
