@@ -16,6 +16,8 @@ pub const ALL: &[&str] = &[
     "catalog.log_written",
     "pipelines.files_written",
     "pipelines.commit_answered",
+    "maintenance.files_written",
+    "maintenance.commit_answered",
 ];
 
 #[derive(Debug)]

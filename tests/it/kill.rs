@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::kit::node::get;
 use crate::kit::synth::{AS_OF_MS, Hospital};
 use crate::kit::{Node, NodeBuilder, wait_for};
+use crate::maintenance::EAGER;
 use crate::spine::{compare_all, run_models, wait_ingested};
 
 /// A fail point must be reached within this.
@@ -23,6 +24,9 @@ const INGEST_POINTS: &[&str] = &[
     "catalog.log_written",
 ];
 
+/// Passed by the process itself as soon as a few files have gathered.
+const MAINTENANCE_POINTS: &[&str] = &["maintenance.files_written", "maintenance.commit_answered"];
+
 const PIPELINE_POINTS: &[&str] = &["pipelines.files_written", "pipelines.commit_answered"];
 
 // Goal: whatever moment the process dies at, nothing is lost and nothing doubled. Method: kill -9 at every fail point, several
@@ -35,10 +39,10 @@ fn nothing_is_lost_or_doubled() {
     let marker = dir.path().join("reached");
     let mut events = 600;
     let mut hospital = Hospital::write(dir.path(), 10, events);
-    let mut builder = NodeBuilder::up(dir.path()).config(&hospital.config());
+    let mut builder = NodeBuilder::up(dir.path()).config(&(hospital.config() + EAGER));
     let mut kills = 0;
     for passage in PASSAGES {
-        for point in INGEST_POINTS.iter().chain(PIPELINE_POINTS) {
+        for point in INGEST_POINTS.iter().chain(MAINTENANCE_POINTS).chain(PIPELINE_POINTS) {
             drop(std::fs::remove_file(&marker));
             builder.env = vec![
                 ("TIDEWATER_FAIL_POINT".into(), format!("{point}@{passage}")),

@@ -13,6 +13,7 @@ mod demo;
 mod executor_loss;
 mod kill;
 mod lin;
+mod maintenance;
 mod nodes;
 mod real_cdc;
 mod spine;

@@ -1,0 +1,79 @@
+//! Tables kept in shape while they are written and read.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::kill::bronze_equals_the_log;
+use crate::kit::synth::Hospital;
+use crate::kit::{Node, NodeBuilder, wait_for};
+use crate::spine::{compare_all, run_models, wait_ingested};
+
+/// A round of maintenance comes every second; a busy machine takes its time.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Merges as soon as there are a few files, and keeps next to no history.
+pub(crate) const EAGER: &str = "[maintenance]\ninterval_s = 1\nfiles_min = 3\nkeep_s = 15\nkeep_snapshots = 12\n";
+
+fn cell(node: &Node, args: &[&str], key: &str) -> i64 {
+    let text = node.cli(&[args, &["--output", "json"]].concat()).unwrap();
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let row = answer.as_array().and_then(|rows| rows.first()).unwrap_or(&answer);
+    row[key].as_i64().unwrap_or_else(|| panic!("no {key}: {text}"))
+}
+
+fn merged(node: &Node, table: &str) -> Option<()> {
+    let text = node.cli(&["table", "history", table, "--output", "json"]).ok()?;
+    let history: Vec<Value> = serde_json::from_str(&text).ok()?;
+    let replaced = history.iter().any(|snapshot| snapshot["operation"] == "replace");
+    replaced.then_some(())
+}
+
+// Goal: files are merged and old snapshots go while changes arrive and models follow, and no row changes. Method: the hospital's log
+// in ten parts with an eager maintenance, models in the middle and at the end; bronze against the log, silver and gold against the oracle; then
+// an operator merges and expires what is left, and all is compared again.
+#[test]
+fn files_are_merged_and_no_row_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut hospital = Hospital::write(dir.path(), 10, 200);
+    let config = hospital.config() + EAGER;
+    let node = NodeBuilder::up(dir.path()).config(&config).start();
+    // A commit for each part: that is what makes small files.
+    for part in 2..=10 {
+        wait_ingested(&node, &hospital);
+        if part == 6 {
+            wait_for("the first files are merged", DEADLINE, || {
+                merged(&node, "bronze.vitals")
+            });
+            run_models(&node);
+        }
+        hospital = Hospital::write(dir.path(), 10, 200 * part);
+    }
+    wait_ingested(&node, &hospital);
+    run_models(&node);
+    bronze_equals_the_log(&node, &hospital);
+    compare_all(&node, &hospital);
+
+    let table = "bronze.vitals";
+    let planned = cell(&node, &["table", "compact", table, "--dry-run"], "files_removed");
+    let done = cell(&node, &["table", "compact", table], "files_removed");
+    assert!(planned >= done, "{planned} were planned, {done} done");
+    cell(&node, &["table", "expire", table, "--keep", "1"], "snapshots_expired");
+    assert_eq!(cell(&node, &["table", "ls", "bronze"], "snapshots").min(1), 1);
+    let left = node.cli(&["table", "history", table, "--output", "json"]).unwrap();
+    let left: Vec<Value> = serde_json::from_str(&left).unwrap();
+    assert_eq!(left.len(), 1, "snapshots that are left: {left:?}");
+    assert_eq!(
+        cell(&node, &["table", "compact", table], "groups"),
+        0,
+        "nothing is small any more"
+    );
+    bronze_equals_the_log(&node, &hospital);
+    // The snapshots that the models read last are gone: what they read now is everything, and the same.
+    run_models(&node);
+    compare_all(&node, &hospital);
+    let unknown = node.cli(&["table", "compact", "bronze.nobody"]).unwrap_err();
+    assert!(unknown.contains("ENG-0001"), "{unknown}");
+    let (_, code) = node.stop();
+    assert_eq!(code, Some(0));
+}
