@@ -50,6 +50,8 @@ pub(crate) struct CatalogSettings {
     pub(crate) advertise: String,
     /// Where tables live (`file:///…` or `s3://bucket/prefix`); empty means `<data_dir>/lake`.
     pub(crate) warehouse: String,
+    /// Other places that tables may lie in, when their makers say so.
+    pub(crate) locations: Vec<String>,
     /// What clients are given to reach files in S3 with.
     pub(crate) access: AccessSettings,
     /// Every node of the catalog, for roles that run elsewhere; empty means this one.
@@ -284,6 +286,7 @@ impl Default for CatalogSettings {
             listen: loopback(8181),
             advertise: String::new(),
             warehouse: String::new(),
+            locations: Vec::new(),
             access: AccessSettings::default(),
             endpoints: Vec::new(),
             token: None,

@@ -180,7 +180,9 @@ fn busiest(status: &Value) -> Result<Vec<String>> {
 /// Asks for the newest offset of each partition and notes when the answer came.
 async fn look(sql: &mut Sql, at: usize, table: &str, clock: &SharedClock, seen: &mut Seen) -> Result<()> {
     let since = since(clock.now_ms() - LOOK_BACK_MS);
-    let query = format!("SELECT _partition, max(_offset) FROM {table} WHERE _kafka_ts >= {since} GROUP BY _partition");
+    let query = format!(
+        "SELECT _kafka_partition, max(_offset) FROM {table} WHERE _kafka_ts >= {since} GROUP BY _kafka_partition"
+    );
     let rows = sql.numbers(&query).await?;
     let now_ms = clock.now_ms();
     for row in rows {
@@ -198,7 +200,7 @@ async fn look(sql: &mut Sql, at: usize, table: &str, clock: &SharedClock, seen: 
 /// The age of every row of a table in the window when it was first covered by an answer, in milliseconds.
 async fn ages_of(sql: &mut Sql, at: usize, table: &str, window: (i64, i64), seen: &Seen) -> Result<Vec<f64>> {
     let query = format!(
-        "SELECT _partition, _offset, _kafka_ts FROM {table} WHERE _kafka_ts >= {} AND _kafka_ts < {}",
+        "SELECT _kafka_partition, _offset, _kafka_ts FROM {table} WHERE _kafka_ts >= {} AND _kafka_ts < {}",
         since(window.0),
         since(window.1)
     );

@@ -3,7 +3,7 @@
 //!
 //! Keys: `s3.endpoint`, `s3.region`, `s3.access-key-id`, `s3.secret-access-key`, `sts.role-arn` and `sts.endpoint` (vended credentials),
 //! `static.access-key-id` and `static.secret-access-key` (the same for every table), `sign` (any value: remote signing), `plan-files`
-//! (files in one answer of a planned scan).
+//! (files in one answer of a planned scan), `also` (another place that tables may lie in).
 #![expect(clippy::print_stdout, reason = "the URI is this program's result")]
 
 use std::collections::HashMap;
@@ -38,7 +38,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lake = arguments
         .next()
         .unwrap_or_else(|| dir.join("lake").to_string_lossy().into_owned());
-    let warehouse = Warehouse::new("lake", &lake)?;
     let given: HashMap<String, String> = arguments
         .map(|pair| {
             pair.split_once('=')
@@ -46,6 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .collect::<Option<_>>()
         .ok_or("settings are KEY=VALUE")?;
+    let warehouse = Warehouse::new("lake", &lake)?.with_locations(given.get("also"))?;
     let s3 = s3(&given);
     let options = StoreOptions {
         s3: s3.clone(),

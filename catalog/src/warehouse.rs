@@ -27,11 +27,12 @@ const PATH_PROPERTIES: [&str; 5] = [
     "write.folder-storage.path",
 ];
 
-/// A warehouse and its root folder.
+/// A warehouse, its root folder, and other places that tables may lie in.
 #[derive(Debug, Clone)]
 pub struct Warehouse {
     name: String,
     location: String,
+    others: Vec<String>,
 }
 
 impl Warehouse {
@@ -44,7 +45,19 @@ impl Warehouse {
         Ok(Self {
             name: name.into(),
             location,
+            others: Vec::new(),
         })
+    }
+
+    /// Takes locations below these as well. Tables get there only if their maker or who registers them says so.
+    ///
+    /// # Errors
+    /// If one is not a location, or holds what none may hold.
+    pub fn with_locations<'a>(mut self, locations: impl IntoIterator<Item = &'a String>) -> Result<Self> {
+        for location in locations {
+            self.others.push(normal_form(location)?);
+        }
+        Ok(self)
     }
 
     /// Its name.
@@ -60,22 +73,29 @@ impl Warehouse {
     /// The location in its normal form, if it lies below the warehouse.
     pub(crate) fn checked(&self, location: &str) -> Result<String> {
         let normal = normal_form(location)?;
-        match normal.strip_prefix(&self.location) {
-            Some(rest) if rest.starts_with('/') => Ok(normal),
-            _ => Err(refused(
-                location,
-                format!("it is not below the warehouse {}", self.location),
-            )),
+        if self.roots().any(|root| is_below(&normal, root)) {
+            return Ok(normal);
         }
+        let reason = match self.others.is_empty() {
+            true => format!("it is not below the warehouse {}", self.location),
+            false => format!(
+                "it is neither below the warehouse {} nor below one of its other locations",
+                self.location
+            ),
+        };
+        Err(refused(location, reason))
+    }
+
+    fn roots(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.location).chain(&self.others)
     }
 
     /// The normal form of a file's path, if the file lies below `folder`, a location in its normal form, which lies in the warehouse. Paths of
     /// files hold what no location may: writers put values of partitions into them.
     pub(crate) fn file_below(&self, folder: &str, path: &str) -> Option<String> {
-        let is_ours = folder == self.location || folder.strip_prefix(&self.location)?.starts_with('/');
+        let is_ours = self.roots().any(|root| folder == root || is_below(folder, root));
         let normal = spelled_once(path).ok()?;
-        let below = normal.strip_prefix(folder)?.starts_with('/');
-        (is_ours && below).then_some(normal)
+        (is_ours && is_below(&normal, folder)).then_some(normal)
     }
 
     /// The location as it was given, if it lies below the warehouse: clients get the spelling they asked for.
@@ -119,6 +139,11 @@ impl Warehouse {
         }
         Ok(())
     }
+}
+
+/// Whether a location lies below another, both in their normal form.
+fn is_below(location: &str, root: &str) -> bool {
+    location.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// A name as a folder's name: what is not a letter, digit, `_`, `-` or `.` becomes `_`, and a long one is cut.
@@ -254,6 +279,51 @@ mod tests {
         for bad in bad {
             assert!(warehouse.checked(bad).is_err(), "{bad:?}");
         }
+    }
+
+    // Goal: other places of a warehouse are taken, and nothing beside them. Method: a table of locations in three places.
+    #[test]
+    fn other_locations_are_taken() {
+        let others = ["s3://other/lake/".to_owned(), "file:/data/old".to_owned()];
+        let warehouse = Warehouse::new("lake", "s3://bucket/lake").expect("a good location");
+        let warehouse = warehouse.with_locations(&others).expect("good locations");
+        for good in [
+            "s3://bucket/lake/t",
+            "s3://other/lake/t",
+            "/data/old/t",
+            "file:///data/old/t",
+        ] {
+            assert!(warehouse.checked(good).is_ok(), "{good}");
+            assert_eq!(warehouse.accepted(good).expect(good), good);
+        }
+        for bad in [
+            "s3://other/lake",
+            "s3://other/lakes/t",
+            "s3://third/lake/t",
+            "/data/older/t",
+            "/data/old/../t",
+        ] {
+            assert!(warehouse.checked(bad).is_err(), "{bad}");
+        }
+        assert!(warehouse.file_below("file:///data/old/t", "/data/old/t/x").is_some());
+        assert!(
+            warehouse
+                .file_below("file:///data/older/t", "/data/older/t/x")
+                .is_none()
+        );
+        // Where nobody says a place, it is the warehouse.
+        let table = Ident {
+            namespace: vec!["a".into()],
+            name: "t".into(),
+        };
+        assert!(
+            warehouse
+                .place(&table, Uuid::nil())
+                .starts_with("s3://bucket/lake/a/t-")
+        );
+        let bad = ["lake".to_owned()];
+        let warehouse = Warehouse::new("lake", "/data/lake").expect("a good location");
+        assert!(warehouse.with_locations(&bad).is_err());
     }
 
     // Goal: a file is found to lie in a folder only if it does, whatever its path holds. Method: a table of spellings.

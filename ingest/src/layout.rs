@@ -26,7 +26,9 @@ pub const FLAG_SPLIT: i32 = 8;
 /// Name of the struct field that holds a key which is no object.
 pub(crate) const PLAIN_KEY: &str = "key";
 
-/// The columns of a bronze table, in order. A table has those that its records had something for.
+/// The columns of a bronze table, in order. A table has those that its records had something for. None may have the name of one of
+/// Iceberg's own metadata columns (`_file`, `_pos`, `_deleted`, `_spec_id`, `_partition`, `_row_id`, `_last_updated_sequence_number`):
+/// Spark refuses to read such a table.
 pub const COLUMNS: &[&str] = &[
     "before",
     "after",
@@ -37,7 +39,7 @@ pub const COLUMNS: &[&str] = &[
     "message",
     "_key",
     "_topic",
-    "_partition",
+    "_kafka_partition",
     "_offset",
     "_kafka_ts",
     "_ingested_at",

@@ -5,7 +5,7 @@
 //! whose value the source left out (an unchanged TOAST column) is not set by that change, so an older change of it still
 //! counts, even one that arrives later. What is stored is enough to place any late or repeated change:
 //! - in the table, hidden columns after the model's own: the sequence of the row's newest change (`_lsn`, `_offset`), where
-//!   that change came from (`_partition`), and, for columns that were ever left out, the sequence their value is from
+//!   that change came from (`_kafka_partition`), and, for columns that were ever left out, the sequence their value is from
 //!   (`_lsn_of_<column>`, null if it is the row's own, -1 if it was never seen);
 //! - in `ops.tombstones__<schema>__<name>`, key and sequence of every delete, committed in the same transaction;
 //! - in the refresh state, the newest truncate and the columns that were ever left out.

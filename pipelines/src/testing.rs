@@ -180,7 +180,7 @@ pub(crate) fn log_columns(row: Vec<Field>) -> Schema {
         Field::new("after", row, true),
         Field::new("op", DataType::Utf8, true),
         Field::new("_key", key, true),
-        Field::new("_partition", DataType::Int32, true),
+        Field::new("_kafka_partition", DataType::Int32, true),
         Field::new("_offset", DataType::Int64, true),
         Field::new("_lsn", DataType::Int64, true),
         Field::new("_unavailable", DataType::List(field), true),
@@ -199,7 +199,7 @@ pub(crate) fn patient() -> Vec<Field> {
 /// A change of a row.
 pub(crate) fn change(op: &str, lsn: i64, offset: i64, id: i64, score: i64, notes: Option<&str>) -> Value {
     let row = json!({"id": id, "score": score, "notes": notes});
-    let mut event = json!({"op": op, "_lsn": lsn, "_offset": offset, "_partition": 0, "_key": {"id": id}});
+    let mut event = json!({"op": op, "_lsn": lsn, "_offset": offset, "_kafka_partition": 0, "_key": {"id": id}});
     event[if op == "d" { "before" } else { "after" }] = row;
     event
 }

@@ -118,7 +118,7 @@ pub(super) fn warehouse(settings: &Settings) -> Result<Warehouse, Failure> {
     let location = settings
         .warehouse()
         .map_err(|source| Failure::io("resolve the data directory", source))?;
-    Ok(Warehouse::new("lake", &location)?)
+    Ok(Warehouse::new("lake", &location)?.with_locations(&settings.catalog.locations)?)
 }
 
 /// Lets the group add this node, while everything else goes on.

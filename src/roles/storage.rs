@@ -22,7 +22,8 @@ pub(super) fn prepare_data_dir(dir: &Path) -> Result<(), Failure> {
     std::fs::remove_file(&probe).map_err(refused)
 }
 
-/// How to reach the stores. Only what lies below `warehouse` is ever read, written or removed, whatever metadata says.
+/// How to reach the stores. Only what lies below `warehouse` and the other locations of the settings is ever read,
+/// written or removed, whatever metadata says.
 pub(crate) fn options(settings: &Settings, warehouse: String) -> StoreOptions {
     let storage = &settings.storage;
     StoreOptions {
@@ -38,7 +39,9 @@ pub(crate) fn options(settings: &Settings, warehouse: String) -> StoreOptions {
             virtual_hosted: storage.s3_virtual_hosted,
             allow_http: storage.s3_allow_http,
         },
-        roots: vec![warehouse],
+        roots: std::iter::once(warehouse)
+            .chain(settings.catalog.locations.iter().cloned())
+            .collect(),
         ..StoreOptions::default()
     }
 }

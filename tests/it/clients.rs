@@ -16,7 +16,7 @@ const PROBE_SECONDS_MAX: &str = "300";
 
 /// What failed of many probes: one that fails does not keep the next from running.
 #[derive(Default)]
-struct Verdict(Vec<String>);
+pub(crate) struct Verdict(Vec<String>);
 
 impl Verdict {
     /// Runs a probe of `tests/peers` and shows what it said.
@@ -25,7 +25,7 @@ impl Verdict {
         clippy::print_stdout,
         reason = "a probe and its time are shown as they are"
     )]
-    fn probe(&mut self, kit: &str, args: &[&str]) {
+    pub(crate) fn probe(&mut self, kit: &str, args: &[&str]) {
         let begun = Instant::now();
         let output = script(kit).args(args).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
@@ -46,7 +46,7 @@ impl Verdict {
         }
     }
 
-    fn assert_good(self) {
+    pub(crate) fn assert_good(self) {
         assert!(self.0.is_empty(), "{}", self.0.join("\n"));
     }
 }
@@ -125,24 +125,29 @@ fn users() -> String {
     format!("[[security.users]]\nname = \"{USER}\"\npassword_hash = \"{hash}\"\n")
 }
 
-// Goal: clients that know nothing of tidewater read what it wrote and write what it reads, and every one of them sees the same
-// rows. Method: the synthetic hospital on `tidewater up`; PyIceberg against ADBC on every table, tables of PyIceberg's against
-// what was written into them, the probes of both SQL drivers without users, with a password and with a token, and the lines
-// of the README as they stand there.
-#[test]
-#[ignore = "scripts/interop runs it: it needs drivers and PyIceberg"]
-fn unmodified_clients() {
-    let dir = tempfile::tempdir().unwrap();
-    let hospital = Hospital::write(dir.path(), 20, 3_000);
-    // In two parts, so that bronze has snapshots of the past.
+/// A process with the tables of a small hospital, whose changes came in two parts, so that bronze has snapshots of the past.
+pub(crate) fn lake(dir: &Path) -> (Node, Hospital) {
+    let hospital = Hospital::write(dir, 20, 3_000);
     let second = hospital.hold_back();
-    let node = NodeBuilder::up(dir.path()).config(&hospital.config()).start();
+    let node = NodeBuilder::up(dir).config(&hospital.config()).start();
     wait_for("the first part is there", Duration::from_secs(60), || {
         (node.number("SELECT count(*) FROM bronze.users")? > 0).then_some(())
     });
     second.release();
     wait_ingested(&node, &hospital);
     run_models(&node);
+    (node, hospital)
+}
+
+// Goal: clients that know nothing of tidewater read what it wrote and write what it reads, and every one of them sees the same
+// rows. Method: the synthetic hospital on `tidewater up`; PyIceberg and DuckDB against ADBC on every table, tables of theirs
+// against what was written into them, the probes of both SQL drivers without users, with a password and with a token, and the lines
+// of the README as they stand there.
+#[test]
+#[ignore = "scripts/interop runs it: it needs drivers and PyIceberg"]
+fn unmodified_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, hospital) = lake(dir.path());
     let readme = readme(&node);
     let catalog = between(&readme, "REST catalog at `", "`").to_owned();
     let warehouse = format!("warehouse={}", between(&readme, "warehouse `", "`"));
@@ -151,7 +156,7 @@ fn unmodified_clients() {
 
     let mut verdict = Verdict::default();
     verdict.probe("iceberg", &["pyiceberg", &catalog, &warehouse]);
-    for probe in ["toy", "write", "read"] {
+    for probe in ["toy", "write", "read", "duckdb"] {
         verdict.probe("iceberg", &["lake", probe, &catalog, &endpoint, &warehouse]);
     }
     readme_lines_work(&node, &readme);

@@ -86,12 +86,12 @@ pub(crate) fn bronze_equals_the_log(node: &Node, hospital: &Hospital) {
     let mut found = Vec::new();
     for table in hospital.tables() {
         let rows = node
-            .query(&format!("SELECT _topic, _partition, _offset FROM bronze.{table}"))
+            .query(&format!("SELECT _topic, _kafka_partition, _offset FROM bronze.{table}"))
             .unwrap_or_default();
         for row in rows {
             found.push((
                 row["_topic"].as_str().unwrap().to_owned(),
-                row["_partition"].as_i64().unwrap(),
+                row["_kafka_partition"].as_i64().unwrap(),
                 row["_offset"].as_i64().unwrap(),
             ));
         }

@@ -10,6 +10,7 @@ mod cancel;
 mod clients;
 mod cluster;
 mod demo;
+mod engines;
 mod executor_loss;
 mod kill;
 mod lin;

@@ -113,12 +113,12 @@ fn changes_in_bronze(node: &Node) -> Vec<Change> {
         }
         let rows = node
             .query(&format!(
-                "SELECT _topic, _partition, _offset, op, _lsn FROM bronze.\"{table}\""
+                "SELECT _topic, _kafka_partition, _offset, op, _lsn FROM bronze.\"{table}\""
             ))
             .unwrap();
         found.extend(rows.iter().map(|row| Change {
             topic: row["_topic"].as_str().unwrap().to_owned(),
-            partition: row["_partition"].as_i64().unwrap(),
+            partition: row["_kafka_partition"].as_i64().unwrap(),
             offset: row["_offset"].as_i64().unwrap(),
             op: row["op"].as_str().unwrap_or_default().to_owned(),
             lsn: row["_lsn"].as_i64(),

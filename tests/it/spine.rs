@@ -66,7 +66,7 @@ fn changes_become_gold() {
     let node = NodeBuilder::up(dir.path()).config(&hospital.config()).start();
     wait_ingested(&node, &hospital);
     let doubled = node.query(
-        "SELECT _topic, _partition, _offset, count(*) AS n FROM bronze.vitals GROUP BY 1, 2, 3 HAVING count(*) > 1",
+        "SELECT _topic, _kafka_partition, _offset, count(*) AS n FROM bronze.vitals GROUP BY 1, 2, 3 HAVING count(*) > 1",
     );
     assert_eq!(doubled.unwrap(), Vec::<serde_json::Value>::new());
     run_models(&node);

@@ -394,7 +394,7 @@ fn batches_are_sorted() {
     }
     let batch = rows(&records);
     assert_eq!(
-        batch["_partition"].as_primitive::<Int32Type>().values(),
+        batch["_kafka_partition"].as_primitive::<Int32Type>().values(),
         &[0, 0, 0, 1, 1, 1]
     );
     assert_eq!(
@@ -429,7 +429,7 @@ proptest! {
         }
         kept.sort_unstable();
         if let Some(batch) = buffer.take().expect("sound columns") {
-            let partitions = batch["_partition"].as_primitive::<Int32Type>().values().iter().copied();
+            let partitions = batch["_kafka_partition"].as_primitive::<Int32Type>().values().iter().copied();
             let offsets = batch["_offset"].as_primitive::<Int64Type>().values().iter().copied();
             prop_assert_eq!(partitions.zip(offsets).collect::<Vec<_>>(), kept);
         }

@@ -480,7 +480,7 @@ impl TopicBuffer {
         }
         let topic = StringArray::from_iter_values(std::iter::repeat_n(&*self.topic, rows));
         columns.insert("_topic", Arc::new(topic));
-        columns.insert("_partition", Arc::clone(&metadata.partition));
+        columns.insert("_kafka_partition", Arc::clone(&metadata.partition));
         columns.insert("_offset", Arc::clone(&metadata.offset));
         columns.extend(metadata.others);
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());

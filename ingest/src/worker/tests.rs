@@ -156,7 +156,7 @@ impl World {
             let names = if letters {
                 ["topic", "partition", "offset"]
             } else {
-                ["_topic", "_partition", "_offset"]
+                ["_topic", "_kafka_partition", "_offset"]
             };
             for place in runtime.block_on(self.places(&table, names)) {
                 *stored.entry(place).or_default() += 1;
@@ -175,7 +175,7 @@ impl World {
             let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
             for batch in reader.expect("a data file") {
                 let batch = batch.expect("rows");
-                let partitions = batch["_partition"].as_primitive::<Int32Type>();
+                let partitions = batch["_kafka_partition"].as_primitive::<Int32Type>();
                 let offsets = batch["_offset"].as_primitive::<Int64Type>();
                 let lsn = batch["_lsn"].as_primitive::<Int64Type>();
                 for row in 0..batch.num_rows() {

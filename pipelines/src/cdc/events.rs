@@ -83,7 +83,7 @@ impl Events<'_> {
                 .map(|sequence| format!("{} AS {}", sequence.sql, quoted(&sequence.name))),
         );
         if self.with_partition {
-            items.push("_partition AS \"_partition\"".into());
+            items.push("_kafka_partition AS \"_kafka_partition\"".into());
         }
         items
     }

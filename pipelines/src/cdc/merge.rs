@@ -203,7 +203,7 @@ fn stored_sequence(own: &[(String, String)], from: &str, name: &str) -> String {
 
 /// Hidden columns that every table of the kind has.
 pub(super) fn hidden(events: &Events<'_>) -> impl Iterator<Item = String> {
-    let partition = events.with_partition.then(|| "_partition".to_owned());
+    let partition = events.with_partition.then(|| "_kafka_partition".to_owned());
     events.sequence.iter().map(|s| s.name.clone()).chain(partition)
 }
 

@@ -26,7 +26,7 @@ use super::shape::{self, Shape};
 use super::{affected, events, merge, tombstones};
 
 const UNAVAILABLE: &str = "_unavailable";
-const PARTITION: &str = "_partition";
+const PARTITION: &str = "_kafka_partition";
 
 /// What the new changes bring, seen before any row is computed.
 #[derive(Debug, Default)]

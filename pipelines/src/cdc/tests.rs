@@ -86,7 +86,7 @@ struct Record {
 impl Record {
     fn event(&self, offset: i64) -> Value {
         if self.op == "t" {
-            return json!({"op": "t", "_lsn": self.lsn, "_offset": offset, "_partition": 3});
+            return json!({"op": "t", "_lsn": self.lsn, "_offset": offset, "_kafka_partition": 3});
         }
         let mut event = change(self.op, 0, offset, self.id, self.score, self.notes.as_deref());
         event["_lsn"] = json!(self.lsn);
@@ -345,11 +345,11 @@ async fn selections_and_derived_columns() {
     lake.create("bronze.patients", &log_columns(patient())).await;
     let text = "/*---\nkind: cdc\nkey: [patient]\npartition_by: bucket(4, patient)\nsort_by: patient desc\n---*/
         SELECT p.after.id + 100 AS patient, upper(after.notes) AS loud, score_of.after.score FROM bronze.patients score_of
-        WHERE after.score < 50 AND _partition = 0";
+        WHERE after.score < 50 AND _kafka_partition = 0";
     let text = text.replace("p.after", "score_of.after");
     let pipelines = lake.pipelines(&[("silver.patients", &text)]);
     let mut elsewhere = change("c", 9, 9, 9, 9, Some("z"));
-    elsewhere["_partition"] = json!(1);
+    elsewhere["_kafka_partition"] = json!(1);
     let events = [
         change("c", 1, 0, 1, 1, Some("a")),
         change("c", 2, 1, 2, 2, Some("b")),
@@ -412,7 +412,7 @@ async fn messages_only() {
     run(&pipelines).await;
     lake.append(
         "bronze.patients",
-        &[json!({"op": "m", "_lsn": 2, "_offset": 1, "_partition": 0})],
+        &[json!({"op": "m", "_lsn": 2, "_offset": 1, "_kafka_partition": 0})],
     )
     .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);

@@ -1,7 +1,7 @@
 """What the probes of a whole lake share: the catalog through PyIceberg, the SQL endpoint through ADBC, and rows that can be compared.
 
 Each probe is called as: PROBE.py CATALOG_URI FLIGHT_URI [key=value ...]; user=NAME and password=TEXT are for the SQL endpoint,
-every other pair is a property of the catalog.
+engine=NAME and trino=URI for the probe of engines; every other pair is a property of the catalog.
 """
 import math
 import sys
@@ -17,6 +17,7 @@ import pyarrow as pa
 URI, FLIGHT = sys.argv[1:3]
 PROPERTIES = dict(pair.split("=", 1) for pair in sys.argv[3:])
 LOGIN = {key: PROPERTIES.pop(key) for key in ("user", "password") if key in PROPERTIES}
+CHOSEN = {key: PROPERTIES.pop(key) for key in ("engine", "trino") if key in PROPERTIES}
 LOGIN = {"username" if key == "user" else key: value for key, value in LOGIN.items()}
 
 catalog = load_catalog("lake", **{"type": "rest", "uri": URI, **PROPERTIES})
@@ -76,6 +77,9 @@ def plain(item, data_type=None):
         # PyIceberg 0.12 makes a list of structs that is null an empty one, when it reads and when it writes.
         item = () if item is None and pa.types.is_struct(data_type.value_type) else item
         return item if item is None else tuple(plain(part, data_type.value_type) for part in item)
+    if data_type is not None and pa.types.is_map(data_type):
+        # The order of a map's entries is nobody's promise.
+        return item if item is None else frozenset((plain(key, data_type.key_type), plain(part, data_type.item_type)) for key, part in item)
     if isinstance(item, (list, tuple)):
         return tuple(plain(part) for part in item)
     if isinstance(item, float):

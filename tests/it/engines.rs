@@ -1,0 +1,32 @@
+//! Engines of others and tidewater on one lake: each reads what the other wrote.
+
+use crate::clients::{Verdict, lake};
+use crate::spine::compare_all;
+
+/// Runs the probe of one engine beside the hospital's tables.
+fn shares_the_lake(engine: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, hospital) = lake(dir.path());
+    let catalog = format!("http://127.0.0.1:{}", node.ports().catalog);
+    let endpoint = format!("grpc://127.0.0.1:{}", node.ports().flight);
+    let mut verdict = Verdict::default();
+    verdict.probe("iceberg", &["lake", engine, &catalog, &endpoint, "warehouse=lake"]);
+    // Whatever others wrote and asked, ours is as it was.
+    compare_all(&node, &hospital);
+    verdict.assert_good();
+}
+
+// Goal: Spark reads every table of bronze, silver, gold and ops, and SQL reads what Spark wrote, to the same rows. Method: the
+// synthetic hospital on `tidewater up`; PySpark's rows against ADBC's, and both against what was written.
+#[test]
+#[ignore = "scripts/interop spark runs it: it needs Spark"]
+fn spark_shares_the_lake() {
+    shares_the_lake("spark");
+}
+
+// Goal and method: the same with Trino.
+#[test]
+#[ignore = "scripts/interop trino runs it: it needs Trino"]
+fn trino_shares_the_lake() {
+    shares_the_lake("trino");
+}
