@@ -23,6 +23,7 @@ pub mod state;
 pub mod store;
 pub mod warehouse;
 
+mod append;
 mod commit;
 mod internal;
 mod metadata;
