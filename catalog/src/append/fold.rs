@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use iceberg::TableUpdate;
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{PartitionSpecRef, Snapshot, TableMetadata};
 
 use super::queue::{REQUESTS_PER_FOLD_MAX, Waiting};
 use super::summary::{self, RANGES_KEY};
@@ -227,7 +227,7 @@ fn is_raced(refusal: &Refusal) -> bool {
 
 /// Since the files were checked, the table may have become another one.
 fn still_fits(append: &Append, row: &TableRow, metadata: &TableMetadata, table: &Ident) -> Result<()> {
-    let has = |spec: &iceberg::spec::PartitionSpecRef| metadata.partition_spec_by_id(spec.spec_id()) == Some(spec);
+    let has = |spec: &PartitionSpecRef| metadata.partition_spec_by_id(spec.spec_id()) == Some(spec);
     let is_same = append.table == row.id && append.location == row.pointer.location;
     match is_same && append.specs.iter().all(has) {
         true => Ok(()),
@@ -278,17 +278,18 @@ fn kept(metadata: &TableMetadata) -> Option<u32> {
     let keep = wished
         .and_then(|keep| keep.parse().ok())
         .unwrap_or(KEEP_SNAPSHOTS_DEFAULT);
-    let count = u32::try_from(metadata.snapshots().count()).unwrap_or(u32::MAX);
+    let folds = metadata.snapshots().filter(|snapshot| is_fold(snapshot)).count();
+    let count = u32::try_from(folds).unwrap_or(u32::MAX);
     (keep > 0 && count >= keep.saturating_add(TRIM_STEP.min(keep))).then_some(keep)
 }
 
 /// Snapshots that others made stay: whoever made them decides how long.
 fn spare_others(update: &mut TableUpdate, metadata: &TableMetadata) {
-    let is_fold = |id: &i64| {
-        let snapshot = metadata.snapshot_by_id(*id);
-        snapshot.is_some_and(|snapshot| snapshot.summary().additional_properties.contains_key(RANGES_KEY))
-    };
     if let TableUpdate::RemoveSnapshots { snapshot_ids } = update {
-        snapshot_ids.retain(is_fold);
+        snapshot_ids.retain(|id| metadata.snapshot_by_id(*id).is_some_and(|snapshot| is_fold(snapshot)));
     }
+}
+
+fn is_fold(snapshot: &Snapshot) -> bool {
+    snapshot.summary().additional_properties.contains_key(RANGES_KEY)
 }

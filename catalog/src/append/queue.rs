@@ -75,7 +75,8 @@ impl AppendQueue {
             }
             let more = next.append.files.len();
             let fits = taken.len() < REQUESTS_PER_FOLD_MAX && files + more <= FILES_PER_FOLD_MAX;
-            if !taken.is_empty() && !(fits && summary::agree(&said, &next.append.summary)) {
+            let joins = taken.is_empty() || (fits && summary::agree(&said, &next.append.summary));
+            if !joins {
                 queue.push_front(next);
                 break;
             }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{DEADLINE, group, plain, token, until, user_key};
+use tidewater_catalog::raft::Consensus;
 use tidewater_core::SystemClock;
 use tidewater_table::FileStore;
 

@@ -116,7 +116,7 @@ async fn rebased(
         Err(reason) => return Ok(Err(reason)),
     };
     let before = manifest::list(store, table, base.map(AsRef::as_ref)).await?;
-    let own = match own_manifests(lost.snapshot, mine, &before) {
+    let own = match own_manifests(table, lost.snapshot, mine, &before) {
         Ok(own) => own,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -127,7 +127,7 @@ async fn rebased(
                 manifest.manifest_path
             )));
         }
-        if let Err(reason) = only_adds(store, manifest).await? {
+        if let Err(reason) = only_adds(store, table, manifest).await? {
             return Ok(Err(reason));
         }
     }
@@ -196,9 +196,11 @@ async fn read_list(store: &FileStore, table: &TableMetadata, location: &str) -> 
     }
     // Not through the cache: nobody reads it again.
     let bytes = store.get(location).await?;
-    let list = ManifestList::parse_with_version(&bytes, table.format_version())
-        .map_err(TableError::metadata(format!("read manifest list {location}")))?;
-    Ok(Ok(list.consume_entries().into_iter().collect()))
+    // What a client wrote badly is his fault and no damage of the table.
+    let list = ManifestList::parse_with_version(&bytes, table.format_version());
+    Ok(list
+        .map(|list| list.consume_entries().into_iter().collect())
+        .map_err(|error| format!("its manifest list cannot be read: {error}")))
 }
 
 fn lives(manifest: &ManifestFile) -> bool {
@@ -206,7 +208,12 @@ fn lives(manifest: &ManifestFile) -> bool {
 }
 
 /// The manifests that the append brought, if the others are those that were there, all of them.
-fn own_manifests(snapshot: &Snapshot, mine: Vec<ManifestFile>, before: &[ManifestFile]) -> OrReason<Vec<ManifestFile>> {
+fn own_manifests(
+    table: &TableMetadata,
+    snapshot: &Snapshot,
+    mine: Vec<ManifestFile>,
+    before: &[ManifestFile],
+) -> OrReason<Vec<ManifestFile>> {
     let (own, rest): (Vec<_>, Vec<_>) = mine
         .into_iter()
         .partition(|manifest| manifest.added_snapshot_id == snapshot.snapshot_id());
@@ -227,17 +234,18 @@ fn own_manifests(snapshot: &Snapshot, mine: Vec<ManifestFile>, before: &[Manifes
     let adds = |manifest: &ManifestFile| {
         manifest.content == ManifestContentType::Data
             && manifest.key_metadata.is_none()
+            && table.partition_spec_by_id(manifest.partition_spec_id).is_some()
             && !manifest.has_existing_files()
             && !manifest.has_deleted_files()
     };
     match own.iter().all(adds) {
         true => Ok(own),
-        false => Err("a manifest of its own does more than add data files".into()),
+        false => Err("a manifest of its own does more than add data files of a known partition spec".into()),
     }
 }
 
 /// Entries that say their own sequence numbers or row ids cannot be given others by the list.
-async fn only_adds(store: &FileStore, file: &ManifestFile) -> Result<OrReason<()>> {
+async fn only_adds(store: &FileStore, table: &TableMetadata, file: &ManifestFile) -> Result<OrReason<()>> {
     let path = &file.manifest_path;
     let bytes = store.size(path).await?;
     if bytes > READ_BYTES_MAX {
@@ -246,15 +254,14 @@ async fn only_adds(store: &FileStore, file: &ManifestFile) -> Result<OrReason<()
         )));
     }
     let bytes = store.get(path).await?;
-    let fault = TableError::metadata(format!("read manifest {path}"));
-    let parse = move || Manifest::parse_avro(&bytes);
-    let parsed = tokio::task::spawn_blocking(parse);
-    let parsed = parsed
-        .await
-        .map_err(TableError::encode("read a manifest"))?
-        .map_err(fault)?;
+    let parsed = tokio::task::spawn_blocking(move || Manifest::parse_avro(&bytes)).await;
+    let parsed = match parsed.map_err(TableError::encode("read a manifest"))? {
+        Ok(parsed) => parsed,
+        Err(error) => return Ok(Err(format!("its manifest {path} cannot be read: {error}"))),
+    };
     // Format 1 writes no sequence numbers; they are read as 0.
-    let inherits = |number: Option<i64>| number.is_none_or(|number| number == 0);
+    let is_first = table.format_version() == FormatVersion::V1;
+    let inherits = |number: Option<i64>| number.is_none_or(|number| is_first && number == 0);
     let plain = parsed.entries().iter().all(|entry| {
         entry.status() == ManifestStatus::Added
             && inherits(entry.sequence_number())
