@@ -86,7 +86,7 @@ impl Load {
 }
 
 // Goal: every range that was acknowledged is in the table exactly once, under the snapshot that was told, though the leader dies under
-// the producers. Method: three nodes, producers at all of them, the leader's Raft ends without a word; then the table's scan and the
+// the producers (INV-ING-3). Method: three nodes, producers at all of them, the leader's Raft ends without a word; then the table's scan and the
 // ranges that its snapshots name, at a node that is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn appends_survive_their_leader() {

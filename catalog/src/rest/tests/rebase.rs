@@ -226,6 +226,34 @@ async fn other_lost_commits_are_refused() {
     assert_eq!(lake.kit.post(TABLE, body(&plain)).await.status, 200);
 }
 
+// Goal: a compaction goes through as every commit does, and is not rebased. Method: a replacement on the head, and one on the head before.
+#[tokio::test]
+async fn compactions_are_not_rebased() {
+    let lake = Lake::new(2, false).await;
+    let old = lake.file("old").await;
+    assert_eq!(lake.append("p", (0, 1), std::slice::from_ref(&old)).await.status, 200);
+    let table = lake.loaded().await;
+    let options = CommitOptions::default();
+    let mut plans = Vec::new();
+    for name in ["new", "newer"] {
+        let path = old["file-path"].as_str().expect("a path").to_owned();
+        let change = Change::replace([path], vec![lake.added(&table, name).await]);
+        let change = change.read_at(table.metadata.current_snapshot_id());
+        plans.push(
+            plan_commit(&lake.files, &table, &change, &options)
+                .await
+                .expect("planned"),
+        );
+    }
+    assert_eq!(lake.kit.post(TABLE, body(&plans[0])).await.status, 200);
+    assert_eq!(lake.kit.post(TABLE, body(&plans[1])).await.status, 409);
+    let scanned = lake.scanned().await;
+    assert!(
+        scanned.len() == 1 && scanned.keys().all(|path| path.ends_with("/new.parquet")),
+        "{scanned:?}"
+    );
+}
+
 // Goal: writers that know nothing of each other lose and double nothing, and plan once. Method: eight that append to one table at the
 // same time, each on whatever head it sees.
 #[tokio::test]
