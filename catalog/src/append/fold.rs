@@ -24,6 +24,10 @@ use tidewater_table::{Added, Change, CommitOptions, FileStore, plan_append};
 /// table that was left alone as long does not wait.
 const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
+/// From the end of one to the next, at the least: those who were answered ask again within this, and would otherwise miss the next
+/// snapshot and take turns with the others.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// The table property that says how many snapshots made of appends are kept; 0 = all.
 const KEEP_SNAPSHOTS: &str = "tidewater.append.keep-snapshots";
 
@@ -43,9 +47,9 @@ impl Service {
             if folded.is_err() {
                 tracing::error!(%table, "a fold of appends panicked, see the lines above");
             }
-            let rest = FOLD_INTERVAL.saturating_sub(self.clock.monotonic() - begun);
-            if !rest.is_zero() && self.appends.waiting(table) < REQUESTS_PER_FOLD_MAX {
-                self.clock.sleep(rest).await;
+            if self.appends.waiting(table) < REQUESTS_PER_FOLD_MAX {
+                let rest = FOLD_INTERVAL.saturating_sub(self.clock.monotonic() - begun);
+                self.clock.sleep(rest.max(GATHER)).await;
             }
             begun = self.clock.monotonic();
         }
