@@ -62,6 +62,8 @@ pub(crate) struct CatalogSettings {
     pub(crate) drop_retention_s: u64,
     /// How long one can be whose files go; 0 means that they go at once.
     pub(crate) purge_retention_s: u64,
+    /// Whether a commit that only appends, and lost a race, is put on the new head instead of being refused.
+    pub(crate) rebase_appends: bool,
 }
 
 /// What clients are given to reach files in S3 with. Nothing unless a role, static keys or signing is set.
@@ -292,6 +294,7 @@ impl Default for CatalogSettings {
             token: None,
             drop_retention_s: 7 * 24 * 60 * 60,
             purge_retention_s: 0,
+            rebase_appends: true,
         }
     }
 }

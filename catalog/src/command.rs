@@ -3,6 +3,7 @@
 //! Everything a command needs stands in it (times, ids, file names), so that every node that applies it arrives at the same state. Nothing here is an Iceberg type:
 //! an upgrade of the `iceberg` crate never changes the log.
 
+mod append;
 mod drop;
 mod ingest;
 mod job;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use append::{AppendChange, ProducerRange};
 pub use drop::{DropOp, DropTerms, PurgeProgress, PurgeStage};
 pub use ingest::{IngestChange, LeaseGrant, LeaseRequest, OffsetRange, PartitionId};
 pub use job::{JobPhase, JobPut};
@@ -138,4 +140,6 @@ pub enum Op {
     },
     /// Drops that can be taken back, and jobs that finish the others.
     Drop(DropOp),
+    /// Moves a table's pointer to a snapshot of what producers appended, and remembers their ranges.
+    Append(AppendChange),
 }

@@ -6,6 +6,7 @@
 mod build;
 mod create;
 mod queue;
+mod rebase;
 mod requirements;
 mod spec_ids;
 mod time_fields;
@@ -15,9 +16,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::{join_all, try_join_all};
-use iceberg::spec::TableMetadata;
+use futures::future::join_all;
+use iceberg::spec::{Operation, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::command::{
@@ -33,7 +35,7 @@ pub(crate) use queue::TableQueue;
 pub(crate) use view::{NewView, ViewRequirement, ViewWork};
 
 /// How often a lost race is run again; what the reference server does as well.
-const RETRIES_MAX: u32 = 4;
+pub(crate) const RETRIES_MAX: u32 = 4;
 
 /// Most tables in one transaction: each is a file to write and a change in one log entry.
 pub(crate) const TABLES_PER_COMMIT_MAX: usize = 1_000;
@@ -50,15 +52,28 @@ pub(crate) struct TableWork {
     pub(crate) table: Ident,
     pub(crate) requirements: Vec<TableRequirement>,
     pub(crate) updates: Vec<TableUpdate>,
+    /// Whether an append that lost a race may be put on the new head.
+    pub(crate) may_rebase: bool,
 }
 
 /// A table's next state, not committed yet.
-struct Prepared {
+#[derive(Debug)]
+pub(crate) struct Prepared {
     change: TableChange,
     /// None when nothing changes and no file is written.
     file: Option<Arc<CachedMetadata>>,
-    /// Older metadata files that are not needed once this one counts.
+    /// Older metadata files, and lists of appends that were rebased, that are not needed once this one counts.
     expired: Vec<String>,
+    /// Manifests and manifest lists that were written for it.
+    beside: Vec<String>,
+}
+
+impl Prepared {
+    /// With files that were written for it and go if it does not count.
+    pub(crate) fn beside(mut self, files: Vec<String>) -> Self {
+        self.beside.extend(files);
+        self
+    }
 }
 
 /// What became of files and the operation that points to them.
@@ -77,7 +92,7 @@ impl Service {
         ranges: Vec<OffsetRange>,
     ) -> Result<Outcome> {
         check_limits(&works)?;
-        let _turn = self.queue.turn(works.iter().map(|work| &work.table)).await?;
+        let _turn = self.turn_of(&works).await?;
         let mut attempt = 0;
         loop {
             let state = self.fresh_state().await?;
@@ -88,8 +103,15 @@ impl Service {
                 // The log checks them again; looking first saves the files of who has lost his lease.
                 state.check_ranges(&ranges)?;
             }
-            let prepared = try_join_all(works.iter().map(|work| self.prepare(&state, work))).await?;
-            match self.publish(ticket, prepared, ranges.clone()).await? {
+            let prepared = self.prepare_all(&state, &works).await?;
+            let ranges = ranges.clone();
+            let to_op = |changes| {
+                Ok(match ranges.is_empty() {
+                    true => Op::Commit { changes },
+                    false => Op::Ingest(IngestChange { ranges, changes }),
+                })
+            };
+            match self.publish(ticket, prepared, to_op).await? {
                 Outcome::Refused(refusal) if is_race(&refusal) && attempt < RETRIES_MAX => attempt += 1,
                 Outcome::Refused(refusal) => return Err(refusal.into()),
                 outcome => return Ok(outcome),
@@ -97,18 +119,44 @@ impl Service {
         }
     }
 
+    /// Compactions can wait; what they rewrite was readable before.
+    async fn turn_of(&self, works: &[TableWork]) -> Result<Vec<OwnedSemaphorePermit>> {
+        let tables = works.iter().map(|work| &work.table);
+        if !works.iter().any(compacts) {
+            return self.queue.turn(tables).await;
+        }
+        let appends = || works.iter().any(|work| self.appends.waiting(&work.table) > 0);
+        self.queue.turn_after_writers(&self.clock, tables, appends).await
+    }
+
     /// Makes a table.
     pub(crate) async fn create(&self, ticket: &Ticket, table: &Ident, metadata: TableMetadata) -> Result<Outcome> {
         let _turn = self.queue.turn([table]).await?;
         let id = self.rng.uuid_v7(self.clock.now_ms());
         let prepared = self.prepared(table, Expect::Absent { id }, metadata, 0)?;
-        match self.publish(ticket, vec![prepared], Vec::new()).await? {
+        let to_op = |changes| Ok(Op::Commit { changes });
+        match self.publish(ticket, vec![prepared], to_op).await? {
             Outcome::Refused(refusal) => Err(refusal.into()),
             outcome => Ok(outcome),
         }
     }
 
-    async fn prepare(&self, state: &State, work: &TableWork) -> Result<Prepared> {
+    async fn prepare_all(&self, state: &State, works: &[TableWork]) -> Result<Vec<Prepared>> {
+        let (mut prepared, mut failed) = (Vec::with_capacity(works.len()), None);
+        for one in join_all(works.iter().map(|work| self.prepare(state, work))).await {
+            match one {
+                Ok(one) => prepared.push(one),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        let Some(error) = failed else { return Ok(prepared) };
+        let beside: Vec<String> = prepared.into_iter().flat_map(|one| one.beside).collect();
+        self.delete_unused(&beside).await;
+        Err(error)
+    }
+
+    /// The next state of a table, on the state of the catalog as it is. Nothing is visible of it yet.
+    pub(crate) async fn prepare(&self, state: &State, work: &TableWork) -> Result<Prepared> {
         crate::service::require_namespace(state, &work.table.namespace)?;
         let Some(row) = state.table(&work.table) else {
             // Nothing is written for a name that cannot become a table's.
@@ -127,7 +175,11 @@ impl Service {
             version: row.version,
         };
         let metadata = current.parsed(&work.table)?;
-        requirements::check(&work.table, &metadata, &work.requirements)?;
+        let rebased = match requirements::check(&work.table, &metadata, &work.requirements) {
+            Ok(()) => None,
+            Err(error) if current.parsed_to_change(&work.table).is_err() => return Err(error),
+            Err(error) => Some(self.rebased(&metadata, work).await?.ok_or(error)?),
+        };
         if work.updates.is_empty() {
             let pointer = row.pointer.clone();
             let table = work.table.clone();
@@ -136,17 +188,36 @@ impl Service {
                 change,
                 file: None,
                 expired: Vec::new(),
+                beside: Vec::new(),
             });
         }
         let metadata = current.parsed_to_change(&work.table)?;
-        let now_ms = self.clock.now_ms();
-        let next = build::apply(&self.warehouse, &metadata, current.location(), work, now_ms)?;
         let number = file_number(current.location()).map_or(row.version, |number| number + 1);
-        let mut prepared = self.prepared(&work.table, expect, next.metadata, number)?;
-        if !state.location_is_shared(&row.pointer.location, row.id) {
-            prepared.expired = next.expired;
+        let next = |work: &TableWork| {
+            let next = build::apply(
+                &self.warehouse,
+                &metadata,
+                current.location(),
+                work,
+                self.clock.now_ms(),
+            )?;
+            let mut prepared = self.prepared(&work.table, expect.clone(), next.metadata, number)?;
+            if !state.location_is_shared(&row.pointer.location, row.id) {
+                prepared.expired = next.expired;
+            }
+            Ok(prepared)
+        };
+        let Some(rebased) = rebased else { return next(work) };
+        match next(&rebased.work) {
+            Ok(mut prepared) => {
+                prepared.expired.extend(rebased.superseded);
+                Ok(prepared.beside(rebased.written))
+            }
+            Err(error) => {
+                self.delete_unused(&rebased.written).await;
+                Err(error)
+            }
         }
-        Ok(prepared)
     }
 
     fn prepared(&self, table: &Ident, expect: Expect, metadata: TableMetadata, number: u64) -> Result<Prepared> {
@@ -170,6 +241,7 @@ impl Service {
             change: TableChange { table, expect, pointer },
             file: Some(Arc::new(file)),
             expired: Vec::new(),
+            beside: Vec::new(),
         })
     }
 
@@ -187,33 +259,43 @@ impl Service {
     }
 
     /// Writes the files of tables, then proposes their pointers.
-    async fn publish(&self, ticket: &Ticket, mut prepared: Vec<Prepared>, ranges: Vec<OffsetRange>) -> Result<Outcome> {
+    pub(crate) async fn publish(
+        &self,
+        ticket: &Ticket,
+        mut prepared: Vec<Prepared>,
+        to_op: impl FnOnce(Vec<TableChange>) -> Result<Op>,
+    ) -> Result<Outcome> {
         let files: Vec<Arc<CachedMetadata>> = prepared.iter().filter_map(|one| one.file.clone()).collect();
         let expired: Vec<String> = prepared
             .iter_mut()
             .flat_map(|one| std::mem::take(&mut one.expired))
             .collect();
-        let changes = prepared.into_iter().map(|one| one.change).collect();
-        let op = if ranges.is_empty() {
-            Op::Commit { changes }
-        } else {
-            Op::Ingest(IngestChange { ranges, changes })
-        };
-        let written = self.write_then_propose(ticket, files, op).await?;
+        let beside: Vec<String> = prepared
+            .iter_mut()
+            .flat_map(|one| std::mem::take(&mut one.beside))
+            .collect();
+        let op = to_op(prepared.into_iter().map(|one| one.change).collect())?;
+        let written = self.write_then_propose(ticket, files, &beside, op).await?;
         if written.counts && !expired.is_empty() {
             self.expire(expired);
         }
         Ok(written.outcome)
     }
 
-    /// Writes files, then proposes the operation that points to them. What was written for nothing is deleted; after an unknown outcome it
-    /// stays, for it may be in use.
-    async fn write_then_propose(&self, ticket: &Ticket, files: Vec<Arc<CachedMetadata>>, op: Op) -> Result<Written> {
+    /// Writes files, then proposes the operation that points to them. What was written for nothing is deleted, files `beside` included,
+    /// which the files name; after an unknown outcome all stay, for they may be in use.
+    async fn write_then_propose(
+        &self,
+        ticket: &Ticket,
+        files: Vec<Arc<CachedMetadata>>,
+        beside: &[String],
+        op: Op,
+    ) -> Result<Written> {
         let puts = files
             .iter()
             .map(|file| self.store.put_new(file.location(), file.raw().clone()));
         if let Some(error) = join_all(puts).await.into_iter().find_map(Result::err) {
-            self.discard(&files).await;
+            self.discard(&files, beside).await;
             return Err(error);
         }
         tidewater_core::fail_point::pass("catalog.metadata_written");
@@ -227,7 +309,7 @@ impl Service {
             Err(error) => {
                 let error = CatalogError::from(error);
                 if tidewater_core::Coded::retry(&error) != tidewater_core::Retry::Unknown {
-                    self.discard(&files).await;
+                    self.discard(&files, beside).await;
                 }
                 return Err(error);
             }
@@ -240,7 +322,7 @@ impl Service {
         let (kept, unused): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| used.contains(&file.location()));
         let counts = !kept.is_empty();
         join_all(kept.into_iter().map(|file| self.cache.keep(file))).await;
-        self.discard(&unused).await;
+        self.discard(&unused, if counts { &[] } else { beside }).await;
         Ok(Written { outcome, counts })
     }
 
@@ -256,8 +338,15 @@ impl Service {
         });
     }
 
-    async fn discard(&self, files: &[Arc<CachedMetadata>]) {
-        for result in join_all(files.iter().map(|file| self.store.delete(file.location()))).await {
+    async fn discard(&self, files: &[Arc<CachedMetadata>], beside: &[String]) {
+        let files = files.iter().map(|file| file.location().to_owned());
+        let files: Vec<String> = files.chain(beside.iter().cloned()).collect();
+        self.delete_unused(&files).await;
+    }
+
+    /// Deletes what was written for nothing.
+    pub(crate) async fn delete_unused(&self, files: &[String]) {
+        for result in join_all(files.iter().map(|file| self.store.delete(file))).await {
             if let Err(error) = result {
                 tracing::warn!(%error, "a metadata file that nothing points to stays behind");
             }
@@ -292,6 +381,12 @@ fn check_counts(updates: usize, requirements: usize) -> Result<()> {
     }
 }
 
+/// Whether the commit puts the same rows into other files.
+fn compacts(work: &TableWork) -> bool {
+    let replaces = |update: &TableUpdate| matches!(update, TableUpdate::AddSnapshot { snapshot } if snapshot.summary().operation == Operation::Replace);
+    work.updates.iter().any(replaces)
+}
+
 fn already_ingested(state: &State, ranges: &[OffsetRange]) -> bool {
     let next = |range: &OffsetRange| state.partition(&range.partition).and_then(|row| row.next_offset);
     ranges
@@ -299,7 +394,8 @@ fn already_ingested(state: &State, ranges: &[OffsetRange]) -> bool {
         .all(|range| next(range).is_some_and(|next| range.to <= next))
 }
 
-fn is_race(refusal: &Refusal) -> bool {
+/// Whether others were faster.
+pub(crate) fn is_race(refusal: &Refusal) -> bool {
     matches!(
         refusal,
         Refusal::Stale(_) | Refusal::TableExists(_) | Refusal::NoSuchTable(_)

@@ -4,10 +4,14 @@ use iceberg::ErrorKind as IcebergErrorKind;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::command::{DropJobProblem, Ident, IngestRefusal, Refusal, Relation};
+use crate::command::{DropJobProblem, Ident, IngestRefusal, ProducerRange, Refusal, Relation};
 use crate::raft::ConsensusError;
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_security::SecurityError;
+use tidewater_table::TableError;
+
+/// How much of the path of a refused file is shown.
+const PATH_SHOWN_CHARS: usize = 300;
 
 /// The result of this crate's calls.
 pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
@@ -236,6 +240,34 @@ pub enum CatalogError {
         /// Message.
         message: String,
     },
+    /// A producer appended some of the range before, in another range.
+    #[error(
+        "append of {from} to {to} to {table} is refused: producer {:?} appended some of it already; its last range is {} to {}",
+        last.producer, last.from, last.to
+    )]
+    AppendOverlap {
+        /// The table.
+        table: Ident,
+        /// First position of the range asked for.
+        from: u64,
+        /// One past its last position.
+        to: u64,
+        /// The last range of that producer.
+        last: ProducerRange,
+    },
+    /// A data file that cannot join a table.
+    #[error("data file {path} cannot be appended to {table}: {reason}")]
+    BadDataFile {
+        /// The table.
+        table: Ident,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What several requests failed for together.
+    #[error(transparent)]
+    Shared(std::sync::Arc<CatalogError>),
     /// A plan or a plan task that is none of this table's, or whose snapshot is gone.
     #[error("{what} does not exist; plan the scan again")]
     NoSuchPlan {
@@ -300,6 +332,44 @@ impl CatalogError {
         Self::Internal { reason: reason.into() }
     }
 
+    /// A data file that cannot join a table. Of a path that is too long to be one, the beginning is shown.
+    pub(crate) fn bad_data_file(table: &Ident, path: &str, reason: String) -> Self {
+        Self::BadDataFile {
+            table: table.clone(),
+            path: path.chars().take(PATH_SHOWN_CHARS).collect(),
+            reason,
+        }
+    }
+
+    /// What the table format found, while reading or writing metadata files of a table at `location`.
+    pub(crate) fn from_table(location: &str, error: TableError) -> Self {
+        let location = location.to_owned();
+        match error {
+            TableError::FileNotFound { location } => Self::MissingFile { location },
+            TableError::Unsupported { what } => Self::Unsupported { what },
+            TableError::Store { .. }
+            | TableError::Disk { .. }
+            | TableError::FileExists { .. }
+            | TableError::StoreTimeout { .. } => Self::Store {
+                action: "read or write metadata files of",
+                location,
+                source: Box::new(error),
+            },
+            error => Self::Damaged {
+                location,
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// The error itself, also when several requests share it.
+    pub(crate) fn itself(&self) -> &Self {
+        match self {
+            Self::Shared(shared) => shared.itself(),
+            other => other,
+        }
+    }
+
     /// HTTP status and Iceberg error type.
     pub fn status_and_type(&self) -> (u16, &str) {
         match self {
@@ -324,6 +394,9 @@ impl CatalogError {
             Self::NamespaceNotEmpty => (409, "NamespaceNotEmptyException"),
             Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } => (409, "CommitFailedException"),
             Self::JobVersion { .. } => (409, "JobVersionException"),
+            Self::Shared(shared) => shared.status_and_type(),
+            Self::AppendOverlap { .. } => (409, "AppendOverlapException"),
+            Self::BadDataFile { .. } => (400, "BadDataFileException"),
             Self::Ingest(IngestRefusal::Fenced { .. }) => (409, "IngestFencedException"),
             Self::Ingest(IngestRefusal::Gap { .. }) => (409, "IngestGapException"),
             Self::BadRequest { .. } | Self::BadName { .. } | Self::BadLocation { .. } => (400, "BadRequestException"),
@@ -405,6 +478,10 @@ impl From<Refusal> for CatalogError {
                 reason: "the idempotency key was used for another request".into(),
             },
             Refusal::Remembered { status, kind, message } => Self::Remembered { status, kind, message },
+            // Who appends looks at the state first, so that this is somebody else's append of the same moment.
+            Refusal::AppendOverlap { producer, .. } => {
+                Self::bad_request(format!("producer {producer:?} appended some of the range already"))
+            }
         }
     }
 }
@@ -414,6 +491,7 @@ impl Coded for CatalogError {
         match self {
             Self::Consensus(error) => error.kind(),
             Self::Security(error) => error.kind(),
+            Self::Shared(shared) => shared.kind(),
             Self::Damaged { .. } | Self::MissingFile { .. } | Self::NotPurged { .. } => ErrorKind::Corrupt,
             Self::DropJob { .. } => ErrorKind::Fenced,
             Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => ErrorKind::Timeout,
@@ -471,6 +549,9 @@ impl Coded for CatalogError {
             Self::PurgeBegun { .. } => "CAT-0051",
             Self::DropJob { .. } => "CAT-0052",
             Self::NotPurged { .. } => "CAT-0053",
+            Self::AppendOverlap { .. } => "CAT-0060",
+            Self::BadDataFile { .. } => "CAT-0061",
+            Self::Shared(shared) => shared.code(),
             Self::Consensus(error) => error.code(),
             Self::Security(error) => error.code(),
         }
@@ -479,6 +560,7 @@ impl Coded for CatalogError {
     fn retry(&self) -> Retry {
         match self {
             Self::Consensus(error) => error.retry(),
+            Self::Shared(shared) => shared.retry(),
             Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => Retry::Unknown,
             Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } | Self::JobVersion { .. } => Retry::AfterRefresh,
             Self::Store { .. } | Self::Full { .. } | Self::NoSts { .. } => Retry::Safe,
@@ -489,6 +571,8 @@ impl Coded for CatalogError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Consensus(error) => return error.hint(),
+            Self::Shared(shared) => return shared.hint(),
+            Self::AppendOverlap { last, .. } => format!("go on at {}", last.to),
             Self::Security(error) => return error.hint(),
             Self::CommitFailed { .. } => "load the table anew, plan the change again, commit".into(),
             Self::ViewCommitFailed { .. } => "load the view anew and replace it again".into(),

@@ -3,13 +3,13 @@
 //! What it does: keeps pointers (never metadata) in a deterministic [`state::State`], replicated through the log; builds
 //! metadata files on the leader, writes them under a fresh name and swaps the pointer; serves the Iceberg REST protocol and
 //! the internal calls of tidewater's own roles.
-//! It plans scans for clients and lets them reach a table's files, by credentials or by signed requests.
+//! It folds the files that producers append into snapshots, plans scans for clients and lets them reach a table's files, by credentials or by signed requests.
 //! What it does not: read or write data files, run jobs.
 //!
 //! Main types: [`command::Command`] (what is logged), [`state::State`] (what the log amounts to), [`raft::Consensus`] (the
 //! log), [`CatalogServer`] (the REST interface), [`Warehouse`] (where tables live).
 //!
-//! Invariants: INV-CAT-1 to INV-CAT-4 and INV-ING-2 of `tidewater_core::invariants`.
+//! Invariants: INV-CAT-1 to INV-CAT-4, INV-ING-2 and INV-ING-3 of `tidewater_core::invariants`.
 
 pub mod backup;
 pub mod command;
@@ -23,6 +23,7 @@ pub mod state;
 pub mod store;
 pub mod warehouse;
 
+mod append;
 mod commit;
 mod internal;
 mod metadata;

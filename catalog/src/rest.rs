@@ -1,6 +1,7 @@
 //! The Iceberg REST protocol: one file per resource, and what they share.
 
 mod admit;
+mod append;
 mod authenticate;
 mod config;
 mod credentials;
@@ -67,6 +68,10 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
         .route(
             "/v1/namespaces/{namespace}/tables/{table}/unregister",
             post(register::unregister),
+        )
+        .route(
+            "/v1/namespaces/{namespace}/tables/{table}/append-files",
+            post(append::append_files),
         )
         .route("/v1/namespaces/{namespace}/tables/{table}/plan", post(plan::plan))
         .route(

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 
+use crate::append::AppendQueue;
 use crate::commit::TableQueue;
 use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
@@ -66,6 +67,8 @@ pub struct CatalogOptions {
     pub following: Following,
     /// Files in one answer of a planned scan; larger scans are cut into tasks.
     pub plan_files_max: usize,
+    /// Whether a commit that only appends, and lost a race, is put on the new head instead of being refused.
+    pub rebase_appends: bool,
     /// How long drops can be taken back.
     pub retention: DropRetention,
     /// What clients may be given to reach files with; none means nothing.
@@ -97,6 +100,7 @@ impl CatalogOptions {
             operators: None,
             following: Following::default(),
             plan_files_max: crate::planning::FILES_PER_ANSWER_MAX,
+            rebase_appends: true,
             retention: DropRetention::default(),
             delegation: None,
             clock,
@@ -136,6 +140,8 @@ impl CatalogServer {
                 warehouse: options.warehouse,
                 cache,
                 queue: TableQueue::default(),
+                appends: AppendQueue::default(),
+                rebase_appends: options.rebase_appends,
                 delegate,
                 plan_files_max: options.plan_files_max,
                 retention: options.retention,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use uuid::Uuid;
 
+use crate::append::AppendQueue;
 use crate::command::{Command, Ident, Op, Outcome, Refusal, Relation};
 use crate::commit::TableQueue;
 use crate::credentials::Delegate;
@@ -43,6 +44,10 @@ pub(crate) struct Service {
     pub(crate) warehouse: Warehouse,
     pub(crate) cache: MetadataCache,
     pub(crate) queue: TableQueue,
+    /// Appends that wait to be folded into a snapshot.
+    pub(crate) appends: AppendQueue,
+    /// Whether appends that lost a race are put on the new head.
+    pub(crate) rebase_appends: bool,
     pub(crate) delegate: Option<Delegate>,
     pub(crate) plan_files_max: usize,
     /// How long drops can be taken back.

@@ -11,6 +11,7 @@ mod ingest;
 mod jobs;
 mod namespaces;
 mod nodes;
+mod producers;
 mod shared;
 mod tables;
 mod views;
@@ -24,6 +25,7 @@ use self::idempotency::Idempotency;
 use self::ingest::Ingest;
 use self::jobs::Jobs;
 use self::nodes::Nodes;
+use self::producers::Producers;
 use self::tables::Tables;
 use crate::command::{Command, Op, Outcome, Refusal};
 
@@ -34,6 +36,10 @@ pub use idempotency::{IDEMPOTENCY_LIFETIME_MS, IDEMPOTENCY_MAX};
 pub use ingest::{Lease, PartitionRow};
 pub use jobs::{JOBS_ENDED_MAX, JOBS_OPEN_MAX, JobRow};
 pub use namespaces::NamespaceRow;
+pub use producers::{
+    AppendedRange, Meeting, PRODUCER_LIFETIME_MS, PRODUCERS_MAX, PRODUCERS_PER_TABLE_MAX, ProducerRow,
+    RANGES_PER_PRODUCER_MAX,
+};
 pub use shared::Shared;
 pub use tables::TableRow;
 
@@ -59,6 +65,9 @@ pub struct State {
     /// Dropped tables and the jobs that finish drops.
     #[serde(default)]
     drops: Drops,
+    /// Who appended what through `append-files`.
+    #[serde(default)]
+    producers: Producers,
 }
 
 impl State {
@@ -68,6 +77,7 @@ impl State {
         self.now_ms = self.now_ms.max(command.at_ms);
         self.idempotency.expire(self.now_ms);
         self.drops.expire(self.now_ms);
+        self.producers.expire(self.now_ms);
         if let Some(outcome) = self.idempotency.replay(command.key, command.print) {
             return outcome;
         }
@@ -109,6 +119,7 @@ impl State {
             Op::PutJob(put) => self.put_job(put),
             Op::AllocateNode => self.allocate_node(),
             Op::Drop(op) => self.drop_op(op),
+            Op::Append(append) => self.append(append),
             Op::Remember { status, kind, message } => Err(Refusal::Remembered { status, kind, message }),
         }
     }

@@ -10,11 +10,14 @@ use tidewater_catalog::{CatalogOptions, CatalogServer, Warehouse};
 use tidewater_catalog_client::dto::{
     ChangeKind, IngestCommit, IngestOutcome, JobPhase, JobPut, LeaseRequest, OffsetRange, TopicPartition,
 };
-use tidewater_catalog_client::{CatalogClient, ClientError, ClientOptions, JobFilter, creation_updates};
+use tidewater_catalog_client::{AppendFiles, CatalogClient, ClientError, ClientOptions, JobFilter, creation_updates};
 use tidewater_core::{Coded, JobId, Namespace, Retry, SystemClock, SystemRng, TableName, Tasks};
-use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+use tidewater_table::iceberg::spec::{
+    DataContentType, DataFileBuilder, DataFileFormat, Datum, Literal, NestedField, PrimitiveType, Schema, Struct,
+    Transform, Type, UnboundPartitionSpec,
+};
 use tidewater_table::iceberg::{TableRequirement, TableUpdate};
-use tidewater_table::{Catalog, CatalogFault, CommitOutcome, FileStore, NewTable, TableCommit};
+use tidewater_table::{Added, Catalog, CatalogFault, CommitOutcome, FileStore, NewTable, TableCommit, plan_scan};
 
 struct Node {
     consensus: Arc<MemoryConsensus>,
@@ -24,11 +27,15 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
+        Self::start_on(FileStore::system()).await
+    }
+
+    async fn start_on(files: FileStore) -> Self {
         let (consensus, tasks) = (MemoryConsensus::shared(), Tasks::new("test"));
         let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
         let server = CatalogServer::new(CatalogOptions::new(
             consensus.clone(),
-            Arc::new(FileStore::system()),
+            Arc::new(files),
             warehouse,
             SystemClock::shared(),
             SystemRng::shared(),
@@ -398,4 +405,69 @@ async fn the_leader_is_found() {
     let gone = alone.cluster_status().await;
     assert!(matches!(gone, Err(ClientError::Unavailable { .. })), "{gone:?}");
     assert_eq!(gone.map_err(|error| error.retry()), Err(Retry::Safe));
+}
+
+// Goal: what a producer hands over through the client is in the table as it was described, once, also when the answer was lost.
+// Method: a file with a partition and bounds; the log loses the first answer; the scan of the table.
+#[tokio::test]
+async fn files_are_appended() {
+    let files = FileStore::system();
+    let node = Node::start_on(files.clone()).await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let mut table = new_table("bronze.users");
+    let spec = UnboundPartitionSpec::builder().add_partition_field(1, "bucket", Transform::Bucket(4));
+    table.partition_spec = Some(spec.expect("a good field").build());
+    let table = client.create_table(table).await.expect("made");
+    let path = format!("{}/data/a.parquet", table.metadata.location());
+    files.put_new(&path, "not read".into()).await.expect("written");
+    let file = DataFileBuilder::default()
+        .content(DataContentType::Data)
+        .file_path(path)
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::from_iter([Some(Literal::int(3))]))
+        .record_count(7)
+        .file_size_in_bytes(8)
+        .value_counts([(1, 7)].into())
+        .null_value_counts([(1, 0)].into())
+        .lower_bounds([(1, Datum::long(-4))].into())
+        .upper_bounds([(1, Datum::long(900))].into())
+        .build()
+        .expect("a file");
+    let added = [Added::new(file.clone(), 0)];
+    let append = AppendFiles {
+        producer: "ward-7",
+        range: 10..20,
+        files: &added,
+        summary: [("source".to_owned(), "ward".to_owned())].into(),
+    };
+    node.consensus.fail_next_write(ConsensusError::OutcomeUnknown {
+        reason: "a test".into(),
+    });
+    let first = client.append_files(&table.name, &table.metadata, &append).await;
+    let again = client
+        .append_files(&table.name, &table.metadata, &append)
+        .await
+        .expect("appended");
+    if let Ok(first) = first {
+        assert_eq!(first, again);
+    }
+    let other = AppendFiles {
+        range: 15..25,
+        ..append
+    };
+    let refused = client.append_files(&table.name, &table.metadata, &other).await;
+    assert!(refused.is_err_and(|error| error.is_refusal("AppendOverlapException")));
+    let now = client.load_table(&table.name).await.expect("an answer").expect("there");
+    let head = now.metadata.current_snapshot().expect("a head");
+    assert_eq!(
+        (
+            head.snapshot_id(),
+            head.summary().additional_properties["source"].as_str()
+        ),
+        (again.snapshot_id, "ward")
+    );
+    let scanned = plan_scan(&files, &now.metadata, None, None).await.expect("planned");
+    assert_eq!(scanned.len(), 1);
+    assert_eq!(scanned[0].data_file(), &file);
 }

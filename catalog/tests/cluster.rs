@@ -1,5 +1,8 @@
 //! Three nodes with their REST interfaces in one process, over the same TCP and HTTP as in production.
 
+#[path = "cluster/append.rs"]
+mod append;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;

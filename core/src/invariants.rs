@@ -44,6 +44,10 @@ pub const ALL: &[Invariant] = &[
         says: "offsets and the rows they cover are committed in one log entry",
     },
     Invariant {
+        id: "INV-ING-3",
+        says: "a range that a producer appends is in the table once when it was acknowledged, and never twice",
+    },
+    Invariant {
         id: "INV-PIP-1",
         says: "an incremental run gives the rows a full refresh would give",
     },

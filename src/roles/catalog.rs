@@ -101,6 +101,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         dropped: Duration::from_secs(settings.catalog.drop_retention_s),
         purged: Duration::from_secs(settings.catalog.purge_retention_s),
     };
+    options.rebase_appends = settings.catalog.rebase_appends;
     options.delegation = Some(delegation(settings)?);
     let server = CatalogServer::new(options);
     let stop = parts.tasks.token();

@@ -1,6 +1,7 @@
 //! Commits a [`Change`]: plans it on the table's head, sends it, and on a lost race plans it again.
 
 mod plan;
+mod rebase;
 mod summary;
 mod unknown;
 mod validate;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use tidewater_core::TableName;
 
 pub(crate) use self::plan::expired_snapshots;
-pub use self::plan::{PlannedCommit, plan_commit};
+pub use self::plan::{PlannedAppend, PlannedCommit, plan_append, plan_commit};
+pub use self::rebase::{LostAppend, Rebase, rebase_append};
 use self::unknown::Attempts;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable};
 use crate::change::{Change, JOB_ID_KEY};

@@ -36,7 +36,10 @@ mod transform;
 pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 pub use change::{Added, Change, Conditions, JOB_ID_KEY};
 pub use changelog::{SnapshotChange, changes_between};
-pub use commit::{CommitOptions, Committed, PlannedCommit, Tail, commit_change, commit_changes, plan_commit};
+pub use commit::{
+    CommitOptions, Committed, LostAppend, PlannedAppend, PlannedCommit, Rebase, Tail, commit_change, commit_changes,
+    plan_append, plan_commit, rebase_append,
+};
 pub use deletes::{FileDeletes, RowMask, write_deletes};
 pub use error::{Result, TableError};
 pub use expire::{Expired, Retention, expire, remove_unreachable};

@@ -58,7 +58,9 @@ pub(crate) async fn list(
 
 /// All entries of a manifest, deleted ones too; from the cache if it was read before.
 pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Result<Arc<[Arc<Entry>]>> {
-    if let Some(known) = store.manifests().known(&manifest.manifest_path).await {
+    if let Some(known) = store.manifests().known(&manifest.manifest_path).await
+        && inherited(&known, manifest)
+    {
         return Ok(known);
     }
     if manifest.key_metadata.is_some() {
@@ -81,6 +83,13 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
         .keep(&manifest.manifest_path, &entries, file_bytes)
         .await;
     Ok(entries)
+}
+
+/// A catalog may have put the commit on another head than it was planned for: what was kept when the manifest was written has the
+/// sequence number of that plan.
+fn inherited(known: &[Arc<Entry>], manifest: &ManifestFile) -> bool {
+    let mut added = known.iter().filter(|entry| entry.status == ManifestStatus::Added);
+    added.all(|entry| entry.file_sequence == manifest.sequence_number)
 }
 
 /// The entries that are part of the snapshot.

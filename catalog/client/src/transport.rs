@@ -32,6 +32,9 @@ const OPERATOR: &str = "x-tidewater-operator";
 /// Asks a follower to name the leader rather than to send the call on.
 const REDIRECT: &str = "x-tidewater-redirect";
 
+/// On a commit, with `false`: refuse an append that lost its race.
+const REBASE_APPENDS: &str = "x-tidewater-rebase-appends";
+
 /// How often one attempt is sent on to another node.
 const REDIRECTS_MAX: u32 = 3;
 
@@ -257,8 +260,9 @@ impl Transport {
         {
             request = request.header(OPERATOR, token);
         }
-        // This client knows how to go to the leader, which is one hop less.
-        request.header(REDIRECT, "1")
+        // This client knows how to go to the leader, which is one hop less; and whoever commits through it looks at what came in
+        // between before he plans again: a job may have been committed by a second run of it.
+        request.header(REDIRECT, "1").header(REBASE_APPENDS, "false")
     }
 
     async fn attempt(&self, call: &Call, endpoint: &Url, deadline: Duration) -> Attempt {

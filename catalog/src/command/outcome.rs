@@ -119,6 +119,15 @@ pub enum Refusal {
         /// Message.
         message: String,
     },
+    /// A producer appended some of this already, in another range.
+    AppendOverlap {
+        /// The producer.
+        producer: String,
+        /// First position of the last range it appended.
+        from: u64,
+        /// One past the last position of that.
+        to: u64,
+    },
 }
 
 /// Why an ingest commit was refused.

@@ -22,6 +22,16 @@ pub(super) fn check(table: &Ident, metadata: &TableMetadata, requirements: &[Tab
     }
 }
 
+/// Those that do not hold.
+pub(super) fn failed<'r>(
+    metadata: &TableMetadata,
+    requirements: &'r [TableRequirement],
+) -> impl Iterator<Item = &'r TableRequirement> {
+    requirements
+        .iter()
+        .filter(|requirement| failure(metadata, requirement).is_some())
+}
+
 /// Why a requirement does not hold; none when it does.
 fn failure(metadata: &TableMetadata, requirement: &TableRequirement) -> Option<String> {
     match requirement {

@@ -124,7 +124,7 @@ impl Service {
         if work.updates.is_empty() {
             let (table, pointer) = (work.view.clone(), row.pointer.clone());
             let change = TableChange { table, expect, pointer };
-            let written = self.write_then_propose(ticket, Vec::new(), Op::CommitView { change });
+            let written = self.write_then_propose(ticket, Vec::new(), &[], Op::CommitView { change });
             return Ok(written.await?.outcome);
         }
         let next = apply(&self.warehouse, metadata, work, self.clock.now_ms())?;
@@ -152,7 +152,7 @@ impl Service {
         let table = view.clone();
         let change = TableChange { table, expect, pointer };
         let file = Arc::new(CachedMetadata::read(&file, raw));
-        let written = self.write_then_propose(ticket, vec![file], Op::CommitView { change });
+        let written = self.write_then_propose(ticket, vec![file], &[], Op::CommitView { change });
         Ok(written.await?.outcome)
     }
 }

@@ -35,6 +35,8 @@ pub(super) async fn commit(State(service): Shared, body: Body<dto::IngestCommit>
         table: ident(&commit.name),
         requirements: commit.requirements,
         updates: commit.updates,
+        // Ingest plans again by itself, and looks for what it committed first.
+        may_rebase: false,
     };
     let works: Vec<TableWork> = commits.into_iter().map(to_work).collect();
     let (worker, ticket) = (Arc::clone(&service), body.ticket);

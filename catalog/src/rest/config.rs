@@ -12,7 +12,7 @@ use crate::names::ADVERTISED_SEPARATOR;
 use crate::state::IDEMPOTENCY_LIFETIME_MS;
 
 /// What this catalog can do. Clients take anything that is not in here for missing.
-const ENDPOINTS: [&str; 32] = [
+const ENDPOINTS: &[&str] = &[
     "GET /v1/{prefix}/namespaces",
     "POST /v1/{prefix}/namespaces",
     "GET /v1/{prefix}/namespaces/{namespace}",
@@ -28,6 +28,8 @@ const ENDPOINTS: [&str; 32] = [
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister",
     "POST /v1/{prefix}/namespaces/{namespace}/register",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
+    // Ours alone.
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/append-files",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan",
     "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}",
     "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}",

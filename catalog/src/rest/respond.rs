@@ -62,7 +62,8 @@ impl IntoResponse for CatalogError {
                 "request failed"
             );
         }
-        let message = match &self {
+        let own = self.itself();
+        let message = match own {
             // What a defect looks like inside is for the log.
             Self::Internal { .. } => "internal error, see the catalog's log".to_owned(),
             other => other.to_string(),
@@ -70,7 +71,11 @@ impl IntoResponse for CatalogError {
         // Clients of the protocol read the first three; ours read all.
         let error =
             json!({"message": message, "type": kind, "code": status, "error-code": self.code(), "hint": self.hint()});
-        let body = json!({"error": error});
+        let mut body = json!({"error": error});
+        if let Self::AppendOverlap { last, .. } = own {
+            // Where the producer goes on, for programs.
+            body["error"]["last-range"] = json!({"from": last.from, "to": last.to});
+        }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json_bytes(status, body.to_string().into());
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
@@ -79,8 +84,9 @@ impl IntoResponse for CatalogError {
         if kind == "CommitStateUnknownException" && status == StatusCode::INTERNAL_SERVER_ERROR {
             response.extensions_mut().insert(OutcomeUnknown);
         }
-        if let Self::Consensus(ConsensusError::NotLeader { leader, .. }) = self {
-            let api = leader.map(|leader| leader.address.api).filter(|api| !api.is_empty());
+        if let Self::Consensus(ConsensusError::NotLeader { leader, .. }) = own {
+            let api = leader.as_ref().map(|leader| leader.address.api.clone());
+            let api = api.filter(|api| !api.is_empty());
             response.extensions_mut().insert(LedElsewhere { api });
         }
         response

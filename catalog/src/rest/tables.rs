@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use iceberg::spec::{Schema, SortOrder, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use serde::Deserialize;
@@ -165,7 +165,7 @@ impl TableIdentifier {
 
 impl CommitTable {
     /// The commit, to the table of the path or to the one it names itself.
-    pub(super) fn into_work(self, path: Option<Ident>) -> Result<TableWork> {
+    pub(super) fn into_work(self, path: Option<Ident>, may_rebase: bool) -> Result<TableWork> {
         let named = self.identifier.map(TableIdentifier::checked).transpose()?;
         let table = match (path, named) {
             (Some(path), Some(named)) if path != named => {
@@ -180,8 +180,16 @@ impl CommitTable {
             table,
             requirements: self.requirements,
             updates: self.updates,
+            may_rebase,
         })
     }
+}
+
+/// On a commit, with `false`: refuse an append that lost its race, for its writer has to look at what came in between.
+const REBASE_APPENDS: HeaderName = HeaderName::from_static("x-tidewater-rebase-appends");
+
+pub(super) fn may_rebase(headers: &HeaderMap) -> bool {
+    headers.get(REBASE_APPENDS).is_none_or(|wish| wish != "false")
 }
 
 /// Commits, and gives the same answer when the same request comes again.
@@ -192,8 +200,13 @@ pub(super) async fn commit_once(service: &Arc<Service>, ticket: Ticket, works: V
 }
 
 /// `POST /v1/namespaces/{namespace}/tables/{table}`
-pub(super) async fn commit(State(service): Shared, InTable(table): InTable, body: Body<CommitTable>) -> Answer {
-    let work = body.value.into_work(Some(table))?;
+pub(super) async fn commit(
+    State(service): Shared,
+    InTable(table): InTable,
+    headers: HeaderMap,
+    body: Body<CommitTable>,
+) -> Answer {
+    let work = body.value.into_work(Some(table), may_rebase(&headers))?;
     let outcome = commit_once(&service, body.ticket, vec![work]).await?;
     answer_committed(&service, outcome, None).await
 }

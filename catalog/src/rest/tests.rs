@@ -1,6 +1,7 @@
 //! The protocol through the router, without a network: the error map, and the rules that clients rely on.
 
 mod access;
+mod append;
 mod commits;
 mod drops;
 mod errors;
@@ -11,6 +12,7 @@ mod leadership;
 mod listing;
 mod login;
 mod metrics;
+mod rebase;
 mod register;
 mod requirements;
 mod updates;

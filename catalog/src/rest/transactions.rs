@@ -1,12 +1,13 @@
 //! Several tables in one commit.
 
 use axum::extract::State;
+use http::HeaderMap;
 use serde::Deserialize;
 
 use super::Shared;
 use super::extract::Body;
 use super::respond::{Answer, no_content};
-use super::tables::{CommitTable, commit_once};
+use super::tables::{CommitTable, commit_once, may_rebase};
 use crate::commit::TableWork;
 use crate::error::{CatalogError, Result};
 
@@ -17,12 +18,16 @@ pub(super) struct Transaction {
 }
 
 /// `POST /v1/transactions/commit`
-pub(super) async fn commit(State(service): Shared, body: Body<Transaction>) -> Answer {
+pub(super) async fn commit(State(service): Shared, headers: HeaderMap, body: Body<Transaction>) -> Answer {
+    let may_rebase = may_rebase(&headers);
     let changes = body.value.table_changes;
     if changes.is_empty() {
         return Err(CatalogError::bad_request("the transaction changes no table"));
     }
-    let works: Result<Vec<TableWork>> = changes.into_iter().map(|change| change.into_work(None)).collect();
+    let works: Result<Vec<TableWork>> = changes
+        .into_iter()
+        .map(|change| change.into_work(None, may_rebase))
+        .collect();
     commit_once(&service, body.ticket, works?).await?;
     Ok(no_content())
 }

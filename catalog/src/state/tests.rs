@@ -1,5 +1,6 @@
 //! The state against its promises: deterministic, all or nothing, idempotent; offsets and leases that cannot be got around.
 
+mod producers;
 mod views;
 
 use proptest::prelude::*;

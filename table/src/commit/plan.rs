@@ -46,7 +46,11 @@ pub async fn plan_commit(
     }
     let metadata = table.metadata.as_ref();
     let mut writer = MetadataWriter::new(store, metadata, fresh_snapshot_id(store, metadata));
-    let made = match snapshot(&mut writer, store, table, change, options.tail).await {
+    let lost = |path: &str| TableError::Conflict {
+        table: table.name.clone(),
+        reason: format!("{path} is not in the table"),
+    };
+    let made = match snapshot(&mut writer, store, metadata, change, options.tail, lost).await {
         Ok(made) => updates(metadata, made, options.keep_snapshots),
         Err(error) => Err(error),
     };
@@ -58,6 +62,49 @@ pub async fn plan_commit(
                 updates,
             },
             snapshot_id: writer.snapshot_id(),
+            written: writer.into_written(),
+        }),
+        Err(error) => {
+            sweep(store, &writer.into_written()).await;
+            Err(error)
+        }
+    }
+}
+
+/// An append to a table that is known by its metadata only: for the catalog itself, whose names are wider than [`LoadedTable`]'s.
+#[derive(Debug, Clone)]
+pub struct PlannedAppend {
+    /// What to commit.
+    pub updates: Vec<TableUpdate>,
+    /// The snapshot it makes.
+    pub snapshot_id: i64,
+    /// Its sequence number.
+    pub sequence: i64,
+    /// Metadata files written; to be deleted if the commit is known to be lost.
+    pub written: Vec<String>,
+}
+
+/// Writes the metadata files of an append on this state of the table. It rests on nothing, but is right on this head only.
+pub async fn plan_append(
+    store: &FileStore,
+    metadata: &TableMetadata,
+    change: &Change,
+    options: &CommitOptions,
+) -> Result<PlannedAppend> {
+    let mut writer = MetadataWriter::new(store, metadata, fresh_snapshot_id(store, metadata));
+    let lost = |path: &str| TableError::damaged(format!("an append that removes {path}"));
+    let made = match snapshot(&mut writer, store, metadata, change, options.tail, lost).await {
+        Ok(made) => {
+            let sequence = made.sequence_number();
+            updates(metadata, made, options.keep_snapshots).map(|updates| (updates, sequence))
+        }
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok((updates, sequence)) => Ok(PlannedAppend {
+            updates,
+            snapshot_id: writer.snapshot_id(),
+            sequence,
             written: writer.into_written(),
         }),
         Err(error) => {
@@ -80,13 +127,13 @@ fn fresh_snapshot_id(store: &FileStore, table: &TableMetadata) -> i64 {
 async fn snapshot(
     writer: &mut MetadataWriter<'_>,
     store: &FileStore,
-    table: &LoadedTable,
+    metadata: &TableMetadata,
     change: &Change,
     tail: Tail,
+    conflict: impl FnOnce(&str) -> TableError,
 ) -> Result<Snapshot> {
-    let metadata = table.metadata.as_ref();
     let parent = metadata.current_snapshot();
-    let sequence = metadata.last_sequence_number() + 1;
+    let sequence = next_sequence(metadata);
     // A manifest of deleted entries alone has told its story in the snapshot that wrote it.
     let before = manifest::list(store, metadata, parent.map(AsRef::as_ref)).await?;
     let (data, deletes): (Vec<_>, Vec<_>) = before
@@ -100,10 +147,7 @@ async fn snapshot(
         false => remove(writer, store, data, |file| change.removed.contains(file.file_path())).await?,
     };
     if let Some(lost) = missing(&change.removed, &removed) {
-        return Err(TableError::Conflict {
-            table: table.name.clone(),
-            reason: format!("{lost} is not in the table"),
-        });
+        return Err(conflict(lost));
     }
     // Deletes of a data file that goes, go with it; those of one that stays are replaced.
     let goes = |file: &DataFile| file.referenced_data_file().is_some_and(|path| change.needs(&path));
@@ -143,6 +187,14 @@ async fn snapshot(
         now_ms: store.clock().now_ms(),
     };
     Ok(described.build(metadata))
+}
+
+/// Format 1 knows no sequence numbers.
+pub(super) fn next_sequence(table: &TableMetadata) -> i64 {
+    match table.format_version() {
+        FormatVersion::V1 => 0,
+        _ => table.last_sequence_number() + 1,
+    }
 }
 
 fn missing<'a>(wanted: &'a BTreeSet<String>, found: &[Arc<Entry>]) -> Option<&'a String> {

@@ -122,7 +122,8 @@ impl<'a> MetadataWriter<'a> {
         let first_row_id = self.table.next_row_id();
         let mut writer = match self.table.format_version() {
             FormatVersion::V3 => ManifestListWriter::v3(output, self.snapshot_id, parent, sequence, Some(first_row_id)),
-            _ => ManifestListWriter::v2(output, self.snapshot_id, parent, sequence),
+            FormatVersion::V1 => ManifestListWriter::v1(output, self.snapshot_id, parent),
+            FormatVersion::V2 => ManifestListWriter::v2(output, self.snapshot_id, parent, sequence),
         };
         writer.add_manifests(manifests.into_iter()).map_err(fault())?;
         let handed_out = writer.next_row_id().map_or(0, |next| next.saturating_sub(first_row_id));
@@ -144,8 +145,9 @@ impl<'a> MetadataWriter<'a> {
             (FormatVersion::V2, ManifestContentType::Deletes) => Ok(builder.build_v2_deletes()),
             (FormatVersion::V3, ManifestContentType::Data) => Ok(builder.build_v3_data()),
             (FormatVersion::V3, ManifestContentType::Deletes) => Ok(builder.build_v3_deletes()),
-            (FormatVersion::V1, _) => Err(TableError::Unsupported {
-                what: "writing to a table of format version 1".into(),
+            (FormatVersion::V1, ManifestContentType::Data) => Ok(builder.build_v1()),
+            (FormatVersion::V1, ManifestContentType::Deletes) => Err(TableError::Unsupported {
+                what: "deletes in a table of format version 1".into(),
             }),
         }
     }

@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use crate::backup::Manifest;
 use crate::command::{
-    Batch, Command, DropJobProblem, DropOp, DropTerms, Expect, Ident, IngestChange, IngestRefusal, JobPhase, JobPut,
-    LeaseGrant, LeaseRequest, OffsetRange, Op, Outcome, PartitionId, Pointer, PurgeProgress, PurgeStage, Refusal,
-    TableChange, TableRef,
+    AppendChange, Batch, Command, DropJobProblem, DropOp, DropTerms, Expect, Ident, IngestChange, IngestRefusal,
+    JobPhase, JobPut, LeaseGrant, LeaseRequest, OffsetRange, Op, Outcome, PartitionId, Pointer, ProducerRange,
+    PurgeProgress, PurgeStage, Refusal, TableChange, TableRef,
 };
 use crate::raft::record::{seal, unseal};
 use crate::raft::state_store::Machine;
@@ -579,4 +579,83 @@ fn answers_about_drops() {
         .chain([Outcome::DropJob { id }])
         .collect();
     assert_eq!(golden("outcomes-drops-1.hex", &outcomes), outcomes);
+}
+
+/// What appends of producers brought, on a state with a table.
+fn append_commands() -> Vec<Command> {
+    let (id, table) = (
+        Uuid::from_u128(7),
+        Ident {
+            namespace: vec!["bronze".into()],
+            name: "users".into(),
+        },
+    );
+    let change = |expect, version: u64| TableChange {
+        table: table.clone(),
+        expect,
+        pointer: Pointer {
+            uuid: Uuid::from_u128(8),
+            location: "file:///lake/bronze/users".into(),
+            metadata_location: format!("file:///lake/bronze/users/metadata/{version}.json"),
+            snapshot_id: (version > 1).then_some(-5),
+        },
+    };
+    let range = |producer: &str, from, to| ProducerRange {
+        producer: producer.into(),
+        from,
+        to,
+    };
+    let ops = [
+        Op::CreateNamespace {
+            namespace: vec!["bronze".into()],
+            properties: BTreeMap::new(),
+        },
+        Op::Commit {
+            changes: vec![change(Expect::Absent { id }, 1)],
+        },
+        Op::Append(AppendChange {
+            change: change(Expect::Version { id, version: 1 }, 2),
+            snapshot_id: -5,
+            sequence: 4,
+            ranges: vec![
+                range("ward-1", 0, 10),
+                range("ward-2", 5, u64::MAX),
+                range("ward-1", 20, 30),
+            ],
+        }),
+    ];
+    ops.map(|op| Command::new(1_000, op)).into()
+}
+
+// Goal: a log entry about appends is understood as it was first written. Method: as above.
+#[test]
+fn a_log_entry_about_appends() {
+    let entry = Entry {
+        log_id: log_id(),
+        payload: EntryPayload::Normal(Batch(append_commands())),
+    };
+    assert_eq!(golden("entry-appends-1.hex", &entry), entry);
+}
+
+// Goal: a snapshot with producers is understood as it was first written, and so is a refusal. Method: as above; every command went
+// through.
+#[test]
+fn a_snapshot_with_producers() {
+    let mut machine = Machine {
+        applied: Some(log_id()),
+        ..Machine::default()
+    };
+    for command in append_commands() {
+        let outcome = machine.state.apply(42, command);
+        assert!(!matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    }
+    assert_eq!(machine.state.producers_count(), 2);
+    let read = golden("snapshot-appends-1.hex", &machine);
+    assert_eq!((read.applied, read.state), (machine.applied, machine.state));
+    let refusal = Outcome::Refused(Refusal::AppendOverlap {
+        producer: "ward-1".into(),
+        from: 20,
+        to: 30,
+    });
+    assert_eq!(golden("outcomes-appends-1.hex", &refusal), refusal);
 }
