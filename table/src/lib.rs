@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod change;
 pub mod changelog;
 pub mod commit;
+pub mod disguise;
 pub mod error;
 pub mod expire;
 pub mod file_store;

@@ -3,9 +3,9 @@
 use iceberg::TableUpdate;
 use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
 
-use super::TableWork;
 use super::spec_ids::SpecIds;
 use super::time_fields;
+use super::{TableWork, columns};
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::warehouse::Warehouse;
@@ -93,6 +93,7 @@ pub(super) fn apply(
         true => time_fields::revealed(&work.table, &built.metadata)?,
         false => built.metadata,
     };
+    columns::check(&work.table, Some(current), &metadata)?;
     let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });
     if metadata.format_version() < FormatVersion::V3 && work.updates.iter().any(adds_key) {
         // They have no place in the older formats: the file would not hold them.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::TableWork;
 use super::build::{check_file, check_time};
+use super::columns;
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
@@ -52,6 +53,7 @@ impl NewTable {
         let builder =
             TableMetadataBuilder::new(self.schema, spec, order, location, version, self.properties).map_err(invalid)?;
         let built = builder.assign_uuid(self.uuid).build().map_err(invalid)?;
+        columns::check(&self.table, None, &built.metadata)?;
         Ok(built.metadata)
     }
 }
@@ -107,6 +109,7 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
         builder = update.apply(builder).map_err(invalid)?;
     }
     let metadata = builder.build().map_err(invalid)?.metadata;
+    columns::check(&work.table, None, &metadata)?;
     warehouse.check_properties(metadata.location(), metadata.properties())?;
     Ok(metadata)
 }

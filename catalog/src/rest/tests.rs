@@ -1,6 +1,7 @@
 //! The protocol through the router, without a network: the error map, and the rules that clients rely on.
 
 mod access;
+mod columns;
 mod commits;
 mod drops;
 mod errors;
