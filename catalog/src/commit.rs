@@ -8,6 +8,7 @@ mod columns;
 mod create;
 mod queue;
 mod requirements;
+mod row_ids;
 mod spec_ids;
 mod time_fields;
 mod view;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::TableWork;
 use super::build::{check_file, check_time};
 use super::columns;
+use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
@@ -90,8 +91,10 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
     let first = First::of(work)?;
     let mut specs = SpecIds::none(first.version);
     let seed = first.seed(warehouse, work, &mut specs, at_ms)?;
+    let mut row_ids = RowIds::of(&seed);
     let mut builder = TableMetadataBuilder::new_from_metadata(seed, None);
     for update in work.updates.clone() {
+        row_ids.check(&work.table, &update)?;
         let update = match update {
             TableUpdate::SetLocation { location } => TableUpdate::SetLocation {
                 location: warehouse.accepted(&location)?,

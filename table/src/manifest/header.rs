@@ -101,9 +101,13 @@ fn put_number(into: &mut BytesMut, number: i64) {
 
 #[cfg(test)]
 mod tests {
+    use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Datum, ManifestContentType, TableMetadata};
     use serde_json::json;
 
     use super::*;
+    use crate::manifest::{MetadataWriter, entries};
+    use crate::{Added, FileStore, StoreOptions};
+    use tidewater_core::{SystemClock, SystemRng};
 
     /// A file whose header holds `schema` and another entry, in two blocks, and some data.
     fn file(schema: &Value) -> Vec<u8> {
@@ -143,6 +147,48 @@ mod tests {
         for length in 0..plain.len() {
             assert_eq!(hidden(plain.get(..length).expect("a beginning")), None);
         }
+    }
+
+    // Goal: a manifest of a table with such columns is stored with their own types, and read. Method: write one, look at its bytes,
+    // read it as another process would.
+    #[tokio::test]
+    async fn manifests_hold_the_real_types() {
+        let mut metadata = json!({"format-version": 3, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1",
+            "location": "memory://lake/t", "last-sequence-number": 0, "last-updated-ms": 1, "last-column-id": 1,
+            "current-schema-id": 0, "default-spec-id": 0, "last-partition-id": 999, "default-sort-order-id": 0,
+            "schemas": [{"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "v", "required": false, "type": "variant"}]}],
+            "partition-specs": [{"spec-id": 0, "fields": []}], "sort-orders": [{"order-id": 0, "fields": []}],
+            "next-row-id": 0});
+        disguise::hide(&mut metadata);
+        let table: TableMetadata = serde_json::from_value(metadata).expect("metadata");
+        let store = || FileStore::new(StoreOptions::default(), SystemClock::shared(), SystemRng::shared());
+        let (one, path) = (store(), "memory://lake/t/1.parquet");
+        let mut file = DataFileBuilder::default();
+        file.content(DataContentType::Data)
+            .file_format(DataFileFormat::Parquet)
+            .file_path(path.into())
+            .partition_spec_id(0)
+            .record_count(3)
+            .file_size_in_bytes(9)
+            .lower_bounds([(1, Datum::binary([1, 2]))].into());
+        let added = Added::new(file.build().expect("a file"), 0);
+        let mut writer = MetadataWriter::new(&one, &table, 7);
+        let manifest = writer.manifest(ManifestContentType::Data, 0, &[added], &[], &[]).await;
+        let manifest = manifest.expect("written");
+        let bytes = one.get(&manifest.manifest_path).await.expect("there");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(
+            text.contains("\"type\":\"variant\"") && !text.contains("92233720"),
+            "{text}"
+        );
+        // The cache of the store that wrote it knows it already.
+        let other = store();
+        other.put_new(&manifest.manifest_path, bytes).await.expect("copied");
+        let read = entries(&other, &manifest).await.expect("read");
+        assert_eq!(
+            read.iter().map(|entry| entry.file.file_path()).collect::<Vec<_>>(),
+            [path]
+        );
     }
 
     // Goal: numbers come back. Method: the ends of the range and some between.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, TableMetadata};
+use iceberg::spec::{DataContentType, DataFileFormat, TableMetadata};
 
 use super::DeleteFile;
 use crate::manifest::Entry;
@@ -22,9 +22,15 @@ impl Deletes {
         }
     }
 
-    /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data.
+    /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data. A deletion vector holds
+    /// all deleted positions of its file: position deletes beside it are of the past, and not to be read.
     pub(super) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
         let touching = self.entries.iter().filter(|delete| self.touches(delete, data));
+        let has_vector = touching.clone().any(|delete| is_vector(delete));
+        let is_past = |delete: &Entry| {
+            has_vector && delete.file.content_type() == DataContentType::PositionDeletes && !is_vector(delete)
+        };
+        let touching = touching.filter(|delete| !is_past(delete));
         let described = touching.map(|entry| DeleteFile {
             path: entry.file.file_path().to_owned(),
             content: entry.file.content_type(),
@@ -50,4 +56,9 @@ impl Deletes {
             DataContentType::Data => false,
         }
     }
+}
+
+fn is_vector(delete: &Entry) -> bool {
+    delete.file.content_type() == DataContentType::PositionDeletes
+        && delete.file.file_format() == DataFileFormat::Puffin
 }

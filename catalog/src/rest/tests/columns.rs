@@ -138,9 +138,8 @@ async fn columns_are_checked() {
     let map =
         json!({"type": "map", "key-id": 2, "key": "unknown", "value-id": 3, "value-required": false, "value": "int"});
     let kit = Kit::with_table().await;
-    let mut made = 0;
     let mut refused_at = Vec::new();
-    for (version, column, allowed) in [
+    let rows = [
         ("2", column(json!("variant")), false),
         ("2", column(json!("unknown")), false),
         ("2", column(json!("geometry")), false),
@@ -164,11 +163,11 @@ async fn columns_are_checked() {
         ("3", column(json!("fixed[9223372036854775807]")), false),
         ("3", column(json!("varient")), false),
         ("3", column(json!("decimal(9)")), false),
-    ] {
+    ];
+    for (at, (version, column, allowed)) in rows.into_iter().enumerate() {
         let mut new = new(version, &schema(&column));
-        new["name"] = json!(format!("n{made}"));
+        new["name"] = json!(format!("n{at}"));
         let answer = kit.post(TABLES, new).await;
-        made += 1;
         match allowed {
             true => assert_eq!(answer.status, 200, "{column}: {}", answer.body),
             false => {
