@@ -4,10 +4,12 @@
 //! version in the log, and the loser deletes what it wrote and builds again from the new head, as long as its requirements hold there.
 
 mod build;
+mod columns;
 mod create;
 mod queue;
 mod rebase;
 mod requirements;
+mod row_ids;
 mod spec_ids;
 mod time_fields;
 mod view;
@@ -26,7 +28,7 @@ use crate::command::{
     Command, Expect, Ident, IngestChange, OffsetRange, Op, Outcome, Pointer, Refusal, Relation, TableChange,
 };
 use crate::error::{CatalogError, Result};
-use crate::metadata::{CachedMetadata, METADATA_BYTES_MAX};
+use crate::metadata::{self, CachedMetadata, METADATA_BYTES_MAX};
 use crate::service::{Service, Ticket};
 use crate::state::State;
 
@@ -221,7 +223,7 @@ impl Service {
     }
 
     fn prepared(&self, table: &Ident, expect: Expect, metadata: TableMetadata, number: u64) -> Result<Prepared> {
-        let raw = serde_json::to_vec(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
+        let raw = metadata::encode(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
         if raw.len() > METADATA_BYTES_MAX {
             return Err(CatalogError::TooLarge {
                 what: "the table's metadata",

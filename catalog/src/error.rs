@@ -441,7 +441,13 @@ impl CatalogError {
             IcebergErrorKind::FeatureUnsupported => Self::Unsupported {
                 what: error.message().to_owned(),
             },
-            _ => Self::bad_request(format!("commit to {table} is not valid: {}", error.message())),
+            _ => {
+                // Its name for types that it does not know means nothing to clients.
+                let message = error
+                    .message()
+                    .replace(tidewater_table::disguise::STAND_IN_PRINTED, "a type of format 3");
+                Self::bad_request(format!("commit to {table} is not valid: {message}"))
+            }
         }
     }
 }

@@ -15,6 +15,7 @@
 //!   `read_barrier.rs` says why and what is done about it;
 //! - a node whose storage failed stops ([`RaftConsensus::stopped`]) rather than go on with what it cannot keep.
 
+mod alone;
 mod async_runtime;
 mod bootstrap;
 mod connections;
@@ -38,6 +39,7 @@ mod purge_gate;
 mod read_barrier;
 mod record;
 mod recovery;
+mod replay;
 mod runtime;
 mod snapshot_file;
 mod snapshot_stream;

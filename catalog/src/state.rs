@@ -81,11 +81,16 @@ impl State {
         if let Some(outcome) = self.idempotency.replay(command.key, command.print) {
             return outcome;
         }
-        // The clone costs nothing and makes every operation atomic: it replaces the state only when the operation went through.
-        let mut next = self.clone();
-        match next.run(command.op) {
+        let done = match refuses_first(&command.op) {
+            true => self.run(command.op),
+            false => {
+                // The clone costs little and makes every operation atomic: it replaces the state only when the operation went through.
+                let mut next = self.clone();
+                next.run(command.op).inspect(|_| *self = next)
+            }
+        };
+        match done {
             Ok(outcome) => {
-                *self = next;
                 self.idempotency.keep(command.key, command.print, self.now_ms, &outcome);
                 outcome
             }
@@ -132,6 +137,24 @@ impl State {
     /// The state's own time: the latest any command bore.
     pub fn now_ms(&self) -> i64 {
         self.now_ms
+    }
+}
+
+/// Whether the operation looks at everything before it touches anything. It needs no copy to fall back to, whose every change
+/// would copy the parts of the maps that it goes through.
+fn refuses_first(op: &Op) -> bool {
+    match op {
+        Op::CreateNamespace { .. }
+        | Op::UpdateNamespace { .. }
+        | Op::DropNamespace { .. }
+        | Op::RenameTable { .. }
+        | Op::DropTable { .. }
+        | Op::CommitView { .. }
+        | Op::RenameView { .. }
+        | Op::DropView { .. }
+        | Op::Remember { .. } => true,
+        Op::Commit { changes } => changes.len() <= 1,
+        _ => false,
     }
 }
 

@@ -51,11 +51,7 @@ impl MetadataStore for FileStore {
     }
 
     async fn exists(&self, location: &str) -> Result<bool> {
-        match self.size(location).await {
-            Ok(_) => Ok(true),
-            Err(TableError::FileNotFound { .. }) => Ok(false),
-            Err(error) => Err(failed("look at", location)(error)),
-        }
+        Self::exists(self, location).await.map_err(failed("look at", location))
     }
 
     async fn delete(&self, location: &str) -> Result<()> {

@@ -16,6 +16,7 @@ pub mod change;
 pub mod changelog;
 pub mod commit;
 pub mod deletes;
+pub mod disguise;
 pub mod error;
 pub mod expire;
 pub mod file_store;

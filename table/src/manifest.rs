@@ -1,6 +1,7 @@
 //! Manifests and manifest lists: read with everything inherited, so that an entry can be written anywhere as it stands.
 
 mod cache;
+mod header;
 mod writer;
 
 use std::sync::Arc;
@@ -100,7 +101,11 @@ pub(crate) async fn live(store: &FileStore, manifest: &ManifestFile) -> Result<V
 
 fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     let path = &manifest.manifest_path;
-    let parsed = Manifest::parse_avro(bytes).map_err(TableError::metadata(format!("read manifest {path}")))?;
+    let parsed = match header::hidden(bytes) {
+        Some(hidden) => Manifest::parse_avro(&hidden),
+        None => Manifest::parse_avro(bytes),
+    };
+    let parsed = parsed.map_err(TableError::metadata(format!("read manifest {path}")))?;
     let mut next_row_id = manifest.first_row_id;
     let mut found = Vec::with_capacity(parsed.entries().len());
     for entry in parsed.entries() {

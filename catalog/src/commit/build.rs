@@ -3,9 +3,10 @@
 use iceberg::TableUpdate;
 use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
 
-use super::TableWork;
+use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
 use super::time_fields;
+use super::{TableWork, columns};
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::warehouse::Warehouse;
@@ -44,7 +45,9 @@ pub(super) fn apply(
     let mut specs = SpecIds::of(&begin);
     let mut last_sequence = current.last_sequence_number();
     let mut builder = begin.into_builder(Some(location.to_owned()));
+    let mut row_ids = RowIds::of(current);
     for update in work.updates.clone() {
+        row_ids.check(&work.table, &update)?;
         let update = match update {
             TableUpdate::AssignUuid { uuid } if uuid != current.uuid() => {
                 let reason = format!(
@@ -93,6 +96,7 @@ pub(super) fn apply(
         true => time_fields::revealed(&work.table, &built.metadata)?,
         false => built.metadata,
     };
+    columns::check(&work.table, Some(current), &metadata)?;
     let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });
     if metadata.format_version() < FormatVersion::V3 && work.updates.iter().any(adds_key) {
         // They have no place in the older formats: the file would not hold them.
@@ -152,15 +156,6 @@ fn check_order(table: &Ident, metadata: &TableMetadata, last_sequence: i64, snap
         return Err(CatalogError::bad_request(format!(
             "commit to {table} is not valid: sequence number {sequence} is far beyond the table's last, {last_sequence}"
         )));
-    }
-    if let Some((first, _)) = snapshot.row_range()
-        && version >= FormatVersion::V3
-        && first < metadata.next_row_id()
-    {
-        return failed(format!(
-            "first row id {first} is before the table's next, {}",
-            metadata.next_row_id()
-        ));
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use super::TableWork;
 use super::build::{check_file, check_time};
+use super::columns;
+use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
@@ -52,6 +54,7 @@ impl NewTable {
         let builder =
             TableMetadataBuilder::new(self.schema, spec, order, location, version, self.properties).map_err(invalid)?;
         let built = builder.assign_uuid(self.uuid).build().map_err(invalid)?;
+        columns::check(&self.table, None, &built.metadata)?;
         Ok(built.metadata)
     }
 }
@@ -88,8 +91,10 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
     let first = First::of(work)?;
     let mut specs = SpecIds::none(first.version);
     let seed = first.seed(warehouse, work, &mut specs, at_ms)?;
+    let mut row_ids = RowIds::of(&seed);
     let mut builder = TableMetadataBuilder::new_from_metadata(seed, None);
     for update in work.updates.clone() {
+        row_ids.check(&work.table, &update)?;
         let update = match update {
             TableUpdate::SetLocation { location } => TableUpdate::SetLocation {
                 location: warehouse.accepted(&location)?,
@@ -107,6 +112,7 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
         builder = update.apply(builder).map_err(invalid)?;
     }
     let metadata = builder.build().map_err(invalid)?.metadata;
+    columns::check(&work.table, None, &metadata)?;
     warehouse.check_properties(metadata.location(), metadata.properties())?;
     Ok(metadata)
 }

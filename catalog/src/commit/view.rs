@@ -11,12 +11,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::build::AHEAD_MS_MAX;
-use super::{RETRIES_MAX, check_counts, file_number};
+use super::{RETRIES_MAX, check_counts, columns, file_number};
 use crate::command::{Expect, Ident, Op, Outcome, Pointer, Refusal, TableChange};
 use crate::error::{CatalogError, Result};
 use crate::metadata::{CachedMetadata, METADATA_BYTES_MAX};
 use crate::service::{Service, Ticket, find_view};
 use crate::warehouse::Warehouse;
+use tidewater_table::disguise;
 
 /// Highest id of a version or schema after which there can be others: the crate counts on from it unchecked.
 const ID_MAX: i32 = 1_000_000_000;
@@ -60,6 +61,7 @@ impl NewView {
         };
         warehouse.check_properties(&location, &self.properties)?;
         check_version(&self.view, &self.version, now_ms)?;
+        columns::check_of_view(&self.schema)?;
         let format = ViewFormatVersion::V1;
         let builder = ViewMetadataBuilder::new(location, self.schema, self.version, format, self.properties);
         let built = builder.map_err(invalid)?.assign_uuid(self.uuid).build();
@@ -176,7 +178,10 @@ fn apply(warehouse: &Warehouse, current: ViewMetadata, work: &ViewWork, now_ms: 
             }
             ViewUpdate::AssignUuid { uuid } => Ok(builder.assign_uuid(uuid)),
             ViewUpdate::UpgradeFormatVersion { format_version } => builder.upgrade_format_version(format_version),
-            ViewUpdate::AddSchema { schema, .. } => Ok(builder.add_schema(schema)),
+            ViewUpdate::AddSchema { schema, .. } => {
+                columns::check_of_view(&schema)?;
+                Ok(builder.add_schema(schema))
+            }
             ViewUpdate::SetLocation { location } => {
                 sets = true;
                 Ok(builder.set_location(warehouse.accepted(&location)?))
@@ -237,6 +242,7 @@ fn check_version(view: &Ident, version: &ViewVersion, now_ms: i64) -> Result<()>
 fn encode(metadata: &ViewMetadata) -> Result<Bytes> {
     let internal = |error: serde_json::Error| CatalogError::internal(error.to_string());
     let mut value = serde_json::to_value(metadata).map_err(internal)?;
+    disguise::reveal(&mut value);
     for (list, id) in [("versions", "version-id"), ("schemas", "schema-id")] {
         if let Some(Value::Array(elements)) = value.get_mut(list) {
             elements.sort_by_key(|element| element.get(id).and_then(Value::as_i64));

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use iceberg::spec::{TableMetadata, ViewMetadata};
 use moka::future::Cache;
 
-use super::{lossless, raw};
+use super::{json, lossless, raw};
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::store::MetadataStore;
+use tidewater_table::disguise;
 
 /// Largest metadata file that is read or written: beyond it every load costs seconds; snapshots have to be expired.
 pub(crate) const METADATA_BYTES_MAX: usize = 128 << 20;
@@ -71,13 +72,9 @@ impl CachedMetadata {
         Ok(self.refs_only.get_or_init(|| bytes).clone())
     }
 
-    /// The parsed file, for reading only.
+    /// The parsed file, for reading only. Columns of a kind that the `iceberg` crate does not know are in disguise.
     pub(crate) fn parsed(&self, table: &Ident) -> Result<Arc<TableMetadata>> {
-        let parse = || {
-            serde_json::from_slice(&self.raw)
-                .map(Arc::new)
-                .map_err(|error| error.to_string())
-        };
+        let parse = || json::parse(&self.raw).map(Arc::new).map_err(|error| error.to_string());
         match self.parsed.get_or_init(parse) {
             Ok(metadata) => Ok(Arc::clone(metadata)),
             Err(error) => Err(CatalogError::Unsupported {
@@ -89,7 +86,10 @@ impl CachedMetadata {
     /// The parsed file, if writing it out again loses nothing.
     pub(crate) fn parsed_to_change(&self, table: &Ident) -> Result<Arc<TableMetadata>> {
         let metadata = self.parsed(table)?;
-        let find = || lossless::first_lost(&self.raw, &*metadata);
+        let find = || match json::to_json(&metadata) {
+            Ok(after) => lossless::first_lost(&self.raw, &after),
+            Err(error) => Some(error.to_string()),
+        };
         match self.lost.get_or_init(find) {
             None => Ok(metadata),
             Some(field) => Err(CatalogError::Unsupported {
@@ -100,10 +100,13 @@ impl CachedMetadata {
 
     /// The parsed file of a view, if writing it out again loses nothing. Not kept: views are small and change rarely.
     pub(crate) fn parsed_view_to_change(&self, view: &Ident) -> Result<ViewMetadata> {
-        let metadata: ViewMetadata = serde_json::from_slice(&self.raw).map_err(|error| CatalogError::Unsupported {
+        let unclear = |error: serde_json::Error| CatalogError::Unsupported {
             what: format!("changing view {view}, whose metadata holds what this catalog cannot parse ({error}),"),
-        })?;
-        match lossless::first_lost(&self.raw, &metadata) {
+        };
+        let metadata: ViewMetadata = json::parse(&self.raw).map_err(unclear)?;
+        let mut after = serde_json::to_value(&metadata).map_err(unclear)?;
+        disguise::reveal(&mut after);
+        match lossless::first_lost(&self.raw, &after) {
             None => Ok(metadata),
             Some(field) => Err(CatalogError::Unsupported {
                 what: format!("changing view {view}: its metadata holds {field:?}, which would be lost, and that"),
@@ -207,6 +210,13 @@ impl MetadataCache {
             true => self.require(location).await,
             false => Ok(()),
         }
+    }
+
+    /// Forgets all files, as a node that was just started.
+    #[cfg(test)]
+    pub(crate) async fn forget(&self) {
+        self.files.invalidate_all();
+        self.files.run_pending_tasks().await;
     }
 
     /// Keeps a file that was just written.

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
 use serde_json::Value;
 
 /// Members that tell elements of a list apart, as far as they have them: what the crate never adds or rewrites.
@@ -24,16 +23,13 @@ const IDENTITY: [&str; 10] = [
 /// Fields of older formats that say what other fields say as well.
 const REPEATED: [&str; 2] = ["/schema", "/partition-spec"];
 
-/// The path of a field of `raw` that `metadata` does not hold. Values are not compared: the crate writes some in another form.
-pub(super) fn first_lost(raw: &[u8], metadata: &impl Serialize) -> Option<String> {
+/// The path of a field of `raw` that is missing `after`wards. Values are not compared: the crate writes some in another form.
+pub(super) fn first_lost(raw: &[u8], after: &Value) -> Option<String> {
     let before = match serde_json::from_slice(raw) {
         Ok(value) => fields(&value),
         Err(error) => return Some(error.to_string()),
     };
-    let after = match serde_json::to_value(metadata) {
-        Ok(value) => fields(&value),
-        Err(error) => return Some(error.to_string()),
-    };
+    let after = fields(after);
     let mut lost = before.difference(&after);
     lost.find(|path| !is_repeated(path))
         .map(|path| path.trim_start_matches('/').replace('/', "."))

@@ -6,6 +6,7 @@ use iceberg::spec::TableMetadata;
 use uuid::Uuid;
 
 use crate::error::{CatalogError, Result};
+use crate::metadata::parse;
 use crate::service::Service;
 use crate::state::{DroppedTable, State, TableRow};
 use tidewater_table::TableError;
@@ -77,8 +78,7 @@ async fn files_of(service: &Service, state: &State, row: &TableRow, location: &s
     let Some(bytes) = service.store.get(current).await? else {
         return Err(unclear(row, format!("{current} is gone")));
     };
-    let metadata: TableMetadata =
-        serde_json::from_slice(&bytes).map_err(|error| unclear(row, format!("{current}: {error}")))?;
+    let metadata: TableMetadata = parse(&bytes).map_err(|error| unclear(row, format!("{current}: {error}")))?;
     metadata_files_of(&metadata).iter().for_each(|path| add(path));
     let mut read = BTreeSet::new();
     for snapshot in metadata.snapshots() {

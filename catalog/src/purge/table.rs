@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::neighbours::Neighbours;
 use crate::command::{DropJobProblem, DropOp, PurgeProgress, PurgeStage};
 use crate::error::{CatalogError, Result};
-use crate::metadata::METADATA_BYTES_MAX;
+use crate::metadata::{METADATA_BYTES_MAX, parse};
 use crate::raft::Fence;
 use crate::service::Service;
 use crate::state::{DropWork, DroppedTable};
@@ -122,8 +122,8 @@ impl<'a> Purge<'a> {
         if bytes.len() > METADATA_BYTES_MAX {
             return Err(self.not_known(format!("metadata file {location} is too large")));
         }
-        let metadata: TableMetadata = serde_json::from_slice(&bytes)
-            .map_err(|error| self.not_known(format!("metadata file {location} is damaged: {error}")))?;
+        let metadata: TableMetadata =
+            parse(&bytes).map_err(|error| self.not_known(format!("metadata file {location} is damaged: {error}")))?;
         if metadata.uuid() != self.dropped.row.pointer.uuid {
             return Err(self.not_known(format!("metadata file {location} is another table's")));
         }

@@ -21,6 +21,7 @@ use super::error::ConsensusError;
 use super::pressure::Pressure;
 use super::purge_gate::PurgeGate;
 use super::record::{seal, unseal};
+use super::replay::Piece;
 use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 
 pub(super) const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
@@ -178,6 +179,22 @@ impl LogStore {
         Ok(entries)
     }
 
+    /// The records of a range, piece by piece, until `take` wants no more.
+    pub(super) fn pieces(&self, range: std::ops::Range<u64>, mut take: impl FnMut(Piece) -> bool) -> io::Result<()> {
+        let tx = self.db.begin_read().map_err(io_error)?;
+        let table = tx.open_table(LOG).map_err(io_error)?;
+        let mut piece = Piece::default();
+        for record in table.range(range).map_err(io_error)? {
+            let (index, value) = record.map_err(io_error)?;
+            piece.push(index.value(), value.value());
+            if piece.is_full() && !take(std::mem::take(&mut piece)) {
+                return Ok(());
+            }
+        }
+        take(piece);
+        Ok(())
+    }
+
     fn last(&self) -> io::Result<Option<LogId>> {
         let tx = self.db.begin_read().map_err(io_error)?;
         let table = tx.open_table(LOG).map_err(io_error)?;
@@ -186,7 +203,8 @@ impl LogStore {
             .transpose()
     }
 
-    fn committed(&self) -> Option<LogId> {
+    /// The last entry that is known to be committed.
+    pub(super) fn committed(&self) -> Option<LogId> {
         *self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -255,7 +273,7 @@ pub(super) fn read_all(db: &Database) -> io::Result<(Vec<Entry>, Option<LogId>, 
 }
 
 /// redb checks its page checksums only when it repairs, so every record carries its own.
-fn open_record(index: u64, bytes: &[u8]) -> io::Result<Entry> {
+pub(super) fn open_record(index: u64, bytes: &[u8]) -> io::Result<Entry> {
     let entry: Entry = unseal(bytes).map_err(|e| io::Error::new(e.kind(), format!("log entry {index}: {e}")))?;
     if entry.log_id.index != index {
         let problem = format!("log entry {index} says {}", entry.log_id);

@@ -225,6 +225,9 @@ impl Members {
     }
 
     async fn apply(&self, change: ChangeMembers<u64, PeerAddress>) -> Result<(), ConsensusError> {
+        if matches!(change, ChangeMembers::ReplaceAllVoters(_)) {
+            self.proposer.alone.end();
+        }
         apply(&self.proposer.raft, change).await.map_err(|error| {
             self.proposer
                 .explain(error.forward_to_leader(), || refused(reason(&error)))

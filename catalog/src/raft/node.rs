@@ -30,6 +30,7 @@ use super::pressure::Pressure;
 use super::proposer::Proposer;
 use super::purge_gate::PurgeGate;
 use super::read_barrier::{Gate, ReadBarrier};
+use super::replay::replay;
 use super::runtime::OwnRuntime;
 use super::snapshot_file::SnapshotFile;
 use super::standing::{Removal, Watch};
@@ -152,6 +153,7 @@ impl RaftConsensus {
             node,
             peers: peers.clone(),
             gate: Arc::default(),
+            alone: Arc::default(),
         };
         let watchers = Watchers::new(&proposer, &tasks);
         let removal = Removal::new(node, &dir, &watchers.stopped);
@@ -186,10 +188,11 @@ impl RaftConsensus {
             watchers.snapshots(pressure);
             watchers.bootstrap(bootstrap);
             let writes = GroupCommit::start(&proposer, options.write_deadline, &tasks);
-            let reads = ReadBarrier::start(gate, &tasks);
+            let leadership = watchers.leadership();
+            let reads = ReadBarrier::start(gate, leadership.clone(), &tasks);
             standing.start(&tasks);
             members.tend(&tasks);
-            (writes, reads, watchers.leadership())
+            (writes, reads, leadership)
         };
         let service = PeerService {
             raft,
@@ -300,6 +303,12 @@ impl RaftConsensus {
         self.inner.service.clone()
     }
 
+    /// Whether reads ask nobody.
+    #[cfg(test)]
+    pub(super) fn reads_alone(&self) -> bool {
+        self.inner.proposer.alone.holds()
+    }
+
     /// Ends the node as a kill would.
     #[cfg(test)]
     pub(super) fn kill(&self) {
@@ -335,6 +344,10 @@ impl Files {
         let (file, gate) = (SnapshotFile::open(Arc::clone(&dir))?, Arc::new(PurgeGate::default()));
         let states = StateStore::new(Arc::new(file), Arc::clone(&pressure), Arc::clone(&gate));
         let log = LogStore::start(db, Arc::clone(&dir), Arc::clone(&pressure), gate)?;
+        let entries = replay(&log, &states);
+        if entries > 0 {
+            tracing::info!(entries, "read the catalog's log");
+        }
         Ok(Self {
             dir,
             log,

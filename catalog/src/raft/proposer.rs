@@ -7,6 +7,7 @@ use std::sync::Arc;
 use openraft::error::ForwardToLeader;
 use tokio::sync::RwLock;
 
+use super::alone::Alone;
 use super::error::ConsensusError;
 use super::leadership::Leader;
 use super::options::PeerAddress;
@@ -22,6 +23,8 @@ pub(super) struct Proposer {
     pub(super) peers: BTreeMap<NodeId, PeerAddress>,
     /// Held for writing while leadership is handed over: proposals wait, and go to the new leader.
     pub(super) gate: Arc<RwLock<()>>,
+    /// Whether this node is the only voter.
+    pub(super) alone: Arc<Alone>,
 }
 
 impl Proposer {
@@ -44,6 +47,14 @@ impl Proposer {
                 reason: reason(&e),
             })),
         }
+    }
+
+    /// Whether openraft knows no other voter than this node, and no change of them that is under way.
+    pub(super) fn is_only_voter(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow();
+        let configs = now.membership_config.membership().get_joint_config();
+        matches!(configs.as_slice(), [voters] if voters.iter().eq([&self.node.0]))
     }
 
     /// The leader's address as configured, or else as the log has it: a node may have moved.

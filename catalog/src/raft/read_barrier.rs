@@ -8,6 +8,8 @@
 //! A follower asks the leader up to which entry everything stands that was acknowledged so far, and waits until that
 //! entry is applied here. A question is never passed on twice.
 //!
+//! The only voter of its group needs no barrier after the first one: see `alone.rs`.
+//!
 //! Each barrier that was passed dates the state: everything acknowledged before it began is in. A reader who is content
 //! with a state of some age needs no barrier as long as the last one is young enough.
 
@@ -15,11 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::alone::Alone;
 use super::error::ConsensusError;
-use super::leadership::Leader;
+use super::leadership::{Leader, Leadership};
 use super::network::Network;
 use super::proposer::Proposer;
 use super::state_store::Published;
@@ -41,6 +44,9 @@ pub(super) struct ReadBarrier {
     queue: mpsc::Sender<Reader>,
     deadline: Duration,
     clock: SharedClock,
+    alone: Arc<Alone>,
+    leadership: watch::Receiver<Leadership>,
+    published: Arc<Published>,
     /// When the last barrier that was passed began, in milliseconds of the monotonic clock and one more; 0 = none yet.
     dated: Arc<AtomicU64>,
 }
@@ -55,13 +61,16 @@ pub(super) struct Gate {
 }
 
 impl ReadBarrier {
-    pub(super) fn start(gate: Gate, tasks: &Tasks) -> Self {
+    pub(super) fn start(gate: Gate, leadership: watch::Receiver<Leadership>, tasks: &Tasks) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let (dated, token) = (Arc::<AtomicU64>::default(), tasks.token());
         let barrier = Self {
             queue: sender,
             deadline: gate.deadline,
             clock: Arc::clone(&gate.clock),
+            alone: Arc::clone(&gate.proposer.alone),
+            leadership,
+            published: Arc::clone(&gate.published),
             dated: Arc::clone(&dated),
         };
         tasks.spawn("read-barrier", async move {
@@ -88,7 +97,17 @@ impl ReadBarrier {
         }
     }
 
+    /// The entry that is applied here, if everything that was acknowledged is.
+    fn needs_nobody(&self) -> Option<u64> {
+        // A Raft that has ended leads no more, or takes no more readers; the state it left behind is no answer.
+        let leads = || self.leadership.borrow().is_leader() && !self.queue.is_closed();
+        (self.alone.holds() && leads()).then(|| *self.published.index().borrow())
+    }
+
     async fn wait(&self, local: bool) -> Result<u64, ConsensusError> {
+        if let Some(index) = self.needs_nobody() {
+            return Ok(index);
+        }
         let (answer, passed) = oneshot::channel();
         match timeout(self.deadline, self.queue.send(Reader { answer, local })).await {
             Ok(Ok(())) => {}
@@ -129,6 +148,9 @@ impl Gate {
             };
             if everywhere.is_ok() {
                 dated.store(began + 1, Relaxed);
+            }
+            if here.is_ok() && self.proposer.is_only_voter() {
+                self.proposer.alone.found();
             }
             for reader in waiting.drain(..) {
                 let result = if reader.local { &here } else { &everywhere };

@@ -134,6 +134,15 @@ impl StateStore {
         Arc::clone(&self.published)
     }
 
+    pub(super) fn pressure(&self) -> &Pressure {
+        &self.pressure
+    }
+
+    /// Shows readers a machine that went on from the one they saw.
+    pub(super) fn publish(&self, machine: Machine) {
+        self.published.publish(Arc::new(machine));
+    }
+
     async fn save(&self, machine: Arc<Machine>) -> Result<Arc<Machine>, StorageError> {
         let saved = self.home.save(machine).await;
         saved

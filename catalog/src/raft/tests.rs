@@ -9,6 +9,7 @@ mod members;
 mod node;
 mod purge_gate;
 mod recovery;
+mod replay;
 #[cfg(feature = "sim")]
 mod sim;
 mod snapshots;

@@ -53,6 +53,7 @@ impl Watchers {
                     None => break "a task of the Raft layer ended".into(),
                 }
             };
+            proposer.alone.end();
             // Who ended it on purpose, or for a better reason, has said so already.
             if !closing.load(Relaxed) && stopped.borrow().is_none() {
                 tracing::error!(node = %proposer.node, reason = ended, "the catalog's Raft has stopped");

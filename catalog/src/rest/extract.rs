@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::command::Ident;
@@ -14,6 +15,7 @@ use crate::error::{CatalogError, Result};
 use crate::names::{checked_ident, parse_namespace};
 use crate::service::Ticket;
 use tidewater_core::limits::REST_BODY_BYTES_MAX;
+use tidewater_table::disguise;
 
 /// How deep JSON may nest. Schemas of the deepest real tables stay below 60.
 const JSON_DEPTH_MAX: usize = 100;
@@ -153,7 +155,26 @@ fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T> {
             "the body nests deeper than {JSON_DEPTH_MAX} levels"
         )));
     }
-    serde_json::from_slice(bytes).map_err(|error| CatalogError::bad_request(format!("the body is not valid: {error}")))
+    let parsed = match may_hold_schemas(bytes) {
+        true => in_disguise(bytes),
+        false => serde_json::from_slice(bytes),
+    };
+    parsed.map_err(|error| CatalogError::bad_request(format!("the body is not valid: {error}")))
+}
+
+/// Most commits hold none, and are parsed once only.
+fn may_hold_schemas(bytes: &Bytes) -> bool {
+    let holds = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
+    holds(b"\"fields\"") || holds(b"\\u")
+}
+
+fn in_disguise<T: DeserializeOwned>(bytes: &Bytes) -> serde_json::Result<T> {
+    let mut document: Value = serde_json::from_slice(bytes)?;
+    match disguise::hide(&mut document) {
+        // Not from the tree: some bodies are kept as they were written.
+        true => serde_json::from_slice(&serde_json::to_vec(&document)?),
+        false => serde_json::from_slice(bytes),
+    }
 }
 
 /// How deep the brackets nest, strings left out.

@@ -20,6 +20,7 @@ use crate::command::{DropOp, Ident, Op, Outcome, Refusal, Relation};
 use crate::commit::{NewTable, TableWork};
 use crate::credentials::{Grant, Wish};
 use crate::error::{CatalogError, Result};
+use crate::metadata::encode;
 use crate::names::checked_ident;
 use crate::service::{Service, Ticket, find, require_free, require_namespace};
 
@@ -110,7 +111,7 @@ async fn stage(service: &Service, new: NewTable, wish: Wish) -> Answer {
     let grant = service
         .grant(wish, &table, metadata.uuid(), metadata.location())
         .await?;
-    let raw = serde_json::to_vec(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
+    let raw = encode(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
     staged_answer(&raw, &grant)
 }
 

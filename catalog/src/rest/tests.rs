@@ -2,6 +2,7 @@
 
 mod access;
 mod append;
+mod columns;
 mod commits;
 mod drops;
 mod errors;

@@ -13,7 +13,9 @@ pub(super) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX)
 }
 
-/// Writes aside, syncs, then links to the final name, which must be free; the directory is synced as well.
+/// Writes aside, links to the final name, which must be free, and syncs the file and its directory. Until it answers nobody knows the
+/// name. The syncs come last, since a journal that syncs a file syncs what was done to its directory before: a second sync finds
+/// nothing left to do, where one on each side of the link waits for the disk twice.
 pub(super) fn put_new(path: &str, location: &str, temporary: &str, bytes: &[u8]) -> Result<()> {
     let path = Path::new(path);
     let fault = |operation: &'static str| {
@@ -36,20 +38,27 @@ pub(super) fn put_new(path: &str, location: &str, temporary: &str, bytes: &[u8])
     };
     create_directories(directory).map_err(fault("create the directory of"))?;
     let aside = directory.join(format!("{TEMPORARY_PREFIX}{temporary}"));
-    let written = write_synced(&aside, bytes).and_then(|()| publish(&aside, path));
+    let written = write(&aside, bytes).and_then(|file| publish(&aside, path).map(|()| file));
     // After a link the file has two names; after a failure this one is rubbish. It is gone already if it was renamed.
     let removed = match std::fs::remove_file(&aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     };
-    written.and(removed).map_err(fault("write"))?;
+    let file = written.map_err(fault("write"))?;
+    let synced = removed.and_then(|()| file.sync_all());
+    synced
+        .inspect_err(|_| {
+            // What may not be on the disk is not left under its name.
+            let _gone = std::fs::remove_file(path);
+        })
+        .map_err(fault("write"))?;
     sync_directory(directory).map_err(fault("sync the directory of"))
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// A hard link fails if the name is taken, a rename does not. Where there are no links, an empty file reserves the name.

@@ -17,6 +17,7 @@ async fn round_trip(store: &FileStore, base: &str) {
         Bytes::from_static(b"el")
     );
     assert_eq!(store.size(&location).await.unwrap(), 5);
+    assert!(store.exists(&location).await.unwrap());
     let again = store.put_new(&location, Bytes::from_static(b"other")).await;
     assert!(matches!(again, Err(TableError::FileExists { .. })), "{again:?}");
     assert_eq!(store.get(&location).await.unwrap(), Bytes::from_static(b"hello"));
@@ -28,6 +29,7 @@ async fn round_trip(store: &FileStore, base: &str) {
     );
     store.delete(&location).await.unwrap();
     store.delete(&location).await.unwrap();
+    assert!(!store.exists(&location).await.unwrap());
     assert!(matches!(
         store.get(&location).await,
         Err(TableError::FileNotFound { .. })

@@ -8,7 +8,7 @@ use iceberg::spec::{
     ManifestWriterBuilder, PartitionSpec, Schema, SchemaRef, TableMetadata,
 };
 
-use super::Entry;
+use super::{Entry, header};
 use crate::change::Added;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
@@ -164,6 +164,7 @@ impl<'a> MetadataWriter<'a> {
             .map_err(TableError::metadata(format!("write {path}")))?;
         // Noted first: a write that failed may have left something.
         self.written.push(path.clone());
+        let bytes = header::revealed(bytes);
         let file_bytes = bytes.len();
         self.store.put_new(&path, bytes).await?;
         Ok(file_bytes)

@@ -70,6 +70,31 @@ fn voters(cluster: &Cluster, leader: NodeId) -> BTreeSet<NodeId> {
         .collect()
 }
 
+// Goal: the only voter reads without asking anybody once its first barrier is passed, and never again after it has begun to make
+// others voters, also when that was refused. Method: barriers before and after; a learner changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_voter_alone_asks_nobody() {
+    let cluster = Cluster::start(1, |_| {}).await;
+    let first = cluster.node(cluster.leader().await);
+    assert!(first.reads_alone(), "the leader was found by a barrier");
+    let applied = first.state().index;
+    first.barrier().await.unwrap();
+    assert_eq!(first.state().index, applied);
+    let joined = cluster.join().await;
+    assert!(first.reads_alone());
+    assert_eq!(cluster.write(1).await, Outcome::Done);
+    first.barrier().await.unwrap();
+    assert!(holds(&first, 1));
+    let other = cluster.node(joined);
+    other.barrier().await.unwrap();
+    assert!(holds(&other, 1) && !other.reads_alone());
+    cluster.change(&MemberChange::Promote([joined].into())).await;
+    assert!(!first.reads_alone());
+    cluster.kill(joined);
+    assert!(first.barrier().await.is_err(), "one of two voters is no majority");
+    assert!(!first.reads_alone());
+}
+
 // Goal: a group grows from one voter to three and five and shrinks back to one while it is written to, and nothing that
 // was acknowledged is lost; who left learns it and does not start again (INV-CAT-1).
 // Method: writers throughout; the leader is among those who leave; at the end the last voter holds every number.

@@ -253,9 +253,74 @@ async fn row_ids_are_given_once() {
         before.body
     );
     assert_eq!(kit.update(snapshot(Value::Null, Value::Null)).await.status, 400);
-    let after = kit.update(snapshot(json!(20), json!(5))).await;
+    // Behind a gap the same ids would be given once more.
+    assert_eq!(kit.update(snapshot(json!(21), json!(5))).await.status, 400);
+    assert_eq!(kit.update(snapshot(json!(20), json!(u64::MAX))).await.status, 400);
+    let two = |second: i64| {
+        let mut updates = snapshot(json!(20), json!(5));
+        let mut more = append(4, Some(3), 4);
+        more[0]["snapshot"]["first-row-id"] = json!(second);
+        more[0]["snapshot"]["added-rows"] = json!(2);
+        let all = updates.as_array_mut().expect("updates");
+        all.extend(more.as_array().expect("updates").clone());
+        updates
+    };
+    assert_eq!(kit.update(two(20)).await.status, 409);
+    assert_eq!(kit.update(two(26)).await.status, 400);
+    let after = kit.update(two(25)).await;
     assert_eq!(
         (after.status, &after.body["metadata"]["next-row-id"]),
-        (200, &json!(25))
+        (200, &json!(27)),
+        "{}",
+        after.body
     );
+}
+
+// Goal: a table goes from format 1 to 2 to 3 by updates and never back, and numbers its rows from there on. Method: each step, each
+// way back, a snapshot under each version.
+#[tokio::test]
+async fn formats_go_up_and_never_down() {
+    let kit = Kit::empty();
+    let made = kit.post("/v1/namespaces", json!({"namespace": ["a"]})).await;
+    assert_eq!(made.status, 200);
+    let mut new = new_table("t");
+    new["properties"] = json!({"format-version": "1"});
+    assert_eq!(kit.post(TABLES, new).await.body["metadata"]["format-version"], 1);
+    let upgrade = |version: i64| json!([{"action": "upgrade-format-version", "format-version": version}]);
+    let mut parent = None;
+    for version in [1, 2, 3] {
+        let up = kit.update(upgrade(version)).await;
+        assert_eq!(
+            (up.status, &up.body["metadata"]["format-version"]),
+            (200, &json!(version)),
+            "{}",
+            up.body
+        );
+        for lower in 1..version {
+            let down = kit.update(upgrade(lower)).await;
+            assert_eq!(
+                (down.status, down.kind()),
+                (400, "BadRequestException"),
+                "{}",
+                down.body
+            );
+        }
+        let sequence = if version == 1 { 0 } else { version - 1 };
+        let mut rows = append(version, parent, sequence);
+        if version == 3 {
+            assert_eq!(kit.update(rows.clone()).await.status, 400, "it has no row ids");
+            rows[0]["snapshot"]["first-row-id"] = json!(0);
+            rows[0]["snapshot"]["added-rows"] = json!(4);
+        }
+        let added = kit.update(rows).await;
+        assert_eq!(added.status, 200, "{}", added.body);
+        parent = Some(version);
+    }
+    assert_eq!(kit.update(upgrade(4)).await.status, 400);
+    let loaded = kit.get(TABLE).await.body["metadata"].clone();
+    assert_eq!(
+        (&loaded["format-version"], &loaded["next-row-id"]),
+        (&json!(3), &json!(4))
+    );
+    assert_eq!(loaded["snapshots"].as_array().map(Vec::len), Some(3));
 }
