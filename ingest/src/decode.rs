@@ -14,6 +14,7 @@ mod options;
 mod schemas;
 mod temporal;
 mod topic;
+mod validity;
 mod wire;
 
 #[cfg(test)]
