@@ -20,6 +20,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use json::special;
+
 pub use cell::UNAVAILABLE_DEFAULT;
 pub use fault::{COLUMNS_MAX, NESTING_LEVELS_MAX, RECORD_BYTES_MAX, RecordFault};
 pub use kind::Control;

@@ -13,6 +13,7 @@ mod token;
 mod value;
 mod write;
 
+pub(crate) use text::special;
 pub(crate) use value::{Document, Items, JsonType, Object, Value};
 
 use super::fault::{RECORD_BYTES_MAX, RecordFault};
