@@ -14,10 +14,13 @@ mod options;
 mod schemas;
 mod temporal;
 mod topic;
+mod validity;
 mod wire;
 
 #[cfg(test)]
 mod tests;
+
+pub(crate) use json::special;
 
 pub use cell::UNAVAILABLE_DEFAULT;
 pub use fault::{COLUMNS_MAX, NESTING_LEVELS_MAX, RECORD_BYTES_MAX, RecordFault};

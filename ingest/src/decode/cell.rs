@@ -1,11 +1,13 @@
 //! One JSON value into one column.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
 use super::column::{Column, Values};
 use super::column_type::ColumnType;
+use super::json::{Items, Value};
 use super::number;
 use super::temporal::{self, Moment};
 use super::wire::Wire;
@@ -53,29 +55,26 @@ impl Placeholder {
     }
 
     /// Whether a string stands for a value left out: as it is, or as the base64 of a binary column.
+    #[inline]
     fn is_text(&self, text: &str) -> bool {
         text == self.text || (text.len() == self.base64.len() && text == self.base64)
     }
 
     /// Whether an array does: the text alone, its bytes as numbers, or its UUID.
-    fn is_list(&self, items: &[Value]) -> bool {
-        match items {
-            [only] => only
-                .as_str()
-                .is_some_and(|text| self.is_text(text) || Some(text) == self.uuid),
-            many => {
-                many.len() == self.bytes.len()
-                    && many
-                        .iter()
-                        .zip(&self.bytes)
-                        .all(|(item, byte)| item.as_u64() == Some(u64::from(*byte)))
-            }
+    fn is_list(&self, mut items: Items<'_>) -> bool {
+        let bytes = self.bytes.iter().map(|byte| Some(i64::from(*byte)));
+        if items.clone().map(Value::as_i64).eq(bytes) {
+            return true;
+        }
+        match (items.next().and_then(Value::as_str), items.next()) {
+            (Some(only), None) => self.is_text(only) || Some(only) == self.uuid,
+            _ => false,
         }
     }
 }
 
 /// Pushes `value`, which is not null, to `column`.
-pub(crate) fn push(column: &mut Column, wire: &Wire, value: &Value, placeholder: &Placeholder) -> Cell {
+pub(crate) fn push(column: &mut Column, wire: &Wire, value: Value<'_>, placeholder: &Placeholder) -> Cell {
     match wire {
         Wire::Any => super::infer::push(column, value, placeholder),
         Wire::Boolean => match (&mut column.values, value.as_bool()) {
@@ -136,7 +135,7 @@ pub(crate) fn push(column: &mut Column, wire: &Wire, value: &Value, placeholder:
     }
 }
 
-fn with_text(value: &Value, placeholder: &Placeholder, push: impl FnOnce(&str) -> Cell) -> Cell {
+fn with_text(value: Value<'_>, placeholder: &Placeholder, push: impl FnOnce(&str) -> Cell) -> Cell {
     match value.as_str() {
         Some(text) if placeholder.is_text(text) => Cell::Unavailable,
         Some(text) => push(text),
@@ -144,11 +143,11 @@ fn with_text(value: &Value, placeholder: &Placeholder, push: impl FnOnce(&str) -
     }
 }
 
-fn with_integer(value: &Value, push: impl FnOnce(i64) -> Cell) -> Cell {
+fn with_integer(value: Value<'_>, push: impl FnOnce(i64) -> Cell) -> Cell {
     value.as_i64().map_or(Cell::Wrong, push)
 }
 
-fn push_integer(column: &mut Column, wire: &Wire, value: &Value) -> Cell {
+fn push_integer(column: &mut Column, wire: &Wire, value: Value<'_>) -> Cell {
     let Some(number) = value.as_i64() else {
         return Cell::Wrong;
     };
@@ -162,7 +161,7 @@ fn push_integer(column: &mut Column, wire: &Wire, value: &Value) -> Cell {
     Cell::Stored
 }
 
-pub(super) fn push_float(column: &mut Column, value: &Value) -> Cell {
+pub(super) fn push_float(column: &mut Column, value: Value<'_>) -> Cell {
     let number = match value.as_f64() {
         Some(number) => number,
         None => match value.as_str() {
@@ -182,13 +181,15 @@ pub(super) fn push_float(column: &mut Column, value: &Value) -> Cell {
     Cell::Stored
 }
 
-fn push_decimal(column: &mut Column, value: &Value, precision: u8, scale: i8, placeholder: &Placeholder) -> Cell {
+fn push_decimal(column: &mut Column, value: Value<'_>, precision: u8, scale: i8, placeholder: &Placeholder) -> Cell {
     let unscaled = match value.as_str() {
         Some(text) if placeholder.is_text(text) => return Cell::Unavailable,
         Some(text) => number::unscaled(text),
         // `decimal.format=NUMERIC` of JsonConverter.
-        None if value.is_number() => number::parse_decimal(&number_text(value), scale),
-        None => return Cell::Wrong,
+        None => match number_text(value) {
+            Some(text) => number::parse_decimal(&text, scale),
+            None => return Cell::Wrong,
+        },
     };
     let Values::Decimal {
         values,
@@ -212,19 +213,23 @@ fn push_decimal(column: &mut Column, value: &Value, precision: u8, scale: i8, pl
     }
 }
 
-/// A number as it stood in the JSON, as far as it is still known.
-fn number_text(value: &Value) -> String {
-    sonic_rs::to_string(value).unwrap_or_default()
+/// A number as it is written, without an exponent.
+fn number_text(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match (value.as_i64(), value.as_number()) {
+        (Some(integer), _) => Some(integer.to_string().into()),
+        (None, Some(written)) if written.contains(['e', 'E']) => Some(value.as_f64()?.to_string().into()),
+        (None, written) => written.map(Cow::Borrowed),
+    }
 }
 
 /// `{scale, value}` as text.
-pub(super) fn variable_decimal(value: &Value) -> Option<Option<String>> {
+pub(super) fn variable_decimal(value: Value<'_>) -> Option<Option<String>> {
     let object = value.as_object()?;
     if object.len() != 2 {
         return None;
     }
-    let scale = object.get(&"scale")?.as_i64()?;
-    let unscaled = object.get(&"value")?.as_str()?;
+    let scale = object.get("scale")?.as_i64()?;
+    let unscaled = object.get("value")?.as_str()?;
     Some(number::decimal_text(unscaled, scale))
 }
 
@@ -262,9 +267,9 @@ fn push_moment(column: &mut Column, at: Moment) -> Cell {
     }
 }
 
-pub(super) fn push_json(column: &mut Column, value: &Value) -> Cell {
+pub(super) fn push_json(column: &mut Column, value: Value<'_>) -> Cell {
     match column.values {
-        Values::String(_) => match column.push_written(|data| sonic_rs::to_writer(data, value)) {
+        Values::String(_) => match column.push_written(|data| value.write(data)) {
             Ok(()) => Cell::Stored,
             Err(_) => Cell::Unreadable,
         },
@@ -272,11 +277,11 @@ pub(super) fn push_json(column: &mut Column, value: &Value) -> Cell {
     }
 }
 
-pub(super) fn push_list(column: &mut Column, item: &Wire, value: &Value, placeholder: &Placeholder) -> Cell {
+pub(super) fn push_list(column: &mut Column, item: &Wire, value: Value<'_>, placeholder: &Placeholder) -> Cell {
     let Some(list) = value.as_array() else {
         return Cell::Wrong;
     };
-    if placeholder.is_list(list.as_slice()) {
+    if placeholder.is_list(list.clone()) {
         return Cell::Unavailable;
     }
     let Values::List { items, .. } = &mut column.values else {
@@ -302,7 +307,7 @@ pub(super) fn push_list(column: &mut Column, item: &Wire, value: &Value, placeho
     outcome
 }
 
-fn push_struct(column: &mut Column, fields: &[(String, Wire)], value: &Value, placeholder: &Placeholder) -> Cell {
+fn push_struct(column: &mut Column, fields: &[(String, Wire)], value: Value<'_>, placeholder: &Placeholder) -> Cell {
     let Some(object) = value.as_object() else {
         return Cell::Wrong;
     };
@@ -336,16 +341,17 @@ fn push_struct(column: &mut Column, fields: &[(String, Wire)], value: &Value, pl
 }
 
 /// The column type of a hint's or schema's wire, for tests and plans.
-pub(crate) fn wanted(wire: &Wire, value: &Value, placeholder: &Placeholder) -> Option<ColumnType> {
+pub(crate) fn wanted(wire: &Wire, value: Value<'_>, placeholder: &Placeholder) -> Option<ColumnType> {
     wire.column_type()
         .or_else(|| super::infer::column_type(value, placeholder))
 }
 
 impl Placeholder {
-    pub(super) fn stands_for(&self, value: &Value) -> bool {
+    #[inline]
+    pub(super) fn stands_for(&self, value: Value<'_>) -> bool {
         match value.as_str() {
             Some(text) => self.is_text(text),
-            None => value.as_array().is_some_and(|list| self.is_list(list.as_slice())),
+            None => value.as_array().is_some_and(|list| self.is_list(list)),
         }
     }
 }

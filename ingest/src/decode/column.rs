@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float32Array,
-    Float64Array, Int32Array, Int64Array, ListArray, NullBufferBuilder, StringArray, StructArray,
-    Time64MicrosecondArray, TimestampMicrosecondArray,
+    Float64Array, Int32Array, Int64Array, ListArray, StringArray, StructArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray,
 };
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::error::ArrowError;
 
 use super::column_type::{ColumnType, UTC, list_item, struct_fields};
+use super::validity::Validity;
 
 /// Variable-length values.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
+    #[inline]
     fn push(&mut self, value: &[u8]) {
         self.data.extend_from_slice(value);
         self.end();
@@ -82,7 +84,7 @@ pub(crate) enum Values {
 /// A column under construction.
 #[derive(Debug)]
 pub(crate) struct Column {
-    nulls: NullBufferBuilder,
+    valid: Validity,
     pub(crate) values: Values,
 }
 
@@ -117,23 +119,27 @@ impl Column {
             ),
         };
         Self {
-            nulls: NullBufferBuilder::new(0),
+            valid: Validity::default(),
             values,
         }
     }
 
     /// Rows so far.
     pub(crate) fn len(&self) -> usize {
-        self.nulls.len()
+        self.valid.len()
     }
 
     /// Fills up with nulls.
+    #[inline]
     pub(crate) fn pad_to(&mut self, length: usize) {
-        let missing = length.saturating_sub(self.nulls.len());
-        if missing == 0 {
-            return;
+        let missing = length.saturating_sub(self.valid.len());
+        if missing > 0 {
+            self.push_nulls(missing, length);
         }
-        self.nulls.append_n_nulls(missing);
+    }
+
+    fn push_nulls(&mut self, missing: usize, length: usize) {
+        self.valid.push_nulls(missing);
         match &mut self.values {
             Values::Boolean(values) => values.append_n(missing, false),
             Values::Int(values) | Values::Date(values) => values.resize(length, 0),
@@ -154,9 +160,7 @@ impl Column {
 
     /// Forgets everything from row `length` on.
     pub(crate) fn truncate(&mut self, length: usize) {
-        if self.nulls.len() > length {
-            self.nulls.truncate(length);
-        }
+        self.valid.truncate(length);
         match &mut self.values {
             Values::Boolean(values) if values.len() > length => values.truncate(length),
             Values::Boolean(_) => {}
@@ -186,14 +190,15 @@ impl Column {
 
     /// Marks one more row as there; its value was or will be pushed by the caller.
     pub(crate) fn push_valid(&mut self) {
-        self.nulls.append_non_null();
+        self.valid.push();
     }
 
+    #[inline]
     pub(crate) fn push_long(&mut self, value: i64) {
         match &mut self.values {
             Values::Long(values) | Values::Time(values) | Values::Timestamp(values) | Values::TimestampTz(values) => {
                 values.push(value);
-                self.nulls.append_non_null();
+                self.valid.push();
             }
             _ => debug_assert!(false, "not a 64-bit column"),
         }
@@ -203,17 +208,18 @@ impl Column {
         match &mut self.values {
             Values::Int(values) | Values::Date(values) => {
                 values.push(value);
-                self.nulls.append_non_null();
+                self.valid.push();
             }
             _ => debug_assert!(false, "not a 32-bit column"),
         }
     }
 
+    #[inline]
     pub(crate) fn push_bytes(&mut self, value: &[u8]) {
         match &mut self.values {
             Values::String(texts) | Values::Binary(texts) => {
                 texts.push(value);
-                self.nulls.append_non_null();
+                self.valid.push();
             }
             _ => debug_assert!(false, "not a text or binary column"),
         }
@@ -229,7 +235,7 @@ impl Column {
                     return Err(error);
                 }
                 texts.end();
-                self.nulls.append_non_null();
+                self.valid.push();
             }
             _ => debug_assert!(false, "not a text or binary column"),
         }
@@ -240,7 +246,7 @@ impl Column {
     pub(crate) fn push_list_end(&mut self) {
         if let Values::List { ends, items } = &mut self.values {
             ends.push(i32::try_from(items.len()).unwrap_or(i32::MAX));
-            self.nulls.append_non_null();
+            self.valid.push();
         }
     }
 
@@ -257,10 +263,8 @@ impl Column {
     /// The number in the last row, if that is `row` and not null.
     pub(crate) fn long_at(&self, row: usize) -> Option<i64> {
         match &self.values {
-            Values::Long(values) if row < self.nulls.len() && self.nulls.is_valid(row) => values.get(row).copied(),
-            Values::Int(values) if row < self.nulls.len() && self.nulls.is_valid(row) => {
-                values.get(row).copied().map(i64::from)
-            }
+            Values::Long(values) if self.valid.is_valid(row) => values.get(row).copied(),
+            Values::Int(values) if self.valid.is_valid(row) => values.get(row).copied().map(i64::from),
             _ => None,
         }
     }
@@ -312,7 +316,7 @@ impl Column {
 
     /// Whether any row holds something.
     pub(crate) fn has_values(&self) -> bool {
-        (0..self.nulls.len()).any(|row| self.nulls.is_valid(row))
+        self.valid.any()
     }
 
     /// The type of what is here.
@@ -347,7 +351,7 @@ impl Column {
     pub(crate) fn finish(mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         self.pad_to(rows);
         let kind = self.kind();
-        let nulls: Option<NullBuffer> = self.nulls.finish();
+        let nulls = self.valid.finish();
         Ok(match self.values {
             Values::Boolean(mut values) => {
                 let bits: BooleanBuffer = values.finish();

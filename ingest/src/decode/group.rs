@@ -5,15 +5,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, NullBufferBuilder, StructArray};
+use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
-use sonic_rs::{JsonValueTrait, Value};
 
 use super::cell::{self, Cell, Placeholder};
 use super::column::Column;
 use super::column_type::{ColumnType, Fit};
 use super::fault::{COLUMNS_MAX, RecordFault};
+use super::json::Value;
+use super::validity::Validity;
 use super::wire::{Wire, found};
 use tidewater_core::limits::NAME_BYTES_MAX;
 
@@ -55,7 +56,7 @@ struct Member {
 /// One struct.
 #[derive(Debug)]
 struct Side {
-    valid: NullBufferBuilder,
+    valid: Validity,
     columns: Vec<Column>,
 }
 
@@ -87,6 +88,7 @@ struct Step {
 
 impl Plan {
     /// The step for a field; `near` is where it stood in the record before.
+    #[inline]
     fn position(&self, name: &str, near: usize) -> Option<usize> {
         match self.steps.get(near) {
             Some(step) if step.name == name => Some(near),
@@ -110,7 +112,7 @@ impl Group {
     pub(crate) fn new(sides: usize) -> Self {
         let sides = (0..sides)
             .map(|_| Side {
-                valid: NullBufferBuilder::new(0),
+                valid: Validity::default(),
                 columns: Vec::new(),
             })
             .collect();
@@ -229,7 +231,7 @@ impl Group {
         &mut self,
         place: Place<'_>,
         plan: &mut Plan,
-        fields: impl Iterator<Item = (&'v str, &'v Value)>,
+        fields: impl Iterator<Item = (&'v str, Value<'v>)>,
         notes: &mut Notes,
     ) -> Result<(), RecordFault> {
         let mut near = 0;
@@ -245,21 +247,44 @@ impl Group {
                 continue;
             }
             let Some(step) = plan.steps.get_mut(at) else { continue };
-            self.write_field(place, step, value, notes)?;
+            if !self.push_first(place, step, value) {
+                self.write_field(place, step, value, notes)?;
+            }
         }
         if let Some(side) = self.sides.get_mut(place.side) {
             let missing = place.row.saturating_sub(side.valid.len());
-            side.valid.append_n_nulls(missing);
-            side.valid.append_non_null();
+            side.valid.push_nulls(missing);
+            side.valid.push();
         }
         Ok(())
+    }
+
+    /// Nearly every value fits the column of its field: false, with nothing pushed, for all others.
+    #[inline]
+    fn push_first(&mut self, place: Place<'_>, step: &Step, value: Value<'_>) -> bool {
+        let Some(target) = step.targets.first() else {
+            return false;
+        };
+        let column = self
+            .sides
+            .get_mut(place.side)
+            .and_then(|side| side.columns.get_mut(*target));
+        let Some(column) = column.filter(|column| column.len() <= place.row) else {
+            return false;
+        };
+        column.pad_to(place.row);
+        let stored = cell::push(column, &step.wire, value, place.placeholder) == Cell::Stored;
+        if !stored {
+            column.truncate(place.row);
+        }
+        stored
     }
 
     fn write_field(
         &mut self,
         place: Place<'_>,
         step: &mut Step,
-        value: &Value,
+        value: Value<'_>,
         notes: &mut Notes,
     ) -> Result<(), RecordFault> {
         for (rank, target) in step.targets.iter().enumerate() {
@@ -285,7 +310,7 @@ impl Group {
     }
 
     /// None if the row has a value already.
-    fn push(&mut self, place: Place<'_>, target: usize, wire: &Wire, value: &Value) -> Option<Cell> {
+    fn push(&mut self, place: Place<'_>, target: usize, wire: &Wire, value: Value<'_>) -> Option<Cell> {
         let column = self.sides.get_mut(place.side)?.columns.get_mut(target)?;
         if column.len() > place.row {
             return None;
@@ -306,9 +331,7 @@ impl Group {
     /// Forgets rows from `row` on.
     pub(crate) fn truncate(&mut self, row: usize) {
         for side in &mut self.sides {
-            if side.valid.len() > row {
-                side.valid.truncate(row);
-            }
+            side.valid.truncate(row);
             for column in &mut side.columns {
                 column.truncate(row);
             }
@@ -348,8 +371,8 @@ impl Group {
                 .map(|member| Column::new(member.kind.as_ref().unwrap_or(&ColumnType::Boolean)))
                 .collect();
             let columns = std::mem::replace(&mut side.columns, fresh);
-            let mut valid = std::mem::replace(&mut side.valid, NullBufferBuilder::new(0));
-            valid.append_n_nulls(rows.saturating_sub(valid.len()));
+            let mut valid = std::mem::take(&mut side.valid);
+            valid.push_nulls(rows.saturating_sub(valid.len()));
             let children = columns
                 .into_iter()
                 .zip(&shown)
@@ -368,7 +391,7 @@ impl Group {
     }
 }
 
-fn settle(outcome: Option<Cell>, step: &Step, value: &Value, notes: &mut Notes) -> Result<(), RecordFault> {
+fn settle(outcome: Option<Cell>, step: &Step, value: Value<'_>, notes: &mut Notes) -> Result<(), RecordFault> {
     let column = || step.name.clone();
     match outcome {
         Some(Cell::Stored) => {}

@@ -3,15 +3,14 @@
 //! Integers are long, other numbers double, strings string; arrays of one type are lists; objects and mixed arrays are kept as
 //! JSON text. Debezium writes a double with a point or an exponent always, so a column does not change its mind from row to row.
 
-use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, Value};
-
 use super::cell::{self, Cell, Placeholder};
 use super::column::{Column, Values};
 use super::column_type::ColumnType;
+use super::json::{JsonType, Value};
 use super::wire::Wire;
 
 /// The column a value asks for. None if the value tells nothing: null, or one that the source left out.
-pub(crate) fn column_type(value: &Value, placeholder: &Placeholder) -> Option<ColumnType> {
+pub(crate) fn column_type(value: Value<'_>, placeholder: &Placeholder) -> Option<ColumnType> {
     if placeholder.stands_for(value) {
         return None;
     }
@@ -29,12 +28,12 @@ pub(crate) fn column_type(value: &Value, placeholder: &Placeholder) -> Option<Co
 }
 
 /// JsonConverter writes these floats as strings. A text column that begins with one of these words is far rarer.
-fn special_float(value: &Value) -> bool {
+fn special_float(value: Value<'_>) -> bool {
     matches!(value.as_str(), Some("NaN" | "Infinity" | "-Infinity"))
 }
 
 /// An array of one scalar type is a list; an empty one could be anything, and most arrays are of text.
-fn list_type(value: &Value) -> ColumnType {
+fn list_type(value: Value<'_>) -> ColumnType {
     let mut item: Option<ColumnType> = None;
     for value in value.as_array().into_iter().flatten() {
         let this = match value.get_type() {
@@ -55,7 +54,8 @@ fn list_type(value: &Value) -> ColumnType {
 }
 
 /// Pushes a value to a column that was inferred from others, or stands in the table.
-pub(crate) fn push(column: &mut Column, value: &Value, placeholder: &Placeholder) -> Cell {
+#[inline]
+pub(crate) fn push(column: &mut Column, value: Value<'_>, placeholder: &Placeholder) -> Cell {
     if placeholder.stands_for(value) {
         return Cell::Unavailable;
     }
@@ -91,14 +91,14 @@ pub(crate) fn push(column: &mut Column, value: &Value, placeholder: &Placeholder
 }
 
 /// Floats, the special ones, and integers that a double holds exactly.
-fn exact_float(value: &Value) -> bool {
+fn exact_float(value: Value<'_>) -> bool {
     match value.as_i64() {
         Some(integer) => integer.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS,
-        None => special_float(value) || (value.is_f64() && value.as_u64().is_none()),
+        None => special_float(value) || value.is_float(),
     }
 }
 
-fn push_text(column: &mut Column, value: &Value) -> Cell {
+fn push_text(column: &mut Column, value: Value<'_>) -> Cell {
     match value.get_type() {
         JsonType::String => {
             column.push_bytes(value.as_str().unwrap_or_default().as_bytes());
@@ -112,15 +112,13 @@ fn push_text(column: &mut Column, value: &Value) -> Cell {
     }
 }
 
-fn push_list(column: &mut Column, value: &Value, placeholder: &Placeholder) -> Cell {
+fn push_list(column: &mut Column, value: Value<'_>, placeholder: &Placeholder) -> Cell {
     if !value.is_array() {
         return Cell::OtherType;
     }
     match list_type(value) {
         ColumnType::List(item) => {
-            let empty = value
-                .as_array()
-                .is_none_or(|list| list.iter().all(|item| item.is_null()));
+            let empty = value.as_array().is_none_or(|mut list| list.all(Value::is_null));
             let fits = matches!(&column.values, Values::List { items, .. } if items.kind() == *item);
             if empty || fits {
                 cell::push_list(column, &Wire::Any, value, placeholder)

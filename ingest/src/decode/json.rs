@@ -1,19 +1,65 @@
-//! JSON parsing within limits.
+//! JSON within limits, as a flat document over the record's own bytes.
+//!
+//! A record is read once, from its first value to its last, and forgotten. So its document is a list of tokens that point into
+//! the record and is made in memory which the next record uses again: no node is allocated, no text is copied unless it has
+//! escapes, and a number is read only when a column wants it.
 
-use sonic_rs::Value;
+mod number;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod text;
+mod token;
+mod value;
+mod write;
 
-use super::fault::{NESTING_LEVELS_MAX, RECORD_BYTES_MAX, RecordFault};
+pub(crate) use text::special;
+pub(crate) use value::{Document, Items, JsonType, Object, Value};
 
-/// Parses one document. `part` is what messages call it.
-pub(crate) fn parse(bytes: &[u8], part: &'static str) -> Result<Value, RecordFault> {
-    check_size(bytes, part)?;
-    if too_deep(bytes) {
-        return Err(RecordFault::TooDeep { part });
+use super::fault::{RECORD_BYTES_MAX, RecordFault};
+use scan::Broken;
+use token::{Kind, Token};
+
+/// Most tokens whose memory is kept for the next record: some hundred kilobytes. Few records have more.
+const TOKENS_KEPT_MAX: usize = 16 << 10;
+
+/// Most bytes of unescaped text whose memory is kept, likewise.
+const UNESCAPED_KEPT_MAX: usize = 256 << 10;
+
+/// Memory of a document, used again for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    tokens: Vec<Token>,
+    unescaped: String,
+}
+
+impl Scratch {
+    /// Gives back what an unusually large record took.
+    pub(crate) fn shrink(&mut self) {
+        if self.tokens.capacity() > TOKENS_KEPT_MAX || self.unescaped.capacity() > UNESCAPED_KEPT_MAX {
+            *self = Self::default();
+        }
     }
-    sonic_rs::from_slice(bytes).map_err(|error| RecordFault::NotJson {
-        part,
-        detail: first_line(&error.to_string()),
-    })
+}
+
+/// Parses one document; `scratch` then holds it, for the text that is answered. `part` is what messages call it.
+pub(crate) fn parse<'a>(bytes: &'a [u8], part: &'static str, scratch: &mut Scratch) -> Result<&'a str, RecordFault> {
+    check_size(bytes, part)?;
+    let not_json = |detail: String| RecordFault::NotJson { part, detail };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| not_json(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+    match scan::scan(text, scratch) {
+        Ok(()) => Ok(text),
+        Err(Broken::TooDeep) => Err(RecordFault::TooDeep { part }),
+        // What stands there stays out of the message: it may be confidential.
+        Err(Broken::At { place, problem }) => Err(not_json(format!("{problem} at byte {place}"))),
+    }
+}
+
+/// A document that is one text, which stands in no quotes. It is no larger than [`parse`] allows.
+pub(crate) fn plain(text: &str, scratch: &mut Scratch) {
+    scratch.tokens.clear();
+    scratch.tokens.push(Token::new(Kind::Text, 0, text.len()));
 }
 
 pub(crate) fn check_size(bytes: &[u8], part: &'static str) -> Result<(), RecordFault> {
@@ -24,67 +70,4 @@ pub(crate) fn check_size(bytes: &[u8], part: &'static str) -> Result<(), RecordF
         });
     }
     Ok(())
-}
-
-/// The parser recurses, so depth is checked before. Most documents have fewer brackets than levels are allowed, and counting
-/// them takes a few nanoseconds; only the others are looked at closely.
-fn too_deep(bytes: &[u8]) -> bool {
-    // '[' and '{' differ in one bit, and nothing else in ASCII maps to '{' with it set.
-    let open = bytes.iter().filter(|byte| **byte | 0x20 == b'{').count();
-    open > NESTING_LEVELS_MAX && depth(bytes) > NESTING_LEVELS_MAX
-}
-
-fn depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-/// The parser's message goes on with an excerpt of the document, which may be confidential.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // Goal: depth is refused, breadth and brackets in strings are not. Method: documents on both sides of the limit.
-    #[test]
-    fn depth_is_limited() {
-        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(parse(nested(NESTING_LEVELS_MAX).as_bytes(), "value").is_ok());
-        assert_eq!(
-            parse(nested(10_000).as_bytes(), "value"),
-            Err(RecordFault::TooDeep { part: "value" })
-        );
-        assert!(parse(format!("\"{}\"", "[\\\"".repeat(10_000)).as_bytes(), "value").is_ok());
-        assert!(parse(format!("[{}1]", "[],".repeat(10_000)).as_bytes(), "value").is_ok());
-    }
-
-    // Goal: what is no JSON is told apart. Method: broken documents.
-    #[test]
-    fn broken_documents() {
-        for bytes in [&b""[..], b"{", b"{\"a\":NaN}", b"{\"a\":\"\xff\"}", b"1 2", b"nul"] {
-            assert!(
-                matches!(parse(bytes, "value"), Err(RecordFault::NotJson { .. })),
-                "{bytes:?}"
-            );
-        }
-        let large = vec![b' '; RECORD_BYTES_MAX + 1];
-        assert!(matches!(parse(&large, "value"), Err(RecordFault::TooLarge { .. })));
-    }
 }

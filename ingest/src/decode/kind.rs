@@ -1,8 +1,7 @@
 //! What kind of record a value is. Its shape tells, not the topic's name: routers rename topics.
 
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Object, Value};
-
 use super::fault::RecordFault;
+use super::json::{Object, Value};
 
 /// Records that Debezium writes about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +20,7 @@ pub(crate) enum Kind<'a> {
     /// A change event with everything around it.
     Envelope(Envelope<'a>),
     /// A row alone, perhaps with fields about the change that begin with two underscores.
-    Unwrapped(&'a Object),
+    Unwrapped(Object<'a>),
     /// Not about rows.
     Control(Control),
 }
@@ -30,32 +29,32 @@ pub(crate) enum Kind<'a> {
 #[derive(Debug)]
 pub(crate) struct Envelope<'a> {
     pub(crate) op: &'a str,
-    pub(crate) before: Option<&'a Object>,
-    pub(crate) after: Option<&'a Object>,
-    pub(crate) source: Option<&'a Object>,
-    pub(crate) transaction: Option<&'a Object>,
-    pub(crate) message: Option<&'a Object>,
+    pub(crate) before: Option<Object<'a>>,
+    pub(crate) after: Option<Object<'a>>,
+    pub(crate) source: Option<Object<'a>>,
+    pub(crate) transaction: Option<Object<'a>>,
+    pub(crate) message: Option<Object<'a>>,
     pub(crate) ts_ms: Option<i64>,
 }
 
 #[derive(Default)]
 struct Parts<'a> {
-    op: Option<&'a Value>,
-    before: Option<&'a Value>,
-    after: Option<&'a Value>,
-    source: Option<&'a Value>,
-    transaction: Option<&'a Value>,
-    message: Option<&'a Value>,
-    ts_ms: Option<&'a Value>,
-    status: Option<&'a Value>,
-    event_count: Option<&'a Value>,
-    data_collections: Option<&'a Value>,
-    ddl: Option<&'a Value>,
-    table_changes: Option<&'a Value>,
+    op: Option<Value<'a>>,
+    before: Option<Value<'a>>,
+    after: Option<Value<'a>>,
+    source: Option<Value<'a>>,
+    transaction: Option<Value<'a>>,
+    message: Option<Value<'a>>,
+    ts_ms: Option<Value<'a>>,
+    status: Option<Value<'a>>,
+    event_count: Option<Value<'a>>,
+    data_collections: Option<Value<'a>>,
+    ddl: Option<Value<'a>>,
+    table_changes: Option<Value<'a>>,
 }
 
 /// Recognises a value that is not null. `key` is the record's key, `schema` the name of the value's schema.
-pub(crate) fn recognise<'a>(value: &'a Value, key: Option<&Value>, schema: &str) -> Result<Kind<'a>, RecordFault> {
+pub(crate) fn recognise<'a>(value: Value<'a>, key: Option<Value<'_>>, schema: &str) -> Result<Kind<'a>, RecordFault> {
     let Some(object) = value.as_object() else {
         return Err(RecordFault::UnknownShape {
             detail: format!("it is {}, not an object", super::wire::found(value)),
@@ -66,8 +65,8 @@ pub(crate) fn recognise<'a>(value: &'a Value, key: Option<&Value>, schema: &str)
         return Ok(Kind::Control(control));
     }
     let op = parts.op.and_then(|op| op.as_str());
-    let nested = |value: Option<&Value>| value.is_some_and(|value| value.is_object());
-    let row = |value: Option<&Value>| value.is_some_and(|value| value.is_object() || value.is_null());
+    let nested = |value: Option<Value<'_>>| value.is_some_and(|value| value.is_object());
+    let row = |value: Option<Value<'_>>| value.is_some_and(|value| value.is_object() || value.is_null());
     match op {
         Some(op) if nested(parts.source) || (row(parts.before) && row(parts.after)) => {
             envelope(op, &parts).map(Kind::Envelope)
@@ -79,7 +78,7 @@ pub(crate) fn recognise<'a>(value: &'a Value, key: Option<&Value>, schema: &str)
     }
 }
 
-fn survey(object: &Object) -> Parts<'_> {
+fn survey(object: Object<'_>) -> Parts<'_> {
     let mut parts = Parts::default();
     for (key, value) in object.iter() {
         match key {
@@ -101,7 +100,7 @@ fn survey(object: &Object) -> Parts<'_> {
     parts
 }
 
-fn control(object: &Object, parts: &Parts<'_>, key: Option<&Value>, schema: &str) -> Option<Control> {
+fn control(object: Object<'_>, parts: &Parts<'_>, key: Option<Value<'_>>, schema: &str) -> Option<Control> {
     let status = parts.status.and_then(|status| status.as_str());
     if parts.event_count.is_some() && parts.data_collections.is_some() && matches!(status, Some("BEGIN" | "END")) {
         return Some(Control::Transaction);
@@ -112,7 +111,7 @@ fn control(object: &Object, parts: &Parts<'_>, key: Option<&Value>, schema: &str
     let only_time = parts.ts_ms.is_some() && object.iter().all(|(key, _)| matches!(key, "ts_ms" | "ts_us" | "ts_ns"));
     let of_server = key
         .and_then(|key| key.as_object())
-        .is_some_and(|key| key.len() == 1 && key.get(&"serverName").is_some());
+        .is_some_and(|key| key.len() == 1 && key.get("serverName").is_some());
     (only_time && (of_server || schema.ends_with(".Heartbeat"))).then_some(Control::Heartbeat)
 }
 
@@ -141,7 +140,7 @@ fn envelope<'a>(op: &'a str, parts: &Parts<'a>) -> Result<Envelope<'a>, RecordFa
     })
 }
 
-fn part<'a>(name: &str, value: Option<&'a Value>) -> Result<Option<&'a Object>, RecordFault> {
+fn part<'a>(name: &str, value: Option<Value<'a>>) -> Result<Option<Object<'a>>, RecordFault> {
     match value {
         Some(value) if !value.is_null() => match value.as_object() {
             Some(object) => Ok(Some(object)),

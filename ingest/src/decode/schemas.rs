@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
-
 use super::fault::RecordFault;
-use super::json;
+use super::json::{self, Document, Scratch, Value};
 use super::wire::{self, Wire};
 
 /// Most schemas remembered of one topic. A topic has two (rows and deletes) for each version of its table.
@@ -27,8 +25,8 @@ pub(crate) struct Schema {
 
 /// A payload and the schema that came with it.
 #[derive(Debug)]
-pub(crate) struct Document {
-    pub(crate) payload: Value,
+pub(crate) struct Payload<'a> {
+    pub(crate) document: Document<'a>,
     pub(crate) schema: Option<Arc<Schema>>,
 }
 
@@ -50,21 +48,23 @@ impl Schemas {
     }
 
     /// Parses a key or a value.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Document, RecordFault> {
+    pub(crate) fn read<'a>(&mut self, bytes: &'a [u8], scratch: &'a mut Scratch) -> Result<Payload<'a>, RecordFault> {
         json::check_size(bytes, self.part)?;
-        if let Some(document) = self.read_known(bytes) {
-            return Ok(document);
+        if let Some((text, schema)) = self.read_known(bytes, scratch) {
+            let document = Document::new(text, scratch);
+            return Ok(Payload { document, schema });
         }
-        let value = json::parse(bytes, self.part)?;
-        let Some(schema) = wrapped_schema(&value) else {
-            return Ok(Document {
-                payload: value,
+        let text = json::parse(bytes, self.part, scratch)?;
+        let document = Document::new(text, scratch);
+        let Some(schema) = wrapped_schema(document.root()) else {
+            return Ok(Payload { document, schema: None });
+        };
+        let payload = document.of_field("payload");
+        if schema.is_null() {
+            return Ok(Payload {
+                document: payload,
                 schema: None,
             });
-        };
-        let payload = value.get("payload").cloned().unwrap_or_default();
-        if schema.is_null() {
-            return Ok(Document { payload, schema: None });
         }
         let schema = Arc::new(Schema {
             id: schema_id(schema),
@@ -79,24 +79,22 @@ impl Schemas {
             })?,
         });
         self.remember(bytes, Arc::clone(&schema));
-        Ok(Document {
-            payload,
+        Ok(Payload {
+            document: payload,
             schema: Some(schema),
         })
     }
 
     /// When the record begins with known bytes, what follows must be the payload and a brace; if it is not, the record is read
     /// as a whole.
-    fn read_known(&mut self, bytes: &[u8]) -> Option<Document> {
+    fn read_known<'a>(&mut self, bytes: &'a [u8], scratch: &mut Scratch) -> Option<(&'a str, Option<Arc<Schema>>)> {
         let at = self.known.iter().position(|(prefix, _)| bytes.starts_with(prefix))?;
         let (prefix, schema) = self.known.get(at)?;
         let payload = bytes.get(prefix.len()..)?.strip_suffix(b"}")?;
-        let document = Document {
-            payload: json::parse(payload, self.part).ok()?,
-            schema: Some(Arc::clone(schema)),
-        };
+        let text = json::parse(payload, self.part, scratch).ok()?;
+        let schema = Arc::clone(schema);
         self.known.swap(0, at);
-        Some(document)
+        Some((text, Some(schema)))
     }
 
     fn remember(&mut self, bytes: &[u8], schema: Arc<Schema>) {
@@ -110,12 +108,12 @@ impl Schemas {
 }
 
 /// The schema of a wrapped document. A row that has columns of these names is none: its schema would have no type.
-fn wrapped_schema(value: &Value) -> Option<&Value> {
+fn wrapped_schema(value: Value<'_>) -> Option<Value<'_>> {
     let object = value.as_object()?;
-    let schema = object.get(&"schema")?;
+    let schema = object.get("schema")?;
     let wrapped = object.len() == 2
-        && object.get(&"payload").is_some()
-        && (schema.is_null() || schema.get("type").is_some_and(|kind| kind.is_str()));
+        && object.get("payload").is_some()
+        && (schema.is_null() || schema.get("type").is_some_and(|kind| kind.as_str().is_some()));
     wrapped.then_some(schema)
 }
 
@@ -134,10 +132,13 @@ fn prefix_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// FNV-1a of the schema, without the sign.
-fn schema_id(schema: &Value) -> i32 {
-    let text = sonic_rs::to_string(schema).unwrap_or_default();
-    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+fn schema_id(schema: Value<'_>) -> i32 {
+    let mut text = Vec::new();
+    if schema.write(&mut text).is_err() {
+        text.clear();
+    }
+    let hash = text.iter().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     });
     i32::try_from(hash >> 1).unwrap_or(0)
 }
@@ -153,11 +154,14 @@ mod tests {
     #[test]
     fn known_bytes_are_skipped() -> Result<(), RecordFault> {
         let mut schemas = Schemas::new("value");
-        let first = schemas.read(ROW.as_bytes())?;
+        let mut scratch = Scratch::default();
+        let first = schemas.read(ROW.as_bytes(), &mut scratch)?.schema;
         assert_eq!(schemas.known.len(), 1);
-        let second = schemas.read_known(ROW.replace("1}}", "2}}").as_bytes()).expect("known");
-        assert_eq!(first.schema.map(|s| s.id), second.schema.map(|s| s.id));
-        assert_eq!(second.payload.get("a").and_then(|a| a.as_i64()), Some(2));
+        let next = ROW.replace("1}}", "2}}");
+        let (text, second) = schemas.read_known(next.as_bytes(), &mut scratch).expect("known");
+        assert_eq!(first.map(|s| s.id), second.map(|s| s.id));
+        let document = Document::new(text, &scratch);
+        assert_eq!(document.root().get("a").and_then(Value::as_i64), Some(2));
         Ok(())
     }
 
@@ -165,17 +169,19 @@ mod tests {
     #[test]
     fn what_follows_is_checked() -> Result<(), RecordFault> {
         let mut schemas = Schemas::new("value");
-        schemas.read(ROW.as_bytes())?;
-        let document = schemas.read(ROW.replace("1}}", "1},\"x\":0}").as_bytes())?;
-        assert!(document.schema.is_none());
+        let mut scratch = Scratch::default();
+        schemas.read(ROW.as_bytes(), &mut scratch)?;
+        let longer = ROW.replace("1}}", "1},\"x\":0}");
+        assert!(schemas.read(longer.as_bytes(), &mut scratch)?.schema.is_none());
         Ok(())
     }
 
     // Goal: a row with columns `schema` and `payload` stays a row. Method: such a row.
     #[test]
     fn columns_of_that_name() -> Result<(), RecordFault> {
-        let document = Schemas::new("value").read(br#"{"schema":"public","payload":"x"}"#)?;
-        assert!(document.payload.is_object() && document.schema.is_none());
+        let mut scratch = Scratch::default();
+        let read = Schemas::new("value").read(br#"{"schema":"public","payload":"x"}"#, &mut scratch)?;
+        assert!(read.document.root().is_object() && read.schema.is_none());
         Ok(())
     }
 }

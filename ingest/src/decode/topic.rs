@@ -1,22 +1,22 @@
 //! The rows of one topic under construction: records go in, a batch of bronze rows comes out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Field, Schema as ArrowSchema};
 use arrow::error::ArrowError;
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Object, Value};
 
 use super::cell::Placeholder;
 use super::column_type::ColumnType;
 use super::fault::RecordFault;
 use super::group::{Group, Notes, Place, Plan, struct_members};
+use super::json::{self, Document, Object, Scratch};
 use super::kind::{About, Control, Envelope, Kind, about, recognise};
 use super::metadata::{Facts, Metadata};
 use super::options::DecodeOptions;
-use super::schemas::{Document, Schema, Schemas};
+use super::schemas::{Payload, Schema, Schemas};
 use super::wire::Wire;
 use crate::layout::{COLUMNS, FLAG_TOMBSTONE, FLAG_UNWRAPPED, PLAIN_KEY, source_columns, transaction_columns};
 use crate::record::Record;
@@ -47,9 +47,16 @@ struct ValuePlans {
     message: Plan,
 }
 
-/// Plans by schema id; [`NO_SCHEMA`] for values without one.
-type Plans<P> = HashMap<i32, P>;
+/// Plans by schema id; [`NO_SCHEMA`] for values without one. There are few, and each record looks its own up.
+type Plans<P> = BTreeMap<i32, P>;
 const NO_SCHEMA: i32 = -1;
+
+/// Memory of the documents of a record.
+#[derive(Debug, Default)]
+struct Scratches {
+    key: Scratch,
+    value: Scratch,
+}
 
 /// Rows of one topic.
 #[derive(Debug)]
@@ -70,10 +77,11 @@ pub struct TopicBuffer {
     message: Group,
     key: Group,
     metadata: Metadata,
+    scratches: Scratches,
     rows: usize,
     size_bytes: usize,
     /// Per partition: where in the source's log its last row was if that was unwrapped, for deletes that come without a value.
-    last_lsn: HashMap<i32, Option<i64>>,
+    last_lsn: BTreeMap<i32, Option<i64>>,
 }
 
 impl TopicBuffer {
@@ -89,17 +97,18 @@ impl TopicBuffer {
             no_hints: HashMap::new(),
             values: Schemas::new("value"),
             keys: Schemas::new("key"),
-            value_plans: HashMap::new(),
-            key_plans: HashMap::new(),
+            value_plans: BTreeMap::new(),
+            key_plans: BTreeMap::new(),
             row: Group::new(2),
             source: Group::new(1),
             transaction: Group::new(1),
             message: Group::new(1),
             key: Group::new(1),
             metadata: Metadata::new(),
+            scratches: Scratches::default(),
             rows: 0,
             size_bytes: 0,
-            last_lsn: HashMap::new(),
+            last_lsn: BTreeMap::new(),
         };
         buffer.rebase(table);
         buffer
@@ -137,7 +146,7 @@ impl TopicBuffer {
     }
 
     /// Where in the source's log the last row of each partition was; none if that was an envelope, or told nothing.
-    pub fn last_lsn(&self) -> &HashMap<i32, Option<i64>> {
+    pub fn last_lsn(&self) -> &BTreeMap<i32, Option<i64>> {
         &self.last_lsn
     }
 
@@ -160,7 +169,14 @@ impl TopicBuffer {
     pub fn push(&mut self, record: &Record, now_ms: i64) -> Result<Pushed, RecordFault> {
         let outcome = match &record.fault {
             Some(fault) => Err(fault.clone()),
-            None => self.decode(record, now_ms),
+            None => {
+                let mut scratches = std::mem::take(&mut self.scratches);
+                let outcome = self.decode(record, now_ms, &mut scratches);
+                scratches.key.shrink();
+                scratches.value.shrink();
+                self.scratches = scratches;
+                outcome
+            }
         };
         match &outcome {
             Ok(Pushed::Row) => {
@@ -186,31 +202,32 @@ impl TopicBuffer {
         }
     }
 
-    fn decode(&mut self, record: &Record, now_ms: i64) -> Result<Pushed, RecordFault> {
-        let key = self.read_key(record)?;
+    fn decode(&mut self, record: &Record, now_ms: i64, scratches: &mut Scratches) -> Result<Pushed, RecordFault> {
+        let key = self.read_key(record, &mut scratches.key)?;
         let value = match &record.value {
-            Some(bytes) => Some(self.values.read(bytes)?),
+            Some(bytes) => Some(self.values.read(bytes, &mut scratches.value)?),
             None => None,
         };
         let mut notes = Notes::default();
-        let payload = value.as_ref().filter(|document| !document.payload.is_null());
-        let schema = value.as_ref().and_then(|document| document.schema.as_deref());
-        let keyed = key.as_ref().is_some_and(|key| !key.payload.is_null());
+        let payload = value.as_ref().map(|value| value.document.root());
+        let payload = payload.filter(|payload| !payload.is_null());
+        let schema = value.as_ref().and_then(|value| value.schema.as_deref());
+        let key = key.as_ref().filter(|key| !key.document.root().is_null());
         let mut facts = match payload {
             // Without a key, from a table that has none, it says nothing; it is a row all the same, as it is a record.
             None => self.tombstone(record.partition.number),
-            Some(document) => {
+            Some(payload) => {
                 let name = schema.map_or("", |schema| schema.name.as_str());
-                match recognise(&document.payload, key.as_ref().map(|key| &key.payload), name)? {
+                match recognise(payload, key.map(|key| key.document.root()), name)? {
                     Kind::Control(control) => return Ok(Pushed::Control(control)),
-                    Kind::Envelope(envelope) => self.envelope(&envelope, schema, keyed, &mut notes)?,
-                    Kind::Unwrapped(row) => self.unwrapped(row, schema, keyed, &mut notes)?,
+                    Kind::Envelope(envelope) => self.envelope(&envelope, schema, key.is_some(), &mut notes)?,
+                    Kind::Unwrapped(row) => self.unwrapped(row, schema, key.is_some(), &mut notes)?,
                 }
             }
         };
         facts.schema_id = schema.map(|schema| schema.id);
-        if let Some(key) = key.filter(|key| !key.payload.is_null()) {
-            self.write_key(&key, &mut notes)?;
+        if let Some(key) = key {
+            self.write_key(key, &mut notes)?;
         }
         self.metadata
             .write(self.rows, record, now_ms, &facts, &notes, self.options.keep_raw);
@@ -223,29 +240,38 @@ impl TopicBuffer {
     }
 
     /// A key is JSON, or any other text.
-    fn read_key(&mut self, record: &Record) -> Result<Option<Document>, RecordFault> {
+    fn read_key<'a>(
+        &mut self,
+        record: &'a Record,
+        scratch: &'a mut Scratch,
+    ) -> Result<Option<Payload<'a>>, RecordFault> {
         let Some(bytes) = &record.key else { return Ok(None) };
-        let structured = matches!(bytes.first(), Some(b'{' | b'[' | b'"'));
-        match self.keys.read(bytes) {
-            Ok(document) => Ok(Some(document)),
-            Err(fault @ RecordFault::NotJson { .. }) if structured => Err(fault),
+        if matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"')) {
+            return self.keys.read(bytes, scratch).map(Some);
+        }
+        let text = match json::parse(bytes, "key", scratch) {
+            Ok(text) => text,
             Err(RecordFault::NotJson { .. }) => match std::str::from_utf8(bytes) {
                 // Control characters tell a binary format, Avro's above all.
-                Ok(text) if !text.contains(char::is_control) => Ok(Some(Document {
-                    payload: Value::from(text),
-                    schema: None,
-                })),
-                _ => Err(RecordFault::InvalidKey),
+                Ok(text) if !text.contains(char::is_control) => {
+                    json::plain(text, scratch);
+                    text
+                }
+                _ => return Err(RecordFault::InvalidKey),
             },
-            Err(fault) => Err(fault),
-        }
+            Err(fault) => return Err(fault),
+        };
+        Ok(Some(Payload {
+            document: Document::new(text, scratch),
+            schema: None,
+        }))
     }
 
-    fn write_key(&mut self, key: &Document, notes: &mut Notes) -> Result<(), RecordFault> {
+    fn write_key(&mut self, key: &Payload<'_>, notes: &mut Notes) -> Result<(), RecordFault> {
         let id = key.schema.as_ref().map_or(NO_SCHEMA, |schema| schema.id);
         let plan = match self.key_plans.entry(id) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(match key.schema.as_deref() {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match key.schema.as_deref() {
                 Some(Schema {
                     wire: Wire::Struct(fields),
                     ..
@@ -262,12 +288,13 @@ impl TopicBuffer {
             hints: &self.hints,
             placeholder: &self.placeholder,
         };
-        match key.payload.as_object() {
+        let payload = key.document.root();
+        match payload.as_object() {
             Some(object) => {
                 self.key.write(place, plan, object.iter(), &mut own)?;
             }
             None => {
-                let plain = std::iter::once((PLAIN_KEY, &key.payload));
+                let plain = std::iter::once((PLAIN_KEY, payload));
                 self.key.write(place, plan, plain, &mut own)?;
             }
         }
@@ -286,9 +313,9 @@ impl TopicBuffer {
         }
     }
 
-    fn plans(&mut self, schema: Option<&Schema>, enveloped: bool) -> Result<&mut ValuePlans, RecordFault> {
+    /// Makes the plans of a schema, if this is its first record.
+    fn ensure_plans(&mut self, schema: Option<&Schema>, enveloped: bool) -> Result<(), RecordFault> {
         let id = schema.map_or(NO_SCHEMA, |schema| schema.id);
-        // Two lookups on the first record of a schema, one on all others.
         if !self.value_plans.contains_key(&id) {
             let plans = match schema {
                 Some(Schema {
@@ -313,7 +340,7 @@ impl TopicBuffer {
             };
             self.value_plans.insert(id, plans);
         }
-        Ok(self.value_plans.entry(id).or_default())
+        Ok(())
     }
 
     fn envelope_plans(&mut self, fields: &[(String, Wire)]) -> Result<ValuePlans, RecordFault> {
@@ -344,7 +371,7 @@ impl TopicBuffer {
         if envelope.op == "d" && !keyed && envelope.before.is_none() {
             return Err(RecordFault::MissingKey);
         }
-        self.plans(schema, true)?;
+        self.ensure_plans(schema, true)?;
         let id = schema.map_or(NO_SCHEMA, |schema| schema.id);
         let Some(plans) = self.value_plans.get_mut(&id) else {
             return Err(RecordFault::MissingKey);
@@ -400,7 +427,7 @@ impl TopicBuffer {
 
     fn unwrapped<'v>(
         &mut self,
-        object: &'v Object,
+        object: Object<'v>,
         schema: Option<&Schema>,
         keyed: bool,
         notes: &mut Notes,
@@ -430,7 +457,7 @@ impl TopicBuffer {
             // The row is there now; whether it was before is not told.
             None => "u?",
         };
-        self.plans(schema, false)?;
+        self.ensure_plans(schema, false)?;
         let id = schema.map_or(NO_SCHEMA, |schema| schema.id);
         let Some(plans) = self.value_plans.get_mut(&id) else {
             return Err(RecordFault::MissingKey);

@@ -2,9 +2,8 @@
 //!
 //! The map is that of the Debezium documentation: a logical type is known by its name, anything else by its base type.
 
-use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, Object, Value};
-
 use super::column_type::{ColumnType, DECIMAL_PRECISION_MAX};
+use super::json::{JsonType, Object, Value};
 
 /// Deepest nesting of structs and arrays in a row. PostgreSQL's composites need two or three.
 const NESTING_MAX: usize = 16;
@@ -113,11 +112,11 @@ impl Wire {
 }
 
 /// A schema as JsonConverter writes it, or what is wrong with it.
-pub(crate) fn from_connect(schema: &Value) -> Result<Wire, String> {
+pub(crate) fn from_connect(schema: Value<'_>) -> Result<Wire, String> {
     wire(schema, 0)
 }
 
-fn wire(schema: &Value, depth: usize) -> Result<Wire, String> {
+fn wire(schema: Value<'_>, depth: usize) -> Result<Wire, String> {
     if depth > NESTING_MAX {
         return Err(format!("nested deeper than {NESTING_MAX} levels"));
     }
@@ -136,7 +135,7 @@ fn wire(schema: &Value, depth: usize) -> Result<Wire, String> {
         "bytes" => Wire::Bytes,
         "map" => Wire::Json,
         "array" => {
-            let items = object.get(&"items").ok_or("an array schema has no items")?;
+            let items = object.get("items").ok_or("an array schema has no items")?;
             Wire::List(Box::new(wire(items, depth + 1)?))
         }
         "struct" => Wire::Struct(fields(object, depth)?),
@@ -144,20 +143,19 @@ fn wire(schema: &Value, depth: usize) -> Result<Wire, String> {
     })
 }
 
-fn fields(object: &Object, depth: usize) -> Result<Vec<(String, Wire)>, String> {
-    let list = object.get(&"fields").and_then(|fields| fields.as_array());
+fn fields(object: Object<'_>, depth: usize) -> Result<Vec<(String, Wire)>, String> {
+    let list = object.get("fields").and_then(|fields| fields.as_array());
     let list = list.ok_or("a struct schema has no fields")?;
-    list.iter()
-        .map(|field| {
-            let object = field.as_object().ok_or("a field is not an object")?;
-            let name = text(object, "field").ok_or("a field has no name")?;
-            Ok((name.to_owned(), wire(field, depth + 1)?))
-        })
-        .collect()
+    list.map(|field| {
+        let object = field.as_object().ok_or("a field is not an object")?;
+        let name = text(object, "field").ok_or("a field has no name")?;
+        Ok((name.to_owned(), wire(field, depth + 1)?))
+    })
+    .collect()
 }
 
 /// A logical type. None for names that mean nothing to us: they are ordinary structs and strings.
-fn logical(name: &str, object: &Object) -> Option<Wire> {
+fn logical(name: &str, object: Object<'_>) -> Option<Wire> {
     let timestamp = |factor, divisor| Wire::Timestamp {
         factor,
         divisor,
@@ -188,8 +186,8 @@ fn logical(name: &str, object: &Object) -> Option<Wire> {
 }
 
 /// Scale and precision are texts among the parameters. Without a precision (money has none) the widest column is taken.
-fn decimal(object: &Object) -> Option<Wire> {
-    let parameters = object.get(&"parameters").and_then(|parameters| parameters.as_object());
+fn decimal(object: Object<'_>) -> Option<Wire> {
+    let parameters = object.get("parameters").and_then(|parameters| parameters.as_object());
     let number = |key: &str| {
         parameters
             .and_then(|p| text(p, key))
@@ -209,12 +207,12 @@ fn decimal(object: &Object) -> Option<Wire> {
     }
 }
 
-fn text<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
-    object.get(&key).and_then(|value| value.as_str())
+fn text<'a>(object: Object<'a>, key: &str) -> Option<&'a str> {
+    object.get(key).and_then(|value| value.as_str())
 }
 
 /// What a JSON value is, for messages.
-pub(crate) fn found(value: &Value) -> &'static str {
+pub(crate) fn found(value: Value<'_>) -> &'static str {
     match value.get_type() {
         JsonType::Null => "null",
         JsonType::Boolean => "a boolean",

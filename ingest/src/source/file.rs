@@ -4,6 +4,7 @@
 //! its end is waited for. A line that is no record belongs to the partition `file:<segment>` at its byte position, so that it is
 //! a dead letter once, as any other bad record.
 
+mod fields;
 mod line;
 mod segment;
 

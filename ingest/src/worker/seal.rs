@@ -179,7 +179,7 @@ fn take_rows(
                 name: mapping.table(topic).map_err(of_topic)?,
                 topic: Some(Arc::clone(topic)),
                 batch,
-                last_lsn: buffer.last_lsn().iter().map(|(at, lsn)| (*at, *lsn)).collect(),
+                last_lsn: buffer.last_lsn().clone(),
             });
         }
     }

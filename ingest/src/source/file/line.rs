@@ -6,8 +6,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use sonic_rs::{LazyValue, ObjectJsonIter};
+use serde::de::IgnoredAny;
 
+use super::fields::{Fields, text_of};
 use super::line_fault;
 use crate::decode::RecordFault;
 use crate::record::{Partition, Record};
@@ -18,13 +19,13 @@ pub(super) struct LineHead<'a> {
     pub(super) partition: i32,
     pub(super) offset: i64,
     /// Fields found on the way to the place.
-    seen: Vec<(String, LazyValue<'a>)>,
-    rest: ObjectJsonIter<'a>,
+    seen: Vec<(Cow<'a, str>, &'a [u8])>,
+    rest: Fields<'a>,
 }
 
 impl<'a> LineHead<'a> {
     pub(super) fn of(line: &'a [u8]) -> Result<Self, RecordFault> {
-        let mut rest = sonic_rs::to_object_iter(line);
+        let mut rest = Fields::of(line);
         let mut seen = Vec::new();
         let (mut topic, mut partition, mut offset) = (None, None, None);
         let (topic, partition, offset) = loop {
@@ -36,10 +37,10 @@ impl<'a> LineHead<'a> {
                 .ok_or_else(|| line_fault("topic, partition or offset is missing"))?;
             let (name, value) = field.map_err(|_| line_fault("not a JSON object"))?;
             match name.as_ref() {
-                "topic" => topic = Some(text(&value)?),
-                "partition" => partition = Some(number(&value)?),
-                "offset" => offset = Some(number(&value)?),
-                _ => seen.push((name.to_string(), value)),
+                "topic" => topic = Some(text(value)?.into_owned()),
+                "partition" => partition = Some(number(value)?),
+                "offset" => offset = Some(number(value)?),
+                _ => seen.push((name, value)),
             }
         };
         let partition = i32::try_from(partition).map_err(|_| line_fault("partition is no 32-bit number"))?;
@@ -70,21 +71,18 @@ impl<'a> LineHead<'a> {
         }
         for field in self.rest {
             let (name, value) = field.map_err(|_| line_fault("not a JSON object"))?;
-            take_field(&mut record, name.as_ref(), &value)?;
+            take_field(&mut record, &name, value)?;
         }
         Ok(record)
     }
 }
 
-fn take_field(record: &mut Record, name: &str, value: &LazyValue<'_>) -> Result<(), RecordFault> {
+fn take_field(record: &mut Record, name: &str, value: &[u8]) -> Result<(), RecordFault> {
     match name {
         "timestamp" => record.timestamp_ms = Some(number(value)?),
         "key" => record.key = payload(value)?,
         "value" => record.value = payload(value)?,
-        "headers" => {
-            let raw = value.as_raw_str();
-            record.headers = (raw != "[]" && raw != "null").then(|| raw.to_owned());
-        }
+        "headers" => record.headers = headers(value)?,
         _ => {}
     }
     Ok(())
@@ -113,23 +111,33 @@ pub(super) fn broken(partition: Partition, offset: i64, line: &[u8], fault: Reco
     }
 }
 
-/// `{"json": …}`, `{"text": …}`, `{"b64": …}` or null. JSON is taken as it stands in the line, which spares escaping it and
-/// undoing that.
-fn payload(value: &LazyValue<'_>) -> Result<Option<Bytes>, RecordFault> {
-    let raw = value.as_raw_str();
-    if raw == "null" {
+/// As they stand in the line; none if there are none.
+fn headers(value: &[u8]) -> Result<Option<String>, RecordFault> {
+    if matches!(value, b"[]" | b"null") {
         return Ok(None);
     }
-    let field = sonic_rs::to_object_iter(raw).next();
-    let Some(Ok((name, value))) = field else {
+    let text = std::str::from_utf8(value).ok();
+    let text = text.filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+    match text {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(line_fault("headers are not JSON")),
+    }
+}
+
+/// `{"json": …}`, `{"text": …}`, `{"b64": …}` or null. JSON is taken as it stands in the line, which spares escaping it and
+/// undoing that.
+fn payload(value: &[u8]) -> Result<Option<Bytes>, RecordFault> {
+    if value == b"null" {
+        return Ok(None);
+    }
+    let Some(Ok((name, value))) = Fields::of(value).next() else {
         return Err(line_fault("a payload is not an object or null"));
     };
-    let name: Cow<'_, str> = Cow::Borrowed(name.as_ref());
     match &*name {
-        "json" => Ok(Some(Bytes::copy_from_slice(value.as_raw_str().as_bytes()))),
-        "text" => Ok(Some(Bytes::from(text(&value)?))),
+        "json" => Ok(Some(Bytes::copy_from_slice(value))),
+        "text" => Ok(Some(Bytes::from(text(value)?.into_owned()))),
         "b64" => {
-            let decoded = STANDARD.decode(text(&value)?);
+            let decoded = STANDARD.decode(&*text(value)?);
             decoded
                 .map(|bytes| Some(bytes.into()))
                 .map_err(|_| line_fault("a payload is not base64"))
@@ -138,13 +146,11 @@ fn payload(value: &LazyValue<'_>) -> Result<Option<Bytes>, RecordFault> {
     }
 }
 
-fn text(value: &LazyValue<'_>) -> Result<String, RecordFault> {
-    sonic_rs::from_str(value.as_raw_str()).map_err(|_| line_fault("a string was expected"))
+fn text(value: &[u8]) -> Result<Cow<'_, str>, RecordFault> {
+    text_of(value).ok_or_else(|| line_fault("a string was expected"))
 }
 
-fn number(value: &LazyValue<'_>) -> Result<i64, RecordFault> {
-    value
-        .as_raw_str()
-        .parse()
-        .map_err(|_| line_fault("an integer was expected"))
+fn number(value: &[u8]) -> Result<i64, RecordFault> {
+    let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| line_fault("an integer was expected"))
 }

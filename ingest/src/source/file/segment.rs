@@ -134,9 +134,13 @@ pub(super) struct Chunk {
 
 impl Chunk {
     pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes
-            .split_inclusive(|byte| *byte == b'\n')
-            .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let (line, behind) = rest.split_at_checked(end).filter(|_| !rest.is_empty())?;
+            rest = behind.strip_prefix(b"\n").unwrap_or(behind);
+            Some(line)
+        })
     }
 
     /// What a line takes with its end. Only the last line of a sealed segment may lack it, and then nothing follows.
