@@ -6,7 +6,7 @@
 //! carries along and compares as any other. What is equal stays equal and what differs stays different, whatever ids the crate
 //! gives anew; when a schema is written, the comments are taken apart again. No schema in disguise ever reaches a file or a client.
 
-use iceberg::spec::{PrimitiveType, Schema, StructType, Type};
+use iceberg::spec::{Schema, StructType, Type};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,9 +15,6 @@ const STAND_IN: &str = "fixed[9223372036854775807]";
 
 /// The same in the crate's messages.
 pub const STAND_IN_PRINTED: &str = "fixed(9223372036854775807)";
-
-/// The same, parsed.
-const STAND_IN_LENGTH: u64 = 9_223_372_036_854_775_807;
 
 /// Begins a comment that holds a column. A comment of somebody else that begins so is disguised as well.
 const MARK: &str = "\u{1}column ";
@@ -86,11 +83,6 @@ pub fn reveal(document: &mut Value) {
 /// Whether a column of the schema is disguised.
 pub fn is_hidden(schema: &Schema) -> bool {
     in_struct(schema.as_struct())
-}
-
-/// Whether the type is one that the crate does not know, in disguise.
-pub fn is_stand_in(kind: &PrimitiveType) -> bool {
-    matches!(kind, PrimitiveType::Fixed(STAND_IN_LENGTH))
 }
 
 fn in_struct(columns: &StructType) -> bool {

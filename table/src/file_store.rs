@@ -190,13 +190,15 @@ impl FileStore {
     pub async fn exists(&self, location: &str) -> Result<bool> {
         if let Location::File { path } = self.resolve(location)? {
             // On a disk of this machine it takes microseconds, far less than handing it to another thread.
-            return std::path::Path::new(&path)
-                .try_exists()
-                .map_err(|source| TableError::Disk {
+            return match std::fs::metadata(&path) {
+                Ok(found) => Ok(found.is_file()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+                Err(source) => Err(TableError::Disk {
                     operation: "look at",
                     location: location.into(),
                     source,
-                });
+                }),
+            };
         }
         match self.size(location).await {
             Ok(_) => Ok(true),

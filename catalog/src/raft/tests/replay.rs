@@ -18,6 +18,10 @@ use crate::raft::state_store::{Machine, StateStore};
 use crate::raft::types::{Entry, LogId};
 use tidewater_core::{NodeId, SeededRng};
 
+type Records<'a> = redb::Table<'a, u64, &'static [u8]>;
+
+type Damage<'a> = &'a dyn Fn(&mut Records<'_>);
+
 fn id(index: u64) -> LogId {
     LogId::new(LeaderId::new(1, 1), index)
 }
@@ -69,24 +73,23 @@ fn committed_entries_are_applied() {
 // entry under another's number, a mark beyond the end; each far behind the beginning.
 #[test]
 fn a_damaged_log_is_left() {
-    let change = |db: &redb::Database, change: &dyn Fn(&mut redb::Table<'_, u64, &[u8]>)| {
+    let change = |db: &redb::Database, change: Damage<'_>| {
         let tx = db.begin_write().unwrap();
         change(&mut tx.open_table(LOG).unwrap());
         tx.commit().unwrap();
     };
-    let flip = |log: &mut redb::Table<'_, u64, &[u8]>| {
+    let flip = |log: &mut Records<'_>| {
         let mut record = log.remove(400).unwrap().unwrap().value().to_vec();
         record[20] ^= 1;
         log.insert(400, record.as_slice()).unwrap();
     };
-    let swap = |log: &mut redb::Table<'_, u64, &[u8]>| {
+    let swap = |log: &mut Records<'_>| {
         let record = log.remove(400).unwrap().unwrap().value().to_vec();
         log.insert(401, record.as_slice()).unwrap();
     };
-    let lose = |log: &mut redb::Table<'_, u64, &[u8]>| drop(log.remove(400).unwrap());
-    let none = |_: &mut redb::Table<'_, u64, &[u8]>| {};
-    let damages: [(&dyn Fn(&mut redb::Table<'_, u64, &[u8]>), u64); 4] =
-        [(&flip, 450), (&swap, 450), (&lose, 450), (&none, 501)];
+    let lose = |log: &mut Records<'_>| drop(log.remove(400).unwrap());
+    let none = |_: &mut Records<'_>| {};
+    let damages: [(Damage<'_>, u64); 4] = [(&flip, 450), (&swap, 450), (&lose, 450), (&none, 501)];
     for (damage, committed) in damages {
         let temp = TempDir::new().unwrap();
         let (log, states) = opened(&temp, 500, committed, |db| change(db, damage));
