@@ -165,6 +165,7 @@ pub(crate) enum About<'a> {
 }
 
 /// What Debezium adds to unwrapped rows on request (`add.fields`, `delete.handling.mode=rewrite`).
+#[inline]
 pub(crate) fn about(field: &str) -> Option<About<'_>> {
     Some(match field.strip_prefix("__")? {
         "deleted" => About::Deleted,

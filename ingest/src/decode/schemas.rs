@@ -110,10 +110,12 @@ impl Schemas {
 /// The schema of a wrapped document. A row that has columns of these names is none: its schema would have no type.
 fn wrapped_schema(value: Value<'_>) -> Option<Value<'_>> {
     let object = value.as_object()?;
-    let schema = object.get("schema")?;
-    let wrapped = object.len() == 2
-        && object.get("payload").is_some()
-        && (schema.is_null() || schema.get("type").is_some_and(|kind| kind.as_str().is_some()));
+    // Nearly every other record has more fields, and is told by that.
+    if object.iter().nth(2).is_some() {
+        return None;
+    }
+    let (schema, _) = (object.get("schema")?, object.get("payload")?);
+    let wrapped = schema.is_null() || schema.get("type").is_some_and(|kind| kind.as_str().is_some());
     wrapped.then_some(schema)
 }
 

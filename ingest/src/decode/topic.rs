@@ -436,13 +436,13 @@ impl TopicBuffer {
             flags: FLAG_UNWRAPPED,
             ..Facts::default()
         };
-        let (mut op, mut deleted, mut source) = (None, false, Vec::new());
+        let (mut op, mut deleted, mut sourced) = (None, false, false);
         for (name, value) in object.iter().filter(|(name, _)| name.starts_with("__")) {
             match about(name) {
                 Some(About::Deleted) => deleted = value.as_str() == Some("true") || value.as_bool() == Some(true),
                 Some(About::Operation) => op = value.as_str(),
                 Some(About::Time) => facts.ts_ms = value.as_i64(),
-                Some(About::Source(name)) => source.push((name, value)),
+                Some(About::Source(_)) => sourced = true,
                 None => {}
             }
         }
@@ -475,9 +475,13 @@ impl TopicBuffer {
         if object.is_empty() && !keyed {
             return Err(RecordFault::MissingKey);
         }
-        if !source.is_empty() {
+        if sourced {
+            let source = object.iter().filter_map(|(name, value)| match about(name) {
+                Some(About::Source(name)) => Some((name, value)),
+                _ => None,
+            });
             self.source
-                .write(place(0, &self.no_hints), &mut plans.source, source.into_iter(), notes)?;
+                .write(place(0, &self.no_hints), &mut plans.source, source, notes)?;
             facts.event_us = self.event_us();
             facts.lsn = self.source.long_in(0, SOURCE_LSN, row);
         }

@@ -1,13 +1,34 @@
 //! Texts: where they end, and what their escapes mean.
 
+/// A byte in all eight places.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of the first byte that is a quote, a backslash or a control character; bits of later bytes mean nothing.
+///
+/// Quotes and control characters are those below 0x21 once bit 1 is flipped, and a byte is below `n` where subtracting `n`
+/// borrows. A borrow may run on into higher bytes, but never past the first hit.
+#[inline]
+fn hits(word: u64) -> u64 {
+    let flipped = word ^ each(0x02);
+    let low = flipped.wrapping_sub(each(0x21)) & !flipped;
+    let crossed = word ^ each(b'\\');
+    let backslash = crossed.wrapping_sub(each(0x01)) & !crossed;
+    (low | backslash) & each(0x80)
+}
+
 /// The first place from `from` on with a quote, a backslash or a control character, or the end.
 #[inline]
 pub(crate) fn special(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-        let hits = specials(chunk);
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
+        let all = u128::from_le_bytes(*chunk);
+        for (word, begin) in [(all as u64, at), ((all >> 64) as u64, at + 8)] {
+            let hits = hits(word);
+            if hits != 0 {
+                return begin + (hits.trailing_zeros() / 8) as usize;
+            }
         }
         at += 16;
     }
@@ -18,14 +39,6 @@ pub(crate) fn special(bytes: &[u8], from: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// For each byte whether it is a quote, a backslash or a control character: the lowest bit of each byte of the answer.
-///
-/// Without a branch, so that the compiler does all sixteen at once.
-#[inline]
-fn specials(chunk: &[u8; 16]) -> u128 {
-    u128::from_le_bytes(chunk.map(|byte| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20)))
 }
 
 /// Appends the text from `begin` up to its quote to `into`; the place behind that quote, or what is wrong and where.
