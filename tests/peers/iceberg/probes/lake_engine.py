@@ -8,7 +8,6 @@ import uuid
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
-
 import pyarrow as pa
 
 from engines import ENGINES
