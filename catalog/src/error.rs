@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::command::{DropJobProblem, Ident, IngestRefusal, ProducerRange, Refusal, Relation};
 use crate::raft::ConsensusError;
+use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_security::SecurityError;
 use tidewater_table::TableError;
 
