@@ -123,10 +123,10 @@ async fn appends_survive_their_leader() {
         nodes[&leader].consensus.shutdown(DEADLINE).await;
         reached(before + APPENDS_EACH_WAY).await;
         load.over.store(true, Relaxed);
+        assert!(nodes.keys().any(|id| *id != leader && leads(*id)), "nobody took over");
         leader
     };
     let (dead, told) = tokio::join!(fault, join_all((0..PRODUCERS).map(|producer| load.produce(producer))));
-    assert!(load.repeated.load(Relaxed) > 0, "nobody noticed");
 
     let left = nodes
         .iter()
