@@ -1,4 +1,6 @@
-//! What can go wrong in the engine, with the stable code of each.
+//! What can go wrong in the engine.
+
+mod coded;
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +8,7 @@ use std::time::Duration;
 
 use datafusion::common::DataFusionError;
 use thiserror::Error;
-use tidewater_core::{Coded, ErrorKind, NameError, Retry, TableName};
+use tidewater_core::{Coded, NameError, TableName};
 use tidewater_table::TableError;
 
 /// The result of this crate's calls.
@@ -67,7 +69,7 @@ pub enum EngineError {
         reason: String,
     },
     /// Files that were written anew do not hold as many rows as those they stand for. Nothing was committed.
-    #[error("compacting {table} would make {after} rows of {before}")]
+    #[error("writing {table} anew would make {after} rows of {before}")]
     RowsLost {
         /// The table.
         table: TableName,
@@ -85,12 +87,38 @@ pub enum EngineError {
     /// A runner outside this crate failed; what it means is told by its own error.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// A statement that is understood and cannot be done.
+    #[error("statement is refused: {reason}")]
+    Statement {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A table whose rows are somebody else's, who would not notice what a statement does to them.
+    #[error("{table} is written by {writer}")]
+    Managed {
+        /// The table.
+        table: TableName,
+        /// Who writes it.
+        writer: &'static str,
+    },
+    /// Which of several rows of a source a row of the table is to become is not said.
+    #[error("rows of {table} match more than one row of the source")]
+    ManyMatches {
+        /// The table.
+        table: TableName,
+    },
     /// A statement that is understood and not served.
     #[error("{what} is not supported")]
     Unsupported {
         /// What was asked for.
         what: String,
     },
+}
+
+impl EngineError {
+    pub(crate) fn statement(reason: impl Into<String>) -> Self {
+        Self::Statement { reason: reason.into() }
+    }
 }
 
 /// The error of a runner outside this crate, with its own code.
@@ -116,163 +144,6 @@ impl Error for RunnerError {
     }
 }
 
-/// What lies at the bottom of a chain of errors.
-enum Root<'a> {
-    Engine(&'a EngineError),
-    Table(&'a TableError),
-    DataFusion(&'a DataFusionError),
-}
-
-fn root(error: &DataFusionError) -> Root<'_> {
-    let mut deepest = error;
-    let mut next: Option<&(dyn Error + 'static)> = error.source();
-    // `source` of an external error skips the error itself, so that is asked first.
-    loop {
-        if let DataFusionError::External(external) = deepest {
-            if let Some(ours) = external.downcast_ref::<EngineError>() {
-                return match ours {
-                    EngineError::Query { source } => root(source),
-                    EngineError::Table(table) => Root::Table(table),
-                    ours => Root::Engine(ours),
-                };
-            }
-            if let Some(table) = external.downcast_ref::<TableError>() {
-                return Root::Table(table);
-            }
-        }
-        let Some(error) = next else {
-            return Root::DataFusion(deepest);
-        };
-        if let Some(ours) = error.downcast_ref::<EngineError>() {
-            return Root::Engine(ours);
-        }
-        if let Some(table) = error.downcast_ref::<TableError>() {
-            return Root::Table(table);
-        }
-        if let Some(inner) = error.downcast_ref::<DataFusionError>() {
-            deepest = inner;
-        } else if let Some(inner) = error.downcast_ref::<std::sync::Arc<DataFusionError>>() {
-            deepest = inner;
-        }
-        next = error.source();
-    }
-}
-
-fn datafusion_kind(error: &DataFusionError) -> ErrorKind {
-    match error {
-        DataFusionError::SQL(..)
-        | DataFusionError::Plan(_)
-        | DataFusionError::SchemaError(..)
-        | DataFusionError::Configuration(_)
-        | DataFusionError::ArrowError(..)
-        | DataFusionError::Execution(_)
-        | DataFusionError::Diagnostic(..)
-        | DataFusionError::Collection(_) => ErrorKind::Invalid,
-        DataFusionError::NotImplemented(_) | DataFusionError::Substrait(_) => ErrorKind::Unsupported,
-        DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
-        DataFusionError::ParquetError(_) => ErrorKind::Corrupt,
-        DataFusionError::ObjectStore(error) => match error.as_ref() {
-            object_store::Error::NotFound { .. } => ErrorKind::NotFound,
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                ErrorKind::Denied
-            }
-            _ => ErrorKind::Unavailable,
-        },
-        DataFusionError::IoError(_) => ErrorKind::Unavailable,
-        _ => ErrorKind::Internal,
-    }
-}
-
-fn datafusion_code(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Invalid => "ENG-0003",
-        ErrorKind::Unsupported => "ENG-0004",
-        ErrorKind::Exhausted => "ENG-0005",
-        ErrorKind::Corrupt => "ENG-0006",
-        ErrorKind::Unavailable | ErrorKind::NotFound | ErrorKind::Denied => "ENG-0007",
-        _ => "ENG-0008",
-    }
-}
-
-impl Coded for EngineError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Table(error) => error.kind(),
-            Self::Runner(error) => error.0.kind(),
-            Self::TableNotFound { .. } => ErrorKind::NotFound,
-            Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
-            Self::Query { source } => match root(source) {
-                Root::Engine(error) => error.kind(),
-                Root::Table(error) => error.kind(),
-                Root::DataFusion(error) => datafusion_kind(error),
-            },
-            Self::Deadline { .. } => ErrorKind::Timeout,
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::PlanDamaged { .. } => ErrorKind::Corrupt,
-            Self::WriteAnswer { .. } | Self::RowsLost { .. } => ErrorKind::Internal,
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Table(error) => error.code(),
-            Self::Runner(error) => error.0.code(),
-            Self::TableNotFound { .. } => "ENG-0001",
-            Self::Name { .. } => "ENG-0002",
-            Self::Query { source } => match root(source) {
-                Root::Engine(error) => error.code(),
-                Root::Table(error) => error.code(),
-                Root::DataFusion(error) => datafusion_code(datafusion_kind(error)),
-            },
-            Self::Deadline { .. } => "ENG-0009",
-            Self::Columns { .. } => "ENG-0011",
-            Self::PlanDamaged { .. } => "ENG-0012",
-            Self::WriteAnswer { .. } => "ENG-0013",
-            Self::Options { .. } => "ENG-0014",
-            Self::Unsupported { .. } => "ENG-0015",
-            Self::RowsLost { .. } => "ENG-0016",
-        }
-    }
-
-    fn retry(&self) -> Retry {
-        match self {
-            Self::Table(error) => error.retry(),
-            Self::Runner(error) => error.0.retry(),
-            Self::Query { source } => match root(source) {
-                Root::Engine(error) => error.retry(),
-                Root::Table(error) => error.retry(),
-                Root::DataFusion(error) => match datafusion_kind(error) {
-                    ErrorKind::Unavailable | ErrorKind::Exhausted => Retry::Safe,
-                    _ => Retry::Never,
-                },
-            },
-            // A query changes nothing before its end.
-            Self::Deadline { .. } => Retry::Safe,
-            _ => Retry::Never,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        let text = match self {
-            Self::Table(error) => return error.hint(),
-            Self::Runner(error) => return error.0.hint(),
-            Self::TableNotFound { .. } => "see what there is with: tidewater table ls",
-            Self::Query { source } => match root(source) {
-                Root::Engine(error) => return error.hint(),
-                Root::Table(error) => return error.hint(),
-                Root::DataFusion(DataFusionError::ResourcesExhausted(_)) => {
-                    "read fewer columns or rows, or give the engine more memory (engine.memory_bytes)"
-                }
-                Root::DataFusion(_) => return None,
-            },
-            Self::Deadline { .. } => "filter on a partition column, or ask for a longer time limit",
-            Self::Columns { .. } => "name the columns of the query as the table names them",
-            _ => return None,
-        };
-        Some(text.into())
-    }
-}
-
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
         match error {
@@ -295,26 +166,5 @@ impl From<EngineError> for DataFusionError {
             EngineError::Query { source } => *source,
             error => Self::External(Box::new(error)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // Goal: our own errors keep their code through the query engine. Method: wrap and unwrap in the ways it does.
-    #[test]
-    fn codes_survive_the_query_engine() {
-        let deadline = || EngineError::Deadline {
-            allowed: Duration::from_secs(1),
-        };
-        let direct = EngineError::from(DataFusionError::from(deadline()));
-        assert_eq!(direct.code(), "ENG-0009");
-        let shared = DataFusionError::Shared(DataFusionError::from(deadline()).into());
-        let wrapped = EngineError::from(shared.context("while reading"));
-        assert_eq!((wrapped.code(), wrapped.kind()), ("ENG-0009", ErrorKind::Timeout));
-        let memory = EngineError::from(DataFusionError::ResourcesExhausted("pool".into()).context("sort"));
-        assert_eq!((memory.code(), memory.retry()), ("ENG-0005", Retry::Safe));
-        assert!(memory.hint().is_some());
     }
 }

@@ -25,6 +25,7 @@ pub mod provider;
 pub mod restore;
 pub mod runner;
 pub mod session;
+pub mod sql;
 pub mod write;
 
 mod lake;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::kit::{NodeBuilder, wait_for};
 
 /// What README promises after the build's end, on an optimised build; this one is not.
-const DEADLINE: Duration = Duration::from_secs(240);
+const DEADLINE: Duration = Duration::from_secs(480);
 
 // Goal: the demo fills bronze, silver and gold by itself. Method: `up --demo`, then the command line until every layer has rows.
 #[test]

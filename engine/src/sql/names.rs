@@ -1,0 +1,97 @@
+//! Names as they are written, and what they mean.
+
+use std::fmt;
+
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use tidewater_core::{NameError, Namespace, TableName};
+
+use crate::error::{EngineError, Result};
+use crate::session::CATALOG;
+
+/// A name in SQL, its parts as they count: unquoted ones in small letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(Vec<String>);
+
+impl Name {
+    pub(super) fn new(name: ObjectName) -> Result<Self> {
+        let parts = name.0.into_iter().map(|part| match part {
+            ObjectNamePart::Identifier(ident) => Ok(text(ident)),
+            ObjectNamePart::Function(function) => Err(EngineError::statement(format!("{function} is no name"))),
+        });
+        Ok(Self(parts.collect::<Result<_>>()?))
+    }
+
+    /// The last part.
+    pub fn last(&self) -> &str {
+        self.0.last().map_or("", String::as_str)
+    }
+
+    pub(super) fn without_last(mut self) -> Option<(Self, String)> {
+        let last = self.0.pop()?;
+        (!self.0.is_empty()).then_some((self, last))
+    }
+
+    pub(super) fn into_parts(self) -> Vec<String> {
+        self.0
+    }
+
+    /// Whether these identifiers are this name as written.
+    pub(crate) fn is_written(&self, idents: &[Ident]) -> bool {
+        let parts = idents.iter().cloned().map(text);
+        parts.eq(self.0.iter().cloned())
+    }
+
+    /// The parts, without the catalog's name.
+    fn within(&self) -> &[String] {
+        match self.0.split_first() {
+            Some((first, rest)) if first == CATALOG && !rest.is_empty() => rest,
+            _ => &self.0,
+        }
+    }
+
+    /// As the name of a table or view; `default_schema` is the schema of a name without one.
+    pub fn table(&self, default_schema: &str) -> Result<TableName> {
+        let refused = |source: NameError| EngineError::Name {
+            name: self.to_string(),
+            source,
+        };
+        let (table, schema) = match self.within().split_last() {
+            Some((table, schema)) => (table.as_str(), schema),
+            None => ("", [].as_slice()),
+        };
+        let schema = match schema {
+            [] => default_schema.to_owned(),
+            levels => levels.join("."),
+        };
+        let namespace: Namespace = schema.parse().map_err(refused)?;
+        TableName::new(namespace, table).map_err(refused)
+    }
+
+    /// As the name of a schema.
+    pub fn schema(&self) -> Result<Namespace> {
+        let joined = self.within().join(".");
+        joined.parse().map_err(|source| EngineError::Name {
+            name: self.to_string(),
+            source,
+        })
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
+}
+
+/// An identifier as it counts.
+pub(super) fn text(ident: Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value,
+        None => ident.value.to_lowercase(),
+    }
+}
+
+/// An identifier as it must be written to count as `name`.
+pub(crate) fn quoted(name: &str) -> String {
+    Ident::with_quote('"', name).to_string()
+}

@@ -1,0 +1,174 @@
+//! Statements that change something, carried out: each is one commit, or none.
+
+mod insert;
+mod matched;
+mod row_changes;
+mod row_sql;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use tidewater_core::{JobId, TableName};
+use tidewater_table::{LoadedTable, TableError};
+
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::runner::{PlanRequest, PlanRunner};
+use crate::session::{Class, SessionOptions};
+use crate::sql::{Command, Name};
+
+/// Property of a table that lets SQL write it though somebody else does: `allowed`.
+pub const SQL_WRITES_KEY: &str = "tidewater.sql-writes";
+
+/// Properties of tables that are written by a part of this program, and which.
+const WRITERS: &[(&str, &str)] = &[
+    ("tidewater.ingest.topic", "ingest, from a topic"),
+    ("tidewater.model-kind", "a pipeline's model"),
+];
+
+/// Times that a statement is carried out anew because others changed the rows it looked at.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// The catalog in which statements find the rows they are about.
+const ROWS_CATALOG: &str = "statement";
+const ROWS_SCHEMA: &str = "rows";
+
+/// What a command came to.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    /// Rows that were added, changed or deleted; `None` for what is not about rows.
+    pub rows: Option<u64>,
+    /// The snapshot it made.
+    pub snapshot_id: Option<i64>,
+    /// Rows of a procedure's answer.
+    pub answer: Option<RecordBatch>,
+}
+
+impl Done {
+    fn rows(rows: u64, snapshot_id: Option<i64>) -> Self {
+        Self {
+            rows: Some(rows),
+            snapshot_id,
+            answer: None,
+        }
+    }
+}
+
+/// What carries statements out.
+#[derive(Clone, Copy)]
+pub struct Workshop<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Where its plans run.
+    pub runner: &'a dyn PlanRunner,
+    /// What the statement's session sees.
+    pub options: &'a SessionOptions,
+    /// Time that each of its plans may take.
+    pub deadline: Option<Duration>,
+}
+
+impl fmt::Debug for Workshop<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workshop").field("runner", &self.runner).finish_non_exhaustive()
+    }
+}
+
+impl Workshop<'_> {
+    /// Carries a statement out.
+    ///
+    /// # Errors
+    /// [`EngineError::Managed`] for tables that others write, [`EngineError::Statement`] for what makes no sense,
+    /// [`TableError::Conflict`] when others keep changing the same rows.
+    pub async fn execute(&self, command: &Command) -> Result<Done> {
+        match command {
+            Command::Insert(insert) => self.insert(insert).await,
+            Command::Merge(merge) => self.merge(merge).await,
+            other => Err(EngineError::Unsupported {
+                what: other.verb().to_owned(),
+            }),
+        }
+    }
+
+    /// A name as this session means it.
+    fn table_name(&self, name: &Name) -> Result<TableName> {
+        let schema = self.options.default_schema.as_deref();
+        name.table(schema.unwrap_or(&self.engine.options().default_schema))
+    }
+
+    /// These statements' tables as they stand at one moment, the target among them, and a session that sees them so.
+    async fn at_one_moment(&self, target: &TableName, statements: &[&str]) -> Result<(LoadedTable, SessionOptions)> {
+        let mut names = vec![target.clone()];
+        for sql in statements {
+            for name in self.engine.named(self.options, sql)?.tables {
+                let known = names.contains(&name) || self.options.overlay.contains_key(&name);
+                if !known && !self.options.moment.contains_key(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        let mut moment = self.engine.moment(names).await?;
+        let table = moment.get(target).cloned().flatten();
+        let table = table.ok_or_else(|| EngineError::TableNotFound { table: target.clone() })?;
+        writable(&table)?;
+        moment.extend(self.options.moment.as_ref().clone());
+        let options = SessionOptions {
+            moment: Arc::new(moment),
+            ..self.options.clone()
+        };
+        Ok((table, options))
+    }
+
+    async fn run(&self, session: &SessionContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
+        let request = PlanRequest {
+            job: self.job(),
+            session: session.clone(),
+            plan,
+            class: Class::Batch,
+            deadline: self.deadline,
+        };
+        self.runner.run(request).await?.collect().await
+    }
+
+    fn job(&self) -> JobId {
+        JobId(self.engine.rng().uuid_v7(self.engine.clock().now_ms()))
+    }
+}
+
+/// Refuses tables whose writer would not notice.
+fn writable(table: &LoadedTable) -> Result<()> {
+    let properties = table.metadata.properties();
+    if properties.get(SQL_WRITES_KEY).is_some_and(|value| value == "allowed") {
+        return Ok(());
+    }
+    match WRITERS.iter().find(|(key, _)| properties.contains_key(*key)) {
+        Some((_, writer)) => Err(EngineError::Managed {
+            table: table.name.clone(),
+            writer,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Lets a session's statements read `table` as `statement.rows.NAME`.
+fn give(session: &SessionContext, tables: Vec<(&str, Arc<dyn TableProvider>)>) -> Result<()> {
+    let schema = MemorySchemaProvider::new();
+    for (name, table) in tables {
+        schema.register_table(name.to_owned(), table)?;
+    }
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(ROWS_SCHEMA, Arc::new(schema))?;
+    session.register_catalog(ROWS_CATALOG, Arc::new(catalog));
+    Ok(())
+}
+
+/// Whether a statement is worth another attempt: others changed what it looked at.
+fn lost(error: &EngineError) -> bool {
+    matches!(error, EngineError::Table(TableError::Conflict { .. }))
+}

@@ -1,0 +1,304 @@
+//! `UPDATE`, `DELETE` and `MERGE`: files with rows that change are written anew, or get a file beside them that says which of
+//! their rows are gone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::DataFusionError;
+use datafusion::prelude::SessionContext;
+use tidewater_core::{TableName, fail_point};
+use tidewater_table::iceberg::spec::FormatVersion;
+use tidewater_table::{
+    Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change, discard,
+    write_deletes,
+};
+
+use super::matched::Matched;
+use super::row_sql::{REWRITTEN, RowSql, TARGET};
+use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
+use crate::error::{EngineError, Result};
+use crate::session::{Class, SessionOptions};
+use crate::sql::{Action, Merge};
+use crate::write::{Distribution, WriteRequest};
+
+/// Snapshot isolation lets others add rows meanwhile; else the rows that were looked at must be all there are.
+const SNAPSHOT_ISOLATION: &str = "snapshot";
+
+/// How files with changed rows are dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// They are written anew.
+    CopyOnWrite,
+    /// A file beside them says which rows are gone.
+    MergeOnRead,
+}
+
+/// A statement with the state of the table that it looks at.
+struct Attempt<'a> {
+    shop: &'a Workshop<'a>,
+    merge: &'a Merge,
+    table: LoadedTable,
+    options: SessionOptions,
+    sql: RowSql<'a>,
+    /// All files of the table, by path.
+    files: BTreeMap<String, ScanFile>,
+}
+
+impl Workshop<'_> {
+    /// Carries an `UPDATE`, `DELETE` or `MERGE` out. If others changed the rows it looked at, it looks again.
+    pub(super) async fn merge(&self, merge: &Merge) -> Result<Done> {
+        let name = self.table_name(&merge.table)?;
+        let mut attempt = 1;
+        loop {
+            match self.attempt(merge, &name).await {
+                Err(error) if lost(&error) && attempt < ATTEMPTS_MAX => {
+                    tracing::info!(table = %name, attempt, %error, "rows were changed by others meanwhile");
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt(&self, merge: &Merge, name: &TableName) -> Result<Done> {
+        let table = self.engine.load(name).await?;
+        let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
+        let sql = RowSql::new(merge, Arc::new(columns))?;
+        // Both queries: what they name, they see at one moment.
+        let (table, options) = self.at_one_moment(name, &[&sql.counts(), &sql.written(true)]).await?;
+        let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
+        let sql = RowSql::new(merge, Arc::new(columns))?;
+        let files = Scan::new(self.engine.store(), &table.metadata).with_deletes().plan().await?;
+        let attempt = Attempt {
+            shop: self,
+            merge,
+            table,
+            options,
+            sql,
+            files: files.into_iter().map(|file| (file.path.clone(), file)).collect(),
+        };
+        attempt.carry_out().await
+    }
+}
+
+impl Attempt<'_> {
+    async fn carry_out(&self) -> Result<Done> {
+        if self.of_all_rows() {
+            return self.empty_the_table().await;
+        }
+        let matched = self.look().await?;
+        if matched.rows() == 0 {
+            return Ok(Done::rows(0, self.table.metadata.current_snapshot_id()));
+        }
+        let change = match self.mode() {
+            Mode::CopyOnWrite => self.write_anew(&matched).await,
+            Mode::MergeOnRead => self.write_beside(&matched).await,
+        }?;
+        self.commit(change, matched.rows()).await
+    }
+
+    /// A `DELETE` without a condition needs no look at any row.
+    fn of_all_rows(&self) -> bool {
+        let only_deletes = matches!(self.merge.clauses.as_slice(), [clause] if matches!(clause.action, Action::Delete) && clause.condition.is_none());
+        only_deletes && self.merge.source.is_none() && self.merge.on.is_none()
+    }
+
+    async fn empty_the_table(&self) -> Result<Done> {
+        let mut rows = 0;
+        for file in self.files.values() {
+            rows += self.rows_of(file).await?;
+        }
+        match self.files.is_empty() {
+            true => Ok(Done::rows(0, self.table.metadata.current_snapshot_id())),
+            false => self.commit(Change::delete(self.files.keys().cloned()), rows).await,
+        }
+    }
+
+    /// The table's live rows in a file.
+    async fn rows_of(&self, file: &ScanFile) -> Result<u64> {
+        let gone = match FileDeletes::of(file, &self.table.metadata)? {
+            Some(deletes) => deletes.mask(self.shop.engine.store()).await?.deleted(file.record_count),
+            None => 0,
+        };
+        Ok(file.record_count.saturating_sub(gone))
+    }
+
+    fn mode(&self) -> Mode {
+        let verb = self.merge.verb.to_lowercase();
+        let asked = self.property(&format!("write.{verb}.mode"));
+        match asked {
+            Some("merge-on-read") if self.table.metadata.format_version() != FormatVersion::V1 => Mode::MergeOnRead,
+            _ => Mode::CopyOnWrite,
+        }
+    }
+
+    fn property(&self, key: &str) -> Option<&str> {
+        self.table.metadata.properties().get(key).map(String::as_str)
+    }
+
+    fn session(&self, rewritten: Vec<ScanFile>) -> Result<SessionContext> {
+        let engine = self.shop.engine;
+        let session = engine.session(Class::Batch, &self.options);
+        let all: Vec<ScanFile> = self.files.values().cloned().collect();
+        give(
+            &session,
+            vec![
+                (TARGET, engine.rows_provider(&self.table, all)?),
+                (REWRITTEN, engine.rows_provider(&self.table, rewritten)?),
+            ],
+        )?;
+        Ok(session)
+    }
+
+    async fn look(&self) -> Result<Matched> {
+        let session = self.session(Vec::new())?;
+        let plan = self.shop.engine.plan(&session, &self.sql.counts()).await?;
+        super::volatile::refuse(&plan, self.merge)?;
+        let counted = self.shop.run(&session, plan).await?;
+        Matched::read(&counted, &self.merge.clauses, &self.table.name)
+    }
+
+    /// Files of which every row goes just leave; the others are written anew.
+    async fn write_anew(&self, matched: &Matched) -> Result<Change> {
+        let (mut removed, mut rewritten, mut kept) = (Vec::new(), Vec::new(), 0);
+        for (path, fates) in &matched.files {
+            let file = self.file(path)?;
+            let rows = self.rows_of(file).await?;
+            let stay = rows.checked_sub(fates.updated + fates.deleted);
+            kept += stay.ok_or_else(|| self.miscounted(rows, fates.updated + fates.deleted))?;
+            removed.push(path.clone());
+            if fates.deleted < rows {
+                rewritten.push(file.clone());
+            }
+        }
+        let rows = kept + matched.updated() + matched.inserted;
+        let added = self.write(rewritten, true, rows).await?;
+        Ok(Change::overwrite(removed, added))
+    }
+
+    /// Rows that change are said to be gone, and written to new files as they are now.
+    async fn write_beside(&self, matched: &Matched) -> Result<Change> {
+        let mut added = self.write(Vec::new(), false, matched.updated() + matched.inserted).await?;
+        let deletes = match self.deletes(matched).await {
+            Ok(deletes) => deletes,
+            Err(error) => {
+                discard(self.shop.engine.store(), &added).await?;
+                return Err(error);
+            }
+        };
+        added.extend(deletes);
+        // Data that is added alone is an append, whatever the statement is called.
+        let Some(read_at) = self.table.metadata.current_snapshot_id().filter(|_| !matched.files.is_empty()) else {
+            return Ok(Change::append(added));
+        };
+        Ok(Change::row_delta(read_at, matched.files.keys().cloned(), added))
+    }
+
+    async fn deletes(&self, matched: &Matched) -> Result<Vec<Added>> {
+        let store = self.shop.engine.store();
+        let mut masks: HashMap<&str, RowMask> = HashMap::new();
+        for path in matched.files.keys() {
+            let before = match FileDeletes::of(self.file(path)?, &self.table.metadata)? {
+                Some(deletes) => deletes.mask(store).await?,
+                None => RowMask::default(),
+            };
+            masks.insert(path.as_str(), before);
+        }
+        if masks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let session = self.session(Vec::new())?;
+        let plan = self.shop.engine.plan(&session, &self.sql.places()).await?;
+        let mut places = 0;
+        for batch in self.shop.run(&session, plan).await? {
+            let files = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
+            let positions = cast(batch.column(1), &DataType::Int64).map_err(DataFusionError::from)?;
+            let (files, positions) = (files.as_string::<i32>(), positions.as_primitive::<Int64Type>());
+            let mut by_file: HashMap<&str, Vec<u64>> = HashMap::new();
+            for row in 0..files.len() {
+                let position = u64::try_from(positions.value(row)).unwrap_or(u64::MAX);
+                by_file.entry(files.value(row)).or_default().push(position);
+            }
+            for (path, positions) in by_file {
+                places += positions.len() as u64;
+                let mask = masks.get_mut(path).ok_or_else(|| self.miscounted(0, places))?;
+                mask.extend(positions);
+            }
+        }
+        let wanted = matched.updated() + matched.deleted();
+        if places != wanted {
+            return Err(self.miscounted(wanted, places));
+        }
+        let mut deletes = Vec::with_capacity(masks.len());
+        for (path, mask) in masks {
+            deletes.push((self.file(path)?.clone(), mask));
+        }
+        Ok(write_deletes(store, &self.table.metadata, &deletes).await?)
+    }
+
+    /// Writes the changed rows, which must be as many as were counted.
+    async fn write(&self, rewritten: Vec<ScanFile>, keep: bool, rows: u64) -> Result<Vec<Added>> {
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
+        let engine = self.shop.engine;
+        let session = self.session(rewritten)?;
+        let request = WriteRequest {
+            job: self.shop.job(),
+            input: engine.plan(&session, &self.sql.written(keep)).await?,
+            target: self.table.clone(),
+            distribution: Distribution::ByPartition,
+            deadline: self.shop.deadline,
+        };
+        let added = engine.write_with(self.shop.runner, &session, request).await?;
+        let written: u64 = added.iter().map(|added| added.file.record_count()).sum();
+        if written != rows {
+            discard(engine.store(), &added).await?;
+            return Err(self.miscounted(rows, written));
+        }
+        Ok(added)
+    }
+
+    async fn commit(&self, change: Change, rows: u64) -> Result<Done> {
+        let engine = self.shop.engine;
+        let verb = self.merge.verb.to_lowercase();
+        let isolation = self.property(&format!("write.{verb}.isolation-level"));
+        let added = change.added.clone();
+        let mut change = change
+            .read_at(self.table.metadata.current_snapshot_id())
+            .of_table(self.table.metadata.uuid())
+            .of_job(self.shop.job());
+        if isolation != Some(SNAPSHOT_ISOLATION) {
+            change = change.forbid_new_rows();
+        }
+        fail_point::pass("statement.files_written");
+        let catalog = engine.catalog().as_ref();
+        let options = CommitOptions::default();
+        match commit_change(catalog, engine.store(), &self.table.name, &change, &options).await {
+            Ok(committed) => Ok(Done::rows(rows, Some(committed.snapshot_id))),
+            // It may be in the table: the files stay.
+            Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
+            Err(error) => {
+                discard(engine.store(), &added).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn file(&self, path: &str) -> Result<&ScanFile> {
+        self.files.get(path).ok_or_else(|| EngineError::WriteAnswer {
+            reason: format!("{path} is no file of {}", self.table.name),
+        })
+    }
+
+    fn miscounted(&self, before: u64, after: u64) -> EngineError {
+        EngineError::RowsLost {
+            table: self.table.name.clone(),
+            before,
+            after,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The queries that a change of rows is made of.
+//!
+//! They are put together as text, from expressions as the parser read them: names mean what they mean in any query.
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Visit, VisitMut, Visitor, VisitorMut};
+
+use super::{ROWS_CATALOG, ROWS_SCHEMA};
+use crate::error::{EngineError, Result};
+use crate::provider::{FILE_COLUMN, POSITION_COLUMN};
+use crate::sql::{Action, Clause, Merge, Name, When, quoted};
+
+/// All of the table's rows.
+pub(super) const TARGET: &str = "target";
+/// The rows of the files that are written anew.
+pub(super) const REWRITTEN: &str = "rewritten";
+
+/// Marks rows that have a row of the source.
+const SOURCE_MARK: &str = "_source";
+
+/// Writes the queries of one statement.
+pub(super) struct RowSql<'a> {
+    merge: &'a Merge,
+    schema: SchemaRef,
+    /// What expressions call the table.
+    table: String,
+    /// What expressions call the source.
+    source: Option<String>,
+}
+
+impl<'a> RowSql<'a> {
+    /// For a table with these columns. Refuses columns that it does not have.
+    pub(super) fn new(merge: &'a Merge, schema: SchemaRef) -> Result<Self> {
+        let table = merge.alias.clone().unwrap_or_else(|| merge.table.last().to_owned());
+        let source = merge.source.as_ref().and_then(|source| source.alias.clone());
+        if source.as_ref() == Some(&table) {
+            return Err(EngineError::statement(format!(
+                "{table:?} is both the table and the source: give one of them an alias"
+            )));
+        }
+        for clause in &merge.clauses {
+            let (Action::Update(values) | Action::Insert(values)) = &clause.action else {
+                continue;
+            };
+            for (at, (column, _)) in values.iter().enumerate() {
+                if schema.column_with_name(column).is_none() {
+                    return Err(EngineError::statement(format!("{} has no column {column:?}", merge.table)));
+                }
+                if values.iter().take(at).any(|(before, _)| before == column) {
+                    return Err(EngineError::statement(format!("column {column:?} is given twice")));
+                }
+            }
+        }
+        Ok(Self {
+            merge,
+            schema,
+            table,
+            source,
+        })
+    }
+
+    /// Whether a row's fate can be told from the row itself.
+    pub(super) fn plain(&self) -> bool {
+        self.merge.source.is_none() && !self.merge.on.as_ref().is_some_and(has_query)
+    }
+
+    /// Each file that has rows with a fate, and each fate, as its clause's number: how many rows, and the most rows of the source
+    /// that one of them has. Rows without a file are those that are added.
+    pub(super) fn counts(&self) -> String {
+        format!(
+            "SELECT \"file\", \"fate\", count(*) AS \"rows\", sum(\"times\") AS \"total\", max(\"times\") AS \"most\" FROM \
+             (SELECT \"file\", \"pos\", min(\"fate\") AS \"fate\", count(*) AS \"times\" FROM ({}) GROUP BY \"file\", \"pos\") \
+             GROUP BY \"file\", \"fate\"",
+            self.fates()
+        )
+    }
+
+    /// The place of every row of the table that is changed or deleted.
+    pub(super) fn places(&self) -> String {
+        format!("SELECT \"file\", \"pos\" FROM ({}) WHERE \"file\" IS NOT NULL", self.fates())
+    }
+
+    /// The rows to be written: those that are changed or added, and where files are written anew, those that stay as they are.
+    pub(super) fn written(&self, keep: bool) -> String {
+        if !keep {
+            return self.changed(TARGET);
+        }
+        if self.plain() {
+            return self.changed_in_place();
+        }
+        format!("{} UNION ALL {}", self.changed(TARGET), self.kept())
+    }
+
+    /// Files, positions and fates of the rows that have one.
+    fn fates(&self) -> String {
+        let table = quoted(&self.table);
+        format!(
+            "SELECT * FROM (SELECT {table}.{} AS \"file\", {table}.{} AS \"pos\", {} AS \"fate\" {}) WHERE \"fate\" IS NOT NULL",
+            quoted(FILE_COLUMN),
+            quoted(POSITION_COLUMN),
+            self.fate(true),
+            self.joined(TARGET, true),
+        )
+    }
+
+    fn joined(&self, rows: &str, filtered: bool) -> String {
+        let table = format!("{ROWS_CATALOG}.{ROWS_SCHEMA}.{rows} AS {}", quoted(&self.table));
+        let on = self.merge.on.as_ref().map(|on| self.text(on));
+        let only = match (&on, filtered) {
+            (Some(on), true) => format!(" WHERE {on}"),
+            _ => String::new(),
+        };
+        let Some(source) = &self.merge.source else {
+            return format!("FROM {table}{only}");
+        };
+        let Some(alias) = &self.source else {
+            return format!("FROM {table}, {}{only}", source.from);
+        };
+        let has = |when| self.merge.clauses.iter().any(|clause| clause.when == when);
+        let kind = match (has(When::NotMatched), has(When::NotMatchedBySource)) {
+            (true, true) => "FULL",
+            (true, false) => "RIGHT",
+            (false, true) => "LEFT",
+            (false, false) => "INNER",
+        };
+        format!(
+            "FROM {table} {kind} JOIN (SELECT *, true AS {} FROM {}) AS {} ON {}",
+            quoted(SOURCE_MARK),
+            source.from,
+            quoted(alias),
+            on.unwrap_or_else(|| "true".to_owned()),
+        )
+    }
+
+    /// The number of the first clause that is for a row; null if there is none, or if it does nothing. Without a source, the
+    /// condition of the whole statement is in it unless rows are `filtered` by it.
+    fn fate(&self, filtered: bool) -> String {
+        let mut fate = "CASE".to_owned();
+        for (number, clause) in self.merge.clauses.iter().enumerate() {
+            let number = match clause.action {
+                Action::Nothing => "CAST(NULL AS INT)".to_owned(),
+                _ => format!("CAST({number} AS INT)"),
+            };
+            // Writing to a string does not fail.
+            let _ = write!(fate, " WHEN {} THEN {number}", self.holds(clause, filtered));
+        }
+        fate + " END"
+    }
+
+    fn holds(&self, clause: &Clause, filtered: bool) -> String {
+        let mut conditions = Vec::new();
+        if let Some(source) = &self.source {
+            let of_table = format!("{}.{}", quoted(&self.table), quoted(FILE_COLUMN));
+            let of_source = format!("{}.{}", quoted(source), quoted(SOURCE_MARK));
+            conditions.push(match clause.when {
+                When::Matched => format!("{of_table} IS NOT NULL AND {of_source} IS NOT NULL"),
+                When::NotMatched => format!("{of_table} IS NULL"),
+                When::NotMatchedBySource => format!("{of_source} IS NULL"),
+            });
+        } else if let (Some(on), false) = (&self.merge.on, filtered) {
+            conditions.push(format!("({})", self.text(on)));
+        }
+        if let Some(condition) = &clause.condition {
+            conditions.push(format!("({})", self.text(condition)));
+        }
+        match conditions.is_empty() {
+            true => "true".to_owned(),
+            false => conditions.join(" AND "),
+        }
+    }
+
+    fn writes(clause: &Clause) -> bool {
+        !matches!(clause.action, Action::Delete | Action::Nothing)
+    }
+
+    /// Rows that are changed or added.
+    fn changed(&self, rows: &str) -> String {
+        let columns = self.columns(true, false);
+        let writers = self.merge.clauses.iter().enumerate().filter(|(_, clause)| Self::writes(clause));
+        let writers: Vec<String> = writers.map(|(number, _)| number.to_string()).collect();
+        let only = match writers.is_empty() {
+            true => "false".to_owned(),
+            false => format!("({}) IN ({})", self.fate(true), writers.join(", ")),
+        };
+        let joined = self.joined(rows, true);
+        let word = match self.source.is_none() && self.merge.on.is_some() {
+            true => "AND",
+            false => "WHERE",
+        };
+        format!("SELECT {columns} {joined} {word} {only}")
+    }
+
+    /// All rows of the files that are written anew, but those that are deleted.
+    fn changed_in_place(&self) -> String {
+        let deleted = self.merge.clauses.iter().enumerate();
+        let deleted = deleted.filter(|(_, clause)| matches!(clause.action, Action::Delete));
+        let deleted: Vec<String> = deleted.map(|(number, _)| number.to_string()).collect();
+        let only = match deleted.is_empty() {
+            true => String::new(),
+            false => format!(" WHERE coalesce({}, -1) NOT IN ({})", self.fate(false), deleted.join(", ")),
+        };
+        let columns = match self.merge.clauses.iter().any(Self::writes) {
+            true => self.columns(false, true),
+            false => self.own_columns(),
+        };
+        format!("SELECT {columns} {}{only}", self.joined(REWRITTEN, false))
+    }
+
+    /// Rows of the files that are written anew and have no fate.
+    fn kept(&self) -> String {
+        let table = quoted(&self.table);
+        format!(
+            "SELECT {} FROM {ROWS_CATALOG}.{ROWS_SCHEMA}.{REWRITTEN} AS {table} LEFT ANTI JOIN ({}) AS \"gone\" \
+             ON {table}.{} = \"gone\".\"file\" AND {table}.{} = \"gone\".\"pos\"",
+            self.own_columns(),
+            self.places(),
+            quoted(FILE_COLUMN),
+            quoted(POSITION_COLUMN),
+        )
+    }
+
+    fn own_columns(&self) -> String {
+        let table = quoted(&self.table);
+        let columns = self.schema.fields().iter();
+        let columns: Vec<String> = columns.map(|field| format!("{table}.{}", quoted(field.name()))).collect();
+        columns.join(", ")
+    }
+
+    /// What each column of a written row is.
+    fn columns(&self, filtered: bool, others_stay: bool) -> String {
+        let fields = self.schema.fields().iter();
+        let columns = fields.map(|field| {
+            let name = quoted(field.name());
+            let own = format!("{}.{name}", quoted(&self.table));
+            let mut choice = "CASE".to_owned();
+            for clause in &self.merge.clauses {
+                // The first that holds decides, so those that write nothing count too.
+                let value = self.value(clause, field.name(), field.data_type(), &own);
+                let _ = write!(choice, " WHEN {} THEN {value}", self.holds(clause, filtered));
+            }
+            let stays = if others_stay { format!(" ELSE {own}") } else { String::new() };
+            format!("{choice}{stays} END AS {name}")
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    fn value(&self, clause: &Clause, column: &str, data_type: &DataType, own: &str) -> String {
+        let cast = |value: String| match data_type.is_nested() {
+            // What it is to become is found when the row is written.
+            true => value,
+            // Each by itself: what a row keeps is not to pass through the type that holds all the branches.
+            false => format!("arrow_cast({value}, '{data_type}')"),
+        };
+        let of_source = || match &self.source {
+            Some(source) => cast(format!("{}.{}", quoted(source), quoted(column))),
+            None => own.to_owned(),
+        };
+        let given = |values: &[(String, Expr)]| {
+            let found = values.iter().find(|(name, _)| name == column);
+            found.map(|(_, value)| cast(format!("({})", self.text(value))))
+        };
+        match &clause.action {
+            Action::Delete | Action::Nothing => "NULL".to_owned(),
+            Action::Update(values) => given(values).unwrap_or_else(|| own.to_owned()),
+            Action::Insert(values) => given(values).unwrap_or_else(|| "NULL".to_owned()),
+            Action::UpdateAll | Action::InsertAll => of_source(),
+        }
+    }
+
+    /// An expression's text, with the table called by its alias.
+    fn text(&self, expr: &Expr) -> String {
+        let mut expr = expr.clone();
+        let mut names = OwnName {
+            name: &self.merge.table,
+            alias: &self.table,
+        };
+        let _: ControlFlow<()> = VisitMut::visit(&mut expr, &mut names);
+        expr.to_string()
+    }
+}
+
+/// Turns `schema.table.column` into `alias.column`.
+struct OwnName<'a> {
+    name: &'a Name,
+    alias: &'a str,
+}
+
+impl VisitorMut for OwnName<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(path) = expr
+            && let Some((column, table)) = path.split_last()
+            && table.len() > 1
+            && self.name.is_written(table)
+        {
+            *expr = Expr::CompoundIdentifier(vec![Ident::with_quote('"', self.alias), column.clone()]);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn has_query(expr: &Expr) -> bool {
+    struct Queries;
+    impl Visitor for Queries {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    expr.visit(&mut Queries).is_break()
+}
