@@ -17,7 +17,10 @@ use tidewater_table::iceberg::spec::{
     Transform, Type, UnboundPartitionSpec,
 };
 use tidewater_table::iceberg::{TableRequirement, TableUpdate};
-use tidewater_table::{Added, Catalog, CatalogFault, CommitOutcome, FileStore, NewTable, TableCommit, plan_scan};
+use tidewater_table::{
+    Added, Catalog, CatalogFault, Change, CommitOptions, CommitOutcome, FileStore, NewTable, NewView, OnExisting,
+    Staged, TableCommit, create_with, plan_scan, stage,
+};
 
 struct Node {
     consensus: Arc<MemoryConsensus>,
@@ -160,6 +163,103 @@ async fn tables_and_namespaces() {
     client.drop_table(&name("bronze.people"), true).await.expect("dropped");
     let gone = client.drop_table(&name("bronze.people"), false).await;
     assert!(matches!(gone, Err(CatalogFault::NotFound { .. })), "{gone:?}");
+}
+
+// Goal: views go through the client as they were given. Method: every call about them once, over the nested namespace of the rest.
+#[tokio::test]
+async fn views_and_properties() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    let gold: Namespace = "gold.daily".parse().expect("a good name");
+    let properties = [("owner".to_owned(), "ward".to_owned())].into();
+    client.create_namespace_with(&gold, properties).await.expect("made");
+    let again = client.create_namespace_with(&gold, Default::default()).await;
+    assert!(matches!(again, Err(CatalogFault::AlreadyExists { .. })), "{again:?}");
+    let updates = [("comment".to_owned(), "by day".to_owned())].into();
+    let removals = vec!["owner".to_owned(), "never".to_owned()];
+    let updated = client.update_namespace_properties(&gold, removals, updates).await;
+    updated.expect("updated");
+    let properties = client.namespace_properties(&gold).await.expect("an answer");
+    assert_eq!(properties, [("comment".to_owned(), "by day".to_owned())].into());
+
+    let beds = name("gold.daily.beds");
+    assert!(client.load_view(&beds).await.expect("an answer").is_none());
+    let mut new = NewView::new(beds.clone(), new_table("a.b").schema, "tidewater", "select 1 as id");
+    new.queries.insert("spark".into(), "select 1L as id".into());
+    new.properties.insert("comment".into(), "beds".into());
+    let early = client.replace_view(new.clone()).await;
+    assert!(matches!(early, Err(CatalogFault::NotFound { .. })), "{early:?}");
+    let made = client.create_view(new.clone()).await.expect("made");
+    let again = client.create_view(new.clone()).await;
+    assert!(matches!(again, Err(CatalogFault::AlreadyExists { .. })), "{again:?}");
+    assert_eq!((made.version_id, &made.queries), (1, &new.queries));
+    assert_eq!(made.default_namespace.as_ref(), Some(&gold));
+    new.queries.insert("tidewater".into(), "select 2 as id".into());
+    new.properties = [("more".to_owned(), "too".to_owned())].into();
+    let next = client.replace_view(new.clone()).await.expect("replaced");
+    assert_eq!(
+        (next.version_id, next.uuid, &next.queries),
+        (2, made.uuid, &new.queries)
+    );
+    assert_eq!(next.properties.len(), 2);
+    assert_eq!(next.schema.as_struct(), new.schema.as_struct());
+    let bare = client.update_view_properties(&beds, vec!["more".into()], Default::default());
+    assert_eq!(bare.await.expect("updated").properties.len(), 1);
+    let taken = client.create_table(new_table("gold.daily.beds")).await;
+    assert!(matches!(taken, Err(CatalogFault::AlreadyExists { .. })), "{taken:?}");
+
+    let moved = name("gold.daily.rooms");
+    client.rename_view(&beds, &moved).await.expect("renamed");
+    assert_eq!(
+        client.list_views(&gold).await.expect("a list"),
+        std::slice::from_ref(&moved)
+    );
+    let held = client.drop_namespace(&gold).await;
+    assert!(matches!(held, Err(CatalogFault::Conflict { .. })), "{held:?}");
+    client.drop_view(&moved).await.expect("dropped");
+    client.drop_namespace(&gold).await.expect("dropped");
+    let gone = client.namespace_properties(&gold).await;
+    assert!(matches!(gone, Err(CatalogFault::NotFound { .. })), "{gone:?}");
+}
+
+// Goal: the real catalog makes and replaces tables in one commit as the one in memory does. Method: a table made, then replaced by
+// one of other columns and partitions, of each format version.
+#[tokio::test]
+async fn tables_are_made_and_replaced_in_one_commit() {
+    let files = FileStore::system();
+    let node = Node::start_on(files.clone()).await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    for version in ["1", "2", "3"] {
+        let mut table = new_table(&format!("bronze.t{version}"));
+        table.properties.insert("format-version".into(), version.into());
+        let made = create_with(&client, &files, table.clone(), OnExisting::Fail)
+            .await
+            .expect("made");
+        let spec = UnboundPartitionSpec::builder().add_partition_field(1, "part", Transform::Bucket(4));
+        table.partition_spec = (version != "1").then(|| spec.expect("a good spec").build());
+        table.properties.clear();
+        let Staged::New(staged) = stage(&client, table, OnExisting::Replace).await.expect("staged") else {
+            panic!("it is there and to be replaced");
+        };
+        let empty = Change::append(Vec::new());
+        let options = CommitOptions::default();
+        let next = staged
+            .commit(&client, &files, Some(&empty), &options)
+            .await
+            .expect("replaced");
+        let (before, after) = (&made.table.metadata, &next.table.metadata);
+        assert_eq!(after.uuid(), before.uuid());
+        assert_eq!(
+            after.current_schema().as_struct(),
+            staged.table().metadata.current_schema().as_struct()
+        );
+        assert_eq!(
+            after.default_partition_spec(),
+            staged.table().metadata.default_partition_spec()
+        );
+        assert_eq!(after.current_snapshot_id(), next.snapshot_id);
+    }
 }
 
 fn partition() -> TopicPartition {

@@ -10,6 +10,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::view::{NewView, View};
 use tidewater_core::{Coded, ErrorKind, Namespace, Retry, TableName};
 
 /// A table as it was at one moment.
@@ -177,7 +178,7 @@ impl Coded for CatalogFault {
     }
 }
 
-/// Keeps table pointers and changes them atomically.
+/// Keeps table pointers and changes them atomically. What a catalog does not offer, it refuses with [`CatalogFault::Invalid`].
 #[async_trait]
 pub trait Catalog: Debug + Send + Sync {
     /// The table's newest state; `None` if there is no such table.
@@ -193,15 +194,101 @@ pub trait Catalog: Debug + Send + Sync {
     /// Makes a table; [`CatalogFault::AlreadyExists`] if the name is taken.
     async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault>;
 
+    /// What a table would be: its uuid, location and ids; its `metadata_location` is empty. Nothing is kept: a commit of
+    /// [`crate::creation_updates`] that demands `assert-create` makes it. [`CatalogFault::AlreadyExists`] if the name is taken.
+    async fn stage_table(&self, _table: &NewTable) -> Result<LoadedTable, CatalogFault> {
+        Err(not_offered("staging a table"))
+    }
+
     /// Forgets a table; with `purge`, its files go too.
     async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault>;
+
+    /// Gives a table another name, in another namespace perhaps. [`CatalogFault::AlreadyExists`] if that is taken.
+    async fn rename_table(&self, _from: &TableName, _to: &TableName) -> Result<(), CatalogFault> {
+        Err(not_offered("renaming a table"))
+    }
+
+    /// All tables of a namespace.
+    async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault>;
 
     /// Makes a namespace; nothing happens if it is there already.
     async fn create_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault>;
 
+    /// Makes a namespace with properties, and those around it without; [`CatalogFault::AlreadyExists`] if it is there already.
+    async fn create_namespace_with(
+        &self,
+        _namespace: &Namespace,
+        _properties: HashMap<String, String>,
+    ) -> Result<(), CatalogFault> {
+        Err(not_offered("making a namespace with properties"))
+    }
+
     /// All namespaces.
     async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault>;
 
-    /// All tables of a namespace.
-    async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault>;
+    /// Forgets a namespace; [`CatalogFault::Conflict`] unless it is empty.
+    async fn drop_namespace(&self, _namespace: &Namespace) -> Result<(), CatalogFault> {
+        Err(not_offered("dropping a namespace"))
+    }
+
+    /// The properties of a namespace; [`CatalogFault::NotFound`] if there is none.
+    async fn namespace_properties(&self, _namespace: &Namespace) -> Result<HashMap<String, String>, CatalogFault> {
+        Err(not_offered("reading the properties of a namespace"))
+    }
+
+    /// Removes and sets properties of a namespace. A removal of what is not there is no error.
+    async fn update_namespace_properties(
+        &self,
+        _namespace: &Namespace,
+        _removals: Vec<String>,
+        _updates: HashMap<String, String>,
+    ) -> Result<(), CatalogFault> {
+        Err(not_offered("changing the properties of a namespace"))
+    }
+
+    /// The view's newest state; `None` if there is no such view.
+    async fn load_view(&self, _name: &TableName) -> Result<Option<View>, CatalogFault> {
+        Ok(None)
+    }
+
+    /// Makes a view; [`CatalogFault::AlreadyExists`] if a view or a table has the name.
+    async fn create_view(&self, _view: NewView) -> Result<View, CatalogFault> {
+        Err(not_offered("making a view"))
+    }
+
+    /// Gives a view its next version; [`CatalogFault::NotFound`] if there is none of that name.
+    async fn replace_view(&self, _view: NewView) -> Result<View, CatalogFault> {
+        Err(not_offered("replacing a view"))
+    }
+
+    /// Removes and sets properties of a view.
+    async fn update_view_properties(
+        &self,
+        _name: &TableName,
+        _removals: Vec<String>,
+        _updates: HashMap<String, String>,
+    ) -> Result<View, CatalogFault> {
+        Err(not_offered("changing the properties of a view"))
+    }
+
+    /// Forgets a view.
+    async fn drop_view(&self, _name: &TableName) -> Result<(), CatalogFault> {
+        Err(not_offered("dropping a view"))
+    }
+
+    /// Gives a view another name. [`CatalogFault::AlreadyExists`] if that is taken.
+    async fn rename_view(&self, _from: &TableName, _to: &TableName) -> Result<(), CatalogFault> {
+        Err(not_offered("renaming a view"))
+    }
+
+    /// All views of a namespace.
+    async fn list_views(&self, _namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
+        Ok(Vec::new())
+    }
+}
+
+fn not_offered(what: &str) -> CatalogFault {
+    CatalogFault::Invalid {
+        message: format!("{what} is not offered by this catalog"),
+    }
 }

@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod change;
 pub mod changelog;
 pub mod commit;
+pub mod create;
 pub mod deletes;
 pub mod disguise;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod scan;
 pub mod schema;
 #[doc(hidden)]
 pub mod testing;
+pub mod view;
 pub mod write;
 
 mod manifest;
@@ -41,6 +43,7 @@ pub use commit::{
     CommitOptions, Committed, LostAppend, PlannedAppend, PlannedCommit, Rebase, Tail, commit_change, commit_changes,
     plan_append, plan_commit, rebase_append,
 };
+pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation_updates, stage};
 pub use deletes::{FileDeletes, RowMask, write_deletes};
 pub use error::{Result, TableError};
 pub use expire::{Expired, Retention, expire, remove_unreachable};
@@ -49,4 +52,5 @@ pub use iceberg;
 pub use predicate::{Comparison, Predicate};
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, plan_scan};
+pub use view::{NewView, View};
 pub use write::{DataFileWriter, WriteOptions, discard};

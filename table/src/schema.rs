@@ -2,12 +2,14 @@
 
 mod arrow_types;
 mod evolve;
+mod fresh_ids;
 
 use iceberg::spec::{Schema, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 pub use self::arrow_types::{FIELD_ID_KEY, field_id, from_arrow, to_arrow};
 pub use self::evolve::evolve;
+pub(crate) use self::fresh_ids::FreshIds;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;

@@ -1,15 +1,20 @@
 //! A catalog in memory for tests of whoever commits: atomic over several tables, with faults on demand.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod views;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use iceberg::TableCreation;
 use iceberg::spec::{FormatVersion, TableMetadata, TableMetadataBuilder};
+use iceberg::{TableCreation, TableRequirement, TableUpdate};
+use uuid::Uuid;
 
+use self::views::Views;
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 use crate::file_store::FileStore;
+use crate::view::{NewView, View};
 use tidewater_core::{Namespace, TableName};
 
 /// What the next commit meets.
@@ -35,8 +40,11 @@ pub struct MemoryCatalog {
 
 #[derive(Debug, Default)]
 struct State {
-    namespaces: BTreeSet<Namespace>,
+    namespaces: BTreeMap<Namespace, HashMap<String, String>>,
     tables: BTreeMap<TableName, LoadedTable>,
+    views: Views,
+    /// What was staged and may be made: a real catalog makes it from the updates alone.
+    staged: BTreeMap<Uuid, TableMetadata>,
     faults: VecDeque<Fault>,
     commits: u64,
 }
@@ -81,6 +89,38 @@ impl MemoryCatalog {
             .map_err(internal)
     }
 
+    /// The first metadata of a table.
+    fn first(&self, table: &NewTable) -> Result<TableMetadata, CatalogFault> {
+        let (name, table) = (&table.name, table.clone());
+        let suffix = self.store.rng().uuid().simple().to_string();
+        let fresh = format!(
+            "{}/{}/{}-{}",
+            self.warehouse,
+            name.namespace(),
+            name.name(),
+            &suffix[..8]
+        );
+        let format_version = match table.properties.get("format-version").map(String::as_str) {
+            Some("1") => FormatVersion::V1,
+            Some("3") => FormatVersion::V3,
+            _ => FormatVersion::V2,
+        };
+        let creation = TableCreation::builder()
+            .name(name.name().to_owned())
+            .location(table.location.unwrap_or(fresh))
+            .schema(table.schema)
+            .partition_spec_opt(table.partition_spec)
+            .sort_order_opt(table.sort_order)
+            .properties(table.properties.into_iter().filter(|(key, _)| key != "format-version"))
+            .format_version(format_version)
+            .build();
+        let built = TableMetadataBuilder::from_table_creation(creation).and_then(TableMetadataBuilder::build);
+        let built = built.map_err(|error| CatalogFault::Invalid {
+            message: error.to_string(),
+        })?;
+        Ok(built.metadata)
+    }
+
     /// Applies all or nothing under one lock; the metadata files follow after, for tests need no durability.
     fn apply(&self, commits: &[TableCommit]) -> Result<CommitOutcome, CatalogFault> {
         let mut state = self.lock();
@@ -93,11 +133,11 @@ impl MemoryCatalog {
                     return Ok(CommitOutcome::Conflict { message });
                 }
             }
-            let Some(current) = current else {
-                let what = format!("table {}", commit.name);
-                return Err(CatalogFault::NotFound { what });
+            let (before, location) = match current {
+                Some(current) => (current.metadata.as_ref(), Some(current.metadata_location.clone())),
+                None => (state.staged(commit)?, None),
             };
-            let metadata = updated(current, commit).map_err(|error| CatalogFault::Invalid {
+            let metadata = updated(before, location, commit).map_err(|error| CatalogFault::Invalid {
                 message: error.to_string(),
             })?;
             after.push(LoadedTable {
@@ -114,9 +154,42 @@ impl MemoryCatalog {
     }
 }
 
-fn updated(table: &LoadedTable, commit: &TableCommit) -> iceberg::Result<TableMetadata> {
-    let location = Some(table.metadata_location.clone());
-    let mut builder = TableMetadataBuilder::new_from_metadata(table.metadata.as_ref().clone(), location);
+impl State {
+    fn staged(&self, commit: &TableCommit) -> Result<&TableMetadata, CatalogFault> {
+        let uuid = commit.updates.iter().find_map(|update| match update {
+            TableUpdate::AssignUuid { uuid } => Some(uuid),
+            _ => None,
+        });
+        let asserts = commit.requirements.contains(&TableRequirement::NotExist);
+        let staged = uuid.filter(|_| asserts).and_then(|uuid| self.staged.get(uuid));
+        staged.ok_or_else(|| missing(&commit.name))
+    }
+
+    fn require_free(&self, name: &TableName) -> Result<(), CatalogFault> {
+        match self.tables.contains_key(name) || self.views.get(name).is_some() {
+            true => Err(CatalogFault::AlreadyExists {
+                what: format!("table {name}"),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn properties(&mut self, namespace: &Namespace) -> Result<&mut HashMap<String, String>, CatalogFault> {
+        let missing = || CatalogFault::NotFound {
+            what: format!("namespace {namespace}"),
+        };
+        self.namespaces.get_mut(namespace).ok_or_else(missing)
+    }
+}
+
+fn missing(name: &TableName) -> CatalogFault {
+    CatalogFault::NotFound {
+        what: format!("table {name}"),
+    }
+}
+
+fn updated(before: &TableMetadata, location: Option<String>, commit: &TableCommit) -> iceberg::Result<TableMetadata> {
+    let mut builder = TableMetadataBuilder::new_from_metadata(before.clone(), location);
     for update in &commit.updates {
         builder = update.clone().apply(builder)?;
     }
@@ -171,34 +244,8 @@ impl Catalog for MemoryCatalog {
     }
 
     async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault> {
+        let metadata = self.first(&table)?;
         let name = table.name;
-        let suffix = self.store.rng().uuid().simple().to_string();
-        let fresh = format!(
-            "{}/{}/{}-{}",
-            self.warehouse,
-            name.namespace(),
-            name.name(),
-            &suffix[..8]
-        );
-        let format_version = match table.properties.get("format-version").map(String::as_str) {
-            Some("3") => FormatVersion::V3,
-            _ => FormatVersion::V2,
-        };
-        let creation = TableCreation::builder()
-            .name(name.name().to_owned())
-            .location(table.location.unwrap_or(fresh))
-            .schema(table.schema)
-            .partition_spec_opt(table.partition_spec)
-            .sort_order_opt(table.sort_order)
-            .properties(table.properties.into_iter().filter(|(key, _)| key != "format-version"))
-            .format_version(format_version)
-            .build();
-        let built = TableMetadataBuilder::from_table_creation(creation).and_then(TableMetadataBuilder::build);
-        let metadata = built
-            .map_err(|error| CatalogFault::Invalid {
-                message: error.to_string(),
-            })?
-            .metadata;
         let loaded = LoadedTable {
             name: name.clone(),
             metadata_location: self.fresh_location(metadata.location()),
@@ -206,11 +253,8 @@ impl Catalog for MemoryCatalog {
         };
         {
             let mut state = self.lock();
-            if state.tables.contains_key(&name) {
-                let what = format!("table {name}");
-                return Err(CatalogFault::AlreadyExists { what });
-            }
-            state.namespaces.insert(name.namespace().clone());
+            state.require_free(&name)?;
+            state.namespaces.entry(name.namespace().clone()).or_default();
             state.tables.insert(name, loaded.clone());
         }
         self.publish(&loaded).await?;
@@ -220,19 +264,121 @@ impl Catalog for MemoryCatalog {
     async fn drop_table(&self, name: &TableName, _purge: bool) -> Result<(), CatalogFault> {
         match self.lock().tables.remove(name) {
             Some(_) => Ok(()),
-            None => Err(CatalogFault::NotFound {
-                what: format!("table {name}"),
-            }),
+            None => Err(missing(name)),
         }
     }
 
+    async fn stage_table(&self, table: &NewTable) -> Result<LoadedTable, CatalogFault> {
+        let metadata = self.first(table)?;
+        let mut state = self.lock();
+        state.require_free(&table.name)?;
+        state.staged.insert(metadata.uuid(), metadata.clone());
+        Ok(LoadedTable {
+            name: table.name.clone(),
+            metadata: Arc::new(metadata),
+            metadata_location: String::new(),
+        })
+    }
+
+    async fn rename_table(&self, from: &TableName, to: &TableName) -> Result<(), CatalogFault> {
+        let mut state = self.lock();
+        state.require_free(to)?;
+        let mut table = state.tables.remove(from).ok_or_else(|| missing(from))?;
+        table.name = to.clone();
+        state.tables.insert(to.clone(), table);
+        Ok(())
+    }
+
     async fn create_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
-        self.lock().namespaces.insert(namespace.clone());
+        self.lock().namespaces.entry(namespace.clone()).or_default();
+        Ok(())
+    }
+
+    async fn create_namespace_with(
+        &self,
+        namespace: &Namespace,
+        properties: HashMap<String, String>,
+    ) -> Result<(), CatalogFault> {
+        let mut state = self.lock();
+        if state.namespaces.contains_key(namespace) {
+            let what = format!("namespace {namespace}");
+            return Err(CatalogFault::AlreadyExists { what });
+        }
+        state.namespaces.insert(namespace.clone(), properties);
         Ok(())
     }
 
     async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault> {
-        Ok(self.lock().namespaces.iter().cloned().collect())
+        Ok(self.lock().namespaces.keys().cloned().collect())
+    }
+
+    async fn drop_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
+        let mut state = self.lock();
+        state.properties(namespace)?;
+        let holds_tables = state.tables.keys().any(|name| name.namespace() == namespace);
+        if holds_tables || !state.views.of(namespace).is_empty() {
+            let message = format!("namespace {namespace} is not empty");
+            return Err(CatalogFault::Conflict { message });
+        }
+        state.namespaces.remove(namespace);
+        Ok(())
+    }
+
+    async fn namespace_properties(&self, namespace: &Namespace) -> Result<HashMap<String, String>, CatalogFault> {
+        self.lock().properties(namespace).cloned()
+    }
+
+    async fn update_namespace_properties(
+        &self,
+        namespace: &Namespace,
+        removals: Vec<String>,
+        updates: HashMap<String, String>,
+    ) -> Result<(), CatalogFault> {
+        let mut state = self.lock();
+        let properties = state.properties(namespace)?;
+        properties.retain(|key, _| !removals.contains(key));
+        properties.extend(updates);
+        Ok(())
+    }
+
+    async fn load_view(&self, name: &TableName) -> Result<Option<View>, CatalogFault> {
+        Ok(self.lock().views.get(name))
+    }
+
+    async fn create_view(&self, view: NewView) -> Result<View, CatalogFault> {
+        let mut state = self.lock();
+        if state.tables.contains_key(&view.name) {
+            let what = format!("table {}", view.name);
+            return Err(CatalogFault::AlreadyExists { what });
+        }
+        let (uuid, now_ms) = (self.store.rng().uuid(), self.store.clock().now_ms());
+        state.views.create(view, uuid, now_ms)
+    }
+
+    async fn replace_view(&self, view: NewView) -> Result<View, CatalogFault> {
+        let now_ms = self.store.clock().now_ms();
+        self.lock().views.replace(view, now_ms)
+    }
+
+    async fn update_view_properties(
+        &self,
+        name: &TableName,
+        removals: Vec<String>,
+        updates: HashMap<String, String>,
+    ) -> Result<View, CatalogFault> {
+        self.lock().views.update(name, &removals, updates)
+    }
+
+    async fn drop_view(&self, name: &TableName) -> Result<(), CatalogFault> {
+        self.lock().views.remove(name).map(|_| ())
+    }
+
+    async fn rename_view(&self, from: &TableName, to: &TableName) -> Result<(), CatalogFault> {
+        self.lock().views.rename(from, to)
+    }
+
+    async fn list_views(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
+        Ok(self.lock().views.of(namespace))
     }
 
     async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {

@@ -1,4 +1,4 @@
-//! Tables and namespaces, over Iceberg REST.
+//! Tables, over Iceberg REST, and all that the table layer asks of a catalog.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::error::{ClientError, Result};
 use crate::path;
 use crate::transport::{Call, Reply};
 use tidewater_core::{Namespace, TableName};
-use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
+use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, NewView, TableCommit, View};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -91,13 +91,8 @@ struct Transaction<'a> {
     table_changes: Vec<CommitTable<'a>>,
 }
 
-#[derive(Debug, Serialize)]
-struct CreateNamespace<'a> {
-    namespace: &'a [String],
-}
-
 #[derive(Debug, Deserialize)]
-struct Tables {
+struct Identifiers {
     identifiers: Vec<Identifier>,
 }
 
@@ -112,11 +107,7 @@ impl CatalogClient {
         Ok(answer.metadata)
     }
 
-    /// Gives a table another name.
-    ///
-    /// # Errors
-    /// If it is not there, or the new name is taken.
-    pub async fn rename_table(&self, from: &TableName, to: &TableName) -> Result<()> {
+    async fn rename(&self, path: &str, from: &TableName, to: &TableName) -> Result<()> {
         #[derive(Serialize)]
         struct Rename {
             source: Identifier,
@@ -126,10 +117,17 @@ impl CatalogClient {
             source: from.into(),
             destination: to.into(),
         };
-        self.mutate(Method::POST, "/v1/tables/rename".into(), Some(&body))
-            .await?;
-        self.tables.forget(from);
+        self.mutate(Method::POST, path.into(), Some(&body)).await?;
         Ok(())
+    }
+
+    pub(crate) async fn names(&self, path: String, namespace: &Namespace) -> Result<Vec<TableName>> {
+        let found: Identifiers = self.get(path).await?.json()?;
+        // Names that other clients gave and SQL here cannot say are left out.
+        let names = found.identifiers.into_iter();
+        Ok(names
+            .filter_map(|one| TableName::new(namespace.clone(), one.name).ok())
+            .collect())
     }
 
     async fn post_table(&self, table: &NewTable, stage_create: bool) -> Result<Reply> {
@@ -290,6 +288,22 @@ impl Catalog for CatalogClient {
         Ok(self.loaded(&table.name, &reply)?)
     }
 
+    async fn stage_table(&self, table: &NewTable) -> Result<LoadedTable, CatalogFault> {
+        let metadata = Self::stage_table(self, table).await?;
+        Ok(LoadedTable {
+            name: table.name.clone(),
+            metadata: Arc::new(metadata),
+            metadata_location: String::new(),
+        })
+    }
+
+    async fn rename_table(&self, from: &TableName, to: &TableName) -> Result<(), CatalogFault> {
+        let renamed = self.rename("/v1/tables/rename", from, to).await;
+        self.tables.forget(from);
+        self.tables.forget(to);
+        Ok(renamed?)
+    }
+
     async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault> {
         let path = format!("{}?purgeRequested={purge}", path::table(name));
         self.mutate::<()>(Method::DELETE, path, None).await?;
@@ -298,17 +312,69 @@ impl Catalog for CatalogClient {
     }
 
     async fn create_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
-        // Parents first: the catalog wants them to be there.
-        for depth in 1..=namespace.levels().len() {
-            let levels = namespace.levels().get(..depth).unwrap_or_default();
-            let body = CreateNamespace { namespace: levels };
-            match self.mutate(Method::POST, "/v1/namespaces".into(), Some(&body)).await {
-                Ok(_) => {}
-                Err(error) if error.is_refusal("AlreadyExistsException") => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        self.make_parents(namespace).await?;
+        Ok(self.make_if_missing(namespace.levels()).await?)
+    }
+
+    async fn create_namespace_with(
+        &self,
+        namespace: &Namespace,
+        properties: HashMap<String, String>,
+    ) -> Result<(), CatalogFault> {
+        self.make_parents(namespace).await?;
+        Ok(self.make_namespace(namespace.levels(), &properties).await?)
+    }
+
+    async fn drop_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
+        self.mutate::<()>(Method::DELETE, path::namespace(namespace), None)
+            .await?;
         Ok(())
+    }
+
+    async fn namespace_properties(&self, namespace: &Namespace) -> Result<HashMap<String, String>, CatalogFault> {
+        Ok(self.properties_of(namespace).await?)
+    }
+
+    async fn update_namespace_properties(
+        &self,
+        namespace: &Namespace,
+        removals: Vec<String>,
+        updates: HashMap<String, String>,
+    ) -> Result<(), CatalogFault> {
+        Ok(self.update_properties_of(namespace, &removals, &updates).await?)
+    }
+
+    async fn load_view(&self, name: &TableName) -> Result<Option<View>, CatalogFault> {
+        Ok(self.view(name).await?)
+    }
+
+    async fn create_view(&self, view: NewView) -> Result<View, CatalogFault> {
+        Ok(self.make_view(&view).await?)
+    }
+
+    async fn replace_view(&self, view: NewView) -> Result<View, CatalogFault> {
+        Ok(self.next_view(&view).await?)
+    }
+
+    async fn update_view_properties(
+        &self,
+        name: &TableName,
+        removals: Vec<String>,
+        updates: HashMap<String, String>,
+    ) -> Result<View, CatalogFault> {
+        Ok(self.view_with(name, &removals, &updates).await?)
+    }
+
+    async fn drop_view(&self, name: &TableName) -> Result<(), CatalogFault> {
+        Ok(self.forget_view(name).await?)
+    }
+
+    async fn rename_view(&self, from: &TableName, to: &TableName) -> Result<(), CatalogFault> {
+        Ok(self.rename("/v1/views/rename", from, to).await?)
+    }
+
+    async fn list_views(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
+        Ok(self.views_of(namespace).await?)
     }
 
     async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault> {
@@ -322,10 +388,6 @@ impl Catalog for CatalogClient {
     }
 
     async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
-        let tables: Tables = self.get(path::tables(namespace)).await?.json()?;
-        let names = tables.identifiers.into_iter();
-        Ok(names
-            .filter_map(|one| TableName::new(namespace.clone(), one.name).ok())
-            .collect())
+        Ok(self.names(path::tables(namespace), namespace).await?)
     }
 }

@@ -14,19 +14,20 @@ pub mod append;
 pub mod client;
 pub mod dto;
 pub mod error;
-pub mod staged;
 
 mod cluster;
 mod drops;
 mod iceberg_catalog;
 mod internal;
+mod namespaces;
 mod path;
 mod table_cache;
 mod transport;
+mod views;
 
 pub use append::{AppendFiles, Appended};
 pub use client::{Bearer, CatalogClient, ClientOptions};
 pub use cluster::Download;
 pub use error::ClientError;
 pub use internal::JobFilter;
-pub use staged::creation_updates;
+pub use tidewater_table::creation_updates;

@@ -27,6 +27,16 @@ pub(crate) fn table(name: &TableName) -> String {
     format!("{}/{}", tables(name.namespace()), part(name.name()))
 }
 
+/// The views of a namespace.
+pub(crate) fn views(of: &Namespace) -> String {
+    format!("{}/views", namespace(of))
+}
+
+/// One view.
+pub(crate) fn view(name: &TableName) -> String {
+    format!("{}/{}", views(name.namespace()), part(name.name()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -166,6 +166,11 @@ impl Transport {
         self.rng.uuid_v7(self.clock.now_ms())
     }
 
+    /// The time of this machine.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// Sends a call until it is answered or the deadline is over.
     pub(crate) async fn send(&self, call: &Call) -> Result<Reply> {
         let until = self.clock.monotonic() + self.deadline + call.wait;

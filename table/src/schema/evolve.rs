@@ -5,6 +5,7 @@ use std::sync::Arc;
 use iceberg::spec::{ListType, MapType, NestedField, PrimitiveType, Schema, StructType, Type};
 
 use super::arrow_types::join;
+use super::fresh_ids::{FreshIds, copied};
 use crate::error::{Result, TableError};
 
 /// The schema that holds `current` and everything in `wanted`, matched by name; `None` if `current` does already.
@@ -12,7 +13,7 @@ use crate::error::{Result, TableError};
 /// every column whose type cannot become the wanted one.
 pub fn evolve(current: &Schema, wanted: &Schema, last_column_id: i32) -> Result<Option<Schema>> {
     let mut merge = Merge {
-        last_id: last_column_id.max(current.highest_field_id()),
+        ids: FreshIds::after(last_column_id.max(current.highest_field_id())),
         changed: false,
         refused: Vec::new(),
     };
@@ -33,7 +34,7 @@ pub fn evolve(current: &Schema, wanted: &Schema, last_column_id: i32) -> Result<
 }
 
 struct Merge {
-    last_id: i32,
+    ids: FreshIds,
     changed: bool,
     refused: Vec<String>,
 }
@@ -57,10 +58,10 @@ impl Merge {
             .filter(|w| !current.iter().any(|f| f.name == w.name))
             .collect();
         // All of one level first, then what is within them, as catalogs number them.
-        let ids: Vec<i32> = news.iter().map(|_| self.fresh_id()).collect();
+        let ids: Vec<i32> = news.iter().map(|_| self.ids.next()).collect();
         for (new, id) in news.into_iter().zip(ids) {
             self.changed = true;
-            let of = self.renumbered(&new.field_type);
+            let of = self.ids.within(&new.field_type);
             fields.push(Arc::new(copied(new, id, of, false)));
         }
         fields
@@ -113,51 +114,6 @@ impl Merge {
             name_of(current),
             name_of(wanted)
         ));
-    }
-
-    /// The same type with ids of this table.
-    fn renumbered(&mut self, of: &Type) -> Type {
-        match of {
-            Type::Primitive(_) => of.clone(),
-            Type::Struct(inner) => {
-                let ids: Vec<i32> = inner.fields().iter().map(|_| self.fresh_id()).collect();
-                let pairs = inner.fields().iter().zip(ids);
-                let fields = pairs
-                    .map(|(field, id)| self.renumbered_field(field, id, field.required))
-                    .collect();
-                Type::Struct(StructType::new(fields))
-            }
-            Type::List(list) => {
-                let id = self.fresh_id();
-                let element = self.renumbered_field(&list.element_field, id, list.element_field.required);
-                Type::List(ListType::new(element))
-            }
-            Type::Map(map) => {
-                let (key_id, value_id) = (self.fresh_id(), self.fresh_id());
-                let key = self.renumbered_field(&map.key_field, key_id, true);
-                let value = self.renumbered_field(&map.value_field, value_id, map.value_field.required);
-                Type::Map(MapType::new(key, value))
-            }
-        }
-    }
-
-    fn renumbered_field(&mut self, field: &NestedField, id: i32, required: bool) -> Arc<NestedField> {
-        let of = self.renumbered(&field.field_type);
-        Arc::new(copied(field, id, of, required))
-    }
-
-    fn fresh_id(&mut self) -> i32 {
-        self.last_id = self.last_id.saturating_add(1);
-        self.last_id
-    }
-}
-
-fn copied(field: &NestedField, id: i32, of: Type, required: bool) -> NestedField {
-    NestedField {
-        id,
-        required,
-        field_type: Box::new(of),
-        ..field.clone()
     }
 }
 

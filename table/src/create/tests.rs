@@ -1,0 +1,156 @@
+use std::sync::Arc;
+
+use iceberg::spec::{
+    NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform, Type,
+};
+
+use super::*;
+use crate::sample::{self, Lake};
+use crate::testing::Fault;
+use crate::{DataFileWriter, WriteOptions};
+use tidewater_core::TableName;
+
+fn wanted(name: &TableName) -> NewTable {
+    let mut table = NewTable::new(name.clone(), sample::schema());
+    let spec = iceberg::spec::UnboundPartitionSpec::builder()
+        .add_partition_field(1, "bucket", Transform::Bucket(2))
+        .and_then(|spec| spec.add_partition_field(14, "city", Transform::Identity));
+    table.partition_spec = Some(spec.unwrap().build());
+    table.sort_order = Some(SortOrder {
+        order_id: 1,
+        fields: vec![SortField {
+            source_id: 5,
+            transform: Transform::Identity,
+            direction: SortDirection::Ascending,
+            null_order: NullOrder::First,
+        }],
+    });
+    table
+}
+
+async fn rows_for(lake: &Lake, table: &LoadedTable, ids: &[i64]) -> Change {
+    let mut writer = DataFileWriter::new(lake.store.clone(), &table.metadata, WriteOptions::default()).unwrap();
+    let schema = writer.schema().clone();
+    writer.write(sample::batch(&schema, ids, 1)).await.unwrap();
+    Change::append(writer.close().await.unwrap())
+}
+
+async fn staged(lake: &Lake, table: NewTable, on_existing: OnExisting) -> Box<StagedTable> {
+    match stage(&lake.catalog, table, on_existing).await.unwrap() {
+        Staged::New(staged) => staged,
+        Staged::There(table) => panic!("{} is there", table.name),
+    }
+}
+
+// Goal: a table and its first rows are one commit, whatever becomes of the answers. Method: each fault in turn, then the rows and
+// the number of commits.
+#[tokio::test]
+async fn a_table_comes_with_its_rows() {
+    for fault in [
+        None,
+        Some(Fault::AnswerLost),
+        Some(Fault::RequestLost),
+        Some(Fault::Conflict),
+    ] {
+        for version in ["2", "3"] {
+            let mut lake = Lake::new(&[], &[]).await;
+            lake.name = "s.made".parse().unwrap();
+            let mut table = wanted(&lake.name);
+            table.properties.insert("format-version".into(), version.into());
+            let staged = staged(&lake, table, OnExisting::Fail).await;
+            assert!(lake.catalog.load_table(&lake.name).await.unwrap().is_none());
+            let change = rows_for(&lake, staged.table(), &[1, 2, 3]).await;
+            lake.catalog.inject(fault);
+            let options = CommitOptions::default();
+            let made = staged.commit(&lake.catalog, &lake.store, Some(&change), &options).await;
+            let made = made.unwrap();
+            assert_eq!(made.table.metadata.uuid(), staged.table().metadata.uuid());
+            assert_eq!(made.snapshot_id, lake.table().await.metadata.current_snapshot_id());
+            assert_eq!(lake.rows().await, [1, 2, 3], "{fault:?}");
+            assert_eq!(lake.catalog.commits(), 1, "{fault:?}");
+            assert_eq!(lake.table().await.metadata.default_sort_order().fields.len(), 1);
+        }
+    }
+}
+
+// Goal: a replaced table has the new columns and rows, and its history still reads as it was. Method: another schema with columns
+// of the old names, and a scan of the older snapshot.
+#[tokio::test]
+async fn replacing_keeps_the_history() {
+    for version in ["1", "2", "3"] {
+        let lake = Lake::new(&[], &[("format-version", version), ("kept", "yes")]).await;
+        let before = lake.append(0..5).await;
+        let mut table = wanted(&lake.name);
+        if version == "1" {
+            table.partition_spec = None;
+        }
+        table.properties.insert("more".into(), "too".into());
+        let staged = staged(&lake, table, OnExisting::Replace).await;
+        let change = rows_for(&lake, staged.table(), &[70, 80]).await;
+        lake.catalog.inject([Fault::Conflict, Fault::AnswerLost]);
+        let options = CommitOptions::default();
+        let made = staged.commit(&lake.catalog, &lake.store, Some(&change), &options).await;
+        let after = made.unwrap().table.metadata;
+        assert_eq!(lake.rows().await, [70, 80]);
+        assert_eq!((after.snapshots().len(), after.history().len()), (2, 2));
+        assert_eq!(after.uuid(), before.table.metadata.uuid());
+        assert_eq!(
+            after.current_schema().as_struct(),
+            staged.table().metadata.current_schema().as_struct()
+        );
+        let old_last = before.table.metadata.last_column_id();
+        let ids: Vec<i32> = after
+            .current_schema()
+            .as_struct()
+            .fields()
+            .iter()
+            .map(|f| f.id)
+            .collect();
+        assert!(ids.iter().all(|id| *id > old_last), "{ids:?}");
+        assert_eq!(after.properties()["kept"], "yes");
+        assert_eq!(after.properties()["more"], "too");
+        assert!(after.current_snapshot().unwrap().parent_snapshot_id().is_none());
+        let old = crate::plan_scan(&lake.store, &after, Some(before.snapshot_id), None)
+            .await
+            .unwrap();
+        assert_eq!(lake.ids(&old).await, [0, 1, 2, 3, 4]);
+        // And on it goes.
+        lake.append([90]).await;
+        assert_eq!(lake.rows().await, [70, 80, 90]);
+    }
+}
+
+// Goal: whoever replaces a table whose columns changed meanwhile does not write over them. Method: two replacements, one late.
+#[tokio::test]
+async fn a_late_replacement_is_refused() {
+    let lake = Lake::new(&[], &[]).await;
+    let late = staged(&lake, wanted(&lake.name), OnExisting::Replace).await;
+    let first = create_with(&lake.catalog, &lake.store, wanted(&lake.name), OnExisting::Replace).await;
+    assert!(first.unwrap().snapshot_id.is_none());
+    let change = rows_for(&lake, late.table(), &[1]).await;
+    let refused = late
+        .commit(&lake.catalog, &lake.store, Some(&change), &CommitOptions::default())
+        .await;
+    assert!(matches!(refused, Err(TableError::Conflict { .. })), "{refused:?}");
+    assert!(lake.rows().await.is_empty());
+}
+
+// Goal: what is there is left alone, or refused. Method: a table of other columns under the same name.
+#[tokio::test]
+async fn a_table_that_is_there() {
+    let lake = Lake::new(&[], &[]).await;
+    lake.append([1]).await;
+    let field = NestedField::optional(1, "other", Type::Primitive(PrimitiveType::Int));
+    let other = Schema::builder().with_fields([Arc::new(field)]).build().unwrap();
+    let table = NewTable::new(lake.name.clone(), other);
+    let skipped = create_with(&lake.catalog, &lake.store, table.clone(), OnExisting::Skip).await;
+    assert!(skipped.unwrap().was_there);
+    let refused = create_with(&lake.catalog, &lake.store, table.clone(), OnExisting::Fail).await;
+    let taken = |error: &TableError| matches!(error, TableError::Catalog(CatalogFault::AlreadyExists { .. }));
+    assert!(refused.as_ref().is_err_and(taken), "{refused:?}");
+    assert_eq!(lake.rows().await, [1]);
+    let mut elsewhere = table;
+    elsewhere.location = Some("memory://lake/elsewhere".into());
+    let refused = create_with(&lake.catalog, &lake.store, elsewhere, OnExisting::Replace).await;
+    assert!(matches!(refused, Err(TableError::Unsupported { .. })), "{refused:?}");
+}
