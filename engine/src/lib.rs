@@ -26,6 +26,7 @@ pub mod restore;
 pub mod runner;
 pub mod session;
 pub mod sql;
+pub mod statement;
 pub mod write;
 
 mod lake;
@@ -48,4 +49,6 @@ pub use provider::{IcebergTable, PlannedFiles};
 pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{CATALOG, Class, Named, SessionKind, SessionOptions};
+pub use sql::{Command, Sql};
+pub use statement::{Done, Workshop};
 pub use write::{Distribution, IcebergWriteExec, WriteRequest};

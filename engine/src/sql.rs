@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query};
 use tidewater_table::iceberg::spec::{Literal, NullOrder, SortDirection, Transform, Type};
 
 use crate::error::Result;
+pub(crate) use grammar::literal;
 pub use names::Name;
 pub(crate) use names::quoted;
 
@@ -411,6 +412,8 @@ pub struct Merge {
     pub alias: Option<String>,
     /// Where the changes come from; `None` if the table's own rows are all that is looked at.
     pub source: Option<Source>,
+    /// Columns of the source of which no two rows may have the same values.
+    pub source_key: Vec<String>,
     /// Which row of the source belongs to which row of the table; without a source, which rows it is about.
     pub on: Option<Expr>,
     /// The first clause whose condition holds is what happens to a row.

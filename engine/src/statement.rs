@@ -1,9 +1,12 @@
 //! Statements that change something, carried out: each is one commit, or none.
 
+mod create;
 mod insert;
 mod matched;
+mod objects;
 mod row_changes;
 mod row_sql;
+mod settled;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use tidewater_core::{JobId, TableName};
@@ -22,7 +27,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::runner::{PlanRequest, PlanRunner};
 use crate::session::{Class, SessionOptions};
-use crate::sql::{Command, Name};
+use crate::sql::{Action, Clause, Command, Merge, Name, When};
 
 /// Property of a table that lets SQL write it though somebody else does: `allowed`.
 pub const SQL_WRITES_KEY: &str = "tidewater.sql-writes";
@@ -76,7 +81,9 @@ pub struct Workshop<'a> {
 
 impl fmt::Debug for Workshop<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workshop").field("runner", &self.runner).finish_non_exhaustive()
+        f.debug_struct("Workshop")
+            .field("runner", &self.runner)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,6 +97,22 @@ impl Workshop<'_> {
         match command {
             Command::Insert(insert) => self.insert(insert).await,
             Command::Merge(merge) => self.merge(merge).await,
+            Command::Truncate { name } => self.merge(&truncation(name)).await,
+            Command::CreateTable(create) => self.create_table(create).await,
+            Command::CreateView(create) => self.create_view(create).await,
+            Command::CreateSchema {
+                name,
+                if_not_exists,
+                properties,
+            } => self.create_schema(name, *if_not_exists, properties).await,
+            Command::Drop {
+                what,
+                name,
+                if_exists,
+                all,
+            } => self.drop(*what, name, *if_exists, *all).await,
+            Command::Rename { what, from, to } => self.rename(*what, from, to).await,
+            Command::SetProperties { what, name, properties } => self.set_properties(*what, name, properties).await,
             other => Err(EngineError::Unsupported {
                 what: other.verb().to_owned(),
             }),
@@ -138,6 +161,23 @@ impl Workshop<'_> {
 
     fn job(&self) -> JobId {
         JobId(self.engine.rng().uuid_v7(self.engine.clock().now_ms()))
+    }
+}
+
+/// `TRUNCATE` as the `DELETE` that it is.
+fn truncation(table: &Name) -> Merge {
+    Merge {
+        verb: "DELETE",
+        table: table.clone(),
+        alias: None,
+        source: None,
+        source_key: Vec::new(),
+        on: None,
+        clauses: vec![Clause {
+            when: When::Matched,
+            condition: None,
+            action: Action::Delete,
+        }],
     }
 }
 

@@ -91,6 +91,7 @@ impl Grammar<'_> {
             table,
             alias,
             source,
+            source_key: Vec::new(),
             on: self.condition("WHERE")?,
             clauses: vec![matched(Action::Update(values))],
         })))
@@ -106,6 +107,7 @@ impl Grammar<'_> {
             table,
             alias,
             source,
+            source_key: Vec::new(),
             on: self.condition("WHERE")?,
             clauses: vec![matched(Action::Delete)],
         })))

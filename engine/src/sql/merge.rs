@@ -30,6 +30,7 @@ impl Grammar<'_> {
             table,
             alias,
             source: Some(source),
+            source_key: Vec::new(),
             on: Some(on),
             clauses,
         })))

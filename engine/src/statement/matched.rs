@@ -54,7 +54,9 @@ impl Matched {
                 if number(most, row) > 1 {
                     return Err(EngineError::ManyMatches { table: table.clone() });
                 }
-                let fate = usize::try_from(number(fates, row)).ok().and_then(|fate| clauses.get(fate));
+                let fate = usize::try_from(number(fates, row))
+                    .ok()
+                    .and_then(|fate| clauses.get(fate));
                 let found = matched.files.entry(files.value(row).to_owned()).or_default();
                 match fate.map(|clause| &clause.action) {
                     Some(Action::Delete) => found.deleted += count(rows),

@@ -8,16 +8,18 @@ use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use tidewater_core::{TableName, fail_point};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
-    Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change, discard,
-    write_deletes,
+    Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change,
+    discard, write_deletes,
 };
 
 use super::matched::Matched;
 use super::row_sql::{REWRITTEN, RowSql, TARGET};
+use super::settled::{refuse_volatile, settled};
 use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
 use crate::session::{Class, SessionOptions};
@@ -37,7 +39,7 @@ enum Mode {
 }
 
 /// A statement with the state of the table that it looks at.
-struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     shop: &'a Workshop<'a>,
     merge: &'a Merge,
     table: LoadedTable,
@@ -45,6 +47,8 @@ struct Attempt<'a> {
     sql: RowSql<'a>,
     /// All files of the table, by path.
     files: BTreeMap<String, ScanFile>,
+    /// What the time is in all of its queries.
+    now_ms: i64,
 }
 
 impl Workshop<'_> {
@@ -53,7 +57,11 @@ impl Workshop<'_> {
         let name = self.table_name(&merge.table)?;
         let mut attempt = 1;
         loop {
-            match self.attempt(merge, &name).await {
+            let outcome = match self.attempt(merge, &name).await {
+                Ok(attempt) => attempt.carry_out().await,
+                Err(error) => Err(error),
+            };
+            match outcome {
                 Err(error) if lost(&error) && attempt < ATTEMPTS_MAX => {
                     tracing::info!(table = %name, attempt, %error, "rows were changed by others meanwhile");
                     attempt += 1;
@@ -63,7 +71,8 @@ impl Workshop<'_> {
         }
     }
 
-    async fn attempt(&self, merge: &Merge, name: &TableName) -> Result<Done> {
+    /// Looks at the table as it is now.
+    pub(super) async fn attempt<'a>(&'a self, merge: &'a Merge, name: &TableName) -> Result<Attempt<'a>> {
         let table = self.engine.load(name).await?;
         let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
         let sql = RowSql::new(merge, Arc::new(columns))?;
@@ -71,16 +80,19 @@ impl Workshop<'_> {
         let (table, options) = self.at_one_moment(name, &[&sql.counts(), &sql.written(true)]).await?;
         let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
         let sql = RowSql::new(merge, Arc::new(columns))?;
-        let files = Scan::new(self.engine.store(), &table.metadata).with_deletes().plan().await?;
-        let attempt = Attempt {
+        let files = Scan::new(self.engine.store(), &table.metadata)
+            .with_deletes()
+            .plan()
+            .await?;
+        Ok(Attempt {
             shop: self,
             merge,
             table,
             options,
             sql,
             files: files.into_iter().map(|file| (file.path.clone(), file)).collect(),
-        };
-        attempt.carry_out().await
+            now_ms: self.engine.clock().now_ms(),
+        })
     }
 }
 
@@ -91,13 +103,18 @@ impl Attempt<'_> {
         }
         let matched = self.look().await?;
         if matched.rows() == 0 {
-            return Ok(Done::rows(0, self.table.metadata.current_snapshot_id()));
+            return Ok(Done::rows(0, self.read_at()));
         }
         let change = match self.mode() {
             Mode::CopyOnWrite => self.write_anew(&matched).await,
             Mode::MergeOnRead => self.write_beside(&matched).await,
         }?;
         self.commit(change, matched.rows()).await
+    }
+
+    /// The snapshot that was looked at.
+    pub(super) fn read_at(&self) -> Option<i64> {
+        self.table.metadata.current_snapshot_id()
     }
 
     /// A `DELETE` without a condition needs no look at any row.
@@ -112,7 +129,7 @@ impl Attempt<'_> {
             rows += self.rows_of(file).await?;
         }
         match self.files.is_empty() {
-            true => Ok(Done::rows(0, self.table.metadata.current_snapshot_id())),
+            true => Ok(Done::rows(0, self.read_at())),
             false => self.commit(Change::delete(self.files.keys().cloned()), rows).await,
         }
     }
@@ -153,16 +170,30 @@ impl Attempt<'_> {
         Ok(session)
     }
 
-    async fn look(&self) -> Result<Matched> {
+    async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+        settled(self.shop.engine.plan(session, sql).await?, self.now_ms)
+    }
+
+    /// Finds out which rows are changed.
+    pub(super) async fn look(&self) -> Result<Matched> {
         let session = self.session(Vec::new())?;
-        let plan = self.shop.engine.plan(&session, &self.sql.counts()).await?;
-        super::volatile::refuse(&plan, self.merge)?;
+        if let Some(duplicates) = self.sql.duplicates() {
+            let plan = self.plan(&session, &duplicates).await?;
+            let found = self.shop.run(&session, plan).await?;
+            if found.iter().any(|batch| batch.num_rows() > 0) {
+                return Err(EngineError::ManyMatches {
+                    table: self.table.name.clone(),
+                });
+            }
+        }
+        let plan = self.plan(&session, &self.sql.counts()).await?;
+        refuse_volatile(&plan, self.merge.verb)?;
         let counted = self.shop.run(&session, plan).await?;
         Matched::read(&counted, &self.merge.clauses, &self.table.name)
     }
 
     /// Files of which every row goes just leave; the others are written anew.
-    async fn write_anew(&self, matched: &Matched) -> Result<Change> {
+    pub(super) async fn write_anew(&self, matched: &Matched) -> Result<Change> {
         let (mut removed, mut rewritten, mut kept) = (Vec::new(), Vec::new(), 0);
         for (path, fates) in &matched.files {
             let file = self.file(path)?;
@@ -181,7 +212,9 @@ impl Attempt<'_> {
 
     /// Rows that change are said to be gone, and written to new files as they are now.
     async fn write_beside(&self, matched: &Matched) -> Result<Change> {
-        let mut added = self.write(Vec::new(), false, matched.updated() + matched.inserted).await?;
+        let mut added = self
+            .write(Vec::new(), false, matched.updated() + matched.inserted)
+            .await?;
         let deletes = match self.deletes(matched).await {
             Ok(deletes) => deletes,
             Err(error) => {
@@ -191,7 +224,7 @@ impl Attempt<'_> {
         };
         added.extend(deletes);
         // Data that is added alone is an append, whatever the statement is called.
-        let Some(read_at) = self.table.metadata.current_snapshot_id().filter(|_| !matched.files.is_empty()) else {
+        let Some(read_at) = self.read_at().filter(|_| !matched.files.is_empty()) else {
             return Ok(Change::append(added));
         };
         Ok(Change::row_delta(read_at, matched.files.keys().cloned(), added))
@@ -211,7 +244,7 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         }
         let session = self.session(Vec::new())?;
-        let plan = self.shop.engine.plan(&session, &self.sql.places()).await?;
+        let plan = self.plan(&session, &self.sql.places()).await?;
         let mut places = 0;
         for batch in self.shop.run(&session, plan).await? {
             let files = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
@@ -225,7 +258,7 @@ impl Attempt<'_> {
             for (path, positions) in by_file {
                 places += positions.len() as u64;
                 let mask = masks.get_mut(path).ok_or_else(|| self.miscounted(0, places))?;
-                mask.extend(positions);
+                mask.extend_with(positions);
             }
         }
         let wanted = matched.updated() + matched.deleted();
@@ -248,7 +281,7 @@ impl Attempt<'_> {
         let session = self.session(rewritten)?;
         let request = WriteRequest {
             job: self.shop.job(),
-            input: engine.plan(&session, &self.sql.written(keep)).await?,
+            input: self.plan(&session, &self.sql.written(keep)).await?,
             target: self.table.clone(),
             distribution: Distribution::ByPartition,
             deadline: self.shop.deadline,
@@ -262,13 +295,14 @@ impl Attempt<'_> {
         Ok(added)
     }
 
-    async fn commit(&self, change: Change, rows: u64) -> Result<Done> {
+    /// Commits it on the state that was looked at.
+    pub(super) async fn commit(&self, change: Change, rows: u64) -> Result<Done> {
         let engine = self.shop.engine;
         let verb = self.merge.verb.to_lowercase();
         let isolation = self.property(&format!("write.{verb}.isolation-level"));
         let added = change.added.clone();
         let mut change = change
-            .read_at(self.table.metadata.current_snapshot_id())
+            .read_at(self.read_at())
             .of_table(self.table.metadata.uuid())
             .of_job(self.shop.job());
         if isolation != Some(SNAPSHOT_ISOLATION) {

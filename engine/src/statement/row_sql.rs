@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Visit, VisitMut, Visit
 
 use super::{ROWS_CATALOG, ROWS_SCHEMA};
 use crate::error::{EngineError, Result};
-use crate::provider::{FILE_COLUMN, POSITION_COLUMN};
+use crate::provider::{FILE, POSITION};
 use crate::sql::{Action, Clause, Merge, Name, When, quoted};
 
 /// All of the table's rows.
@@ -47,7 +47,10 @@ impl<'a> RowSql<'a> {
             };
             for (at, (column, _)) in values.iter().enumerate() {
                 if schema.column_with_name(column).is_none() {
-                    return Err(EngineError::statement(format!("{} has no column {column:?}", merge.table)));
+                    return Err(EngineError::statement(format!(
+                        "{} has no column {column:?}",
+                        merge.table
+                    )));
                 }
                 if values.iter().take(at).any(|(before, _)| before == column) {
                     return Err(EngineError::statement(format!("column {column:?} is given twice")));
@@ -67,6 +70,21 @@ impl<'a> RowSql<'a> {
         self.merge.source.is_none() && !self.merge.on.as_ref().is_some_and(has_query)
     }
 
+    /// A key that more than one row of the source has, if the source is to have a key.
+    pub(super) fn duplicates(&self) -> Option<String> {
+        let source = self
+            .merge
+            .source
+            .as_ref()
+            .filter(|_| !self.merge.source_key.is_empty())?;
+        let key: Vec<String> = self.merge.source_key.iter().map(|column| quoted(column)).collect();
+        let key = key.join(", ");
+        Some(format!(
+            "SELECT {key} FROM {} GROUP BY {key} HAVING count(*) > 1 LIMIT 1",
+            source.from
+        ))
+    }
+
     /// Each file that has rows with a fate, and each fate, as its clause's number: how many rows, and the most rows of the source
     /// that one of them has. Rows without a file are those that are added.
     pub(super) fn counts(&self) -> String {
@@ -80,7 +98,10 @@ impl<'a> RowSql<'a> {
 
     /// The place of every row of the table that is changed or deleted.
     pub(super) fn places(&self) -> String {
-        format!("SELECT \"file\", \"pos\" FROM ({}) WHERE \"file\" IS NOT NULL", self.fates())
+        format!(
+            "SELECT \"file\", \"pos\" FROM ({}) WHERE \"file\" IS NOT NULL",
+            self.fates()
+        )
     }
 
     /// The rows to be written: those that are changed or added, and where files are written anew, those that stay as they are.
@@ -99,8 +120,8 @@ impl<'a> RowSql<'a> {
         let table = quoted(&self.table);
         format!(
             "SELECT * FROM (SELECT {table}.{} AS \"file\", {table}.{} AS \"pos\", {} AS \"fate\" {}) WHERE \"fate\" IS NOT NULL",
-            quoted(FILE_COLUMN),
-            quoted(POSITION_COLUMN),
+            quoted(FILE),
+            quoted(POSITION),
             self.fate(true),
             self.joined(TARGET, true),
         )
@@ -153,7 +174,7 @@ impl<'a> RowSql<'a> {
     fn holds(&self, clause: &Clause, filtered: bool) -> String {
         let mut conditions = Vec::new();
         if let Some(source) = &self.source {
-            let of_table = format!("{}.{}", quoted(&self.table), quoted(FILE_COLUMN));
+            let of_table = format!("{}.{}", quoted(&self.table), quoted(FILE));
             let of_source = format!("{}.{}", quoted(source), quoted(SOURCE_MARK));
             conditions.push(match clause.when {
                 When::Matched => format!("{of_table} IS NOT NULL AND {of_source} IS NOT NULL"),
@@ -179,7 +200,12 @@ impl<'a> RowSql<'a> {
     /// Rows that are changed or added.
     fn changed(&self, rows: &str) -> String {
         let columns = self.columns(true, false);
-        let writers = self.merge.clauses.iter().enumerate().filter(|(_, clause)| Self::writes(clause));
+        let writers = self
+            .merge
+            .clauses
+            .iter()
+            .enumerate()
+            .filter(|(_, clause)| Self::writes(clause));
         let writers: Vec<String> = writers.map(|(number, _)| number.to_string()).collect();
         let only = match writers.is_empty() {
             true => "false".to_owned(),
@@ -200,7 +226,11 @@ impl<'a> RowSql<'a> {
         let deleted: Vec<String> = deleted.map(|(number, _)| number.to_string()).collect();
         let only = match deleted.is_empty() {
             true => String::new(),
-            false => format!(" WHERE coalesce({}, -1) NOT IN ({})", self.fate(false), deleted.join(", ")),
+            false => format!(
+                " WHERE coalesce({}, -1) NOT IN ({})",
+                self.fate(false),
+                deleted.join(", ")
+            ),
         };
         let columns = match self.merge.clauses.iter().any(Self::writes) {
             true => self.columns(false, true),
@@ -217,15 +247,17 @@ impl<'a> RowSql<'a> {
              ON {table}.{} = \"gone\".\"file\" AND {table}.{} = \"gone\".\"pos\"",
             self.own_columns(),
             self.places(),
-            quoted(FILE_COLUMN),
-            quoted(POSITION_COLUMN),
+            quoted(FILE),
+            quoted(POSITION),
         )
     }
 
     fn own_columns(&self) -> String {
         let table = quoted(&self.table);
         let columns = self.schema.fields().iter();
-        let columns: Vec<String> = columns.map(|field| format!("{table}.{}", quoted(field.name()))).collect();
+        let columns: Vec<String> = columns
+            .map(|field| format!("{table}.{}", quoted(field.name())))
+            .collect();
         columns.join(", ")
     }
 
@@ -241,7 +273,11 @@ impl<'a> RowSql<'a> {
                 let value = self.value(clause, field.name(), field.data_type(), &own);
                 let _ = write!(choice, " WHEN {} THEN {value}", self.holds(clause, filtered));
             }
-            let stays = if others_stay { format!(" ELSE {own}") } else { String::new() };
+            let stays = if others_stay {
+                format!(" ELSE {own}")
+            } else {
+                String::new()
+            };
             format!("{choice}{stays} END AS {name}")
         });
         columns.collect::<Vec<_>>().join(", ")

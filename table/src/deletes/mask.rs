@@ -11,6 +11,11 @@ pub struct RowMask {
 }
 
 impl RowMask {
+    /// Rows at these positions are gone too.
+    pub fn extend_with(&mut self, positions: impl IntoIterator<Item = u64>) {
+        self.deleted.extend(positions);
+    }
+
     pub(super) fn extend(&mut self, deleted: RoaringTreemap) {
         self.deleted |= deleted;
     }

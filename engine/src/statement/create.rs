@@ -1,0 +1,362 @@
+//! `CREATE TABLE`, `CREATE VIEW`, `CREATE SCHEMA`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::Schema as ArrowSchema;
+use datafusion::logical_expr::LogicalPlan;
+use tidewater_core::{Namespace, TableName};
+use tidewater_table::iceberg::spec::{
+    ListType, MapType, NestedField, Schema, SortOrder, StructType, Transform, Type, UnboundPartitionField,
+    UnboundPartitionSpec,
+};
+use tidewater_table::{
+    CatalogFault, Change, CommitOptions, LoadedTable, NewTable, NewView, OnExisting, Staged, StagedTable, TableError,
+    discard, stage,
+};
+
+use super::{Done, Workshop};
+use crate::error::{EngineError, Result};
+use crate::session::{CATALOG, Class};
+use crate::sql::{Column, CreateTable, CreateView, Existing, Name, PartitionField, SortField};
+use crate::write::{Distribution, WriteRequest};
+
+/// Field ids begin here.
+const FIRST_ID: i32 = 1;
+
+/// Those whose engines read a view's text. It is the same for all: what differs between them, a view had better not use.
+const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
+
+impl Workshop<'_> {
+    /// Makes a table, with the query's rows if there is one: all of it is one commit.
+    pub(super) async fn create_table(&self, create: &CreateTable) -> Result<Done> {
+        let name = self.table_name(&create.name)?;
+        let query = match &create.query {
+            Some(query) => {
+                let session = self.engine.session(Class::Batch, self.options);
+                let plan = self.engine.plan(&session, &query.to_string()).await?;
+                Some((session, plan))
+            }
+            None => None,
+        };
+        let schema = match &query {
+            Some((_, plan)) if create.columns.is_empty() => of_query(plan, &create.key)?,
+            _ => of_columns(&create.columns, &create.key)?,
+        };
+        let table = NewTable {
+            partition_spec: partition_spec(&schema, &create.partitioning)?,
+            sort_order: sort_order(&schema, &create.order)?,
+            properties: create.properties.clone().into_iter().collect(),
+            location: create.location.clone(),
+            ..NewTable::new(name.clone(), schema)
+        };
+        let existing = match create.existing {
+            Existing::Refuse => OnExisting::Fail,
+            Existing::Keep => OnExisting::Skip,
+            Existing::Replace => OnExisting::Replace,
+        };
+        if existing == OnExisting::Replace
+            && let Some(there) = self
+                .engine
+                .catalog()
+                .load_table(&name)
+                .await
+                .map_err(TableError::from)?
+        {
+            super::writable(&there)?;
+        }
+        let staged = match stage(self.engine.catalog().as_ref(), table, existing).await? {
+            Staged::New(staged) => *staged,
+            Staged::There(_) => return Ok(Done::default()),
+        };
+        match query {
+            Some((session, plan)) => {
+                let request = WriteRequest {
+                    job: self.job(),
+                    input: in_order(plan, create, staged.table())?,
+                    target: staged.table().clone(),
+                    distribution: Distribution::ByPartition,
+                    deadline: self.deadline,
+                };
+                let job = request.job;
+                let added = self.engine.write_with(self.runner, &session, request).await?;
+                let rows = added.iter().map(|added| added.file.record_count()).sum();
+                let change = (!added.is_empty()).then(|| Change::append(added).of_job(job));
+                self.committed(staged, change, Some(rows)).await
+            }
+            None => self.committed(staged, None, None).await,
+        }
+    }
+
+    async fn committed(&self, staged: StagedTable, change: Option<Change>, rows: Option<u64>) -> Result<Done> {
+        let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        match staged
+            .commit(catalog, store, change.as_ref(), &CommitOptions::default())
+            .await
+        {
+            Ok(created) if created.was_there => {
+                discard(store, &change.map(|change| change.added).unwrap_or_default()).await?;
+                Ok(Done::default())
+            }
+            Ok(created) => Ok(Done {
+                rows,
+                snapshot_id: created.snapshot_id,
+                answer: None,
+            }),
+            // It may be there: the files stay.
+            Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
+            Err(error) => {
+                discard(store, &change.map(|change| change.added).unwrap_or_default()).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes a view, which Spark and Trino read as we do.
+    pub(super) async fn create_view(&self, create: &CreateView) -> Result<Done> {
+        let name = self.table_name(&create.name)?;
+        let session = self.engine.session(Class::Batch, self.options);
+        let mut sql = create.query.to_string();
+        if !create.columns.is_empty() {
+            let plan = self.engine.plan(&session, &sql).await?;
+            sql = renamed(&sql, &plan, create)?;
+        }
+        let plan = self.engine.plan(&session, &sql).await?;
+        let schema = commented(&of_query(&plan, &[])?, &create.columns)?;
+        let schema_of_names = self
+            .options
+            .default_schema
+            .as_deref()
+            .unwrap_or(&self.engine.options().default_schema);
+        let default: Namespace = schema_of_names.parse().map_err(|source| EngineError::Name {
+            name: schema_of_names.to_owned(),
+            source,
+        })?;
+        let view = NewView {
+            name: name.clone(),
+            schema,
+            default_catalog: Some(CATALOG.to_owned()),
+            default_namespace: Some(default),
+            queries: DIALECTS
+                .iter()
+                .map(|dialect| ((*dialect).to_owned(), sql.clone()))
+                .collect::<BTreeMap<_, _>>(),
+            properties: create.properties.clone().into_iter().collect(),
+        };
+        let catalog = self.engine.catalog();
+        let there = catalog.load_view(&name).await.map_err(TableError::from)?.is_some();
+        match (create.existing, there) {
+            (Existing::Keep, true) => return Ok(Done::default()),
+            (Existing::Replace, true) => catalog.replace_view(view).await.map_err(TableError::from)?,
+            _ => catalog.create_view(view).await.map_err(TableError::from)?,
+        };
+        Ok(Done::default())
+    }
+
+    /// Makes a schema.
+    pub(super) async fn create_schema(
+        &self,
+        name: &Name,
+        if_not_exists: bool,
+        properties: &BTreeMap<String, String>,
+    ) -> Result<Done> {
+        let namespace = name.schema()?;
+        let properties: HashMap<String, String> = properties.clone().into_iter().collect();
+        match self
+            .engine
+            .catalog()
+            .create_namespace_with(&namespace, properties)
+            .await
+        {
+            Err(CatalogFault::AlreadyExists { .. }) if if_not_exists => Ok(Done::default()),
+            Err(fault) => Err(TableError::from(fault).into()),
+            Ok(()) => Ok(Done::default()),
+        }
+    }
+}
+
+/// The columns that a query answers with.
+fn of_query(plan: &LogicalPlan, key: &[String]) -> Result<Schema> {
+    let arrow: &ArrowSchema = plan.schema().as_arrow();
+    let mut named = std::collections::HashSet::new();
+    if let Some(twice) = arrow.fields().iter().find(|field| !named.insert(field.name())) {
+        return Err(EngineError::statement(format!(
+            "the query has two columns {:?}: give one of them another name",
+            twice.name()
+        )));
+    }
+    let schema = tidewater_table::schema::from_arrow(arrow, FIRST_ID)?;
+    // Rows that come later may have nulls where these have none.
+    let fields = schema.as_struct().fields().iter().map(|field| {
+        let mut field = field.as_ref().clone();
+        field.required = key.contains(&field.name);
+        Arc::new(field)
+    });
+    built(fields.collect(), key)
+}
+
+fn of_columns(columns: &[Column], key: &[String]) -> Result<Schema> {
+    let mut last = FIRST_ID - 1 + i32::try_from(columns.len()).unwrap_or(i32::MAX);
+    let fields = columns.iter().zip(FIRST_ID..).map(|(column, id)| {
+        let mut field = NestedField::new(id, &column.name, numbered(&column.of, &mut last), !column.nullable);
+        field.doc.clone_from(&column.comment);
+        field.initial_default.clone_from(&column.default);
+        field.write_default.clone_from(&column.default);
+        Arc::new(field)
+    });
+    built(fields.collect(), key)
+}
+
+fn built(fields: Vec<Arc<NestedField>>, key: &[String]) -> Result<Schema> {
+    let mut ids = Vec::with_capacity(key.len());
+    for name in key {
+        let field = fields.iter().find(|field| field.name == *name);
+        let field =
+            field.ok_or_else(|| EngineError::statement(format!("the key's column {name:?} is not a column")))?;
+        ids.push(field.id);
+    }
+    let schema = Schema::builder()
+        .with_fields(fields)
+        .with_identifier_field_ids(ids)
+        .build();
+    schema.map_err(|error| EngineError::statement(error.to_string()))
+}
+
+/// The same type with ids above `last`.
+fn numbered(of: &Type, last: &mut i32) -> Type {
+    let mut next = || {
+        *last = last.saturating_add(1);
+        *last
+    };
+    match of {
+        Type::Primitive(_) => of.clone(),
+        Type::Struct(fields) => {
+            let ids: Vec<i32> = fields.fields().iter().map(|_| next()).collect();
+            let fields = fields
+                .fields()
+                .iter()
+                .zip(ids)
+                .map(|(field, id)| renumbered(field, id, last));
+            Type::Struct(StructType::new(fields.collect()))
+        }
+        Type::List(list) => {
+            let id = next();
+            Type::List(ListType::new(renumbered(&list.element_field, id, last)))
+        }
+        Type::Map(map) => {
+            let (key, value) = (next(), next());
+            let key = renumbered(&map.key_field, key, last);
+            Type::Map(MapType::new(key, renumbered(&map.value_field, value, last)))
+        }
+    }
+}
+
+fn renumbered(field: &NestedField, id: i32, last: &mut i32) -> Arc<NestedField> {
+    Arc::new(NestedField {
+        id,
+        field_type: Box::new(numbered(&field.field_type, last)),
+        ..field.clone()
+    })
+}
+
+fn source_id(schema: &Schema, column: &str) -> Result<i32> {
+    let field = schema.field_by_name(column);
+    let field = field
+        .ok_or_else(|| EngineError::statement(format!("there is no column {column:?} to partition or sort by")))?;
+    Ok(field.id)
+}
+
+fn partition_spec(schema: &Schema, fields: &[PartitionField]) -> Result<Option<UnboundPartitionSpec>> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let mut spec = UnboundPartitionSpec::builder();
+    for field in fields {
+        spec = spec
+            .add_partition_fields([UnboundPartitionField {
+                source_id: source_id(schema, &field.column)?,
+                field_id: None,
+                name: field.name.clone().unwrap_or_else(|| usual_name(field)),
+                transform: field.transform,
+            }])
+            .map_err(|error| EngineError::statement(error.to_string()))?;
+    }
+    Ok(Some(spec.build()))
+}
+
+/// What Iceberg calls a partition field that nobody named.
+pub(super) fn usual_name(field: &PartitionField) -> String {
+    let column = &field.column;
+    match field.transform {
+        Transform::Identity => column.clone(),
+        Transform::Bucket(_) => format!("{column}_bucket"),
+        Transform::Truncate(_) => format!("{column}_trunc"),
+        other => format!("{column}_{other}"),
+    }
+}
+
+fn sort_order(schema: &Schema, fields: &[SortField]) -> Result<Option<SortOrder>> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let mut order = SortOrder::builder();
+    for field in fields {
+        order.with_sort_field(
+            tidewater_table::iceberg::spec::SortField::builder()
+                .source_id(source_id(schema, &field.column)?)
+                .transform(field.transform)
+                .direction(field.direction)
+                .null_order(field.nulls)
+                .build(),
+        );
+    }
+    let order = order.build(schema);
+    order
+        .map(Some)
+        .map_err(|error| EngineError::statement(error.to_string()))
+}
+
+/// The query's columns under the names of the table's, which stand in the same order.
+fn in_order(plan: LogicalPlan, create: &CreateTable, table: &LoadedTable) -> Result<LogicalPlan> {
+    if create.columns.is_empty() {
+        return Ok(plan);
+    }
+    let names: Vec<String> = create.columns.iter().map(|column| column.name.clone()).collect();
+    super::insert::renamed(plan, &names, &table.name)
+}
+
+/// The view's query with its columns renamed.
+fn renamed(sql: &str, plan: &LogicalPlan, create: &CreateView) -> Result<String> {
+    let columns = plan.schema().fields().len();
+    if columns != create.columns.len() {
+        return Err(EngineError::statement(format!(
+            "view {} has {} columns, and its query {columns}",
+            create.name,
+            create.columns.len()
+        )));
+    }
+    let names: Vec<String> = create
+        .columns
+        .iter()
+        .map(|(name, _)| crate::sql::quoted(name))
+        .collect();
+    Ok(format!("SELECT * FROM ({sql}) AS \"v\" ({})", names.join(", ")))
+}
+
+fn commented(schema: &Schema, columns: &[(String, Option<String>)]) -> Result<Schema> {
+    let fields = schema.as_struct().fields().iter().map(|field| {
+        let mut field = field.as_ref().clone();
+        field.required = false;
+        field.doc = columns
+            .iter()
+            .find(|(name, _)| *name == field.name)
+            .and_then(|(_, comment)| comment.clone());
+        Arc::new(field)
+    });
+    built(fields.collect(), &[])
+}
+
+/// A table's name for messages, whatever made it.
+pub(super) fn missing(name: &TableName) -> EngineError {
+    EngineError::TableNotFound { table: name.clone() }
+}

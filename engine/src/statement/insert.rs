@@ -1,0 +1,285 @@
+//! `INSERT`: rows are added, after others have gone perhaps.
+
+use std::collections::BTreeSet;
+
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Ident};
+use tidewater_core::TableName;
+use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, discard};
+
+use super::{ATTEMPTS_MAX, Done, Workshop, lost};
+use crate::error::{EngineError, Result};
+use crate::session::Class;
+use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, Source, When, quoted};
+use crate::write::{Distribution, WriteRequest};
+
+/// What `ON CONFLICT` calls the row that was to be added, as PostgreSQL does.
+const EXCLUDED: &str = "excluded";
+
+impl Workshop<'_> {
+    /// Carries an `INSERT` out.
+    pub(super) async fn insert(&self, insert: &Insert) -> Result<Done> {
+        let name = self.table_name(&insert.table)?;
+        if let Some(on_conflict) = &insert.on_conflict {
+            let merge = self.upsert(&name, insert, on_conflict).await?;
+            return self.merge(&merge).await;
+        }
+        let mut attempt = 1;
+        loop {
+            match self.insert_once(&name, insert).await {
+                Err(error) if lost(&error) && attempt < ATTEMPTS_MAX => {
+                    tracing::info!(table = %name, attempt, %error, "rows were changed by others meanwhile");
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn insert_once(&self, name: &TableName, insert: &Insert) -> Result<Done> {
+        let query = insert.query.to_string();
+        let (table, options) = self.at_one_moment(name, &[&query]).await?;
+        let session = self.engine.session(Class::Batch, &options);
+        let input = self.engine.plan(&session, &query).await?;
+        let request = WriteRequest {
+            job: self.job(),
+            input: named_columns(input, insert, &table)?,
+            target: table.clone(),
+            distribution: Distribution::ByPartition,
+            deadline: self.deadline,
+        };
+        let job = request.job;
+        let added = self.engine.write_with(self.runner, &session, request).await?;
+        let rows = added.iter().map(|added| added.file.record_count()).sum();
+        let change = match self.replacing(&table, insert, added.clone()).await {
+            Ok(Some(change)) => change.of_table(table.metadata.uuid()).of_job(job),
+            Ok(None) => return Ok(Done::rows(rows, table.metadata.current_snapshot_id())),
+            Err(error) => {
+                discard(self.engine.store(), &added).await?;
+                return Err(error);
+            }
+        };
+        let written = change.added.clone();
+        let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        match commit_change(catalog, store, name, &change, &CommitOptions::default()).await {
+            Ok(committed) => Ok(Done::rows(rows, Some(committed.snapshot_id))),
+            // It may be in the table: the files stay.
+            Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
+            Err(error) => {
+                discard(store, &written).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The change that brings these files; `None` if nothing changes.
+    async fn replacing(&self, table: &LoadedTable, insert: &Insert, added: Vec<Added>) -> Result<Option<Change>> {
+        let read_at = table.metadata.current_snapshot_id();
+        match &insert.overwrite {
+            Overwrite::Nothing if added.is_empty() => Ok(None),
+            Overwrite::Nothing => Ok(Some(Change::append(added))),
+            Overwrite::Touched => {
+                let removed = self.touched(table, &added).await?;
+                if removed.is_empty() && added.is_empty() {
+                    return Ok(None);
+                }
+                Ok(Some(
+                    Change::overwrite(removed, added).read_at(read_at).forbid_new_rows(),
+                ))
+            }
+            Overwrite::Partition(values) => {
+                let merge = without(insert, values);
+                let attempt = self.attempt(&merge, &table.name).await?;
+                let matched = attempt.look().await?;
+                let mut change = attempt.write_anew(&matched).await?;
+                change.added.extend(added);
+                let change = Change::overwrite(change.removed, change.added);
+                Ok(Some(change.read_at(attempt.read_at()).forbid_new_rows()))
+            }
+        }
+    }
+
+    /// The files of every partition that gets one of `added`; all files of a table without partitions.
+    async fn touched(&self, table: &LoadedTable, added: &[Added]) -> Result<Vec<String>> {
+        let files = Scan::new(self.engine.store(), &table.metadata).plan().await?;
+        let spec = table.metadata.default_partition_spec();
+        if spec.is_unpartitioned() {
+            return Ok(files.into_iter().map(|file| file.path).collect());
+        }
+        if files.iter().any(|file| file.spec_id != spec.spec_id()) {
+            return Err(EngineError::Unsupported {
+                what: format!(
+                    "INSERT OVERWRITE of {} whose files are of several partition specs",
+                    table.name
+                ),
+            });
+        }
+        let partitions: BTreeSet<String> = added
+            .iter()
+            .map(|added| format!("{:?}", added.file.partition()))
+            .collect();
+        let touched = files
+            .into_iter()
+            .filter(|file| partitions.contains(&format!("{:?}", file.partition)));
+        Ok(touched.map(|file| file.path).collect())
+    }
+
+    /// `ON CONFLICT` as the `MERGE` that it is.
+    async fn upsert(&self, name: &TableName, insert: &Insert, on_conflict: &OnConflict) -> Result<Merge> {
+        if !matches!(insert.overwrite, Overwrite::Nothing) {
+            return Err(EngineError::statement("INSERT OVERWRITE has no ON CONFLICT"));
+        }
+        let table = self.engine.load(name).await?;
+        let schema = table.metadata.current_schema();
+        let columns = match insert.columns.is_empty() {
+            false => insert.columns.clone(),
+            true => schema
+                .as_struct()
+                .fields()
+                .iter()
+                .map(|field| field.name.clone())
+                .collect(),
+        };
+        let mut key = on_conflict.key.clone();
+        if key.is_empty() {
+            let named = schema
+                .identifier_field_ids()
+                .filter_map(|id| schema.name_by_field_id(id));
+            key = named.map(str::to_owned).collect();
+        }
+        if key.is_empty() {
+            return Err(EngineError::statement(format!(
+                "{name} has no identifier columns: name the key, as in ON CONFLICT (id)"
+            )));
+        }
+        if let Some(missing) = key.iter().find(|column| !columns.contains(column)) {
+            return Err(EngineError::statement(format!(
+                "the key's column {missing:?} is not among those inserted"
+            )));
+        }
+        let own = insert.table.last();
+        let column = |table: &str, name: &str| {
+            SqlExpr::CompoundIdentifier(vec![Ident::with_quote('"', table), Ident::with_quote('"', name)])
+        };
+        let equal = key.iter().map(|name| SqlExpr::BinaryOp {
+            left: Box::new(column(own, name)),
+            op: BinaryOperator::Eq,
+            right: Box::new(column(EXCLUDED, name)),
+        });
+        let on = equal.reduce(|left, right| SqlExpr::BinaryOp {
+            left: Box::new(left),
+            op: BinaryOperator::And,
+            right: Box::new(right),
+        });
+        let (action, condition) = match &on_conflict.update {
+            None => (Action::Nothing, None),
+            Some((values, condition)) => (Action::Update(values.clone()), condition.clone()),
+        };
+        let names: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+        Ok(Merge {
+            verb: "INSERT",
+            table: insert.table.clone(),
+            alias: None,
+            source: Some(Source {
+                from: format!("({}) AS \"given\" ({})", insert.query, names.join(", ")),
+                alias: Some(EXCLUDED.to_owned()),
+            }),
+            source_key: key,
+            on,
+            clauses: vec![
+                Clause {
+                    when: When::Matched,
+                    condition,
+                    action,
+                },
+                Clause {
+                    when: When::NotMatched,
+                    condition: None,
+                    action: Action::Insert(
+                        columns
+                            .iter()
+                            .map(|name| (name.clone(), column(EXCLUDED, name)))
+                            .collect(),
+                    ),
+                },
+            ],
+        })
+    }
+}
+
+/// The query's columns under the names of those they stand for.
+fn named_columns(input: LogicalPlan, insert: &Insert, table: &LoadedTable) -> Result<LogicalPlan> {
+    let refused = |reason: String| EngineError::Columns {
+        table: table.name.clone(),
+        reason,
+    };
+    let fields = table.metadata.current_schema().as_struct().fields();
+    let fixed: Vec<(String, SqlExpr)> = match &insert.overwrite {
+        Overwrite::Partition(values) => values.clone(),
+        Overwrite::Nothing | Overwrite::Touched => Vec::new(),
+    };
+    let given = |name: &String| !fixed.iter().any(|(column, _)| column == name);
+    let names: Vec<String> = match insert.columns.is_empty() {
+        false => insert.columns.clone(),
+        true => fields.iter().map(|field| field.name.clone()).filter(given).collect(),
+    };
+    let renamed = renamed(input, &names, &table.name)?;
+    if fixed.is_empty() {
+        return Ok(renamed);
+    }
+    let mut columns: Vec<Expr> = renamed.schema().columns().into_iter().map(Expr::Column).collect();
+    for (name, value) in &fixed {
+        let text = crate::sql::literal(value)
+            .ok_or_else(|| refused(format!("the value of partition column {name:?} is no literal")))?;
+        columns.push(lit(text).alias(name));
+    }
+    Ok(LogicalPlanBuilder::from(renamed).project(columns)?.build()?)
+}
+
+/// The query's columns under these names, in their order.
+pub(super) fn renamed(input: LogicalPlan, names: &[String], table: &TableName) -> Result<LogicalPlan> {
+    let columns = input.schema().columns();
+    if columns.len() != names.len() {
+        return Err(EngineError::Columns {
+            table: table.clone(),
+            reason: format!(
+                "the query has {} columns for {}: {}",
+                columns.len(),
+                names.len(),
+                names.join(", ")
+            ),
+        });
+    }
+    let columns = columns
+        .into_iter()
+        .zip(names)
+        .map(|(column, name)| Expr::Column(column).alias(name));
+    let columns: Vec<Expr> = columns.collect();
+    Ok(LogicalPlanBuilder::from(input).project(columns)?.build()?)
+}
+
+/// The deletion of the rows that have these values.
+fn without(insert: &Insert, values: &[(String, SqlExpr)]) -> Merge {
+    let equal = values.iter().map(|(column, value)| SqlExpr::BinaryOp {
+        left: Box::new(SqlExpr::Identifier(Ident::with_quote('"', column))),
+        op: BinaryOperator::Eq,
+        right: Box::new(value.clone()),
+    });
+    Merge {
+        verb: "INSERT",
+        table: insert.table.clone(),
+        alias: None,
+        source: None,
+        source_key: Vec::new(),
+        on: equal.reduce(|left, right| SqlExpr::BinaryOp {
+            left: Box::new(left),
+            op: BinaryOperator::And,
+            right: Box::new(right),
+        }),
+        clauses: vec![Clause {
+            when: When::Matched,
+            condition: None,
+            action: Action::Delete,
+        }],
+    }
+}

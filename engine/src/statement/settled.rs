@@ -1,0 +1,73 @@
+//! A statement asks for its rows more than once, and must be answered the same each time.
+
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
+
+use crate::error::{EngineError, Result};
+
+/// Functions of the time at which a query begins.
+const TIMES: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
+
+/// The plan with the time as it was at `now_ms`.
+pub(super) fn settled(plan: LogicalPlan, now_ms: i64) -> Result<LogicalPlan> {
+    let settled = plan.transform_down_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let timed = expr.transform_up(|expr| time(expr, now_ms))?;
+            Ok(timed.update_data(|expr| name.restore(expr)))
+        })
+    })?;
+    Ok(settled.data)
+}
+
+fn time(expr: Expr, now_ms: i64) -> PlanResult<Transformed<Expr>> {
+    let Expr::ScalarFunction(call) = &expr else {
+        return Ok(Transformed::no(expr));
+    };
+    if !call.args.is_empty() || !TIMES.contains(&call.func.name()) {
+        return Ok(Transformed::no(expr));
+    }
+    let wanted = expr.get_type(&DFSchema::empty())?;
+    let moment = ScalarValue::TimestampMillisecond(Some(now_ms), Some("+00:00".into()));
+    let value = match wanted {
+        DataType::Time64(_) | DataType::Time32(_) => {
+            let day = ScalarValue::Time32Millisecond(i32::try_from(now_ms.rem_euclid(86_400_000)).ok());
+            day.cast_to(&wanted)?
+        }
+        DataType::Date32 => ScalarValue::Date32(i32::try_from(now_ms.div_euclid(86_400_000)).ok()),
+        DataType::Timestamp(
+            TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond,
+            _,
+        ) => moment.cast_to(&wanted)?,
+        _ => return Ok(Transformed::no(expr)),
+    };
+    Ok(Transformed::yes(Expr::Literal(value, None)))
+}
+
+/// Refuses functions that answer otherwise each time, as `random()` does.
+pub(super) fn refuse_volatile(plan: &LogicalPlan, verb: &str) -> Result<()> {
+    let mut found = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(call) = expr
+                    && call.func.signature().volatility == Volatility::Volatile
+                {
+                    found = Some(call.func.name().to_owned());
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match found {
+        None => Ok(()),
+        Some(function) => Err(EngineError::statement(format!(
+            "{verb} asks more than once which rows it is about, and {function}() answers otherwise each time"
+        ))),
+    }
+}
