@@ -14,7 +14,7 @@ use tidewater_catalog::raft::{RaftConsensus, RaftOptions};
 use tidewater_catalog::{Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, Vending, Warehouse};
 use tidewater_core::{SystemClock, SystemRng, Tasks};
 use tidewater_security::authenticator::hash_password;
-use tidewater_security::{Authenticator, TokenKey, UserSettings};
+use tidewater_security::{Authenticator, Role, TokenKey, UserSettings};
 use tidewater_table::{FileStore, S3Options, StoreOptions};
 
 /// How long everything may take to end.
@@ -65,6 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let user = UserSettings {
             name: name.to_owned(),
             password_hash: hash_password(password, &rng)?,
+            role: Role::Writer,
         };
         let key = TokenKey::derive(rng.uuid().as_bytes());
         options.access = Access::Users {

@@ -18,7 +18,7 @@ use tidewater_catalog::memory::MemoryConsensus;
 use tidewater_catalog::{Access, CatalogOptions, CatalogServer, Warehouse};
 use tidewater_core::{SystemClock, SystemRng, Tasks};
 use tidewater_security::authenticator::hash_password;
-use tidewater_security::{Authenticator, TokenKey, UserSettings};
+use tidewater_security::{Authenticator, Role, TokenKey, UserSettings};
 use tidewater_table::FileStore;
 
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -38,6 +38,7 @@ async fn start(lake: &TempDir) -> (RestCatalog, String, Tasks) {
     let user = UserSettings {
         name: "ana".to_owned(),
         password_hash: hash_password("horse", &rng).expect("a hash"),
+        role: Role::Reader,
     };
     let users = Authenticator::new(vec![user], TokenKey::derive(b"users"), clock).expect("good users");
     options.access = Access::Users {

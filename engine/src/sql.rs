@@ -479,6 +479,14 @@ pub struct Call {
     pub named: BTreeMap<String, Expr>,
 }
 
+/// A name as it is written.
+///
+/// # Errors
+/// [`crate::EngineError::Query`] for what is none.
+pub fn name(text: &str) -> Result<Name> {
+    grammar::name(text)
+}
+
 /// Parses one statement.
 ///
 /// # Errors

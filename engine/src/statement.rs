@@ -1,5 +1,6 @@
 //! Statements that change something, carried out: each is one commit, or none.
 
+mod call;
 mod create;
 mod insert;
 mod matched;
@@ -23,6 +24,7 @@ use datafusion::prelude::SessionContext;
 use tidewater_core::{JobId, TableName};
 use tidewater_table::{LoadedTable, TableError};
 
+pub use self::call::answer_schema;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::runner::{PlanRequest, PlanRunner};
@@ -113,6 +115,7 @@ impl Workshop<'_> {
             } => self.drop(*what, name, *if_exists, *all).await,
             Command::Rename { what, from, to } => self.rename(*what, from, to).await,
             Command::SetProperties { what, name, properties } => self.set_properties(*what, name, properties).await,
+            Command::Call(call) => self.call(call).await,
             other => Err(EngineError::Unsupported {
                 what: other.verb().to_owned(),
             }),

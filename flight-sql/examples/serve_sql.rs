@@ -13,7 +13,7 @@ use tidewater_core::{SystemClock, SystemRng, Tasks};
 use tidewater_engine::{CpuRunner, CpuRuntime, Engine, EngineOptions};
 use tidewater_flight_sql::{PlainSessions, QueryOptions, QueryService, serve};
 use tidewater_security::authenticator::hash_password;
-use tidewater_security::{Authenticator, TokenKey, UserSettings};
+use tidewater_security::{Authenticator, Role, TokenKey, UserSettings};
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
     Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, WriteOptions, commit_change,
@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some((name, password)) => vec![UserSettings {
             name: name.clone(),
             password_hash: hash_password(password, &rng)?,
+            role: Role::Writer,
         }],
         None => Vec::new(),
     };

@@ -12,9 +12,17 @@ use tidewater_security::SecurityError;
 /// Why a statement was not answered.
 #[derive(Debug, ThisError)]
 pub enum QueryError {
-    /// A statement that changes something.
-    #[error("{statement} is not supported here: this endpoint is read only")]
+    /// A statement that is neither a query nor one that changes a table, a view or a schema.
+    #[error("{statement} is not supported here")]
+    Statement {
+        /// The kind of statement.
+        statement: String,
+    },
+    /// A statement that changes something, of somebody who may only read.
+    #[error("{user} may not {statement}: their role only reads")]
     ReadOnly {
+        /// Who sent it.
+        user: String,
         /// The kind of statement.
         statement: String,
     },
@@ -75,7 +83,8 @@ impl QueryError {
 impl Coded for QueryError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::ReadOnly { .. } => ErrorKind::Unsupported,
+            Self::Statement { .. } => ErrorKind::Unsupported,
+            Self::ReadOnly { .. } => ErrorKind::Denied,
             Self::BadHandle | Self::Parameters { .. } => ErrorKind::Invalid,
             Self::Busy { .. } => ErrorKind::Exhausted,
             Self::Cancelled => ErrorKind::Cancelled,
@@ -87,7 +96,8 @@ impl Coded for QueryError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::ReadOnly { .. } => "SQL-0001",
+            Self::Statement { .. } => "SQL-0001",
+            Self::ReadOnly { .. } => "SQL-0007",
             Self::BadHandle => "SQL-0002",
             Self::Parameters { .. } => "SQL-0003",
             Self::Busy { .. } => "SQL-0004",
@@ -109,8 +119,9 @@ impl Coded for QueryError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Statement { .. } => Some("switch off what sends it in the client's connection settings".into()),
             Self::ReadOnly { .. } => {
-                Some("write through a model (tidewater pipeline), or with Spark or PyIceberg".into())
+                Some("let them write with role = \"writer\" beside their name in security.users".into())
             }
             Self::BadHandle => Some("prepare the statement again".into()),
             Self::Busy { .. } => Some("try again when other queries have ended".into()),

@@ -93,15 +93,37 @@ impl FlightSql {
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
         statement.id = self.service.fresh_id();
-        let schema = self
-            .service
-            .result_schema(principal, &statement)
-            .await
-            .map_err(to_status)?;
+        // What changes something is done here, once: a client may fetch the rows of an answer as often as it likes.
+        let schema = match self.service.change(principal, &statement).await.map_err(to_status)? {
+            Some(changed) => {
+                let (schema, answer) = changed.answer().map_err(to_status)?;
+                statement.answer = answer;
+                schema
+            }
+            None => self
+                .service
+                .result_schema(principal, &statement)
+                .await
+                .map_err(to_status)?,
+        };
         let ticket = TicketStatementQuery {
             statement_handle: statement.seal(self.service.key()),
         };
         flight_info(&schema, ticket.as_any().encode_to_vec(), descriptor)
+    }
+
+    /// Carries out what changes something: the number of rows.
+    async fn update(&self, principal: &Principal, statement: &Statement) -> Result<i64, Status> {
+        let statement = Statement {
+            id: self.service.fresh_id(),
+            ..statement.clone()
+        };
+        match self.service.change(principal, &statement).await.map_err(to_status)? {
+            Some(changed) => Ok(changed.rows()),
+            None => Err(Status::invalid_argument(
+                "the statement returns rows: send it as a query",
+            )),
+        }
     }
 
     async fn rows(
@@ -109,7 +131,10 @@ impl FlightSql {
         principal: &Principal,
         statement: &Statement,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
-        let results = self.service.run(principal, statement).await.map_err(to_status)?;
+        let results = match self.service.answered(statement).map_err(to_status)? {
+            Some(results) => results,
+            None => self.service.run(principal, statement).await.map_err(to_status)?,
+        };
         let batches = results
             .batches
             .map_err(|error| FlightError::Tonic(Box::new(to_status(error))));
@@ -273,14 +298,7 @@ impl FlightSqlService for FlightSql {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let principal = self.principal(request.metadata()).await?;
-        // Refused as what it is: a write, or a query sent the wrong way.
-        self.service
-            .prepare(&principal, &update.query)
-            .await
-            .map_err(to_status)?;
-        Err(Status::invalid_argument(
-            "the statement returns rows: send it as a query",
-        ))
+        self.update(&principal, &Statement::new(update.query)).await
     }
 
     async fn do_put_prepared_statement_update(
@@ -289,14 +307,17 @@ impl FlightSqlService for FlightSql {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let principal = self.principal(request.metadata()).await?;
-        let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
-        self.service
-            .prepare(&principal, &statement.sql)
-            .await
-            .map_err(to_status)?;
-        Err(Status::invalid_argument(
-            "the statement returns rows: send it as a query",
-        ))
+        let mut statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        let rows = parameters::read_rows(request.into_inner()).await?;
+        if rows.is_empty() {
+            return self.update(&principal, &statement).await;
+        }
+        let mut changed = 0;
+        for row in rows {
+            statement.parameters = row;
+            changed += self.update(&principal, &statement).await?;
+        }
+        Ok(changed)
     }
 
     async fn get_flight_info_catalogs(

@@ -8,7 +8,7 @@ use tidewater_security::TokenKey;
 use crate::error::QueryError;
 
 /// First byte of every handle: a new layout gets a new number.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// A statement with its parameters, as a client holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Statement {
     pub sql: String,
     /// Parameters as one Arrow IPC stream of one row; empty when none are bound.
     pub parameters: Bytes,
+    /// The rows it was answered with already, as an Arrow IPC stream: what changes something is not asked twice.
+    pub answer: Bytes,
     /// Names one asking of it, so that it can be cancelled; nil for a prepared statement, which may be asked many times.
     pub id: Uuid,
 }
@@ -27,6 +29,7 @@ impl Statement {
         Self {
             sql: sql.into(),
             parameters: Bytes::new(),
+            answer: Bytes::new(),
             id: Uuid::nil(),
         }
     }
@@ -39,6 +42,9 @@ impl Statement {
         let length = u32::try_from(self.sql.len()).unwrap_or(u32::MAX);
         body.extend_from_slice(&length.to_be_bytes());
         body.extend_from_slice(self.sql.as_bytes());
+        let length = u32::try_from(self.answer.len()).unwrap_or(u32::MAX);
+        body.extend_from_slice(&length.to_be_bytes());
+        body.extend_from_slice(&self.answer);
         body.extend_from_slice(&self.parameters);
         let mut sealed = key.sign(&body).to_vec();
         sealed.append(&mut body);
@@ -54,17 +60,23 @@ impl Statement {
         let rest = body.strip_prefix(&[VERSION]).ok_or(QueryError::BadHandle)?;
         let (id, rest) = rest.split_at_checked(16).ok_or(QueryError::BadHandle)?;
         let id = Uuid::from_slice(id).map_err(|_| QueryError::BadHandle)?;
-        let (length, rest) = rest.split_at_checked(4).ok_or(QueryError::BadHandle)?;
-        let length = u32::from_be_bytes(length.try_into().map_err(|_| QueryError::BadHandle)?);
-        let length = usize::try_from(length).map_err(|_| QueryError::BadHandle)?;
-        let (sql, parameters) = rest.split_at_checked(length).ok_or(QueryError::BadHandle)?;
+        let (sql, rest) = part(rest).ok_or(QueryError::BadHandle)?;
+        let (answer, parameters) = part(rest).ok_or(QueryError::BadHandle)?;
         let sql = String::from_utf8(sql.to_vec()).map_err(|_| QueryError::BadHandle)?;
         Ok(Self {
             sql,
             parameters: Bytes::copy_from_slice(parameters),
+            answer: Bytes::copy_from_slice(answer),
             id,
         })
     }
+}
+
+/// What is preceded by its length, and what follows it.
+fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_at_checked(4)?;
+    let length = u32::from_be_bytes(length.try_into().ok()?);
+    rest.split_at_checked(usize::try_from(length).ok()?)
 }
 
 #[cfg(test)]
@@ -78,6 +90,7 @@ mod tests {
         let statement = Statement {
             sql: "SELECT 'größe'".into(),
             parameters: Bytes::from_static(b"\x00\xff"),
+            answer: Bytes::from_static(b"\x01"),
             id: Uuid::from_u128(7),
         };
         let sealed = statement.seal(&key);

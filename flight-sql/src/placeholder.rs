@@ -37,6 +37,38 @@ pub fn number_placeholders(sql: &str) -> Cow<'_, str> {
     }
 }
 
+/// The highest number of a placeholder in a statement; 0 if it has none.
+pub fn placeholders(sql: &str) -> usize {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+        return 0;
+    };
+    let numbers = tokens.iter().filter_map(|token| match token {
+        Token::Placeholder(name) => placeholder_number(name),
+        _ => None,
+    });
+    numbers.max().unwrap_or_default()
+}
+
+/// The statement with the first of `values`, which are literals, in place of `$1`, and so on. The number of a placeholder for
+/// which there is none is the error.
+pub fn with_values(sql: &str, values: &[String]) -> Result<String, usize> {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize() else {
+        return Ok(sql.to_owned());
+    };
+    let mut filled = String::with_capacity(sql.len());
+    for token in tokens {
+        match &token {
+            Token::Placeholder(name) => {
+                let number = placeholder_number(name).unwrap_or_default();
+                let value = number.checked_sub(1).and_then(|at| values.get(at)).ok_or(number)?;
+                filled.push_str(value);
+            }
+            other => filled.push_str(&other.to_string()),
+        }
+    }
+    Ok(filled)
+}
+
 /// The number of a placeholder such as `$12`.
 pub fn placeholder_number(name: &str) -> Option<usize> {
     name.strip_prefix('$')?.parse().ok()
@@ -62,5 +94,18 @@ mod tests {
         for (sql, expected) in cases {
             assert_eq!(number_placeholders(sql), expected);
         }
+    }
+
+    // Goal: values take the places of their placeholders and no other. Method: a statement with look-alikes, and one value too few.
+    #[test]
+    fn values_take_their_places() {
+        let sql = "INSERT INTO t VALUES ($2, '$1', $1) -- $3";
+        assert_eq!(placeholders(sql), 2);
+        let filled = with_values(sql, &["'it''s $2'".into(), "7".into()]);
+        assert_eq!(
+            filled.as_deref(),
+            Ok("INSERT INTO t VALUES (7, '$1', 'it''s $2') -- $3")
+        );
+        assert_eq!(with_values(sql, &["1".into()]), Err(2));
     }
 }

@@ -24,6 +24,7 @@ use crate::handle::Statement;
 use crate::placeholder::number_placeholders;
 use crate::wire::{to_wire, wire_schema};
 
+mod commands;
 mod listing;
 mod parameters;
 mod read_only;
@@ -31,6 +32,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
+pub use commands::Changed;
 pub use listing::{TableEntry, TableKind};
 use running::Running;
 
@@ -172,7 +174,10 @@ impl QueryService {
     }
 
     /// Plans a statement without running it.
-    pub async fn prepare(&self, _: &Principal, sql: &str) -> Result<Prepared, QueryError> {
+    pub async fn prepare(&self, principal: &Principal, sql: &str) -> Result<Prepared, QueryError> {
+        if let Some(prepared) = self.prepared_command(principal, sql).await? {
+            return Ok(prepared);
+        }
         let (_, plan) = self.plan(sql).await?;
         Ok(Prepared {
             schema: wire_schema(plan.schema().as_arrow()),
@@ -249,6 +254,13 @@ impl QueryService {
         let plan = self.0.engine.plan(&session, &sql).await?;
         read_only::check(&plan)?;
         Ok((session, plan))
+    }
+
+    /// The plan of a statement that is not to be run.
+    async fn planned(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
+        let options = self.0.sessions.options(sql).await;
+        let session = self.0.engine.session(Class::Interactive, &options);
+        Ok(self.0.engine.plan(&session, sql).await?)
     }
 
     /// The functions of a session, by what they work on, as far as the engine's documentation tells.

@@ -24,6 +24,20 @@ pub struct UserSettings {
     pub name: String,
     /// Argon2 hash in PHC form (`$argon2id$…`).
     pub password_hash: String,
+    /// What they may do.
+    #[serde(default)]
+    pub role: Role,
+}
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Query.
+    #[default]
+    Reader,
+    /// Query, and change tables, views and schemas by SQL.
+    Writer,
 }
 
 impl fmt::Debug for UserSettings {
@@ -36,7 +50,7 @@ impl fmt::Debug for UserSettings {
 
 /// Lets users in. Without users it lets everybody in as [`Principal::local`]: only loopback is served then.
 pub struct Authenticator {
-    users: BTreeMap<String, String>,
+    users: BTreeMap<String, (String, Role)>,
     key: TokenKey,
     clock: SharedClock,
 }
@@ -57,13 +71,22 @@ impl Authenticator {
                 user: user.name.clone(),
             })?;
         }
-        let users = users.into_iter().map(|u| (u.name, u.password_hash)).collect();
+        let users = users.into_iter().map(|u| (u.name, (u.password_hash, u.role))).collect();
         Ok(Self { users, key, clock })
     }
 
     /// Whether anybody has to say who they are.
     pub fn required(&self) -> bool {
         !self.users.is_empty()
+    }
+
+    /// Whether somebody may change data by SQL. Where nobody has to say who they are, everybody may: only loopback is served then.
+    pub fn may_write(&self, principal: &Principal) -> bool {
+        !self.required()
+            || self
+                .users
+                .get(&principal.name)
+                .is_some_and(|(_, role)| *role == Role::Writer)
     }
 
     /// Checks a password. Takes tens of milliseconds of CPU by design: call it off the async threads.
@@ -77,7 +100,7 @@ impl Authenticator {
         {
             return Ok(principal);
         }
-        let hash = self.users.get(user).ok_or(SecurityError::BadCredentials)?;
+        let (hash, _) = self.users.get(user).ok_or(SecurityError::BadCredentials)?;
         let hash = PasswordHash::new(hash).map_err(|_| SecurityError::BadHash { user: user.into() })?;
         Argon2::default()
             .verify_password(password.as_bytes(), &hash)
@@ -129,6 +152,7 @@ mod tests {
         let users = vec![UserSettings {
             name: "ana".into(),
             password_hash: hash,
+            role: Role::Reader,
         }];
         let door = Authenticator::new(users, TokenKey::derive(b"k"), clock.clone()).expect("good users");
         assert!(door.required());
@@ -138,6 +162,7 @@ mod tests {
             Err(SecurityError::BadCredentials)
         ));
         let ana = door.login("ana", "correct horse").expect("the right password");
+        assert!(!door.may_write(&ana));
         let token = door.issue(&ana);
         assert_eq!(door.verify(&token).expect("a good token"), ana);
         assert_eq!(door.login("ana", &token).expect("a token as password"), ana);
@@ -151,6 +176,7 @@ mod tests {
         let users = vec![UserSettings {
             name: "ana".into(),
             password_hash: "secret".into(),
+            role: Role::Reader,
         }];
         let clock = Arc::new(ManualClock::new(0));
         assert!(matches!(

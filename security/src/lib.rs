@@ -12,7 +12,7 @@ pub mod listen;
 pub mod principal;
 pub mod token;
 
-pub use authenticator::{Authenticator, UserSettings};
+pub use authenticator::{Authenticator, Role, UserSettings};
 pub use error::SecurityError;
 pub use listen::ListenPolicy;
 pub use principal::Principal;

@@ -207,6 +207,7 @@ mod tests {
             users.security.users = vec![UserSettings {
                 name: "ana".into(),
                 password_hash: "$argon2id$".into(),
+                role: tidewater_security::Role::Reader,
             }];
             let mut secret = plain.clone();
             secret.security.node_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));

@@ -179,7 +179,7 @@ impl Grammar<'_> {
     fn alter_column(&mut self, changes: &mut Vec<AlterTable>) -> Parsed<()> {
         let column = self.path()?;
         let change = if self.words(&["SET", "DATA", "TYPE"]) || self.word("TYPE") {
-            let to = self.type_of_column()?;
+            let to = self.iceberg_type()?;
             AlterTable::Widen { column, to }
         } else if self.words(&["SET", "NOT", "NULL"]) {
             AlterTable::Nullable {

@@ -7,7 +7,6 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use tidewater_table::iceberg::spec::{Literal, NullOrder, PrimitiveType, SortDirection, Transform, Type};
 
 use super::grammar::{Grammar, Parsed, literal};
-use super::types::iceberg_type;
 use super::{Column, Command, CreateTable, CreateView, Existing, PartitionField, SortField, names};
 
 /// Where a comment is kept, as Spark and Trino do.
@@ -113,7 +112,7 @@ impl Grammar<'_> {
         let name = self.identifier()?;
         let mut column = Column {
             name,
-            of: self.type_of_column()?,
+            of: self.iceberg_type()?,
             nullable: true,
             comment: None,
             default: None,
@@ -133,14 +132,6 @@ impl Grammar<'_> {
             } else {
                 return Ok((column, key));
             }
-        }
-    }
-
-    pub(super) fn type_of_column(&mut self) -> Parsed<Type> {
-        let of = self.parser.parse_data_type()?;
-        match iceberg_type(&of) {
-            Some(of) => Ok(of),
-            None => self.expected(&format!("a type that Iceberg has, which {of} is not, before")),
         }
     }
 

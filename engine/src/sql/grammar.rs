@@ -30,9 +30,22 @@ pub(super) fn parse(sql: &str) -> Result<Sql> {
     }
     let mut parser = DFParserBuilder::new(tokens).with_dialect(&GenericDialect {}).build()?;
     let statement = parser.parse_statement()?;
-    let mut grammar = Grammar { parser: parser.parser };
+    let mut grammar = Grammar {
+        parser: parser.parser,
+        closing: 0,
+    };
     grammar.end().map_err(unreadable)?;
     Ok(Sql::Query(Box::new(statement)))
+}
+
+pub(super) fn name(text: &str) -> Result<Name> {
+    let tokens = Tokenizer::new(&GenericDialect {}, text)
+        .tokenize_with_location()
+        .map_err(|error| unreadable(error.into()))?;
+    let mut grammar = Grammar::new(tokens);
+    let name = grammar.name().map_err(unreadable)?;
+    grammar.end().map_err(unreadable)?;
+    Ok(name)
 }
 
 fn unreadable(error: ParserError) -> EngineError {
@@ -42,6 +55,8 @@ fn unreadable(error: ParserError) -> EngineError {
 /// Our own grammar on top of the SQL parser's.
 pub(super) struct Grammar<'a> {
     pub(super) parser: Parser<'a>,
+    /// Closing brackets of types that came with the one before.
+    pub(super) closing: usize,
 }
 
 impl Grammar<'_> {
@@ -49,7 +64,7 @@ impl Grammar<'_> {
         let parser = Parser::new(&GenericDialect {})
             .with_recursion_limit(RECURSION_MAX)
             .with_tokens_with_locations(tokens);
-        Grammar { parser }
+        Grammar { parser, closing: 0 }
     }
 
     /// `None` for what is no command.

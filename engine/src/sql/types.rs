@@ -3,53 +3,104 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
+use datafusion::sql::sqlparser::tokenizer::Token;
 use tidewater_table::iceberg::spec::{ListType, MapType, NestedField, PrimitiveType, StructType, Type};
 
-use super::names;
+use super::grammar::{Grammar, Parsed};
 
-/// The Iceberg type that a SQL type stands for; `None` if there is none. Nested fields get ids that count within this type
-/// alone: whoever takes it into a schema gives them anew.
-pub(super) fn iceberg_type(of: &DataType) -> Option<Type> {
-    Ids(0).convert(of)
+impl Grammar<'_> {
+    /// A type, as Iceberg has it. Nested fields get ids that count within this type alone: whoever takes it into a schema gives
+    /// them anew.
+    pub(super) fn iceberg_type(&mut self) -> Parsed<Type> {
+        let of = self.nested_type(&mut 0)?;
+        match self.closing {
+            0 => Ok(of),
+            _ => self.expected("no > before"),
+        }
+    }
+
+    fn nested_type(&mut self, last: &mut i32) -> Parsed<Type> {
+        if self.opening("ARRAY") {
+            let id = next(last);
+            let element = self.nested_type(last)?;
+            self.close()?;
+            return Ok(list(id, element));
+        }
+        if self.opening("MAP") {
+            let (key_id, value_id) = (next(last), next(last));
+            let key = self.nested_type(last)?;
+            self.parser.expect_token(&Token::Comma)?;
+            let value = self.nested_type(last)?;
+            self.close()?;
+            return Ok(Type::Map(MapType::new(
+                NestedField::map_key_element(key_id, key).into(),
+                NestedField::map_value_element(value_id, value, false).into(),
+            )));
+        }
+        if self.opening("STRUCT") {
+            let mut fields = Vec::new();
+            loop {
+                let id = next(last);
+                let name = self.identifier()?;
+                let _ = self.parser.consume_token(&Token::Colon);
+                let of = self.nested_type(last)?;
+                let required = self.words(&["NOT", "NULL"]);
+                let mut field = NestedField::new(id, name, of, required);
+                if self.word("COMMENT") {
+                    field.doc = Some(self.text()?);
+                }
+                fields.push(Arc::new(field));
+                if self.closing > 0 || !self.parser.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
+            self.close()?;
+            return Ok(Type::Struct(StructType::new(fields)));
+        }
+        let of = self.parser.parse_data_type()?;
+        match plain(&of, last) {
+            Some(of) => Ok(of),
+            None => self.expected(&format!("a type that Iceberg has, which {of} is not, before")),
+        }
+    }
+
+    /// Takes the word and the bracket after it if both are there.
+    fn opening(&mut self, word: &str) -> bool {
+        matches!(self.parser.peek_nth_token(1).token, Token::Lt)
+            && self.word(word)
+            && self.parser.consume_token(&Token::Lt)
+    }
+
+    /// Takes a closing bracket; two of them together are one token.
+    fn close(&mut self) -> Parsed<()> {
+        if self.closing > 0 {
+            self.closing -= 1;
+            return Ok(());
+        }
+        if self.parser.consume_token(&Token::ShiftRight) {
+            self.closing = 1;
+            return Ok(());
+        }
+        self.parser.expect_token(&Token::Gt).map(|_| ())
+    }
 }
 
-/// The last id that was given.
-struct Ids(i32);
+fn next(last: &mut i32) -> i32 {
+    *last = last.saturating_add(1);
+    *last
+}
 
-impl Ids {
-    fn next(&mut self) -> i32 {
-        self.0 += 1;
-        self.0
-    }
+fn list(id: i32, element: Type) -> Type {
+    Type::List(ListType::new(NestedField::list_element(id, element, false).into()))
+}
 
-    fn convert(&mut self, of: &DataType) -> Option<Type> {
-        Some(match of {
-            DataType::Array(ArrayElemTypeDef::AngleBracket(element) | ArrayElemTypeDef::SquareBracket(element, _)) => {
-                let id = self.next();
-                let element = self.convert(element)?;
-                Type::List(ListType::new(NestedField::list_element(id, element, false).into()))
-            }
-            DataType::Map(key, value) => {
-                let (key_id, value_id) = (self.next(), self.next());
-                let (key, value) = (self.convert(key)?, self.convert(value)?);
-                Type::Map(MapType::new(
-                    NestedField::map_key_element(key_id, key).into(),
-                    NestedField::map_value_element(value_id, value, false).into(),
-                ))
-            }
-            DataType::Struct(fields, _) => {
-                let mut converted = Vec::with_capacity(fields.len());
-                for field in fields {
-                    let name = names::text(field.field_name.clone()?);
-                    let id = self.next();
-                    let of = self.convert(&field.field_type)?;
-                    converted.push(Arc::new(NestedField::optional(id, name, of)));
-                }
-                Type::Struct(StructType::new(converted))
-            }
-            other => Type::Primitive(primitive(other)?),
-        })
+/// A type without angle brackets; `None` if Iceberg has none of the kind.
+fn plain(of: &DataType, last: &mut i32) -> Option<Type> {
+    if let DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) = of {
+        let id = next(last);
+        return Some(list(id, plain(element, last)?));
     }
+    primitive(of).map(Type::Primitive)
 }
 
 fn primitive(of: &DataType) -> Option<PrimitiveType> {

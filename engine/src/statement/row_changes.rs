@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use tidewater_core::{TableName, fail_point};
+use tidewater_core::TableName;
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change,
@@ -308,7 +308,6 @@ impl Attempt<'_> {
         if isolation != Some(SNAPSHOT_ISOLATION) {
             change = change.forbid_new_rows();
         }
-        fail_point::pass("statement.files_written");
         let catalog = engine.catalog().as_ref();
         let options = CommitOptions::default();
         match commit_change(catalog, engine.store(), &self.table.name, &change, &options).await {

@@ -48,7 +48,7 @@ fn server(info: &mut SqlInfoDataBuilder) {
     info.append(SqlInfo::FlightSqlServerName, "tidewater");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     info.append(SqlInfo::FlightSqlServerArrowVersion, "1.5");
-    info.append(SqlInfo::FlightSqlServerReadOnly, true);
+    info.append(SqlInfo::FlightSqlServerReadOnly, false);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
@@ -66,8 +66,8 @@ fn server(info: &mut SqlInfoDataBuilder) {
 
 fn language(info: &mut SqlInfoDataBuilder, functions: &FunctionNames) {
     info.append(SqlInfo::SqlDdlCatalog, false);
-    info.append(SqlInfo::SqlDdlSchema, false);
-    info.append(SqlInfo::SqlDdlTable, false);
+    info.append(SqlInfo::SqlDdlSchema, true);
+    info.append(SqlInfo::SqlDdlTable, true);
     // Unquoted names are lowered, quoted ones kept.
     info.append(SqlInfo::SqlIdentifierCase, 3_i32);
     info.append(SqlInfo::SqlIdentifierQuoteChar, "\"");

@@ -94,11 +94,19 @@ mod tests {
             ),
             (SecurityError::BadCredentials.into(), Code::Unauthenticated, "SEC-0001"),
             (
-                QueryError::ReadOnly {
-                    statement: "INSERT".into(),
+                QueryError::Statement {
+                    statement: "COPY".into(),
                 },
                 Code::Unimplemented,
-                "SQL-0001 INSERT",
+                "SQL-0001 COPY",
+            ),
+            (
+                QueryError::ReadOnly {
+                    user: "ana".into(),
+                    statement: "INSERT".into(),
+                },
+                Code::PermissionDenied,
+                "SQL-0007 ana",
             ),
             (QueryError::Busy { running: 1 }, Code::ResourceExhausted, "SQL-0004"),
             (QueryError::Cancelled, Code::Cancelled, "SQL-0006"),

@@ -96,6 +96,34 @@ pub(super) fn bind(plan: LogicalPlan, row: &[u8]) -> Result<LogicalPlan, QueryEr
         .map_err(EngineError::from)?)
 }
 
+/// The values of `row` as literals of SQL, for statements that are no plans.
+pub(super) fn literals(row: &[u8]) -> Result<Vec<String>, QueryError> {
+    values(row)?.iter().map(literal).collect()
+}
+
+fn literal(value: &ScalarValue) -> Result<String, QueryError> {
+    if value.is_null() {
+        return Ok("NULL".to_owned());
+    }
+    let text = match value {
+        ScalarValue::Binary(Some(bytes))
+        | ScalarValue::LargeBinary(Some(bytes))
+        | ScalarValue::BinaryView(Some(bytes)) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok(format!("X'{digits}'"));
+        }
+        other => other.cast_to(&DataType::Utf8).map_err(EngineError::from)?.to_string(),
+    };
+    let quoted = format!("'{}'", text.replace('\'', "''"));
+    Ok(match value.data_type() {
+        DataType::Boolean => text,
+        of if of.is_integer() => text,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => quoted,
+        // As exactly what was sent, whatever the parser makes of numbers and dates.
+        of => format!("arrow_cast({quoted}, '{of}')"),
+    })
+}
+
 fn values(row: &[u8]) -> Result<Vec<ScalarValue>, QueryError> {
     if row.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Writes are refused before anything runs.
+//! What reaches the planner must read: statements that change something are carried out before it.
 
 use datafusion::logical_expr::LogicalPlan;
 
@@ -15,5 +15,5 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
         LogicalPlan::Explain(explain) => return check(&explain.plan),
         _ => return Ok(()),
     };
-    Err(QueryError::ReadOnly { statement })
+    Err(QueryError::Statement { statement })
 }

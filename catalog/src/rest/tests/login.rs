@@ -9,7 +9,7 @@ use super::kit::{Kit, Reply, request};
 use crate::server::Access;
 use tidewater_core::{Clock, ManualClock, SharedRng, SystemRng};
 use tidewater_security::authenticator::{TOKEN_TTL_MS, hash_password};
-use tidewater_security::{Authenticator, Principal, TokenKey, UserSettings};
+use tidewater_security::{Authenticator, Principal, Role, TokenKey, UserSettings};
 
 const TOKENS: &str = "/v1/oauth/tokens";
 const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
@@ -20,6 +20,7 @@ fn with_users(clock: &Arc<ManualClock>) -> Kit {
     let users = vec![UserSettings {
         name: "ana".into(),
         password_hash: hash_password("correct horse", &rng).expect("a hash"),
+        role: Role::Reader,
     }];
     let clock: Arc<dyn Clock> = clock.clone();
     let users = Authenticator::new(users, TokenKey::derive(b"secret"), clock).expect("good users");

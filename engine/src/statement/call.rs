@@ -1,0 +1,109 @@
+//! `CALL system.…`: procedures with the names, arguments and answers that Spark gives them.
+
+mod arguments;
+mod maintenance;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
+
+use self::arguments::Arguments;
+use super::{Done, Workshop};
+use crate::error::{EngineError, Result};
+use crate::sql::Call;
+
+/// A procedure.
+#[derive(Debug)]
+struct Procedure {
+    name: &'static str,
+    /// Its arguments in order.
+    arguments: &'static [&'static str],
+    /// The columns of its answer.
+    answer: &'static [(&'static str, DataType)],
+}
+
+/// All procedures there are.
+const PROCEDURES: &[Procedure] = &[
+    Procedure {
+        name: "rewrite_data_files",
+        arguments: &["table", "strategy", "sort_order", "options", "where"],
+        answer: &[
+            ("rewritten_data_files_count", DataType::Int32),
+            ("added_data_files_count", DataType::Int32),
+            ("rewritten_bytes_count", DataType::Int64),
+            ("failed_data_files_count", DataType::Int32),
+        ],
+    },
+    Procedure {
+        name: "expire_snapshots",
+        arguments: &["table", "older_than", "retain_last"],
+        answer: &[
+            ("deleted_files_count", DataType::Int64),
+            ("expired_snapshots_count", DataType::Int64),
+        ],
+    },
+];
+
+/// The columns that a procedure answers with.
+///
+/// # Errors
+/// [`EngineError::Statement`] for a procedure that there is not.
+pub fn answer_schema(call: &Call) -> Result<SchemaRef> {
+    Ok(procedure(call)?.schema())
+}
+
+fn procedure(call: &Call) -> Result<&'static Procedure> {
+    let found = PROCEDURES.iter().find(|procedure| procedure.name == call.procedure);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = PROCEDURES.iter().map(|procedure| procedure.name).collect();
+        EngineError::statement(format!(
+            "there is no procedure {:?}: there are {}",
+            call.procedure,
+            names.join(", ")
+        ))
+    })
+}
+
+impl Procedure {
+    fn schema(&self) -> SchemaRef {
+        let fields = self.answer.iter().map(|(name, of)| Field::new(*name, of.clone(), true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// One row of numbers, in the columns' order.
+    fn numbers(&self, values: &[i64]) -> Result<RecordBatch> {
+        let columns = self.answer.iter().zip(values).map(|((_, of), value)| -> ArrayRef {
+            match of {
+                DataType::Int32 => Arc::new(Int32Array::from(vec![i32::try_from(*value).unwrap_or(i32::MAX)])),
+                _ => Arc::new(Int64Array::from(vec![*value])),
+            }
+        });
+        let columns: Vec<ArrayRef> = columns.collect();
+        Ok(RecordBatch::try_new(self.schema(), columns).map_err(DataFusionError::from)?)
+    }
+
+    /// One column of text.
+    fn texts(&self, values: Vec<String>) -> Result<RecordBatch> {
+        let column: ArrayRef = Arc::new(StringArray::from(values));
+        Ok(RecordBatch::try_new(self.schema(), vec![column]).map_err(DataFusionError::from)?)
+    }
+}
+
+impl Workshop<'_> {
+    /// Carries a procedure out.
+    pub(super) async fn call(&self, call: &Call) -> Result<Done> {
+        let procedure = procedure(call)?;
+        let arguments = Arguments::of(call, procedure.arguments)?;
+        let answer = match procedure.name {
+            "rewrite_data_files" => self.rewrite_data_files(procedure, &arguments).await,
+            "expire_snapshots" => self.expire_snapshots(procedure, &arguments).await,
+            other => Err(EngineError::statement(format!("procedure {other} is not carried out"))),
+        }?;
+        Ok(Done {
+            answer: Some(answer),
+            ..Done::default()
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! The arguments of a procedure: by name, or in its own order.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
+
+use crate::error::{EngineError, Result};
+use crate::sql::{Call, literal};
+
+/// Given arguments by name.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    procedure: String,
+    given: BTreeMap<String, Expr>,
+}
+
+impl Arguments {
+    /// Those of a call, of which the procedure knows these.
+    pub(super) fn of(call: &Call, known: &[&str]) -> Result<Self> {
+        let refused = |reason: String| EngineError::statement(format!("{}: {reason}", call.procedure));
+        if call.positional.len() > known.len() {
+            return Err(refused(format!(
+                "it takes at most {} arguments: {}",
+                known.len(),
+                known.join(", ")
+            )));
+        }
+        let mut given: BTreeMap<String, Expr> = BTreeMap::new();
+        for (name, value) in known.iter().zip(&call.positional) {
+            given.insert((*name).to_owned(), value.clone());
+        }
+        for (name, value) in &call.named {
+            if !known.contains(&name.as_str()) {
+                return Err(refused(format!(
+                    "it has no argument {name:?}: there are {}",
+                    known.join(", ")
+                )));
+            }
+            if given.insert(name.clone(), value.clone()).is_some() {
+                return Err(refused(format!("argument {name:?} is given twice")));
+            }
+        }
+        Ok(Self {
+            procedure: call.procedure.clone(),
+            given,
+        })
+    }
+
+    fn refused(&self, name: &str, wanted: &str) -> EngineError {
+        EngineError::statement(format!("{}: argument {name:?} is to be {wanted}", self.procedure))
+    }
+
+    /// Text that may be left out.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>> {
+        let Some(value) = self.given.get(name) else {
+            return Ok(None);
+        };
+        literal(value).map(Some).ok_or_else(|| self.refused(name, "a literal"))
+    }
+
+    /// Text that must be given.
+    pub(super) fn required(&self, name: &str) -> Result<String> {
+        self.text(name)?.ok_or_else(|| self.refused(name, "given"))
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&self, name: &str) -> Result<Option<i64>> {
+        let parsed = self
+            .text(name)?
+            .map(|text| text.parse().map_err(|_| self.refused(name, "a whole number")));
+        parsed.transpose()
+    }
+
+    /// True or false.
+    pub(super) fn truth(&self, name: &str) -> Result<Option<bool>> {
+        let parsed = self.text(name)?.map(|text| text.to_lowercase().parse());
+        parsed.transpose().map_err(|_| self.refused(name, "true or false"))
+    }
+
+    /// A time as milliseconds since 1970; without a zone it is UTC.
+    pub(super) fn time_ms(&self, name: &str) -> Result<Option<i64>> {
+        let parsed = self
+            .text(name)?
+            .map(|text| time_ms(&text).ok_or_else(|| self.refused(name, "a time, as TIMESTAMP '2026-01-31 12:00:00'")));
+        parsed.transpose()
+    }
+
+    /// `map('key', 'value', …)`.
+    pub(super) fn map(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let Some(value) = self.given.get(name) else {
+            return Ok(BTreeMap::new());
+        };
+        pairs(value).ok_or_else(|| self.refused(name, "map('key', 'value', …)"))
+    }
+}
+
+fn pairs(value: &Expr) -> Option<BTreeMap<String, String>> {
+    let Expr::Function(function) = value else {
+        return None;
+    };
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    if !function.name.to_string().eq_ignore_ascii_case("map") {
+        return None;
+    }
+    let texts = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => literal(expr),
+        _ => None,
+    });
+    let texts: Vec<String> = texts.collect::<Option<_>>()?;
+    let (pairs, []) = texts.as_chunks::<2>() else {
+        return None;
+    };
+    Some(pairs.iter().cloned().map(|[key, value]| (key, value)).collect())
+}
+
+fn time_ms(text: &str) -> Option<i64> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Some(moment.timestamp_millis());
+    }
+    for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"] {
+        if let Ok(moment) = NaiveDateTime::parse_from_str(text, format) {
+            return Some(moment.and_utc().timestamp_millis());
+        }
+    }
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis())
+}

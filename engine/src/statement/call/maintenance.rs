@@ -1,0 +1,97 @@
+//! Procedures that tidy a table.
+
+use datafusion::arrow::array::RecordBatch;
+use tidewater_core::TableName;
+use tidewater_table::{LoadedTable, RewriteOptions, expire};
+
+use super::super::Workshop;
+use super::{Arguments, Procedure};
+use crate::error::{EngineError, Result};
+use crate::sql::{Name, name};
+
+impl Workshop<'_> {
+    /// The table that a procedure is about.
+    pub(super) fn about(&self, arguments: &Arguments) -> Result<TableName> {
+        let name: Name = name(&arguments.required("table")?)?;
+        self.table_name(&name)
+    }
+
+    /// Small files become larger ones.
+    pub(super) async fn rewrite_data_files(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
+        let table = self.about(arguments)?;
+        let unsupported = |what: &str| EngineError::Unsupported {
+            what: format!("rewrite_data_files with {what}"),
+        };
+        if arguments
+            .text("strategy")?
+            .is_some_and(|strategy| !strategy.eq_ignore_ascii_case("binpack"))
+        {
+            return Err(unsupported("a strategy other than binpack"));
+        }
+        if arguments.text("sort_order")?.is_some() || arguments.text("where")?.is_some() {
+            return Err(unsupported("a sort_order or a where"));
+        }
+        let mut options = RewriteOptions {
+            everything: true,
+            ..RewriteOptions::default()
+        };
+        for (key, value) in arguments.map("options")? {
+            let number = || {
+                value
+                    .parse::<u64>()
+                    .map_err(|_| EngineError::statement(format!("option {key:?} is no number")))
+            };
+            match key.as_str() {
+                "target-file-size-bytes" => options.target_file_size_bytes = number()?,
+                "max-file-group-size-bytes" => options.group_bytes_max = number()?,
+                "min-input-files" => options.files_min = usize::try_from(number()?).unwrap_or(usize::MAX),
+                "rewrite-all" if value == "true" => return Err(unsupported("rewrite-all")),
+                // Small files and deleted rows are always seen to, and every group is a commit of its own.
+                "rewrite-all" | "partial-progress.enabled" | "delete-file-threshold" => {}
+                other => return Err(EngineError::statement(format!("option {other:?} is not known"))),
+            }
+        }
+        let done = self.engine.compact(self.runner, &table, &options).await?;
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        procedure.numbers(&[
+            count(done.files_removed),
+            count(done.files_added),
+            i64::try_from(done.bytes_removed).unwrap_or(i64::MAX),
+            0,
+        ])
+    }
+
+    /// Old snapshots leave, and the files that only they could reach.
+    pub(super) async fn expire_snapshots(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
+        let name = self.about(arguments)?;
+        let table = self.engine.load(&name).await?;
+        let retain_last = arguments.integer("retain_last")?.unwrap_or(1).max(1);
+        let older_than = arguments.time_ms("older_than")?;
+        let older_than = older_than.unwrap_or_else(|| self.engine.clock().now_ms() - FIVE_DAYS_MS);
+        let keep = u32::try_from(retain_last)
+            .unwrap_or(u32::MAX)
+            .max(newer(&table, older_than));
+        let expired = expire(self.engine.catalog().as_ref(), self.engine.store(), &name, keep).await?;
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        procedure.numbers(&[count(expired.files.len()), count(expired.snapshots.len())])
+    }
+}
+
+/// What Spark keeps if it is not told otherwise.
+const FIVE_DAYS_MS: i64 = 5 * 24 * 60 * 60 * 1000;
+
+/// Snapshots of the main branch from this time on.
+fn newer(table: &LoadedTable, since_ms: i64) -> u32 {
+    let (mut newer, mut count) = (0, 0);
+    let mut at = table.metadata.current_snapshot();
+    while let Some(snapshot) = at {
+        count += 1;
+        if snapshot.timestamp_ms() >= since_ms {
+            newer = count;
+        }
+        at = snapshot
+            .parent_snapshot_id()
+            .and_then(|id| table.metadata.snapshot_by_id(id));
+    }
+    newer
+}

@@ -1,0 +1,158 @@
+//! Statements that change something: who may, and what they are answered with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::ipc::reader::StreamReader;
+use datafusion::arrow::ipc::writer::StreamWriter;
+use futures::stream;
+
+use tidewater_engine::{Command, Done, Sql, Workshop};
+use tidewater_security::Principal;
+
+use super::{Prepared, QueryService, Results, parameters};
+use crate::error::QueryError;
+use crate::handle::Statement;
+use crate::placeholder::{number_placeholders, placeholders, with_values};
+use crate::wire::{to_wire, wire_schema};
+
+impl QueryService {
+    /// The command that a statement is, with its parameters in their places; `None` for a query.
+    pub(super) fn command(&self, statement: &Statement) -> Result<Option<Command>, QueryError> {
+        let numbered = number_placeholders(&statement.sql);
+        let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
+            return Ok(None);
+        };
+        if placeholders(&numbered) == 0 {
+            return Ok(Some(*command));
+        }
+        let values = parameters::literals(&statement.parameters)?;
+        let filled = with_values(&numbered, &values).map_err(|number| QueryError::Parameters {
+            reason: format!("the statement has a parameter ${number} and {} are bound", values.len()),
+        })?;
+        match tidewater_engine::sql::parse(&filled)? {
+            Sql::Command(command) => Ok(Some(*command)),
+            Sql::Query(_) => Ok(None),
+        }
+    }
+
+    /// What a client is told of a command before it runs: parameters, and no columns, by which drivers know it from a query.
+    pub(super) async fn prepared_command(
+        &self,
+        principal: &Principal,
+        sql: &str,
+    ) -> Result<Option<Prepared>, QueryError> {
+        let numbered = number_placeholders(sql);
+        let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
+            return Ok(None);
+        };
+        self.may(principal, &command)?;
+        let count = placeholders(&numbered);
+        let plain = || {
+            Schema::new(
+                (1..=count)
+                    .map(|number| Field::new(format!("${number}"), DataType::Utf8, true))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let parameters = match (count, command.as_ref()) {
+            (0, _) => Arc::new(Schema::empty()),
+            // The planner knows the columns that the values are for.
+            (_, Command::Insert(_) | Command::Merge(_)) => match self.planned(&numbered).await {
+                Ok(plan) => parameters::told(&plan)?,
+                Err(_) => Arc::new(plain()),
+            },
+            _ => Arc::new(plain()),
+        };
+        let schema = match command.as_ref() {
+            Command::Call(call) => tidewater_engine::statement::answer_schema(call)?,
+            _ => Arc::new(Schema::empty()),
+        };
+        Ok(Some(Prepared {
+            schema: wire_schema(&schema),
+            parameters,
+        }))
+    }
+
+    fn may(&self, principal: &Principal, command: &Command) -> Result<(), QueryError> {
+        match self.0.authenticator.may_write(principal) {
+            true => Ok(()),
+            false => Err(QueryError::ReadOnly {
+                user: principal.name.clone(),
+                statement: command.verb().to_owned(),
+            }),
+        }
+    }
+
+    /// Carries a statement out if it changes something; `None` for a query, of which nothing is done. Cancelling it before its
+    /// commit leaves everything as it was.
+    pub async fn change(&self, principal: &Principal, statement: &Statement) -> Result<Option<Changed>, QueryError> {
+        let Some(command) = self.command(statement)? else {
+            return Ok(None);
+        };
+        self.may(principal, &command)?;
+        let at_work = self.0.running.enter(statement.id, principal)?;
+        let options = self.0.sessions.options(&statement.sql).await;
+        let shop = Workshop {
+            engine: &self.0.engine,
+            runner: self.0.runner.as_ref(),
+            options: &options,
+            deadline: Some(self.0.options.query_timeout),
+        };
+        let done = at_work.run(async { Ok(shop.execute(&command).await?) }).await?;
+        let verb = command.verb();
+        tracing::info!(user = %principal.name, verb, rows = done.rows, snapshot = done.snapshot_id, "statement carried out");
+        Ok(Some(Changed { verb, done }))
+    }
+
+    /// The answer that a ticket holds already.
+    pub fn answered(&self, statement: &Statement) -> Result<Option<Results>, QueryError> {
+        if statement.answer.is_empty() {
+            return Ok(None);
+        }
+        let reader = StreamReader::try_new(statement.answer.as_ref(), None).map_err(QueryError::encoding)?;
+        let schema = reader.schema();
+        let batches: Vec<Result<RecordBatch, QueryError>> =
+            reader.map(|batch| batch.map_err(QueryError::encoding)).collect();
+        Ok(Some(Results {
+            schema,
+            batches: Box::pin(stream::iter(batches)),
+        }))
+    }
+}
+
+/// What a statement changed.
+#[derive(Debug)]
+pub struct Changed {
+    verb: &'static str,
+    done: Done,
+}
+
+impl Changed {
+    /// Rows that were added, changed or deleted; 0 for what is not about rows.
+    pub fn rows(&self) -> i64 {
+        i64::try_from(self.done.rows.unwrap_or_default()).unwrap_or(i64::MAX)
+    }
+
+    /// As rows for a client that asked for rows: a procedure's own, else how many there were, else what was done.
+    pub fn answer(&self) -> Result<(SchemaRef, Bytes), QueryError> {
+        let batch = match (&self.done.answer, self.done.rows) {
+            (Some(answer), _) => answer.clone(),
+            (None, Some(_)) => one("count", DataType::Int64, Arc::new(Int64Array::from(vec![self.rows()])))?,
+            (None, None) => one("status", DataType::Utf8, Arc::new(StringArray::from(vec![self.verb])))?,
+        };
+        let schema = wire_schema(&batch.schema());
+        let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(QueryError::encoding)?;
+        for part in to_wire(&batch, &schema).map_err(QueryError::encoding)? {
+            writer.write(&part).map_err(QueryError::encoding)?;
+        }
+        Ok((schema, writer.into_inner().map_err(QueryError::encoding)?.into()))
+    }
+}
+
+fn one(name: &str, of: DataType, value: ArrayRef) -> Result<RecordBatch, QueryError> {
+    let schema = Arc::new(Schema::new(vec![Field::new(name, of, false)]));
+    RecordBatch::try_new(schema, vec![value]).map_err(QueryError::encoding)
+}
