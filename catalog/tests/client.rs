@@ -217,7 +217,7 @@ async fn views_and_properties() {
     let held = Catalog::drop_namespace(&client, &gold).await;
     assert!(matches!(held, Err(CatalogFault::Conflict { .. })), "{held:?}");
     client.drop_view(&moved).await.expect("dropped");
-    client.drop_namespace(&gold).await.expect("dropped");
+    Catalog::drop_namespace(&client, &gold).await.expect("dropped");
     let gone = client.namespace_properties(&gold).await;
     assert!(matches!(gone, Err(CatalogFault::NotFound { .. })), "{gone:?}");
 }

@@ -326,9 +326,7 @@ impl Catalog for CatalogClient {
     }
 
     async fn drop_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
-        self.mutate::<()>(Method::DELETE, path::namespace(namespace), None)
-            .await?;
-        Ok(())
+        Ok(Self::drop_namespace(self, namespace).await?)
     }
 
     async fn namespace_properties(&self, namespace: &Namespace) -> Result<HashMap<String, String>, CatalogFault> {
