@@ -15,6 +15,7 @@ use crate::engine::Parts;
 use crate::error::{EngineError, Result};
 use crate::metadata_tables;
 use crate::provider::IcebergTable;
+use crate::session::Resolved;
 
 type Overlay = HashMap<TableName, Arc<dyn TableProvider>>;
 
@@ -42,13 +43,15 @@ impl LakeCatalog {
         !self.overlay.contains_key(name) && !self.moment.contains_key(name)
     }
 
-    /// The same with these tables, beside those it holds already, as they stood at one moment.
-    pub(crate) fn at(&self, tables: Moment) -> Self {
+    /// The same with what these names stand for, beside what it holds already.
+    pub(crate) fn at(&self, resolved: &Resolved) -> Self {
         let mut moment = self.moment.as_ref().clone();
-        moment.extend(tables);
+        moment.extend(resolved.tables.clone());
+        let mut overlay = self.overlay.as_ref().clone();
+        overlay.extend(resolved.views.clone());
         Self {
             parts: self.parts.clone(),
-            overlay: self.overlay.clone(),
+            overlay: Arc::new(overlay),
             moment: Arc::new(moment),
         }
     }

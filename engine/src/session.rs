@@ -2,11 +2,12 @@
 
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, TableProvider};
+use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -18,6 +19,7 @@ use tidewater_table::TableError;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
+pub(crate) use views::Resolved;
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
@@ -163,15 +165,9 @@ impl Engine {
         if let Some(catalog) = list.catalog(CATALOG)
             && let Some(lake) = catalog.downcast_ref::<LakeCatalog>()
         {
-            let asked = named.tables.into_iter().filter(|name| lake.asks_for(name)).collect();
-            let pinned = Arc::new(MemoryCatalogProviderList::new());
-            for name in list.catalog_names() {
-                list.catalog(&name)
-                    .and_then(|other| pinned.register_catalog(name, other));
-            }
-            pinned.register_catalog(CATALOG.to_owned(), Arc::new(lake.at(self.moment(asked).await?)));
+            let resolved = self.resolve(&state, lake, named.tables).await?;
             // Of this plan only: the session itself goes on to see what is newest.
-            state.register_catalog_list(pinned);
+            views::look_up(&mut state, lake.at(&resolved));
         }
         Ok(state.statement_to_plan(statement).await?)
     }
@@ -181,6 +177,28 @@ impl Engine {
         let state = self.session(Class::Interactive, options).state();
         let dialect = state.config().options().sql_parser.dialect;
         named(&state, &state.sql_to_statement(sql, &dialect)?)
+    }
+
+    /// The same options, with what these statements name as it stands at one moment.
+    pub(crate) async fn pinned(
+        &self,
+        options: &SessionOptions,
+        statements: &[&str],
+        target: &TableName,
+    ) -> Result<SessionOptions> {
+        let mut names = BTreeSet::from([target.clone()]);
+        for sql in statements {
+            names.extend(self.named(options, sql)?.tables);
+        }
+        let state = self.session(Class::Batch, options).state();
+        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone());
+        let resolved = self.resolve(&state, &lake, names).await?;
+        let mut pinned = options.clone();
+        pinned.overlay.extend(resolved.views);
+        let mut moment = pinned.moment.as_ref().clone();
+        moment.extend(resolved.tables);
+        pinned.moment = Arc::new(moment);
+        Ok(pinned)
     }
 
     /// These tables as they stand at one moment.

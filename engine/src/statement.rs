@@ -130,25 +130,24 @@ impl Workshop<'_> {
 
     /// These statements' tables as they stand at one moment, the target among them, and a session that sees them so.
     async fn at_one_moment(&self, target: &TableName, statements: &[&str]) -> Result<(LoadedTable, SessionOptions)> {
-        let mut names = vec![target.clone()];
-        for sql in statements {
-            for name in self.engine.named(self.options, sql)?.tables {
-                let known = names.contains(&name) || self.options.overlay.contains_key(&name);
-                if !known && !self.options.moment.contains_key(&name) {
-                    names.push(name);
-                }
-            }
-        }
-        let mut moment = self.engine.moment(names).await?;
-        let table = moment.get(target).cloned().flatten();
+        let options = self.engine.pinned(self.options, statements, target).await?;
+        let table = options.moment.get(target).cloned().flatten();
         let table = table.ok_or_else(|| EngineError::TableNotFound { table: target.clone() })?;
         writable(&table)?;
-        moment.extend(self.options.moment.as_ref().clone());
-        let options = SessionOptions {
-            moment: Arc::new(moment),
-            ..self.options.clone()
-        };
         Ok((table, options))
+    }
+
+    /// A session in which numbers with a point are exact, as they are in what they are written to.
+    fn session(&self, options: &SessionOptions) -> SessionContext {
+        let session = self.engine.session(Class::Batch, options);
+        let state = session.state_ref();
+        state
+            .write()
+            .config_mut()
+            .options_mut()
+            .sql_parser
+            .parse_float_as_decimal = true;
+        session
     }
 
     async fn run(&self, session: &SessionContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {

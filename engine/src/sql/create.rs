@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use tidewater_table::iceberg::spec::{Literal, NullOrder, PrimitiveType, SortDirection, Transform, Type};
@@ -309,6 +311,13 @@ fn default_literal(text: &str, of: &PrimitiveType) -> Option<Literal> {
         PrimitiveType::Long => Literal::long(text.parse::<i64>().ok()?),
         PrimitiveType::Float => Literal::float(text.parse::<f32>().ok()?),
         PrimitiveType::Double => Literal::double(text.parse::<f64>().ok()?),
+        PrimitiveType::Decimal { precision, scale } => {
+            let of = DataType::Decimal128(u8::try_from(*precision).ok()?, i8::try_from(*scale).ok()?);
+            match ScalarValue::try_from_string(text.to_owned(), &of).ok()? {
+                ScalarValue::Decimal128(value, _, _) => Literal::decimal(value?),
+                _ => return None,
+            }
+        }
         PrimitiveType::String => Literal::string(text),
         PrimitiveType::Date => Literal::date_from_str(text).ok()?,
         PrimitiveType::Timestamp => Literal::timestamp_from_str(text).ok()?,

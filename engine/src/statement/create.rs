@@ -17,7 +17,7 @@ use tidewater_table::{
 
 use super::{Done, Workshop};
 use crate::error::{EngineError, Result};
-use crate::session::{CATALOG, Class};
+use crate::session::CATALOG;
 use crate::sql::{Column, CreateTable, CreateView, Existing, Name, PartitionField, SortField};
 use crate::write::{Distribution, WriteRequest};
 
@@ -33,7 +33,7 @@ impl Workshop<'_> {
         let name = self.table_name(&create.name)?;
         let query = match &create.query {
             Some(query) => {
-                let session = self.engine.session(Class::Batch, self.options);
+                let session = self.session(self.options);
                 let plan = self.engine.plan(&session, &query.to_string()).await?;
                 Some((session, plan))
             }
@@ -115,7 +115,7 @@ impl Workshop<'_> {
     /// Makes a view, which Spark and Trino read as we do.
     pub(super) async fn create_view(&self, create: &CreateView) -> Result<Done> {
         let name = self.table_name(&create.name)?;
-        let session = self.engine.session(Class::Batch, self.options);
+        let session = self.session(self.options);
         let mut sql = create.query.to_string();
         if !create.columns.is_empty() {
             let plan = self.engine.plan(&session, &sql).await?;

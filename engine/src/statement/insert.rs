@@ -9,7 +9,6 @@ use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableErro
 
 use super::{ATTEMPTS_MAX, Done, Workshop, lost};
 use crate::error::{EngineError, Result};
-use crate::session::Class;
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, Source, When, quoted};
 use crate::write::{Distribution, WriteRequest};
 
@@ -39,7 +38,7 @@ impl Workshop<'_> {
     async fn insert_once(&self, name: &TableName, insert: &Insert) -> Result<Done> {
         let query = insert.query.to_string();
         let (table, options) = self.at_one_moment(name, &[&query]).await?;
-        let session = self.engine.session(Class::Batch, &options);
+        let session = self.session(&options);
         let input = self.engine.plan(&session, &query).await?;
         let request = WriteRequest {
             job: self.job(),

@@ -22,7 +22,7 @@ use super::row_sql::{REWRITTEN, RowSql, TARGET};
 use super::settled::{refuse_volatile, settled};
 use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
-use crate::session::{Class, SessionOptions};
+use crate::session::SessionOptions;
 use crate::sql::{Action, Merge};
 use crate::write::{Distribution, WriteRequest};
 
@@ -158,7 +158,7 @@ impl Attempt<'_> {
 
     fn session(&self, rewritten: Vec<ScanFile>) -> Result<SessionContext> {
         let engine = self.shop.engine;
-        let session = engine.session(Class::Batch, &self.options);
+        let session = self.shop.session(&self.options);
         let all: Vec<ScanFile> = self.files.values().cloned().collect();
         give(
             &session,

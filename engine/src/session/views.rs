@@ -1,0 +1,156 @@
+//! What a statement's names stand for, all at one moment: tables, and the catalog's views, whose texts are planned in their
+//! places.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, TableProvider};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SessionState;
+use datafusion::sql::parser::Statement;
+use tidewater_core::TableName;
+use tidewater_table::{TableError, View};
+
+use super::{CATALOG, named};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::lake::{LakeCatalog, Moment};
+
+/// Views over views over views: no deeper.
+const DEPTH_MAX: usize = 16;
+
+/// The dialects that are read, best first: those of others are much the same for what a view should say.
+const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
+
+/// What names stand for.
+#[derive(Default)]
+pub(crate) struct Resolved {
+    /// Tables, and names of neither a table nor a view.
+    pub(crate) tables: Moment,
+    /// Views.
+    pub(crate) views: HashMap<TableName, Arc<dyn TableProvider>>,
+}
+
+/// A view with the statement that it is.
+struct Text {
+    state: SessionState,
+    sql: String,
+    statement: Statement,
+    names: BTreeSet<TableName>,
+}
+
+impl Engine {
+    /// What these names stand for. Tables that are reached through views are of the same moment as all others.
+    pub(crate) async fn resolve(
+        &self,
+        state: &SessionState,
+        lake: &LakeCatalog,
+        names: BTreeSet<TableName>,
+    ) -> Result<Resolved> {
+        let mut wanted: BTreeSet<TableName> = names.into_iter().filter(|name| lake.asks_for(name)).collect();
+        let mut missing = BTreeSet::new();
+        let mut texts: BTreeMap<TableName, Text> = BTreeMap::new();
+        for _ in 0..DEPTH_MAX {
+            let tables: Vec<TableName> = wanted
+                .iter()
+                .filter(|name| !texts.contains_key(*name))
+                .cloned()
+                .collect();
+            let tables = self.moment(tables).await?;
+            let absent = tables
+                .iter()
+                .filter(|(name, table)| table.is_none() && !missing.contains(*name));
+            let absent: Vec<TableName> = absent.map(|(name, _)| name.clone()).collect();
+            let before = wanted.len();
+            for name in absent {
+                match self.catalog().load_view(&name).await.map_err(TableError::from)? {
+                    None => {
+                        missing.insert(name);
+                    }
+                    Some(view) => {
+                        let text = text(state, &view)?;
+                        wanted.extend(text.names.iter().filter(|name| lake.asks_for(name)).cloned());
+                        texts.insert(name, text);
+                    }
+                }
+            }
+            if wanted.len() == before {
+                let tables = tables
+                    .into_iter()
+                    .filter(|(name, _)| !texts.contains_key(name))
+                    .collect();
+                return self.planned(lake, tables, texts).await;
+            }
+        }
+        Err(EngineError::statement(format!("views lie more than {DEPTH_MAX} deep")))
+    }
+
+    /// Plans views, each after those that it names.
+    async fn planned(
+        &self,
+        lake: &LakeCatalog,
+        tables: Moment,
+        mut texts: BTreeMap<TableName, Text>,
+    ) -> Result<Resolved> {
+        let mut resolved = Resolved {
+            tables,
+            views: HashMap::new(),
+        };
+        while !texts.is_empty() {
+            let ready = texts
+                .iter()
+                .find(|(_, text)| !text.names.iter().any(|name| texts.contains_key(name)));
+            let Some(name) = ready.map(|(name, _)| name.clone()) else {
+                let names: Vec<String> = texts.keys().map(ToString::to_string).collect();
+                return Err(EngineError::statement(format!(
+                    "views name each other in a circle: {}",
+                    names.join(", ")
+                )));
+            };
+            if let Some(text) = texts.remove(&name) {
+                let mut state = text.state;
+                look_up(&mut state, lake.at(&resolved));
+                let plan = state.statement_to_plan(text.statement).await?;
+                resolved
+                    .views
+                    .insert(name, Arc::new(ViewTable::new(plan, Some(text.sql))));
+            }
+        }
+        Ok(resolved)
+    }
+}
+
+fn text(state: &SessionState, view: &View) -> Result<Text> {
+    let sql = DIALECTS.iter().find_map(|dialect| view.queries.get(*dialect));
+    let sql = sql.ok_or_else(|| {
+        let dialects: Vec<String> = view.queries.keys().cloned().collect();
+        EngineError::Unsupported {
+            what: format!("view {}, whose text is of {}", view.name, dialects.join(", ")),
+        }
+    })?;
+    let mut state = state.clone();
+    let default = view.default_namespace.as_ref().unwrap_or(view.name.namespace());
+    state.config_mut().options_mut().catalog.default_schema = default.to_string();
+    let dialect = state.config().options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql, &dialect)?;
+    let names = named(&state, &statement)?.tables;
+    Ok(Text {
+        state,
+        sql: sql.clone(),
+        statement,
+        names,
+    })
+}
+
+/// Lets a state look names up in `lake`, and whatever else it knows where it did.
+pub(super) fn look_up(state: &mut SessionState, lake: LakeCatalog) {
+    let list = state.catalog_list().clone();
+    let pinned = Arc::new(MemoryCatalogProviderList::new());
+    for name in list.catalog_names() {
+        if let Some(other) = list.catalog(&name) {
+            pinned.register_catalog(name, other);
+        }
+    }
+    pinned.register_catalog(CATALOG.to_owned(), Arc::new(lake));
+    state.register_catalog_list(pinned);
+}
