@@ -408,3 +408,130 @@ async fn mistakes_are_named() {
         assert!(error.chain().contains(word), "{sql}: {}", error.chain());
     }
 }
+
+// Goal: statements that change something are carried out once, for those who may, with parameters, and told as drivers expect. Method: one of
+// each kind by somebody who may, by somebody who may not, and what a driver is told beforehand.
+#[tokio::test]
+async fn changes_are_carried_out() {
+    let lake = Lake::new().await;
+    let local = Principal::local();
+    let change = async |sql: &str, parameters: Bytes| {
+        let statement = Statement {
+            parameters,
+            ..Statement::new(sql)
+        };
+        lake.service.change(&local, &statement).await
+    };
+    let rows = async |sql: &str, parameters: Bytes| {
+        let changed = change(sql, parameters)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+        changed.unwrap_or_else(|| panic!("{sql} is a query")).rows()
+    };
+    assert!(change("SELECT 1", Bytes::new()).await.expect("a query").is_none());
+    let prepared = lake
+        .prepare("INSERT INTO numbers (id, name) VALUES (?, ?)")
+        .await
+        .expect("prepared");
+    assert!(
+        prepared.schema.fields().is_empty(),
+        "by which drivers know that it returns no rows"
+    );
+    let told: Vec<&DataType> = prepared
+        .parameters
+        .fields()
+        .iter()
+        .map(|field| field.data_type())
+        .collect();
+    assert_eq!(told, [&DataType::Int64, &DataType::Utf8]);
+    let values = row(vec![
+        Arc::new(Int64Array::from(vec![100])),
+        Arc::new(StringArray::from(vec!["it's"])),
+    ]);
+    assert_eq!(rows("INSERT INTO numbers (id, name) VALUES (?, ?)", values).await, 1);
+    assert_eq!(lake.rows("SELECT name FROM numbers WHERE id = 100").await, ["it's"]);
+    let at = row(vec![
+        Arc::new(TimestampMicrosecondArray::from(vec![5])),
+        Arc::new(Int64Array::from(vec![100])),
+    ]);
+    assert_eq!(rows("UPDATE numbers SET at = $1 WHERE id >= $2", at).await, 1);
+    assert_eq!(
+        lake.rows("SELECT count(*) FROM numbers WHERE at = arrow_cast(5, 'Timestamp(µs)')")
+            .await,
+        ["2"]
+    );
+    assert_eq!(
+        change("DELETE FROM numbers WHERE id = $1", Bytes::new())
+            .await
+            .expect_err("no value")
+            .code(),
+        "SQL-0003"
+    );
+    assert_eq!(rows("DELETE FROM numbers WHERE id = 100", Bytes::new()).await, 1);
+
+    let made = change("CREATE TABLE gold.made AS SELECT 1 AS x", Bytes::new())
+        .await
+        .expect("made")
+        .expect("a command");
+    let (_, answer) = made.answer().expect("an answer");
+    let ticket = Statement {
+        answer,
+        ..Statement::new("CREATE TABLE gold.made AS SELECT 1 AS x")
+    };
+    for _ in 0..2 {
+        let told = lake.service.answered(&ticket).expect("readable").expect("an answer");
+        let batches: Vec<RecordBatch> = told.batches.try_collect().await.expect("rows");
+        assert_eq!(
+            cells(&pretty_format_batches(&batches).expect("printable").to_string()),
+            ["1"]
+        );
+    }
+    let called = lake
+        .prepare("CALL system.expire_snapshots('gold.made')")
+        .await
+        .expect("prepared");
+    assert_eq!(called.schema.fields().len(), 2, "a procedure answers with rows");
+}
+
+// Goal: who may only read changes nothing. Method: a service with users, a statement of a reader's and the same of a writer's.
+#[tokio::test]
+async fn readers_change_nothing() {
+    let lake = Lake::new().await;
+    let rng: tidewater_core::SharedRng = Arc::new(SeededRng::new(9));
+    let user = |name: &str, role| tidewater_security::UserSettings {
+        name: name.to_owned(),
+        password_hash: tidewater_security::authenticator::hash_password("x", &rng).expect("a hash"),
+        role,
+    };
+    let users = vec![
+        user("ana", tidewater_security::Role::Reader),
+        user("ben", tidewater_security::Role::Writer),
+    ];
+    let inner = &lake.service.0;
+    let authenticator = Authenticator::new(users, inner.key.clone(), SystemClock::shared()).expect("good users");
+    let service = QueryService::new(
+        inner.engine.clone(),
+        inner.runner.clone(),
+        authenticator,
+        inner.key.clone(),
+        inner.options.clone(),
+        inner.sessions.clone(),
+    );
+    let statement = Statement::new("DELETE FROM numbers WHERE id = 3");
+    let as_user = |name: &str| Principal { name: name.to_owned() };
+    for name in ["ana", "nobody"] {
+        let refused = service.change(&as_user(name), &statement).await.expect_err("a reader");
+        assert_eq!(refused.code(), "SQL-0007");
+        assert_eq!(
+            service
+                .prepare(&as_user(name), &statement.sql)
+                .await
+                .expect_err("a reader")
+                .code(),
+            "SQL-0007"
+        );
+    }
+    assert_eq!(lake.rows("SELECT count(*) FROM numbers").await, ["10"]);
+    let changed = service.change(&as_user("ben"), &statement).await.expect("a writer");
+    assert_eq!(changed.expect("a command").rows(), 1);
+}
