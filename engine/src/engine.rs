@@ -193,6 +193,13 @@ impl Engine {
         )?))
     }
 
+    /// The rows of exactly these files of a table with its current columns, without those that are deleted, and after them the
+    /// columns `_file` and `_pos` that tell which row it is. Plans over it run in this process only.
+    pub fn rows_provider(&self, table: &LoadedTable, files: Vec<ScanFile>) -> Result<Arc<dyn TableProvider>> {
+        let rows = IcebergTable::of_files(self.parts.clone(), table.clone(), files)?;
+        Ok(Arc::new(rows.with_identity()?))
+    }
+
     /// Ships our operators between processes; everything else is left to `inner`. Needed where plans are sent and where
     /// they are received.
     pub fn physical_codec(&self, inner: Arc<dyn PhysicalExtensionCodec>) -> Arc<dyn PhysicalExtensionCodec> {

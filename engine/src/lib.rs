@@ -43,7 +43,7 @@ pub use estimate::{ScanEstimate, TableEstimate};
 pub use field_ids::FieldIdAdapterFactory;
 pub use functions::Functions;
 pub use lake::Moment;
-pub use provider::{IcebergTable, PlannedFiles};
+pub use provider::{FILE, IcebergTable, POSITION, PlannedFiles};
 pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{CATALOG, Class, Named, SessionKind, SessionOptions};

@@ -2,6 +2,7 @@
 //! other processes without any codec, and above it what leaves out deleted rows.
 
 mod groups;
+mod identity;
 mod predicate;
 mod scan;
 mod statistics;
@@ -25,6 +26,8 @@ use crate::error::Result;
 use crate::field_ids::{hide_names, reused_names};
 use crate::write::insert;
 
+pub use self::identity::{FILE, POSITION};
+
 /// One table at one snapshot.
 pub struct IcebergTable {
     parts: Arc<Parts>,
@@ -33,6 +36,7 @@ pub struct IcebergTable {
     columns: Arc<IcebergSchema>,
     schema: SchemaRef,
     scan_schema: SchemaRef,
+    identity: bool,
 }
 
 /// Where the rows come from.
@@ -92,7 +96,21 @@ impl IcebergTable {
             columns,
             schema: schema.into(),
             scan_schema,
+            identity: false,
         })
+    }
+
+    /// The same with two more columns, [`FILE`] and [`POSITION`].
+    pub(crate) fn with_identity(mut self) -> Result<Self> {
+        self.schema = identity::with_identity(&self.table.name, &self.schema)?.into();
+        self.identity = true;
+        Ok(self)
+    }
+
+    /// Whether it tells of each row which one it is. The plan of such a scan cannot leave this process: what is sent of a
+    /// scan has no place for columns that the reader makes.
+    pub fn tells_identity(&self) -> bool {
+        self.identity
     }
 
     /// The table as it was loaded.
@@ -187,6 +205,7 @@ impl TableProvider for IcebergTable {
             projection,
             limit,
             filtered: !filters.is_empty(),
+            identity: self.identity,
         };
         scan::plan(session, &self.parts.store, planned.files, &request)
     }

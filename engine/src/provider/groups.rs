@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -29,8 +30,14 @@ pub(super) struct StoreGroups {
 }
 
 /// Spreads files over at most `partitions_max` groups, largest piece first, each into the group that has the fewest bytes.
-/// A cluster never splits a group, so the groups are all the parallelism a scan gets there.
-pub(super) fn spread(store: &FileStore, files: Vec<ScanFile>, partitions_max: usize) -> Result<Vec<StoreGroups>> {
+/// A cluster never splits a group, so the groups are all the parallelism a scan gets there. Where they are `named`, the path
+/// that the table knows a file by goes with it, as a value of its rows.
+pub(super) fn spread(
+    store: &FileStore,
+    files: Vec<ScanFile>,
+    partitions_max: usize,
+    named: bool,
+) -> Result<Vec<StoreGroups>> {
     let mut stores: BTreeMap<String, Vec<(Path, ScanFile)>> = BTreeMap::new();
     for file in files {
         let (base, _, path) = store.object_store(&file.path)?;
@@ -38,24 +45,27 @@ pub(super) fn spread(store: &FileStore, files: Vec<ScanFile>, partitions_max: us
     }
     let mut spread = Vec::with_capacity(stores.len());
     for (base, files) in stores {
-        let sizes = files
-            .iter()
-            .map(|(path, file)| (path.clone(), file.size_bytes))
-            .collect();
+        let wholes = files.iter().map(|(path, file)| {
+            let mut whole = whole(path.clone(), file.size_bytes);
+            if named {
+                whole.partition_values = vec![ScalarValue::from(file.path.as_str())];
+            }
+            whole
+        });
         spread.push(StoreGroups {
             store: ObjectStoreUrl::parse(base)?,
-            groups: pack(sizes, partitions_max),
+            groups: pack(wholes.collect(), partitions_max),
             files: files.into_iter().map(|(_, file)| file).collect(),
         });
     }
     Ok(spread)
 }
 
-fn pack(files: Vec<(Path, u64)>, partitions_max: usize) -> Vec<FileGroup> {
-    let bytes: u64 = files.iter().map(|(_, size)| size).sum();
+fn pack(files: Vec<PartitionedFile>, partitions_max: usize) -> Vec<FileGroup> {
+    let bytes: u64 = files.iter().map(PartitionedFile::effective_size).sum();
     let by_bytes = usize::try_from(bytes / GROUP_BYTES_MIN).unwrap_or(usize::MAX);
     let worth = by_bytes.max(files.len() / GROUP_FILES_MIN);
-    let mut pieces: Vec<PartitionedFile> = files.into_iter().flat_map(|(path, size)| cut(path, size)).collect();
+    let mut pieces: Vec<PartitionedFile> = files.into_iter().flat_map(cut).collect();
     // The path breaks ties, so that the same files always make the same plan.
     pieces.sort_by_cached_key(|piece| {
         (
@@ -77,15 +87,19 @@ fn pack(files: Vec<(Path, u64)>, partitions_max: usize) -> Vec<FileGroup> {
     bins.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
 }
 
-fn cut(location: Path, size: u64) -> Vec<PartitionedFile> {
-    let whole = PartitionedFile::new_from_meta(ObjectMeta {
+fn whole(location: Path, size: u64) -> PartitionedFile {
+    PartitionedFile::new_from_meta(ObjectMeta {
         location,
         // Always the same: data files never change, and the footer cache compares it.
         last_modified: chrono::DateTime::UNIX_EPOCH,
         size,
         e_tag: None,
         version: None,
-    });
+    })
+}
+
+fn cut(whole: PartitionedFile) -> Vec<PartitionedFile> {
+    let size = whole.effective_size();
     let pieces = size.div_ceil(PIECE_BYTES_MAX);
     if pieces <= 1 {
         return vec![whole];
@@ -103,8 +117,8 @@ fn cut(location: Path, size: u64) -> Vec<PartitionedFile> {
 mod tests {
     use super::*;
 
-    fn file(name: &str, size: u64) -> (Path, u64) {
-        (Path::from(name), size)
+    fn file(name: &str, size: u64) -> PartitionedFile {
+        whole(Path::from(name), size)
     }
 
     // Goal: every byte is read exactly once. Method: files of many sizes, ranges added up by file.

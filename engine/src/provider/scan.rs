@@ -18,7 +18,7 @@ use tidewater_table::iceberg::spec::{Schema as IcebergSchema, TableMetadata};
 use tidewater_table::{FileDeletes, FileStore, ScanFile};
 
 use super::groups::{self, StoreGroups};
-use super::statistics;
+use super::{identity, statistics};
 use crate::deletes::RowDeletesExec;
 use crate::error::EngineError;
 use crate::field_ids::FieldIdAdapterFactory;
@@ -35,6 +35,8 @@ pub(super) struct Request<'a> {
     pub(super) limit: Option<usize>,
     /// Rows are filtered above the scan.
     pub(super) filtered: bool,
+    /// `schema` ends with the columns that tell which row it is.
+    pub(super) identity: bool,
 }
 
 /// One `DataSourceExec` for each object store that the files lie in, which is one as a rule, and another for files of which some
@@ -49,10 +51,10 @@ pub(super) fn plan(
     let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.deletes.is_empty());
     let partitions_max = session.config().target_partitions();
     let mut scans = Vec::new();
-    for groups in groups::spread(store, whole, partitions_max)? {
+    for groups in groups::spread(store, whole, partitions_max, request.identity)? {
         scans.push(scan(session, groups, request)?);
     }
-    for groups in groups::spread(store, holed, partitions_max)? {
+    for groups in groups::spread(store, holed, partitions_max, request.identity)? {
         let deletes = groups.files.iter().map(|file| FileDeletes::of(file, request.table));
         let deletes: Vec<FileDeletes> = deletes
             .filter_map(|deletes| deletes.map_err(EngineError::from).transpose())
@@ -107,11 +109,16 @@ fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Re
         runtime.object_store(&groups.store)?,
         runtime.cache_manager.get_file_metadata_cache(),
     );
-    let source = ParquetSource::new(request.scan_schema.clone())
+    let columns = match request.identity {
+        true => identity::reader_schema(request.scan_schema),
+        false => request.scan_schema.into(),
+    };
+    let projection = projection(request, columns.table_schema());
+    let source = ParquetSource::new(columns)
         .with_table_parquet_options(options)
         .with_parquet_file_reader_factory(Arc::new(reader));
     let source = source
-        .try_pushdown_projection(&projection(request))?
+        .try_pushdown_projection(&projection)?
         .ok_or_else(|| internal_datafusion_err!("a Parquet scan takes any projection of columns"))?;
     let mut statistics = statistics::of(groups.files.iter(), request.columns, request.schema);
     let holed = groups.files.iter().any(|file| !file.deletes.is_empty());
@@ -129,9 +136,9 @@ fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Re
 }
 
 /// Gives hidden columns their public names.
-fn projection(request: &Request<'_>) -> ProjectionExprs {
+fn projection(request: &Request<'_>, columns: &SchemaRef) -> ProjectionExprs {
     let column = |index: usize| {
-        let hidden = Column::new(request.scan_schema.field(index).name(), index);
+        let hidden = Column::new(columns.field(index).name(), index);
         ProjectionExpr::new(Arc::new(hidden), request.schema.field(index).name())
     };
     match request.projection {
