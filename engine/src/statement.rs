@@ -1,5 +1,6 @@
 //! Statements that change something, carried out: each is one commit, or none.
 
+mod bulk;
 mod call;
 mod create;
 mod insert;
@@ -24,6 +25,7 @@ use datafusion::prelude::SessionContext;
 use tidewater_core::{JobId, TableName};
 use tidewater_table::{LoadedTable, TableError};
 
+pub use self::bulk::{BulkLoad, IfExists};
 pub use self::call::answer_schema;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};

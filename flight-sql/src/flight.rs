@@ -38,7 +38,8 @@ use crate::service::QueryService;
 
 pub mod authentication;
 mod cancel;
-pub mod keys;
+pub mod ingest;
+mod keys;
 mod metadata;
 pub mod options;
 mod parameters;
@@ -318,6 +319,15 @@ impl FlightSqlService for FlightSql {
             changed += self.update(&principal, &statement).await?;
         }
         Ok(changed)
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        command: CommandStatementIngest,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let principal = self.principal(request.metadata()).await?;
+        ingest::ingest(&self.service, &principal, command, request.into_inner()).await
     }
 
     async fn get_flight_info_catalogs(

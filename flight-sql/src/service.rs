@@ -163,6 +163,11 @@ impl QueryService {
         CATALOG
     }
 
+    /// The schema of names that have none.
+    pub fn default_schema(&self) -> &str {
+        &self.0.engine.options().default_schema
+    }
+
     /// Checks a password off the async threads.
     pub async fn login(&self, user: String, password: String) -> Result<Principal, QueryError> {
         let service = self.clone();

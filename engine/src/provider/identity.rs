@@ -5,9 +5,9 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::parquet::arrow::RowNumber;
+use tidewater_core::TableName;
 
 use crate::error::{EngineError, Result};
-use tidewater_core::TableName;
 
 /// The file's path, as the table's manifests have it.
 pub const FILE: &str = "_file";
@@ -49,3 +49,6 @@ fn file(name: &str) -> Arc<Field> {
 fn position(name: &str) -> Arc<Field> {
     Arc::new(Field::new(name, DataType::Int64, false).with_extension_type(RowNumber))
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,12 @@ impl Workshop<'_> {
         }
     }
 
-    async fn committed(&self, staged: StagedTable, change: Option<Change>, rows: Option<u64>) -> Result<Done> {
+    pub(super) async fn committed(
+        &self,
+        staged: StagedTable,
+        change: Option<Change>,
+        rows: Option<u64>,
+    ) -> Result<Done> {
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
         match staged
             .commit(catalog, store, change.as_ref(), &CommitOptions::default())

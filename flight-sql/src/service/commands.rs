@@ -7,9 +7,9 @@ use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
-use futures::stream;
+use futures::{Stream, stream};
 
-use tidewater_engine::{Command, Done, Sql, Workshop};
+use tidewater_engine::{BulkLoad, Command, Done, SessionOptions, Sql, Workshop};
 use tidewater_security::Principal;
 
 use super::{Prepared, QueryService, Results, parameters};
@@ -48,7 +48,7 @@ impl QueryService {
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
             return Ok(None);
         };
-        self.may(principal, &command)?;
+        self.may(principal, command.verb())?;
         let count = placeholders(&numbered);
         let plain = || {
             Schema::new(
@@ -76,14 +76,31 @@ impl QueryService {
         }))
     }
 
-    fn may(&self, principal: &Principal, command: &Command) -> Result<(), QueryError> {
+    fn may(&self, principal: &Principal, verb: &str) -> Result<(), QueryError> {
         match self.0.authenticator.may_write(principal) {
             true => Ok(()),
             false => Err(QueryError::ReadOnly {
                 user: principal.name.clone(),
-                statement: command.verb().to_owned(),
+                statement: verb.to_owned(),
             }),
         }
+    }
+
+    /// Takes the rows of a client in, all of them or none: how many there were.
+    pub async fn load<S>(&self, principal: &Principal, load: &BulkLoad, rows: S) -> Result<u64, QueryError>
+    where
+        S: Stream<Item = Result<RecordBatch, QueryError>> + Unpin,
+    {
+        self.may(principal, "INGEST")?;
+        let at_work = self.0.running.enter(self.fresh_id(), principal)?;
+        let shop = Workshop {
+            engine: &self.0.engine,
+            runner: self.0.runner.as_ref(),
+            options: &SessionOptions::default(),
+            deadline: None,
+        };
+        let done = at_work.run(shop.load(load, rows)).await?;
+        Ok(done.rows.unwrap_or_default())
     }
 
     /// Carries a statement out if it changes something; `None` for a query, of which nothing is done. Cancelling it before its
@@ -92,7 +109,7 @@ impl QueryService {
         let Some(command) = self.command(statement)? else {
             return Ok(None);
         };
-        self.may(principal, &command)?;
+        self.may(principal, command.verb())?;
         let at_work = self.0.running.enter(statement.id, principal)?;
         let options = self.0.sessions.options(&statement.sql).await;
         let shop = Workshop {

@@ -1,0 +1,151 @@
+//! Rows that a client brings, as one commit.
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use futures::{Stream, StreamExt};
+use tidewater_core::TableName;
+use tidewater_table::{
+    Added, Change, CommitOptions, DataFileWriter, LoadedTable, NewTable, OnExisting, Staged, StagedTable, TableError,
+    commit_change, discard, stage,
+};
+
+use super::{Done, Workshop, writable};
+use crate::error::{EngineError, Result};
+
+/// What is done with rows for a table that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfExists {
+    /// Nothing: it is an error.
+    Fail,
+    /// They join its rows.
+    Append,
+    /// They and their columns take the place of what it is.
+    Replace,
+}
+
+/// A bulk load.
+#[derive(Debug, Clone)]
+pub struct BulkLoad {
+    /// Where the rows go.
+    pub table: TableName,
+    /// Their columns.
+    pub schema: SchemaRef,
+    /// Whether a table that is not there is made.
+    pub create: bool,
+    /// What is done if it is there.
+    pub if_exists: IfExists,
+}
+
+enum Target {
+    There(LoadedTable),
+    New(Box<StagedTable>),
+}
+
+impl Workshop<'_> {
+    /// Takes rows in, all of them or none: columns are matched by name and cast.
+    ///
+    /// # Errors
+    /// What `rows` ends with, if it ends with an error; nothing is committed then.
+    pub async fn load<S, E>(&self, load: &BulkLoad, mut rows: S) -> Result<Done, E>
+    where
+        S: Stream<Item = Result<RecordBatch, E>> + Unpin,
+        E: From<EngineError>,
+    {
+        let target = self.bulk_target(load).await?;
+        let table = match &target {
+            Target::There(table) => table,
+            Target::New(staged) => staged.table(),
+        };
+        let options = self.engine.options().write.clone();
+        let store = self.engine.store();
+        let mut writer =
+            DataFileWriter::new(store.clone(), &table.metadata, options).map_err(|error| E::from(error.into()))?;
+        let failed = loop {
+            let written = match rows.next().await {
+                None => break None,
+                Some(Ok(batch)) if batch.num_rows() == 0 => continue,
+                Some(Ok(batch)) => writer.write(batch).await.map_err(|error| E::from(error.into())),
+                Some(Err(error)) => Err(error),
+            };
+            if let Err(error) = written {
+                break Some(error);
+            }
+        };
+        if let Some(error) = failed {
+            if let Err(left) = writer.abort().await {
+                tracing::warn!(table = %load.table, error = %left, "data files of a failed load were left behind");
+            }
+            return Err(error);
+        }
+        let added = writer.close().await.map_err(|error| E::from(error.into()))?;
+        Ok(self.loaded(load, target, added).await?)
+    }
+
+    async fn bulk_target(&self, load: &BulkLoad) -> Result<Target> {
+        let there = self
+            .engine
+            .catalog()
+            .load_table(&load.table)
+            .await
+            .map_err(TableError::from)?;
+        match (there, load.if_exists) {
+            (Some(_), IfExists::Fail) => Err(TableError::from(tidewater_table::CatalogFault::AlreadyExists {
+                what: format!("table {}", load.table),
+            })
+            .into()),
+            (Some(table), IfExists::Append) => {
+                writable(&table)?;
+                Ok(Target::There(table))
+            }
+            (None, _) if !load.create => Err(EngineError::TableNotFound {
+                table: load.table.clone(),
+            }),
+            (there, _) => {
+                if let Some(table) = &there {
+                    writable(table)?;
+                }
+                // Rows that come later may have nulls where these have none.
+                let fields = load
+                    .schema
+                    .fields()
+                    .iter()
+                    .map(|field| Field::clone(field).with_nullable(true));
+                let schema = Schema::new(fields.collect::<Vec<_>>());
+                let table = NewTable::new(load.table.clone(), tidewater_table::schema::from_arrow(&schema, 1)?);
+                let on_existing = match load.if_exists {
+                    IfExists::Replace => OnExisting::Replace,
+                    IfExists::Fail | IfExists::Append => OnExisting::Fail,
+                };
+                match stage(self.engine.catalog().as_ref(), table, on_existing).await? {
+                    Staged::New(staged) => Ok(Target::New(staged)),
+                    Staged::There(table) => Ok(Target::There(table)),
+                }
+            }
+        }
+    }
+
+    async fn loaded(&self, load: &BulkLoad, target: Target, added: Vec<Added>) -> Result<Done> {
+        let rows = added.iter().map(|added| added.file.record_count()).sum();
+        let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        let change = (!added.is_empty()).then(|| Change::append(added.clone()).of_job(self.job()));
+        let committed = match (target, change) {
+            (Target::New(staged), change) => {
+                return self.committed(*staged, change, Some(rows)).await;
+            }
+            (Target::There(table), None) => return Ok(Done::rows(0, table.metadata.current_snapshot_id())),
+            (Target::There(table), Some(change)) => {
+                let change = change.of_table(table.metadata.uuid());
+                commit_change(catalog, store, &load.table, &change, &CommitOptions::default()).await
+            }
+        };
+        match committed {
+            Ok(committed) => Ok(Done::rows(rows, Some(committed.snapshot_id))),
+            // It may be in the table: the files stay.
+            Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
+            Err(error) => {
+                discard(store, &added).await?;
+                Err(error.into())
+            }
+        }
+    }
+}

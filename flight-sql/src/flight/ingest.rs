@@ -1,0 +1,86 @@
+//! Bulk loads (`CommandStatementIngest`): the rows of one stream become one commit.
+
+use std::pin::Pin;
+
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::CommandStatementIngest;
+use arrow_flight::sql::command_statement_ingest::table_definition_options::{TableExistsOption, TableNotExistOption};
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::error::ArrowError;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tonic::Status;
+
+use tidewater_core::{Namespace, TableName};
+use tidewater_engine::{BulkLoad, IfExists};
+use tidewater_security::Principal;
+
+use super::status::to_status;
+use crate::error::QueryError;
+use crate::service::QueryService;
+
+/// Takes the rows of `data` in: how many there were.
+pub(super) async fn ingest(
+    service: &QueryService,
+    principal: &Principal,
+    command: CommandStatementIngest,
+    data: PeekableFlightDataStream,
+) -> Result<i64, Status> {
+    let data: Pin<Box<dyn Stream<Item = Result<_, FlightError>> + Send>> =
+        Box::pin(data.map_err(|status| FlightError::Tonic(Box::new(status))));
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
+    let first = batches.try_next().await.map_err(Status::from)?;
+    let Some(schema) = batches.schema().cloned() else {
+        return Err(Status::invalid_argument("the load has no schema"));
+    };
+    let load = BulkLoad {
+        table: target(service, &command)?,
+        schema,
+        create: matches!(not_exist(&command), Some(TableNotExistOption::Create)),
+        if_exists: match exists(&command) {
+            Some(TableExistsOption::Append) => IfExists::Append,
+            Some(TableExistsOption::Replace) => IfExists::Replace,
+            Some(TableExistsOption::Fail | TableExistsOption::Unspecified) | None => IfExists::Fail,
+        },
+    };
+    let rest = batches.map_err(|error| QueryError::encoding(ArrowError::from_external_error(Box::new(error))));
+    let rows = futures::stream::iter(first.map(Ok::<RecordBatch, QueryError>)).chain(rest);
+    let rows = service
+        .load(principal, &load, Box::pin(rows))
+        .await
+        .map_err(to_status)?;
+    Ok(i64::try_from(rows).unwrap_or(i64::MAX))
+}
+
+fn not_exist(command: &CommandStatementIngest) -> Option<TableNotExistOption> {
+    let options = command.table_definition_options.as_ref()?;
+    TableNotExistOption::try_from(options.if_not_exist).ok()
+}
+
+fn exists(command: &CommandStatementIngest) -> Option<TableExistsOption> {
+    let options = command.table_definition_options.as_ref()?;
+    TableExistsOption::try_from(options.if_exists).ok()
+}
+
+fn target(service: &QueryService, command: &CommandStatementIngest) -> Result<TableName, Status> {
+    if command.temporary || command.transaction_id.as_ref().is_some_and(|id| !id.is_empty()) {
+        return Err(Status::unimplemented(
+            "loads into temporary tables or as part of a transaction are not supported",
+        ));
+    }
+    if let Some(catalog) = command
+        .catalog
+        .as_ref()
+        .filter(|catalog| *catalog != service.catalog_name())
+    {
+        return Err(Status::not_found(format!("there is no catalog {catalog:?}")));
+    }
+    let schema = command
+        .schema
+        .clone()
+        .unwrap_or_else(|| service.default_schema().to_owned());
+    let unnamed = |error: tidewater_core::NameError| Status::invalid_argument(format!("the table's name: {error}"));
+    let namespace: Namespace = schema.parse().map_err(unnamed)?;
+    TableName::new(namespace, command.table.as_str()).map_err(unnamed)
+}
