@@ -161,9 +161,10 @@ fn unmodified_clients() {
     }
     readme_lines_work(&node, &readme);
     let checks = ["--strict", "yes", "--table", "lake|toy|orders"];
+    let writes = ["--write", "toy"];
     verdict.probe(
         "bi",
-        &[&["probe-flight", "127.0.0.1", &port, "--"], &checks[..]].concat(),
+        &[&["probe-flight", "127.0.0.1", &port, "--"], &checks[..], &writes[..]].concat(),
     );
     // Whatever others wrote and asked, ours is as it was.
     compare_all(&node, &hospital);

@@ -430,7 +430,7 @@ async fn changes_are_carried_out() {
     };
     assert!(change("SELECT 1", Bytes::new()).await.expect("a query").is_none());
     let prepared = lake
-        .prepare("INSERT INTO numbers (id, name) VALUES (?, ?)")
+        .prepare("INSERT INTO numbers (id, name, at) VALUES (?, ?, now())")
         .await
         .expect("prepared");
     assert!(
@@ -448,7 +448,10 @@ async fn changes_are_carried_out() {
         Arc::new(Int64Array::from(vec![100])),
         Arc::new(StringArray::from(vec!["it's"])),
     ]);
-    assert_eq!(rows("INSERT INTO numbers (id, name) VALUES (?, ?)", values).await, 1);
+    assert_eq!(
+        rows("INSERT INTO numbers (id, name, at) VALUES (?, ?, now())", values).await,
+        1
+    );
     assert_eq!(lake.rows("SELECT name FROM numbers WHERE id = 100").await, ["it's"]);
     let at = row(vec![
         Arc::new(TimestampMicrosecondArray::from(vec![5])),
