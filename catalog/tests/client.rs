@@ -13,13 +13,14 @@ use tidewater_catalog_client::dto::{
 use tidewater_catalog_client::{AppendFiles, CatalogClient, ClientError, ClientOptions, JobFilter, creation_updates};
 use tidewater_core::{Coded, JobId, Namespace, Retry, SystemClock, SystemRng, TableName, Tasks};
 use tidewater_table::iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, Datum, Literal, NestedField, PrimitiveType, Schema, Struct,
-    Transform, Type, UnboundPartitionSpec,
+    DataContentType, DataFileBuilder, DataFileFormat, Datum, Literal, NestedField, NullOrder, PrimitiveType, Schema,
+    SnapshotRetention, SortDirection, Struct, Transform, Type, UnboundPartitionSpec,
 };
 use tidewater_table::iceberg::{TableRequirement, TableUpdate};
 use tidewater_table::{
-    Added, Catalog, CatalogFault, Change, CommitOptions, CommitOutcome, FileStore, NewTable, NewView, OnExisting,
-    Staged, TableCommit, create_with, plan_scan, stage,
+    Added, Alteration, Catalog, CatalogFault, Change, CommitOptions, CommitOutcome, FileStore, NewColumn, NewTable,
+    NewView, OnExisting, PartitionBy, PartitionField, Position, RefChange, SortBy, Staged, TableCommit, alter_table,
+    change_refs, cherry_pick, commit_change, create_with, plan_scan, refs_of, rollback_to_snapshot, stage,
 };
 
 struct Node {
@@ -259,6 +260,106 @@ async fn tables_are_made_and_replaced_in_one_commit() {
             staged.table().metadata.default_partition_spec()
         );
         assert_eq!(after.current_snapshot_id(), next.snapshot_id);
+    }
+}
+
+// Goal: the real catalog takes every alteration and every change of names that the table layer plans. Method: one of each on tables of
+// each format version, read back from what the catalog answers.
+#[tokio::test]
+async fn tables_are_altered() {
+    let files = FileStore::system();
+    let node = Node::start_on(files.clone()).await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    for version in ["1", "2", "3"] {
+        let mut table = new_table(&format!("bronze.t{version}"));
+        table.properties.insert("format-version".into(), version.into());
+        let name = table.name.clone();
+        client.create_table(table).await.expect("made");
+        let by = |path: &str, transform| PartitionBy {
+            path: path.into(),
+            transform,
+            name: None,
+        };
+        let long = || Type::Primitive(PrimitiveType::Long);
+        let mut first = NewColumn::new("first", Type::Primitive(PrimitiveType::Timestamptz));
+        first.position = Some(Position::First);
+        let sort = SortBy {
+            path: "first".into(),
+            transform: Transform::Day,
+            direction: SortDirection::Ascending,
+            nulls: NullOrder::First,
+        };
+        let all = [
+            Alteration::AddColumn(first),
+            Alteration::AddColumn(NewColumn::new("gone", long())),
+            Alteration::RenameColumn("id".into(), "key".into()),
+            Alteration::SetIdentifierFields(vec!["key".into()]),
+            Alteration::AddPartitionField(by("first", Transform::Day)),
+            Alteration::AddPartitionField(by("key", Transform::Bucket(4))),
+            Alteration::SetSortOrder(vec![sort]),
+            Alteration::SetProperties([("a".to_owned(), "b".to_owned())].into()),
+        ];
+        alter_table(&client, &files, &name, &all).await.expect("altered");
+        let more = [
+            Alteration::DropColumn("gone".into()),
+            Alteration::DropPartitionField(PartitionField::Named("first_day".into())),
+            Alteration::UnsetProperties(vec!["a".into()]),
+        ];
+        let table = alter_table(&client, &files, &name, &more).await.expect("altered");
+        let back = [Alteration::AddPartitionField(by("first", Transform::Day))];
+        let back = alter_table(&client, &files, &name, &back).await.expect("altered");
+        assert_eq!(table.metadata.default_sort_order().fields.len(), 1);
+        assert!(!table.metadata.properties().contains_key("a"));
+        let fields = back.metadata.default_partition_spec().fields();
+        assert_eq!(fields.len(), if version == "1" { 3 } else { 2 });
+        if version == "1" {
+            continue;
+        }
+        let empty = Change::append(Vec::new());
+        let options = CommitOptions::default();
+        commit_change(&client, &files, &name, &empty, &options)
+            .await
+            .expect("committed");
+        let on_branch = empty.clone().on_branch("audit");
+        let on_branch = commit_change(&client, &files, &name, &on_branch, &options)
+            .await
+            .expect("committed");
+        let on_branch = on_branch.snapshot_id;
+        commit_change(&client, &files, &name, &empty, &options)
+            .await
+            .expect("committed");
+        let picked = cherry_pick(&client, &files, &name, on_branch).await.expect("picked");
+        let rolled = rollback_to_snapshot(&client, &files, &name, picked.snapshot_id)
+            .await
+            .expect("there");
+        let begin = picked
+            .table
+            .metadata
+            .snapshot_by_id(picked.snapshot_id)
+            .and_then(|s| s.parent_snapshot_id());
+        let rolled_back = rollback_to_snapshot(&client, &files, &name, begin.expect("a parent")).await;
+        assert_eq!(rolled.to, picked.snapshot_id);
+        assert_eq!(
+            rolled_back.expect("rolled back").table.metadata.current_snapshot_id(),
+            begin
+        );
+        let tag = RefChange::Create {
+            name: "v1".into(),
+            snapshot_id: None,
+            retention: SnapshotRetention::Tag {
+                max_ref_age_ms: Some(1_000_000),
+            },
+            on_existing: OnExisting::Fail,
+        };
+        let drop = RefChange::Drop {
+            name: "audit".into(),
+            is_branch: true,
+            if_exists: false,
+        };
+        let named = change_refs(&client, &files, &name, &[tag, drop]).await.expect("named");
+        let names: Vec<String> = refs_of(&named.metadata).expect("names").into_keys().collect();
+        assert_eq!(names, ["main", "v1"]);
     }
 }
 

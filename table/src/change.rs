@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use iceberg::spec::{
-    DataContentType, DataFile, Operation, TableMetadata, deserialize_data_file_from_json, serialize_data_file_to_json,
+    DataContentType, DataFile, MAIN_BRANCH, Operation, SnapshotRef, TableMetadata, deserialize_data_file_from_json,
+    serialize_data_file_to_json,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Result, TableError};
+use crate::refs::WAP_ID;
 use tidewater_core::JobId;
 
 /// Summary key that names the job a snapshot comes from: the same job is committed once.
@@ -119,6 +121,46 @@ pub struct Change {
     pub conditions: Conditions,
     /// Further entries of the snapshot summary.
     pub properties: HashMap<String, String>,
+    /// Where the snapshot goes.
+    pub target: Target,
+}
+
+/// Where a snapshot goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Target {
+    /// It becomes the table's current one.
+    #[default]
+    Main,
+    /// It becomes the head of this branch, which begins at main if it is not there.
+    Branch(String),
+    /// Nothing names it: it waits under this id to be looked at and published by [`crate::cherry_pick`].
+    Staged(String),
+}
+
+impl Target {
+    /// The branch that must stand still for the commit.
+    pub(crate) fn branch(&self) -> &str {
+        match self {
+            Self::Branch(name) => name,
+            Self::Main | Self::Staged(_) => MAIN_BRANCH,
+        }
+    }
+
+    /// Where the branch stands; `None` if it is not there.
+    pub(crate) fn head(&self, table: &TableMetadata) -> Option<i64> {
+        match self {
+            Self::Branch(name) => table.snapshot_for_ref(name).map(|snapshot| snapshot.snapshot_id()),
+            Self::Main | Self::Staged(_) => table.current_snapshot_id(),
+        }
+    }
+
+    /// What the snapshot follows.
+    pub(crate) fn parent<'a>(&self, table: &'a TableMetadata) -> Option<&'a SnapshotRef> {
+        match self {
+            Self::Branch(name) => table.snapshot_for_ref(name).or_else(|| table.current_snapshot()),
+            Self::Main | Self::Staged(_) => table.current_snapshot(),
+        }
+    }
 }
 
 impl Change {
@@ -131,6 +173,7 @@ impl Change {
             touched: BTreeSet::new(),
             conditions: Conditions::default(),
             properties: HashMap::new(),
+            target: Target::Main,
         }
     }
 
@@ -220,6 +263,25 @@ impl Change {
     #[must_use]
     pub fn of_job(self, job: JobId) -> Self {
         self.property(JOB_ID_KEY, job.to_string())
+    }
+
+    /// Commit to this branch, made from main if it is not there. Conflicts are looked for there.
+    #[must_use]
+    pub fn on_branch(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.target = match name.as_str() {
+            MAIN_BRANCH => Target::Main,
+            _ => Target::Branch(name),
+        };
+        self
+    }
+
+    /// Commit a snapshot that nothing names, to be published later. The table must have `write.wap.enabled`.
+    #[must_use]
+    pub fn staged(mut self, wap_id: impl Into<String>) -> Self {
+        let wap_id = wap_id.into();
+        self.target = Target::Staged(wap_id.clone());
+        self.property(WAP_ID, wap_id)
     }
 
     /// A further entry of the snapshot summary.

@@ -1,5 +1,6 @@
 //! Commits a [`Change`]: plans it on the table's head, sends it, and on a lost race plans it again.
 
+mod names;
 mod plan;
 mod rebase;
 mod summary;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use tidewater_core::TableName;
 
-pub(crate) use self::plan::expired_snapshots;
+pub(crate) use self::names::expired_snapshots;
 pub use self::plan::{PlannedAppend, PlannedCommit, plan_append, plan_commit};
 pub use self::rebase::{LostAppend, Rebase, rebase_append};
 use self::unknown::Attempts;
@@ -126,7 +127,7 @@ pub async fn commit_changes(
             // Its files stay: the snapshot may be in the table, now or when a slow request arrives.
             Ok(CommitOutcome::Unknown { message }) => {
                 tracing::debug!(table = %first, attempt = count, message, "commit's outcome is unknown");
-                attempts.note(&tables, plans);
+                attempts.note(&tables, changes, plans);
             }
             Err(fault) => {
                 sweep(store, &written(&plans)).await;

@@ -7,7 +7,7 @@ mod replace;
 use iceberg::spec::{MAIN_BRANCH, SnapshotRef, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
-use self::replace::applied;
+pub(crate) use self::replace::{FORMAT_VERSION, applied, parse_version};
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 use crate::change::{Change, JOB_ID_KEY};
 use crate::commit::{CommitOptions, backoff, plan_append, sweep};

@@ -161,6 +161,46 @@ pub enum TableError {
         /// What is missing.
         reason: String,
     },
+    /// A change of a table's form that is not possible.
+    #[error("{what} is refused: {reason}")]
+    Alteration {
+        /// What was asked for.
+        what: String,
+        /// What stands against it.
+        reason: String,
+        /// What to do instead.
+        advice: String,
+    },
+    /// No such column.
+    #[error("there is no column {column}")]
+    ColumnNotFound {
+        /// Its name, or the names that lead to it, with dots.
+        column: String,
+    },
+    /// A name that something has already.
+    #[error("{what} {name} exists already")]
+    NameTaken {
+        /// A column, a partition field, a branch or a tag.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// No such branch or tag.
+    #[error("there is no branch or tag {name}")]
+    RefNotFound {
+        /// The name.
+        name: String,
+    },
+    /// A change of a branch, a tag or a head that is not possible.
+    #[error("{what} is refused: {reason}")]
+    Reference {
+        /// What was asked for.
+        what: String,
+        /// What stands against it.
+        reason: String,
+        /// What to do instead.
+        advice: String,
+    },
     /// The catalog's answer.
     #[error(transparent)]
     Catalog(#[from] CatalogFault),
@@ -194,12 +234,18 @@ impl TableError {
 impl Coded for TableError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Location { .. } | Self::Rows { .. } | Self::SchemaChange { .. } => ErrorKind::Invalid,
+            Self::Location { .. }
+            | Self::Rows { .. }
+            | Self::SchemaChange { .. }
+            | Self::Alteration { .. }
+            | Self::Reference { .. } => ErrorKind::Invalid,
             Self::FileNotFound { .. }
             | Self::TableNotFound { .. }
             | Self::SnapshotNotFound { .. }
+            | Self::ColumnNotFound { .. }
+            | Self::RefNotFound { .. }
             | Self::HistoryBroken { .. } => ErrorKind::NotFound,
-            Self::FileExists { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::FileExists { .. } | Self::Conflict { .. } | Self::NameTaken { .. } => ErrorKind::Conflict,
             Self::Store { source, .. } => store_kind(source),
             Self::Disk { source, .. } => disk_kind(source),
             Self::StoreTimeout { .. } | Self::UnknownOutcome { .. } => ErrorKind::Timeout,
@@ -232,6 +278,11 @@ impl Coded for TableError {
             Self::TableNotFound { .. } => "TBL-0017",
             Self::SnapshotNotFound { .. } => "TBL-0018",
             Self::HistoryBroken { .. } => "TBL-0019",
+            Self::Alteration { .. } => "TBL-0020",
+            Self::ColumnNotFound { .. } => "TBL-0021",
+            Self::NameTaken { .. } => "TBL-0022",
+            Self::RefNotFound { .. } => "TBL-0023",
+            Self::Reference { .. } => "TBL-0024",
             Self::Catalog(fault) => fault.code(),
         }
     }
@@ -242,7 +293,7 @@ impl Coded for TableError {
             Self::StoreTimeout { .. } => Retry::Safe,
             Self::Catalog(fault) => fault.retry(),
             Self::UnknownOutcome { .. } => Retry::Unknown,
-            Self::FileExists { .. } => Retry::Never,
+            Self::FileExists { .. } | Self::NameTaken { .. } => Retry::Never,
             _ => match self.kind() {
                 ErrorKind::Unavailable | ErrorKind::Exhausted => Retry::Safe,
                 ErrorKind::Conflict => Retry::AfterRefresh,
@@ -258,6 +309,10 @@ impl Coded for TableError {
             Self::SchemaChange { .. } => "add a new column, or rebuild the table",
             Self::HistoryBroken { .. } => "read the table in full once, then go on from its current snapshot",
             Self::Conflict { .. } => "compute the change anew from the current snapshot",
+            Self::Alteration { advice, .. } | Self::Reference { advice, .. } => advice,
+            Self::ColumnNotFound { .. } => "look at the table's columns; names are case sensitive",
+            Self::NameTaken { .. } => "choose another name, or drop the other one first",
+            Self::RefNotFound { .. } => "look at the table's branches and tags",
             Self::Contention { .. } => "try again later, or let fewer writers commit to this table",
             _ => return None,
         };

@@ -13,6 +13,7 @@ use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest;
 use crate::reachable::content_of;
+use crate::refs::refs_of;
 use tidewater_core::TableName;
 
 /// Files removed at the same time.
@@ -66,7 +67,7 @@ pub struct Expired {
 pub async fn expire(catalog: &dyn Catalog, store: &FileStore, name: &TableName, keep: u32) -> Result<Expired> {
     let missing = || TableError::TableNotFound { table: name.clone() };
     let before = catalog.load_table(name).await?.ok_or_else(missing)?;
-    let snapshots = expired_snapshots(&before.metadata, keep.max(1))?;
+    let snapshots = expired_snapshots(&before.metadata, &refs_of(&before.metadata)?, keep.max(1));
     if snapshots.is_empty() {
         return Ok(Expired {
             table: before,

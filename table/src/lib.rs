@@ -11,6 +11,7 @@
 //! Invariants: a snapshot never names a file that is not durable (INV-TBL-1); a commit that lost its race is planned again
 //! from the new head, never applied again (INV-TBL-2); pruning keeps every file that may hold a row.
 
+pub mod alter;
 pub mod catalog;
 pub mod change;
 pub mod changelog;
@@ -23,6 +24,7 @@ pub mod expire;
 pub mod file_store;
 pub mod predicate;
 pub mod reachable;
+pub mod refs;
 pub mod rewrite;
 pub mod scan;
 pub mod schema;
@@ -36,8 +38,9 @@ mod manifest;
 mod sample;
 mod transform;
 
+pub use alter::{Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table};
 pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
-pub use change::{Added, Change, Conditions, JOB_ID_KEY};
+pub use change::{Added, Change, Conditions, JOB_ID_KEY, Target};
 pub use changelog::{SnapshotChange, changes_between};
 pub use commit::{
     CommitOptions, Committed, LostAppend, PlannedAppend, PlannedCommit, Rebase, Tail, commit_change, commit_changes,
@@ -50,6 +53,10 @@ pub use expire::{Expired, Retention, expire, remove_unreachable};
 pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
 pub use predicate::{Comparison, Predicate};
+pub use refs::{
+    HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, refs_of, rollback_to_snapshot,
+    rollback_to_timestamp, set_current_snapshot, snapshot_of,
+};
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, plan_scan};
 pub use view::{NewView, View};

@@ -116,7 +116,7 @@ fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
         {
             next_row_id = Some(next + file.record_count());
             let first = i64::try_from(next).map_err(|_| TableError::damaged(format!("row id {next} in {path}")))?;
-            file = with_first_row_id(&file, manifest.partition_spec_id, first)?;
+            file = with_first_row_id(&file, manifest.partition_spec_id, Some(first))?;
         }
         // What an entry does not say, it has from the manifest: all of it if it was added there, numbers of version 1 are 0.
         let inherits = entry.status() == ManifestStatus::Added || manifest.sequence_number == 0;
@@ -139,8 +139,13 @@ fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     Ok(found.into())
 }
 
+/// The file as its writer described it: it gets row ids from the commit that adds it.
+pub(crate) fn without_first_row_id(file: &DataFile, spec_id: i32) -> Result<DataFile> {
+    with_first_row_id(file, spec_id, None)
+}
+
 /// A `DataFile` cannot be changed from outside its crate, so it is built again, field by field.
-fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: i64) -> Result<DataFile> {
+fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: Option<i64>) -> Result<DataFile> {
     let mut builder = DataFileBuilder::default();
     builder
         .content(file.content_type())
@@ -159,7 +164,7 @@ fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: i64) -> Result
         .key_metadata(file.key_metadata().map(<[u8]>::to_vec))
         .split_offsets(file.split_offsets().map(<[i64]>::to_vec))
         .equality_ids(file.equality_ids())
-        .first_row_id(Some(first_row_id))
+        .first_row_id(first_row_id)
         .referenced_data_file(file.referenced_data_file())
         .content_offset(file.content_offset())
         .content_size_in_bytes(file.content_size_in_bytes());

@@ -126,6 +126,15 @@ impl<'a> Scan<'a> {
         self
     }
 
+    /// Of what a branch or tag names.
+    ///
+    /// # Errors
+    /// [`TableError::RefNotFound`] if there is none of that name.
+    pub fn reference(self, name: &str) -> Result<Self> {
+        let snapshot_id = crate::refs::snapshot_of(self.table, name)?;
+        Ok(self.snapshot(Some(snapshot_id)))
+    }
+
     /// Only files that may hold such rows.
     #[must_use]
     pub fn filter(mut self, filter: Option<&'a Predicate>) -> Self {

@@ -137,9 +137,18 @@ impl MemoryCatalog {
                 Some(current) => (current.metadata.as_ref(), Some(current.metadata_location.clone())),
                 None => (state.staged(commit)?, None),
             };
-            let metadata = updated(before, location, commit).map_err(|error| CatalogFault::Invalid {
-                message: error.to_string(),
-            })?;
+            let metadata = match updated(before, location, commit) {
+                Ok(metadata) => metadata,
+                // Planned before somebody else's commit to another branch.
+                Err(error) if is_behind(&error) => {
+                    let message = error.to_string();
+                    return Ok(CommitOutcome::Conflict { message });
+                }
+                Err(error) => {
+                    let message = error.to_string();
+                    return Err(CatalogFault::Invalid { message });
+                }
+            };
             after.push(LoadedTable {
                 name: commit.name.clone(),
                 metadata_location: self.fresh_location(metadata.location()),
@@ -180,6 +189,11 @@ impl State {
         };
         self.namespaces.get_mut(namespace).ok_or_else(missing)
     }
+}
+
+fn is_behind(error: &iceberg::Error) -> bool {
+    let message = error.message();
+    message.contains("older than last sequence number") || message.contains("behind table next-row-id")
 }
 
 fn missing(name: &TableName) -> CatalogFault {

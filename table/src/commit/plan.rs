@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use iceberg::TableUpdate;
 use iceberg::spec::{
-    DataContentType, DataFile, FormatVersion, MAIN_BRANCH, ManifestContentType, ManifestFile, Operation, Snapshot,
-    SnapshotReference, SnapshotRetention, Summary, TableMetadata,
+    DataContentType, DataFile, FormatVersion, ManifestContentType, ManifestFile, Operation, Snapshot, Summary,
+    TableMetadata,
 };
-use iceberg::{TableRequirement, TableUpdate};
 
+use super::names::{require_target, requirements, updates};
 use super::{CommitOptions, Tail, summary, sweep, validate};
 use crate::catalog::{LoadedTable, TableCommit};
-use crate::change::{Added, Change};
+use crate::change::{Added, Change, Target};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Entry, MetadataWriter};
@@ -45,20 +46,21 @@ pub async fn plan_commit(
         });
     }
     let metadata = table.metadata.as_ref();
+    require_target(metadata, change)?;
     let mut writer = MetadataWriter::new(store, metadata, fresh_snapshot_id(store, metadata));
     let lost = |path: &str| TableError::Conflict {
         table: table.name.clone(),
         reason: format!("{path} is not in the table"),
     };
     let made = match snapshot(&mut writer, store, metadata, change, options.tail, lost).await {
-        Ok(made) => updates(metadata, made, options.keep_snapshots),
+        Ok(made) => updates(metadata, made, &change.target, options.keep_snapshots),
         Err(error) => Err(error),
     };
     match made {
         Ok(updates) => Ok(PlannedCommit {
             commit: TableCommit {
                 name: table.name.clone(),
-                requirements: requirements(metadata),
+                requirements: requirements(metadata, &change.target),
                 updates,
             },
             snapshot_id: writer.snapshot_id(),
@@ -96,7 +98,7 @@ pub async fn plan_append(
     let made = match snapshot(&mut writer, store, metadata, change, options.tail, lost).await {
         Ok(made) => {
             let sequence = made.sequence_number();
-            updates(metadata, made, options.keep_snapshots).map(|updates| (updates, sequence))
+            updates(metadata, made, &Target::Main, options.keep_snapshots).map(|updates| (updates, sequence))
         }
         Err(error) => Err(error),
     };
@@ -132,7 +134,7 @@ async fn snapshot(
     tail: Tail,
     conflict: impl FnOnce(&str) -> TableError,
 ) -> Result<Snapshot> {
-    let parent = metadata.current_snapshot();
+    let parent = change.target.parent(metadata);
     let sequence = next_sequence(metadata);
     // A manifest of deleted entries alone has told its story in the snapshot that wrote it.
     let before = manifest::list(store, metadata, parent.map(AsRef::as_ref)).await?;
@@ -179,6 +181,7 @@ async fn snapshot(
     let properties = summary::build(parent.map(AsRef::as_ref), &added, &removed, &change.properties);
     let described = Described {
         id: writer.snapshot_id(),
+        parent: parent.map(|parent| parent.snapshot_id()),
         sequence,
         list,
         row_ids,
@@ -278,6 +281,7 @@ fn by_spec(files: &[Added]) -> BTreeMap<i32, Vec<Added>> {
 
 struct Described {
     id: i64,
+    parent: Option<i64>,
     sequence: i64,
     list: String,
     row_ids: u64,
@@ -290,7 +294,7 @@ impl Described {
     fn build(self, table: &TableMetadata) -> Snapshot {
         let builder = Snapshot::builder()
             .with_snapshot_id(self.id)
-            .with_parent_snapshot_id(table.current_snapshot_id())
+            .with_parent_snapshot_id(self.parent)
             .with_sequence_number(self.sequence)
             // Clocks differ between machines; history must not run backwards.
             .with_timestamp_ms(self.now_ms.max(table.last_updated_ms()))
@@ -306,62 +310,4 @@ impl Described {
             _ => builder.build(),
         }
     }
-}
-
-fn requirements(table: &TableMetadata) -> Vec<TableRequirement> {
-    vec![
-        TableRequirement::UuidMatch { uuid: table.uuid() },
-        TableRequirement::RefSnapshotIdMatch {
-            r#ref: MAIN_BRANCH.into(),
-            snapshot_id: table.current_snapshot_id(),
-        },
-    ]
-}
-
-fn updates(table: &TableMetadata, snapshot: Snapshot, keep: Option<u32>) -> Result<Vec<TableUpdate>> {
-    let reference = SnapshotReference::new(snapshot.snapshot_id(), SnapshotRetention::branch(None, None, None));
-    let ref_name = MAIN_BRANCH.to_owned();
-    let mut updates = vec![
-        TableUpdate::AddSnapshot { snapshot },
-        TableUpdate::SetSnapshotRef { ref_name, reference },
-    ];
-    let snapshot_ids = match keep {
-        // The new snapshot is one of them.
-        Some(keep) => expired_snapshots(table, keep.saturating_sub(1))?,
-        None => Vec::new(),
-    };
-    if !snapshot_ids.is_empty() {
-        updates.push(TableUpdate::RemoveSnapshots { snapshot_ids });
-    }
-    Ok(updates)
-}
-
-/// Snapshots beyond the newest `keep` of the main branch, unless another branch or a tag names them.
-pub(crate) fn expired_snapshots(table: &TableMetadata, keep: u32) -> Result<Vec<i64>> {
-    let mut kept: BTreeSet<i64> = BTreeSet::new();
-    let mut at = table.current_snapshot();
-    while let Some(snapshot) = at.filter(|_| kept.len() < keep as usize) {
-        kept.insert(snapshot.snapshot_id());
-        at = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
-    }
-    let old = table
-        .snapshots()
-        .map(|snapshot| snapshot.snapshot_id())
-        .filter(|id| !kept.contains(id));
-    let old: Vec<i64> = old.collect();
-    if old.is_empty() {
-        return Ok(old);
-    }
-    let named = named(table)?;
-    Ok(old.into_iter().filter(|id| !named.contains(id)).collect())
-}
-
-/// Snapshots that branches and tags other than main name. The format library shows them in its JSON only.
-fn named(table: &TableMetadata) -> Result<BTreeSet<i64>> {
-    let json = serde_json::to_value(table).map_err(TableError::encode("read the branches of a table"))?;
-    let refs = json.get("refs").and_then(serde_json::Value::as_object);
-    let others = refs.into_iter().flatten().filter(|(name, _)| *name != MAIN_BRANCH);
-    Ok(others
-        .filter_map(|(_, named)| named.get("snapshot-id")?.as_i64())
-        .collect())
 }

@@ -246,7 +246,7 @@ async fn lost_attempts_are_swept_up() {
         .await
         .unwrap();
     let mut attempts = Attempts::default();
-    attempts.note(&[table], vec![plan]);
+    attempts.note(&[table], &[(lake.name.clone(), change)], vec![plan]);
     assert!(
         attempts
             .landed(&lake.store, &[lake.table().await], 1)
@@ -278,7 +278,7 @@ async fn undecidable_outcomes_are_reported() {
         .await
         .unwrap();
     let mut attempts = Attempts::default();
-    attempts.note(&[table], vec![plan]);
+    attempts.note(&[table], &[(lake.name.clone(), change)], vec![plan]);
     let options = CommitOptions {
         keep_snapshots: Some(1),
         ..CommitOptions::default()

@@ -2,14 +2,16 @@
 
 use super::{Committed, PlannedCommit};
 use crate::catalog::LoadedTable;
+use crate::change::{Change, Target};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use tidewater_core::TableName;
 
 /// One attempt without an answer.
 #[derive(Debug)]
 struct Attempt {
-    /// For each table, the head it was planned on and the snapshot it would make.
-    snapshots: Vec<(Option<i64>, i64)>,
+    /// For each table, where it goes, the head it was planned on and the snapshot it would make.
+    snapshots: Vec<(Target, Option<i64>, i64)>,
     written: Vec<String>,
 }
 
@@ -21,10 +23,15 @@ impl Attempts {
         self.0.is_empty()
     }
 
-    pub(super) fn note(&mut self, tables: &[LoadedTable], plans: Vec<PlannedCommit>) {
-        let heads = tables.iter().map(|table| table.metadata.current_snapshot_id());
+    pub(super) fn note(&mut self, tables: &[LoadedTable], changes: &[(TableName, Change)], plans: Vec<PlannedCommit>) {
+        let heads = tables.iter().zip(changes).map(|(table, (_, change))| {
+            let target = change.target.clone();
+            let head = target.head(&table.metadata);
+            (target, head)
+        });
+        let ids = plans.iter().map(|plan| plan.snapshot_id);
         self.0.push(Attempt {
-            snapshots: heads.zip(plans.iter().map(|plan| plan.snapshot_id)).collect(),
+            snapshots: heads.zip(ids).map(|((target, head), id)| (target, head, id)).collect(),
             written: plans.into_iter().flat_map(|plan| plan.written).collect(),
         });
     }
@@ -73,15 +80,16 @@ enum Fate {
 fn fate(attempt: &Attempt, tables: &[LoadedTable]) -> Result<Fate> {
     let mut lost = false;
     let mut undecided = None;
-    for (table, (base, snapshot_id)) in tables.iter().zip(&attempt.snapshots) {
+    for (table, (target, base, snapshot_id)) in tables.iter().zip(&attempt.snapshots) {
         if table.metadata.snapshot_by_id(*snapshot_id).is_some() {
             return Ok(Fate::Landed);
         }
-        if table.metadata.current_snapshot_id() == *base {
+        let head = target.head(&table.metadata);
+        if head == *base {
             continue;
         }
         // The head moved on. If its history reaches back to our base, our snapshot is not in it and never will be.
-        match reaches(table, *base) {
+        match reaches(table, head, *base) {
             true => lost = true,
             false => undecided = Some(table),
         }
@@ -96,8 +104,8 @@ fn fate(attempt: &Attempt, tables: &[LoadedTable]) -> Result<Fate> {
     }
 }
 
-fn reaches(table: &LoadedTable, base: Option<i64>) -> bool {
-    let mut at = table.metadata.current_snapshot_id();
+fn reaches(table: &LoadedTable, head: Option<i64>, base: Option<i64>) -> bool {
+    let mut at = head;
     loop {
         if at == base {
             return true;
@@ -112,7 +120,7 @@ fn reaches(table: &LoadedTable, base: Option<i64>) -> bool {
 fn committed(attempt: &Attempt, tables: &[LoadedTable], count: u32) -> Vec<Committed> {
     let pairs = tables.iter().zip(&attempt.snapshots);
     pairs
-        .map(|(table, (_, snapshot_id))| Committed {
+        .map(|(table, (_, _, snapshot_id))| Committed {
             table: table.clone(),
             snapshot_id: *snapshot_id,
             attempts: count,

@@ -13,7 +13,7 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     if let Some(wanted) = conditions.table_uuid.filter(|uuid| *uuid != table.uuid()) {
         return Ok(Some(format!("the name means table {} now, not {wanted}", table.uuid())));
     }
-    let head = table.current_snapshot_id();
+    let head = change.target.parent(table).map(|snapshot| snapshot.snapshot_id());
     if conditions.exact_head && head != conditions.read_at {
         return Ok(Some(format!("the head is {head:?}, not {:?}", conditions.read_at)));
     }
@@ -21,7 +21,7 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
         return Ok(None);
     }
     // A change computed from an empty table, or one that does not say: all of the history is new to it.
-    let Some(since) = since(table, conditions.read_at) else {
+    let Some(since) = since(table, head, conditions.read_at) else {
         return Ok(match conditions.read_at {
             Some(read_at) => Some(format!("snapshot {read_at} is no ancestor of the head")),
             None if conditions.forbid_new_rows => Some("the history of the table is not complete".into()),
@@ -51,9 +51,9 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     Ok(None)
 }
 
-/// The snapshots after `read_at` up to the head of main, newest first; `None` if the history does not reach back.
-fn since(table: &TableMetadata, read_at: Option<i64>) -> Option<Vec<SnapshotRef>> {
-    let (mut found, mut at) = (Vec::new(), table.current_snapshot_id());
+/// The snapshots after `read_at` up to the head, newest first; `None` if the history does not reach back.
+fn since(table: &TableMetadata, head: Option<i64>, read_at: Option<i64>) -> Option<Vec<SnapshotRef>> {
+    let (mut found, mut at) = (Vec::new(), head);
     while at != read_at {
         let snapshot = table.snapshot_by_id(at?)?;
         found.push(snapshot.clone());
