@@ -1,18 +1,20 @@
-//! A catalog with one voter: `serve DIR [PORT [WAREHOUSE [KEY=VALUE ...]]]`. Prints its URI when it is ready; ends on Ctrl-C.
+//! A catalog with one voter, or a node of a group: `serve DIR [PORT [WAREHOUSE [KEY=VALUE ...]]]`. Prints its URI when it is ready; ends on Ctrl-C.
 //! With `SERVE_USER=name:password` in the environment only that user gets in.
 //!
 //! Keys: `s3.endpoint`, `s3.region`, `s3.access-key-id`, `s3.secret-access-key`, `sts.role-arn` and `sts.endpoint` (vended credentials),
 //! `static.access-key-id` and `static.secret-access-key` (the same for every table), `sign` (any value: remote signing), `plan-files`
-//! (files in one answer of a planned scan), `also` (another place that tables may lie in).
+//! (files in one answer of a planned scan), `also` (another place that tables may lie in), `peers` (`ID@RAFT_ADDRESS@URI,...`) and `node`
+//! (a node of this group instead of a voter alone).
 #![expect(clippy::print_stdout, reason = "the URI is this program's result")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_catalog::raft::{RaftConsensus, RaftOptions};
+use tidewater_catalog::raft::{PeerAddress, RaftConsensus, RaftOptions};
 use tidewater_catalog::{Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, Vending, Warehouse};
-use tidewater_core::{SystemClock, SystemRng, Tasks};
+use tidewater_core::{NodeId, SystemClock, SystemRng, Tasks};
 use tidewater_security::authenticator::hash_password;
 use tidewater_security::{Authenticator, Role, TokenKey, UserSettings};
 use tidewater_table::{FileStore, S3Options, StoreOptions};
@@ -33,8 +35,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let uri = format!("http://{}", listener.local_addr()?);
     let (clock, rng, tasks) = (SystemClock::shared(), SystemRng::shared(), Tasks::new("catalog"));
-    let options = RaftOptions::single(dir.join("raft"), uri.as_str());
-    let consensus = RaftConsensus::start(options, Arc::clone(&clock), Arc::clone(&rng)).await?;
     let lake = arguments
         .next()
         .unwrap_or_else(|| dir.join("lake").to_string_lossy().into_owned());
@@ -45,6 +45,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .collect::<Option<_>>()
         .ok_or("settings are KEY=VALUE")?;
+    let options = raft(&given, &dir.join("raft"), &uri)?;
+    let peers = options.peers.get(&options.node).map(|own| own.raft.clone());
+    let consensus = RaftConsensus::start(options, Arc::clone(&clock), Arc::clone(&rng)).await?;
+    if let Some(address) = peers.filter(|address| !address.is_empty()) {
+        consensus.serve_peers(tokio::net::TcpListener::bind(address).await?)?;
+    }
     let warehouse = Warehouse::new("lake", &lake)?.with_locations(given.get("also"))?;
     let s3 = s3(&given);
     let options = StoreOptions {
@@ -90,6 +96,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tasks.shutdown(END_DEADLINE).await;
     consensus.shutdown(END_DEADLINE).await;
     Ok(())
+}
+
+/// A voter alone, or a node of the group that is given.
+fn raft(given: &HashMap<String, String>, dir: &Path, uri: &str) -> Result<RaftOptions, Box<dyn std::error::Error>> {
+    let Some(peers) = given.get("peers") else {
+        return Ok(RaftOptions::single(dir, uri));
+    };
+    let mut group = BTreeMap::new();
+    for peer in peers.split(',') {
+        let [id, raft, api] = peer.split('@').collect::<Vec<_>>()[..] else {
+            return Err("a peer is ID@RAFT_ADDRESS@URI".into());
+        };
+        let (raft, api) = (raft.to_owned(), api.to_owned());
+        group.insert(NodeId(id.parse()?), PeerAddress { raft, api });
+    }
+    let node = given.get("node").ok_or("peers without node")?.parse()?;
+    Ok(RaftOptions::group(NodeId(node), dir, group))
 }
 
 fn s3(given: &HashMap<String, String>) -> S3Options {

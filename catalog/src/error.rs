@@ -309,6 +309,12 @@ pub enum CatalogError {
         /// The deadline.
         seconds: u64,
     },
+    /// The body of the request did not come in time.
+    #[error("the body of the request did not come within {seconds} s")]
+    SlowBody {
+        /// The limit.
+        seconds: u64,
+    },
     /// A port that would be open to others.
     #[error(transparent)]
     Security(#[from] SecurityError),
@@ -412,6 +418,7 @@ impl CatalogError {
             Self::Store { .. } | Self::NoSts { .. } => (503, "ServiceUnavailableException"),
             Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
             Self::DeadlineExceeded { .. } => (504, "CommitStateUnknownException"),
+            Self::SlowBody { .. } => (408, "RequestTimeoutException"),
             Self::Damaged { .. } | Self::NotPurged { .. } | Self::Internal { .. } | Self::Security(_) => {
                 (500, "InternalServerError")
             }
@@ -429,7 +436,9 @@ impl CatalogError {
     /// Whether the same request would be refused again for the same reason, so that its idempotency key keeps the answer.
     pub(crate) fn is_final(&self) -> bool {
         let (status, _) = self.status_and_type();
-        (400..500).contains(&status) && !matches!(status, 401 | 419 | 429) && !matches!(self, Self::Remembered { .. })
+        (400..500).contains(&status)
+            && !matches!(status, 401 | 408 | 419 | 429)
+            && !matches!(self, Self::Remembered { .. })
     }
 
     /// What a builder or a check of the `iceberg` crate found, while changing `table`.

@@ -3,7 +3,9 @@
 mod admit;
 mod append;
 mod authenticate;
+mod body;
 mod config;
+mod connections;
 mod credentials;
 mod extract;
 mod follow;
@@ -30,6 +32,8 @@ use crate::service::Service;
 
 pub(crate) use admit::{Admission, Deadline, admit, end_in_time};
 pub(crate) use authenticate::{Guard, authenticate};
+pub(crate) use body::{Bodies, read_body};
+pub(crate) use connections::Connections;
 pub(crate) use extract::{Body, Query};
 pub(crate) use follow::{Follower, follow_leader};
 pub(crate) use load::etag_of;

@@ -182,8 +182,10 @@ impl CatalogServer {
             .method_not_allowed_fallback(rest::no_such_endpoint)
             .layer(from_fn_with_state(follower, rest::follow_leader))
             .layer(from_fn_with_state(rest::Deadline::default(), rest::end_in_time))
-            .layer(from_fn_with_state(guard, rest::authenticate))
             .layer(from_fn_with_state(rest::Admission::default(), rest::admit))
+            // Who has no token is told so before his body is read, and whose body comes slowly takes no place meanwhile.
+            .layer(from_fn_with_state(rest::Bodies::default(), rest::read_body))
+            .layer(from_fn_with_state(guard, rest::authenticate))
             .with_state(Arc::clone(&self.service))
     }
 
@@ -203,7 +205,10 @@ impl CatalogServer {
         purge::start(&self.service);
         let token = self.service.tasks.token();
         let stop = async move { token.cancelled().await };
-        let served = axum::serve(listener, self.router()).with_graceful_shutdown(stop).await;
+        let connections = rest::Connections::new(listener, Arc::clone(&self.service.clock));
+        let served = axum::serve(connections, self.router())
+            .with_graceful_shutdown(stop)
+            .await;
         served.map_err(failed)
     }
 }

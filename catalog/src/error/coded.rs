@@ -12,7 +12,7 @@ impl Coded for CatalogError {
             Self::Shared(shared) => shared.kind(),
             Self::Damaged { .. } | Self::MissingFile { .. } | Self::NotPurged { .. } => ErrorKind::Corrupt,
             Self::DropJob { .. } => ErrorKind::Fenced,
-            Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => ErrorKind::Timeout,
+            Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } | Self::SlowBody { .. } => ErrorKind::Timeout,
             Self::Ingest(IngestRefusal::Fenced { .. }) => ErrorKind::Fenced,
             _ => match self.status_and_type().0 {
                 400 | 413 | 422 => ErrorKind::Invalid,
@@ -59,6 +59,7 @@ impl Coded for CatalogError {
             Self::TokenExpired => "CAT-0028",
             Self::DeadlineExceeded { .. } => "CAT-0029",
             Self::InvalidView { .. } => "CAT-0030",
+            Self::SlowBody { .. } => "CAT-0031",
             Self::NoSuchPlan { .. } => "CAT-0040",
             Self::OutOfScope { .. } => "CAT-0041",
             Self::NoSts { .. } => "CAT-0042",
@@ -81,7 +82,7 @@ impl Coded for CatalogError {
             Self::Shared(shared) => shared.retry(),
             Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => Retry::Unknown,
             Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } | Self::JobVersion { .. } => Retry::AfterRefresh,
-            Self::Store { .. } | Self::Full { .. } | Self::NoSts { .. } => Retry::Safe,
+            Self::Store { .. } | Self::Full { .. } | Self::NoSts { .. } | Self::SlowBody { .. } => Retry::Safe,
             _ => Retry::Never,
         }
     }

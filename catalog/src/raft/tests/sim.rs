@@ -9,6 +9,7 @@
     reason = "time, tasks and chance of the simulation itself"
 )]
 
+mod appends;
 mod checks;
 mod disk;
 mod nemesis;
@@ -65,6 +66,7 @@ async fn run(seed: u64, bug: Option<Bug>, home: &TempDir) -> Report {
         entries: BTreeMap::new(),
         chosen: BTreeMap::new(),
         states: BTreeMap::new(),
+        appends: Default::default(),
         report: Report::default(),
     }));
     with(&world, |w| w.slots.extend(ids().map(|id| (id, Default::default()))));
@@ -113,13 +115,14 @@ async fn recover(world: &Shared, steps: &mut u64) {
             tables.iter().filter(|table| !written(table)).collect()
         });
         let took = healed.elapsed();
-        if late.is_empty() {
+        let appended = with(world, |w| w.appends.last_told()).is_some_and(|at| at > healed);
+        if late.is_empty() && appended {
             return with(world, |w| w.report.recovery_ms = took.as_millis().try_into().unwrap());
         }
         if took > RECOVERY_MAX {
             return with(world, |w| {
                 w.wrong(format!(
-                    "{RECOVERY_MAX:?} after the faults nothing was written to {late:?}"
+                    "{RECOVERY_MAX:?} after the faults nothing was written to {late:?}; appended: {appended}"
                 ))
             });
         }
@@ -205,6 +208,10 @@ fn keep_trace(seed: u64, report: &Report) {
 fn add(sum: &mut Report, one: &Report) {
     let Report {
         acknowledged,
+        appended,
+        appends_repeated,
+        appends_known,
+        folds_shared,
         retries,
         conflicts,
         reads,
@@ -217,6 +224,10 @@ fn add(sum: &mut Report, one: &Report) {
         ..
     } = one;
     sum.acknowledged += acknowledged;
+    sum.appended += appended;
+    sum.appends_repeated += appends_repeated;
+    sum.appends_known += appends_known;
+    sum.folds_shared += folds_shared;
     sum.retries += retries;
     sum.conflicts += conflicts;
     sum.reads += reads;
@@ -269,6 +280,8 @@ fn any_seed_keeps_every_promise() {
             sum.acknowledged > 20 * seeds && sum.reads > 20 * seeds,
             "too little was asked for"
         );
+        // More were known than were asked for on purpose: some had lost their answer.
+        assert!(sum.appended > 20 * seeds && sum.folds_shared > 0 && sum.appends_known > sum.appends_repeated);
     }
 }
 
@@ -306,6 +319,7 @@ fn planted_bugs_are_caught() {
         Bug::TruncationForgotten,
         Bug::SnapshotForgotten,
         Bug::RequirementIgnored,
+        Bug::RangesForgotten,
     ] {
         caught(bug, 40);
     }

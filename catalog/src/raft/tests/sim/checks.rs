@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use openraft::ServerState;
 use redb::{Database, ReadableDatabase, ReadableTable};
+use tokio::time::Instant;
 
 use super::workload::version;
 use super::world::{Shared, World, with};
@@ -50,6 +51,7 @@ pub(super) fn step(world: &Shared) {
             } else {
                 slot.applied = applied.index;
             }
+            w.judge_appends(id, &applied.state);
             let tables: Vec<String> = w.acknowledged.keys().cloned().collect();
             for table in tables {
                 let now = version(&applied.state, &table);
@@ -151,6 +153,7 @@ pub(super) fn at_rest(world: &Shared) {
         let tables: Vec<String> = w.acknowledged.keys().cloned().collect();
         for (id, live) in w.live() {
             let state = live.node.state().state;
+            w.judge_told(id, &state, Instant::now());
             for table in &tables {
                 let acknowledged = w.acknowledged[table]
                     .iter()

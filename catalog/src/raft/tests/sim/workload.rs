@@ -1,4 +1,5 @@
-//! Clients: writers that repeat under one key until they know, committers that compete for one table, and readers.
+//! Clients: writers that repeat under one key until they know, committers that compete for one table, and readers. Producers that append are
+//! in `appends`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use rand::Rng as _;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
+use super::appends;
 use super::node::{NODES, ids};
 use super::world::{Bug, Live, Shared, with};
 use crate::command::{Command, Expect, Ident, Op, Outcome, Pointer, Refusal, TableChange};
@@ -28,20 +30,20 @@ pub(super) const CONTESTED: &str = "contested";
 const NAMESPACE: &str = "sim";
 
 /// A client gives up on a node and asks the next one.
-const PATIENCE: Duration = Duration::from_millis(700);
+pub(super) const PATIENCE: Duration = Duration::from_millis(700);
 
 pub(super) fn own(writer: u64) -> String {
     format!("own{writer}")
 }
 
-fn ident(table: &str) -> Ident {
+pub(super) fn ident(table: &str) -> Ident {
     Ident {
         namespace: vec![NAMESPACE.into()],
         name: table.into(),
     }
 }
 
-fn id_of(table: &str) -> Uuid {
+pub(super) fn id_of(table: &str) -> Uuid {
     Uuid::from_u128(u128::from(crc32c::crc32c(table.as_bytes())))
 }
 
@@ -98,7 +100,7 @@ async fn until_known(world: &Shared, node: &mut NodeId, command: Command) -> Opt
     }
 }
 
-async fn think(world: &Shared) -> bool {
+pub(super) async fn think(world: &Shared) -> bool {
     let pause = with(world, |w| w.rng.gen_range(2..50));
     sleep(Duration::from_millis(pause)).await;
     !with(world, |w| w.over)
@@ -121,6 +123,8 @@ pub(super) async fn prepare(world: &Shared) {
         let made = until_known(world, &mut node, command).await;
         assert!(matches!(made, Some(Outcome::Done | Outcome::Committed(_))), "{made:?}");
     }
+    let made = until_known(world, &mut node, appends::creation(world, u128::MAX - 2)).await;
+    assert!(matches!(made, Some(Outcome::Committed(_))), "{made:?}");
     with(world, |w| w.acknowledge(CONTESTED, 1));
 }
 
@@ -229,6 +233,7 @@ pub(super) async fn read(world: Shared) {
             }
             w.report.reads += 1;
             w.report.aged_reads += u64::from(age.is_some());
+            w.judge_told(node, &state, moment);
             for (table, floor) in tables.iter().zip(floors) {
                 let found = version(&state, table);
                 w.note(format_args!("read {table} {found} at {node}"));
@@ -267,5 +272,6 @@ pub(super) fn start(world: &Shared) -> tokio::task::JoinSet<()> {
     for _ in 0..READERS {
         clients.spawn(read(Arc::clone(world)));
     }
+    appends::start(world, &mut clients);
     clients
 }

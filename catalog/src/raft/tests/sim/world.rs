@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::appends::Appends;
 use super::disk::SimDisk;
 use crate::raft::RaftConsensus;
 use crate::raft::types::{LogId, Vote};
@@ -34,6 +35,8 @@ pub(super) enum Bug {
     SnapshotForgotten,
     /// A commit moves the pointer whatever version it was planned on.
     RequirementIgnored,
+    /// Appends do not say whose ranges they hold, so a repetition is appended again.
+    RangesForgotten,
 }
 
 /// A running node.
@@ -84,6 +87,14 @@ pub(super) struct Report {
     pub(super) violations: Vec<String>,
     pub(super) trace: String,
     pub(super) acknowledged: u64,
+    /// Ranges that were told to be appended.
+    pub(super) appended: u64,
+    /// Those that were asked for once more after that.
+    pub(super) appends_repeated: u64,
+    /// Requests whose range was there already.
+    pub(super) appends_known: u64,
+    /// Snapshots of several requests.
+    pub(super) folds_shared: u64,
     pub(super) retries: u64,
     pub(super) conflicts: u64,
     pub(super) reads: u64,
@@ -124,6 +135,7 @@ pub(super) struct World {
     pub(super) chosen: BTreeMap<u64, (LogId, u32)>,
     /// Digests of states by the index up to which they were applied.
     pub(super) states: BTreeMap<u64, u32>,
+    pub(super) appends: Appends,
     pub(super) report: Report,
 }
 
