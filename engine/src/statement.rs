@@ -1,5 +1,6 @@
 //! Statements that change something, carried out: each is one commit, or none.
 
+mod alter;
 mod bulk;
 mod call;
 mod create;
@@ -31,7 +32,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::runner::{PlanRequest, PlanRunner};
 use crate::session::{Class, SessionOptions};
-use crate::sql::{Action, Clause, Command, Merge, Name, When};
+use crate::sql::{Action, Clause, Command, Merge, Name, Object, When};
 
 /// Property of a table that lets SQL write it though somebody else does: `allowed`.
 pub const SQL_WRITES_KEY: &str = "tidewater.sql-writes";
@@ -116,11 +117,19 @@ impl Workshop<'_> {
                 all,
             } => self.drop(*what, name, *if_exists, *all).await,
             Command::Rename { what, from, to } => self.rename(*what, from, to).await,
+            Command::SetProperties {
+                what: Object::Table,
+                name,
+                properties,
+            } => self.table_properties(name, properties).await,
             Command::SetProperties { what, name, properties } => self.set_properties(*what, name, properties).await,
             Command::Call(call) => self.call(call).await,
-            other => Err(EngineError::Unsupported {
-                what: other.verb().to_owned(),
-            }),
+            Command::AlterTable {
+                name,
+                if_exists,
+                changes,
+            } => self.alter(name, *if_exists, changes).await,
+            Command::CommentColumn { table, column, text } => self.comment_column(table, column, text.clone()).await,
         }
     }
 
@@ -183,6 +192,10 @@ fn truncation(table: &Name) -> Merge {
             action: Action::Delete,
         }],
     }
+}
+
+fn missing(name: &TableName) -> EngineError {
+    EngineError::TableNotFound { table: name.clone() }
 }
 
 /// Refuses tables whose writer would not notice.

@@ -156,7 +156,7 @@ fn unmodified_clients() {
 
     let mut verdict = Verdict::default();
     verdict.probe("iceberg", &["pyiceberg", &catalog, &warehouse]);
-    for probe in ["toy", "write", "read", "duckdb"] {
+    for probe in ["toy", "write", "sql", "read", "duckdb"] {
         verdict.probe("iceberg", &["lake", probe, &catalog, &endpoint, &warehouse]);
     }
     readme_lines_work(&node, &readme);

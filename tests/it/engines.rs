@@ -10,6 +10,8 @@ fn shares_the_lake(engine: &str) {
     let catalog = format!("http://127.0.0.1:{}", node.ports().catalog);
     let endpoint = format!("grpc://127.0.0.1:{}", node.ports().flight);
     let mut verdict = Verdict::default();
+    // What SQL makes and changes is read with everything else.
+    verdict.probe("iceberg", &["lake", "sql", &catalog, &endpoint, "warehouse=lake"]);
     verdict.probe("iceberg", &["lake", engine, &catalog, &endpoint, "warehouse=lake"]);
     // Whatever others wrote and asked, ours is as it was.
     compare_all(&node, &hospital);

@@ -1,6 +1,7 @@
 //! `CALL system.…`: procedures with the names, arguments and answers that Spark gives them.
 
 mod arguments;
+mod heads;
 mod maintenance;
 
 use std::sync::Arc;
@@ -24,6 +25,11 @@ struct Procedure {
     answer: &'static [(&'static str, DataType)],
 }
 
+const HEAD: &[(&str, DataType)] = &[
+    ("previous_snapshot_id", DataType::Int64),
+    ("current_snapshot_id", DataType::Int64),
+];
+
 /// All procedures there are.
 const PROCEDURES: &[Procedure] = &[
     Procedure {
@@ -42,6 +48,38 @@ const PROCEDURES: &[Procedure] = &[
         answer: &[
             ("deleted_files_count", DataType::Int64),
             ("expired_snapshots_count", DataType::Int64),
+        ],
+    },
+    Procedure {
+        name: "rollback_to_snapshot",
+        arguments: &["table", "snapshot_id"],
+        answer: HEAD,
+    },
+    Procedure {
+        name: "rollback_to_timestamp",
+        arguments: &["table", "timestamp"],
+        answer: HEAD,
+    },
+    Procedure {
+        name: "set_current_snapshot",
+        arguments: &["table", "snapshot_id", "ref"],
+        answer: HEAD,
+    },
+    Procedure {
+        name: "cherrypick_snapshot",
+        arguments: &["table", "snapshot_id"],
+        answer: &[
+            ("source_snapshot_id", DataType::Int64),
+            ("current_snapshot_id", DataType::Int64),
+        ],
+    },
+    Procedure {
+        name: "fast_forward",
+        arguments: &["table", "branch", "to"],
+        answer: &[
+            ("branch_updated", DataType::Utf8),
+            ("previous_ref", DataType::Int64),
+            ("updated_ref", DataType::Int64),
         ],
     },
 ];
@@ -99,6 +137,11 @@ impl Workshop<'_> {
         let answer = match procedure.name {
             "rewrite_data_files" => self.rewrite_data_files(procedure, &arguments).await,
             "expire_snapshots" => self.expire_snapshots(procedure, &arguments).await,
+            "rollback_to_snapshot" | "rollback_to_timestamp" | "set_current_snapshot" => {
+                self.move_head(procedure, &arguments).await
+            }
+            "cherrypick_snapshot" => self.cherry_pick(procedure, &arguments).await,
+            "fast_forward" => self.fast_forward(procedure, &arguments).await,
             other => Err(EngineError::statement(format!("procedure {other} is not carried out"))),
         }?;
         Ok(Done {

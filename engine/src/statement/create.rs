@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::logical_expr::LogicalPlan;
-use tidewater_core::{Namespace, TableName};
+use tidewater_core::Namespace;
 use tidewater_table::iceberg::spec::{
     ListType, MapType, NestedField, Schema, SortOrder, StructType, Transform, Type, UnboundPartitionField,
     UnboundPartitionSpec,
@@ -359,9 +359,4 @@ fn commented(schema: &Schema, columns: &[(String, Option<String>)]) -> Result<Sc
         Arc::new(field)
     });
     built(fields.collect(), &[])
-}
-
-/// A table's name for messages, whatever made it.
-pub(super) fn missing(name: &TableName) -> EngineError {
-    EngineError::TableNotFound { table: name.clone() }
 }

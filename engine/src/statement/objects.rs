@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use tidewater_core::{Namespace, TableName};
 use tidewater_table::{CatalogFault, TableError};
 
-use super::create::missing;
-use super::{Done, Workshop, writable};
+use super::{Done, Workshop, missing, writable};
 use crate::error::Result;
 use crate::sql::{Name, Object};
 

@@ -535,3 +535,179 @@ async fn objects_come_and_go() {
     assert_eq!(refused(&lake, "DROP SCHEMA s").await.code(), "TBL-0030");
     done(&lake, "DROP SCHEMA IF EXISTS s").await;
 }
+
+// Goal: a table becomes what it is altered to, and rows that are there stay readable. Method: each kind of alteration, then columns,
+// partitions and rows; refusals with their codes.
+#[tokio::test]
+async fn tables_are_altered() {
+    let lake = lake().await;
+    done(
+        &lake,
+        "CREATE TABLE s.t AS SELECT arrow_cast(1, 'Int32') AS id, 'x' AS name, DATE '2026-01-31' AS day",
+    )
+    .await;
+    done(
+        &lake,
+        "ALTER TABLE s.t ADD COLUMN n int COMMENT 'count' AFTER id, RENAME COLUMN name TO label, ALTER COLUMN id TYPE bigint, \
+         ADD COLUMN who struct<name: string>",
+    )
+    .await;
+    done(
+        &lake,
+        "ALTER TABLE s.t ADD COLUMN who.age int, ADD COLUMN IF NOT EXISTS n int",
+    )
+    .await;
+    let columns =
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 't' AND column_name <> 'who'";
+    assert_eq!(
+        lake.lines(columns).await,
+        ["day,Date32", "id,Int64", "label,Utf8", "n,Int32"]
+    );
+    rows(&lake, "INSERT INTO s.t (id, n) VALUES (5000000000, 7)").await;
+    assert_eq!(
+        lake.lines("SELECT id, n, label FROM s.t").await,
+        ["1,,x", "5000000000,7,"]
+    );
+    done(
+        &lake,
+        "ALTER TABLE s.t ADD PARTITION FIELD month(day), WRITE ORDERED BY id DESC",
+    )
+    .await;
+    rows(&lake, "INSERT INTO s.t (id, day) VALUES (3, DATE '2026-02-01')").await;
+    done(
+        &lake,
+        "ALTER TABLE s.t REPLACE PARTITION FIELD month(day) WITH day(day)",
+    )
+    .await;
+    rows(&lake, "UPDATE s.t SET n = 1 WHERE n IS NULL").await;
+    assert_eq!(
+        lake.lines("SELECT id, n FROM s.t").await,
+        ["1,1", "3,1", "5000000000,7"]
+    );
+    done(
+        &lake,
+        "ALTER TABLE s.t SET TBLPROPERTIES ('a' = 'b', 'c' = 'd'), UNSET TBLPROPERTIES ('c')",
+    )
+    .await;
+    done(&lake, "COMMENT ON COLUMN s.t.id IS 'the key'").await;
+    done(&lake, "COMMENT ON TABLE s.t IS 'all of it'").await;
+    let table = lake.load("s.t").await;
+    assert_eq!(table.metadata.properties().get("a").map(String::as_str), Some("b"));
+    assert_eq!(table.metadata.properties().get("c"), None);
+    assert_eq!(
+        table.metadata.properties().get("comment").map(String::as_str),
+        Some("all of it")
+    );
+    let id = table
+        .metadata
+        .current_schema()
+        .field_by_name("id")
+        .expect("a column")
+        .doc
+        .clone();
+    assert_eq!(id.as_deref(), Some("the key"));
+    done(&lake, "ALTER TABLE s.t DROP COLUMN label, DROP COLUMN IF EXISTS nope").await;
+    for sql in [
+        "ALTER TABLE s.t DROP COLUMN nope",
+        "ALTER TABLE s.t DROP COLUMN day",
+        "ALTER TABLE s.t ALTER COLUMN id TYPE int",
+        "ALTER TABLE s.t ADD COLUMN id int",
+        "ALTER TABLE s.t ADD COLUMN m int NOT NULL",
+        "ALTER TABLE s.t RENAME COLUMN id TO n",
+        "ALTER TABLE s.t ADD COLUMN z int, CREATE TAG x",
+    ] {
+        let error = refused(&lake, sql).await;
+        assert!(
+            matches!(
+                error.kind(),
+                tidewater_core::ErrorKind::Invalid
+                    | tidewater_core::ErrorKind::NotFound
+                    | tidewater_core::ErrorKind::Conflict
+                    | tidewater_core::ErrorKind::Unsupported
+            ),
+            "{sql}: {error:?}"
+        );
+    }
+    done(&lake, "ALTER TABLE IF EXISTS s.nope ADD COLUMN a int").await;
+}
+
+// Goal: branches, tags and heads go where procedures send them. Method: a tag, a rollback, a set-back and a forward, each seen in the rows.
+#[tokio::test]
+async fn heads_are_moved() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t AS SELECT 1 AS a").await;
+    let first = lake
+        .load("s.t")
+        .await
+        .metadata
+        .current_snapshot_id()
+        .expect("a snapshot");
+    done(&lake, "ALTER TABLE s.t CREATE TAG one RETAIN 30 DAYS").await;
+    rows(&lake, "INSERT INTO s.t VALUES (2)").await;
+    let second = lake
+        .load("s.t")
+        .await
+        .metadata
+        .current_snapshot_id()
+        .expect("a snapshot");
+    done(&lake, "ALTER TABLE s.t CREATE BRANCH two").await;
+    let moved = done(&lake, &format!("CALL system.rollback_to_snapshot('s.t', {first})")).await;
+    let answer = moved.answer.expect("rows");
+    assert_eq!(crate::testing::lines(&[answer]), [format!("{second},{first}")]);
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1"]);
+    done(
+        &lake,
+        "CALL system.fast_forward(table => 's.t', branch => 'main', to => 'two')",
+    )
+    .await;
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1", "2"]);
+    done(&lake, "CALL system.set_current_snapshot(table => 's.t', ref => 'one')").await;
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1"]);
+    done(&lake, &format!("CALL system.cherrypick_snapshot('s.t', {second})")).await;
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1", "2"]);
+    done(&lake, "ALTER TABLE s.t DROP TAG one").await;
+    for wrong in [
+        "CALL system.nope('s.t')",
+        "CALL system.fast_forward('s.t', 'main', 'two', 'more')",
+        "CALL system.fast_forward('s.t', tabel => 'x')",
+        "CALL system.rollback_to_snapshot('s.t', 'x')",
+        "CALL system.rollback_to_timestamp('s.t', 'yesterday')",
+    ] {
+        assert_eq!(refused(&lake, wrong).await.code(), "ENG-0017", "{wrong}");
+    }
+}
+
+// Goal: procedures tidy a table and change none of its rows. Method: many small files and deletes, compacted and expired; then files, snapshots
+// and rows.
+#[tokio::test]
+async fn tables_are_tidied() {
+    let lake = lake().await;
+    done(
+        &lake,
+        "CREATE TABLE s.t (a int) TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')",
+    )
+    .await;
+    for a in 0..6 {
+        rows(&lake, &format!("INSERT INTO s.t VALUES ({a}), ({a} + 10)")).await;
+    }
+    rows(&lake, "DELETE FROM s.t WHERE a = 3").await;
+    let before = lake.lines("SELECT * FROM s.t").await;
+    let told = done(
+        &lake,
+        "CALL system.rewrite_data_files(table => 's.t', options => map('min-input-files', '2'))",
+    )
+    .await;
+    let told = crate::testing::lines(&[told.answer.expect("rows")]);
+    assert!(told[0].starts_with("6,1,"), "{told:?}");
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, before);
+    assert_eq!(lake.lines("SELECT count(*) FROM s.\"t$files\"").await, ["1"]);
+    let told = done(
+        &lake,
+        "CALL system.expire_snapshots('s.t', TIMESTAMP '2100-01-01 00:00:00', 2)",
+    )
+    .await;
+    let told = crate::testing::lines(&[told.answer.expect("rows")]);
+    assert!(told[0].ends_with(",6"), "{told:?}");
+    assert_eq!(lake.load("s.t").await.metadata.snapshots().count(), 2);
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, before);
+}

@@ -7,11 +7,15 @@ use tidewater_core::{Coded, ErrorKind};
 
 use crate::error::QueryError;
 
+/// A table or namespace of that name is there already, which gRPC has a code of its own for.
+const NAME_TAKEN: &str = "TBL-0031";
+
 /// The status a client sees: code, message and hint. Internal and corrupt states are masked; the id in the text is in the log.
 pub fn to_status(error: QueryError) -> Status {
     let code = match &error {
         // Clients log in again on "unauthenticated": only for who they are, not for what they or the store may not do.
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => Code::Unauthenticated,
+        _ if error.code() == NAME_TAKEN => Code::AlreadyExists,
         _ => grpc_code(error.kind()),
     };
     if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {

@@ -218,9 +218,20 @@ def _():
     ENGINE.run(f"DROP SCHEMA {ENGINE.schema(NS)}")
 
 
+def viewer(name):
+    def read():
+        ours = sql(f"SELECT * FROM made.{quoted(name)}")
+        ENGINE.agrees(f"SELECT * FROM {ENGINE.name('made', name)}", ours)
+        return f"{ours.num_rows} rows"
+
+    return f"reads the view made.{name}", read
+
+
+# DuckDB has no views of a catalog.
+views = [viewer(name) for namespace, name in catalog.list_views("made") if CHOSEN["engine"] != "duckdb"] if catalog.namespace_exists("made") else []
 tables = [identifier for namespace in catalog.list_namespaces() for identifier in catalog.list_tables(namespace) if namespace[0] != NS]
 assert tables, "the lake is empty"
 try:
-    run([reader(identifier) for identifier in tables] + CHECKS)
+    run([reader(identifier) for identifier in tables] + views + CHECKS)
 finally:
     ENGINE.close()
