@@ -23,7 +23,7 @@ pub(super) fn parse(sql: &str) -> Result<Sql> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql)
         .tokenize_with_location()
         .map_err(|error| unreadable(error.into()))?;
-    let mut grammar = Grammar::new(tokens.clone());
+    let mut grammar = Grammar::new(tokens.iter().cloned().flat_map(with_exponent).collect());
     if let Some(command) = grammar.command().map_err(unreadable)? {
         grammar.end().map_err(unreadable)?;
         return Ok(Sql::Command(Box::new(command)));
@@ -36,6 +36,20 @@ pub(super) fn parse(sql: &str) -> Result<Sql> {
     };
     grammar.end().map_err(unreadable)?;
     Ok(Sql::Query(Box::new(statement)))
+}
+
+/// A number with an exponent is a double, as nobody writes it otherwise, where those with a point alone are exact.
+fn with_exponent(token: TokenWithSpan) -> Vec<TokenWithSpan> {
+    match &token.token {
+        Token::Number(number, _) if number.contains(['e', 'E']) => {
+            let text = Token::SingleQuotedString(number.clone());
+            vec![
+                TokenWithSpan::new(Token::make_word("DOUBLE", None), token.span),
+                TokenWithSpan::new(text, token.span),
+            ]
+        }
+        _ => vec![token],
+    }
 }
 
 pub(super) fn name(text: &str) -> Result<Name> {

@@ -28,8 +28,11 @@ impl Workshop<'_> {
             Object::View => catalog.drop_view(&self.table_name(name)?).await,
             Object::Schema => {
                 let namespace = name.schema()?;
-                if all {
-                    self.empty(&namespace).await?;
+                match catalog.namespace_properties(&namespace).await {
+                    Err(CatalogFault::NotFound { .. }) if if_exists => return Ok(Done::default()),
+                    Err(fault) => return Err(TableError::from(fault).into()),
+                    Ok(_) if all => self.empty(&namespace).await?,
+                    Ok(_) => {}
                 }
                 catalog.drop_namespace(&namespace).await
             }

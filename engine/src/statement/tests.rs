@@ -167,6 +167,16 @@ async fn rows_are_inserted() {
         ["3,,30", "4,a,40", "5,b,50", "6,b,60"]
     );
 
+    done(
+        &lake,
+        "CREATE TABLE s.e AS SELECT 1e300 AS a, -2.5e-3 AS b, 12345678901234567890.5 AS c",
+    )
+    .await;
+    assert_eq!(
+        lake.lines("SELECT * FROM s.e").await,
+        ["1e300,-0.0025,12345678901234567890.5"]
+    );
+
     assert_eq!(refused(&lake, "INSERT INTO s.t VALUES (1)").await.code(), "ENG-0011");
     assert_eq!(
         refused(&lake, "INSERT INTO s.t (id, nope) VALUES (1, 2)").await.code(),
