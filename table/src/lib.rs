@@ -58,6 +58,6 @@ pub use refs::{
     rollback_to_timestamp, set_current_snapshot, snapshot_of,
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
-pub use scan::{DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, plan_scan};
+pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};
 pub use view::{NewView, View};
 pub use write::{DataFileWriter, WriteOptions, discard};
