@@ -22,6 +22,7 @@ pub mod disguise;
 pub mod error;
 pub mod expire;
 pub mod file_store;
+pub mod orphans;
 pub mod predicate;
 pub mod reachable;
 pub mod refs;
@@ -52,6 +53,7 @@ pub use error::{Result, TableError};
 pub use expire::{Expired, Retention, expire, remove_unreachable};
 pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
+pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
 pub use predicate::{Comparison, Predicate};
 pub use refs::{
     HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, refs_of, rollback_to_snapshot,
