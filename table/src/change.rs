@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Result, TableError};
+use crate::predicate::Predicate;
 use crate::refs::WAP_ID;
 use tidewater_core::JobId;
 
@@ -93,12 +94,14 @@ fn partition_type(table: &TableMetadata, spec_id: i32) -> Result<iceberg::spec::
 }
 
 /// What a change rests on. A commit whose conditions no longer hold is refused with [`TableError::Conflict`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
     /// The snapshot that the change was computed from; `None` for a blind append, which conflicts with nothing.
     pub read_at: Option<i64>,
     /// Refuse if others added rows since `read_at` (serialisable), or only if they touched the same files.
     pub forbid_new_rows: bool,
+    /// With [`Self::forbid_new_rows`]: only rows that may fulfil this count. `None`: all.
+    pub rows_of: Option<Predicate>,
     /// Refuse if the name now means another table.
     pub table_uuid: Option<Uuid>,
     /// Refuse unless the head is exactly `read_at` (`None`: an empty table).
@@ -242,6 +245,14 @@ impl Change {
     #[must_use]
     pub fn forbid_new_rows(mut self) -> Self {
         self.conditions.forbid_new_rows = true;
+        self
+    }
+
+    /// Refuse if others added rows since [`Self::read_at`] that may fulfil a condition, as far as their files tell.
+    #[must_use]
+    pub fn forbid_new_rows_of(mut self, condition: Predicate) -> Self {
+        self.conditions.forbid_new_rows = true;
+        self.conditions.rows_of = Some(condition);
         self
     }
 

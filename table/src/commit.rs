@@ -1,5 +1,6 @@
 //! Commits a [`Change`]: plans it on the table's head, sends it, and on a lost race plans it again.
 
+mod manifests;
 mod names;
 mod plan;
 mod rebase;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tidewater_core::TableName;
 
+pub use self::manifests::{RewriteManifests, RewrittenManifests, rewrite_manifests};
 pub(crate) use self::names::expired_snapshots;
 pub use self::plan::{PlannedAppend, PlannedCommit, plan_append, plan_commit};
 pub use self::rebase::{LostAppend, Rebase, rebase_append};

@@ -22,6 +22,7 @@ pub mod disguise;
 pub mod error;
 pub mod expire;
 pub mod file_store;
+pub mod orphans;
 pub mod predicate;
 pub mod reachable;
 pub mod refs;
@@ -43,8 +44,8 @@ pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, T
 pub use change::{Added, Change, Conditions, JOB_ID_KEY, Target};
 pub use changelog::{SnapshotChange, changes_between};
 pub use commit::{
-    CommitOptions, Committed, LostAppend, PlannedAppend, PlannedCommit, Rebase, Tail, commit_change, commit_changes,
-    plan_append, plan_commit, rebase_append,
+    CommitOptions, Committed, LostAppend, PlannedAppend, PlannedCommit, Rebase, RewriteManifests, RewrittenManifests,
+    Tail, commit_change, commit_changes, plan_append, plan_commit, rebase_append, rewrite_manifests,
 };
 pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation_updates, stage};
 pub use deletes::{FileDeletes, RowMask, write_deletes};
@@ -52,12 +53,13 @@ pub use error::{Result, TableError};
 pub use expire::{Expired, Retention, expire, remove_unreachable};
 pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
+pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
 pub use predicate::{Comparison, Predicate};
 pub use refs::{
     HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, refs_of, rollback_to_snapshot,
     rollback_to_timestamp, set_current_snapshot, snapshot_of,
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
-pub use scan::{DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, plan_scan};
+pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};
 pub use view::{NewView, View};
 pub use write::{DataFileWriter, WriteOptions, discard};

@@ -1,5 +1,6 @@
 //! Which files hold the rows of a snapshot that may fulfil a condition.
 
+mod coverage;
 mod deletes;
 mod parts;
 mod pruning;
@@ -9,9 +10,10 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataContentType, DataFile, ManifestContentType, ManifestFile, Struct, TableMetadata};
 
+pub use self::coverage::{Coverage, covers};
 pub(crate) use self::deletes::Deletes;
 pub use self::parts::{Part, ScanParts, Verdict};
-use self::pruning::Pruner;
+pub(crate) use self::pruning::Pruner;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Entry};

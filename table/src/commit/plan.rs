@@ -117,7 +117,7 @@ pub async fn plan_append(
 }
 
 /// Positive and not in use.
-fn fresh_snapshot_id(store: &FileStore, table: &TableMetadata) -> i64 {
+pub(super) fn fresh_snapshot_id(store: &FileStore, table: &TableMetadata) -> i64 {
     loop {
         let id = (store.rng().next_u64() >> 1).cast_signed();
         if id != 0 && table.snapshot_by_id(id).is_none() {
@@ -279,19 +279,21 @@ fn by_spec(files: &[Added]) -> BTreeMap<i32, Vec<Added>> {
     specs
 }
 
-struct Described {
-    id: i64,
-    parent: Option<i64>,
-    sequence: i64,
-    list: String,
-    row_ids: u64,
-    operation: Operation,
-    properties: HashMap<String, String>,
-    now_ms: i64,
+/// A snapshot to be made.
+pub(super) struct Described {
+    pub(super) id: i64,
+    pub(super) parent: Option<i64>,
+    pub(super) sequence: i64,
+    pub(super) list: String,
+    /// What the list handed out.
+    pub(super) row_ids: u64,
+    pub(super) operation: Operation,
+    pub(super) properties: HashMap<String, String>,
+    pub(super) now_ms: i64,
 }
 
 impl Described {
-    fn build(self, table: &TableMetadata) -> Snapshot {
+    pub(super) fn build(self, table: &TableMetadata) -> Snapshot {
         let builder = Snapshot::builder()
             .with_snapshot_id(self.id)
             .with_parent_snapshot_id(self.parent)

@@ -5,7 +5,8 @@ use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation
 use crate::change::Change;
 use crate::error::Result;
 use crate::file_store::FileStore;
-use crate::manifest;
+use crate::manifest::{self, Entry};
+use crate::scan::Pruner;
 
 /// `Some(reason)` if the change must be computed anew from the data; `None` if planning it again is enough.
 pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &Change) -> Result<Option<String>> {
@@ -40,7 +41,7 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
             .filter(|m| m.added_snapshot_id == snapshot.snapshot_id())
         {
             let found = match file.content {
-                ManifestContentType::Data => data_conflict(store, file, &snapshot, change).await?,
+                ManifestContentType::Data => data_conflict(store, table, file, &snapshot, change).await?,
                 ManifestContentType::Deletes => delete_conflict(store, file, change).await?,
             };
             if found.is_some() {
@@ -64,13 +65,14 @@ fn since(table: &TableMetadata, head: Option<i64>, read_at: Option<i64>) -> Opti
 
 async fn data_conflict(
     store: &FileStore,
+    table: &TableMetadata,
     file: &ManifestFile,
     snapshot: &SnapshotRef,
     change: &Change,
 ) -> Result<Option<String>> {
     // A snapshot that only re-arranged rows added none.
     let adds_rows = file.has_added_files() && snapshot.summary().operation != Operation::Replace;
-    if change.conditions.forbid_new_rows && adds_rows {
+    if change.conditions.forbid_new_rows && adds_rows && may_matter(store, table, file, snapshot, change).await? {
         return Ok(Some(format!("snapshot {} added rows", snapshot.snapshot_id())));
     }
     if change.needs_nothing() || !file.has_deleted_files() {
@@ -89,6 +91,23 @@ async fn data_conflict(
             snapshot.snapshot_id()
         )
     }))
+}
+
+/// Whether a manifest adds rows that the change would have had to look at.
+async fn may_matter(
+    store: &FileStore,
+    table: &TableMetadata,
+    file: &ManifestFile,
+    snapshot: &SnapshotRef,
+    change: &Change,
+) -> Result<bool> {
+    let Some(condition) = &change.conditions.rows_of else {
+        return Ok(true);
+    };
+    let entries = manifest::entries(store, file).await?;
+    let pruner = Pruner::new(table, Some(condition));
+    let is_new = |entry: &Entry| entry.status == ManifestStatus::Added && entry.snapshot_id == snapshot.snapshot_id();
+    Ok(entries.iter().any(|entry| is_new(entry) && pruner.keeps_file(entry)))
 }
 
 async fn delete_conflict(store: &FileStore, file: &ManifestFile, change: &Change) -> Result<Option<String>> {

@@ -7,11 +7,11 @@ use iceberg::spec::{DataFile, Datum, FieldSummary, Literal, ManifestFile, Primit
 use super::ScanFile;
 use super::parts::Verdict;
 use crate::manifest::Entry;
-use crate::predicate::{Leaf, Predicate, Range, Value, may_hold};
+use crate::predicate::{Leaf, Predicate, Range, Value, may_hold, must_hold};
 
 /// Knows which partition values tell something about which column.
 #[derive(Debug)]
-pub(super) struct Pruner<'a> {
+pub(crate) struct Pruner<'a> {
     filter: Option<&'a Predicate>,
     /// By partition spec id, its fields in order.
     specs: HashMap<i32, Vec<Option<Bound>>>,
@@ -27,7 +27,7 @@ struct Bound {
 }
 
 impl<'a> Pruner<'a> {
-    pub(super) fn new(table: &TableMetadata, filter: Option<&'a Predicate>) -> Self {
+    pub(crate) fn new(table: &TableMetadata, filter: Option<&'a Predicate>) -> Self {
         let bind = |field: &iceberg::spec::PartitionField| {
             let source = table.current_schema().field_by_id(field.source_id)?;
             let result = field.transform.result_type(&source.field_type).ok()?;
@@ -67,7 +67,7 @@ impl<'a> Pruner<'a> {
         may_hold(filter, &|field_id, leaf| among_partitions(&ranges, field_id, leaf))
     }
 
-    pub(super) fn keeps_file(&self, entry: &Entry) -> bool {
+    pub(crate) fn keeps_file(&self, entry: &Entry) -> bool {
         let Some(filter) = self.filter else { return true };
         let ranges = self.values(entry.spec_id, entry.file.partition().fields());
         may_hold(filter, &|field_id, leaf| {
@@ -94,6 +94,14 @@ impl<'a> Pruner<'a> {
             true => Verdict::Unknown,
             false => Verdict::EveryRow,
         }
+    }
+
+    /// Whether every row of a file surely fulfils a condition.
+    pub(super) fn covers(&self, condition: &Predicate, file: &ScanFile) -> bool {
+        let ranges = self.values(file.spec_id, file.partition.fields());
+        must_hold(condition, &|field_id, leaf| {
+            must_among_partitions(&ranges, field_id, leaf) || of_column(file.data_file(), field_id).must(leaf)
+        })
     }
 
     fn values(&self, spec_id: i32, values: &[Option<Literal>]) -> Vec<(&Bound, Range)> {
@@ -123,6 +131,21 @@ fn among_partitions(ranges: &[(&Bound, Range)], field_id: i32, leaf: &Leaf) -> b
             Some(projected) => projected.iter().any(|leaf| range.may(leaf)),
             None => true,
         })
+}
+
+/// Some partition field of the column tells that the condition holds for all of its rows.
+fn must_among_partitions(ranges: &[(&Bound, Range)], field_id: i32, leaf: &Leaf) -> bool {
+    let mut of_column = ranges.iter().filter(|(bound, _)| bound.source_id == field_id);
+    of_column.any(|(bound, range)| match (bound.transform, leaf) {
+        (Transform::Void | Transform::Unknown, _) => false,
+        (Transform::Identity, leaf) => range.must(leaf),
+        // A partition value is null exactly where its column is.
+        (_, Leaf::IsNull | Leaf::NotNull) => range.must(leaf),
+        (transform, leaf) => {
+            let excludes = |leaves: Vec<Leaf>| !leaves.iter().any(|leaf| range.may(leaf));
+            !range.may_be_null && !leaf.is_contested() && leaf.opposite().projected(transform).is_some_and(excludes)
+        }
+    })
 }
 
 fn of_summary(summary: &FieldSummary, kind: &PrimitiveType) -> Range {

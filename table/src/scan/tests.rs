@@ -27,7 +27,7 @@ fn operand() -> impl Strategy<Value = (i32, Datum)> {
         .prop_filter_map("null", |(column, id)| Some((column, sample::value(id, column, 0)?)))
 }
 
-fn predicates() -> impl Strategy<Value = Predicate> {
+pub(super) fn predicates() -> impl Strategy<Value = Predicate> {
     let leaf = prop_oneof![
         6 => (operand(), comparisons())
             .prop_map(|((field_id, value), comparison)| Predicate::compare(field_id, comparison, value)),
@@ -105,7 +105,7 @@ fn has_unknown(predicate: &Predicate) -> bool {
     }
 }
 
-fn specs() -> Vec<Vec<(i32, &'static str, Transform)>> {
+pub(super) fn specs() -> Vec<Vec<(i32, &'static str, Transform)>> {
     vec![
         vec![],
         vec![(5, "ts_day", Transform::Day)],

@@ -1,0 +1,164 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use iceberg::spec::Transform;
+
+use super::*;
+use crate::sample::{self, Lake};
+use crate::{Change, NewTable};
+use tidewater_core::{ManualClock, SeededRng};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A store over the same files, some days later.
+fn later(days: u32) -> FileStore {
+    let now_ms = tidewater_core::SystemClock::shared().now_ms();
+    let clock = Arc::new(ManualClock::new(now_ms + (DAY * days).as_millis() as i64));
+    FileStore::new(crate::StoreOptions::default(), clock, Arc::new(SeededRng::new(7)))
+}
+
+async fn put(lake: &Lake, location: &str) -> String {
+    lake.store
+        .put_new(location, Bytes::from_static(b"rubbish"))
+        .await
+        .unwrap();
+    location.to_owned()
+}
+
+fn locations(found: &Orphans) -> BTreeSet<String> {
+    found.files.iter().map(|file| file.location.clone()).collect()
+}
+
+// Goal: exactly the rubbish is found, whatever the names of folders, and the table is whole after the removal. Method: a table with
+// partitions of odd names, several snapshots, a branch and a rewritten manifest, beside planted files of every kind, on a disk.
+#[tokio::test]
+async fn only_rubbish_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let warehouse = format!("file://{}", directory.path().display());
+    let lake = Lake::at(&warehouse, "t", &[(2, "name", Transform::Identity)], &[]).await;
+    lake.append(0..20).await;
+    lake.append(20..30).await;
+    let on_branch = Change::append(lake.files(&[99], 0).await).on_branch("audit");
+    lake.commit(&on_branch).await.unwrap();
+    let table = lake.table().await;
+    let first = crate::plan_scan(&lake.store, &table.metadata, None, None)
+        .await
+        .unwrap()
+        .remove(0);
+    lake.commit(&Change::delete([first.path])).await.unwrap();
+    let rows = lake.rows().await;
+    let at = table.metadata.location().to_owned();
+
+    let mut inner = NewTable::new("s.inner".parse().unwrap(), sample::schema());
+    inner.location = Some(format!("{at}/inner"));
+    lake.catalog.create_table(inner).await.unwrap();
+    let mut beside = NewTable::new("s.beside".parse().unwrap(), sample::schema());
+    beside.location = Some(format!("{at}-beside"));
+    lake.catalog.create_table(beside).await.unwrap();
+    let kept = [
+        put(&lake, &format!("{at}/inner/data/x.parquet")).await,
+        put(&lake, &format!("{at}/view/metadata/1.metadata.json")).await,
+        put(&lake, &format!("{at}/view/metadata/2.metadata.json")).await,
+        put(&lake, &format!("{at}/_tmp/x.parquet")).await,
+        put(&lake, &format!("{at}-beside/data/x.parquet")).await,
+        put(&lake, &format!("{warehouse}/s/x.parquet")).await,
+    ];
+    let rubbish: BTreeSet<String> = [
+        put(&lake, &format!("{at}/data/x.parquet")).await,
+        put(&lake, &format!("{at}/data/name=a%20b/x.parquet")).await,
+        put(&lake, &format!("{at}/data/_part=1/x.parquet")).await,
+        put(&lake, &format!("{at}/metadata/x.avro")).await,
+        put(&lake, &format!("{at}/metadata/00-x.metadata.json")).await,
+    ]
+    .into();
+
+    let options = OrphanOptions::default();
+    let young = find_orphans(&lake.catalog, &later(2), &lake.name, &options)
+        .await
+        .unwrap();
+    assert!(
+        young.files.is_empty() && young.young == rubbish.len() as u64,
+        "{young:?}"
+    );
+    let store = later(4);
+    let found = find_orphans(&lake.catalog, &store, &lake.name, &options).await.unwrap();
+    assert_eq!(locations(&found), rubbish);
+    assert_eq!((found.young, found.bytes()), (0, 7 * rubbish.len() as u64));
+    let removed = remove_orphans(&lake.catalog, &store, &lake.name, &options)
+        .await
+        .unwrap();
+    assert_eq!(locations(&removed), rubbish);
+    let again = find_orphans(&lake.catalog, &store, &lake.name, &options).await.unwrap();
+    assert!(again.files.is_empty());
+    for file in kept {
+        assert!(store.exists(&file).await.unwrap(), "{file}");
+    }
+    // Nothing of any snapshot is missing.
+    let table = lake.table().await;
+    assert_eq!(lake.rows().await, rows);
+    for snapshot in table.metadata.snapshots() {
+        let cold = FileStore::system();
+        let scan = crate::Scan::new(&cold, &table.metadata).snapshot(Some(snapshot.snapshot_id()));
+        for file in scan.plan().await.unwrap() {
+            assert!(store.exists(&file.path).await.unwrap(), "{}", file.path);
+        }
+    }
+}
+
+// Goal: what is not sure is refused. Method: a young age, a folder elsewhere, a table whose manifest is gone.
+#[tokio::test]
+async fn what_is_not_sure_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let warehouse = format!("file://{}", directory.path().display());
+    let lake = Lake::at(&warehouse, "t", &[], &[]).await;
+    lake.append([1]).await;
+    let find = async |options: OrphanOptions| find_orphans(&lake.catalog, &lake.store, &lake.name, &options).await;
+    let young = OrphanOptions {
+        older_than: Duration::ZERO,
+        ..OrphanOptions::default()
+    };
+    assert!(matches!(find(young.clone()).await, Err(TableError::Unsupported { .. })));
+    let at = lake.table().await.metadata.location().to_owned();
+    for below in ["memory://lake/s", &warehouse, &format!("{at}x")] {
+        let elsewhere = OrphanOptions {
+            below: Some(below.into()),
+            ..OrphanOptions::default()
+        };
+        assert!(
+            matches!(find(elsewhere).await, Err(TableError::Location { .. })),
+            "{below}"
+        );
+    }
+    let allowed = OrphanOptions {
+        allow_young: true,
+        below: Some(format!("{at}/data")),
+        ..young
+    };
+    assert_eq!(find(allowed.clone()).await.unwrap().named, 1);
+    let table = lake.table().await;
+    let list = table.metadata.current_snapshot().unwrap().manifest_list();
+    lake.store.delete(list).await.unwrap();
+    // Whoever has not read the list before cannot tell what the table names.
+    let refused = find_orphans(&lake.catalog, &later(0), &lake.name, &allowed).await;
+    assert!(matches!(refused, Err(TableError::FileNotFound { .. })), "{refused:?}");
+}
+
+// Goal: one file has one key, however it is written, and places end at a slash. Method: by hand.
+#[test]
+fn locations_are_compared_in_one_form() {
+    for (one, other) in [
+        ("file:///a//b/c", "file:/a/b/c"),
+        ("/a/b/c", "file://localhost/a/b/c/"),
+        ("s3://x/a/b", "s3a://x//a/b"),
+    ] {
+        assert_eq!(key(one).unwrap(), key(other).unwrap());
+    }
+    let place = Place::of("s3://x/a").unwrap();
+    assert!(place.holds(&key("s3://x/a/b").unwrap()));
+    assert!(!place.holds(&key("s3://x/ab").unwrap()) && !place.holds(&key("s3://y/a/b").unwrap()));
+    let mut named = Named::default();
+    named.add("hdfs://x/a/f", &place).unwrap();
+    assert!(named.own(&key("s3://x/a/f").unwrap(), "s3://x/a/f").is_err());
+    assert!(is_hidden("/data/.x") && is_hidden("/_tmp/x") && !is_hidden("/data/_p=1/x"));
+}
