@@ -92,7 +92,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
     println!("{uri}");
-    server.serve(listener).await?;
+    let mut stopped = consensus.stopped();
+    tokio::select! {
+        served = server.serve(listener) => served?,
+        reason = stopped.wait_for(Option::is_some) => {
+            let reason = reason?.clone().unwrap_or_default();
+            return Err(format!("this node cannot keep its log: {reason}").into());
+        }
+    }
     tasks.shutdown(END_DEADLINE).await;
     consensus.shutdown(END_DEADLINE).await;
     Ok(())

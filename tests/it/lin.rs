@@ -1,4 +1,4 @@
-//! Three processes under kill -9, pauses and cut wires: each table is a register, and its history must be linearizable.
+//! Three processes under kill -9, pauses, cut wires and slow disks: each table is a register, and its history must be linearizable.
 //!
 //! `TIDEWATER_LIN_OPERATIONS` and `TIDEWATER_LIN_FAULTS` make it longer.
 
@@ -26,11 +26,14 @@ const OPERATIONS: u64 = 5_000;
 const FAULTS: u64 = 30;
 
 /// The kinds of fault, in turn.
-const KINDS: [&str; 5] = ["kill", "pause", "cut off", "cut out", "cut in"];
+const KINDS: [&str; 6] = ["kill", "pause", "cut off", "cut out", "cut in", "slow disk"];
+
+/// What a slow disk takes for a change of the log, in milliseconds.
+const SLOW_SYNC_MS: &str = "250";
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A run that gets nowhere ends.
+/// A run of the usual size that gets nowhere ends; a longer one has as many times as long.
 const RUN_MAX: Duration = Duration::from_secs(900);
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -66,6 +69,10 @@ fn builders(dir: &Path, wires: &Wires) -> Vec<NodeBuilder> {
         }
         let mut builder = NodeBuilder::serve(dir, "catalog").config(&config);
         builder.name = format!("node-{}", at + 1);
+        builder.env = vec![
+            ("TIDEWATER_SLOW_POINT".into(), "catalog.log_sync".into()),
+            ("TIDEWATER_SLOW_POINT_FILE".into(), slow_file(dir, at)),
+        ];
         (builder.ports.catalog, builder.ports.raft) = (catalog, raft);
         builder
     };
@@ -76,12 +83,22 @@ fn builders(dir: &Path, wires: &Wires) -> Vec<NodeBuilder> {
         .collect()
 }
 
+/// While this file is there, the log of a node is slow.
+fn slow_file(dir: &Path, node: usize) -> String {
+    dir.join(format!("slow-{node}")).to_str().unwrap().to_owned()
+}
+
+/// How often it was.
+fn slow_syncs(file: &str) -> u64 {
+    std::fs::metadata(format!("{file}.fired")).map_or(0, |fired| fired.len())
+}
+
 fn signal(node: &Node, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(node.pid()).unwrap()), signal).unwrap();
 }
 
-/// One fault, and its end.
-fn fault(kind: &str, victim: usize, lasting: Duration, nodes: &mut Vec<Option<Node>>, wires: &Wires) {
+/// One fault, and its end. Whether it happened: a disk that nobody writes to is not slow.
+fn fault(kind: &str, victim: usize, lasting: Duration, nodes: &mut [Option<Node>], wires: &Wires, dir: &Path) -> bool {
     let others: Vec<usize> = (0..3).filter(|at| *at != victim).collect();
     let (out, into) = (
         others.iter().map(|at| (victim, *at)),
@@ -101,6 +118,14 @@ fn fault(kind: &str, victim: usize, lasting: Duration, nodes: &mut Vec<Option<No
             rest(lasting);
             signal(node, Signal::SIGCONT);
         }
+        "slow disk" => {
+            let file = slow_file(dir, victim);
+            let before = slow_syncs(&file);
+            std::fs::write(&file, SLOW_SYNC_MS).unwrap();
+            rest(lasting);
+            std::fs::remove_file(&file).unwrap();
+            return slow_syncs(&file) > before;
+        }
         "cut off" => wires.cut(&out.chain(into).collect::<Vec<_>>()),
         "cut out" => wires.cut(&out.collect::<Vec<_>>()),
         "cut in" => wires.cut(&into.collect::<Vec<_>>()),
@@ -110,11 +135,12 @@ fn fault(kind: &str, victim: usize, lasting: Duration, nodes: &mut Vec<Option<No
         rest(lasting);
         wires.heal();
     }
+    true
 }
 
 // Goal: commits and loads are linearizable at every node, whatever happens to processes and wires (INV-CAT-1, INV-CAT-2).
 // Method: clients write values of their own to tables and read them back at random nodes, followers as well, while nodes are
-// killed, stopped and cut off; then each table's history is judged. Every kind of fault must have happened, and every node
+// killed, stopped, cut off and slow at their disks; then each table's history is judged. Every kind of fault must have happened, and every node
 // must have answered.
 #[test]
 #[ignore = "scripts/chaos runs it: minutes"]
@@ -141,26 +167,27 @@ fn every_history_is_linearizable() {
         })
         .collect();
     let (mut done, mut counts, mut chance) = (0, [0; KINDS.len()], 1_u64);
+    let times = (faults / FAULTS).max(operations / OPERATIONS).max(1);
+    let run_max = RUN_MAX * u32::try_from(times).unwrap();
+    let mut turn = 0;
     while done < faults || load.ended() < operations {
         assert!(
-            load.begun.elapsed() < RUN_MAX,
-            "{done} faults, {} operations in {RUN_MAX:?}",
+            load.begun.elapsed() < run_max,
+            "{done} faults, {} operations in {run_max:?}",
             load.ended()
         );
         chance = chance
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        let (kind, any) = (
-            usize::try_from(done).unwrap() % KINDS.len(),
-            usize::try_from(chance >> 33).unwrap() % 3,
-        );
+        let (kind, any) = (turn % KINDS.len(), usize::try_from(chance >> 33).unwrap() % 3);
         // Mostly the leader: that is where it hurts.
         let victim = crate::three_nodes::leader_of(&catalogs)
             .filter(|_| chance >> 62 != 0)
             .unwrap_or(any);
         let (before, lasting) = (load.ended(), Duration::from_millis(600 + (chance >> 40) % 1_800));
-        fault(KINDS[kind], victim, lasting, &mut nodes, &wires);
-        (done, counts[kind]) = (done + 1, counts[kind] + 1);
+        let happened = fault(KINDS[kind], victim, lasting, &mut nodes, &wires, dir.path());
+        turn += 1;
+        (done, counts[kind]) = (done + u64::from(happened), counts[kind] + u64::from(happened));
         // A fault on top of the last one's end would let nobody do anything.
         wait_for("work goes on after a fault", DEADLINE, || {
             (load.ended() > before + 60).then_some(())

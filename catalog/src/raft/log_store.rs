@@ -124,6 +124,7 @@ impl LogStore {
             .name("raft-log".into())
             .spawn(move || {
                 for Job { change, done } in jobs {
+                    tidewater_core::fail_point::slow("catalog.log_sync");
                     done.finish(write(&writing, &change).map_err(io_error));
                 }
                 // In this order: the directory is free when the log is closed.
