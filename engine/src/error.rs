@@ -85,6 +85,24 @@ pub enum EngineError {
     /// A runner outside this crate failed; what it means is told by its own error.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// A branch or tag that a table does not have.
+    #[error("table {table} has no branch or tag {version:?}")]
+    VersionNotFound {
+        /// The table.
+        table: TableName,
+        /// The name.
+        version: String,
+    },
+    /// A moment before a table's history begins.
+    #[error("table {table} has no snapshot at {at}")]
+    BeforeHistory {
+        /// The table.
+        table: TableName,
+        /// The moment.
+        at: String,
+        /// When the oldest snapshot that is known came to be.
+        oldest: Option<String>,
+    },
     /// A statement that is understood and not served.
     #[error("{what} is not supported")]
     Unsupported {
@@ -199,7 +217,9 @@ impl Coded for EngineError {
         match self {
             Self::Table(error) => error.kind(),
             Self::Runner(error) => error.0.kind(),
-            Self::TableNotFound { .. } => ErrorKind::NotFound,
+            Self::TableNotFound { .. } | Self::VersionNotFound { .. } | Self::BeforeHistory { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.kind(),
@@ -231,6 +251,8 @@ impl Coded for EngineError {
             Self::Options { .. } => "ENG-0014",
             Self::Unsupported { .. } => "ENG-0015",
             Self::RowsLost { .. } => "ENG-0016",
+            Self::VersionNotFound { .. } => "ENG-0030",
+            Self::BeforeHistory { .. } => "ENG-0031",
         }
     }
 
@@ -257,6 +279,17 @@ impl Coded for EngineError {
             Self::Table(error) => return error.hint(),
             Self::Runner(error) => return error.0.hint(),
             Self::TableNotFound { .. } => "see what there is with: tidewater table ls",
+            Self::VersionNotFound { table, .. } => {
+                let (namespace, name) = (table.namespace(), table.name());
+                return Some(format!(
+                    "see its branches and tags with: SELECT * FROM {namespace}.\"{name}$refs\""
+                ));
+            }
+            Self::BeforeHistory {
+                oldest: Some(oldest), ..
+            } => {
+                return Some(format!("its oldest snapshot that is kept is of {oldest}"));
+            }
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => return error.hint(),
                 Root::Table(error) => return error.hint(),

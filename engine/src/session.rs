@@ -1,5 +1,8 @@
 //! Sessions: SQL over the catalog's tables.
 
+mod parse;
+mod versions;
+
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +21,9 @@ use tidewater_table::TableError;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
+
+use self::parse::Parsed;
+pub(crate) use self::versions::MOMENT;
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
@@ -153,16 +159,19 @@ impl Engine {
     /// a commit over several of them is seen as a whole; what the session's options give (views, a moment) is taken as it is.
     pub async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         let mut state = session.state();
-        let dialect = state.config().options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect)?;
+        let parsed = parse::parse(&state, sql)?;
+        let list = state.catalog_list().clone();
+        let catalog = list.catalog(CATALOG);
+        let lake = catalog
+            .as_ref()
+            .and_then(|catalog| catalog.downcast_ref::<LakeCatalog>());
+        let missing = self.missing(&parsed, lake).await?;
+        let statement = parsed.resolve(&state, &missing);
         let named = named(&state, &statement)?;
         if named.information_schema {
             self.refresh_names().await?;
         }
-        let list = state.catalog_list().clone();
-        if let Some(catalog) = list.catalog(CATALOG)
-            && let Some(lake) = catalog.downcast_ref::<LakeCatalog>()
-        {
+        if let Some(lake) = lake {
             let asked = named.tables.into_iter().filter(|name| lake.asks_for(name)).collect();
             let pinned = Arc::new(MemoryCatalogProviderList::new());
             for name in list.catalog_names() {
@@ -176,11 +185,29 @@ impl Engine {
         Ok(state.statement_to_plan(statement).await?)
     }
 
-    /// What a statement names, as a session with these options understands it.
+    /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as
+    /// both.
     pub fn named(&self, options: &SessionOptions, sql: &str) -> Result<Named> {
         let state = self.session(Class::Interactive, options).state();
-        let dialect = state.config().options().sql_parser.dialect;
-        named(&state, &state.sql_to_statement(sql, &dialect)?)
+        let parsed = parse::parse(&state, sql)?;
+        let mut named = named(&state, &parsed.statement)?;
+        named.tables.extend(parsed.doubtful.into_iter().map(|(_, other)| other));
+        Ok(named)
+    }
+
+    /// Which of the names that may be read in two ways stand for no table.
+    async fn missing(&self, parsed: &Parsed, lake: Option<&LakeCatalog>) -> Result<BTreeSet<TableName>> {
+        let doubtful = parsed.doubtful.iter().map(|(table, _)| table);
+        let asked = doubtful.filter(|table| lake.is_some_and(|lake| lake.asks_for(table)));
+        let asked: Vec<TableName> = asked.cloned().collect();
+        if asked.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let found = self.moment(asked).await?.into_iter();
+        Ok(found
+            .filter(|(_, table)| table.is_none())
+            .map(|(name, _)| name)
+            .collect())
     }
 
     /// These tables as they stand at one moment.
