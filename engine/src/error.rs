@@ -107,6 +107,24 @@ pub enum EngineError {
         /// The table.
         table: TableName,
     },
+    /// A branch or tag that a table does not have.
+    #[error("table {table} has no branch or tag {version:?}")]
+    VersionNotFound {
+        /// The table.
+        table: TableName,
+        /// The name.
+        version: String,
+    },
+    /// A moment before a table's history begins.
+    #[error("table {table} has no snapshot at {at}")]
+    BeforeHistory {
+        /// The table.
+        table: TableName,
+        /// The moment.
+        at: String,
+        /// When the oldest snapshot that is known came to be.
+        oldest: Option<String>,
+    },
     /// A statement that is understood and not served.
     #[error("{what} is not supported")]
     Unsupported {

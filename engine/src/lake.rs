@@ -1,5 +1,7 @@
 //! The catalog's tables as DataFusion looks them up: loaded when a statement names them, and not before.
 
+pub(crate) mod version;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -11,6 +13,7 @@ use datafusion::datasource::TableType;
 use tidewater_core::{Namespace, TableName};
 use tidewater_table::{LoadedTable, TableError};
 
+use self::version::Version;
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
 use crate::metadata_tables;
@@ -59,8 +62,24 @@ impl LakeCatalog {
 
 /// The table that a name in SQL is about: `people@3` and `people$snapshots` are about `people`.
 pub(crate) fn base_name(name: &str) -> &str {
-    let base = name.split_once('$').map_or(name, |(base, _)| base);
-    base.split_once('@').map_or(base, |(base, _)| base)
+    parts(name).0
+}
+
+/// Table, version and metadata table of a name: `people`, `3` and `files` of `people@3$files`.
+pub(crate) fn parts(name: &str) -> (&str, Option<&str>, Option<&str>) {
+    let Some(at) = name.find(['@', '$']) else {
+        return (name, None, None);
+    };
+    let (base, rest) = name.split_at(at);
+    if let Some(part) = rest.strip_prefix('$') {
+        return (base, None, Some(part));
+    }
+    let version = rest.strip_prefix('@').unwrap_or(rest);
+    match version.rsplit_once('$') {
+        // A branch may have any name.
+        Some((version, part)) if metadata_tables::is_part(part) => (base, Some(version), Some(part)),
+        _ => (base, Some(version), None),
+    }
 }
 
 impl CatalogProvider for LakeCatalog {
@@ -101,24 +120,12 @@ struct LakeSchema {
 
 impl LakeSchema {
     async fn resolve(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        // A name that cannot exist does not exist.
-        let Ok(full) = TableName::new(self.namespace.clone(), name) else {
-            return Ok(None);
-        };
-        if let Some(table) = self.overlay.get(&full) {
+        let full = TableName::new(self.namespace.clone(), name).ok();
+        if let Some(table) = full.and_then(|full| self.overlay.get(&full)) {
             return Ok(Some(table.clone()));
         }
-        let (base, part) = match name.split_once('$') {
-            Some((base, part)) => (base, Some(part)),
-            None => (name, None),
-        };
-        let (base, snapshot) = match base.split_once('@') {
-            Some((base, snapshot)) => match snapshot.parse() {
-                Ok(snapshot) => (base, Some(snapshot)),
-                Err(_) => return Ok(None),
-            },
-            None => (base, None),
-        };
+        let (base, version, part) = parts(name);
+        // A name that cannot exist does not exist.
         let Ok(base) = TableName::new(self.namespace.clone(), base) else {
             return Ok(None);
         };
@@ -129,9 +136,13 @@ impl LakeSchema {
         let Some(table) = table else {
             return Ok(None);
         };
+        let version = match version {
+            Some(version) => version::resolve(&table, version)?,
+            None => Version::Current,
+        };
         match part {
-            Some(part) => metadata_tables::open(&self.parts.store, &table, snapshot, part).await,
-            None => Ok(Some(Arc::new(IcebergTable::new(self.parts.clone(), table, snapshot)?))),
+            Some(part) => metadata_tables::open(&self.parts.store, &table, version.snapshot_id(), part).await,
+            None => Ok(Some(Arc::new(IcebergTable::at(self.parts.clone(), table, version)?))),
         }
     }
 }

@@ -14,6 +14,14 @@ use tidewater_table::{FileStore, LoadedTable, Scan, ScanFile, TableError};
 
 use crate::error::{EngineError, Result};
 
+/// The metadata tables.
+const PARTS: [&str; 4] = ["snapshots", "history", "refs", "files"];
+
+/// Whether there is a metadata table of this name.
+pub(crate) fn is_part(name: &str) -> bool {
+    PARTS.contains(&name)
+}
+
 /// The metadata table of this name; `None` if there is none.
 pub(crate) async fn open(
     store: &FileStore,

@@ -24,6 +24,7 @@ use tidewater_table::{LoadedTable, Predicate, Scan, ScanFile, TableError};
 use crate::engine::Parts;
 use crate::error::Result;
 use crate::field_ids::{hide_names, reused_names};
+use crate::lake::version::Version;
 use crate::write::insert;
 
 pub use self::identity::{FILE, POSITION};
@@ -78,6 +79,18 @@ impl IcebergTable {
         };
         let pinned = snapshot.or_else(|| table.metadata.current_snapshot_id());
         Self::of(parts, table, Source::Snapshot(pinned), columns)
+    }
+
+    /// As the table was at this version.
+    pub(crate) fn at(parts: Arc<Parts>, table: LoadedTable, version: Version) -> Result<Self> {
+        match version {
+            Version::Current => Self::new(parts, table, None),
+            Version::Snapshot(snapshot_id) => Self::new(parts, table, Some(snapshot_id)),
+            Version::Branch(snapshot_id) => {
+                let columns = table.metadata.current_schema().clone();
+                Self::of(parts, table, Source::Snapshot(Some(snapshot_id)), columns)
+            }
+        }
     }
 
     /// Exactly these files, with the table's current columns.

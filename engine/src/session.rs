@@ -1,7 +1,9 @@
 //! Sessions: SQL over the catalog's tables.
 
+mod parse;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod views;
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,13 +15,17 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use tidewater_core::TableName;
 use tidewater_table::TableError;
 
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
-pub(crate) use views::Resolved;
+
+use self::parse::Parsed;
+pub(crate) use self::versions::MOMENT;
+pub(crate) use self::views::Resolved;
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
@@ -74,6 +80,11 @@ impl SessionOptions {
         self.overlay.insert(name, table);
         self
     }
+}
+
+/// The statement with each table at a version (`t FOR VERSION AS OF 5`) as a single name (`"t@5"`).
+pub(crate) fn at_versions(sql: &str) -> Result<String> {
+    Ok(versions::rewrite(sql, &GenericDialect {})?.sql)
 }
 
 fn named(state: &SessionState, statement: &Statement) -> Result<Named> {
@@ -155,16 +166,19 @@ impl Engine {
     /// a commit over several of them is seen as a whole; what the session's options give (views, a moment) is taken as it is.
     pub async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         let mut state = session.state();
-        let dialect = state.config().options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect)?;
+        let parsed = parse::parse(&state, sql)?;
+        let list = state.catalog_list().clone();
+        let catalog = list.catalog(CATALOG);
+        let lake = catalog
+            .as_ref()
+            .and_then(|catalog| catalog.downcast_ref::<LakeCatalog>());
+        let missing = self.missing(&parsed, lake).await?;
+        let statement = parsed.resolve(&state, &missing);
         let named = named(&state, &statement)?;
         if named.information_schema {
             self.refresh_names().await?;
         }
-        let list = state.catalog_list().clone();
-        if let Some(catalog) = list.catalog(CATALOG)
-            && let Some(lake) = catalog.downcast_ref::<LakeCatalog>()
-        {
+        if let Some(lake) = lake {
             let resolved = self.resolve(&state, lake, named.tables).await?;
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved));
@@ -172,11 +186,29 @@ impl Engine {
         Ok(state.statement_to_plan(statement).await?)
     }
 
-    /// What a statement names, as a session with these options understands it.
+    /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as
+    /// both.
     pub fn named(&self, options: &SessionOptions, sql: &str) -> Result<Named> {
         let state = self.session(Class::Interactive, options).state();
-        let dialect = state.config().options().sql_parser.dialect;
-        named(&state, &state.sql_to_statement(sql, &dialect)?)
+        let parsed = parse::parse(&state, sql)?;
+        let mut named = named(&state, &parsed.statement)?;
+        named.tables.extend(parsed.doubtful.into_iter().map(|(_, other)| other));
+        Ok(named)
+    }
+
+    /// Which of the names that may be read in two ways stand for no table.
+    async fn missing(&self, parsed: &Parsed, lake: Option<&LakeCatalog>) -> Result<BTreeSet<TableName>> {
+        let doubtful = parsed.doubtful.iter().map(|(table, _)| table);
+        let asked = doubtful.filter(|table| lake.is_some_and(|lake| lake.asks_for(table)));
+        let asked: Vec<TableName> = asked.cloned().collect();
+        if asked.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let found = self.moment(asked).await?.into_iter();
+        Ok(found
+            .filter(|(_, table)| table.is_none())
+            .map(|(name, _)| name)
+            .collect())
     }
 
     /// The same options, with what these statements name as it stands at one moment.

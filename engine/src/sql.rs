@@ -15,7 +15,6 @@ mod types;
 
 use std::collections::BTreeMap;
 
-use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, Query};
 use tidewater_table::iceberg::spec::{Literal, NullOrder, SortDirection, Transform, Type};
 
@@ -27,8 +26,8 @@ pub(crate) use names::quoted;
 /// One statement.
 #[derive(Debug, Clone)]
 pub enum Sql {
-    /// It reads.
-    Query(Box<Statement>),
+    /// It reads, or is nothing that can be carried out: the planner tells.
+    Query,
     /// It changes something, or calls a procedure.
     Command(Box<Command>),
 }

@@ -91,7 +91,9 @@ impl Coded for EngineError {
         match self {
             Self::Table(error) => error.kind(),
             Self::Runner(error) => error.0.kind(),
-            Self::TableNotFound { .. } => ErrorKind::NotFound,
+            Self::TableNotFound { .. } | Self::VersionNotFound { .. } | Self::BeforeHistory { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
             Self::Statement { .. } | Self::ManyMatches { .. } => ErrorKind::Invalid,
             Self::Managed { .. } => ErrorKind::Denied,
@@ -128,6 +130,8 @@ impl Coded for EngineError {
             Self::Statement { .. } => "ENG-0017",
             Self::Managed { .. } => "ENG-0018",
             Self::ManyMatches { .. } => "ENG-0019",
+            Self::VersionNotFound { .. } => "ENG-0030",
+            Self::BeforeHistory { .. } => "ENG-0031",
         }
     }
 
@@ -154,6 +158,17 @@ impl Coded for EngineError {
             Self::Table(error) => return error.hint(),
             Self::Runner(error) => return error.0.hint(),
             Self::TableNotFound { .. } => "see what there is with: tidewater table ls",
+            Self::VersionNotFound { table, .. } => {
+                let (namespace, name) = (table.namespace(), table.name());
+                return Some(format!(
+                    "see its branches and tags with: SELECT * FROM {namespace}.\"{name}$refs\""
+                ));
+            }
+            Self::BeforeHistory {
+                oldest: Some(oldest), ..
+            } => {
+                return Some(format!("its oldest snapshot that is kept is of {oldest}"));
+            }
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => return error.hint(),
                 Root::Table(error) => return error.hint(),

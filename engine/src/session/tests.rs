@@ -1,3 +1,5 @@
+mod versions;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -11,6 +11,7 @@ use datafusion::sql::parser::Statement;
 use tidewater_core::TableName;
 use tidewater_table::{TableError, View};
 
+use super::parse::parse;
 use super::{CATALOG, named};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -131,8 +132,7 @@ fn text(state: &SessionState, view: &View) -> Result<Text> {
     let mut state = state.clone();
     let default = view.default_namespace.as_ref().unwrap_or(view.name.namespace());
     state.config_mut().options_mut().catalog.default_schema = default.to_string();
-    let dialect = state.config().options().sql_parser.dialect;
-    let statement = state.sql_to_statement(sql, &dialect)?;
+    let statement = parse(&state, sql)?.statement;
     let names = named(&state, &statement)?.tables;
     Ok(Text {
         state,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use datafusion::common::DataFusionError;
-use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, UnaryOperator, Value};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -20,22 +19,17 @@ const RECURSION_MAX: usize = 50;
 pub(super) type Parsed<T> = std::result::Result<T, ParserError>;
 
 pub(super) fn parse(sql: &str) -> Result<Sql> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+    // Tables at a version become single names, which the planner knows.
+    let sql = crate::session::at_versions(sql)?;
+    let tokens = Tokenizer::new(&GenericDialect {}, &sql)
         .tokenize_with_location()
         .map_err(|error| unreadable(error.into()))?;
-    let mut grammar = Grammar::new(tokens.iter().cloned().flat_map(with_exponent).collect());
-    if let Some(command) = grammar.command().map_err(unreadable)? {
-        grammar.end().map_err(unreadable)?;
-        return Ok(Sql::Command(Box::new(command)));
-    }
-    let mut parser = DFParserBuilder::new(tokens).with_dialect(&GenericDialect {}).build()?;
-    let statement = parser.parse_statement()?;
-    let mut grammar = Grammar {
-        parser: parser.parser,
-        closing: 0,
+    let mut grammar = Grammar::new(tokens.into_iter().flat_map(with_exponent).collect());
+    let Some(command) = grammar.command().map_err(unreadable)? else {
+        return Ok(Sql::Query);
     };
     grammar.end().map_err(unreadable)?;
-    Ok(Sql::Query(Box::new(statement)))
+    Ok(Sql::Command(Box::new(command)))
 }
 
 /// A number with an exponent is a double, as nobody writes it otherwise, where those with a point alone are exact.

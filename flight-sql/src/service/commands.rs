@@ -34,7 +34,7 @@ impl QueryService {
         })?;
         match tidewater_engine::sql::parse(&filled)? {
             Sql::Command(command) => Ok(Some(*command)),
-            Sql::Query(_) => Ok(None),
+            Sql::Query => Ok(None),
         }
     }
 

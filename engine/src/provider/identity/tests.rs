@@ -20,6 +20,11 @@ const TABLE: &str = "silver.visits";
 /// Rows of a file by their positions.
 type Model = BTreeMap<String, Vec<i64>>;
 
+/// File, position and id.
+type Row<'a> = (&'a str, u64, i64);
+
+type Condition<'a> = Box<dyn Fn(&Row<'_>) -> bool + 'a>;
+
 fn schema() -> Schema {
     let fields = [
         NestedField::required(1, "id", Type::Primitive(PrimitiveType::Long)).into(),
@@ -120,14 +125,14 @@ async fn sessions(lake: &Lake) -> Vec<SessionContext> {
 }
 
 async fn check(lake: &Lake, model: &Model, gone: impl Fn(u64) -> bool) {
-    let all: Vec<(&str, u64, i64)> = model
+    let all: Vec<Row<'_>> = model
         .iter()
         .flat_map(|(path, ids)| (0..).zip(ids).map(|(position, id)| (path.as_str(), position, *id)))
         .filter(|(_, position, _)| !gone(*position))
         .collect();
     let first = model.keys().next().expect("a file");
     let by_file = format!("_file = '{first}'");
-    let conditions: Vec<(&str, Box<dyn Fn(&(&str, u64, i64)) -> bool>)> = vec![
+    let conditions: Vec<(&str, Condition<'_>)> = vec![
         ("true", Box::new(|_| true)),
         ("id >= 123 and id < 137", Box::new(|row| (123..137).contains(&row.2))),
         ("id = 128 or id = 203", Box::new(|row| row.2 == 128 || row.2 == 203)),
@@ -182,6 +187,18 @@ async fn rows_keep_their_positions() {
     lake.append(TABLE, rows(&ids)).await;
     model.insert(newest(&lake, &model).await, ids);
     check(&lake, &model, |_| false).await;
+    for session in sessions(&lake).await {
+        let sql = "explain analyze select _pos from silver.rows where id >= 123 and id < 127";
+        let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+        let told = session.execute_logical_plan(plan).await.expect("a run").collect().await;
+        let told = lines(&told.expect("rows")).join("\n");
+        for metric in ["row_groups_pruned_statistics=", "page_index_pages_pruned="] {
+            let (_, count) = told.split_once(metric).unwrap_or_else(|| panic!("{metric} of {told}"));
+            // All of them and those that are left.
+            let counts: Vec<&str> = count.split_whitespace().take(4).collect();
+            assert!(counts[0] != counts[3], "nothing is pruned: {metric} of {told}");
+        }
+    }
     delete(&lake, 3).await;
     check(&lake, &model, |position| position % 3 == 0).await;
 }

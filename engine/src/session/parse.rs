@@ -1,0 +1,209 @@
+//! From text to a statement: what our tables are called beyond what the parser knows.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::common::config::Dialect;
+use datafusion::execution::SessionState;
+use datafusion::sql::parser::{CopyToSource, Statement};
+use datafusion::sql::sqlparser::ast::{
+    Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::dialect_from_str;
+use tidewater_core::TableName;
+
+use super::CATALOG;
+use super::versions::{self, MOMENT};
+use crate::error::Result;
+use crate::lake::base_name;
+use crate::metadata_tables;
+
+/// Parses one statement. Tables at a version are single names afterwards, and so are Spark's names of a table's metadata,
+/// branches and tags where they cannot be names of tables; those that can are told by [`Parsed::doubtful`].
+pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
+    let options = &state.config().options().sql_parser;
+    let versioned = match dialect_from_str(options.dialect.as_ref()) {
+        Some(dialect) => versions::rewrite(sql, dialect.as_ref())?,
+        None => versions::Versioned {
+            sql: sql.to_owned(),
+            ..Default::default()
+        },
+    };
+    let dialect: Dialect = options.dialect;
+    let mut statement = state.sql_to_statement(&versioned.sql, &dialect)?;
+    let mut names = Names {
+        state,
+        versioned: &versioned.names,
+        missing: None,
+        doubtful: Vec::new(),
+    };
+    visit(&mut statement, &mut names);
+    let doubtful = names.doubtful;
+    Ok(Parsed { statement, doubtful })
+}
+
+/// A statement, and what is not known of its names.
+pub(super) struct Parsed {
+    pub(super) statement: Statement,
+    /// Names that stand for a table if there is one, else for a part of another one, beside that other.
+    pub(super) doubtful: Vec<(TableName, TableName)>,
+}
+
+impl Parsed {
+    /// The statement with the names that stand for no table read as those of parts of tables.
+    pub(super) fn resolve(mut self, state: &SessionState, missing: &BTreeSet<TableName>) -> Statement {
+        if !missing.is_empty() {
+            let mut names = Names {
+                state,
+                versioned: &BTreeSet::new(),
+                missing: Some(missing),
+                doubtful: Vec::new(),
+            };
+            visit(&mut self.statement, &mut names);
+        }
+        self.statement
+    }
+}
+
+fn visit(statement: &mut Statement, names: &mut Names<'_>) {
+    let _: ControlFlow<()> = match statement {
+        Statement::Statement(statement) => statement.visit(names),
+        Statement::Explain(explain) => {
+            visit(&mut explain.statement, names);
+            return;
+        }
+        Statement::CopyTo(copy) => match &mut copy.source {
+            CopyToSource::Query(query) => query.visit(names),
+            CopyToSource::Relation(_) => return,
+        },
+        _ => return,
+    };
+}
+
+struct Names<'a> {
+    state: &'a SessionState,
+    versioned: &'a BTreeSet<String>,
+    /// Tables that are known not to exist.
+    missing: Option<&'a BTreeSet<TableName>>,
+    doubtful: Vec<(TableName, TableName)>,
+}
+
+impl VisitorMut for Names<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            ..
+        } = factor
+        else {
+            return ControlFlow::Continue(());
+        };
+        let Some(last) = name.0.last().and_then(ObjectNamePart::as_ident).cloned() else {
+            return ControlFlow::Continue(());
+        };
+        // As the table is called where it has no version, so that `t.column` finds it.
+        let mut short = Ident::with_quote('"', last.value.clone());
+        if self.at_version(&last.value) {
+            let (base, _, part) = crate::lake::parts(&last.value);
+            short.value = part.map_or_else(|| base.to_owned(), |part| format!("{base}${part}"));
+        }
+        let is_part = self.part(name);
+        if (is_part || self.at_version(&last.value)) && alias.is_none() {
+            if is_part {
+                short.value = base_name(&last.value).to_owned();
+            }
+            *alias = Some(TableAlias {
+                explicit: true,
+                name: short,
+                columns: Vec::new(),
+                at: None,
+            });
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Names<'_> {
+    /// Whether the name is that of a table at a version, written so here or where the statement was taken apart.
+    fn at_version(&self, name: &str) -> bool {
+        self.versioned.contains(name) || (name.contains(MOMENT) && !name.starts_with(MOMENT))
+    }
+
+    /// Reads `t.snapshots` and `t.branch_audit` as Spark does: as `"t$snapshots"` and `"t@audit"`. Whether it was one.
+    fn part(&mut self, name: &mut ObjectName) -> bool {
+        let idents: Option<Vec<&Ident>> = name.0.iter().map(ObjectNamePart::as_ident).collect();
+        let Some(values) = idents.map(|idents| idents.into_iter().map(value).collect::<Vec<String>>()) else {
+            return false;
+        };
+        let Some((last, table)) = values.split_last().and_then(|(last, rest)| Some((last, rest.last()?))) else {
+            return false;
+        };
+        let Some(joined) = joined(table, last) else {
+            return false;
+        };
+        let defaults = &self.state.config().options().catalog;
+        let full = match values.as_slice() {
+            [first, _, _] if *first == CATALOG || self.state.catalog_list().catalog(first).is_some() => return false,
+            [schema, table] => Some((schema, table, &defaults.default_schema)),
+            [_, _, _] => None,
+            [first, _, _, _] if *first == CATALOG => None,
+            _ => return false,
+        };
+        if let Some((schema, table, default)) = full {
+            let table = table_name(schema, base_name(table));
+            let other = table_name(default, schema);
+            let (Some(table), Some(other)) = (table, other) else {
+                return false;
+            };
+            match self.missing {
+                Some(missing) if missing.contains(&table) => {}
+                Some(_) => return false,
+                None => {
+                    self.doubtful.push((table, other));
+                    return false;
+                }
+            }
+        }
+        name.0.truncate(values.len() - 2);
+        name.0.push(ObjectNamePart::Identifier(Ident::with_quote('"', joined)));
+        true
+    }
+}
+
+fn table_name(schema: &str, table: &str) -> Option<TableName> {
+    TableName::new(schema.parse().ok()?, table).ok()
+}
+
+fn value(ident: &Ident) -> String {
+    match ident.quote_style {
+        None => ident.value.to_lowercase(),
+        Some(_) => ident.value.clone(),
+    }
+}
+
+/// One name for a table and what Spark writes behind it.
+fn joined(table: &str, part: &str) -> Option<String> {
+    let (name, version) = match part.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (part, None),
+    };
+    if metadata_tables::is_part(name) {
+        return Some(match version {
+            Some(version) => format!("{table}@{version}${name}"),
+            None => format!("{table}${name}"),
+        });
+    }
+    if version.is_some() {
+        return None;
+    }
+    let prefixed = |prefix: &str| name.strip_prefix(prefix).filter(|rest| !rest.is_empty());
+    if let Some(milliseconds) = prefixed("at_timestamp_") {
+        return Some(format!("{table}@{}{milliseconds}", versions::MOMENT));
+    }
+    let named = prefixed("branch_").or_else(|| prefixed("tag_"));
+    let named = named.or_else(|| prefixed("snapshot_id_"));
+    Some(format!("{table}@{}", named?))
+}
