@@ -201,7 +201,7 @@ fn joined(table: &str, part: &str) -> Option<String> {
     }
     let prefixed = |prefix: &str| name.strip_prefix(prefix).filter(|rest| !rest.is_empty());
     if let Some(milliseconds) = prefixed("at_timestamp_") {
-        return Some(format!("{table}@{}{milliseconds}", versions::MOMENT));
+        return Some(format!("{table}@{}{milliseconds}", MOMENT));
     }
     let named = prefixed("branch_").or_else(|| prefixed("tag_"));
     let named = named.or_else(|| prefixed("snapshot_id_"));

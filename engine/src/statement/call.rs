@@ -51,6 +51,19 @@ const PROCEDURES: &[Procedure] = &[
         ],
     },
     Procedure {
+        name: "rewrite_manifests",
+        arguments: &["table", "use_caching", "spec_id"],
+        answer: &[
+            ("rewritten_manifests_count", DataType::Int32),
+            ("added_manifests_count", DataType::Int32),
+        ],
+    },
+    Procedure {
+        name: "remove_orphan_files",
+        arguments: &["table", "older_than", "location", "dry_run"],
+        answer: &[("orphan_file_location", DataType::Utf8)],
+    },
+    Procedure {
         name: "rollback_to_snapshot",
         arguments: &["table", "snapshot_id"],
         answer: HEAD,
@@ -140,6 +153,8 @@ impl Workshop<'_> {
             "rollback_to_snapshot" | "rollback_to_timestamp" | "set_current_snapshot" => {
                 self.move_head(procedure, &arguments).await
             }
+            "rewrite_manifests" => self.rewrite_manifests(procedure, &arguments).await,
+            "remove_orphan_files" => self.remove_orphan_files(procedure, &arguments).await,
             "cherrypick_snapshot" => self.cherry_pick(procedure, &arguments).await,
             "fast_forward" => self.fast_forward(procedure, &arguments).await,
             other => Err(EngineError::statement(format!("procedure {other} is not carried out"))),

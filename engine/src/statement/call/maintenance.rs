@@ -1,8 +1,13 @@
 //! Procedures that tidy a table.
 
+use std::time::Duration;
+
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
-use tidewater_table::{LoadedTable, RewriteOptions, expire};
+use tidewater_table::{
+    CommitOptions, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions, expire, find_orphans, remove_orphans,
+    rewrite_manifests,
+};
 
 use super::super::Workshop;
 use super::{Arguments, Procedure};
@@ -74,6 +79,42 @@ impl Workshop<'_> {
         let expired = expire(self.engine.catalog().as_ref(), self.engine.store(), &name, keep).await?;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         procedure.numbers(&[count(expired.files.len()), count(expired.snapshots.len())])
+    }
+}
+
+impl Workshop<'_> {
+    /// Files in a table's folder that nothing names go, once they are old enough for no writer to be at work on them.
+    pub(super) async fn remove_orphan_files(
+        &self,
+        procedure: &Procedure,
+        arguments: &Arguments,
+    ) -> Result<RecordBatch> {
+        let name = self.about(arguments)?;
+        let now_ms = self.engine.clock().now_ms();
+        let mut options = OrphanOptions {
+            below: arguments.text("location")?,
+            ..OrphanOptions::default()
+        };
+        if let Some(older_than) = arguments.time_ms("older_than")? {
+            let age_ms = u64::try_from(now_ms.saturating_sub(older_than)).unwrap_or_default();
+            options.older_than = Duration::from_millis(age_ms);
+        }
+        let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        let found = match arguments.truth("dry_run")?.unwrap_or(false) {
+            true => find_orphans(catalog, store, &name, &options).await?,
+            false => remove_orphans(catalog, store, &name, &options).await?,
+        };
+        procedure.texts(found.files.into_iter().map(|file| file.location).collect())
+    }
+
+    /// Manifests become fewer, each of few partitions.
+    pub(super) async fn rewrite_manifests(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
+        let name = self.about(arguments)?;
+        let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        let (rewrite, options) = (RewriteManifests::default(), CommitOptions::default());
+        let done = rewrite_manifests(catalog, store, &name, &rewrite, &options).await?;
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        procedure.numbers(&[count(done.replaced), count(done.created)])
     }
 }
 
