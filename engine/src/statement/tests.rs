@@ -1,3 +1,5 @@
+mod writers;
+
 use std::collections::BTreeMap;
 
 use tidewater_core::{Coded, Rng, SeededRng};
