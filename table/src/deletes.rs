@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::cache::DeleteCache;
 pub use self::mask::RowMask;
+pub(crate) use self::reader::StoredParquet;
+pub(crate) use self::vector::read as read_vector;
 pub use self::write::write_deletes;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;

@@ -6,7 +6,8 @@
 //!
 //! Main types: [`FileStore`] (local disk, S3, memory), [`Catalog`] (the seam to the table pointers), [`DataFileWriter`]
 //! (rows to [`Added`] files), [`Change`] with [`commit_change`] (a snapshot), [`Scan`] (files that may hold rows of a
-//! [`Predicate`]), [`changes_between`].
+//! [`Predicate`]), [`changes_between`]; [`stage`] and [`create_with`] (tables), [`alter_table`] (their form), [`change_refs`] and
+//! [`cherry_pick`] (branches and tags), [`find_orphans`], [`rewrite_manifests`], [`verify`](verify()).
 //!
 //! Invariants: a snapshot never names a file that is not durable (INV-TBL-1); a commit that lost its race is planned again
 //! from the new head, never applied again (INV-TBL-2); pruning keeps every file that may hold a row.
@@ -31,9 +32,11 @@ pub mod scan;
 pub mod schema;
 #[doc(hidden)]
 pub mod testing;
+pub mod verify;
 pub mod view;
 pub mod write;
 
+mod digest;
 mod manifest;
 #[cfg(test)]
 mod sample;
@@ -61,5 +64,6 @@ pub use refs::{
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};
+pub use verify::{Damage, Depth, Problem, Verified, VerifyOptions, verify};
 pub use view::{NewView, View};
 pub use write::{DataFileWriter, WriteOptions, discard};

@@ -50,9 +50,7 @@ pub(crate) async fn list(
         return Ok(known.to_vec());
     }
     let bytes = store.get(location).await?;
-    let list = ManifestList::parse_with_version(&bytes, table.format_version())
-        .map_err(TableError::metadata(format!("read manifest list {location}")))?;
-    let manifests: Arc<[ManifestFile]> = list.consume_entries().into_iter().collect();
+    let manifests: Arc<[ManifestFile]> = parse_list(table, location, &bytes)?.into();
     store.manifests().keep_list(location, &manifests, bytes.len()).await;
     Ok(manifests.to_vec())
 }
@@ -99,7 +97,15 @@ pub(crate) async fn live(store: &FileStore, manifest: &ManifestFile) -> Result<V
     Ok(entries.iter().filter(|entry| entry.is_live()).cloned().collect())
 }
 
-fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
+/// The manifests of a list that was read already, whatever the cache holds.
+pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) -> Result<Vec<ManifestFile>> {
+    let list = ManifestList::parse_with_version(bytes, table.format_version())
+        .map_err(TableError::metadata(format!("read manifest list {location}")))?;
+    Ok(list.consume_entries().into_iter().collect())
+}
+
+/// All entries of a manifest that was read already, deleted ones too.
+pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     let path = &manifest.manifest_path;
     let parsed = match header::hidden(bytes) {
         Some(hidden) => Manifest::parse_avro(&hidden),

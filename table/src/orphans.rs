@@ -92,7 +92,7 @@ pub async fn find_orphans(
     let missing = || TableError::TableNotFound { table: name.clone() };
     let before = catalog.load_table(name).await?.ok_or_else(missing)?;
     let place = Place::of(before.metadata.location())?;
-    let below = options.below.as_deref().unwrap_or(before.metadata.location());
+    let below = options.below.as_deref().unwrap_or_else(|| before.metadata.location());
     if !place.holds(&key(below)?) {
         return Err(TableError::Location {
             location: below.into(),

@@ -13,14 +13,14 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::file_store::FileStore;
 
-pub(super) struct StoredParquet {
+pub(crate) struct StoredParquet {
     store: FileStore,
     location: String,
     size_bytes: u64,
 }
 
 impl StoredParquet {
-    pub(super) fn new(store: &FileStore, location: &str, size_bytes: u64) -> Self {
+    pub(crate) fn new(store: &FileStore, location: &str, size_bytes: u64) -> Self {
         Self {
             store: store.clone(),
             location: location.to_owned(),

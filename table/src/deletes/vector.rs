@@ -15,7 +15,7 @@ const MAGIC: [u8; 4] = [0xD1, 0xD3, 0x39, 0x64];
 const NUMBER_BYTES: usize = 4;
 
 /// The positions in a blob, of which there must be `rows`.
-pub(super) async fn read(store: &FileStore, path: &str, offset: u64, length: u64, rows: u64) -> Result<RoaringTreemap> {
+pub(crate) async fn read(store: &FileStore, path: &str, offset: u64, length: u64, rows: u64) -> Result<RoaringTreemap> {
     let damaged = |what: &str| TableError::damaged(format!("deletion vector at {offset} of {path}: {what}"));
     if length > DELETE_FILE_BYTES_MAX {
         return Err(TableError::Unsupported {

@@ -21,6 +21,7 @@ use super::mask::RowMask;
 use super::positions::{FILE_PATH_ID, POS_ID};
 use super::vector;
 use crate::change::Added;
+use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::scan::ScanFile;
@@ -55,16 +56,18 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn path(&self, extension: &str) -> String {
+    fn path(&self, extension: &str, bytes: &[u8]) -> String {
         let id = self.store.rng().uuid_v7(self.store.clock().now_ms());
-        format!("{}/{id}-deletes.{extension}", self.directory)
+        let name = digest::named(&format!("{id}-deletes"), extension, bytes);
+        format!("{}/{name}", self.directory)
     }
 
     async fn position_files(&self, deletes: &[(ScanFile, RowMask)]) -> Result<Vec<Added>> {
         let mut added = Vec::with_capacity(deletes.len());
         for (file, mask) in deletes {
-            let path = self.path("parquet");
-            let bytes = position_file(&file.path, mask).map_err(TableError::encode(format!("write {path}")))?;
+            let fault = TableError::encode(format!("write deletes of {}", file.path));
+            let bytes = position_file(&file.path, mask).map_err(fault)?;
+            let path = self.path("parquet", &bytes);
             let bound = HashMap::from([(FILE_PATH_ID, Datum::string(&file.path))]);
             let described = describe(file, mask, |builder| {
                 builder
@@ -82,17 +85,17 @@ impl Writer<'_> {
     }
 
     async fn vectors(&self, deletes: &[(ScanFile, RowMask)]) -> Result<Vec<Added>> {
-        let path = self.path("puffin");
-        let fault = || TableError::metadata(format!("write {path}"));
+        const SCRATCH: &str = "memory:/deletes.puffin";
+        let fault = || TableError::metadata("write deletion vectors");
         let scratch: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-        let output = OutputFile::new(scratch.clone(), path.clone());
+        let output = OutputFile::new(scratch.clone(), SCRATCH.to_owned());
         let mut writer = PuffinWriter::new(&output, HashMap::new(), false)
             .await
             .map_err(fault())?;
         let mut offset = PUFFIN_MAGIC_BYTES;
         let mut places = Vec::with_capacity(deletes.len());
         for (file, mask) in deletes {
-            let data = vector::encode(mask.positions()).map_err(TableError::encode(format!("write {path}")))?;
+            let data = vector::encode(mask.positions()).map_err(TableError::encode("write deletion vectors"))?;
             places.push((offset, data.len() as u64));
             offset += data.len() as u64;
             let properties = HashMap::from([
@@ -111,8 +114,9 @@ impl Writer<'_> {
             writer.add(blob, CompressionCodec::None).await.map_err(fault())?;
         }
         writer.close().await.map_err(fault())?;
-        let bytes = scratch.read(&path).await.map_err(fault())?;
+        let bytes = scratch.read(SCRATCH).await.map_err(fault())?;
         let size = bytes.len() as u64;
+        let path = self.path("puffin", &bytes);
         self.store.put_new(&path, bytes).await?;
         let described = deletes.iter().zip(places).map(|((file, mask), (offset, length))| {
             describe(file, mask, |builder| {

@@ -10,6 +10,7 @@ use iceberg::spec::{
 
 use super::{Entry, header};
 use crate::change::Added;
+use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 
@@ -50,7 +51,8 @@ impl<'a> MetadataWriter<'a> {
         existing: &[Arc<Entry>],
         deleted: &[Arc<Entry>],
     ) -> Result<ManifestFile> {
-        let path = self.path(&format!("{}-m{}.avro", self.fresh_name(), self.written.len()));
+        let stem = format!("{}-m{}", self.fresh_name(), self.written.len());
+        let path = self.path(&stem);
         let fault = || TableError::metadata(format!("write manifest {path}"));
         let mut writer = self.open(content, spec_id, &path)?;
         for new in added {
@@ -69,8 +71,10 @@ impl<'a> MetadataWriter<'a> {
                 .add_delete_file(old.file.clone(), old.sequence, Some(old.file_sequence))
                 .map_err(fault())?;
         }
-        let manifest = writer.write_manifest_file().await.map_err(fault())?;
-        let file_bytes = self.publish(path.clone()).await?;
+        let mut manifest = writer.write_manifest_file().await.map_err(fault())?;
+        let (path, file_bytes) = self.publish(&stem).await?;
+        manifest.manifest_path.clone_from(&path);
+        manifest.manifest_length = i64::try_from(file_bytes).unwrap_or(i64::MAX);
         // The next append folds this manifest in: it need not be read and parsed again. Format 3 gives row ids only when the
         // list is written, so there it must be.
         if self.table.format_version() == FormatVersion::V2 {
@@ -116,7 +120,8 @@ impl<'a> MetadataWriter<'a> {
         parent: Option<i64>,
         sequence: i64,
     ) -> Result<(String, u64)> {
-        let path = self.path(&format!("snap-{}-0-{}.avro", self.snapshot_id, self.fresh_name()));
+        let stem = format!("snap-{}-0-{}", self.snapshot_id, self.fresh_name());
+        let path = self.path(&stem);
         let fault = || TableError::metadata(format!("write manifest list {path}"));
         let output: Box<dyn FileWrite> = self.scratch.writer(&path).await.map_err(fault())?;
         let first_row_id = self.table.next_row_id();
@@ -128,7 +133,7 @@ impl<'a> MetadataWriter<'a> {
         writer.add_manifests(manifests.into_iter()).map_err(fault())?;
         let handed_out = writer.next_row_id().map_or(0, |next| next.saturating_sub(first_row_id));
         writer.close().await.map_err(fault())?;
-        self.publish(path.clone()).await?;
+        let (path, _) = self.publish(&stem).await?;
         Ok((path, handed_out))
     }
 
@@ -152,22 +157,19 @@ impl<'a> MetadataWriter<'a> {
         }
     }
 
-    async fn publish(&mut self, path: String) -> Result<usize> {
-        let bytes = self
-            .scratch
-            .read(&path)
-            .await
-            .map_err(TableError::metadata(format!("write {path}")))?;
-        self.scratch
-            .delete(&path)
-            .await
-            .map_err(TableError::metadata(format!("write {path}")))?;
+    /// Puts what was written under a name that tells its digest; answers its path and its size.
+    async fn publish(&mut self, stem: &str) -> Result<(String, usize)> {
+        let scratch = self.path(stem);
+        let fault = || TableError::metadata(format!("write {scratch}"));
+        let bytes = self.scratch.read(&scratch).await.map_err(fault())?;
+        self.scratch.delete(&scratch).await.map_err(fault())?;
+        let bytes = header::revealed(bytes);
+        let path = self.path(&digest::named(stem, "avro", &bytes));
         // Noted first: a write that failed may have left something.
         self.written.push(path.clone());
-        let bytes = header::revealed(bytes);
         let file_bytes = bytes.len();
         self.store.put_new(&path, bytes).await?;
-        Ok(file_bytes)
+        Ok((path, file_bytes))
     }
 
     fn path(&self, name: &str) -> String {

@@ -10,6 +10,7 @@ use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, SchemaRef 
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, LogicalType, Type as Physical, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
@@ -19,6 +20,7 @@ use super::metrics;
 use super::metrics_mode::MetricsModes;
 use super::partition::Splitter;
 use crate::change::Added;
+use crate::digest;
 use crate::error::{Result, TableError};
 use tidewater_core::{SharedClock, SharedRng};
 
@@ -144,13 +146,11 @@ impl Encoder {
     }
 
     fn finish(&self, mut file: OpenFile) -> Result<Finished> {
-        let footer = file
-            .writer
-            .finish()
-            .map_err(TableError::encode("finish a Parquet file"))?;
+        let footer = finished(&mut file.writer)?;
         let bytes = Bytes::from(std::mem::take(file.writer.inner_mut()));
-        let name = self.rng.uuid_v7(self.clock.now_ms());
-        let location = format!("{}/{name}.parquet", self.directory);
+        let id = self.rng.uuid_v7(self.clock.now_ms());
+        let name = digest::named(&id.to_string(), "parquet", &bytes);
+        let location = format!("{}/{name}", self.directory);
         let mut builder = DataFileBuilder::default();
         builder
             .content(DataContentType::Data)
@@ -173,6 +173,17 @@ impl Encoder {
             bytes,
         })
     }
+}
+
+/// Writes what is left, the checksums of all chunks, and the footer that tells them.
+fn finished(writer: &mut ArrowWriter<Vec<u8>>) -> Result<ParquetMetaData> {
+    let fault = || TableError::encode("finish a Parquet file");
+    writer.flush().map_err(fault())?;
+    writer.sync().map_err(TableError::encode("finish a Parquet file"))?;
+    if let Some(checksums) = digest::of_chunks(writer.flushed_row_groups(), writer.inner()) {
+        writer.append_key_value_metadata(checksums);
+    }
+    writer.finish().map_err(fault())
 }
 
 /// Parquet's own schema with UUID columns marked as such, which Arrow does only with a feature of its crates.
