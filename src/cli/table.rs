@@ -1,4 +1,6 @@
-//! `tidewater table ls|show|history|undrop|compact|expire`
+//! `tidewater table ls|show|history|undrop|compact|expire|verify|gc|rollback`
+
+mod files;
 
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -72,6 +74,36 @@ pub(super) enum TableVerb {
         /// How many of the newest snapshots stay; there is no way back to the others
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         keep: u32,
+    },
+    /// Look at every file of a table: whether it is there, whole, and what its metadata says; fails if one is not
+    Verify {
+        /// Such as bronze.users
+        table: TableName,
+        /// Sizes and footers only, not every byte
+        #[arg(long)]
+        quick: bool,
+        /// Only the files of this snapshot, not of all
+        #[arg(long)]
+        snapshot: Option<i64>,
+    },
+    /// Remove files in a table's folder that nothing names, which failed writers left behind
+    Gc {
+        /// Such as bronze.users
+        table: TableName,
+        /// Younger files stay: their writers may be at work
+        #[arg(long, value_name = "HOURS", default_value_t = 72, value_parser = clap::value_parser!(u32).range(24..))]
+        older_than: u32,
+        /// Only tell what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Let a table be as it was at an earlier snapshot; what came after stays until it expires
+    Rollback {
+        /// Such as gold.patient_360
+        table: TableName,
+        /// As `table history` prints it
+        #[arg(long)]
+        snapshot: i64,
     },
 }
 
@@ -171,6 +203,15 @@ pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Resu
             drop(progress);
             print_visit(&visit?, output)
         }
+        TableVerb::Verify { table, quick, snapshot } => {
+            files::verified(settings, &client, &table, quick, snapshot, output)
+        }
+        TableVerb::Gc {
+            table,
+            older_than,
+            dry_run,
+        } => files::orphans(settings, &client, &table, older_than, dry_run, output),
+        TableVerb::Rollback { table, snapshot } => files::rolled_back(settings, &client, &table, snapshot, output),
         TableVerb::Show { table } => {
             let loaded = block_on(load(&client, &table))?;
             show(&loaded, output)

@@ -60,7 +60,7 @@ async fn tables_are_made() {
     done(
         &lake,
         "CREATE TABLE s.t (id bigint PRIMARY KEY, at timestamptz, tags array<string>, who struct<name: string, age: int>, \
-         price decimal(10, 2) COMMENT 'in euros') PARTITIONED BY (day(at), bucket(4, id)) WRITE ORDERED BY at DESC \
+         key uuid, four fixed(4), ns timestamp_ns, price decimal(10, 2) COMMENT 'in euros') PARTITIONED BY (day(at), bucket(4, id)) WRITE ORDERED BY at DESC \
          COMMENT 'things' TBLPROPERTIES ('a' = 'b')",
     )
     .await;

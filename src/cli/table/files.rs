@@ -1,0 +1,163 @@
+//! `tidewater table verify|gc|rollback`: what is done with a table's files and its head, straight in the store.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use tidewater_catalog_client::CatalogClient;
+use tidewater_core::{SystemClock, SystemRng, TableName};
+use tidewater_table::verify::{Depth, VerifyOptions, verify};
+use tidewater_table::{FileStore, OrphanOptions, find_orphans, remove_orphans, rollback_to_snapshot};
+
+use super::super::failure::Failure;
+use super::super::output::Output;
+use super::super::progress::Progress;
+use super::super::{block_on, drive};
+use super::load;
+use crate::roles::storage;
+use crate::settings::Settings;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn store(settings: &Settings) -> Result<FileStore, Failure> {
+    let warehouse = settings
+        .warehouse()
+        .map_err(|source| Failure::io("resolve the data directory", source))?;
+    let options = storage::options(settings, warehouse);
+    Ok(FileStore::new(options, SystemClock::shared(), SystemRng::shared()))
+}
+
+/// Looks at every file of a table. Damage is a failure.
+pub(super) fn verified(
+    settings: &Settings,
+    client: &CatalogClient,
+    table: &TableName,
+    quick: bool,
+    snapshot_id: Option<i64>,
+    output: &Output,
+) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line {
+        table: String,
+        snapshots: u64,
+        files: u64,
+        bytes_read: u64,
+        without_digest: u64,
+        problems: u64,
+    }
+    #[derive(Serialize)]
+    struct ProblemLine {
+        file: String,
+        column: Option<String>,
+        problem: String,
+    }
+    let store = store(settings)?;
+    let loaded = block_on(load(client, table))?;
+    let options = VerifyOptions {
+        depth: if quick { Depth::Footers } else { Depth::Bytes },
+        snapshot_id,
+    };
+    let progress = Progress::start("looking at the table's files");
+    let found = drive(async { Ok(verify(&store, &loaded, &options, &|_, _| {}).await?) });
+    drop(progress);
+    let found = found?;
+    output.one(&Line {
+        table: table.to_string(),
+        snapshots: found.snapshots,
+        files: found.files,
+        bytes_read: found.bytes,
+        without_digest: found.without_digest,
+        problems: found.problem_count,
+    })?;
+    if found.is_good() {
+        return Ok(());
+    }
+    let problems = found.problems.iter().map(|problem| ProblemLine {
+        file: problem.location.clone(),
+        column: problem.column.clone(),
+        problem: problem.damage.to_string(),
+    });
+    output.rows(&["file", "column", "problem"], &problems.collect::<Vec<_>>())?;
+    Err(
+        Failure::new(format!("{table} is damaged in {} places", found.problem_count))
+            .hint("roll back to a snapshot without the damaged files, or write them anew from their source"),
+    )
+}
+
+/// Removes the files that nothing names, or tells which they are.
+pub(super) fn orphans(
+    settings: &Settings,
+    client: &CatalogClient,
+    table: &TableName,
+    older_than_hours: u32,
+    dry_run: bool,
+    output: &Output,
+) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line {
+        table: String,
+        orphans: usize,
+        bytes: u64,
+        too_young: u64,
+        of_other_tables: u64,
+        removed: bool,
+    }
+    #[derive(Serialize)]
+    struct FileLine {
+        file: String,
+        bytes: u64,
+    }
+    let store = store(settings)?;
+    let options = OrphanOptions {
+        older_than: HOUR * older_than_hours,
+        ..OrphanOptions::default()
+    };
+    let progress = Progress::start("looking for files that nothing names");
+    let found = drive(async {
+        Ok(match dry_run {
+            true => find_orphans(client, &store, table, &options).await?,
+            false => remove_orphans(client, &store, table, &options).await?,
+        })
+    });
+    drop(progress);
+    let found = found?;
+    output.one(&Line {
+        table: table.to_string(),
+        orphans: found.files.len(),
+        bytes: found.bytes(),
+        too_young: found.young,
+        of_other_tables: found.others,
+        removed: !dry_run,
+    })?;
+    if found.files.is_empty() {
+        return Ok(());
+    }
+    let files = found.files.iter().map(|file| FileLine {
+        file: file.location.clone(),
+        bytes: file.size_bytes,
+    });
+    output.rows(&["file", "bytes"], &files.collect::<Vec<_>>())
+}
+
+/// Lets a table be as it was at an earlier snapshot.
+pub(super) fn rolled_back(
+    settings: &Settings,
+    client: &CatalogClient,
+    table: &TableName,
+    snapshot_id: i64,
+    output: &Output,
+) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line {
+        table: String,
+        from: Option<i64>,
+        to: i64,
+    }
+    let store = store(settings)?;
+    let moved = block_on(async { Ok(rollback_to_snapshot(client, &store, table, snapshot_id).await?) })?;
+    output.one(&Line {
+        table: table.to_string(),
+        from: moved.from,
+        to: moved.to,
+    })
+}
