@@ -200,6 +200,12 @@ impl Engine {
         Ok(Arc::new(rows.with_identity()?))
     }
 
+    /// The same for all rows of the table as it was loaded; files that a condition excludes are not read.
+    pub fn all_rows_provider(&self, table: &LoadedTable) -> Result<Arc<dyn TableProvider>> {
+        let rows = IcebergTable::new(self.parts.clone(), table.clone(), None)?;
+        Ok(Arc::new(rows.with_identity()?))
+    }
+
     /// Ships our operators between processes; everything else is left to `inner`. Needed where plans are sent and where
     /// they are received.
     pub fn physical_codec(&self, inner: Arc<dyn PhysicalExtensionCodec>) -> Arc<dyn PhysicalExtensionCodec> {

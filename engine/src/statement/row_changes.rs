@@ -159,11 +159,10 @@ impl Attempt<'_> {
     fn session(&self, rewritten: Vec<ScanFile>) -> Result<SessionContext> {
         let engine = self.shop.engine;
         let session = self.shop.session(&self.options);
-        let all: Vec<ScanFile> = self.files.values().cloned().collect();
         give(
             &session,
             vec![
-                (TARGET, engine.rows_provider(&self.table, all)?),
+                (TARGET, engine.all_rows_provider(&self.table)?),
                 (REWRITTEN, engine.rows_provider(&self.table, rewritten)?),
             ],
         )?;

@@ -60,7 +60,7 @@ async fn tables_are_made() {
     done(
         &lake,
         "CREATE TABLE s.t (id bigint PRIMARY KEY, at timestamptz, tags array<string>, who struct<name: string, age: int>, \
-         key uuid, four fixed(4), ns timestamp_ns, price decimal(10, 2) COMMENT 'in euros') PARTITIONED BY (day(at), bucket(4, id)) WRITE ORDERED BY at DESC \
+         key uuid, four fixed(4), price decimal(10, 2) COMMENT 'in euros') PARTITIONED BY (day(at), bucket(4, id)) WRITE ORDERED BY at DESC \
          COMMENT 'things' TBLPROPERTIES ('a' = 'b')",
     )
     .await;
@@ -732,4 +732,44 @@ async fn tables_are_tidied() {
     .await;
     assert_eq!(told.answer.expect("rows").num_rows(), 0);
     assert_eq!(lake.lines("SELECT * FROM s.t").await, before);
+}
+
+// Goal: a change reads the files that its condition reaches, and no other. Method: the plan of its look at the rows, over a table of ten files.
+#[tokio::test]
+async fn files_out_of_reach_are_not_read() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (a int, b int)").await;
+    for a in 0..10 {
+        rows(&lake, &format!("INSERT INTO s.t VALUES ({a}, 1), ({a}, 2)")).await;
+    }
+    let name = crate::testing::table_name("s.t");
+    let table = lake.load("s.t").await;
+    let session = lake.session();
+    super::give(
+        &session,
+        vec![(
+            super::row_sql::TARGET,
+            lake.engine.all_rows_provider(&table).expect("rows"),
+        )],
+    )
+    .expect("given");
+    let Sql::Command(command) = parse("DELETE FROM s.t WHERE a = 4 AND b = 2").expect("a command") else {
+        panic!("a query");
+    };
+    let crate::sql::Command::Merge(merge) = *command else {
+        panic!("no change of rows");
+    };
+    let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema()).expect("columns");
+    let sql = super::row_sql::RowSql::new(&merge, columns.into()).expect("columns that are there");
+    let plan = lake.engine.plan(&session, &sql.counts()).await.expect("a plan");
+    let plan = session
+        .state()
+        .create_physical_plan(&plan)
+        .await
+        .expect("a physical plan");
+    let told = datafusion::physical_plan::displayable(plan.as_ref())
+        .indent(false)
+        .to_string();
+    assert_eq!(told.matches(".parquet").count(), 1, "{told}");
+    assert_eq!(rows(&lake, "DELETE FROM s.t WHERE a = 4 AND b = 2").await, 1, "{name}");
 }
