@@ -21,7 +21,7 @@ use tidewater_table::iceberg::spec::{Literal, NullOrder, SortDirection, Transfor
 use crate::error::Result;
 pub(crate) use grammar::literal;
 pub use names::Name;
-pub(crate) use names::quoted;
+pub(crate) use names::{in_dialect, quoted};
 
 /// One statement.
 #[derive(Debug, Clone)]

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use tidewater_core::{NameError, Namespace, TableName};
 
 use crate::error::{EngineError, Result};
@@ -94,4 +96,38 @@ pub(super) fn text(ident: Ident) -> String {
 /// An identifier as it must be written to count as `name`.
 pub(crate) fn quoted(name: &str) -> String {
     Ident::with_quote('"', name).to_string()
+}
+
+/// A query's text with names quoted as an engine wants it: Spark takes what stands in double quotes for text.
+pub(crate) fn in_dialect(sql: &str, dialect: &str) -> String {
+    if dialect != "spark" {
+        return sql.to_owned();
+    }
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize() else {
+        return sql.to_owned();
+    };
+    let quoted = tokens.into_iter().map(|token| match token {
+        Token::Word(word) if word.quote_style == Some('"') => {
+            let name = word.value.replace("\"\"", "\"").replace('`', "``");
+            format!("`{name}`")
+        }
+        other => other.to_string(),
+    });
+    quoted.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a view's text names the same things in Spark. Method: quoted names beside text and plain names.
+    #[test]
+    fn names_are_quoted_as_spark_does() {
+        let sql = "SELECT \"a\"\"b`c\", 'it''s \"x\"', d FROM \"T\" -- \"e\"";
+        assert_eq!(
+            in_dialect(sql, "spark"),
+            "SELECT `a\"b``c`, 'it''s \"x\"', d FROM `T` -- \"e\""
+        );
+        assert_eq!(in_dialect(sql, "trino"), sql);
+    }
 }

@@ -17,14 +17,14 @@ use tidewater_table::{
 
 use super::{Done, Workshop};
 use crate::error::{EngineError, Result};
-use crate::session::CATALOG;
 use crate::sql::{Column, CreateTable, CreateView, Existing, Name, PartitionField, SortField};
 use crate::write::{Distribution, WriteRequest};
 
 /// Field ids begin here.
 const FIRST_ID: i32 = 1;
 
-/// Those whose engines read a view's text. It is the same for all: what differs between them, a view had better not use.
+/// Those whose engines read a view's text. It is the same for all but for how names are quoted: what else differs between them, a
+/// view had better not use.
 const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
 
 impl Workshop<'_> {
@@ -140,12 +140,13 @@ impl Workshop<'_> {
         let view = NewView {
             name: name.clone(),
             schema,
-            default_catalog: Some(CATALOG.to_owned()),
+            // Whatever an engine calls the catalog.
+            default_catalog: None,
             default_namespace: Some(default),
             queries: DIALECTS
                 .iter()
-                .map(|dialect| ((*dialect).to_owned(), sql.clone()))
-                .collect::<BTreeMap<_, _>>(),
+                .map(|dialect| ((*dialect).to_owned(), crate::sql::in_dialect(&sql, dialect)))
+                .collect(),
             properties: create.properties.clone().into_iter().collect(),
         };
         let catalog = self.engine.catalog();
