@@ -27,6 +27,9 @@ const FIRST_ID: i32 = 1;
 /// view had better not use.
 const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
 
+/// Property of a view: what other engines call this catalog. Spark takes its own name for it if nothing is said, Trino must be told.
+const DEFAULT_CATALOG: &str = "tidewater.default-catalog";
+
 impl Workshop<'_> {
     /// Makes a table, with the query's rows if there is one: all of it is one commit.
     pub(super) async fn create_table(&self, create: &CreateTable) -> Result<Done> {
@@ -140,8 +143,7 @@ impl Workshop<'_> {
         let view = NewView {
             name: name.clone(),
             schema,
-            // Whatever an engine calls the catalog.
-            default_catalog: None,
+            default_catalog: create.properties.get(DEFAULT_CATALOG).cloned(),
             default_namespace: Some(default),
             queries: DIALECTS
                 .iter()

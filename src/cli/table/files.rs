@@ -7,7 +7,7 @@ use serde::Serialize;
 use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{SystemClock, SystemRng, TableName};
 use tidewater_table::verify::{Depth, VerifyOptions, verify};
-use tidewater_table::{FileStore, OrphanOptions, find_orphans, remove_orphans, rollback_to_snapshot};
+use tidewater_table::{FileStore, LoadedTable, OrphanOptions, find_orphans, remove_orphans, rollback_to_snapshot};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
@@ -19,12 +19,10 @@ use crate::settings::Settings;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn store(settings: &Settings) -> Result<FileStore, Failure> {
-    let warehouse = settings
-        .warehouse()
-        .map_err(|source| Failure::io("resolve the data directory", source))?;
-    let options = storage::options(settings, warehouse);
-    Ok(FileStore::new(options, SystemClock::shared(), SystemRng::shared()))
+/// The store that a table's files lie in. What a command line may reach is not more than the table's own folder.
+fn store(settings: &Settings, table: &LoadedTable) -> FileStore {
+    let options = storage::options(settings, table.metadata.location().to_owned());
+    FileStore::new(options, SystemClock::shared(), SystemRng::shared())
 }
 
 /// Looks at every file of a table. Damage is a failure.
@@ -51,8 +49,8 @@ pub(super) fn verified(
         column: Option<String>,
         problem: String,
     }
-    let store = store(settings)?;
     let loaded = block_on(load(client, table))?;
+    let store = store(settings, &loaded);
     let options = VerifyOptions {
         depth: if quick { Depth::Footers } else { Depth::Bytes },
         snapshot_id,
@@ -107,7 +105,7 @@ pub(super) fn orphans(
         file: String,
         bytes: u64,
     }
-    let store = store(settings)?;
+    let store = store(settings, &block_on(load(client, table))?);
     let options = OrphanOptions {
         older_than: HOUR * older_than_hours,
         ..OrphanOptions::default()
@@ -153,7 +151,7 @@ pub(super) fn rolled_back(
         from: Option<i64>,
         to: i64,
     }
-    let store = store(settings)?;
+    let store = store(settings, &block_on(load(client, table))?);
     let moved = block_on(async { Ok(rollback_to_snapshot(client, &store, table, snapshot_id).await?) })?;
     output.one(&Line {
         table: table.to_string(),

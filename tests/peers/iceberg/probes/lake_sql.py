@@ -193,8 +193,8 @@ def _():
 
 @check("views are made, and what may not be done is refused")
 def _():
-    do(f"CREATE VIEW {NS}.by_region COMMENT 'a view' AS SELECT region, count(*) AS visits, max(id) AS newest FROM {NS}.by_days GROUP BY region")
-    do(f"CREATE VIEW {NS}.newest (region COMMENT 'where') AS SELECT region FROM {NS}.by_region WHERE newest > 38")
+    do(f"CREATE VIEW {NS}.by_region COMMENT 'a view' TBLPROPERTIES ('tidewater.default-catalog' = 'tw') AS SELECT region, count(*) AS visits, max(id) AS newest FROM {NS}.by_days GROUP BY region")
+    do(f"CREATE VIEW {NS}.newest (region COMMENT 'where') TBLPROPERTIES ('tidewater.default-catalog' = 'tw') AS SELECT region FROM {NS}.by_region WHERE newest > 38")
     same(value(f"SELECT count(*) FROM {NS}.by_region"), 4)
     same(value(f"SELECT region FROM {NS}.newest"), visit(39)["region"])
     refused("DELETE FROM bronze.users", "ENG-0018")
