@@ -307,8 +307,8 @@ impl Default for RaftSettings {
             advertise: String::new(),
             peers: BTreeMap::new(),
             heartbeat_ms: 100,
-            election_min_ms: 300,
-            election_max_ms: 600,
+            election_min_ms: 250,
+            election_max_ms: 450,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Commits: metadata is built and written by the leader, then the log swaps the pointers.
 //!
-//! Commits to one table wait for each other in a queue, so that on a leader nobody loses a race against himself; a race against another leader is decided by the
-//! version in the log, and the loser deletes what it wrote and builds again from the new head, as long as its requirements hold there.
+//! Commits to one table are planned one after the other (`queue.rs`, `follow.rs`), so that on a leader nobody loses a race against himself; a race against another
+//! leader is decided by the version in the log, and the loser deletes what it wrote and builds again from the new head, as long as its requirements hold there.
 
 mod build;
 mod columns;
 mod create;
+mod follow;
 mod queue;
 mod rebase;
 mod requirements;
@@ -16,9 +17,11 @@ mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use futures::poll;
 use iceberg::spec::{Operation, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 use tokio::sync::OwnedSemaphorePermit;
@@ -30,7 +33,7 @@ use crate::command::{
 use crate::error::{CatalogError, Result};
 use crate::metadata::{self, CachedMetadata, METADATA_BYTES_MAX};
 use crate::service::{Service, Ticket};
-use crate::state::State;
+use crate::state::{State, TableRow};
 
 pub(crate) use create::NewTable;
 pub(crate) use queue::TableQueue;
@@ -78,6 +81,14 @@ impl Prepared {
     }
 }
 
+/// What a commit is planned on.
+struct Base {
+    row: TableRow,
+    /// What the log has to find.
+    expect: Expect,
+    current: Arc<CachedMetadata>,
+}
+
 /// What became of files and the operation that points to them.
 struct Written {
     outcome: Outcome,
@@ -94,6 +105,12 @@ impl Service {
         ranges: Vec<OffsetRange>,
     ) -> Result<Outcome> {
         check_limits(&works)?;
+        if let [work] = &works[..]
+            && ranges.is_empty()
+            && !compacts(work)
+        {
+            return self.commit_to_one(ticket, work).await;
+        }
         let _turn = self.turn_of(&works).await?;
         let mut attempt = 0;
         loop {
@@ -171,11 +188,20 @@ impl Service {
             let id = self.rng.uuid_v7(self.clock.now_ms());
             return self.prepared(&work.table, Expect::Absent { id }, metadata, 0);
         };
-        let current = self.cache.load(&row.pointer.metadata_location).await?;
-        let expect = Expect::Version {
-            id: row.id,
-            version: row.version,
+        let base = Base {
+            expect: Expect::Version {
+                id: row.id,
+                version: row.version,
+            },
+            current: self.cache.load(&row.pointer.metadata_location).await?,
+            row: row.clone(),
         };
+        self.prepare_on(state, work, &base).await
+    }
+
+    /// The next state of a table that stands, or will stand, at `base`.
+    async fn prepare_on(&self, state: &State, work: &TableWork, base: &Base) -> Result<Prepared> {
+        let Base { row, expect, current } = base;
         let metadata = current.parsed(&work.table)?;
         let rebased = match requirements::check(&work.table, &metadata, &work.requirements) {
             Ok(()) => None,
@@ -183,9 +209,11 @@ impl Service {
             Err(error) => Some(self.rebased(&metadata, work).await?.ok_or(error)?),
         };
         if work.updates.is_empty() {
-            let pointer = row.pointer.clone();
-            let table = work.table.clone();
-            let change = TableChange { table, expect, pointer };
+            let change = TableChange {
+                table: work.table.clone(),
+                expect: expect.clone(),
+                pointer: row.pointer.clone(),
+            };
             return Ok(Prepared {
                 change,
                 file: None,
@@ -264,9 +292,25 @@ impl Service {
     pub(crate) async fn publish(
         &self,
         ticket: &Ticket,
-        mut prepared: Vec<Prepared>,
+        prepared: Vec<Prepared>,
         to_op: impl FnOnce(Vec<TableChange>) -> Result<Op>,
     ) -> Result<Outcome> {
+        let published = self
+            .publish_in_order(ticket, prepared, to_op, async || Ok(true), || ())
+            .await?;
+        published.ok_or_else(|| CatalogError::internal("a commit that follows none was held back"))
+    }
+
+    /// The same, for commits that follow one another: `may_propose` waits for those before and says whether they may come about; none is
+    /// answered, and nothing is left behind, if not. `proposed` is called when others may follow.
+    async fn publish_in_order(
+        &self,
+        ticket: &Ticket,
+        mut prepared: Vec<Prepared>,
+        to_op: impl FnOnce(Vec<TableChange>) -> Result<Op>,
+        may_propose: impl AsyncFnOnce() -> Result<bool>,
+        proposed: impl FnOnce(),
+    ) -> Result<Option<Outcome>> {
         let files: Vec<Arc<CachedMetadata>> = prepared.iter().filter_map(|one| one.file.clone()).collect();
         let expired: Vec<String> = prepared
             .iter_mut()
@@ -277,15 +321,22 @@ impl Service {
             .flat_map(|one| std::mem::take(&mut one.beside))
             .collect();
         let op = to_op(prepared.into_iter().map(|one| one.change).collect())?;
-        let written = self.write_then_propose(ticket, files, &beside, op).await?;
+        self.write_files(&files, &beside).await?;
+        match may_propose().await {
+            Ok(true) => {}
+            held_back => {
+                self.discard(&files, &beside).await;
+                return held_back.map(|_| None);
+            }
+        }
+        let written = self.propose_files(ticket, files, &beside, op, proposed).await?;
         if written.counts && !expired.is_empty() {
             self.expire(expired);
         }
-        Ok(written.outcome)
+        Ok(Some(written.outcome))
     }
 
-    /// Writes files, then proposes the operation that points to them. What was written for nothing is deleted, files `beside` included,
-    /// which the files name; after an unknown outcome all stay, for they may be in use.
+    /// Writes files, then proposes the operation that points to them.
     async fn write_then_propose(
         &self,
         ticket: &Ticket,
@@ -293,20 +344,47 @@ impl Service {
         beside: &[String],
         op: Op,
     ) -> Result<Written> {
+        self.write_files(&files, beside).await?;
+        self.propose_files(ticket, files, beside, op, || ()).await
+    }
+
+    /// Writes files, all or none.
+    async fn write_files(&self, files: &[Arc<CachedMetadata>], beside: &[String]) -> Result<()> {
         let puts = files
             .iter()
             .map(|file| self.store.put_new(file.location(), file.raw().clone()));
         if let Some(error) = join_all(puts).await.into_iter().find_map(Result::err) {
-            self.discard(&files, beside).await;
+            self.discard(files, beside).await;
             return Err(error);
         }
         tidewater_core::fail_point::pass("catalog.metadata_written");
+        Ok(())
+    }
+
+    /// Proposes the operation that points to files. What was written for nothing is deleted, files `beside` included, which the files name;
+    /// after an unknown outcome all stay, for they may be in use.
+    async fn propose_files(
+        &self,
+        ticket: &Ticket,
+        files: Vec<Arc<CachedMetadata>>,
+        beside: &[String],
+        op: Op,
+        proposed: impl FnOnce(),
+    ) -> Result<Written> {
         let at_ms = self.clock.now_ms();
         let command = match ticket.key {
             Some(key) => Command::once(key, ticket.print, at_ms, op),
             None => Command::new(at_ms, op),
         };
-        let outcome = match self.consensus.write(command).await {
+        // The first poll puts it into the log's queue, where order counts.
+        let mut write = self.consensus.write(command);
+        let begun = poll!(write.as_mut());
+        proposed();
+        let outcome = match begun {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => write.await,
+        };
+        let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
                 let error = CatalogError::from(error);

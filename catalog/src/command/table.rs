@@ -66,6 +66,16 @@ pub enum Expect {
         /// The version its new pointer was derived from.
         version: u64,
     },
+    /// The same, and it stands at this metadata file: the commit was planned on one that was still under way, and what came in that
+    /// one's place would have the same version.
+    After {
+        /// The table.
+        id: Uuid,
+        /// The version that the commit before makes.
+        version: u64,
+        /// The metadata file that it writes.
+        metadata_location: String,
+    },
     /// Whatever the name stands for is replaced (register with `overwrite`).
     Any {
         /// The id of the table to be, when there is none yet.

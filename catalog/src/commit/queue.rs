@@ -1,4 +1,4 @@
-//! Turns: commits to one table are worked on one after the other.
+//! Turns: commits to one table are worked on one after the other, or plan one after the other and are written side by side.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::follow::{Tail, Tails};
 use crate::command::Ident;
-use crate::error::Result;
+use crate::error::{CatalogError, Result};
 use crate::raft::ConsensusError;
 use tidewater_core::SharedClock;
 
@@ -18,7 +19,7 @@ use tidewater_core::SharedClock;
 const PLACES: usize = 4_096;
 
 /// How long a commit waits for its turn. At 20 ms a commit this is a queue of 1,000 on one table.
-const TURN_DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const TURN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long a compaction lets writers go first. A table that is written to without a pause is compacted all the same.
 const YIELD_MAX: Duration = Duration::from_secs(2);
@@ -53,6 +54,7 @@ impl Drop for Counted<'_> {
 #[derive(Debug)]
 pub(crate) struct TableQueue {
     places: Vec<Place>,
+    tails: Tails,
 }
 
 impl Default for TableQueue {
@@ -63,24 +65,55 @@ impl Default for TableQueue {
         };
         Self {
             places: (0..PLACES).map(|_| place()).collect(),
+            tails: Tails::default(),
         }
     }
 }
 
 impl TableQueue {
-    /// Waits until it is these tables' turn; the turn ends when the answer is dropped.
-    pub(crate) async fn turn(&self, tables: impl IntoIterator<Item = &Ident>) -> Result<Vec<OwnedSemaphorePermit>> {
-        self.take(places(tables), true).await
+    /// Waits until it is these tables' turn and nothing is under way for them; the turn ends when the answer is dropped.
+    pub(crate) async fn turn<'a>(
+        &self,
+        tables: impl IntoIterator<Item = &'a Ident>,
+    ) -> Result<Vec<OwnedSemaphorePermit>> {
+        let tables: Vec<&Ident> = tables.into_iter().collect();
+        let turns = self.take(places(tables.iter().copied()), true).await?;
+        self.settle(&tables).await?;
+        Ok(turns)
+    }
+
+    /// The turn to plan a commit that follows the one under way, if there is one.
+    pub(super) async fn turn_to_follow(&self, table: &Ident) -> Result<(Vec<OwnedSemaphorePermit>, Option<Tail>)> {
+        let turns = self.take(places([table]), true).await?;
+        Ok((turns, self.tails.of(table)))
+    }
+
+    pub(super) fn tails(&self) -> &Tails {
+        &self.tails
+    }
+
+    /// Waits for what is under way. Whoever has the turn lets nobody add to it.
+    pub(super) async fn settle(&self, tables: &[&Ident]) -> Result<()> {
+        let ended = async {
+            for table in tables {
+                if let Some(mut tail) = self.tails.of(table) {
+                    tail.ended().await;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(TURN_DEADLINE, ended).await;
+        ended.map_err(|_| waited_in_vain())
     }
 
     /// The same for a compaction, which lets those go first that write rows, for some time; `others` are those that wait elsewhere.
-    pub(crate) async fn turn_after_writers(
+    pub(crate) async fn turn_after_writers<'a>(
         &self,
         clock: &SharedClock,
-        tables: impl IntoIterator<Item = &Ident>,
+        tables: impl IntoIterator<Item = &'a Ident>,
         others: impl Fn() -> bool,
     ) -> Result<Vec<OwnedSemaphorePermit>> {
-        let (places, begun) = (places(tables), clock.monotonic());
+        let tables: Vec<&Ident> = tables.into_iter().collect();
+        let (places, begun) = (places(tables.iter().copied()), clock.monotonic());
         loop {
             let turns = self.take(places.clone(), false).await?;
             let wait = |place: &usize| {
@@ -88,8 +121,10 @@ impl TableQueue {
                     .get(*place)
                     .is_some_and(|place| place.writers.load(Relaxed) > 0)
             };
-            let is_free = !others() && !places.iter().any(wait);
+            let under_way = tables.iter().any(|table| self.tails.of(table).is_some());
+            let is_free = !others() && !under_way && !places.iter().any(wait);
             if is_free || clock.monotonic() - begun >= YIELD_MAX {
+                self.settle(&tables).await?;
                 return Ok(turns);
             }
             drop(turns);
@@ -112,13 +147,16 @@ impl TableQueue {
         };
         match tokio::time::timeout(TURN_DEADLINE, take_all).await {
             Ok(turns) => Ok(turns),
-            Err(_) => Err(ConsensusError::Overloaded {
-                what: "commits to one table",
-                waited: TURN_DEADLINE,
-            }
-            .into()),
+            Err(_) => Err(waited_in_vain()),
         }
     }
+}
+
+/// A commit that is not begun, or not proposed, because those before it take too long.
+pub(super) fn waited_in_vain() -> CatalogError {
+    let what = "commits to one table";
+    let waited = TURN_DEADLINE;
+    ConsensusError::Overloaded { what, waited }.into()
 }
 
 /// In one order for everybody, or two transactions could wait for each other.

@@ -1,9 +1,12 @@
 //! Many writers share one log entry: a sync and a round trip for hundreds of commands (measured: 64 writers 2,000
 //! commits/s alone, 23,000 together).
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::poll;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -60,10 +63,22 @@ impl GroupCommit {
             let (proposer, inbox, token) = (proposer.clone(), Arc::clone(&inbox), tasks.token());
             tasks.spawn("group-commit", async move {
                 let work = async {
-                    while let Some(batch) = next_batch(&inbox).await {
+                    loop {
+                        let mut turn = inbox.lock().await;
+                        let Some(batch) = next_batch(&mut turn).await else {
+                            return;
+                        };
                         let (commands, answers): (Vec<_>, Vec<_>) =
                             batch.into_iter().map(|w| (w.command, w.answer)).unzip();
-                        answer_all(answers, proposer.propose(commands).await);
+                        // Proposed before the other proposer has its turn: commits that build on one another stay in order.
+                        let mut proposal = pin!(proposer.propose(commands));
+                        let begun = poll!(proposal.as_mut());
+                        drop(turn);
+                        let proposed = match begun {
+                            Poll::Ready(proposed) => proposed,
+                            Poll::Pending => proposal.await,
+                        };
+                        answer_all(answers, proposed);
                     }
                 };
                 token.run_until_cancelled(work).await;
@@ -104,8 +119,7 @@ impl GroupCommit {
 }
 
 /// Everything that waits, as far as it fits into one entry; none when the node is stopping.
-async fn next_batch(inbox: &Mutex<Inbox>) -> Option<Vec<Waiting>> {
-    let mut inbox = inbox.lock().await;
+async fn next_batch(inbox: &mut Inbox) -> Option<Vec<Waiting>> {
     let first = match inbox.held.take() {
         Some(held) => held,
         None => inbox.queue.recv().await?,

@@ -110,14 +110,16 @@ impl Connection {
             self.moved_at = self.clock.monotonic();
             return said;
         }
-        while self.alarm.as_mut().poll(cx).is_ready() {
+        loop {
             let silent = self.clock.monotonic().saturating_sub(self.moved_at);
             if silent >= self.silence_max {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
             self.alarm = alarm(&self.clock, self.silence_max - silent);
         }
-        Poll::Pending
     }
 }
 

@@ -6,6 +6,7 @@ mod columns;
 mod commits;
 mod drops;
 mod errors;
+mod follow;
 mod hostile;
 mod idempotency;
 mod kit;

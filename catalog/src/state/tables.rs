@@ -102,13 +102,20 @@ impl Tables {
                     updated_at_ms: now_ms,
                 }
             }
-            (Expect::Version { .. }, None) => return Err(missing(kind, table)),
-            (Expect::Version { id, version }, Some(row)) if row.id != id || row.version != version => {
+            (Expect::Version { .. } | Expect::After { .. }, None) => return Err(missing(kind, table)),
+            (Expect::Version { id, version } | Expect::After { id, version, .. }, Some(row))
+                if row.id != id || row.version != version =>
+            {
+                return Err(Refusal::Stale(table));
+            }
+            (Expect::After { metadata_location, .. }, Some(row))
+                if row.pointer.metadata_location != metadata_location =>
+            {
                 return Err(Refusal::Stale(table));
             }
             // A transaction may hold a table only to demand something of it.
-            (Expect::Version { .. }, Some(row)) if row.pointer == pointer => (**row).clone(),
-            (Expect::Version { .. } | Expect::Any { .. }, Some(row)) => TableRow {
+            (Expect::Version { .. } | Expect::After { .. }, Some(row)) if row.pointer == pointer => (**row).clone(),
+            (Expect::Version { .. } | Expect::After { .. } | Expect::Any { .. }, Some(row)) => TableRow {
                 pointer,
                 version: row.version + 1,
                 updated_at_ms: now_ms,

@@ -8,6 +8,7 @@ mod answers;
 mod appends;
 mod drops;
 mod first;
+mod following;
 mod members;
 mod texts;
 mod views;
