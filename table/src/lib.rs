@@ -20,6 +20,7 @@ pub mod disguise;
 pub mod error;
 pub mod expire;
 pub mod file_store;
+pub mod inspect;
 pub mod predicate;
 pub mod reachable;
 pub mod rewrite;
