@@ -27,6 +27,7 @@ pub mod runner;
 pub mod session;
 pub mod write;
 
+mod describe;
 mod lake;
 mod metadata_tables;
 mod object_stores;

@@ -1,5 +1,6 @@
 //! Sessions: SQL over the catalog's tables.
 
+mod decimals;
 mod parse;
 mod versions;
 
@@ -18,6 +19,7 @@ use datafusion::sql::parser::Statement;
 use tidewater_core::TableName;
 use tidewater_table::TableError;
 
+use crate::describe::{self, Answer};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
@@ -167,6 +169,11 @@ impl Engine {
             .and_then(|catalog| catalog.downcast_ref::<LakeCatalog>());
         let missing = self.missing(&parsed, lake).await?;
         let statement = parsed.resolve(&state, &missing);
+        match describe::answer(&state, &statement).await? {
+            Answer::Rows(rows) => return Ok(rows),
+            Answer::Query(query) => return Box::pin(self.plan(session, &query)).await,
+            Answer::Other => {}
+        }
         let named = named(&state, &statement)?;
         if named.information_schema {
             self.refresh_names().await?;
@@ -182,7 +189,7 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             state.register_catalog_list(pinned);
         }
-        Ok(state.statement_to_plan(statement).await?)
+        Ok(decimals::exact(state.statement_to_plan(statement).await?)?)
     }
 
     /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as
