@@ -141,7 +141,7 @@ impl LakeSchema {
             None => Version::Current,
         };
         match part {
-            Some(part) => metadata_tables::open(&self.parts.store, &table, version.snapshot_id(), part).await,
+            Some(part) => metadata_tables::open(&self.parts, &table, version, part).await,
             None => Ok(Some(Arc::new(IcebergTable::at(self.parts.clone(), table, version)?))),
         }
     }

@@ -29,6 +29,7 @@ pub mod sql;
 pub mod statement;
 pub mod write;
 
+mod describe;
 mod lake;
 mod metadata_tables;
 mod object_stores;

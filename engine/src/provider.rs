@@ -131,6 +131,11 @@ impl IcebergTable {
         &self.table
     }
 
+    /// The columns, as Iceberg has them.
+    pub(crate) fn columns(&self) -> &IcebergSchema {
+        &self.columns
+    }
+
     /// The snapshot that is read; `None` for a table without any, or for a list of files.
     pub fn snapshot_id(&self) -> Option<i64> {
         match self.source {

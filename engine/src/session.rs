@@ -1,5 +1,6 @@
 //! Sessions: SQL over the catalog's tables.
 
+mod decimals;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use tidewater_core::TableName;
 use tidewater_table::TableError;
 
+use crate::describe::{self, Answer};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
@@ -174,6 +176,11 @@ impl Engine {
             .and_then(|catalog| catalog.downcast_ref::<LakeCatalog>());
         let missing = self.missing(&parsed, lake).await?;
         let statement = parsed.resolve(&state, &missing);
+        match describe::answer(&state, &statement).await? {
+            Answer::Rows(rows) => return Ok(rows),
+            Answer::Query(query) => return Box::pin(self.plan(session, &query)).await,
+            Answer::Other => {}
+        }
         let named = named(&state, &statement)?;
         if named.information_schema {
             self.refresh_names().await?;
@@ -183,7 +190,7 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved));
         }
-        Ok(state.statement_to_plan(statement).await?)
+        Ok(decimals::exact(state.statement_to_plan(statement).await?)?)
     }
 
     /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as

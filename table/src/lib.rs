@@ -23,6 +23,7 @@ pub mod disguise;
 pub mod error;
 pub mod expire;
 pub mod file_store;
+pub mod inspect;
 pub mod orphans;
 pub mod predicate;
 pub mod reachable;

@@ -9,7 +9,8 @@ use tidewater_table::iceberg::spec::{Datum, NestedFieldRef, PrimitiveLiteral, Sc
 /// Beyond this many bounds only rows and bytes are told: adding them up would take longer than it saves.
 const BOUNDS_MAX: usize = 200_000;
 
-/// Rows are exact where no file has row-level deletes; everything else is a bound or an estimate.
+/// Rows and nulls are exact where no file has row-level deletes, and so are the bounds of numbers and times: writers keep the
+/// least and the greatest value of them. Everything else is a bound or an estimate.
 pub(super) fn of<'a>(
     files: impl ExactSizeIterator<Item = &'a ScanFile> + Clone,
     columns: &Schema,
@@ -44,7 +45,7 @@ fn of_column<'a>(
     }
     let nulls = |file: &ScanFile| file.data_file().null_value_counts().get(&field.id).copied();
     if let Some(count) = files.clone().map(nulls).sum::<Option<u64>>() {
-        column.null_count = usize::try_from(count).map_or(Precision::Absent, Precision::Inexact);
+        column.null_count = usize::try_from(count).map_or(Precision::Absent, Precision::Exact);
     }
     // A file of nulls only has no bounds, and needs none.
     let mut bounded = files.filter(|file| nulls(file) != Some(file.record_count)).peekable();
@@ -75,9 +76,13 @@ fn of_column<'a>(
         });
     }
     if let Some((least, greatest)) = range {
-        // Bounds of strings may be cut short, and those of floats leave NaN out: never exact.
-        column.min_value = Precision::Inexact(least);
-        column.max_value = Precision::Inexact(greatest);
+        let precision = match data_type {
+            // Bounds of strings may be cut short, and those of floats leave NaN out.
+            DataType::Utf8 | DataType::Float32 | DataType::Float64 => Precision::Inexact,
+            _ => Precision::Exact,
+        };
+        column.min_value = precision(least);
+        column.max_value = precision(greatest);
     }
     column
 }

@@ -7,7 +7,8 @@ use datafusion::common::config::Dialect;
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableFunctionArgs,
+    Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use tidewater_core::TableName;
@@ -16,7 +17,10 @@ use super::CATALOG;
 use super::versions::{self, MOMENT};
 use crate::error::Result;
 use crate::lake::base_name;
-use crate::metadata_tables;
+use crate::metadata_tables::{self, Range};
+
+/// The function of a table's changes.
+const CHANGES: &str = "changes";
 
 /// Parses one statement. Tables at a version are single names afterwards, and so are Spark's names of a table's metadata,
 /// branches and tags where they cannot be names of tables; those that can are told by [`Parsed::doubtful`].
@@ -92,15 +96,17 @@ impl VisitorMut for Names<'_> {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        let TableFactor::Table {
-            name,
-            alias,
-            args: None,
-            ..
-        } = factor
-        else {
+        let TableFactor::Table { name, alias, args, .. } = factor else {
             return ControlFlow::Continue(());
         };
+        if let Some(asked) = args {
+            if let Some(changes) = changes(name, asked) {
+                *name = changes;
+                *args = None;
+                alias.get_or_insert_with(|| named(Ident::new(CHANGES)));
+            }
+            return ControlFlow::Continue(());
+        }
         let Some(last) = name.0.last().and_then(ObjectNamePart::as_ident).cloned() else {
             return ControlFlow::Continue(());
         };
@@ -115,12 +121,7 @@ impl VisitorMut for Names<'_> {
             if is_part {
                 short.value = base_name(&last.value).to_owned();
             }
-            *alias = Some(TableAlias {
-                explicit: true,
-                name: short,
-                columns: Vec::new(),
-                at: None,
-            });
+            *alias = Some(named(short));
         }
         ControlFlow::Continue(())
     }
@@ -170,6 +171,52 @@ impl Names<'_> {
         name.0.truncate(values.len() - 2);
         name.0.push(ObjectNamePart::Identifier(Ident::with_quote('"', joined)));
         true
+    }
+}
+
+/// `changes('ns.t', from, to)` is a table of the metadata of `ns.t`. Whatever else it is given the planner refuses, for it knows no
+/// such function.
+fn changes(name: &ObjectName, arguments: &TableFunctionArgs) -> Option<ObjectName> {
+    let [ObjectNamePart::Identifier(function)] = name.0.as_slice() else {
+        return None;
+    };
+    if value(function) != CHANGES || arguments.args.len() > 3 {
+        return None;
+    }
+    let mut texts = Vec::new();
+    for argument in &arguments.args {
+        let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) = argument else {
+            return None;
+        };
+        texts.push(match &value.value {
+            Value::Number(text, _) | Value::SingleQuotedString(text) => Some(text.clone()),
+            Value::Null => None,
+            _ => return None,
+        });
+    }
+    let mut texts = texts.into_iter();
+    let table = texts.next()??;
+    let range = Range {
+        from: texts.next().flatten(),
+        to: texts.next().flatten(),
+    };
+    let (namespace, table) = match table.rsplit_once('.') {
+        Some((namespace, table)) => (Some(namespace), table),
+        None => (None, table.as_str()),
+    };
+    let catalog = namespace.map(|_| CATALOG);
+    let parts = catalog.into_iter().chain(namespace).map(str::to_owned);
+    let parts = parts.chain([format!("{table}${range}")]);
+    let quoted = |part: String| ObjectNamePart::Identifier(Ident::with_quote('"', part));
+    Some(ObjectName(parts.map(quoted).collect()))
+}
+
+fn named(name: Ident) -> TableAlias {
+    TableAlias {
+        explicit: true,
+        name,
+        columns: Vec::new(),
+        at: None,
     }
 }
 

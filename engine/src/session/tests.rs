@@ -88,6 +88,28 @@ async fn a_count_reads_no_file() {
     assert_eq!(lake.lines("select count(*) from people where id > 2").await, ["3"]);
 }
 
+// Goal: what manifests tell for sure is not read from files, and what they tell by halves is. Method: whether the plan scans.
+#[tokio::test]
+async fn least_and_greatest_values_read_no_file() {
+    let lake = lake().await;
+    for (columns, reads, wanted) in [
+        ("count(*), min(id), max(id), count(id), count(name)", false, "5,1,5,5,5"),
+        ("max(name)", true, "n5"),
+        ("min(id) filter (where id > 1)", true, "2"),
+        ("count(distinct id)", true, "5"),
+    ] {
+        let sql = format!("select {columns} from people");
+        let plan = lake.lines(&format!("explain {sql}")).await.join("\n");
+        assert_eq!(plan.contains("DataSourceExec"), reads, "{plan}");
+        assert_eq!(lake.lines(&sql).await, [wanted], "{sql}");
+    }
+    let plan = lake
+        .lines("explain select max(id) from people where id < 4")
+        .await
+        .join("\n");
+    assert!(plan.contains("DataSourceExec"), "{plan}");
+}
+
 // Goal: a statement sees one snapshot of a table, the one it was planned at. Method: commit between planning and running.
 #[tokio::test]
 async fn a_planned_statement_keeps_its_snapshot() {
@@ -131,7 +153,7 @@ async fn a_planned_statement_keeps_its_snapshot() {
     );
     assert_eq!(
         lake.lines("select name, type from \"people$refs\"").await,
-        ["main,branch"]
+        ["main,BRANCH"]
     );
 }
 

@@ -1,0 +1,164 @@
+use std::collections::HashMap;
+
+use tidewater_table::iceberg::spec::{
+    ListType, MapType, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, StructType,
+    Transform, Type, UnboundPartitionSpec,
+};
+use tidewater_table::{Catalog, NewTable};
+
+use crate::testing::{Lake, table_name};
+
+fn primitive(of: PrimitiveType) -> Type {
+    Type::Primitive(of)
+}
+
+async fn lake() -> Lake {
+    let lake = Lake::new();
+    let address = StructType::new(vec![
+        NestedField::required(20, "Street", primitive(PrimitiveType::String)).into(),
+        NestedField::optional(21, "zip", primitive(PrimitiveType::Int)).into(),
+    ]);
+    let tags = MapType::new(
+        NestedField::map_key_element(22, primitive(PrimitiveType::String)).into(),
+        NestedField::map_value_element(
+            23,
+            Type::List(ListType::new(
+                NestedField::list_element(24, primitive(PrimitiveType::Double), false).into(),
+            )),
+            false,
+        )
+        .into(),
+    );
+    let fields = [
+        NestedField::required(1, "id", primitive(PrimitiveType::Long))
+            .with_doc("the patient's number")
+            .into(),
+        NestedField::optional(2, "born at", primitive(PrimitiveType::Timestamptz)).into(),
+        NestedField::optional(
+            3,
+            "bill",
+            primitive(PrimitiveType::Decimal {
+                precision: 12,
+                scale: 2,
+            }),
+        )
+        .into(),
+        NestedField::optional(4, "address", Type::Struct(address)).into(),
+        NestedField::optional(5, "tags", Type::Map(tags)).into(),
+    ];
+    let schema = Schema::builder().with_fields(fields).build().expect("a schema");
+    let partition = UnboundPartitionSpec::builder()
+        .add_partition_field(2, "born_day", Transform::Day)
+        .and_then(|spec| spec.add_partition_field(1, "id_bucket", Transform::Bucket(16)))
+        .expect("fields")
+        .build();
+    let name = table_name("gold.patients");
+    lake.catalog
+        .create_namespace(name.namespace())
+        .await
+        .expect("a namespace");
+    let order = SortOrder::builder()
+        .with_sort_field(
+            SortField::builder()
+                .source_id(1)
+                .transform(Transform::Identity)
+                .direction(SortDirection::Descending)
+                .null_order(NullOrder::Last)
+                .build(),
+        )
+        .build(&schema)
+        .expect("an order");
+    let table = NewTable {
+        partition_spec: Some(partition),
+        sort_order: Some(order),
+        properties: HashMap::from([("owner".into(), "it's us".into())]),
+        ..NewTable::new(name, schema)
+    };
+    lake.catalog.create_table(table).await.expect("a table");
+    lake
+}
+
+// Goal: names can be listed by schema and pattern. Method: two schemas.
+#[tokio::test]
+async fn names_are_listed() {
+    let lake = lake().await;
+    let plain = Schema::builder()
+        .with_fields([NestedField::required(1, "id", primitive(PrimitiveType::Long)).into()])
+        .build();
+    lake.create("silver.visits", plain.expect("a schema"), None).await;
+    for (sql, wanted) in [
+        ("SHOW TABLES IN gold", vec!["lake,gold,patients,BASE TABLE"]),
+        (
+            "SHOW TABLES FROM lake.silver LIKE 'v%'",
+            vec!["lake,silver,visits,BASE TABLE"],
+        ),
+        ("SHOW TABLES IN silver LIKE 'x%'", vec![]),
+        (
+            "SHOW TABLES LIKE '%ts'",
+            vec!["lake,gold,patients,BASE TABLE", "lake,silver,visits,BASE TABLE"],
+        ),
+        ("SHOW SCHEMAS LIKE '%l%e%'", vec!["silver"]),
+        (
+            "SHOW COLUMNS FROM patients LIKE 'b%l_'",
+            vec!["lake,gold,patients,bill,decimal(12, 2),YES,"],
+        ),
+    ] {
+        assert_eq!(lake.lines(sql).await, wanted, "{sql}");
+    }
+    let schemas = lake.lines("SHOW DATABASES").await;
+    assert!(
+        schemas.contains(&"gold".to_owned()) && schemas.contains(&"silver".to_owned()),
+        "{schemas:?}"
+    );
+    let session = lake.session();
+    assert!(lake.engine.plan(&session, "DESCRIBE nowhere.nothing").await.is_err());
+}
+
+// Goal: a table's columns, partitions and properties are told. Method: one of each kind.
+#[tokio::test]
+async fn a_table_is_described() {
+    let lake = lake().await;
+    let mut wanted = vec![
+        "address,struct<\"Street\" varchar NOT NULL, zip int>,YES,",
+        "bill,decimal(12, 2),YES,",
+        "born at,timestamp with time zone,YES,",
+        "id,bigint,NO,the patient's number",
+        "tags,map<varchar, array<double>>,YES,",
+    ];
+    assert_eq!(lake.lines("DESCRIBE gold.patients").await, wanted);
+    let extended = lake.lines("DESCRIBE EXTENDED gold.patients").await;
+    wanted.extend([
+        "Part 0,day(\"born at\"),,",
+        "Part 1,bucket(16, id),,",
+        "Property owner,it's us,,",
+    ]);
+    for line in wanted {
+        assert!(extended.iter().any(|told| told == line), "{line} of {extended:?}");
+    }
+}
+
+// Goal: the statement that makes such a table. Method: against its text.
+#[tokio::test]
+async fn a_table_tells_how_it_is_made() {
+    let lake = lake().await;
+    let answer = lake.query("SHOW CREATE TABLE gold.patients").await;
+    let text = datafusion::arrow::util::display::array_value_to_string(answer[0].column(3), 0).expect("a text");
+    let location = lake.load("gold.patients").await.metadata.location().to_owned();
+    let wanted = format!(
+        "CREATE TABLE gold.patients (
+  id bigint NOT NULL COMMENT 'the patient''s number',
+  \"born at\" timestamp with time zone,
+  bill decimal(12, 2),
+  address struct<\"Street\" varchar NOT NULL, zip int>,
+  tags map<varchar, array<double>>
+)
+PARTITIONED BY (day(\"born at\"), bucket(16, id))
+LOCATION '{location}'
+TBLPROPERTIES (
+  'format-version' = '2',
+  'owner' = 'it''s us',
+  'sort-order' = 'id DESC NULLS LAST'
+)"
+    );
+    assert_eq!(text, wanted);
+}

@@ -1,0 +1,66 @@
+//! Manifests and their entries as they are, for who wants to look at them: deleted entries and files of deletes too.
+
+use std::sync::Arc;
+
+use iceberg::spec::{DataFile, ManifestFile, ManifestStatus, TableMetadata};
+
+use crate::error::{Result, TableError};
+use crate::file_store::FileStore;
+use crate::manifest::{self, Entry};
+
+/// What a manifest says of one file, with everything that it inherits.
+#[derive(Debug, Clone)]
+pub struct ManifestEntry {
+    entry: Arc<Entry>,
+}
+
+impl ManifestEntry {
+    /// Whether the snapshot that wrote the manifest added the file, found it, or removed it.
+    pub fn status(&self) -> ManifestStatus {
+        self.entry.status
+    }
+
+    /// Whether the file is part of the snapshots that have the manifest.
+    pub fn is_live(&self) -> bool {
+        self.entry.is_live()
+    }
+
+    /// The snapshot that added the file, or removed it.
+    pub fn snapshot_id(&self) -> i64 {
+        self.entry.snapshot_id
+    }
+
+    /// Data sequence number.
+    pub fn sequence(&self) -> i64 {
+        self.entry.sequence
+    }
+
+    /// Sequence number of the commit that brought the file.
+    pub fn file_sequence(&self) -> i64 {
+        self.entry.file_sequence
+    }
+
+    /// The partition spec it was written with.
+    pub fn spec_id(&self) -> i32 {
+        self.entry.spec_id
+    }
+
+    /// The file.
+    pub fn file(&self) -> &DataFile {
+        &self.entry.file
+    }
+}
+
+/// The manifests of a snapshot.
+pub async fn manifests(store: &FileStore, table: &TableMetadata, snapshot_id: i64) -> Result<Vec<ManifestFile>> {
+    let snapshot = table.snapshot_by_id(snapshot_id);
+    let snapshot = snapshot.ok_or(TableError::SnapshotNotFound { snapshot_id })?;
+    manifest::list(store, table, Some(snapshot)).await
+}
+
+/// All entries of a manifest.
+pub async fn entries(store: &FileStore, manifest: &ManifestFile) -> Result<Vec<ManifestEntry>> {
+    let entries = manifest::entries(store, manifest).await?;
+    let entries = entries.iter().map(|entry| ManifestEntry { entry: entry.clone() });
+    Ok(entries.collect())
+}
