@@ -1,10 +1,10 @@
 //! What a commit wants, said without any table state, so that it can be planned again on whatever head it meets.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use iceberg::spec::{
-    DataContentType, DataFile, MAIN_BRANCH, Operation, SnapshotRef, TableMetadata, deserialize_data_file_from_json,
-    serialize_data_file_to_json,
+    DataContentType, DataFile, MAIN_BRANCH, Operation, SnapshotRef, Struct, TableMetadata,
+    deserialize_data_file_from_json, serialize_data_file_to_json,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -102,6 +102,8 @@ pub struct Conditions {
     pub forbid_new_rows: bool,
     /// With [`Self::forbid_new_rows`]: only rows that may fulfil this count. `None`: all.
     pub rows_of: Option<Predicate>,
+    /// With [`Self::forbid_new_rows`]: only rows in these partitions count, by spec and values. `None`: in all.
+    pub rows_in: Option<HashSet<(i32, Struct)>>,
     /// Refuse if the name now means another table.
     pub table_uuid: Option<Uuid>,
     /// Refuse unless the head is exactly `read_at` (`None`: an empty table).
@@ -253,6 +255,14 @@ impl Change {
     pub fn forbid_new_rows_of(mut self, condition: Predicate) -> Self {
         self.conditions.forbid_new_rows = true;
         self.conditions.rows_of = Some(condition);
+        self
+    }
+
+    /// Refuse if others added rows to these partitions since [`Self::read_at`].
+    #[must_use]
+    pub fn forbid_new_rows_in(mut self, partitions: HashSet<(i32, Struct)>) -> Self {
+        self.conditions.forbid_new_rows = true;
+        self.conditions.rows_in = Some(partitions);
         self
     }
 

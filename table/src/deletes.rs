@@ -18,6 +18,7 @@ use iceberg::spec::{DataContentType, DataFileFormat, Schema, TableMetadata};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::cache::DeleteCache;
+pub(crate) use self::columns::{Places, Wanted};
 pub use self::mask::RowMask;
 pub(crate) use self::reader::StoredParquet;
 pub(crate) use self::vector::read as read_vector;
@@ -52,7 +53,7 @@ enum Delete {
     /// A Parquet file of paths and positions.
     Positions { path: String },
     /// A Parquet file of values: rows that have them are gone.
-    Equality { path: String, columns: Schema },
+    Equality { path: String, columns: Box<Schema> },
 }
 
 impl FileDeletes {
@@ -108,7 +109,7 @@ impl FileDeletes {
             }
         }
         let by_value = self.deletes.iter().filter_map(|delete| match delete {
-            Delete::Equality { path, columns } => Some((path.as_str(), columns)),
+            Delete::Equality { path, columns } => Some((path.as_str(), columns.as_ref())),
             Delete::Vector { .. } | Delete::Positions { .. } => None,
         });
         equality::apply(store, &self.path, self.size_bytes, by_value, &mut mask).await?;
@@ -161,7 +162,7 @@ impl Delete {
             (DataContentType::PositionDeletes, DataFileFormat::Parquet) => Ok(Self::Positions { path }),
             (DataContentType::EqualityDeletes, DataFileFormat::Parquet) => {
                 let ids = file.equality_ids().unwrap_or_default();
-                let columns = columns::of_equality(&ids, table, &path)?;
+                let columns = Box::new(columns::of_equality(&ids, table, &path)?);
                 Ok(Self::Equality { path, columns })
             }
             (_, format) => Err(unsupported(&format!("a delete file in the format {format}"))),

@@ -2,12 +2,13 @@
 //!
 //! It writes every kind of snapshot itself, on the public parts of the `iceberg` crate, which serves for metadata only: its
 //! Arrow types never cross this crate's interface. It does not run queries, does not keep table pointers (that is a
-//! [`Catalog`]), and does not read rows.
+//! [`Catalog`]), and reads rows only where deletes, statistics or a verification need them.
 //!
 //! Main types: [`FileStore`] (local disk, S3, memory), [`Catalog`] (the seam to the table pointers), [`DataFileWriter`]
 //! (rows to [`Added`] files), [`Change`] with [`commit_change`] (a snapshot), [`Scan`] (files that may hold rows of a
 //! [`Predicate`]), [`changes_between`]; [`stage`] and [`create_with`] (tables), [`alter_table`] (their form), [`change_refs`] and
-//! [`cherry_pick`] (branches and tags), [`find_orphans`], [`rewrite_manifests`], [`verify`](verify()).
+//! [`cherry_pick`] (branches and tags), [`find_orphans`], [`rewrite_manifests`], [`verify`](verify()),
+//! [`compute_statistics`], [`overwrite_partitions`].
 //!
 //! Invariants: a snapshot never names a file that is not durable (INV-TBL-1); a commit that lost its race is planned again
 //! from the new head, never applied again (INV-TBL-2); pruning keeps every file that may hold a row.
@@ -25,12 +26,14 @@ pub mod expire;
 pub mod file_store;
 pub mod inspect;
 pub mod orphans;
+pub mod overwrite;
 pub mod predicate;
 pub mod reachable;
 pub mod refs;
 pub mod rewrite;
 pub mod scan;
 pub mod schema;
+pub mod statistics;
 #[doc(hidden)]
 pub mod testing;
 pub mod verify;
@@ -58,6 +61,7 @@ pub use expire::{Expired, Retention, expire, remove_unreachable};
 pub use file_store::{FileInfo, FileStore, S3Options, StoreOptions};
 pub use iceberg;
 pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
+pub use overwrite::{overwrite_partitions, overwrite_where};
 pub use predicate::{Comparison, Predicate};
 pub use refs::{
     HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, refs_of, rollback_to_snapshot,
@@ -65,6 +69,7 @@ pub use refs::{
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};
+pub use statistics::{ComputedStatistics, StatisticsOptions, compute_statistics};
 pub use verify::{Damage, Depth, Problem, Verified, VerifyOptions, verify};
 pub use view::{NewView, View};
 pub use write::{DataFileWriter, WriteOptions, discard};

@@ -101,13 +101,20 @@ async fn may_matter(
     snapshot: &SnapshotRef,
     change: &Change,
 ) -> Result<bool> {
-    let Some(condition) = &change.conditions.rows_of else {
+    let (rows_of, rows_in) = (&change.conditions.rows_of, &change.conditions.rows_in);
+    if rows_of.is_none() && rows_in.is_none() {
         return Ok(true);
-    };
+    }
     let entries = manifest::entries(store, file).await?;
-    let pruner = Pruner::new(table, Some(condition));
+    let pruner = Pruner::new(table, rows_of.as_ref());
+    let is_in = |entry: &Entry| match rows_in {
+        Some(partitions) => partitions.contains(&(entry.spec_id, entry.file.partition().clone())),
+        None => true,
+    };
     let is_new = |entry: &Entry| entry.status == ManifestStatus::Added && entry.snapshot_id == snapshot.snapshot_id();
-    Ok(entries.iter().any(|entry| is_new(entry) && pruner.keeps_file(entry)))
+    Ok(entries
+        .iter()
+        .any(|entry| is_new(entry) && is_in(entry) && pruner.keeps_file(entry)))
 }
 
 async fn delete_conflict(store: &FileStore, file: &ManifestFile, change: &Change) -> Result<Option<String>> {

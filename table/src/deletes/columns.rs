@@ -13,17 +13,17 @@ use crate::schema::{field_id, to_arrow};
 
 /// A column to be read, and as what.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     id: i32,
     name: String,
     data_type: DataType,
 }
 
 /// The wanted columns of some rows, in the order asked for; `None` for a column that the file lacks.
-pub(super) type Columns = Vec<Option<ArrayRef>>;
+pub(crate) type Columns = Vec<Option<ArrayRef>>;
 
 impl Wanted {
-    pub(super) fn new(id: i32, name: &str, data_type: DataType) -> Self {
+    pub(crate) fn new(id: i32, name: &str, data_type: DataType) -> Self {
         Self {
             id,
             name: name.to_owned(),
@@ -84,14 +84,14 @@ pub(super) fn read(path: &str, bytes: Bytes, wanted: &[Wanted]) -> Result<impl I
 
 /// Where the wanted columns are in a file.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(crate) struct Places {
     wanted: Vec<Wanted>,
     roots: Vec<Option<usize>>,
 }
 
 impl Places {
     /// By field id; in a file without any id by name.
-    pub(super) fn new(file: &ArrowSchema, wanted: &[Wanted]) -> Self {
+    pub(crate) fn new(file: &ArrowSchema, wanted: &[Wanted]) -> Self {
         let has_ids = file.fields().iter().any(|field| field_id(field).is_some());
         let find = |wanted: &Wanted| {
             file.fields().iter().position(|field| match has_ids {
@@ -105,12 +105,12 @@ impl Places {
         }
     }
 
-    pub(super) fn mask(&self, file: &parquet::schema::types::SchemaDescriptor) -> ProjectionMask {
+    pub(crate) fn mask(&self, file: &parquet::schema::types::SchemaDescriptor) -> ProjectionMask {
         ProjectionMask::roots(file, self.roots.iter().flatten().copied())
     }
 
     /// The columns of a batch that was read with [`Self::mask`].
-    pub(super) fn take(&self, batch: &arrow::array::RecordBatch, path: &str) -> Result<Columns> {
+    pub(crate) fn take(&self, batch: &arrow::array::RecordBatch, path: &str) -> Result<Columns> {
         // The reader keeps the file's order and leaves out what is not asked for.
         let mut read: Vec<usize> = self.roots.iter().flatten().copied().collect();
         read.sort_unstable();
