@@ -59,6 +59,11 @@ const PROCEDURES: &[Procedure] = &[
         ],
     },
     Procedure {
+        name: "compute_table_stats",
+        arguments: &["table", "snapshot_id", "columns"],
+        answer: &[("statistics_file", DataType::Utf8)],
+    },
+    Procedure {
         name: "remove_orphan_files",
         arguments: &["table", "older_than", "location", "dry_run"],
         answer: &[("orphan_file_location", DataType::Utf8)],
@@ -154,6 +159,7 @@ impl Workshop<'_> {
                 self.move_head(procedure, &arguments).await
             }
             "rewrite_manifests" => self.rewrite_manifests(procedure, &arguments).await,
+            "compute_table_stats" => self.compute_table_stats(procedure, &arguments).await,
             "remove_orphan_files" => self.remove_orphan_files(procedure, &arguments).await,
             "cherrypick_snapshot" => self.cherry_pick(procedure, &arguments).await,
             "fast_forward" => self.fast_forward(procedure, &arguments).await,

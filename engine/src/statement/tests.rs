@@ -722,6 +722,13 @@ async fn tables_are_tidied() {
     assert!(told[0].ends_with(",6"), "{told:?}");
     assert_eq!(lake.load("s.t").await.metadata.snapshots().count(), 2);
     done(&lake, "CALL system.rewrite_manifests('s.t')").await;
+    let told = done(
+        &lake,
+        "CALL system.compute_table_stats(table => 's.t', columns => array('a'))",
+    )
+    .await;
+    let told = crate::testing::lines(&[told.answer.expect("rows")]);
+    assert!(told[0].ends_with(".stats") || told[0].ends_with(".puffin"), "{told:?}");
     let stray = format!("{}/data/stray.parquet", lake.load("s.t").await.metadata.location());
     lake.store.put_new(&stray, "nobody's".into()).await.expect("written");
     // Too young to tell: its writer may be at work.

@@ -86,6 +86,14 @@ impl Arguments {
         parsed.transpose()
     }
 
+    /// `array('a', 'b')` or `['a', 'b']`.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>> {
+        let Some(value) = self.given.get(name) else {
+            return Ok(Vec::new());
+        };
+        texts(value).ok_or_else(|| self.refused(name, "array('…', '…')"))
+    }
+
     /// `map('key', 'value', …)`.
     pub(super) fn map(&self, name: &str) -> Result<BTreeMap<String, String>> {
         let Some(value) = self.given.get(name) else {
@@ -96,24 +104,36 @@ impl Arguments {
 }
 
 fn pairs(value: &Expr) -> Option<BTreeMap<String, String>> {
-    let Expr::Function(function) = value else {
-        return None;
-    };
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    if !function.name.to_string().eq_ignore_ascii_case("map") {
-        return None;
-    }
-    let texts = list.args.iter().map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => literal(expr),
-        _ => None,
-    });
-    let texts: Vec<String> = texts.collect::<Option<_>>()?;
+    let texts = called(value, "map")?;
     let (pairs, []) = texts.as_chunks::<2>() else {
         return None;
     };
     Some(pairs.iter().cloned().map(|[key, value]| (key, value)).collect())
+}
+
+fn texts(value: &Expr) -> Option<Vec<String>> {
+    match value {
+        Expr::Array(array) => array.elem.iter().map(literal).collect(),
+        other => called(other, "array"),
+    }
+}
+
+/// The literals that a function of this name is called with.
+fn called(value: &Expr, function: &str) -> Option<Vec<String>> {
+    let Expr::Function(call) = value else {
+        return None;
+    };
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    if !call.name.to_string().eq_ignore_ascii_case(function) {
+        return None;
+    }
+    let literals = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => literal(expr),
+        _ => None,
+    });
+    literals.collect()
 }
 
 fn time_ms(text: &str) -> Option<i64> {

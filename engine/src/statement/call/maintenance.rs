@@ -5,8 +5,8 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
 use tidewater_table::{
-    CommitOptions, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions, expire, find_orphans, remove_orphans,
-    rewrite_manifests,
+    CommitOptions, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions, StatisticsOptions, compute_statistics,
+    expire, find_orphans, remove_orphans, rewrite_manifests,
 };
 
 use super::super::Workshop;
@@ -105,6 +105,22 @@ impl Workshop<'_> {
             false => remove_orphans(catalog, store, &name, &options).await?,
         };
         procedure.texts(found.files.into_iter().map(|file| file.location).collect())
+    }
+
+    /// How many different values columns have is written beside a snapshot.
+    pub(super) async fn compute_table_stats(
+        &self,
+        procedure: &Procedure,
+        arguments: &Arguments,
+    ) -> Result<RecordBatch> {
+        let name = self.about(arguments)?;
+        let options = StatisticsOptions {
+            columns: arguments.texts("columns")?,
+            snapshot_id: arguments.integer("snapshot_id")?,
+        };
+        let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        let computed = compute_statistics(catalog, store, &name, &options).await?;
+        procedure.texts(computed.file.into_iter().map(|file| file.statistics_path).collect())
     }
 
     /// Manifests become fewer, each of few partitions.
