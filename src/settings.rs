@@ -306,9 +306,9 @@ impl Default for RaftSettings {
             listen: loopback(8182),
             advertise: String::new(),
             peers: BTreeMap::new(),
-            heartbeat_ms: 100,
-            election_min_ms: 250,
-            election_max_ms: 450,
+            heartbeat_ms: 50,
+            election_min_ms: 200,
+            election_max_ms: 400,
         }
     }
 }
