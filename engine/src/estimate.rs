@@ -26,6 +26,8 @@ pub struct TableEstimate {
     pub bytes: u64,
     /// Rows of the files left.
     pub rows: u64,
+    /// Delete files that touch them.
+    pub delete_files: u64,
 }
 
 /// Everything a plan would read of Iceberg tables.
@@ -83,6 +85,7 @@ impl Engine {
                 files_total: planned.files_total,
                 bytes: planned.bytes(),
                 rows: planned.rows(),
+                delete_files: planned.delete_files(),
             });
         }
         Ok(estimate)

@@ -43,8 +43,16 @@ pub fn route_rows(schema: &SchemaRef, route: &Route, estimate: &ScanEstimate) ->
         let snapshot = scan
             .snapshot_id
             .map_or_else(String::new, |id| format!(" at snapshot {id}"));
+        let pruned = match scan.files_total.and_then(|total| total.checked_sub(scan.files)) {
+            Some(pruned) if pruned > 0 => format!(" ({pruned} pruned)"),
+            _ => String::new(),
+        };
+        let deletes = match scan.delete_files {
+            0 => String::new(),
+            count => format!(", {count} delete files"),
+        };
         let line = format!(
-            "{}{snapshot}: {}{total} files, {} bytes, at most {} rows",
+            "{}{snapshot}: {}{total} files{pruned}, {} bytes, at most {} rows{deletes}",
             scan.table, scan.files, scan.bytes, scan.rows
         );
         rows.push(("files".to_owned(), line));

@@ -7,6 +7,7 @@ mod predicate;
 mod scan;
 mod statistics;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -62,6 +63,13 @@ impl PlannedFiles {
     /// Bytes of the files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
+    }
+
+    /// Delete files that touch them, each once.
+    pub fn delete_files(&self) -> u64 {
+        let deletes = self.files.iter().flat_map(|file| &file.deletes);
+        let paths: HashSet<&str> = deletes.map(|delete| delete.path.as_str()).collect();
+        u64::try_from(paths.len()).unwrap_or(u64::MAX)
     }
 
     /// Rows in the files.

@@ -36,7 +36,7 @@ pub enum Sql {
 #[derive(Debug, Clone)]
 pub enum Command {
     /// `CREATE [OR REPLACE] TABLE`.
-    CreateTable(CreateTable),
+    CreateTable(Box<CreateTable>),
     /// `CREATE [OR REPLACE] VIEW`.
     CreateView(CreateView),
     /// `CREATE SCHEMA`.
@@ -385,8 +385,17 @@ pub struct Insert {
 pub struct OnConflict {
     /// The key; the table's identifier columns if there are none.
     pub key: Vec<String>,
-    /// New values of the row that is there, and for which rows; `None` to leave it as it is.
-    pub update: Option<(Vec<(String, Expr)>, Option<Expr>)>,
+    /// What becomes of the row that is there; `None` to leave it as it is.
+    pub update: Option<ConflictUpdate>,
+}
+
+/// `DO UPDATE`.
+#[derive(Debug, Clone)]
+pub struct ConflictUpdate {
+    /// New values.
+    pub values: Vec<(String, Expr)>,
+    /// For which rows; for all if there is none.
+    pub condition: Option<Expr>,
 }
 
 /// What `INSERT` does to the rows that are there.

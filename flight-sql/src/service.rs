@@ -256,7 +256,7 @@ impl QueryService {
         let sql = number_placeholders(sql);
         let options = self.0.sessions.options(&sql).await;
         let session = self.0.engine.session(Class::Interactive, &options);
-        let plan = self.0.engine.plan(&session, &sql).await?;
+        let plan = Box::pin(self.0.engine.plan(&session, &sql)).await?;
         read_only::check(&plan)?;
         Ok((session, plan))
     }
@@ -265,7 +265,7 @@ impl QueryService {
     async fn planned(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
         let options = self.0.sessions.options(sql).await;
         let session = self.0.engine.session(Class::Interactive, &options);
-        Ok(self.0.engine.plan(&session, sql).await?)
+        Ok(Box::pin(self.0.engine.plan(&session, sql)).await?)
     }
 
     /// The functions of a session, by what they work on, as far as the engine's documentation tells.

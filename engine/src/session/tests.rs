@@ -251,7 +251,7 @@ async fn explain_tells_the_route() {
         told.contains("route,local") && told.contains("reason,it is small"),
         "{told}"
     );
-    assert!(told.contains("1 of 3 files"), "{told}");
+    assert!(told.contains("1 of 3 files (2 pruned)"), "{told}");
 }
 
 /// Commits over several tables at the worst moment: when one of them is loaded and the other is not yet.

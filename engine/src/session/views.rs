@@ -130,7 +130,7 @@ fn text(state: &SessionState, view: &View) -> Result<Text> {
         }
     })?;
     let mut state = state.clone();
-    let default = view.default_namespace.as_ref().unwrap_or(view.name.namespace());
+    let default = view.default_namespace.as_ref().unwrap_or_else(|| view.name.namespace());
     state.config_mut().options_mut().catalog.default_schema = default.to_string();
     let statement = parse(&state, sql)?.statement;
     let names = named(&state, &statement)?.tables;

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::grammar::{Grammar, Parsed};
-use super::{Action, Clause, Command, Insert, Merge, Name, OnConflict, Overwrite, Source, When};
+use super::{Action, Clause, Command, ConflictUpdate, Insert, Merge, Name, OnConflict, Overwrite, Source, When};
 
 /// Words that follow a table, and so are no alias of it.
 const AFTER_TABLE: &[&str] = &["SET", "WHERE", "FROM", "USING", "ON", "WHEN", "VALUES", "SELECT"];
@@ -76,7 +76,7 @@ impl Grammar<'_> {
         let condition = self.condition("WHERE")?;
         Ok(OnConflict {
             key,
-            update: Some((values, condition)),
+            update: Some(ConflictUpdate { values, condition }),
         })
     }
 
@@ -84,7 +84,7 @@ impl Grammar<'_> {
         let table = self.name()?;
         let alias = self.alias()?;
         self.need("SET")?;
-        let values = self.assignments(alias.as_deref().unwrap_or(table.last()))?;
+        let values = self.assignments(alias.as_deref().unwrap_or_else(|| table.last()))?;
         let source = self.joined("FROM")?;
         Ok(Command::Merge(Box::new(Merge {
             verb: "UPDATE",

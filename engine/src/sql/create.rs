@@ -82,7 +82,7 @@ impl Grammar<'_> {
         } else if table.columns.is_empty() {
             return self.expected("columns, or AS and a query");
         }
-        Ok(Command::CreateTable(table))
+        Ok(Command::CreateTable(Box::new(table)))
     }
 
     fn columns(&mut self, table: &mut CreateTable) -> Parsed<()> {

@@ -172,7 +172,7 @@ impl Workshop<'_> {
         });
         let (action, condition) = match &on_conflict.update {
             None => (Action::Nothing, None),
-            Some((values, condition)) => (Action::Update(values.clone()), condition.clone()),
+            Some(update) => (Action::Update(update.values.clone()), update.condition.clone()),
         };
         let names: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
         Ok(Merge {

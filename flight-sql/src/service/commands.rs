@@ -99,7 +99,7 @@ impl QueryService {
             options: &SessionOptions::default(),
             deadline: None,
         };
-        let done = at_work.run(shop.load(load, rows)).await?;
+        let done = at_work.run(Box::pin(shop.load(load, rows))).await?;
         Ok(done.rows.unwrap_or_default())
     }
 
@@ -118,7 +118,9 @@ impl QueryService {
             options: &options,
             deadline: Some(self.0.options.query_timeout),
         };
-        let done = at_work.run(async { Ok(shop.execute(&command).await?) }).await?;
+        let done = at_work
+            .run(async { Ok(Box::pin(shop.execute(&command)).await?) })
+            .await?;
         let verb = command.verb();
         tracing::info!(user = %principal.name, verb, rows = done.rows, snapshot = done.snapshot_id, "statement carried out");
         Ok(Some(Changed { verb, done }))

@@ -60,7 +60,7 @@ impl Load {
                 .wrapping_add(1_442_695_040_888_963_407);
             let pick = |shift: u32, of: usize| usize::try_from(chance >> shift).unwrap() % of;
             let (table, node) = (pick(33, TABLES), pick(40, self.catalogs.len()));
-            match (chance >> 60) % 2 == 0 {
+            match (chance >> 60).is_multiple_of(2) {
                 true => self.write(&http, table, node),
                 false => self.read(&http, table, node),
             }

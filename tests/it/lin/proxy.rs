@@ -9,10 +9,13 @@ use std::time::Duration;
 /// A quiet connection looks this often whether it was closed.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// From which node to which.
+type Cuts = BTreeSet<(usize, usize)>;
+
 /// Which ways are cut; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Wires {
-    inner: Arc<(Mutex<BTreeSet<(usize, usize)>>, Condvar)>,
+    inner: Arc<(Mutex<Cuts>, Condvar)>,
 }
 
 impl Wires {
