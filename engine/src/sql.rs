@@ -38,7 +38,7 @@ pub enum Command {
     /// `CREATE [OR REPLACE] TABLE`.
     CreateTable(Box<CreateTable>),
     /// `CREATE [OR REPLACE] VIEW`.
-    CreateView(CreateView),
+    CreateView(Box<CreateView>),
     /// `CREATE SCHEMA`.
     CreateSchema {
         /// Its name.

@@ -224,13 +224,13 @@ impl Grammar<'_> {
             }
         }
         self.need("AS")?;
-        Ok(Command::CreateView(CreateView {
+        Ok(Command::CreateView(Box::new(CreateView {
             name,
             existing,
             columns,
             properties,
             query: self.parser.parse_query()?,
-        }))
+        })))
     }
 
     fn create_schema(&mut self) -> Parsed<Command> {

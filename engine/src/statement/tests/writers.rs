@@ -52,6 +52,7 @@ async fn write(lake: Arc<Lake>, writer: u64, mode: &str, told: Arc<Mutex<Told>>)
 // Goal: of writers that meet, none loses what it was told it did (R11). Method: six of them add to the same few rows, insert rows of
 // their own and merge files, over snapshots that readers count meanwhile; at the end each row's number is the count of what was told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(clippy::disallowed_methods, reason = "writers at work at the same time")]
 async fn no_writer_loses_to_another() {
     for mode in ["copy-on-write", "merge-on-read"] {
         let lake = Arc::new(lake().await);
