@@ -133,8 +133,20 @@ fn taken(there: LoadedTable, wanted: &NewTable, on_existing: OnExisting) -> Resu
         return Ok(Staged::There(there));
     }
     let updates = replace::replacement(&there.metadata, wanted)?;
+    let after = match applied(&there.metadata, &updates) {
+        Ok(after) => after,
+        // A column called as a partition field of the old table is, and the like.
+        Err(TableError::Metadata { source, .. }) => {
+            return Err(TableError::Alteration {
+                what: format!("replacing table {}", wanted.name),
+                reason: source.message().to_owned(),
+                advice: "choose other names, or drop the table and create it anew".into(),
+            });
+        }
+        Err(error) => return Err(error),
+    };
     let table = LoadedTable {
-        metadata: applied(&there.metadata, &updates)?.into(),
+        metadata: after.into(),
         ..there.clone()
     };
     Ok(Staged::New(Box::new(StagedTable {

@@ -17,6 +17,7 @@ use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Entry};
+use tidewater_core::{Coded, ErrorKind};
 
 /// Files looked at at the same time. Those that are read whole are in memory meanwhile.
 const LOOKS_MAX: usize = 16;
@@ -77,9 +78,10 @@ pub async fn verify(
     for snapshot in snapshots {
         let location = snapshot.manifest_list();
         if let Some(bytes) = read(store, location, None, &mut found).await? {
-            match manifest::parse_list(metadata, location, &bytes) {
+            let (table, path) = (Arc::clone(&table.metadata), location.to_owned());
+            match guarded(move || manifest::parse_list(&table, &path, &bytes)).await {
                 Ok(list) => manifests.extend(list.into_iter().map(|file| (file.manifest_path.clone(), file))),
-                Err(error) => found.add(location, None, Damage::Unreadable(told(&error))),
+                Err(reason) => found.add(location, None, Damage::Unreadable(reason)),
             }
         }
         found.files += 1;
@@ -165,11 +167,7 @@ async fn check_manifest(store: &FileStore, file: &ManifestFile, found: &mut Veri
     }
     let parsed = {
         let file = file.clone();
-        let task = tokio::task::spawn_blocking(move || manifest::parse(&file, &bytes));
-        match task.await {
-            Ok(parsed) => parsed.map_err(|error| told(&error)),
-            Err(_) => Err("its reader gave up".to_owned()),
-        }
+        guarded(move || manifest::parse(&file, &bytes)).await
     };
     let entries = match parsed {
         Ok(entries) => entries,
@@ -232,11 +230,10 @@ async fn check_manifest(store: &FileStore, file: &ManifestFile, found: &mut Veri
 async fn read(store: &FileStore, location: &str, size: Option<u64>, found: &mut Verified) -> Result<Option<Bytes>> {
     let bytes = match store.get(location).await {
         Ok(bytes) => bytes,
-        Err(TableError::FileNotFound { .. }) => {
-            found.add(location, None, Damage::Missing);
+        Err(error) => {
+            found.add(location, None, damage_of(error)?);
             return Ok(None);
         }
-        Err(error) => return Err(error),
     };
     let length = bytes.len() as u64;
     found.bytes += length;
@@ -271,10 +268,29 @@ async fn look(store: &FileStore, location: &str, size: Option<u64>, found: &mut 
                 );
             }
         }
-        Err(TableError::FileNotFound { .. }) => found.add(location, None, Damage::Missing),
-        Err(error) => return Err(error),
+        Err(error) => found.add(location, None, damage_of(error)?),
     }
     Ok(())
+}
+
+/// Parsing takes its time, and a parser of damaged bytes may give up on its own.
+async fn guarded<T: Send + 'static>(parse: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, String> {
+    match tokio::task::spawn_blocking(parse).await {
+        Ok(parsed) => parsed.map_err(|error| told(&error)),
+        Err(_) => Err("its reader gave up".to_owned()),
+    }
+}
+
+/// What an error says of the file; an error if it says something of the store.
+fn damage_of(error: TableError) -> Result<Damage> {
+    match error.kind() {
+        _ if matches!(error, TableError::FileNotFound { .. }) => Ok(Damage::Missing),
+        // A damaged list or manifest names places that are none.
+        ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Unsupported => {
+            Ok(Damage::Unreadable(told(&error)))
+        }
+        _ => Err(error),
+    }
 }
 
 /// An error with its causes.

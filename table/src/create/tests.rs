@@ -150,4 +150,8 @@ async fn a_table_that_is_there() {
     elsewhere.location = Some("memory://lake/elsewhere".into());
     let refused = create_with(&lake.catalog, &lake.store, elsewhere, OnExisting::Replace).await;
     assert!(matches!(refused, Err(TableError::Unsupported { .. })), "{refused:?}");
+    let mut older = NewTable::new(lake.name.clone(), sample::schema());
+    older.properties.insert("format-version".into(), "1".into());
+    let refused = create_with(&lake.catalog, &lake.store, older, OnExisting::Replace).await;
+    assert!(matches!(refused, Err(TableError::Alteration { .. })), "{refused:?}");
 }

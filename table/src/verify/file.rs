@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use super::{Damage, Depth, Verified, told};
+use super::{Damage, Depth, Verified, damage_of, told};
 use crate::deletes::{self, StoredParquet};
 use crate::digest;
 use crate::error::{Result, TableError};
@@ -32,11 +32,10 @@ pub(super) async fn check_file(
     let Some(first) = entries.first() else { return Ok(found) };
     let length = match store.size(path).await {
         Ok(length) => length,
-        Err(TableError::FileNotFound { .. }) => {
-            found.add(path, None, Damage::Missing);
+        Err(error) => {
+            found.add(path, None, damage_of(error)?);
             return Ok(found);
         }
-        Err(error) => return Err(error),
     };
     let expected = first.file.file_size_in_bytes();
     if expected != length {

@@ -8,6 +8,9 @@ use crate::scan::Scan;
 use crate::{Change, RowMask, write_deletes};
 use tidewater_core::SeededRng;
 
+/// In each file; more by hand.
+const FLIPS: u64 = 8;
+
 async fn looked(lake: &Lake, depth: Depth) -> Verified {
     let options = VerifyOptions {
         depth,
@@ -72,14 +75,16 @@ async fn every_flip_is_seen() {
             }
             let path = on_disk(&file.location);
             let good = std::fs::read(&path).unwrap();
-            for _ in 0..8 {
+            for _ in 0..FLIPS {
                 let at = tidewater_core::Rng::below(&rng, good.len() as u64) as usize;
                 let mut bad = good.clone();
                 bad[at] ^= 1 << tidewater_core::Rng::below(&rng, 8);
                 std::fs::write(&path, &bad).unwrap();
                 let found = looked(&lake, Depth::Bytes).await;
                 assert!(!found.is_good(), "byte {at} of {}", file.location);
-                let told = found.problems.iter().find(|problem| on_disk(&problem.location) == path);
+                // A damaged list may name others that are none.
+                let name = path.file_name().unwrap().to_str().unwrap();
+                let told = found.problems.iter().find(|problem| problem.location.ends_with(name));
                 let told = told.unwrap_or_else(|| panic!("{}: {:?}", file.location, found.problems));
                 flips += 1;
                 in_data += usize::from(file.location.contains("/flag="));
