@@ -38,8 +38,8 @@ pub struct RaftOptions {
     /// Between signs of life of a leader.
     pub heartbeat: Duration,
     /// A follower stands for election after the lease (the maximum) and a random time between these.
-    /// Measured on a machine with two cores that was busy with other work, leader killed fifty times, to the next write: p50 0.85 s and
-    /// 2.7 s at most with 50/200/400 ms, 1.04 s and 2.8 s with 100/250/450, before that 1.2 s with 100/300/600; openraft looks at its clocks once
+    /// Measured on a machine with two cores that was busy with other work, leader killed fifty times, to the next write: p50 0.88 s and
+    /// 2.5 s at most with 50/200/400 ms, 1.04 s and 2.8 s with 100/250/450, before that 1.2 s with 100/300/600; openraft looks at its clocks once
     /// a heartbeat. A leader that is silent for the sum of both loses its place.
     pub election_min: Duration,
     /// See `election_min`.
