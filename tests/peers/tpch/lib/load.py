@@ -1,4 +1,4 @@
-"""load.py CATALOG_URI WAREHOUSE SF SUITE GENERATOR: makes the suite's tables through the REST catalog; those that are there stay.
+"""load.py CATALOG_URI WAREHOUSE SF SUITE GENERATOR: makes the suite's tables through the REST catalog; those that are there whole stay.
 
 TPC-H's rows come from tpchgen-cli, TPC-DS's from DuckDB. PyIceberg writes them, a file for each million rows.
 """
@@ -13,6 +13,8 @@ import pyarrow.parquet as parquet
 from suite import TABLES, catalog, duck, namespace
 
 ROWS_A_FILE = 1_000_000
+# Set by the last commit of a load: a table without it was left in the middle.
+WHOLE = "peers.loaded"
 
 
 def plain(schema):
@@ -42,13 +44,25 @@ def fill(lake, identifier, schema, batches):
     for part in parts(schema, batches):
         table.append(part.cast(wanted))
         rows += part.num_rows
+    with table.transaction() as last:
+        last.set_properties({WHOLE: "true"})
     print(f"{identifier}: {rows} rows", flush=True)
+
+
+def whole(lake, identifier):
+    """Whether the table is there with all its rows; what was left in the middle is dropped."""
+    if not lake.table_exists(identifier):
+        return False
+    if lake.load_table(identifier).properties.get(WHOLE) == "true":
+        return True
+    lake.drop_table(identifier)
+    return False
 
 
 def main(uri, warehouse, factor, suite, generator):
     lake, space = catalog(uri, warehouse), namespace(suite, factor)
     lake.create_namespace_if_not_exists(space)
-    missing = [name for name in TABLES[suite].split() if not lake.table_exists(f"{space}.{name}")]
+    missing = [name for name in TABLES[suite].split() if not whole(lake, f"{space}.{name}")]
     if not missing:
         return
     with tempfile.TemporaryDirectory() as folder:
