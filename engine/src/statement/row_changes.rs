@@ -105,7 +105,7 @@ impl Attempt<'_> {
         if matched.rows() == 0 {
             return Ok(Done::rows(0, self.read_at()));
         }
-        let change = match self.mode() {
+        let change = match self.mode()? {
             Mode::CopyOnWrite => self.write_anew(&matched).await,
             Mode::MergeOnRead => self.write_beside(&matched).await,
         }?;
@@ -143,12 +143,23 @@ impl Attempt<'_> {
         Ok(file.record_count.saturating_sub(gone))
     }
 
-    fn mode(&self) -> Mode {
+    /// What the table asks for. In format 3 rows stay where they are, as those that move would lose their ids.
+    fn mode(&self) -> Result<Mode> {
         let verb = self.merge.verb.to_lowercase();
         let asked = self.property(&format!("write.{verb}.mode"));
-        match asked {
-            Some("merge-on-read") if self.table.metadata.format_version() != FormatVersion::V1 => Mode::MergeOnRead,
-            _ => Mode::CopyOnWrite,
+        match (self.table.metadata.format_version(), asked) {
+            (FormatVersion::V3, Some("copy-on-write")) => Err(self.ids_lost()),
+            (FormatVersion::V3, _) | (FormatVersion::V2, Some("merge-on-read")) => Ok(Mode::MergeOnRead),
+            (FormatVersion::V1 | FormatVersion::V2, _) => Ok(Mode::CopyOnWrite),
+        }
+    }
+
+    fn ids_lost(&self) -> EngineError {
+        EngineError::Unsupported {
+            what: format!(
+                "writing rows of {} anew, which is of format 3: their row ids would be lost",
+                self.table.name
+            ),
         }
     }
 
@@ -203,6 +214,9 @@ impl Attempt<'_> {
             if fates.deleted < rows {
                 rewritten.push(file.clone());
             }
+        }
+        if kept > 0 && self.table.metadata.format_version() == FormatVersion::V3 {
+            return Err(self.ids_lost());
         }
         let rows = kept + matched.updated() + matched.inserted;
         let added = self.write(rewritten, true, rows).await?;
