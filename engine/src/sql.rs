@@ -101,7 +101,7 @@ pub enum Command {
         name: Name,
     },
     /// `INSERT`.
-    Insert(Insert),
+    Insert(Box<Insert>),
     /// `UPDATE`, `DELETE` and `MERGE`.
     Merge(Box<Merge>),
     /// `CALL system.…`.

@@ -43,13 +43,13 @@ impl Grammar<'_> {
             true => Some(self.on_conflict(&table)?),
             false => None,
         };
-        Ok(Command::Insert(Insert {
+        Ok(Command::Insert(Box::new(Insert {
             table,
             columns,
             query,
             overwrite,
             on_conflict,
-        }))
+        })))
     }
 
     /// `a = 1`, or `a` alone, whose values the rows have.
