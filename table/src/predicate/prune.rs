@@ -19,19 +19,28 @@ pub(crate) enum Leaf {
 
 /// May any row fulfil the predicate, as far as `leaf` can tell of a condition on the column with the given field id?
 pub(crate) fn may_hold(predicate: &Predicate, leaf: &dyn Fn(i32, &Leaf) -> bool) -> bool {
-    walk(predicate, false, leaf)
+    walk(predicate, false, Unknown::Holds, leaf)
+}
+
+/// How a condition that could not be expressed counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// It may hold.
+    Holds,
+    /// It is not sure to hold.
+    DoesNotHold,
 }
 
 /// Negation moves inwards: what is unknown stays unknown on both sides, so a leaf's opposite never holds for null either.
-fn walk(predicate: &Predicate, negated: bool, leaf: &dyn Fn(i32, &Leaf) -> bool) -> bool {
+pub(super) fn walk(predicate: &Predicate, negated: bool, unknown: Unknown, leaf: &dyn Fn(i32, &Leaf) -> bool) -> bool {
     match predicate {
         // These stand for conditions that could not be expressed: nothing follows from their opposite.
-        Predicate::Always => true,
-        Predicate::Never => negated,
-        Predicate::Not(inner) => walk(inner, !negated, leaf),
-        Predicate::And(all) if !negated => all.iter().all(|inner| walk(inner, false, leaf)),
-        Predicate::Or(any) if negated => any.iter().all(|inner| walk(inner, true, leaf)),
-        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().any(|inner| walk(inner, negated, leaf)),
+        Predicate::Always => unknown == Unknown::Holds,
+        Predicate::Never => unknown == Unknown::Holds && negated,
+        Predicate::Not(inner) => walk(inner, !negated, unknown, leaf),
+        Predicate::And(all) if !negated => all.iter().all(|inner| walk(inner, false, unknown, leaf)),
+        Predicate::Or(any) if negated => any.iter().all(|inner| walk(inner, true, unknown, leaf)),
+        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().any(|inner| walk(inner, negated, unknown, leaf)),
         Predicate::Compare {
             field_id,
             comparison,

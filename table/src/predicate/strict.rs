@@ -2,37 +2,13 @@
 
 use iceberg::spec::{Datum, PrimitiveLiteral};
 
+use super::prune::{Unknown, walk};
 use super::{Leaf, Predicate, Range};
 
 /// Must every row fulfil the predicate, as far as `leaf` can tell of a condition on the column with the given field id? Unknown
 /// is not fulfilled.
 pub(crate) fn must_hold(predicate: &Predicate, leaf: &dyn Fn(i32, &Leaf) -> bool) -> bool {
-    walk(predicate, false, leaf)
-}
-
-fn walk(predicate: &Predicate, negated: bool, leaf: &dyn Fn(i32, &Leaf) -> bool) -> bool {
-    match predicate {
-        // They stand for conditions that could not be expressed.
-        Predicate::Always | Predicate::Never => false,
-        Predicate::Not(inner) => walk(inner, !negated, leaf),
-        Predicate::And(all) if !negated => all.iter().all(|inner| walk(inner, false, leaf)),
-        Predicate::Or(any) if negated => any.iter().all(|inner| walk(inner, true, leaf)),
-        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().any(|inner| walk(inner, negated, leaf)),
-        Predicate::Compare {
-            field_id,
-            comparison,
-            value,
-        } => {
-            let comparison = if negated { comparison.negated() } else { *comparison };
-            leaf(*field_id, &Leaf::Compare(comparison, value.clone()))
-        }
-        Predicate::In { field_id, values } if negated => leaf(*field_id, &Leaf::NotIn(values.clone())),
-        Predicate::In { field_id, values } => leaf(*field_id, &Leaf::In(values.clone())),
-        Predicate::IsNull { field_id } if negated => leaf(*field_id, &Leaf::NotNull),
-        Predicate::IsNull { field_id } => leaf(*field_id, &Leaf::IsNull),
-        Predicate::IsNan { field_id } if negated => leaf(*field_id, &Leaf::NotNan),
-        Predicate::IsNan { field_id } => leaf(*field_id, &Leaf::IsNan),
-    }
+    walk(predicate, false, Unknown::DoesNotHold, leaf)
 }
 
 impl Leaf {

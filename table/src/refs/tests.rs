@@ -290,24 +290,3 @@ async fn expiry_keeps_branches() {
     assert_eq!(table.snapshots().len(), 3);
     assert_eq!(refs_of(&table).unwrap()["audit"].retention, kept);
 }
-
-// Goal: reading the names of a large table costs next to nothing. Method: printed beside the whole JSON, nothing is asserted of time.
-#[tokio::test]
-#[ignore = "a figure, not a check"]
-async fn names_of_many_snapshots() {
-    let lake = Lake::new(&[], &[]).await;
-    for row in 0..300 {
-        lake.append([row]).await;
-    }
-    let table = lake.table().await.metadata;
-    for round in 0..3 {
-        let begin = lake.store.clock().monotonic();
-        let refs = refs_of(&table).unwrap();
-        let middle = lake.store.clock().monotonic();
-        let json = serde_json::to_value(table.as_ref()).unwrap();
-        let end = lake.store.clock().monotonic();
-        assert_eq!(refs.len(), json["refs"].as_object().unwrap().len());
-        tracing::info!(round, names = ?(middle - begin), whole = ?(end - middle), "300 snapshots");
-        println!("{:?} {:?}", middle - begin, end - middle);
-    }
-}
