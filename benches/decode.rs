@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use arrow::datatypes::Schema;
+use bytes::Bytes;
 
 use crate::report::Report;
 use tidewater_core::{SharedClock, SystemClock};
@@ -106,7 +107,7 @@ fn timed<T>(clock: &SharedClock, work: impl FnOnce() -> T) -> Duration {
 fn fixture(text: &str, topic: &str) -> Result<Vec<Record>> {
     let all: Vec<Record> = text
         .lines()
-        .filter_map(|line| parse_line(line.as_bytes()).ok())
+        .filter_map(|line| parse_line(&Bytes::copy_from_slice(line.as_bytes())).ok())
         .filter(|record| {
             &*record.partition.topic == topic && record.value.as_ref().is_some_and(|value| value.len() > 100)
         })
@@ -127,7 +128,7 @@ fn hospital(shape: Shape) -> Result<Vec<Record>> {
     for record in stream {
         line.clear();
         record.write_line(&mut line);
-        let record = parse_line(line.trim_ascii_end())?;
+        let record = parse_line(&Bytes::copy_from_slice(line.trim_ascii_end()))?;
         if record.value.as_ref().is_some_and(|value| value.len() > 100) {
             topics
                 .entry(Arc::clone(&record.partition.topic))

@@ -29,6 +29,7 @@ use crate::lake::version::Version;
 use crate::write::insert;
 
 pub use self::identity::{FILE, POSITION};
+pub(crate) use self::predicate::{same_rows, some_rows};
 
 /// One table at one snapshot.
 pub struct IcebergTable {
@@ -169,7 +170,7 @@ impl IcebergTable {
                 });
             }
         };
-        let filter = predicate::translate(filters, &self.columns);
+        let filter = some_rows(&filters.iter().collect::<Vec<_>>(), &self.columns);
         let files = Scan::new(&self.parts.store, &self.table.metadata)
             .snapshot(Some(snapshot_id))
             .filter((filter != Predicate::Always).then_some(&filter))

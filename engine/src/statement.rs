@@ -3,6 +3,7 @@
 mod alter;
 mod bulk;
 mod call;
+mod condition;
 mod create;
 mod insert;
 mod matched;

@@ -137,7 +137,7 @@ pub(crate) fn absorb(
             Err(fault) => absorbed.letters.push(DeadLetter {
                 code: fault.code(),
                 reason: fault.to_string(),
-                record,
+                record: record.detached(),
                 failed_at_ms: now_ms,
             }),
         }

@@ -41,6 +41,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// The same with payloads of its own: those of a source may be parts of all that was read at once, which they keep in memory.
+    pub(crate) fn detached(mut self) -> Self {
+        let own = |bytes: Option<Bytes>| bytes.map(|bytes| Bytes::copy_from_slice(&bytes));
+        self.key = own(self.key);
+        self.value = own(self.value);
+        self
+    }
+
     /// What it takes in memory, roughly.
     pub fn size_bytes(&self) -> usize {
         let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);

@@ -48,6 +48,14 @@ pub struct Poll {
     pub stalled: bool,
 }
 
+impl Poll {
+    /// Whether the log had about as much as was asked for, so that more of it waits.
+    pub fn is_full(&self, bounds: &PollBounds) -> bool {
+        let bytes: usize = self.records.iter().map(Record::size_bytes).sum();
+        self.records.len() >= bounds.records || bytes >= bounds.bytes / 2
+    }
+}
+
 /// A log of changes.
 #[async_trait]
 pub trait Source: Debug + Send + Sync {

@@ -21,7 +21,7 @@ use tidewater_table::{Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTab
 pub(crate) fn fixtures() -> Vec<Record> {
     let text = include_str!("../fixtures/debezium-3.6.3-pg15.jsonl");
     text.lines()
-        .map(|line| parse_line(line.as_bytes()).expect("a fixture is a record"))
+        .map(|line| parse_line(&Bytes::from_static(line.as_bytes())).expect("a fixture is a record"))
         .collect()
 }
 

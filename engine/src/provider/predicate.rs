@@ -11,7 +11,7 @@ use tidewater_table::{Comparison, Predicate};
 const IN_VALUES_MAX: usize = 200;
 
 /// What rows fulfil that fulfil all `filters`. What cannot be told keeps every row.
-pub(super) fn translate(filters: &[Expr], columns: &Schema) -> Predicate {
+pub(crate) fn some_rows(filters: &[&Expr], columns: &Schema) -> Predicate {
     let all = filters
         .iter()
         .map(|filter| weak(filter, columns))
@@ -25,6 +25,13 @@ pub(super) fn translate(filters: &[Expr], columns: &Schema) -> Predicate {
             Predicate::And(all)
         }
     }
+}
+
+/// The condition of the rows that fulfil all `filters`, and of no others; `None` if it cannot be told.
+pub(crate) fn same_rows(filters: &[&Expr], columns: &Schema) -> Option<Predicate> {
+    let mut all = filters.iter().map(|filter| exact(filter, columns));
+    let first = all.next()??;
+    all.try_fold(first, |before, one| Some(before.and(one?)))
 }
 
 /// A condition that holds at least wherever `expr` holds.
@@ -235,7 +242,7 @@ mod tests {
         let told = col("a").gt(lit(5_i64));
         let a = Predicate::compare(1, Comparison::Greater, Datum::long(5));
         let table = columns();
-        let one = |filter: Expr| translate(&[filter], &table);
+        let one = |filter: Expr| some_rows(&[&filter], &table);
         assert_eq!(one(untold.clone().eq(lit(0_i64))), Predicate::Always);
         assert_eq!(
             one(Expr::Not(Box::new(told.clone().and(untold.clone().eq(lit(0_i64)))))),
@@ -254,12 +261,12 @@ mod tests {
         let table = columns();
         let nested = datafusion::functions::core::expr_fn::get_field(col("n"), "x");
         assert_eq!(
-            translate(&[nested.eq(lit(1_i64))], &table),
+            some_rows(&[&nested.eq(lit(1_i64))], &table),
             Predicate::equal(11, Datum::long(1))
         );
         let from = Predicate::compare(2, Comparison::GreaterOrEqual, Datum::string("ab"));
         let to = Predicate::compare(2, Comparison::Less, Datum::string("ac"));
-        assert_eq!(translate(&[col("s").like(lit("ab%c"))], &table), from.and(to));
-        assert_eq!(translate(&[col("s").like(lit("%c"))], &table), Predicate::Always);
+        assert_eq!(some_rows(&[&col("s").like(lit("ab%c"))], &table), from.and(to));
+        assert_eq!(some_rows(&[&col("s").like(lit("%c"))], &table), Predicate::Always);
     }
 }

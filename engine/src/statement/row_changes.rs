@@ -17,6 +17,7 @@ use tidewater_table::{
     discard, write_deletes,
 };
 
+use super::condition::Reach;
 use super::matched::Matched;
 use super::row_sql::{REWRITTEN, RowSql, TARGET};
 use super::settled::{refuse_volatile, settled};
@@ -97,9 +98,13 @@ impl Workshop<'_> {
 }
 
 impl Attempt<'_> {
-    async fn carry_out(&self) -> Result<Done> {
+    pub(super) async fn carry_out(&self) -> Result<Done> {
         if self.of_all_rows() {
             return self.empty_the_table().await;
+        }
+        let reach = self.reach().await?;
+        if let Some(done) = self.delete_whole_files(reach.as_ref()).await? {
+            return Ok(done);
         }
         let matched = self.look().await?;
         if matched.rows() == 0 {
@@ -109,7 +114,43 @@ impl Attempt<'_> {
             Mode::CopyOnWrite => self.write_anew(&matched).await,
             Mode::MergeOnRead => self.write_beside(&matched).await,
         }?;
-        self.commit(change, matched.rows()).await
+        self.commit(change, matched.rows(), reach).await
+    }
+
+    /// What files can tell of the rows it is about.
+    async fn reach(&self) -> Result<Option<Reach>> {
+        let Some(sql) = self.sql.reached() else {
+            return Ok(None);
+        };
+        let session = self.session(Vec::new())?;
+        let plan = session.state().optimize(&self.plan(&session, &sql).await?)?;
+        Reach::of(&plan, self.table.metadata.current_schema())
+    }
+
+    /// A `DELETE` whose rows fill whole files needs no look at any row.
+    async fn delete_whole_files(&self, reach: Option<&Reach>) -> Result<Option<Done>> {
+        let Some(condition) = reach
+            .and_then(|reach| reach.same.as_ref())
+            .filter(|_| self.only_deletes())
+        else {
+            return Ok(None);
+        };
+        let coverage = Scan::new(self.shop.engine.store(), &self.table.metadata)
+            .filter(Some(condition))
+            .coverage()
+            .await?;
+        if !coverage.part.is_empty() {
+            return Ok(None);
+        }
+        let mut rows = 0;
+        for file in &coverage.whole {
+            rows += self.rows_of(file).await?;
+        }
+        if coverage.whole.is_empty() {
+            return Ok(Some(Done::rows(0, self.read_at())));
+        }
+        let change = Change::delete(coverage.whole.into_iter().map(|file| file.path));
+        self.commit(change, rows, reach.cloned()).await.map(Some)
     }
 
     /// The snapshot that was looked at.
@@ -119,8 +160,11 @@ impl Attempt<'_> {
 
     /// A `DELETE` without a condition needs no look at any row.
     fn of_all_rows(&self) -> bool {
-        let only_deletes = matches!(self.merge.clauses.as_slice(), [clause] if matches!(clause.action, Action::Delete) && clause.condition.is_none());
-        only_deletes && self.merge.source.is_none() && self.merge.on.is_none()
+        self.only_deletes() && self.merge.source.is_none() && self.merge.on.is_none()
+    }
+
+    fn only_deletes(&self) -> bool {
+        matches!(self.merge.clauses.as_slice(), [clause] if matches!(clause.action, Action::Delete) && clause.condition.is_none())
     }
 
     async fn empty_the_table(&self) -> Result<Done> {
@@ -130,7 +174,10 @@ impl Attempt<'_> {
         }
         match self.files.is_empty() {
             true => Ok(Done::rows(0, self.read_at())),
-            false => self.commit(Change::delete(self.files.keys().cloned()), rows).await,
+            false => {
+                self.commit(Change::delete(self.files.keys().cloned()), rows, None)
+                    .await
+            }
         }
     }
 
@@ -309,7 +356,7 @@ impl Attempt<'_> {
     }
 
     /// Commits it on the state that was looked at.
-    pub(super) async fn commit(&self, change: Change, rows: u64) -> Result<Done> {
+    async fn commit(&self, change: Change, rows: u64, reach: Option<Reach>) -> Result<Done> {
         let engine = self.shop.engine;
         let verb = self.merge.verb.to_lowercase();
         let isolation = self.property(&format!("write.{verb}.isolation-level"));
@@ -319,7 +366,10 @@ impl Attempt<'_> {
             .of_table(self.table.metadata.uuid())
             .of_job(self.shop.job());
         if isolation != Some(SNAPSHOT_ISOLATION) {
-            change = change.forbid_new_rows();
+            change = match reach {
+                Some(reach) => change.forbid_new_rows_of(reach.some),
+                None => change.forbid_new_rows(),
+            };
         }
         let catalog = engine.catalog().as_ref();
         let options = CommitOptions::default();

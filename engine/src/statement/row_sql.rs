@@ -70,6 +70,19 @@ impl<'a> RowSql<'a> {
         self.merge.source.is_none() && !self.merge.on.as_ref().is_some_and(has_query)
     }
 
+    /// The rows of the table that the statement is about, if its fate is told from the rows themselves and nothing else is asked.
+    pub(super) fn reached(&self) -> Option<String> {
+        let asks = |clause: &Clause| {
+            let values = match &clause.action {
+                Action::Update(values) => values.as_slice(),
+                _ => &[],
+            };
+            clause.condition.as_ref().is_some_and(has_query) || values.iter().any(|(_, value)| has_query(value))
+        };
+        let told = self.plain() && self.merge.on.is_some() && !self.merge.clauses.iter().any(asks);
+        told.then(|| format!("SELECT * {}", self.joined(TARGET, true)))
+    }
+
     /// A key that more than one row of the source has, if the source is to have a key.
     pub(super) fn duplicates(&self) -> Option<String> {
         let source = self

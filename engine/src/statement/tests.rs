@@ -22,13 +22,13 @@ async fn tried(lake: &Lake, sql: &str) -> Result<Done> {
     shop.execute(&command).await
 }
 
-async fn done(lake: &Lake, sql: &str) -> Done {
+pub(super) async fn done(lake: &Lake, sql: &str) -> Done {
     tried(lake, sql)
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
 }
 
-async fn rows(lake: &Lake, sql: &str) -> u64 {
+pub(super) async fn rows(lake: &Lake, sql: &str) -> u64 {
     done(lake, sql)
         .await
         .rows
@@ -40,7 +40,7 @@ async fn refused(lake: &Lake, sql: &str) -> EngineError {
 }
 
 /// A lake with the schema `s`.
-async fn lake() -> Lake {
+pub(super) async fn lake() -> Lake {
     let lake = Lake::new();
     done(&lake, "CREATE SCHEMA s").await;
     lake

@@ -53,8 +53,7 @@ impl Worker {
             self.discover_at = self.discover_at.min(self.now() + LOOK_AGAIN);
         }
         let records = poll.records.len();
-        let bytes: usize = poll.records.iter().map(Record::size_bytes).sum();
-        self.pending.more_waits = records >= bounds.records || bytes >= bounds.bytes / 2;
+        self.pending.more_waits = poll.is_full(&bounds);
         if records > 0 {
             tidewater_core::fail_point::pass("ingest.batch_read");
         }

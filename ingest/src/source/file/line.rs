@@ -8,18 +8,19 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::fields::{Fields, text_of};
+use super::ends::Known;
+use super::fields::{Field, Fields, NoObject, text_of};
 use super::line_fault;
 use crate::decode::RecordFault;
 use crate::record::{Partition, Record};
 
 /// The place of a record, read without looking at the rest.
 pub(super) struct LineHead<'a> {
-    pub(super) topic: String,
+    pub(super) topic: Cow<'a, str>,
     pub(super) partition: i32,
     pub(super) offset: i64,
     /// Fields found on the way to the place.
-    seen: Vec<(Cow<'a, str>, &'a [u8])>,
+    seen: Vec<Field<'a>>,
     rest: Fields<'a>,
 }
 
@@ -29,15 +30,15 @@ impl<'a> LineHead<'a> {
         let mut seen = Vec::new();
         let (mut topic, mut partition, mut offset) = (None, None, None);
         let (topic, partition, offset) = loop {
-            if let (Some(topic), Some(partition), Some(offset)) = (&mut topic, partition, offset) {
-                break (std::mem::take(topic), partition, offset);
+            if let (Some(topic), Some(partition), Some(offset)) = (&topic, partition, offset) {
+                break (Cow::clone(topic), partition, offset);
             }
             let field = rest
                 .next()
                 .ok_or_else(|| line_fault("topic, partition or offset is missing"))?;
-            let (name, value) = field.map_err(|_| line_fault("not a JSON object"))?;
+            let (name, value) = field.map_err(no_object)?;
             match name.as_ref() {
-                "topic" => topic = Some(text(value)?.into_owned()),
+                "topic" => topic = Some(text(value)?),
                 "partition" => partition = Some(number(value)?),
                 "offset" => offset = Some(number(value)?),
                 _ => seen.push((name, value)),
@@ -56,7 +57,13 @@ impl<'a> LineHead<'a> {
         })
     }
 
-    pub(super) fn record(self, partition: Partition) -> Result<Record, RecordFault> {
+    /// The record. Payloads that stand in the line as they are stay there: `chunk` is what the line was read with.
+    pub(super) fn record(
+        mut self,
+        partition: Partition,
+        chunk: &Bytes,
+        known: &mut Known,
+    ) -> Result<Record, RecordFault> {
         let mut record = Record {
             partition,
             offset: self.offset,
@@ -67,38 +74,64 @@ impl<'a> LineHead<'a> {
             fault: None,
         };
         for (name, value) in &self.seen {
-            take_field(&mut record, name, value)?;
+            match &**name {
+                "key" => record.key = payload(first_of(value)?, chunk)?,
+                "value" => record.value = payload(first_of(value)?, chunk)?,
+                name => take_field(&mut record, name, value)?,
+            }
         }
-        for field in self.rest {
-            let (name, value) = field.map_err(|_| line_fault("not a JSON object"))?;
-            take_field(&mut record, &name, value)?;
+        while let Some(name) = self.rest.name().map_err(no_object)? {
+            match &*name {
+                "key" => record.key = payload(self.rest.first_of_value(known).map_err(no_payload)?, chunk)?,
+                "value" => record.value = payload(self.rest.first_of_value(known).map_err(no_payload)?, chunk)?,
+                name => take_field(&mut record, name, self.rest.plain_value().map_err(no_object)?)?,
+            }
         }
         Ok(record)
     }
 }
 
+/// What a payload's object says it is, and what it holds.
+type Payload<'a> = Option<Field<'a>>;
+
+fn first_of(value: &[u8]) -> Result<Payload<'_>, RecordFault> {
+    if value == b"null" {
+        return Ok(None);
+    }
+    match Fields::of(value).next() {
+        Some(Ok(first)) => Ok(Some(first)),
+        _ => Err(no_payload(NoObject)),
+    }
+}
+
+fn no_object(_: NoObject) -> RecordFault {
+    line_fault("not a JSON object")
+}
+
+fn no_payload(_: NoObject) -> RecordFault {
+    line_fault("a payload is not an object or null")
+}
+
 fn take_field(record: &mut Record, name: &str, value: &[u8]) -> Result<(), RecordFault> {
     match name {
         "timestamp" => record.timestamp_ms = Some(number(value)?),
-        "key" => record.key = payload(value)?,
-        "value" => record.value = payload(value)?,
         "headers" => record.headers = headers(value)?,
         _ => {}
     }
     Ok(())
 }
 
-/// Reads a line as a record.
-pub fn parse_line(line: &[u8]) -> Result<Record, RecordFault> {
+/// Reads a line as a record, whose payloads are parts of the line.
+pub fn parse_line(line: &Bytes) -> Result<Record, RecordFault> {
     let head = LineHead::of(line)?;
     let partition = Partition {
-        topic: Arc::from(head.topic.as_str()),
+        topic: Arc::from(&*head.topic),
         number: head.partition,
     };
-    head.record(partition)
+    head.record(partition, line, &mut Known::default())
 }
 
-/// A record that says what is wrong with a line.
+/// A record that says what is wrong with a line. It may wait for long, so it holds the line and not all that was read with it.
 pub(super) fn broken(partition: Partition, offset: i64, line: &[u8], fault: RecordFault) -> Record {
     Record {
         partition,
@@ -126,16 +159,16 @@ fn headers(value: &[u8]) -> Result<Option<String>, RecordFault> {
 
 /// `{"json": …}`, `{"text": …}`, `{"b64": …}` or null. JSON is taken as it stands in the line, which spares escaping it and
 /// undoing that.
-fn payload(value: &[u8]) -> Result<Option<Bytes>, RecordFault> {
-    if value == b"null" {
+fn payload(first: Payload<'_>, chunk: &Bytes) -> Result<Option<Bytes>, RecordFault> {
+    let Some((name, value)) = first else {
         return Ok(None);
-    }
-    let Some(Ok((name, value))) = Fields::of(value).next() else {
-        return Err(line_fault("a payload is not an object or null"));
     };
     match &*name {
-        "json" => Ok(Some(Bytes::copy_from_slice(value))),
-        "text" => Ok(Some(Bytes::from(text(value)?.into_owned()))),
+        "json" => Ok(Some(chunk.slice_ref(value))),
+        "text" => Ok(Some(match text(value)? {
+            Cow::Borrowed(text) => chunk.slice_ref(text.as_bytes()),
+            Cow::Owned(text) => text.into(),
+        })),
         "b64" => {
             let decoded = STANDARD.decode(&*text(value)?);
             decoded

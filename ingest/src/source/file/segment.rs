@@ -1,10 +1,13 @@
 //! One segment file: what partitions it holds, and its lines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::line::LineHead;
 use crate::error::{IngestError, Result};
@@ -25,8 +28,8 @@ pub(super) struct Segment {
     name: String,
     path: PathBuf,
     scanned: u64,
-    /// Lowest offset and one past the highest.
-    partitions: BTreeMap<Partition, (i64, i64)>,
+    /// Lowest offset and one past the highest, by topic and number.
+    partitions: HashMap<Arc<str>, BTreeMap<i32, (i64, i64)>>,
 }
 
 impl Segment {
@@ -35,7 +38,7 @@ impl Segment {
             name,
             path,
             scanned: 0,
-            partitions: BTreeMap::new(),
+            partitions: HashMap::new(),
         }
     }
 
@@ -43,12 +46,19 @@ impl Segment {
         &self.name
     }
 
-    pub(super) fn partitions(&self) -> impl Iterator<Item = (&Partition, &(i64, i64))> {
-        self.partitions.iter()
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (Partition, (i64, i64))> {
+        self.partitions.iter().flat_map(|(topic, numbers)| {
+            let of = |(number, bounds): (&i32, &(i64, i64))| {
+                let topic = Arc::clone(topic);
+                (Partition { topic, number: *number }, *bounds)
+            };
+            numbers.iter().map(of)
+        })
     }
 
     pub(super) fn knows(&self, partition: &Partition) -> bool {
-        self.partitions.contains_key(partition)
+        let numbers = self.partitions.get(&partition.topic);
+        numbers.is_some_and(|numbers| numbers.contains_key(&partition.number))
     }
 
     /// Notes the partitions of lines that are new.
@@ -72,14 +82,17 @@ impl Segment {
     fn note(&mut self, at: u64, line: &[u8]) {
         let (topic, number, offset) = match LineHead::of(line) {
             Ok(head) => (head.topic, head.partition, head.offset),
-            Err(_) => (format!("file:{}", self.name), 0, i64::try_from(at).unwrap_or(i64::MAX)),
+            Err(_) => {
+                let topic = Cow::Owned(format!("file:{}", self.name));
+                (topic, 0, i64::try_from(at).unwrap_or(i64::MAX))
+            }
         };
         let high = offset.saturating_add(1);
-        let partition = Partition {
-            topic: Arc::from(topic),
-            number,
+        let numbers = match self.partitions.get_mut(&*topic) {
+            Some(numbers) => numbers,
+            None => self.partitions.entry(Arc::from(&*topic)).or_default(),
         };
-        let bounds = self.partitions.entry(partition).or_insert((offset, high));
+        let bounds = numbers.entry(number).or_insert((offset, high));
         *bounds = (bounds.0.min(offset), bounds.1.max(high));
     }
 
@@ -91,7 +104,7 @@ impl Segment {
             let end = u64::try_from(bytes.len()).unwrap_or(0) < limit;
             let last = bytes.iter().rposition(|byte| *byte == b'\n');
             match (last, end, sealed) {
-                (None, true, true) => return Ok(Chunk { bytes, end }),
+                (None, true, true) => {}
                 (None, true, false) => bytes.clear(),
                 (None, false, _) if limit < LINE_BYTES_MAX => {
                     limit *= 4;
@@ -101,6 +114,7 @@ impl Segment {
                 // What follows the last line end is read the next time.
                 (Some(last), _, _) => bytes.truncate(last + 1),
             }
+            let bytes = bytes.into();
             return Ok(Chunk { bytes, end });
         }
     }
@@ -128,13 +142,17 @@ impl Segment {
 /// Bytes of a segment that end with a line.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     end: bool,
 }
 
 impl Chunk {
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.bytes.as_slice();
+        let mut rest = self.bytes.as_ref();
         std::iter::from_fn(move || {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let (line, behind) = rest.split_at_checked(end).filter(|_| !rest.is_empty())?;

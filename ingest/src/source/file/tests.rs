@@ -2,6 +2,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
 use tidewater_core::SystemClock;
 
@@ -142,7 +144,7 @@ async fn broken_lines_are_told() {
 // Goal: payloads come out as they went in. Method: a line of each spelling.
 #[test]
 fn lines_are_read() {
-    let record = parse_line(line("a", 3).as_bytes()).expect("a record");
+    let record = parse_line(&Bytes::from(line("a", 3))).expect("a record");
     assert_eq!(record.key.as_deref(), Some(&b"k\"3"[..]));
     assert_eq!(record.value.as_deref(), Some(&b"x"[..]));
     assert_eq!((record.timestamp_ms, record.headers), (Some(1), None));
@@ -153,7 +155,7 @@ fn lines_are_read() {
         r#"{"topic":"","partition":0,"offset":0}"#,
         r#"{"topic":"a","partition":-1,"offset":0}"#,
     ] {
-        assert!(parse_line(bad.as_bytes()).is_err(), "{bad}");
+        assert!(parse_line(&Bytes::copy_from_slice(bad.as_bytes())).is_err(), "{bad}");
     }
 }
 
@@ -162,7 +164,8 @@ fn lines_are_read() {
 fn payloads_have_three_forms() {
     let of = |payload: &str| {
         let line = format!(r#"{{"topic":"a","partition":0,"offset":1,"key":null,"value":{payload}}}"#);
-        parse_line(line.as_bytes()).map(|record| record.value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+        parse_line(&Bytes::from(line))
+            .map(|record| record.value.map(|value| String::from_utf8_lossy(&value).into_owned()))
     };
     let json = r#"{ "a" : "ü\n\"", "b":[1.50 , null] }"#;
     assert_eq!(of(&format!(r#"{{"json":{json}}}"#)), Ok(Some(json.to_owned())));
