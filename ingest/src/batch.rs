@@ -24,6 +24,7 @@ pub(crate) struct Pending {
     pub(crate) ranges: BTreeMap<Partition, (i64, i64)>,
     pub(crate) letters: Vec<DeadLetter>,
     pub(crate) records: usize,
+    /// What is held in memory, about.
     pub(crate) bytes: usize,
     pub(crate) max_kafka_ms: Option<i64>,
     /// When the first of it was read.
@@ -101,7 +102,10 @@ pub(crate) struct Absorbed {
     /// Partitions that must not be read on, and where they stopped.
     pub(crate) halted: BTreeMap<Partition, (i64, Halt)>,
     pub(crate) records: usize,
+    /// What was read.
     pub(crate) bytes: usize,
+    /// What of it stays in memory: no schemas that are known.
+    pub(crate) held_bytes: usize,
     pub(crate) control: usize,
     pub(crate) max_kafka_ms: Option<i64>,
 }
@@ -123,7 +127,12 @@ pub(crate) fn absorb(
         let Some(buffer) = buffers.get_mut(&record.partition.topic) else {
             continue;
         };
+        let before = buffer.size_bytes();
         let outcome = buffer.push(&record, now_ms);
+        absorbed.held_bytes += match &outcome {
+            Ok(_) => buffer.size_bytes().saturating_sub(before),
+            Err(_) => record.size_bytes(),
+        };
         if let Some(halt) = budget.count(&record, outcome.is_err(), now_ms, options) {
             absorbed.halted.insert(record.partition.clone(), (record.offset, halt));
             continue;

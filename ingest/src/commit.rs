@@ -33,8 +33,8 @@ pub const BATCH_ID_KEY: &str = "tidewater.ingest.batch-id";
 /// Summary key: Kafka's time of the newest record, in milliseconds.
 pub const MAX_KAFKA_TS_KEY: &str = "tidewater.ingest.max-kafka-ts";
 
-/// Tables written at the same time: encoding is bound by the processor, storing by the store's latency, which eight hide.
-const TABLES_AT_ONCE: usize = 8;
+/// Tables written at the same time: encoding is bound by the processor, storing by the store's latency, which so many hide.
+const TABLES_AT_ONCE: usize = 16;
 
 /// Plans of one batch before it is given up and read again. Others (compaction) move a bronze table every few seconds at most.
 const PLANS_MAX: u32 = 20;

@@ -100,8 +100,8 @@ impl Ingest {
     }
 }
 
-/// Each source has a batch that is read and one on its way, and decoded rows take about as much again as their records.
-const BATCHES_PER_SOURCE: usize = 4;
+/// Each source has a batch that is read and one on its way. Decoded rows take less than their records did, which are let go.
+const BATCHES_PER_SOURCE: usize = 2;
 
 fn within_budget(mut options: IngestOptions, sources: usize) -> IngestOptions {
     let share = options.buffered_bytes_max / sources.max(1) / BATCHES_PER_SOURCE;

@@ -70,9 +70,9 @@ pub struct IngestOptions {
     pub decode: DecodeOptions,
     /// Rows wait this long at most before they are committed; up to five times as long while ingest is behind.
     pub commit_interval_ms: u64,
-    /// Rows are committed earlier once there is this much of them.
+    /// Rows are committed earlier once there is this much of them: the text of their records, without schemas.
     pub commit_bytes: usize,
-    /// Records held in memory at most, over all sources.
+    /// The same for all rows held in memory, over all sources.
     pub buffered_bytes_max: usize,
     /// A lease is good for this long.
     pub lease_ttl_ms: u64,
@@ -94,7 +94,7 @@ impl Default for IngestOptions {
             mapping: Vec::new(),
             decode: DecodeOptions::default(),
             commit_interval_ms: 1_000,
-            commit_bytes: 96 << 20,
+            commit_bytes: 128 << 20,
             buffered_bytes_max: 256 << 20,
             lease_ttl_ms: 10_000,
             discovery_interval_ms: 1_000,

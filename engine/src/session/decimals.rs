@@ -1,10 +1,10 @@
-//! Numbers with decimals beside decimal columns. The planner reads `1234567.89` as a floating-point number, and turns the column
+//! Numbers with decimals beside decimal columns, and quotients of decimals. The planner reads `1234567.89` as a floating-point number, and turns the column
 //! into one to compare them: then rows are missed whose number no floating-point number is.
 
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Between, InList};
+use datafusion::logical_expr::expr::{Between, Cast, InList};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
@@ -45,6 +45,19 @@ fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 Transformed::yes(expr)
             } else {
                 Transformed::no(expr)
+            })
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Divide,
+            right,
+        }) => {
+            let dividend = dividend(&left, &right, schema);
+            let op = Operator::Divide;
+            let expr = |left| Expr::BinaryExpr(BinaryExpr { left, op, right });
+            Ok(match dividend {
+                Some(dividend) => Transformed::yes(expr(Box::new(dividend))),
+                None => Transformed::no(expr(left)),
             })
         }
         Expr::Between(Between {
@@ -90,6 +103,41 @@ fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             })
         }
         expr => Ok(Transformed::no(expr)),
+    }
+}
+
+/// Digits behind the point that a quotient gets over those of its dividend.
+const QUOTIENT_DIGITS: i8 = 4;
+/// Digits behind the point that a quotient should have: three of them can be multiplied and still fit a decimal number.
+const QUOTIENT_SCALE: i8 = 12;
+
+/// The dividend with so many digits that its quotient has [`QUOTIENT_SCALE`] behind the point, or as many as surely fit; `None`
+/// where it has them already, or is no decimal number.
+fn dividend(left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let (given, by) = (left.get_type(schema).ok()?, right.get_type(schema).ok()?);
+    if !matches!(given, DataType::Decimal128(..)) && !matches!(by, DataType::Decimal128(..)) {
+        return None;
+    }
+    let ((precision, scale), (_, by_scale)) = (digits(&given)?, digits(&by)?);
+    let whole = i8::try_from(precision).ok()?.checked_sub(scale)?;
+    let room = i8::try_from(DECIMAL128_MAX_PRECISION).ok()? - QUOTIENT_DIGITS - by_scale - whole;
+    let wanted = room.min(QUOTIENT_SCALE - QUOTIENT_DIGITS);
+    if wanted <= scale {
+        return None;
+    }
+    let widened = DataType::Decimal128(u8::try_from(whole + wanted).ok()?, wanted);
+    Some(Expr::Cast(Cast::new(Box::new(left.clone()), widened)))
+}
+
+/// Precision and scale of a number without a floating point, as the planner reads it beside a decimal number.
+fn digits(kind: &DataType) -> Option<(u8, i8)> {
+    match kind {
+        DataType::Decimal128(precision, scale) if *scale >= 0 => Some((*precision, *scale)),
+        DataType::Int8 | DataType::UInt8 => Some((3, 0)),
+        DataType::Int16 | DataType::UInt16 => Some((5, 0)),
+        DataType::Int32 | DataType::UInt32 => Some((10, 0)),
+        DataType::Int64 | DataType::UInt64 => Some((20, 0)),
+        _ => None,
     }
 }
 

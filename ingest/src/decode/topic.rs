@@ -160,7 +160,7 @@ impl TopicBuffer {
         self.rows
     }
 
-    /// Bytes of the records in it.
+    /// What its rows took as text, without schemas that are known.
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
@@ -181,7 +181,6 @@ impl TopicBuffer {
         match &outcome {
             Ok(Pushed::Row) => {
                 self.rows += 1;
-                self.size_bytes += record.size_bytes();
             }
             Ok(Pushed::Control(_)) => {}
             Err(_) => self.roll_back(),
@@ -236,6 +235,8 @@ impl TopicBuffer {
             let lsn = facts.lsn.filter(|_| unwrapped);
             self.last_lsn.insert(record.partition.number, lsn);
         }
+        let held = |payload: Option<&Payload<'_>>| payload.map_or(0, |payload| payload.document.size_bytes());
+        self.size_bytes += held(key) + held(value.as_ref()) + size_of::<Record>();
         Ok(Pushed::Row)
     }
 

@@ -95,7 +95,7 @@ impl Worker {
         metrics.control_records.add(absorbed.control);
         self.advance(positions, &absorbed);
         self.pending.records += absorbed.records;
-        self.pending.bytes += absorbed.bytes;
+        self.pending.bytes += absorbed.held_bytes;
         self.pending.max_kafka_ms = self.pending.max_kafka_ms.max(absorbed.max_kafka_ms);
         self.pending.letters.extend(absorbed.letters);
         let mut stopped = !absorbed.halted.is_empty();

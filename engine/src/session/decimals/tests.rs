@@ -122,3 +122,32 @@ proptest! {
         prop_assert_eq!(found, Some(ScalarValue::Decimal128(Some(i128::from(digits)), 38, scale)));
     }
 }
+
+// Goal: quotients of decimals have digits enough to be reckoned with, where they fit. Method: a table of them, the values by hand.
+#[tokio::test]
+async fn quotients_have_digits() {
+    let lake = Lake::new();
+    let (ten, three) = ("cast(10 as decimal(12, 2))", "cast(3 as decimal(12, 2))");
+    let (wide, widest) = ("cast(10 as decimal(30, 2))", "cast(10 as decimal(38, 2))");
+    for (sql, wanted) in [
+        (format!("{ten} / 3"), "3.333333333333"),
+        (format!("1 / {three}"), "0.333333333333"),
+        (format!("{ten} / {three} * 100"), "333.333333333300"),
+        (
+            format!("{ten} / {three} * ({ten} / {three}) * ({ten} / {three})"),
+            "37.037037037025925925937037037037037037",
+        ),
+        (format!("{wide} / {three}"), "3.33333333"),
+        (format!("{widest} / {three}"), "3.333333"),
+        (
+            format!("cast('99999999999999999999' as decimal(20, 0)) / {three}"),
+            "33333333333333333333.000000000000",
+        ),
+        (format!("- {ten} / {three}"), "-3.333333333333"),
+        (format!("arrow_typeof({ten} / 4e0)"), "Float64"),
+        ("7 / 2".to_owned(), "3"),
+        (format!("{ten} / null"), ""),
+    ] {
+        assert_eq!(lake.lines(&format!("select {sql}")).await, [wanted], "{sql}");
+    }
+}

@@ -34,6 +34,11 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// What it takes as text, without a schema that is known.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// The outermost value.
     pub(crate) fn root(&'a self) -> Value<'a> {
         Value {
