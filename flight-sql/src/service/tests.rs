@@ -295,8 +295,8 @@ struct OneView;
 
 #[async_trait]
 impl SessionSource for OneView {
-    async fn options(&self, _: &str) -> SessionOptions {
-        SessionOptions::default()
+    async fn options(&self, _: &str, client: SessionOptions) -> SessionOptions {
+        client
     }
 
     async fn view_names(&self) -> Vec<TableName> {
