@@ -15,6 +15,8 @@ mod rows;
 mod script;
 mod session;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod types;
 mod zone;
 

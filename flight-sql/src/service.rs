@@ -31,7 +31,7 @@ mod read_only;
 mod running;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use commands::Changed;
 pub use listing::{TableEntry, TableKind};

@@ -10,9 +10,10 @@ mod patterns;
 mod texts;
 mod values;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
 
+use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ScalarUDF};
 use datafusion::prelude::SessionContext;
@@ -35,14 +36,16 @@ pub(super) const SAME: &[(&str, &str)] = &[
     ("ceiling", "ceil"),
 ];
 
-/// `date + days`.
-pub(super) fn date_plus(date: Expr, days: Expr) -> ScalarFunction {
-    ScalarFunction::new_udf(Arc::new(dates::plus().into_function()), vec![date, days])
-}
-
-/// `date - date` in days.
-pub(super) fn date_minus(later: Expr, earlier: Expr) -> ScalarFunction {
-    ScalarFunction::new_udf(Arc::new(dates::minus().into_function()), vec![later, earlier])
+/// A call of one of the functions that every process knows.
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
+    static KNOWN: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
+        let functions = pure().into_iter();
+        functions.map(|function| (function.name().to_owned(), Arc::new(function))).collect()
+    });
+    match KNOWN.get(name) {
+        Some(function) => Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), arguments))),
+        None => plan_err!("there is no function {name}"),
+    }
 }
 
 /// The functions that every process knows.

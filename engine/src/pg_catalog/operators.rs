@@ -1,37 +1,74 @@
-//! Operators that mean something else between dates: days are whole numbers in PostgreSQL.
+//! Operators that mean something else between dates and times: days are whole numbers in PostgreSQL, a date and an interval make
+//! a timestamp, and intervals are multiplied.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::functions::{date_minus, date_plus};
+use super::functions::call;
 
-/// Plans `date + 1`, `date - 1` and `date - date`.
+/// Plans arithmetic of dates, times and intervals.
 #[derive(Debug)]
 pub(super) struct Dates;
 
+/// What a value is to these operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Date,
+    Moment,
+    Interval,
+    Whole,
+    Number,
+    Other,
+}
+
+fn kind(of: &DataType) -> Kind {
+    match of {
+        DataType::Date32 | DataType::Date64 => Kind::Date,
+        DataType::Timestamp(..) => Kind::Moment,
+        DataType::Interval(_) => Kind::Interval,
+        of if of.is_integer() => Kind::Whole,
+        of if of.is_numeric() => Kind::Number,
+        _ => Kind::Other,
+    }
+}
+
 impl ExprPlanner for Dates {
-    fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        if !matches!(raw.op, BinaryOperator::Plus | BinaryOperator::Minus) {
+    fn plan_binary_op(&self, mut raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        use BinaryOperator::{Divide, Minus, Multiply, Plus};
+        if !matches!(raw.op, Plus | Minus | Multiply | Divide) {
             return Ok(PlannerResult::Original(raw));
         }
         // What has no type yet is none of these.
         let (Ok(left), Ok(right)) = (raw.left.get_type(schema), raw.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(raw));
         };
-        let date = |of: &DataType| matches!(of, DataType::Date32);
-        let days = DataType::is_integer;
-        let function = match raw.op {
-            BinaryOperator::Plus if date(&left) && days(&right) => date_plus(raw.left, raw.right),
-            BinaryOperator::Plus if days(&left) && date(&right) => date_plus(raw.right, raw.left),
-            BinaryOperator::Minus if date(&left) && days(&right) => {
-                date_plus(raw.left, Expr::Negative(Box::new(raw.right)))
+        let timestamp = |date: Expr| cast(date, DataType::Timestamp(TimeUnit::Microsecond, None));
+        let planned = match (kind(&left), &raw.op, kind(&right)) {
+            (Kind::Date, Plus, Kind::Whole) => call("pg_date_plus", vec![raw.left, raw.right])?,
+            (Kind::Whole, Plus, Kind::Date) => call("pg_date_plus", vec![raw.right, raw.left])?,
+            (Kind::Date, Minus, Kind::Whole) => {
+                call("pg_date_plus", vec![raw.left, Expr::Negative(Box::new(raw.right))])?
             }
-            BinaryOperator::Minus if date(&left) && date(&right) => date_minus(raw.left, raw.right),
+            (Kind::Date, Minus, Kind::Date) => call("pg_date_minus", vec![raw.left, raw.right])?,
+            (Kind::Moment, Minus, Kind::Moment | Kind::Date) | (Kind::Date, Minus, Kind::Moment) => {
+                call("pg_timestamp_minus", vec![raw.left, raw.right])?
+            }
+            (Kind::Interval, Multiply, Kind::Whole | Kind::Number) => call("pg_interval_times", vec![raw.left, raw.right])?,
+            (Kind::Whole | Kind::Number, Multiply, Kind::Interval) => call("pg_interval_times", vec![raw.right, raw.left])?,
+            (Kind::Interval, Divide, Kind::Whole | Kind::Number) => call("pg_interval_by", vec![raw.left, raw.right])?,
+            (Kind::Date, Plus | Minus, Kind::Interval) => {
+                raw.left = timestamp(raw.left);
+                return Ok(PlannerResult::Original(raw));
+            }
+            (Kind::Interval, Plus, Kind::Date) => {
+                raw.right = timestamp(raw.right);
+                return Ok(PlannerResult::Original(raw));
+            }
             _ => return Ok(PlannerResult::Original(raw)),
         };
-        Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+        Ok(PlannerResult::Planned(planned))
     }
 }

@@ -60,6 +60,12 @@ impl QueryService {
         self.0.options.query_timeout
     }
 
+    /// Statements at work now.
+    #[cfg(test)]
+    pub(crate) fn at_work(&self) -> usize {
+        self.0.running.count()
+    }
+
     /// What can be told of a statement without running it.
     pub async fn tell(&self, principal: &Principal, sql: &str, client: &SessionOptions) -> Result<Told, QueryError> {
         if let Some(prepared) = self.prepared_command(principal, sql).await? {

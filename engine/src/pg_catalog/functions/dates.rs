@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, IntervalMonthDayNano, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::{Result, exec_err, plan_err};
 
@@ -19,6 +19,8 @@ use super::patterns::{date_to_text, number_to_text, text_to_date};
 
 /// Where instants are counted from.
 const UTC: &str = "+00:00";
+
+const DAY_US: i64 = 86_400_000_000;
 
 fn plain() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, None)
@@ -29,7 +31,18 @@ fn instant() -> DataType {
 }
 
 pub(super) fn all() -> Vec<Native> {
-    vec![to_char(), to_date(), to_timestamp(), timezone(), age(), plus(), minus()]
+    vec![
+        to_char(),
+        to_date(),
+        to_timestamp(),
+        timezone(),
+        age(),
+        plus(),
+        minus(),
+        moments_between(),
+        interval("pg_interval_times", |by| by),
+        interval("pg_interval_by", |by| 1.0 / by),
+    ]
 }
 
 /// Moments in microseconds since 1970, and whether they are instants.
@@ -89,10 +102,10 @@ fn since_midnight(array: &ArrayRef) -> Result<ArrayRef> {
         }
         _ => {
             let spans = cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?;
-            let spans = spans.as_primitive::<datafusion::arrow::datatypes::IntervalMonthDayNanoType>();
+            let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
             spans
                 .iter()
-                .map(|span| span.map(|span| span.nanoseconds / 1000 + i64::from(span.days) * 86_400_000_000))
+                .map(|span| span.map(|span| span.nanoseconds / 1000 + i64::from(span.days) * DAY_US))
                 .collect()
         }
     };
@@ -137,7 +150,7 @@ fn to_timestamp() -> Native {
             }
             None if first.data_type().is_numeric() => {
                 let seconds = cast(first, &DataType::Float64)?;
-                let seconds = seconds.as_primitive::<datafusion::arrow::datatypes::Float64Type>();
+                let seconds = seconds.as_primitive::<Float64Type>();
                 #[expect(clippy::cast_possible_truncation, reason = "what is out of range ends at its end")]
                 let micros = |seconds: f64| (seconds * 1e6).round() as i64;
                 seconds.iter().map(|seconds| seconds.map(micros)).collect()
@@ -152,7 +165,7 @@ fn to_timestamp() -> Native {
 }
 
 /// A date so many days later.
-pub(super) fn plus() -> Native {
+fn plus() -> Native {
     Native::new("pg_date_plus", (2, 2), DataType::Date32, |arrays, rows| {
         let (dates, days) = (days_of(argument(arrays, 0)?)?, numbers(argument(arrays, 1)?)?);
         let mut found = Vec::with_capacity(rows);
@@ -170,12 +183,60 @@ pub(super) fn plus() -> Native {
 }
 
 /// The days between two dates.
-pub(super) fn minus() -> Native {
+fn minus() -> Native {
     Native::new("pg_date_minus", (2, 2), DataType::Int32, |arrays, rows| {
         let (later, earlier) = (days_of(argument(arrays, 0)?)?, days_of(argument(arrays, 1)?)?);
         let days = |row| i32::try_from(number(&later, row)? - number(&earlier, row)?).ok();
         Ok(Arc::new((0..rows).map(days).collect::<Int32Array>()))
     })
+}
+
+/// The days and the time between two moments.
+fn moments_between() -> Native {
+    let returns = DataType::Interval(IntervalUnit::MonthDayNano);
+    Native::new("pg_timestamp_minus", (2, 2), returns, |arrays, rows| {
+        let (later, _) = moments(argument(arrays, 0)?)?;
+        let (earlier, _) = moments(argument(arrays, 1)?)?;
+        let span = |row| {
+            let micros = moment(&later, row)?.checked_sub(moment(&earlier, row)?)?;
+            let days = i32::try_from(micros / DAY_US).ok()?;
+            Some(IntervalMonthDayNano::new(0, days, (micros % DAY_US).checked_mul(1000)?))
+        };
+        Ok(Arc::new((0..rows).map(span).collect::<IntervalMonthDayNanoArray>()))
+    })
+}
+
+/// An interval so many times. What is no whole month or day becomes days of which a month has thirty, and time.
+fn interval(name: &str, factor: fn(f64) -> f64) -> Native {
+    let returns = DataType::Interval(IntervalUnit::MonthDayNano);
+    Native::new(name, (2, 2), returns.clone(), move |arrays, rows| {
+        let spans = cast(argument(arrays, 0)?, &returns)?;
+        let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
+        let factors = cast(argument(arrays, 1)?, &DataType::Float64)?;
+        let factors = factors.as_primitive::<Float64Type>();
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            if spans.is_null(row) || factors.is_null(row) {
+                found.push(None);
+                continue;
+            }
+            match times(spans.value(row), factor(factors.value(row))) {
+                Some(span) => found.push(Some(span)),
+                None => return exec_err!("interval out of range"),
+            }
+        }
+        Ok(Arc::new(IntervalMonthDayNanoArray::from(found)))
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what is out of range was refused")]
+fn times(span: IntervalMonthDayNano, factor: f64) -> Option<IntervalMonthDayNano> {
+    let within = |value: f64, end: f64| (value.is_finite() && value.abs() < end).then_some(value);
+    let months = within(f64::from(span.months) * factor, f64::from(i32::MAX))?;
+    let days = within(f64::from(span.days) * factor + months.fract() * 30.0, f64::from(i32::MAX))?;
+    let micros = (span.nanoseconds / 1000).to_string().parse::<f64>().ok()?;
+    let micros = within(micros * factor + days.fract() * 86_400e6, 9e15)?;
+    Some(IntervalMonthDayNano::new(months as i32, days as i32, (micros.round() as i64).checked_mul(1000)?))
 }
 
 fn days_of(array: &ArrayRef) -> Result<ArrayRef> {
