@@ -42,16 +42,27 @@ impl Tidewater {
     /// Starts `tidewater <verb>` with everything under `dir` and waits until it is ready. `toml` may hold the sections
     /// `ingest` and `pipelines`.
     pub(crate) async fn start(dir: &Path, verb: &[&str], toml: &str, clock: &SharedClock) -> Result<Self> {
-        let ports = free_ports(7)?;
-        let [catalog, raft, flight, http, scheduler, executor, executor_grpc] = ports[..] else {
-            bail!("seven ports were asked for");
+        let ports = free_ports(8)?;
+        let [
+            catalog,
+            raft,
+            flight,
+            postgres,
+            http,
+            scheduler,
+            executor,
+            executor_grpc,
+        ] = ports[..]
+        else {
+            bail!("eight ports were asked for");
         };
         let listen = |port: u16| format!("listen = \"127.0.0.1:{port}\"");
         let config = format!(
-            "[catalog]\n{}\n[raft]\n{}\n[flight_sql]\n{}\n[http]\n{}\n[scheduler]\n{}\n[executor]\n{}\ngrpc_port = {executor_grpc}\nscheduler = \"127.0.0.1:{scheduler}\"\n{toml}\n",
+            "[catalog]\n{}\n[raft]\n{}\n[flight_sql]\n{}\n[postgres]\n{}\n[http]\n{}\n[scheduler]\n{}\n[executor]\n{}\ngrpc_port = {executor_grpc}\nscheduler = \"127.0.0.1:{scheduler}\"\n{toml}\n",
             listen(catalog),
             listen(raft),
             listen(flight),
+            listen(postgres),
             listen(http),
             listen(scheduler),
             listen(executor),

@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) pipelines: PipelineSettings,
     pub(crate) maintenance: MaintenanceSettings,
     pub(crate) flight_sql: FlightSqlSettings,
+    pub(crate) postgres: PostgresSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
     /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
@@ -234,6 +235,13 @@ pub(crate) struct FlightSqlSettings {
     pub(crate) query_timeout_ms: u64,
 }
 
+/// The PostgreSQL wire, of processes that have the role `flight-sql`. `flight_sql.query_timeout_ms` is its too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PostgresSettings {
+    pub(crate) listen: SocketAddr,
+}
+
 /// Health, status and operations.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -275,6 +283,7 @@ impl Default for Settings {
             },
             maintenance: MaintenanceSettings::default(),
             flight_sql: FlightSqlSettings::default(),
+            postgres: PostgresSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
             local_secret: None,
@@ -381,6 +390,14 @@ impl Default for FlightSqlSettings {
         Self {
             listen: loopback(32010),
             query_timeout_ms: 300_000,
+        }
+    }
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self {
+            listen: loopback(15432),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::codec::Codec;
 use crate::error::{EngineError, Result};
 use crate::functions::Functions;
 use crate::object_stores::FileStoreRegistry;
+use crate::pg_catalog;
 use crate::provider::IcebergTable;
 use crate::runner::LocalRunner;
 
@@ -94,7 +95,7 @@ pub(crate) struct Parts {
 impl Engine {
     /// Makes the memory pool, the spill directory and the caches.
     pub fn open(
-        options: EngineOptions,
+        mut options: EngineOptions,
         catalog: Arc<dyn Catalog>,
         store: FileStore,
         clock: SharedClock,
@@ -106,6 +107,9 @@ impl Engine {
             });
         }
         prepare_spill_dir(&options.spill_dir)?;
+        for function in pg_catalog::functions() {
+            options.functions = options.functions.with_scalar(function);
+        }
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
             .with_max_temp_directory_size(options.spill_bytes_max);

@@ -21,6 +21,7 @@ pub mod estimate;
 pub mod explain;
 pub mod field_ids;
 pub mod functions;
+pub mod pg_catalog;
 pub mod provider;
 pub mod restore;
 pub mod runner;

@@ -24,6 +24,7 @@ use crate::describe::{self, Answer};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
+use crate::pg_catalog::Postgres;
 
 use self::parse::Parsed;
 pub(crate) use self::versions::MOMENT;
@@ -57,6 +58,8 @@ pub struct SessionOptions {
     pub overlay: HashMap<TableName, Arc<dyn TableProvider>>,
     /// Tables that are seen as they stood at one moment, instead of as they stand when they are looked up.
     pub moment: Arc<Moment>,
+    /// That statements are PostgreSQL's, and what they see of their session.
+    pub postgres: Option<Arc<Postgres>>,
 }
 
 /// What a statement names.
@@ -149,6 +152,9 @@ impl Engine {
         let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone());
         session.register_catalog(CATALOG, Arc::new(lake));
         self.functions().register(session);
+        if let Some(postgres) = &options.postgres {
+            postgres.register(session);
+        }
     }
 
     fn settings(&self, settings: &mut ConfigOptions, options: &SessionOptions) {

@@ -1,4 +1,4 @@
-//! Serves Flight SQL over a catalog in memory, for the probes of `tests/peers/bi`.
+//! Serves Flight SQL, and the PostgreSQL wire one port above, over a catalog in memory, for the probes of `tests/peers/bi`.
 //!
 //! `cargo run -p tidewater-flight-sql --example serve_sql -- PORT [USER PASSWORD]`
 
@@ -76,6 +76,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Arc::new(PlainSessions),
     );
     let tasks = Tasks::new("example");
+    let above = port.parse::<u16>()?.saturating_add(1);
+    let listener = TcpListener::bind(format!("127.0.0.1:{above}")).await?;
+    tidewater_flight_sql::postgres::serve(listener, service.clone(), &tasks);
     serve(TcpListener::bind(format!("127.0.0.1:{port}")).await?, service, &tasks)?;
     tasks.token().cancelled().await;
     tasks.shutdown(Duration::from_secs(5)).await;

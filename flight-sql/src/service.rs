@@ -29,12 +29,14 @@ mod listing;
 mod parameters;
 mod read_only;
 mod running;
+mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use commands::Changed;
 pub use listing::{TableEntry, TableKind};
 use running::Running;
+pub use session::{Opened, Told};
 
 /// Limits of the service.
 #[derive(Debug, Clone)]
@@ -86,8 +88,8 @@ pub struct Prepared {
 /// Gives each statement what its session has beside the catalog's tables.
 #[async_trait]
 pub trait SessionSource: std::fmt::Debug + Send + Sync {
-    /// For this statement.
-    async fn options(&self, sql: &str) -> SessionOptions;
+    /// For this statement, on top of what its client has set.
+    async fn options(&self, sql: &str, client: SessionOptions) -> SessionOptions;
 
     /// Names of the views that statements may name.
     async fn view_names(&self) -> Vec<TableName> {
@@ -106,8 +108,8 @@ pub struct PlainSessions;
 
 #[async_trait]
 impl SessionSource for PlainSessions {
-    async fn options(&self, _: &str) -> SessionOptions {
-        SessionOptions::default()
+    async fn options(&self, _: &str, client: SessionOptions) -> SessionOptions {
+        client
     }
 }
 
@@ -254,7 +256,7 @@ impl QueryService {
 
     async fn plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), QueryError> {
         let sql = number_placeholders(sql);
-        let options = self.0.sessions.options(&sql).await;
+        let options = self.0.sessions.options(&sql, SessionOptions::default()).await;
         let session = self.0.engine.session(Class::Interactive, &options);
         let plan = Box::pin(self.0.engine.plan(&session, &sql)).await?;
         read_only::check(&plan)?;
@@ -263,7 +265,7 @@ impl QueryService {
 
     /// The plan of a statement that is not to be run.
     async fn planned(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
-        let options = self.0.sessions.options(sql).await;
+        let options = self.0.sessions.options(sql, SessionOptions::default()).await;
         let session = self.0.engine.session(Class::Interactive, &options);
         Ok(Box::pin(self.0.engine.plan(&session, sql)).await?)
     }

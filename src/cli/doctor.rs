@@ -49,6 +49,7 @@ fn ports(settings: &Settings) -> Vec<(&'static str, SocketAddr)> {
         ("executor shuffle", settings.executor.listen),
         ("executor tasks", executor_grpc),
         ("flight_sql", settings.flight_sql.listen),
+        ("postgres", settings.postgres.listen),
         ("http", settings.http.listen),
     ]
 }

@@ -27,10 +27,11 @@ pub(crate) enum Port {
     /// Tasks.
     ExecutorGrpc,
     FlightSql,
+    Postgres,
 }
 
 impl Port {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Http,
         Self::Catalog,
         Self::Raft,
@@ -38,6 +39,7 @@ impl Port {
         Self::Executor,
         Self::ExecutorGrpc,
         Self::FlightSql,
+        Self::Postgres,
     ];
 
     fn section(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Port {
             Self::Scheduler => "scheduler",
             Self::Executor | Self::ExecutorGrpc => "executor",
             Self::FlightSql => "flight_sql",
+            Self::Postgres => "postgres",
         }
     }
 
@@ -60,6 +63,7 @@ impl Port {
             Self::Executor => settings.executor.listen,
             Self::ExecutorGrpc => SocketAddr::new(settings.executor.listen.ip(), settings.executor.grpc_port),
             Self::FlightSql => settings.flight_sql.listen,
+            Self::Postgres => settings.postgres.listen,
         }
     }
 
@@ -70,14 +74,14 @@ impl Port {
             Self::Catalog | Self::Raft => Some(Role::Catalog),
             Self::Scheduler => Some(Role::Scheduler),
             Self::Executor | Self::ExecutorGrpc => Some(Role::Executor),
-            Self::FlightSql => Some(Role::FlightSql),
+            Self::FlightSql | Self::Postgres => Some(Role::FlightSql),
         }
     }
 
     fn policy(self, settings: &Settings) -> ListenPolicy {
         let authenticated = match self {
             Self::Http | Self::Catalog | Self::Raft => settings.security.node_secret.is_some(),
-            Self::FlightSql => !settings.security.users.is_empty(),
+            Self::FlightSql | Self::Postgres => !settings.security.users.is_empty(),
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
                 return match settings.scheduler.trusted_network {
                     true => ListenPolicy::TrustedNetwork,
@@ -96,7 +100,7 @@ impl Port {
             Self::Http | Self::Catalog | Self::Raft => {
                 "listen on 127.0.0.1, or set security.node_secret to the same text on all nodes"
             }
-            Self::FlightSql => "listen on 127.0.0.1, or configure [[security.users]]",
+            Self::FlightSql | Self::Postgres => "listen on 127.0.0.1, or configure [[security.users]]",
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
                 "listen on 127.0.0.1, or set scheduler.trusted_network = true where nobody else reaches the port: \
                  scheduler and executors ask nobody who they are"
@@ -189,6 +193,7 @@ mod tests {
             Port::Scheduler => settings.scheduler.listen = address,
             Port::Executor | Port::ExecutorGrpc => settings.executor.listen = address,
             Port::FlightSql => settings.flight_sql.listen = address,
+            Port::Postgres => settings.postgres.listen = address,
         }
         settings.catalog.advertise = "http://lake:8181".into();
         settings.scheduler.advertise = "scheduler".into();
@@ -215,7 +220,7 @@ mod tests {
             trusted.scheduler.trusted_network = true;
             let admitted = [&plain, &users, &secret, &trusted].map(|settings| check(settings, |_| true).is_ok());
             let wanted = match port {
-                Port::FlightSql => [false, true, false, false],
+                Port::FlightSql | Port::Postgres => [false, true, false, false],
                 Port::Http | Port::Catalog | Port::Raft => [false, false, true, false],
                 Port::Scheduler | Port::Executor | Port::ExecutorGrpc => [false, false, false, true],
             };

@@ -1,4 +1,4 @@
-//! The flight-sql role: the query service and its Flight SQL front.
+//! The flight-sql role: the query service and its fronts, Flight SQL and the PostgreSQL wire.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::{Parts, Role, SharedRunner};
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 
-/// Starts the listener.
+/// Starts the listeners.
 pub(super) async fn start(
     parts: &Parts,
     engine: Engine,
@@ -26,6 +26,7 @@ pub(super) async fn start(
 ) -> Result<RoleReport, Failure> {
     let settings = &parts.settings;
     let listener = ports::bind(settings, Port::FlightSql).await?;
+    let postgres = ports::bind(settings, Port::Postgres).await?;
     let key = parts.user_key.clone();
     let authenticator = Authenticator::new(settings.security.users.clone(), key.clone(), Arc::clone(&parts.clock))?;
     let options = QueryOptions {
@@ -38,6 +39,7 @@ pub(super) async fn start(
         clock: Arc::clone(&parts.clock),
     });
     let service = QueryService::new(engine, runner, authenticator, key, options, sessions);
+    tidewater_flight_sql::postgres::serve(postgres, service.clone(), &parts.tasks.child("postgres"));
     serve(listener, service, &parts.tasks.child("flight-sql"))?;
     Ok(RoleReport::new(Role::FlightSql, settings.flight_sql.listen.to_string()))
 }
@@ -52,11 +54,9 @@ struct ProjectViews {
 
 #[async_trait]
 impl SessionSource for ProjectViews {
-    async fn options(&self, sql: &str) -> SessionOptions {
+    async fn options(&self, sql: &str, client: SessionOptions) -> SessionOptions {
         let (engine, now_ms) = (&self.engine, self.clock.now_ms());
-        self.views
-            .for_statement(engine, SessionOptions::default(), sql, now_ms)
-            .await
+        self.views.for_statement(engine, client, sql, now_ms).await
     }
 
     async fn view_names(&self) -> Vec<TableName> {

@@ -16,6 +16,7 @@ mod kill;
 mod lin;
 mod maintenance;
 mod nodes;
+mod postgres;
 mod real_cdc;
 mod spine;
 mod three_nodes;

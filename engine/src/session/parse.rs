@@ -18,6 +18,7 @@ use super::versions::{self, MOMENT};
 use crate::error::Result;
 use crate::lake::base_name;
 use crate::metadata_tables::{self, Range};
+use crate::pg_catalog;
 
 /// The function of a table's changes.
 const CHANGES: &str = "changes";
@@ -35,6 +36,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     };
     let dialect: Dialect = options.dialect;
     let mut statement = state.sql_to_statement(&versioned.sql, &dialect)?;
+    pg_catalog::understand(state, &mut statement);
     let mut names = Names {
         state,
         versioned: &versioned.names,

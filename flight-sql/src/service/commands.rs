@@ -1,6 +1,7 @@
 //! Statements that change something: who may, and what they are answered with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -106,17 +107,34 @@ impl QueryService {
     /// Carries a statement out if it changes something; `None` for a query, of which nothing is done. Cancelling it before its
     /// commit leaves everything as it was.
     pub async fn change(&self, principal: &Principal, statement: &Statement) -> Result<Option<Changed>, QueryError> {
+        self.change_as(
+            principal,
+            statement,
+            SessionOptions::default(),
+            self.0.options.query_timeout,
+        )
+        .await
+    }
+
+    /// The same for a client with settings of its own.
+    pub(super) async fn change_as(
+        &self,
+        principal: &Principal,
+        statement: &Statement,
+        client: SessionOptions,
+        deadline: Duration,
+    ) -> Result<Option<Changed>, QueryError> {
         let Some(command) = self.command(statement)? else {
             return Ok(None);
         };
         self.may(principal, command.verb())?;
         let at_work = self.0.running.enter(statement.id, principal)?;
-        let options = self.0.sessions.options(&statement.sql).await;
+        let options = self.0.sessions.options(&statement.sql, client).await;
         let shop = Workshop {
             engine: &self.0.engine,
             runner: self.0.runner.as_ref(),
             options: &options,
-            deadline: Some(self.0.options.query_timeout),
+            deadline: Some(deadline),
         };
         let done = at_work
             .run(async { Ok(Box::pin(shop.execute(&command)).await?) })
@@ -150,6 +168,21 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// The first words of the statement.
+    pub fn verb(&self) -> &'static str {
+        self.verb
+    }
+
+    /// How many rows it was about, if it was about rows.
+    pub fn count(&self) -> Option<u64> {
+        self.done.rows
+    }
+
+    /// A procedure's rows.
+    pub fn procedure(&self) -> Option<&RecordBatch> {
+        self.done.answer.as_ref()
+    }
+
     /// Rows that were added, changed or deleted; 0 for what is not about rows.
     pub fn rows(&self) -> i64 {
         i64::try_from(self.done.rows.unwrap_or_default()).unwrap_or(i64::MAX)

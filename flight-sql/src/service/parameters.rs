@@ -32,7 +32,7 @@ pub(super) fn told(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
 }
 
 /// The types by number, as far as the statement tells them.
-fn numbered(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<DataType>>, QueryError> {
+pub(super) fn numbered(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<DataType>>, QueryError> {
     let types = plan.get_parameter_types().map_err(EngineError::from)?;
     let casts = cast_types(plan).map_err(EngineError::from)?;
     let mut numbered = BTreeMap::new();

@@ -19,13 +19,13 @@ use super::*;
 use crate::PlainSessions;
 
 /// A service over one table, `gold.numbers` (id, name, at): ids 0 to 9.
-struct Lake {
-    service: QueryService,
+pub(crate) struct Lake {
+    pub(crate) service: QueryService,
     _spill: tempfile::TempDir,
 }
 
 impl Lake {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(QueryOptions::default(), SystemClock::shared()).await
     }
 
@@ -295,8 +295,8 @@ struct OneView;
 
 #[async_trait]
 impl SessionSource for OneView {
-    async fn options(&self, _: &str) -> SessionOptions {
-        SessionOptions::default()
+    async fn options(&self, _: &str, client: SessionOptions) -> SessionOptions {
+        client
     }
 
     async fn view_names(&self) -> Vec<TableName> {

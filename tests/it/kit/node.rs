@@ -19,6 +19,7 @@ pub struct Ports {
     pub catalog: u16,
     pub raft: u16,
     pub flight: u16,
+    pub postgres: u16,
     pub http: u16,
     pub scheduler: u16,
     pub executor: u16,
@@ -31,6 +32,7 @@ impl Ports {
             catalog: free_port(),
             raft: free_port(),
             flight: free_port(),
+            postgres: free_port(),
             http: free_port(),
             scheduler: free_port(),
             executor: free_port(),
@@ -88,6 +90,7 @@ impl NodeBuilder {
             catalog,
             raft,
             flight,
+            postgres,
             http,
             scheduler,
             executor,
@@ -102,6 +105,7 @@ impl NodeBuilder {
         section("catalog", &format!("listen = \"127.0.0.1:{catalog}\""));
         section("raft", &format!("listen = \"127.0.0.1:{raft}\""));
         section("flight_sql", &format!("listen = \"127.0.0.1:{flight}\""));
+        section("postgres", &format!("listen = \"127.0.0.1:{postgres}\""));
         section("http", &format!("listen = \"127.0.0.1:{http}\""));
         section("scheduler", &format!("listen = \"127.0.0.1:{scheduler}\""));
         section(

@@ -1,0 +1,117 @@
+//! What tools that know PostgreSQL expect: its catalog, its functions, and its way to write statements.
+//!
+//! A session with [`Postgres`] in its options reads statements in PostgreSQL's dialect. What the query engine calls otherwise is
+//! changed in the parsed statement ([`rewrite`]), never in its text; `pg_catalog` and `information_schema` are tables in
+//! memory that are made for one statement ([`tables`]).
+
+mod functions;
+mod operators;
+mod relations;
+mod rewrite;
+mod tables;
+pub mod types;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::catalog::TableProvider;
+use datafusion::common::config::Dialect;
+use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use tidewater_core::TableName;
+
+pub use self::functions::pure as functions;
+pub use self::relations::{Column, Relation, Relations};
+use crate::error::Result;
+
+/// The schema that the catalog's tables are in, those of `information_schema` among them.
+const SCHEMA: &str = "pg_catalog";
+
+/// Words in statements that need to know what there is.
+const WORDS: &[&str] = &[
+    "pg_",
+    "information_schema",
+    "reg",
+    "_privilege",
+    "_description",
+    "format_type",
+];
+
+/// Other connections, as far as a session may touch them.
+pub trait Backends: fmt::Debug + Send + Sync {
+    /// Ends the statement that a connection runs. False where there is no such connection.
+    fn cancel(&self, pid: i32) -> bool;
+
+    /// Ends a connection. False where there is none.
+    fn terminate(&self, pid: i32) -> bool;
+
+    /// The connections, and whether they are `active` or `idle`.
+    fn pids(&self) -> BTreeMap<i32, String>;
+}
+
+/// A session of the PostgreSQL wire, as statements see it.
+#[derive(Debug, Clone, Default)]
+pub struct Postgres {
+    /// Who it is.
+    pub user: String,
+    /// The one database.
+    pub database: String,
+    /// The version that is told.
+    pub version: String,
+    /// What names the connection.
+    pub pid: i32,
+    /// Schemas of names that have none.
+    pub schemas: Vec<String>,
+    /// Settings by name.
+    pub settings: BTreeMap<String, String>,
+    /// Whether the user may change data.
+    pub writes: bool,
+    /// Types of the parameters, as far as the client said.
+    pub parameters: Vec<Option<DataType>>,
+    /// What there is, for statements that ask.
+    pub relations: Option<Arc<Relations>>,
+    /// The other connections.
+    pub backends: Option<Arc<dyn Backends>>,
+}
+
+/// Whether a statement may need to know what there is. It may say so of one that does not.
+pub fn asks(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    WORDS.iter().any(|word| sql.contains(word))
+}
+
+impl Postgres {
+    /// The tables of the catalog, for the overlay of a session; none without relations.
+    pub fn tables(&self) -> Result<HashMap<TableName, Arc<dyn TableProvider>>> {
+        match &self.relations {
+            Some(relations) => tables::all(self, relations),
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    /// Lets a session read statements as PostgreSQL does.
+    pub(crate) fn register(self: &Arc<Self>, session: &SessionContext) {
+        {
+            let state = session.state_ref();
+            let mut state = state.write();
+            let config = state.config_mut();
+            config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
+            // `1.5` is a decimal there.
+            config.options_mut().sql_parser.parse_float_as_decimal = true;
+            config.set_extension(Arc::clone(self));
+            // One more is added: it has no way to fail.
+            let _ = state.register_expr_planner(Arc::new(operators::Dates));
+        }
+        functions::register(session, self);
+    }
+}
+
+/// Changes a parsed statement into what the query engine understands, if it is of such a session.
+pub(crate) fn understand(state: &SessionState, statement: &mut Statement) {
+    if let Some(postgres) = state.config().get_extension::<Postgres>() {
+        rewrite::statement(statement, &postgres);
+    }
+}

@@ -1,0 +1,355 @@
+//! Functions of dates and times.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Datelike, Months, NaiveDateTime, Offset, TimeZone};
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, IntervalMonthDayNanoArray, PrimitiveArray, TimestampMicrosecondArray,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    DataType, Date32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+};
+use datafusion::common::{Result, exec_err, plan_err};
+
+use super::native::{Native, argument, number, numbers, strings, text, texts};
+use super::patterns::{date_to_text, number_to_text, text_to_date};
+
+/// Where instants are counted from.
+const UTC: &str = "+00:00";
+
+const DAY_US: i64 = 86_400_000_000;
+
+fn plain() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, None)
+}
+
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
+}
+
+pub(super) fn all() -> Vec<Native> {
+    vec![
+        to_char(),
+        to_date(),
+        to_timestamp(),
+        timezone(),
+        age(),
+        plus(),
+        minus(),
+        moments_between(),
+        interval("pg_interval_times", |by| by),
+        interval("pg_interval_by", |by| 1.0 / by),
+    ]
+}
+
+/// Moments in microseconds since 1970, and whether they are instants.
+fn moments(array: &ArrayRef) -> Result<(ArrayRef, bool)> {
+    let zoned = matches!(array.data_type(), DataType::Timestamp(_, Some(_)));
+    let wanted = if zoned { instant() } else { plain() };
+    Ok((cast(array, &wanted)?, zoned))
+}
+
+fn moment(array: &ArrayRef, row: usize) -> Option<i64> {
+    let array = array.as_primitive_opt::<TimestampMicrosecondType>()?;
+    (!array.is_null(row)).then(|| array.value(row))
+}
+
+fn naive(micros: i64) -> Option<NaiveDateTime> {
+    DateTime::from_timestamp_micros(micros).map(|at| at.naive_utc())
+}
+
+fn micros(at: NaiveDateTime) -> i64 {
+    at.and_utc().timestamp_micros()
+}
+
+/// `to_char(value, pattern)` of dates, times, intervals and numbers.
+fn to_char() -> Native {
+    Native::new("pg_to_char", (2, 2), DataType::Utf8, |arrays, rows| {
+        let values = argument(arrays, 0)?;
+        let patterns = texts(argument(arrays, 1)?)?;
+        if values.data_type().is_numeric() {
+            let numbers = texts(values)?;
+            let shown = |row| Some(number_to_text(text(&numbers, row)?, text(&patterns, row)?));
+            return Ok(strings((0..rows).map(shown)));
+        }
+        let (values, _) = match values.data_type() {
+            DataType::Interval(_) | DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_) => {
+                (since_midnight(values)?, false)
+            }
+            _ => moments(values)?,
+        };
+        let shown = |row| {
+            Some(date_to_text(
+                naive(moment(&values, row)?)?,
+                0,
+                "UTC",
+                text(&patterns, row)?,
+            ))
+        };
+        Ok(strings((0..rows).map(shown)))
+    })
+}
+
+/// Times and spans of a day, as moments of the first day.
+fn since_midnight(array: &ArrayRef) -> Result<ArrayRef> {
+    let found: TimestampMicrosecondArray = match array.data_type() {
+        DataType::Time32(_) | DataType::Time64(_) => {
+            let times = cast(array, &DataType::Time64(TimeUnit::Microsecond))?;
+            return Ok(cast(&cast(&times, &DataType::Int64)?, &plain())?);
+        }
+        _ => {
+            let spans = cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?;
+            let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
+            spans
+                .iter()
+                .map(|span| span.map(|span| span.nanoseconds / 1000 + i64::from(span.days) * DAY_US))
+                .collect()
+        }
+    };
+    Ok(Arc::new(found))
+}
+
+fn to_date() -> Native {
+    Native::new("pg_to_date", (2, 2), DataType::Date32, |arrays, rows| {
+        let (values, patterns) = (texts(argument(arrays, 0)?)?, texts(argument(arrays, 1)?)?);
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let at = read(&values, &patterns, row)?;
+            let days = at.map(|(at, _)| at.date().num_days_from_ce() - 719_163);
+            found.push(days);
+        }
+        Ok(Arc::new(PrimitiveArray::<Date32Type>::from(found)))
+    })
+}
+
+fn read(values: &ArrayRef, patterns: &ArrayRef, row: usize) -> Result<Option<(NaiveDateTime, Option<i32>)>> {
+    let (Some(value), Some(pattern)) = (text(values, row), text(patterns, row)) else {
+        return Ok(None);
+    };
+    match text_to_date(value, pattern) {
+        Some(found) => Ok(Some(found)),
+        None => exec_err!("Cannot cast string '{value}' to value of Timestamp type by the pattern '{pattern}'"),
+    }
+}
+
+/// `to_timestamp(text, pattern)`, and of seconds since 1970.
+fn to_timestamp() -> Native {
+    Native::new("pg_to_timestamp", (1, 2), instant(), |arrays, rows| {
+        let first = argument(arrays, 0)?;
+        let found: Vec<Option<i64>> = match arrays.get(1) {
+            Some(patterns) => {
+                let (values, patterns) = (texts(first)?, texts(patterns)?);
+                let read = (0..rows).map(|row| {
+                    let found = read(&values, &patterns, row)?;
+                    Ok(found.map(|(at, offset)| micros(at) - i64::from(offset.unwrap_or_default()) * 1_000_000))
+                });
+                read.collect::<Result<_>>()?
+            }
+            None if first.data_type().is_numeric() => {
+                let seconds = cast(first, &DataType::Float64)?;
+                let seconds = seconds.as_primitive::<Float64Type>();
+                #[expect(clippy::cast_possible_truncation, reason = "what is out of range ends at its end")]
+                let micros = |seconds: f64| (seconds * 1e6).round() as i64;
+                seconds.iter().map(|seconds| seconds.map(micros)).collect()
+            }
+            None => {
+                let moments = cast(first, &instant())?;
+                (0..rows).map(|row| moment(&moments, row)).collect()
+            }
+        };
+        Ok(Arc::new(TimestampMicrosecondArray::from(found).with_timezone(UTC)))
+    })
+}
+
+/// A date so many days later.
+fn plus() -> Native {
+    Native::new("pg_date_plus", (2, 2), DataType::Date32, |arrays, rows| {
+        let (dates, days) = (days_of(argument(arrays, 0)?)?, numbers(argument(arrays, 1)?)?);
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            found.push(match (number(&dates, row), number(&days, row)) {
+                (Some(date), Some(days)) => match date.checked_add(days).and_then(|sum| i32::try_from(sum).ok()) {
+                    Some(sum) => Some(sum),
+                    None => return exec_err!("date out of range"),
+                },
+                _ => None,
+            });
+        }
+        Ok(Arc::new(PrimitiveArray::<Date32Type>::from(found)))
+    })
+}
+
+/// The days between two dates.
+fn minus() -> Native {
+    Native::new("pg_date_minus", (2, 2), DataType::Int32, |arrays, rows| {
+        let (later, earlier) = (days_of(argument(arrays, 0)?)?, days_of(argument(arrays, 1)?)?);
+        let days = |row| i32::try_from(number(&later, row)? - number(&earlier, row)?).ok();
+        Ok(Arc::new((0..rows).map(days).collect::<Int32Array>()))
+    })
+}
+
+/// The days and the time between two moments.
+fn moments_between() -> Native {
+    let returns = DataType::Interval(IntervalUnit::MonthDayNano);
+    Native::new("pg_timestamp_minus", (2, 2), returns, |arrays, rows| {
+        let (later, _) = moments(argument(arrays, 0)?)?;
+        let (earlier, _) = moments(argument(arrays, 1)?)?;
+        let span = |row| {
+            let micros = moment(&later, row)?.checked_sub(moment(&earlier, row)?)?;
+            let days = i32::try_from(micros / DAY_US).ok()?;
+            Some(IntervalMonthDayNano::new(0, days, (micros % DAY_US).checked_mul(1000)?))
+        };
+        Ok(Arc::new((0..rows).map(span).collect::<IntervalMonthDayNanoArray>()))
+    })
+}
+
+/// An interval so many times. What is no whole month or day becomes days of which a month has thirty, and time.
+fn interval(name: &str, factor: fn(f64) -> f64) -> Native {
+    let returns = DataType::Interval(IntervalUnit::MonthDayNano);
+    Native::new(name, (2, 2), returns.clone(), move |arrays, rows| {
+        let spans = cast(argument(arrays, 0)?, &returns)?;
+        let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
+        let factors = cast(argument(arrays, 1)?, &DataType::Float64)?;
+        let factors = factors.as_primitive::<Float64Type>();
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            if spans.is_null(row) || factors.is_null(row) {
+                found.push(None);
+                continue;
+            }
+            match times(spans.value(row), factor(factors.value(row))) {
+                Some(span) => found.push(Some(span)),
+                None => return exec_err!("interval out of range"),
+            }
+        }
+        Ok(Arc::new(IntervalMonthDayNanoArray::from(found)))
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what is out of range was refused")]
+fn times(span: IntervalMonthDayNano, factor: f64) -> Option<IntervalMonthDayNano> {
+    let within = |value: f64, end: f64| (value.is_finite() && value.abs() < end).then_some(value);
+    let months = within(f64::from(span.months) * factor, f64::from(i32::MAX))?;
+    let days = within(f64::from(span.days) * factor + months.fract() * 30.0, f64::from(i32::MAX))?;
+    let micros = (span.nanoseconds / 1000).to_string().parse::<f64>().ok()?;
+    let micros = within(micros * factor + days.fract() * 86_400e6, 9e15)?;
+    Some(IntervalMonthDayNano::new(months as i32, days as i32, (micros.round() as i64).checked_mul(1000)?))
+}
+
+fn days_of(array: &ArrayRef) -> Result<ArrayRef> {
+    let dates = cast(array, &DataType::Date32)?;
+    numbers(&cast(&dates, &DataType::Int32)?)
+}
+
+/// `timezone(zone, x)`, which is `x AT TIME ZONE zone`: an instant as that zone's clocks show it, and what they show as an
+/// instant.
+fn timezone() -> Native {
+    let other = |of: &DataType| {
+        if matches!(of, DataType::Timestamp(_, Some(_))) {
+            plain()
+        } else {
+            instant()
+        }
+    };
+    let native = Native::new("timezone", (2, 2), plain(), move |arrays, rows| {
+        let zones = texts(argument(arrays, 0)?)?;
+        let values = argument(arrays, 1)?;
+        let text_is_instant = matches!(
+            values.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        );
+        let values = if text_is_instant {
+            cast(values, &instant())?
+        } else {
+            Arc::clone(values)
+        };
+        let (values, zoned) = moments(&values)?;
+        let mut known: Option<(String, Tz)> = None;
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let (Some(name), Some(at)) = (text(&zones, row), moment(&values, row)) else {
+                found.push(None);
+                continue;
+            };
+            let zone = match &known {
+                Some((last, zone)) if last == name => *zone,
+                _ => match zone(name) {
+                    Some(zone) => {
+                        known = Some((name.to_owned(), zone));
+                        zone
+                    }
+                    None => return exec_err!("time zone \"{name}\" not recognized"),
+                },
+            };
+            found.push(moved(at, zone, zoned));
+        }
+        let found = TimestampMicrosecondArray::from(found);
+        Ok(match zoned {
+            true => Arc::new(found),
+            false => Arc::new(found.with_timezone(UTC)),
+        })
+    });
+    native.returning(move |arguments| match arguments.get(1) {
+        Some(of @ (DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)) => Ok(other(of)),
+        Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null) => Ok(plain()),
+        Some(of) => plan_err!("No function matches the given name and argument types: timezone of {of}"),
+        None => plan_err!("timezone takes two arguments"),
+    })
+}
+
+fn zone(name: &str) -> Option<Tz> {
+    let utc = ["UTC", "GMT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name));
+    Tz::from_str(if utc { UTC } else { name }).ok()
+}
+
+fn moved(at: i64, zone: Tz, zoned: bool) -> Option<i64> {
+    let clock = naive(at)?;
+    let offset = match zoned {
+        true => zone.offset_from_utc_datetime(&clock).fix(),
+        // An hour that comes twice is the first; one that never comes is taken as it was before.
+        false => match zone.offset_from_local_datetime(&clock).earliest() {
+            Some(offset) => offset.fix(),
+            None => zone.offset_from_utc_datetime(&clock).fix(),
+        },
+    };
+    let seconds = i64::from(offset.local_minus_utc());
+    let sign = if zoned { 1 } else { -1 };
+    at.checked_add(sign * seconds * 1_000_000)
+}
+
+/// `age(later, earlier)` in years, months, days and time; of one moment, up to the midnight before now.
+fn age() -> Native {
+    let returns = DataType::Interval(IntervalUnit::MonthDayNano);
+    Native::new("age", (2, 2), returns, |arrays, rows| {
+        let (later, _) = moments(argument(arrays, 0)?)?;
+        let (earlier, _) = moments(argument(arrays, 1)?)?;
+        let span = |row| between(naive(moment(&earlier, row)?)?, naive(moment(&later, row)?)?);
+        Ok(Arc::new((0..rows).map(span).collect::<IntervalMonthDayNanoArray>()))
+    })
+}
+
+fn between(earlier: NaiveDateTime, later: NaiveDateTime) -> Option<IntervalMonthDayNano> {
+    if earlier > later {
+        let span = between(later, earlier)?;
+        return Some(IntervalMonthDayNano::new(-span.months, -span.days, -span.nanoseconds));
+    }
+    let whole = |at: NaiveDateTime| i64::from(at.year()) * 12 + i64::from(at.month0());
+    let mut months = u32::try_from(whole(later) - whole(earlier)).ok()?;
+    let moved = loop {
+        match earlier.checked_add_months(Months::new(months)) {
+            Some(moved) if moved <= later => break moved,
+            _ => months = months.checked_sub(1)?,
+        }
+    };
+    let rest = later - moved;
+    let days = rest.num_days();
+    let nanos = (rest - chrono::Duration::days(days)).num_nanoseconds()?;
+    Some(IntervalMonthDayNano::new(
+        i32::try_from(months).ok()?,
+        i32::try_from(days).ok()?,
+        nanos,
+    ))
+}

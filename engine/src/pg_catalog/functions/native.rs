@@ -1,0 +1,205 @@
+//! A function of arrays, as the query engine wants it.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
+
+type Call = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
+type Returns = Arc<dyn Fn(&[DataType]) -> Result<DataType> + Send + Sync>;
+
+/// A function.
+#[derive(Clone)]
+pub(super) struct Native {
+    name: String,
+    arguments: (usize, usize),
+    returns: Returns,
+    signature: Signature,
+    call: Call,
+}
+
+impl Native {
+    /// Of so many arguments at least and at most, whatever their types.
+    pub(super) fn new(
+        name: &str,
+        arguments: (usize, usize),
+        returns: DataType,
+        call: impl Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            arguments,
+            returns: Arc::new(move |_| Ok(returns.clone())),
+            signature: signature(Volatility::Immutable),
+            call: Arc::new(call),
+        }
+    }
+
+    /// With a type that its arguments' types lead to.
+    pub(super) fn returning(
+        mut self,
+        returns: impl Fn(&[DataType]) -> Result<DataType> + Send + Sync + 'static,
+    ) -> Self {
+        self.returns = Arc::new(returns);
+        self
+    }
+
+    /// Asked again for each row.
+    pub(super) fn volatile(mut self) -> Self {
+        self.signature = signature(Volatility::Volatile);
+        self
+    }
+
+    /// Of texts, row by row; null where one of them is null.
+    pub(super) fn of_texts(
+        name: &str,
+        arguments: (usize, usize),
+        call: impl Fn(&[&str]) -> Result<Option<String>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(name, arguments, DataType::Utf8, move |arrays, rows| {
+            let columns = arrays.iter().map(texts).collect::<Result<Vec<_>>>()?;
+            let mut found = Vec::with_capacity(rows);
+            for row in 0..rows {
+                let values: Option<Vec<&str>> = columns.iter().map(|column| text(column, row)).collect();
+                found.push(match values {
+                    Some(values) => call(&values)?,
+                    None => None,
+                });
+            }
+            Ok(Arc::new(StringArray::from(found)))
+        })
+    }
+
+    /// The same answer whatever the arguments.
+    pub(super) fn constant(name: &str, value: ScalarValue) -> Self {
+        let returns = value.data_type();
+        Self::new(name, (0, 8), returns, move |_, rows| value.to_array_of_size(rows))
+    }
+
+    pub(super) fn into_function(self) -> ScalarUDF {
+        ScalarUDF::new_from_impl(self)
+    }
+}
+
+fn signature(volatility: Volatility) -> Signature {
+    Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], volatility)
+}
+
+impl std::fmt::Debug for Native {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Native")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Native {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Native {}
+
+impl Hash for Native {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Native {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let (least, most) = self.arguments;
+        if !(least..=most).contains(&arguments.len()) {
+            return plan_err!(
+                "No function matches the given name and argument types: {} of {} arguments",
+                self.name,
+                arguments.len()
+            );
+        }
+        (self.returns)(arguments)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let scalar = arguments
+            .args
+            .iter()
+            .all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        // Of constants the answer is one.
+        let rows = if scalar && !arguments.args.is_empty() {
+            1
+        } else {
+            arguments.number_rows
+        };
+        let arrays = arguments
+            .args
+            .iter()
+            .map(|value| value.to_array(rows))
+            .collect::<Result<Vec<_>>>()?;
+        let found = (self.call)(&arrays, rows)?;
+        match scalar && !arguments.args.is_empty() {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?)),
+            false => Ok(ColumnarValue::Array(found)),
+        }
+    }
+}
+
+/// Values as texts.
+pub(super) fn texts(array: &ArrayRef) -> Result<ArrayRef> {
+    Ok(cast(array, &DataType::Utf8)?)
+}
+
+/// One of the texts; none for a null.
+pub(super) fn text(texts: &ArrayRef, row: usize) -> Option<&str> {
+    let texts = texts.as_string_opt::<i32>()?;
+    (!texts.is_null(row)).then(|| texts.value(row))
+}
+
+/// Values as whole numbers; a text that is none is null.
+pub(super) fn numbers(array: &ArrayRef) -> Result<ArrayRef> {
+    Ok(cast(array, &DataType::Int64)?)
+}
+
+/// One of the numbers; none for a null.
+pub(super) fn number(numbers: &ArrayRef, row: usize) -> Option<i64> {
+    let numbers = numbers.as_primitive_opt::<Int64Type>()?;
+    (!numbers.is_null(row)).then(|| numbers.value(row))
+}
+
+/// One of the arguments, of which there may be too few.
+pub(super) fn argument(arrays: &[ArrayRef], at: usize) -> Result<&ArrayRef> {
+    match arrays.get(at) {
+        Some(array) => Ok(array),
+        None => exec_err!("argument {at} is missing"),
+    }
+}
+
+/// Truths for rows.
+pub(super) fn truths(values: impl Iterator<Item = Option<bool>>) -> ArrayRef {
+    Arc::new(values.collect::<BooleanArray>())
+}
+
+/// Numbers for rows.
+pub(super) fn longs(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(values.collect::<Int64Array>())
+}
+
+/// Texts for rows.
+pub(super) fn strings(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}

@@ -1,0 +1,183 @@
+//! Functions of texts.
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result, exec_err};
+
+use super::native::{Native, strings, text, texts};
+
+pub(super) fn all() -> Vec<Native> {
+    vec![
+        Native::of_texts("quote_ident", (1, 1), |values| {
+            Ok(values.first().map(|name| quoted_name(name)))
+        }),
+        Native::of_texts("quote_literal", (1, 1), |values| {
+            Ok(values.first().map(|text| quoted_text(text)))
+        }),
+        Native::new("quote_nullable", (1, 1), DataType::Utf8, |arrays, rows| {
+            let columns = arrays.iter().map(texts).collect::<Result<Vec<_>>>()?;
+            let value = |row| columns.first().and_then(|column| text(column, row));
+            Ok(strings((0..rows).map(|row| {
+                Some(value(row).map_or_else(|| "NULL".to_owned(), quoted_text))
+            })))
+        }),
+        Native::new("format", (1, usize::MAX), DataType::Utf8, |arrays, rows| {
+            let columns = arrays.iter().map(texts).collect::<Result<Vec<_>>>()?;
+            let mut found = Vec::with_capacity(rows);
+            for row in 0..rows {
+                found.push(formatted(&columns, row)?);
+            }
+            Ok(strings(found.into_iter()))
+        }),
+        Native::of_texts("pg_substring", (2, 2), |values| {
+            let [text, pattern] = values else {
+                return Ok(None);
+            };
+            let pattern = match regex(pattern) {
+                Ok(pattern) => pattern,
+                Err(error) => return exec_err!("invalid regular expression: {error}"),
+            };
+            // The first group if there is one, else the whole.
+            let found = pattern
+                .captures(text)
+                .and_then(|found| found.get(1).or_else(|| found.get(0)));
+            Ok(found.map(|found| found.as_str().to_owned()))
+        }),
+    ]
+}
+
+fn regex(pattern: &str) -> std::result::Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build()
+}
+
+/// A name as SQL writes it: in quotes where it needs them.
+pub(in crate::pg_catalog) fn quoted_name(name: &str) -> String {
+    let mut characters = name.chars();
+    let plain = characters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+        && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    match plain && !reserved(name) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+/// Words that a name must not be without quotes: the usual ones.
+fn reserved(name: &str) -> bool {
+    const RESERVED: &[&str] = &[
+        "all",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "both",
+        "case",
+        "cast",
+        "check",
+        "column",
+        "constraint",
+        "create",
+        "default",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "false",
+        "fetch",
+        "for",
+        "from",
+        "grant",
+        "group",
+        "having",
+        "in",
+        "intersect",
+        "into",
+        "leading",
+        "limit",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "primary",
+        "references",
+        "select",
+        "some",
+        "table",
+        "then",
+        "to",
+        "trailing",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "when",
+        "where",
+        "window",
+        "with",
+    ];
+    RESERVED.contains(&name)
+}
+
+fn quoted_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// `format('%s of %I', …)`.
+fn formatted(columns: &[ArrayRef], row: usize) -> Result<Option<String>> {
+    let Some(pattern) = columns.first().and_then(|column| text(column, row)) else {
+        return Ok(None);
+    };
+    let mut out = String::new();
+    let mut next = 1;
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            out.push(character);
+            continue;
+        }
+        let mut spec = String::new();
+        while let Some(c) = characters.next_if(|c| c.is_ascii_digit() || matches!(c, '$' | '-')) {
+            spec.push(c);
+        }
+        let (position, width) = match spec.split_once('$') {
+            Some((position, width)) => (position.parse::<usize>().ok(), width.to_owned()),
+            None => (None, spec),
+        };
+        let kind = characters.next();
+        if kind == Some('%') {
+            out.push('%');
+            continue;
+        }
+        let at = position.unwrap_or(next);
+        next = at + 1;
+        let Some(column) = columns.get(at) else {
+            return exec_err!("too few arguments for format()");
+        };
+        let value = text(column, row);
+        let shown = match (kind, value) {
+            (Some('s'), value) => value.unwrap_or_default().to_owned(),
+            (Some('I'), Some(value)) => quoted_name(value),
+            (Some('I'), None) => return exec_err!("null values cannot be formatted as an SQL identifier"),
+            (Some('L'), value) => value.map_or_else(|| "NULL".to_owned(), quoted_text),
+            _ => return exec_err!("unrecognized format() type specifier in {pattern:?}"),
+        };
+        let left = width.starts_with('-');
+        // Wider than any line is a mistake.
+        let width = width
+            .trim_start_matches('-')
+            .parse::<usize>()
+            .unwrap_or_default()
+            .min(1000);
+        match left {
+            true => out.push_str(&format!("{shown:<width$}")),
+            false => out.push_str(&format!("{shown:>width$}")),
+        }
+    }
+    Ok(Some(out))
+}

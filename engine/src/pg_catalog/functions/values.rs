@@ -1,0 +1,193 @@
+//! Values of types that texts stand for: decimals, bytes, uuids.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryBuilder, Int64Array, ListArray, StructArray,
+};
+use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::datatypes::{DataType, Field, Fields};
+use datafusion::arrow::util::display::FormatOptions;
+use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::scalar::ScalarValue;
+
+use super::native::{Native, argument, strings, text, texts};
+use crate::pg_catalog::types;
+
+/// Digits of decimals that come of texts and of floating-point numbers.
+const DIGITS: DataType = DataType::Decimal128(38, 10);
+
+pub(super) fn all() -> Vec<Native> {
+    vec![
+        numeric(),
+        bytea(),
+        uuid(),
+        type_of(),
+        expanded(),
+        Native::constant("txid_current", ScalarValue::Int64(Some(1))),
+        Native::constant("pg_is_in_recovery", ScalarValue::Boolean(Some(false))),
+        Native::constant("inet_server_addr", ScalarValue::Utf8(None)),
+        Native::constant("inet_client_addr", ScalarValue::Utf8(None)),
+        size_pretty(),
+    ]
+}
+
+/// `x::numeric`: with as many digits as it has.
+fn numeric() -> Native {
+    Native::new("pg_numeric", (1, 1), DIGITS, |arrays, _| {
+        let array = argument(arrays, 0)?;
+        strictly(array, &numeric_of(array.data_type()))
+    })
+    .returning(|arguments| Ok(arguments.first().map_or(DIGITS, numeric_of)))
+}
+
+fn numeric_of(of: &DataType) -> DataType {
+    match of {
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            of.clone()
+        }
+        of if of.is_integer() => DataType::Decimal128(20, 0),
+        _ => DIGITS,
+    }
+}
+
+fn strictly(array: &ArrayRef, of: &DataType) -> Result<ArrayRef> {
+    let options = CastOptions {
+        safe: false,
+        format_options: FormatOptions::default(),
+    };
+    Ok(cast_with_options(array, of, &options)?)
+}
+
+/// `'\x00ff'::bytea`.
+fn bytea() -> Native {
+    Native::new("pg_bytea", (1, 1), DataType::Binary, |arrays, rows| {
+        let array = argument(arrays, 0)?;
+        if !matches!(
+            array.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        ) {
+            return strictly(array, &DataType::Binary);
+        }
+        let texts = texts(array)?;
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            found.push(match text(&texts, row) {
+                None => None,
+                Some(text) => match text.strip_prefix("\\x") {
+                    None => Some(text.as_bytes().to_vec()),
+                    Some(digits) => match hex(digits) {
+                        Some(bytes) => Some(bytes),
+                        None => return exec_err!("Cannot parse {text:?} as bytea"),
+                    },
+                },
+            });
+        }
+        Ok(Arc::new(found.iter().map(Option::as_deref).collect::<BinaryArray>()))
+    })
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| match pair {
+        [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
+        _ => None,
+    };
+    pairs.map(byte).collect()
+}
+
+/// `'…'::uuid`.
+fn uuid() -> Native {
+    Native::new("pg_uuid", (1, 1), DataType::FixedSizeBinary(16), |arrays, rows| {
+        let array = argument(arrays, 0)?;
+        if matches!(array.data_type(), DataType::FixedSizeBinary(16)) {
+            return Ok(Arc::clone(array));
+        }
+        let texts = texts(array)?;
+        let mut builder = FixedSizeBinaryBuilder::new(16);
+        for row in 0..rows {
+            match text(&texts, row) {
+                None => builder.append_null(),
+                Some(text) => {
+                    let digits: String = text.chars().filter(|c| !matches!(c, '-' | '{' | '}')).collect();
+                    match hex(&digits).filter(|bytes| bytes.len() == 16) {
+                        Some(bytes) => builder.append_value(bytes)?,
+                        None => return exec_err!("Cannot parse {text:?} as uuid"),
+                    }
+                }
+            }
+        }
+        Ok(Arc::new(builder.finish()))
+    })
+}
+
+fn type_of() -> Native {
+    Native::new("pg_typeof", (1, 1), DataType::Utf8, |arrays, rows| {
+        let oid = types::oid(argument(arrays, 0)?.data_type());
+        let name = types::formatted(oid, -1);
+        Ok(strings((0..rows).map(|_| name.clone())))
+    })
+}
+
+/// `information_schema._pg_expandarray`: elements with their places.
+fn expanded() -> Native {
+    let fields = || {
+        Fields::from(vec![
+            Field::new("x", DataType::Int64, true),
+            Field::new("n", DataType::Int64, true),
+        ])
+    };
+    let item = move || Arc::new(Field::new_list_field(DataType::Struct(fields()), true));
+    let returns = DataType::List(item());
+    Native::new("pg_expandarray", (1, 1), returns, move |arrays, rows| {
+        let array = argument(arrays, 0)?;
+        let Some(lists) = array.as_list_opt::<i32>() else {
+            return plan_err!("pg_expandarray takes an array");
+        };
+        let (mut places, mut values, mut offsets) = (Vec::new(), Vec::new(), vec![0_i32]);
+        for row in 0..rows {
+            if !lists.is_null(row) {
+                let items = super::native::numbers(&lists.value(row))?;
+                for at in 0..items.len() {
+                    values.push(super::native::number(&items, at));
+                    places.push(i64::try_from(at + 1).ok());
+                }
+            }
+            offsets.push(i32::try_from(values.len()).unwrap_or(i32::MAX));
+        }
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(values)), Arc::new(Int64Array::from(places))];
+        let items = StructArray::try_new(fields(), columns, None)?;
+        let offsets = OffsetBuffer::new(offsets.into());
+        let list = ListArray::try_new(item(), offsets, Arc::new(items), None)?;
+        Ok(Arc::new(list))
+    })
+}
+
+fn size_pretty() -> Native {
+    Native::new("pg_size_pretty", (1, 1), DataType::Utf8, |arrays, rows| {
+        let sizes = super::native::numbers(argument(arrays, 0)?)?;
+        let pretty = |bytes: i64| {
+            let units = [
+                ("bytes", 10 * 1024),
+                ("kB", 20 * 1024),
+                ("MB", 20 * 1024),
+                ("GB", 20 * 1024),
+                ("TB", i64::MAX),
+            ];
+            let mut size = bytes;
+            for (at, (unit, end)) in units.iter().enumerate() {
+                if size.abs() < *end || at + 1 == units.len() {
+                    let shown = if at == 0 { size } else { (size + 1) / 2 };
+                    return format!("{shown} {unit}");
+                }
+                // Halves are kept until the last, for rounding.
+                size /= if at == 0 { 512 } else { 1024 };
+            }
+            format!("{bytes} bytes")
+        };
+        Ok(strings(
+            (0..rows).map(|row| super::native::number(&sizes, row).map(pretty)),
+        ))
+    })
+}

@@ -1,0 +1,232 @@
+//! Casts to types of PostgreSQL's own.
+
+use datafusion::arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use datafusion::sql::sqlparser::ast::{
+    Array, ArrayElemTypeDef, DataType, ExactNumberInfo, Expr, ObjectNamePart, TimezoneInfo, Value,
+};
+
+use super::super::names::{as_number, as_text, call, cast, text};
+use super::take;
+use crate::pg_catalog::Postgres;
+
+/// A number that is cast to a decimal is read digit by digit, not as a floating-point number first.
+pub(super) fn exact(expression: &mut Expr) {
+    let Expr::Cast { expr, data_type, .. } = expression else {
+        return;
+    };
+    if !matches!(data_type, DataType::Numeric(_) | DataType::Decimal(_)) {
+        return;
+    }
+    let number = as_number(expr).or_else(|| as_text(expr).map(str::to_owned));
+    let Some(number) =
+        number.filter(|number| number.parse::<f64>().is_ok() && !number.contains(['e', 'E', 'n', 'N', 'i']))
+    else {
+        return;
+    };
+    if matches!(
+        data_type,
+        DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None)
+    ) {
+        let number = number.trim();
+        let scale = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        let digits = number.bytes().filter(u8::is_ascii_digit).count().max(1);
+        if digits > 38 {
+            return;
+        }
+        let (digits, scale) = (
+            u64::try_from(digits).unwrap_or(38),
+            i64::try_from(scale).unwrap_or_default(),
+        );
+        *data_type = DataType::Numeric(ExactNumberInfo::PrecisionAndScale(digits, scale));
+    }
+    **expr = text(&number);
+}
+
+/// The type's name without its schema, in lower case.
+fn named(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Custom(name, _) => {
+            let last = name.0.last().and_then(ObjectNamePart::as_ident);
+            last.map(|ident| ident.value.to_lowercase()).unwrap_or_default()
+        }
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+pub(super) fn change(expression: &mut Expr) {
+    match expression {
+        Expr::TypedString(typed) => {
+            let mut of = typed.data_type.clone();
+            let Some(value) = typed.value.value.clone().into_string() else {
+                return;
+            };
+            if named(&of) == "bytea" {
+                *expression = call("pg_bytea", vec![text(&value)]);
+                return;
+            }
+            plain(&mut of);
+            *expression = cast(text(&value), of);
+        }
+        Expr::Cast { expr, data_type, .. } => {
+            let name = named(data_type);
+            let inner = expr.as_mut();
+            let changed = match name.as_str() {
+                "regclass" => Some(class(inner)),
+                "regtype" => Some(call("pg_regtype", vec![inner.clone()])),
+                "regproc" | "regprocedure" | "regoper" | "regrole" | "regconfig" | "regcollation" => {
+                    Some(cast(inner.clone(), DataType::Text))
+                }
+                "regnamespace" => Some(cast(inner.clone(), DataType::Text)),
+                "oid" | "xid" | "cid" | "tid" => Some(match inner {
+                    Expr::Function(_) | Expr::Cast { .. } => inner.clone(),
+                    _ => cast(inner.clone(), DataType::BigInt(None)),
+                }),
+                "bytea" => Some(call("pg_bytea", vec![inner.clone()])),
+                "uuid" => Some(call("pg_uuid", vec![inner.clone()])),
+                "numeric" | "decimal" => Some(call("pg_numeric", vec![inner.clone()])),
+                // The name of what a number stands for.
+                "text" | "varchar" | "name" => of_number(inner),
+                _ => None,
+            };
+            if let Some(changed) = changed {
+                *expression = changed;
+                return;
+            }
+            if let (DataType::Array(element), Some(literal)) = (&*data_type, as_text(inner))
+                && let Some(items) = elements(literal)
+                && let Some(mut of) = element_type(element)
+            {
+                plain(&mut of);
+                let items = items.into_iter().map(|item| match item {
+                    Some(item) => cast(text(&item), of.clone()),
+                    None => cast(Expr::value(Value::Null), of.clone()),
+                });
+                *expression = Expr::Array(Array {
+                    elem: items.collect(),
+                    named: true,
+                });
+                return;
+            }
+            plain(data_type);
+            // A truth written as PostgreSQL may.
+            if matches!(data_type, DataType::Boolean | DataType::Bool)
+                && let Some(word) = as_text(inner)
+            {
+                let value = matches!(word.to_lowercase().as_str(), "t" | "true" | "y" | "yes" | "on" | "1");
+                *expression = Expr::value(Value::Boolean(value));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn element_type(element: &ArrayElemTypeDef) -> Option<DataType> {
+    match element {
+        ArrayElemTypeDef::AngleBracket(of)
+        | ArrayElemTypeDef::SquareBracket(of, _)
+        | ArrayElemTypeDef::Parenthesis(of) => Some(of.as_ref().clone()),
+        ArrayElemTypeDef::None => None,
+    }
+}
+
+/// The elements of `{a,b}`, without quotes and escapes that need a parser.
+fn elements(literal: &str) -> Option<Vec<Option<String>>> {
+    let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
+    if inner.contains(['{', '\\']) {
+        return None;
+    }
+    if inner.trim().is_empty() {
+        return Some(Vec::new());
+    }
+    let items = inner.split(',').map(|item| {
+        let item = item.trim();
+        match item.eq_ignore_ascii_case("null") {
+            true => None,
+            false => Some(item.trim_matches('"').to_owned()),
+        }
+    });
+    Some(items.collect())
+}
+
+/// Types as the query engine has them.
+fn plain(data_type: &mut DataType) {
+    let changed = match &*data_type {
+        // Microseconds, as PostgreSQL has them: nanoseconds end in 2262.
+        DataType::Timestamp(None | Some(4..), zone) => Some(DataType::Timestamp(Some(6), zone.clone())),
+        DataType::Custom(..) => match named(data_type).as_str() {
+            "timestamptz" => Some(DataType::Timestamp(Some(6), TimezoneInfo::Tz)),
+            "name" | "char" | "unknown" | "citext" | "json" | "jsonb" | "inet" | "cidr" | "xml" | "money"
+            | "bpchar" => Some(DataType::Text),
+            "bool" => Some(DataType::Boolean),
+            "int2" => Some(DataType::SmallInt(None)),
+            "int4" => Some(DataType::Integer(None)),
+            "int8" => Some(DataType::BigInt(None)),
+            "float4" => Some(DataType::Real),
+            "float8" => Some(DataType::DoublePrecision),
+            "int2vector" | "oidvector" => None,
+            _ => None,
+        },
+        DataType::JSON | DataType::JSONB | DataType::Character(_) | DataType::Char(_) => Some(DataType::Text),
+        DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => Some(DataType::Text),
+        DataType::Array(element) => {
+            let element = element_type(element);
+            element.map(|mut of| {
+                plain(&mut of);
+                DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(of), None))
+            })
+        }
+        _ => None,
+    };
+    if let Some(changed) = changed {
+        *data_type = changed;
+    }
+}
+
+/// `x::regclass`: a name is a number, a number shows as a name.
+fn class(inner: &Expr) -> Expr {
+    match inner {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => call("pg_regclass_name", vec![inner.clone()]),
+        Expr::Nested(nested) => class(nested),
+        _ => call("pg_regclass", vec![inner.clone()]),
+    }
+}
+
+/// `x::regclass::text` and `x::regtype::text`.
+fn of_number(inner: &mut Expr) -> Option<Expr> {
+    let Expr::Function(function) = inner else {
+        return None;
+    };
+    let name = function.name.0.last().and_then(ObjectNamePart::as_ident)?.value.clone();
+    let shown = match name.as_str() {
+        "pg_regclass" => "pg_regclass_name",
+        "pg_regtype" => "pg_regtype_name",
+        "pg_regclass_name" | "pg_regtype_name" => return Some(inner.clone()),
+        _ => return None,
+    };
+    let mut boxed = Box::new(inner.clone());
+    Some(call(shown, vec![take(&mut boxed)]))
+}
+
+/// A parameter of the type that the client said.
+pub(super) fn parameter(name: &str, postgres: &Postgres) -> Option<Expr> {
+    let number: usize = name.strip_prefix('$')?.parse().ok()?;
+    let of = postgres.parameters.get(number.checked_sub(1)?)?.as_ref()?;
+    let wanted = match of {
+        ArrowType::Boolean => DataType::Boolean,
+        ArrowType::Int16 => DataType::SmallInt(None),
+        ArrowType::Int32 => DataType::Integer(None),
+        ArrowType::Int64 => DataType::BigInt(None),
+        ArrowType::Float32 => DataType::Real,
+        ArrowType::Float64 => DataType::DoublePrecision,
+        ArrowType::Date32 => DataType::Date,
+        ArrowType::Time64(_) => DataType::Time(None, TimezoneInfo::None),
+        ArrowType::Timestamp(TimeUnit::Microsecond, None) => DataType::Timestamp(Some(6), TimezoneInfo::None),
+        ArrowType::Timestamp(TimeUnit::Microsecond, Some(_)) => DataType::Timestamp(Some(6), TimezoneInfo::Tz),
+        ArrowType::Utf8 => DataType::Text,
+        ArrowType::Binary => DataType::Bytea,
+        // Decimals come with their own digits, arrays with their elements.
+        _ => return None,
+    };
+    let placeholder = Expr::value(Value::Placeholder(name.to_owned()));
+    Some(cast(placeholder, wanted))
+}

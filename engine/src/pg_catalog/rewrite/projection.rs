@@ -1,0 +1,117 @@
+//! Columns called what PostgreSQL calls them: `count`, `?column?`.
+
+use std::collections::BTreeSet;
+
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, ObjectNamePart, Select, SelectItem};
+
+use super::names::value;
+
+/// What stands between a column's name and what only makes it different from others. It can be in no name of PostgreSQL's.
+const APART: char = '\0';
+
+/// Gives the columns of a SELECT their names. Where two would have the same one, the second has a number behind it that the
+/// client does not see.
+pub(super) fn name(select: &mut Select) {
+    let mut taken = BTreeSet::new();
+    for item in &select.projection {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            taken.insert(value(alias));
+        }
+    }
+    let mut columns: BTreeSet<String> = BTreeSet::new();
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(expression) = item else {
+            continue;
+        };
+        let wanted = called(expression);
+        let plain = matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        // A column keeps its own name, and its table with it, unless it is there twice.
+        let again = !columns.insert(expression.to_string());
+        if plain && !again && !taken.contains(&wanted) {
+            taken.insert(wanted);
+            continue;
+        }
+        if plain && !again {
+            continue;
+        }
+        let alias = match taken.insert(wanted.clone()) {
+            true => wanted,
+            false => format!("{wanted}{APART}{at}"),
+        };
+        *item = SelectItem::ExprWithAlias {
+            expr: expression.clone(),
+            alias: Ident::with_quote('"', alias),
+        };
+    }
+}
+
+/// What PostgreSQL calls the column of an expression.
+fn called(expression: &Expr) -> String {
+    known(expression).unwrap_or_else(|| "?column?".into())
+}
+
+fn known(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Identifier(ident) => Some(value(ident)),
+        Expr::CompoundIdentifier(idents) => idents.last().map(value),
+        Expr::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
+            Some(AccessExpr::Dot(field)) => known(field),
+            _ => known(root),
+        },
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => known(inner),
+        Expr::Cast { expr, data_type, .. } => known(expr).or_else(|| Some(of_type(&data_type.to_string()))),
+        Expr::TypedString(typed) => Some(of_type(&typed.data_type.to_string())),
+        Expr::Function(function) => function.name.0.last().and_then(ObjectNamePart::as_ident).map(value),
+        Expr::Case { else_result, .. } => {
+            let named = else_result.as_deref().and_then(|last| match last {
+                Expr::Identifier(_) | Expr::CompoundIdentifier(_) => known(last),
+                _ => None,
+            });
+            Some(named.unwrap_or_else(|| "case".into()))
+        }
+        Expr::Exists { .. } => Some("exists".into()),
+        Expr::Array(_) => Some("array".into()),
+        Expr::Interval(_) => Some("interval".into()),
+        Expr::Extract { .. } => Some("extract".into()),
+        Expr::Ceil { .. } => Some("ceil".into()),
+        Expr::Floor { .. } => Some("floor".into()),
+        Expr::Position { .. } => Some("position".into()),
+        Expr::Substring { .. } => Some("substring".into()),
+        Expr::Trim { .. } => Some("btrim".into()),
+        Expr::Overlay { .. } => Some("overlay".into()),
+        Expr::AtTimeZone { .. } => Some("timezone".into()),
+        Expr::Subquery(query) => match query.body.as_select()?.projection.first()? {
+            SelectItem::UnnamedExpr(inner) => known(inner),
+            SelectItem::ExprWithAlias { alias, .. } => Some(value(alias)),
+            _ => None,
+        },
+        Expr::Value(literal) => match literal.value {
+            datafusion::sql::sqlparser::ast::Value::Boolean(_) => Some("bool".into()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The name of a type in PostgreSQL's catalog.
+fn of_type(written: &str) -> String {
+    let lower = written.to_lowercase();
+    let plain = lower.split('(').next().unwrap_or(&lower).trim();
+    let plain = plain.strip_prefix("pg_catalog.").unwrap_or(plain);
+    match plain {
+        "int" | "integer" => "int4",
+        "bigint" => "int8",
+        "smallint" => "int2",
+        "real" => "float4",
+        "double precision" | "float" | "double" => "float8",
+        "boolean" => "bool",
+        "decimal" => "numeric",
+        "character varying" => "varchar",
+        "char" | "character" => "bpchar",
+        "timestamp with time zone" => "timestamptz",
+        "timestamp without time zone" => "timestamp",
+        "time without time zone" => "time",
+        other => other,
+    }
+    .to_owned()
+}

@@ -1,0 +1,293 @@
+//! A text as its statements, and those that are about the session itself.
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+
+use super::failure::{Failure, state};
+
+mod words;
+
+use words::Words;
+
+/// One statement of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sentence {
+    pub(super) sql: String,
+    /// Characters before it in the text.
+    pub(super) before: usize,
+    pub(super) what: What,
+}
+
+/// What a statement asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum What {
+    /// Rows, or a change of data: the service tells.
+    Query,
+    /// `BEGIN`, and whether it says that nothing is to be written.
+    Begin,
+    Commit,
+    Rollback,
+    Savepoint(String),
+    /// Back to a savepoint.
+    RollbackTo(String),
+    Release(String),
+    /// `SET name = values`; none is the default.
+    Set {
+        name: String,
+        value: Option<String>,
+    },
+    /// `RESET`; none is all.
+    Reset(Option<String>),
+    /// `SHOW`; none is all.
+    Show(Option<String>),
+    Discard {
+        all: bool,
+    },
+    /// `DEALLOCATE`; none is all.
+    Deallocate(Option<String>),
+    Prepare {
+        name: String,
+        sql: String,
+    },
+    Execute {
+        name: String,
+        values: Vec<String>,
+    },
+    Declare {
+        name: String,
+        sql: String,
+        hold: bool,
+    },
+    Fetch {
+        name: String,
+        count: Count,
+        skip: bool,
+    },
+    /// `CLOSE`; none is all.
+    Close(Option<String>),
+    CopyOut(CopyOut),
+    /// Something that is taken and does nothing, with its tag.
+    Nothing(&'static str),
+}
+
+/// How many rows of a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    All,
+    Rows(usize),
+}
+
+/// `COPY … TO STDOUT`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CopyOut {
+    pub(super) query: String,
+    pub(super) csv: bool,
+    pub(super) header: bool,
+    pub(super) delimiter: char,
+    pub(super) null: String,
+}
+
+/// The statements of a text; those with nothing in them are left out.
+pub(super) fn sentences(text: &str) -> Result<Vec<Sentence>, Failure> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text)
+        .with_unescape(false)
+        .tokenize_with_location();
+    let tokens = tokens.map_err(|error| {
+        let place = place(text, error.location.line, error.location.column);
+        Failure::new(state::SYNTAX, error.to_string()).behind(place)
+    })?;
+    let mut found = Vec::new();
+    let mut begin = 0;
+    for at in 0..=tokens.len() {
+        let end = tokens.get(at).is_none_or(|token| token.token == Token::SemiColon);
+        if !end {
+            continue;
+        }
+        let part = tokens.get(begin..at).unwrap_or_default();
+        begin = at + 1;
+        let mut part = part.iter().skip_while(|token| blank(token));
+        let Some(first) = part.next() else {
+            continue;
+        };
+        let from = place(text, first.span.start.line, first.span.start.column);
+        let to = tokens.get(at).map_or(usize::MAX, |token| {
+            place(text, token.span.start.line, token.span.start.column)
+        });
+        let sql: String = text.chars().skip(from).take(to.saturating_sub(from)).collect();
+        let mut words: Vec<TokenWithSpan> = vec![first.clone()];
+        words.extend(part.filter(|token| !blank(token)).cloned());
+        let what = Words::new(&sql, from, text, &words).read()?;
+        found.push(Sentence {
+            sql,
+            before: from,
+            what,
+        });
+    }
+    Ok(found)
+}
+
+fn blank(token: &TokenWithSpan) -> bool {
+    matches!(
+        token.token,
+        Token::EOF
+            | Token::Whitespace(
+                Whitespace::Space
+                    | Whitespace::Newline
+                    | Whitespace::Tab
+                    | Whitespace::SingleLineComment { .. }
+                    | Whitespace::MultiLineComment(_)
+            )
+    )
+}
+
+/// Characters before a place in a text.
+fn place(text: &str, line: u64, column: u64) -> usize {
+    let lines = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(lines)
+        .map(|line| line.chars().count())
+        .sum();
+    before.saturating_add(usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> What {
+        let mut found = sentences(text).expect("it can be read");
+        assert_eq!(found.len(), 1, "{text}");
+        found.remove(0).what
+    }
+
+    // Goal: a text is cut where its statements end and nowhere else. Method: semicolons in every other place.
+    #[test]
+    fn texts_are_cut() {
+        let text = "SELECT ';' , \"a;b\" -- ;\n; ;\n /* ; */ SELECT $$;$$;";
+        let found = sentences(text).expect("it can be read");
+        let cut: Vec<&str> = found.iter().map(|sentence| sentence.sql.trim_end()).collect();
+        assert_eq!(cut, ["SELECT ';' , \"a;b\" -- ;", "SELECT $$;$$"]);
+        assert_eq!(text.chars().skip(found[1].before).take(6).collect::<String>(), "SELECT");
+        assert_eq!(sentences(" ; -- nothing").expect("nothing"), []);
+        assert_eq!(sentences("SELECT '").expect_err("no end").state, state::SYNTAX);
+    }
+
+    // Goal: statements about the session are told from others. Method: the forms that drivers send.
+    #[test]
+    fn session_statements_are_known() {
+        let set = |name: &str, value: &str| What::Set {
+            name: name.into(),
+            value: Some(value.into()),
+        };
+        for (text, what) in [
+            ("BEGIN", What::Begin),
+            (
+                "begin transaction isolation level repeatable read read only",
+                What::Begin,
+            ),
+            ("START TRANSACTION READ ONLY", What::Begin),
+            ("END", What::Commit),
+            ("ABORT", What::Rollback),
+            ("ROLLBACK TO SAVEPOINT \"S 1\"", What::RollbackTo("S 1".into())),
+            ("RELEASE s", What::Release("s".into())),
+            ("SET extra_float_digits = 3", set("extra_float_digits", "3")),
+            ("SET SESSION TIME ZONE 'Asia/Tokyo'", set("TimeZone", "Asia/Tokyo")),
+            ("SET search_path TO a, \"B\"", set("search_path", "a, \"B\"")),
+            ("set application_name = 'it''s'", set("application_name", "it's")),
+            ("SET statement_timeout TO -1", set("statement_timeout", "-1")),
+            (
+                "SET TIME ZONE DEFAULT",
+                What::Set {
+                    name: "TimeZone".into(),
+                    value: None,
+                },
+            ),
+            (
+                "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+                set("default_transaction_isolation", "read uncommitted"),
+            ),
+            (
+                "SHOW TRANSACTION ISOLATION LEVEL",
+                What::Show(Some("transaction_isolation".into())),
+            ),
+            ("SHOW timezone", What::Show(Some("timezone".into()))),
+            ("SHOW ALL", What::Show(None)),
+            ("SHOW TABLES", What::Query),
+            ("SHOW COLUMNS FROM t", What::Query),
+            ("RESET ALL", What::Reset(None)),
+            ("DISCARD ALL", What::Discard { all: true }),
+            ("DEALLOCATE PREPARE x", What::Deallocate(Some("x".into()))),
+            (
+                "PREPARE p (int, text) AS SELECT $1",
+                What::Prepare {
+                    name: "p".into(),
+                    sql: "SELECT $1".into(),
+                },
+            ),
+            (
+                "EXECUTE p (1, 'a,b')",
+                What::Execute {
+                    name: "p".into(),
+                    values: vec!["1".into(), "'a,b'".into()],
+                },
+            ),
+            (
+                "DECLARE \"c\" NO SCROLL CURSOR WITH HOLD FOR SELECT 1",
+                What::Declare {
+                    name: "c".into(),
+                    sql: "SELECT 1".into(),
+                    hold: true,
+                },
+            ),
+            (
+                "FETCH FORWARD 1000 FROM c",
+                What::Fetch {
+                    name: "c".into(),
+                    count: Count::Rows(1000),
+                    skip: false,
+                },
+            ),
+            (
+                "FETCH c",
+                What::Fetch {
+                    name: "c".into(),
+                    count: Count::Rows(1),
+                    skip: false,
+                },
+            ),
+            (
+                "MOVE ALL IN c",
+                What::Fetch {
+                    name: "c".into(),
+                    count: Count::All,
+                    skip: true,
+                },
+            ),
+            ("CLOSE ALL", What::Close(None)),
+            ("SELECT 1", What::Query),
+            ("WITH x AS (SELECT 1) SELECT * FROM x", What::Query),
+        ] {
+            assert_eq!(one(text), what, "{text}");
+        }
+        let What::CopyOut(copy) = one("COPY (SELECT a FROM t) TO STDOUT WITH (FORMAT csv, HEADER, DELIMITER ';')")
+        else {
+            panic!("a copy");
+        };
+        assert_eq!(
+            (copy.query.as_str(), copy.csv, copy.header, copy.delimiter),
+            ("SELECT a FROM t", true, true, ';')
+        );
+        let What::CopyOut(copy) = one("copy s.t (a, b) to stdout csv header") else {
+            panic!("a copy");
+        };
+        assert_eq!(
+            (copy.query.as_str(), copy.csv, copy.header),
+            ("SELECT a, b FROM s.t", true, true)
+        );
+        for text in ["COPY t FROM STDIN", "SET x", "FETCH PRIOR FROM c", "LISTEN"] {
+            assert!(sentences(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! The words of one statement, read as far as it takes to know what it asks of the session.
+
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::{CopyOut, Count, What, place};
+use crate::postgres::failure::{Failure, state};
+
+/// The words of a statement, and how far they were read.
+pub(super) struct Words<'a> {
+    /// The statement.
+    sql: &'a str,
+    /// Characters before it in its text.
+    before: usize,
+    text: &'a str,
+    tokens: &'a [TokenWithSpan],
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(sql: &'a str, before: usize, text: &'a str, tokens: &'a [TokenWithSpan]) -> Self {
+        Self {
+            sql,
+            before,
+            text,
+            tokens,
+            at: 0,
+        }
+    }
+
+    /// What the statement asks for.
+    pub(super) fn read(mut self) -> Result<What, Failure> {
+        let first = self.word();
+        let what = match first.as_str() {
+            "BEGIN" => self.ends(What::Begin),
+            "START" if self.takes("TRANSACTION") => self.ends(What::Begin),
+            "COMMIT" | "END" => self.ends(What::Commit),
+            "ROLLBACK" | "ABORT" => {
+                self.skip(&["WORK", "TRANSACTION"]);
+                match self.takes("TO") {
+                    false => self.ends(What::Rollback),
+                    true => {
+                        self.skip(&["SAVEPOINT"]);
+                        What::RollbackTo(self.name()?)
+                    }
+                }
+            }
+            "SAVEPOINT" => What::Savepoint(self.name()?),
+            "RELEASE" => {
+                self.skip(&["SAVEPOINT"]);
+                What::Release(self.name()?)
+            }
+            "SET" => self.set()?,
+            "RESET" => match self.setting()? {
+                name if name.eq_ignore_ascii_case("all") => What::Reset(None),
+                name => What::Reset(Some(name)),
+            },
+            "SHOW" => self.show()?,
+            "DISCARD" => What::Discard { all: self.takes("ALL") },
+            "DEALLOCATE" => {
+                self.skip(&["PREPARE"]);
+                What::Deallocate(self.name_or_all()?)
+            }
+            "PREPARE" => {
+                let name = self.name()?;
+                if self.peek() == Some(&Token::LParen) {
+                    self.parenthesized();
+                }
+                self.wants("AS")?;
+                What::Prepare { name, sql: self.rest() }
+            }
+            "EXECUTE" => {
+                let name = self.name()?;
+                let values = match self.peek() {
+                    Some(Token::LParen) => self.parenthesized(),
+                    _ => Vec::new(),
+                };
+                What::Execute { name, values }
+            }
+            "DECLARE" => self.declare()?,
+            "FETCH" => self.fetch(false)?,
+            "MOVE" => self.fetch(true)?,
+            "CLOSE" => What::Close(self.name_or_all()?),
+            "COPY" => self.copy()?,
+            "UNLISTEN" => What::Nothing("UNLISTEN"),
+            "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "CLUSTER" | "REINDEX" | "GRANT" | "REVOKE" => {
+                return Err(Failure::new(state::NOT_SUPPORTED, format!("{first} is not supported")));
+            }
+            _ => What::Query,
+        };
+        Ok(what)
+    }
+
+    fn peek(&self) -> Option<&'a Token> {
+        self.tokens.get(self.at).map(|token| &token.token)
+    }
+
+    /// The next word in capitals; nothing where there is none.
+    fn word(&mut self) -> String {
+        match self.peek() {
+            Some(Token::Word(word)) if word.quote_style.is_none() => {
+                self.at += 1;
+                word.value.to_uppercase()
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn takes(&mut self, wanted: &str) -> bool {
+        let at = self.at;
+        let found = self.word() == wanted;
+        if !found {
+            self.at = at;
+        }
+        found
+    }
+
+    fn skip(&mut self, words: &[&str]) {
+        while words.iter().any(|word| self.takes(word)) {}
+    }
+
+    fn wants(&mut self, wanted: &str) -> Result<(), Failure> {
+        match self.takes(wanted) {
+            true => Ok(()),
+            false => Err(self.wrong(wanted)),
+        }
+    }
+
+    fn wrong(&self, wanted: &str) -> Failure {
+        let found = self
+            .peek()
+            .map_or_else(|| "the end".to_owned(), |token| format!("\"{token}\""));
+        Failure::new(state::SYNTAX, format!("syntax error: expected {wanted}, found {found}"))
+    }
+
+    /// Whatever follows is about how, not what.
+    fn ends(&mut self, what: What) -> What {
+        self.at = self.tokens.len();
+        what
+    }
+
+    fn name(&mut self) -> Result<String, Failure> {
+        match self.peek() {
+            Some(Token::Word(word)) => {
+                self.at += 1;
+                Ok(match word.quote_style {
+                    None => word.value.to_lowercase(),
+                    Some(_) => word.value.clone(),
+                })
+            }
+            _ => Err(self.wrong("a name")),
+        }
+    }
+
+    fn name_or_all(&mut self) -> Result<Option<String>, Failure> {
+        match self.takes("ALL") {
+            true => Ok(None),
+            false => self.name().map(Some),
+        }
+    }
+
+    /// The name of a setting, which may have a point in it.
+    fn setting(&mut self) -> Result<String, Failure> {
+        if self.takes("TIME") {
+            self.wants("ZONE")?;
+            return Ok("TimeZone".into());
+        }
+        let mut name = self.name()?;
+        while self.peek() == Some(&Token::Period) {
+            self.at += 1;
+            name = format!("{name}.{}", self.name()?);
+        }
+        Ok(name)
+    }
+
+    fn set(&mut self) -> Result<What, Failure> {
+        self.skip(&["SESSION", "LOCAL"]);
+        if self.takes("CHARACTERISTICS") || self.takes("TRANSACTION") {
+            let word = self.rest().to_lowercase();
+            let level = word.split_once("isolation level ").map(|(_, level)| level.trim());
+            return Ok(match level {
+                Some(level) => What::Set {
+                    name: "default_transaction_isolation".into(),
+                    value: Some(level.split(',').next().unwrap_or(level).trim().into()),
+                },
+                None => What::Nothing("SET"),
+            });
+        }
+        let by_words = self.takes("NAMES");
+        let zone = !by_words
+            && self
+                .tokens
+                .get(self.at)
+                .is_some_and(|token| token.token.to_string().eq_ignore_ascii_case("time"));
+        let name = match by_words {
+            true => "client_encoding".to_owned(),
+            false => self.setting()?,
+        };
+        if !by_words && !zone && !self.takes("TO") {
+            match self.peek() {
+                Some(Token::Eq) => self.at += 1,
+                _ => return Err(self.wrong("TO or =")),
+            }
+        }
+        if self.takes("DEFAULT") || (zone && self.takes("LOCAL")) {
+            return Ok(What::Set { name, value: None });
+        }
+        let mut value = String::new();
+        while let Some(token) = self.peek() {
+            self.at += 1;
+            match token {
+                Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => {
+                    value.push_str(&text.replace("''", "'"));
+                }
+                Token::Comma => value.push_str(", "),
+                Token::Word(word)
+                    if word.quote_style.is_none() && !value.is_empty() && !value.ends_with([' ', '-', '+']) =>
+                {
+                    value.push(' ');
+                    value.push_str(&word.value);
+                }
+                other => value.push_str(&other.to_string()),
+            }
+        }
+        match value.is_empty()
+            && self
+                .tokens
+                .last()
+                .is_none_or(|last| !matches!(last.token, Token::SingleQuotedString(_)))
+        {
+            true => Err(self.wrong("a value")),
+            false => Ok(What::Set {
+                name,
+                value: Some(value),
+            }),
+        }
+    }
+
+    fn show(&mut self) -> Result<What, Failure> {
+        let at = self.at;
+        let first = self.word();
+        match first.as_str() {
+            "TABLES" | "SCHEMAS" | "DATABASES" | "COLUMNS" | "CREATE" | "FUNCTIONS" | "VIEWS" | "FULL" | "EXTENDED" => {
+                return Ok(self.ends(What::Query));
+            }
+            "ALL" => return Ok(What::Show(None)),
+            "TRANSACTION" => {
+                self.wants("ISOLATION")?;
+                self.wants("LEVEL")?;
+                return Ok(What::Show(Some("transaction_isolation".into())));
+            }
+            "SESSION" if self.takes("AUTHORIZATION") => return Ok(What::Show(Some("session_authorization".into()))),
+            _ => self.at = at,
+        }
+        Ok(What::Show(Some(self.setting()?)))
+    }
+
+    fn declare(&mut self) -> Result<What, Failure> {
+        let name = self.name()?;
+        self.skip(&["BINARY", "INSENSITIVE", "ASENSITIVE", "NO", "SCROLL"]);
+        self.wants("CURSOR")?;
+        let hold = self.takes("WITH");
+        if hold || self.takes("WITHOUT") {
+            self.wants("HOLD")?;
+        }
+        self.wants("FOR")?;
+        Ok(What::Declare {
+            name,
+            sql: self.rest(),
+            hold,
+        })
+    }
+
+    fn fetch(&mut self, skip: bool) -> Result<What, Failure> {
+        self.skip(&["FORWARD", "NEXT"]);
+        let count = match self.peek() {
+            Some(Token::Number(number, _)) => {
+                self.at += 1;
+                Count::Rows(number.parse().map_err(|_| self.wrong("a number"))?)
+            }
+            _ if self.takes("ALL") => Count::All,
+            _ => Count::Rows(1),
+        };
+        for word in ["PRIOR", "FIRST", "LAST", "ABSOLUTE", "RELATIVE", "BACKWARD"] {
+            if self.takes(word) {
+                return Err(Failure::new(state::NOT_SUPPORTED, "cursors go forward only"));
+            }
+        }
+        self.skip(&["FROM", "IN"]);
+        Ok(What::Fetch {
+            name: self.name()?,
+            count,
+            skip,
+        })
+    }
+
+    fn copy(&mut self) -> Result<What, Failure> {
+        let query = match self.peek() {
+            Some(Token::LParen) => self.parenthesized().join(", "),
+            _ => {
+                let mut table = Vec::new();
+                while let Some(token @ (Token::Word(_) | Token::Period)) = self.peek() {
+                    let word = matches!(token, Token::Word(word) if word.quote_style.is_none());
+                    if word
+                        && ["TO", "FROM"]
+                            .iter()
+                            .any(|end| token.to_string().eq_ignore_ascii_case(end))
+                    {
+                        break;
+                    }
+                    table.push(token.to_string());
+                    self.at += 1;
+                }
+                let columns = match self.peek() {
+                    Some(Token::LParen) => self.parenthesized().join(", "),
+                    _ => "*".into(),
+                };
+                format!("SELECT {columns} FROM {}", table.concat())
+            }
+        };
+        if self.takes("FROM") {
+            let message = "COPY FROM is not supported: INSERT, or ADBC's bulk load through Flight SQL, take rows in";
+            return Err(Failure::new(state::NOT_SUPPORTED, message));
+        }
+        self.wants("TO")?;
+        if !self.takes("STDOUT") {
+            return Err(Failure::new(
+                state::DENIED,
+                "COPY TO a file of the server is not allowed: use STDOUT",
+            ));
+        }
+        self.skip(&["WITH"]);
+        let mut copy = CopyOut {
+            query,
+            csv: false,
+            header: false,
+            delimiter: '\0',
+            null: "\0".into(),
+        };
+        while let Some(token) = self.peek() {
+            let word = token.to_string().to_uppercase();
+            self.at += 1;
+            match word.as_str() {
+                "CSV" => copy.csv = true,
+                "HEADER" => copy.header = !self.takes("FALSE") && !self.takes("OFF"),
+                "BINARY" => return Err(Failure::new(state::NOT_SUPPORTED, "COPY in binary is not supported")),
+                "DELIMITER" => {
+                    self.skip(&["AS"]);
+                    copy.delimiter = self.literal()?.chars().next().unwrap_or(',');
+                }
+                "NULL" => {
+                    self.skip(&["AS"]);
+                    copy.null = self.literal()?;
+                }
+                "QUOTE" | "ESCAPE" | "ENCODING" => {
+                    self.literal()?;
+                }
+                "FORMAT" | "(" | ")" | "," | "TEXT" | "TRUE" | "ON" | "MATCH" => {}
+                _ => {
+                    return Err(Failure::new(
+                        state::SYNTAX,
+                        format!("option \"{word}\" of COPY is not known"),
+                    ));
+                }
+            }
+        }
+        if copy.delimiter == '\0' {
+            copy.delimiter = if copy.csv { ',' } else { '\t' };
+        }
+        if copy.null == "\0" {
+            copy.null = if copy.csv { String::new() } else { "\\N".into() };
+        }
+        Ok(What::CopyOut(copy))
+    }
+
+    fn literal(&mut self) -> Result<String, Failure> {
+        match self.peek() {
+            Some(Token::SingleQuotedString(text)) => {
+                self.at += 1;
+                Ok(text.replace("''", "'"))
+            }
+            Some(Token::EscapedStringLiteral(text)) => {
+                self.at += 1;
+                Ok(text.replace("\\t", "\t"))
+            }
+            _ => Err(self.wrong("a text")),
+        }
+    }
+
+    /// What follows, as it was written.
+    fn rest(&mut self) -> String {
+        let text = match self.tokens.get(self.at) {
+            Some(_) => self.written(self.at, self.tokens.len()),
+            None => String::new(),
+        };
+        self.at = self.tokens.len();
+        text
+    }
+
+    /// The parts between commas of what stands in parentheses here, as they were written.
+    fn parenthesized(&mut self) -> Vec<String> {
+        let mut parts = Vec::new();
+        let mut depth = 0_usize;
+        let mut begin = self.at + 1;
+        while let Some(token) = self.peek() {
+            match token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            let ends = depth == 0 || (depth == 1 && *token == Token::Comma);
+            if ends && begin < self.at {
+                parts.push(self.written(begin, self.at));
+            }
+            if ends {
+                begin = self.at + 1;
+            }
+            self.at += 1;
+            if depth == 0 {
+                break;
+            }
+        }
+        parts
+    }
+
+    /// Tokens of the statement from one up to another, as they were written.
+    fn written(&self, from: usize, to: usize) -> String {
+        let place = |at: usize| {
+            let token = self.tokens.get(at)?;
+            let characters = place(self.text, token.span.start.line, token.span.start.column);
+            characters.checked_sub(self.before)
+        };
+        let start = place(from).unwrap_or(usize::MAX);
+        let end = place(to).unwrap_or(usize::MAX);
+        let text: String = self.sql.chars().skip(start).take(end.saturating_sub(start)).collect();
+        text.trim_end().to_owned()
+    }
+}

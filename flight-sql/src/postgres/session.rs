@@ -1,0 +1,286 @@
+//! What one connection is in the middle of: its settings, transaction, statements and portals.
+
+mod answers;
+mod extended;
+mod simple;
+mod transaction;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use uuid::Uuid;
+
+use tidewater_engine::SessionOptions;
+use tidewater_engine::pg_catalog::{self, Backends, Postgres};
+use tidewater_security::Principal;
+
+use self::transaction::Transaction;
+use super::connection::{Unreachable, Wire};
+use super::encode::Style;
+use super::failure::{Failure, state};
+use super::message::{Message, Target};
+use super::registry::Place;
+use super::rows::{Cursor, Sending, Stopped};
+use super::script::Sentence;
+use super::settings::Settings;
+use crate::service::QueryService;
+
+/// Statements that a session keeps at most: drivers keep some hundreds.
+const STATEMENTS_MAX: usize = 2_000;
+
+/// Portals and cursors that are open at once; each may hold a running query.
+const PORTALS_MAX: usize = 100;
+
+/// Whether the connection goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    Goes,
+    Ends,
+}
+
+/// A statement that is kept.
+#[derive(Debug, Clone)]
+struct Kept {
+    /// None for an empty text.
+    sentence: Option<Sentence>,
+    /// Types of the parameters, as the client said or as they were told.
+    parameters: Vec<u32>,
+    /// What the client said.
+    declared: Vec<u32>,
+    columns: Option<SchemaRef>,
+}
+
+/// A statement with values.
+#[derive(Debug)]
+struct Portal {
+    kept: Arc<Kept>,
+    values: Vec<datafusion::scalar::ScalarValue>,
+    style: Style,
+    progress: Progress,
+}
+
+/// How far a portal is.
+#[derive(Debug)]
+enum Progress {
+    Bound,
+    /// Its rows, under this id, and the word of its tag.
+    Rows(Box<Sending>, Uuid, &'static str),
+    Done,
+}
+
+/// One connection's state.
+pub(super) struct Session {
+    service: QueryService,
+    principal: Principal,
+    place: Place,
+    settings: Settings,
+    transaction: Transaction,
+    statements: HashMap<String, Arc<Kept>>,
+    portals: HashMap<String, Portal>,
+    cursors: HashMap<String, (Cursor, Uuid, bool)>,
+    /// Messages are skipped until the end of the batch that one of them failed in.
+    skips: bool,
+}
+
+impl Session {
+    pub(super) fn new(service: QueryService, principal: Principal, place: Place, settings: Settings) -> Self {
+        Self {
+            service,
+            principal,
+            place,
+            settings,
+            transaction: Transaction::default(),
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            cursors: HashMap::new(),
+            skips: false,
+        }
+    }
+
+    /// How long the client may be silent now, and what it is told when it was for longer.
+    pub(super) fn idle_limit(&self) -> Option<(Duration, Failure)> {
+        let (name, state, text) = match self.transaction.open() {
+            true => (
+                "idle_in_transaction_session_timeout",
+                state::IDLE_IN_TRANSACTION,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+            false => (
+                "idle_session_timeout",
+                state::IDLE,
+                "terminating connection due to idle-session timeout",
+            ),
+        };
+        let limit = self.settings.duration(name)?;
+        Some((limit, Failure::new(state, text)))
+    }
+
+    /// Does what a message asks for.
+    pub(super) async fn handle(&mut self, message: Message, wire: &mut Wire) -> Result<Settled, Unreachable> {
+        if self.skips && !matches!(message, Message::Sync | Message::Terminate) {
+            return Ok(Settled::Goes);
+        }
+        match message {
+            Message::Terminate => return Ok(Settled::Ends),
+            Message::Query(text) => {
+                let done = self.query(&text, wire).await;
+                self.settle(done, wire)?;
+                self.ready(wire).await?;
+            }
+            Message::Sync => {
+                self.skips = false;
+                self.ready(wire).await?;
+            }
+            Message::Flush => wire.flush().await?,
+            // Rows of a COPY that was refused.
+            Message::Copy => {}
+            message => {
+                let done = self.step(message, wire).await;
+                let failed = matches!(done, Err(Stopped::Failed(_)));
+                self.settle(done, wire)?;
+                self.skips = failed;
+            }
+        }
+        Ok(Settled::Goes)
+    }
+
+    async fn step(&mut self, message: Message, wire: &mut Wire) -> Result<(), Stopped> {
+        match message {
+            Message::Parse { name, sql, types } => self.parse(name, &sql, types, wire).await,
+            Message::Bind(bind) => Ok(self.bind(bind, wire)?),
+            Message::Describe(target) => Ok(self.describe(&target, wire)?),
+            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max, wire).await,
+            Message::Close(target) => {
+                match target {
+                    Target::Statement(name) => drop(self.statements.remove(&name)),
+                    Target::Portal(name) => {
+                        self.portals.remove(&name);
+                        self.cursors.remove(&name);
+                    }
+                }
+                wire.replies.close_complete();
+                Ok(())
+            }
+            Message::Password(_) => Err(Failure::protocol("a password was not asked for").into()),
+            Message::Unknown(kind) => Err(Failure::protocol(format!("no message is of kind {kind}")).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells an error, which ends the transaction that it happened in.
+    fn settle(&mut self, done: Result<(), Stopped>, wire: &mut Wire) -> Result<(), Unreachable> {
+        self.place.works_on(None);
+        match done {
+            Ok(()) => Ok(()),
+            Err(Stopped::Unreachable) => Err(Unreachable),
+            Err(Stopped::Failed(failure)) => {
+                self.transaction.fail();
+                self.portals.clear();
+                wire.replies.fields(b'E', &failure.fields("ERROR"));
+                Ok(())
+            }
+        }
+    }
+
+    /// The end of a batch. Outside a transaction block it ends what it was, and the portals with it.
+    async fn ready(&mut self, wire: &mut Wire) -> Result<(), Unreachable> {
+        if !self.transaction.open() {
+            self.portals.clear();
+            self.cursors.retain(|_, (_, _, hold)| *hold);
+        }
+        wire.replies.ready(self.transaction.status());
+        wire.flush().await
+    }
+
+    /// The longest time that a statement may take here.
+    fn deadline(&self) -> Duration {
+        let own = self.settings.duration("statement_timeout");
+        own.map_or(self.service.query_timeout(), |own| {
+            own.min(self.service.query_timeout())
+        })
+    }
+
+    /// What a statement of this session sees. `types` are those of its parameters, as far as the client said.
+    async fn options(&mut self, sql: &str, types: &[u32]) -> Result<SessionOptions, Failure> {
+        let schemas = self.settings.schemas();
+        let wants_relations = pg_catalog::asks(sql);
+        let backends = Own {
+            service: self.service.clone(),
+            registry: self.place.registry().clone(),
+            principal: self.principal.clone(),
+        };
+        let mut postgres = Postgres {
+            user: self.settings.get("session_authorization").to_owned(),
+            database: self.service.catalog_name().to_owned(),
+            version: super::settings::SERVER_VERSION.to_owned(),
+            pid: self.place.pid,
+            schemas: schemas.clone(),
+            settings: self.settings.all(),
+            writes: self.service.authenticator().may_write(&self.principal),
+            parameters: types
+                .iter()
+                .map(|oid| super::types::arrow(*oid))
+                .collect::<Vec<Option<DataType>>>(),
+            relations: None,
+            backends: Some(Arc::new(backends)),
+        };
+        if wants_relations {
+            let relations = self.service.relations(&self.principal).await;
+            postgres.relations = Some(Arc::new(relations.map_err(|error| Failure::of(&error, sql))?));
+        }
+        let mut options = SessionOptions {
+            default_schema: schemas.first().cloned(),
+            ..SessionOptions::default()
+        };
+        options.overlay = postgres.tables().map_err(|error| Failure::of(&error.into(), sql))?;
+        options.postgres = Some(Arc::new(postgres));
+        self.pin(sql, &mut options).await?;
+        Ok(options)
+    }
+
+    /// In a transaction, tables stay as they were seen first.
+    async fn pin(&mut self, sql: &str, options: &mut SessionOptions) -> Result<(), Failure> {
+        if let Some(pinned) = self.transaction.pinned() {
+            let seen = self.service.pin(sql, options, &pinned).await;
+            let seen = seen.map_err(|error| Failure::of(&error, sql))?;
+            options.moment = self.transaction.pin(seen);
+        }
+        Ok(())
+    }
+}
+
+fn timed_out() -> Failure {
+    Failure::new(state::CANCELLED, "canceling statement due to statement timeout")
+}
+
+/// The tag after rows.
+fn tagged(word: &str, count: u64) -> String {
+    match word {
+        "SHOW" | "EXPLAIN" | "CALL" => word.to_owned(),
+        _ => format!("{word} {count}"),
+    }
+}
+
+/// The connections of the same user.
+#[derive(Debug)]
+struct Own {
+    service: QueryService,
+    registry: super::registry::Registry,
+    principal: Principal,
+}
+
+impl Backends for Own {
+    fn cancel(&self, pid: i32) -> bool {
+        self.registry.cancel_own(&self.service, pid, &self.principal)
+    }
+
+    fn terminate(&self, pid: i32) -> bool {
+        self.registry.terminate_own(&self.service, pid, &self.principal)
+    }
+
+    fn pids(&self) -> BTreeMap<i32, String> {
+        self.registry.pids_of(&self.principal)
+    }
+}

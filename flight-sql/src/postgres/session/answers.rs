@@ -1,0 +1,335 @@
+//! What each statement is answered with: those about the session here, all others by the service.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::scalar::ScalarValue;
+use futures::stream;
+use uuid::Uuid;
+
+use super::{Kept, PORTALS_MAX, Session};
+use crate::placeholder::with_values;
+use crate::postgres::connection::Wire;
+use crate::postgres::failure::{Failure, state};
+use crate::postgres::rows::Cursor;
+use crate::postgres::script::{CopyOut, Count, Sentence, What};
+use crate::service::{Changed, Opened, Results};
+use crate::wire::{to_wire, wire_schema};
+
+/// What a statement comes to.
+pub(super) enum Answer {
+    /// Rows, and the first word of the tag after them.
+    Rows(Results, &'static str),
+    /// Rows of a COPY.
+    Copy(Results, CopyOut),
+    /// Nothing but a tag.
+    Tag(String),
+}
+
+impl Session {
+    /// Does what a statement asks for, as far as its first row.
+    pub(super) async fn answer(
+        &mut self,
+        id: Uuid,
+        sentence: &Sentence,
+        kept: Option<&Kept>,
+        values: Vec<ScalarValue>,
+        wire: &mut Wire,
+    ) -> Result<Answer, Failure> {
+        let what = &sentence.what;
+        if self.transaction.failed() && !matches!(what, What::Commit | What::Rollback | What::RollbackTo(_)) {
+            return Err(Failure::new(
+                state::FAILED_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ));
+        }
+        let tag = match what {
+            What::Query => {
+                let declared = kept.map_or(&[][..], |kept| &kept.declared);
+                return self.run(id, &sentence.sql, declared, values).await;
+            }
+            What::Begin => {
+                if !self.transaction.begin() {
+                    warn(
+                        wire,
+                        state::IN_TRANSACTION,
+                        "there is already a transaction in progress",
+                    );
+                }
+                "BEGIN"
+            }
+            What::Commit | What::Rollback => self.end(*what == What::Commit, wire),
+            What::Savepoint(name) => {
+                self.transaction.savepoint(name)?;
+                "SAVEPOINT"
+            }
+            What::RollbackTo(name) => {
+                self.transaction.rollback_to(name)?;
+                "ROLLBACK"
+            }
+            What::Release(name) => {
+                self.transaction.release(name)?;
+                "RELEASE"
+            }
+            What::Set { name, value } => {
+                let shown = match value {
+                    Some(value) => self.settings.set(name, value)?,
+                    None => self.settings.reset(name)?,
+                };
+                self.report(&shown, wire);
+                "SET"
+            }
+            What::Reset(name) => {
+                match name {
+                    Some(name) => {
+                        let shown = self.settings.reset(name)?;
+                        self.report(&shown, wire);
+                    }
+                    None => self.reset(wire),
+                }
+                "RESET"
+            }
+            What::Show(name) => return Ok(Answer::Rows(self.show(name.as_deref())?, "SHOW")),
+            What::Discard { all } => {
+                if *all && self.transaction.open() {
+                    return Err(Failure::new(
+                        state::IN_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block",
+                    ));
+                }
+                if *all {
+                    self.statements.clear();
+                    self.portals.clear();
+                    self.cursors.clear();
+                    self.reset(wire);
+                }
+                if *all { "DISCARD ALL" } else { "DISCARD" }
+            }
+            What::Deallocate(name) => {
+                match name {
+                    None => self.statements.clear(),
+                    Some(name) => drop(self.statements.remove(name).ok_or_else(|| no_statement(name))?),
+                }
+                if name.is_none() { "DEALLOCATE ALL" } else { "DEALLOCATE" }
+            }
+            What::Prepare { name, sql } => {
+                self.keep(name.clone(), sql, Vec::new()).await?;
+                "PREPARE"
+            }
+            What::Execute { name, values } => {
+                let kept = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
+                let Some(inner) = &kept.sentence else {
+                    return Ok(Answer::Tag(String::new()));
+                };
+                let sql = with_values(&inner.sql, values).map_err(|number| {
+                    Failure::new(
+                        state::PROTOCOL,
+                        format!("wrong number of parameters: there is no value for ${number}"),
+                    )
+                })?;
+                let filled = Sentence { sql, ..inner.clone() };
+                return Box::pin(self.answer(id, &filled, None, Vec::new(), wire)).await;
+            }
+            What::Declare { name, sql, hold } => {
+                self.declare(id, name, sql, *hold).await?;
+                "DECLARE CURSOR"
+            }
+            What::Fetch { name, count, skip } => {
+                let (cursor, id, _) = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
+                self.place.works_on(Some(*id));
+                let rows = match count {
+                    Count::All => usize::MAX,
+                    Count::Rows(rows) => *rows,
+                };
+                return Ok(Answer::Rows(cursor.take(rows), if *skip { "MOVE" } else { "FETCH" }));
+            }
+            What::Close(name) => {
+                match name {
+                    None => self.cursors.clear(),
+                    Some(name) => drop(self.cursors.remove(name).ok_or_else(|| no_cursor(name))?),
+                }
+                if name.is_none() {
+                    "CLOSE CURSOR ALL"
+                } else {
+                    "CLOSE CURSOR"
+                }
+            }
+            What::CopyOut(copy) => {
+                return match self.run(id, &copy.query, &[], Vec::new()).await? {
+                    Answer::Rows(rows, _) => Ok(Answer::Copy(rows, copy.clone())),
+                    _ => Err(Failure::new(state::NOT_SUPPORTED, "COPY takes a query")),
+                };
+            }
+            What::Nothing(tag) => tag,
+        };
+        Ok(Answer::Tag(tag.to_owned()))
+    }
+
+    /// The columns of a statement about the session.
+    pub(super) fn own_columns(&self, what: &What) -> Result<Option<SchemaRef>, Failure> {
+        match what {
+            What::Show(name) => Ok(Some(self.show(name.as_deref())?.schema)),
+            What::Fetch { name, skip: false, .. } => {
+                let (cursor, ..) = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
+                Ok(Some(Arc::clone(&cursor.schema)))
+            }
+            What::Execute { name, .. } => {
+                let kept = self.statements.get(name).ok_or_else(|| no_statement(name))?;
+                Ok(kept.columns.clone())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        id: Uuid,
+        sql: &str,
+        declared: &[u32],
+        values: Vec<ScalarValue>,
+    ) -> Result<Answer, Failure> {
+        if self.transaction.open() && changes(sql) {
+            let failure = Failure::new(
+                state::READ_ONLY_TRANSACTION,
+                "a transaction block only reads: each statement that changes something is a transaction of its own",
+            );
+            return Err(failure.hint("switch the client to autocommit"));
+        }
+        let options = self.options(sql, declared).await?;
+        self.place.works_on(Some(id));
+        let opened = self
+            .service
+            .open(&self.principal, id, sql, values, &options, self.deadline());
+        match opened.await.map_err(|error| Failure::of(&error, sql))? {
+            Opened::Rows(rows) => Ok(Answer::Rows(rows, if is_explain(sql) { "EXPLAIN" } else { "SELECT" })),
+            Opened::Changed(changed) => match changed.procedure() {
+                Some(rows) => Ok(Answer::Rows(results(rows)?, "CALL")),
+                None => Ok(Answer::Tag(tag(&changed))),
+            },
+        }
+    }
+
+    fn end(&mut self, commit: bool, wire: &mut Wire) -> &'static str {
+        let (open, failed) = self.transaction.end();
+        if !open {
+            warn(wire, state::NO_TRANSACTION, "there is no transaction in progress");
+        }
+        self.portals.clear();
+        self.cursors.retain(|_, (_, _, hold)| *hold && commit && !failed);
+        if commit && !failed { "COMMIT" } else { "ROLLBACK" }
+    }
+
+    async fn declare(&mut self, id: Uuid, name: &str, sql: &str, hold: bool) -> Result<(), Failure> {
+        if !hold && !self.transaction.open() {
+            return Err(Failure::new(
+                state::NO_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            ));
+        }
+        if self.cursors.contains_key(name) {
+            return Err(Failure::new(
+                state::CURSOR_EXISTS,
+                format!("cursor \"{name}\" already exists"),
+            ));
+        }
+        if self.cursors.len() >= PORTALS_MAX {
+            return Err(Failure::new(
+                state::LIMIT,
+                format!("a session has {PORTALS_MAX} cursors at most"),
+            ));
+        }
+        match self.run(id, sql, &[], Vec::new()).await? {
+            Answer::Rows(rows, _) => {
+                self.cursors.insert(name.to_owned(), (Cursor::new(rows), id, hold));
+                Ok(())
+            }
+            _ => Err(Failure::new(state::SYNTAX, "a cursor is of a query")),
+        }
+    }
+
+    fn reset(&mut self, wire: &mut Wire) {
+        self.settings.reset_all();
+        for name in crate::postgres::settings::REPORTED {
+            self.report(name, wire);
+        }
+    }
+
+    /// Clients are told of the settings that they read rows by.
+    fn report(&self, name: &str, wire: &mut Wire) {
+        if crate::postgres::settings::REPORTED.contains(&name) {
+            wire.replies.parameter_status(name, self.settings.get(name));
+        }
+    }
+
+    fn show(&self, name: Option<&str>) -> Result<Results, Failure> {
+        let columns = match name {
+            Some(name) => {
+                let (shown, value) = self.settings.show(name)?;
+                vec![(shown, vec![value])]
+            }
+            None => {
+                let all = self.settings.all();
+                let empty = vec![String::new(); all.len()];
+                let (names, values) = all.into_iter().unzip();
+                vec![
+                    ("name".into(), names),
+                    ("setting".into(), values),
+                    ("description".into(), empty),
+                ]
+            }
+        };
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|(name, _)| Field::new(name, DataType::Utf8, true))
+            .collect();
+        let arrays = columns
+            .into_iter()
+            .map(|(_, values)| Arc::new(StringArray::from(values)) as ArrayRef)
+            .collect();
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
+        results(&batch.map_err(|error| Failure::new(state::INTERNAL, error.to_string()))?)
+    }
+}
+
+fn results(batch: &RecordBatch) -> Result<Results, Failure> {
+    let schema = wire_schema(&batch.schema());
+    let parts = to_wire(batch, &schema).map_err(|error| Failure::new(state::INTERNAL, error.to_string()))?;
+    Ok(Results {
+        schema,
+        batches: Box::pin(stream::iter(parts.into_iter().map(Ok))),
+    })
+}
+
+/// Whether a statement changes something; one that cannot be read is told by whoever plans it.
+fn changes(sql: &str) -> bool {
+    matches!(tidewater_engine::sql::parse(sql), Ok(tidewater_engine::Sql::Command(_)))
+}
+
+fn is_explain(sql: &str) -> bool {
+    sql.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("explain"))
+}
+
+fn tag(changed: &Changed) -> String {
+    match (changed.verb(), changed.count()) {
+        ("INSERT", count) => format!("INSERT 0 {}", count.unwrap_or_default()),
+        (verb @ ("UPDATE" | "DELETE" | "MERGE"), count) => format!("{verb} {}", count.unwrap_or_default()),
+        (verb, _) => verb.to_owned(),
+    }
+}
+
+fn warn(wire: &mut Wire, state: &'static str, message: &str) {
+    wire.replies
+        .fields(b'N', &Failure::new(state, message).fields("WARNING"));
+}
+
+pub(super) fn no_statement(name: &str) -> Failure {
+    Failure::new(
+        state::NO_STATEMENT,
+        format!("prepared statement \"{name}\" does not exist"),
+    )
+}
+
+pub(super) fn no_cursor(name: &str) -> Failure {
+    Failure::new(state::NO_CURSOR, format!("cursor \"{name}\" does not exist"))
+}

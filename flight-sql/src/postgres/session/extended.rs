@@ -1,0 +1,250 @@
+//! The extended protocol: statements that are kept, portals with values, and rows a few at a time.
+
+use std::sync::Arc;
+
+use datafusion::scalar::ScalarValue;
+use uuid::Uuid;
+
+use super::answers::{Answer, no_cursor, no_statement};
+use super::{Kept, PORTALS_MAX, Portal, Progress, STATEMENTS_MAX, Session};
+use crate::postgres::bind;
+use crate::postgres::connection::Wire;
+use crate::postgres::copy;
+use crate::postgres::encode::Style;
+use crate::postgres::failure::{Failure, state};
+use crate::postgres::message::{Bind, Target};
+use crate::postgres::reply::format_of;
+use crate::postgres::rows::{Sending, Stopped, columns};
+use crate::postgres::script::{What, sentences};
+use crate::postgres::types::{self, PgType};
+
+impl Session {
+    pub(super) async fn parse(
+        &mut self,
+        name: String,
+        sql: &str,
+        types: Vec<u32>,
+        wire: &mut Wire,
+    ) -> Result<(), Stopped> {
+        if !name.is_empty() && self.statements.contains_key(&name) {
+            let text = format!("prepared statement \"{name}\" already exists");
+            return Err(Failure::new(state::STATEMENT_EXISTS, text).into());
+        }
+        self.keep(name, sql, types).await?;
+        wire.replies.parse_complete();
+        Ok(())
+    }
+
+    /// Keeps a statement under a name, with what can be told of it.
+    pub(super) async fn keep(&mut self, name: String, sql: &str, declared: Vec<u32>) -> Result<(), Failure> {
+        if self.statements.len() >= STATEMENTS_MAX {
+            let text = format!("a session keeps {STATEMENTS_MAX} statements at most");
+            return Err(Failure::new(state::LIMIT, text));
+        }
+        let mut found = sentences(sql)?;
+        if found.len() > 1 {
+            let text = "cannot insert multiple commands into a prepared statement";
+            return Err(Failure::new(state::SYNTAX, text));
+        }
+        let sentence = found.pop();
+        let mut kept = Kept {
+            parameters: declared.clone(),
+            declared,
+            columns: None,
+            sentence,
+        };
+        // In a transaction that failed nothing is looked up any more.
+        if let (Some(sentence), false) = (&kept.sentence, self.transaction.failed()) {
+            let before = sentence.before;
+            match &sentence.what {
+                What::Query => {
+                    let sql = sentence.sql.clone();
+                    let told = self.tell(&sql, &kept.declared.clone()).await;
+                    let (parameters, columns) = told.map_err(|failure| failure.behind(before))?;
+                    kept.parameters = parameters;
+                    kept.columns = columns;
+                }
+                What::CopyOut(_) | What::Fetch { .. } | What::Execute { .. } => {}
+                other => kept.columns = self.own_columns(other)?,
+            }
+        }
+        self.statements.insert(name, Arc::new(kept));
+        Ok(())
+    }
+
+    /// Types of parameters, and columns.
+    async fn tell(
+        &mut self,
+        sql: &str,
+        declared: &[u32],
+    ) -> Result<(Vec<u32>, Option<datafusion::arrow::datatypes::SchemaRef>), Failure> {
+        let options = self.options(sql, declared).await?;
+        let told = self.service.tell(&self.principal, sql, &options).await;
+        let told = told.map_err(|error| Failure::of(&error, sql))?;
+        let count = told.parameters.len().max(declared.len());
+        let types = (0..count).map(|at| {
+            let said = declared
+                .get(at)
+                .copied()
+                .filter(|oid| !matches!(*oid, 0 | types::UNKNOWN));
+            let guessed = || {
+                told.parameters
+                    .get(at)
+                    .and_then(Option::as_ref)
+                    .map(|of| PgType::of(of).oid)
+            };
+            said.or_else(guessed).unwrap_or(types::TEXT)
+        });
+        Ok((types.collect(), told.columns))
+    }
+
+    pub(super) fn bind(&mut self, sent: Bind, wire: &mut Wire) -> Result<(), Failure> {
+        let kept = self.statements.get(&sent.statement).cloned();
+        let kept = kept.ok_or_else(|| no_statement(&sent.statement))?;
+        if !sent.portal.is_empty() && self.portals.contains_key(&sent.portal) {
+            return Err(Failure::new(
+                state::CURSOR_EXISTS,
+                format!("cursor \"{}\" already exists", sent.portal),
+            ));
+        }
+        if self.portals.len() >= PORTALS_MAX {
+            return Err(Failure::new(
+                state::LIMIT,
+                format!("a session has {PORTALS_MAX} portals at most"),
+            ));
+        }
+        if sent.values.len() != kept.parameters.len() {
+            let text = format!(
+                "bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
+                sent.values.len(),
+                sent.statement,
+                kept.parameters.len()
+            );
+            return Err(Failure::protocol(text));
+        }
+        for format in sent.value_formats.iter().chain(&sent.result_formats) {
+            if !matches!(format, 0 | 1) {
+                return Err(Failure::protocol(format!("values have no format {format}")));
+            }
+        }
+        let pairs = kept.parameters.iter().zip(&sent.values).enumerate();
+        let values =
+            pairs.map(|(at, (oid, value))| bind::value(*oid, format_of(&sent.value_formats, at) == 1, value.as_ref()));
+        let values = values.collect::<Result<Vec<ScalarValue>, Failure>>()?;
+        let portal = Portal {
+            kept,
+            values,
+            style: Style {
+                formats: sent.result_formats,
+                zone: self.settings.zone(),
+            },
+            progress: Progress::Bound,
+        };
+        self.portals.insert(sent.portal, portal);
+        wire.replies.bind_complete();
+        Ok(())
+    }
+
+    pub(super) fn describe(&mut self, target: &Target, wire: &mut Wire) -> Result<(), Failure> {
+        let (kept, formats) = match target {
+            Target::Statement(name) => {
+                let kept = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
+                wire.replies.parameters(&kept.parameters);
+                (kept, Vec::new())
+            }
+            Target::Portal(name) => {
+                let portal = self.portals.get(name);
+                // A cursor is a portal too.
+                if let (None, Some((cursor, ..))) = (portal, self.cursors.get(name)) {
+                    wire.replies.columns(&columns(&cursor.schema), &[]);
+                    return Ok(());
+                }
+                let portal = portal.ok_or_else(|| no_cursor(name))?;
+                (Arc::clone(&portal.kept), portal.style.formats.clone())
+            }
+        };
+        let schema = match kept.sentence.as_ref().map(|sentence| &sentence.what) {
+            Some(what @ (What::Fetch { .. } | What::Execute { .. })) => self.own_columns(what)?,
+            _ => kept.columns.clone(),
+        };
+        match schema {
+            Some(schema) => wire.replies.columns(&columns(&schema), &formats),
+            None => wire.replies.no_data(),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn execute(&mut self, name: &str, rows_max: usize, wire: &mut Wire) -> Result<(), Stopped> {
+        let portal = match self.portals.remove(name) {
+            Some(portal) => portal,
+            None => return Err(no_cursor(name).into()),
+        };
+        let limit = self.settings.duration("statement_timeout");
+        let clock = self.service.clock().clone();
+        let work = self.portal(portal, rows_max, wire);
+        let portal = match limit {
+            None => work.await,
+            Some(limit) => tokio::select! {
+                done = work => done,
+                () = clock.sleep(limit) => Err(super::timed_out().into()),
+            },
+        }?;
+        self.place.works_on(None);
+        // What ended the transaction ended its portals.
+        self.portals.insert(name.to_owned(), portal);
+        Ok(())
+    }
+
+    async fn portal(&mut self, mut portal: Portal, rows_max: usize, wire: &mut Wire) -> Result<Portal, Stopped> {
+        let kept = Arc::clone(&portal.kept);
+        let Some(sentence) = &kept.sentence else {
+            wire.replies.empty_query();
+            return Ok(portal);
+        };
+        if let Progress::Bound = portal.progress {
+            let id: Uuid = self.service.fresh_id();
+            let values = std::mem::take(&mut portal.values);
+            let answer = self.answer(id, sentence, Some(&kept), values, wire).await;
+            let answer = answer.map_err(|failure| failure.behind(sentence.before))?;
+            portal.progress = match answer {
+                Answer::Tag(tag) => {
+                    wire.replies.complete(&tag);
+                    Progress::Done
+                }
+                Answer::Copy(results, how) => {
+                    let count = copy::send(results, &how, portal.style.clone(), wire, &sentence.sql).await?;
+                    wire.replies.complete(&format!("COPY {count}"));
+                    Progress::Done
+                }
+                Answer::Rows(results, "MOVE") => {
+                    let mut rows = Sending::new(results.batches, portal.style.clone());
+                    let count = rows.skip(&sentence.sql).await?;
+                    wire.replies.complete(&super::tagged("MOVE", count));
+                    Progress::Done
+                }
+                Answer::Rows(results, tag) => {
+                    let rows = Sending::new(results.batches, portal.style.clone());
+                    Progress::Rows(Box::new(rows), id, tag)
+                }
+            };
+            if let Progress::Done = portal.progress {
+                return Ok(portal);
+            }
+        }
+        match &mut portal.progress {
+            Progress::Rows(rows, id, tag) => {
+                self.place.works_on(Some(*id));
+                let before = rows.sent;
+                if rows.send(rows_max, wire, &sentence.sql).await? {
+                    wire.replies.complete(&super::tagged(tag, rows.sent - before));
+                    portal.progress = Progress::Done;
+                } else {
+                    wire.replies.portal_suspended();
+                }
+            }
+            // All its rows were sent.
+            _ => wire.replies.complete("SELECT 0"),
+        }
+        Ok(portal)
+    }
+}

@@ -1,0 +1,312 @@
+//! What a session can set: the parameters that drivers send and ask for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::failure::{Failure, state};
+use super::zone::Zone;
+
+/// What this server says it is. Drivers and tools choose their statements by it.
+pub(super) const SERVER_VERSION: &str = "15.0";
+
+/// Longest value: a list of schemas is far shorter.
+const VALUE_BYTES_MAX: usize = 8192;
+
+/// Settings that a session has at most, those of other names with a point in them among them.
+const SETTINGS_MAX: usize = 200;
+
+/// How a setting may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It tells what is so.
+    Fixed,
+    /// It is taken and shown, and changes nothing here.
+    Taken,
+    /// It is taken if it is what is so anyway.
+    Only(&'static [&'static str]),
+    Zone,
+    Path,
+    /// Milliseconds, or a number with a unit; 0 is without end.
+    Milliseconds,
+}
+
+use Kind::{Fixed, Milliseconds, Only, Path, Taken, Zone as InZone};
+
+/// Name as it is shown, default, kind.
+const KNOWN: &[(&str, &str, Kind)] = &[
+    ("allow_in_place_tablespaces", "off", Taken),
+    ("application_name", "", Taken),
+    ("backslash_quote", "safe_encoding", Taken),
+    ("bytea_output", "hex", Only(&["hex"])),
+    ("check_function_bodies", "on", Taken),
+    ("client_encoding", "UTF8", Only(&["utf8", "utf-8", "unicode"])),
+    ("client_min_messages", "notice", Taken),
+    ("constraint_exclusion", "partition", Taken),
+    ("cursor_tuple_fraction", "0.1", Taken),
+    ("DateStyle", "ISO, MDY", Taken),
+    ("default_transaction_deferrable", "off", Taken),
+    ("default_transaction_isolation", "repeatable read", Taken),
+    ("default_transaction_read_only", "off", Taken),
+    ("effective_cache_size", "524288", Taken),
+    ("enable_seqscan", "on", Taken),
+    ("escape_string_warning", "on", Taken),
+    ("extra_float_digits", "1", Taken),
+    ("geqo", "on", Taken),
+    ("idle_in_transaction_session_timeout", "0", Milliseconds),
+    ("idle_session_timeout", "0", Milliseconds),
+    ("in_hot_standby", "off", Fixed),
+    ("integer_datetimes", "on", Fixed),
+    ("IntervalStyle", "postgres", Only(&["postgres"])),
+    ("is_superuser", "off", Fixed),
+    ("jit", "off", Taken),
+    ("lc_collate", "C", Fixed),
+    ("lc_ctype", "C.UTF-8", Fixed),
+    ("lc_messages", "C", Taken),
+    ("lc_monetary", "C", Taken),
+    ("lc_numeric", "C", Taken),
+    ("lc_time", "C", Taken),
+    ("lock_timeout", "0", Milliseconds),
+    ("max_identifier_length", "63", Fixed),
+    ("max_index_keys", "32", Fixed),
+    ("max_parallel_workers_per_gather", "2", Taken),
+    ("quote_all_identifiers", "off", Taken),
+    ("random_page_cost", "4", Taken),
+    ("row_security", "on", Taken),
+    ("search_path", "", Path),
+    ("seq_page_cost", "1", Taken),
+    ("server_encoding", "UTF8", Fixed),
+    ("server_version", SERVER_VERSION, Fixed),
+    ("server_version_num", "150000", Fixed),
+    ("session_authorization", "", Fixed),
+    ("ssl", "off", Fixed),
+    ("standard_conforming_strings", "on", Only(&["on", "true", "1", "yes"])),
+    ("statement_timeout", "0", Milliseconds),
+    ("synchronize_seqscans", "on", Taken),
+    ("synchronous_commit", "on", Taken),
+    ("temp_buffers", "1024", Taken),
+    ("TimeZone", "UTC", InZone),
+    ("transaction_deferrable", "off", Taken),
+    ("transaction_isolation", "repeatable read", Taken),
+    ("transaction_read_only", "off", Taken),
+    ("work_mem", "4096", Taken),
+    ("xmloption", "content", Taken),
+];
+
+/// Settings that clients are told of whenever they change, and at the start.
+pub(super) const REPORTED: &[&str] = &[
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "default_transaction_read_only",
+    "in_hot_standby",
+    "integer_datetimes",
+    "IntervalStyle",
+    "is_superuser",
+    "server_encoding",
+    "server_version",
+    "session_authorization",
+    "standard_conforming_strings",
+    "TimeZone",
+];
+
+/// The settings of a session.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// What they are when nothing was set: what the connection began with.
+    defaults: BTreeMap<String, String>,
+    set: BTreeMap<String, String>,
+    zone: Zone,
+}
+
+impl Settings {
+    /// Of this user's session, with this schema for names that have none.
+    pub(super) fn new(user: &str, schema: &str) -> Self {
+        let mut defaults: BTreeMap<String, String> = KNOWN
+            .iter()
+            .map(|(name, value, _)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        defaults.insert("session_authorization".into(), user.into());
+        defaults.insert("search_path".into(), schema.into());
+        Self {
+            defaults,
+            set: BTreeMap::new(),
+            zone: Zone::default(),
+        }
+    }
+
+    /// What a client says at the start is what `RESET` goes back to.
+    pub(super) fn begin_with(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        let name = self.set(name, value)?;
+        if let Some(value) = self.set.remove(&name) {
+            self.defaults.insert(name, value);
+        }
+        Ok(())
+    }
+
+    /// Sets it; its name as it is shown.
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<String, Failure> {
+        let (shown, kind) = match KNOWN.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name)) {
+            Some((shown, _, kind)) => ((*shown).to_owned(), *kind),
+            // Somebody else's: kept for them.
+            None if name.contains('.') => (name.to_lowercase(), Taken),
+            None => return Err(unknown(name)),
+        };
+        let invalid = || {
+            Failure::new(
+                state::INVALID_PARAMETER,
+                format!("invalid value for parameter \"{shown}\": \"{value}\""),
+            )
+        };
+        if value.len() > VALUE_BYTES_MAX || (self.set.len() >= SETTINGS_MAX && !self.set.contains_key(&shown)) {
+            return Err(invalid());
+        }
+        let mut value = value.to_owned();
+        match kind {
+            Fixed => {
+                return Err(Failure::new(
+                    state::CANNOT_CHANGE,
+                    format!("parameter \"{shown}\" cannot be changed"),
+                ));
+            }
+            Only(allowed) if !allowed.iter().any(|one| one.eq_ignore_ascii_case(&value)) => return Err(invalid()),
+            Only(_) => value = self.defaults.get(&shown).cloned().unwrap_or(value),
+            InZone => self.zone = Zone::named(&value).ok_or_else(invalid)?,
+            Milliseconds => value = milliseconds(&value).ok_or_else(invalid)?.to_string(),
+            Taken | Path => {}
+        }
+        self.set.insert(shown.clone(), value);
+        Ok(shown)
+    }
+
+    /// Back to what it was at the start; its name as it is shown.
+    pub(super) fn reset(&mut self, name: &str) -> Result<String, Failure> {
+        let shown = self.name(name).ok_or_else(|| unknown(name))?;
+        self.set.remove(&shown);
+        if shown == "TimeZone" {
+            self.zone = self
+                .defaults
+                .get(&shown)
+                .and_then(|name| Zone::named(name))
+                .unwrap_or_default();
+        }
+        Ok(shown)
+    }
+
+    /// All of them, back to what they were at the start.
+    pub(super) fn reset_all(&mut self) {
+        self.set.clear();
+        self.zone = self
+            .defaults
+            .get("TimeZone")
+            .and_then(|name| Zone::named(name))
+            .unwrap_or_default();
+    }
+
+    /// Name and value as they are shown.
+    pub(super) fn show(&self, name: &str) -> Result<(String, String), Failure> {
+        let shown = self.name(name).ok_or_else(|| unknown(name))?;
+        let value = self.get(&shown).to_owned();
+        Ok((shown, value))
+    }
+
+    /// Every setting with its value.
+    pub(super) fn all(&self) -> BTreeMap<String, String> {
+        let mut all = self.defaults.clone();
+        all.extend(self.set.clone());
+        all
+    }
+
+    pub(super) fn get(&self, shown: &str) -> &str {
+        let found = self.set.get(shown).or_else(|| self.defaults.get(shown));
+        found.map_or("", String::as_str)
+    }
+
+    /// Where instants are shown.
+    pub(super) fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// How long a statement may take; `None` without a limit of the session's own.
+    pub(super) fn duration(&self, shown: &str) -> Option<Duration> {
+        let limit = milliseconds(self.get(shown)).filter(|limit| *limit > 0);
+        limit.map(Duration::from_millis)
+    }
+
+    /// The schemas of names that have none, first one first. `"$user"` and `public`, of which there are none, are left out.
+    pub(super) fn schemas(&self) -> Vec<String> {
+        let path = self
+            .get("search_path")
+            .split(',')
+            .map(|part| part.trim().trim_matches('"'));
+        path.filter(|part| !part.is_empty() && *part != "$user")
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn name(&self, name: &str) -> Option<String> {
+        let known = self.defaults.keys().chain(self.set.keys());
+        known
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(name))
+            .cloned()
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::new(
+        state::UNKNOWN_PARAMETER,
+        format!("unrecognized configuration parameter \"{name}\""),
+    )
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let text = text.trim().trim_matches('\'');
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: what drivers send is taken, and what would mean something else is refused. Method: settings of each kind.
+    #[test]
+    fn settings_are_taken_or_refused() {
+        let mut settings = Settings::new("ana", "gold");
+        settings.begin_with("timezone", "Asia/Tokyo").expect("a zone");
+        assert_eq!(settings.show("TIMEZONE").expect("known").1, "Asia/Tokyo");
+        settings.set("TimeZone", "UTC").expect("a zone");
+        settings.reset("timezone").expect("known");
+        assert_eq!(settings.get("TimeZone"), "Asia/Tokyo");
+        settings.set("statement_timeout", "2s").expect("a time");
+        assert_eq!(settings.duration("statement_timeout"), Some(Duration::from_secs(2)));
+        assert_eq!(
+            settings.set("probe.anything", "x").as_deref().ok(),
+            Some("probe.anything")
+        );
+        settings.set("search_path", "\"$user\", toy").expect("a path");
+        assert_eq!(settings.schemas(), ["toy"]);
+        settings
+            .set("client_encoding", "'utf-8'".trim_matches('\''))
+            .expect("the one encoding");
+        for (name, value) in [
+            ("client_encoding", "LATIN1"),
+            ("server_version", "9"),
+            ("nonsense", "1"),
+            ("TimeZone", "Mars"),
+            ("statement_timeout", "soon"),
+        ] {
+            assert!(settings.set(name, value).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Statements of clients that keep a session: with settings of their own, values that have types, and tables that stay as
+//! they were seen first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::ipc::writer::StreamWriter;
+use datafusion::common::ParamValues;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
+use uuid::Uuid;
+
+use tidewater_core::{JobId, SharedClock, SharedRng};
+use tidewater_engine::pg_catalog::Relations;
+use tidewater_engine::{Class, EngineError, Moment, PlanRequest, SessionOptions};
+use tidewater_security::Principal;
+
+use super::{Changed, QueryService, Results, parameters, read_only, to_batches};
+use crate::error::QueryError;
+use crate::handle::Statement;
+use crate::wire::wire_schema;
+
+/// What is known of a statement before it runs.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Its columns; `None` where it answers with none.
+    pub columns: Option<SchemaRef>,
+    /// The types of its parameters in order, as far as they can be told.
+    pub parameters: Vec<Option<DataType>>,
+    /// Whether it changes something.
+    pub changes: bool,
+}
+
+/// A statement that has begun, or is done.
+#[derive(Debug)]
+pub enum Opened {
+    /// Its rows.
+    Rows(Results),
+    /// What it changed.
+    Changed(Changed),
+}
+
+impl QueryService {
+    /// The clock that deadlines are told by.
+    pub fn clock(&self) -> &SharedClock {
+        self.0.engine.clock()
+    }
+
+    /// The source of secrets that are made up.
+    pub fn rng(&self) -> &SharedRng {
+        self.0.engine.rng()
+    }
+
+    /// The longest time that a statement may take.
+    pub fn query_timeout(&self) -> Duration {
+        self.0.options.query_timeout
+    }
+
+    /// Statements at work now.
+    #[cfg(test)]
+    pub(crate) fn at_work(&self) -> usize {
+        self.0.running.count()
+    }
+
+    /// What can be told of a statement without running it.
+    pub async fn tell(&self, principal: &Principal, sql: &str, client: &SessionOptions) -> Result<Told, QueryError> {
+        if let Some(prepared) = self.prepared_command(principal, sql).await? {
+            let fields = prepared.parameters.fields().iter();
+            return Ok(Told {
+                columns: Some(prepared.schema).filter(|schema| !schema.fields().is_empty()),
+                parameters: fields.map(|field| Some(field.data_type().clone())).collect(),
+                changes: true,
+            });
+        }
+        let (_, plan) = self.plan_as(sql, client).await?;
+        let types = parameters::numbered(&plan)?;
+        let count = types.last_key_value().map_or(0, |(number, _)| *number);
+        let parameters: Vec<Option<DataType>> = (1..=count).map(|at| types.get(&at).cloned().flatten()).collect();
+        let nulls = parameters
+            .iter()
+            .map(|of| ScalarValue::try_from(of.as_ref().unwrap_or(&DataType::Utf8)));
+        let nulls = nulls.collect::<Result<Vec<_>, _>>().map_err(EngineError::from)?;
+        let plan = with_values(plan, nulls)?;
+        Ok(Told {
+            columns: Some(wire_schema(plan.schema().as_arrow())),
+            parameters,
+            changes: false,
+        })
+    }
+
+    /// Runs a statement under this id, with these values in the places of its parameters.
+    pub async fn open(
+        &self,
+        principal: &Principal,
+        id: Uuid,
+        sql: &str,
+        values: Vec<ScalarValue>,
+        client: &SessionOptions,
+        deadline: Duration,
+    ) -> Result<Opened, QueryError> {
+        let statement = Statement {
+            id,
+            parameters: row(&values)?,
+            ..Statement::new(sql)
+        };
+        let changed = Box::pin(self.change_as(principal, &statement, client.clone(), deadline));
+        if let Some(changed) = changed.await? {
+            return Ok(Opened::Changed(changed));
+        }
+        let at_work = self.0.running.enter(id, principal)?;
+        let started = at_work.run(self.start_as(sql, values, client, deadline)).await?;
+        Ok(Opened::Rows(Results {
+            batches: at_work.rows(started.batches),
+            ..started
+        }))
+    }
+
+    /// The tables that a statement names as they stand now, beside those of `pinned` that it names. Names of views are left
+    /// out.
+    pub async fn pin(&self, sql: &str, client: &SessionOptions, pinned: &Moment) -> Result<Moment, QueryError> {
+        let named = self.0.engine.named(client, sql)?.tables.into_iter();
+        let missing: Vec<_> = named
+            .filter(|name| !pinned.contains_key(name) && !client.overlay.contains_key(name))
+            .collect();
+        if missing.is_empty() {
+            return Ok(Moment::new());
+        }
+        let found = self.0.engine.moment(missing).await?;
+        Ok(found.into_iter().filter(|(_, table)| table.is_some()).collect())
+    }
+
+    /// What there is, as tools that know PostgreSQL ask for it.
+    pub async fn relations(&self, _: &Principal) -> Result<Relations, QueryError> {
+        let views = self.0.sessions.views().await;
+        Ok(self.0.engine.relations(views).await?)
+    }
+
+    async fn start_as(
+        &self,
+        sql: &str,
+        values: Vec<ScalarValue>,
+        client: &SessionOptions,
+        deadline: Duration,
+    ) -> Result<Results, QueryError> {
+        let (session, plan) = self.plan_as(sql, client).await?;
+        let wanted = parameters::numbered(&plan)?
+            .last_key_value()
+            .map_or(0, |(number, _)| *number);
+        if values.len() < wanted {
+            return Err(QueryError::Parameters {
+                reason: format!("the statement has {wanted} parameters and {} are bound", values.len()),
+            });
+        }
+        let plan = with_values(plan, values)?;
+        let schema = wire_schema(plan.schema().as_arrow());
+        let request = PlanRequest {
+            job: JobId(self.0.engine.rng().uuid()),
+            session,
+            plan,
+            class: Class::Interactive,
+            deadline: Some(deadline),
+        };
+        let output = match &request.plan {
+            LogicalPlan::Explain(_) => self.explain(request).await?,
+            _ => self.0.runner.run(request).await?,
+        };
+        let batches = to_batches(output.stream, Arc::clone(&schema));
+        Ok(Results { schema, batches })
+    }
+
+    async fn plan_as(&self, sql: &str, client: &SessionOptions) -> Result<(SessionContext, LogicalPlan), QueryError> {
+        let mut options = self.0.sessions.options(sql, client.clone()).await;
+        if !client.moment.is_empty() && !Arc::ptr_eq(&client.moment, &options.moment) {
+            let mut moment = options.moment.as_ref().clone();
+            moment.extend(client.moment.iter().map(|(name, table)| (name.clone(), table.clone())));
+            options.moment = Arc::new(moment);
+        }
+        let session = self.0.engine.session(Class::Interactive, &options);
+        let plan = Box::pin(self.0.engine.plan(&session, sql)).await?;
+        read_only::check(&plan)?;
+        Ok((session, plan))
+    }
+}
+
+fn with_values(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPlan, QueryError> {
+    if values.is_empty() {
+        return Ok(plan);
+    }
+    let named = values
+        .into_iter()
+        .enumerate()
+        .map(|(at, value)| ((at + 1).to_string(), value));
+    let named = ParamValues::from(named.collect::<std::collections::HashMap<_, _>>());
+    Ok(plan.with_param_values(named).map_err(EngineError::from)?)
+}
+
+/// Values as one row in an Arrow stream, as handles carry them.
+fn row(values: &[ScalarValue]) -> Result<Bytes, QueryError> {
+    if values.is_empty() {
+        return Ok(Bytes::new());
+    }
+    let fields = values.iter().enumerate();
+    let fields = fields.map(|(at, value)| Field::new(format!("${}", at + 1), value.data_type(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = values
+        .iter()
+        .map(|value| value.to_array_of_size(1))
+        .collect::<Result<_, _>>();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns.map_err(EngineError::from)?);
+    let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(QueryError::encoding)?;
+    writer
+        .write(&batch.map_err(QueryError::encoding)?)
+        .map_err(QueryError::encoding)?;
+    Ok(writer.into_inner().map_err(QueryError::encoding)?.into())
+}

@@ -1,0 +1,90 @@
+//! Clients that know PostgreSQL: psql, pgjdbc, SQLAlchemy with three drivers, on tables made by SQL, beside PostgreSQL itself.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::clients::Verdict;
+use crate::kit::{Node, NodeBuilder, free_port, password_hash};
+
+const USER: &str = "ana";
+const PASSWORD: &str = "correct horse: battery";
+
+/// A process with one user who may write, and the tables of the probes.
+fn lake(dir: &Path) -> Node {
+    let hash = password_hash(PASSWORD);
+    let user = format!("[[security.users]]\nname = \"{USER}\"\npassword_hash = \"{hash}\"\nrole = \"writer\"\n");
+    let node = NodeBuilder::up(dir).config(&user).start();
+    let toy = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/bi/probes/toy-tidewater.sql");
+    let port = node.ports().postgres.to_string();
+    let output = Command::new("psql")
+        .args([
+            "-X",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            USER,
+            "-d",
+            "lake",
+            "-f",
+        ])
+        .arg(toy)
+        .env("PGPASSWORD", PASSWORD)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    node
+}
+
+/// PostgreSQL 15 with the same tables. Stopped when dropped.
+struct Oracle {
+    dir: tempfile::TempDir,
+    port: String,
+}
+
+impl Oracle {
+    fn start() -> Self {
+        let oracle = Self {
+            dir: tempfile::tempdir().unwrap(),
+            port: free_port().to_string(),
+        };
+        oracle.bi(&["oracle", "up", "pg"]);
+        oracle
+    }
+
+    fn bi(&self, args: &[&str]) {
+        let bi = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/bi/bi");
+        let status = Command::new(bi)
+            .args(args)
+            .arg(self.dir.path())
+            .env("ORACLE_PORT", &self.port)
+            .status();
+        assert!(status.unwrap().success(), "{args:?}");
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        self.bi(&["oracle", "down"]);
+    }
+}
+
+// Goal: clients of PostgreSQL take tidewater for it. Method: the probes of pgjdbc, psql and SQLAlchemy on tables that were made
+// through the wire, excused only of what a lakehouse truly lacks; and statements whose rows are compared with PostgreSQL's.
+#[test]
+#[ignore = "scripts/interop runs it: it needs psql, PostgreSQL 15 and drivers"]
+fn postgres_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = lake(dir.path());
+    let port = node.ports().postgres.to_string();
+    let here = ["127.0.0.1", &port, "lake", USER, PASSWORD];
+    let mut verdict = Verdict::default();
+    verdict.probe("bi", &[&["probe-lake"], &here[..]].concat());
+    let oracle = Oracle::start();
+    let there = ["127.0.0.1", &oracle.port, "bi", "postgres", "secret"];
+    verdict.probe("bi", &[&["differ"], &here[..], &there[..]].concat());
+    verdict.assert_good();
+}
