@@ -5,6 +5,8 @@
 
 use parquet::file::metadata::{KeyValue, ParquetMetaData, RowGroupMetaData};
 
+use crate::error::{Result, TableError};
+
 /// Between a file's own name and its digest.
 const MARK: &str = "-b3";
 
@@ -26,6 +28,16 @@ fn digest(bytes: &[u8]) -> String {
 /// Whether a file has the bytes that its name tells; `None` if the name tells nothing.
 pub(crate) fn holds(location: &str, bytes: &[u8]) -> Option<bool> {
     told(location).map(|told| told == digest(bytes))
+}
+
+/// Refuses bytes that are not those that the name tells.
+pub(crate) fn check(location: &str, bytes: &[u8]) -> Result<()> {
+    match holds(location, bytes) {
+        Some(false) => Err(TableError::damaged(format!(
+            "{location} has other bytes than were written"
+        ))),
+        Some(true) | None => Ok(()),
+    }
 }
 
 /// The digest in a name.

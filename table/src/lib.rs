@@ -41,6 +41,8 @@ pub mod view;
 pub mod write;
 
 mod digest;
+#[cfg(test)]
+mod judges;
 mod manifest;
 #[cfg(test)]
 mod sample;

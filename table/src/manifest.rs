@@ -4,6 +4,7 @@ mod cache;
 mod header;
 mod writer;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -13,6 +14,7 @@ use iceberg::spec::{
 
 pub(crate) use self::cache::ManifestCache;
 pub(crate) use self::writer::MetadataWriter;
+use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 
@@ -50,6 +52,7 @@ pub(crate) async fn list(
         return Ok(known.to_vec());
     }
     let bytes = store.get(location).await?;
+    digest::check(location, &bytes)?;
     let manifests: Arc<[ManifestFile]> = parse_list(table, location, &bytes)?.into();
     store.manifests().keep_list(location, &manifests, bytes.len()).await;
     Ok(manifests.to_vec())
@@ -68,6 +71,7 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
         });
     }
     let bytes = store.get(&manifest.manifest_path).await?;
+    digest::check(&manifest.manifest_path, &bytes)?;
     let file_bytes = bytes.len();
     let entries = match file_bytes > INLINE_PARSE_BYTES_MAX {
         true => {
@@ -99,7 +103,8 @@ pub(crate) async fn live(store: &FileStore, manifest: &ManifestFile) -> Result<V
 
 /// The manifests of a list that was read already, whatever the cache holds.
 pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) -> Result<Vec<ManifestFile>> {
-    let list = ManifestList::parse_with_version(bytes, table.format_version())
+    let version = table.format_version();
+    let list = unless_it_gives_up(location, || ManifestList::parse_with_version(bytes, version))?
         .map_err(TableError::metadata(format!("read manifest list {location}")))?;
     Ok(list.consume_entries().into_iter().collect())
 }
@@ -107,10 +112,10 @@ pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) ->
 /// All entries of a manifest that was read already, deleted ones too.
 pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     let path = &manifest.manifest_path;
-    let parsed = match header::hidden(bytes) {
+    let parsed = unless_it_gives_up(path, || match header::hidden(bytes) {
         Some(hidden) => Manifest::parse_avro(&hidden),
         None => Manifest::parse_avro(bytes),
-    };
+    })?;
     let parsed = parsed.map_err(TableError::metadata(format!("read manifest {path}")))?;
     let mut next_row_id = manifest.first_row_id;
     let mut found = Vec::with_capacity(parsed.entries().len());
@@ -143,6 +148,14 @@ pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<En
         }));
     }
     Ok(found.into())
+}
+
+/// The Avro library panics at names in a schema that are none (`Name::from`, apache-avro 0.21), where one bit of damage in a file of
+/// others, which has no digest, is enough.
+fn unless_it_gives_up<T>(location: &str, parse: impl FnOnce() -> T) -> Result<T> {
+    // Nothing that the parser has half done is looked at again.
+    std::panic::catch_unwind(AssertUnwindSafe(parse))
+        .map_err(|_| TableError::damaged(format!("the reader of {location} gave up")))
 }
 
 /// The file as its writer described it: it gets row ids from the commit that adds it.

@@ -14,6 +14,7 @@ use super::cache::Keys;
 use super::columns::{self, Columns, Places, Wanted};
 use super::mask::RowMask;
 use super::reader::StoredParquet;
+use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 
@@ -89,6 +90,7 @@ async fn keys(store: &FileStore, path: &str, wanted: &[Wanted]) -> Result<Arc<Ke
         return Ok(known);
     }
     let bytes = store.get(path).await?;
+    digest::check(path, &bytes)?;
     let (file, wanted) = (path.to_owned(), wanted.to_vec());
     let parse = tokio::task::spawn_blocking(move || parse(&file, bytes, &wanted));
     let keys = Arc::new(parse.await.map_err(TableError::encode("read a delete file"))??);

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use roaring::RoaringTreemap;
 
 use super::columns::{self, Wanted};
+use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 
@@ -24,6 +25,7 @@ pub(super) async fn read(store: &FileStore, path: &str) -> Result<Arc<Positions>
         return Ok(known);
     }
     let bytes = store.get(path).await?;
+    digest::check(path, &bytes)?;
     let wanted = vec![
         Wanted::new(FILE_PATH_ID, "file_path", DataType::Utf8),
         Wanted::new(POS_ID, "pos", DataType::Int64),
