@@ -11,6 +11,7 @@ use crate::settings::{Overrides, Settings};
 
 pub(crate) mod cluster;
 mod doctor;
+mod executor;
 pub(crate) mod failure;
 mod ingest;
 mod job;
@@ -82,7 +83,10 @@ enum Verb {
     /// Look at the consumers of change data
     #[command(subcommand)]
     Ingest(ingest::IngestVerb),
-    /// Look at jobs
+    /// Look at executors, let one go
+    #[command(subcommand)]
+    Executor(executor::ExecutorVerb),
+    /// Look at jobs, try one again
     #[command(subcommand)]
     Job(job::JobVerb),
     /// Plan and run models
@@ -136,6 +140,7 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
         Verb::Table(verb) => table::run(settings, verb, output),
         Verb::Namespace(verb) => namespace::run(settings, verb, output),
         Verb::Ingest(verb) => ingest::run(settings, verb, output),
+        Verb::Executor(verb) => executor::run(settings, verb, output),
         Verb::Job(verb) => job::run(settings, verb, output),
         Verb::Pipeline(verb) => pipeline::run(settings, verb, output),
         Verb::Doctor => return doctor::run(settings, output),

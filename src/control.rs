@@ -1,5 +1,8 @@
 //! The control endpoint of a process: health, status, and the operations of its roles, for operators and the command line.
 
+mod executors;
+mod jobs;
+mod queries;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -21,6 +24,8 @@ use tidewater_core::{Coded, ErrorKind, SharedClock, Tasks};
 use tidewater_pipelines::{RunOptions, Selection};
 use tidewater_security::TokenKey;
 
+pub(crate) use self::executors::DrainRequest;
+pub(crate) use self::jobs::name_of;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
 use crate::cli::failure::Failure;
 use crate::roles::{Role, Running};
@@ -78,6 +83,14 @@ pub(crate) fn serve(listener: TcpListener, key: Option<TokenKey>, clock: &Shared
         .route("/v1/pipelines/run", post(run))
         .route("/v1/tables/compact", post(tables::compact))
         .route("/v1/tables/expire", post(tables::expire))
+        .route("/v1/executors", get(executors::list))
+        .route("/v1/executors/drain", post(executors::drain))
+        .route("/v1/jobs", get(jobs::list))
+        .route("/v1/jobs/{id}", get(jobs::show))
+        .route("/v1/jobs/{id}/logs", get(jobs::logs))
+        .route("/v1/jobs/{id}/retry", post(jobs::retry))
+        .route("/v1/queries", get(queries::list))
+        .route("/v1/queries/{id}/cancel", post(queries::cancel))
         .layer(from_fn_with_state(guard, authenticate))
         .route("/health", get(health))
         .with_state(ready.clone());

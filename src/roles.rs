@@ -24,6 +24,7 @@ mod compute;
 mod ingest;
 pub(crate) mod local_secret;
 mod maintenance;
+mod ops;
 mod pipelines;
 mod ports;
 mod serving;
@@ -110,6 +111,7 @@ pub(crate) struct Running {
     pub(crate) pipelines: Option<Pipelines>,
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
     pub(crate) maintenance: Option<tidewater_scheduler::Maintenance>,
+    pub(crate) queries: Option<tidewater_flight_sql::QueryService>,
 }
 
 /// Starts the roles, runs `beside` with them, and waits for a signal or a failure.
@@ -198,6 +200,7 @@ where
         pipelines: None,
         scheduler: None,
         maintenance: None,
+        queries: None,
         parts: parts.clone(),
     };
     start_workers(&parts, roles, &mut running).await?;
@@ -249,9 +252,9 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
         }
     }
     if roles.contains(&Role::FlightSql) {
-        running
-            .reports
-            .push(serving::start(parts, engine, router, project).await?);
+        let (report, queries) = serving::start(parts, engine, router, project).await?;
+        running.reports.push(report);
+        running.queries = Some(queries);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! Invariants: a [`TableName`] that exists is valid; time and randomness come only through [`Clock`] and [`Rng`], so that
 //! everything above can be run again with the same outcome.
 
+pub mod build;
 pub mod clock;
 pub mod config;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod remote;
 pub mod secret;
 pub mod task;
 
+pub use build::build;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use error::{Coded, ErrorKind, Retry};
 pub use id::{JobId, NodeId};

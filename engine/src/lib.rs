@@ -10,6 +10,8 @@
 //! Invariants: columns are matched by field id, never by name; a statement sees each table at one snapshot; pruning never
 //! loses a row; a write names only files that are durable.
 
+pub mod caller;
+pub mod cluster;
 pub mod codec;
 pub mod compaction;
 pub mod cooperative;
@@ -21,6 +23,7 @@ pub mod estimate;
 pub mod explain;
 pub mod field_ids;
 pub mod functions;
+pub mod live;
 pub mod pg_catalog;
 pub mod provider;
 pub mod restore;
@@ -37,6 +40,7 @@ mod object_stores;
 #[cfg(test)]
 mod testing;
 
+pub use caller::Caller;
 pub use compaction::Compaction;
 pub use cooperative::yielding;
 pub use cpu::{CpuRunner, CpuRuntime};

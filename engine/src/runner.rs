@@ -72,6 +72,8 @@ pub struct Route {
     pub place: Place,
     /// Why, for people.
     pub reason: String,
+    /// How long it waited for its turn.
+    pub waited: Duration,
 }
 
 impl Route {
@@ -80,6 +82,7 @@ impl Route {
         Self {
             place: Place::Local,
             reason: reason.into(),
+            waited: Duration::ZERO,
         }
     }
 
@@ -88,6 +91,7 @@ impl Route {
         Self {
             place: Place::Cluster,
             reason: reason.into(),
+            waited: Duration::ZERO,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ballista_core::error::BallistaError;
 use thiserror::Error;
 
-use tidewater_core::{Coded, ErrorKind, Retry};
+use tidewater_core::{Coded, ErrorKind, RemoteError, Retry};
 
 /// The result of this crate's calls.
 pub type Result<T, E = ExecutorError> = std::result::Result<T, E>;
@@ -52,6 +52,13 @@ pub enum ExecutorError {
         /// How long it was tried.
         waited: Duration,
     },
+    /// The scheduler does not want this executor, and says why.
+    #[error("the scheduler refused the executor")]
+    Refused {
+        /// What the scheduler says.
+        #[source]
+        source: RemoteError,
+    },
     /// Ballista refused something.
     #[error("{operation} failed")]
     Ballista {
@@ -72,7 +79,7 @@ impl Coded for ExecutorError {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
                 _ => ErrorKind::Unavailable,
             },
-            Self::WorkDirTaken { .. } | Self::Bind { .. } => ErrorKind::Conflict,
+            Self::WorkDirTaken { .. } | Self::Bind { .. } | Self::Refused { .. } => ErrorKind::Conflict,
             Self::NotRegistered { .. } | Self::Ballista { .. } => ErrorKind::Unavailable,
         }
     }
@@ -85,6 +92,7 @@ impl Coded for ExecutorError {
             Self::Bind { .. } => "EXE-0004",
             Self::NotRegistered { .. } => "EXE-0005",
             Self::Ballista { .. } => "EXE-0006",
+            Self::Refused { .. } => "EXE-0007",
         }
     }
 
@@ -104,6 +112,7 @@ impl Coded for ExecutorError {
             Self::NotRegistered { .. } => {
                 "check that the scheduler runs and that it reaches this host under the external host name".to_owned()
             }
+            Self::Refused { source } => return source.hint.clone(),
             Self::Ballista { .. } => return None,
         })
     }

@@ -12,12 +12,15 @@ use crate::options::ExecutorOptions;
 use crate::registration::{End, Place, Registration};
 use crate::shuffle;
 use crate::work_dir::{self, WorkDir};
-use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tidewater_core::{Coded, SharedClock, SharedRng, Tasks};
 use tidewater_engine::Engine;
 
 /// First and longest wait between two attempts to register.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// How long one that was drained still serves its files: rows of a plan that had just ended may be on their way.
+const RESULTS_KEPT: Duration = Duration::from_secs(30);
 
 /// A running executor. It stops, drained, when the tasks it was started with are told to.
 #[derive(Debug, Clone)]
@@ -128,6 +131,13 @@ impl Supervisor {
                 registration.drain(self.options.drain_deadline).await;
             }
             registration.end().await;
+            if end == Some(End::Drained) {
+                tracing::info!("executor drained: it takes no more tasks until its process starts again");
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = self.clock.sleep(RESULTS_KEPT) => {}
+                }
+            }
             // What the lost registration left is of jobs that run again as a whole.
             if let Err(error) = self.work_dir.empty().await {
                 tracing::warn!(%error, "shuffle files cannot be removed");
@@ -135,6 +145,10 @@ impl Supervisor {
             match end {
                 None => return,
                 Some(End::Lost) => {}
+                Some(End::Drained) => {
+                    self.stop.cancelled().await;
+                    return;
+                }
             }
         }
     }
@@ -149,6 +163,7 @@ impl Supervisor {
             clock: &self.clock,
         };
         let mut said = false;
+        let mut refused = None;
         loop {
             // Never used twice, so that what is said of a lost one is never taken for this one.
             let id = format!(
@@ -168,7 +183,12 @@ impl Supervisor {
                     Err(error) => Arc::new(error),
                 },
             };
-            if !said {
+            if let ExecutorError::Refused { source } = error.as_ref() {
+                if refused.as_ref() != Some(&source.code) {
+                    tracing::warn!(code = error.code(), %source, hint = error.hint(), "the scheduler refused the executor");
+                }
+                refused = Some(source.code.clone());
+            } else if !said {
                 said = true;
                 tracing::info!(
                     scheduler = %format!("{}:{}", self.options.scheduler_host, self.options.scheduler_port),

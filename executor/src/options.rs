@@ -38,6 +38,8 @@ pub struct ExecutorOptions {
     pub job_files_ttl: Duration,
     /// How long running tasks are waited for at shutdown.
     pub drain_deadline: Duration,
+    /// Which build this is: the scheduler takes no other than its own.
+    pub build: String,
 }
 
 impl ExecutorOptions {
@@ -55,6 +57,7 @@ impl ExecutorOptions {
             vcores: std::thread::available_parallelism().map_or(2, usize::from),
             job_files_ttl: Duration::from_secs(6 * 3600),
             drain_deadline: Duration::from_secs(10),
+            build: tidewater_core::build().to_owned(),
         }
     }
 

@@ -32,12 +32,14 @@ use crate::error::{ExecutorError, Result};
 use crate::memory::TaskRuntimes;
 use crate::options::ExecutorOptions;
 use crate::stage::StageEngine;
-use tidewater_core::SharedClock;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+use tidewater_core::{RemoteError, SharedClock};
 use tidewater_engine::Engine;
+use tidewater_engine::cluster::tell_build;
 
-/// How often an executor says that it lives. Four of them fit into the scheduler's time limit.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often an executor says that it lives. A dozen of them fit into the scheduler's time limit, and it takes five that fail to
+/// give the scheduler up.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Longest time a call to the scheduler may take.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
@@ -56,6 +58,8 @@ const STOP_REQUESTS_MAX: usize = 4;
 pub(crate) enum End {
     /// The scheduler gave the executor up, or the executor the scheduler.
     Lost,
+    /// An operator let it go: it does not come back.
+    Drained,
 }
 
 /// What every registration of an executor shares.
@@ -99,6 +103,7 @@ impl Registration {
                 false => place.options.grpc_port,
             };
             match Self::start_on(place, id, port, scheduler.clone()).await {
+                Err(error @ ExecutorError::Refused { .. }) => return Err(error),
                 Err(error) if tries > 0 => {
                     tracing::debug!(%error, port, "registration failed, trying another port");
                 }
@@ -114,7 +119,10 @@ impl Registration {
         scheduler: SchedulerGrpcClient<Channel>,
     ) -> Result<Self> {
         let config = Arc::new(process_config(place, id, grpc_port)?);
-        let metadata = structure_executor_metadata(&config, u32::try_from(config.vcores).unwrap_or(u32::MAX));
+        let mut metadata = structure_executor_metadata(&config, u32::try_from(config.vcores).unwrap_or(u32::MAX));
+        if let Some(system) = &mut metadata.os_info {
+            system.os_ver_long = tell_build(&place.options.build);
+        }
         let runtimes = Arc::new(TaskRuntimes::new(
             place.engine.runtime_env(),
             place.options.memory_bytes,
@@ -153,9 +161,12 @@ impl Registration {
             ExecutorHealth::new(),
         )
         .await
-        .map_err(|source| ExecutorError::Ballista {
-            operation: "registering with the scheduler",
-            source: Box::new(source),
+        .map_err(|source| match RemoteError::find(&format!("{source:?}")) {
+            Some(source) => ExecutorError::Refused { source },
+            None => ExecutorError::Ballista {
+                operation: "registering with the scheduler",
+                source: Box::new(source),
+            },
         })?;
         Ok(Self {
             metadata,
@@ -174,7 +185,11 @@ impl Registration {
         let why = tokio::select! {
             // Ballista's heartbeats stop everything after five failures in a row.
             () = given_up.recv() => "the scheduler does not answer heartbeats",
-            _ = self.stop_requests.recv() => "the scheduler took it for dead",
+            stop = self.stop_requests.recv() => match stop {
+                // Ballista's scheduler stops what it took for dead with force; ours lets go without.
+                Some(false) => return End::Drained,
+                _ => "the scheduler took it for dead",
+            },
             _ = &mut self.server => "its task server ended",
         };
         tracing::warn!(executor = %self.metadata.id, why, "executor lost its registration");

@@ -81,6 +81,15 @@ impl FlightSql {
         })
     }
 
+    /// The same front for the client of this call.
+    fn of(&self, metadata: &MetadataMap) -> Self {
+        let agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
+        Self {
+            service: self.service.of_client(agent.unwrap_or_default()),
+            ..self.clone()
+        }
+    }
+
     async fn principal(&self, metadata: &MetadataMap) -> Result<Principal, Status> {
         authentication::principal(&self.service, metadata)
             .await
@@ -220,7 +229,9 @@ impl FlightSqlService for FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(request.metadata()).await?;
-        self.info(&principal, Statement::new(query.query), request.into_inner())
+        let front = self.of(request.metadata());
+        front
+            .info(&principal, Statement::new(query.query), request.into_inner())
             .await
     }
 
@@ -231,7 +242,7 @@ impl FlightSqlService for FlightSql {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&ticket.statement_handle, self.service.key()).map_err(to_status)?;
-        self.rows(&principal, &statement).await
+        self.of(request.metadata()).rows(&principal, &statement).await
     }
 
     async fn do_action_create_prepared_statement(
@@ -280,7 +291,8 @@ impl FlightSqlService for FlightSql {
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
-        self.info(&principal, statement, request.into_inner()).await
+        let front = self.of(request.metadata());
+        front.info(&principal, statement, request.into_inner()).await
     }
 
     async fn do_get_prepared_statement(
@@ -290,7 +302,7 @@ impl FlightSqlService for FlightSql {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
-        self.rows(&principal, &statement).await
+        self.of(request.metadata()).rows(&principal, &statement).await
     }
 
     async fn do_put_statement_update(
@@ -299,7 +311,9 @@ impl FlightSqlService for FlightSql {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let principal = self.principal(request.metadata()).await?;
-        self.update(&principal, &Statement::new(update.query)).await
+        self.of(request.metadata())
+            .update(&principal, &Statement::new(update.query))
+            .await
     }
 
     async fn do_put_prepared_statement_update(
@@ -309,14 +323,15 @@ impl FlightSqlService for FlightSql {
     ) -> Result<i64, Status> {
         let principal = self.principal(request.metadata()).await?;
         let mut statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        let front = self.of(request.metadata());
         let rows = parameters::read_rows(request.into_inner()).await?;
         if rows.is_empty() {
-            return self.update(&principal, &statement).await;
+            return front.update(&principal, &statement).await;
         }
         let mut changed = 0;
         for row in rows {
             statement.parameters = row;
-            changed += self.update(&principal, &statement).await?;
+            changed += front.update(&principal, &statement).await?;
         }
         Ok(changed)
     }

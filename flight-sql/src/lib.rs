@@ -11,6 +11,7 @@
 pub mod error;
 pub mod flight;
 pub mod handle;
+pub mod history;
 pub mod placeholder;
 pub mod postgres;
 pub mod server;
@@ -19,6 +20,7 @@ pub mod wire;
 
 pub use error::QueryError;
 pub use handle::Statement;
+pub use history::{QueryHistory, QueryRecord};
 pub use server::serve;
 pub use service::{PlainSessions, QueryOptions, QueryService, SessionSource};
 pub use wire::wire_schema;

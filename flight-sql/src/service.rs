@@ -15,12 +15,15 @@ use uuid::Uuid;
 
 use tidewater_core::{JobId, TableName};
 use tidewater_engine::explain::with_route;
-use tidewater_engine::{CATALOG, Class, Engine, EngineError, PlanOutput, PlanRequest, PlanRunner, SessionOptions};
+use tidewater_engine::{
+    CATALOG, Caller, Class, Engine, EngineError, PlanOutput, PlanRequest, PlanRunner, SessionOptions,
+};
 use tidewater_security::{Authenticator, Principal, TokenKey};
 
 use crate::error::QueryError;
 use crate::flight::sql_info::FunctionNames;
 use crate::handle::Statement;
+use crate::history::{Note, QueryHistory};
 use crate::placeholder::number_placeholders;
 use crate::wire::{to_wire, wire_schema};
 
@@ -37,6 +40,9 @@ pub use commands::Changed;
 pub use listing::{TableEntry, TableKind};
 use running::Running;
 pub use session::{Opened, Told};
+
+/// Longest name of a client that is kept.
+const CLIENT_BYTES_MAX: usize = 128;
 
 /// Limits of the service.
 #[derive(Debug, Clone)]
@@ -113,9 +119,9 @@ impl SessionSource for PlainSessions {
     }
 }
 
-/// Answers statements. Clones share one service.
+/// Answers statements. Clones share one service; the second part is what the client calls itself.
 #[derive(Debug, Clone)]
-pub struct QueryService(Arc<Inner>);
+pub struct QueryService(Arc<Inner>, Arc<str>);
 
 #[derive(Debug)]
 struct Inner {
@@ -126,6 +132,7 @@ struct Inner {
     options: QueryOptions,
     running: Running,
     sessions: Arc<dyn SessionSource>,
+    history: QueryHistory,
 }
 
 impl QueryService {
@@ -139,7 +146,8 @@ impl QueryService {
         sessions: Arc<dyn SessionSource>,
     ) -> Self {
         let running = Running::new(options.statements_max);
-        Self(Arc::new(Inner {
+        let history = QueryHistory::new(engine.clock().clone());
+        let inner = Inner {
             engine,
             runner,
             authenticator,
@@ -147,7 +155,35 @@ impl QueryService {
             options,
             running,
             sessions,
-        }))
+            history,
+        };
+        Self(Arc::new(inner), Arc::from(""))
+    }
+
+    /// With a history that others look into. To be called before the service is shared; later it has no effect.
+    #[must_use]
+    pub fn remember(mut self, history: QueryHistory) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.history = history;
+        }
+        self
+    }
+
+    /// The same service for a client that calls itself so.
+    #[must_use]
+    pub fn of_client(&self, client: &str) -> Self {
+        let client = client.get(..CLIENT_BYTES_MAX.min(client.len())).unwrap_or_default();
+        Self(Arc::clone(&self.0), Arc::from(client))
+    }
+
+    /// Statements at work and those that have ended.
+    pub fn history(&self) -> &QueryHistory {
+        &self.0.history
+    }
+
+    /// Ends a statement, whoever runs it. False: it is not at work here.
+    pub fn end(&self, id: Uuid) -> bool {
+        self.0.running.end(id)
     }
 
     /// Who lets users in.
@@ -185,7 +221,7 @@ impl QueryService {
         if let Some(prepared) = self.prepared_command(principal, sql).await? {
             return Ok(prepared);
         }
-        let (_, plan) = self.plan(sql).await?;
+        let (_, plan) = self.plan_or_note(principal, sql).await?;
         Ok(Prepared {
             schema: wire_schema(plan.schema().as_arrow()),
             parameters: parameters::told(&plan)?,
@@ -193,8 +229,8 @@ impl QueryService {
     }
 
     /// The schema of a statement's rows with what is bound now: values decide the types that the text left open.
-    pub async fn result_schema(&self, _: &Principal, statement: &Statement) -> Result<SchemaRef, QueryError> {
-        let (_, mut plan) = self.plan(&statement.sql).await?;
+    pub async fn result_schema(&self, principal: &Principal, statement: &Statement) -> Result<SchemaRef, QueryError> {
+        let (_, mut plan) = self.plan_or_note(principal, &statement.sql).await?;
         if !statement.parameters.is_empty() {
             plan = parameters::bind(plan, &statement.parameters)?;
         }
@@ -214,17 +250,25 @@ impl QueryService {
 
     /// Runs a statement with its bound parameters.
     pub async fn run(&self, principal: &Principal, statement: &Statement) -> Result<Results, QueryError> {
-        let at_work = self.0.running.enter(statement.id, principal)?;
-        let started = at_work.run(self.start(statement)).await?;
-        Ok(Results {
-            batches: at_work.rows(started.batches),
-            ..started
-        })
+        let note = self.note(principal, statement);
+        let at_work = match self.0.running.enter(note.id(), principal) {
+            Ok(at_work) => at_work,
+            Err(error) => return note.end(Err(error)),
+        };
+        let work = self.caller(principal).scope(self.start(statement, &note));
+        match at_work.run(work).await {
+            Ok(started) => Ok(Results {
+                batches: at_work.rows(note.follow(started.batches)),
+                ..started
+            }),
+            Err(error) => note.end(Err(error)),
+        }
     }
 
-    async fn start(&self, statement: &Statement) -> Result<Results, QueryError> {
+    async fn start(&self, statement: &Statement, note: &Note) -> Result<Results, QueryError> {
         let (session, plan) = self.plan(&statement.sql).await?;
         let plan = parameters::bind(plan, &statement.parameters)?;
+        note.planned(&plan);
         let schema = wire_schema(plan.schema().as_arrow());
         let request = PlanRequest {
             job: JobId(self.0.engine.rng().uuid()),
@@ -237,8 +281,39 @@ impl QueryService {
             LogicalPlan::Explain(_) => self.explain(request).await?,
             _ => self.0.runner.run(request).await?,
         };
+        note.routed(&output.route);
         let batches = to_batches(output.stream, Arc::clone(&schema));
         Ok(Results { schema, batches })
+    }
+
+    /// Takes note of a statement; a prepared one has no name of its own, but each asking of it has.
+    fn note(&self, principal: &Principal, statement: &Statement) -> Note {
+        let id = match statement.id.is_nil() {
+            true => self.fresh_id(),
+            false => statement.id,
+        };
+        self.0.history.begin(id, principal, &self.1, &statement.sql)
+    }
+
+    /// Users have shares of their own where there are users.
+    fn caller(&self, principal: &Principal) -> Caller {
+        match self.0.authenticator.required() {
+            true => Caller::user(principal.name.clone()),
+            false => Caller::default(),
+        }
+    }
+
+    /// Plans a statement that is not run now; what cannot be planned is all that becomes of it.
+    async fn plan_or_note(
+        &self,
+        principal: &Principal,
+        sql: &str,
+    ) -> Result<(SessionContext, LogicalPlan), QueryError> {
+        let planned = self.plan(sql).await;
+        if planned.is_ok() {
+            return planned;
+        }
+        self.note(principal, &Statement::new(sql)).end(planned)
     }
 
     /// An explanation also tells where the statement would run, and what it would read.

@@ -8,7 +8,7 @@ use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
 use tidewater_catalog_client::dto::JobPhase;
 use tidewater_core::{JobId, SharedClock, SharedRng, TableName};
-use tidewater_engine::{Engine, PlanRunner};
+use tidewater_engine::{Caller, Engine, PlanRunner};
 use tidewater_table::{Catalog, LoadedTable};
 
 use crate::cdc;
@@ -383,10 +383,18 @@ impl Inner {
             tracing::warn!(model = %model.name, reason = plan.reason, "full refresh");
         }
         let worker = &self.worker;
+        // What runs for it is found under its id.
+        let caller = Caller::job(id);
         let prepared = match &model.kind {
             Kind::View => return Ok(None),
-            Kind::Table => Box::pin(table_model::prepare(worker, model, &plan, &tables, wish.run_ms)).await?,
-            Kind::Cdc(spec) => Box::pin(cdc::prepare(worker, model, spec, &plan, &tables, wish.run_ms)).await?,
+            Kind::Table => {
+                let work = table_model::prepare(worker, model, &plan, &tables, wish.run_ms);
+                caller.scope(Box::pin(work)).await?
+            }
+            Kind::Cdc(spec) => {
+                let work = cdc::prepare(worker, model, spec, &plan, &tables, wish.run_ms);
+                caller.scope(Box::pin(work)).await?
+            }
         };
         Ok(Some(prepared))
     }

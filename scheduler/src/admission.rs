@@ -1,14 +1,53 @@
-//! Who may run now: a few plans at a time of each class, first come first served, with a limit on the queue and the wait.
+//! Who may run now: so many plans at a time, shared out among classes by weight and within a class first come first served; with
+//! limits on the queue, on the wait and on each user.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod hall;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Result, SchedulerError};
 use tidewater_core::SharedClock;
 use tidewater_engine::Class;
+
+use hall::Hall;
+
+/// What plans stand in one line for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Queries somebody waits for.
+    Interactive,
+    /// Jobs.
+    Batch,
+    /// The upkeep of tables, which can wait.
+    Maintenance,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Interactive, Self::Batch, Self::Maintenance];
+
+    /// As it stands in messages and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Batch => "batch",
+            Self::Maintenance => "maintenance",
+        }
+    }
+}
+
+impl From<Class> for Lane {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Interactive => Self::Interactive,
+            Class::Batch => Self::Batch,
+        }
+    }
+}
 
 /// Limits of one class of plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,60 +58,126 @@ pub struct ClassLimits {
     pub queued_max: usize,
     /// How long a plan waits.
     pub wait_max: Duration,
+    /// Its share while several classes wait: a class of weight 4 has four places where one of weight 1 has one.
+    pub weight: usize,
+    /// Plans of one user that run at the same time.
+    pub user_running_max: usize,
+    /// Plans of one user that wait.
+    pub user_queued_max: usize,
 }
 
-/// Limits of every class.
+/// Limits of every class, and of all together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdmissionLimits {
+    /// Plans that run at the same time, whatever their class.
+    pub running_max: usize,
     /// Queries somebody waits for.
     pub interactive: ClassLimits,
     /// Jobs.
     pub batch: ClassLimits,
+    /// The upkeep of tables.
+    pub maintenance: ClassLimits,
 }
 
 impl Default for AdmissionLimits {
     fn default() -> Self {
         Self {
+            running_max: 20,
             // Dashboards send a dozen queries at once and give up after half a minute.
             interactive: ClassLimits {
                 running_max: 16,
                 queued_max: 256,
                 wait_max: Duration::from_secs(30),
+                weight: 8,
+                // One who sends a storm leaves as many places for the others.
+                user_running_max: 8,
+                user_queued_max: 128,
             },
             // Jobs share the cluster badly: its scheduler knows no order among them.
             batch: ClassLimits {
                 running_max: 4,
                 queued_max: 1024,
                 wait_max: Duration::from_secs(600),
+                weight: 4,
+                user_running_max: 4,
+                user_queued_max: 1024,
+            },
+            // One table at a time is looked after; a second place is for what an operator asks for meanwhile.
+            maintenance: ClassLimits {
+                running_max: 2,
+                queued_max: 64,
+                wait_max: Duration::from_secs(3600),
+                weight: 1,
+                user_running_max: 2,
+                user_queued_max: 64,
             },
         }
     }
 }
 
 impl AdmissionLimits {
+    /// Those of a class.
+    pub fn of(&self, lane: Lane) -> &ClassLimits {
+        match lane {
+            Lane::Interactive => &self.interactive,
+            Lane::Batch => &self.batch,
+            Lane::Maintenance => &self.maintenance,
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
-        for (class, limits) in [("interactive", self.interactive), ("batch", self.batch)] {
-            if limits.running_max == 0 || limits.running_max > Semaphore::MAX_PERMITS {
-                let reason = format!("{} running plans of class {class}", limits.running_max);
-                return Err(SchedulerError::Options { reason });
+        let refuse = |reason: String| Err(SchedulerError::Options { reason });
+        if self.running_max == 0 {
+            return refuse("no running plans at all".to_owned());
+        }
+        for lane in Lane::ALL {
+            let (limits, class) = (self.of(lane), lane.name());
+            if limits.running_max == 0 || limits.user_running_max == 0 {
+                return refuse(format!("no running plans of class {class}"));
+            }
+            if limits.weight == 0 {
+                return refuse(format!("class {class} with a weight of 0"));
             }
         }
         Ok(())
     }
 }
 
-/// Lets plans in.
-#[derive(Debug, Clone)]
+/// Lets plans in. Clones share one hall.
+#[derive(Clone)]
 pub struct Admission {
-    interactive: Gate,
-    batch: Gate,
+    limits: AdmissionLimits,
+    hall: Arc<Mutex<Hall>>,
     clock: SharedClock,
 }
 
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A place among the running plans, given back when dropped.
-#[derive(Debug)]
 pub struct Permit {
-    _place: OwnedSemaphorePermit,
+    hall: Arc<Mutex<Hall>>,
+    lane: Lane,
+    user: Option<String>,
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("lane", &self.lane)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        lock(&self.hall).leave(self.lane, self.user.as_deref());
+    }
 }
 
 /// How full a class is.
@@ -88,140 +193,75 @@ impl Admission {
     /// With nobody in.
     pub fn new(limits: AdmissionLimits, clock: SharedClock) -> Self {
         Self {
-            interactive: Gate::new("interactive", limits.interactive),
-            batch: Gate::new("batch", limits.batch),
+            limits,
+            hall: Arc::new(Mutex::new(Hall::new(limits))),
             clock,
         }
     }
 
     /// Waits for a place. Refused, without harm, when too many wait or the wait is too long.
-    pub async fn admit(&self, class: Class) -> Result<Permit> {
-        let gate = self.gate(class);
-        let free = gate.places.clone().try_acquire_owned();
-        if let Ok(place) = free {
-            return Ok(Permit { _place: place });
-        }
-        let _queued = gate.queue()?;
+    pub async fn admit(&self, lane: impl Into<Lane>, user: Option<&str>) -> Result<Permit> {
+        let lane = lane.into();
+        let place = || Permit {
+            hall: Arc::clone(&self.hall),
+            lane,
+            user: user.map(str::to_owned),
+        };
+        let entered = lock(&self.hall).enter(lane, user)?;
+        let Some((number, called)) = entered else {
+            return Ok(place());
+        };
+        let waiting = Waiting {
+            hall: &self.hall,
+            lane,
+            user,
+            number,
+            called: false,
+        };
+        let limits = self.limits.of(lane);
         tokio::select! {
-            place = gate.places.clone().acquire_owned() => match place {
-                Ok(place) => Ok(Permit { _place: place }),
-                // The semaphore is never closed.
-                Err(_) => Err(SchedulerError::Cancelled),
-            },
-            () = self.clock.sleep(gate.limits.wait_max) => Err(SchedulerError::QueueDeadline {
-                class: gate.class,
-                waited: gate.limits.wait_max,
+            // Whoever is called has the place already.
+            biased;
+            _ = called => {
+                let mut waiting = waiting;
+                waiting.called = true;
+                Ok(place())
+            }
+            () = self.clock.sleep(limits.wait_max) => Err(SchedulerError::QueueDeadline {
+                class: lane.name(),
+                waited: limits.wait_max,
             }),
         }
     }
 
     /// How full a class is.
-    pub fn load(&self, class: Class) -> Load {
-        let gate = self.gate(class);
-        Load {
-            running: gate.limits.running_max.saturating_sub(gate.places.available_permits()),
-            queued: gate.queued.load(Ordering::Relaxed),
-        }
-    }
-
-    fn gate(&self, class: Class) -> &Gate {
-        match class {
-            Class::Interactive => &self.interactive,
-            Class::Batch => &self.batch,
-        }
+    pub fn load(&self, lane: impl Into<Lane>) -> Load {
+        lock(&self.hall).load(lane.into())
     }
 }
 
-#[derive(Debug, Clone)]
-struct Gate {
-    class: &'static str,
-    limits: ClassLimits,
-    /// Fair: first come, first served.
-    places: Arc<Semaphore>,
-    queued: Arc<AtomicUsize>,
+/// Stands in line; leaves it, or gives back the place it was called to, when the wait is dropped.
+struct Waiting<'a> {
+    hall: &'a Mutex<Hall>,
+    lane: Lane,
+    user: Option<&'a str>,
+    number: u64,
+    called: bool,
 }
 
-impl Gate {
-    fn new(class: &'static str, limits: ClassLimits) -> Self {
-        Self {
-            class,
-            limits,
-            places: Arc::new(Semaphore::new(limits.running_max.min(Semaphore::MAX_PERMITS))),
-            queued: Arc::default(),
-        }
-    }
-
-    fn queue(&self) -> Result<Queued> {
-        let before = self.queued.fetch_add(1, Ordering::Relaxed);
-        let queued = Queued(self.queued.clone());
-        if before >= self.limits.queued_max {
-            return Err(SchedulerError::QueueFull {
-                class: self.class,
-                queued: before,
-            });
-        }
-        Ok(queued)
-    }
-}
-
-/// Counts one who waits, also when the wait is dropped.
-struct Queued(Arc<AtomicUsize>);
-
-impl Drop for Queued {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.called {
+            return;
+        }
+        let mut hall = lock(self.hall);
+        // Not in the line any more: called in the very moment in which nobody waited any longer.
+        if !hall.give_up(self.lane, self.number) {
+            hall.leave(self.lane, self.user);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tidewater_core::{Coded, ManualClock, Retry};
-
-    use super::*;
-
-    fn admission(clock: &Arc<ManualClock>) -> Admission {
-        let limits = ClassLimits {
-            running_max: 1,
-            queued_max: 1,
-            wait_max: Duration::from_secs(5),
-        };
-        let limits = AdmissionLimits {
-            interactive: limits,
-            batch: limits,
-        };
-        Admission::new(limits, clock.clone())
-    }
-
-    // Goal: one runs, one waits, the next is refused with an error that says "again"; classes do not disturb each other.
-    // Method: three requests of one class by hand.
-    #[tokio::test]
-    async fn runs_waits_refuses() {
-        let clock = Arc::new(ManualClock::new(0));
-        let admission = admission(&clock);
-        let first = admission.admit(Class::Interactive).await.expect("free");
-        let mut second = Box::pin(admission.admit(Class::Interactive));
-        assert!(futures::poll!(&mut second).is_pending());
-        let third = admission.admit(Class::Interactive).await.expect_err("full");
-        assert!(matches!(third, SchedulerError::QueueFull { queued: 1, .. }), "{third}");
-        assert_eq!(third.retry(), Retry::Safe);
-        admission.admit(Class::Batch).await.expect("another class");
-        assert_eq!(admission.load(Class::Interactive), Load { running: 1, queued: 1 });
-        drop(first);
-        second.await.expect("its turn");
-        assert_eq!(admission.load(Class::Interactive), Load { running: 0, queued: 0 });
-    }
-
-    // Goal: nobody waits for ever, and who gave up does not count. Method: move the clock past the limit.
-    #[tokio::test]
-    async fn the_wait_has_an_end() {
-        let clock = Arc::new(ManualClock::new(0));
-        let admission = admission(&clock);
-        let _first = admission.admit(Class::Batch).await.expect("free");
-        let mut second = Box::pin(admission.admit(Class::Batch));
-        assert!(futures::poll!(&mut second).is_pending());
-        clock.advance(Duration::from_secs(6));
-        let refused = second.await.expect_err("too late");
-        assert_eq!((refused.code(), refused.retry()), ("SCH-0010", Retry::Safe));
-        assert_eq!(admission.load(Class::Batch), Load { running: 1, queued: 0 });
-    }
+fn lock(hall: &Mutex<Hall>) -> MutexGuard<'_, Hall> {
+    hall.lock().unwrap_or_else(PoisonError::into_inner)
 }

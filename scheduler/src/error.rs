@@ -86,6 +86,40 @@ pub enum SchedulerError {
         /// How long it was waited.
         waited: Duration,
     },
+    /// One user has too many waiting.
+    #[error("{queued} plans of {user} wait already in class {class}")]
+    UserQueueFull {
+        /// The user.
+        user: String,
+        /// The class.
+        class: &'static str,
+        /// How many of theirs wait.
+        queued: usize,
+    },
+    /// An executor of another build: it might read plans otherwise than they were meant.
+    #[error("executor {executor} is of build {theirs}, the scheduler of build {ours}")]
+    OtherBuild {
+        /// The executor.
+        executor: String,
+        /// Its build.
+        theirs: String,
+        /// The scheduler's.
+        ours: String,
+    },
+    /// An executor that was given up, or let go, under this name.
+    #[error("executor {executor} was taken off the list and does not come back under this name")]
+    GivenUp {
+        /// The executor.
+        executor: String,
+    },
+    /// No executor, or more than one, is called so.
+    #[error("{found} executors have a name that begins with {name:?}")]
+    ExecutorName {
+        /// The name as given.
+        name: String,
+        /// How many there are.
+        found: usize,
+    },
     /// Ballista refused something.
     #[error("{operation} failed")]
     Ballista {
@@ -138,7 +172,9 @@ impl Coded for SchedulerError {
             Self::Failed { source } => source.kind,
             Self::Deadline { .. } | Self::QueueDeadline { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
-            Self::QueueFull { .. } => ErrorKind::Exhausted,
+            Self::QueueFull { .. } | Self::UserQueueFull { .. } => ErrorKind::Exhausted,
+            Self::OtherBuild { .. } | Self::GivenUp { .. } => ErrorKind::Conflict,
+            Self::ExecutorName { .. } => ErrorKind::NotFound,
             Self::Ballista { .. } | Self::Session { .. } | Self::Stalled => ErrorKind::Internal,
             Self::JobStore { .. } => ErrorKind::Unavailable,
             Self::JobTaken { .. } => ErrorKind::Fenced,
@@ -164,6 +200,10 @@ impl Coded for SchedulerError {
             Self::JobTaken { .. } => "SCH-0014",
             Self::JobDamaged { .. } => "SCH-0015",
             Self::Stalled => "SCH-0016",
+            Self::OtherBuild { .. } => "SCH-0017",
+            Self::UserQueueFull { .. } => "SCH-0018",
+            Self::GivenUp { .. } => "SCH-0019",
+            Self::ExecutorName { .. } => "SCH-0020",
         }
     }
 
@@ -176,6 +216,7 @@ impl Coded for SchedulerError {
             | Self::Deadline { .. }
             | Self::ResultLost { .. }
             | Self::QueueFull { .. }
+            | Self::UserQueueFull { .. }
             | Self::QueueDeadline { .. } => Retry::Safe,
             Self::JobStore { .. } => Retry::Unknown,
             _ => Retry::Never,
@@ -193,6 +234,10 @@ impl Coded for SchedulerError {
             Self::Failed { source } => return source.hint.clone(),
             Self::Deadline { .. } => "filter on a partition column, or ask for a longer time limit".to_owned(),
             Self::QueueFull { .. } | Self::QueueDeadline { .. } => "try again in a moment".to_owned(),
+            Self::UserQueueFull { .. } => "wait for statements of yours to end".to_owned(),
+            Self::OtherBuild { .. } => "run the same tidewater on scheduler and executors".to_owned(),
+            Self::GivenUp { .. } => "it registers under a new name by itself".to_owned(),
+            Self::ExecutorName { .. } => "tidewater executor ls tells their names".to_owned(),
             _ => return None,
         })
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ballista_core::JobId;
-use ballista_core::error::Result;
+use ballista_core::error::{BallistaError, Result};
 use ballista_core::serde::protobuf::{ExecutorHeartbeat, task_status};
 use ballista_core::serde::scheduler::{ExecutorData, ExecutorMetadata};
 use ballista_scheduler::cluster::memory::InMemoryClusterState;
@@ -22,6 +22,10 @@ use ballista_scheduler::state::execution_stage::TaskInfo;
 use ballista_scheduler::state::task_manager::JobInfoCache;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 
+use crate::error::SchedulerError;
+use tidewater_core::{Coded, RemoteError};
+use tidewater_engine::cluster::build_of;
+
 /// Ballista's scheduler for DataFusion's plans.
 pub(crate) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
@@ -31,19 +35,31 @@ const REMEMBERED_MAX: usize = 4096;
 /// Ballista's cluster state, with the guard in the path of every removal.
 pub(crate) struct Guard {
     inner: InMemoryClusterState,
+    build: String,
     /// Known only after the scheduler was made with this state; taken away when it stops, as the two hold each other.
     server: Mutex<Option<Server>>,
     lost: Mutex<Recent<String>>,
     cancelled: Mutex<Recent<JobId>>,
+    /// Executors that take no new tasks.
+    draining: Mutex<HashSet<String>>,
+    /// Executors at whose address another has registered since: their processes are gone.
+    superseded: Mutex<Vec<String>>,
+    /// Executors of other builds, as they are told of only once.
+    refused: Mutex<Recent<String>>,
 }
 
 impl Guard {
-    pub(crate) fn new() -> Self {
+    /// Lets executors of this build in.
+    pub(crate) fn new(build: String) -> Self {
         Self {
             inner: InMemoryClusterState::default(),
+            build,
             server: Mutex::new(None),
             lost: Mutex::default(),
             cancelled: Mutex::default(),
+            draining: Mutex::default(),
+            superseded: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -55,6 +71,45 @@ impl Guard {
     /// Whether the guard cancelled this job. Forgets the answer.
     pub(crate) fn take_cancelled(&self, job: &JobId) -> bool {
         lock(&self.cancelled).remove(job)
+    }
+
+    /// From now on the executor gets no tasks. False: it drains already.
+    pub(crate) fn drain(&self, executor: &str) -> bool {
+        lock(&self.draining).insert(executor.to_owned())
+    }
+
+    /// Whether the executor gets no tasks.
+    pub(crate) fn drains(&self, executor: &str) -> bool {
+        lock(&self.draining).contains(executor)
+    }
+
+    /// Executors whose place others have taken. Forgets the answer.
+    pub(crate) fn take_superseded(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.superseded))
+    }
+
+    fn check_build(&self, metadata: &ExecutorMetadata) -> std::result::Result<(), SchedulerError> {
+        let theirs = build_of(&metadata.os_info.os_ver_long).unwrap_or("unknown");
+        if theirs == self.build {
+            return Ok(());
+        }
+        Err(SchedulerError::OtherBuild {
+            executor: metadata.id.clone(),
+            theirs: theirs.to_owned(),
+            ours: self.build.clone(),
+        })
+    }
+
+    /// Tells the executor, in the text that is all Ballista sends.
+    fn refuse(&self, metadata: &ExecutorMetadata, error: &SchedulerError) -> BallistaError {
+        // It asks again and again; its address stays, its name does not.
+        let place = format!("{}:{} {}", metadata.host, metadata.port, error.code());
+        let mut refused = lock(&self.refused);
+        if !refused.contains(&place) {
+            refused.insert(place);
+            tracing::warn!(%error, code = error.code(), hint = error.hint(), "an executor is refused");
+        }
+        BallistaError::General(RemoteError::of(error).to_text())
     }
 
     async fn cancel(&self, server: &Server, job: &JobId, executor: &str) -> Result<()> {
@@ -108,6 +163,7 @@ impl ClusterState for Guard {
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
         lock(&self.lost).insert(executor_id.to_owned());
         self.cancel_jobs_of(executor_id).await?;
+        lock(&self.draining).remove(executor_id);
         self.inner.remove_executor(executor_id).await
     }
 
@@ -117,6 +173,11 @@ impl ClusterState for Guard {
         active_jobs: Arc<HashMap<JobId, JobInfoCache>>,
         executors: Option<HashSet<String>>,
     ) -> Result<Vec<BoundTask>> {
+        let executors = executors.map(|mut executors| {
+            let draining = lock(&self.draining);
+            executors.retain(|executor| !draining.contains(executor));
+            executors
+        });
         let bound = self
             .inner
             .bind_schedulable_tasks(distribution, active_jobs, executors)
@@ -144,8 +205,21 @@ impl ClusterState for Guard {
     }
 
     async fn register_executor(&self, metadata: ExecutorMetadata, spec: ExecutorData) -> Result<()> {
-        // One that was given up too early comes back under its old name.
-        lock(&self.lost).remove(&metadata.id);
+        if let Err(error) = self.check_build(&metadata) {
+            return Err(self.refuse(&metadata, &error));
+        }
+        // One that was given up too early still works on tasks that others do again. It learns by this that it has to begin
+        // anew, under a new name and with nothing.
+        if lock(&self.lost).contains(&metadata.id) {
+            let executor = metadata.id.clone();
+            return Err(self.refuse(&metadata, &SchedulerError::GivenUp { executor }));
+        }
+        for other in self.inner.registered_executor_metadata().await {
+            let same_place = (&other.host, other.grpc_port) == (&metadata.host, metadata.grpc_port);
+            if same_place && other.id != metadata.id {
+                lock(&self.superseded).push(other.id);
+            }
+        }
         self.inner.register_executor(metadata, spec).await
     }
 

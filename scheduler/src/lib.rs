@@ -11,6 +11,8 @@
 //! ([`committed_snapshot`], INV-JOB-1).
 
 pub mod admission;
+pub mod executors;
+pub mod history;
 pub mod job;
 pub mod maintenance;
 
@@ -24,13 +26,16 @@ mod router;
 mod runner;
 mod scheduler;
 mod submission;
+mod watch;
 
-pub use admission::{Admission, AdmissionLimits, Permit};
+pub use admission::{Admission, AdmissionLimits, ClassLimits, Lane, Permit};
 pub use error::{Result, SchedulerError};
+pub use executors::{Drained, ExecutorInfo, ExecutorLoad};
+pub use history::{History, PlanReport, StageReport};
 pub use job::{Attempt, JobRow, JobSpec, JobState, committed_snapshot, run_job};
 pub use job_store::{CatalogJobStore, JobStore, MemoryJobStore};
 pub use maintenance::{MAINTENANCE_KEY, Maintenance, MaintenanceOptions, Visit};
 pub use options::SchedulerOptions;
 pub use router::Router;
 pub use runner::ClusterRunner;
-pub use scheduler::{ExecutorInfo, Scheduler};
+pub use scheduler::Scheduler;

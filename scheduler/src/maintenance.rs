@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidewater_core::{Coded, Retry, TableName, Tasks};
-use tidewater_engine::{Compaction, Engine, EngineError, PlanRunner};
+use tidewater_engine::{Caller, Compaction, Engine, EngineError, PlanRunner};
 use tidewater_table::{LoadedTable, Retention, RewriteOptions, TableError, expire};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -94,10 +94,9 @@ impl Maintenance {
     /// Merges the table's small files, all of them or those that are due.
     pub async fn compact(&self, name: &TableName, everything: bool) -> Result<Visit, EngineError> {
         let _turn = self.turn.lock().await;
-        let done = self
-            .engine
-            .compact(self.runner.as_ref(), name, &self.rewrite(everything))
-            .await?;
+        let rewrite = self.rewrite(everything);
+        let work = self.engine.compact(self.runner.as_ref(), name, &rewrite);
+        let done = Caller::maintenance().scope(work).await?;
         Ok(visit(name, &done))
     }
 
@@ -195,7 +194,8 @@ impl Maintenance {
         let _turn = self.turn.lock().await;
         if many {
             let runner = self.runner.as_ref();
-            let compacted = self.engine.compact(runner, &table.name, &self.options.rewrite).await?;
+            let work = self.engine.compact(runner, &table.name, &self.options.rewrite);
+            let compacted = Caller::maintenance().scope(work).await?;
             done = visit(&table.name, &compacted);
         }
         let now = self.engine.load(&table.name).await?;

@@ -24,6 +24,8 @@ pub struct SchedulerOptions {
     pub partitions_min: usize,
     /// Bytes, after pruning, up to which an interactive query runs in this process.
     pub local_scan_bytes_max: u64,
+    /// Which build this is: executors of another are refused.
+    pub build: String,
     /// How many plans of each class run and wait.
     pub limits: AdmissionLimits,
     /// Without the guard rows are counted twice and reported as right when an executor dies. It is switched off only by the
@@ -40,6 +42,7 @@ impl SchedulerOptions {
             external_host: Ipv4Addr::LOCALHOST.to_string(),
             partitions_min: 2,
             local_scan_bytes_max: LOCAL_SCAN_BYTES_MAX,
+            build: tidewater_core::build().to_owned(),
             limits: AdmissionLimits::default(),
             unguarded: false,
         }

@@ -8,12 +8,12 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
-use crate::admission::{Admission, Permit};
+use crate::admission::{Admission, Lane, Permit};
 use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach};
 use crate::runner::ClusterRunner;
 use tidewater_core::{Coded, ErrorKind, SharedClock};
-use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, PlanRunner, Route};
+use tidewater_engine::{Caller, Class, EngineError, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 
 /// Runs every plan where it belongs.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub struct Router {
     local: Arc<dyn PlanRunner>,
     cluster: Option<ClusterRunner>,
     admission: Admission,
+    clock: SharedClock,
     local_scan_bytes_max: u64,
 }
 
@@ -35,7 +36,8 @@ impl Router {
         Self {
             local,
             cluster,
-            admission: Admission::new(options.limits, clock),
+            admission: Admission::new(options.limits, clock.clone()),
+            clock,
             local_scan_bytes_max: options.local_scan_bytes_max,
         }
     }
@@ -71,7 +73,21 @@ impl Router {
         })
     }
 
-    async fn run_local(&self, request: PlanRequest, route: Route) -> Result<PlanOutput, EngineError> {
+    async fn run_local(&self, request: PlanRequest, route: Route, caller: &Caller) -> Result<PlanOutput, EngineError> {
+        // What is part of a job is told of with the job, wherever it runs.
+        if let (Some(cluster), Some(_)) = (&self.cluster, caller.job) {
+            let waited_ms = u64::try_from(route.waited.as_millis()).unwrap_or(u64::MAX);
+            let history = cluster.scheduler().history();
+            let recording = history.begin(request.job, caller, "local", &route.reason, waited_ms);
+            let began = self.run_here(request, route).await;
+            recording.end(began.as_ref().err().map(Coded::code));
+            return began;
+        }
+        self.run_here(request, route).await
+    }
+
+    async fn run_here(&self, request: PlanRequest, route: Route) -> Result<PlanOutput, EngineError> {
+        let waited = route.waited;
         let fallback = match &self.cluster {
             Some(cluster) if reach(&request.plan)? == Reach::Anywhere => Some((cluster, request.clone())),
             _ => None,
@@ -87,7 +103,7 @@ impl Router {
                 }
                 tracing::info!(job = %request.job, %error, "too large for this process, runs on the cluster");
                 let reason = "it needs more memory than this process has for it";
-                return cluster.run_because(request, reason).await;
+                return cluster.run_because(request, reason, waited).await;
             }
             (Some(Err(error)), None) => return Err(error.into()),
             (first, _) => first,
@@ -101,11 +117,19 @@ impl Router {
 #[async_trait]
 impl PlanRunner for Router {
     async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
-        let permit = self.admission.admit(request.class).await?;
-        let route = self.route(&request).await?;
+        let caller = Caller::current();
+        let lane = match caller.maintenance {
+            true => Lane::Maintenance,
+            false => request.class.into(),
+        };
+        let begun = self.clock.monotonic();
+        let permit = self.admission.admit(lane, caller.user.as_deref()).await?;
+        let waited = self.clock.monotonic().saturating_sub(begun);
+        let mut route = self.route(&request).await?;
+        route.waited = waited;
         let mut output = match (&self.cluster, route.place) {
-            (Some(cluster), Place::Cluster) => cluster.run_because(request, &route.reason).await?,
-            _ => self.run_local(request, route).await?,
+            (Some(cluster), Place::Cluster) => cluster.run_because(request, &route.reason, waited).await?,
+            _ => self.run_local(request, route, &caller).await?,
         };
         output.stream = hold(output.stream, permit);
         Ok(output)

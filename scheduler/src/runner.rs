@@ -8,10 +8,12 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 
 use crate::error::{Result, SchedulerError};
 use crate::fetch::{fetch, limited};
+use crate::history::Recording;
 use crate::reach::orders_within_aggregates;
 use crate::scheduler::{EXECUTOR_POLL, Scheduler};
 use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
-use tidewater_engine::{EngineError, PlanOutput, PlanRequest, PlanRunner, Route};
+use tidewater_core::Coded;
+use tidewater_engine::{Caller, EngineError, PlanOutput, PlanRequest, PlanRunner, Route};
 
 /// How often a plan is run at most. A dead executor can cost two: one run that cannot fetch from it, and one that is given
 /// to it before it is known to be dead.
@@ -41,6 +43,7 @@ impl ClusterRunner {
         &self,
         request: &PlanRequest,
         mut adaptive: bool,
+        recording: &Recording,
     ) -> Result<(SendableRecordBatchStream, u32)> {
         let planned = Arc::new(request.plan.schema().as_arrow().clone());
         let name = request.job.to_string();
@@ -48,7 +51,8 @@ impl ClusterRunner {
             self.wait_for_an_executor().await?;
             // Anew for every attempt: the cluster may be smaller now.
             let session = Arc::new(self.scheduler.session(&request.session, adaptive).await?);
-            let mut submission = Submission::submit(&self.scheduler, &name, &session, &request.plan).await?;
+            let mut submission = Submission::submit(&self.scheduler, &name, &session, &request.plan, recording).await?;
+            recording.attempt(attempt, submission.id().as_str());
             let why = match submission.wait().await {
                 Ok(job) => match fetch(job, planned.clone(), self.scheduler.clock()).await {
                     Ok(rows) => return Ok((rows, attempt)),
@@ -68,6 +72,7 @@ impl ClusterRunner {
                 Err(Failure::Stalled) => return Err(SchedulerError::Stalled),
                 Err(Failure::Final(error)) => return Err(error),
             };
+            recording.event(format!("it runs again: {why}"));
             tracing::warn!(job = %request.job, ballista_job = %submission.id(), attempt, why, "the plan runs again");
         }
         Err(SchedulerError::ExecutorsLost { attempts: ATTEMPTS_MAX })
@@ -87,7 +92,31 @@ impl ClusterRunner {
         Ok(())
     }
 
-    pub(crate) async fn run_because(&self, request: PlanRequest, reason: &str) -> Result<PlanOutput, EngineError> {
+    pub(crate) async fn run_because(
+        &self,
+        request: PlanRequest,
+        reason: &str,
+        waited: Duration,
+    ) -> Result<PlanOutput, EngineError> {
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let history = self.scheduler.history();
+        let recording = history.begin(request.job, &Caller::current(), "cluster", reason, waited_ms);
+        let mut cut_off = CutOff(Some(recording.clone()));
+        let ended = self.run_recorded(request, reason, &recording).await;
+        cut_off.0 = None;
+        recording.end(ended.as_ref().err().map(Coded::code));
+        ended.map(|mut output| {
+            output.route.waited = waited;
+            output
+        })
+    }
+
+    async fn run_recorded(
+        &self,
+        request: PlanRequest,
+        reason: &str,
+        recording: &Recording,
+    ) -> Result<PlanOutput, EngineError> {
         let clock = self.scheduler.clock();
         let allowed = request.deadline.unwrap_or(DEADLINE_MAX);
         let begun = clock.monotonic();
@@ -95,7 +124,7 @@ impl ClusterRunner {
         // it does finish by its ordered array_agg.
         let adaptive = !orders_within_aggregates(&request.plan)?;
         let (rows, attempt) = tokio::select! {
-            ended = self.run_to_the_end(&request, adaptive) => ended?,
+            ended = self.run_to_the_end(&request, adaptive, recording) => ended?,
             () = clock.sleep(allowed) => return Err(SchedulerError::Deadline { allowed }.into()),
         };
         let left = allowed.saturating_sub(clock.monotonic().saturating_sub(begun));
@@ -115,11 +144,22 @@ impl ClusterRunner {
 #[async_trait]
 impl PlanRunner for ClusterRunner {
     async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
-        self.run_because(request, THERE).await
+        self.run_because(request, THERE, Duration::ZERO).await
     }
 
     async fn route(&self, _: &PlanRequest) -> Result<Route, EngineError> {
         Ok(Route::cluster(THERE))
+    }
+}
+
+/// Takes note of a plan that nobody waits for any more.
+struct CutOff(Option<Recording>);
+
+impl Drop for CutOff {
+    fn drop(&mut self) {
+        if let Some(recording) = self.0.take() {
+            recording.end(Some(SchedulerError::Cancelled.code()));
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
-use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_core::serde::protobuf::{ExecutorStoppedParams, task_status};
 use ballista_core::utils::{default_config_producer, default_session_builder};
@@ -24,17 +23,23 @@ use tokio::net::TcpListener;
 
 use crate::error::{Result, SchedulerError};
 use crate::guard::{Guard, Server};
+use crate::history::History;
 use crate::options::{PARTITIONS_MAX, SchedulerOptions};
 use crate::runner::ClusterRunner;
+use crate::watch::watch;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_core::{SharedClock, Tasks};
 use tidewater_engine::Engine;
 
-/// After how long without a heartbeat an executor is lost. Heartbeats come every 5 s.
-const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
+/// After how long without a heartbeat an executor is lost. Heartbeats come every second, from threads that no task uses; a busy
+/// machine delays them by some seconds.
+const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// How often lost executors are looked for.
-const REAPER_INTERVAL: Duration = Duration::from_secs(5);
+const REAPER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long Ballista itself waits before it fails jobs that nobody can run: longer than we do.
+const BALLISTA_NO_EXECUTOR: Duration = Duration::from_secs(60);
 
 /// How long an executor that drains is let be. Longer than a drain; it sends heartbeats meanwhile.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -51,25 +56,6 @@ const EVENTS_MAX: u32 = 100_000;
 /// How often it is looked whether executors have come.
 pub(crate) const EXECUTOR_POLL: Duration = Duration::from_millis(50);
 
-/// An executor as the scheduler knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecutorInfo {
-    /// Its name.
-    pub id: String,
-    /// Its host.
-    pub host: String,
-    /// Where it serves shuffle files.
-    pub flight_port: u16,
-    /// Where it takes tasks.
-    pub grpc_port: u16,
-    /// Tasks it runs at the same time.
-    pub vcores: u32,
-    /// Its last sign of life, in seconds since the Unix epoch.
-    pub last_heartbeat_s: u64,
-    /// Takes no tasks any more.
-    pub draining: bool,
-}
-
 /// Hands the stages of distributed plans to executors. Clones are one scheduler; it ends with the tasks it was started with.
 #[derive(Clone)]
 pub struct Scheduler {
@@ -82,6 +68,7 @@ struct Inner {
     guard: Option<Arc<Guard>>,
     address: SocketAddr,
     engine: Engine,
+    history: History,
     clock: SharedClock,
     tasks: Tasks,
     partitions_min: usize,
@@ -111,7 +98,7 @@ impl Scheduler {
             sessions,
             Arc::new(default_config_producer),
         ));
-        let guard = (!options.unguarded).then(|| Arc::new(Guard::new()));
+        let guard = (!options.unguarded).then(|| Arc::new(Guard::new(options.build.clone())));
         let cluster = match &guard {
             Some(guard) => BallistaCluster::new(guard.clone(), jobs),
             None => BallistaCluster::new(Arc::new(InMemoryClusterState::default()), jobs),
@@ -127,17 +114,23 @@ impl Scheduler {
             serve(listener, server.clone(), guard.clone(), tasks.token()),
         );
         tracing::info!(%address, guarded = guard.is_some(), "scheduler listens for executors");
-        Ok(Self {
+        let guarded = guard.is_some();
+        let scheduler = Self {
             inner: Arc::new(Inner {
                 server,
                 guard,
                 address,
                 engine,
+                history: History::new(clock.clone()),
                 clock,
                 tasks: tasks.clone(),
                 partitions_min: options.partitions_min,
             }),
-        })
+        };
+        if guarded {
+            tasks.spawn("executor-watch", watch(scheduler.clone(), tasks.token()));
+        }
+        Ok(scheduler)
     }
 
     /// Where executors register.
@@ -148,37 +141,6 @@ impl Scheduler {
     /// Runs plans on the executors of this scheduler.
     pub fn runner(&self) -> ClusterRunner {
         ClusterRunner::new(self.clone())
-    }
-
-    /// Every executor that is registered.
-    pub async fn executors(&self) -> Result<Vec<ExecutorInfo>> {
-        let manager = &self.inner.server.state.executor_manager;
-        let known = manager.get_executors_state().await;
-        let known = known.map_err(ballista("listing executors"))?;
-        let executors = known.into_iter().map(|(executor, heartbeat, _)| {
-            let status = manager.get_executor_hearbeat(&executor.id).and_then(|h| h.status);
-            ExecutorInfo {
-                draining: matches!(status.and_then(|s| s.status), Some(Status::Terminating(_))),
-                id: executor.id,
-                host: executor.host,
-                flight_port: executor.port,
-                grpc_port: executor.grpc_port,
-                vcores: executor.specification.vcores,
-                last_heartbeat_s: heartbeat.map_or(0, |h| h.as_secs()),
-            }
-        });
-        Ok(executors.collect())
-    }
-
-    /// Executors that take tasks now.
-    pub async fn has_executors(&self) -> bool {
-        match self.executors().await {
-            Ok(executors) => executors.iter().any(|executor| !executor.draining),
-            Err(error) => {
-                tracing::warn!(%error, "executors cannot be listed");
-                false
-            }
-        }
     }
 
     /// Waits until `count` executors are registered.
@@ -210,6 +172,11 @@ impl Scheduler {
         let told = self.inner.server.executor_stopped(tonic::Request::new(stopped)).await;
         told.map(|_| ())
             .map_err(|status| ballista("removing an executor")(status.into()))
+    }
+
+    /// What became of plans.
+    pub fn history(&self) -> &History {
+        &self.inner.history
     }
 
     /// Names of the jobs that run on the cluster now, as Ballista calls them.
@@ -259,7 +226,9 @@ impl Scheduler {
     /// A session whose plans can be distributed. Ballista's own builder is what makes it so: without its optimizer rules NOT
     /// IN becomes a join that only one task may run.
     pub(crate) async fn session(&self, asked: &SessionContext, adaptive: bool) -> Result<SessionContext> {
-        let vcores: u32 = self.executors().await?.iter().map(|executor| executor.vcores).sum();
+        let executors = self.executors().await?;
+        let takers = executors.iter().filter(|executor| !executor.draining);
+        let vcores: u32 = takers.map(|executor| executor.vcores).sum();
         let partitions = usize::try_from(vcores).unwrap_or(PARTITIONS_MAX);
         let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
         let config = cluster_config(asked.copied_config())
@@ -286,7 +255,7 @@ fn configuration(options: &SchedulerOptions, address: SocketAddr, engine: &Engin
         event_loop_buffer_size: EVENTS_MAX,
         executor_timeout_seconds: EXECUTOR_TIMEOUT.as_secs(),
         expire_dead_executor_interval_seconds: REAPER_INTERVAL.as_secs(),
-        no_executors_grace_period_seconds: EXECUTOR_TIMEOUT.as_secs(),
+        no_executors_grace_period_seconds: BALLISTA_NO_EXECUTOR.as_secs(),
         executor_termination_grace_period: DRAIN_GRACE.as_secs(),
         finished_job_data_clean_up_interval_seconds: JOB_FILES_KEPT.as_secs(),
         finished_job_state_clean_up_interval_seconds: JOB_STATE_KEPT.as_secs(),

@@ -7,11 +7,13 @@ use std::time::Duration;
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::{JobStatus, SuccessfulJob};
+use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 
 use crate::error::{Result, SchedulerError};
+use crate::history::{Recording, stages};
 use crate::scheduler::{Scheduler, ballista};
 use tidewater_core::{ErrorKind, RemoteError, Retry};
 
@@ -21,11 +23,16 @@ const UPDATES_MAX: usize = 4096;
 /// How often the status is asked for, as an update may have been lost.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a plan is kept while there is no executor at all: as long as one needs to come back.
-pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(20);
+/// How long a plan is kept while there is no executor at all: as long as one needs to come back. With the time in which the death
+/// of a process is noticed, a plan that nobody can run fails within ten seconds.
+pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(7);
 
 /// How long a job may be unfinished while nothing at all runs on the cluster. Between two stages it is milliseconds.
 const STALL_MAX: Duration = Duration::from_secs(15);
+
+/// When files of a run that did not end well are asked to be removed once more: a task that was told to stop may have written
+/// until then.
+const LEFTOVERS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
 
 /// How long after a cancellation its effect is looked for, and how often in all: longer than any plan takes to be planned.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(200);
@@ -54,7 +61,11 @@ pub(crate) struct Submission {
     scheduler: Scheduler,
     id: JobId,
     updates: mpsc::Receiver<JobStatus>,
+    /// Kept by us, as Ballista forgets it in the moment of its end.
+    graph: Option<Arc<RwLock<ExecutionGraphBox>>>,
+    recording: Recording,
     ended: bool,
+    succeeded: bool,
 }
 
 impl fmt::Debug for Submission {
@@ -71,6 +82,7 @@ impl Submission {
         name: &str,
         session: &Arc<SessionContext>,
         plan: &LogicalPlan,
+        recording: &Recording,
     ) -> Result<Self> {
         let (sender, updates) = mpsc::channel(UPDATES_MAX);
         let id = scheduler
@@ -82,7 +94,10 @@ impl Submission {
             scheduler: scheduler.clone(),
             id,
             updates,
+            graph: None,
+            recording: recording.clone(),
             ended: false,
+            succeeded: false,
         })
     }
 
@@ -93,7 +108,9 @@ impl Submission {
     /// Waits for the end of the run.
     pub(crate) async fn wait(&mut self) -> std::result::Result<SuccessfulJob, Failure> {
         let ended = self.end().await;
+        self.note_stages().await;
         // What ends otherwise runs on, and is cancelled when this is dropped.
+        self.succeeded = ended.is_ok();
         self.ended = matches!(
             ended,
             Ok(_)
@@ -109,6 +126,17 @@ impl Submission {
                 Err(Failure::ExecutorLost)
             }
             ended => ended,
+        }
+    }
+
+    /// Looks at the stages as they stand.
+    async fn note_stages(&mut self) {
+        if self.graph.is_none() {
+            let jobs = self.scheduler.ballista().state.task_manager.get_running_job_cache();
+            self.graph = jobs.get(&self.id).map(|job| job.execution_graph.clone());
+        }
+        if let Some(graph) = &self.graph {
+            self.recording.stages(stages(&*graph.read().await));
         }
     }
 
@@ -134,6 +162,7 @@ impl Submission {
                 Some(Status::Failed(job)) => return Err(understand(&job.error)),
                 _ => {}
             }
+            self.note_stages().await;
             let now = clock.monotonic();
             let alone = !self.scheduler.has_executors().await;
             if let Some(waited) = lasting(&mut alone_since, alone, now)
@@ -156,10 +185,14 @@ impl Drop for Submission {
         if let Some(guard) = scheduler.guard() {
             guard.take_cancelled(&id);
         }
-        if self.ended {
+        if self.succeeded {
             return;
         }
         let tasks = scheduler.tasks().clone();
+        if self.ended {
+            tasks.spawn("clean-plan", async move { clean(&scheduler, &id).await });
+            return;
+        }
         tasks.spawn("cancel-plan", async move {
             tracing::info!(ballista_job = %id, "cancelled: nobody waits for it any more");
             match cancel(&scheduler, &id).await {
@@ -167,7 +200,24 @@ impl Drop for Submission {
                 Ok(false) => tracing::warn!(ballista_job = %id, "a plan does not end although it was cancelled"),
                 Err(error) => tracing::warn!(ballista_job = %id, %error, "a plan cannot be cancelled"),
             }
+            clean(&scheduler, &id).await;
         });
+    }
+}
+
+/// Has executors remove what tasks of the run wrote after Ballista had asked them to.
+async fn clean(scheduler: &Scheduler, id: &JobId) {
+    let stop = scheduler.tasks().token();
+    for wait in LEFTOVERS {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = scheduler.clock().sleep(wait) => {}
+        }
+        scheduler
+            .ballista()
+            .state
+            .executor_manager
+            .clean_up_job_data(id.clone());
     }
 }
 

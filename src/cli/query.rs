@@ -1,4 +1,4 @@
-//! `tidewater query SQL`: through the Flight SQL endpoint, as any other client. Rows are printed as they come.
+//! `tidewater query SQL|ls|cancel`: through the Flight SQL endpoint, as any other client. Rows are printed as they come.
 
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
@@ -9,25 +9,42 @@ use arrow::json::writer::{ArrayWriter, JsonArray, WriterBuilder};
 use arrow::util::pretty::pretty_format_batches;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use clap::Args;
+use clap::{Args, Subcommand};
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
+use uuid::Uuid;
 
 use tidewater_core::SystemClock;
 
-use super::drive;
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
+use super::{block_on, drive};
+use crate::control;
 use crate::settings::Settings;
 
 /// Rows of one printed table: widths are found over so many, and no more are held in memory.
 const ROWS_PER_TABLE: usize = 10_000;
 
+#[derive(Debug, Subcommand)]
+enum QueryVerb {
+    /// List the statements that are at work in the process of http.listen
+    Ls,
+    /// End one of them, whoever asked for it
+    Cancel {
+        /// As `query ls` prints it
+        id: Uuid,
+    },
+}
+
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct QueryArgs {
+    #[command(subcommand)]
+    verb: Option<QueryVerb>,
     /// The statement
-    sql: String,
+    #[arg(required = true)]
+    sql: Option<String>,
     /// The endpoint; by default the one of the configuration
     #[arg(long, value_name = "HOST:PORT")]
     endpoint: Option<String>,
@@ -43,6 +60,21 @@ pub(super) struct QueryArgs {
 }
 
 pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Result<(), Failure> {
+    match args.verb {
+        Some(QueryVerb::Ls) => {
+            let found = block_on(control::ask(settings, "/v1/queries"))?;
+            let queries = found["queries"].as_array().map_or(&[][..], Vec::as_slice);
+            return output.rows(
+                &["id", "user", "client", "route", "rows", "queue_ms", "statement"],
+                queries,
+            );
+        }
+        Some(QueryVerb::Cancel { id }) => {
+            let path = format!("/v1/queries/{id}/cancel");
+            return output.one(&block_on(control::ask_about(settings, &path, &()))?);
+        }
+        None => {}
+    }
     let allowed = Duration::from_secs(args.timeout);
     let clock = SystemClock::shared();
     drive(async {
@@ -65,7 +97,10 @@ async fn query(settings: &Settings, args: QueryArgs, output: &Output) -> Result<
             .await
             .map_err(|error| refused(&error))?;
     }
-    let info = client.execute(args.sql, None).await.map_err(|error| refused(&error))?;
+    let info = client
+        .execute(args.sql.unwrap_or_default(), None)
+        .await
+        .map_err(|error| refused(&error))?;
     let mut printer = Printer::new(output.is_json());
     for endpoint in info.endpoint {
         let Some(ticket) = endpoint.ticket else { continue };

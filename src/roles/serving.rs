@@ -8,10 +8,11 @@ use async_trait::async_trait;
 
 use tidewater_core::{SharedClock, TableName};
 use tidewater_engine::{Engine, SessionOptions};
-use tidewater_flight_sql::{QueryOptions, QueryService, SessionSource, serve};
+use tidewater_flight_sql::{QueryHistory, QueryOptions, QueryService, SessionSource, serve};
 use tidewater_pipelines::{Pipelines, Views};
 use tidewater_security::Authenticator;
 
+use super::ops::OpsTables;
 use super::ports::{self, Port};
 use super::{Parts, Role, SharedRunner};
 use crate::cli::failure::Failure;
@@ -23,7 +24,7 @@ pub(super) async fn start(
     engine: Engine,
     runner: SharedRunner,
     project: Option<Pipelines>,
-) -> Result<RoleReport, Failure> {
+) -> Result<(RoleReport, QueryService), Failure> {
     let settings = &parts.settings;
     let listener = ports::bind(settings, Port::FlightSql).await?;
     let postgres = ports::bind(settings, Port::Postgres).await?;
@@ -33,15 +34,18 @@ pub(super) async fn start(
         query_timeout: Duration::from_millis(settings.flight_sql.query_timeout_ms),
         ..QueryOptions::default()
     };
-    let sessions: Arc<dyn SessionSource> = Arc::new(ProjectViews {
+    let history = QueryHistory::new(Arc::clone(&parts.clock));
+    let views = ProjectViews {
         engine: engine.clone(),
         views: project.map(|pipelines| pipelines.views().clone()).unwrap_or_default(),
         clock: Arc::clone(&parts.clock),
-    });
-    let service = QueryService::new(engine, runner, authenticator, key, options, sessions);
+    };
+    let sessions: Arc<dyn SessionSource> = Arc::new(OpsTables::beside(views, &history, &parts.client));
+    let service = QueryService::new(engine, runner, authenticator, key, options, sessions).remember(history);
     tidewater_flight_sql::postgres::serve(postgres, service.clone(), &parts.tasks.child("postgres"));
-    serve(listener, service, &parts.tasks.child("flight-sql"))?;
-    Ok(RoleReport::new(Role::FlightSql, settings.flight_sql.listen.to_string()))
+    serve(listener, service.clone(), &parts.tasks.child("flight-sql"))?;
+    let report = RoleReport::new(Role::FlightSql, settings.flight_sql.listen.to_string());
+    Ok((report, service))
 }
 
 /// Statements and listings see the project's views, which the catalog does not keep yet.

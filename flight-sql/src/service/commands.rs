@@ -127,8 +127,14 @@ impl QueryService {
         let Some(command) = self.command(statement)? else {
             return Ok(None);
         };
-        self.may(principal, command.verb())?;
-        let at_work = self.0.running.enter(statement.id, principal)?;
+        let note = self.note(principal, statement);
+        if let Err(error) = self.may(principal, command.verb()) {
+            return note.end(Err(error));
+        }
+        let at_work = match self.0.running.enter(note.id(), principal) {
+            Ok(at_work) => at_work,
+            Err(error) => return note.end(Err(error)),
+        };
         let options = self.0.sessions.options(&statement.sql, client).await;
         let shop = Workshop {
             engine: &self.0.engine,
@@ -136,12 +142,15 @@ impl QueryService {
             options: &options,
             deadline: Some(deadline),
         };
-        let done = at_work
-            .run(async { Ok(Box::pin(shop.execute(&command)).await?) })
-            .await?;
+        let work = async { Ok(Box::pin(shop.execute(&command)).await?) };
+        let done = match at_work.run(self.caller(principal).scope(work)).await {
+            Ok(done) => done,
+            Err(error) => return note.end(Err(error)),
+        };
+        note.changed(Vec::new(), done.rows.unwrap_or_default(), done.snapshot_id);
         let verb = command.verb();
         tracing::info!(user = %principal.name, verb, rows = done.rows, snapshot = done.snapshot_id, "statement carried out");
-        Ok(Some(Changed { verb, done }))
+        note.end(Ok(Some(Changed { verb, done })))
     }
 
     /// The answer that a ticket holds already.

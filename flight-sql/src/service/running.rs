@@ -99,6 +99,17 @@ impl Running {
         !found.is_empty()
     }
 
+    /// Ends a statement, whoever its owner is. False when there is none.
+    pub(super) fn end(&self, id: Uuid) -> bool {
+        let owner = self
+            .lock()
+            .by_number
+            .values()
+            .find(|entry| entry.id == id)
+            .map(|entry| entry.owner.clone());
+        owner.is_some_and(|owner| self.cancel(id, &owner))
+    }
+
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.lock().by_number.len()

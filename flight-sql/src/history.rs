@@ -1,0 +1,323 @@
+//! Statements that are at work and those that have ended: who asked, for what, how it went. Bounded, and without the values that
+//! statements carry.
+
+mod redact;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::LogicalPlan;
+use futures::{Stream, StreamExt};
+use uuid::Uuid;
+
+use tidewater_core::{Coded, SharedClock};
+use tidewater_engine::{IcebergTable, Route};
+use tidewater_security::Principal;
+
+use crate::error::QueryError;
+use crate::service::Batches;
+use redact::redact;
+
+/// Statements that have ended and are remembered; the oldest is forgotten.
+const ENDED_MAX: usize = 2_000;
+
+/// Tables of one statement that are told.
+const TABLES_MAX: usize = 64;
+
+/// What is known of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryRecord {
+    /// Names this asking of it.
+    pub id: Uuid,
+    /// Who asked.
+    pub user: String,
+    /// What they asked with, as it calls itself.
+    pub client: String,
+    /// The same for statements that differ by values only.
+    pub hash: String,
+    /// The statement without its values.
+    pub statement: String,
+    /// Tables it reads or changes.
+    pub tables: Vec<String>,
+    /// The snapshots it reads, or the one it made.
+    pub snapshots: Vec<i64>,
+    /// Rows that it gave or changed.
+    pub rows: u64,
+    /// Bytes of the rows it gave.
+    pub bytes: u64,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub began_ms: i64,
+    /// How long it waited for its turn, in milliseconds.
+    pub queue_ms: u64,
+    /// Where it ran: `local` or `cluster`; none for what did not get so far.
+    pub route: Option<String>,
+    /// Why there.
+    pub reason: Option<String>,
+    /// The code it failed with.
+    pub error: Option<String>,
+    /// How long it took until its last row, in milliseconds; none while it is at work.
+    pub duration_ms: Option<u64>,
+}
+
+/// The statements of this process. Clones are one history.
+#[derive(Clone)]
+pub struct QueryHistory {
+    statements: Arc<Mutex<Statements>>,
+    clock: SharedClock,
+}
+
+#[derive(Default)]
+struct Statements {
+    next: u64,
+    running: BTreeMap<u64, QueryRecord>,
+    ended: VecDeque<QueryRecord>,
+}
+
+impl fmt::Debug for QueryHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryHistory").finish_non_exhaustive()
+    }
+}
+
+impl QueryHistory {
+    /// Of nothing yet.
+    pub fn new(clock: SharedClock) -> Self {
+        Self {
+            statements: Arc::default(),
+            clock,
+        }
+    }
+
+    /// Statements at work, the oldest first.
+    pub fn running(&self) -> Vec<QueryRecord> {
+        lock(&self.statements).running.values().cloned().collect()
+    }
+
+    /// Statements at work and those that have ended, the newest first.
+    pub fn all(&self) -> Vec<QueryRecord> {
+        let statements = lock(&self.statements);
+        let running = statements.running.values().rev();
+        running.chain(statements.ended.iter().rev()).cloned().collect()
+    }
+
+    /// Takes note of a statement that begins. It has ended when what is returned is dropped.
+    pub(crate) fn begin(&self, id: Uuid, principal: &Principal, client: &str, sql: &str) -> Note {
+        let statement = redact(sql);
+        let hash = blake3::hash(statement.as_bytes()).to_hex();
+        let record = QueryRecord {
+            id,
+            user: principal.name.clone(),
+            client: client.to_owned(),
+            hash: hash.chars().take(16).collect(),
+            statement,
+            tables: Vec::new(),
+            snapshots: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            began_ms: self.clock.now_ms(),
+            queue_ms: 0,
+            route: None,
+            reason: None,
+            error: None,
+            duration_ms: None,
+        };
+        let mut statements = lock(&self.statements);
+        let number = statements.next;
+        statements.next += 1;
+        statements.running.insert(number, record);
+        Note {
+            history: self.clone(),
+            id,
+            number,
+            began: self.clock.monotonic(),
+            ended: false,
+        }
+    }
+
+    fn change(&self, number: u64, change: impl FnOnce(&mut QueryRecord)) {
+        if let Some(record) = lock(&self.statements).running.get_mut(&number) {
+            change(record);
+        }
+    }
+}
+
+/// Takes note of one statement.
+#[derive(Debug)]
+pub(crate) struct Note {
+    history: QueryHistory,
+    id: Uuid,
+    number: u64,
+    began: std::time::Duration,
+    ended: bool,
+}
+
+impl Note {
+    /// Names this asking of the statement.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// What it reads.
+    pub(crate) fn planned(&self, plan: &LogicalPlan) {
+        let (mut tables, mut snapshots) = (BTreeSet::new(), BTreeSet::new());
+        scans(plan, &mut tables, &mut snapshots);
+        self.history.change(self.number, |record| {
+            record.tables = tables.into_iter().take(TABLES_MAX).collect();
+            record.snapshots = snapshots.into_iter().take(TABLES_MAX).collect();
+        });
+    }
+
+    /// Where it runs.
+    pub(crate) fn routed(&self, route: &Route) {
+        self.history.change(self.number, |record| {
+            record.route = Some(route.place.to_string());
+            record.reason = Some(route.reason.clone());
+            record.queue_ms = u64::try_from(route.waited.as_millis()).unwrap_or(u64::MAX);
+        });
+    }
+
+    /// What it changed.
+    pub(crate) fn changed(&self, tables: Vec<String>, rows: u64, snapshot: Option<i64>) {
+        self.history.change(self.number, |record| {
+            record.tables = tables;
+            record.rows = rows;
+            record.snapshots = snapshot.into_iter().collect();
+        });
+    }
+
+    /// Ends it with the outcome, which it hands on.
+    pub(crate) fn end<T>(mut self, outcome: Result<T, QueryError>) -> Result<T, QueryError> {
+        self.finish(outcome.as_ref().err().map(Coded::code));
+        outcome
+    }
+
+    /// Counts the rows; it has ended with the last one.
+    pub(crate) fn follow(self, rows: Batches) -> Batches {
+        Box::pin(Followed { rows, note: self })
+    }
+
+    fn finish(&mut self, error: Option<&str>) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        let took = self.history.clock.monotonic().saturating_sub(self.began);
+        let mut statements = lock(&self.history.statements);
+        let Some(mut record) = statements.running.remove(&self.number) else {
+            return;
+        };
+        record.error = error.map(str::to_owned);
+        record.duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        if statements.ended.len() >= ENDED_MAX {
+            statements.ended.pop_front();
+        }
+        statements.ended.push_back(record);
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        // Nobody heard the end of it: cancelled, or its client went away.
+        self.finish(Some(QueryError::Cancelled.code()));
+    }
+}
+
+struct Followed {
+    rows: Batches,
+    note: Note,
+}
+
+impl Stream for Followed {
+    type Item = Result<RecordBatch, QueryError>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        let next = self.rows.poll_next_unpin(context);
+        match &next {
+            std::task::Poll::Ready(Some(Ok(batch))) => {
+                let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+                let bytes = u64::try_from(batch.get_array_memory_size()).unwrap_or(u64::MAX);
+                self.note.history.change(self.note.number, |record| {
+                    record.rows = record.rows.saturating_add(rows);
+                    record.bytes = record.bytes.saturating_add(bytes);
+                });
+            }
+            std::task::Poll::Ready(Some(Err(error))) => self.note.finish(Some(error.code())),
+            std::task::Poll::Ready(None) => self.note.finish(None),
+            std::task::Poll::Pending => {}
+        }
+        next
+    }
+}
+
+/// The tables of a plan and their snapshots, also of those that lie in views.
+fn scans(plan: &LogicalPlan, tables: &mut BTreeSet<String>, snapshots: &mut BTreeSet<i64>) {
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+        {
+            if let Some(view) = provider.get_logical_plan() {
+                scans(&view, tables, snapshots);
+            }
+            if let Some(table) = provider.downcast_ref::<IcebergTable>() {
+                tables.insert(table.table().name.to_string());
+                snapshots.extend(table.snapshot_id());
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    // The closure never fails.
+    drop(visited);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::{TryStreamExt, stream};
+    use tidewater_core::ManualClock;
+
+    use super::*;
+
+    // Goal: every statement ends in the history once, with how it ended: by its last row, by an error, or because nobody waits for
+    // it; and the history does not grow without end. Method: one of each, then as many as fit.
+    #[tokio::test]
+    async fn every_statement_ends_once() {
+        let clock = Arc::new(ManualClock::new(5));
+        let history = QueryHistory::new(clock.clone());
+        let ana = Principal { name: "ana".into() };
+        let begin = |number: u128| history.begin(Uuid::from_u128(number), &ana, "test", "SELECT 'secret'");
+        let note = begin(1);
+        assert_eq!(history.running().len(), 1);
+        clock.advance(Duration::from_millis(40));
+        let rows: Batches = note.follow(Box::pin(stream::empty()));
+        rows.try_collect::<Vec<_>>().await.expect("no rows");
+        drop(begin(2));
+        begin(3)
+            .end(Err::<(), _>(QueryError::BadHandle))
+            .expect_err("handed on");
+        let all = history.all();
+        let ends: Vec<(u128, Option<&str>)> = all
+            .iter()
+            .map(|record| (record.id.as_u128(), record.error.as_deref()))
+            .collect();
+        assert_eq!(ends, [(3, Some("SQL-0002")), (2, Some("SQL-0006")), (1, None)]);
+        assert_eq!(all[2].duration_ms, Some(40));
+        assert!(!all[0].statement.contains("secret"), "{}", all[0].statement);
+        assert!(history.running().is_empty());
+        for number in 0..=ENDED_MAX {
+            drop(begin(number as u128));
+        }
+        assert_eq!(history.all().len(), ENDED_MAX);
+    }
+}

@@ -1,0 +1,150 @@
+//! Figures of the stages of a distributed plan, taken from Ballista's graph of it.
+
+use std::collections::BTreeSet;
+
+use ballista_core::serde::protobuf::{SuccessfulTask, task_status};
+use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
+use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+use datafusion::physical_plan::metrics::MetricsSet;
+use serde::Serialize;
+
+/// One stage: tasks that run without waiting for each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StageReport {
+    /// Its number.
+    pub stage: usize,
+    /// `waiting`, `running`, `done` or `failed`.
+    pub state: &'static str,
+    /// Partitions it works on.
+    pub partitions: usize,
+    /// Tasks that were begun.
+    pub tasks: usize,
+    /// Those that run.
+    pub tasks_running: usize,
+    /// Those that have failed.
+    pub tasks_failed: usize,
+    /// Rows it has made.
+    pub rows: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Times that an operator of it wrote to disk for want of memory.
+    pub spills: usize,
+    /// Bytes of that.
+    pub spilled_bytes: usize,
+    /// The longest of its tasks that have ended, in milliseconds.
+    pub task_ms_max: u64,
+    /// Rows of the task with most of them, in hundredths of the average: 100 is even.
+    pub skew_percent: u64,
+    /// Executors that had a part in it.
+    pub executors: Vec<String>,
+}
+
+/// All stages of a plan as they stand.
+pub(crate) fn stages(graph: &ExecutionGraphBox) -> Vec<StageReport> {
+    let mut reports: Vec<StageReport> = graph
+        .stages()
+        .iter()
+        .map(|(number, stage)| report(*number, stage))
+        .collect();
+    reports.sort_by_key(|stage| stage.stage);
+    reports
+}
+
+fn report(number: usize, stage: &ExecutionStage) -> StageReport {
+    let (state, partitions, metrics): (_, _, &[MetricsSet]) = match stage {
+        ExecutionStage::UnResolved(_) => ("waiting", 0, &[]),
+        ExecutionStage::Resolved(stage) => ("waiting", stage.partitions, &[]),
+        ExecutionStage::Running(stage) => (
+            "running",
+            stage.partitions,
+            stage.stage_metrics.as_deref().unwrap_or_default(),
+        ),
+        ExecutionStage::Successful(stage) => ("done", stage.partitions, &stage.stage_metrics),
+        ExecutionStage::Failed(stage) => ("failed", stage.partitions, &[]),
+    };
+    let tasks = stage.task_infos().unwrap_or_default();
+    let ended: Vec<&SuccessfulTask> = tasks.iter().filter_map(successful).collect();
+    let rows: Vec<u64> = ended.iter().map(|task| rows(task)).collect();
+    let total: u64 = rows.iter().sum();
+    StageReport {
+        stage: number,
+        state,
+        partitions,
+        tasks: tasks.len(),
+        tasks_running: count(tasks, |status| matches!(status, task_status::Status::Running(_))),
+        tasks_failed: count(tasks, |status| matches!(status, task_status::Status::Failed(_))),
+        rows: total,
+        bytes: ended
+            .iter()
+            .flat_map(|task| &task.partitions)
+            .map(|partition| partition.num_bytes)
+            .sum(),
+        spills: metrics.iter().filter_map(MetricsSet::spill_count).sum(),
+        spilled_bytes: metrics.iter().filter_map(MetricsSet::spilled_bytes).sum(),
+        task_ms_max: tasks
+            .iter()
+            .map(|task| task.end_exec_time.saturating_sub(task.start_exec_time))
+            .max()
+            .and_then(|ms| u64::try_from(ms).ok())
+            .unwrap_or_default(),
+        skew_percent: skew_percent(&rows),
+        executors: executors(tasks),
+    }
+}
+
+fn successful(task: &TaskInfo) -> Option<&SuccessfulTask> {
+    match &task.task_status {
+        task_status::Status::Successful(task) => Some(task),
+        task_status::Status::Running(_) | task_status::Status::Failed(_) => None,
+    }
+}
+
+fn rows(task: &SuccessfulTask) -> u64 {
+    task.partitions.iter().map(|partition| partition.num_rows).sum()
+}
+
+fn count(tasks: &[TaskInfo], wanted: impl Fn(&task_status::Status) -> bool) -> usize {
+    tasks.iter().filter(|task| wanted(&task.task_status)).count()
+}
+
+fn executors(tasks: &[TaskInfo]) -> Vec<String> {
+    let names: BTreeSet<&String> = tasks
+        .iter()
+        .filter_map(|task| match &task.task_status {
+            task_status::Status::Running(task) => Some(&task.executor_id),
+            task_status::Status::Successful(task) => Some(&task.executor_id),
+            task_status::Status::Failed(_) => None,
+        })
+        .collect();
+    names.into_iter().cloned().collect()
+}
+
+/// 0 where there are no rows to compare.
+fn skew_percent(rows: &[u64]) -> u64 {
+    let total: u64 = rows.iter().sum();
+    let most = rows.iter().max().copied().unwrap_or_default();
+    let tasks = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    most.saturating_mul(tasks)
+        .saturating_mul(100)
+        .checked_div(total)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: skew tells how far the largest task is from the average. Method: even, uneven, one task, none, only empty ones.
+    #[test]
+    fn skew_is_against_the_average() {
+        for (rows, percent) in [
+            (vec![5, 5, 5, 5], 100),
+            (vec![0, 0, 0, 8], 400),
+            (vec![7], 100),
+            (vec![], 0),
+            (vec![0, 0], 0),
+        ] {
+            assert_eq!(skew_percent(&rows), percent, "{rows:?}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Statements at work and those that have ended, as operators see them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use tidewater_flight_sql::{QueryRecord, QueryService};
+
+use super::{Ready, Refusal, running};
+
+fn queries(ready: &Ready) -> Result<&QueryService, Refusal> {
+    running(ready)?.queries.as_ref().ok_or_else(|| {
+        let hint = "ask the process that has the flight-sql role (http.listen)".to_owned();
+        Refusal::new(
+            StatusCode::NOT_FOUND,
+            "CTL-0009",
+            "this process answers no statements",
+            Some(hint),
+        )
+    })
+}
+
+pub(super) async fn list(State(ready): State<Ready>) -> Result<Json<Value>, Refusal> {
+    let running = queries(&ready)?.history().running();
+    let lines: Vec<Value> = running.iter().map(line).collect();
+    Ok(Json(json!({"queries": lines})))
+}
+
+fn line(query: &QueryRecord) -> Value {
+    json!({
+        "id": query.id,
+        "user": query.user,
+        "client": query.client,
+        "statement": query.statement,
+        "tables": query.tables,
+        "route": query.route,
+        "rows": query.rows,
+        "began_ms": query.began_ms,
+        "queue_ms": query.queue_ms,
+    })
+}
+
+pub(super) async fn cancel(State(ready): State<Ready>, Path(id): Path<Uuid>) -> Result<Json<Value>, Refusal> {
+    match queries(&ready)?.end(id) {
+        true => Ok(Json(json!({"cancelled": id}))),
+        false => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "CTL-0010",
+            format!("no statement {id} is at work here"),
+            Some("tidewater query ls".to_owned()),
+        )),
+    }
+}

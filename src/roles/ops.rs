@@ -1,0 +1,226 @@
+//! The schema `ops`: what this installation knows of itself, as tables that SQL reads.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use async_trait::async_trait;
+
+use tidewater_catalog_client::dto::JobRow;
+use tidewater_catalog_client::{CatalogClient, JobFilter};
+use tidewater_core::TableName;
+use tidewater_engine::live::{LiveRows, LiveTable};
+use tidewater_engine::{EngineError, RunnerError, SessionOptions};
+use tidewater_flight_sql::{QueryHistory, QueryRecord, SessionSource};
+
+use crate::control::name_of;
+
+const SCHEMA: &str = "ops";
+
+/// Sessions that see `ops` beside what another source gives them.
+#[derive(Debug)]
+pub(super) struct OpsTables<S> {
+    inner: S,
+    tables: Vec<(TableName, Arc<LiveTable>, SchemaRef)>,
+}
+
+impl<S> OpsTables<S> {
+    pub(super) fn beside(inner: S, queries: &QueryHistory, catalog: &CatalogClient) -> Self {
+        let queries = Queries(queries.clone());
+        let jobs = Jobs(catalog.clone());
+        let mut tables = Vec::new();
+        let mut add = |name: &str, schema: SchemaRef, table: LiveTable| {
+            // Both parts are valid names.
+            if let Ok(name) = format!("{SCHEMA}.{name}").parse() {
+                tables.push((name, Arc::new(table), schema));
+            }
+        };
+        add("queries", queries.schema(), LiveTable::new(queries));
+        add("jobs", jobs.schema(), LiveTable::new(jobs));
+        Self { inner, tables }
+    }
+}
+
+#[async_trait]
+impl<S: SessionSource> SessionSource for OpsTables<S> {
+    async fn options(&self, sql: &str, client: SessionOptions) -> SessionOptions {
+        let mut options = self.inner.options(sql, client).await;
+        for (name, table, _) in &self.tables {
+            options = options.overlay(name.clone(), Arc::clone(table) as _);
+        }
+        options
+    }
+
+    async fn view_names(&self) -> Vec<TableName> {
+        let mut names = self.inner.view_names().await;
+        names.extend(self.tables.iter().map(|(name, _, _)| name.clone()));
+        names
+    }
+
+    async fn views(&self) -> Vec<(TableName, SchemaRef)> {
+        let mut views = self.inner.views().await;
+        let own = self.tables.iter();
+        views.extend(own.map(|(name, _, schema)| (name.clone(), Arc::clone(schema))));
+        views
+    }
+}
+
+/// The statements of this process.
+#[derive(Debug)]
+struct Queries(QueryHistory);
+
+/// The jobs of the whole installation, as the catalog keeps them.
+#[derive(Debug)]
+struct Jobs(CatalogClient);
+
+fn text(name: &str, nullable: bool) -> Field {
+    Field::new(name, DataType::Utf8, nullable)
+}
+
+fn time(name: &str) -> Field {
+    Field::new(
+        name,
+        DataType::Timestamp(TimeUnit::Millisecond, Some("+00:00".into())),
+        true,
+    )
+}
+
+fn list(name: &str, of: DataType) -> Field {
+    Field::new(name, DataType::List(Arc::new(Field::new("item", of, true))), true)
+}
+
+fn texts<'a, T: 'a>(rows: &'a [T], value: impl Fn(&'a T) -> Option<&'a str>) -> ArrayRef {
+    Arc::new(rows.iter().map(value).collect::<StringArray>())
+}
+
+fn counts<T>(rows: &[T], value: impl Fn(&T) -> Option<u64>) -> ArrayRef {
+    Arc::new(rows.iter().map(value).collect::<UInt64Array>())
+}
+
+fn times<T>(rows: &[T], value: impl Fn(&T) -> Option<i64>) -> ArrayRef {
+    let times: TimestampMillisecondArray = rows.iter().map(value).collect();
+    Arc::new(times.with_timezone("+00:00"))
+}
+
+fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, EngineError> {
+    RecordBatch::try_new(schema, columns).map_err(|error| EngineError::WriteAnswer {
+        reason: error.to_string(),
+    })
+}
+
+#[async_trait]
+impl LiveRows for Queries {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            text("id", false),
+            text("user", false),
+            text("client", false),
+            text("hash", false),
+            text("statement", false),
+            list("tables", DataType::Utf8),
+            list("snapshots", DataType::Int64),
+            Field::new("rows", DataType::UInt64, false),
+            Field::new("bytes", DataType::UInt64, false),
+            time("began"),
+            Field::new("queue_ms", DataType::UInt64, false),
+            text("route", true),
+            text("reason", true),
+            text("error", true),
+            Field::new("duration_ms", DataType::UInt64, true),
+        ]))
+    }
+
+    async fn rows(&self) -> Result<RecordBatch, EngineError> {
+        let rows: Vec<QueryRecord> = self.0.all();
+        let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
+        let mut tables = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+        for row in &rows {
+            for table in &row.tables {
+                tables.values().append_value(table);
+            }
+            tables.append(true);
+        }
+        let snapshots = rows
+            .iter()
+            .map(|row| Some(row.snapshots.iter().copied().map(Some).collect::<Vec<_>>()));
+        batch(
+            self.schema(),
+            vec![
+                texts(&ids, |id| Some(id)),
+                texts(&rows, |row| Some(&row.user)),
+                texts(&rows, |row| Some(&row.client)),
+                texts(&rows, |row| Some(&row.hash)),
+                texts(&rows, |row| Some(&row.statement)),
+                Arc::new(tables.finish()),
+                Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(snapshots)),
+                counts(&rows, |row| Some(row.rows)),
+                counts(&rows, |row| Some(row.bytes)),
+                times(&rows, |row| Some(row.began_ms)),
+                counts(&rows, |row| Some(row.queue_ms)),
+                texts(&rows, |row| row.route.as_deref()),
+                texts(&rows, |row| row.reason.as_deref()),
+                texts(&rows, |row| row.error.as_deref()),
+                counts(&rows, |row| row.duration_ms),
+            ],
+        )
+    }
+}
+
+#[async_trait]
+impl LiveRows for Jobs {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            text("id", false),
+            text("kind", false),
+            text("name", true),
+            text("phase", false),
+            time("created"),
+            time("updated"),
+            Field::new("duration_ms", DataType::Int64, true),
+            Field::new("rows_written", DataType::Int64, true),
+            Field::new("snapshot_id", DataType::Int64, true),
+            Field::new("attempts", DataType::Int64, true),
+            text("error", true),
+            text("detail", false),
+        ]))
+    }
+
+    async fn rows(&self) -> Result<RecordBatch, EngineError> {
+        let found = self.0.jobs(&JobFilter::default()).await;
+        let rows: Vec<JobRow> = found.map_err(|error| EngineError::Runner(RunnerError::new(error)))?;
+        let own: Vec<[String; 3]> = rows
+            .iter()
+            .map(|row| {
+                let phase = format!("{:?}", row.phase).to_lowercase();
+                [row.id.to_string(), phase, row.body.to_string()]
+            })
+            .collect();
+        let number = |path: &'static str| -> ArrayRef {
+            let values = rows.iter().map(|row| row.body.pointer(path)?.as_i64());
+            Arc::new(values.collect::<Int64Array>())
+        };
+        let error = |row: &JobRow| -> Option<String> {
+            let paths = ["/run/failure/code", "/state/error/code", "/problem"];
+            let found = paths.iter().find_map(|path| row.body.pointer(path)?.as_str());
+            found.map(str::to_owned)
+        };
+        let errors: Vec<Option<String>> = rows.iter().map(error).collect();
+        batch(
+            self.schema(),
+            vec![
+                texts(&own, |[id, _, _]| Some(id)),
+                texts(&rows, |row| Some(&row.kind)),
+                texts(&rows, |row| name_of(row)),
+                texts(&own, |[_, phase, _]| Some(phase)),
+                times(&rows, |row| Some(row.created_at_ms)),
+                times(&rows, |row| Some(row.updated_at_ms)),
+                number("/run/duration_ms"),
+                number("/run/rows/written"),
+                number("/run/snapshot_id"),
+                number("/run/attempts"),
+                texts(&errors, |error| error.as_deref()),
+                texts(&own, |[_, _, detail]| Some(detail)),
+            ],
+        )
+    }
+}
