@@ -1,4 +1,7 @@
-//! Small files, and files of which rows are gone, written anew as fewer and larger ones.
+//! Small files, and files of which rows are gone, written anew as fewer and larger ones, perhaps in an order.
+
+mod order;
+mod zorder;
 
 use std::time::Duration;
 
@@ -7,9 +10,11 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use tidewater_core::{JobId, TableName, fail_point};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
-    Added, Change, CommitOptions, FileDeletes, LoadedTable, RewriteGroup, RewriteOptions, Scan, TableError,
+    Added, Change, CommitOptions, FileDeletes, LoadedTable, Predicate, RewriteGroup, RewriteOptions, Scan, TableError,
     commit_change, discard, plan_rewrite,
 };
+
+pub use self::order::RowOrder;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -19,6 +24,15 @@ use crate::write::{Distribution, WriteRequest};
 
 /// Longest time that one group may take to be written.
 const GROUP_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Which rows are written anew, and how they lie then.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    /// Only files that may hold rows of this condition; `None`: any.
+    pub filter: Option<Predicate>,
+    /// Their order within each file; `None`: as they come.
+    pub order: Option<RowOrder>,
+}
 
 /// What a compaction came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +71,21 @@ impl Engine {
         options: &RewriteOptions,
     ) -> Result<Compaction> {
         let table = self.load(name).await?;
+        self.lay_out(runner, &table, options, &Layout::default()).await
+    }
+
+    /// The same for the files of a condition, with rows in an order. Each group is sorted for itself.
+    ///
+    /// # Errors
+    /// As [`Self::compact`].
+    pub async fn lay_out(
+        &self,
+        runner: &dyn PlanRunner,
+        table: &LoadedTable,
+        options: &RewriteOptions,
+        layout: &Layout,
+    ) -> Result<Compaction> {
+        let name = &table.name;
         if table.metadata.format_version() != FormatVersion::V2 {
             return Err(EngineError::Unsupported {
                 what: format!(
@@ -66,8 +95,9 @@ impl Engine {
             });
         }
         let mut outcome = Compaction::default();
-        for group in self.plan_compaction(&table, options).await? {
-            self.rewrite(runner, &table, group, &mut outcome).await?;
+        let scan = Scan::new(self.store(), &table.metadata).filter(layout.filter.as_ref());
+        for group in plan_rewrite(scan.with_deletes().plan().await?, options) {
+            self.rewrite(runner, table, group, layout, &mut outcome).await?;
         }
         Ok(outcome)
     }
@@ -77,6 +107,7 @@ impl Engine {
         runner: &dyn PlanRunner,
         table: &LoadedTable,
         group: RewriteGroup,
+        layout: &Layout,
         outcome: &mut Compaction,
     ) -> Result<()> {
         let rows = self.rows_of(table, &group).await?;
@@ -85,7 +116,7 @@ impl Engine {
         let added = match rows {
             // All of its rows are gone: the files just leave.
             0 => Vec::new(),
-            _ => self.written(runner, job, table, group.clone()).await?,
+            _ => self.written(runner, job, table, group.clone(), layout).await?,
         };
         let written: u64 = added.iter().map(|added| added.file.record_count()).sum();
         if written != rows {
@@ -145,15 +176,21 @@ impl Engine {
         job: JobId,
         table: &LoadedTable,
         group: RewriteGroup,
+        layout: &Layout,
     ) -> Result<Vec<Added>> {
         let session = self.session(Class::Batch, &SessionOptions::default());
-        let distribution = match group.bytes <= self.options().write.target_file_size_bytes {
+        let small = group.bytes <= self.options().write.target_file_size_bytes;
+        let distribution = match small || layout.order.is_some() {
             true => Distribution::Single,
             false => Distribution::ByPartition,
         };
         let provider = self.files_provider(table, group.files)?;
         let scan = LogicalPlanBuilder::scan("small_files", provider_as_source(provider), None);
-        let input: LogicalPlan = scan.and_then(LogicalPlanBuilder::build)?;
+        let rows = match &layout.order {
+            Some(order) => scan.and_then(|scan| scan.sort(order.sorts())),
+            None => scan,
+        };
+        let input: LogicalPlan = rows.and_then(LogicalPlanBuilder::build)?;
         let request = WriteRequest {
             job,
             input,

@@ -29,6 +29,8 @@ pub struct RewriteOptions {
     pub group_files_max: usize,
     /// Merge whatever is small, from two files on, and not tier by tier: for an operator, or a partition that is done.
     pub everything: bool,
+    /// Write files of any size anew: for another order of rows, or another compression.
+    pub whole: bool,
 }
 
 impl Default for RewriteOptions {
@@ -39,6 +41,7 @@ impl Default for RewriteOptions {
             group_bytes_max: 512 << 20,
             group_files_max: 1_000,
             everything: false,
+            whole: false,
         }
     }
 }
@@ -58,7 +61,7 @@ pub fn plan_rewrite(files: Vec<ScanFile>, options: &RewriteOptions) -> Vec<Rewri
     let mut tiers: HashMap<(i32, Struct, u32), Vec<ScanFile>> = HashMap::new();
     for file in files {
         let holed = is_holed(&file);
-        if !holed && file.size_bytes >= options.target_file_size_bytes / 4 * 3 {
+        if !holed && !options.whole && file.size_bytes >= options.target_file_size_bytes / 4 * 3 {
             continue;
         }
         let tier = if options.everything { 0 } else { tier(file.size_bytes) };
@@ -69,10 +72,10 @@ pub fn plan_rewrite(files: Vec<ScanFile>, options: &RewriteOptions) -> Vec<Rewri
     for mut files in tiers.into_values() {
         // Always the same groups for the same files: in the order in which they came.
         files.sort_by(|a, b| (a.sequence, &a.path).cmp(&(b.sequence, &b.path)));
-        let files_min = if options.everything {
-            2
-        } else {
-            options.files_min.max(2)
+        let files_min = match (options.whole, options.everything) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => options.files_min.max(2),
         };
         groups.extend(
             cut(files, options)

@@ -162,3 +162,130 @@ async fn row_ids_are_not_lost() {
         .expect_err("format 3");
     assert_eq!(refused.code(), "ENG-0015");
 }
+
+/// Sixteen times sixteen rows of whole numbers, in no order, in eight files.
+async fn grid() -> Lake {
+    let lake = Lake::new();
+    let fields = ["a", "b"].map(|name| {
+        let id = if name == "a" { 1 } else { 2 };
+        NestedField::optional(id, name, Type::Primitive(PrimitiveType::Long)).into()
+    });
+    let schema = Schema::builder().with_fields(fields).build().expect("a schema");
+    lake.create("s.grid", schema, None).await;
+    for file in 0..8_i64 {
+        let of = |cell: i64| (cell * 97 + 31) % 256;
+        let cells: Vec<i64> = (file * 32..file * 32 + 32).map(of).collect();
+        let (a, b): (Vec<i64>, Vec<i64>) = cells.iter().map(|cell| (cell / 16, cell % 16)).unzip();
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("a", Arc::new(Int64Array::from(a)) as _, true),
+            ("b", Arc::new(Int64Array::from(b)) as _, true),
+        ]);
+        lake.append("s.grid", batch.expect("rows")).await;
+    }
+    lake
+}
+
+async fn call(lake: &Lake, sql: &str) -> crate::error::Result<crate::statement::Done> {
+    let crate::sql::Sql::Command(command) = crate::sql::parse(sql)? else {
+        panic!("{sql} is no command");
+    };
+    let shop = crate::statement::Workshop {
+        engine: &lake.engine,
+        runner: &lake.engine.local_runner(),
+        options: &crate::SessionOptions::default(),
+        deadline: None,
+    };
+    shop.execute(&command).await
+}
+
+/// The rows of the table's only file, as they lie in it.
+async fn rows_of_file(lake: &Lake) -> Vec<(i64, i64)> {
+    let table = lake.engine.load(&table_name("s.grid")).await.expect("a table");
+    let files = Scan::new(&lake.store, &table.metadata).plan().await.expect("files");
+    let [file] = files.as_slice() else {
+        panic!("{} files", files.len());
+    };
+    let bytes = lake.store.read(&file.path).await.expect("a file");
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes, 1024).expect("Parquet");
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch = batch.expect("rows");
+        let column = |at: usize| {
+            batch
+                .column(at)
+                .as_any()
+                .downcast_ref::<Int64Array>()
+                .expect("numbers")
+                .clone()
+        };
+        rows.extend(
+            column(0)
+                .values()
+                .iter()
+                .copied()
+                .zip(column(1).values().iter().copied()),
+        );
+    }
+    rows
+}
+
+// Goal: rows lie in the order that was asked for, all of them. Method: a grid, sorted by columns and by both at once, read from
+// the file itself.
+#[tokio::test]
+async fn rows_are_sorted() {
+    let lake = grid().await;
+    call(
+        &lake,
+        "CALL system.rewrite_data_files(table => 's.grid', strategy => 'sort', sort_order => 'b DESC, a')",
+    )
+    .await
+    .expect("sorted");
+    let mut wanted: Vec<(i64, i64)> = (0..256).map(|cell| (cell / 16, cell % 16)).collect();
+    wanted.sort_by_key(|(a, b)| (-b, *a));
+    assert_eq!(rows_of_file(&lake).await, wanted);
+
+    call(
+        &lake,
+        "CALL system.rewrite_data_files(table => 's.grid', sort_order => 'zorder(a, b)')",
+    )
+    .await
+    .expect("sorted");
+    let rows = rows_of_file(&lake).await;
+    for (quarter, rows) in rows.chunks(64).enumerate() {
+        let quarter = quarter as i64;
+        for (a, b) in rows {
+            assert_eq!((a / 8, b / 8), (quarter / 2, quarter % 2), "{rows:?}");
+        }
+    }
+    wanted.sort_unstable();
+    let mut all = rows;
+    all.sort_unstable();
+    assert_eq!(all, wanted);
+}
+
+// Goal: only files that a condition reaches are written anew, and what is no order is refused. Method: a condition on one of eight
+// files; orders with nothing to sort by.
+#[tokio::test]
+async fn conditions_choose_files() {
+    let lake = grid().await;
+    let before = lake.lines("SELECT file_path FROM s.\"grid$files\"").await;
+    call(
+        &lake,
+        "CALL system.rewrite_data_files(table => 's.grid', sort_order => 'a', where => 'a = 1 AND b = 15')",
+    )
+    .await
+    .expect("sorted");
+    call(
+        &lake,
+        "CALL system.rewrite_data_files(table => 's.grid', sort_order => 'a', where => 'a > 99')",
+    )
+    .await
+    .expect("nothing to sort");
+    assert!(before.len() == 8 && lake.lines("SELECT count(*) FROM s.grid").await == ["256"]);
+    for order in ["a + 1", "c", "zorder(a, 1)", "a; DROP TABLE s.grid", "", "lower(a)"] {
+        let sql = format!("CALL system.rewrite_data_files(table => 's.grid', sort_order => '{order}')");
+        assert_eq!(call(&lake, &sql).await.expect_err(order).code(), "ENG-0011", "{order}");
+    }
+    let unordered = "CALL system.rewrite_data_files(table => 's.grid', strategy => 'sort')";
+    assert_eq!(call(&lake, unordered).await.expect_err("no order").code(), "ENG-0011");
+}

@@ -40,10 +40,15 @@ pub(super) const SAME: &[(&str, &str)] = &[
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
     static KNOWN: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
         let functions = pure().into_iter();
-        functions.map(|function| (function.name().to_owned(), Arc::new(function))).collect()
+        functions
+            .map(|function| (function.name().to_owned(), Arc::new(function)))
+            .collect()
     });
     match KNOWN.get(name) {
-        Some(function) => Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), arguments))),
+        Some(function) => Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+            Arc::clone(function),
+            arguments,
+        ))),
         None => plan_err!("there is no function {name}"),
     }
 }

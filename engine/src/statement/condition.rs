@@ -2,10 +2,13 @@
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use tidewater_table::Predicate;
 use tidewater_table::iceberg::spec::Schema;
+use tidewater_table::{LoadedTable, Predicate};
 
-use crate::error::Result;
+use super::row_sql::TARGET;
+use super::settled::settled;
+use super::{ROWS_CATALOG, ROWS_SCHEMA, Workshop, give};
+use crate::error::{EngineError, Result};
 use crate::provider::{same_rows, some_rows};
 
 /// The rows a statement is about, as far as statistics of files can tell them.
@@ -41,6 +44,28 @@ impl Reach {
     }
 }
 
+impl Workshop<'_> {
+    /// A condition on a table's own columns, as its files can be asked about it.
+    ///
+    /// # Errors
+    /// [`EngineError::Statement`] where it asks for other rows as well.
+    pub(super) async fn reached(&self, table: &LoadedTable, condition: &str) -> Result<Predicate> {
+        let engine = self.engine;
+        let session = self.session(self.options);
+        give(&session, vec![(TARGET, engine.all_rows_provider(table)?)])?;
+        let sql = format!("SELECT * FROM {ROWS_CATALOG}.{ROWS_SCHEMA}.{TARGET} WHERE {condition}");
+        let plan = settled(engine.plan(&session, &sql).await?, engine.clock().now_ms())?;
+        let plan = session.state().optimize(&plan)?;
+        match Reach::of(&plan, table.metadata.current_schema())? {
+            Some(reach) => Ok(reach.some),
+            None => Err(EngineError::statement(format!(
+                "{condition:?} is no condition on columns of {}",
+                table.name
+            ))),
+        }
+    }
+}
+
 fn conjuncts(filter: &Expr) -> Vec<&Expr> {
     datafusion::logical_expr::utils::split_conjunction(filter)
 }
@@ -49,8 +74,8 @@ fn conjuncts(filter: &Expr) -> Vec<&Expr> {
 mod tests {
     use tidewater_core::{Coded, ErrorKind};
 
-    use super::super::Workshop;
     use super::super::tests::{done, lake, rows};
+    use super::Workshop;
     use crate::SessionOptions;
     use crate::sql::{Command, Sql, parse};
     use crate::testing::Lake;

@@ -10,7 +10,8 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    TimestampMicrosecondType,
 };
 use datafusion::common::{Result, exec_err, plan_err};
 
@@ -233,10 +234,17 @@ fn interval(name: &str, factor: fn(f64) -> f64) -> Native {
 fn times(span: IntervalMonthDayNano, factor: f64) -> Option<IntervalMonthDayNano> {
     let within = |value: f64, end: f64| (value.is_finite() && value.abs() < end).then_some(value);
     let months = within(f64::from(span.months) * factor, f64::from(i32::MAX))?;
-    let days = within(f64::from(span.days) * factor + months.fract() * 30.0, f64::from(i32::MAX))?;
+    let days = within(
+        f64::from(span.days) * factor + months.fract() * 30.0,
+        f64::from(i32::MAX),
+    )?;
     let micros = (span.nanoseconds / 1000).to_string().parse::<f64>().ok()?;
     let micros = within(micros * factor + days.fract() * 86_400e6, 9e15)?;
-    Some(IntervalMonthDayNano::new(months as i32, days as i32, (micros.round() as i64).checked_mul(1000)?))
+    Some(IntervalMonthDayNano::new(
+        months as i32,
+        days as i32,
+        (micros.round() as i64).checked_mul(1000)?,
+    ))
 }
 
 fn days_of(array: &ArrayRef) -> Result<ArrayRef> {

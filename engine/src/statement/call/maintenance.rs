@@ -11,6 +11,7 @@ use tidewater_table::{
 
 use super::super::Workshop;
 use super::{Arguments, Procedure};
+use crate::compaction::{Layout, RowOrder};
 use crate::error::{EngineError, Result};
 use crate::sql::{Name, name};
 
@@ -23,22 +24,16 @@ impl Workshop<'_> {
 
     /// Small files become larger ones.
     pub(super) async fn rewrite_data_files(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
-        let table = self.about(arguments)?;
-        let unsupported = |what: &str| EngineError::Unsupported {
-            what: format!("rewrite_data_files with {what}"),
-        };
-        if arguments
-            .text("strategy")?
-            .is_some_and(|strategy| !strategy.eq_ignore_ascii_case("binpack"))
-        {
-            return Err(unsupported("a strategy other than binpack"));
-        }
-        if arguments.text("sort_order")?.is_some() || arguments.text("where")?.is_some() {
-            return Err(unsupported("a sort_order or a where"));
-        }
+        let table = self.engine.load(&self.about(arguments)?).await?;
+        let order = self.order(arguments, &table)?;
         let mut options = RewriteOptions {
             everything: true,
+            whole: order.is_some(),
             ..RewriteOptions::default()
+        };
+        let filter = match arguments.text("where")? {
+            Some(condition) => Some(self.reached(&table, &condition).await?),
+            None => None,
         };
         for (key, value) in arguments.map("options")? {
             let number = || {
@@ -50,13 +45,14 @@ impl Workshop<'_> {
                 "target-file-size-bytes" => options.target_file_size_bytes = number()?,
                 "max-file-group-size-bytes" => options.group_bytes_max = number()?,
                 "min-input-files" => options.files_min = usize::try_from(number()?).unwrap_or(usize::MAX),
-                "rewrite-all" if value == "true" => return Err(unsupported("rewrite-all")),
+                "rewrite-all" if value == "true" => options.whole = true,
                 // Small files and deleted rows are always seen to, and every group is a commit of its own.
                 "rewrite-all" | "partial-progress.enabled" | "delete-file-threshold" => {}
                 other => return Err(EngineError::statement(format!("option {other:?} is not known"))),
             }
         }
-        let done = self.engine.compact(self.runner, &table, &options).await?;
+        let layout = Layout { filter, order };
+        let done = self.engine.lay_out(self.runner, &table, &options, &layout).await?;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         procedure.numbers(&[
             count(done.files_removed),
@@ -64,6 +60,29 @@ impl Workshop<'_> {
             i64::try_from(done.bytes_removed).unwrap_or(i64::MAX),
             0,
         ])
+    }
+
+    /// What `strategy` and `sort_order` ask for. An order says by itself that rows are to be sorted.
+    fn order(&self, arguments: &Arguments, table: &LoadedTable) -> Result<Option<RowOrder>> {
+        let strategy = arguments.text("strategy")?.map(|strategy| strategy.to_lowercase());
+        let order = arguments.text("sort_order")?;
+        match (strategy.as_deref(), order) {
+            (None | Some("sort"), Some(order)) => RowOrder::parse(&order, &table.metadata).map(Some),
+            (Some("sort"), None) => match RowOrder::of_table(&table.metadata)? {
+                Some(order) => Ok(Some(order)),
+                None => Err(EngineError::statement(format!(
+                    "{} has no sort order: give sort_order => '…', or ALTER TABLE … WRITE ORDERED BY …",
+                    table.name
+                ))),
+            },
+            (None | Some("binpack"), None) => Ok(None),
+            (Some("binpack"), Some(_)) => Err(EngineError::statement(
+                "binpack has no sort_order: give strategy => 'sort'",
+            )),
+            (Some(other), _) => Err(EngineError::statement(format!(
+                "there is no strategy {other:?}: there are binpack and sort"
+            ))),
+        }
     }
 
     /// Old snapshots leave, and the files that only they could reach.

@@ -1,0 +1,105 @@
+//! The order that rows are to have in the files they are written to.
+
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, SortExpr};
+use datafusion::sql::sqlparser::ast::{Expr as Parsed, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use tidewater_table::iceberg::spec::{NullOrder, SortDirection, TableMetadata, Transform};
+
+use super::zorder::zorder;
+use crate::error::{EngineError, Result};
+
+/// An order of rows within files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowOrder(Vec<SortExpr>);
+
+impl RowOrder {
+    /// As text has it: columns, each with `ASC` or `DESC` and `NULLS FIRST` or `LAST`, or `zorder(a, b)`. Nulls are the least values
+    /// unless it says otherwise, as in Spark.
+    ///
+    /// # Errors
+    /// [`EngineError::Statement`] for anything else, and for columns that the table does not have.
+    pub fn parse(text: &str, table: &TableMetadata) -> Result<Self> {
+        let parsed = Parser::new(&GenericDialect {}).try_with_sql(text);
+        let parsed = parsed.and_then(|mut parser| {
+            let order = parser.parse_comma_separated(Parser::parse_order_by_expr)?;
+            parser.expect_token(&datafusion::sql::sqlparser::tokenizer::Token::EOF)?;
+            Ok(order)
+        });
+        let order = parsed.map_err(|error| refused(text, &error.to_string()))?;
+        let sorts = order.iter().map(|one| sort(one, text, table));
+        Ok(Self(sorts.collect::<Result<_>>()?))
+    }
+
+    /// The order that the table itself asks for; `None` if it asks for none.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] for an order by functions of columns.
+    pub fn of_table(table: &TableMetadata) -> Result<Option<Self>> {
+        let order = table.default_sort_order();
+        let sorts = order.fields.iter().map(|field| {
+            let column = table.current_schema().name_by_field_id(field.source_id);
+            match (column, field.transform) {
+                (Some(name), Transform::Identity) => Ok(column_of(name).sort(
+                    field.direction == SortDirection::Ascending,
+                    field.null_order == NullOrder::First,
+                )),
+                _ => Err(EngineError::Unsupported {
+                    what: format!("sorting rows by {} of a column", field.transform),
+                }),
+            }
+        });
+        let sorts: Vec<SortExpr> = sorts.collect::<Result<_>>()?;
+        Ok((!sorts.is_empty()).then_some(Self(sorts)))
+    }
+
+    pub(super) fn sorts(&self) -> Vec<SortExpr> {
+        self.0.clone()
+    }
+}
+
+fn sort(order: &OrderByExpr, text: &str, table: &TableMetadata) -> Result<SortExpr> {
+    let ascending = order.options.asc.unwrap_or(true);
+    let nulls_first = order.options.nulls_first.unwrap_or(ascending);
+    let by = match &order.expr {
+        Parsed::Function(call) if call.name.to_string().eq_ignore_ascii_case("zorder") => {
+            let FunctionArguments::List(list) = &call.args else {
+                return Err(refused(text, "zorder needs columns"));
+            };
+            let columns = list.args.iter().map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => column(expr, text, table),
+                _ => Err(refused(text, "zorder takes columns only")),
+            });
+            zorder().call(columns.collect::<Result<_>>()?)
+        }
+        expr => column(expr, text, table)?,
+    };
+    Ok(by.sort(ascending, nulls_first))
+}
+
+fn column(expr: &Parsed, text: &str, table: &TableMetadata) -> Result<Expr> {
+    let Parsed::Identifier(name) = expr else {
+        return Err(refused(text, &format!("{expr} is no column")));
+    };
+    let fields = table.current_schema().as_struct().fields().iter();
+    let mut found = fields.filter(|field| match name.quote_style {
+        Some(_) => field.name == name.value,
+        None => field.name.eq_ignore_ascii_case(&name.value),
+    });
+    match found.next() {
+        Some(field) if field.field_type.is_primitive() => Ok(column_of(&field.name)),
+        Some(_) => Err(refused(text, &format!("{name} is nested"))),
+        None => Err(refused(text, &format!("the table has no column {name}"))),
+    }
+}
+
+fn column_of(name: &str) -> Expr {
+    Expr::Column(Column::from_name(name))
+}
+
+fn refused(text: &str, reason: &str) -> EngineError {
+    EngineError::statement(format!(
+        "{text:?} is no order of rows: {reason}; give columns, as in 'id DESC NULLS LAST, name', or zorder(id, name)"
+    ))
+}
