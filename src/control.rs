@@ -211,6 +211,7 @@ async fn status(State(ready): State<Ready>) -> Result<Json<Value>, Refusal> {
         "roles": running.reports,
         "catalog": cluster,
         "executors": executors,
+        "leads": running.leadership.as_ref().map(crate::roles::leadership::Leadership::leads),
     })))
 }
 

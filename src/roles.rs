@@ -22,6 +22,7 @@ use crate::settings::Settings;
 mod catalog;
 mod compute;
 mod ingest;
+pub(crate) mod leadership;
 pub(crate) mod local_secret;
 mod maintenance;
 mod ops;
@@ -112,6 +113,7 @@ pub(crate) struct Running {
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
     pub(crate) maintenance: Option<tidewater_scheduler::Maintenance>,
     pub(crate) queries: Option<tidewater_flight_sql::QueryService>,
+    pub(crate) leadership: Option<leadership::Leadership>,
 }
 
 /// Starts the roles, runs `beside` with them, and waits for a signal or a failure.
@@ -201,6 +203,7 @@ where
         scheduler: None,
         maintenance: None,
         queries: None,
+        leadership: None,
         parts: parts.clone(),
     };
     start_workers(&parts, roles, &mut running).await?;
@@ -230,6 +233,7 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
         let compute = compute::start(parts, engine, roles).await?;
         running.reports.extend(compute.reports);
         running.scheduler = compute.scheduler;
+        running.leadership = compute.leadership;
         router = Some(compute.router);
     }
     if roles.contains(&Role::Ingest) {
@@ -244,12 +248,11 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
         return Ok(());
     };
     let project = pipelines::open(parts, &engine, &router)?;
-    if roles.contains(&Role::Scheduler) {
-        running.maintenance = Some(maintenance::start(parts, &engine, &router));
-        if let Some(pipelines) = &project {
-            pipelines::follow(parts, pipelines).await;
-            running.pipelines = Some(pipelines.clone());
-        }
+    if let Some(leadership) = &running.leadership {
+        let upkeep = maintenance::open(parts, &engine, &router);
+        running.maintenance = Some(upkeep.clone());
+        running.pipelines = project.clone();
+        leadership.lead(parts, upkeep, project.clone()).await;
     }
     if roles.contains(&Role::FlightSql) {
         let (report, queries) = serving::start(parts, engine, router, project).await?;
@@ -316,6 +319,7 @@ pub(crate) type SharedRunner = Arc<dyn tidewater_engine::PlanRunner>;
 pub(crate) struct Compute {
     pub(crate) router: SharedRunner,
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
+    pub(crate) leadership: Option<leadership::Leadership>,
     pub(crate) reports: Vec<RoleReport>,
 }
 

@@ -59,6 +59,9 @@ pub enum ExecutorError {
         #[source]
         source: RemoteError,
     },
+    /// Nobody schedules, or nobody knows who.
+    #[error("it is not known which process schedules")]
+    Unknown,
     /// Ballista refused something.
     #[error("{operation} failed")]
     Ballista {
@@ -80,7 +83,7 @@ impl Coded for ExecutorError {
                 _ => ErrorKind::Unavailable,
             },
             Self::WorkDirTaken { .. } | Self::Bind { .. } | Self::Refused { .. } => ErrorKind::Conflict,
-            Self::NotRegistered { .. } | Self::Ballista { .. } => ErrorKind::Unavailable,
+            Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown => ErrorKind::Unavailable,
         }
     }
 
@@ -93,12 +96,13 @@ impl Coded for ExecutorError {
             Self::NotRegistered { .. } => "EXE-0005",
             Self::Ballista { .. } => "EXE-0006",
             Self::Refused { .. } => "EXE-0007",
+            Self::Unknown => "EXE-0008",
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            Self::NotRegistered { .. } | Self::Ballista { .. } => Retry::Safe,
+            Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown => Retry::Safe,
             _ => Retry::Never,
         }
     }
@@ -111,6 +115,9 @@ impl Coded for ExecutorError {
             Self::Bind { address, .. } => format!("choose a port other than {} or 0 for any", address.port()),
             Self::NotRegistered { .. } => {
                 "check that the scheduler runs and that it reaches this host under the external host name".to_owned()
+            }
+            Self::Unknown => {
+                "start a process with the scheduler role, and see whether the catalog has a leader".to_owned()
             }
             Self::Refused { source } => return source.hint.clone(),
             Self::Ballista { .. } => return None,

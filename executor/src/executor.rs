@@ -12,12 +12,15 @@ use crate::options::ExecutorOptions;
 use crate::registration::{End, Place, Registration};
 use crate::shuffle;
 use crate::work_dir::{self, WorkDir};
-use tidewater_core::{Coded, SharedClock, SharedRng, Tasks};
+use tidewater_core::{Coded, RemoteError, SharedClock, SharedRng, Tasks};
 use tidewater_engine::Engine;
 
 /// First and longest wait between two attempts to register.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether the scheduler is still the same.
+const FIND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long one that was drained still serves its files: rows of a plan that had just ended may be on their way.
 const RESULTS_KEPT: Duration = Duration::from_secs(30);
@@ -26,6 +29,7 @@ const RESULTS_KEPT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Executor {
     registered: watch::Receiver<Option<String>>,
+    refused: watch::Receiver<Option<RemoteError>>,
     flight_port: u16,
     clock: SharedClock,
 }
@@ -61,6 +65,7 @@ impl Executor {
             ),
         );
         let (sender, registered) = watch::channel(None);
+        let (refusals, refused) = watch::channel(None);
         let supervisor = Supervisor {
             options,
             engine,
@@ -69,6 +74,7 @@ impl Executor {
             work_dir,
             flight_port,
             registered: sender,
+            refused: refusals,
             stop: tasks.token(),
         };
         tasks.spawn("executor", async move {
@@ -77,6 +83,7 @@ impl Executor {
         });
         Ok(Self {
             registered,
+            refused,
             flight_port,
             clock,
         })
@@ -95,13 +102,16 @@ impl Executor {
     /// Waits until the scheduler knows this executor; its name.
     pub async fn wait_registered(&self, deadline: Duration) -> Result<String> {
         let mut registered = self.registered.clone();
-        let late = ExecutorError::NotRegistered { waited: deadline };
+        let late = || match self.refused.borrow().clone() {
+            Some(source) => ExecutorError::Refused { source },
+            None => ExecutorError::NotRegistered { waited: deadline },
+        };
         tokio::select! {
             id = registered.wait_for(Option::is_some) => match id.map(|id| id.clone()) {
                 Ok(Some(id)) => Ok(id),
-                _ => Err(late),
+                _ => Err(late()),
             },
-            () = self.clock.sleep(deadline) => Err(late),
+            () = self.clock.sleep(deadline) => Err(late()),
         }
     }
 }
@@ -114,6 +124,7 @@ struct Supervisor {
     work_dir: WorkDir,
     flight_port: u16,
     registered: watch::Sender<Option<String>>,
+    refused: watch::Sender<Option<RemoteError>>,
     stop: CancellationToken,
 }
 
@@ -122,12 +133,15 @@ impl Supervisor {
         let mut wait = RETRY_FIRST;
         while let Some(mut registration) = self.register(&mut wait).await {
             wait = RETRY_FIRST;
+            let scheduler = registration.scheduler().clone();
             let end = tokio::select! {
                 () = self.stop.cancelled() => None,
                 end = registration.lost() => Some(end),
+                () = self.moved(&scheduler) => Some(End::Moved),
             };
             self.registered.send_replace(None);
-            if end.is_none() {
+            // A scheduler that gave its place up is alive, and can be told.
+            if matches!(end, None | Some(End::Moved)) {
                 registration.drain(self.options.drain_deadline).await;
             }
             registration.end().await;
@@ -144,7 +158,7 @@ impl Supervisor {
             }
             match end {
                 None => return,
-                Some(End::Lost) => {}
+                Some(End::Lost | End::Moved) => {}
                 Some(End::Drained) => {
                     self.stop.cancelled().await;
                     return;
@@ -153,17 +167,31 @@ impl Supervisor {
         }
     }
 
+    /// Where the scheduler is now.
+    async fn scheduler(&self) -> Option<(String, u16)> {
+        match &self.options.finder {
+            Some(finder) => finder.find().await,
+            None => Some((self.options.scheduler_host.clone(), self.options.scheduler_port)),
+        }
+    }
+
+    /// Ends when another scheduler has taken the place of this one.
+    async fn moved(&self, from: &(String, u16)) {
+        if self.options.finder.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            self.clock.sleep(FIND_INTERVAL).await;
+            if self.scheduler().await.is_some_and(|found| found != *from) {
+                tracing::info!("another process schedules now");
+                return;
+            }
+        }
+    }
+
     /// Tries until it works. None when told to stop.
     async fn register(&self, wait: &mut Duration) -> Option<Registration> {
-        let place = Place {
-            options: &self.options,
-            flight_port: self.flight_port,
-            shuffle: self.work_dir.shuffle(),
-            engine: &self.engine,
-            clock: &self.clock,
-        };
         let mut said = false;
-        let mut refused = None;
         loop {
             // Never used twice, so that what is said of a lost one is never taken for this one.
             let id = format!(
@@ -172,11 +200,24 @@ impl Supervisor {
                 self.flight_port,
                 self.rng.uuid()
             );
+            let started = async {
+                let scheduler = self.scheduler().await.ok_or(ExecutorError::Unknown)?;
+                let place = Place {
+                    options: &self.options,
+                    flight_port: self.flight_port,
+                    shuffle: self.work_dir.shuffle(),
+                    engine: &self.engine,
+                    clock: &self.clock,
+                    scheduler: &scheduler,
+                };
+                Registration::start(&place, &id).await
+            };
             let error = tokio::select! {
                 () = self.stop.cancelled() => return None,
-                started = Registration::start(&place, &id) => match started {
+                started = started => match started {
                     Ok(registration) => {
                         tracing::info!(executor = %id, "executor registered");
+                        self.refused.send_replace(None);
                         self.registered.send_replace(Some(id));
                         return Some(registration);
                     }
@@ -184,17 +225,14 @@ impl Supervisor {
                 },
             };
             if let ExecutorError::Refused { source } = error.as_ref() {
-                if refused.as_ref() != Some(&source.code) {
+                // Once for each reason; it is asked again and again.
+                if self.refused.borrow().as_ref().map(|refused| &refused.code) != Some(&source.code) {
                     tracing::warn!(code = error.code(), %source, hint = error.hint(), "the scheduler refused the executor");
                 }
-                refused = Some(source.code.clone());
+                self.refused.send_replace(Some(source.clone()));
             } else if !said {
                 said = true;
-                tracing::info!(
-                    scheduler = %format!("{}:{}", self.options.scheduler_host, self.options.scheduler_port),
-                    error = ?error,
-                    "waiting for a scheduler",
-                );
+                tracing::info!(error = ?error, "waiting for a scheduler");
             }
             tokio::select! {
                 () = self.stop.cancelled() => return None,

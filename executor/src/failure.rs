@@ -4,6 +4,7 @@
 //! again, a cancelled task) stays as it is; everything else takes its code along in the text.
 
 use std::fmt;
+use std::io;
 
 use ballista_core::error::BallistaError;
 use datafusion::arrow::error::ArrowError;
@@ -31,14 +32,26 @@ impl std::error::Error for Travelling {}
 
 /// The same error, in a form that keeps its code when Ballista makes text of it.
 pub(crate) fn keep_code(error: DataFusionError) -> DataFusionError {
-    if ballista_decides_by_type(&error) {
+    // Trying again would fill the disk again, on every executor in turn.
+    let full = full_disk(&error).map(|full| DataFusionError::ResourcesExhausted(format!("disk is full: {full}")));
+    if full.is_none() && ballista_decides_by_type(&error) {
         return error;
     }
-    let remote = match ballista_root(&error) {
-        Some(root) => of_ballista(root),
-        None => RemoteError::of(&EngineError::from(error)),
+    let remote = match (full, ballista_root(&error)) {
+        (Some(full), _) => RemoteError::of(&EngineError::from(full)),
+        (None, Some(root)) => of_ballista(root),
+        (None, None) => RemoteError::of(&EngineError::from(error)),
     };
     DataFusionError::External(Box::new(Travelling(remote)))
+}
+
+fn full_disk(error: &DataFusionError) -> Option<&io::Error> {
+    let error = match (error.find_root(), ballista_root(error)) {
+        (_, Some(BallistaError::IoError(error))) | (DataFusionError::IoError(error), None) => error,
+        (_, Some(BallistaError::DataFusionError(inner))) => return full_disk(inner),
+        _ => return None,
+    };
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded).then_some(error)
 }
 
 fn ballista_decides_by_type(error: &DataFusionError) -> bool {
@@ -93,8 +106,6 @@ fn of_shared(error: &DataFusionError) -> RemoteError {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use ballista_core::serde::protobuf::{FailedTask, failed_task::FailedReason};
     use tidewater_core::ErrorKind;
 
@@ -102,6 +113,25 @@ mod tests {
 
     fn sent(error: DataFusionError) -> FailedTask {
         FailedTask::from(BallistaError::from(keep_code(error)))
+    }
+
+    // Goal: a full disk fails the job with a code that says so, instead of being tried on every executor. Method: what a spill, and
+    // a shuffle writer, would make of it.
+    #[test]
+    fn a_full_disk_is_not_tried_again() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        for error in [
+            DataFusionError::IoError(full()),
+            BallistaError::IoError(full()).into_datafusion(),
+        ] {
+            let sent = sent(error);
+            assert!(
+                !matches!(sent.failed_reason, Some(FailedReason::IoError(_))),
+                "{sent:?}"
+            );
+            let found = RemoteError::find(&sent.error).expect("an error in the text");
+            assert_eq!((found.code.as_str(), found.kind), ("ENG-0005", ErrorKind::Exhausted));
+        }
     }
 
     // Goal: the code of an error reaches the scheduler. Method: what Ballista would send of two errors.

@@ -22,4 +22,4 @@ mod work_dir;
 
 pub use error::{ExecutorError, Result};
 pub use executor::Executor;
-pub use options::ExecutorOptions;
+pub use options::{ExecutorOptions, FindScheduler};

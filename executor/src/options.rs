@@ -1,8 +1,12 @@
 //! What an executor is told when it starts.
 
+use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use async_trait::async_trait;
 
 use crate::error::{ExecutorError, Result};
 
@@ -11,6 +15,13 @@ pub(crate) const MEMORY_PER_VCORE_BYTES_MIN: u64 = 16 << 20;
 
 /// Virtual cores of one executor at most. The scheduler hands out tasks by them; more belong to more executors.
 pub(crate) const VCORES_MAX: usize = 256;
+
+/// Tells where the scheduler is, when that changes.
+#[async_trait]
+pub trait FindScheduler: Debug + Send + Sync {
+    /// Host and port of the one that schedules now; `None` when nobody knows.
+    async fn find(&self) -> Option<(String, u16)>;
+}
 
 /// How an executor listens, whom it serves and what it may use.
 #[derive(Debug, Clone)]
@@ -27,6 +38,8 @@ pub struct ExecutorOptions {
     pub scheduler_host: String,
     /// Port of the scheduler.
     pub scheduler_port: u16,
+    /// Who tells where the scheduler is; none where it stays at the host and port above.
+    pub finder: Option<Arc<dyn FindScheduler>>,
     /// Where shuffle files lie. `shuffle` in it is emptied at start; it belongs to this executor alone.
     pub work_dir: PathBuf,
     /// Memory of all running tasks together.
@@ -52,6 +65,7 @@ impl ExecutorOptions {
             grpc_port: 0,
             scheduler_host: scheduler.ip().to_string(),
             scheduler_port: scheduler.port(),
+            finder: None,
             work_dir: work_dir.into(),
             memory_bytes: 512 << 20,
             vcores: std::thread::available_parallelism().map_or(2, usize::from),

@@ -58,6 +58,8 @@ const STOP_REQUESTS_MAX: usize = 4;
 pub(crate) enum End {
     /// The scheduler gave the executor up, or the executor the scheduler.
     Lost,
+    /// Another process schedules now.
+    Moved,
     /// An operator let it go: it does not come back.
     Drained,
 }
@@ -69,6 +71,8 @@ pub(crate) struct Place<'a> {
     pub(crate) shuffle: &'a Path,
     pub(crate) engine: &'a Engine,
     pub(crate) clock: &'a SharedClock,
+    /// Host and port of the scheduler.
+    pub(crate) scheduler: &'a (String, u16),
 }
 
 /// An executor that the scheduler knows and gives tasks to.
@@ -80,6 +84,7 @@ pub(crate) struct Registration {
     stop_requests: mpsc::Receiver<bool>,
     server: JoinHandle<std::result::Result<(), BallistaError>>,
     clock: SharedClock,
+    place: (String, u16),
 }
 
 impl fmt::Debug for Registration {
@@ -93,7 +98,7 @@ impl fmt::Debug for Registration {
 impl Registration {
     /// Connects and registers under a name that was never used before.
     pub(crate) async fn start(place: &Place<'_>, id: &str) -> Result<Self> {
-        let scheduler = connect(place.options).await?;
+        let scheduler = connect(place.scheduler).await?;
         let any_port = place.options.grpc_port == 0;
         let mut tries = if any_port { PORTS_TRIED } else { 1 };
         loop {
@@ -176,7 +181,13 @@ impl Registration {
             stop_requests,
             server,
             clock: place.clock.clone(),
+            place: place.scheduler.clone(),
         })
+    }
+
+    /// Host and port of its scheduler.
+    pub(crate) fn scheduler(&self) -> &(String, u16) {
+        &self.place
     }
 
     /// Ends when this registration is worth nothing any more.
@@ -258,12 +269,12 @@ impl Registration {
     }
 }
 
-async fn connect(options: &ExecutorOptions) -> Result<SchedulerGrpcClient<Channel>> {
+async fn connect((host, port): &(String, u16)) -> Result<SchedulerGrpcClient<Channel>> {
     let failed = |source| ExecutorError::Ballista {
         operation: "connecting to the scheduler",
         source: Box::new(source),
     };
-    let url = format!("http://{}:{}", options.scheduler_host, options.scheduler_port);
+    let url = format!("http://{host}:{port}");
     let config = GrpcClientConfig {
         max_message_size: GRPC_MESSAGE_BYTES_MAX,
         connect_timeout_seconds: CALL_DEADLINE.as_secs(),
@@ -297,8 +308,8 @@ fn process_config(place: &Place<'_>, id: &str, grpc_port: u16) -> Result<Executo
         external_host: Some(place.options.external_host.clone()),
         port: place.flight_port,
         grpc_port,
-        scheduler_host: place.options.scheduler_host.clone(),
-        scheduler_port: place.options.scheduler_port,
+        scheduler_host: place.scheduler.0.clone(),
+        scheduler_port: place.scheduler.1,
         vcores: place.options.vcores,
         task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
         work_dir: Some(work_dir.to_owned()),

@@ -44,6 +44,8 @@ pub struct ExecutorInfo {
 pub struct ExecutorLoad {
     /// Tasks that run.
     pub tasks: usize,
+    /// Virtual cores that they take up.
+    pub vcores: u32,
     /// Jobs that run tasks there or read what tasks left there.
     pub jobs: usize,
 }
@@ -96,8 +98,11 @@ impl Scheduler {
             let (mut runs, mut left) = (0, false);
             for task in tasks {
                 match &task.task_status {
-                    task_status::Status::Running(task) if task.executor_id == executor => runs += 1,
-                    task_status::Status::Successful(task) if task.executor_id == executor => left = true,
+                    task_status::Status::Running(running) if running.executor_id == executor => {
+                        runs += 1;
+                        load.vcores += task.vcores_consumed;
+                    }
+                    task_status::Status::Successful(done) if done.executor_id == executor => left = true,
                     _ => {}
                 }
             }

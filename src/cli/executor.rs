@@ -41,6 +41,7 @@ pub(super) fn run(settings: &Settings, verb: ExecutorVerb, output: &Output) -> R
                     "id",
                     "host",
                     "vcores",
+                    "vcores_used",
                     "state",
                     "tasks",
                     "jobs",

@@ -25,7 +25,7 @@ pub(crate) struct DrainRequest {
     pub(crate) deadline_s: u64,
 }
 
-pub(super) fn scheduler(ready: &Ready) -> Result<&Scheduler, Refusal> {
+fn scheduler(ready: &Ready) -> Result<&Scheduler, Refusal> {
     running(ready)?.scheduler.as_ref().ok_or_else(|| {
         let hint = "ask the process that has the scheduler role (http.listen)".to_owned();
         Refusal::new(
@@ -37,8 +37,22 @@ pub(super) fn scheduler(ready: &Ready) -> Result<&Scheduler, Refusal> {
     })
 }
 
+/// The scheduler, if executors are with it.
+fn leading(ready: &Ready) -> Result<&Scheduler, Refusal> {
+    let scheduler = scheduler(ready)?;
+    match &running(ready)?.leadership {
+        Some(leadership) if !leadership.leads() => Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "CTL-0011",
+            "another process schedules",
+            Some(leadership.elsewhere()),
+        )),
+        _ => Ok(scheduler),
+    }
+}
+
 pub(super) async fn list(State(ready): State<Ready>) -> Result<Json<Value>, Refusal> {
-    let scheduler = scheduler(&ready)?;
+    let scheduler = leading(&ready)?;
     let now_s = running(&ready)?.parts.clock.now_ms() / 1000;
     let mut lines = Vec::new();
     for executor in scheduler.executors().await? {
@@ -53,6 +67,7 @@ pub(super) async fn list(State(ready): State<Ready>) -> Result<Json<Value>, Refu
             "build": executor.build,
             "state": if executor.draining { "draining" } else { "active" },
             "tasks": load.tasks,
+            "vcores_used": load.vcores,
             "jobs": load.jobs,
             "heartbeat_age_s": now_s.saturating_sub(seen_s).max(0),
         }));
@@ -64,7 +79,7 @@ pub(super) async fn drain(
     State(ready): State<Ready>,
     Json(request): Json<DrainRequest>,
 ) -> Result<Json<Value>, Refusal> {
-    let scheduler = scheduler(&ready)?.clone();
+    let scheduler = leading(&ready)?.clone();
     let deadline = Duration::from_secs(request.deadline_s).min(DRAIN_MAX);
     // It goes on when whoever asked has gone away.
     let (done, ended) = oneshot::channel();

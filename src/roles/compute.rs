@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use tidewater_catalog_client::CatalogClient;
 use tidewater_engine::{CpuRunner, CpuRuntime, Engine, EngineOptions};
-use tidewater_executor::{Executor, ExecutorOptions};
+use tidewater_executor::{Executor, ExecutorOptions, FindScheduler};
 use tidewater_scheduler::{Router, Scheduler, SchedulerOptions};
 
+use super::leadership::{self, Leadership};
 use super::ports::external_host;
 use super::{Compute, Parts, Role, catalog_of};
 use crate::cli::failure::Failure;
@@ -17,6 +20,7 @@ pub(super) fn engine(parts: &Parts) -> Result<Engine, Failure> {
     let settings = &parts.settings.engine;
     let mut options = EngineOptions::new(parts.settings.data_dir.join("spill"));
     options.memory_bytes = settings.memory_bytes;
+    options.spill_bytes_max = settings.spill_bytes_max;
     if settings.target_partitions > 0 {
         options.target_partitions = settings.target_partitions;
     }
@@ -38,11 +42,15 @@ pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>
     options.listen = settings.scheduler.listen;
     options.external_host = external_host(&settings.scheduler.advertise, settings.scheduler.listen.ip());
     options.local_scan_bytes_max = settings.scheduler.local_bytes_max;
-    let mut scheduler = None;
+    options.limits = settings.admission.limits();
+    let (mut scheduler, mut leadership) = (None, None);
     if roles.contains(&Role::Scheduler) {
         let clock = Arc::clone(&parts.clock);
         let started = Scheduler::start(&options, engine.clone(), clock, &parts.tasks.child("scheduler")).await?;
         reports.push(RoleReport::new(Role::Scheduler, started.address().to_string()));
+        let place = format!("{}:{}", options.external_host, started.address().port());
+        let leads_with_catalog = roles.contains(&Role::Catalog);
+        leadership = Some(Leadership::campaign(parts, place, leads_with_catalog).await?);
         scheduler = Some(started);
     }
     if roles.contains(&Role::Executor) {
@@ -55,28 +63,49 @@ pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>
     Ok(Compute {
         router: Arc::new(router),
         scheduler,
+        leadership,
         reports,
     })
 }
 
+/// What stands for an address in `executor.scheduler`: whoever schedules now.
+const LEADER: &str = "leader";
+
+/// Asks the catalog who schedules.
+#[derive(Debug)]
+struct Leader(CatalogClient);
+
+#[async_trait]
+impl FindScheduler for Leader {
+    async fn find(&self) -> Option<(String, u16)> {
+        let leader = leadership::leader(&self.0).await?;
+        leadership::address(&leader.scheduler)
+    }
+}
+
 async fn executor(parts: &Parts, engine: &Engine) -> Result<RoleReport, Failure> {
     let settings = &parts.settings.executor;
-    let (host, port) = settings
-        .scheduler
-        .rsplit_once(':')
-        .and_then(|(host, port)| Some((host, port.parse().ok()?)))
-        .ok_or_else(|| {
-            Failure::new(format!("executor.scheduler {:?} is not an address", settings.scheduler))
-                .hint("write host:port, such as 127.0.0.1:50050")
-                .exit(2)
-        })?;
+    let found = settings.scheduler == LEADER;
+    let address = if found {
+        "127.0.0.1:0"
+    } else {
+        settings.scheduler.as_str()
+    };
+    let (host, port) = leadership::address(address).ok_or_else(|| {
+        Failure::new(format!("executor.scheduler {:?} is not an address", settings.scheduler))
+            .hint(format!("write host:port, such as 127.0.0.1:50050, or {LEADER:?}"))
+            .exit(2)
+    })?;
     let mut options = ExecutorOptions::loopback(parts.settings.scheduler.listen, parts.settings.data_dir.join("work"));
     options.bind = settings.listen.ip();
     options.external_host = external_host(&settings.advertise, settings.listen.ip());
     options.flight_port = settings.listen.port();
     options.grpc_port = settings.grpc_port;
-    options.scheduler_host = host.to_owned();
+    options.scheduler_host = host;
     options.scheduler_port = port;
+    if found {
+        options.finder = Some(Arc::new(Leader(parts.client.clone())));
+    }
     options.memory_bytes = u64::try_from(settings.memory_bytes).unwrap_or(u64::MAX);
     if settings.vcores > 0 {
         options.vcores = settings.vcores;

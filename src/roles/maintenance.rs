@@ -13,8 +13,8 @@ use super::{Parts, SharedRunner};
 /// Snapshots that stay however old they are: somebody may be reading one.
 const SNAPSHOTS_MIN: u32 = 20;
 
-/// Starts to look after tables, unless that is switched off, and answers what operators ask.
-pub(super) fn start(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Maintenance {
+/// Looks after tables once it is told to, and answers what operators ask.
+pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Maintenance {
     let settings = &parts.settings.maintenance;
     let options = MaintenanceOptions {
         interval: Duration::from_secs(settings.interval_s.max(1)),
@@ -30,9 +30,5 @@ pub(super) fn start(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Ma
         },
         own_key: TOPIC_KEY.to_owned(),
     };
-    let maintenance = Maintenance::new(engine.clone(), Arc::clone(runner), options);
-    if settings.enabled {
-        maintenance.follow(&parts.tasks.child("maintenance"));
-    }
-    maintenance
+    Maintenance::new(engine.clone(), Arc::clone(runner), options)
 }

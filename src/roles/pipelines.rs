@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewater_core::Tasks;
 use tidewater_engine::Engine;
 use tidewater_pipelines::{Pipelines, Project};
 
@@ -27,12 +28,12 @@ pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Res
     Ok(Some(pipelines))
 }
 
-/// Refreshes models within their target lag as their inputs change.
-pub(super) async fn follow(parts: &Parts, pipelines: &Pipelines) {
+/// Refreshes models within their target lag as their inputs change, as long as `tasks` live.
+pub(super) async fn follow(parts: &Parts, pipelines: &Pipelines, tasks: &Tasks) {
     if let Err(error) = pipelines.end_abandoned_runs().await {
         tracing::warn!(%error, "job rows of runs that are gone stay open");
     }
     if parts.settings.pipelines.follow {
-        pipelines.follow(Arc::new(parts.client.clone()), &parts.tasks.child("pipelines"));
+        pipelines.follow(Arc::new(parts.client.clone()), &tasks.child("pipelines"));
     }
 }

@@ -17,6 +17,7 @@ const NAME: &str = "TIDEWATER_TEST_NAME";
 pub(crate) struct ExecutorChild {
     child: Child,
     log: PathBuf,
+    work_dir: PathBuf,
 }
 
 impl ExecutorChild {
@@ -38,13 +39,38 @@ impl ExecutorChild {
             .stderr(output)
             .spawn()
             .expect("a process");
-        Self { child, log }
+        let work_dir = home.join(name);
+        Self { child, log, work_dir }
     }
 
     /// SIGKILL: nothing is said to anybody, nothing is cleaned up.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is ours");
+    }
+
+    /// SIGSTOP: it holds its connections and does nothing, as a host that hangs.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on as if no time had passed.
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Names of jobs that it has files of.
+    pub(crate) fn jobs_with_files(&self) -> Vec<String> {
+        let folders = std::fs::read_dir(self.work_dir.join("shuffle")).into_iter().flatten();
+        let names = folders.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+        names.collect()
     }
 
     /// The end of what it said.

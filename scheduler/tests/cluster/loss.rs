@@ -6,16 +6,22 @@ use ballista_scheduler::state::execution_stage::ExecutionStage;
 
 use crate::child::ExecutorChild;
 use crate::lake::{Lake, START_DEADLINE, text};
-use tidewater_core::Tasks;
-use tidewater_engine::{Class, PlanRunner};
+use tidewater_core::{Coded, JobId, Tasks};
+use tidewater_engine::{Class, EngineError, PlanRunner};
 use tidewater_scheduler::{Scheduler, SchedulerOptions};
 
+/// Within this a plan that nobody can run has failed.
+const FAILURE_MAX: Duration = Duration::from_secs(10);
+
+/// Longest time until the files of jobs that have ended are gone.
+const FILES_GONE_MAX: Duration = Duration::from_secs(90);
+
 /// Twice what the slowest recovery takes: who needs longer, hangs.
-const PATIENCE: Duration = Duration::from_secs(100);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 
 /// When an executor dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
+pub(crate) enum Moment {
     /// A first stage runs on it.
     Mapping,
     /// A stage is complete, with files on it, and its reader waits for another stage.
@@ -26,7 +32,7 @@ enum Moment {
 
 impl Moment {
     /// A statement that is long at this moment; `{ms}` is its sleep for each batch.
-    fn statement(self) -> &'static str {
+    pub(crate) fn statement(self) -> &'static str {
         match self {
             Self::Mapping => "SELECT note, count(*) AS n, sum(slow(id, {ms})) AS s FROM orders GROUP BY note",
             Self::Written => {
@@ -116,9 +122,9 @@ async fn kill_at(moment: Moment, learns: Learns, options: SchedulerOptions) -> O
 }
 
 /// Per stage: its state, and by executor how many tasks run and are done.
-type Progress = BTreeMap<usize, (&'static str, BTreeMap<String, (usize, usize)>)>;
+pub(crate) type Progress = BTreeMap<usize, (&'static str, BTreeMap<String, (usize, usize)>)>;
 
-async fn progress(scheduler: &Scheduler) -> Progress {
+pub(crate) async fn progress(scheduler: &Scheduler) -> Progress {
     let jobs = scheduler.ballista().state.task_manager.get_running_job_cache();
     let Some(job) = jobs.values().next() else {
         return Progress::new();
@@ -144,7 +150,7 @@ async fn progress(scheduler: &Scheduler) -> Progress {
     stages.collect()
 }
 
-fn reached(moment: Moment, victim: &str, progress: &Progress) -> bool {
+pub(crate) fn reached(moment: Moment, victim: &str, progress: &Progress) -> bool {
     let on_victim = |tasks: &BTreeMap<String, (usize, usize)>| tasks.get(victim).copied().unwrap_or_default();
     let written = progress
         .values()
@@ -163,7 +169,7 @@ fn reached(moment: Moment, victim: &str, progress: &Progress) -> bool {
     clippy::print_stdout,
     reason = "what happened when is all there is to understand a failure by"
 )]
-async fn wait_for(lake: &Lake, scheduler: &Scheduler, moment: Moment, victim: &str) {
+pub(crate) async fn wait_for(lake: &Lake, scheduler: &Scheduler, moment: Moment, victim: &str) {
     let begun = lake.clock.monotonic();
     loop {
         let progress = progress(scheduler).await;
@@ -224,4 +230,130 @@ async fn known_wrong_without_the_guard() {
         Outcome::Right,
         "Ballista repairs it by itself now: see the comment"
     );
+}
+
+/// A statement of a first stage on executors of their own, begun.
+struct Running {
+    rows: tokio::sync::oneshot::Receiver<Result<Vec<String>, EngineError>>,
+    job: JobId,
+    expected: Vec<String>,
+}
+
+async fn begin(lake: &Lake, scheduler: &Scheduler, moment: Moment) -> Running {
+    let sql = moment.statement();
+    let expected = lake.rows(&lake.engine.local_runner(), &sql.replace("{ms}", "0")).await;
+    let mut request = lake.request(Class::Batch, &sql.replace("{ms}", "200")).await;
+    request.deadline = Some(PATIENCE * 2);
+    let (job, runner) = (request.job, scheduler.runner());
+    let (sender, rows) = tokio::sync::oneshot::channel();
+    lake.tasks.spawn("statement", async move {
+        let rows = match runner.run(request).await {
+            Ok(output) => output.collect().await.map(|rows| text(&rows)),
+            Err(error) => Err(error),
+        };
+        let _nobody_waits_after_patience = sender.send(rows);
+    });
+    Running { rows, job, expected }
+}
+
+async fn executors(lake: &Lake, scheduler: &Scheduler, names: &[&str]) -> Vec<ExecutorChild> {
+    let mut children = Vec::new();
+    for name in names {
+        children.push(ExecutorChild::start(name, scheduler.address(), lake.home.path()));
+        let registered = scheduler.wait_for_executors(children.len(), START_DEADLINE).await;
+        assert!(registered.is_ok(), "{}", children.last().expect("a child").log_tail());
+    }
+    children
+}
+
+// Goal: a plan that nobody can run any more fails in time, with the code that says so. Method: kill -9 of all executors while a
+// first stage runs on them, and nobody tells the scheduler.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn all_executors_die() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let mut children = executors(&lake, &scheduler, &["first", "second"]).await;
+    let running = begin(&lake, &scheduler, Moment::Mapping).await;
+    let id = scheduler.executors().await.expect("a list")[0].id.clone();
+    wait_for(&lake, &scheduler, Moment::Mapping, &id).await;
+    for child in &mut children {
+        child.kill();
+    }
+    let killed = lake.clock.monotonic();
+    let error = running.rows.await.expect("an end").expect_err("nobody is there");
+    let took = lake.clock.monotonic() - killed;
+    assert_eq!(error.code(), "SCH-0003", "{error:?}");
+    assert!(took < FAILURE_MAX, "{took:?}");
+    let report = scheduler.history().of(running.job).remove(0);
+    assert_eq!(report.error.as_deref(), Some("SCH-0003"));
+    assert!(
+        report.events.iter().any(|event| event.text.contains("runs again")),
+        "{report:?}"
+    );
+}
+
+// Goal: a host that hangs costs time and no rows; when it comes back with its tasks it disturbs nothing and works again; every
+// core is used afterwards, and no files stay. Method: SIGSTOP of one of two executors while a first stage runs on it, SIGCONT
+// after the job's end; it must come back under a new name; then a job whose tasks take up all cores, and a look at the folders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_host_hangs_and_comes_back() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let children = executors(&lake, &scheduler, &["victim"]).await;
+    let victim = scheduler.executors().await.expect("a list")[0].id.clone();
+    let survivor = ExecutorChild::start("survivor", scheduler.address(), lake.home.path());
+    scheduler.wait_for_executors(2, START_DEADLINE).await.expect("both");
+    let running = begin(&lake, &scheduler, Moment::Mapping).await;
+    wait_for(&lake, &scheduler, Moment::Mapping, &victim).await;
+    children[0].pause();
+    let rows = tokio::select! {
+        rows = running.rows => rows.expect("an end"),
+        () = lake.clock.sleep(PATIENCE) => panic!("it hangs: {}", survivor.log_tail()),
+    };
+    assert_eq!(rows.expect("rows"), running.expected);
+    let report = scheduler.history().of(running.job).remove(0);
+    assert!(report.attempts.len() > 1, "the hang disturbed nothing: {report:?}");
+    children[0].resume();
+    scheduler
+        .wait_for_executors(2, START_DEADLINE)
+        .await
+        .expect("it comes back");
+    let names: Vec<String> = scheduler
+        .executors()
+        .await
+        .expect("a list")
+        .into_iter()
+        .map(|e| e.id)
+        .collect();
+    assert!(!names.contains(&victim), "it begins anew: {names:?}");
+
+    let again = begin(&lake, &scheduler, Moment::Mapping).await;
+    let begun = lake.clock.monotonic();
+    loop {
+        let mut used = 0;
+        for name in &names {
+            used += scheduler.load_of(name).await.vcores;
+        }
+        if used == 4 {
+            break;
+        }
+        assert!(
+            lake.clock.monotonic() - begun < PATIENCE,
+            "cores stay idle: {used} of 4"
+        );
+        lake.clock.sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(again.rows.await.expect("an end").expect("rows"), again.expected);
+    let ended = lake.clock.monotonic();
+    loop {
+        let left: Vec<String> = [&children[0], &survivor]
+            .iter()
+            .flat_map(|child| child.jobs_with_files())
+            .collect();
+        if left.is_empty() {
+            break;
+        }
+        assert!(lake.clock.monotonic() - ended < FILES_GONE_MAX, "files stay: {left:?}");
+        lake.clock.sleep(Duration::from_millis(200)).await;
+    }
 }

@@ -2,7 +2,9 @@
 
 mod child;
 mod jobs;
+mod kills;
 mod lake;
 mod loss;
+mod operators;
 mod queries;
 mod routes;

@@ -1,9 +1,15 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+
 use crate::lake::Lake;
-use tidewater_core::Coded;
-use tidewater_engine::{Class, Place, PlanRunner};
+use tidewater_core::{Coded, ErrorKind};
+use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 use tidewater_scheduler::{Router, SchedulerOptions};
 
 // Goal: plans run where they belong and say why. Method: plans of each kind under a limit that holds them and one that does
@@ -89,6 +95,48 @@ async fn plans_run_where_they_belong() {
         0,
         "the place is given back with the last row"
     );
+}
+
+/// Takes every plan, and has no memory for any of them.
+#[derive(Debug, Default)]
+struct Forgetful(AtomicUsize);
+
+#[async_trait]
+impl PlanRunner for Forgetful {
+    async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let schema: SchemaRef = Arc::new(request.plan.schema().as_arrow().clone());
+        let full = DataFusionError::ResourcesExhausted("no memory".to_owned());
+        let rows = futures::stream::once(async { Err(full) });
+        Ok(PlanOutput {
+            stream: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows)),
+            schema,
+            route: Route::local("it was asked to"),
+        })
+    }
+}
+
+// Goal: a plan that is too large for this process runs on the cluster instead, once, and says so; one that cannot leave the
+// process fails with the reason. Method: a local runner without memory; a query of a table, and one of none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_too_large_here_runs_there() {
+    let lake = Lake::new().await;
+    let options = SchedulerOptions::loopback();
+    let scheduler = lake.scheduler(options.clone()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let local = Arc::new(Forgetful::default());
+    let router = Router::new(local.clone(), Some(scheduler.runner()), &options, lake.clock.clone());
+    let sql = "SELECT note, count(*) FROM orders GROUP BY note";
+    let expected = lake.rows(&lake.engine.local_runner(), sql).await;
+    let request = lake.request(Class::Interactive, sql).await;
+    let output = router.run(request).await.expect("it runs there");
+    assert_eq!(output.route.place, Place::Cluster);
+    assert!(output.route.reason.contains("more memory"), "{}", output.route.reason);
+    assert_eq!(crate::lake::text(&output.collect().await.expect("rows")), expected);
+    assert_eq!(local.0.load(Ordering::Relaxed), 1, "tried here once");
+    let request = lake.request(Class::Interactive, "SELECT 1").await;
+    let error = router.run(request).await.expect_err("it cannot run there");
+    assert_eq!((error.code(), error.kind()), ("ENG-0005", ErrorKind::Exhausted));
 }
 
 // Goal: a plan without anybody to run it fails in time and says what to do. Method: a runner without executors, by a clock

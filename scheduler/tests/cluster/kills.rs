@@ -1,0 +1,208 @@
+//! Many deaths: three moments, both planners, reading and writing. `TIDEWATER_EXECUTOR_KILLS=100` makes it longer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use datafusion::arrow::datatypes::DataType;
+use tidewater_core::{Coded, TableName};
+use tidewater_engine::{Class, EngineError, PlanRunner};
+use tidewater_scheduler::{Scheduler, SchedulerOptions};
+use tidewater_table::{Added, Change, CommitOptions, commit_change};
+
+use crate::child::ExecutorChild;
+use crate::lake::{Lake, START_DEADLINE, text};
+use crate::loss::{Moment, PATIENCE, progress, reached};
+
+/// Kills of a run of the usual size: each of the twelve cases once.
+const KILLS: usize = 12;
+
+const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
+
+/// The statement of a moment, for the planner that is asked for: an aggregate that orders its rows goes to the static one.
+fn statement(moment: Moment, adaptive: bool) -> String {
+    let ordered = |column: &str| match adaptive {
+        true => "0 AS a".to_owned(),
+        false => format!("array_length(array_agg({column} ORDER BY {column})) AS a"),
+    };
+    match moment {
+        Moment::Mapping => format!(
+            "SELECT note, count(*) AS n, sum(slow(id, {{ms}})) AS s, {} FROM orders GROUP BY note",
+            ordered("id")
+        ),
+        Moment::Written => format!(
+            "SELECT note, count(*) AS n, sum(k) AS s, {}
+             FROM orders JOIN (SELECT slow(order_id, {{ms}}) AS k FROM items) ON id = k GROUP BY note",
+            ordered("k")
+        ),
+        Moment::Reading => format!(
+            "SELECT CAST(k % 7 AS VARCHAR) AS note, count(*) AS n, sum(slow(n * k, {{ms}})) AS s, {}
+             FROM (SELECT order_id AS k, count(*) AS n FROM items GROUP BY order_id) GROUP BY 1",
+            ordered("k")
+        ),
+    }
+}
+
+/// A run under way that hands over its rows; those of a write are what its files hold.
+type Rows = tokio::sync::oneshot::Receiver<Result<Vec<String>, EngineError>>;
+
+async fn read(lake: &Lake, scheduler: &Scheduler, sql: &str) -> Rows {
+    let mut request = lake.request(Class::Batch, sql).await;
+    request.deadline = Some(PATIENCE * 2);
+    let runner = scheduler.runner();
+    let (sender, rows) = tokio::sync::oneshot::channel();
+    lake.tasks.spawn("statement", async move {
+        let rows = match runner.run(request).await {
+            Ok(output) => output.collect().await.map(|rows| text(&rows)),
+            Err(error) => Err(error),
+        };
+        let _nobody_waits_after_patience = sender.send(rows);
+    });
+    rows
+}
+
+type Files = tokio::sync::oneshot::Receiver<Result<Vec<Added>, EngineError>>;
+
+async fn write(lake: &Lake, scheduler: &Scheduler, sql: &str, target: &TableName) -> Files {
+    let session = lake.session(Class::Batch);
+    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+    let table = lake.engine.load(target).await.expect("a table");
+    let (job, runner, engine) = (lake.job(), scheduler.runner(), lake.engine.clone());
+    let (sender, files) = tokio::sync::oneshot::channel();
+    lake.tasks.spawn("write", async move {
+        let added = engine.write(&runner, job, &session, plan, &table).await;
+        let _nobody_waits_after_patience = sender.send(added);
+    });
+    files
+}
+
+/// Kills the victim once the moment has come. False: the job ended before.
+async fn kill_at(lake: &Lake, scheduler: &Scheduler, moment: Moment, id: &str, victim: &mut ExecutorChild) -> bool {
+    let begun = lake.clock.monotonic();
+    let mut seen = false;
+    loop {
+        let now = progress(scheduler).await;
+        if reached(moment, id, &now) {
+            victim.kill();
+            return true;
+        }
+        if seen && now.is_empty() {
+            return false;
+        }
+        seen |= !now.is_empty();
+        assert!(
+            lake.clock.monotonic() - begun < PATIENCE,
+            "{moment:?} never came: {now:?}"
+        );
+        lake.clock.sleep(Duration::from_millis(5)).await;
+    }
+}
+
+// Goal: whenever an executor dies, rows are right and each file is listed once. Method: one cluster whose executors are killed and
+// replaced again and again: at three moments, under both planners, reading and writing; rows against one process; in the end
+// a job that takes up every core. What did not die at its moment does not count, and enough have to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "scripts/chaos runs it: minutes"]
+#[expect(clippy::print_stdout, reason = "the count is what the run is judged by")]
+async fn executors_die_again_and_again() {
+    let wanted = std::env::var("TIDEWATER_EXECUTOR_KILLS")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    let wanted: usize = wanted.unwrap_or(KILLS);
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let columns = [
+        ("note", DataType::Utf8),
+        ("n", DataType::Int64),
+        ("s", DataType::Int64),
+        ("a", DataType::Int64),
+    ];
+    let _survivor = ExecutorChild::start("survivor", scheduler.address(), lake.home.path());
+    scheduler
+        .wait_for_executors(1, START_DEADLINE)
+        .await
+        .expect("the survivor");
+    let survivor = scheduler.executors().await.expect("a list")[0].id.clone();
+    let (mut kills, mut tries) = (0, 0);
+    while kills < wanted {
+        let (moment, adaptive, writes) = (MOMENTS[tries % 3], tries / 3 % 2 == 0, tries / 6 % 2 == 1);
+        tries += 1;
+        assert!(tries <= wanted * 2, "{kills} kills in {tries} tries");
+        let mut victim = ExecutorChild::start(&format!("victim-{tries}"), scheduler.address(), lake.home.path());
+        let registered = scheduler.wait_for_executors(2, START_DEADLINE).await;
+        assert!(registered.is_ok(), "{}", victim.log_tail());
+        let executors = scheduler.executors().await.expect("a list");
+        let id = executors
+            .iter()
+            .find(|executor| executor.id != survivor)
+            .expect("the victim")
+            .id
+            .clone();
+        let sql = statement(moment, adaptive);
+        let columns_sql =
+            format!("SELECT note, CAST(n AS BIGINT) AS n, CAST(s AS BIGINT) AS s, CAST(a AS BIGINT) AS a FROM ({sql})");
+        let expected = lake
+            .rows(&lake.engine.local_runner(), &columns_sql.replace("{ms}", "0"))
+            .await;
+        let slow = columns_sql.replace("{ms}", "100");
+        let killed = lake.clock.monotonic();
+        let found = if writes {
+            let target = lake.create(&format!("gold.kill_{tries}"), &columns).await;
+            let files = write(&lake, &scheduler, &slow, &target).await;
+            kills += usize::from(kill_at(&lake, &scheduler, moment, &id, &mut victim).await);
+            let added = within(&lake, files).await.expect("it writes");
+            let paths: BTreeSet<&str> = added.iter().map(|added| added.file.file_path()).collect();
+            assert_eq!(paths.len(), added.len(), "each file once");
+            let (catalog, store) = (lake.engine.catalog().as_ref(), lake.engine.store());
+            let change = Change::append(added.clone());
+            commit_change(catalog, store, &target, &change, &CommitOptions::default())
+                .await
+                .expect("committed");
+            lake.rows(
+                &lake.engine.local_runner(),
+                &format!("SELECT note, n, s, a FROM {target}"),
+            )
+            .await
+        } else {
+            let rows = read(&lake, &scheduler, &slow).await;
+            kills += usize::from(kill_at(&lake, &scheduler, moment, &id, &mut victim).await);
+            within(&lake, rows).await.expect("rows")
+        };
+        let took = lake.clock.monotonic() - killed;
+        println!("{kills} kills: {moment:?} adaptive {adaptive} writes {writes}: {took:?}");
+        assert_eq!(found, expected, "{moment:?} adaptive {adaptive} writes {writes}");
+        drop(victim);
+        let begun = lake.clock.monotonic();
+        while scheduler.executors().await.expect("a list").len() > 1 {
+            assert!(lake.clock.monotonic() - begun < PATIENCE, "the dead stay on the list");
+            lake.clock.sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let rows = read(
+        &lake,
+        &scheduler,
+        &statement(Moment::Mapping, true).replace("{ms}", "100"),
+    )
+    .await;
+    let begun = lake.clock.monotonic();
+    while scheduler.load_of(&survivor).await.vcores < 2 {
+        assert!(
+            lake.clock.monotonic() - begun < PATIENCE,
+            "cores stay idle after {kills} kills"
+        );
+        lake.clock.sleep(Duration::from_millis(10)).await;
+    }
+    within(&lake, rows).await.expect("rows");
+    println!("{kills} kills in {tries} tries");
+}
+
+async fn within<T>(
+    lake: &Lake,
+    outcome: tokio::sync::oneshot::Receiver<Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    tokio::select! {
+        outcome = outcome => outcome.expect("it ends or is told to").inspect_err(|error| {
+            assert!(!error.code().is_empty());
+        }),
+        () = lake.clock.sleep(PATIENCE) => panic!("it hangs"),
+    }
+}

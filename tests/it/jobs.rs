@@ -1,0 +1,166 @@
+//! What operators see of executors, jobs and statements, and what they do with them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::kit::synth::Hospital;
+use crate::kit::{Node, NodeBuilder, wait_for};
+use crate::spine::{run_models, wait_ingested};
+
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn json(node: &Node, args: &[&str]) -> Value {
+    let text = node.cli(&[args, &["--output", "json"]].concat()).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn executors(node: &Node) -> Vec<Value> {
+    json(node, &["executor", "ls"]).as_array().unwrap().clone()
+}
+
+// Goal: the command line and SQL tell what runs and what ran, in the same words; a job is tried again, an executor is let go.
+// Method: one process, models run once; each verb once, its effect read back by another; a statement with a value that must
+// not be told.
+#[test]
+fn operators_see_what_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let hospital = Hospital::write(dir.path(), 5, 300);
+    let node = NodeBuilder::up(dir.path()).config(&hospital.config()).start();
+    let executor = wait_for("the executor is there", DEADLINE, || executors(&node).first().cloned());
+    assert_eq!(
+        (&executor["state"], &executor["tasks"]),
+        (&"active".into(), &0.into()),
+        "{executor}"
+    );
+    wait_ingested(&node, &hospital);
+    run_models(&node);
+
+    let jobs = json(&node, &["job", "ls", "--limit", "100"]);
+    let gold = jobs
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|job| job["name"] == "gold.patient_360")
+        .unwrap();
+    assert_eq!((&gold["kind"], &gold["phase"]), (&"model".into(), &"succeeded".into()));
+    let id = gold["id"].as_str().unwrap();
+    let shown = json(&node, &["job", "show", id]);
+    assert_eq!(shown["job"]["body"]["name"], "gold.patient_360");
+    let plans = shown["plans"].as_array().unwrap();
+    let stages = plans
+        .iter()
+        .flat_map(|plan| plan["attempts"][0]["stages"].as_array().unwrap());
+    let rows: u64 = stages.map(|stage| stage["rows"].as_u64().unwrap()).sum();
+    assert!(rows > 0, "no stage has rows: {shown}");
+    let logs = json(&node, &["job", "logs", id]);
+    let says = |text: &str| {
+        logs.as_array()
+            .unwrap()
+            .iter()
+            .any(|line| line["text"].as_str().unwrap().contains(text))
+    };
+    assert!(
+        says("model accepted") && says("attempt 1 begins") && says("succeeded"),
+        "{logs}"
+    );
+    let again = json(&node, &["job", "retry", id]);
+    assert_eq!(again[0]["name"], "gold.patient_360", "{again}");
+    let unknown = node
+        .cli(&["job", "show", "00000000-0000-0000-0000-000000000000"])
+        .unwrap_err();
+    assert!(unknown.contains("does not exist"), "{unknown}");
+
+    let told = node
+        .query("SELECT name, phase, rows_written FROM ops.jobs WHERE name = 'gold.patient_360' AND rows_written > 0")
+        .unwrap();
+    assert!(!told.is_empty(), "ops.jobs does not tell of the job");
+    node.query("SELECT count(*) AS n FROM silver.patients WHERE last_name = 'Nobody-Is-Called-So'")
+        .unwrap();
+    drop(node.query("SELECT no_such_column FROM silver.patients"));
+    let queries = node.query("SELECT * FROM ops.queries").unwrap();
+    let text = serde_json::to_string(&queries).unwrap();
+    assert!(!text.contains("Nobody-Is-Called-So"), "a value is told: {text}");
+    let counted = queries
+        .iter()
+        .find(|query| query["statement"].as_str().unwrap().contains("last_name = ?"))
+        .unwrap_or_else(|| panic!("the statement is not told: {text}"));
+    assert_eq!(counted["tables"], serde_json::json!(["silver.patients"]));
+    assert_eq!(
+        (&counted["rows"], &counted["route"]),
+        (&1.into(), &"local".into()),
+        "{counted}"
+    );
+    assert!(
+        counted["snapshots"][0].is_i64() && counted["duration_ms"].is_u64(),
+        "{counted}"
+    );
+    assert!(
+        queries.iter().any(|query| query["error"].is_string()),
+        "the failed one is not told: {text}"
+    );
+    let unreadable = node
+        .cli(&["query", "cancel", "00000000-0000-0000-0000-000000000000"])
+        .unwrap_err();
+    assert!(unreadable.contains("CTL-0010"), "{unreadable}");
+
+    let name = executor["id"].as_str().unwrap();
+    let drained = json(&node, &["executor", "drain", name, "--deadline", "30"]);
+    assert_eq!(
+        (&drained["executor"], &drained["left"]["tasks"]),
+        (&name.into(), &0.into())
+    );
+    assert!(executors(&node).is_empty());
+}
+
+// Goal: a statement at work is told of and ended by an operator. Method: a join of hours, listed, then cancelled.
+#[test]
+fn operators_end_statements() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeBuilder::up(dir.path()).start();
+    let long = "SELECT sum(sqrt(a.value * b.value)) FROM generate_series(1, 10000000) a CROSS JOIN generate_series(1, 10000000) b";
+    let mut client = node.spawn_cli(&["query", long]);
+    let id = wait_for("the statement is at work", DEADLINE, || {
+        let running = json(&node, &["query", "ls"]);
+        let found = running
+            .as_array()?
+            .iter()
+            .find(|query| query["statement"].as_str().unwrap().contains("CROSS JOIN"))?;
+        found["id"].as_str().map(str::to_owned)
+    });
+    assert_eq!(json(&node, &["query", "cancel", &id])["cancelled"], id.as_str());
+    assert!(!client.wait().unwrap().success(), "it was ended");
+    let ended = node
+        .query("SELECT error FROM ops.queries WHERE duration_ms IS NOT NULL AND error = 'SQL-0006'")
+        .unwrap();
+    assert_eq!(ended.len(), 1);
+}
+
+// Goal: a query for which memory and spill disk do not suffice fails with a code that says so, and the process goes on. Method: a
+// sort of far more than both hold, under limits of a few megabytes.
+#[test]
+fn a_full_spill_disk_fails_the_query_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[engine]\nmemory_bytes = 33554432\nspill_bytes_max = 4194304\n";
+    let node = NodeBuilder::up(dir.path()).config(config).start();
+    let sort = "SELECT count(*), sum(n) FROM (SELECT value, row_number() OVER (ORDER BY value % 1000003, value) AS n \
+                FROM generate_series(1, 20000000))";
+    let refused = node.cli(&["query", sort]).unwrap_err();
+    assert!(refused.contains("ENG-0005"), "{refused}");
+    assert_eq!(node.number("SELECT 1"), Some(1), "the process goes on");
+    let spilled: u64 = files_below(&node.builder().data_dir().join("spill"));
+    assert!(spilled < 4_194_304, "{spilled} bytes stay on disk");
+}
+
+fn files_below(dir: &std::path::Path) -> u64 {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        bytes += match metadata.is_dir() {
+            true => files_below(&entry.path()),
+            false => metadata.len(),
+        };
+    }
+    bytes
+}
