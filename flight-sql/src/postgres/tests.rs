@@ -35,13 +35,18 @@ impl Server {
         client.start("lake").await;
         let greeting = client.until(b'Z').await;
         assert_eq!(greeting.first().map(|(kind, _)| *kind), Some(b'R'));
-        client.key = greeting.iter().find(|(kind, _)| *kind == b'K').map(|(_, body)| body.clone());
+        client.key = greeting
+            .iter()
+            .find(|(kind, _)| *kind == b'K')
+            .map(|(_, body)| body.clone());
         client
     }
 
     async fn dial(&self) -> Client {
         Client {
-            stream: TcpStream::connect(("127.0.0.1", self.port)).await.expect("a connection"),
+            stream: TcpStream::connect(("127.0.0.1", self.port))
+                .await
+                .expect("a connection"),
             buffer: BytesMut::new(),
             key: None,
         }
@@ -86,7 +91,9 @@ impl Client {
                 }
             }
             let read = self.stream.read_buf(&mut self.buffer);
-            let read = tokio::time::timeout(ANSWER_DEADLINE, read).await.expect("an answer in time");
+            let read = tokio::time::timeout(ANSWER_DEADLINE, read)
+                .await
+                .expect("an answer in time");
             if matches!(read, Ok(0) | Err(_)) {
                 return None;
             }
@@ -109,7 +116,11 @@ impl Client {
     /// What a text is answered with: a line a message.
     async fn query(&mut self, sql: &str) -> Vec<String> {
         self.send(b'Q', format!("{sql}\0").as_bytes()).await;
-        self.until(b'Z').await.into_iter().map(|(kind, body)| line(kind, body)).collect()
+        self.until(b'Z')
+            .await
+            .into_iter()
+            .map(|(kind, body)| line(kind, body))
+            .collect()
     }
 
     async fn parse(&mut self, name: &str, sql: &str) {
@@ -138,7 +149,11 @@ impl Client {
 
     async fn sync(&mut self) -> Vec<String> {
         self.send(b'S', b"").await;
-        self.until(b'Z').await.into_iter().map(|(kind, body)| line(kind, body)).collect()
+        self.until(b'Z')
+            .await
+            .into_iter()
+            .map(|(kind, body)| line(kind, body))
+            .collect()
     }
 }
 
@@ -172,8 +187,14 @@ fn line(kind: u8, mut body: Bytes) -> String {
         }
         b'E' | b'N' => {
             let all = text(&body);
-            let field = |name: char| all.split('\0').find_map(|field| field.strip_prefix(name)).unwrap_or_default();
-            format!("{} {} {}", char::from(kind), field('C'), field('P')).trim_end().to_owned()
+            let field = |name: char| {
+                all.split('\0')
+                    .find_map(|field| field.strip_prefix(name))
+                    .unwrap_or_default()
+            };
+            format!("{} {} {}", char::from(kind), field('C'), field('P'))
+                .trim_end()
+                .to_owned()
         }
         b't' => {
             let count = body.get_u16();
@@ -191,7 +212,9 @@ fn line(kind: u8, mut body: Bytes) -> String {
 async fn texts_are_answered() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    let answer = client.query("SELECT id, name FROM numbers WHERE id < 2 ORDER BY id; SELECT 1, NULL").await;
+    let answer = client
+        .query("SELECT id, name FROM numbers WHERE id < 2 ORDER BY id; SELECT 1, NULL")
+        .await;
     let expected = [
         "T id:20|name:25",
         "D 0|n0",
@@ -206,16 +229,27 @@ async fn texts_are_answered() {
     assert_eq!(client.query(" ; ").await, ["I", "Z I"]);
     let answer = client.query("SELECT nope FROM numbers; SELECT 1").await;
     assert_eq!(answer, ["E 42703 8", "Z I"]);
-    assert_eq!(client.query("BEGIN; SELECT 1").await.last().map(String::as_str), Some("Z T"));
+    assert_eq!(
+        client.query("BEGIN; SELECT 1").await.last().map(String::as_str),
+        Some("Z T")
+    );
     assert_eq!(client.query("SELECT * FROM nowhere").await, ["E 42P01 15", "Z E"]);
     assert_eq!(client.query("SELECT 1").await, ["E 25P02", "Z E"]);
     assert_eq!(client.query("COMMIT").await, ["C ROLLBACK", "Z I"]);
-    assert_eq!(client.query("SHOW timezone").await, ["T TimeZone:25", "D UTC", "C SHOW", "Z I"]);
-    assert_eq!(client.query("INSERT INTO numbers VALUES (10, 'n10', NULL)").await, ["C INSERT 0 1", "Z I"]);
+    assert_eq!(
+        client.query("SHOW timezone").await,
+        ["T TimeZone:25", "D UTC", "C SHOW", "Z I"]
+    );
+    assert_eq!(
+        client.query("INSERT INTO numbers VALUES (10, 'n10', NULL)").await,
+        ["C INSERT 0 1", "Z I"]
+    );
     assert_eq!(client.query("BEGIN").await, ["C BEGIN", "Z T"]);
     assert_eq!(client.query("DELETE FROM numbers").await, ["E 25006", "Z E"]);
     assert_eq!(client.query("ROLLBACK").await, ["C ROLLBACK", "Z I"]);
-    let copied = client.query("COPY (SELECT id FROM numbers WHERE id > 8 ORDER BY id) TO STDOUT").await;
+    let copied = client
+        .query("COPY (SELECT id FROM numbers WHERE id > 8 ORDER BY id) TO STDOUT")
+        .await;
     assert_eq!(copied, ["H", "d 9", "d 10", "c", "C COPY 2", "Z I"]);
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
@@ -226,13 +260,27 @@ async fn texts_are_answered() {
 async fn batches_are_answered() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    client.parse("s", "SELECT id FROM numbers WHERE id >= $1 ORDER BY id").await;
+    client
+        .parse("s", "SELECT id FROM numbers WHERE id >= $1 ORDER BY id")
+        .await;
     client.send(b'D', b"Ss\0").await;
     client.bind("s", &["4"], false).await;
     client.execute("s", 2).await;
     client.execute("s", 0).await;
     let expected = [
-        "1", "t 20", "T id:20", "2", "D 4", "D 5", "s", "D 6", "D 7", "D 8", "D 9", "C SELECT 4", "Z I",
+        "1",
+        "t 20",
+        "T id:20",
+        "2",
+        "D 4",
+        "D 5",
+        "s",
+        "D 6",
+        "D 7",
+        "D 8",
+        "D 9",
+        "C SELECT 4",
+        "Z I",
     ];
     assert_eq!(client.sync().await, expected);
     client.bind("s", &["9"], true).await;
@@ -249,12 +297,23 @@ async fn batches_are_answered() {
     client.send(b'D', b"Sset\0").await;
     client.bind("set", &[], false).await;
     client.execute("set", 0).await;
-    assert_eq!(client.sync().await, ["1", "t", "n", "2", "S", "C SET", "Z I"].map(|line| if line == "t" { "t " } else { line }));
+    assert_eq!(
+        client.sync().await,
+        ["1", "t", "n", "2", "S", "C SET", "Z I"].map(|line| if line == "t" { "t " } else { line })
+    );
     client.query("BEGIN").await;
-    client.query("DECLARE c CURSOR FOR SELECT id FROM numbers ORDER BY id").await;
-    assert_eq!(client.query("FETCH 2 FROM c").await, ["T id:20", "D 0", "D 1", "C FETCH 2", "Z T"]);
+    client
+        .query("DECLARE c CURSOR FOR SELECT id FROM numbers ORDER BY id")
+        .await;
+    assert_eq!(
+        client.query("FETCH 2 FROM c").await,
+        ["T id:20", "D 0", "D 1", "C FETCH 2", "Z T"]
+    );
     assert_eq!(client.query("MOVE 7 FROM c").await, ["C MOVE 7", "Z T"]);
-    assert_eq!(client.query("FETCH ALL FROM c").await, ["T id:20", "D 9", "C FETCH 1", "Z T"]);
+    assert_eq!(
+        client.query("FETCH ALL FROM c").await,
+        ["T id:20", "D 9", "C FETCH 1", "Z T"]
+    );
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
@@ -274,7 +333,12 @@ async fn statements_are_ended() {
     body.put_slice(client.key.as_ref().expect("a key"));
     other.send(0, &body).await;
     assert!(other.next().await.is_none(), "it is not answered");
-    let answer: Vec<String> = client.until(b'Z').await.into_iter().map(|(kind, body)| line(kind, body)).collect();
+    let answer: Vec<String> = client
+        .until(b'Z')
+        .await
+        .into_iter()
+        .map(|(kind, body)| line(kind, body))
+        .collect();
     assert_eq!(answer.last().map(String::as_str), Some("Z I"));
     assert!(answer.contains(&"E 57014".to_owned()), "{answer:?}");
     client.query("SET statement_timeout = 50").await;
@@ -320,10 +384,17 @@ async fn nonsense_is_refused() {
     assert_eq!(line(kind, body), "E 08P01");
     assert!(client.next().await.is_none(), "it ends");
     let mut client = server.dial().await;
-    client.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("a server that reads");
+    client
+        .stream
+        .write_all(b"GET / HTTP/1.1\r\n\r\n")
+        .await
+        .expect("a server that reads");
     let (kind, body) = client.next().await.expect("an error");
     assert_eq!(line(kind, body), "E 08P01");
-    assert_eq!(bystander.query("SELECT 1").await.last().map(String::as_str), Some("Z I"));
+    assert_eq!(
+        bystander.query("SELECT 1").await.last().map(String::as_str),
+        Some("Z I")
+    );
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
