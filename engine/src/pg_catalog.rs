@@ -30,11 +30,15 @@ use crate::error::Result;
 /// The schema that the catalog's tables are in, those of `information_schema` among them.
 const SCHEMA: &str = "pg_catalog";
 
+/// The metadata of a field whose values PostgreSQL calls otherwise than their Arrow type tells: the name of its type.
+pub const TYPE_KEY: &str = "postgres.type";
+
 /// Words in statements that need to know what there is.
 const WORDS: &[&str] = &[
     "pg_",
     "information_schema",
-    "reg",
+    "regclass",
+    "regtype",
     "_privilege",
     "_description",
     "format_type",

@@ -8,6 +8,8 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, Sc
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::FormatOptions;
 
+use tidewater_engine::pg_catalog::TYPE_KEY;
+
 /// Rows of one message at most: small enough that five long text columns stay under the client's message limit.
 const ROWS_MAX: usize = 8192;
 
@@ -22,12 +24,12 @@ pub fn wire_schema(schema: &Schema) -> SchemaRef {
 }
 
 fn wire_field(field: &FieldRef) -> FieldRef {
+    // What PostgreSQL calls a value is for its wire alone: no other session has such fields.
+    let kept = field.metadata().get_key_value(TYPE_KEY);
+    let kept = kept.map(|(key, value)| (key.clone(), value.clone()));
     // Metadata of storage (field ids) means nothing to a client, and a reader compares schemas exactly.
-    Arc::new(Field::new(
-        field.name(),
-        wire_type(field.data_type()),
-        field.is_nullable(),
-    ))
+    let plain = Field::new(field.name(), wire_type(field.data_type()), field.is_nullable());
+    Arc::new(plain.with_metadata(kept.into_iter().collect()))
 }
 
 fn wire_type(data_type: &DataType) -> DataType {

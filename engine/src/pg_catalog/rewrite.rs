@@ -44,12 +44,17 @@ impl VisitorMut for Rewriter<'_> {
         }
         // A lock on rows is a promise about a change that nobody makes.
         query.locks.clear();
+        if expressions::never(query) {
+            // There is nothing to sort.
+            query.order_by = None;
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         // Before its expressions are changed: columns are called by what was written.
         projection::name(select);
+        expressions::hollow(select);
         ControlFlow::Continue(())
     }
 

@@ -21,7 +21,7 @@ pub(super) fn columns(schema: &SchemaRef) -> Vec<Column> {
     fields
         .map(|field| Column {
             name: field.name().split('\0').next().unwrap_or_default().to_owned(),
-            of: PgType::of(field.data_type()),
+            of: PgType::of_field(field),
         })
         .collect()
 }

@@ -1,13 +1,12 @@
 //! A text as its statements, and those that are about the session itself.
 
+mod words;
+
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use self::words::Words;
 use super::failure::{Failure, state};
-
-mod words;
-
-use words::Words;
 
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq)]

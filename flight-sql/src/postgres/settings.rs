@@ -30,7 +30,7 @@ enum Kind {
     Milliseconds,
 }
 
-use Kind::{Fixed, Milliseconds, Only, Path, Taken, Zone as InZone};
+use self::Kind::{Fixed, Milliseconds, Only, Path, Taken, Zone as InZone};
 
 /// Name as it is shown, default, kind.
 const KNOWN: &[(&str, &str, Kind)] = &[

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 
+use tidewater_engine::pg_catalog::TYPE_KEY;
 pub(super) use tidewater_engine::pg_catalog::types::*;
 
 /// Digits of a `numeric` that tells none, as our decimals have them.
@@ -26,6 +27,18 @@ pub(super) struct PgType {
 }
 
 impl PgType {
+    /// What values of a field are sent as.
+    pub(super) fn of_field(field: &Field) -> Self {
+        match field.metadata().get(TYPE_KEY).map(String::as_str) {
+            Some("char") => Self {
+                oid: CHAR,
+                length: length(CHAR),
+                modifier: -1,
+            },
+            _ => Self::of(field.data_type()),
+        }
+    }
+
     /// What values of this Arrow type are sent as.
     pub(super) fn of(of: &DataType) -> Self {
         let oid = oid(of);

@@ -6,7 +6,8 @@ mod subqueries;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
-use super::names::{as_text, call};
+pub(super) use self::subqueries::{hollow, never};
+use super::names::{as_text, call, text};
 use crate::pg_catalog::Postgres;
 
 /// Before the parts of an expression are changed.
@@ -41,7 +42,15 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = functions::own(&word, postgres).unwrap_or_else(|| expression.clone());
             }
         }
+        Expr::Interval(interval) => {
+            if let Some(spelled) = as_text(&interval.value).and_then(casts::spelled) {
+                *interval.value = text(&spelled);
+            }
+        }
         Expr::Value(value) => {
+            if let Value::EscapedStringLiteral(escaped) = &value.value {
+                value.value = Value::SingleQuotedString(escaped.clone());
+            }
             if let Value::Placeholder(name) = &value.value
                 && let Some(typed) = casts::parameter(name, postgres)
             {

@@ -10,6 +10,7 @@ use datafusion::arrow::datatypes::{ArrowPrimitiveType, Field, Int16Type, Int64Ty
 use datafusion::common::DataFusionError;
 
 use crate::error::Result;
+use crate::pg_catalog::TYPE_KEY;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +63,7 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 /// What values a column has, and what it has in rows that do not say.
 struct Column {
     name: &'static str,
-    /// `l`, `i`, `s`: numbers of 8, 4 and 2 bytes; `b` truth, `f` float, `t` text, `d` instant; `L`, `S`, `T`: lists.
+    /// `l`, `i`, `s`: numbers of 8, 4 and 2 bytes; `b` truth, `f` float, `t` text, `c` one letter, `d` instant; `L`, `S`, `T`: lists.
     kind: char,
     /// `0`, empty or false instead of null.
     filled: bool,
@@ -115,7 +116,7 @@ impl Table {
                 None => match column.kind {
                     'b' => Cell::Bool(false),
                     'f' => Cell::Float(0.0),
-                    't' => Cell::Text(String::new()),
+                    't' | 'c' => Cell::Text(String::new()),
                     'L' | 'S' => Cell::Numbers(Vec::new()),
                     'T' => Cell::Texts(Vec::new()),
                     _ => Cell::Number(0),
@@ -132,7 +133,11 @@ impl Table {
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for (column, cells) in columns {
             let array = array(column.kind, cells.collect());
-            fields.push(Field::new(column.name, array.data_type().clone(), true));
+            let mut field = Field::new(column.name, array.data_type().clone(), true);
+            if column.kind == 'c' {
+                field = field.with_metadata([(TYPE_KEY.to_owned(), "char".to_owned())].into());
+            }
+            fields.push(field);
             arrays.push(array);
         }
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(DataFusionError::from)?)

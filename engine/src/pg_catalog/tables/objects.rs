@@ -81,9 +81,9 @@ fn classes(relations: &Relations) -> Table {
     let mut table = Table::new(
         "pg_class",
         "oid:l relname:t relnamespace:l reltype:l! reloftype:l! relowner:l! relam:l! relfilenode:l! reltablespace:l! \
-         relpages:i! reltuples:f! relallvisible:i! reltoastrelid:l! relhasindex:b! relisshared:b! relpersistence:t relkind:t \
+         relpages:i! reltuples:f! relallvisible:i! reltoastrelid:l! relhasindex:b! relisshared:b! relpersistence:c relkind:c \
          relnatts:s! relchecks:s! relhasrules:b! relhastriggers:b! relhassubclass:b! relrowsecurity:b! \
-         relforcerowsecurity:b! relispopulated:b relreplident:t relispartition:b! relrewrite:l! relfrozenxid:l! \
+         relforcerowsecurity:b! relispopulated:b relreplident:c relispartition:b! relrewrite:l! relfrozenxid:l! \
          relminmxid:l! relacl:T reloptions:T relpartbound:t",
     );
     for relation in &relations.relations {
@@ -139,7 +139,7 @@ fn attributes(relations: &Relations) -> Table {
     let mut table = Table::new(
         "pg_attribute",
         "attrelid:l attname:t atttypid:l attstattarget:i attlen:s attnum:s attndims:i! attcacheoff:i atttypmod:i attbyval:b \
-         attalign:t attstorage:t attcompression:t! attnotnull:b atthasdef:b! atthasmissing:b! attidentity:t! attgenerated:t! \
+         attalign:t attstorage:t attcompression:t! attnotnull:b atthasdef:b! atthasmissing:b! attidentity:c! attgenerated:c! \
          attisdropped:b! attislocal:b attinhcount:i! attcollation:l! attacl:T attoptions:T attfdwoptions:T attmissingval:t",
     );
     for relation in &relations.relations {
@@ -186,9 +186,9 @@ fn attributes(relations: &Relations) -> Table {
 fn all_types() -> Table {
     let mut table = Table::new(
         "pg_type",
-        "oid:l typname:t typnamespace:l typowner:l! typlen:s typbyval:b typtype:t typcategory:t typispreferred:b \
-         typisdefined:b typdelim:t typrelid:l! typsubscript:t typelem:l! typarray:l! typinput:t typoutput:t typreceive:t \
-         typsend:t typmodin:t typmodout:t typanalyze:t typalign:t typstorage:t typnotnull:b! typbasetype:l! typtypmod:i \
+        "oid:l typname:t typnamespace:l typowner:l! typlen:s typbyval:b typtype:c typcategory:c typispreferred:b \
+         typisdefined:b typdelim:c typrelid:l! typsubscript:t typelem:l! typarray:l! typinput:t typoutput:t typreceive:t \
+         typsend:t typmodin:t typmodout:t typanalyze:t typalign:c typstorage:c typnotnull:b! typbasetype:l! typtypmod:i \
          typndims:i! typcollation:l! typdefaultbin:t typdefault:t typacl:T",
     );
     for of in BUILT_IN {
@@ -266,8 +266,8 @@ fn indexes(relations: &Relations) -> Table {
 fn constraints(relations: &Relations) -> Table {
     let mut table = Table::new(
         "pg_constraint",
-        "oid:l conname:t connamespace:l contype:t condeferrable:b! condeferred:b! convalidated:b conrelid:l contypid:l! \
-         conindid:l! conparentid:l! confrelid:l! confupdtype:t confdeltype:t confmatchtype:t conislocal:b coninhcount:i! \
+        "oid:l conname:t connamespace:l contype:c condeferrable:b! condeferred:b! convalidated:b conrelid:l contypid:l! \
+         conindid:l! conparentid:l! confrelid:l! confupdtype:c confdeltype:c confmatchtype:c conislocal:b coninhcount:i! \
          connoinherit:b! conkey:S confkey:S conpfeqop:L conppeqop:L conffeqop:L confdelsetcols:S conexclop:L conbin:t",
     );
     for relation in relations.relations.iter().filter(|relation| !relation.key.is_empty()) {
@@ -312,8 +312,8 @@ fn descriptions(relations: &Relations) -> Table {
 fn procedures() -> Table {
     let mut table = Table::new(
         "pg_proc",
-        "oid:l proname:t pronamespace:l proowner:l! prolang:l procost:f! prorows:f! provariadic:l! prosupport:t prokind:t \
-         prosecdef:b! proleakproof:b! proisstrict:b! proretset:b! provolatile:t proparallel:t pronargs:s! \
+        "oid:l proname:t pronamespace:l proowner:l! prolang:l procost:f! prorows:f! provariadic:l! prosupport:t prokind:c \
+         prosecdef:b! proleakproof:b! proisstrict:b! proretset:b! provolatile:c proparallel:c pronargs:s! \
          pronargdefaults:s! prorettype:l proargtypes:L! proallargtypes:L proargmodes:T proargnames:T proargdefaults:t \
          protrftypes:L prosrc:t probin:t prosqlbody:t proconfig:T proacl:T",
     );

@@ -14,7 +14,6 @@ pub(super) const NAMES: &[&str] = &[
     "pg_am",
     "pg_language",
     "pg_tablespace",
-    "pg_collation",
     "pg_timezone_names",
 ];
 
@@ -28,7 +27,6 @@ pub(super) fn tables(postgres: &Postgres) -> Vec<Table> {
         methods(),
         languages(),
         tablespaces(),
-        collations(),
         zones(),
     ]
 }
@@ -161,25 +159,6 @@ fn tablespaces() -> Table {
         ("spcname", "pg_default".into()),
         ("spcowner", OWNER_OID.into()),
     ]);
-    table
-}
-
-fn collations() -> Table {
-    let mut table = Table::new(
-        "pg_collation",
-        "oid:l collname:t collnamespace:l! collowner:l! collprovider:t collisdeterministic:b collencoding:i collcollate:t \
-         collctype:t colliculocale:t collversion:t",
-    );
-    for (oid, name) in [(100_i64, "default"), (950, "C")] {
-        table.row(&[
-            ("oid", oid.into()),
-            ("collname", name.into()),
-            ("collnamespace", super::CATALOG_OID.into()),
-            ("collprovider", "c".into()),
-            ("collisdeterministic", true.into()),
-            ("collencoding", (-1_i64).into()),
-        ]);
-    }
     table
 }
 

@@ -108,6 +108,11 @@ pub(super) fn change(expression: &mut Expr) {
                 return;
             }
             plain(data_type);
+            if matches!(data_type, DataType::Interval { .. })
+                && let Some(words) = as_text(inner).and_then(spelled)
+            {
+                *inner = text(&words);
+            }
             // A truth written as PostgreSQL may.
             if matches!(data_type, DataType::Boolean | DataType::Bool)
                 && let Some(word) = as_text(inner)
@@ -157,6 +162,13 @@ fn plain(data_type: &mut DataType) {
             "timestamptz" => Some(DataType::Timestamp(Some(6), TimezoneInfo::Tz)),
             "name" | "char" | "unknown" | "citext" | "json" | "jsonb" | "inet" | "cidr" | "xml" | "money"
             | "bpchar" => Some(DataType::Text),
+            "text" | "varchar" => Some(DataType::Text),
+            "date" => Some(DataType::Date),
+            "timestamp" => Some(DataType::Timestamp(Some(6), TimezoneInfo::None)),
+            "interval" => Some(DataType::Interval {
+                fields: None,
+                precision: None,
+            }),
             "bool" => Some(DataType::Boolean),
             "int2" => Some(DataType::SmallInt(None)),
             "int4" => Some(DataType::Integer(None)),
@@ -205,6 +217,26 @@ fn of_number(inner: &mut Expr) -> Option<Expr> {
     };
     let mut boxed = Box::new(inner.clone());
     Some(call(shown, vec![take(&mut boxed)]))
+}
+
+/// An interval with a clock in it, `1 day 03:04:05`, in words alone; `None` where there is no clock.
+pub(super) fn spelled(interval: &str) -> Option<String> {
+    let mut found = false;
+    let words = interval.split_whitespace().map(|word| {
+        if !word.contains(':') {
+            return word.to_owned();
+        }
+        found = true;
+        let (sign, clock) = match word.strip_prefix('-') {
+            Some(clock) => ("-", clock),
+            None => ("", word.strip_prefix('+').unwrap_or(word)),
+        };
+        let units = ["hours", "minutes", "seconds"];
+        let parts = clock.split(':').zip(units).map(|(number, unit)| format!("{sign}{number} {unit}"));
+        parts.collect::<Vec<_>>().join(" ")
+    });
+    let words: Vec<String> = words.collect();
+    found.then(|| words.join(" "))
 }
 
 /// A parameter of the type that the client said.

@@ -1,8 +1,8 @@
 //! Functions: those of the session, and those that are called otherwise.
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Array, Expr, FunctionArguments, Ident, Subscript, Value};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Array, DataType, Expr, FunctionArguments, Ident, Subscript, Value};
 
-use super::super::names::{arguments, call, name, parts, text};
+use super::super::names::{arguments, call, cast, name, parts, text};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::{SAME, renamed};
 
@@ -64,6 +64,11 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
         }
         ("_pg_expandarray", [array]) => {
             *expression = call("unnest", vec![call("pg_expandarray", vec![array.clone()])]);
+        }
+        ("generate_subscripts", [array, _]) => {
+            let length = cast(call("array_length", vec![array.clone()]), DataType::BigInt(None));
+            let one = Expr::value(Value::Number("1".into(), false));
+            *expression = call("unnest", vec![call("generate_series", vec![one, length])]);
         }
         ("age", [at]) => {
             let today = call("date_trunc", vec![text("day"), call("now", Vec::new())]);

@@ -1,10 +1,10 @@
 //! Subqueries of the catalog in places where the query engine takes none.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, Expr, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
+    Array, DataType, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
 };
 
-use super::super::names::{as_text, call, cast, name, parts};
+use super::super::names::{as_text, call, cast, parts, text};
 use crate::pg_catalog::tables::is_empty;
 
 /// A subquery over a table that never has rows is known without being asked, and one that looks a single value up is an
@@ -15,7 +15,7 @@ pub(super) fn change(expression: &mut Expr) {
             if never(query) {
                 *expression = cast(
                     Expr::value(Value::Null),
-                    datafusion::sql::sqlparser::ast::DataType::Text,
+                    DataType::Text,
                 );
             } else if let Some(select) = select_mut(query) {
                 single(select);
@@ -32,7 +32,7 @@ pub(super) fn change(expression: &mut Expr) {
             {
                 let items = inner
                     .split(',')
-                    .map(|item| super::super::names::text(item.trim().trim_matches('"')));
+                    .map(|item| text(item.trim().trim_matches('"')));
                 **right = Expr::Array(Array {
                     elem: items.collect(),
                     named: true,
@@ -54,38 +54,81 @@ fn select_mut(query: &mut Query) -> Option<&mut Select> {
 }
 
 /// Whether a query can have no rows: a table that it joins never has any.
-fn never(query: &Query) -> bool {
-    let SetExpr::Select(select) = query.body.as_ref() else {
-        return false;
-    };
+pub(in crate::pg_catalog::rewrite) fn never(query: &Query) -> bool {
+    match query.body.as_ref() {
+        SetExpr::Select(select) => never_select(select),
+        _ => false,
+    }
+}
+
+fn never_select(select: &Select) -> bool {
     let empty = |factor: &TableFactor| match factor {
         TableFactor::Table { name, args: None, .. } => {
             let parts = parts(name);
-            let last = match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                ["pg_catalog", last] | [last] => (*last).to_owned(),
-                _ => return false,
-            };
-            is_empty(&last)
+            match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                ["pg_catalog", last] | [last] => is_empty(last),
+                _ => false,
+            }
         }
         _ => false,
     };
-    select.group_by_is_empty()
-        && !aggregates(select)
-        && select.from.iter().any(|from| empty(&from.relation) && inner(from))
-        || select.from.len() > 1
-            && !aggregates(select)
-            && select.from.iter().any(|from| empty(&from.relation) && inner(from))
+    let joined = |from: &TableWithJoins| {
+        // The first table counts as long as no join keeps rows without it.
+        let kept = from.joins.iter().any(|join| {
+            matches!(
+                join.join_operator,
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
+            )
+        });
+        let inner = from.joins.iter().any(|join| {
+            matches!(
+                join.join_operator,
+                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
+            ) && empty(&join.relation)
+        });
+        !kept && (empty(&from.relation) || inner)
+    };
+    !aggregates(select) && select.from.iter().any(joined)
 }
 
-/// Whether the first table of a join is needed for every row.
-fn inner(from: &TableWithJoins) -> bool {
-    use datafusion::sql::sqlparser::ast::JoinOperator;
-    from.joins.iter().all(|join| {
-        !matches!(
-            join.join_operator,
-            JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
-        )
-    })
+/// A query without rows says what its columns are called, and nothing of how they would be computed.
+pub(in crate::pg_catalog::rewrite) fn hollow(select: &mut Select) {
+    let named = |item: &SelectItem| matches!(item, SelectItem::ExprWithAlias { .. } | SelectItem::UnnamedExpr(_));
+    if !never_select(select) || !select.projection.iter().all(named) {
+        return;
+    }
+    // Plain columns of one table keep their types.
+    let plain = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => {
+            matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        }
+        _ => false,
+    };
+    if select.projection.iter().all(plain) {
+        return;
+    }
+    for item in &mut select.projection {
+        let (expression, named) = match item {
+            SelectItem::UnnamedExpr(expression) => (expression, false),
+            SelectItem::ExprWithAlias { expr, .. } => (expr, true),
+            _ => continue,
+        };
+        let alias = match &*expression {
+            Expr::Identifier(ident) => Some(ident.clone()),
+            Expr::CompoundIdentifier(idents) => idents.last().cloned(),
+            _ => None,
+        };
+        let null = cast(Expr::value(Value::Null), DataType::Text);
+        match alias {
+            Some(alias) if !named => *item = SelectItem::ExprWithAlias { expr: null, alias },
+            _ => *expression = null,
+        }
+    }
+    select.from.clear();
+    select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+    select.having = None;
+    select.distinct = None;
+    select.selection = Some(Expr::value(Value::Boolean(false)));
 }
 
 /// Whether a query answers with a row even when there is none.
@@ -118,7 +161,7 @@ fn single(select: &mut Select) {
         TableFactor::Table { name, .. } => parts(name).last().is_some_and(|last| last.starts_with("pg_")),
         _ => false,
     });
-    if !catalog || !select.group_by_is_empty() || select.distinct.is_some() || aggregates(select) {
+    if !catalog || grouped(select) || select.distinct.is_some() || aggregates(select) {
         return;
     }
     let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] =
@@ -135,24 +178,17 @@ pub(super) fn array(query: &Query) -> Expr {
         return call("make_array", Vec::new());
     }
     let mut query = query.clone();
-    let order = query.order_by.take();
+    // One array has no order that a query around it could see.
+    query.order_by = None;
     if let SetExpr::Select(select) = query.body.as_mut()
         && let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] =
             select.projection.as_mut_slice()
     {
         *value = call("array_agg", vec![value.clone()]);
     }
-    let _ = (order, name(&["array"]));
     Expr::Subquery(Box::new(query))
 }
 
-trait Groups {
-    fn group_by_is_empty(&self) -> bool;
-}
-
-impl Groups for Select {
-    fn group_by_is_empty(&self) -> bool {
-        use datafusion::sql::sqlparser::ast::GroupByExpr;
-        matches!(&self.group_by, GroupByExpr::Expressions(expressions, _) if expressions.is_empty())
-    }
+fn grouped(select: &Select) -> bool {
+    !matches!(&select.group_by, GroupByExpr::Expressions(expressions, _) if expressions.is_empty())
 }
