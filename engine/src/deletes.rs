@@ -165,6 +165,11 @@ async fn select(
     deletes: &[FileDeletes],
     store: &FileStore,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    // On an executor, what ends a scan that nobody waits for stands between.
+    if let [input] = scan.children().as_slice() {
+        let selected = Box::pin(select(Arc::clone(input), deletes, store)).await?;
+        return scan.with_new_children(vec![selected]);
+    }
     let Some((config, _)) = scan
         .downcast_ref::<DataSourceExec>()
         .and_then(|scan| scan.downcast_to_file_source::<ParquetSource>())

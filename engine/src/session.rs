@@ -2,8 +2,10 @@
 
 mod decimals;
 mod parse;
+mod quantified;
 #[cfg(test)]
 mod tests;
+mod unions;
 mod versions;
 mod views;
 
@@ -196,7 +198,8 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved));
         }
-        Ok(decimals::exact(state.statement_to_plan(statement).await?)?)
+        let plan = decimals::exact(state.statement_to_plan(statement).await?)?;
+        unions::typed(plan, &state)
     }
 
     /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as

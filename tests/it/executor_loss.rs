@@ -1,31 +1,15 @@
 //! An executor dies while a job runs on it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::kit::cluster::executor;
 use crate::kit::synth::{AS_OF_MS, Hospital};
 use crate::kit::{Node, NodeBuilder, wait_for};
 use crate::spine::{compare_all, wait_ingested};
 
 const DEADLINE: Duration = Duration::from_secs(300);
-
-fn executor(dir: &Path, scheduler: &Node, number: u32) -> NodeBuilder {
-    let mut builder = NodeBuilder::serve(dir, "executor");
-    builder.name = format!("executor-{number}");
-    let ports = builder.ports.clone();
-    let config = format!(
-        "[executor]\nlisten = \"127.0.0.1:{}\"\ngrpc_port = {}\nscheduler = \"127.0.0.1:{}\"\nmemory_bytes = 268435456\nvcores = 2\n\
-         [catalog]\nlisten = \"127.0.0.1:{}\"\nendpoints = [\"http://127.0.0.1:{}\"]\n",
-        ports.executor,
-        ports.executor_grpc,
-        scheduler.ports().scheduler,
-        ports.catalog,
-        scheduler.ports().catalog,
-    );
-    builder.config(&config)
-}
 
 fn executors(node: &Node) -> Option<u64> {
     node.control("/v1/status")?["executors"].as_u64()

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+pub mod cluster;
 pub mod kafka;
 pub mod node;
+pub mod sql;
 pub mod synth;
 
 pub use node::{Node, NodeBuilder};

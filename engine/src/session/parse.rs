@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use tidewater_core::TableName;
 
 use super::CATALOG;
+use super::quantified;
 use super::versions::{self, MOMENT};
 use crate::error::Result;
 use crate::lake::base_name;
@@ -45,6 +46,9 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     };
     visit(&mut statement, &mut names);
     let doubtful = names.doubtful;
+    if let Statement::Statement(statement) = &mut statement {
+        quantified::refuse(statement.as_mut())?;
+    }
     Ok(Parsed { statement, doubtful })
 }
 

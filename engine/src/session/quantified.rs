@@ -1,0 +1,149 @@
+//! Forms of SQL that the planner takes and answers with other rows than they mean. They are refused, or written as what they mean.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::DataFusionError;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, JoinConstraint, JoinOperator, Query, SetExpr, SetOperator, SetQuantifier, Statement,
+    VisitMut, VisitorMut,
+};
+
+use crate::error::{EngineError, Result};
+
+/// `= ANY (SELECT …)` becomes `IN`, `<> ALL (SELECT …)` becomes `NOT IN`; what else compares with all rows of a query, or counts equal
+/// rows of two, or joins fully by names, is refused.
+pub(super) fn refuse(statement: &mut Statement) -> Result<()> {
+    let mut forms = Forms { refused: None };
+    let _: ControlFlow<()> = statement.visit(&mut forms);
+    match forms.refused {
+        None => Ok(()),
+        Some(what) => Err(EngineError::Query {
+            source: Box::new(DataFusionError::NotImplemented(what.to_owned())),
+        }),
+    }
+}
+
+struct Forms {
+    refused: Option<&'static str>,
+}
+
+impl Forms {
+    fn body(&mut self, body: &SetExpr) {
+        match body {
+            // DataFusion 55 makes them of joins that let each row of the left pass, however often it stands on the right.
+            SetExpr::SetOperation {
+                op: SetOperator::Except | SetOperator::Intersect,
+                set_quantifier: SetQuantifier::All,
+                ..
+            } => {
+                self.refused = Some("EXCEPT ALL and INTERSECT ALL: number the rows with row_number() and leave ALL out")
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                self.body(left);
+                self.body(right);
+            }
+            SetExpr::Select(select) => {
+                let joins = select.from.iter().flat_map(|from| &from.joins);
+                for join in joins {
+                    if let JoinOperator::FullOuter(JoinConstraint::Using(_) | JoinConstraint::Natural) =
+                        &join.join_operator
+                    {
+                        // Its column would be the left one, which is null where only the right one is there.
+                        self.refused = Some("FULL JOIN with USING or NATURAL: write ON, and coalesce the columns");
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl VisitorMut for Forms {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.body(&query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let (left, compare_op, right, all) = match expr {
+            Expr::AnyOp {
+                left,
+                compare_op,
+                right,
+                ..
+            } => (left, compare_op, right, false),
+            Expr::AllOp {
+                left,
+                compare_op,
+                right,
+            } => (left, compare_op, right, true),
+            _ => return ControlFlow::Continue(()),
+        };
+        let Expr::Subquery(query) = right.as_ref() else {
+            return ControlFlow::Continue(());
+        };
+        let negated = match (compare_op, all) {
+            (BinaryOperator::Eq, false) => false,
+            (BinaryOperator::NotEq, true) => true,
+            _ => {
+                // Its left side is looked up among the query's own columns, if one of them has that name.
+                self.refused = Some("comparing with ANY or ALL rows of a query: compare with its min or max");
+                return ControlFlow::Continue(());
+            }
+        };
+        *expr = Expr::InSubquery {
+            expr: left.clone(),
+            subquery: query.clone(),
+            negated,
+        };
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_core::Coded;
+
+    use crate::testing::Lake;
+    use crate::{Class, SessionOptions};
+
+    // Goal: what would answer with other rows than it means is refused, and what is near it is not. Method: each form, and its
+    // neighbours with the rows they must have, over columns of one name.
+    #[tokio::test]
+    async fn forms_are_told_apart() {
+        let lake = Lake::new();
+        let session = lake.engine.session(Class::Interactive, &SessionOptions::default());
+        let (a, b) = ("(VALUES (1), (2), (2), (3)) AS a (x)", "(VALUES (2), (3)) AS b (x)");
+        for sql in [
+            format!("SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b}"),
+            format!("SELECT x FROM {a} INTERSECT ALL SELECT x FROM {b}"),
+            format!("SELECT count(*) FROM (SELECT 1 AS x UNION (SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b})) AS c"),
+            format!("SELECT x FROM {a} WHERE x >= ALL (SELECT x FROM {b})"),
+            format!("SELECT x FROM {a} WHERE x < ANY (SELECT x FROM {b})"),
+            format!("SELECT x FROM {a} FULL JOIN {b} USING (x)"),
+            format!("SELECT x FROM {a} NATURAL FULL JOIN {b}"),
+        ] {
+            let refused = lake.engine.plan(&session, &sql).await.expect_err(&sql);
+            assert_eq!(refused.code(), "ENG-0004", "{sql}");
+        }
+        for (sql, rows) in [
+            (format!("SELECT x FROM {a} EXCEPT SELECT x FROM {b}"), vec!["1"]),
+            (
+                format!("SELECT x FROM {a} WHERE x = ANY (SELECT x FROM {b})"),
+                vec!["2", "2", "3"],
+            ),
+            (
+                format!("SELECT x FROM {a} WHERE x <> ALL (SELECT x FROM {b})"),
+                vec!["1"],
+            ),
+            (
+                format!("SELECT a.x FROM {a} FULL JOIN {b} ON a.x = b.x"),
+                vec!["1", "2", "2", "3"],
+            ),
+        ] {
+            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+        }
+    }
+}
