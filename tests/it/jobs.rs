@@ -41,12 +41,12 @@ fn operators_see_what_runs() {
         .as_array()
         .unwrap()
         .iter()
-        .find(|job| job["name"] == "gold.patient_360")
-        .unwrap();
+        .find(|job| job["name"] == "gold.provider_metrics")
+        .unwrap_or_else(|| panic!("no job of it: {jobs}"));
     assert_eq!((&gold["kind"], &gold["phase"]), (&"model".into(), &"succeeded".into()));
     let id = gold["id"].as_str().unwrap();
     let shown = json(&node, &["job", "show", id]);
-    assert_eq!(shown["job"]["body"]["name"], "gold.patient_360");
+    assert_eq!(shown["job"]["body"]["name"], "gold.provider_metrics");
     let plans = shown["plans"].as_array().unwrap();
     let stages = plans
         .iter()
@@ -65,27 +65,29 @@ fn operators_see_what_runs() {
         "{logs}"
     );
     let again = json(&node, &["job", "retry", id]);
-    assert_eq!(again[0]["name"], "gold.patient_360", "{again}");
+    assert_eq!(again[0]["name"], "gold.provider_metrics", "{again}");
     let unknown = node
         .cli(&["job", "show", "00000000-0000-0000-0000-000000000000"])
         .unwrap_err();
     assert!(unknown.contains("does not exist"), "{unknown}");
 
     let told = node
-        .query("SELECT name, phase, rows_written FROM ops.jobs WHERE name = 'gold.patient_360' AND rows_written > 0")
+        .query(
+            "SELECT name, phase, rows_written FROM ops.jobs WHERE name = 'gold.provider_metrics' AND rows_written > 0",
+        )
         .unwrap();
     assert!(!told.is_empty(), "ops.jobs does not tell of the job");
-    node.query("SELECT count(*) AS n FROM silver.patients WHERE last_name = 'Nobody-Is-Called-So'")
+    node.query("SELECT count(*) AS n FROM silver.users WHERE user_id = 'Nobody-Is-Called-So'")
         .unwrap();
-    drop(node.query("SELECT no_such_column FROM silver.patients"));
+    drop(node.query("SELECT no_such_column FROM silver.users"));
     let queries = node.query("SELECT * FROM ops.queries").unwrap();
     let text = serde_json::to_string(&queries).unwrap();
     assert!(!text.contains("Nobody-Is-Called-So"), "a value is told: {text}");
     let counted = queries
         .iter()
-        .find(|query| query["statement"].as_str().unwrap().contains("last_name = ?"))
+        .find(|query| query["statement"].as_str().unwrap().contains("user_id = ?"))
         .unwrap_or_else(|| panic!("the statement is not told: {text}"));
-    assert_eq!(counted["tables"], serde_json::json!(["silver.patients"]));
+    assert_eq!(counted["tables"], serde_json::json!(["silver.users"]));
     assert_eq!(
         (&counted["rows"], &counted["route"]),
         (&1.into(), &"local".into()),

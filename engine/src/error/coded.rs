@@ -1,7 +1,9 @@
 //! The stable code of each error, what kind it is, and what can be done about it.
 
 use std::error::Error;
+use std::io;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_table::TableError;
@@ -52,6 +54,8 @@ fn root(error: &DataFusionError) -> Root<'_> {
 
 fn datafusion_kind(error: &DataFusionError) -> ErrorKind {
     match error {
+        DataFusionError::ArrowError(error, _) if no_disk_left(error) => ErrorKind::Exhausted,
+        DataFusionError::IoError(error) if is_full(error) => ErrorKind::Exhausted,
         DataFusionError::SQL(..)
         | DataFusionError::Plan(_)
         | DataFusionError::SchemaError(..)
@@ -73,6 +77,23 @@ fn datafusion_kind(error: &DataFusionError) -> ErrorKind {
         DataFusionError::IoError(_) => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
     }
+}
+
+/// How the disk manager says, in text only, that spilled rows would take more than they may: writers of rows wrap it as an error of
+/// input and output.
+const SPILL_LIMIT: &str = "max_temp_directory_size";
+
+fn no_disk_left(error: &ArrowError) -> bool {
+    match error {
+        ArrowError::IoError(text, error) => is_full(error) || text.contains(SPILL_LIMIT),
+        ArrowError::ExternalError(error) => error.to_string().contains(SPILL_LIMIT),
+        _ => false,
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || error.to_string().contains(SPILL_LIMIT)
 }
 
 fn datafusion_code(kind: ErrorKind) -> &'static str {
@@ -175,6 +196,9 @@ impl Coded for EngineError {
                 Root::DataFusion(DataFusionError::ResourcesExhausted(_)) => {
                     "read fewer columns or rows, or give the engine more memory (engine.memory_bytes)"
                 }
+                Root::DataFusion(error) if datafusion_kind(error) == ErrorKind::Exhausted => {
+                    "free space on the spill disk, give it a larger part of it (engine.spill_bytes_max), or give the engine more memory"
+                }
                 Root::DataFusion(_) => return None,
             },
             Self::Deadline { .. } => "filter on a partition column, or ask for a longer time limit",
@@ -210,6 +234,13 @@ mod tests {
         assert_eq!((wrapped.code(), wrapped.kind()), ("ENG-0009", ErrorKind::Timeout));
         let memory = EngineError::from(DataFusionError::ResourcesExhausted("pool".into()).context("sort"));
         assert_eq!((memory.code(), memory.retry()), ("ENG-0005", Retry::Safe));
+        for full in [
+            ArrowError::IoError("full".into(), io::ErrorKind::StorageFull.into()),
+            ArrowError::IoError(format!("increase {SPILL_LIMIT}"), io::Error::other("limit")),
+        ] {
+            let full = EngineError::from(DataFusionError::ArrowError(Box::new(full), None));
+            assert_eq!((full.code(), full.retry()), ("ENG-0005", Retry::Safe));
+        }
         assert!(memory.hint().is_some());
     }
 }
