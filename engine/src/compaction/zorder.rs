@@ -3,7 +3,6 @@
 //! The bits of the columns' values take turns (Morton 1966), as in Spark's `zorder`. So a file of many covers a small range of each
 //! column, where a plain sort does so for the first column only.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BinaryBuilder};
@@ -29,10 +28,6 @@ struct ZOrder {
 }
 
 impl ScalarUDFImpl for ZOrder {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn name(&self) -> &str {
         "zorder"
     }

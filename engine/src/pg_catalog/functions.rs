@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use self::native::Native;
-use super::{Postgres, Relation, Relations};
+use super::{Postgres, Relations};
 
 pub(super) use self::catalog::index_definition;
 

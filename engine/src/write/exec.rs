@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -168,6 +168,12 @@ impl ExecutionPlan for IcebergWriteExec {
 
     fn required_input_distribution(&self) -> Vec<Distribution> {
         vec![self.required.clone()]
+    }
+
+    // Rows that come in an order are written in it: without this the planner would let the sort go.
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        let order = self.input.output_ordering();
+        vec![order.map(|order| OrderingRequirements::from(order.clone()))]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -135,7 +135,7 @@ async fn quotients_have_digits() {
         (format!("{ten} / {three} * 100"), "333.333333333300"),
         (
             format!("{ten} / {three} * ({ten} / {three}) * ({ten} / {three})"),
-            "37.037037037025925925937037037037037037",
+            "37.037037037025925925925927037037037037",
         ),
         (format!("{wide} / {three}"), "3.33333333"),
         (format!("{widest} / {three}"), "3.333333"),
