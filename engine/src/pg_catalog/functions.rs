@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use self::native::Native;
-use super::{Postgres, Relation, Relations};
+use super::{Postgres, Relations};
 
 pub(super) use self::catalog::index_definition;
 
@@ -34,16 +34,22 @@ pub(super) const SAME: &[(&str, &str)] = &[
     ("every", "bool_and"),
     ("char_length", "character_length"),
     ("ceiling", "ceil"),
+    ("sign", "signum"),
 ];
 
 /// A call of one of the functions that every process knows.
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
     static KNOWN: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
         let functions = pure().into_iter();
-        functions.map(|function| (function.name().to_owned(), Arc::new(function))).collect()
+        functions
+            .map(|function| (function.name().to_owned(), Arc::new(function)))
+            .collect()
     });
     match KNOWN.get(name) {
-        Some(function) => Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), arguments))),
+        Some(function) => Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+            Arc::clone(function),
+            arguments,
+        ))),
         None => plan_err!("there is no function {name}"),
     }
 }

@@ -56,8 +56,12 @@ impl ExprPlanner for Dates {
             (Kind::Moment, Minus, Kind::Moment | Kind::Date) | (Kind::Date, Minus, Kind::Moment) => {
                 call("pg_timestamp_minus", vec![raw.left, raw.right])?
             }
-            (Kind::Interval, Multiply, Kind::Whole | Kind::Number) => call("pg_interval_times", vec![raw.left, raw.right])?,
-            (Kind::Whole | Kind::Number, Multiply, Kind::Interval) => call("pg_interval_times", vec![raw.right, raw.left])?,
+            (Kind::Interval, Multiply, Kind::Whole | Kind::Number) => {
+                call("pg_interval_times", vec![raw.left, raw.right])?
+            }
+            (Kind::Whole | Kind::Number, Multiply, Kind::Interval) => {
+                call("pg_interval_times", vec![raw.right, raw.left])?
+            }
             (Kind::Interval, Divide, Kind::Whole | Kind::Number) => call("pg_interval_by", vec![raw.left, raw.right])?,
             (Kind::Date, Plus | Minus, Kind::Interval) => {
                 raw.left = timestamp(raw.left);

@@ -36,7 +36,9 @@ pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Vec<N
         setting(postgres),
         to_type(),
         Native::constant("pg_advisory_unlock_all", ScalarValue::Utf8(None)),
-        Native::new("pg_partition_ancestors", (1, 1), DataType::Int64, |arrays, _| numbers(argument(arrays, 0)?)),
+        Native::new("pg_partition_ancestors", (1, 1), DataType::Int64, |arrays, _| {
+            numbers(argument(arrays, 0)?)
+        }),
     ];
     let truth = |value| ScalarValue::Boolean(Some(value));
     let none = ScalarValue::Utf8(None);
@@ -204,7 +206,9 @@ fn to_type() -> Native {
     Native::new("to_regtype", (1, 1), DataType::Int64, |arrays, rows| {
         let names = texts(argument(arrays, 0)?)?;
         let known = |name: &str| types::BUILT_IN.iter().find(|of| of.name == name || of.sql == name);
-        Ok(longs((0..rows).map(|row| known(text(&names, row)?).map(|of| i64::from(of.oid)))))
+        Ok(longs(
+            (0..rows).map(|row| known(text(&names, row)?).map(|of| i64::from(of.oid))),
+        ))
     })
 }
 

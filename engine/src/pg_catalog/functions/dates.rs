@@ -10,7 +10,8 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    TimestampMicrosecondType,
 };
 use datafusion::common::{Result, exec_err, plan_err};
 
@@ -233,10 +234,17 @@ fn interval(name: &str, factor: fn(f64) -> f64) -> Native {
 fn times(span: IntervalMonthDayNano, factor: f64) -> Option<IntervalMonthDayNano> {
     let within = |value: f64, end: f64| (value.is_finite() && value.abs() < end).then_some(value);
     let months = within(f64::from(span.months) * factor, f64::from(i32::MAX))?;
-    let days = within(f64::from(span.days) * factor + months.fract() * 30.0, f64::from(i32::MAX))?;
+    let days = within(
+        f64::from(span.days) * factor + months.fract() * 30.0,
+        f64::from(i32::MAX),
+    )?;
     let micros = (span.nanoseconds / 1000).to_string().parse::<f64>().ok()?;
     let micros = within(micros * factor + days.fract() * 86_400e6, 9e15)?;
-    Some(IntervalMonthDayNano::new(months as i32, days as i32, (micros.round() as i64).checked_mul(1000)?))
+    Some(IntervalMonthDayNano::new(
+        months as i32,
+        days as i32,
+        (micros.round() as i64).checked_mul(1000)?,
+    ))
 }
 
 fn days_of(array: &ArrayRef) -> Result<ArrayRef> {
@@ -337,16 +345,19 @@ fn between(earlier: NaiveDateTime, later: NaiveDateTime) -> Option<IntervalMonth
         return Some(IntervalMonthDayNano::new(-span.months, -span.days, -span.nanoseconds));
     }
     let whole = |at: NaiveDateTime| i64::from(at.year()) * 12 + i64::from(at.month0());
-    let mut months = u32::try_from(whole(later) - whole(earlier)).ok()?;
-    let moved = loop {
-        match earlier.checked_add_months(Months::new(months)) {
-            Some(moved) if moved <= later => break moved,
-            _ => months = months.checked_sub(1)?,
-        }
-    };
-    let rest = later - moved;
-    let days = rest.num_days();
-    let nanos = (rest - chrono::Duration::days(days)).num_nanoseconds()?;
+    let mut months = whole(later) - whole(earlier);
+    let mut days = i64::from(later.day()) - i64::from(earlier.day());
+    let mut nanos = (later.time() - earlier.time()).num_nanoseconds()?;
+    if nanos < 0 {
+        nanos += DAY_US * 1000;
+        days -= 1;
+    }
+    if days < 0 {
+        // As many days as the earlier moment's month has.
+        let first = earlier.date().with_day(1)?;
+        days += (first.checked_add_months(Months::new(1))? - first).num_days();
+        months -= 1;
+    }
     Some(IntervalMonthDayNano::new(
         i32::try_from(months).ok()?,
         i32::try_from(days).ok()?,

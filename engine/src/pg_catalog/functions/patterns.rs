@@ -215,7 +215,7 @@ pub(super) fn text_to_date(text: &str, pattern: &str) -> Option<(NaiveDateTime, 
         }
         // Digits up to the next separator, but no more than the part has where another part follows at once.
         let next_to = matches!(pieces.get(at + 1), Some(Piece::Part(..)));
-        let mut digits = |width: usize, rest: &mut &str| {
+        let digits = |width: usize, rest: &mut &str| {
             let limit = if next_to || width < 4 { width } else { 9 };
             let end = rest.bytes().take(limit).take_while(u8::is_ascii_digit).count();
             let (number, behind) = rest.split_at(end);

@@ -13,7 +13,10 @@ fn changed(sql: &str) -> String {
         ..Postgres::default()
     };
     let dialect = PostgreSqlDialect {};
-    let mut parser = DFParserBuilder::new(sql).with_dialect(&dialect).build().expect("a parser");
+    let mut parser = DFParserBuilder::new(sql)
+        .with_dialect(&dialect)
+        .build()
+        .expect("a parser");
     let mut parsed: Parsed = parser.parse_statement().expect("a statement");
     statement(&mut parsed, &postgres);
     parsed.to_string().replace('\0', "~")
@@ -23,8 +26,14 @@ fn changed(sql: &str) -> String {
 #[test]
 fn statements_are_changed() {
     for (before, after) in [
-        ("SELECT x::regclass::text FROM t", "SELECT \"pg_regclass_name\"(x) AS \"x\" FROM t"),
-        ("SELECT 'pg_class'::regclass", "SELECT \"pg_regclass\"('pg_class') AS \"regclass\""),
+        (
+            "SELECT x::regclass::text FROM t",
+            "SELECT \"pg_regclass_name\"(x) AS \"x\" FROM t",
+        ),
+        (
+            "SELECT 'pg_class'::regclass",
+            "SELECT \"pg_regclass\"('pg_class') AS \"regclass\"",
+        ),
         (
             "SELECT a OPERATOR(pg_catalog.~) '^x' COLLATE pg_catalog.default FROM t",
             "SELECT a ~ '^x' AS \"?column?\" FROM t",
@@ -37,15 +46,30 @@ fn statements_are_changed() {
             "SELECT * FROM information_schema.columns c",
             "SELECT * FROM \"pg_catalog\".\"information_schema_columns\" c",
         ),
-        ("SELECT current_user, current_schema()", "SELECT 'ana' AS \"current_user\", 'toy' AS \"current_schema\""),
-        ("SELECT x AT TIME ZONE 'UTC' FROM t", "SELECT \"timezone\"('UTC', x) AS \"timezone\" FROM t"),
+        (
+            "SELECT current_user, current_schema()",
+            "SELECT 'ana' AS \"current_user\", 'toy' AS \"current_schema\"",
+        ),
+        (
+            "SELECT x AT TIME ZONE 'UTC' FROM t",
+            "SELECT \"timezone\"('UTC', x) AS \"timezone\" FROM t",
+        ),
         (
             "SELECT pg_catalog.to_char(x, 'YYYY') FROM t",
             "SELECT \"pg_to_char\"(x, 'YYYY') AS \"to_char\" FROM t",
         ),
-        ("SELECT 12.50::numeric", "SELECT CAST('12.50' AS NUMERIC(4,2)) AS \"numeric\""),
-        ("SELECT $1, $2", "SELECT CAST($1 AS INTEGER) AS \"?column?\", $2 AS \"?column?~1\""),
-        ("SELECT i FROM generate_series(1, 3) i", "SELECT i FROM generate_series(1, 3) i (i)"),
+        (
+            "SELECT 12.50::numeric",
+            "SELECT CAST('12.50' AS NUMERIC(4,2)) AS \"numeric\"",
+        ),
+        (
+            "SELECT $1, $2",
+            "SELECT CAST($1 AS INTEGER) AS \"?column?\", $2 AS \"?column?~1\"",
+        ),
+        (
+            "SELECT i FROM generate_series(1, 3) i",
+            "SELECT i FROM generate_series(1, 3) i (i)",
+        ),
         ("SELECT count(*) FROM t", "SELECT count(*) AS \"count\" FROM t"),
         ("SELECT a, a FROM t", "SELECT a, a AS \"a~1\" FROM t"),
         (

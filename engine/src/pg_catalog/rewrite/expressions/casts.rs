@@ -232,7 +232,10 @@ pub(super) fn spelled(interval: &str) -> Option<String> {
             None => ("", word.strip_prefix('+').unwrap_or(word)),
         };
         let units = ["hours", "minutes", "seconds"];
-        let parts = clock.split(':').zip(units).map(|(number, unit)| format!("{sign}{number} {unit}"));
+        let parts = clock
+            .split(':')
+            .zip(units)
+            .map(|(number, unit)| format!("{sign}{number} {unit}"));
         parts.collect::<Vec<_>>().join(" ")
     });
     let words: Vec<String> = words.collect();

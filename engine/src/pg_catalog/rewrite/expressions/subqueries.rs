@@ -1,7 +1,8 @@
 //! Subqueries of the catalog in places where the query engine takes none.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, DataType, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
+    Array, DataType, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
+    Value,
 };
 
 use super::super::names::{as_text, call, cast, parts, text};
@@ -13,10 +14,7 @@ pub(super) fn change(expression: &mut Expr) {
     match expression {
         Expr::Subquery(query) => {
             if never(query) {
-                *expression = cast(
-                    Expr::value(Value::Null),
-                    DataType::Text,
-                );
+                *expression = cast(Expr::value(Value::Null), DataType::Text);
             } else if let Some(select) = select_mut(query) {
                 single(select);
             }
@@ -30,9 +28,7 @@ pub(super) fn change(expression: &mut Expr) {
             if let Some(literal) = as_text(right)
                 && let Some(inner) = literal.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'))
             {
-                let items = inner
-                    .split(',')
-                    .map(|item| text(item.trim().trim_matches('"')));
+                let items = inner.split(',').map(|item| text(item.trim().trim_matches('"')));
                 **right = Expr::Array(Array {
                     elem: items.collect(),
                     named: true,
