@@ -34,6 +34,7 @@ pub(super) const SAME: &[(&str, &str)] = &[
     ("every", "bool_and"),
     ("char_length", "character_length"),
     ("ceiling", "ceil"),
+    ("sign", "signum"),
 ];
 
 /// A call of one of the functions that every process knows.

@@ -75,6 +75,11 @@ fn from_text(oid: u32, text: &str) -> Result<ScalarValue, Failure> {
                 list(element, items.collect::<Result<_, _>>()?)?
             }
             Some(of) => {
+                // Drivers send a date with the zone that it is in.
+                let trimmed = match oid {
+                    types::DATE => trimmed.split_whitespace().next().unwrap_or_default(),
+                    _ => trimmed,
+                };
                 let text = ScalarValue::Utf8(Some(trimmed.to_owned()));
                 text.cast_to(&of).map_err(|_| wrong())?
             }

@@ -160,7 +160,8 @@ impl Settings {
         if value.len() > VALUE_BYTES_MAX || (self.set.len() >= SETTINGS_MAX && !self.set.contains_key(&shown)) {
             return Err(invalid());
         }
-        let mut value = value.to_owned();
+        // Some drivers send it in quotes.
+        let mut value = value.trim_matches('\'').to_owned();
         match kind {
             Fixed => {
                 return Err(Failure::new(

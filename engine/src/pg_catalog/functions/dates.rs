@@ -345,16 +345,19 @@ fn between(earlier: NaiveDateTime, later: NaiveDateTime) -> Option<IntervalMonth
         return Some(IntervalMonthDayNano::new(-span.months, -span.days, -span.nanoseconds));
     }
     let whole = |at: NaiveDateTime| i64::from(at.year()) * 12 + i64::from(at.month0());
-    let mut months = u32::try_from(whole(later) - whole(earlier)).ok()?;
-    let moved = loop {
-        match earlier.checked_add_months(Months::new(months)) {
-            Some(moved) if moved <= later => break moved,
-            _ => months = months.checked_sub(1)?,
-        }
-    };
-    let rest = later - moved;
-    let days = rest.num_days();
-    let nanos = (rest - chrono::Duration::days(days)).num_nanoseconds()?;
+    let mut months = whole(later) - whole(earlier);
+    let mut days = i64::from(later.day()) - i64::from(earlier.day());
+    let mut nanos = (later.time() - earlier.time()).num_nanoseconds()?;
+    if nanos < 0 {
+        nanos += DAY_US * 1000;
+        days -= 1;
+    }
+    if days < 0 {
+        // As many days as the earlier moment's month has.
+        let first = earlier.date().with_day(1)?;
+        days += (first.checked_add_months(Months::new(1))? - first).num_days();
+        months -= 1;
+    }
     Some(IntervalMonthDayNano::new(
         i32::try_from(months).ok()?,
         i32::try_from(days).ok()?,

@@ -42,6 +42,21 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = functions::own(&word, postgres).unwrap_or_else(|| expression.clone());
             }
         }
+        Expr::Like {
+            pattern, escape_char, ..
+        }
+        | Expr::ILike {
+            pattern, escape_char, ..
+        } => {
+            // Any letter may mark what is meant as it stands; the query engine knows the backslash.
+            let mark = escape_char.as_ref().map(|mark| mark.to_string());
+            let mark = mark.as_deref().and_then(|mark| mark.trim_matches('\'').chars().next());
+            if let (Some(mark), Some(literal)) = (mark.filter(|mark| *mark != '\\'), as_text(pattern)) {
+                let marked = literal.replace('\\', "\\\\").replace(mark, "\\");
+                **pattern = text(&marked);
+                *escape_char = None;
+            }
+        }
         Expr::Interval(interval) => {
             if let Some(spelled) = as_text(&interval.value).and_then(casts::spelled) {
                 *interval.value = text(&spelled);

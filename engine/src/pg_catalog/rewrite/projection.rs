@@ -76,17 +76,13 @@ fn known(expression: &Expr) -> Option<String> {
         Expr::Ceil { .. } => Some("ceil".into()),
         Expr::Floor { .. } => Some("floor".into()),
         Expr::Position { .. } => Some("position".into()),
-        Expr::Substring { .. } => Some("substring".into()),
+        Expr::Substring { shorthand, .. } => Some(if *shorthand { "substr" } else { "substring" }.into()),
         Expr::Trim { .. } => Some("btrim".into()),
         Expr::Overlay { .. } => Some("overlay".into()),
         Expr::AtTimeZone { .. } => Some("timezone".into()),
         Expr::Subquery(query) => match query.body.as_select()?.projection.first()? {
             SelectItem::UnnamedExpr(inner) => known(inner),
             SelectItem::ExprWithAlias { alias, .. } => Some(value(alias)),
-            _ => None,
-        },
-        Expr::Value(literal) => match literal.value {
-            datafusion::sql::sqlparser::ast::Value::Boolean(_) => Some("bool".into()),
             _ => None,
         },
         _ => None,
@@ -97,7 +93,10 @@ fn known(expression: &Expr) -> Option<String> {
 fn of_type(written: &str) -> String {
     let lower = written.to_lowercase();
     let plain = lower.split('(').next().unwrap_or(&lower).trim();
-    let plain = plain.strip_prefix("pg_catalog.").unwrap_or(plain);
+    let plain = plain
+        .strip_prefix("pg_catalog.")
+        .unwrap_or(plain)
+        .trim_end_matches("[]");
     match plain {
         "int" | "integer" => "int4",
         "bigint" => "int8",

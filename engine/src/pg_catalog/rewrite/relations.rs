@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::sql::sqlparser::ast::{Ident, TableAlias, TableAliasColumnDef, TableFactor};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor};
 
 use super::names::{name, parts};
 use crate::pg_catalog::tables::{INFORMATION, is_information, is_table};
@@ -34,7 +34,7 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
         TableFactor::Table {
             name: function,
             alias,
-            args: Some(_),
+            args: args @ Some(_),
             ..
         } => {
             let found = parts(function);
@@ -42,8 +42,15 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
                 ["pg_catalog", last] | [last] => (*last).to_owned(),
                 _ => return,
             };
+            if is_table(&last) {
+                *function = name(&[SCHEMA, &last]);
+                *args = None;
+                alias.get_or_insert_with(|| called(&last));
+                return;
+            }
             if found.len() == 2 {
-                *function = name(&[&last]);
+                // Functions are looked up by what is written, quotes included.
+                *function = ObjectName::from(vec![Ident::new(&last)]);
             }
             // The one column is called what the function is.
             if matches!(last.as_str(), "generate_series" | "unnest") {

@@ -4,6 +4,12 @@ use super::build::Table;
 
 /// Names and columns.
 const EMPTY: &[(&str, &str)] = &[
+    (
+        "pg_collation",
+        "oid:l collname:t collnamespace:l collowner:l collprovider:t collisdeterministic:b collencoding:i collcollate:t \
+         collctype:t colliculocale:t collversion:t",
+    ),
+    ("pg_get_keywords", "word:t catcode:c barelabel:b catdesc:t baredesc:t"),
     ("pg_attrdef", "oid:l adrelid:l adnum:s adbin:t"),
     ("pg_enum", "oid:l enumtypid:l enumsortorder:f enumlabel:t"),
     ("pg_inherits", "inhrelid:l inhparent:l inhseqno:i inhdetachpending:b"),

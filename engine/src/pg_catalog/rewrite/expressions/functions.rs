@@ -70,6 +70,8 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             let one = Expr::value(Value::Number("1".into(), false));
             *expression = call("unnest", vec![call("generate_series", vec![one, length])]);
         }
+        ("array_upper", [array, _]) => *expression = call("array_length", vec![array.clone()]),
+        ("array_lower", [_, _]) => *expression = Expr::value(Value::Number("1".into(), false)),
         ("age", [at]) => {
             let today = call("date_trunc", vec![text("day"), call("now", Vec::new())]);
             *expression = call("age", vec![today, at.clone()]);
@@ -103,11 +105,11 @@ pub(super) fn fields(expression: &mut Expr) {
     let Expr::CompoundFieldAccess { root, access_chain } = expression else {
         return;
     };
-    let plain = match root.as_ref() {
-        Expr::Nested(inner) => inner.as_ref().clone(),
-        other => other.clone(),
+    // `t.column[1]` is a column of a table, `(row).field` is not.
+    let Expr::Nested(inner) = root.as_ref() else {
+        return;
     };
-    let mut value = plain;
+    let mut value = inner.as_ref().clone();
     for access in access_chain.iter() {
         value = match access {
             AccessExpr::Dot(Expr::Identifier(Ident { value: field, .. })) => {
