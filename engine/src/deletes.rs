@@ -14,6 +14,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::object_store::path::Path;
 use datafusion::parquet::arrow::arrow_reader::RowSelection;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
@@ -168,7 +169,8 @@ async fn select(
     // On an executor, what ends a scan that nobody waits for stands between.
     if let [input] = scan.children().as_slice() {
         let selected = Box::pin(select(Arc::clone(input), deletes, store)).await?;
-        return scan.with_new_children(vec![selected]);
+        let properties = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        return scan.replace_children(vec![selected], properties);
     }
     let Some((config, _)) = scan
         .downcast_ref::<DataSourceExec>()

@@ -1,7 +1,7 @@
 //! The types of a union's columns. The planner takes them from its first part and widens them when it optimises; a client that was told
 //! the columns before would get the wide values cast back to what it was told.
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;

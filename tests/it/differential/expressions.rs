@@ -139,7 +139,12 @@ impl Expressions<'_> {
                 self.one_of(&["", "NOT "]),
                 self.one_of(&["a%", "%b%", "_", "%\u{e4}%", "%c", "a_c", "%"])
             ),
-            7 => format!("{} IS {}DISTINCT FROM {}", sub(of), self.one_of(&["", "NOT "]), sub(of)),
+            7 => format!(
+                "({} IS {}DISTINCT FROM {})",
+                sub(of),
+                self.one_of(&["", "NOT "]),
+                sub(of)
+            ),
             8 => format!("{} IN ({}, {})", sub(of), literal(of, self.rng), literal(of, self.rng)),
             9 => format!("({} AND {})", self.condition(depth - 1), self.condition(depth - 1)),
             10 => format!("({} OR {})", self.condition(depth - 1), self.condition(depth - 1)),

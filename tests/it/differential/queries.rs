@@ -326,15 +326,8 @@ impl Maker<'_> {
             format!("SELECT {} FROM {from}{}", items.join(", "), self.filter(&columns))
         };
         let parts: Vec<String> = (0..2).map(part).collect();
-        let kinds = [
-            "UNION",
-            "UNION ALL",
-            "INTERSECT",
-            "EXCEPT",
-            "INTERSECT ALL",
-            "EXCEPT ALL",
-        ];
-        let kind = kinds[self.rng.below(6) as usize];
+        let kinds = ["UNION", "UNION ALL", "INTERSECT", "EXCEPT"];
+        let kind = kinds[self.rng.below(4) as usize];
         (parts.join(&format!(" {kind} ")), types)
     }
 

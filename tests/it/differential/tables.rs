@@ -122,7 +122,7 @@ fn values(rng: &SeededRng) -> String {
         )),
         or_null(far(
             literal(Type::Date, rng),
-            &["DATE '0001-01-01'", "DATE '9999-12-31'"],
+            &["DATE '1700-01-01'", "DATE '2200-12-31'"],
         )),
         or_null(literal(Type::Bool, rng)),
     ]

@@ -1,5 +1,7 @@
 //! One open connection to a Flight SQL endpoint, answers as text.
 
+use std::time::Duration;
+
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_flight::error::FlightError;
@@ -9,6 +11,9 @@ use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
 use super::Node;
+
+/// Far longer than any statement of a test takes: a query that never ends must not stop the suite.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The connection, with a runtime of its own.
 pub struct Sql {
@@ -44,7 +49,11 @@ impl Sql {
             }
             Ok::<_, FlightError>(batches)
         };
-        self.runtime.block_on(ask).map_err(|error| match error {
+        let timed = async { tokio::time::timeout(DEADLINE, ask).await };
+        let Ok(answered) = self.runtime.block_on(timed) else {
+            return Err(format!("no answer within {DEADLINE:?}"));
+        };
+        answered.map_err(|error| match error {
             FlightError::Tonic(status) => status.message().to_owned(),
             other => other.to_string(),
         })
