@@ -36,6 +36,7 @@ use crate::error::QueryError;
 use crate::handle::Statement;
 use crate::service::QueryService;
 
+mod answers;
 pub mod authentication;
 mod cancel;
 mod ingest;
@@ -47,6 +48,7 @@ mod schema_calls;
 pub mod sql_info;
 pub mod status;
 
+use self::answers::one_batch;
 use self::status::to_status;
 pub use schema_calls::WithSchemaCalls;
 
@@ -83,11 +85,9 @@ impl FlightSql {
 
     /// The same front for the client of this call.
     fn of(&self, metadata: &MetadataMap) -> Self {
-        let agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
-        Self {
-            service: self.service.of_client(agent.unwrap_or_default()),
-            ..self.clone()
-        }
+        let mut front = self.clone();
+        front.service = self.service.of_client(authentication::client(metadata));
+        front
     }
 
     async fn principal(&self, metadata: &MetadataMap) -> Result<Principal, Status> {
@@ -172,20 +172,6 @@ fn flight_info(
         .with_total_records(-1)
         .with_total_bytes(-1);
     Ok(Response::new(info))
-}
-
-/// A small answer of one batch.
-fn one_batch<T>(batch: Result<RecordBatch, FlightError>) -> Result<Response<DataStream<T>>, Status>
-where
-    DataStream<T>: From<DataStream<arrow_flight::FlightData>>,
-{
-    let batch = batch.map_err(Status::from)?;
-    let data = FlightDataEncoderBuilder::new()
-        .with_schema(batch.schema())
-        .build(stream::once(async move { Ok(batch) }))
-        .map_err(Status::from);
-    let data: DataStream<arrow_flight::FlightData> = Box::pin(data);
-    Ok(Response::new(data.into()))
 }
 
 fn arrow_status(error: ArrowError) -> Status {

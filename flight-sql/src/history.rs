@@ -18,9 +18,9 @@ use tidewater_core::{Coded, SharedClock};
 use tidewater_engine::{IcebergTable, Route};
 use tidewater_security::Principal;
 
+use self::redact::redact;
 use crate::error::QueryError;
 use crate::service::Batches;
-use redact::redact;
 
 /// Statements that have ended and are remembered; the oldest is forgotten.
 const ENDED_MAX: usize = 2_000;

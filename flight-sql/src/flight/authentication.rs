@@ -39,6 +39,12 @@ fn credentials(metadata: &MetadataMap) -> Option<Credentials> {
     })
 }
 
+/// What the client of a call calls itself.
+pub(super) fn client(metadata: &MetadataMap) -> &str {
+    let agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
+    agent.unwrap_or_default()
+}
+
 /// Whom a call speaks for.
 pub(super) async fn principal(service: &QueryService, metadata: &MetadataMap) -> Result<Principal, QueryError> {
     let authenticator = service.authenticator();
