@@ -44,6 +44,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("constraint_exclusion", "partition", Taken),
     ("cursor_tuple_fraction", "0.1", Taken),
     ("DateStyle", "ISO, MDY", Taken),
+    ("default_table_access_method", "iceberg", Fixed),
     ("default_transaction_deferrable", "off", Taken),
     ("default_transaction_isolation", "repeatable read", Taken),
     ("default_transaction_read_only", "off", Taken),
