@@ -210,10 +210,6 @@ fn from_binary(oid: u32, mut sent: Bytes) -> Result<ScalarValue, Failure> {
     }
 }
 
-/// A field for a parameter of this type.
-pub(super) fn field(number: usize, of: DataType) -> Arc<Field> {
-    Arc::new(Field::new(format!("${number}"), of, true))
-}
 
 #[cfg(test)]
 mod tests {

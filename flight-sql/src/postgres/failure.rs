@@ -6,7 +6,6 @@ use crate::error::QueryError;
 
 /// The SQLSTATEs that are given.
 pub(super) mod state {
-    pub(in crate::postgres) const WARNING: &str = "01000";
     pub(in crate::postgres) const PROTOCOL: &str = "08P01";
     pub(in crate::postgres) const NOT_SUPPORTED: &str = "0A000";
     pub(in crate::postgres) const OUT_OF_RANGE: &str = "22003";

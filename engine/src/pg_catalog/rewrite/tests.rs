@@ -60,7 +60,7 @@ fn statements_are_changed() {
         ),
         (
             "SELECT 12.50::numeric",
-            "SELECT CAST('12.50' AS NUMERIC(4,2)) AS \"numeric\"",
+            "SELECT '12.50'::NUMERIC(4,2) AS \"numeric\"",
         ),
         (
             "SELECT $1, $2",

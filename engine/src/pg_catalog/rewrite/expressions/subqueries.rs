@@ -1,12 +1,27 @@
 //! Subqueries of the catalog in places where the query engine takes none.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     Array, DataType, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    Value,
+    Value, Visit, Visitor,
 };
 
 use super::super::names::{as_text, call, cast, parts, text};
 use crate::pg_catalog::tables::is_empty;
+
+const AGGREGATES: &[&str] = &[
+    "count",
+    "array_agg",
+    "string_agg",
+    "max",
+    "min",
+    "sum",
+    "avg",
+    "bool_or",
+    "bool_and",
+    "json_agg",
+];
 
 /// A subquery over a table that never has rows is known without being asked, and one that looks a single value up is an
 /// aggregate of one value, which may depend on the query around it.
@@ -127,28 +142,45 @@ pub(in crate::pg_catalog::rewrite) fn hollow(select: &mut Select) {
     select.selection = Some(Expr::value(Value::Boolean(false)));
 }
 
-/// Whether a query answers with a row even when there is none.
+/// Whether a query answers with a row even when there is none: for an aggregate of its own, not one of a query within it.
 fn aggregates(select: &Select) -> bool {
-    const AGGREGATES: &[&str] = &[
-        "count",
-        "array_agg",
-        "string_agg",
-        "max",
-        "min",
-        "sum",
-        "avg",
-        "bool_or",
-        "bool_and",
-        "json_agg",
-    ];
     select.projection.iter().any(|item| {
         let expression = match item {
             SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => expression,
             _ => return false,
         };
-        let written = expression.to_string().to_lowercase();
-        AGGREGATES.iter().any(|name| written.contains(&format!("{name}(")))
+        expression.visit(&mut Aggregates { depth: 0 }).is_break()
     })
+}
+
+struct Aggregates {
+    /// Queries around what is looked at.
+    depth: usize,
+}
+
+impl Visitor for Aggregates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Function(call)
+                if self.depth == 0 && parts(&call.name).last().is_some_and(|name| AGGREGATES.contains(&name.as_str())) =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
 }
 
 /// Lets a lookup in the catalog be an aggregate, which there is one value of whatever the row around it.
