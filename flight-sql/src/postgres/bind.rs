@@ -210,7 +210,6 @@ fn from_binary(oid: u32, mut sent: Bytes) -> Result<ScalarValue, Failure> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

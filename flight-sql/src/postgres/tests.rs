@@ -241,7 +241,9 @@ async fn texts_are_answered() {
         ["T TimeZone:25", "D UTC", "C SHOW", "Z I"]
     );
     assert_eq!(
-        client.query("INSERT INTO numbers VALUES (10, 'n10', TIMESTAMP '2026-01-01 00:00:00')").await,
+        client
+            .query("INSERT INTO numbers VALUES (10, 'n10', TIMESTAMP '2026-01-01 00:00:00')")
+            .await,
         ["C INSERT 0 1", "Z I"]
     );
     assert_eq!(client.query("BEGIN").await, ["C BEGIN", "Z T"]);
@@ -406,7 +408,9 @@ async fn transactions_see_one_state() {
     reader.query("BEGIN").await;
     let count = "SELECT count(*) FROM numbers";
     assert!(reader.query(count).await.contains(&"D 10".to_owned()));
-    writer.query("INSERT INTO numbers VALUES (10, 'n10', TIMESTAMP '2026-01-01 00:00:00')").await;
+    writer
+        .query("INSERT INTO numbers VALUES (10, 'n10', TIMESTAMP '2026-01-01 00:00:00')")
+        .await;
     assert!(writer.query(count).await.contains(&"D 11".to_owned()));
     assert!(reader.query(count).await.contains(&"D 10".to_owned()));
     reader.query("COMMIT").await;

@@ -58,10 +58,7 @@ fn statements_are_changed() {
             "SELECT pg_catalog.to_char(x, 'YYYY') FROM t",
             "SELECT \"pg_to_char\"(x, 'YYYY') AS \"to_char\" FROM t",
         ),
-        (
-            "SELECT 12.50::numeric",
-            "SELECT '12.50'::NUMERIC(4,2) AS \"numeric\"",
-        ),
+        ("SELECT 12.50::numeric", "SELECT '12.50'::NUMERIC(4,2) AS \"numeric\""),
         (
             "SELECT $1, $2",
             "SELECT CAST($1 AS INTEGER) AS \"?column?\", $2 AS \"?column?~1\"",

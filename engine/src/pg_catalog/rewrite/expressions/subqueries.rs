@@ -174,7 +174,10 @@ impl Visitor for Aggregates {
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
         match expression {
             Expr::Function(call)
-                if self.depth == 0 && parts(&call.name).last().is_some_and(|name| AGGREGATES.contains(&name.as_str())) =>
+                if self.depth == 0
+                    && parts(&call.name)
+                        .last()
+                        .is_some_and(|name| AGGREGATES.contains(&name.as_str())) =>
             {
                 ControlFlow::Break(())
             }
