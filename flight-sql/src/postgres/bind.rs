@@ -3,10 +3,9 @@
 mod array;
 mod numeric;
 
-use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use datafusion::arrow::datatypes::{DataType, Field, IntervalMonthDayNano, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
 use super::failure::{Failure, state};
