@@ -3,7 +3,6 @@
 mod array;
 mod numeric;
 
-
 use bytes::{Buf, Bytes};
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::scalar::ScalarValue;
