@@ -22,6 +22,8 @@ const UPDATES_MAX: usize = 4096;
 
 /// How often the status is asked for, as an update may have been lost.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// The same until its stages are planned: the scheduler forgets them with the end of the run.
+const GRAPH_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long a plan is kept while there is no executor at all: as long as one needs to come back. With the time in which the death
 /// of a process is noticed, a plan that nobody can run fails within ten seconds.
@@ -151,7 +153,7 @@ impl Submission {
                     open = update.is_some();
                     update
                 }
-                () = clock.sleep(STATUS_INTERVAL) => {
+                () = clock.sleep(if self.graph.is_some() { STATUS_INTERVAL } else { GRAPH_INTERVAL }) => {
                     let tasks = &self.scheduler.ballista().state.task_manager;
                     let status = tasks.get_job_status(&self.id).await;
                     status.map_err(ballista("asking for a status")).map_err(Failure::Final)?

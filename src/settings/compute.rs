@@ -1,7 +1,6 @@
 //! Settings of what computes: the engine, the scheduler and executors.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
