@@ -95,9 +95,13 @@ fn another_node_schedules_after_the_leader_died() {
         scheduling(&nodes)
     });
     let follower = &nodes[(leader + 1) % 3];
-    let refused = follower.cli(&["executor", "ls"]).unwrap_err();
     let there = nodes[leader].ports().http.to_string();
-    assert!(refused.contains("CTL-0011") && refused.contains(&there), "{refused}");
+    // It learns of a new one with its next look at the lease.
+    wait_for("the other node says who schedules", DEADLINE, || {
+        let refused = follower.cli(&["executor", "ls"]).unwrap_err();
+        assert!(refused.contains("CTL-0011"), "{refused}");
+        refused.contains(&there).then_some(())
+    });
     wait_for("a model's job is open", DEADLINE, || {
         let open = nodes[leader].cli(&["job", "ls", "--open", "--output", "json"]).ok()?;
         open.contains("\"model\"").then_some(())
