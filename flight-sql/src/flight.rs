@@ -143,7 +143,9 @@ impl FlightSql {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let results = match self.service.answered(statement).map_err(to_status)? {
             Some(results) => results,
-            None => self.service.run(principal, statement).await.map_err(to_status)?,
+            None => Box::pin(self.service.run(principal, statement))
+                .await
+                .map_err(to_status)?,
         };
         let batches = results
             .batches
@@ -228,7 +230,7 @@ impl FlightSqlService for FlightSql {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&ticket.statement_handle, self.service.key()).map_err(to_status)?;
-        self.of(request.metadata()).rows(&principal, &statement).await
+        Box::pin(self.of(request.metadata()).rows(&principal, &statement)).await
     }
 
     async fn do_action_create_prepared_statement(
@@ -288,7 +290,7 @@ impl FlightSqlService for FlightSql {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let principal = self.principal(request.metadata()).await?;
         let statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
-        self.of(request.metadata()).rows(&principal, &statement).await
+        Box::pin(self.of(request.metadata()).rows(&principal, &statement)).await
     }
 
     async fn do_put_statement_update(

@@ -256,7 +256,7 @@ impl QueryService {
             Err(error) => return note.end(Err(error)),
         };
         let work = self.caller(principal).scope(self.start(statement, &note));
-        match at_work.run(work).await {
+        match Box::pin(at_work.run(work)).await {
             Ok(started) => Ok(Results {
                 batches: at_work.rows(note.follow(started.batches)),
                 ..started

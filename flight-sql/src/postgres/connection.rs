@@ -281,7 +281,7 @@ async fn login(input: &mut Input, wire: &mut Wire, front: &Front) -> Result<Opti
             })?
         }
     };
-    let database = value("database").unwrap_or(service.catalog_name());
+    let database = value("database").unwrap_or_else(|| service.catalog_name());
     if database != service.catalog_name() {
         let failure = Failure::new(state::NO_DATABASE, format!("database \"{database}\" does not exist"));
         return Err(End::Fatal(

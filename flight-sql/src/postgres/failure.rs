@@ -205,7 +205,7 @@ fn state_of(error: &QueryError, chain: &str) -> &'static str {
         }
     };
     match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Internal => named().unwrap_or(match error.kind() {
+        ErrorKind::Invalid | ErrorKind::Internal => named().unwrap_or_else(|| match error.kind() {
             ErrorKind::Internal => state::INTERNAL,
             _ => state::SYNTAX,
         }),

@@ -197,9 +197,10 @@ impl Session {
     /// The longest time that a statement may take here.
     fn deadline(&self) -> Duration {
         let own = self.settings.duration("statement_timeout");
-        own.map_or(self.service.query_timeout(), |own| {
-            own.min(self.service.query_timeout())
-        })
+        own.map_or_else(
+            || self.service.query_timeout(),
+            |own| own.min(self.service.query_timeout()),
+        )
     }
 
     /// What a statement of this session sees. `types` are those of its parameters, as far as the client said.

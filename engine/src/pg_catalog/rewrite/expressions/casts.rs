@@ -157,7 +157,7 @@ fn elements(literal: &str) -> Option<Vec<Option<String>>> {
 fn plain(data_type: &mut DataType) {
     let changed = match &*data_type {
         // Microseconds, as PostgreSQL has them: nanoseconds end in 2262.
-        DataType::Timestamp(None | Some(4..), zone) => Some(DataType::Timestamp(Some(6), zone.clone())),
+        DataType::Timestamp(None | Some(4..), zone) => Some(DataType::Timestamp(Some(6), *zone)),
         DataType::Custom(..) => match named(data_type).as_str() {
             "timestamptz" => Some(DataType::Timestamp(Some(6), TimezoneInfo::Tz)),
             "name" | "char" | "unknown" | "citext" | "json" | "jsonb" | "inet" | "cidr" | "xml" | "money"
