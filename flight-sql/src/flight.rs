@@ -143,9 +143,7 @@ impl FlightSql {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let results = match self.service.answered(statement).map_err(to_status)? {
             Some(results) => results,
-            None => Box::pin(self.service.run(principal, statement))
-                .await
-                .map_err(to_status)?,
+            None => self.service.run(principal, statement).await.map_err(to_status)?,
         };
         let batches = results
             .batches
