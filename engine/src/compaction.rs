@@ -54,8 +54,17 @@ pub struct Compaction {
 impl Engine {
     /// What [`Self::compact`] would do now.
     pub async fn plan_compaction(&self, table: &LoadedTable, options: &RewriteOptions) -> Result<Vec<RewriteGroup>> {
-        let scan = Scan::new(self.store(), &table.metadata).with_deletes();
-        Ok(plan_rewrite(scan.plan().await?, options))
+        self.groups(table, options, &Layout::default()).await
+    }
+
+    async fn groups(
+        &self,
+        table: &LoadedTable,
+        options: &RewriteOptions,
+        layout: &Layout,
+    ) -> Result<Vec<RewriteGroup>> {
+        let scan = Scan::new(self.store(), &table.metadata).filter(layout.filter.as_ref());
+        Ok(plan_rewrite(scan.with_deletes().plan().await?, options))
     }
 
     /// Writes a table's small files anew, group by group. Nothing but the layout changes: a group whose rows would not be as
@@ -95,8 +104,7 @@ impl Engine {
             });
         }
         let mut outcome = Compaction::default();
-        let scan = Scan::new(self.store(), &table.metadata).filter(layout.filter.as_ref());
-        for group in plan_rewrite(scan.with_deletes().plan().await?, options) {
+        for group in self.groups(table, options, layout).await? {
             self.rewrite(runner, table, group, layout, &mut outcome).await?;
         }
         Ok(outcome)

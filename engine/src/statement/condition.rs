@@ -1,6 +1,7 @@
 //! What a table's files can be asked about the rows that an `UPDATE` or `DELETE` is about, before one of them is read.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use tidewater_table::iceberg::spec::Schema;
 use tidewater_table::{LoadedTable, Predicate};
@@ -36,7 +37,7 @@ impl Reach {
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
-        let filters: Vec<&Expr> = filters.iter().flat_map(conjuncts).collect();
+        let filters: Vec<&Expr> = filters.iter().flat_map(split_conjunction).collect();
         Ok((plain && tables == 1).then(|| Self {
             some: some_rows(&filters, columns),
             same: same_rows(&filters, columns),
@@ -64,10 +65,6 @@ impl Workshop<'_> {
             ))),
         }
     }
-}
-
-fn conjuncts(filter: &Expr) -> Vec<&Expr> {
-    datafusion::logical_expr::utils::split_conjunction(filter)
 }
 
 #[cfg(test)]

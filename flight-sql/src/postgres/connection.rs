@@ -159,6 +159,7 @@ pub(super) async fn serve(stream: TcpStream, front: Front, stop: tokio_util::syn
     };
     if let Err(End::Fatal(failure)) = end {
         wire.replies.fields(b'E', &failure.fields("FATAL"));
+        // The connection ends: one that cannot be told does not need to be.
         let _ = wire.flush().await;
     }
     let _ = wire.half.shutdown().await;

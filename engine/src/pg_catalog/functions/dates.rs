@@ -187,8 +187,14 @@ fn plus() -> Native {
 fn minus() -> Native {
     Native::new("pg_date_minus", (2, 2), DataType::Int32, |arrays, rows| {
         let (later, earlier) = (days_of(argument(arrays, 0)?)?, days_of(argument(arrays, 1)?)?);
-        let days = |row| i32::try_from(number(&later, row)? - number(&earlier, row)?).ok();
-        Ok(Arc::new((0..rows).map(days).collect::<Int32Array>()))
+        let days = |row| match (number(&later, row), number(&earlier, row)) {
+            (Some(later), Some(earlier)) => match i32::try_from(later - earlier) {
+                Ok(days) => Ok(Some(days)),
+                Err(_) => exec_err!("integer out of range"),
+            },
+            _ => Ok(None),
+        };
+        Ok(Arc::new((0..rows).map(days).collect::<Result<Int32Array>>()?))
     })
 }
 
