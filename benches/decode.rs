@@ -20,7 +20,7 @@ use tidewater_synth::{DeliveryOptions, RecordStream, Shape, WorldOptions};
 const BATCH: usize = 10_000;
 
 /// The best of so many rounds counts.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 45;
 
 /// Our decoder should be at least this fast, the parser being 1.
 const GOAL: f64 = 0.5;

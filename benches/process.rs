@@ -96,7 +96,7 @@ impl Tidewater {
 
     async fn wait_ready(&mut self, clock: &SharedClock) -> Result<()> {
         let deadline = clock.monotonic() + START_DEADLINE;
-        let url = format!("http://127.0.0.1:{}/health", self.http);
+        let url = format!("http://127.0.0.1:{}/ready", self.http);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 bail!("tidewater ended with {status}; its log is\n{}", self.log());

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::settings::{Overrides, Settings};
 
 pub(crate) mod cluster;
+mod connect;
 mod doctor;
 mod executor;
 pub(crate) mod failure;
@@ -20,10 +21,13 @@ mod output;
 mod pipeline;
 mod progress;
 mod query;
+mod role;
 mod serve;
+mod sql;
 mod status;
 mod synth;
 mod table;
+mod token;
 mod up;
 mod user;
 mod version;
@@ -72,6 +76,8 @@ enum Verb {
     Serve(serve::ServeArgs),
     /// Run a query and print its rows
     Query(query::QueryArgs),
+    /// An interactive shell for SQL, or statements from the command line, a file or standard input
+    Sql(sql::SqlArgs),
     /// Show the roles of a running installation
     Status,
     /// Look at tables, bring dropped ones back
@@ -103,6 +109,12 @@ enum Verb {
     /// Manage users
     #[command(subcommand)]
     User(user::UserVerb),
+    /// Manage roles and grants
+    #[command(subcommand)]
+    Role(role::RoleVerb),
+    /// Give tokens out, take them back
+    #[command(subcommand)]
+    Token(token::TokenVerb),
     /// Show the version
     Version,
 }
@@ -136,6 +148,7 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
         Verb::Up(args) => return up::run(settings.clone(), args),
         Verb::Serve(args) => return serve::run(settings.clone(), args),
         Verb::Query(args) => query::run(settings, args, output),
+        Verb::Sql(args) => sql::run(settings, args, output),
         Verb::Status => status::run(settings, output),
         Verb::Table(verb) => table::run(settings, verb, output),
         Verb::Namespace(verb) => namespace::run(settings, verb, output),
@@ -145,6 +158,8 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
         Verb::Pipeline(verb) => pipeline::run(settings, verb, output),
         Verb::Doctor => return doctor::run(settings, output),
         Verb::User(verb) => user::run(settings, verb, output),
+        Verb::Role(verb) => role::run(settings, verb, output),
+        Verb::Token(verb) => token::run(settings, verb, output),
         Verb::Synth(verb) => synth::run(verb, output),
         Verb::Cluster(verb) => cluster::run(settings, verb, output),
         Verb::Version => version::run(output),

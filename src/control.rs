@@ -1,18 +1,21 @@
 //! The control endpoint of a process: health, status, and the operations of its roles, for operators and the command line.
 
+mod connections;
 mod executors;
 mod jobs;
 mod queries;
+mod scrape;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use tidewater_core::{Coded, ErrorKind, SharedClock, Tasks};
+use tidewater_core::{Coded, Secret, SharedClock, Tasks};
+use tidewater_flight_sql::http::status_of;
 use tidewater_pipelines::{RunOptions, Selection};
 use tidewater_security::TokenKey;
 
@@ -28,7 +32,8 @@ pub(crate) use self::executors::DrainRequest;
 pub(crate) use self::jobs::name_of;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
 use crate::cli::failure::Failure;
-use crate::roles::{Role, Running};
+use crate::readiness::{self, Check};
+use crate::roles::{Parts, Role, Running};
 use crate::settings::Settings;
 
 /// A role and where it is.
@@ -67,14 +72,19 @@ impl Ready {
     }
 }
 
-/// Serves on `listener`; answers 503 until the roles are published. With a key only those who bear a token of it are
-/// answered; whether the process is healthy is told to everybody.
-pub(crate) fn serve(listener: TcpListener, key: Option<TokenKey>, clock: &SharedClock, tasks: &Tasks) -> Ready {
+/// Serves on `listener`; answers 503 until the roles are published. Where the nodes have a secret only those who bear a token of it
+/// are answered; whether the process is alive and ready is told to everybody.
+pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
+    let (clock, tasks) = (&parts.clock, &parts.tasks);
     let ready = Ready::default();
+    // Of an unknown address everybody may be behind it.
+    let address = listener.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     let guard = Guard {
-        key,
+        key: parts.settings.node_key(),
+        metrics_token: parts.settings.http.metrics_token.clone(),
         clock: Arc::clone(clock),
     };
+    let scrape = scrape::Scrape::new(ready.clone(), parts);
     let routes = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/ingest", get(ingest))
@@ -91,14 +101,22 @@ pub(crate) fn serve(listener: TcpListener, key: Option<TokenKey>, clock: &Shared
         .route("/v1/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/queries", get(queries::list))
         .route("/v1/queries/{id}/cancel", post(queries::cancel))
-        .layer(from_fn_with_state(guard, authenticate))
+        .layer(from_fn_with_state(guard.clone(), authenticate))
         .route("/health", get(health))
-        .with_state(ready.clone());
+        .route("/ready", get(ready_for_work))
+        .with_state(ready.clone())
+        .merge(scrape::routes(scrape, guard))
+        .merge(sql(&ready, address, tasks))
+        .layer(from_fn(connections::tell_peer));
+    let connections = connections::Connections::new(listener, parts.tls.clone());
     let stop = tasks.token();
     tasks.spawn("control", async move {
-        let served = axum::serve(listener, routes)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
+        let served = axum::serve(
+            connections,
+            routes.into_make_service_with_connect_info::<connections::Remote>(),
+        )
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await;
         if let Err(error) = served {
             tracing::error!(%error, "control listener ended");
         }
@@ -106,10 +124,18 @@ pub(crate) fn serve(listener: TcpListener, key: Option<TokenKey>, clock: &Shared
     ready
 }
 
+/// Statements over HTTP, for users and not for operators: the query service asks who they are.
+fn sql(ready: &Ready, address: SocketAddr, tasks: &Tasks) -> Router {
+    let ready = ready.clone();
+    tidewater_flight_sql::http::routes(Arc::new(move || ready.0.get()?.queries.clone()), address, tasks)
+}
+
 /// Who may call.
 #[derive(Clone)]
 struct Guard {
     key: Option<TokenKey>,
+    /// Opens the metrics and nothing else.
+    metrics_token: Option<Secret>,
     clock: SharedClock,
 }
 
@@ -117,14 +143,7 @@ async fn authenticate(State(guard): State<Guard>, request: Request, next: Next) 
     let Some(key) = &guard.key else {
         return next.run(request).await;
     };
-    let header = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = header
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    match key.verify(token.trim(), guard.clock.now_ms()) {
+    match key.verify(bearer(&request), guard.clock.now_ms()) {
         Ok(_) => next.run(request).await,
         Err(error) => {
             let hint = "use the configuration of a node, or a token of tidewater user token".to_owned();
@@ -133,19 +152,10 @@ async fn authenticate(State(guard): State<Guard>, request: Request, next: Next) 
     }
 }
 
-/// The HTTP status of a kind of error.
-fn status_of(kind: ErrorKind) -> StatusCode {
-    match kind {
-        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::Conflict | ErrorKind::Fenced | ErrorKind::Cancelled => StatusCode::CONFLICT,
-        ErrorKind::Denied => StatusCode::FORBIDDEN,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        ErrorKind::Corrupt | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+fn bearer(request: &Request) -> &str {
+    let header = request.headers().get(AUTHORIZATION);
+    let header = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.strip_prefix("Bearer ").unwrap_or_default().trim()
 }
 
 /// A refusal as clients see it.
@@ -195,8 +205,26 @@ fn no_pipelines() -> Refusal {
     )
 }
 
-async fn health(State(ready): State<Ready>) -> Result<&'static str, Refusal> {
-    running(&ready).map(|_| "ok")
+/// The process is alive: it answers.
+async fn health() -> &'static str {
+    "ok"
+}
+
+/// The process can do its work, or what keeps it from it.
+async fn ready_for_work(State(ready): State<Ready>) -> Response {
+    let checks = match running(&ready) {
+        Ok(running) => readiness::checks(running).await,
+        Err(_) => vec![Check::of("start", Err("still starting".into()))],
+    };
+    if checks.iter().all(|check| check.ok) {
+        return Json(json!({"ready": true, "checks": checks})).into_response();
+    }
+    let failing = checks.iter().filter(|check| !check.ok);
+    let failing: Vec<&str> = failing.map(|check| check.name).collect();
+    let message = format!("not ready: {}", failing.join(", "));
+    let error = json!({"code": "CTL-0012", "message": message, "hint": null});
+    let told = json!({"ready": false, "checks": checks, "error": error});
+    (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response()
 }
 
 async fn status(State(ready): State<Ready>) -> Result<Json<Value>, Refusal> {
@@ -324,6 +352,8 @@ async fn ask_within<B: Serialize>(
 
 #[cfg(test)]
 mod tests {
+    use tidewater_core::ErrorKind;
+
     use super::*;
 
     // Goal: a caller can tell its own mistake from ours. Method: kinds on both sides.

@@ -7,14 +7,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is logged when `TIDEWATER_LOG` says nothing: our own state changes, and what goes wrong below. Ballista logs whole
-/// plans at INFO.
-const DEFAULT_FILTER: &str = "info,ballista_scheduler=error,ballista_executor=error,ballista_core=error,datafusion=warn,openraft=error,\
+/// plans at INFO, and as errors that it cannot draw a plan of a union with its metrics.
+const DEFAULT_FILTER: &str = "info,ballista_scheduler=error,ballista_scheduler::display=off,ballista_executor=error,ballista_core=error,datafusion=warn,openraft=error,\
      h2=warn,hyper=warn,tower=warn,librdkafka=warn,rdkafka=warn";
 
 /// Starts logging. `quiet` leaves the terminal to a live screen: warnings and errors only.
 pub(crate) fn start(quiet: bool) {
     let fallback = if quiet {
-        "warn,openraft=error,ballista_scheduler=error,ballista_executor=error,ballista_core=error,librdkafka=error"
+        "warn,openraft=error,ballista_scheduler=error,ballista_scheduler::display=off,ballista_executor=error,ballista_core=error,librdkafka=error"
     } else {
         DEFAULT_FILTER
     };

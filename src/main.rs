@@ -6,6 +6,8 @@ mod cli;
 mod control;
 mod demo;
 mod logging;
+mod metrics;
+mod readiness;
 mod roles;
 mod settings;
 

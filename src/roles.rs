@@ -7,31 +7,36 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidewater_catalog::raft::Consensus;
 use tidewater_catalog_client::CatalogClient;
-use tidewater_core::limits::SHUTDOWN_DEADLINE;
+use tidewater_core::limits::{SHUTDOWN_DEADLINE, STACK_BYTES};
 use tidewater_core::{Coded, ErrorKind, SharedClock, SharedRng, SystemClock, SystemRng, Tasks};
 use tidewater_engine::Engine;
 use tidewater_pipelines::Pipelines;
-use tidewater_security::{Authenticator, TokenKey};
+use tidewater_security::{Authenticator, Oidc, Tls, TokenKey};
 use tidewater_table::FileStore;
 
 use crate::cli::failure::Failure;
 use crate::control::{self, RoleReport};
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 
 mod catalog;
 mod compute;
 mod ingest;
+mod issuers;
 pub(crate) mod leadership;
 pub(crate) mod local_secret;
 mod maintenance;
 mod ops;
 mod pipelines;
+mod policy;
 mod ports;
 mod serving;
 pub(crate) mod storage;
 
 pub(crate) use ingest::IngestHandle;
+pub(crate) use ports::listeners;
 
 /// How long a start may take: a catalog that has to replay its log, a group that has to elect a leader.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -100,14 +105,41 @@ pub(crate) struct Parts {
     pub(crate) user_key: TokenKey,
     /// Who may come in; everybody on this machine where none are configured.
     pub(crate) users: Arc<Authenticator>,
+    /// Whose tokens let in beside our own.
+    pub(crate) oidc: Option<Arc<Oidc>>,
+    /// The certificate of the listeners for clients.
+    pub(crate) tls: Option<Tls>,
+    /// What all roles count.
+    pub(crate) metrics: Metrics,
     pub(crate) tasks: Tasks,
+}
+
+/// The certificate of the listeners for clients, followed as its files change.
+fn tls(
+    settings: &Settings,
+    roles: &BTreeSet<Role>,
+    clock: &SharedClock,
+    tasks: &Tasks,
+) -> Result<Option<Tls>, Failure> {
+    let Some(wanted) = &settings.security.tls else {
+        ports::tell_of_plain(settings, |role| roles.contains(&role));
+        return Ok(None);
+    };
+    let tls = Tls::load(wanted.clone(), Arc::clone(clock))?;
+    tls.follow(&tasks.child("tls"));
+    Ok(Some(tls))
 }
 
 /// The running roles, as far as commands and screens ask them.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) parts: Parts,
+    pub(crate) roles: BTreeSet<Role>,
     pub(crate) reports: Vec<RoleReport>,
+    /// This node's log, where it has the catalog role.
+    pub(crate) consensus: Option<Arc<dyn Consensus>>,
+    /// Who runs and who waits, where plans run.
+    pub(crate) admission: Option<tidewater_scheduler::Admission>,
     pub(crate) ingest: Option<IngestHandle>,
     pub(crate) pipelines: Option<Pipelines>,
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
@@ -125,6 +157,7 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidewater")
+        .thread_stack_size(STACK_BYTES)
         .build()
         .map_err(|source| Failure::io("start a runtime", source))?;
     let result = runtime.block_on(async {
@@ -161,12 +194,14 @@ where
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     ports::check(&settings, |role| roles.contains(&role))?;
     storage::prepare_data_dir(&settings.data_dir)?;
-    if roles.contains(&Role::Catalog) && !settings.security.users.is_empty() {
+    if roles.contains(&Role::Catalog) && settings.security.knows_users() {
         local_secret::ensure(&mut settings, &rng)?;
     }
     let settings = Arc::new(settings);
     let user_key = settings.user_key(&rng);
+    let oidc = issuers::believed(&settings, &clock)?;
     let users = Authenticator::new(settings.security.users.clone(), user_key.clone(), Arc::clone(&clock))?;
+    let users = users.believing(oidc.clone());
     let store = |warehouse: String| {
         let options = storage::options(&settings, warehouse);
         FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
@@ -183,10 +218,13 @@ where
         rng: Arc::clone(&rng),
         user_key,
         users: Arc::new(users),
+        oidc,
+        tls: tls(&settings, roles, &clock, tasks)?,
+        metrics: Metrics::new(),
         tasks: tasks.clone(),
     };
     let control_listener = ports::bind(&settings, ports::Port::Http).await?;
-    let ready = control::serve(control_listener, settings.node_key(), &parts.clock, tasks);
+    let ready = control::serve(control_listener, &parts);
     let mut reports = Vec::new();
     if roles.contains(&Role::Catalog) {
         reports.push(catalog::start(&parts, exit).await?);
@@ -197,7 +235,10 @@ where
         parts.store = store(warehouse);
     }
     let mut running = Running {
+        roles: roles.clone(),
         reports,
+        consensus: exit.log(),
+        admission: None,
         ingest: None,
         pipelines: None,
         scheduler: None,
@@ -234,6 +275,7 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
         running.reports.extend(compute.reports);
         running.scheduler = compute.scheduler;
         running.leadership = compute.leadership;
+        running.admission = Some(compute.admission);
         router = Some(compute.router);
     }
     if roles.contains(&Role::Ingest) {
@@ -318,6 +360,7 @@ pub(crate) type SharedRunner = Arc<dyn tidewater_engine::PlanRunner>;
 /// What the compute roles give to the others.
 pub(crate) struct Compute {
     pub(crate) router: SharedRunner,
+    pub(crate) admission: tidewater_scheduler::Admission,
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
     pub(crate) leadership: Option<leadership::Leadership>,
     pub(crate) reports: Vec<RoleReport>,

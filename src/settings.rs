@@ -1,6 +1,7 @@
 //! Every setting of the binary: one struct a section, with the defaults of `tidewater up`.
 
 mod compute;
+mod serving;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,10 +13,11 @@ use tidewater_catalog_client::{Bearer, ClientOptions};
 use tidewater_core::config::{ConfigError, Layers};
 use tidewater_core::{Secret, SharedRng, SystemClock};
 use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
-use tidewater_security::{Principal, TokenKey, UserSettings};
+use tidewater_security::{OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
 use tidewater_table::RewriteOptions;
 
 pub(crate) use self::compute::{AdmissionSettings, EngineSettings, ExecutorSettings, SchedulerSettings};
+pub(crate) use self::serving::ServingSettings;
 use crate::roles::local_secret;
 
 /// How long a token is good that a node makes for one call: clocks of nodes may differ by some of it.
@@ -39,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) maintenance: MaintenanceSettings,
     pub(crate) flight_sql: FlightSqlSettings,
     pub(crate) postgres: PostgresSettings,
+    pub(crate) serving: ServingSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
     /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
@@ -213,6 +216,8 @@ pub(crate) struct PostgresSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HttpSettings {
     pub(crate) listen: SocketAddr,
+    /// Opens `/metrics`, and nothing else, to whoever bears it. Where the nodes have a secret, a token of theirs opens it too.
+    pub(crate) metrics_token: Option<Secret>,
 }
 
 /// Who may come in.
@@ -220,12 +225,25 @@ pub(crate) struct HttpSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecuritySettings {
     pub(crate) users: Vec<UserSettings>,
+    /// Issuers of OpenID Connect whose tokens let in too.
+    pub(crate) oidc: Vec<OidcSettings>,
+    /// PEM: the CA of issuers whose certificates nobody else vouches for.
+    pub(crate) oidc_ca: Option<PathBuf>,
     /// Signs the tokens of users; the same on all nodes. None means `node_secret`, or without it a random one, good until
     /// the process ends.
     pub(crate) token_secret: Option<Secret>,
     /// Known to all nodes and nobody else: proves the catalog's nodes to each other, and signs the tokens without which
     /// catalog and control endpoint answer nobody. None means that these ports stay on loopback.
     pub(crate) node_secret: Option<Secret>,
+    /// The certificate of Flight SQL, the PostgreSQL wire and the catalog. None means that they do not speak TLS.
+    pub(crate) tls: Option<TlsSettings>,
+}
+
+impl SecuritySettings {
+    /// Whether anybody has to say who they are.
+    pub(crate) fn knows_users(&self) -> bool {
+        !self.users.is_empty() || !self.oidc.is_empty()
+    }
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -251,6 +269,7 @@ impl Default for Settings {
             maintenance: MaintenanceSettings::default(),
             flight_sql: FlightSqlSettings::default(),
             postgres: PostgresSettings::default(),
+            serving: ServingSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
             local_secret: None,
@@ -338,7 +357,10 @@ impl Default for PostgresSettings {
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { listen: loopback(8080) }
+        Self {
+            listen: loopback(8080),
+            metrics_token: None,
+        }
     }
 }
 
@@ -407,10 +429,7 @@ impl Settings {
 
     /// Checks what nodes show to the catalog: the nodes' secret, or where only users were configured, the machine's own.
     pub(crate) fn catalog_key(&self) -> Option<TokenKey> {
-        let own = match self.security.users.is_empty() {
-            true => None,
-            false => self.local_secret.as_ref(),
-        };
+        let own = self.local_secret.as_ref().filter(|_| self.security.knows_users());
         let secret = self.security.node_secret.as_ref().or(own)?;
         Some(TokenKey::for_nodes(secret.expose().as_bytes()))
     }
@@ -473,7 +492,7 @@ impl Settings {
 /// A new token for each call.
 fn made_by(key: TokenKey, name: &str) -> Bearer {
     let clock = SystemClock::shared();
-    let principal = Principal { name: name.into() };
+    let principal = Principal::named(name);
     Bearer::made(move || key.issue(&principal, clock.now_ms().saturating_add(NODE_TOKEN_TTL_MS)))
 }
 

@@ -71,6 +71,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let user = UserSettings {
             name: name.to_owned(),
             password_hash: hash_password(password, &rng)?,
+            scram: None,
             role: Role::Writer,
         };
         let key = TokenKey::derive(rng.uuid().as_bytes());

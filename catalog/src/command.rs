@@ -8,6 +8,7 @@ mod drop;
 mod ingest;
 mod job;
 mod outcome;
+mod policy;
 mod table;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use drop::{DropOp, DropTerms, PurgeProgress, PurgeStage};
 pub use ingest::{IngestChange, LeaseGrant, LeaseRequest, OffsetRange, PartitionId};
 pub use job::{JobPhase, JobPut};
 pub use outcome::{DropJobProblem, IngestRefusal, Outcome, Refusal};
+pub use policy::{GrantOn, PolicyOp, PolicyRefusal};
 pub use table::{Expect, Ident, Pointer, Relation, TableChange, TableRef};
 
 /// One entry of the log: commands that are applied one after the other, each on its own.
@@ -142,4 +144,6 @@ pub enum Op {
     Drop(DropOp),
     /// Moves a table's pointer to a snapshot of what producers appended, and remembers their ranges.
     Append(AppendChange),
+    /// Changes who may do what.
+    Policy(PolicyOp),
 }

@@ -6,7 +6,7 @@ use iceberg::ErrorKind as IcebergErrorKind;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::command::{DropJobProblem, Ident, IngestRefusal, ProducerRange, Refusal, Relation};
+use crate::command::{DropJobProblem, Ident, IngestRefusal, PolicyRefusal, ProducerRange, Refusal, Relation};
 use crate::raft::ConsensusError;
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_security::SecurityError;
@@ -315,7 +315,27 @@ pub enum CatalogError {
         /// The limit.
         seconds: u64,
     },
-    /// A port that would be open to others.
+    /// The role is there already.
+    #[error("role {role} exists already")]
+    RoleExists {
+        /// Its name.
+        role: String,
+    },
+    /// The role is not there.
+    #[error("role {role} does not exist")]
+    NoSuchRole {
+        /// Its name.
+        role: String,
+    },
+    /// A role would contain itself.
+    #[error("role {role} cannot be given to {member}: it would contain itself")]
+    RoleCircle {
+        /// The role.
+        role: String,
+        /// Who was to get it.
+        member: String,
+    },
+    /// A port that would be open to others, or something that the caller may not do.
     #[error(transparent)]
     Security(#[from] SecurityError),
     /// The log.
@@ -419,9 +439,15 @@ impl CatalogError {
             Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
             Self::DeadlineExceeded { .. } => (504, "CommitStateUnknownException"),
             Self::SlowBody { .. } => (408, "RequestTimeoutException"),
-            Self::Damaged { .. } | Self::NotPurged { .. } | Self::Internal { .. } | Self::Security(_) => {
-                (500, "InternalServerError")
-            }
+            Self::RoleExists { .. } => (409, "AlreadyExistsException"),
+            Self::NoSuchRole { .. } => (404, "NoSuchRoleException"),
+            Self::RoleCircle { .. } => (422, "UnprocessableEntityException"),
+            Self::Security(error) => match error.kind() {
+                ErrorKind::Denied => (403, "ForbiddenException"),
+                ErrorKind::Exhausted => (429, "TooManyRequestsException"),
+                _ => (500, "InternalServerError"),
+            },
+            Self::Damaged { .. } | Self::NotPurged { .. } | Self::Internal { .. } => (500, "InternalServerError"),
             Self::Remembered { status, kind, .. } => (*status, kind),
             Self::Consensus(error) => match error.retry() {
                 Retry::Safe => (503, "ServiceUnavailableException"),
@@ -491,6 +517,12 @@ impl From<Refusal> for CatalogError {
             Refusal::PurgeBegun(table) => Self::PurgeBegun { table },
             Refusal::DropJob { job, problem } => Self::DropJob { job, problem },
             Refusal::Full { limit } => Self::Full { limit },
+            Refusal::Policy(PolicyRefusal::RoleExists { role }) => Self::RoleExists { role },
+            Refusal::Policy(PolicyRefusal::NoSuchRole { role }) => Self::NoSuchRole { role },
+            Refusal::Policy(PolicyRefusal::Circle { role, member }) => Self::RoleCircle { role, member },
+            Refusal::Policy(PolicyRefusal::Gone { object }) => Self::Unprocessable {
+                reason: format!("the table or view {object} was dropped meanwhile"),
+            },
             Refusal::KeyReused => Self::Unprocessable {
                 reason: "the idempotency key was used for another request".into(),
             },

@@ -6,6 +6,7 @@ mod drops;
 mod ingest;
 mod jobs;
 mod operators;
+mod policy;
 mod reports;
 mod tables;
 
@@ -34,6 +35,7 @@ pub(crate) fn routes(operators: Operators) -> Router<Arc<Service>> {
         .route("/internal/v1/namespaces", get(cluster::namespaces))
         .route("/internal/v1/dropped", get(drops::list))
         .route("/internal/v1/dropped/undrop", post(drops::undrop))
+        .route("/internal/v1/policy", get(policy::load).post(policy::change))
         .route("/internal/v1/cluster", get(cluster::status))
         .merge(for_operators().route_layer(from_fn_with_state(operators, operators::admit)))
 }

@@ -3,7 +3,8 @@
 //! What it does: keeps pointers (never metadata) in a deterministic [`state::State`], replicated through the log; builds
 //! metadata files on the leader, writes them under a fresh name and swaps the pointer; serves the Iceberg REST protocol and
 //! the internal calls of tidewater's own roles.
-//! It folds the files that producers append into snapshots, plans scans for clients and lets them reach a table's files, by credentials or by signed requests.
+//! It folds the files that producers append into snapshots, plans scans for clients and lets them reach a table's files, by credentials or by signed requests. It keeps who may do what, and lets
+//! users do no more.
 //! What it does not: read or write data files, run jobs.
 //!
 //! Main types: [`command::Command`] (what is logged), [`state::State`] (what the log amounts to), [`raft::Consensus`] (the
@@ -17,6 +18,7 @@ pub mod credentials;
 pub mod error;
 pub mod join;
 pub mod memory;
+pub mod metrics;
 pub mod raft;
 pub mod server;
 pub mod state;
@@ -29,6 +31,7 @@ mod internal;
 mod metadata;
 mod names;
 mod planning;
+mod policy;
 mod purge;
 mod reports;
 mod rest;
@@ -36,6 +39,7 @@ mod service;
 
 pub use credentials::{AccessKeys, DelegationOptions, Vending};
 pub use error::CatalogError;
+pub use metrics::CatalogMetrics;
 pub use purge::DropRetention;
 pub use server::{Access, CatalogOptions, CatalogServer, Following};
 pub use store::MetadataStore;

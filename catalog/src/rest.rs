@@ -3,6 +3,7 @@
 mod admit;
 mod append;
 mod authenticate;
+mod authorise;
 mod body;
 mod config;
 mod connections;
@@ -13,6 +14,7 @@ mod load;
 mod metrics;
 mod namespaces;
 mod oauth;
+mod observe;
 mod page;
 mod plan;
 mod register;
@@ -31,13 +33,15 @@ use crate::error::CatalogError;
 use crate::service::Service;
 
 pub(crate) use admit::{Admission, Deadline, admit, end_in_time};
-pub(crate) use authenticate::{Guard, authenticate};
+pub(crate) use authenticate::{Caller, Guard, authenticate};
+pub(crate) use authorise::{authorise, may_write_files};
 pub(crate) use body::{Bodies, read_body};
-pub(crate) use connections::Connections;
+pub(crate) use connections::{Connections, Remote};
 pub(crate) use extract::{Body, Query};
 pub(crate) use follow::{Follower, follow_leader};
 pub(crate) use load::etag_of;
 pub(crate) use oauth::Logins;
+pub(crate) use observe::observe;
 pub(crate) use respond::{Answer, json, json_bytes};
 
 /// The shared state of all handlers.

@@ -11,6 +11,7 @@ use crate::commit::TableQueue;
 use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
+use crate::metrics::{CatalogMetrics, Metered};
 use crate::purge::{self, DropRetention};
 use crate::raft::Consensus;
 use crate::reports::Reports;
@@ -19,7 +20,7 @@ use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use crate::{internal, rest};
 use tidewater_core::{SharedClock, SharedRng, Tasks};
-use tidewater_security::{Authenticator, ListenPolicy, TokenKey};
+use tidewater_security::{Authenticator, Authorizer, ListenPolicy, Tls, TokenKey};
 
 /// Who may call.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub struct CatalogOptions {
     /// Who may change the group of nodes and take backups: who bears a token of this key besides (`X-Tidewater-Operator`).
     /// None: whoever may call.
     pub operators: Option<TokenKey>,
+    /// TLS for clients that begin with it; none means that nobody is answered who does.
+    pub tls: Option<Tls>,
     /// What followers do with requests for the leader.
     pub following: Following,
     /// Files in one answer of a planned scan; larger scans are cut into tasks.
@@ -71,6 +74,8 @@ pub struct CatalogOptions {
     pub rebase_appends: bool,
     /// How long drops can be taken back.
     pub retention: DropRetention,
+    /// Counts requests and writes.
+    pub metrics: CatalogMetrics,
     /// What clients may be given to reach files with; none means nothing.
     pub delegation: Option<DelegationOptions>,
     /// Time.
@@ -98,10 +103,12 @@ impl CatalogOptions {
             metadata_cache_bytes: 64 << 20,
             access: Access::Open,
             operators: None,
+            tls: None,
             following: Following::default(),
             plan_files_max: crate::planning::FILES_PER_ANSWER_MAX,
             rebase_appends: true,
             retention: DropRetention::default(),
+            metrics: CatalogMetrics::default(),
             delegation: None,
             clock,
             rng,
@@ -116,7 +123,9 @@ pub struct CatalogServer {
     service: Arc<Service>,
     access: Access,
     operators: Option<TokenKey>,
+    tls: Option<Tls>,
     following: Following,
+    metrics: CatalogMetrics,
 }
 
 impl CatalogServer {
@@ -126,6 +135,10 @@ impl CatalogServer {
             .delegation
             .map(|given| Delegate::new(given, Arc::clone(&options.clock), Arc::clone(&options.rng)));
         let cache = MetadataCache::new(Arc::clone(&options.store), options.metadata_cache_bytes);
+        let authorizer = match &options.access {
+            Access::Users { users, .. } => Some(Arc::new(Authorizer::new(users))),
+            _ => None,
+        };
         let logins = match &options.access {
             Access::Users { users, .. } if users.required() => Some(rest::Logins::new(Arc::clone(users))),
             _ => None,
@@ -133,9 +146,11 @@ impl CatalogServer {
         Self {
             access: options.access,
             operators: options.operators,
+            tls: options.tls,
             following: options.following,
+            metrics: options.metrics.clone(),
             service: Arc::new(Service {
-                consensus: options.consensus,
+                consensus: Metered::over(options.consensus, options.metrics, Arc::clone(&options.clock)),
                 store: options.store,
                 warehouse: options.warehouse,
                 cache,
@@ -150,6 +165,7 @@ impl CatalogServer {
                 tasks: options.tasks,
                 reports: Reports::default(),
                 logins,
+                authorizer,
             }),
         }
     }
@@ -165,6 +181,8 @@ impl CatalogServer {
         let guard = rest::Guard {
             access: self.access.clone(),
             clock: Arc::clone(&self.service.clock),
+            consensus: Arc::clone(&self.service.consensus),
+            authorizer: self.service.authorizer.clone(),
         };
         let follower = Arc::new(rest::Follower::new(
             Arc::clone(&self.service.consensus),
@@ -180,12 +198,19 @@ impl CatalogServer {
             .merge(internal::routes(operators))
             .fallback(rest::no_such_endpoint)
             .method_not_allowed_fallback(rest::no_such_endpoint)
+            // Innermost: the node that does it decides, by what it knows.
+            .layer(from_fn_with_state(Arc::clone(&self.service), rest::authorise))
             .layer(from_fn_with_state(follower, rest::follow_leader))
             .layer(from_fn_with_state(rest::Deadline::default(), rest::end_in_time))
             .layer(from_fn_with_state(rest::Admission::default(), rest::admit))
             // Who has no token is told so before his body is read, and whose body comes slowly takes no place meanwhile.
             .layer(from_fn_with_state(rest::Bodies::default(), rest::read_body))
             .layer(from_fn_with_state(guard, rest::authenticate))
+            // Outermost: who is not let in is counted too.
+            .layer(from_fn_with_state(
+                (self.metrics.clone(), Arc::clone(&self.service.clock)),
+                rest::observe,
+            ))
             .with_state(Arc::clone(&self.service))
     }
 
@@ -205,10 +230,13 @@ impl CatalogServer {
         purge::start(&self.service);
         let token = self.service.tasks.token();
         let stop = async move { token.cancelled().await };
-        let connections = rest::Connections::new(listener, Arc::clone(&self.service.clock));
-        let served = axum::serve(connections, self.router())
-            .with_graceful_shutdown(stop)
-            .await;
+        let connections = rest::Connections::new(listener, self.tls.clone(), Arc::clone(&self.service.clock));
+        let served = axum::serve(
+            connections,
+            self.router().into_make_service_with_connect_info::<rest::Remote>(),
+        )
+        .with_graceful_shutdown(stop)
+        .await;
         served.map_err(failed)
     }
 }

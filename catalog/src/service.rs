@@ -21,6 +21,7 @@ use crate::state::{State, TableRow};
 use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use tidewater_core::{SharedClock, SharedRng, Tasks};
+use tidewater_security::Authorizer;
 
 tokio::task_local! {
     /// How old the state may be that the request at work reads; unset or none: not at all.
@@ -59,6 +60,8 @@ pub(crate) struct Service {
     pub(crate) reports: Reports,
     /// Who can log in, where somebody can.
     pub(crate) logins: Option<Logins>,
+    /// Decides what users may do, where there are any.
+    pub(crate) authorizer: Option<Arc<Authorizer>>,
 }
 
 impl Service {

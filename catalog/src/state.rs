@@ -11,6 +11,7 @@ mod ingest;
 mod jobs;
 mod namespaces;
 mod nodes;
+mod policy;
 mod producers;
 mod shared;
 mod tables;
@@ -25,6 +26,7 @@ use self::idempotency::Idempotency;
 use self::ingest::Ingest;
 use self::jobs::Jobs;
 use self::nodes::Nodes;
+use self::policy::Kept;
 use self::producers::Producers;
 use self::tables::Tables;
 use crate::command::{Command, Op, Outcome, Refusal};
@@ -36,6 +38,7 @@ pub use idempotency::{IDEMPOTENCY_LIFETIME_MS, IDEMPOTENCY_MAX};
 pub use ingest::{Lease, PartitionRow};
 pub use jobs::{JOBS_ENDED_MAX, JOBS_OPEN_MAX, JobRow};
 pub use namespaces::NamespaceRow;
+pub use policy::{GRANTEE_BYTES_MAX, GRANTS_MAX, MEMBERSHIPS_MAX, ROLES_MAX, TOKENS_MAX};
 pub use producers::{
     AppendedRange, Meeting, PRODUCER_LIFETIME_MS, PRODUCERS_MAX, PRODUCERS_PER_TABLE_MAX, ProducerRow,
     RANGES_PER_PRODUCER_MAX,
@@ -68,6 +71,9 @@ pub struct State {
     /// Who appended what through `append-files`.
     #[serde(default)]
     producers: Producers,
+    /// Who may do what.
+    #[serde(default)]
+    policy: Kept,
 }
 
 impl State {
@@ -125,6 +131,7 @@ impl State {
             Op::AllocateNode => self.allocate_node(),
             Op::Drop(op) => self.drop_op(op),
             Op::Append(append) => self.append(append),
+            Op::Policy(op) => self.policy_op(op),
             Op::Remember { status, kind, message } => Err(Refusal::Remembered { status, kind, message }),
         }
     }
@@ -152,6 +159,7 @@ fn refuses_first(op: &Op) -> bool {
         | Op::CommitView { .. }
         | Op::RenameView { .. }
         | Op::DropView { .. }
+        | Op::Policy(_)
         | Op::Remember { .. } => true,
         Op::Commit { changes } => changes.len() <= 1,
         _ => false,

@@ -20,7 +20,9 @@ use tidewater_table::iceberg::spec::{
     Transform, Type, UnboundPartitionSpec,
 };
 use tidewater_table::iceberg::{TableRequirement, TableUpdate};
-use tidewater_table::{Added, Catalog, CatalogFault, CommitOutcome, FileStore, NewTable, TableCommit, plan_scan};
+use tidewater_table::{
+    Added, Catalog, CatalogFault, CommitOutcome, FileStore, NewTable, Since, TableCommit, plan_scan,
+};
 
 struct Node {
     consensus: Arc<MemoryConsensus>,
@@ -378,6 +380,37 @@ async fn tables_of_one_moment() {
         found.iter().map(Option::is_some).collect::<Vec<_>>(),
         [false, true, false]
     );
+}
+
+// Goal: who looks at all tables is sent those that changed, however many there are. Method: more tables than one call may name;
+// one that is committed to, one that is dropped and one that is new.
+#[tokio::test]
+async fn tables_that_changed() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let mut seen = Vec::new();
+    for at in 0..300 {
+        let made = client
+            .create_table(new_table(&format!("bronze.t{at}")))
+            .await
+            .expect("made");
+        seen.push((made.name, Some(made.metadata_location)));
+    }
+    let since = client.load_changed(&seen).await.expect("an answer");
+    assert!(since.iter().all(|since| matches!(since, Since::Same)));
+    client.drop_table(&seen[7].0, false).await.expect("dropped");
+    seen[270].1 = Some("an older file".into());
+    seen[299].1 = None;
+    let since = client.load_changed(&seen).await.expect("an answer");
+    for (at, ((name, _), since)) in seen.iter().zip(&since).enumerate() {
+        let right = match since {
+            Since::Gone => at == 7,
+            Since::Same => !matches!(at, 7 | 270 | 299),
+            Since::Changed(table) => matches!(at, 270 | 299) && table.name == *name,
+        };
+        assert!(right, "{name}: {since:?}");
+    }
 }
 
 // Goal: the client finds the leader, waits out a time without one, and says what is known when it gives up. Method: a follower that

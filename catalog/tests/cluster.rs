@@ -39,7 +39,7 @@ fn operator_key() -> TokenKey {
 }
 
 fn token(key: &TokenKey) -> String {
-    key.issue(&Principal { name: "ana".into() }, i64::MAX)
+    key.issue(&Principal::named("ana"), i64::MAX)
 }
 
 #[expect(clippy::panic, reason = "a helper of tests that is no test itself")]

@@ -38,6 +38,7 @@ async fn start(lake: &TempDir) -> (RestCatalog, String, Tasks) {
     let user = UserSettings {
         name: "ana".to_owned(),
         password_hash: hash_password("horse", &rng).expect("a hash"),
+        scram: None,
         role: Role::Reader,
     };
     let users = Authenticator::new(vec![user], TokenKey::derive(b"users"), clock).expect("good users");

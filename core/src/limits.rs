@@ -11,6 +11,10 @@ pub const NAMESPACE_LEVELS_MAX: usize = 8;
 /// Largest gRPC message between our own processes. Plans carry a description of every file they read.
 pub const GRPC_MESSAGE_BYTES_MAX: usize = 128 << 20;
 
+/// Stack of the threads that parse, plan and compute statements: what their limits let be nested must fit, also in a build that
+/// is not optimised. It is address space; memory is taken as it is used.
+pub const STACK_BYTES: usize = 64 << 20;
+
 /// Largest body of a REST call.
 pub const REST_BODY_BYTES_MAX: usize = 16 << 20;
 

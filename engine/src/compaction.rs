@@ -15,6 +15,7 @@ use tidewater_table::{
 };
 
 pub use self::order::RowOrder;
+pub(crate) use self::zorder::zorder;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};

@@ -1,18 +1,58 @@
 //! Plans that let go of their thread: a query can only be cancelled, and others only get their turn, where it yields.
 
+mod held;
+mod rations;
+
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::execution_plan::{EvaluationType, SchedulingType};
+use datafusion::physical_plan::execution_plan::{
+    ChildrenPropertiesMode, EvaluationType, ReplaceChildrenOptions, SchedulingType,
+};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::windows::WindowAggExec;
+use tidewater_core::SharedClock;
 
-/// Makes the operators yield that can turn a few rows into many. DataFusion makes only the leaves yield, so a cross join
-/// of small tables under an aggregate would keep its thread, uncancellable, until its last row.
-pub fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    Ok(plan.transform_up(wrap)?.data)
+use self::held::HeldExec;
+use self::rations::RationedExec;
+
+/// Makes the operators yield that can turn a few rows into many, and those count their memory that do not. DataFusion makes
+/// only the leaves yield, so a cross join of small tables under an aggregate would keep its thread, uncancellable, until its
+/// last row; and a join whose condition is never true has no row to yield at.
+pub fn yielding(plan: Arc<dyn ExecutionPlan>, clock: &SharedClock) -> Result<Arc<dyn ExecutionPlan>> {
+    Ok(plan
+        .transform_up(|plan| rationed(plan, clock)?.transform_data(held)?.transform_data(wrap))?
+        .data)
+}
+
+/// A join that looks at many pairs of rows for each that it finds gets the rows of its second side in portions.
+fn rationed(plan: Arc<dyn ExecutionPlan>, clock: &SharedClock) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let conditional = plan
+        .downcast_ref::<HashJoinExec>()
+        .is_some_and(|join| join.filter().is_some());
+    if !conditional && plan.downcast_ref::<NestedLoopJoinExec>().is_none() {
+        return Ok(Transformed::no(plan));
+    }
+    let mut children: Vec<Arc<dyn ExecutionPlan>> = plan.children().into_iter().map(Arc::clone).collect();
+    if let Some(second) = children.get_mut(1) {
+        *second = Arc::new(RationedExec::new(Arc::clone(second), Arc::clone(clock)));
+    }
+    let unchanged = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+    Ok(Transformed::yes(plan.replace_children(children, unchanged)?))
+}
+
+/// A window that looks to the end of its input has its input counted as memory.
+fn held(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let Some(window) = plan.downcast_ref::<WindowAggExec>() else {
+        return Ok(Transformed::no(plan));
+    };
+    let input: Arc<dyn ExecutionPlan> = Arc::new(HeldExec::new(Arc::clone(window.input())));
+    let unchanged = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+    Ok(Transformed::yes(plan.replace_children(vec![input], unchanged)?))
 }
 
 fn wrap(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
@@ -33,8 +73,13 @@ mod tests {
 
     use futures::StreamExt;
 
+    use tidewater_core::Coded;
+
     use crate::testing::Lake;
     use crate::{Class, CpuRunner, CpuRuntime, PlanRequest, PlanRunner};
+
+    /// On a busy machine; the queries take hours.
+    const FREE_DEADLINE: Duration = Duration::from_secs(60);
 
     const DIGITS: &str = "(VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9))";
 
@@ -42,22 +87,51 @@ mod tests {
     // cross join of small tables; the next query gets the thread only if dropping the first one ended it.
     #[tokio::test]
     async fn a_dropped_query_lets_go_of_its_thread() {
-        let lake = Lake::new();
-        let runtime = CpuRuntime::start(1).expect("a thread");
-        let runner = CpuRunner::new(std::sync::Arc::new(lake.engine.local_runner()), runtime);
         let tables: Vec<String> = (0..12).map(|at| format!("{DIGITS} AS t{at}(x)")).collect();
         let long = format!(
             "SELECT sum(sqrt(t0.x * t1.x + t2.x)) FROM {}",
             tables.join(" CROSS JOIN ")
         );
-        let mut running = run(&lake, &runner, &long).await;
+        ends_when_dropped(&long).await;
+    }
+
+    // Goal: so does one that looks at many pairs of rows and finds none. Method: the same with joins whose conditions are never
+    // true, over all pairs and over those of one key.
+    #[tokio::test]
+    async fn a_dropped_join_without_rows_lets_go_of_its_thread() {
+        let series = |name: &str| format!("(SELECT value, 1 AS k FROM generate_series(1, 200000)) AS {name}");
+        for on in ["TRUE", "a.k = b.k"] {
+            ends_when_dropped(&format!(
+                "SELECT count(*) FROM {} JOIN {} ON {on} AND sqrt(a.value * 1.0) + b.value < 0",
+                series("a"),
+                series("b")
+            ))
+            .await;
+        }
+    }
+
+    // Goal: a window over more rows than there is memory for fails, whatever it would take. Method: one that looks to its end, over
+    // more rows than the pool has bytes, and one over few.
+    #[tokio::test]
+    async fn windows_count_what_they_keep() {
+        let lake = Lake::new();
+        let window = "OVER (ORDER BY value ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)";
+        let of = |rows: u64| format!("SELECT count(s) FROM (SELECT sum(value) {window} AS s FROM range(0, {rows}))");
+        assert_eq!(lake.lines(&of(10_000)).await, ["10000"]);
+        let refused = lake.refused(&of(200_000_000)).await;
+        assert_eq!(refused.code(), "ENG-0005", "{refused}");
+    }
+
+    async fn ends_when_dropped(long: &str) {
+        let lake = Lake::new();
+        let runtime = CpuRuntime::start(1).expect("a thread");
+        let runner = CpuRunner::new(std::sync::Arc::new(lake.engine.local_runner()), runtime);
+        let mut running = run(&lake, &runner, long).await;
         let early = tokio::time::timeout(Duration::from_millis(300), running.stream.next()).await;
         assert!(early.is_err(), "the long query ended by itself");
         drop(running);
         let next = async { run(&lake, &runner, "SELECT 1").await.stream.next().await };
-        let row = tokio::time::timeout(Duration::from_secs(20), next)
-            .await
-            .expect("a free thread");
+        let row = tokio::time::timeout(FREE_DEADLINE, next).await.expect("a free thread");
         assert!(matches!(row, Some(Ok(_))));
     }
 

@@ -4,23 +4,27 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use tidewater_core::limits::STACK_BYTES;
 
 use crate::error::{EngineError, Result};
 use crate::runner::{PlanOutput, PlanRequest, PlanRunner, Route};
 
-/// Batches that wait for a slow client: enough to hide its round trips, too few to hold much memory.
+/// Batches that wait for a slow client, and KiB of them together: enough to hide its round trips, too few to hold much memory. A
+/// larger batch waits alone.
 const BATCHES_AHEAD: usize = 4;
+const KIB_AHEAD: u32 = 4 << 10;
 
 /// A runtime of its own. Ends in the background when dropped.
 pub struct CpuRuntime(Option<Runtime>);
@@ -28,18 +32,23 @@ pub struct CpuRuntime(Option<Runtime>);
 impl CpuRuntime {
     /// With this many threads.
     pub fn start(threads: usize) -> Result<Self> {
+        Self::named("tidewater-query", threads)
+    }
+
+    pub(crate) fn named(name: &str, threads: usize) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
-            .thread_name("tidewater-query")
+            .thread_name(name)
+            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
             .map_err(|source| EngineError::Options {
-                reason: format!("cannot start {threads} query threads: {source}"),
+                reason: format!("cannot start {threads} {name} threads: {source}"),
             })?;
         Ok(Self(Some(runtime)))
     }
 
-    fn handle(&self) -> Option<Handle> {
+    pub(crate) fn handle(&self) -> Option<Handle> {
         self.0.as_ref().map(|runtime| runtime.handle().clone())
     }
 }
@@ -92,14 +101,14 @@ impl PlanRunner for CpuRunner {
 }
 
 /// The task ends when whoever waits for it goes away.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<Result<T>>);
+pub(crate) struct AbortOnDrop<T>(JoinHandle<Result<T>>);
 
 impl<T> AbortOnDrop<T> {
-    fn new(task: tokio::task::JoinHandle<Result<T>>) -> Self {
+    pub(crate) fn new(task: JoinHandle<Result<T>>) -> Self {
         Self(task)
     }
 
-    async fn join(&mut self) -> Result<T> {
+    pub(crate) async fn join(&mut self) -> Result<T> {
         match (&mut self.0).await {
             Ok(result) => result,
             Err(error) => Err(DataFusionError::External(Box::new(error)).into()),
@@ -116,9 +125,15 @@ impl<T> Drop for AbortOnDrop<T> {
 fn relay(handle: &Handle, mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let schema = stream.schema();
     let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+    let room = Arc::new(Semaphore::new(KIB_AHEAD as usize));
     let task = handle.spawn(async move {
         while let Some(batch) = stream.next().await {
-            if sender.send(batch).await.is_err() {
+            let bytes = batch.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+            let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).min(KIB_AHEAD);
+            let Ok(place) = Arc::clone(&room).acquire_many_owned(kib).await else {
+                return;
+            };
+            if sender.send((batch, place)).await.is_err() {
                 return;
             }
         }
@@ -126,22 +141,32 @@ fn relay(handle: &Handle, mut stream: SendableRecordBatchStream) -> SendableReco
     Box::pin(Relayed {
         schema,
         batches,
-        task: task.abort_handle(),
+        task: Some(task),
     })
 }
 
 /// Rows from the other runtime. Dropping it ends their making.
 struct Relayed {
     schema: SchemaRef,
-    batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
-    task: AbortHandle,
+    batches: mpsc::Receiver<(Result<RecordBatch, DataFusionError>, OwnedSemaphorePermit)>,
+    /// None after its end was told.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Stream for Relayed {
     type Item = Result<RecordBatch, DataFusionError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.batches.poll_recv(context)
+        if let Some((batch, _place)) = ready!(self.batches.poll_recv(context)) {
+            return Poll::Ready(Some(batch));
+        }
+        // Rows that end because their making panicked are not all rows.
+        let Some(task) = &mut self.task else {
+            return Poll::Ready(None);
+        };
+        let ended = ready!(task.poll_unpin(context));
+        self.task = None;
+        Poll::Ready(ended.err().map(|error| Err(DataFusionError::External(Box::new(error)))))
     }
 }
 
@@ -153,6 +178,31 @@ impl RecordBatchStream for Relayed {
 
 impl Drop for Relayed {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::Schema;
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::stream;
+
+    use super::*;
+
+    // Goal: rows whose making panics end with an error, not as if they were all. Method: a stream that panics after its first batch.
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        let schema = Arc::new(Schema::empty());
+        let first = RecordBatch::new_empty(Arc::clone(&schema));
+        let rows = stream::iter([Some(first), None]).map(|batch| Ok(batch.expect("there is no second batch")));
+        let made = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        let mut relayed = relay(&Handle::current(), made);
+        assert!(relayed.next().await.is_some_and(|batch| batch.is_ok()));
+        let ended = relayed.next().await.expect("an error");
+        assert!(matches!(ended, Err(DataFusionError::External(_))), "{ended:?}");
+        assert!(relayed.next().await.is_none());
     }
 }

@@ -18,6 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::functions::Functions;
 use crate::object_stores::FileStoreRegistry;
 use crate::pg_catalog;
+use crate::planning::Planner;
 use crate::provider::IcebergTable;
 use crate::runner::LocalRunner;
 
@@ -44,6 +45,8 @@ pub struct EngineOptions {
     pub spill_bytes_max: u64,
     /// Parallelism of a query.
     pub target_partitions: usize,
+    /// Threads that do nothing but plan; 0: statements are planned where they are asked.
+    pub planning_threads: usize,
     /// Memory for footers and page indexes of Parquet files.
     pub footer_cache_bytes: usize,
     /// The schema of names that have none.
@@ -62,6 +65,7 @@ impl EngineOptions {
             spill_dir: spill_dir.into(),
             spill_bytes_max: 64 << 30,
             target_partitions: std::thread::available_parallelism().map_or(2, usize::from),
+            planning_threads: 0,
             footer_cache_bytes: 128 << 20,
             default_schema: "gold".into(),
             write: WriteOptions {
@@ -90,6 +94,9 @@ pub(crate) struct Parts {
     pub(crate) options: EngineOptions,
     /// Tables by namespace as `information_schema` saw them last: DataFusion asks for names where it cannot wait.
     pub(crate) names: RwLock<BTreeMap<String, Vec<String>>>,
+    /// What there was when somebody asked last.
+    pub(crate) relations: pg_catalog::Known,
+    pub(crate) planner: Arc<Planner>,
 }
 
 impl Engine {
@@ -107,9 +114,11 @@ impl Engine {
             });
         }
         prepare_spill_dir(&options.spill_dir)?;
+        let planner = Planner::start(options.planning_threads)?;
         for function in pg_catalog::functions() {
             options.functions = options.functions.with_scalar(function);
         }
+        options.functions = options.functions.bounded();
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
             .with_max_temp_directory_size(options.spill_bytes_max);
@@ -129,6 +138,8 @@ impl Engine {
                 runtime,
                 options,
                 names: RwLock::default(),
+                relations: pg_catalog::Known::default(),
+                planner: Arc::new(planner),
             }),
         })
     }
@@ -218,7 +229,7 @@ impl Engine {
 
     /// Runs plans in this process.
     pub fn local_runner(&self) -> LocalRunner {
-        LocalRunner::new(self.parts.clock.clone())
+        LocalRunner::new(self.parts.clock.clone(), self.parts.planner.clone())
     }
 }
 

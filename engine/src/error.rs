@@ -125,6 +125,24 @@ pub enum EngineError {
         /// When the oldest snapshot that is known came to be.
         oldest: Option<String>,
     },
+    /// A statement that is larger than any should be. Nothing of it was done.
+    #[error("statement has more than {max} {what}")]
+    TooComplex {
+        /// What it has too many of.
+        what: &'static str,
+        /// How many it may have.
+        max: usize,
+    },
+    /// A value that would be larger than any may be.
+    #[error("{function} would make {bytes} bytes at once, more than {max}")]
+    ValueTooLarge {
+        /// What makes it.
+        function: String,
+        /// The bytes of all rows of one batch.
+        bytes: u64,
+        /// How many they may have.
+        max: u64,
+    },
     /// A statement that is understood and not served.
     #[error("{what} is not supported")]
     Unsupported {

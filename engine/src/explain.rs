@@ -13,9 +13,14 @@ use crate::error::Result;
 use crate::estimate::ScanEstimate;
 use crate::runner::{PlanOutput, Route};
 
-/// Rows after those of EXPLAIN itself: `route`, `reason`, and one `files` row for each scan of a table.
-pub fn with_route(output: PlanOutput, route: &Route, estimate: &ScanEstimate) -> Result<PlanOutput> {
-    let Some(rows) = route_rows(&output.schema, route, estimate)? else {
+/// Rows after those of EXPLAIN itself: `route`, `reason`, one `files` row for each scan of a table, and `more` by kind.
+pub fn with_route(
+    output: PlanOutput,
+    route: &Route,
+    estimate: &ScanEstimate,
+    more: &[(&str, String)],
+) -> Result<PlanOutput> {
+    let Some(rows) = route_rows(&output.schema, route, estimate, more)? else {
         return Ok(output);
     };
     let stream = output.stream.chain(stream::once(async move { Ok(rows) }));
@@ -27,7 +32,12 @@ pub fn with_route(output: PlanOutput, route: &Route, estimate: &ScanEstimate) ->
 }
 
 /// The rows, or nothing if the answer has not the two text columns of EXPLAIN.
-pub fn route_rows(schema: &SchemaRef, route: &Route, estimate: &ScanEstimate) -> Result<Option<RecordBatch>> {
+pub fn route_rows(
+    schema: &SchemaRef,
+    route: &Route,
+    estimate: &ScanEstimate,
+    more: &[(&str, String)],
+) -> Result<Option<RecordBatch>> {
     let text = schema.fields().iter().all(|field| *field.data_type() == DataType::Utf8);
     if schema.fields().len() != 2 || !text {
         return Ok(None);
@@ -57,6 +67,7 @@ pub fn route_rows(schema: &SchemaRef, route: &Route, estimate: &ScanEstimate) ->
         );
         rows.push(("files".to_owned(), line));
     }
+    rows.extend(more.iter().map(|(kind, line)| ((*kind).to_owned(), line.clone())));
     let (kinds, lines): (Vec<String>, Vec<String>) = rows.into_iter().unzip();
     let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(kinds)), Arc::new(StringArray::from(lines))];
     Ok(Some(

@@ -6,6 +6,7 @@
 
 mod adapter;
 mod cast;
+mod nan;
 #[cfg(test)]
 mod tests;
 

@@ -1,9 +1,19 @@
 //! Functions that sessions and executors know besides DataFusion's own.
 
+mod bounded;
+mod growth;
+mod text_concat;
+
 use std::sync::Arc;
 
+use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
+
+use self::bounded::Bounded;
+use self::text_concat::TextConcat;
+pub(crate) use self::text_concat::within_limits;
+use crate::compaction;
 
 /// Functions to register everywhere a plan is made or run. A function must be known under the same name in every process,
 /// for only its name travels with a plan.
@@ -49,6 +59,32 @@ impl Functions {
     /// Window functions.
     pub fn window(&self) -> &[Arc<WindowUDF>] {
         &self.window
+    }
+
+    /// How texts are joined within limits.
+    pub(crate) fn text_concat(&self) -> Option<&Arc<ScalarUDF>> {
+        self.scalar
+            .iter()
+            .rev()
+            .find(|function| function.name() == text_concat::NAME)
+    }
+
+    /// With the functions that can make much of little, ours and DataFusion's, within limits.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
+        // Rows are sorted by it on executors too.
+        self.scalar.push(Arc::new(compaction::zorder()));
+        let known = SessionStateDefaults::default_scalar_functions();
+        for (name, growth) in growth::KNOWN {
+            let ours = self.scalar.iter().rev().find(|function| function.name() == *name);
+            let found = ours.or_else(|| known.iter().find(|function| function.name() == *name));
+            if let Some(function) = found {
+                let bounded = Bounded::new(Arc::clone(function), *growth);
+                self.scalar.push(Arc::new(ScalarUDF::new_from_impl(bounded)));
+            }
+        }
+        self
     }
 
     /// Makes them known to a session.

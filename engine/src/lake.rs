@@ -1,5 +1,6 @@
 //! The catalog's tables as DataFusion looks them up: loaded when a statement names them, and not before.
 
+mod narrow;
 pub(crate) mod version;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,6 +12,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::TableType;
 use tidewater_core::{Namespace, TableName};
+use tidewater_security::{Access, Readable};
 use tidewater_table::{LoadedTable, TableError};
 
 use self::version::Version;
@@ -30,6 +32,51 @@ pub(crate) struct LakeCatalog {
     parts: Arc<Parts>,
     overlay: Arc<Overlay>,
     moment: Arc<Moment>,
+    seen: Seen,
+}
+
+/// What whoever asks may know of.
+#[derive(Clone, Default)]
+struct Seen {
+    access: Option<Arc<Access>>,
+    /// Whether tables show the columns only that may be read, as listings do. Statements that read a table are told about the
+    /// others that they may not be read.
+    narrow: bool,
+}
+
+/// Schemas of what a session knows of itself, which is made for whoever asks.
+const OWN_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
+
+impl Seen {
+    fn schema(&self, namespace: &Namespace) -> bool {
+        let levels = namespace.levels();
+        let own = || matches!(levels, [only] if OWN_SCHEMAS.contains(&only.as_str()));
+        self.access
+            .as_ref()
+            .is_none_or(|access| own() || access.sees_namespace(levels))
+    }
+
+    fn table(&self, namespace: &Namespace, name: &str) -> bool {
+        let levels = namespace.levels();
+        let own = || matches!(levels, [only] if OWN_SCHEMAS.contains(&only.as_str()));
+        let base = base_name(name);
+        self.access
+            .as_ref()
+            .is_none_or(|access| own() || access.sees_object(levels, base))
+    }
+
+    /// The table with the columns that may be known.
+    fn shape(&self, table: IcebergTable) -> Arc<dyn TableProvider> {
+        let name = &table.table().name;
+        let (levels, uuid) = (name.namespace().levels(), table.table().metadata.uuid());
+        let access = self.access.as_ref().filter(|_| self.narrow);
+        let access = access.filter(|access| !access.sees_shape(levels, name.name()));
+        match access.map(|access| access.readable(levels, name.name(), Some(uuid))) {
+            Some(Readable::Only(fields)) => narrow::columns(Arc::new(table), |field| fields.contains(&field)),
+            Some(Readable::Nothing) => narrow::columns(Arc::new(table), |_| false),
+            Some(Readable::All) | None => Arc::new(table),
+        }
+    }
 }
 
 impl LakeCatalog {
@@ -38,12 +85,30 @@ impl LakeCatalog {
             parts,
             overlay: Arc::new(overlay),
             moment,
+            seen: Seen::default(),
         }
     }
 
-    /// Whether looking this table up asks the catalog.
+    /// The same for somebody who may know of this.
+    pub(crate) fn seen_by(mut self, access: Option<Arc<Access>>) -> Self {
+        self.seen = Seen { access, narrow: true };
+        self
+    }
+
+    /// The same for a statement that asks what there is, or that does not.
+    pub(crate) fn listing(mut self, lists: bool) -> Self {
+        self.seen.narrow = lists;
+        self
+    }
+
+    /// Whether looking this table up asks the catalog. What may not be known of is not asked for.
     pub(crate) fn asks_for(&self, name: &TableName) -> bool {
-        !self.overlay.contains_key(name) && !self.moment.contains_key(name)
+        !self.overlay.contains_key(name) && !self.moment.contains_key(name) && !self.hides(name)
+    }
+
+    /// Whether this name stands for nothing, whatever the catalog has there.
+    pub(crate) fn hides(&self, name: &TableName) -> bool {
+        !self.seen.table(name.namespace(), name.name())
     }
 
     /// The same with what these names stand for, beside what it holds already.
@@ -56,6 +121,10 @@ impl LakeCatalog {
             parts: self.parts.clone(),
             overlay: Arc::new(overlay),
             moment: Arc::new(moment),
+            seen: Seen {
+                narrow: false,
+                ..self.seen.clone()
+            },
         }
     }
 }
@@ -87,7 +156,8 @@ impl CatalogProvider for LakeCatalog {
         let names = self.parts.names.read().unwrap_or_else(PoisonError::into_inner);
         let overlaid = self.overlay.keys().map(|name| name.namespace().to_string());
         let all: BTreeSet<String> = names.keys().cloned().chain(overlaid).collect();
-        all.into_iter().collect()
+        let seen = |name: &String| name.parse().is_ok_and(|namespace| self.seen.schema(&namespace));
+        all.into_iter().filter(seen).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
@@ -97,6 +167,7 @@ impl CatalogProvider for LakeCatalog {
             parts: self.parts.clone(),
             overlay: self.overlay.clone(),
             moment: self.moment.clone(),
+            seen: self.seen.clone(),
             namespace,
         }))
     }
@@ -115,11 +186,15 @@ struct LakeSchema {
     parts: Arc<Parts>,
     overlay: Arc<Overlay>,
     moment: Arc<Moment>,
+    seen: Seen,
     namespace: Namespace,
 }
 
 impl LakeSchema {
     async fn resolve(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if !self.seen.table(&self.namespace, name) {
+            return Ok(None);
+        }
         let full = TableName::new(self.namespace.clone(), name).ok();
         if let Some(table) = full.and_then(|full| self.overlay.get(&full)) {
             return Ok(Some(table.clone()));
@@ -142,7 +217,10 @@ impl LakeSchema {
         };
         match part {
             Some(part) => metadata_tables::open(&self.parts, &table, version, part).await,
-            None => Ok(Some(Arc::new(IcebergTable::at(self.parts.clone(), table, version)?))),
+            None => {
+                let table = IcebergTable::at(self.parts.clone(), table, version)?;
+                Ok(Some(self.seen.shape(table)))
+            }
         }
     }
 }
@@ -154,7 +232,8 @@ impl SchemaProvider for LakeSchema {
         let listed = names.get(&self.namespace.to_string()).into_iter().flatten().cloned();
         let overlaid = self.overlay.keys().filter(|name| *name.namespace() == self.namespace);
         let all: BTreeSet<String> = listed.chain(overlaid.map(|name| name.name().to_owned())).collect();
-        all.into_iter().collect()
+        let seen = |name: &String| self.seen.table(&self.namespace, name);
+        all.into_iter().filter(seen).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {

@@ -2,12 +2,15 @@
 //!
 //! A session with [`Postgres`] in its options reads statements in PostgreSQL's dialect. What the query engine calls otherwise is
 //! changed in the parsed statement ([`rewrite`]), never in its text; `pg_catalog` and `information_schema` are tables in
-//! memory that are made for one statement ([`tables`]).
+//! memory that are made for one statement ([`tables`]), from what the catalog says at that time ([`known`]).
 
 mod functions;
+mod keywords;
+mod known;
 mod operators;
 mod relations;
 mod rewrite;
+pub mod shown;
 mod tables;
 pub mod types;
 
@@ -19,11 +22,14 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::Dialect;
 use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::Expr;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use tidewater_core::TableName;
+use tidewater_security::Access;
 
-pub use self::functions::pure as functions;
+pub use self::functions::{depends_on_session, pure as functions};
+pub(crate) use self::known::Known;
 pub use self::relations::{Column, Relation, Relations};
 use crate::error::Result;
 
@@ -32,6 +38,9 @@ const SCHEMA: &str = "pg_catalog";
 
 /// The metadata of a field whose values PostgreSQL calls otherwise than their Arrow type tells: the name of its type.
 pub const TYPE_KEY: &str = "postgres.type";
+
+/// What `SHOW` shows of what there is.
+const SHOWN: &[&str] = &["tables", "views", "schemas", "columns", "databases", "namespaces"];
 
 /// Words in statements that need to know what there is.
 const WORDS: &[&str] = &[
@@ -73,6 +82,8 @@ pub struct Postgres {
     pub settings: BTreeMap<String, String>,
     /// Whether the user may change data.
     pub writes: bool,
+    /// What grants let the user do; none where no grant binds them.
+    pub access: Option<Arc<Access>>,
     /// Types of the parameters, as far as the client said.
     pub parameters: Vec<Option<DataType>>,
     /// What there is, for statements that ask.
@@ -83,15 +94,25 @@ pub struct Postgres {
 
 /// Whether a statement may need to know what there is. It may say so of one that does not.
 pub fn asks(sql: &str) -> bool {
-    let sql = sql.to_ascii_lowercase();
+    let sql = words_of(sql);
     WORDS.iter().any(|word| sql.contains(word))
 }
 
+/// A statement in small letters; behind one that shows what there is (`SHOW TABLES`) stand the tables that answer it.
+fn words_of(sql: &str) -> String {
+    let mut text = sql.to_ascii_lowercase();
+    let mut words = text.split_ascii_whitespace();
+    if words.next() == Some("show") && words.any(|word| SHOWN.iter().any(|shown| word.starts_with(shown))) {
+        text.push_str(" information_schema.tables schemata columns");
+    }
+    text
+}
+
 impl Postgres {
-    /// The tables of the catalog, for the overlay of a session; none without relations.
-    pub fn tables(&self) -> Result<HashMap<TableName, Arc<dyn TableProvider>>> {
+    /// The tables of the catalog that a statement may name, for the overlay of its session; none without relations.
+    pub fn tables(&self, sql: &str) -> Result<HashMap<TableName, Arc<dyn TableProvider>>> {
         match &self.relations {
-            Some(relations) => tables::all(self, relations),
+            Some(relations) => tables::named(&words_of(sql), self, relations),
             None => Ok(HashMap::new()),
         }
     }
@@ -107,15 +128,27 @@ impl Postgres {
             config.options_mut().sql_parser.parse_float_as_decimal = true;
             config.set_extension(Arc::clone(self));
             // One more is added: it has no way to fail.
-            let _ = state.register_expr_planner(Arc::new(operators::Dates));
+            let _ = state.register_expr_planner(Arc::new(operators::Arithmetic));
         }
         functions::register(session, self);
     }
 }
 
-/// Changes a parsed statement into what the query engine understands, if it is of such a session.
+/// Gives columns that have the same name names that differ, which the query engine asks for.
+pub(crate) fn named_apart(statement: &mut Statement) {
+    rewrite::apart(statement);
+}
+
+/// A value as the text that PostgreSQL shows of it.
+pub(crate) fn shown_as_text(value: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("pg_text", vec![value])
+}
+
+/// Changes a parsed statement into what the query engine understands: all of it if it is of such a session, else the little that
+/// must mean the same everywhere.
 pub(crate) fn understand(state: &SessionState, statement: &mut Statement) {
-    if let Some(postgres) = state.config().get_extension::<Postgres>() {
-        rewrite::statement(statement, &postgres);
+    match state.config().get_extension::<Postgres>() {
+        Some(postgres) => rewrite::statement(statement, &postgres),
+        None => rewrite::other(statement),
     }
 }

@@ -21,6 +21,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::{LoadedTable, Predicate, Scan, ScanFile, TableError};
+use uuid::Uuid;
 
 use crate::engine::Parts;
 use crate::error::Result;
@@ -49,6 +50,19 @@ enum Source {
     Snapshot(Option<i64>),
     /// Exactly these files.
     Files(Vec<ScanFile>),
+}
+
+/// A state of a table: scans of equal ones give the same rows, whatever the table is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableState {
+    /// The table. One that is dropped and made again is another one.
+    pub table: Uuid,
+    /// The snapshot; none for a table without any.
+    pub snapshot_id: Option<i64>,
+    /// Where the snapshot's files are listed: ids are made by clients, names of files are never used twice.
+    pub manifest_list: Option<String>,
+    /// The columns that it is read with.
+    pub schema_id: i32,
 }
 
 /// What a scan would read.
@@ -151,6 +165,24 @@ impl IcebergTable {
             Source::Snapshot(snapshot) => snapshot,
             Source::Files(_) => None,
         }
+    }
+
+    /// What its rows follow from; `None` where that is no snapshot: for a list of files, and for rows with which they are.
+    pub fn state(&self) -> Option<TableState> {
+        let Source::Snapshot(snapshot_id) = self.source else {
+            return None;
+        };
+        if self.identity {
+            return None;
+        }
+        let metadata = &self.table.metadata;
+        let snapshot = snapshot_id.and_then(|id| metadata.snapshot_by_id(id));
+        Some(TableState {
+            table: metadata.uuid(),
+            snapshot_id,
+            manifest_list: snapshot.map(|snapshot| snapshot.manifest_list().to_owned()),
+            schema_id: self.columns.schema_id(),
+        })
     }
 
     /// The files a scan with these filters reads.

@@ -27,7 +27,7 @@ fn restore_scan(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Exec
         return Ok(Transformed::no(plan));
     }
     let config: FileScanConfig = FileScanConfigBuilder::from(config.clone())
-        .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory)))
+        .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory::default())))
         .build();
     Ok(Transformed::yes(DataSourceExec::from_data_source(config)))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tidewater_core::{JobId, SharedClock};
 
 use crate::cooperative::yielding;
 use crate::error::{EngineError, Result};
+use crate::planning::Planner;
 use crate::session::Class;
 
 /// A plan to be run.
@@ -145,12 +147,13 @@ const HERE: &str = "it was asked to run in this process";
 #[derive(Debug, Clone)]
 pub struct LocalRunner {
     clock: SharedClock,
+    planner: Arc<Planner>,
 }
 
 impl LocalRunner {
-    /// Deadlines are measured by this clock.
-    pub fn new(clock: SharedClock) -> Self {
-        Self { clock }
+    /// Deadlines are measured by this clock, plans made there.
+    pub(crate) fn new(clock: SharedClock, planner: Arc<Planner>) -> Self {
+        Self { clock, planner }
     }
 }
 
@@ -163,8 +166,9 @@ impl PlanRunner for LocalRunner {
             });
         }
         let deadline = request.deadline.map(|allowed| Deadline::start(&self.clock, allowed));
-        let state = request.session.state();
-        let planning = Box::pin(state.create_physical_plan(&request.plan));
+        let (state, plan) = (request.session.state(), request.plan);
+        let work = Box::pin(async move { Ok(state.create_physical_plan(&plan).await?) });
+        let planning = Box::pin(self.planner.run(work));
         let (plan, deadline) = match deadline {
             None => (planning.await?, None),
             Some(deadline) => match select(planning, deadline).await {
@@ -172,7 +176,7 @@ impl PlanRunner for LocalRunner {
                 Either::Right((passed, _)) => return Err(passed),
             },
         };
-        let stream = execute_stream(yielding(plan)?, request.session.task_ctx())?;
+        let stream = execute_stream(yielding(plan, &self.clock)?, request.session.task_ctx())?;
         let schema = stream.schema();
         let stream: SendableRecordBatchStream = match deadline {
             None => stream,

@@ -1,13 +1,26 @@
 //! Sessions: SQL over the catalog's tables.
 
+mod balanced;
 mod decimals;
+mod distinct;
+mod floats;
+mod guarded;
+mod instants;
+mod joined;
+mod members;
+mod nulls;
 mod parse;
 mod quantified;
+mod same_names;
 #[cfg(test)]
 mod tests;
-mod unions;
+mod tuples;
+mod types;
+mod unnested;
 mod versions;
 mod views;
+mod wildcards;
+mod windows;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,18 +29,23 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use tidewater_core::TableName;
+use tidewater_security::Access;
 use tidewater_table::TableError;
 
+use crate::complexity;
 use crate::describe::{self, Answer};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::functions;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
-use crate::pg_catalog::Postgres;
+use crate::pg_catalog::{self, Postgres};
 
+pub use self::nulls::optimizer_rules;
 use self::parse::Parsed;
 pub(crate) use self::versions::MOMENT;
 pub(crate) use self::views::Resolved;
@@ -36,6 +54,9 @@ pub(crate) use self::views::Resolved;
 pub const CATALOG: &str = "lake";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// How the query engine begins when it refuses two columns of one name.
+const SAME_NAMES: &str = "Projections require unique expression names";
 
 /// What a query is for, which decides where it may wait and where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +70,40 @@ pub enum Class {
 /// The kind of a session is the class of its queries.
 pub type SessionKind = Class;
 
+/// Where a session wants its queries to run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Execution {
+    /// Where they belong by what they read.
+    #[default]
+    Auto,
+    /// In the process that was asked.
+    Local,
+    /// On the executors, as far as they can run them.
+    Cluster,
+}
+
+impl Execution {
+    /// The names, as `SET tidewater.execution` takes them.
+    pub const NAMES: [&'static str; 3] = ["auto", "local", "cluster"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "auto" => Some(Self::Auto),
+            "local" => Some(Self::Local),
+            "cluster" => Some(Self::Cluster),
+            _ => None,
+        }
+    }
+
+    /// What the session of a plan wants.
+    pub fn of(session: &SessionContext) -> Self {
+        let state = session.state_ref();
+        let found = state.read().config().get_extension::<Self>();
+        found.map(|wanted| *wanted).unwrap_or_default()
+    }
+}
+
 /// How a session differs from others.
 #[derive(Debug, Clone, Default)]
 pub struct SessionOptions {
@@ -56,12 +111,16 @@ pub struct SessionOptions {
     pub default_schema: Option<String>,
     /// Parallelism of a query; the engine's default if not given.
     pub target_partitions: Option<usize>,
+    /// Where its queries run.
+    pub execution: Execution,
     /// Tables that stand for the catalog's tables of these names, or beside them: pinned snapshots, changes, views.
     pub overlay: HashMap<TableName, Arc<dyn TableProvider>>,
     /// Tables that are seen as they stood at one moment, instead of as they stand when they are looked up.
     pub moment: Arc<Moment>,
     /// That statements are PostgreSQL's, and what they see of their session.
     pub postgres: Option<Arc<Postgres>>,
+    /// What whoever asks may know of: names of anything else stand for nothing. None where no grant binds.
+    pub access: Option<Arc<Access>>,
 }
 
 /// What a statement names.
@@ -125,6 +184,8 @@ impl Engine {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(self.runtime_env())
+            .with_optimizer_rules(optimizer_rules(Optimizer::new().rules))
+            .with_physical_optimizer_rules(same_names::rules())
             .build();
         let session = SessionContext::new_with_state(state);
         self.register(&session, options);
@@ -138,6 +199,7 @@ impl Engine {
             .unwrap_or_else(|| self.options().target_partitions);
         let mut config = config
             .with_target_partitions(partitions.max(1))
+            .with_extension(Arc::new(options.execution))
             .with_create_default_catalog_and_schema(false);
         self.settings(config.options_mut(), options);
         if class == Class::Batch {
@@ -151,7 +213,8 @@ impl Engine {
     /// [`Self::runtime_env`].
     pub fn register(&self, session: &SessionContext, options: &SessionOptions) {
         self.settings(session.state_ref().write().config_mut().options_mut(), options);
-        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone());
+        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
+            .seen_by(options.access.clone());
         session.register_catalog(CATALOG, Arc::new(lake));
         self.functions().register(session);
         if let Some(postgres) = &options.postgres {
@@ -165,6 +228,10 @@ impl Engine {
         settings.catalog.default_schema = schema.unwrap_or_else(|| self.options().default_schema.clone());
         settings.catalog.information_schema = true;
         settings.execution.time_zone = Some("+00:00".into());
+        // A rule that fails (names that are not unique, DataFusion 55.2) leaves the plan as it was.
+        settings.optimizer.skip_failed_rules = true;
+        // It compares the metadata of fields too, which a folded expression loses.
+        settings.execution.skip_physical_aggregate_schema_check = true;
         // Clients want plain strings, and frames of views grow too large between processes.
         settings.execution.parquet.schema_force_view_types = false;
         settings.sql_parser.map_string_types_to_utf8view = false;
@@ -175,6 +242,12 @@ impl Engine {
     /// Plans one statement. All tables that it names are loaded by one call to the catalog, as they stood at one moment, so that
     /// a commit over several of them is seen as a whole; what the session's options give (views, a moment) is taken as it is.
     pub async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+        let (engine, session, sql) = (self.clone(), session.clone(), sql.to_owned());
+        let work = Box::pin(async move { engine.plan_here(&session, &sql).await });
+        self.parts.planner.run(work).await
+    }
+
+    async fn plan_here(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         let mut state = session.state();
         let parsed = parse::parse(&state, sql)?;
         let list = state.catalog_list().clone();
@@ -186,7 +259,7 @@ impl Engine {
         let statement = parsed.resolve(&state, &missing);
         match describe::answer(&state, &statement).await? {
             Answer::Rows(rows) => return Ok(rows),
-            Answer::Query(query) => return Box::pin(self.plan(session, &query)).await,
+            Answer::Query(query) => return Box::pin(self.plan_here(session, &query)).await,
             Answer::Other => {}
         }
         let named = named(&state, &statement)?;
@@ -196,10 +269,24 @@ impl Engine {
         if let Some(lake) = lake {
             let resolved = self.resolve(&state, lake, named.tables).await?;
             // Of this plan only: the session itself goes on to see what is newest.
-            views::look_up(&mut state, lake.at(&resolved));
+            views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
         }
-        let plan = decimals::exact(state.statement_to_plan(statement).await?)?;
-        unions::typed(plan, &state)
+        let plan = match state.statement_to_plan(statement.clone()).await {
+            Err(refused) if refused.to_string().contains(SAME_NAMES) => {
+                let mut apart = statement;
+                pg_catalog::named_apart(&mut apart);
+                state.statement_to_plan(apart).await?
+            }
+            planned => planned?,
+        };
+        complexity::check_plan(&plan)?;
+        let mut plan = decimals::exact(plan)?;
+        if sql.contains("||")
+            && let Some(function) = self.functions().text_concat()
+        {
+            plan = functions::within_limits(plan, function)?;
+        }
+        types::typed(plan, &state)
     }
 
     /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as
@@ -215,16 +302,18 @@ impl Engine {
     /// Which of the names that may be read in two ways stand for no table.
     async fn missing(&self, parsed: &Parsed, lake: Option<&LakeCatalog>) -> Result<BTreeSet<TableName>> {
         let doubtful = parsed.doubtful.iter().map(|(table, _)| table);
+        let hidden = doubtful
+            .clone()
+            .filter(|table| lake.is_some_and(|lake| lake.hides(table)));
+        let hidden: BTreeSet<TableName> = hidden.cloned().collect();
         let asked = doubtful.filter(|table| lake.is_some_and(|lake| lake.asks_for(table)));
         let asked: Vec<TableName> = asked.cloned().collect();
         if asked.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(hidden);
         }
         let found = self.moment(asked).await?.into_iter();
-        Ok(found
-            .filter(|(_, table)| table.is_none())
-            .map(|(name, _)| name)
-            .collect())
+        let missing = found.filter(|(_, table)| table.is_none()).map(|(name, _)| name);
+        Ok(missing.chain(hidden).collect())
     }
 
     /// The same options, with what these statements name as it stands at one moment.
@@ -239,7 +328,8 @@ impl Engine {
             names.extend(self.named(options, sql)?.tables);
         }
         let state = self.session(Class::Batch, options).state();
-        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone());
+        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
+            .seen_by(options.access.clone());
         let resolved = self.resolve(&state, &lake, names).await?;
         let mut pinned = options.clone();
         pinned.overlay.extend(resolved.views);

@@ -370,6 +370,8 @@ pub enum Position {
 pub struct Insert {
     /// The table.
     pub table: Name,
+    /// What it is called where rows are there already.
+    pub alias: Option<String>,
     /// The columns that the query's columns stand for, in order; all of the table's if there are none.
     pub columns: Vec<String>,
     /// The rows.

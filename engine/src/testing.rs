@@ -14,6 +14,7 @@ use tidewater_table::{
     WriteOptions, commit_change,
 };
 
+use crate::error::{EngineError, Result};
 use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions};
 
 pub(crate) struct Lake {
@@ -94,12 +95,18 @@ impl Lake {
     }
 
     pub(crate) async fn query(&self, sql: &str) -> Vec<RecordBatch> {
-        let session = self.session();
-        let plan = self
-            .engine
-            .plan(&session, sql)
+        self.answer(sql)
             .await
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    pub(crate) async fn refused(&self, sql: &str) -> EngineError {
+        self.answer(sql).await.expect_err(sql)
+    }
+
+    async fn answer(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        let session = self.session();
+        let plan = self.engine.plan(&session, sql).await?;
         let request = PlanRequest {
             job: self.job(),
             session,
@@ -107,16 +114,7 @@ impl Lake {
             class: Class::Interactive,
             deadline: None,
         };
-        let output = self
-            .engine
-            .local_runner()
-            .run(request)
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        output
-            .collect()
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        self.engine.local_runner().run(request).await?.collect().await
     }
 
     /// Rows without their order, one line each.

@@ -23,14 +23,16 @@ use tidewater_engine::{restore_scans, yielding};
 /// Ballista's engine, after the scans were told again to match columns by field id.
 pub(crate) struct StageEngine {
     inner: DefaultExecutionEngine,
+    clock: SharedClock,
 }
 
 impl StageEngine {
     pub(crate) fn new(clock: SharedClock) -> Self {
         // An engine of our own switches Ballista's connection pool off.
-        let pool = Arc::new(ClientPool::new(clock));
+        let pool = Arc::new(ClientPool::new(Arc::clone(&clock)));
         Self {
             inner: DefaultExecutionEngine::with_client_pool(pool),
+            clock,
         }
     }
 }
@@ -48,7 +50,7 @@ impl ExecutionEngine for StageEngine {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let stop = CancellationToken::new();
         let plan = restore_scans(plan)
-            .and_then(yielding)
+            .and_then(|plan| yielding(plan, &self.clock))
             .and_then(|plan| stoppable(plan, &stop))
             .map_err(keep_code)?;
         let stage = self

@@ -102,6 +102,7 @@ mod tests {
 
     use datafusion::physical_plan::{collect, displayable};
     use datafusion::prelude::SessionContext;
+    use tidewater_core::SystemClock;
     use tidewater_engine::yielding;
 
     use super::*;
@@ -109,7 +110,7 @@ mod tests {
     async fn plan(session: &SessionContext, sql: &str, stop: &CancellationToken) -> Arc<dyn ExecutionPlan> {
         let frame = session.sql(sql).await.unwrap();
         let plan = frame.create_physical_plan().await.unwrap();
-        stoppable(yielding(plan).unwrap(), stop).unwrap()
+        stoppable(yielding(plan, &SystemClock::shared()).unwrap(), stop).unwrap()
     }
 
     // Goal: a computation that nobody holds a handle to ends soon after it is stopped, with an error. Method: a join of hours on

@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some((name, password)) => vec![UserSettings {
             name: name.clone(),
             password_hash: hash_password(password, &rng)?,
+            scram: None,
             role: Role::Writer,
         }],
         None => Vec::new(),
@@ -78,8 +79,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tasks = Tasks::new("example");
     let above = port.parse::<u16>()?.saturating_add(1);
     let listener = TcpListener::bind(format!("127.0.0.1:{above}")).await?;
-    tidewater_flight_sql::postgres::serve(listener, service.clone(), &tasks);
-    serve(TcpListener::bind(format!("127.0.0.1:{port}")).await?, service, &tasks)?;
+    tidewater_flight_sql::postgres::serve(listener, service.clone(), None, &tasks);
+    serve(
+        TcpListener::bind(format!("127.0.0.1:{port}")).await?,
+        service,
+        None,
+        &tasks,
+    )?;
     tasks.token().cancelled().await;
     tasks.shutdown(Duration::from_secs(5)).await;
     Ok(())

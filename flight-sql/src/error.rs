@@ -4,6 +4,7 @@ use std::error::Error;
 
 use datafusion::arrow::error::ArrowError;
 use thiserror::Error as ThisError;
+use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_engine::EngineError;
@@ -44,6 +45,36 @@ pub enum QueryError {
     /// Its owner asked for it.
     #[error("the statement was cancelled")]
     Cancelled,
+    /// There is no such statement of theirs whose result is held.
+    #[error("no statement {id} of yours is held here")]
+    NotHeld {
+        /// Its name.
+        id: Uuid,
+    },
+    /// As many statements are held as may be.
+    #[error("{held} statements are held, and no more may be")]
+    TooManyHeld {
+        /// How many.
+        held: usize,
+    },
+    /// A result that is too large to be held.
+    #[error("the result has more than {} MiB, which is the most that is held", bytes_max >> 20)]
+    TooLarge {
+        /// The most.
+        bytes_max: usize,
+    },
+    /// Rows were asked for before there are any.
+    #[error("statement {id} still runs")]
+    StillRuns {
+        /// Its name.
+        id: Uuid,
+    },
+    /// As much is in the middle of being read as may be.
+    #[error("{} MiB of messages are being read, and no more may be", bytes_max >> 20)]
+    Reading {
+        /// The most.
+        bytes_max: usize,
+    },
     /// A result could not be put on the wire.
     #[error("cannot encode the result")]
     Encode {
@@ -86,7 +117,11 @@ impl Coded for QueryError {
             Self::Statement { .. } => ErrorKind::Unsupported,
             Self::ReadOnly { .. } => ErrorKind::Denied,
             Self::BadHandle | Self::Parameters { .. } => ErrorKind::Invalid,
-            Self::Busy { .. } => ErrorKind::Exhausted,
+            Self::Busy { .. } | Self::TooManyHeld { .. } | Self::TooLarge { .. } | Self::Reading { .. } => {
+                ErrorKind::Exhausted
+            }
+            Self::NotHeld { .. } => ErrorKind::NotFound,
+            Self::StillRuns { .. } => ErrorKind::Unavailable,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Encode { .. } => ErrorKind::Internal,
             Self::Security(error) => error.kind(),
@@ -103,6 +138,11 @@ impl Coded for QueryError {
             Self::Busy { .. } => "SQL-0004",
             Self::Encode { .. } => "SQL-0005",
             Self::Cancelled => "SQL-0006",
+            Self::NotHeld { .. } => "SQL-0022",
+            Self::TooManyHeld { .. } => "SQL-0023",
+            Self::TooLarge { .. } => "SQL-0024",
+            Self::StillRuns { .. } => "SQL-0035",
+            Self::Reading { .. } => "SQL-0036",
             Self::Security(error) => error.code(),
             Self::Engine(error) => error.code(),
         }
@@ -110,7 +150,7 @@ impl Coded for QueryError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Busy { .. } => Retry::Safe,
+            Self::Busy { .. } | Self::TooManyHeld { .. } | Self::StillRuns { .. } | Self::Reading { .. } => Retry::Safe,
             Self::Security(error) => error.retry(),
             Self::Engine(error) => error.retry(),
             _ => Retry::Never,
@@ -124,6 +164,11 @@ impl Coded for QueryError {
                 Some("let them write with role = \"writer\" beside their name in security.users".into())
             }
             Self::BadHandle => Some("prepare the statement again".into()),
+            Self::NotHeld { .. } => Some("results are kept for ten minutes, in the process that was asked".into()),
+            Self::TooManyHeld { .. } => Some("fetch results and let go of them, or ask for rows as they come".into()),
+            Self::TooLarge { .. } => Some("ask for rows as they come, without \"async\" and without polls".into()),
+            Self::StillRuns { .. } => Some("poll until there is a flight info without a descriptor".into()),
+            Self::Reading { .. } => Some("try again when other calls were read".into()),
             Self::Busy { .. } => Some("try again when other queries have ended".into()),
             Self::Security(error) => error.hint(),
             Self::Engine(error) => error.hint(),

@@ -6,6 +6,7 @@ mod redact;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -14,12 +15,14 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
-use tidewater_core::{Coded, SharedClock};
+use tidewater_core::{Coded, ErrorKind, SharedClock};
 use tidewater_engine::{IcebergTable, Route};
 use tidewater_security::Principal;
 
 use self::redact::redact;
+use crate::cache::CacheUse;
 use crate::error::QueryError;
+use crate::metrics::{Ended, Front, QueryMetrics};
 use crate::service::Batches;
 
 /// Statements that have ended and are remembered; the oldest is forgotten.
@@ -57,6 +60,8 @@ pub struct QueryRecord {
     pub route: Option<String>,
     /// Why there.
     pub reason: Option<String>,
+    /// Whether its rows were kept ones: `HIT`, `MISS`, `COALESCED`, or `BYPASS` with the reason; none for what is no query.
+    pub cache: Option<String>,
     /// The code it failed with.
     pub error: Option<String>,
     /// How long it took until its last row, in milliseconds; none while it is at work.
@@ -67,6 +72,7 @@ pub struct QueryRecord {
 #[derive(Clone)]
 pub struct QueryHistory {
     statements: Arc<Mutex<Statements>>,
+    metrics: QueryMetrics,
     clock: SharedClock,
 }
 
@@ -88,8 +94,14 @@ impl QueryHistory {
     pub fn new(clock: SharedClock) -> Self {
         Self {
             statements: Arc::default(),
+            metrics: QueryMetrics::default(),
             clock,
         }
+    }
+
+    /// What is counted of them.
+    pub fn metrics(&self) -> &QueryMetrics {
+        &self.metrics
     }
 
     /// Statements at work, the oldest first.
@@ -105,7 +117,7 @@ impl QueryHistory {
     }
 
     /// Takes note of a statement that begins. It has ended when what is returned is dropped.
-    pub(crate) fn begin(&self, id: Uuid, principal: &Principal, client: &str, sql: &str) -> Note {
+    pub(crate) fn begin(&self, id: Uuid, principal: &Principal, (front, client): (Front, &str), sql: &str) -> Note {
         let statement = redact(sql);
         let hash = blake3::hash(statement.as_bytes()).to_hex();
         let record = QueryRecord {
@@ -122,6 +134,7 @@ impl QueryHistory {
             queue_ms: 0,
             route: None,
             reason: None,
+            cache: None,
             error: None,
             duration_ms: None,
         };
@@ -129,9 +142,12 @@ impl QueryHistory {
         let number = statements.next;
         statements.next += 1;
         statements.running.insert(number, record);
+        drop(statements);
+        self.metrics.began(front);
         Note {
             history: self.clone(),
             id,
+            front,
             number,
             began: self.clock.monotonic(),
             ended: false,
@@ -150,8 +166,9 @@ impl QueryHistory {
 pub(crate) struct Note {
     history: QueryHistory,
     id: Uuid,
+    front: Front,
     number: u64,
-    began: std::time::Duration,
+    began: Duration,
     ended: bool,
 }
 
@@ -180,6 +197,12 @@ impl Note {
         });
     }
 
+    /// What became of it in the cache.
+    pub(crate) fn cached(&self, how: &CacheUse) {
+        self.history
+            .change(self.number, |record| record.cache = Some(how.to_string()));
+    }
+
     /// What it changed.
     pub(crate) fn changed(&self, tables: Vec<String>, rows: u64, snapshot: Option<i64>) {
         self.history.change(self.number, |record| {
@@ -191,7 +214,7 @@ impl Note {
 
     /// Ends it with the outcome, which it hands on.
     pub(crate) fn end<T>(mut self, outcome: Result<T, QueryError>) -> Result<T, QueryError> {
-        self.finish(outcome.as_ref().err().map(Coded::code));
+        self.finish(outcome.as_ref().err().map(of_failure));
         outcome
     }
 
@@ -200,7 +223,7 @@ impl Note {
         Box::pin(Followed { rows, note: self })
     }
 
-    fn finish(&mut self, error: Option<&str>) {
+    fn finish(&mut self, failure: Option<(&str, ErrorKind)>) {
         if self.ended {
             return;
         }
@@ -210,7 +233,16 @@ impl Note {
         let Some(mut record) = statements.running.remove(&self.number) else {
             return;
         };
-        record.error = error.map(str::to_owned);
+        self.history.metrics.ended(&Ended {
+            front: self.front,
+            failure: failure.map(|(_, kind)| kind),
+            cache: record.cache.as_deref(),
+            took,
+            waited: record.route.as_ref().map(|_| Duration::from_millis(record.queue_ms)),
+            rows: record.rows,
+            bytes: record.bytes,
+        });
+        record.error = failure.map(|(code, _)| code.to_owned());
         record.duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         if statements.ended.len() >= ENDED_MAX {
             statements.ended.pop_front();
@@ -222,7 +254,7 @@ impl Note {
 impl Drop for Note {
     fn drop(&mut self) {
         // Nobody heard the end of it: cancelled, or its client went away.
-        self.finish(Some(QueryError::Cancelled.code()));
+        self.finish(Some(of_failure(&QueryError::Cancelled)));
     }
 }
 
@@ -248,12 +280,16 @@ impl Stream for Followed {
                     record.bytes = record.bytes.saturating_add(bytes);
                 });
             }
-            std::task::Poll::Ready(Some(Err(error))) => self.note.finish(Some(error.code())),
+            std::task::Poll::Ready(Some(Err(error))) => self.note.finish(Some(of_failure(error))),
             std::task::Poll::Ready(None) => self.note.finish(None),
             std::task::Poll::Pending => {}
         }
         next
     }
+}
+
+fn of_failure(error: &QueryError) -> (&'static str, ErrorKind) {
+    (error.code(), error.kind())
 }
 
 /// The tables of a plan and their snapshots, also of those that lie in views.
@@ -282,8 +318,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::{TryStreamExt, stream};
     use tidewater_core::ManualClock;
 
@@ -295,8 +329,9 @@ mod tests {
     async fn every_statement_ends_once() {
         let clock = Arc::new(ManualClock::new(5));
         let history = QueryHistory::new(clock.clone());
-        let ana = Principal { name: "ana".into() };
-        let begin = |number: u128| history.begin(Uuid::from_u128(number), &ana, "test", "SELECT 'secret'");
+        let ana = Principal::named("ana");
+        let begin =
+            |number: u128| history.begin(Uuid::from_u128(number), &ana, (Front::Http, "test"), "SELECT 'secret'");
         let note = begin(1);
         assert_eq!(history.running().len(), 1);
         clock.advance(Duration::from_millis(40));

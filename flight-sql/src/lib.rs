@@ -1,26 +1,34 @@
 //! The serving tier: one query service, and the fronts that carry it to BI tools.
 //!
-//! [`QueryService`] authenticates, plans, admits, runs and cancels; [`flight`] speaks Arrow Flight SQL in front of it,
-//! [`postgres`] the PostgreSQL wire. A front has no logic of its own.
+//! [`QueryService`] authenticates, plans, admits, runs and cancels, and keeps results ([`cache`]); [`flight`] speaks Arrow Flight SQL in
+//! front of it, [`postgres`] the PostgreSQL wire, [`http`] HTTP. A front has no logic of its own.
 //!
 //! Main types: [`QueryService`], [`Statement`], [`flight::FlightSql`], [`postgres::serve`], [`QueryError`].
 //!
 //! Invariants: a result has exactly the schema that was told before ([`wire_schema`]); a handle or ticket is good on every
 //! node; no work goes on for a client that has gone away.
 
+pub mod cache;
 pub mod error;
 pub mod flight;
 pub mod handle;
+mod held;
 pub mod history;
+pub mod http;
+pub mod metrics;
 pub mod placeholder;
+pub mod policy;
 pub mod postgres;
 pub mod server;
 pub mod service;
 pub mod wire;
 
+pub use cache::{CacheOptions, CacheUse, PolicyFingerprint};
 pub use error::QueryError;
 pub use handle::Statement;
 pub use history::{QueryHistory, QueryRecord};
+pub use metrics::{Front, QueryMetrics};
+pub use policy::PolicySource;
 pub use server::serve;
 pub use service::{PlainSessions, QueryOptions, QueryService, SessionSource};
 pub use wire::wire_schema;

@@ -8,6 +8,7 @@ mod connection;
 mod copy;
 mod encode;
 mod failure;
+mod login;
 mod message;
 mod registry;
 mod reply;
@@ -27,9 +28,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use tidewater_core::Tasks;
+use tidewater_security::Tls;
 
 use self::connection::{CONNECTIONS_MAX, Front};
 use self::registry::Registry;
+pub(crate) use self::settings::milliseconds;
+use crate::metrics;
 use crate::service::QueryService;
 
 /// Connections that are open at once, those that have not logged in yet among them.
@@ -38,11 +42,13 @@ const SOCKETS_MAX: usize = CONNECTIONS_MAX + 1_000;
 /// How long is waited after a connection could not be taken, as when there are too many files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the PostgreSQL wire on `listener` until `tasks` are told to stop.
-pub fn serve(listener: TcpListener, service: QueryService, tasks: &Tasks) {
+/// Serves the PostgreSQL wire on `listener` until `tasks` are told to stop, with TLS for clients that want it where there is a
+/// certificate.
+pub fn serve(listener: TcpListener, service: QueryService, tls: Option<Tls>, tasks: &Tasks) {
     let front = Front {
-        service,
+        service: service.through(metrics::Front::Postgres),
         registry: Registry::default(),
+        tls,
     };
     let (token, connections) = (tasks.token(), tasks.clone());
     let sockets = Arc::new(Semaphore::new(SOCKETS_MAX));

@@ -1,15 +1,19 @@
 //! The listener of the Flight SQL front.
 
+mod budget;
+mod connections;
+mod door;
+
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use tidewater_core::Tasks;
-use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+use tidewater_security::Tls;
 
+use self::connections::connections;
+use self::door::Door;
 use crate::error::QueryError;
 use crate::flight::{FlightSql, WithSchemaCalls};
 use crate::service::QueryService;
@@ -20,24 +24,53 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// Load balancers drop connections that are silent for 240 s and more.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Serves Flight SQL on `listener` until `tasks` are told to stop.
-pub fn serve(listener: TcpListener, service: QueryService, tasks: &Tasks) -> Result<(), QueryError> {
-    let front = FlightServiceServer::new(WithSchemaCalls(FlightSql::new(service)?))
-        .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
+/// Calls that one connection has open at once; clients that want more wait, or open another connection.
+const CALLS_MAX: u32 = 200;
+
+/// Calls that a client has taken back before they were looked at, and calls that broke the protocol, until its connection is closed:
+/// opening and taking back is much less work for it than for us.
+const TAKEN_BACK_MAX: usize = 20;
+const BROKEN_MAX: usize = 1_024;
+
+/// How often is looked for statements whose time is over although nobody takes their rows.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Serves Flight SQL on `listener` until `tasks` are told to stop, with TLS for clients that begin with it where there is a
+/// certificate.
+pub fn serve(listener: TcpListener, service: QueryService, tls: Option<Tls>, tasks: &Tasks) -> Result<(), QueryError> {
+    let incoming = connections(listener, tls, service.clock().clone());
+    let calls = WithSchemaCalls::new(FlightSql::new(service.clone())?, tasks);
+    let door = Door::new(service.clone(), calls);
     let token = tasks.token();
-    // The server's own setting does not reach a listener it is given, and every call would wait 40 ms for an acknowledgement.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tasks.spawn("flight-sql", async move {
         let served = Server::builder()
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .http2_keepalive_interval(Some(KEEPALIVE))
-            .add_service(front)
+            .max_concurrent_streams(CALLS_MAX)
+            .http2_max_pending_accept_reset_streams(Some(TAKEN_BACK_MAX))
+            .http2_max_local_error_reset_streams(Some(BROKEN_MAX))
+            .add_service(door)
             .serve_with_incoming_shutdown(incoming, token.cancelled())
             .await;
         if let Err(error) = served {
             tracing::error!(%error, "Flight SQL listener ended");
         }
     });
+    sweep(service, tasks);
     Ok(())
+}
+
+/// Ends statements that are over time, whichever way they came: a client that reads nothing asks for no more rows, and so would never
+/// hear that there are none.
+fn sweep(service: QueryService, tasks: &Tasks) {
+    let token = tasks.token();
+    tasks.spawn("late statements", async move {
+        let sweeping = async {
+            loop {
+                service.clock().sleep(SWEEP).await;
+                service.end_late();
+            }
+        };
+        token.run_until_cancelled(sweeping).await;
+    });
 }

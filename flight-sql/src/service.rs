@@ -1,5 +1,6 @@
 //! The query service: everything between a statement and its rows that does not depend on a protocol.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +14,23 @@ use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use tidewater_core::{JobId, TableName};
-use tidewater_engine::explain::with_route;
-use tidewater_engine::{
-    CATALOG, Caller, Class, Engine, EngineError, PlanOutput, PlanRequest, PlanRunner, SessionOptions,
-};
-use tidewater_security::{Authenticator, Principal, TokenKey};
+use tidewater_core::TableName;
+use tidewater_engine::{CATALOG, Caller, Class, Engine, EngineError, Execution, PlanRunner, SessionOptions};
+use tidewater_security::{Authenticator, Oidc, Principal, SecurityError, TokenKey};
 
+use crate::cache::{CacheOptions, CacheUse, ResultCache};
 use crate::error::QueryError;
 use crate::flight::sql_info::FunctionNames;
 use crate::handle::Statement;
+use crate::held::Held;
 use crate::history::{Note, QueryHistory};
+use crate::metrics::Front;
 use crate::placeholder::number_placeholders;
+use crate::policy::PolicySource;
 use crate::wire::{to_wire, wire_schema};
 
+mod answer;
+mod authorise;
 mod commands;
 mod listing;
 mod parameters;
@@ -36,9 +40,11 @@ mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use answer::Asked;
 pub use commands::Changed;
 pub use listing::{TableEntry, TableKind};
-use running::Running;
+use running::{Running, Until};
+pub(crate) use session::CACHE_SETTING;
 pub use session::{Opened, Told};
 
 /// Longest name of a client that is kept.
@@ -51,6 +57,8 @@ pub struct QueryOptions {
     pub statements_max: usize,
     /// How long a query may run.
     pub query_timeout: Duration,
+    /// How much of what was answered is kept.
+    pub cache: CacheOptions,
 }
 
 impl Default for QueryOptions {
@@ -59,6 +67,7 @@ impl Default for QueryOptions {
             // More than the runner lets run and wait, so that it is the one that refuses.
             statements_max: 512,
             query_timeout: Duration::from_secs(300),
+            cache: CacheOptions::default(),
         }
     }
 }
@@ -119,9 +128,25 @@ impl SessionSource for PlainSessions {
     }
 }
 
-/// Answers statements. Clones share one service; the second part is what the client calls itself.
+/// Answers statements. Clones share one service; the second part is whom it answers.
 #[derive(Debug, Clone)]
-pub struct QueryService(Arc<Inner>, Arc<str>);
+pub struct QueryService(Arc<Inner>, Client);
+
+#[derive(Debug, Clone)]
+struct Client {
+    /// What it calls itself.
+    name: Arc<str>,
+    /// Which way it came.
+    front: Front,
+    /// Whether it takes rows that are kept.
+    cached: bool,
+    /// Where it wants its queries to run.
+    execution: Execution,
+    /// The schema of names that have none, if it wants another than the usual one.
+    schema: Option<Arc<str>>,
+    /// The longest that it gives a statement.
+    timeout: Option<Duration>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -133,6 +158,9 @@ struct Inner {
     running: Running,
     sessions: Arc<dyn SessionSource>,
     history: QueryHistory,
+    cache: ResultCache,
+    held: Held,
+    policy: Option<Arc<dyn PolicySource>>,
 }
 
 impl QueryService {
@@ -147,6 +175,8 @@ impl QueryService {
     ) -> Self {
         let running = Running::new(options.statements_max);
         let history = QueryHistory::new(engine.clock().clone());
+        let cache = ResultCache::new(options.cache.clone());
+        let held = Held::new(engine.clock().clone());
         let inner = Inner {
             engine,
             runner,
@@ -156,8 +186,19 @@ impl QueryService {
             running,
             sessions,
             history,
+            cache,
+            held,
+            policy: None,
         };
-        Self(Arc::new(inner), Arc::from(""))
+        let client = Client {
+            name: Arc::from(""),
+            front: Front::default(),
+            cached: true,
+            execution: Execution::Auto,
+            schema: None,
+            timeout: None,
+        };
+        Self(Arc::new(inner), client)
     }
 
     /// With a history that others look into. To be called before the service is shared; later it has no effect.
@@ -169,11 +210,103 @@ impl QueryService {
         self
     }
 
+    /// With grants that decide what users may do. To be called before the service is shared; later it has no effect.
+    #[must_use]
+    pub fn govern(mut self, policy: Arc<dyn PolicySource>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.policy = Some(policy);
+        }
+        self
+    }
+
+    /// The same service for clients that come this way.
+    #[must_use]
+    pub fn through(&self, front: Front) -> Self {
+        let client = Client {
+            front,
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
+    }
+
     /// The same service for a client that calls itself so.
     #[must_use]
     pub fn of_client(&self, client: &str) -> Self {
-        let client = client.get(..CLIENT_BYTES_MAX.min(client.len())).unwrap_or_default();
-        Self(Arc::clone(&self.0), Arc::from(client))
+        let name = client.get(..CLIENT_BYTES_MAX.min(client.len())).unwrap_or_default();
+        let client = Client {
+            name: Arc::from(name),
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
+    }
+
+    /// The same service for a client that wants its queries to run there.
+    #[must_use]
+    pub fn execution(&self, execution: Execution) -> Self {
+        let client = Client {
+            execution,
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
+    }
+
+    /// The same service for a client whose names without a schema stand in this one; the usual one if there is none.
+    #[must_use]
+    pub fn within(&self, schema: Option<&str>) -> Self {
+        let client = Client {
+            schema: schema.map(Arc::from),
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
+    }
+
+    /// The schema that the client chose.
+    pub(crate) fn wanted_schema(&self) -> Option<&str> {
+        self.1.schema.as_deref()
+    }
+
+    /// The same service for a client that gives its statements so long; they never have longer than anybody's.
+    #[must_use]
+    pub fn within_time(&self, timeout: Option<Duration>) -> Self {
+        let client = Client {
+            timeout,
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
+    }
+
+    /// How long a statement of this client may take.
+    fn deadline(&self) -> Duration {
+        let allowed = self.0.options.query_timeout;
+        self.1.timeout.map_or(allowed, |wanted| wanted.min(allowed))
+    }
+
+    /// What the client has set, as a session takes it.
+    fn settings(&self) -> SessionOptions {
+        SessionOptions {
+            default_schema: self.1.schema.as_deref().map(str::to_owned),
+            ..SessionOptions::default()
+        }
+    }
+
+    /// Results that are fetched later.
+    pub(crate) fn held(&self) -> &Held {
+        &self.0.held
+    }
+
+    /// Where the client wants its queries to run.
+    pub(crate) fn wanted_execution(&self) -> Execution {
+        self.1.execution
+    }
+
+    /// The same service for a client that takes rows that are kept, or does not.
+    #[must_use]
+    pub fn cached(&self, cached: bool) -> Self {
+        let client = Client {
+            cached,
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
     }
 
     /// Statements at work and those that have ended.
@@ -203,16 +336,35 @@ impl QueryService {
 
     /// The schema of names that have none.
     pub fn default_schema(&self) -> &str {
-        &self.0.engine.options().default_schema
+        let usual = &self.0.engine.options().default_schema;
+        self.wanted_schema().unwrap_or(usual)
     }
 
     /// Checks a password off the async threads.
     pub async fn login(&self, user: String, password: String) -> Result<Principal, QueryError> {
+        self.login_from(user, password, None).await
+    }
+
+    /// The same for somebody at this address.
+    pub async fn login_from(
+        &self,
+        user: String,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, QueryError> {
+        // A token of another issuer in the place of a password: its keys may have to be fetched.
+        if self.authenticator().believes() && !self.authenticator().knows(&user) && Oidc::may_be(&password) {
+            let principal = self.authenticator().admit(&password).await?;
+            return match principal.name == user {
+                true => Ok(principal),
+                false => Err(SecurityError::BadCredentials.into()),
+            };
+        }
         let service = self.clone();
-        let login = tokio::task::spawn_blocking(move || service.authenticator().login(&user, &password));
+        let login = tokio::task::spawn_blocking(move || service.authenticator().login_from(&user, &password, address));
         match login.await {
             Ok(result) => Ok(result?),
-            Err(_) => Err(tidewater_security::SecurityError::BadCredentials.into()),
+            Err(_) => Err(SecurityError::BadCredentials.into()),
         }
     }
 
@@ -230,11 +382,13 @@ impl QueryService {
 
     /// The schema of a statement's rows with what is bound now: values decide the types that the text left open.
     pub async fn result_schema(&self, principal: &Principal, statement: &Statement) -> Result<SchemaRef, QueryError> {
-        let (_, mut plan) = self.plan_or_note(principal, &statement.sql).await?;
-        if !statement.parameters.is_empty() {
-            plan = parameters::bind(plan, &statement.parameters)?;
+        let (_, plan) = self.plan_or_note(principal, &statement.sql).await?;
+        if statement.parameters.is_empty() {
+            return Ok(wire_schema(plan.schema().as_arrow()));
         }
-        Ok(wire_schema(plan.schema().as_arrow()))
+        let unbound = Arc::clone(plan.schema());
+        let plan = parameters::bind(plan, &statement.parameters)?;
+        Ok(parameters::bound_schema(unbound.as_arrow(), &plan))
     }
 
     /// A name for one asking of a statement.
@@ -250,40 +404,73 @@ impl QueryService {
 
     /// Runs a statement with its bound parameters.
     pub async fn run(&self, principal: &Principal, statement: &Statement) -> Result<Results, QueryError> {
+        let (results, _) = self.run_and_tell(principal, statement).await?;
+        Ok(results)
+    }
+
+    /// The same, with what became of it in the cache.
+    pub async fn run_and_tell(
+        &self,
+        principal: &Principal,
+        statement: &Statement,
+    ) -> Result<(Results, CacheUse), QueryError> {
+        let deadline = self.deadline();
+        self.noted(principal, statement, deadline, async |note: &Note| {
+            let (session, plan) = self.plan(principal, &statement.sql).await?;
+            let unbound = Arc::clone(plan.schema());
+            let plan = parameters::bind(plan, &statement.parameters)?;
+            let asked = Asked {
+                session,
+                wire: parameters::bound_schema(unbound.as_arrow(), &plan),
+                plan,
+                deadline,
+                cached: self.1.cached,
+            };
+            Box::pin(self.answer(principal, asked, note)).await
+        })
+        .await
+    }
+
+    /// Begins a statement among those at work, and takes note of it to its end.
+    async fn noted(
+        &self,
+        principal: &Principal,
+        statement: &Statement,
+        deadline: Duration,
+        start: impl AsyncFnOnce(&Note) -> Result<(Results, CacheUse), QueryError>,
+    ) -> Result<(Results, CacheUse), QueryError> {
         let note = self.note(principal, statement);
         let at_work = match self.0.running.enter(note.id(), principal) {
             Ok(at_work) => at_work,
             Err(error) => return note.end(Err(error)),
         };
-        let work = self.caller(principal).scope(self.start(statement, &note));
+        let until = Until::after(self.clock().monotonic(), deadline);
+        let work = self.caller(principal).scope(start(&note));
         match Box::pin(at_work.run(work)).await {
-            Ok(started) => Ok(Results {
-                batches: at_work.rows(note.follow(started.batches)),
-                ..started
-            }),
+            Ok((started, how)) => {
+                let results = Results {
+                    batches: at_work.rows(note.follow(started.batches), until),
+                    ..started
+                };
+                Ok((results, how))
+            }
             Err(error) => note.end(Err(error)),
         }
     }
 
-    async fn start(&self, statement: &Statement, note: &Note) -> Result<Results, QueryError> {
-        let (session, plan) = self.plan(&statement.sql).await?;
-        let plan = parameters::bind(plan, &statement.parameters)?;
-        note.planned(&plan);
-        let schema = wire_schema(plan.schema().as_arrow());
-        let request = PlanRequest {
-            job: JobId(self.0.engine.rng().uuid()),
-            session,
-            plan,
-            class: Class::Interactive,
-            deadline: Some(self.0.options.query_timeout),
-        };
-        let output = match &request.plan {
-            LogicalPlan::Explain(_) => self.explain(request).await?,
-            _ => self.0.runner.run(request).await?,
-        };
-        note.routed(&output.route);
-        let batches = to_batches(output.stream, Arc::clone(&schema));
-        Ok(Results { schema, batches })
+    /// Rows that are held, while they are fetched: among what is at work, and no longer than a statement.
+    pub(crate) fn fetched(&self, principal: &Principal, id: Uuid, rows: Batches) -> Result<Batches, QueryError> {
+        let at_work = self.0.running.enter(id, principal)?;
+        let until = Until::after(self.clock().monotonic(), self.deadline());
+        Ok(at_work.rows(rows, until))
+    }
+
+    /// Ends statements that are over time and whose rows nobody takes.
+    pub(crate) fn end_late(&self) {
+        let ended = self.0.running.end_late(self.clock().monotonic());
+        if ended > 0 {
+            tracing::info!(ended, "statements over time whose clients take no rows");
+        }
     }
 
     /// Takes note of a statement; a prepared one has no name of its own, but each asking of it has.
@@ -292,7 +479,9 @@ impl QueryService {
             true => self.fresh_id(),
             false => statement.id,
         };
-        self.0.history.begin(id, principal, &self.1, &statement.sql)
+        self.0
+            .history
+            .begin(id, principal, (self.1.front, &self.1.name), &statement.sql)
     }
 
     /// Users have shares of their own where there are users.
@@ -309,38 +498,32 @@ impl QueryService {
         principal: &Principal,
         sql: &str,
     ) -> Result<(SessionContext, LogicalPlan), QueryError> {
-        let planned = self.plan(sql).await;
+        let planned = self.plan(principal, sql).await;
         if planned.is_ok() {
             return planned;
         }
         self.note(principal, &Statement::new(sql)).end(planned)
     }
 
-    /// An explanation also tells where the statement would run, and what it would read.
-    async fn explain(&self, request: PlanRequest) -> Result<PlanOutput, QueryError> {
-        let engine = &self.0.engine;
-        let mut explained = request.clone();
-        if let LogicalPlan::Explain(explain) = &request.plan {
-            explained.plan = explain.plan.as_ref().clone();
-        }
-        let route = self.0.runner.route(&explained).await?;
-        let estimate = engine.estimate(&explained.session, &explained.plan).await?;
-        let output = self.0.runner.run(request).await?;
-        Ok(with_route(output, &route, &estimate)?)
-    }
-
-    async fn plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), QueryError> {
+    async fn plan(&self, principal: &Principal, sql: &str) -> Result<(SessionContext, LogicalPlan), QueryError> {
         let sql = number_placeholders(sql);
-        let options = self.0.sessions.options(&sql, SessionOptions::default()).await;
+        let client = SessionOptions {
+            execution: self.1.execution,
+            ..self.settings()
+        };
+        let client = self.seen_by(principal, client)?;
+        let options = self.0.sessions.options(&sql, client).await;
         let session = self.0.engine.session(Class::Interactive, &options);
         let plan = Box::pin(self.0.engine.plan(&session, &sql)).await?;
         read_only::check(&plan)?;
+        self.may_read(principal, &options, &sql, &plan)?;
         Ok((session, plan))
     }
 
     /// The plan of a statement that is not to be run.
-    async fn planned(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
-        let options = self.0.sessions.options(sql, SessionOptions::default()).await;
+    async fn planned(&self, principal: &Principal, sql: &str) -> Result<LogicalPlan, QueryError> {
+        let client = self.seen_by(principal, self.settings())?;
+        let options = self.0.sessions.options(sql, client).await;
         let session = self.0.engine.session(Class::Interactive, &options);
         Ok(Box::pin(self.0.engine.plan(&session, sql)).await?)
     }

@@ -1,19 +1,26 @@
 //! Who may run now: so many plans at a time, shared out among classes by weight and within a class first come first served; with
-//! limits on the queue, on the wait and on each user.
+//! limits on the queue, on the wait and on each user. A plan whose rows nobody takes lends its place to who waits.
 
 mod hall;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::error::{Result, SchedulerError};
 use tidewater_core::SharedClock;
 use tidewater_engine::Class;
 
-use hall::Hall;
+use hall::{Entry, Hall, Number};
+
+/// How long a reader may take nothing until the place of its plan is lent: longer than a reader needs for what it was given, much
+/// shorter than somebody at a screen looks at a page of rows.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What plans stand in one line for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,9 +168,10 @@ impl fmt::Debug for Admission {
 
 /// A place among the running plans, given back when dropped.
 pub struct Permit {
-    hall: Arc<Mutex<Hall>>,
+    admission: Admission,
     lane: Lane,
     user: Option<String>,
+    number: Number,
 }
 
 impl fmt::Debug for Permit {
@@ -174,9 +182,35 @@ impl fmt::Debug for Permit {
     }
 }
 
+impl Permit {
+    /// From now on nobody takes the plan's rows: its place may be lent. Jobs keep theirs, whose readers are our own.
+    pub(crate) fn rest(&self) {
+        if self.lane == Lane::Interactive {
+            let now = self.admission.clock.monotonic();
+            lock(&self.admission.hall).rest(self.number, now);
+        }
+    }
+
+    /// Somebody wants rows again: waits for a place, as the first in line, if this one was lent.
+    pub(crate) async fn resume(&mut self) {
+        let entry = lock(&self.admission.hall).come_back(self.number, self.lane, self.user.as_deref());
+        self.number = match entry {
+            None => return,
+            Some(Entry::Place(number)) => number,
+            // Without an end of its own: the statement has one.
+            Some(Entry::Line(number, called)) => {
+                let waiting = Waiting::new(&self.admission.hall, self.lane, number, called);
+                let place = waiting.place().await;
+                lock(&self.admission.hall).came_back();
+                place
+            }
+        };
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        lock(&self.hall).leave(self.lane, self.user.as_deref());
+        lock(&self.admission.hall).leave(self.number);
     }
 }
 
@@ -202,35 +236,36 @@ impl Admission {
     /// Waits for a place. Refused, without harm, when too many wait or the wait is too long.
     pub async fn admit(&self, lane: impl Into<Lane>, user: Option<&str>) -> Result<Permit> {
         let lane = lane.into();
-        let place = || Permit {
-            hall: Arc::clone(&self.hall),
+        let place = |number| Permit {
+            admission: self.clone(),
             lane,
             user: user.map(str::to_owned),
+            number,
         };
         let entered = lock(&self.hall).enter(lane, user)?;
-        let Some((number, called)) = entered else {
-            return Ok(place());
+        let waiting = match entered {
+            Entry::Place(number) => return Ok(place(number)),
+            Entry::Line(number, called) => Waiting::new(&self.hall, lane, number, called),
         };
-        let waiting = Waiting {
-            hall: &self.hall,
-            lane,
-            user,
-            number,
-            called: false,
-        };
-        let limits = self.limits.of(lane);
-        tokio::select! {
-            // Whoever is called has the place already.
-            biased;
-            _ = called => {
-                let mut waiting = waiting;
-                waiting.called = true;
-                Ok(place())
+        let mut waiting = pin!(waiting.place());
+        let wait_max = self.limits.of(lane).wait_max;
+        let begun = self.clock.monotonic();
+        loop {
+            let now = self.clock.monotonic();
+            lock(&self.hall).lend(lane, now.saturating_sub(PATIENCE));
+            let left = wait_max.saturating_sub(now.saturating_sub(begun));
+            tokio::select! {
+                // Whoever is called has the place already.
+                biased;
+                number = &mut waiting => return Ok(place(number)),
+                () = self.clock.sleep(left.min(PATIENCE)) => {}
             }
-            () = self.clock.sleep(limits.wait_max) => Err(SchedulerError::QueueDeadline {
-                class: lane.name(),
-                waited: limits.wait_max,
-            }),
+            if left.is_zero() {
+                return Err(SchedulerError::QueueDeadline {
+                    class: lane.name(),
+                    waited: wait_max,
+                });
+            }
         }
     }
 
@@ -244,20 +279,48 @@ impl Admission {
 struct Waiting<'a> {
     hall: &'a Mutex<Hall>,
     lane: Lane,
-    user: Option<&'a str>,
-    number: u64,
-    called: bool,
+    number: Number,
+    called: Option<oneshot::Receiver<Number>>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(hall: &'a Mutex<Hall>, lane: Lane, number: Number, called: oneshot::Receiver<Number>) -> Self {
+        Self {
+            hall,
+            lane,
+            number,
+            called: Some(called),
+        }
+    }
+
+    /// Ends with the number of its place.
+    async fn place(mut self) -> Number {
+        let place = match &mut self.called {
+            Some(called) => called.await.ok(),
+            None => None,
+        };
+        match place {
+            Some(place) => {
+                self.called = None;
+                place
+            }
+            // The hall never lets a waiter go without calling it.
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.called {
+        let Some(mut called) = self.called.take() else {
             return;
-        }
+        };
         let mut hall = lock(self.hall);
         // Not in the line any more: called in the very moment in which nobody waited any longer.
-        if !hall.give_up(self.lane, self.number) {
-            hall.leave(self.lane, self.user);
+        if !hall.give_up(self.lane, self.number)
+            && let Ok(place) = called.try_recv()
+        {
+            hall.leave(place);
         }
     }
 }

@@ -14,6 +14,9 @@ use tidewater_engine::{EngineError, RunnerError};
 /// The result of this crate's calls.
 pub type Result<T, E = SchedulerError> = std::result::Result<T, E>;
 
+/// The code of [`SchedulerError::NotPlanned`], by which it is told from what failed while it ran.
+pub(crate) const NOT_PLANNED: &str = "SCH-0021";
+
 /// Every failure of this crate.
 #[derive(Debug, Error)]
 pub enum SchedulerError {
@@ -50,6 +53,12 @@ pub enum SchedulerError {
         /// What the executor says.
         #[source]
         source: RemoteError,
+    },
+    /// The planner of the cluster cannot plan it, at its beginning or between two stages. One process may.
+    #[error("the cluster cannot plan it: {reason}")]
+    NotPlanned {
+        /// What the planner says.
+        reason: String,
     },
     /// The time given to a plan is over. It was cancelled.
     #[error("plan took longer than {allowed:?}")]
@@ -175,7 +184,9 @@ impl Coded for SchedulerError {
             Self::QueueFull { .. } | Self::UserQueueFull { .. } => ErrorKind::Exhausted,
             Self::OtherBuild { .. } | Self::GivenUp { .. } => ErrorKind::Conflict,
             Self::ExecutorName { .. } => ErrorKind::NotFound,
-            Self::Ballista { .. } | Self::Session { .. } | Self::Stalled => ErrorKind::Internal,
+            Self::Ballista { .. } | Self::Session { .. } | Self::Stalled | Self::NotPlanned { .. } => {
+                ErrorKind::Internal
+            }
             Self::JobStore { .. } => ErrorKind::Unavailable,
             Self::JobTaken { .. } => ErrorKind::Fenced,
             Self::JobDamaged { .. } => ErrorKind::Corrupt,
@@ -204,6 +215,7 @@ impl Coded for SchedulerError {
             Self::UserQueueFull { .. } => "SCH-0018",
             Self::GivenUp { .. } => "SCH-0019",
             Self::ExecutorName { .. } => "SCH-0020",
+            Self::NotPlanned { .. } => NOT_PLANNED,
         }
     }
 
@@ -238,6 +250,7 @@ impl Coded for SchedulerError {
             Self::OtherBuild { .. } => "run the same tidewater on scheduler and executors".to_owned(),
             Self::GivenUp { .. } => "it registers under a new name by itself".to_owned(),
             Self::ExecutorName { .. } => "tidewater executor ls tells their names".to_owned(),
+            Self::NotPlanned { .. } => "SET tidewater.execution = local runs it in one process".to_owned(),
             _ => return None,
         })
     }

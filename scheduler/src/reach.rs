@@ -1,7 +1,6 @@
 //! Whether a plan can leave this process.
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::JoinType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
@@ -50,47 +49,21 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
     })
 }
 
-/// Whether an aggregate of it asks for its rows in an order, such as `array_agg(x ORDER BY y)`.
-pub(crate) fn orders_within_aggregates(plan: &LogicalPlan) -> Result<bool, EngineError> {
-    holds(
-        plan,
-        |part| matches!(part, Expr::AggregateFunction(aggregate) if !aggregate.params.order_by.is_empty()),
-    )
-}
-
-/// A form that executors were seen to answer wrongly or not at all (Ballista 55.0, datafusion-proto 55.2; `tests/slt`): rows that a
-/// subquery excludes, a filter of a window function that is lost, outer rows without a partner.
+/// A form whose meaning is lost on the way to executors: Ballista 55.0 joins a scalar subquery without looking whether it has more
+/// than one row, and datafusion-proto 55.2 sends window functions without their filter.
 fn misread(plan: &LogicalPlan) -> Result<Option<&'static str>, EngineError> {
-    if holds(plan, |part| {
-        matches!(
-            part,
-            Expr::InSubquery(_) | Expr::Exists(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)
-        )
-    })? {
-        return Ok(Some("it asks with a subquery"));
-    }
-    if holds(
-        plan,
-        |part| matches!(part, Expr::WindowFunction(window) if window.params.filter.is_some()),
-    )? {
-        return Ok(Some("a window function of it has a filter"));
-    }
-    // Models merge changes by full joins, to the right rows; it is empty tables that such a query was not answered for.
-    let writes = matches!(plan, LogicalPlan::Dml(_));
-    let mut found = None;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Join(join) = node {
-            found = match join.join_type {
-                JoinType::Full if !writes => Some("it joins rows of both sides that have no partner"),
-                JoinType::LeftSemi | JoinType::RightSemi | JoinType::LeftAnti | JoinType::RightAnti => {
-                    Some("it joins to keep or leave rows")
-                }
-                _ => found,
-            };
+    if holds(plan, |part| match part {
+        // One that looks outside has an aggregate, or the planner refuses it.
+        Expr::ScalarSubquery(query) => {
+            query.outer_ref_columns.is_empty() && query.subquery.max_rows().is_none_or(|rows| rows > 1)
         }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
+        Expr::SetComparison(_) => true,
+        _ => false,
+    })? {
+        return Ok(Some("a subquery of it might have more than one row"));
+    }
+    let filters = |part: &Expr| matches!(part, Expr::WindowFunction(window) if window.params.filter.is_some());
+    Ok(holds(plan, filters)?.then_some("a window function of it has a filter"))
 }
 
 fn ignores_nulls_in_windows(plan: &LogicalPlan) -> Result<bool, EngineError> {

@@ -9,11 +9,15 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
 use crate::admission::{Admission, Lane, Permit};
+use crate::error::NOT_PLANNED;
 use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach};
 use crate::runner::ClusterRunner;
 use tidewater_core::{Coded, ErrorKind, SharedClock};
-use tidewater_engine::{Caller, Class, EngineError, Place, PlanOutput, PlanRequest, PlanRunner, Route};
+use tidewater_engine::{Caller, Class, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route};
+
+/// Why a plan runs where its session wants it.
+const ASKED: &str = "tidewater.execution says so";
 
 /// Runs every plan where it belongs.
 #[derive(Debug, Clone)]
@@ -49,16 +53,28 @@ impl Router {
 
     /// Where a plan would run now, and why. For a plan that is only to be explained, hand in what is explained.
     pub async fn route(&self, request: &PlanRequest) -> Result<Route, EngineError> {
+        let wanted = Execution::of(&request.session);
+        // Who asked for the cluster and does not get it reads why.
+        let here = |why: &str| match wanted {
+            Execution::Cluster => Route::local(format!("the cluster was asked for, but {why}")),
+            _ => Route::local(why),
+        };
         match reach(&request.plan)? {
-            Reach::Here(why) => return Ok(Route::local(why)),
-            Reach::NoTable => return Ok(Route::local("it reads no table")),
+            Reach::Here(why) => return Ok(here(why)),
+            Reach::NoTable => return Ok(here("it reads no table")),
             Reach::Anywhere => {}
         }
+        if wanted == Execution::Local {
+            return Ok(Route::local(ASKED));
+        }
         let Some(cluster) = &self.cluster else {
-            return Ok(Route::local("this process has no cluster"));
+            return Ok(here("this process has no cluster"));
         };
         if !cluster.scheduler().has_executors().await {
-            return Ok(Route::local("no executor is there"));
+            return Ok(here("no executor is there"));
+        }
+        if wanted == Execution::Cluster {
+            return Ok(Route::cluster(ASKED));
         }
         if request.class == Class::Batch {
             return Ok(Route::cluster("it is a job"));
@@ -89,7 +105,11 @@ impl Router {
     async fn run_here(&self, request: PlanRequest, route: Route) -> Result<PlanOutput, EngineError> {
         let waited = route.waited;
         let fallback = match &self.cluster {
-            Some(cluster) if reach(&request.plan)? == Reach::Anywhere => Some((cluster, request.clone())),
+            Some(cluster)
+                if Execution::of(&request.session) != Execution::Local && reach(&request.plan)? == Reach::Anywhere =>
+            {
+                Some((cluster, request.clone()))
+            }
             _ => None,
         };
         let mut output = self.local.run(request).await?;
@@ -128,7 +148,18 @@ impl PlanRunner for Router {
         let mut route = self.route(&request).await?;
         route.waited = waited;
         let mut output = match (&self.cluster, route.place) {
-            (Some(cluster), Place::Cluster) => cluster.run_because(request, &route.reason, waited).await?,
+            (Some(cluster), Place::Cluster) => {
+                let began = cluster.run_because(request.clone(), &route.reason, waited).await;
+                match began {
+                    Err(error) if error.code() == NOT_PLANNED => {
+                        tracing::warn!(job = %request.job, %error, "the cluster cannot plan it, it runs in this process");
+                        let mut route = Route::local("the cluster cannot plan it");
+                        route.waited = waited;
+                        self.run_local(request, route, &caller).await?
+                    }
+                    began => began?,
+                }
+            }
             _ => self.run_local(request, route, &caller).await?,
         };
         output.stream = hold(output.stream, permit);
@@ -140,12 +171,15 @@ impl PlanRunner for Router {
     }
 }
 
-/// Keeps the place until the last row was read or nobody wants it any more.
+/// Keeps the place until the last row was read or nobody wants it any more; lends it while nobody reads.
 fn hold(rows: SendableRecordBatchStream, permit: Permit) -> SendableRecordBatchStream {
     let schema = rows.schema();
     let held = stream::unfold(Some((rows, permit)), |state| async move {
-        let (mut rows, permit) = state?;
-        rows.next().await.map(|next| (next, Some((rows, permit))))
+        let (mut rows, mut permit) = state?;
+        permit.resume().await;
+        let next = rows.next().await;
+        permit.rest();
+        next.map(|next| (next, Some((rows, permit))))
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, held))
 }

@@ -9,7 +9,6 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use crate::error::{Result, SchedulerError};
 use crate::fetch::{fetch, limited};
 use crate::history::Recording;
-use crate::reach::orders_within_aggregates;
 use crate::scheduler::{EXECUTOR_POLL, Scheduler};
 use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
 use tidewater_core::Coded;
@@ -18,6 +17,9 @@ use tidewater_engine::{Caller, EngineError, PlanOutput, PlanRequest, PlanRunner,
 /// How often a plan is run at most. A dead executor can cost two: one run that cannot fetch from it, and one that is given
 /// to it before it is known to be dead.
 const ATTEMPTS_MAX: u32 = 5;
+
+/// In which attempt a plan that makes no progress is given up.
+const STALLED_MAX: u32 = 2;
 
 /// Longest time of a plan that was given none: longer than any job should take, so that nothing waits for ever.
 const DEADLINE_MAX: Duration = Duration::from_secs(6 * 3600);
@@ -42,7 +44,6 @@ impl ClusterRunner {
     async fn run_to_the_end(
         &self,
         request: &PlanRequest,
-        mut adaptive: bool,
         recording: &Recording,
     ) -> Result<(SendableRecordBatchStream, u32)> {
         let planned = Arc::new(request.plan.schema().as_arrow().clone());
@@ -50,7 +51,7 @@ impl ClusterRunner {
         for attempt in 1..=ATTEMPTS_MAX {
             self.wait_for_an_executor().await?;
             // Anew for every attempt: the cluster may be smaller now.
-            let session = Arc::new(self.scheduler.session(&request.session, adaptive).await?);
+            let session = Arc::new(self.scheduler.session(&request.session).await?);
             let mut submission = Submission::submit(&self.scheduler, &name, &session, &request.plan, recording).await?;
             recording.attempt(attempt, submission.id().as_str());
             let why = match submission.wait().await {
@@ -64,11 +65,8 @@ impl ClusterRunner {
                     Err(error) => error.to_string(),
                 },
                 Err(Failure::ExecutorLost) => "an executor was lost".to_owned(),
-                // Seen with the adaptive planner only. The static one is slower at joins, and ends.
-                Err(Failure::Stalled) if adaptive => {
-                    adaptive = false;
-                    "it made no progress under the adaptive planner".to_owned()
-                }
+                // Once more: what a planner that follows the run made of other times may end.
+                Err(Failure::Stalled) if attempt < STALLED_MAX => "it made no progress".to_owned(),
                 Err(Failure::Stalled) => return Err(SchedulerError::Stalled),
                 Err(Failure::Final(error)) => return Err(error),
             };
@@ -120,11 +118,8 @@ impl ClusterRunner {
         let clock = self.scheduler.clock();
         let allowed = request.deadline.unwrap_or(DEADLINE_MAX);
         let begun = clock.monotonic();
-        // Measured with Ballista 55.0: the adaptive planner never finishes gold.patient_360, which differs from the models that
-        // it does finish by its ordered array_agg.
-        let adaptive = !orders_within_aggregates(&request.plan)?;
         let (rows, attempt) = tokio::select! {
-            ended = self.run_to_the_end(&request, adaptive, recording) => ended?,
+            ended = self.run_to_the_end(&request, recording) => ended?,
             () = clock.sleep(allowed) => return Err(SchedulerError::Deadline { allowed }.into()),
         };
         let left = allowed.saturating_sub(clock.monotonic().saturating_sub(begun));

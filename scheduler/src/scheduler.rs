@@ -29,7 +29,7 @@ use crate::runner::ClusterRunner;
 use crate::watch::watch;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_core::{SharedClock, Tasks};
-use tidewater_engine::Engine;
+use tidewater_engine::{Engine, optimizer_rules};
 
 /// After how long without a heartbeat an executor is lost. Heartbeats come every second, from threads that no task uses; a busy
 /// machine delays them by some seconds.
@@ -225,14 +225,14 @@ impl Scheduler {
 
     /// A session whose plans can be distributed. Ballista's own builder is what makes it so: without its optimizer rules NOT
     /// IN becomes a join that only one task may run.
-    pub(crate) async fn session(&self, asked: &SessionContext, adaptive: bool) -> Result<SessionContext> {
+    pub(crate) async fn session(&self, asked: &SessionContext) -> Result<SessionContext> {
         let executors = self.executors().await?;
         let takers = executors.iter().filter(|executor| !executor.draining);
         let vcores: u32 = takers.map(|executor| executor.vcores).sum();
         let partitions = usize::try_from(vcores).unwrap_or(PARTITIONS_MAX);
         let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
         let config = cluster_config(asked.copied_config())
-            .with_ballista_adaptive_query_planner(adaptive)
+            .with_ballista_adaptive_query_planner(true)
             .with_target_partitions(partitions);
         let state = cluster_state(&self.inner.engine, config).map_err(|source| SchedulerError::Session {
             source: Box::new(source),
@@ -297,9 +297,11 @@ fn session_builder(engine: Engine) -> SessionBuilder {
 
 fn cluster_state(engine: &Engine, config: SessionConfig) -> datafusion::common::Result<SessionState> {
     let state = default_session_builder(config)?;
+    let rules = optimizer_rules(state.optimizers().to_vec());
     // Scans look their object stores up while they are planned.
     Ok(SessionStateBuilder::new_from_existing(state)
         .with_runtime_env(engine.runtime_env())
+        .with_optimizer_rules(rules)
         .build())
 }
 

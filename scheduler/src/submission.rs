@@ -44,6 +44,9 @@ const CANCELLATIONS_MAX: u32 = 300;
 /// nothing else.
 const FAILED_FETCH: &str = "has failed 1 times, most recent failure reason";
 
+/// How it says that a plan could not be made, or not be made anew between two stages.
+const NOT_PLANNED: &str = "Error planning job";
+
 /// What Ballista calls a job that was cancelled.
 const CANCELLED: &str = "Cancelled";
 
@@ -118,15 +121,15 @@ impl Submission {
             Ok(_)
                 | Err(Failure::ExecutorLost)
                 | Err(Failure::Final(
-                    SchedulerError::Failed { .. } | SchedulerError::Cancelled
+                    SchedulerError::Failed { .. } | SchedulerError::NotPlanned { .. } | SchedulerError::Cancelled
                 ))
         );
         let guard = self.scheduler.guard();
         let cancelled_by_guard = guard.is_some_and(|guard| guard.take_cancelled(&self.id));
         match ended {
-            Err(Failure::Final(SchedulerError::Failed { .. } | SchedulerError::Cancelled)) if cancelled_by_guard => {
-                Err(Failure::ExecutorLost)
-            }
+            Err(Failure::Final(
+                SchedulerError::Failed { .. } | SchedulerError::NotPlanned { .. } | SchedulerError::Cancelled,
+            )) if cancelled_by_guard => Err(Failure::ExecutorLost),
             ended => ended,
         }
     }
@@ -257,6 +260,11 @@ fn understand(text: &str) -> Failure {
     if text.contains(FAILED_FETCH) {
         return Failure::ExecutorLost;
     }
+    if text.contains(NOT_PLANNED) {
+        return Failure::Final(SchedulerError::NotPlanned {
+            reason: text.to_owned(),
+        });
+    }
     if text == CANCELLED {
         return Failure::Final(SchedulerError::Cancelled);
     }
@@ -321,6 +329,10 @@ mod tests {
             Failure::Final(SchedulerError::Failed { source }) => assert_eq!(source, ours),
             other => panic!("{other:?}"),
         }
+        assert!(matches!(
+            understand("Error planning job 1: DataFusionError(Context(\"SanityCheckPlan\", …))"),
+            Failure::Final(SchedulerError::NotPlanned { .. })
+        ));
         match understand("Error during planning: no such column") {
             Failure::Final(SchedulerError::Failed { source }) => assert_eq!(source.kind, ErrorKind::Invalid),
             other => panic!("{other:?}"),

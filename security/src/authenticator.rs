@@ -1,7 +1,10 @@
-//! Passwords and tokens to principals.
+//! Passwords, tokens and certificates to principals.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -9,9 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use tidewater_core::{SharedClock, SharedRng};
 
+use crate::attempts::Attempts;
 use crate::error::SecurityError;
+use crate::oidc::Oidc;
+use crate::policy::Policy;
 use crate::principal::Principal;
-use crate::token::TokenKey;
+use crate::scram::{ScramExchange, ScramVerifier};
+use crate::token::{Claims, TokenKey};
 
 /// How long a token is good for: a working day.
 pub const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
@@ -22,15 +29,26 @@ pub const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
 pub struct UserSettings {
     /// Login name.
     pub name: String,
-    /// Argon2 hash in PHC form (`$argon2id$…`).
+    /// Argon2 hash in PHC form (`$argon2id$…`). Empty for a service account, which has tokens only.
+    #[serde(default)]
     pub password_hash: String,
+    /// What SCRAM-SHA-256 needs of the password, in PostgreSQL's form; none means that they cannot log in by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram: Option<String>,
     /// What they may do.
     #[serde(default)]
     pub role: Role,
 }
 
+/// A user as they are known.
+struct User {
+    password_hash: String,
+    scram: Option<ScramVerifier>,
+    role: Role,
+}
+
 /// What a user may do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Query.
@@ -38,6 +56,8 @@ pub enum Role {
     Reader,
     /// Query, and change tables, views and schemas by SQL.
     Writer,
+    /// Everything, whatever was granted; roles and grants among it.
+    Admin,
 }
 
 impl fmt::Debug for UserSettings {
@@ -50,9 +70,16 @@ impl fmt::Debug for UserSettings {
 
 /// Lets users in. Without users it lets everybody in as [`Principal::local`]: only loopback is served then.
 pub struct Authenticator {
-    users: BTreeMap<String, (String, Role)>,
+    users: BTreeMap<String, User>,
     key: TokenKey,
     clock: SharedClock,
+    attempts: Attempts,
+    /// Tokens made by this process: tells apart those of one moment.
+    issued: AtomicU64,
+    /// Says which tokens were taken back, where somebody tells.
+    policy: RwLock<Arc<Policy>>,
+    /// Whose word counts beside the configuration's.
+    oidc: Option<Arc<Oidc>>,
 }
 
 impl fmt::Debug for Authenticator {
@@ -66,32 +93,81 @@ impl fmt::Debug for Authenticator {
 impl Authenticator {
     /// For these users. Errors when a hash cannot be read.
     pub fn new(users: Vec<UserSettings>, key: TokenKey, clock: SharedClock) -> Result<Self, SecurityError> {
-        for user in &users {
-            PasswordHash::new(&user.password_hash).map_err(|_| SecurityError::BadHash {
-                user: user.name.clone(),
-            })?;
+        let mut known = BTreeMap::new();
+        for user in users {
+            let account = user.password_hash.is_empty();
+            if !account && PasswordHash::new(&user.password_hash).is_err() {
+                return Err(SecurityError::BadHash { user: user.name });
+            }
+            let scram = user.scram.as_deref().map(ScramVerifier::parse);
+            if let Some(None) = scram {
+                return Err(SecurityError::BadVerifier { user: user.name });
+            }
+            let (password_hash, role) = (user.password_hash, user.role);
+            known.insert(
+                user.name,
+                User {
+                    password_hash,
+                    scram: scram.flatten(),
+                    role,
+                },
+            );
         }
-        let users = users.into_iter().map(|u| (u.name, (u.password_hash, u.role))).collect();
-        Ok(Self { users, key, clock })
+        Ok(Self {
+            users: known,
+            key,
+            clock,
+            attempts: Attempts::default(),
+            issued: AtomicU64::default(),
+            policy: RwLock::default(),
+            oidc: None,
+        })
+    }
+
+    /// With issuers whose tokens let in too.
+    #[must_use]
+    pub fn believing(mut self, oidc: Option<Arc<Oidc>>) -> Self {
+        self.oidc = oidc;
+        self
     }
 
     /// Whether anybody has to say who they are.
     pub fn required(&self) -> bool {
-        !self.users.is_empty()
+        !self.users.is_empty() || self.oidc.is_some()
     }
 
-    /// Whether somebody may change data by SQL. Where nobody has to say who they are, everybody may: only loopback is served then.
+    /// Whether there are issuers whose users are not known here.
+    pub fn believes(&self) -> bool {
+        self.oidc.is_some()
+    }
+
+    /// Whether somebody may change data by SQL, as long as nothing was granted to anybody. Where nobody has to say who they are,
+    /// everybody may: only loopback is served then.
     pub fn may_write(&self, principal: &Principal) -> bool {
-        !self.required()
-            || self
-                .users
-                .get(&principal.name)
-                .is_some_and(|(_, role)| *role == Role::Writer)
+        let configured = || self.users.get(&principal.name).map(|user| user.role);
+        let role = principal.role().or_else(configured);
+        !self.required() || matches!(role, Some(Role::Writer | Role::Admin))
+    }
+
+    /// The users whose configured role this is.
+    pub fn with_role(&self, wanted: Role) -> impl Iterator<Item = &str> {
+        let users = self.users.iter().filter(move |(_, user)| user.role == wanted);
+        users.map(|(name, _)| name.as_str())
+    }
+
+    /// Whether there is a user or service account of this name.
+    pub fn knows(&self, user: &str) -> bool {
+        self.users.contains_key(user)
     }
 
     /// Checks a password. Takes tens of milliseconds of CPU by design: call it off the async threads.
     /// A token is accepted in place of the password, since many tools only know passwords.
     pub fn login(&self, user: &str, password: &str) -> Result<Principal, SecurityError> {
+        self.login_from(user, password, None)
+    }
+
+    /// The same for somebody at this address, who waits after many failures from there.
+    pub fn login_from(&self, user: &str, password: &str, address: Option<IpAddr>) -> Result<Principal, SecurityError> {
         if !self.required() {
             return Ok(Principal::local());
         }
@@ -100,29 +176,183 @@ impl Authenticator {
         {
             return Ok(principal);
         }
-        let (hash, _) = self.users.get(user).ok_or(SecurityError::BadCredentials)?;
-        let hash = PasswordHash::new(hash).map_err(|_| SecurityError::BadHash { user: user.into() })?;
-        Argon2::default()
-            .verify_password(password.as_bytes(), &hash)
-            .map_err(|_| SecurityError::BadCredentials)?;
-        Ok(Principal { name: user.into() })
+        self.attempts.check(user, address, self.clock.now_ms())?;
+        let checked = self.check_password(user, password);
+        match &checked {
+            Ok(_) => self.attempts.succeeded(user, address),
+            Err(SecurityError::BadCredentials) => self.attempts.failed(user, address, self.clock.now_ms()),
+            Err(_) => {}
+        }
+        checked
+    }
+
+    fn check_password(&self, user: &str, password: &str) -> Result<Principal, SecurityError> {
+        let known = self.users.get(user).map(|known| known.password_hash.as_str());
+        // Who is no user waits as long as who is one: the time must not tell.
+        let known = known.filter(|hash| !hash.is_empty());
+        let text = match known {
+            Some(hash) => hash,
+            None => nobodys_hash(),
+        };
+        let hash = PasswordHash::new(text).map_err(|_| SecurityError::BadHash { user: user.into() })?;
+        let fits = Argon2::default().verify_password(password.as_bytes(), &hash);
+        match (fits, known) {
+            (Ok(()), Some(_)) => Ok(Principal::named(user)),
+            _ => Err(SecurityError::BadCredentials),
+        }
+    }
+
+    /// Whether anybody can log in by SCRAM.
+    pub fn knows_scram(&self) -> bool {
+        self.users.values().any(|user| user.scram.is_some())
+    }
+
+    /// Whether this user can only log in with the password itself, or with a token in its place: they have no verifier, or only an
+    /// issuer may know them.
+    pub fn wants_password(&self, user: &str) -> bool {
+        match self.users.get(user) {
+            Some(user) => user.scram.is_none(),
+            None => self.believes(),
+        }
+    }
+
+    /// Answers a client's first message of SCRAM-SHA-256. Whether there is such a user shows in nothing but the end.
+    ///
+    /// # Errors
+    /// [`SecurityError::BadExchange`] for what is no message of the mechanism, [`SecurityError::TooManyAttempts`] for somebody at
+    /// this address who has to wait.
+    pub fn scram(
+        &self,
+        user: &str,
+        address: Option<IpAddr>,
+        first: &[u8],
+        rng: &SharedRng,
+    ) -> Result<(ScramExchange, String), SecurityError> {
+        self.attempts.check(user, address, self.clock.now_ms())?;
+        let verifier = self.users.get(user).and_then(|user| user.scram.as_ref());
+        ScramExchange::begin(user, verifier, first, &self.key, rng)
+    }
+
+    /// Checks a client's proof; who it is, and what to answer.
+    ///
+    /// # Errors
+    /// [`SecurityError::BadCredentials`] for a wrong password or a user who is not there, [`SecurityError::BadExchange`] for
+    /// what is no message of the mechanism.
+    pub fn proven(
+        &self,
+        user: &str,
+        address: Option<IpAddr>,
+        exchange: ScramExchange,
+        last: &[u8],
+    ) -> Result<(Principal, String), SecurityError> {
+        match exchange.finish(last) {
+            Ok(answer) => {
+                self.attempts.succeeded(user, address);
+                Ok((Principal::named(user), answer))
+            }
+            Err(error) => {
+                self.attempts.failed(user, address, self.clock.now_ms());
+                Err(error)
+            }
+        }
     }
 
     /// A token for a principal who is in.
     pub fn issue(&self, principal: &Principal) -> String {
-        self.key
-            .issue(principal, self.clock.now_ms().saturating_add(TOKEN_TTL_MS))
+        self.issue_for(principal, TOKEN_TTL_MS).1
+    }
+
+    /// A token that is good for `ttl_ms`, with what it says.
+    pub fn issue_for(&self, principal: &Principal, ttl_ms: i64) -> (Claims, String) {
+        let now_ms = self.clock.now_ms();
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        let claims = Claims::new(
+            &self.key,
+            &principal.name,
+            now_ms,
+            now_ms.saturating_add(ttl_ms),
+            number,
+        );
+        let token = claims.seal(&self.key);
+        (claims, token)
     }
 
     /// The principal of a token.
     pub fn verify(&self, token: &str) -> Result<Principal, SecurityError> {
-        let principal = self.key.verify(token, self.clock.now_ms())?;
+        self.verify_by(token, &self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same by a policy that the caller has at hand.
+    pub fn verify_by(&self, token: &str, policy: &Policy) -> Result<Principal, SecurityError> {
+        let claims = Claims::open(&self.key, token, self.clock.now_ms())?;
         // Who was taken out of the configuration is out, whatever tokens they hold.
-        if self.required() && !self.users.contains_key(&principal.name) {
+        if self.required() && !self.users.contains_key(&claims.subject) {
             return Err(SecurityError::BadToken);
         }
-        Ok(principal)
+        match claims.is_revoked_by(policy) {
+            true => Err(SecurityError::RevokedToken),
+            false => Ok(claims.principal()),
+        }
     }
+
+    /// The principal of a token, whoever of those that are believed issued it.
+    ///
+    /// # Errors
+    /// As [`Self::verify`] and [`Oidc::verify`]; [`SecurityError::ForeignToken`] too where an issuer calls somebody as a user of the
+    /// configuration is called.
+    pub async fn admit(&self, token: &str) -> Result<Principal, SecurityError> {
+        let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner));
+        self.admit_by(token, &policy).await
+    }
+
+    /// The same by a policy that the caller has at hand.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub async fn admit_by(&self, token: &str, policy: &Policy) -> Result<Principal, SecurityError> {
+        let oidc = match &self.oidc {
+            Some(oidc) if Oidc::may_be(token) => oidc,
+            _ => return self.verify_by(token, policy),
+        };
+        let principal = oidc.verify(token, policy).await?;
+        match self.users.contains_key(&principal.name) {
+            true => Err(SecurityError::ForeignToken {
+                reason: "it names a user of this installation's own configuration",
+            }),
+            false => Ok(principal),
+        }
+    }
+
+    /// The principal that a client's certificate names.
+    ///
+    /// # Errors
+    /// [`SecurityError::UnknownCertificate`] for who is not in the configuration.
+    pub fn certified(&self, user: &str) -> Result<Principal, SecurityError> {
+        match self.users.contains_key(user) {
+            true => Ok(Principal::named(user)),
+            false => Err(SecurityError::UnknownCertificate { user: user.to_owned() }),
+        }
+    }
+
+    /// From now on tokens that this policy takes back are refused.
+    pub fn heed(&self, policy: Arc<Policy>) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+}
+
+/// A hash that no password has, at the cost of all others.
+fn nobodys_hash() -> &'static str {
+    static HASH: OnceLock<String> = OnceLock::new();
+    HASH.get_or_init(|| {
+        let salt = SaltString::encode_b64(b"nobody's own salt").ok();
+        let hash = salt.and_then(|salt| {
+            Argon2::default()
+                .hash_password(b"nobody", &salt)
+                .ok()
+                .map(|hash| hash.to_string())
+        });
+        hash.unwrap_or_default()
+    })
 }
 
 /// The hash to put into the configuration for `password`.
@@ -152,6 +382,7 @@ mod tests {
         let users = vec![UserSettings {
             name: "ana".into(),
             password_hash: hash,
+            scram: None,
             role: Role::Reader,
         }];
         let door = Authenticator::new(users, TokenKey::derive(b"k"), clock.clone()).expect("good users");
@@ -170,12 +401,71 @@ mod tests {
         assert!(matches!(door.verify(&token), Err(SecurityError::ExpiredToken)));
     }
 
+    // Goal: service accounts have tokens and no password, passwords cannot be guessed at speed, and a token that was taken back is
+    // none. Method: an account without a hash; wrong passwords until the right one is not looked at; a policy that names the user.
+    #[test]
+    fn accounts_limits_and_revocation() {
+        let rng: SharedRng = Arc::new(SeededRng::new(1));
+        let clock = Arc::new(ManualClock::new(1_000));
+        let user = |name: &str, password_hash: String| UserSettings {
+            name: name.into(),
+            scram: None,
+            password_hash,
+            role: Role::Reader,
+        };
+        let users = vec![
+            user("ana", hash_password("correct horse", &rng).expect("a hash")),
+            user("robot", String::new()),
+        ];
+        let door = Authenticator::new(users, TokenKey::derive(b"k"), clock.clone()).expect("good users");
+        for password in ["", "nobody", "robot"] {
+            assert!(matches!(
+                door.login("robot", password),
+                Err(SecurityError::BadCredentials)
+            ));
+        }
+        let robot = Principal::named("robot");
+        let (claims, token) = door.issue_for(&robot, 5_000);
+        assert_eq!(door.login("robot", &token).expect("its token"), robot);
+        let address = Some(IpAddr::from([127, 0, 0, 1]));
+        let mut refused = 0;
+        for _ in 0..12 {
+            match door.login_from("ana", "wrong", address) {
+                Err(SecurityError::TooManyAttempts { seconds }) => {
+                    assert!(seconds > 0);
+                    refused += 1;
+                }
+                other => assert!(matches!(other, Err(SecurityError::BadCredentials)), "{other:?}"),
+            }
+        }
+        assert_eq!(refused, 7);
+        assert!(door.login_from("ana", "correct horse", address).is_err());
+        assert!(
+            door.login_from("ana", "correct horse", Some(IpAddr::from([127, 0, 0, 2])))
+                .is_ok()
+        );
+        clock.advance(Duration::from_secs(2));
+        assert!(door.login_from("ana", "correct horse", address).is_ok());
+        let policy = Policy {
+            tokens_from_ms: BTreeMap::from([("robot".to_owned(), claims.issued_ms)]),
+            ..Policy::default()
+        };
+        door.heed(Arc::new(policy));
+        assert!(matches!(door.verify(&token), Err(SecurityError::RevokedToken)));
+        assert!(matches!(
+            door.login("robot", &token),
+            Err(SecurityError::BadCredentials)
+        ));
+        assert!(door.verify(&door.issue(&robot)).is_ok());
+    }
+
     // Goal: a hash nobody can read is told at start. Method: plain text where a hash belongs.
     #[test]
     fn plain_passwords_are_refused() {
         let users = vec![UserSettings {
             name: "ana".into(),
             password_hash: "secret".into(),
+            scram: None,
             role: Role::Reader,
         }];
         let clock = Arc::new(ManualClock::new(0));

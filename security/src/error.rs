@@ -1,6 +1,7 @@
 //! The errors of this crate.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -24,19 +25,110 @@ pub enum SecurityError {
         /// The user.
         user: String,
     },
+    /// The token was taken back.
+    #[error("the token was revoked")]
+    RevokedToken,
+    /// Too many wrong passwords before this one, which was not looked at.
+    #[error("too many failed logins: the next one is looked at in {seconds} s")]
+    TooManyAttempts {
+        /// How long to wait.
+        seconds: u64,
+    },
+    /// Somebody lacks a privilege on what they may know of.
+    #[error("permission denied: {user} lacks {privilege} on {what}")]
+    PermissionDenied {
+        /// Who asked.
+        user: String,
+        /// What they lack.
+        privilege: String,
+        /// On what.
+        what: String,
+    },
+    /// A statement about roles or grants that makes no sense.
+    #[error("cannot read the statement: {reason}")]
+    BadStatement {
+        /// Where it stops making sense.
+        reason: String,
+    },
+    /// Nobody could be asked for too long what users may do.
+    #[error("what users may do is not known: the catalog has not told for {seconds} s")]
+    PolicyUnknown {
+        /// How old what is known is.
+        seconds: u64,
+    },
     /// A port would be open to the network without authentication.
     #[error("refusing to listen on {address} without authentication")]
     OpenWithoutAuthentication {
         /// The address.
         address: SocketAddr,
     },
+    /// A certificate or a key cannot be used.
+    #[error("the certificate or key in {file:?} cannot be used")]
+    BadCertificate {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A SCRAM verifier in the configuration cannot be read.
+    #[error("the SCRAM verifier of user {user:?} is not one as PostgreSQL has them")]
+    BadVerifier {
+        /// The user.
+        user: String,
+    },
+    /// An issuer in the configuration cannot be believed as it is.
+    #[error("the issuer {issuer:?} cannot be used: {reason}")]
+    BadIssuer {
+        /// The issuer.
+        issuer: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A token of another issuer does not let its bearer in.
+    #[error("the token is not accepted: {reason}")]
+    ForeignToken {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// An issuer's keys were never had, or not for too long.
+    #[error("the keys of the issuer {issuer:?} cannot be had now")]
+    KeysUnknown {
+        /// The issuer.
+        issuer: String,
+    },
+    /// A certificate names somebody who is no user here.
+    #[error("the certificate names {user:?}, who is no user here")]
+    UnknownCertificate {
+        /// Whom it names.
+        user: String,
+    },
+    /// A message of a login is not one of the mechanism.
+    #[error("a message of the login is not as SCRAM has it: {reason}")]
+    BadExchange {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 impl Coded for SecurityError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::BadCredentials | Self::BadToken | Self::ExpiredToken => ErrorKind::Denied,
-            Self::BadHash { .. } | Self::OpenWithoutAuthentication { .. } => ErrorKind::Invalid,
+            Self::BadCredentials
+            | Self::BadToken
+            | Self::ExpiredToken
+            | Self::RevokedToken
+            | Self::ForeignToken { .. }
+            | Self::UnknownCertificate { .. }
+            | Self::PermissionDenied { .. } => ErrorKind::Denied,
+            Self::TooManyAttempts { .. } => ErrorKind::Exhausted,
+            Self::PolicyUnknown { .. } | Self::KeysUnknown { .. } => ErrorKind::Unavailable,
+            Self::BadStatement { .. }
+            | Self::BadHash { .. }
+            | Self::OpenWithoutAuthentication { .. }
+            | Self::BadCertificate { .. }
+            | Self::BadVerifier { .. }
+            | Self::BadIssuer { .. }
+            | Self::BadExchange { .. } => ErrorKind::Invalid,
         }
     }
 
@@ -47,13 +139,31 @@ impl Coded for SecurityError {
             Self::ExpiredToken => "SEC-0003",
             Self::BadHash { .. } => "SEC-0004",
             Self::OpenWithoutAuthentication { .. } => "SEC-0005",
+            Self::BadCertificate { .. } => "SEC-0011",
+            Self::BadVerifier { .. } => "SEC-0012",
+            Self::BadExchange { .. } => "SEC-0013",
+            Self::BadIssuer { .. } => "SEC-0014",
+            Self::ForeignToken { .. } => "SEC-0015",
+            Self::KeysUnknown { .. } => "SEC-0016",
+            Self::UnknownCertificate { .. } => "SEC-0017",
+            Self::RevokedToken => "SEC-0006",
+            Self::TooManyAttempts { .. } => "SEC-0007",
+            Self::PermissionDenied { .. } => "SEC-0008",
+            Self::BadStatement { .. } => "SEC-0009",
+            Self::PolicyUnknown { .. } => "SEC-0010",
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::ExpiredToken => Some("log in again".into()),
-            Self::BadHash { .. } => Some("make one with: tidewater user hash".into()),
+            Self::ExpiredToken | Self::RevokedToken => Some("log in again".into()),
+            Self::PermissionDenied { privilege, .. } => Some(format!("ask who manages grants for {privilege}")),
+            Self::PolicyUnknown { .. } => Some("is the catalog running, and does it have a leader?".into()),
+            Self::KeysUnknown { .. } => Some("can this machine reach the issuer? the log tells why not".into()),
+            Self::UnknownCertificate { .. } => {
+                Some("add the user to [[security.users]], or map the name in [security.tls.client_names]".into())
+            }
+            Self::BadHash { .. } | Self::BadVerifier { .. } => Some("make one with: tidewater user hash".into()),
             Self::OpenWithoutAuthentication { .. } => {
                 Some("listen on 127.0.0.1, or configure [[security.users]]".into())
             }

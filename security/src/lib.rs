@@ -1,19 +1,41 @@
-//! Who may come in: principals, passwords, signed tokens, and the rule that an open port needs authentication.
+//! Who may come in and what they may do: principals, passwords, signed tokens of our own and of issuers that are believed, certificates,
+//! roles and grants, TLS, and the rule that an open port needs authentication.
 //!
-//! It knows no protocol; the fronts (Flight SQL, REST) carry what it gives and takes. Row and column policies are not here yet.
+//! It knows no protocol; the fronts (Flight SQL, the PostgreSQL wire, REST) carry what it gives and takes. It keeps nothing: the
+//! catalog's log holds the [`Policy`], and whoever decides is told it. Row filters and masks are not here yet.
 //!
-//! Main types: [`Principal`], [`Authenticator`], [`TokenKey`], [`ListenPolicy`].
+//! Main types: [`Principal`], [`Authenticator`], [`Oidc`], [`ScramVerifier`], [`Claims`], [`TokenKey`], [`Policy`], [`Access`],
+//! [`Authorizer`], [`GrantStatement`], [`Tls`], [`ListenPolicy`].
 //!
-//! Invariants: a password is never kept, only its Argon2 hash; a token that was altered or is over names nobody.
+//! Invariants: a password is never kept, only its Argon2 hash and what SCRAM needs; a token that was altered, is over or was taken back
+//! names nobody; once a role or grant was made, what is not granted is denied.
 
+pub mod access;
+pub mod attempts;
 pub mod authenticator;
+pub mod authorizer;
 pub mod error;
 pub mod listen;
+pub mod oidc;
+pub mod policy;
 pub mod principal;
+pub mod same;
+pub mod scram;
+pub mod statement;
+pub mod tls;
 pub mod token;
 
+pub use access::{Access, Readable};
+pub use attempts::Attempts;
 pub use authenticator::{Authenticator, Role, UserSettings};
+pub use authorizer::Authorizer;
 pub use error::SecurityError;
 pub use listen::ListenPolicy;
+pub use oidc::{Oidc, OidcSettings};
+pub use policy::{Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, TokenRow};
 pub use principal::Principal;
-pub use token::TokenKey;
+pub use same::same_secret;
+pub use scram::{ScramExchange, ScramVerifier};
+pub use statement::{GrantStatement, PolicyChange, Target, Whom};
+pub use tls::{Peer, Tls, TlsSettings};
+pub use token::{Claims, TOKEN_TTL_MS_MAX, TokenKey};

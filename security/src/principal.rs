@@ -1,17 +1,64 @@
 //! Who a request speaks for.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+use crate::authenticator::Role;
 
 /// An authenticated user, or the one local user of an installation without users.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Principal {
     /// The name policies and the audit log know.
     pub name: String,
+    /// What another issuer vouched for, where one did.
+    #[serde(skip)]
+    vouched: Option<Arc<Vouched>>,
+}
+
+/// What somebody is by the word of an issuer that is believed, and not by the configuration.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Vouched {
+    role: Role,
+    roles: BTreeSet<String>,
 }
 
 impl Principal {
     /// Whoever is on this machine, where no users are configured.
     pub fn local() -> Self {
-        Self { name: "local".into() }
+        Self::named("local")
+    }
+
+    /// A user of the configuration.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            vouched: None,
+        }
+    }
+
+    /// Somebody for whom an issuer vouches, with what their groups make of them.
+    pub(crate) fn vouched(name: String, role: Role, roles: BTreeSet<String>) -> Self {
+        Self {
+            name,
+            vouched: Some(Arc::new(Vouched { role, roles })),
+        }
+    }
+
+    /// Whether another issuer vouches for them: they are not in the configuration.
+    pub fn is_vouched(&self) -> bool {
+        self.vouched.is_some()
+    }
+
+    /// What they may do by an issuer's word as long as no grant decides; none for users of the configuration.
+    pub fn role(&self) -> Option<Role> {
+        self.vouched.as_ref().map(|vouched| vouched.role)
+    }
+
+    /// The roles that they have by an issuer's word, beside those that were granted to them.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        let roles = self.vouched.iter().flat_map(|vouched| &vouched.roles);
+        roles.map(String::as_str)
     }
 }

@@ -1,10 +1,16 @@
-//! Tokens that carry their subject and end, signed with a key that all nodes share; there is nothing to look up or evict.
+//! Tokens that carry their subject and end, signed with a key that all nodes share; nothing has to be kept to know a good one.
+//!
+//! Nodes and operators show tokens of [`TokenKey`] itself, made for each call. Users have [`Claims`], which can be taken back.
+
+mod claims;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::error::SecurityError;
 use crate::principal::Principal;
+
+pub use claims::{Claims, TOKEN_TTL_MS_MAX};
 
 /// Domain of the derived key: a key for tokens signs nothing else.
 const DOMAIN: &str = "tidewater 2026 bearer tokens v1";
@@ -74,7 +80,7 @@ impl TokenKey {
             return Err(SecurityError::ExpiredToken);
         }
         let name = String::from_utf8(name.to_vec()).map_err(|_| SecurityError::BadToken)?;
-        Ok(Principal { name })
+        Ok(Principal::named(name))
     }
 }
 
@@ -86,7 +92,7 @@ mod tests {
     #[test]
     fn altered_and_expired_tokens_name_nobody() {
         let key = TokenKey::derive(b"secret");
-        let principal = Principal { name: "ana".into() };
+        let principal = Principal::named("ana");
         let token = key.issue(&principal, 1_000);
         assert_eq!(key.verify(&token, 999).expect("a good token"), principal);
         assert!(matches!(key.verify(&token, 1_000), Err(SecurityError::ExpiredToken)));

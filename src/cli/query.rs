@@ -7,15 +7,14 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::json::writer::{ArrayWriter, JsonArray, WriterBuilder};
 use arrow::util::pretty::pretty_format_batches;
-use arrow_flight::error::FlightError;
-use arrow_flight::sql::client::FlightSqlServiceClient;
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
-use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 use tidewater_core::SystemClock;
+use tidewater_engine::Execution;
 
+use super::connect::{ConnectArgs, refused};
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
@@ -45,15 +44,11 @@ pub(super) struct QueryArgs {
     /// The statement
     #[arg(required = true)]
     sql: Option<String>,
-    /// The endpoint; by default the one of the configuration
-    #[arg(long, value_name = "HOST:PORT")]
-    endpoint: Option<String>,
-    /// User name; the password comes from TIDEWATER_PASSWORD
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// How long connecting may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    connect_timeout: u64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Where it runs: auto, local (the process that is asked) or cluster (the executors, as far as they can run it)
+    #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = Execution::NAMES)]
+    execution: String,
     /// How long the whole query may take, its printing included
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
@@ -87,16 +82,9 @@ pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Resu
 }
 
 async fn query(settings: &Settings, args: QueryArgs, output: &Output) -> Result<(), Failure> {
-    let endpoint = args.endpoint.unwrap_or_else(|| settings.flight_sql.listen.to_string());
     let mut progress = Some(Progress::start("running the query"));
-    let mut client = connect(&endpoint, Duration::from_secs(args.connect_timeout)).await?;
-    if let Some(user) = &args.user {
-        let password = std::env::var("TIDEWATER_PASSWORD").unwrap_or_default();
-        client
-            .handshake(user, &password)
-            .await
-            .map_err(|error| refused(&error))?;
-    }
+    let mut client = args.connect.connect(settings).await?;
+    client.set_header("tidewater.execution", args.execution);
     let info = client
         .execute(args.sql.unwrap_or_default(), None)
         .await
@@ -114,28 +102,6 @@ async fn query(settings: &Settings, args: QueryArgs, output: &Output) -> Result<
     }
     drop(progress);
     heard(printer.finish()).map(drop)
-}
-
-async fn connect(endpoint: &str, allowed: Duration) -> Result<FlightSqlServiceClient<Channel>, Failure> {
-    let unreachable = |error: tonic::transport::Error| {
-        Failure::new(format!("cannot reach the Flight SQL endpoint {endpoint}: {error}"))
-            .hint("start it with: tidewater up, or name another with --endpoint")
-    };
-    let channel = Endpoint::from_shared(format!("http://{endpoint}"))
-        .map_err(unreachable)?
-        .connect_timeout(allowed)
-        .connect()
-        .await
-        .map_err(unreachable)?;
-    Ok(FlightSqlServiceClient::new(channel))
-}
-
-/// The server's words without what the transport wraps around them.
-fn refused(error: &FlightError) -> Failure {
-    match error {
-        FlightError::Tonic(status) => Failure::told(status.message()),
-        other => Failure::new(other.to_string()).hint("the server's log may tell more"),
-    }
 }
 
 /// None when whoever reads standard output has gone away, which is no failure.

@@ -1,4 +1,4 @@
-//! `tidewater user hash|token`
+//! `tidewater user ls|hash|token`
 
 use std::io::BufRead;
 
@@ -6,8 +6,8 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use tidewater_core::{SystemClock, SystemRng};
-use tidewater_security::Principal;
 use tidewater_security::authenticator::hash_password;
+use tidewater_security::{Principal, Role, ScramVerifier};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -18,7 +18,9 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserVerb {
-    /// Read a password from standard input and print its hash for [[security.users]]
+    /// List the users and service accounts of the configuration
+    Ls,
+    /// Read a password from standard input and print its hash and its SCRAM verifier for [[security.users]]
     Hash,
     /// Print a token for clients of the catalog and of the control endpoint, signed with security.node_secret
     Token {
@@ -31,8 +33,16 @@ pub(super) enum UserVerb {
 }
 
 #[derive(Debug, Serialize)]
+struct UserLine {
+    name: String,
+    role: Role,
+    login: &'static str,
+}
+
+#[derive(Debug, Serialize)]
 struct Hashed {
     password_hash: String,
+    scram: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -43,9 +53,25 @@ struct Issued {
 
 pub(super) fn run(settings: &Settings, verb: UserVerb, output: &Output) -> Result<(), Failure> {
     match verb {
+        UserVerb::Ls => list(settings, output),
         UserVerb::Hash => hash(output),
         UserVerb::Token { name, days } => token(settings, name, days, output),
     }
+}
+
+fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
+    let users = settings.security.users.iter();
+    let lines: Vec<UserLine> = users
+        .map(|user| UserLine {
+            name: user.name.clone(),
+            role: user.role,
+            login: match user.password_hash.is_empty() {
+                true => "tokens",
+                false => "password",
+            },
+        })
+        .collect();
+    output.rows(&["name", "role", "login"], &lines)
 }
 
 /// Needs no configuration.
@@ -61,11 +87,14 @@ pub(super) fn hash(output: &Output) -> Result<(), Failure> {
             .hint("printf '%s' PASSWORD | tidewater user hash")
             .exit(2));
     }
-    let password_hash = hash_password(password, &SystemRng::shared())?;
+    let rng = SystemRng::shared();
+    let password_hash = hash_password(password, &rng)?;
+    let scram = ScramVerifier::new(password, &rng).to_string();
     if output.is_json() {
-        return output.one(&Hashed { password_hash });
+        return output.one(&Hashed { password_hash, scram });
     }
-    output.line(&password_hash)
+    output.line(&password_hash)?;
+    output.line(&scram)
 }
 
 fn token(settings: &Settings, name: String, days: u16, output: &Output) -> Result<(), Failure> {
@@ -75,7 +104,7 @@ fn token(settings: &Settings, name: String, days: u16, output: &Output) -> Resul
             .exit(2)
     })?;
     let until_ms = SystemClock::shared().now_ms().saturating_add(DAY_MS * i64::from(days));
-    let token = key.issue(&Principal { name }, until_ms);
+    let token = key.issue(&Principal::named(name), until_ms);
     if output.is_json() {
         return output.one(&Issued { token, until_ms });
     }

@@ -39,6 +39,7 @@ fn line(query: &QueryRecord) -> Value {
         "rows": query.rows,
         "began_ms": query.began_ms,
         "queue_ms": query.queue_ms,
+        "cache": query.cache,
     })
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_catalog::join::announce;
-use tidewater_catalog::raft::{GroupIdentity, PeerAddress, RaftConsensus, RaftOptions};
+use tidewater_catalog::metrics::RaftCollector;
+use tidewater_catalog::raft::{Consensus, GroupIdentity, PeerAddress, RaftConsensus, RaftOptions};
 use tidewater_catalog::{
     Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, DropRetention, Vending, Warehouse,
 };
@@ -38,6 +39,12 @@ impl Exit {
         if let Some(consensus) = &self.consensus {
             consensus.hand_over(HAND_OVER_DEADLINE).await;
         }
+    }
+
+    /// This node's log.
+    pub(super) fn log(&self) -> Option<Arc<dyn Consensus>> {
+        let consensus = self.consensus.clone()?;
+        Some(Arc::new(consensus))
     }
 
     pub(super) async fn shutdown(&self) {
@@ -97,6 +104,11 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         (false, None) => Access::Open,
     };
     options.operators = settings.operator_key();
+    parts.metrics.register(|registry| {
+        options.metrics.register(registry);
+        registry.register_collector(Box::new(RaftCollector::new(Arc::clone(&options.consensus))));
+    });
+    options.tls = parts.tls.clone();
     options.retention = DropRetention {
         dropped: Duration::from_secs(settings.catalog.drop_retention_s),
         purged: Duration::from_secs(settings.catalog.purge_retention_s),

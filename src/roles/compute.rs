@@ -24,6 +24,8 @@ pub(super) fn engine(parts: &Parts) -> Result<Engine, Failure> {
     if settings.target_partitions > 0 {
         options.target_partitions = settings.target_partitions;
     }
+    // One alone would let a large statement keep all others from being planned.
+    options.planning_threads = options.target_partitions.max(2);
     let (clock, rng) = (Arc::clone(&parts.clock), Arc::clone(&parts.rng));
     Ok(Engine::open(
         options,
@@ -61,6 +63,7 @@ pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>
     let cluster = scheduler.as_ref().map(Scheduler::runner);
     let router = Router::new(Arc::new(local), cluster, &options, Arc::clone(&parts.clock));
     Ok(Compute {
+        admission: router.admission().clone(),
         router: Arc::new(router),
         scheduler,
         leadership,
@@ -69,7 +72,7 @@ pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>
 }
 
 /// What stands for an address in `executor.scheduler`: whoever schedules now.
-const LEADER: &str = "leader";
+pub(super) const LEADER: &str = "leader";
 
 /// Asks the catalog who schedules.
 #[derive(Debug)]
@@ -86,12 +89,15 @@ impl FindScheduler for Leader {
 async fn executor(parts: &Parts, engine: &Engine) -> Result<RoleReport, Failure> {
     let settings = &parts.settings.executor;
     let found = settings.scheduler == LEADER;
-    let address = if found {
-        "127.0.0.1:0"
-    } else {
-        settings.scheduler.as_str()
+    let address = match settings.scheduler.as_str() {
+        LEADER => "127.0.0.1:0".to_owned(),
+        "" => {
+            let own = parts.settings.scheduler.listen;
+            format!("{}:{}", external_host("", own.ip()), own.port())
+        }
+        address => address.to_owned(),
     };
-    let (host, port) = leadership::address(address).ok_or_else(|| {
+    let (host, port) = leadership::address(&address).ok_or_else(|| {
         Failure::new(format!("executor.scheduler {:?} is not an address", settings.scheduler))
             .hint(format!("write host:port, such as 127.0.0.1:50050, or {LEADER:?}"))
             .exit(2)

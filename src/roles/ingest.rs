@@ -1,5 +1,6 @@
 //! The ingest role: consumers of change data.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -21,6 +22,29 @@ impl IngestHandle {
         serde_json::to_value(self.0.status()).unwrap_or_default()
     }
 
+    /// Name, meaning and value of what is counted.
+    pub(crate) fn counters(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.0.metrics().all()
+    }
+
+    /// How far the consumers are.
+    pub(crate) fn standing(&self) -> Standing {
+        let status = self.0.status();
+        let mut standing = Standing {
+            freshness_ms: status.freshness_ms,
+            commit_ms: status.commit_ms.and_then(|ms| i64::try_from(ms).ok()),
+            ..Standing::default()
+        };
+        for partition in status.partitions {
+            *standing.partitions_by_state.entry(partition.state).or_default() += 1;
+            // What another process reads is its to tell.
+            if partition.state != ELSEWHERE {
+                *standing.lag_by_topic.entry(partition.topic).or_default() += partition.lag;
+            }
+        }
+        standing
+    }
+
     /// From where the consumers go on: what lies before is committed.
     pub(crate) fn committed(&self) -> NextOffsets {
         let partitions = self.0.status().partitions;
@@ -30,6 +54,18 @@ impl IngestHandle {
             .collect()
     }
 }
+
+/// How far the consumers are, in figures.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing {
+    pub(crate) lag_by_topic: BTreeMap<String, i64>,
+    pub(crate) partitions_by_state: BTreeMap<&'static str, i64>,
+    pub(crate) freshness_ms: Option<i64>,
+    pub(crate) commit_ms: Option<i64>,
+}
+
+/// The state of a partition whose lease another process has.
+const ELSEWHERE: &str = "elsewhere";
 
 /// Starts the consumers of all configured sources.
 pub(super) fn start(parts: &Parts) -> Result<IngestHandle, Failure> {

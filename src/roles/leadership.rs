@@ -286,6 +286,14 @@ pub(super) async fn leader(client: &CatalogClient) -> Option<Leader> {
     parse(&lease.owner?)
 }
 
+/// Where the scheduler of this process's executor is.
+pub(crate) async fn scheduler_of(parts: &Parts) -> Option<(String, u16)> {
+    match parts.settings.executor.scheduler.as_str() {
+        super::compute::LEADER => address(&leader(&parts.client).await?.scheduler),
+        place => address(place),
+    }
+}
+
 fn parse(owner: &str) -> Option<Leader> {
     let (scheduler, http) = owner.split_once(' ')?;
     Some(Leader {

@@ -125,6 +125,7 @@ impl LiveRows for Queries {
             Field::new("queue_ms", DataType::UInt64, false),
             text("route", true),
             text("reason", true),
+            text("cache", true),
             text("error", true),
             Field::new("duration_ms", DataType::UInt64, true),
         ]))
@@ -159,6 +160,7 @@ impl LiveRows for Queries {
                 counts(&rows, |row| Some(row.queue_ms)),
                 texts(&rows, |row| row.route.as_deref()),
                 texts(&rows, |row| row.reason.as_deref()),
+                texts(&rows, |row| row.cache.as_deref()),
                 texts(&rows, |row| row.error.as_deref()),
                 counts(&rows, |row| row.duration_ms),
             ],

@@ -2,6 +2,7 @@
 //!
 //! Every listener of every role is checked here before anything is opened, also those that other crates bind themselves.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::TcpListener;
@@ -81,7 +82,7 @@ impl Port {
     fn policy(self, settings: &Settings) -> ListenPolicy {
         let authenticated = match self {
             Self::Http | Self::Catalog | Self::Raft => settings.security.node_secret.is_some(),
-            Self::FlightSql | Self::Postgres => !settings.security.users.is_empty(),
+            Self::FlightSql | Self::Postgres => settings.security.knows_users(),
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
                 return match settings.scheduler.trusted_network {
                     true => ListenPolicy::TrustedNetwork,
@@ -100,7 +101,9 @@ impl Port {
             Self::Http | Self::Catalog | Self::Raft => {
                 "listen on 127.0.0.1, or set security.node_secret to the same text on all nodes"
             }
-            Self::FlightSql | Self::Postgres => "listen on 127.0.0.1, or configure [[security.users]]",
+            Self::FlightSql | Self::Postgres => {
+                "listen on 127.0.0.1, or configure [[security.users]] or [[security.oidc]]"
+            }
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
                 "listen on 127.0.0.1, or set scheduler.trusted_network = true where nobody else reaches the port: \
                  scheduler and executors ask nobody who they are"
@@ -113,6 +116,16 @@ impl Port {
         let checked = self.policy(settings).check(self.address(settings));
         checked.map_err(|error| Failure::from(error).hint(self.way_out()))
     }
+}
+
+/// The listeners that the roles of a process open, by the section that names them. That of the log is left out: a node without others
+/// opens none.
+pub(crate) fn listeners(settings: &Settings, roles: &BTreeSet<Role>) -> Vec<(&'static str, SocketAddr)> {
+    let open = Port::ALL.into_iter().filter(|port| match port.role() {
+        Some(role) => *port != Port::Raft && roles.contains(&role),
+        None => true,
+    });
+    open.map(|port| (port.section(), port.address(settings))).collect()
 }
 
 /// Checks the addresses of all listeners that `opens` names, and what goes with them. Nothing is opened before.
@@ -156,6 +169,17 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
         }
     }
     Ok(())
+}
+
+/// Warns of ports for clients that leave this machine without TLS: what goes over them can be read on its way.
+pub(super) fn tell_of_plain(settings: &Settings, opens: impl Fn(Role) -> bool) {
+    for port in [Port::Catalog, Port::FlightSql, Port::Postgres] {
+        let address = port.address(settings);
+        if port.role().is_some_and(&opens) && !address.ip().is_loopback() {
+            let listener = port.section();
+            tracing::warn!(listener, %address, "the port leaves this machine without TLS: set [security.tls]");
+        }
+    }
 }
 
 /// Opens a port, or tells who is in the way.
@@ -212,6 +236,7 @@ mod tests {
             users.security.users = vec![UserSettings {
                 name: "ana".into(),
                 password_hash: "$argon2id$".into(),
+                scram: None,
                 role: tidewater_security::Role::Reader,
             }];
             let mut secret = plain.clone();

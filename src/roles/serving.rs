@@ -8,11 +8,12 @@ use async_trait::async_trait;
 
 use tidewater_core::{SharedClock, TableName};
 use tidewater_engine::{Engine, SessionOptions};
-use tidewater_flight_sql::{QueryHistory, QueryOptions, QueryService, SessionSource, serve};
+use tidewater_flight_sql::{PolicySource, QueryHistory, QueryOptions, QueryService, SessionSource, serve};
 use tidewater_pipelines::{Pipelines, Views};
 use tidewater_security::Authenticator;
 
 use super::ops::OpsTables;
+use super::policy::PolicyKeeper;
 use super::ports::{self, Port};
 use super::{Parts, Role, SharedRunner};
 use crate::cli::failure::Failure;
@@ -30,20 +31,30 @@ pub(super) async fn start(
     let postgres = ports::bind(settings, Port::Postgres).await?;
     let key = parts.user_key.clone();
     let authenticator = Authenticator::new(settings.security.users.clone(), key.clone(), Arc::clone(&parts.clock))?;
+    let authenticator = authenticator.believing(parts.oidc.clone());
     let options = QueryOptions {
         query_timeout: Duration::from_millis(settings.flight_sql.query_timeout_ms),
+        cache: settings.serving.cache.options(),
         ..QueryOptions::default()
     };
     let history = QueryHistory::new(Arc::clone(&parts.clock));
+    parts.metrics.register(|registry| history.metrics().register(registry));
     let views = ProjectViews {
         engine: engine.clone(),
         views: project.map(|pipelines| pipelines.views().clone()).unwrap_or_default(),
         clock: Arc::clone(&parts.clock),
     };
     let sessions: Arc<dyn SessionSource> = Arc::new(OpsTables::beside(views, &history, &parts.client));
-    let service = QueryService::new(engine, runner, authenticator, key, options, sessions).remember(history);
-    tidewater_flight_sql::postgres::serve(postgres, service.clone(), &parts.tasks.child("postgres"));
-    serve(listener, service.clone(), &parts.tasks.child("flight-sql"))?;
+    let policy = Arc::new(PolicyKeeper::new(parts, &authenticator));
+    // Nobody is let in before it is known what they may do.
+    policy.hear().await?;
+    let service = QueryService::new(engine, runner, authenticator, key, options, sessions)
+        .remember(history)
+        .govern(Arc::clone(&policy) as Arc<dyn PolicySource>);
+    policy.follow(parts, service.clone());
+    let tls = parts.tls.clone();
+    tidewater_flight_sql::postgres::serve(postgres, service.clone(), tls.clone(), &parts.tasks.child("postgres"));
+    serve(listener, service.clone(), tls, &parts.tasks.child("flight-sql"))?;
     let report = RoleReport::new(Role::FlightSql, settings.flight_sql.listen.to_string());
     Ok((report, service))
 }

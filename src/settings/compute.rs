@@ -65,7 +65,7 @@ pub(crate) struct ExecutorSettings {
     /// Host name by which the scheduler and other executors reach this one; empty means the address of `listen`.
     pub(crate) advertise: String,
     pub(crate) grpc_port: u16,
-    /// `host:port` of the scheduler, or `leader`: whoever schedules now.
+    /// `host:port` of the scheduler, or `leader`: whoever schedules now. Empty: where this process's own scheduler listens, or would.
     pub(crate) scheduler: String,
     pub(crate) memory_bytes: usize,
     /// Tasks at once; 0 means one for each core.
@@ -136,7 +136,7 @@ impl Default for ExecutorSettings {
             listen: loopback(50051),
             advertise: String::new(),
             grpc_port: 50052,
-            scheduler: "127.0.0.1:50050".into(),
+            scheduler: String::new(),
             memory_bytes: 1 << 30,
             vcores: 0,
         }

@@ -24,6 +24,17 @@ pub struct LoadedTable {
     pub metadata_location: String,
 }
 
+/// What became of a table since it was seen.
+#[derive(Debug, Clone)]
+pub enum Since {
+    /// There is no such table.
+    Gone,
+    /// It is as it was.
+    Same,
+    /// Its newest state.
+    Changed(LoadedTable),
+}
+
 /// What one table's commit demands and changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TableCommit {
@@ -187,6 +198,21 @@ pub trait Catalog: Debug + Send + Sync {
     /// The newest states of several tables as they stood at one moment: no commit lies between any two of them. In the order
     /// of the names; `None` where there is no such table.
     async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault>;
+
+    /// What became of these tables, each of which was seen last with its state in this file, if it was seen. In the order of the
+    /// tables, and each for itself: commits may lie between them. For those who look at all tables: nothing is sent of a table
+    /// that did not change.
+    async fn load_changed(&self, seen: &[(TableName, Option<String>)]) -> Result<Vec<Since>, CatalogFault> {
+        let names: Vec<TableName> = seen.iter().map(|(name, _)| name.clone()).collect();
+        let loaded = self.load_tables(&names).await?.into_iter().zip(seen);
+        Ok(loaded
+            .map(|(table, (_, location))| match table {
+                None => Since::Gone,
+                Some(table) if location.as_ref() == Some(&table.metadata_location) => Since::Same,
+                Some(table) => Since::Changed(table),
+            })
+            .collect())
+    }
 
     /// Applies one commit, or several as one atomic transaction. Never retried inside.
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault>;

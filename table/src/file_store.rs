@@ -2,6 +2,7 @@
 
 mod local;
 mod location;
+mod names;
 mod s3;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
 use url::Url;
 
 pub use self::location::Location;
+use self::names::SyncedNames;
 pub use self::s3::S3Options;
 use crate::deletes::DeleteCache;
 use crate::error::{Result, TableError};
@@ -76,6 +78,7 @@ pub struct FileStore {
 struct Inner {
     options: StoreOptions,
     local: Arc<LocalFileSystem>,
+    synced_names: Arc<SyncedNames>,
     memory: Arc<dyn ObjectStore>,
     buckets: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
     manifests: ManifestCache,
@@ -111,6 +114,7 @@ impl FileStore {
             inner: Arc::new(Inner {
                 options,
                 local: Arc::new(LocalFileSystem::new()),
+                synced_names: Arc::default(),
                 memory,
                 buckets: Mutex::default(),
                 manifests,
@@ -151,8 +155,9 @@ impl FileStore {
             Location::File { path } => {
                 let temporary = self.inner.rng.uuid().simple().to_string();
                 let (path, location) = (path.clone(), location.to_owned());
+                let names = Arc::clone(&self.inner.synced_names);
                 self.blocking("write", location.clone(), move || {
-                    local::put_new(&path, &location, &temporary, &bytes)
+                    local::put_new(&path, &location, &temporary, &bytes, &names)
                 })
                 .await
             }

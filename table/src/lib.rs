@@ -49,7 +49,7 @@ mod sample;
 mod transform;
 
 pub use alter::{Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table};
-pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
+pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, Since, TableCommit};
 pub use change::{Added, Change, Conditions, JOB_ID_KEY, Target};
 pub use changelog::{SnapshotChange, changes_between};
 pub use commit::{

@@ -105,6 +105,16 @@ fn operators_see_what_runs() {
         counted["snapshots"][0].is_i64() && counted["duration_ms"].is_u64(),
         "{counted}"
     );
+    let wanted = "SELECT count(*) AS n FROM silver.users WHERE user_id <> 'Somebody'";
+    node.cli(&["query", wanted, "--execution", "cluster"]).unwrap();
+    let there = node
+        .query("SELECT reason FROM ops.queries WHERE route = 'cluster' AND statement LIKE '%user_id <> ?%'")
+        .unwrap();
+    assert_eq!(there.len(), 1, "the wish for the cluster was not heard: {there:?}");
+    assert!(
+        there[0]["reason"].as_str().unwrap().contains("tidewater.execution"),
+        "{there:?}"
+    );
     assert!(
         queries.iter().any(|query| query["error"].is_string()),
         "the failed one is not told: {text}"

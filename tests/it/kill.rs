@@ -51,7 +51,7 @@ fn nothing_is_lost_or_doubled() {
             let node = builder.clone().spawn();
             let mut models = None;
             wait_for(&format!("{point}@{passage} is reached"), REACH_DEADLINE, || {
-                let ready = get(&node.health_url()).is_some_and(|(status, _)| status == 200);
+                let ready = get(&node.ready_url()).is_some_and(|(status, _)| status == 200);
                 if ready {
                     // Work to be killed in: more changes come until the point was passed often enough.
                     events += 20;

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 pub mod cluster;
+pub mod issuer;
 pub mod kafka;
 pub mod node;
 pub mod sql;
 pub mod synth;
+pub mod wire;
 
 pub use node::{Node, NodeBuilder};
 
@@ -39,10 +41,15 @@ pub fn free_port() -> u16 {
 
 /// The hash of a password, which the command line makes as it tells users to.
 pub fn password_hash(password: &str) -> String {
+    hashed(password)["password_hash"].as_str().unwrap().to_owned()
+}
+
+/// The hash of a password and its SCRAM verifier.
+pub fn hashed(password: &str) -> serde_json::Value {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
     let mut hash = Command::new(env!("CARGO_BIN_EXE_tidewater"))
-        .args(["user", "hash"])
+        .args(["--output", "json", "user", "hash"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -50,5 +57,5 @@ pub fn password_hash(password: &str) -> String {
     hash.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
     let output = hash.wait_with_output().unwrap();
     assert!(output.status.success());
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -56,11 +56,11 @@ fn nodes_know_each_other_by_their_secret() {
         assert_eq!(members(node), Some(3));
         assert!(node.cli(&["table", "ls"]).is_ok());
         assert_eq!(
-            node::get(&node.health_url()).unwrap().0,
+            node::get(&node.ready_url()).unwrap().0,
             200,
-            "health is told to everybody"
+            "whether it is ready is told to everybody"
         );
-        let status = node.health_url().replace("/health", "/v1/status");
+        let status = node.ready_url().replace("/ready", "/v1/status");
         assert_eq!(
             node::get(&status).unwrap().0,
             401,

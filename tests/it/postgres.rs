@@ -4,18 +4,27 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::clients::Verdict;
-use crate::kit::{Node, NodeBuilder, free_port, password_hash};
+use crate::kit::{Node, NodeBuilder, free_port, hashed};
 
 const USER: &str = "ana";
 const PASSWORD: &str = "correct horse: battery";
 
 /// A process with one user who may write, and the tables of the probes.
 fn lake(dir: &Path) -> Node {
-    let hash = password_hash(PASSWORD);
-    let user = format!("[[security.users]]\nname = \"{USER}\"\npassword_hash = \"{hash}\"\nrole = \"writer\"\n");
+    let hashed = hashed(PASSWORD);
+    let user = format!(
+        "[[security.users]]\nname = \"{USER}\"\npassword_hash = {}\nscram = {}\nrole = \"writer\"\n",
+        hashed["password_hash"], hashed["scram"]
+    );
     let node = NodeBuilder::up(dir).config(&user).start();
-    let toy = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/bi/probes/toy-tidewater.sql");
     let port = node.ports().postgres.to_string();
+    psql(&port, USER, PASSWORD, "lake", "tests/peers/bi/probes/toy-tidewater.sql");
+    psql(&port, USER, PASSWORD, "lake", "tests/corpus/gold.sql");
+    node
+}
+
+/// Has a file's statements carried out.
+fn psql(port: &str, user: &str, password: &str, database: &str, file: &str) {
     let output = Command::new("psql")
         .args([
             "-X",
@@ -24,19 +33,18 @@ fn lake(dir: &Path) -> Node {
             "-h",
             "127.0.0.1",
             "-p",
-            &port,
+            port,
             "-U",
-            USER,
+            user,
             "-d",
-            "lake",
+            database,
             "-f",
         ])
-        .arg(toy)
-        .env("PGPASSWORD", PASSWORD)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))
+        .env("PGPASSWORD", password)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    node
 }
 
 /// PostgreSQL 15 with the same tables. Stopped when dropped.
@@ -73,7 +81,8 @@ impl Drop for Oracle {
 }
 
 // Goal: clients of PostgreSQL take tidewater for it. Method: the probes of pgjdbc, psql and SQLAlchemy on tables that were made
-// through the wire, excused only of what a lakehouse truly lacks; and statements whose rows are compared with PostgreSQL's.
+// through the wire, excused only of what a lakehouse truly lacks; and statements, expressions and the corpus of dashboards, whose
+// rows are compared with PostgreSQL's.
 #[test]
 #[ignore = "scripts/interop runs it: it needs psql, PostgreSQL 15 and drivers"]
 fn postgres_clients() {
@@ -85,6 +94,8 @@ fn postgres_clients() {
     verdict.probe("bi", &[&["probe-lake"], &here[..]].concat());
     let oracle = Oracle::start();
     let there = ["127.0.0.1", &oracle.port, "bi", "postgres", "secret"];
+    psql(&oracle.port, "postgres", "secret", "bi", "tests/corpus/gold.sql");
     verdict.probe("bi", &[&["differ"], &here[..], &there[..]].concat());
+    verdict.probe("bi", &[&["corpus"], &here[..], &there[..]].concat());
     verdict.assert_good();
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod drop;
 mod ingest;
 mod job;
+mod policy;
 mod report;
 mod table;
 
@@ -19,5 +20,6 @@ pub use ingest::{
     PartitionState, TopicPartition,
 };
 pub use job::{JobPage, JobPhase, JobPut, JobRow, JobWritten};
+pub use policy::PolicyState;
 pub use report::{MetricsReport, MetricsReportPage};
 pub use table::WantedTable;

@@ -15,7 +15,10 @@ use crate::error::{ClientError, Result};
 use crate::path;
 use crate::transport::{Call, Reply};
 use tidewater_core::{Namespace, TableName};
-use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, NewView, TableCommit, View};
+use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, NewView, Since, TableCommit, View};
+
+/// Tables that one call asks for: their names and files have to fit into its URL.
+const TABLES_PER_CALL: usize = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -178,21 +181,10 @@ impl CatalogClient {
             .iter()
             .map(|name| self.tables.last(name).map(|(_, table)| table))
             .collect();
-        let wanted: Vec<WantedTable> = names
+        let known = held
             .iter()
-            .zip(&held)
-            .map(|(name, held)| WantedTable {
-                namespace: name.namespace().levels().to_vec(),
-                name: name.name().to_owned(),
-                known: held.as_ref().map(|table| table.metadata_location.clone()),
-            })
-            .collect();
-        let wanted = serde_json::to_string(&wanted).map_err(|source| ClientError::Encode {
-            call: "GET /internal/v1/tables".into(),
-            source,
-        })?;
-        let path = format!("/internal/v1/tables?wanted={}", path::part(&wanted));
-        let answer: TablesAnswer = self.get(path).await?.json()?;
+            .map(|held| held.as_ref().map(|table| &table.metadata_location));
+        let answer = self.ask_tables(names.iter().zip(known)).await?;
         let mut found = Vec::with_capacity(names.len());
         for ((name, held), at) in names.iter().zip(held.iter_mut()).zip(answer.tables) {
             found.push(match at {
@@ -215,6 +207,25 @@ impl CatalogClient {
             });
         }
         Ok(found)
+    }
+
+    async fn ask_tables<'a>(
+        &self,
+        tables: impl Iterator<Item = (&'a TableName, Option<&'a String>)>,
+    ) -> Result<TablesAnswer> {
+        let wanted: Vec<WantedTable> = tables
+            .map(|(name, known)| WantedTable {
+                namespace: name.namespace().levels().to_vec(),
+                name: name.name().to_owned(),
+                known: known.cloned(),
+            })
+            .collect();
+        let wanted = serde_json::to_string(&wanted).map_err(|source| ClientError::Encode {
+            call: "GET /internal/v1/tables".into(),
+            source,
+        })?;
+        let path = format!("/internal/v1/tables?wanted={}", path::part(&wanted));
+        self.get(path).await?.json()
     }
 
     async fn commit_one(&self, commit: &TableCommit) -> Result<LoadedTable> {
@@ -265,6 +276,28 @@ impl Catalog for CatalogClient {
             [one] => Ok(vec![self.load(one).await?]),
             several => Ok(self.load_at_once(several).await?),
         }
+    }
+
+    async fn load_changed(&self, seen: &[(TableName, Option<String>)]) -> Result<Vec<Since>, CatalogFault> {
+        let mut found = Vec::with_capacity(seen.len());
+        for some in seen.chunks(TABLES_PER_CALL) {
+            let answer = self.ask_tables(some.iter().map(|(name, known)| (name, known.as_ref())));
+            let tables = answer.await?.tables.into_iter().zip(some);
+            found.extend(tables.map(|(at, (name, _))| match at {
+                None => Since::Gone,
+                Some(TableAt { metadata: None, .. }) => Since::Same,
+                Some(TableAt {
+                    metadata: Some(metadata),
+                    metadata_location,
+                    ..
+                }) => Since::Changed(LoadedTable {
+                    name: name.clone(),
+                    metadata: Arc::new(metadata),
+                    metadata_location,
+                }),
+            }));
+        }
+        Ok(found)
     }
 
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {

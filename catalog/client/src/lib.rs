@@ -21,6 +21,7 @@ mod iceberg_catalog;
 mod internal;
 mod namespaces;
 mod path;
+mod policy;
 mod table_cache;
 mod transport;
 mod views;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidewater_core::{SharedClock, SystemClock, Tasks};
 
 use crate::Result;
-use crate::process::{Served, free_port};
+use crate::process::Group;
 use crate::report::{Report, percentile};
 
 const WRITERS: usize = 8;
@@ -97,23 +97,8 @@ async fn wait<T>(clock: &SharedClock, what: &str, mut look: impl AsyncFnMut() ->
 pub(crate) async fn run(kills: usize) -> Result<Report> {
     let mut report = Report::new("failover", "scripts/chaos failover")?;
     let (dir, clock, tasks) = (tempfile::TempDir::new()?, SystemClock::shared(), Tasks::new("load"));
-    let ports: Vec<(u16, u16)> = (0..3)
-        .map(|_| Ok((free_port()?, free_port()?)))
-        .collect::<Result<_>>()?;
-    let peers = ports
-        .iter()
-        .zip(1..)
-        .map(|((api, raft), id)| format!("{id}@127.0.0.1:{raft}@http://127.0.0.1:{api}"));
-    let peers = peers.collect::<Vec<_>>().join(",");
-    let warehouse = dir.path().join("lake").to_string_lossy().into_owned();
-    let start = async |at: usize| {
-        let more = [warehouse.clone(), format!("node={}", at + 1), format!("peers={peers}")];
-        Served::start(&dir.path().join(format!("node-{}", at + 1)), ports[at].0, &more).await
-    };
-    let mut nodes = Vec::new();
-    for at in 0..ports.len() {
-        nodes.push(start(at).await?);
-    }
+    let group = Group::new(dir.path(), 3)?;
+    let mut nodes = group.start_all().await?;
     let load = Arc::new(Load {
         http: reqwest::Client::builder().timeout(PATIENCE).build()?,
         clock: Arc::clone(&clock),
@@ -144,7 +129,7 @@ pub(crate) async fn run(kills: usize) -> Result<Report> {
         };
         let resumed = wait(&clock, "a write after a kill", first).await?;
         outages.push((resumed - killed).as_secs_f64() * 1_000.0);
-        nodes[victim] = start(victim).await?;
+        nodes[victim] = group.start(victim).await?;
         let back = async || {
             let status = load.get(format!("{}/internal/v1/cluster", nodes[victim].uri)).await;
             status.ok()?["leader"].as_u64()

@@ -29,6 +29,45 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// The nodes of one group, which share a warehouse in the same folder as their own.
+#[derive(Debug)]
+pub(crate) struct Group {
+    dir: PathBuf,
+    ports: Vec<u16>,
+    peers: String,
+}
+
+impl Group {
+    pub(crate) fn new(dir: &Path, count: u64) -> Result<Self> {
+        let (mut ports, mut peers) = (Vec::new(), Vec::new());
+        for id in 1..=count {
+            let (api, raft) = (free_port()?, free_port()?);
+            ports.push(api);
+            peers.push(format!("{id}@127.0.0.1:{raft}@http://127.0.0.1:{api}"));
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            ports,
+            peers: peers.join(","),
+        })
+    }
+
+    /// Starts a node, the first one or again.
+    pub(crate) async fn start(&self, at: usize) -> Result<Served> {
+        let warehouse = self.dir.join("lake").to_string_lossy().into_owned();
+        let more = [warehouse, format!("node={}", at + 1), format!("peers={}", self.peers)];
+        Served::start(&self.dir.join(format!("node-{}", at + 1)), self.ports[at], &more).await
+    }
+
+    pub(crate) async fn start_all(&self) -> Result<Vec<Served>> {
+        let mut nodes = Vec::new();
+        for at in 0..self.ports.len() {
+            nodes.push(self.start(at).await?);
+        }
+        Ok(nodes)
+    }
+}
+
 impl Served {
     /// Starts it and waits until it says where it is.
     pub(crate) async fn start(dir: &Path, port: u16, more: &[String]) -> Result<Self> {

@@ -42,6 +42,16 @@ impl Report {
             .push(json!({"name": name, "value": value, "unit": unit, "goal": goal, "met": met}));
     }
 
+    /// A figure that should not be below `goal`.
+    pub(crate) fn at_least(&mut self, name: &str, value: f64, unit: &str, goal: f64) {
+        let (value, met) = (rounded(value), value >= goal);
+        let verdict = if met { "met" } else { "MISSED" };
+        println!("{name:<44} {value:>12} {unit}  (goal >= {goal}: {verdict})");
+        let goal = format!(">= {goal}");
+        self.figures
+            .push(json!({"name": name, "value": value, "unit": unit, "goal": goal, "met": met}));
+    }
+
     pub(crate) fn note(&mut self, text: impl Into<String>) {
         let text = text.into();
         println!("   {text}");

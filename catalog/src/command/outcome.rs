@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ingest::{LeaseGrant, PartitionId};
+use super::policy::PolicyRefusal;
 use super::table::{Ident, Relation, TableRef};
 
 /// The answer to a command.
@@ -128,6 +129,8 @@ pub enum Refusal {
         /// One past the last position of that.
         to: u64,
     },
+    /// Who may do what was not changed.
+    Policy(PolicyRefusal),
 }
 
 /// Why an ingest commit was refused.

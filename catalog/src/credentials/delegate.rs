@@ -16,6 +16,7 @@ use super::sts::{self, Role};
 use super::{AccessKeys, DelegationOptions, SignRequest, Vending};
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
+use crate::rest::may_write_files;
 use crate::service::Service;
 use crate::warehouse::Warehouse;
 use tidewater_core::{SharedClock, SharedRng};
@@ -38,6 +39,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub(crate) struct Wish {
     credentials: bool,
     signing: bool,
+    /// Whoever asks may not change the table's files.
+    reads_only: bool,
 }
 
 impl Wish {
@@ -61,7 +64,16 @@ impl Wish {
     pub(crate) fn credentials() -> Self {
         Self {
             credentials: true,
-            signing: false,
+            ..Self::default()
+        }
+    }
+
+    /// For somebody who may only read.
+    #[must_use]
+    pub(crate) fn only_for_reading(self) -> Self {
+        Self {
+            reads_only: true,
+            ..self
         }
     }
 }
@@ -136,12 +148,13 @@ impl Delegate {
         location: &str,
     ) -> Result<Grant> {
         let mut grant = Grant::default();
-        if wish == Wish::default() {
+        if !wish.credentials && !wish.signing {
             return Ok(grant);
         }
         let Some(scope) = TableScope::of(warehouse, location)? else {
             return Ok(grant);
         };
+        let scope = scope.only_for_reading(wish.reads_only);
         if wish.credentials
             && let Some(vended) = self.credentials(location, &scope).await?
         {
@@ -201,6 +214,8 @@ impl Delegate {
         let now_ms = self.clock.now_ms();
         let (endpoint, role_arn, external_id) = match &self.options.vending {
             Vending::Nothing => return Ok(None),
+            // The same keys for everybody write.
+            Vending::Static(_) if scope.reads_only() => return Ok(None),
             Vending::Static(keys) => {
                 let (keys, until_ms) = (keys.clone(), now_ms.saturating_add(lifetime_ms));
                 return Ok(Some(Arc::new(Vended { keys, until_ms })));
@@ -212,7 +227,11 @@ impl Delegate {
             } => (endpoint, role_arn, external_id),
         };
         // A client gets at least half of the time.
-        if let Some(kept) = self.kept.get(location).await
+        let kept_as = match scope.reads_only() {
+            true => format!("{location} for reading"),
+            false => location.to_owned(),
+        };
+        if let Some(kept) = self.kept.get(&kept_as).await
             && kept.until_ms.saturating_sub(now_ms) > lifetime_ms / 2
         {
             return Ok(Some(kept));
@@ -237,7 +256,7 @@ impl Delegate {
             keys,
             until_ms: now_ms.saturating_add(lifetime_ms),
         });
-        self.kept.insert(location.to_owned(), Arc::clone(&vended)).await;
+        self.kept.insert(kept_as, Arc::clone(&vended)).await;
         Ok(Some(vended))
     }
 
@@ -283,8 +302,17 @@ fn path(table: &Ident) -> String {
 }
 
 impl Service {
-    /// What a client gets with a table at `location`.
+    /// What a client gets with a table at `location`: what only reads, if its user may only read.
     pub(crate) async fn grant(&self, wish: Wish, table: &Ident, uuid: Uuid, location: &str) -> Result<Grant> {
+        let wish = match may_write_files(table) {
+            true => wish,
+            false => wish.only_for_reading(),
+        };
+        self.grant_to_maker(wish, table, uuid, location).await
+    }
+
+    /// What a client gets with a table that it makes.
+    pub(crate) async fn grant_to_maker(&self, wish: Wish, table: &Ident, uuid: Uuid, location: &str) -> Result<Grant> {
         match &self.delegate {
             Some(delegate) => delegate.grant(&self.warehouse, wish, table, uuid, location).await,
             None => Ok(Grant::default()),

@@ -8,17 +8,31 @@ use crate::error::{CatalogError, Result};
 /// Longest policy that STS takes.
 const POLICY_BYTES_MAX: usize = 2_048;
 
-/// Reading and writing the objects below the table's folder, and listing them. Nothing else of the bucket, and no other bucket.
+/// What a scope for reading lets do with objects.
+const READS: &[&str] = &["s3:GetObject"];
+
+/// What any other lets do.
+const READS_AND_WRITES: &[&str] = &[
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+];
+
+/// Reading the objects below the table's folder, listing them, and writing them unless the scope is for reading. Nothing else of the bucket, and no other bucket.
 pub(super) fn session_policy(scope: &TableScope) -> Result<String> {
     let (bucket, folder) = (scope.bucket(), literal(scope.folder()));
+    let actions = match scope.reads_only() {
+        true => READS,
+        false => READS_AND_WRITES,
+    };
     let policy = json!({
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
-                "Action": [
-                    "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
-                ],
+                "Action": actions,
                 "Resource": format!("arn:aws:s3:::{bucket}/{folder}/*"),
             },
             {

@@ -9,6 +9,7 @@ use tidewater_table::file_store::Location;
 pub(super) struct TableScope {
     bucket: String,
     folder: String,
+    reads_only: bool,
 }
 
 impl TableScope {
@@ -32,7 +33,23 @@ impl TableScope {
         if !is_bucket(&bucket) {
             return Err(refused("its bucket has a name that no bucket can have"));
         }
-        Ok(Some(Self { bucket, folder: key }))
+        Ok(Some(Self {
+            bucket,
+            folder: key,
+            reads_only: false,
+        }))
+    }
+
+    /// The same for somebody who may only read.
+    #[must_use]
+    pub(super) fn only_for_reading(mut self, reads_only: bool) -> Self {
+        self.reads_only = reads_only;
+        self
+    }
+
+    /// Whether nothing in it may be changed.
+    pub(super) fn reads_only(&self) -> bool {
+        self.reads_only
     }
 
     pub(super) fn bucket(&self) -> &str {

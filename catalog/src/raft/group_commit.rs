@@ -25,7 +25,8 @@ const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one command. The log holds pointers; what is larger belongs in a file.
 const COMMAND_BYTES_MAX: usize = 4 << 20;
 
-/// While one entry waits for its followers, the next is synced.
+/// While one entry waits for its followers, the next is synced. A voter alone waits for its own disk only, which takes one at a time:
+/// there the next entry is made when the last one is done, of everything that came meanwhile.
 const ENTRIES_IN_FLIGHT: usize = 2;
 
 /// Commands that wait for a place in an entry.
@@ -73,11 +74,12 @@ impl GroupCommit {
                         // Proposed before the other proposer has its turn: commits that build on one another stay in order.
                         let mut proposal = pin!(proposer.propose(commands));
                         let begun = poll!(proposal.as_mut());
-                        drop(turn);
+                        let turn = proposer.alone.holds().then_some(turn);
                         let proposed = match begun {
                             Poll::Ready(proposed) => proposed,
                             Poll::Pending => proposal.await,
                         };
+                        drop(turn);
                         answer_all(answers, proposed);
                     }
                 };

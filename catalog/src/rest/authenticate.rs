@@ -1,25 +1,50 @@
 //! Who may call.
 
-use axum::extract::{Request, State};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::AUTHORIZATION;
 
+use super::connections::Remote;
 use super::oauth;
 use crate::error::{CatalogError, Result};
+use crate::policy::known;
+use crate::raft::Consensus;
 use crate::server::Access;
-use tidewater_core::SharedClock;
-use tidewater_security::SecurityError;
+use tidewater_core::{Coded, ErrorKind, SharedClock};
+use tidewater_security::{Authenticator, Authorizer, Peer, Principal, SecurityError, TokenKey};
 
 /// What the check needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     pub(crate) access: Access,
     pub(crate) clock: SharedClock,
+    /// Knows which tokens were taken back.
+    pub(crate) consensus: Arc<dyn Consensus>,
+    pub(crate) authorizer: Option<Arc<Authorizer>>,
+}
+
+/// Where a request comes from, and whom its client's certificate names.
+pub(crate) fn peer_of(request: &Request) -> Peer {
+    let told = request.extensions().get::<ConnectInfo<Remote>>();
+    told.map(|ConnectInfo(Remote(peer))| peer.clone()).unwrap_or_default()
+}
+
+/// Who sent a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Whoever reaches the port, which is on loopback.
+    Open,
+    /// A node, an operator, or who was given a token of the nodes' secret.
+    Installation,
+    /// Somebody who logged in.
+    User(Principal),
 }
 
 /// Lets a request in that bears a good token, or every request when no token is wanted. Logging in needs none.
-pub(crate) async fn authenticate(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response> {
+pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Result<Response> {
     if request.uri().path() == oauth::PATH {
         return Ok(next.run(request).await);
     }
@@ -34,18 +59,63 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, request: Request, n
             .map(str::trim)
             .ok_or_else(|| refused("the request bears no token"))
     };
+    let nodes_token = |key: &TokenKey| {
+        let checked = key.verify(token()?, guard.clock.now_ms());
+        checked.map(|_| Caller::Installation).map_err(Failure::from)
+    };
+    let peer = peer_of(&request);
+    let certified = peer.user().filter(|_| !request.headers().contains_key(AUTHORIZATION));
     let checked = match &guard.access {
-        Access::Open => return Ok(next.run(request).await),
-        Access::Tokens(key) => key.verify(token()?, guard.clock.now_ms()),
-        Access::Users { users, nodes } => match (users.verify(token()?), nodes) {
+        Access::Open => Ok(Caller::Open),
+        Access::Tokens(key) => nodes_token(key),
+        Access::Users { users, .. } if certified.is_some() => {
+            let checked = users.certified(certified.unwrap_or_default());
+            checked.map(Caller::User).map_err(Failure::from)
+        }
+        Access::Users { users, nodes } => match (guard.user(users, token()?).await, nodes) {
             // Signed by neither key, or by the nodes'.
-            (Err(SecurityError::BadToken), Some(nodes)) => nodes.verify(token()?, guard.clock.now_ms()),
-            (checked, _) => checked,
+            (Err(SecurityError::BadToken), Some(nodes)) => nodes_token(nodes),
+            (checked, _) => checked.map(Caller::User).map_err(Failure::from),
         },
     };
     match checked {
-        Ok(_) => Ok(next.run(request).await),
-        Err(SecurityError::ExpiredToken) => Err(CatalogError::TokenExpired),
-        Err(error) => Err(refused(&error.to_string())),
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            Ok(next.run(request).await)
+        }
+        Err(Failure::Catalog(error)) => Err(error),
+        Err(Failure::Token(SecurityError::ExpiredToken)) => Err(CatalogError::TokenExpired),
+        Err(Failure::Token(error)) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
+        Err(Failure::Token(error)) => Err(refused(&error.to_string())),
+    }
+}
+
+/// No token, or not a good one.
+enum Failure {
+    Catalog(CatalogError),
+    Token(SecurityError),
+}
+
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        Self::Catalog(error)
+    }
+}
+
+impl From<SecurityError> for Failure {
+    fn from(error: SecurityError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl Guard {
+    async fn user(&self, users: &Authenticator, token: &str) -> Result<Principal, SecurityError> {
+        match &self.authorizer {
+            Some(authorizer) => {
+                let policy = known(authorizer, &self.consensus.state().state);
+                users.admit_by(token, &policy).await
+            }
+            None => users.admit(token).await,
+        }
     }
 }

@@ -11,12 +11,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use tidewater_core::SharedClock;
+use tidewater_security::tls::{Opening, Protocol};
+use tidewater_security::{Peer, Tls};
 
 /// Connections at a time. A silent one takes some 10 KB and a file descriptor: the process may open more files than this
 /// only where `ulimit -n` lets it.
@@ -30,6 +33,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct Connections {
     listener: TcpListener,
+    tls: Option<Tls>,
     clock: SharedClock,
     places: Arc<Semaphore>,
     silence_max: Duration,
@@ -38,13 +42,17 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(listener: TcpListener, clock: SharedClock) -> Self {
-        Self::with_limits(listener, clock, CONNECTIONS_MAX, SILENCE_MAX)
+    pub(crate) fn new(listener: TcpListener, tls: Option<Tls>, clock: SharedClock) -> Self {
+        Self {
+            tls,
+            ..Self::with_limits(listener, clock, CONNECTIONS_MAX, SILENCE_MAX)
+        }
     }
 
     fn with_limits(listener: TcpListener, clock: SharedClock, places: usize, silence_max: Duration) -> Self {
         Self {
             listener,
+            tls: None,
             clock,
             places: Arc::new(Semaphore::new(places)),
             silence_max,
@@ -81,9 +89,19 @@ impl Listener for Connections {
     }
 }
 
+/// Who is at the other end of a request's connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Remote(pub(crate) Peer);
+
+impl Connected<IncomingStream<'_, Connections>> for Remote {
+    fn connect_info(incoming: IncomingStream<'_, Connections>) -> Self {
+        Self(incoming.io().stream.peer().clone())
+    }
+}
+
 /// A connection that ends when it is silent for too long.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Opening,
     clock: SharedClock,
     silence_max: Duration,
     /// When something moved last.
@@ -95,7 +113,7 @@ pub(crate) struct Connection {
 impl Connection {
     fn new(stream: TcpStream, place: OwnedSemaphorePermit, owner: &Connections) -> Self {
         Self {
-            stream,
+            stream: Opening::new(stream, owner.tls.as_ref(), Protocol::Http),
             clock: Arc::clone(&owner.clock),
             silence_max: owner.silence_max,
             moved_at: owner.clock.monotonic(),
@@ -157,7 +175,7 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 
-    // A stream of the operating system has nothing to flush: it says so at once, and nothing has moved.
+    // A stream of the operating system has nothing to flush, and what TLS has goes out with it: nothing has moved.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }

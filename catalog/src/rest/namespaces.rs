@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
+use super::authorise::sees_namespace;
 use super::extract::{Body, InNamespace, Keyed, Query};
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
@@ -35,13 +36,18 @@ pub(super) async fn list(State(service): Shared, Query(under): Query<Under>, Que
         joined => parse_namespace(joined)?,
     };
     if !parent.is_empty() {
-        require_namespace(&state, &parent)?;
+        // What one may not know of is not there.
+        let levels: &[String] = if sees_namespace(&parent) { &parent } else { &[] };
+        require_namespace(&state, levels).map_err(|_| CatalogError::NoSuchNamespace {
+            namespace: parent.join("."),
+        })?;
     }
     let level = |levels: &[String]| levels.last().cloned().unwrap_or_default();
     let after = paging.after()?;
     let found = state
         .namespaces_under(&parent)
-        .filter(|row| after.is_none_or(|after| level(&row.levels).as_str() > after));
+        .filter(|row| after.is_none_or(|after| level(&row.levels).as_str() > after))
+        .filter(|row| sees_namespace(&row.levels));
     let (page, token) = cut(found, paging.limit()?, |row| level(&row.levels));
     let namespaces: Vec<&Vec<String>> = page.into_iter().map(|row| &row.levels).collect();
     json(&json!({"namespaces": namespaces, "next-page-token": token}))

@@ -1,5 +1,6 @@
 //! Logging in, for engines that know no other way than the protocol's own token endpoint (which it means to give up).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Form, FromRequest, Request, State};
@@ -13,7 +14,9 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::Shared;
+use super::authenticate::peer_of;
 use super::respond::json_bytes;
+use crate::policy::known;
 use crate::service::Service;
 use tidewater_security::authenticator::TOKEN_TTL_MS;
 use tidewater_security::{Authenticator, Principal, SecurityError};
@@ -45,11 +48,11 @@ impl Logins {
         }
     }
 
-    async fn login(&self, user: String, password: String) -> Result<Principal, Failure> {
+    async fn login(&self, user: String, password: String, address: Option<IpAddr>) -> Result<Principal, Failure> {
         // Never closed, so there is always a place in the end.
         let _place = self.places.acquire().await;
         let users = Arc::clone(&self.users);
-        let checked = tokio::task::spawn_blocking(move || users.login(&user, &password)).await;
+        let checked = tokio::task::spawn_blocking(move || users.login_from(&user, &password, address)).await;
         checked
             .map_err(|_| Failure::new("invalid_request", "the login could not be checked"))?
             .map_err(|error| refused(&error))
@@ -107,6 +110,7 @@ pub(super) async fn tokens(State(service): Shared, request: Request) -> Response
 
 async fn issue(service: &Service, request: Request) -> Result<serde_json::Value, Failure> {
     let headers = request.headers().clone();
+    let address = peer_of(&request).ip();
     let asked = parse(request).await?;
     let Some(logins) = &service.logins else {
         return Err(Failure::new(
@@ -117,7 +121,7 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
     let principal = match asked.grant_type.as_str() {
         "client_credentials" => {
             let (user, password) = credentials(&headers, &asked)?;
-            logins.login(user, password).await?
+            logins.login(user, password, address).await?
         }
         TOKEN_EXCHANGE => {
             let token = asked.subject_token.as_deref().unwrap_or_default();
@@ -128,7 +132,19 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
                     return Err(Failure::new("invalid_request", says));
                 }
             }
-            logins.users.verify(token).map_err(|error| refused(&error))?
+            let checked = match &service.authorizer {
+                Some(authorizer) => {
+                    let policy = known(authorizer, &service.consensus.state().state);
+                    logins.users.admit_by(token, &policy).await
+                }
+                None => logins.users.admit(token).await,
+            };
+            let principal = checked.map_err(|error| refused(&error))?;
+            if principal.is_vouched() {
+                let says = "a token of another issuer is exchanged for none of ours: use it as it is";
+                return Err(Failure::new("invalid_request", says));
+            }
+            principal
         }
         _ => {
             let says = "the grants are client_credentials and token-exchange";

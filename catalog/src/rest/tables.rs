@@ -12,6 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Shared;
+use super::authorise::sees_object;
 use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
@@ -33,6 +34,7 @@ pub(super) async fn list(
     let state = service.fresh_state().await?;
     require_namespace(&state, &namespace)?;
     let found = state.tables_in(&namespace, paging.after()?);
+    let found = found.filter(|row| sees_object(&row.name));
     let (page, token) = cut(found, paging.limit()?, |row| row.name.name.clone());
     let identifiers: Vec<&Ident> = page.into_iter().map(|row| &row.name).collect();
     json(&json!({"identifiers": identifiers, "next-page-token": token}))
@@ -109,7 +111,7 @@ async fn stage(service: &Service, new: NewTable, wish: Wish) -> Answer {
         return Err(Refusal::LocationTaken { location, by }.into());
     }
     let grant = service
-        .grant(wish, &table, metadata.uuid(), metadata.location())
+        .grant_to_maker(wish, &table, metadata.uuid(), metadata.location())
         .await?;
     let raw = encode(&metadata).map_err(|error| CatalogError::internal(error.to_string()))?;
     staged_answer(&raw, &grant)
@@ -137,7 +139,7 @@ async fn grant_of(service: &Service, made: Option<(&Ident, Wish)>) -> Result<Gra
     };
     let row = service.table(table).await?;
     service
-        .grant(wish, table, row.pointer.uuid, &row.pointer.location)
+        .grant_to_maker(wish, table, row.pointer.uuid, &row.pointer.location)
         .await
 }
 

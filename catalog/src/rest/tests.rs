@@ -2,6 +2,7 @@
 
 mod access;
 mod append;
+mod authorise;
 mod columns;
 mod commits;
 mod drops;

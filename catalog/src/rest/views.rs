@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
+use super::authorise::sees_object;
 use super::extract::{Body, InNamespace, InView, Keyed, Query};
 use super::load::view_answer;
 use super::page::{Paging, cut};
@@ -30,6 +31,7 @@ pub(super) async fn list(
     let state = service.fresh_state().await?;
     require_namespace(&state, &namespace)?;
     let found = state.views_in(&namespace, paging.after()?);
+    let found = found.filter(|row| sees_object(&row.name));
     let (page, token) = cut(found, paging.limit()?, |row| row.name.name.clone());
     let identifiers: Vec<&Ident> = page.into_iter().map(|row| &row.name).collect();
     json(&json!({"identifiers": identifiers, "next-page-token": token}))

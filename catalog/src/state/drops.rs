@@ -248,6 +248,7 @@ impl State {
             self.drops.jobs.end(job, JobPhase::Cancelled, None, self.now_ms);
         }
         self.drops.remove(dropped.row.id);
+        self.policy.touch(dropped.row.id);
         let row = TableRow {
             name: to,
             ..dropped.row.clone()

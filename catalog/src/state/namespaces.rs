@@ -143,6 +143,7 @@ impl State {
             return Err(Refusal::NamespaceNotEmpty);
         }
         self.namespaces.remove(&key_of);
+        self.policy.forget_namespace(&levels);
         self.record(ChangeKind::NamespaceDropped { namespace: levels });
         Ok(Outcome::Done)
     }

@@ -194,6 +194,10 @@ impl Tables {
             .collect()
     }
 
+    pub(super) fn by_id(&self, id: Uuid) -> Option<&TableRow> {
+        self.rows.get(&id).map(|row| &**row)
+    }
+
     pub(super) fn contains(&self, id: Uuid) -> bool {
         self.rows.contains_key(&id)
     }
@@ -248,7 +252,7 @@ impl State {
 
     /// The table with this id.
     pub fn table_by_id(&self, id: Uuid) -> Option<&TableRow> {
-        self.tables.rows.get(&id).map(|row| &**row)
+        self.tables.by_id(id)
     }
 
     /// The tables of a namespace after `after` (from the first one when it is none), in order of name.
@@ -322,6 +326,12 @@ impl State {
             return Err(Refusal::PurgeBegun(dropped.row.name.clone()));
         }
         let reference = row.to_ref();
+        if self
+            .table_by_id(row.id)
+            .is_some_and(|before| before.pointer.uuid != row.pointer.uuid)
+        {
+            self.policy.touch(row.id);
+        }
         self.record(match before {
             None => ChangeKind::TableCreated(row.clone()),
             Some(_) => ChangeKind::TableUpdated(row.clone()),
@@ -356,6 +366,7 @@ impl State {
             name: to,
             ..(*row).clone()
         };
+        self.policy.touch(row.id);
         self.tables.remove(row.id);
         self.record(ChangeKind::TableRenamed {
             from,
@@ -372,6 +383,7 @@ impl State {
         if id.is_some_and(|id| id != row.id) {
             return Err(Refusal::NoSuchTable(name));
         }
+        self.policy.touch(row.id);
         self.tables.remove(row.id);
         self.record(ChangeKind::TableDropped((*row).clone()));
         Ok(Outcome::Dropped(row.to_ref()))

@@ -1,5 +1,6 @@
 //! The state against its promises: deterministic, all or nothing, idempotent; offsets and leases that cannot be got around.
 
+mod policy;
 mod producers;
 mod views;
 

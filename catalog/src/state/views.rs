@@ -16,6 +16,11 @@ impl State {
         self.views.row(name).map(|row| &**row)
     }
 
+    /// The view with this id.
+    pub fn view_by_id(&self, id: Uuid) -> Option<&TableRow> {
+        self.views.by_id(id)
+    }
+
     /// The views of a namespace after `after` (from the first one when it is none), in order of name.
     pub fn views_in<'a>(
         &'a self,
@@ -73,6 +78,7 @@ impl State {
         self.require_namespace(&to.namespace)?;
         self.require_free(Relation::View, &to)?;
         let row = TableRow { name: to, ..row };
+        self.policy.touch(row.id);
         self.views.remove(row.id);
         self.record(ChangeKind::ViewRenamed {
             from,
@@ -86,6 +92,7 @@ impl State {
         let Some(row) = self.view(&name).cloned() else {
             return Err(Refusal::NoSuchView(name));
         };
+        self.policy.touch(row.id);
         self.views.remove(row.id);
         self.record(ChangeKind::ViewDropped(row.clone()));
         Ok(Outcome::Dropped(row.to_ref()))

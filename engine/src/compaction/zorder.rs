@@ -16,7 +16,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 const COLUMN_BYTES: usize = 9;
 
 /// `zorder(a, b, …)`: binary, never null.
-pub(super) fn zorder() -> ScalarUDF {
+pub(crate) fn zorder() -> ScalarUDF {
     ScalarUDF::new_from_impl(ZOrder {
         signature: Signature::variadic_any(Volatility::Immutable),
     })

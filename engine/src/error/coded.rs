@@ -117,6 +117,7 @@ impl Coded for EngineError {
             }
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
             Self::Statement { .. } | Self::ManyMatches { .. } => ErrorKind::Invalid,
+            Self::TooComplex { .. } | Self::ValueTooLarge { .. } => ErrorKind::Invalid,
             Self::Managed { .. } => ErrorKind::Denied,
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.kind(),
@@ -151,6 +152,8 @@ impl Coded for EngineError {
             Self::Statement { .. } => "ENG-0017",
             Self::Managed { .. } => "ENG-0018",
             Self::ManyMatches { .. } => "ENG-0019",
+            Self::TooComplex { .. } => "ENG-0020",
+            Self::ValueTooLarge { .. } => "ENG-0021",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
         }
@@ -209,6 +212,8 @@ impl Coded for EngineError {
                 "let the source have one row for each row of the table: group it, or number its rows and take the first"
             }
             Self::Columns { .. } => "name the columns of the query as the table names them",
+            Self::TooComplex { .. } => "write a list as IN (…) or VALUES, or put the values into a table and join it",
+            Self::ValueTooLarge { .. } => "ask for a smaller value, or for fewer rows at once",
             _ => return None,
         };
         Some(text.into())

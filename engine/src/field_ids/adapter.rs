@@ -1,5 +1,6 @@
 //! Rewrites a scan's expressions from the table's columns to those of one file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
@@ -12,19 +13,29 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
+use super::nan::NanGuard;
 use super::{FieldIdCast, has_ids, position};
 
 /// Makes an adapter for each file.
-#[derive(Debug)]
-pub struct FieldIdAdapterFactory;
+#[derive(Debug, Default)]
+pub struct FieldIdAdapterFactory {
+    /// Field ids of floating-point columns that are known to hold no NaN in any file of the scan.
+    pub(crate) without_nan: Arc<BTreeSet<i32>>,
+}
 
 impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let (columns, without) = (Arc::clone(&table), Arc::clone(&self.without_nan));
         // A file without any id was written by something that knows no ids: names are all there is.
-        if !has_ids(file.fields()) {
-            return DefaultPhysicalExprAdapterFactory.create(table, file);
-        }
-        Ok(Arc::new(FieldIdAdapter { table, file }))
+        let inner: Arc<dyn PhysicalExprAdapter> = match has_ids(file.fields()) {
+            false => DefaultPhysicalExprAdapterFactory.create(table, file)?,
+            true => Arc::new(FieldIdAdapter { table, file }),
+        };
+        Ok(Arc::new(NanGuard {
+            inner,
+            table: columns,
+            without,
+        }))
     }
 }
 

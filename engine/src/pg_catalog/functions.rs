@@ -5,8 +5,15 @@
 
 mod catalog;
 mod dates;
+mod extract;
+mod json;
 mod native;
+mod number_patterns;
+mod numbers;
+mod output;
 mod patterns;
+mod privileges;
+mod spans;
 mod texts;
 mod values;
 
@@ -22,6 +29,7 @@ use self::native::Native;
 use super::{Postgres, Relations};
 
 pub(super) use self::catalog::index_definition;
+pub(super) use self::texts::like_pattern;
 
 /// Functions of the query engine that mean something else in PostgreSQL; ours has `pg_` before its name.
 pub(super) const RENAMED: &[&str] = &["to_char", "to_date", "to_timestamp"];
@@ -33,7 +41,11 @@ pub(super) const SAME: &[(&str, &str)] = &[
     ("transaction_timestamp", "now"),
     ("every", "bool_and"),
     ("char_length", "character_length"),
-    ("ceiling", "ceil"),
+    ("ceiling", "pg_ceil"),
+    ("variance", "var_samp"),
+    ("array_remove", "array_remove_all"),
+    ("array_replace", "array_replace_all"),
+    ("array_to_json", "to_json"),
     ("sign", "signum"),
 ];
 
@@ -56,7 +68,9 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
 
 /// The functions that every process knows.
 pub fn pure() -> Vec<ScalarUDF> {
-    let all = dates::all().into_iter().chain(texts::all()).chain(values::all());
+    let all = dates::all().into_iter().chain(spans::all()).chain(extract::all());
+    let all = all.chain(numbers::all()).chain(texts::all()).chain(output::all());
+    let all = all.chain(json::all()).chain(values::all());
     all.map(Native::into_function).collect()
 }
 
@@ -67,8 +81,14 @@ pub(super) fn register(session: &SessionContext, postgres: &Arc<Postgres>) {
         .clone()
         .unwrap_or_else(|| Arc::new(Relations::default()));
     for function in catalog::all(postgres, &relations) {
-        session.register_udf(function.into_function());
+        session.register_udf(function.of_session().into_function());
     }
+}
+
+/// Whether a function tells of the session that a statement runs in, or of what it may see: its answers are for nobody else.
+pub fn depends_on_session(function: &ScalarUDF) -> bool {
+    let native = function.inner().downcast_ref::<Native>();
+    native.is_some_and(|native| native.of_session)
 }
 
 /// The names of functions, as `pg_proc` lists them, with `f` for functions, `a` for aggregates and `w` for window functions.

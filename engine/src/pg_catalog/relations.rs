@@ -1,19 +1,21 @@
 //! What there is, as one statement sees it: schemas, tables and views with their numbers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use tidewater_core::TableName;
-use tidewater_table::{LoadedTable, TableError};
+use tidewater_security::Access;
+use tidewater_table::LoadedTable;
 
-use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
 /// Numbers below are PostgreSQL's own.
 const OID_FIRST: u32 = 16_384;
 
 /// A column.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -23,10 +25,12 @@ pub struct Column {
     pub nullable: bool,
     /// Its comment.
     pub comment: Option<String>,
+    /// The id of its field; none in a view.
+    pub field: Option<i32>,
 }
 
 /// A table or a view.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
     /// Its number; the same on every node as long as it has its name.
     pub oid: u32,
@@ -37,7 +41,7 @@ pub struct Relation {
     /// Whether it is a view.
     pub view: bool,
     /// Its columns.
-    pub columns: Vec<Column>,
+    pub columns: Arc<Vec<Column>>,
     /// Which columns are its key, from 1.
     pub key: Vec<i16>,
     /// Its comment.
@@ -55,6 +59,24 @@ impl Relation {
     pub(crate) fn key_oid(&self) -> u32 {
         hashed(&["key", &self.schema, &self.name])
     }
+
+    /// Whether it differs in its numbers of rows and bytes at most.
+    fn is_shaped_as(&self, other: &Self) -> bool {
+        let Self {
+            oid,
+            schema,
+            name,
+            view,
+            columns,
+            key,
+            comment,
+            rows: _,
+            bytes: _,
+            definition,
+        } = self;
+        (oid, schema, name, view) == (&other.oid, &other.schema, &other.name, &other.view)
+            && (columns, key, comment, definition) == (&other.columns, &other.key, &other.comment, &other.definition)
+    }
 }
 
 /// What there is.
@@ -64,6 +86,10 @@ pub struct Relations {
     pub schemas: BTreeMap<String, u32>,
     /// Tables and views, by schema and name.
     pub relations: Vec<Relation>,
+    /// Their places by number.
+    places: HashMap<u32, usize>,
+    /// Tables of PostgreSQL's catalog that were made of this already, and say nothing of rows and bytes.
+    made: Arc<Mutex<HashMap<&'static str, RecordBatch>>>,
 }
 
 impl Relations {
@@ -81,16 +107,77 @@ impl Relations {
         for relation in &mut relations {
             relation.oid = free(&mut taken, hashed(&["relation", &relation.schema, &relation.name]));
         }
-        Self { schemas, relations }
+        let places = relations.iter().enumerate();
+        Self {
+            schemas,
+            places: places.map(|(at, relation)| (relation.oid, at)).collect(),
+            relations,
+            made: Arc::default(),
+        }
+    }
+
+    /// Whether nothing differs.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.schemas == other.schemas && self.relations == other.relations
+    }
+
+    /// Takes over what was made of these others, if it would be made of this in the same way.
+    pub(super) fn inherit(&mut self, other: &Self) {
+        let mut pairs = self.relations.iter().zip(&other.relations);
+        if self.schemas == other.schemas
+            && self.relations.len() == other.relations.len()
+            && pairs.all(|(one, other)| one.is_shaped_as(other))
+        {
+            self.made = Arc::clone(&other.made);
+        }
+    }
+
+    /// A table of PostgreSQL's catalog that says nothing of rows and bytes: made once.
+    pub(super) fn once(&self, name: &'static str, make: impl FnOnce() -> Result<RecordBatch>) -> Result<RecordBatch> {
+        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(batch) = made().get(name) {
+            return Ok(batch.clone());
+        }
+        let batch = make()?;
+        made().insert(name, batch.clone());
+        Ok(batch)
+    }
+
+    /// What somebody may know of: schemas, tables and columns, with the numbers that they have for everybody.
+    #[must_use]
+    pub fn seen_by(mut self, access: &Access) -> Self {
+        let levels = |schema: &str| schema.split('.').map(str::to_owned).collect::<Vec<String>>();
+        self.schemas.retain(|schema, _| access.sees_namespace(&levels(schema)));
+        self.relations
+            .retain(|of| access.sees_object(&levels(&of.schema), &of.name));
+        for of in &mut self.relations {
+            let namespace = levels(&of.schema);
+            if access.sees_shape(&namespace, &of.name) {
+                continue;
+            }
+            let readable = access.readable(&namespace, &of.name, None);
+            let before = of.columns.len();
+            Arc::make_mut(&mut of.columns).retain(|column| column.field.is_some_and(|field| readable.has(field)));
+            if of.columns.len() < before {
+                // Its places are those of all columns.
+                of.key.clear();
+            }
+            (of.rows, of.bytes, of.definition) = (0, 0, None);
+        }
+        let places = self.relations.iter().enumerate();
+        self.places = places.map(|(at, relation)| (relation.oid, at)).collect();
+        // What was made of everything is nothing for them.
+        self.made = Arc::default();
+        self
     }
 
     /// The table or view of a name, which may have no schema.
     pub(crate) fn named(&self, name: &str, path: &[String]) -> Option<&Relation> {
         let parts = parts(name)?;
         let find = |schema: &str, name: &str| {
-            self.relations
-                .iter()
-                .find(|relation| relation.schema == schema && relation.name == name)
+            let by_name = |relation: &Relation| (relation.schema.as_str(), relation.name.as_str()).cmp(&(schema, name));
+            let at = self.relations.binary_search_by(by_name).ok()?;
+            self.relations.get(at)
         };
         match parts.as_slice() {
             [name] => path.iter().find_map(|schema| find(schema, name)),
@@ -101,7 +188,8 @@ impl Relations {
 
     /// The table or view of a number.
     pub(crate) fn numbered(&self, oid: i64) -> Option<&Relation> {
-        self.relations.iter().find(|relation| i64::from(relation.oid) == oid)
+        let place = self.places.get(&u32::try_from(oid).ok()?)?;
+        self.relations.get(*place)
     }
 }
 
@@ -142,39 +230,7 @@ fn free(taken: &mut BTreeSet<u32>, wanted: u32) -> u32 {
     oid
 }
 
-impl Engine {
-    /// What there is now: the catalog's tables and views, and these views beside them, which are meant where both have a name.
-    pub async fn relations(&self, views: Vec<(TableName, SchemaRef)>) -> Result<Relations> {
-        let catalog = self.catalog();
-        let mut schemas = BTreeSet::new();
-        let (mut names, mut catalog_views) = (Vec::new(), Vec::new());
-        for namespace in catalog.list_namespaces().await.map_err(TableError::from)? {
-            schemas.insert(namespace.to_string());
-            names.extend(catalog.list_tables(&namespace).await.map_err(TableError::from)?);
-            // A catalog that has no views says so by an error.
-            catalog_views.extend(catalog.list_views(&namespace).await.unwrap_or_default());
-        }
-        names.retain(|name| views.iter().all(|(view, _)| view != name));
-        let mut relations = Vec::with_capacity(names.len());
-        for (_, table) in self.moment(names).await? {
-            if let Some(table) = table {
-                relations.push(of_table(&table)?);
-            }
-        }
-        for name in catalog_views {
-            if let Some(view) = catalog.load_view(&name).await.map_err(TableError::from)? {
-                let columns = tidewater_table::schema::to_arrow(&view.schema).map_err(EngineError::from)?;
-                let mut relation = of_view(&name, &columns.into());
-                relation.definition = view.queries.values().next().cloned();
-                relations.push(relation);
-            }
-        }
-        relations.extend(views.iter().map(|(name, columns)| of_view(name, columns)));
-        Ok(Relations::new(schemas, relations))
-    }
-}
-
-fn of_table(table: &LoadedTable) -> Result<Relation> {
+pub(super) fn of_table(table: &LoadedTable) -> Result<Relation> {
     let metadata = &table.metadata;
     let schema = metadata.current_schema();
     let arrow = tidewater_table::schema::to_arrow(schema).map_err(EngineError::from)?;
@@ -184,6 +240,7 @@ fn of_table(table: &LoadedTable) -> Result<Relation> {
         of: arrow.data_type().clone(),
         nullable: !field.required,
         comment: field.doc.clone(),
+        field: Some(field.id),
     });
     let place = |id| fields.iter().position(|field| field.id == id);
     let mut key: Vec<i16> = schema
@@ -200,7 +257,7 @@ fn of_table(table: &LoadedTable) -> Result<Relation> {
         schema: table.name.namespace().to_string(),
         name: table.name.name().to_owned(),
         view: false,
-        columns: columns.collect(),
+        columns: Arc::new(columns.collect()),
         key,
         comment: metadata.properties().get("comment").cloned(),
         rows: total("total-records").unwrap_or_default(),
@@ -209,19 +266,20 @@ fn of_table(table: &LoadedTable) -> Result<Relation> {
     })
 }
 
-fn of_view(name: &TableName, columns: &SchemaRef) -> Relation {
+pub(super) fn of_view(name: &TableName, columns: &SchemaRef) -> Relation {
     let columns = columns.fields().iter().map(|field| Column {
         name: field.name().clone(),
         of: field.data_type().clone(),
         nullable: true,
         comment: None,
+        field: None,
     });
     Relation {
         oid: 0,
         schema: name.namespace().to_string(),
         name: name.name().to_owned(),
         view: true,
-        columns: columns.collect(),
+        columns: Arc::new(columns.collect()),
         key: Vec::new(),
         comment: None,
         rows: 0,

@@ -4,14 +4,36 @@ mod expressions;
 mod names;
 mod projection;
 mod relations;
+mod series;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, LimitClause, Query, Select, SelectItem, Statement as SqlStatement, TableFactor, Value, VisitMut, VisitorMut,
+};
 
 use super::Postgres;
+
+/// Changes a statement that is not of the PostgreSQL wire in place.
+pub(super) fn other(statement: &mut Statement) {
+    match statement {
+        Statement::Statement(statement) => shared::statement(statement.as_mut()),
+        Statement::Explain(explain) => other(&mut explain.statement),
+        _ => {}
+    }
+}
+
+/// Gives the columns of each SELECT names that differ.
+pub(super) fn apart(statement: &mut Statement) {
+    match statement {
+        Statement::Statement(statement) => shared::apart(statement.as_mut()),
+        Statement::Explain(explain) => apart(&mut explain.statement),
+        _ => {}
+    }
+}
 
 /// Changes a statement in place.
 pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
@@ -21,6 +43,9 @@ pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
                 postgres,
                 ctes: BTreeSet::new(),
             };
+            if let SqlStatement::Query(query) = statement.as_mut() {
+                series::in_order(query);
+            }
             let _: ControlFlow<()> = statement.visit(&mut rewriter);
         }
         Statement::Explain(explain) => self::statement(&mut explain.statement, postgres),
@@ -44,6 +69,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         // A lock on rows is a promise about a change that nobody makes.
         query.locks.clear();
+        first_rows(query);
         if expressions::never(query) {
             // There is nothing to sort.
             query.order_by = None;
@@ -55,6 +81,11 @@ impl VisitorMut for Rewriter<'_> {
         // Before its expressions are changed: columns are called by what was written.
         projection::name(select);
         expressions::hollow(select);
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. } = item {
+                expressions::counted(column);
+            }
+        }
         ControlFlow::Continue(())
     }
 
@@ -71,6 +102,29 @@ impl VisitorMut for Rewriter<'_> {
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         expressions::change(expression, self.postgres);
         ControlFlow::Continue(())
+    }
+}
+
+/// `FETCH FIRST n ROWS ONLY` is a limit.
+fn first_rows(query: &mut Query) {
+    let plain = query
+        .fetch
+        .as_ref()
+        .is_some_and(|fetch| !fetch.with_ties && !fetch.percent);
+    if !plain {
+        return;
+    }
+    let one = || Expr::value(Value::Number("1".into(), false));
+    let rows = query.fetch.take().and_then(|fetch| fetch.quantity).unwrap_or_else(one);
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit, .. }) => *limit = Some(rows),
+        other => {
+            *other = Some(LimitClause::LimitOffset {
+                limit: Some(rows),
+                offset: None,
+                limit_by: Vec::new(),
+            });
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub const INT4: u32 = 23;
 pub const TEXT: u32 = 25;
 /// `oid`.
 pub const OID: u32 = 26;
+/// An array of object numbers.
+pub const OIDS: u32 = 1028;
 /// `json`.
 pub const JSON: u32 = 114;
 /// `float4`.
@@ -87,7 +89,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     of(INT2, 1005, "int2", "smallint", 2, 'N'),
     of(INT4, 1007, "int4", "integer", 4, 'N'),
     of(TEXT, 1009, "text", "text", -1, 'S'),
-    of(OID, 1028, "oid", "oid", 4, 'N'),
+    of(OID, OIDS, "oid", "oid", 4, 'N'),
     of(JSON, 199, "json", "json", -1, 'U'),
     of(FLOAT4, 1021, "float4", "real", 4, 'N'),
     of(FLOAT8, 1022, "float8", "double precision", 8, 'N'),

@@ -125,12 +125,13 @@ fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Re
     if holed || request.filtered || request.limit.is_some() {
         statistics = statistics.to_inexact();
     }
+    let without_nan = Arc::new(statistics::without_nan(&groups.files, request.schema));
     let config = FileScanConfigBuilder::new(groups.store, source)
         .with_file_groups(groups.groups)
         .with_statistics(statistics)
         .with_limit(request.limit)
         // For execution in this process; on the way to another it is lost, and `restore_scans` puts it back.
-        .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory)))
+        .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory { without_nan })))
         .build();
     Ok(DataSourceExec::from_data_source(config))
 }

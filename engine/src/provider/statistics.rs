@@ -1,10 +1,14 @@
 //! What manifests tell about a scan's rows, for the optimiser.
 
+use std::collections::BTreeSet;
+
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use tidewater_table::ScanFile;
 use tidewater_table::iceberg::spec::{Datum, NestedFieldRef, PrimitiveLiteral, Schema, Type};
+
+use crate::field_ids::field_id;
 
 /// Beyond this many bounds only rows and bytes are told: adding them up would take longer than it saves.
 const BOUNDS_MAX: usize = 200_000;
@@ -32,6 +36,16 @@ pub(super) fn of<'a>(
         *column = of_column(files.clone(), field, schema.field(index).data_type());
     }
     statistics
+}
+
+/// Field ids of floating-point columns of which every file tells that they hold no NaN.
+pub(super) fn without_nan(files: &[ScanFile], schema: &SchemaRef) -> BTreeSet<i32> {
+    let floats = schema.fields().iter().filter(|field| field.data_type().is_floating());
+    let none = |id: &i32| {
+        let tells = |file: &ScanFile| file.data_file().nan_value_counts().get(id) == Some(&0);
+        files.iter().all(tells)
+    };
+    floats.filter_map(|field| field_id(field)).filter(none).collect()
 }
 
 fn of_column<'a>(

@@ -9,6 +9,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
+use super::{floats, guarded, instants};
+
 /// Reads such numbers as the decimal numbers that they are written as, wherever they are compared with a decimal number.
 pub(super) fn exact(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(exact_node)?.data)
@@ -25,7 +27,12 @@ fn exact_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     let rewritten = plan.map_expressions(|expr| {
         let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| compared(expr, &schema))?;
+        let expr = expr.transform_up(|expr| {
+            compared(expr, &schema)?
+                .transform_data(|expr| instants::beside(expr, &schema))?
+                .transform_data(|expr| floats::beside(expr, &schema))?
+                .transform_data(|expr| guarded::guard(expr, &schema))
+        })?;
         Ok(expr.update_data(|expr| name.restore(expr)))
     })?;
     rewritten.map_data(LogicalPlan::recompute_schema)
@@ -141,7 +148,7 @@ fn digits(kind: &DataType) -> Option<(u8, i8)> {
     }
 }
 
-fn compares(op: Operator) -> bool {
+pub(super) fn compares(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(
         op,

@@ -7,15 +7,16 @@ use datafusion::common::config::Dialect;
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableFunctionArgs,
-    Value, VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Statement as SqlStatement, TableAlias,
+    TableFactor, TableFunctionArgs, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use tidewater_core::TableName;
 
-use super::CATALOG;
 use super::quantified;
 use super::versions::{self, MOMENT};
+use super::{CATALOG, balanced, distinct, joined, members, tuples, unnested, wildcards, windows};
+use crate::complexity;
 use crate::error::Result;
 use crate::lake::base_name;
 use crate::metadata_tables::{self, Range};
@@ -27,6 +28,7 @@ const CHANGES: &str = "changes";
 /// Parses one statement. Tables at a version are single names afterwards, and so are Spark's names of a table's metadata,
 /// branches and tags where they cannot be names of tables; those that can are told by [`Parsed::doubtful`].
 pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
+    complexity::check(sql)?;
     let options = &state.config().options().sql_parser;
     let versioned = match dialect_from_str(options.dialect.as_ref()) {
         Some(dialect) => versions::rewrite(sql, dialect.as_ref())?,
@@ -37,6 +39,17 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     };
     let dialect: Dialect = options.dialect;
     let mut statement = state.sql_to_statement(&versioned.sql, &dialect)?;
+    if let Some(statement) = innermost(&mut statement) {
+        distinct::regroup(statement);
+        tuples::compared(statement);
+        windows::whole(statement);
+        joined::by_names(statement);
+        unnested::beside(statement);
+        members::counted(statement);
+        balanced::conditions(statement);
+        wildcards::named_as_read(statement);
+        complexity::check_parts(statement)?;
+    }
     pg_catalog::understand(state, &mut statement);
     let mut names = Names {
         state,
@@ -50,6 +63,15 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         quantified::refuse(statement.as_mut())?;
     }
     Ok(Parsed { statement, doubtful })
+}
+
+/// The statement that is explained, if one is.
+fn innermost(statement: &mut Statement) -> Option<&mut SqlStatement> {
+    match statement {
+        Statement::Statement(statement) => Some(statement),
+        Statement::Explain(explain) => innermost(&mut explain.statement),
+        _ => None,
+    }
 }
 
 /// A statement, and what is not known of its names.

@@ -45,11 +45,14 @@ impl Forms {
             SetExpr::Select(select) => {
                 let joins = select.from.iter().flat_map(|from| &from.joins);
                 for join in joins {
-                    if let JoinOperator::FullOuter(JoinConstraint::Using(_) | JoinConstraint::Natural) =
+                    if let JoinOperator::FullOuter(named) | JoinOperator::Right(named) | JoinOperator::RightOuter(named) =
                         &join.join_operator
+                        && matches!(named, JoinConstraint::Using(_) | JoinConstraint::Natural)
                     {
                         // Its column would be the left one, which is null where only the right one is there.
-                        self.refused = Some("FULL JOIN with USING or NATURAL: write ON, and coalesce the columns");
+                        self.refused = Some(
+                            "a FULL or RIGHT JOIN with USING of more than two tables or with *, or NATURAL: write ON, and coalesce the columns",
+                        );
                     }
                 }
             }
@@ -122,7 +125,7 @@ mod tests {
             format!("SELECT count(*) FROM (SELECT 1 AS x UNION (SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b})) AS c"),
             format!("SELECT x FROM {a} WHERE x >= ALL (SELECT x FROM {b})"),
             format!("SELECT x FROM {a} WHERE x < ANY (SELECT x FROM {b})"),
-            format!("SELECT x FROM {a} FULL JOIN {b} USING (x)"),
+            format!("SELECT * FROM {a} FULL JOIN {b} USING (x)"),
             format!("SELECT x FROM {a} NATURAL FULL JOIN {b}"),
         ] {
             let refused = lake.engine.plan(&session, &sql).await.expect_err(&sql);

@@ -45,6 +45,33 @@ async fn lake() -> Lake {
     lake
 }
 
+// Goal: `t.*` is all columns of the table that is called t last, whatever stands before it. Method: one table under each of its
+// names, alone, joined, in a subquery and in a union.
+#[tokio::test]
+async fn columns_of_one_table() {
+    let lake = lake().await;
+    for (sql, columns) in [
+        ("SELECT people.* FROM people", 2),
+        ("SELECT people.* FROM gold.people", 2),
+        ("SELECT People.*, 1 AS n FROM lake.gold.people", 3),
+        ("SELECT gold.people.* FROM gold.people", 2),
+        ("SELECT p.* FROM gold.people AS p", 2),
+        ("SELECT people.* FROM gold.people CROSS JOIN (VALUES (1)) AS v (n)", 2),
+        (
+            "SELECT people.*, p.id AS other FROM gold.people JOIN gold.people AS p ON p.id = people.id",
+            3,
+        ),
+        (
+            "SELECT * FROM (SELECT people.* FROM gold.people) AS q UNION ALL SELECT people.* FROM gold.people",
+            2,
+        ),
+    ] {
+        let rows = lake.query(sql).await;
+        assert_eq!(rows.first().expect(sql).num_columns(), columns, "{sql}");
+    }
+    lake.refused("SELECT nobody.* FROM gold.people").await;
+}
+
 // Goal: names resolve with and without catalog and schema, and tables can be listed. Method: the same table by each name.
 #[tokio::test]
 async fn names_resolve() {
@@ -245,7 +272,7 @@ async fn explain_tells_the_route() {
         deadline: None,
     };
     let output = lake.engine.local_runner().run(request).await.expect("a run");
-    let output = with_route(output, &Route::local("it is small"), &estimate).expect("rows");
+    let output = with_route(output, &Route::local("it is small"), &estimate, &[]).expect("rows");
     let told = lines(&output.collect().await.expect("rows")).join("\n");
     assert!(
         told.contains("route,local") && told.contains("reason,it is small"),

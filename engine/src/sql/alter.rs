@@ -239,7 +239,8 @@ impl Grammar<'_> {
             let first = self.integer()?;
             if self.word("SNAPSHOTS") {
                 snapshots_min = match i32::try_from(first) {
-                    Ok(number) => Some(number),
+                    Ok(number) if number > 0 => Some(number),
+                    Ok(_) => return self.expected("one snapshot at least"),
                     Err(_) => return self.expected("fewer snapshots"),
                 };
                 if !matches!(self.parser.peek_token().token, Token::EOF) {

@@ -20,6 +20,10 @@ impl Grammar<'_> {
         }
         self.word("TABLE");
         let table = self.name()?;
+        let alias = match self.word("AS") {
+            true => Some(self.identifier()?),
+            false => None,
+        };
         let overwrite = match (overwrite, self.word("PARTITION")) {
             (true, true) => Overwrite::Partition(
                 self.parenthesised(Self::partition_value)?
@@ -40,11 +44,12 @@ impl Grammar<'_> {
         };
         let query = self.parser.parse_query()?;
         let on_conflict = match self.words(&["ON", "CONFLICT"]) {
-            true => Some(self.on_conflict(&table)?),
+            true => Some(self.on_conflict(alias.as_deref().unwrap_or_else(|| table.last()))?),
             false => None,
         };
         Ok(Command::Insert(Box::new(Insert {
             table,
+            alias,
             columns,
             query,
             overwrite,
@@ -61,7 +66,7 @@ impl Grammar<'_> {
         }
     }
 
-    fn on_conflict(&mut self, table: &Name) -> Parsed<OnConflict> {
+    fn on_conflict(&mut self, alias: &str) -> Parsed<OnConflict> {
         let key = match self.parser.peek_token().token {
             Token::LParen => self.identifiers()?,
             _ => Vec::new(),
@@ -72,7 +77,7 @@ impl Grammar<'_> {
         }
         self.need("UPDATE")?;
         self.need("SET")?;
-        let values = self.assignments(table.last())?;
+        let values = self.assignments(alias)?;
         let condition = self.condition("WHERE")?;
         Ok(OnConflict {
             key,

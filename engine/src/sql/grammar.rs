@@ -19,6 +19,7 @@ const RECURSION_MAX: usize = 50;
 pub(super) type Parsed<T> = std::result::Result<T, ParserError>;
 
 pub(super) fn parse(sql: &str) -> Result<Sql> {
+    crate::complexity::check(sql)?;
     // Tables at a version become single names, which the planner knows.
     let sql = crate::session::at_versions(sql)?;
     let tokens = Tokenizer::new(&GenericDialect {}, &sql)

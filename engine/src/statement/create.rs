@@ -17,6 +17,7 @@ use tidewater_table::{
 
 use super::{Done, Workshop};
 use crate::error::{EngineError, Result};
+use crate::lake::base_name;
 use crate::sql::{Column, CreateTable, CreateView, Existing, Name, PartitionField, SortField};
 use crate::write::{Distribution, WriteRequest};
 
@@ -34,6 +35,11 @@ impl Workshop<'_> {
     /// Makes a table, with the query's rows if there is one: all of it is one commit.
     pub(super) async fn create_table(&self, create: &CreateTable) -> Result<Done> {
         let name = self.table_name(&create.name)?;
+        if base_name(name.name()) != name.name() {
+            return Err(EngineError::statement(format!(
+                "{name} would be read as a part or a version of a table: names have no $ and no @"
+            )));
+        }
         let query = match &create.query {
             Some(query) => {
                 let session = self.session(self.options);

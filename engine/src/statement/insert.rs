@@ -156,7 +156,7 @@ impl Workshop<'_> {
                 "the key's column {missing:?} is not among those inserted"
             )));
         }
-        let own = insert.table.last();
+        let own = insert.alias.as_deref().unwrap_or_else(|| insert.table.last());
         let column = |table: &str, name: &str| {
             SqlExpr::CompoundIdentifier(vec![Ident::with_quote('"', table), Ident::with_quote('"', name)])
         };
@@ -178,7 +178,7 @@ impl Workshop<'_> {
         Ok(Merge {
             verb: "INSERT",
             table: insert.table.clone(),
-            alias: None,
+            alias: insert.alias.clone(),
             source: Some(Source {
                 from: format!("({}) AS \"given\" ({})", insert.query, names.join(", ")),
                 alias: Some(EXCLUDED.to_owned()),

@@ -1,13 +1,37 @@
-//! Answers that are made at once, and not by a query.
+//! Rows as a client is sent them.
 
 use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use datafusion::arrow::array::RecordBatch;
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
+use tonic::metadata::MetadataValue;
 use tonic::{Response, Status};
 
 use super::DataStream;
+use super::authentication::CACHE_ANSWER;
+use super::status::to_status;
+use crate::cache::CacheUse;
+use crate::service::Results;
+
+/// Rows as they come, with what became of the statement in the cache.
+pub(super) fn rows(results: Results, how: Option<&CacheUse>) -> Response<DataStream<FlightData>> {
+    let batches = results
+        .batches
+        .map_err(|error| FlightError::Tonic(Box::new(to_status(error))));
+    // A driver that is sent no batch at all does not know the columns of an empty result.
+    let empty = RecordBatch::new_empty(results.schema.clone());
+    let encoder = FlightDataEncoderBuilder::new().with_schema(results.schema);
+    let first = stream::once(async move { Ok(empty) });
+    let data = encoder.build(first.chain(batches)).map_err(Status::from);
+    let data: DataStream<FlightData> = Box::pin(data);
+    let mut response = Response::new(data);
+    if let Some(how) = how {
+        let word = MetadataValue::from_static(how.word());
+        response.metadata_mut().insert(CACHE_ANSWER, word);
+    }
+    response
+}
 
 /// A small answer of one batch.
 pub(super) fn one_batch<T>(batch: Result<RecordBatch, FlightError>) -> Result<Response<DataStream<T>>, Status>
@@ -21,4 +45,44 @@ where
         .map_err(Status::from);
     let data: DataStream<FlightData> = Box::pin(data);
     Ok(Response::new(data.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_flight::Ticket;
+    use arrow_flight::sql::TicketStatementQuery;
+    use arrow_flight::sql::server::FlightSqlService;
+    use futures::TryStreamExt;
+    use tonic::Request;
+
+    use crate::flight::FlightSql;
+    use crate::handle::Statement;
+    use crate::service::tests::Lake;
+
+    // Goal: a client is told whether its rows were kept ones, and may refuse such. Method: one ticket three times, the last time with the
+    // header that says no.
+    #[tokio::test]
+    async fn the_cache_is_told_and_refused() {
+        let lake = Lake::new().await;
+        let front = FlightSql::new(lake.service.clone()).expect("a front");
+        let statement = Statement::new("SELECT count(*) FROM numbers");
+        let mut told = Vec::new();
+        for header in [None, None, Some("OFF")] {
+            let ticket = TicketStatementQuery {
+                statement_handle: statement.seal(lake.service.key()),
+            };
+            let mut request = Request::new(Ticket::default());
+            if let Some(header) = header {
+                request
+                    .metadata_mut()
+                    .insert("tidewater.cache", header.parse().expect("a header"));
+            }
+            let answer = front.do_get_statement(ticket, request).await.expect("rows");
+            let word = answer.metadata().get("x-cache").expect("it is told").to_str();
+            told.push(word.expect("a word").to_owned());
+            let messages: Vec<_> = answer.into_inner().try_collect().await.expect("rows");
+            assert!(messages.len() >= 2, "columns and rows");
+        }
+        assert_eq!(told, ["MISS", "HIT", "BYPASS"]);
+    }
 }

@@ -4,9 +4,11 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use tonic::Request;
 use tonic::metadata::MetadataMap;
 
-use tidewater_security::{Principal, SecurityError};
+use tidewater_engine::Execution;
+use tidewater_security::{Peer, Principal, SecurityError};
 
 use crate::error::QueryError;
 use crate::service::QueryService;
@@ -39,37 +41,90 @@ fn credentials(metadata: &MetadataMap) -> Option<Credentials> {
     })
 }
 
+/// Where a call comes from, and whom its client's certificate names. Nobody tells in tests of the front alone.
+pub(super) fn peer<T>(request: &Request<T>) -> Peer {
+    request.extensions().get::<Peer>().cloned().unwrap_or_default()
+}
+
+/// Whom a call speaks for: asked once, where it comes in.
+pub(super) async fn caller<T>(service: &QueryService, request: &Request<T>) -> Result<Principal, QueryError> {
+    match request.extensions().get::<Principal>() {
+        Some(principal) => Ok(principal.clone()),
+        None => principal(service, request.metadata(), &peer(request)).await,
+    }
+}
+
 /// What the client of a call calls itself.
-pub(super) fn client(metadata: &MetadataMap) -> &str {
+pub(crate) fn client(metadata: &MetadataMap) -> &str {
     let agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
     agent.unwrap_or_default()
 }
 
-/// Whom a call speaks for.
-pub(super) async fn principal(service: &QueryService, metadata: &MetadataMap) -> Result<Principal, QueryError> {
+/// By which a client says `off` when it does not take rows that are kept; JDBC sends properties of its URL as headers.
+const CACHE_WANTED: &str = "tidewater.cache";
+
+/// Tells what became of a statement in the cache.
+pub(super) const CACHE_ANSWER: &str = "x-cache";
+
+/// By which a client says where its queries run, as `SET tidewater.execution` does.
+const EXECUTION_WANTED: &str = "tidewater.execution";
+
+/// Where the client of a call wants its queries to run. What is no such place is no wish.
+pub(crate) fn execution(metadata: &MetadataMap) -> Execution {
+    execution_wanted(metadata).unwrap_or_default()
+}
+
+/// The same; none if the call does not say.
+pub(super) fn execution_wanted(metadata: &MetadataMap) -> Option<Execution> {
+    let wanted = metadata.get(EXECUTION_WANTED).and_then(|wanted| wanted.to_str().ok());
+    wanted.and_then(Execution::named)
+}
+
+/// Whether the client of a call takes rows that are kept.
+pub(crate) fn takes_kept_rows(metadata: &MetadataMap) -> bool {
+    cache_wanted(metadata).unwrap_or(true)
+}
+
+/// The same; none if the call does not say.
+pub(super) fn cache_wanted(metadata: &MetadataMap) -> Option<bool> {
+    let wanted = metadata.get(CACHE_WANTED).and_then(|wanted| wanted.to_str().ok())?;
+    Some(!["off", "false"].iter().any(|word| wanted.eq_ignore_ascii_case(word)))
+}
+
+/// Whom a call speaks for: whoever its credentials name, or without any its client's certificate.
+pub(crate) async fn principal(
+    service: &QueryService,
+    metadata: &MetadataMap,
+    peer: &Peer,
+) -> Result<Principal, QueryError> {
     let authenticator = service.authenticator();
     if !authenticator.required() {
         return Ok(Principal::local());
     }
-    match credentials(metadata) {
-        Some(Credentials::Bearer(token)) => Ok(authenticator.verify(&token)?),
+    match (credentials(metadata), peer.user()) {
+        (Some(Credentials::Bearer(token)), _) => Ok(authenticator.admit(&token).await?),
         // Clients that send the password with each call pay for the hash each time; tokens are the fast way.
-        Some(Credentials::Basic { user, password }) => service.login(user, password).await,
-        None => Err(SecurityError::BadCredentials.into()),
+        (Some(Credentials::Basic { user, password }), _) => service.login_from(user, password, peer.ip()).await,
+        // What looks like credentials and is none must not be taken for their absence.
+        (None, Some(user)) if metadata.get("authorization").is_none() => Ok(authenticator.certified(user)?),
+        (None, _) => Err(SecurityError::BadCredentials.into()),
     }
 }
 
-/// Checks the credentials of a handshake and gives the token for the calls after it.
-pub(super) async fn handshake(service: &QueryService, metadata: &MetadataMap) -> Result<String, QueryError> {
-    let principal = match credentials(metadata) {
-        Some(Credentials::Basic { user, password }) => service.login(user, password).await?,
-        Some(Credentials::Bearer(token)) if service.authenticator().required() => {
-            service.authenticator().verify(&token)?
+/// Checks the credentials of a handshake and gives the token for the calls after it: one of ours, or the one of another issuer that was
+/// shown, whose word we cannot give in its place.
+pub(super) async fn handshake(
+    service: &QueryService,
+    metadata: &MetadataMap,
+    peer: &Peer,
+) -> Result<String, QueryError> {
+    let principal = principal(service, metadata, peer).await?;
+    match credentials(metadata) {
+        Some(Credentials::Basic { password: token, .. } | Credentials::Bearer(token)) if principal.is_vouched() => {
+            Ok(token)
         }
-        _ if !service.authenticator().required() => Principal::local(),
-        _ => return Err(SecurityError::BadCredentials.into()),
-    };
-    Ok(service.authenticator().issue(&principal))
+        _ => Ok(service.authenticator().issue(&principal)),
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Which statements a request to cancel means, and what is answered.
 
-use arrow_flight::sql::{Any, TicketStatementQuery};
-use arrow_flight::{CancelFlightInfoRequest, FlightInfo, Ticket};
+use arrow_flight::{CancelFlightInfoRequest, FlightInfo};
 use bytes::Bytes;
 use prost::Message;
 use tonic::Status;
 
 use tidewater_security::Principal;
 
-use crate::handle::Statement;
+use super::polls::handle_of;
+use crate::handle::Handle;
 use crate::service::QueryService;
 
 /// The statement was at work, and is not any more.
@@ -34,9 +34,15 @@ pub(super) fn flight_info(service: &QueryService, principal: &Principal, body: B
 
 fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> i32 {
     let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());
-    let statements = tickets.filter_map(|ticket| statement(service, ticket));
-    let ended = statements
-        .filter(|statement| service.cancel(principal, statement))
+    let tickets = tickets.map(|ticket| &ticket.ticket);
+    // What is polled has no ticket before its end, but a descriptor.
+    let descriptor = info.flight_descriptor.iter().map(|descriptor| &descriptor.cmd);
+    let handles = tickets.chain(descriptor).filter_map(|bytes| handle_of(service, bytes));
+    let ended = handles
+        .filter(|handle| match handle {
+            Handle::Statement(statement) => service.cancel(principal, statement),
+            Handle::Held(held) => service.held().cancel(principal, held.id).is_ok(),
+        })
         .count();
     if ended > 0 {
         tracing::info!(user = %principal.name, "statement cancelled");
@@ -44,12 +50,6 @@ fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> i
     } else {
         NOT_CANCELLABLE
     }
-}
-
-/// None for a ticket that is not one of a statement of ours.
-fn statement(service: &QueryService, ticket: &Ticket) -> Option<Statement> {
-    let query: TicketStatementQuery = Any::decode(&*ticket.ticket).ok()?.unpack().ok()??;
-    Statement::open(&query.statement_handle, service.key()).ok()
 }
 
 fn unreadable(error: &prost::DecodeError) -> Status {

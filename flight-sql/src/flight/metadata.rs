@@ -12,7 +12,7 @@ use tidewater_security::Principal;
 
 use super::keys;
 use super::status::to_status;
-use crate::service::{QueryService, TableKind};
+use crate::service::{QueryService, TableEntry, TableKind};
 use crate::wire::wire_schema;
 
 /// Table types as JDBC names them.
@@ -45,7 +45,7 @@ pub(super) async fn tables(service: &QueryService, principal: &Principal, query:
             TableKind::Table => TABLE,
             TableKind::View => VIEW,
         };
-        let schema = described(&catalog, &table.schema, &table.name, &table.columns);
+        let schema = described(&catalog, &table);
         if let Err(error) = builder.append(&catalog, &table.schema, &table.name, kind, &schema) {
             return Ok(Err(error));
         }
@@ -63,16 +63,16 @@ pub(super) async fn primary_keys(service: &QueryService, principal: &Principal, 
 }
 
 /// The columns with what JDBC and Power BI read from their metadata (FlightSql.proto, CommandGetTables).
-fn described(catalog: &str, schema: &str, table: &str, columns: &Schema) -> Schema {
-    let fields: Vec<Field> = wire_schema(columns)
+fn described(catalog: &str, table: &TableEntry) -> Schema {
+    let fields: Vec<Field> = wire_schema(&table.columns)
         .fields()
         .iter()
         .map(|field| {
             let (type_name, precision, scale) = sql_type(field.data_type());
             let mut metadata: HashMap<String, String> = [
                 ("CATALOG_NAME", catalog),
-                ("SCHEMA_NAME", schema),
-                ("TABLE_NAME", table),
+                ("SCHEMA_NAME", table.schema.as_str()),
+                ("TABLE_NAME", table.name.as_str()),
                 ("TYPE_NAME", type_name.as_str()),
                 ("IS_AUTO_INCREMENT", "0"),
                 (
@@ -85,6 +85,9 @@ fn described(catalog: &str, schema: &str, table: &str, columns: &Schema) -> Sche
             .into_iter()
             .map(|(key, value)| (format!("ARROW:FLIGHT:SQL:{key}"), value.to_owned()))
             .collect();
+            if let Some(comment) = table.comments.get(field.name()) {
+                metadata.insert("ARROW:FLIGHT:SQL:REMARKS".to_owned(), comment.clone());
+            }
             for (key, number) in [("PRECISION", precision), ("SCALE", scale)] {
                 if let Some(number) = number {
                     metadata.insert(format!("ARROW:FLIGHT:SQL:{key}"), number.to_string());
@@ -118,5 +121,51 @@ fn sql_type(data_type: &DataType) -> (String, Option<i32>, Option<i32>) {
         DataType::Struct(_) => plain("STRUCT", None),
         DataType::Map(..) => plain("MAP", None),
         other => (other.to_string(), None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::SchemaRef;
+
+    use super::*;
+
+    // Goal: tools that read columns from the schemas of tables find what the protocol names. Method: a table with a decimal that has a
+    // comment and a text that has none.
+    #[test]
+    fn columns_are_described() {
+        let columns = Schema::new(vec![
+            Field::new("price", DataType::Decimal128(12, 2), false),
+            Field::new("name", DataType::Utf8View, true),
+        ]);
+        let table = TableEntry {
+            schema: "gold".into(),
+            name: "orders".into(),
+            kind: TableKind::Table,
+            columns: SchemaRef::new(columns),
+            key: Vec::new(),
+            comments: HashMap::from([("price".to_owned(), "in cents".to_owned())]),
+        };
+        let described = described("lake", &table);
+        let of = |column: usize, key: &str| {
+            let metadata = described.field(column).metadata();
+            metadata.get(&format!("ARROW:FLIGHT:SQL:{key}")).cloned()
+        };
+        for (key, value) in [
+            ("CATALOG_NAME", "lake"),
+            ("SCHEMA_NAME", "gold"),
+            ("TABLE_NAME", "orders"),
+            ("TYPE_NAME", "DECIMAL"),
+            ("PRECISION", "12"),
+            ("SCALE", "2"),
+            ("IS_AUTO_INCREMENT", "0"),
+            ("IS_SEARCHABLE", "1"),
+            ("REMARKS", "in cents"),
+        ] {
+            assert_eq!(of(0, key).as_deref(), Some(value), "{key}");
+        }
+        assert_eq!(of(1, "TYPE_NAME").as_deref(), Some("VARCHAR"));
+        assert_eq!((of(1, "REMARKS"), of(1, "SCALE")), (None, None));
+        assert_eq!(described.field(1).data_type(), &DataType::Utf8);
     }
 }

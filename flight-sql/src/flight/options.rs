@@ -1,14 +1,14 @@
-//! Session options and cancellation: messages of Flight.proto that the arrow-flight crate does not carry (options) or leave
-//! to the server (cancel).
-//!
-//! A session holds nothing here: the catalog and schema options are checked and answered, since every name a client uses
-//! after them is qualified or stands in the default schema.
+//! Session options: messages of Flight.proto that the arrow-flight crate does not carry, and what our options take.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use arrow_flight::Action;
 use prost::Message;
-use tonic::Status;
+
+use tidewater_engine::Execution;
+
+use super::session::{Session, named};
+use crate::postgres::milliseconds;
 
 /// A value of an option.
 #[derive(Clone, PartialEq, Message)]
@@ -71,64 +71,185 @@ pub struct CloseSessionResult {
     pub status: i32,
 }
 
-const UNKNOWN_NAME: i32 = 1;
-const UNUSABLE_VALUE: i32 = 2;
-const CLOSED: i32 = 1;
+pub(super) const UNKNOWN_NAME: i32 = 1;
+pub(super) const UNUSABLE_VALUE: i32 = 2;
+pub(super) const CLOSED: i32 = 1;
 
-/// What an action of ours answers, or `None` when it is not one.
-pub fn answer(action: &Action, catalog: &str) -> Result<Option<Vec<u8>>, Status> {
-    match action.r#type.as_str() {
-        "SetSessionOptions" => {
-            let request = SetSessionOptionsRequest::decode(&*action.body)
-                .map_err(|error| Status::invalid_argument(format!("unreadable SetSessionOptions request: {error}")))?;
-            Ok(Some(set(&request, catalog).encode_to_vec()))
-        }
-        "GetSessionOptions" => {
-            let value = Some(OptionValue::Text(catalog.to_owned()));
-            let session_options = HashMap::from([("catalog".to_owned(), SessionOptionValue { value })]);
-            Ok(Some(GetSessionOptionsResult { session_options }.encode_to_vec()))
-        }
-        "CloseSession" => Ok(Some(CloseSessionResult { status: CLOSED }.encode_to_vec())),
-        _ => Ok(None),
-    }
+/// The options there are.
+const CATALOG: &str = "catalog";
+const SCHEMA: &str = "schema";
+const CACHE: &str = "tidewater.cache";
+const EXECUTION: &str = "tidewater.execution";
+const TIMEOUT: &str = "statement_timeout";
+
+/// What is so for everybody, where a session says nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usual<'a> {
+    pub(super) catalog: &'a str,
+    pub(super) schema: &'a str,
 }
 
-fn set(request: &SetSessionOptionsRequest, catalog: &str) -> SetSessionOptionsResult {
+/// The session with those of the options that can be, and why the others cannot. An option without a value is as usual again.
+pub(super) fn set(
+    mut session: Session,
+    request: &SetSessionOptionsRequest,
+    usual: Usual<'_>,
+    schemas: &[String],
+) -> (Session, SetSessionOptionsResult) {
     let mut errors = HashMap::new();
     for (name, value) in &request.session_options {
-        let fault = match (name.as_str(), &value.value) {
-            ("catalog", Some(OptionValue::Text(wanted))) if wanted == catalog => None,
-            ("catalog", _) => Some(UNUSABLE_VALUE),
-            _ => Some(UNKNOWN_NAME),
-        };
-        if let Some(value) = fault {
+        if let Err(value) = set_one(&mut session, name, value.value.as_ref(), usual, schemas) {
             errors.insert(name.clone(), OptionError { value });
         }
     }
-    SetSessionOptionsResult { errors }
+    (session, SetSessionOptionsResult { errors })
+}
+
+fn set_one(
+    session: &mut Session,
+    name: &str,
+    value: Option<&OptionValue>,
+    usual: Usual<'_>,
+    schemas: &[String],
+) -> Result<(), i32> {
+    match (name, value) {
+        (CATALOG, None) => {}
+        (CATALOG, Some(OptionValue::Text(wanted))) if wanted == usual.catalog => {}
+        (SCHEMA, None) => session.schema = None,
+        (SCHEMA, Some(OptionValue::Text(wanted))) if schemas.contains(wanted) => session.schema = Some(wanted.clone()),
+        (CACHE, None) => session.cached = None,
+        (CACHE, Some(OptionValue::Bool(wanted))) => session.cached = Some(*wanted),
+        (CACHE, Some(OptionValue::Text(wanted))) => session.cached = Some(switch(wanted)?),
+        (EXECUTION, None) => session.execution = None,
+        (EXECUTION, Some(OptionValue::Text(wanted))) => {
+            session.execution = Some(Execution::named(wanted).ok_or(UNUSABLE_VALUE)?);
+        }
+        (TIMEOUT, None) => session.timeout = None,
+        (TIMEOUT, Some(OptionValue::Text(wanted))) => {
+            session.timeout = timeout(milliseconds(wanted).ok_or(UNUSABLE_VALUE)?);
+        }
+        (TIMEOUT, Some(OptionValue::Integer(wanted))) => {
+            session.timeout = timeout(u64::try_from(*wanted).map_err(|_| UNUSABLE_VALUE)?);
+        }
+        (CATALOG | SCHEMA | CACHE | EXECUTION | TIMEOUT, _) => return Err(UNUSABLE_VALUE),
+        _ => return Err(UNKNOWN_NAME),
+    }
+    Ok(())
+}
+
+fn switch(word: &str) -> Result<bool, i32> {
+    match word.to_ascii_lowercase().as_str() {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(UNUSABLE_VALUE),
+    }
+}
+
+/// 0 is none, as PostgreSQL has it.
+fn timeout(milliseconds: u64) -> Option<Duration> {
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
+/// All options as they are for a session.
+pub(super) fn told(session: &Session, usual: Usual<'_>) -> GetSessionOptionsResult {
+    let text = |text: &str| OptionValue::Text(text.to_owned());
+    let milliseconds = session.timeout.map_or(0, |timeout| timeout.as_millis());
+    let schema = session.schema.as_deref().unwrap_or(usual.schema);
+    let session_options = [
+        (CATALOG, text(usual.catalog)),
+        (SCHEMA, text(schema)),
+        (CACHE, text(if session.cached.unwrap_or(true) { "on" } else { "off" })),
+        (EXECUTION, text(named(session.execution.unwrap_or_default()))),
+        (
+            TIMEOUT,
+            OptionValue::Integer(i64::try_from(milliseconds).unwrap_or(i64::MAX)),
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), SessionOptionValue { value: Some(value) }))
+    .into();
+    GetSessionOptionsResult { session_options }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    // Goal: known options are taken, others named. Method: one right, one wrong, one unknown.
+    const USUAL: Usual<'static> = Usual {
+        catalog: "lake",
+        schema: "gold",
+    };
+
+    fn one(name: &str, value: Option<OptionValue>) -> Result<Session, i32> {
+        let request = SetSessionOptionsRequest {
+            session_options: HashMap::from([(name.to_owned(), SessionOptionValue { value })]),
+        };
+        let schemas = ["gold".to_owned(), "silver".to_owned()];
+        let (session, result) = set(Session::default(), &request, USUAL, &schemas);
+        match result.errors.get(name) {
+            Some(error) => Err(error.value),
+            None => Ok(session),
+        }
+    }
+
+    fn text(name: &str, value: &str) -> Result<Session, i32> {
+        one(name, Some(OptionValue::Text(value.into())))
+    }
+
+    // Goal: known options are taken, others named with the reason. Method: each option with a good value and with a bad one, and a
+    // name that nobody knows.
     #[test]
     fn options_are_checked() {
-        let text = |t: &str| SessionOptionValue {
-            value: Some(OptionValue::Text(t.into())),
-        };
-        let request = |name: &str, value: &str| SetSessionOptionsRequest {
-            session_options: HashMap::from([(name.to_owned(), text(value))]),
-        };
-        assert!(set(&request("catalog", "lake"), "lake").errors.is_empty());
+        assert_eq!(text("catalog", "lake"), Ok(Session::default()));
+        assert_eq!(text("schema", "silver").map(|s| s.schema), Ok(Some("silver".into())));
+        assert_eq!(text("tidewater.cache", "OFF").map(|s| s.cached), Ok(Some(false)));
         assert_eq!(
-            set(&request("catalog", "sea"), "lake").errors["catalog"].value,
-            UNUSABLE_VALUE
+            one("tidewater.cache", Some(OptionValue::Bool(true))).map(|s| s.cached),
+            Ok(Some(true))
+        );
+        let execution = text("tidewater.execution", "local").map(|s| s.execution);
+        assert_eq!(execution, Ok(Some(Execution::Local)));
+        let five = Some(Duration::from_secs(5));
+        assert_eq!(text("statement_timeout", "5s").map(|s| s.timeout), Ok(five));
+        assert_eq!(
+            one("statement_timeout", Some(OptionValue::Integer(5_000))).map(|s| s.timeout),
+            Ok(five)
+        );
+        for (name, value) in [
+            ("catalog", "sea"),
+            ("schema", "copper"),
+            ("tidewater.cache", "sometimes"),
+            ("tidewater.execution", "moon"),
+            ("statement_timeout", "soon"),
+        ] {
+            assert_eq!(text(name, value), Err(UNUSABLE_VALUE), "{name}");
+            assert_eq!(one(name, Some(OptionValue::Double(1.0))), Err(UNUSABLE_VALUE), "{name}");
+            assert_eq!(one(name, None), Ok(Session::default()), "{name}");
+        }
+        assert_eq!(
+            one("statement_timeout", Some(OptionValue::Integer(-1))),
+            Err(UNUSABLE_VALUE)
+        );
+        assert_eq!(text("colour", "red"), Err(UNKNOWN_NAME));
+    }
+
+    // Goal: what was set is told, and the rest as it is for everybody. Method: the options of a session with and without values.
+    #[test]
+    fn options_are_told() {
+        let value = |session: &Session, name: &str| told(session, USUAL).session_options[name].value.clone();
+        let session = Session {
+            schema: Some("silver".into()),
+            timeout: Some(Duration::from_millis(7)),
+            ..Session::default()
+        };
+        assert_eq!(value(&session, "schema"), Some(OptionValue::Text("silver".into())));
+        assert_eq!(value(&session, "statement_timeout"), Some(OptionValue::Integer(7)));
+        assert_eq!(
+            value(&Session::default(), "schema"),
+            Some(OptionValue::Text("gold".into()))
         );
         assert_eq!(
-            set(&request("colour", "red"), "lake").errors["colour"].value,
-            UNKNOWN_NAME
+            value(&Session::default(), "tidewater.execution"),
+            Some(OptionValue::Text("auto".into()))
         );
     }
 }

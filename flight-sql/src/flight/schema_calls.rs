@@ -1,18 +1,42 @@
-//! GetSchema and PollFlightInfo, which the arrow-flight crate answers with "unimplemented" before a Flight SQL service is asked.
+//! GetSchema and PollFlightInfo, which the arrow-flight crate answers with "unimplemented" before a Flight SQL service is asked, and
+//! ListActions, which it answers with some of what there is. And who calls is asked here, for all calls but the handshake, as that crate
+//! answers some without asking.
 
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::{Any, Command, CommandStatementQuery};
 use arrow_flight::{
     Action, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo, SchemaResult, Ticket,
 };
-use prost::Message;
+use futures::stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{FlightSql, schema_bytes};
+use tidewater_core::Tasks;
 
-/// A Flight SQL front with the two calls added.
+use super::{FlightSql, actions, schema_bytes};
+
+/// A Flight SQL front with the calls added.
 #[derive(Debug, Clone)]
-pub struct WithSchemaCalls(pub FlightSql);
+pub struct WithSchemaCalls {
+    front: FlightSql,
+    /// Queries that are polled run among them.
+    tasks: Tasks,
+}
+
+impl WithSchemaCalls {
+    /// In front of `front`.
+    pub fn new(front: FlightSql, tasks: &Tasks) -> Self {
+        Self {
+            front,
+            tasks: tasks.child("flight-sql-polls"),
+        }
+    }
+
+    /// The call with whom it speaks for: nothing of it is looked at before that is known.
+    async fn admitted<T>(&self, mut request: Request<T>) -> Result<Request<T>, Status> {
+        let principal = self.front.principal(&request).await?;
+        request.extensions_mut().insert(principal);
+        Ok(request)
+    }
+}
 
 #[tonic::async_trait]
 impl FlightService for WithSchemaCalls {
@@ -28,66 +52,56 @@ impl FlightService for WithSchemaCalls {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        self.0.handshake(request).await
+        self.front.handshake(request).await
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        self.0.list_flights(request).await
+        self.front.list_flights(self.admitted(request).await?).await
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.0.get_flight_info(request).await
+        self.front.get_flight_info(self.admitted(request).await?).await
     }
 
     /// The schema that GetFlightInfo would name.
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let info = self.0.get_flight_info(request).await?.into_inner();
+        let info = self
+            .front
+            .get_flight_info(self.admitted(request).await?)
+            .await?
+            .into_inner();
         let schema = info.try_decode_schema().map_err(super::arrow_status)?;
         Ok(Response::new(SchemaResult {
             schema: schema_bytes(&schema)?,
         }))
     }
 
-    /// A query begins with DoGet, so its description is complete at once.
+    /// Runs a query and tells how far it is.
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let message = Any::decode(&*request.get_ref().cmd)
-            .map_err(|error| Status::invalid_argument(format!("unreadable command: {error}")))?;
-        if !matches!(
-            Command::try_from(message),
-            Ok(Command::CommandStatementQuery(CommandStatementQuery { .. })
-                | Command::CommandPreparedStatementQuery(_))
-        ) {
-            return Err(Status::invalid_argument("only queries can be polled"));
-        }
-        let info = self.0.get_flight_info(request).await?.into_inner();
-        Ok(Response::new(
-            PollInfo::new()
-                .with_info(info)
-                .try_with_progress(1.0)
-                .map_err(super::arrow_status)?,
-        ))
+        self.front.poll(self.admitted(request).await?, &self.tasks).await
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        self.0.do_get(request).await
+        self.front.do_get(self.admitted(request).await?).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        self.0.do_put(request).await
+        self.front.do_put(self.admitted(request).await?).await
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        self.0.do_action(request).await
+        self.front.do_action(self.admitted(request).await?).await
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.0.list_actions(request).await
+        self.admitted(request).await?;
+        Ok(Response::new(Box::pin(stream::iter(actions::all()))))
     }
 
     async fn do_exchange(
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        self.0.do_exchange(request).await
+        self.front.do_exchange(self.admitted(request).await?).await
     }
 }

@@ -4,6 +4,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind};
+use tidewater_security::SecurityError;
 
 use crate::error::QueryError;
 
@@ -12,19 +13,20 @@ const NAME_TAKEN: &str = "TBL-0031";
 
 /// The status a client sees: code, message and hint. Internal and corrupt states are masked; the id in the text is in the log.
 pub fn to_status(error: QueryError) -> Status {
-    let code = match &error {
+    status_of(&error)
+}
+
+/// The same for an error that is told more than once.
+pub(super) fn status_of(error: &QueryError) -> Status {
+    let code = match error {
         // Clients log in again on "unauthenticated": only for who they are, not for what they or the store may not do.
+        QueryError::Security(SecurityError::PermissionDenied { .. }) => Code::PermissionDenied,
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => Code::Unauthenticated,
         _ if error.code() == NAME_TAKEN => Code::AlreadyExists,
         _ => grpc_code(error.kind()),
     };
-    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
-        let error_id = Uuid::from_u128(u128::from(blake3_of(&error)));
-        tracing::error!(code = error.code(), %error_id, error = error.chain(), "query failed");
-        return Status::new(
-            code,
-            format!("{} internal error {error_id}: see the server's log", error.code()),
-        );
+    if let Some(text) = masked(error) {
+        return Status::new(code, format!("{} {text}", error.code()));
     }
     let mut text = format!("{} {}", error.code(), error.chain());
     if let Some(hint) = error.hint() {
@@ -32,6 +34,16 @@ pub fn to_status(error: QueryError) -> Status {
         text.push_str(&hint);
     }
     Status::new(code, text)
+}
+
+/// What is said instead of an internal error; it is logged.
+pub(crate) fn masked(error: &QueryError) -> Option<String> {
+    if !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
+        return None;
+    }
+    let error_id = Uuid::from_u128(u128::from(blake3_of(error)));
+    tracing::error!(code = error.code(), %error_id, error = error.chain(), "query failed");
+    Some(format!("internal error {error_id}: see the server's log"))
 }
 
 /// A short print of the error, equal for equal errors: enough to find the log line.

@@ -1,4 +1,4 @@
-//! `COPY … TO STDOUT`: rows as lines of text or CSV.
+//! `COPY … TO STDOUT`: rows as lines of text or CSV, or in binary.
 
 use bytes::{BufMut, BytesMut};
 
@@ -7,6 +7,12 @@ use super::encode::Style;
 use super::rows::{Sending, Stopped};
 use super::script::CopyOut;
 use crate::service::Results;
+
+/// What COPY in binary begins with: the signature, no flags, and nothing besides.
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What it ends with, in the place of a number of columns.
+const END: i16 = -1;
 
 /// Sends the rows: how many there were.
 pub(super) async fn send(
@@ -17,31 +23,40 @@ pub(super) async fn send(
     sql: &str,
 ) -> Result<u64, Stopped> {
     let columns = super::rows::columns(&results.schema);
-    wire.replies.copy_out(false, columns.len());
-    if how.header {
+    wire.replies.copy_out(how.binary, columns.len());
+    if how.binary {
+        wire.replies.message(b'd', |out| out.put_slice(SIGNATURE));
+    } else if how.header {
         let names = columns.iter().map(|column| Some(column.name.as_bytes()));
         wire.replies.message(b'd', |out| line(names, how, out));
     }
-    let text = Style {
-        formats: Vec::new(),
+    let style = Style {
+        formats: vec![how.binary.into()],
         ..style
     };
-    let mut sending = Sending::new(results.batches, text);
+    let mut sending = Sending::new(results.batches, style);
     let mut count = 0;
     while let Some((rows, row)) = sending.next(sql).await? {
         while *row < rows.len() {
-            let values: Vec<Option<BytesMut>> = (0..rows.width())
-                .map(|column| {
-                    let mut value = BytesMut::new();
-                    rows.text(*row, column, &mut value).map(|()| value)
-                })
-                .collect();
-            let values = values.iter().map(|value| value.as_ref().map(AsRef::as_ref));
-            wire.replies.message(b'd', |out| line(values, how, out));
+            if how.binary {
+                wire.replies.message(b'd', |out| rows.write(*row, out));
+            } else {
+                let values: Vec<Option<BytesMut>> = (0..rows.width())
+                    .map(|column| {
+                        let mut value = BytesMut::new();
+                        rows.text(*row, column, &mut value).map(|()| value)
+                    })
+                    .collect();
+                let values = values.iter().map(|value| value.as_ref().map(AsRef::as_ref));
+                wire.replies.message(b'd', |out| line(values, how, out));
+            }
             count += 1;
             *row += 1;
             wire.relieve().await?;
         }
+    }
+    if how.binary {
+        wire.replies.message(b'd', |out| out.put_i16(END));
     }
     wire.replies.copy_done();
     Ok(count)
@@ -105,6 +120,7 @@ mod tests {
     fn special_characters_are_marked() {
         let mut how = CopyOut {
             query: String::new(),
+            binary: false,
             csv: false,
             header: false,
             delimiter: '\t',

@@ -268,7 +268,7 @@ impl Values {
                 match (binary, &self.kind) {
                     (true, _) => out.put_i64(micros.saturating_sub(types::EPOCH_US)),
                     (false, Kind::Timestamp) => text::timestamp(micros, out),
-                    (false, _) => text::instant(micros, zone, out),
+                    (false, _) => text::instant(micros, zone.offset_s(micros), out),
                 }
             }
             Kind::Interval => {

@@ -1,6 +1,7 @@
 //! Errors as PostgreSQL's clients know them: a SQLSTATE, a message, a hint and a place in the statement.
 
 use tidewater_core::{Coded, ErrorKind};
+use tidewater_security::SecurityError;
 
 use crate::error::QueryError;
 
@@ -10,8 +11,10 @@ pub(super) mod state {
     pub(in crate::postgres) const NOT_SUPPORTED: &str = "0A000";
     pub(in crate::postgres) const OUT_OF_RANGE: &str = "22003";
     pub(in crate::postgres) const INVALID_DATE: &str = "22007";
+    pub(in crate::postgres) const DATE_OUT_OF_RANGE: &str = "22008";
     pub(in crate::postgres) const DIVISION_BY_ZERO: &str = "22012";
     pub(in crate::postgres) const INVALID_PARAMETER: &str = "22023";
+    pub(in crate::postgres) const BAD_POWER: &str = "2201F";
     pub(in crate::postgres) const INVALID_TEXT: &str = "22P02";
     pub(in crate::postgres) const INVALID_BINARY: &str = "22P03";
     pub(in crate::postgres) const NO_TRANSACTION: &str = "25P01";
@@ -41,6 +44,7 @@ pub(super) mod state {
     pub(in crate::postgres) const EXHAUSTED: &str = "53000";
     pub(in crate::postgres) const TOO_MANY: &str = "53300";
     pub(in crate::postgres) const LIMIT: &str = "54000";
+    pub(in crate::postgres) const TOO_COMPLEX: &str = "54001";
     pub(in crate::postgres) const CANNOT_CHANGE: &str = "55P02";
     pub(in crate::postgres) const CANCELLED: &str = "57014";
     pub(in crate::postgres) const SHUTDOWN: &str = "57P01";
@@ -170,6 +174,16 @@ const WORDS: &[(&str, &str)] = &[
     ("to be coercible", state::NO_FUNCTION),
     ("Divide by zero", state::DIVISION_BY_ZERO),
     ("DivideByZero", state::DIVISION_BY_ZERO),
+    ("field value out of range", state::DATE_OUT_OF_RANGE),
+    ("Unable to parse date from", state::DATE_OUT_OF_RANGE),
+    ("cannot take square root", state::BAD_POWER),
+    ("time zone \"", state::INVALID_PARAMETER),
+    ("for format()", state::INVALID_PARAMETER),
+    ("format() type specifier", state::INVALID_PARAMETER),
+    ("Step cannot be zero", state::INVALID_PARAMETER),
+    ("cannot delete from", state::INVALID_PARAMETER),
+    ("syntax for type interval", state::INVALID_DATE),
+    ("Can't cast value", state::OUT_OF_RANGE),
     ("Error parsing timestamp", state::INVALID_DATE),
     ("to value of Date", state::INVALID_DATE),
     ("to value of Timestamp", state::INVALID_DATE),
@@ -186,14 +200,19 @@ const WORDS: &[(&str, &str)] = &[
 
 fn state_of(error: &QueryError, chain: &str) -> &'static str {
     match error {
+        QueryError::Security(SecurityError::PermissionDenied { .. }) => return state::DENIED,
+        QueryError::Security(SecurityError::BadStatement { .. }) => return state::SYNTAX,
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => return state::BAD_PASSWORD,
         QueryError::Parameters { .. } | QueryError::BadHandle => return state::PROTOCOL,
         QueryError::Busy { .. } => return state::TOO_MANY,
         _ => {}
     }
-    // A table or namespace of that name is there already.
-    if error.code() == "TBL-0031" {
-        return state::TABLE_EXISTS;
+    match error.code() {
+        // A table or namespace of that name is there already.
+        "TBL-0031" => return state::TABLE_EXISTS,
+        "ENG-0020" => return state::TOO_COMPLEX,
+        "ENG-0021" => return state::LIMIT,
+        _ => {}
     }
     let named = || {
         let missing = chain.contains("table '") && chain.contains("not found");
@@ -246,7 +265,7 @@ fn place(message: &str, sql: &str) -> Option<usize> {
         let Some((_, rest)) = message.split_once(before) else {
             continue;
         };
-        let name = rest.split(['\'', ' ', ',']).next()?.trim_end_matches('.');
+        let name = rest.split(['\'', ' ', ',', '\n']).next()?.trim_end_matches('.');
         let last = name.rsplit('.').next()?.trim_matches('"');
         let at = word(sql, last)?;
         return Some(sql.get(..at)?.chars().count() + 1);

@@ -151,6 +151,15 @@ pub(super) fn message(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<
     Ok(Some(message))
 }
 
+/// The first message of an exchange: the mechanism that the client has chosen, and what it begins with.
+pub(super) fn sasl_begin(mut body: Bytes) -> Result<(String, Bytes), Malformed> {
+    let mechanism = text(&mut body)?;
+    match usize::try_from(int(&mut body)?) {
+        Ok(length) if length == body.len() => Ok((mechanism, body)),
+        _ => Err(Malformed("a first message of another length")),
+    }
+}
+
 /// The body of the message at the front, behind `skip` bytes and its length.
 fn frame(buffer: &mut BytesMut, skip: usize, bytes_max: usize) -> Result<Option<Bytes>, Malformed> {
     let Some(length) = buffer.get(skip..skip + 4) else {

@@ -5,6 +5,8 @@ mod words;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use tidewater_engine::complexity::STATEMENT_BYTES_MAX;
+
 use self::words::Words;
 use super::failure::{Failure, state};
 
@@ -80,6 +82,7 @@ pub(super) enum Count {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct CopyOut {
     pub(super) query: String,
+    pub(super) binary: bool,
     pub(super) csv: bool,
     pub(super) header: bool,
     pub(super) delimiter: char,
@@ -88,6 +91,10 @@ pub(super) struct CopyOut {
 
 /// The statements of a text; those with nothing in them are left out.
 pub(super) fn sentences(text: &str) -> Result<Vec<Sentence>, Failure> {
+    if text.len() > STATEMENT_BYTES_MAX {
+        let limit = format!("a message has at most {STATEMENT_BYTES_MAX} bytes of SQL");
+        return Err(Failure::new(state::TOO_COMPLEX, limit));
+    }
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text)
         .with_unescape(false)

@@ -12,8 +12,8 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use uuid::Uuid;
 
-use tidewater_engine::SessionOptions;
 use tidewater_engine::pg_catalog::{self, Backends, Postgres};
+use tidewater_engine::{Execution, SessionOptions};
 use tidewater_security::Principal;
 
 use self::transaction::Transaction;
@@ -141,6 +141,10 @@ impl Session {
                 let failed = matches!(done, Err(Stopped::Failed(_)));
                 self.settle(done, wire)?;
                 self.skips = failed;
+                if failed {
+                    // Some clients wait for it before they end the batch, and what would flush it is skipped now.
+                    wire.flush().await?;
+                }
             }
         }
         Ok(Settled::Goes)
@@ -212,6 +216,7 @@ impl Session {
             registry: self.place.registry().clone(),
             principal: self.principal.clone(),
         };
+        let access = self.service.access(&self.principal);
         let mut postgres = Postgres {
             user: self.settings.get("session_authorization").to_owned(),
             database: self.service.catalog_name().to_owned(),
@@ -220,6 +225,7 @@ impl Session {
             schemas: schemas.clone(),
             settings: self.settings.all(),
             writes: self.service.authenticator().may_write(&self.principal),
+            access: access.map_err(|error| Failure::of(&error, sql))?,
             parameters: types
                 .iter()
                 .map(|oid| super::types::arrow(*oid))
@@ -229,13 +235,14 @@ impl Session {
         };
         if wants_relations {
             let relations = self.service.relations(&self.principal).await;
-            postgres.relations = Some(Arc::new(relations.map_err(|error| Failure::of(&error, sql))?));
+            postgres.relations = Some(relations.map_err(|error| Failure::of(&error, sql))?);
         }
         let mut options = SessionOptions {
             default_schema: schemas.first().cloned(),
+            execution: Execution::named(self.settings.get("tidewater.execution")).unwrap_or_default(),
             ..SessionOptions::default()
         };
-        options.overlay = postgres.tables().map_err(|error| Failure::of(&error.into(), sql))?;
+        options.overlay = postgres.tables(sql).map_err(|error| Failure::of(&error.into(), sql))?;
         options.postgres = Some(Arc::new(postgres));
         self.pin(sql, &mut options).await?;
         Ok(options)

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidewater_engine::Execution;
+
 use super::failure::{Failure, state};
 use super::zone::Zone;
+use crate::service::CACHE_SETTING;
 
 /// What this server says it is. Drivers and tools choose their statements by it.
 pub(super) const SERVER_VERSION: &str = "15.0";
@@ -24,13 +27,17 @@ enum Kind {
     Taken,
     /// It is taken if it is what is so anyway.
     Only(&'static [&'static str]),
+    /// One of these, in lower case.
+    OneOf(&'static [&'static str]),
     Zone,
     Path,
     /// Milliseconds, or a number with a unit; 0 is without end.
     Milliseconds,
+    /// On or off.
+    Switch,
 }
 
-use self::Kind::{Fixed, Milliseconds, Only, Path, Taken, Zone as InZone};
+use self::Kind::{Fixed, Milliseconds, OneOf, Only, Path, Switch, Taken, Zone as InZone};
 
 /// Name as it is shown, default, kind.
 const KNOWN: &[(&str, &str, Kind)] = &[
@@ -85,6 +92,8 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("synchronize_seqscans", "on", Taken),
     ("synchronous_commit", "on", Taken),
     ("temp_buffers", "1024", Taken),
+    (CACHE_SETTING, "on", Switch),
+    ("tidewater.execution", "auto", OneOf(&Execution::NAMES)),
     ("TimeZone", "UTC", InZone),
     ("transaction_deferrable", "off", Taken),
     ("transaction_isolation", "repeatable read", Taken),
@@ -172,8 +181,16 @@ impl Settings {
             }
             Only(allowed) if !allowed.iter().any(|one| one.eq_ignore_ascii_case(&value)) => return Err(invalid()),
             Only(_) => value = self.defaults.get(&shown).cloned().unwrap_or(value),
+            OneOf(allowed) => {
+                value = value.to_lowercase();
+                if !allowed.contains(&value.as_str()) {
+                    let hint = format!("It is one of {}.", allowed.join(", "));
+                    return Err(invalid().hint(hint));
+                }
+            }
             InZone => self.zone = Zone::named(&value).ok_or_else(invalid)?,
             Milliseconds => value = milliseconds(&value).ok_or_else(invalid)?.to_string(),
+            Switch => value = switch(&value).ok_or_else(invalid)?.to_owned(),
             Taken | Path => {}
         }
         self.set.insert(shown.clone(), value);
@@ -254,6 +271,15 @@ impl Settings {
     }
 }
 
+/// As PostgreSQL reads truths.
+fn switch(text: &str) -> Option<&'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Some("on"),
+        "off" | "false" | "no" | "0" => Some("off"),
+        _ => None,
+    }
+}
+
 fn unknown(name: &str) -> Failure {
     Failure::new(
         state::UNKNOWN_PARAMETER,
@@ -261,7 +287,8 @@ fn unknown(name: &str) -> Failure {
     )
 }
 
-fn milliseconds(text: &str) -> Option<u64> {
+/// A time as PostgreSQL writes it: a number with a unit, or of milliseconds.
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     let text = text.trim().trim_matches('\'');
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -296,6 +323,8 @@ mod tests {
             settings.set("probe.anything", "x").as_deref().ok(),
             Some("probe.anything")
         );
+        settings.set("TIDEWATER.cache", "False").expect("a switch");
+        assert_eq!(settings.get("tidewater.cache"), "off");
         settings.set("search_path", "\"$user\", toy").expect("a path");
         assert_eq!(settings.schemas(), ["toy"]);
         settings
@@ -307,6 +336,7 @@ mod tests {
             ("nonsense", "1"),
             ("TimeZone", "Mars"),
             ("statement_timeout", "soon"),
+            ("tidewater.cache", "sometimes"),
         ] {
             assert!(settings.set(name, value).is_err(), "{name}");
         }

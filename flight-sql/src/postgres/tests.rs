@@ -26,7 +26,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let tasks = Tasks::new("test");
-        super::serve(listener, lake.service.clone(), &tasks);
+        super::serve(listener, lake.service.clone(), None, &tasks);
         Self { lake, port, tasks }
     }
 
@@ -246,6 +246,11 @@ async fn texts_are_answered() {
             .await,
         ["C INSERT 0 1", "Z I"]
     );
+    let shown = client.query("SHOW TABLES IN gold").await;
+    assert!(
+        shown.iter().any(|line| line == "D lake|gold|numbers|BASE TABLE"),
+        "{shown:?}"
+    );
     assert_eq!(client.query("BEGIN").await, ["C BEGIN", "Z T"]);
     assert_eq!(client.query("DELETE FROM numbers").await, ["E 25006", "Z E"]);
     assert_eq!(client.query("ROLLBACK").await, ["C ROLLBACK", "Z I"]);
@@ -415,5 +420,52 @@ async fn transactions_see_one_state() {
     assert!(reader.query(count).await.contains(&"D 10".to_owned()));
     reader.query("COMMIT").await;
     assert!(reader.query(count).await.contains(&"D 11".to_owned()));
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
+// Goal: a client that waits for an error before it ends its batch gets it. Method: a statement that cannot be planned, and no end
+// of the batch until its error has come.
+#[tokio::test]
+async fn errors_are_told_at_once() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.parse("s", "SELECT nope").await;
+    client.send(b'H', b"").await;
+    let (kind, body) = client.next().await.expect("an error");
+    assert_eq!(line(kind, body), "E 42703 8");
+    assert_eq!(client.sync().await, ["Z I"]);
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
+// Goal: COPY in binary is as PostgreSQL writes it. Method: two rows, byte by byte.
+#[tokio::test]
+async fn copies_in_binary() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let sql =
+        "COPY (SELECT 1::int4 AS a, 'x' AS b UNION ALL SELECT 2::int4, NULL ORDER BY 1) TO STDOUT (FORMAT binary)\0";
+    client.send(b'Q', sql.as_bytes()).await;
+    let messages = client.until(b'Z').await;
+    let data: Vec<Bytes> = messages
+        .iter()
+        .filter(|(kind, _)| *kind == b'd')
+        .map(|(_, body)| body.clone())
+        .collect();
+    let expected: [&[u8]; 4] = [
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0",
+        b"\0\x02\0\0\0\x04\0\0\0\x01\0\0\0\x01x",
+        b"\0\x02\0\0\0\x04\0\0\0\x02\xff\xff\xff\xff",
+        b"\xff\xff",
+    ];
+    assert_eq!(data, expected);
+    assert_eq!(
+        messages.first().map(|(kind, body)| (*kind, body.first().copied())),
+        Some((b'H', Some(1)))
+    );
+    let refused = client.query("COPY (SELECT 1) TO STDOUT (FORMAT binary, HEADER)").await;
+    assert!(
+        refused.first().is_some_and(|line| line.starts_with("E 42601")),
+        "{refused:?}"
+    );
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }

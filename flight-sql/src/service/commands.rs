@@ -11,8 +11,9 @@ use datafusion::arrow::ipc::writer::StreamWriter;
 use futures::{Stream, stream};
 
 use tidewater_engine::{BulkLoad, Command, Done, SessionOptions, Sql, Workshop};
-use tidewater_security::Principal;
+use tidewater_security::{GrantStatement, Principal};
 
+use super::authorise::Verdict;
 use super::{Prepared, QueryService, Results, parameters};
 use crate::error::QueryError;
 use crate::handle::Statement;
@@ -45,6 +46,12 @@ impl QueryService {
         principal: &Principal,
         sql: &str,
     ) -> Result<Option<Prepared>, QueryError> {
+        if let Some(schema) = self.grants_schema(sql)? {
+            return Ok(Some(Prepared {
+                schema: wire_schema(&schema),
+                parameters: Arc::new(Schema::empty()),
+            }));
+        }
         let numbered = number_placeholders(sql);
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
             return Ok(None);
@@ -61,7 +68,7 @@ impl QueryService {
         let parameters = match (count, command.as_ref()) {
             (0, _) => Arc::new(Schema::empty()),
             // The planner knows the columns that the values are for.
-            (_, Command::Insert(_) | Command::Merge(_)) => match self.planned(&numbered).await {
+            (_, Command::Insert(_) | Command::Merge(_)) => match self.planned(principal, &numbered).await {
                 Ok(plan) => parameters::told(&plan)?,
                 Err(_) => Arc::new(plain()),
             },
@@ -77,7 +84,11 @@ impl QueryService {
         }))
     }
 
+    /// Whether somebody may change anything at all, as long as no grant says what.
     fn may(&self, principal: &Principal, verb: &str) -> Result<(), QueryError> {
+        if self.access(principal)?.is_some() {
+            return Ok(());
+        }
         match self.0.authenticator.may_write(principal) {
             true => Ok(()),
             false => Err(QueryError::ReadOnly {
@@ -93,11 +104,13 @@ impl QueryService {
         S: Stream<Item = Result<RecordBatch, QueryError>> + Unpin,
     {
         self.may(principal, "INGEST")?;
+        let options = self.seen_by(principal, self.settings())?;
+        self.may_load(principal, &options, load).await?;
         let at_work = self.0.running.enter(self.fresh_id(), principal)?;
         let shop = Workshop {
             engine: &self.0.engine,
             runner: self.0.runner.as_ref(),
-            options: &SessionOptions::default(),
+            options: &options,
             deadline: None,
         };
         let done = at_work.run(Box::pin(shop.load(load, rows))).await?;
@@ -107,13 +120,8 @@ impl QueryService {
     /// Carries a statement out if it changes something; `None` for a query, of which nothing is done. Cancelling it before its
     /// commit leaves everything as it was.
     pub async fn change(&self, principal: &Principal, statement: &Statement) -> Result<Option<Changed>, QueryError> {
-        self.change_as(
-            principal,
-            statement,
-            SessionOptions::default(),
-            self.0.options.query_timeout,
-        )
-        .await
+        self.change_as(principal, statement, self.settings(), self.deadline())
+            .await
     }
 
     /// The same for a client with settings of its own.
@@ -124,6 +132,14 @@ impl QueryService {
         client: SessionOptions,
         deadline: Duration,
     ) -> Result<Option<Changed>, QueryError> {
+        let client = self.seen_by(principal, client)?;
+        if let Some(grants) = GrantStatement::parse(&statement.sql)? {
+            let (note, verb) = (self.note(principal, statement), grants.verb());
+            return note.end(match self.grants(principal, &client, grants).await {
+                Ok(done) => Ok(Some(Changed { verb, done })),
+                Err(error) => Err(error),
+            });
+        }
         let Some(command) = self.command(statement)? else {
             return Ok(None);
         };
@@ -136,6 +152,15 @@ impl QueryService {
             Err(error) => return note.end(Err(error)),
         };
         let options = self.0.sessions.options(&statement.sql, client).await;
+        let verb = command.verb();
+        match self.may_change(principal, &options, &command).await {
+            Ok(Verdict::Goes) => {}
+            Ok(Verdict::DoesNothing) => {
+                let done = Done::default();
+                return note.end(Ok(Some(Changed { verb, done })));
+            }
+            Err(error) => return note.end(Err(error)),
+        }
         let shop = Workshop {
             engine: &self.0.engine,
             runner: self.0.runner.as_ref(),
@@ -148,7 +173,10 @@ impl QueryService {
             Err(error) => return note.end(Err(error)),
         };
         note.changed(Vec::new(), done.rows.unwrap_or_default(), done.snapshot_id);
-        let verb = command.verb();
+        if let Err(error) = self.give_to_maker(principal, &options, &command).await {
+            // It is made: who made it has to be given it by somebody else.
+            tracing::warn!(user = %principal.name, verb, %error, "what was made could not be granted to its maker");
+        }
         tracing::info!(user = %principal.name, verb, rows = done.rows, snapshot = done.snapshot_id, "statement carried out");
         note.end(Ok(Some(Changed { verb, done })))
     }

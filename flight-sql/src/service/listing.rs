@@ -1,13 +1,13 @@
 //! What there is to query: namespaces and tables, for the metadata calls of every front.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use tidewater_core::TableName;
+use tidewater_core::{Namespace, TableName};
 use tidewater_engine::EngineError;
-use tidewater_security::Principal;
+use tidewater_security::{Access, Principal};
 use tidewater_table::{CatalogFault, TableError};
 
 use super::QueryService;
@@ -38,11 +38,14 @@ pub struct TableEntry {
     pub columns: SchemaRef,
     /// Names of the identifier fields; none for a view.
     pub key: Vec<String>,
+    /// What is said of the columns, by their names.
+    pub comments: HashMap<String, String>,
 }
 
 impl QueryService {
     /// The schemas a user may see, by name.
-    pub async fn schemas(&self, _: &Principal) -> Result<Vec<String>, QueryError> {
+    pub async fn schemas(&self, principal: &Principal) -> Result<Vec<String>, QueryError> {
+        let access = self.access(principal)?;
         let catalog = self.0.engine.catalog();
         let mut names: BTreeSet<String> = catalog
             .list_namespaces()
@@ -53,28 +56,40 @@ impl QueryService {
             .collect();
         let views = self.0.sessions.view_names().await;
         names.extend(views.iter().map(|view| view.namespace().to_string()));
-        Ok(names.into_iter().collect())
+        let sees = |name: &String| {
+            let namespace: Result<Namespace, _> = name.parse();
+            let seen = |access: &Access| namespace.is_ok_and(|namespace| access.sees_namespace(namespace.levels()));
+            access.as_deref().is_none_or(seen)
+        };
+        Ok(names.into_iter().filter(sees).collect())
     }
 
     /// The tables and views a user may see with their columns, by schema and name.
-    pub async fn tables(&self, _: &Principal) -> Result<Vec<TableEntry>, QueryError> {
-        self.entries(|_| true).await
+    pub async fn tables(&self, principal: &Principal) -> Result<Vec<TableEntry>, QueryError> {
+        self.entries(principal, |_| true).await
     }
 
     /// The tables and views of this name that a user may see, in one schema or in all.
     pub async fn tables_named(
         &self,
-        _: &Principal,
+        principal: &Principal,
         schema: Option<&str>,
         name: &str,
     ) -> Result<Vec<TableEntry>, QueryError> {
-        self.entries(|table| {
+        self.entries(principal, |table| {
             table.name() == name && schema.is_none_or(|schema| table.namespace().to_string() == schema)
         })
         .await
     }
 
-    async fn entries(&self, wanted: impl Fn(&TableName) -> bool) -> Result<Vec<TableEntry>, QueryError> {
+    async fn entries(
+        &self,
+        principal: &Principal,
+        wanted: impl Fn(&TableName) -> bool,
+    ) -> Result<Vec<TableEntry>, QueryError> {
+        let access = self.access(principal)?;
+        let access = access.as_deref();
+        let wanted = |name: &TableName| wanted(name) && Self::sees(access, name);
         let catalog = self.0.engine.catalog();
         let mut names = Vec::new();
         for namespace in catalog.list_namespaces().await.map_err(unlisted)? {
@@ -89,7 +104,7 @@ impl QueryService {
         // Statements that name a view mean it, whatever the catalog has there.
         names.retain(|name| views.iter().all(|(view, _)| view != name));
         let described = stream::iter(names)
-            .map(|name| async move { self.describe(name).await })
+            .map(|name| async move { self.describe(access, name).await })
             .buffered(LOADS_AT_ONCE)
             .try_collect::<Vec<Option<TableEntry>>>()
             .await?;
@@ -100,22 +115,36 @@ impl QueryService {
             kind: TableKind::View,
             columns,
             key: Vec::new(),
+            comments: HashMap::new(),
         }));
         tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
         Ok(tables)
     }
 
     /// `None` when it was dropped since it was listed.
-    async fn describe(&self, name: TableName) -> Result<Option<TableEntry>, QueryError> {
+    async fn describe(&self, access: Option<&Access>, name: TableName) -> Result<Option<TableEntry>, QueryError> {
         let Some(table) = self.0.engine.catalog().load_table(&name).await.map_err(unlisted)? else {
             return Ok(None);
         };
         let schema = table.metadata.current_schema();
-        let columns = tidewater_table::schema::to_arrow(schema).map_err(EngineError::from)?;
+        let mut columns = tidewater_table::schema::to_arrow(schema).map_err(EngineError::from)?;
+        if let Some(access) = access.filter(|access| !access.sees_shape(name.namespace().levels(), name.name())) {
+            let readable = access.readable(name.namespace().levels(), name.name(), Some(table.metadata.uuid()));
+            let fields = columns.fields().iter();
+            let known =
+                fields.filter(|field| tidewater_table::schema::field_id(field).is_some_and(|id| readable.has(id)));
+            columns = Schema::new(known.cloned().collect::<Vec<_>>());
+        }
         let key = schema
             .identifier_field_ids()
             .filter_map(|id| schema.name_by_field_id(id))
+            .filter(|name| columns.index_of(name).is_ok())
             .map(str::to_owned)
+            .collect();
+        let fields = schema.as_struct().fields().iter();
+        let comments = fields
+            .filter(|field| columns.index_of(&field.name).is_ok())
+            .filter_map(|field| Some((field.name.clone(), field.doc.clone()?)))
             .collect();
         Ok(Some(TableEntry {
             schema: name.namespace().to_string(),
@@ -123,6 +152,7 @@ impl QueryService {
             kind: TableKind::Table,
             columns: columns.into(),
             key,
+            comments,
         }))
     }
 }

@@ -96,6 +96,21 @@ pub(super) fn bind(plan: LogicalPlan, row: &[u8]) -> Result<LogicalPlan, QueryEr
         .map_err(EngineError::from)?)
 }
 
+/// The wire schema of a plan once it is bound: a column that may be null for some values is told so for all, as it was before values were
+/// known.
+pub(super) fn bound_schema(unbound: &Schema, bound: &LogicalPlan) -> SchemaRef {
+    let wire = wire_schema(bound.schema().as_arrow());
+    if unbound.fields().len() != wire.fields().len() {
+        return wire;
+    }
+    let fields = wire.fields().iter().zip(unbound.fields());
+    let fields = fields.map(|(field, before)| {
+        let nullable = field.is_nullable() || before.is_nullable();
+        field.as_ref().clone().with_nullable(nullable)
+    });
+    Schema::new(fields.collect::<Vec<_>>()).into()
+}
+
 /// The values of `row` as literals of SQL, for statements that are no plans.
 pub(super) fn literals(row: &[u8]) -> Result<Vec<String>, QueryError> {
     values(row)?.iter().map(literal).collect()

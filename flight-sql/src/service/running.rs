@@ -4,13 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use uuid::Uuid;
 
+use tidewater_engine::EngineError;
 use tidewater_security::Principal;
 
 use super::Batches;
@@ -18,6 +20,24 @@ use crate::error::QueryError;
 
 /// Rows of a statement, which whoever cancels it takes away.
 type Slot = Arc<Mutex<Option<Batches>>>;
+
+/// A statement that nobody reads is ended so long after its time: who reads is told of the end by the rows themselves before.
+const LATE: Duration = Duration::from_secs(5);
+
+/// Until when rows may be read, and the time that the statement was given for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Until {
+    at: Duration,
+    allowed: Duration,
+}
+
+impl Until {
+    /// From now on.
+    pub(super) fn after(now: Duration, allowed: Duration) -> Self {
+        let at = now.saturating_add(allowed);
+        Self { at, allowed }
+    }
+}
 
 /// All statements from their planning to their last row.
 #[derive(Debug, Clone)]
@@ -37,6 +57,10 @@ struct Entry {
     owner: Principal,
     token: CancellationToken,
     rows: Slot,
+    /// None while there are no rows yet: what makes them knows its time itself.
+    until: Option<Until>,
+    /// The time that it was given, once it is over and nobody took its rows.
+    late: Arc<OnceLock<Duration>>,
 }
 
 impl std::fmt::Debug for Entry {
@@ -65,12 +89,14 @@ impl Running {
         }
         let number = statements.next;
         statements.next += 1;
-        let (token, rows) = (CancellationToken::new(), Slot::default());
+        let (token, rows, late) = (CancellationToken::new(), Slot::default(), Arc::default());
         let entry = Entry {
             id,
             owner: owner.clone(),
             token: token.clone(),
             rows: Arc::clone(&rows),
+            until: None,
+            late: Arc::clone(&late),
         };
         statements.by_number.insert(number, entry);
         Ok(AtWork {
@@ -78,7 +104,28 @@ impl Running {
             number,
             token,
             rows,
+            late,
         })
+    }
+
+    /// Ends those that are over time, whose clients take nothing: their places are free and what they hold is let go. How many.
+    pub(super) fn end_late(&self, now: Duration) -> usize {
+        let is_late = |entry: &Entry| entry.until.is_some_and(|until| now >= until.at.saturating_add(LATE));
+        let late: Vec<Entry> = self
+            .lock()
+            .by_number
+            .extract_if(.., |_, entry| is_late(entry))
+            .map(|(_, entry)| entry)
+            .collect();
+        for entry in &late {
+            if let Some(until) = entry.until {
+                // Set once: it is no longer among those at work.
+                let _ = entry.late.set(until.allowed);
+            }
+            entry.token.cancel();
+            drop(take(&entry.rows));
+        }
+        late.len()
     }
 
     /// Ends the work of a statement of this owner. False when there is none: it has ended, never began, is another's, or is
@@ -88,7 +135,7 @@ impl Running {
             .lock()
             .by_number
             .values()
-            .filter(|entry| entry.id == id && entry.owner == *owner && !id.is_nil())
+            .filter(|entry| entry.id == id && entry.owner.name == owner.name && !id.is_nil())
             .map(|entry| (entry.token.clone(), Arc::clone(&entry.rows)))
             .collect();
         for (token, rows) in &found {
@@ -130,6 +177,7 @@ pub(super) struct AtWork {
     number: u64,
     token: CancellationToken,
     rows: Slot,
+    late: Arc<OnceLock<Duration>>,
 }
 
 impl AtWork {
@@ -141,9 +189,12 @@ impl AtWork {
         }
     }
 
-    /// The rows with the place: it is given back after the last one. Cancelled, they end with an error.
-    pub(super) fn rows(self, rows: Batches) -> Batches {
+    /// The rows with the place: it is given back after the last one. Cancelled or too late, they end with an error.
+    pub(super) fn rows(self, rows: Batches, until: Until) -> Batches {
         *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = Some(rows);
+        if let Some(entry) = self.running.lock().by_number.get_mut(&self.number) {
+            entry.until = Some(until);
+        }
         if self.token.is_cancelled() {
             drop(take(&self.rows));
         }
@@ -151,6 +202,14 @@ impl AtWork {
             cancelled: Box::pin(self.token.clone().cancelled_owned()),
             at_work: Some(self),
         })
+    }
+
+    /// Why there are no more rows.
+    fn ended(&self) -> QueryError {
+        match self.late.get() {
+            Some(allowed) => EngineError::Deadline { allowed: *allowed }.into(),
+            None => QueryError::Cancelled,
+        }
     }
 }
 
@@ -178,16 +237,56 @@ impl Stream for Rows {
             return Poll::Ready(None);
         };
         let next = if this.cancelled.as_mut().poll(context).is_ready() {
-            Poll::Ready(Some(Err(QueryError::Cancelled)))
+            Poll::Ready(Some(Err(at_work.ended())))
         } else {
             match at_work.rows.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
                 Some(rows) => rows.poll_next_unpin(context),
-                None => Poll::Ready(Some(Err(QueryError::Cancelled))),
+                None => Poll::Ready(Some(Err(at_work.ended()))),
             }
         };
         if let Poll::Ready(None | Some(Err(_))) = next {
             this.at_work = None;
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use tidewater_core::Coded;
+
+    use super::*;
+
+    // Goal: what is over time and not read is let go, with its place, and its reader is told why; what has time stays. Method: two
+    // statements whose rows hold something, of which one is late, in places for two.
+    #[tokio::test]
+    async fn statements_that_nobody_reads_end() {
+        let (running, ana) = (Running::new(2), Principal::named("ana"));
+        let held = Arc::new(());
+        let begin = |number: u128, seconds| {
+            let held = Arc::clone(&held);
+            let rows = Box::pin(stream::pending().map(move |row| {
+                let _ = &held;
+                row
+            }));
+            let until = Until::after(Duration::from_secs(10), Duration::from_secs(seconds));
+            running
+                .enter(Uuid::from_u128(number), &ana)
+                .map(|at_work| at_work.rows(rows, until))
+        };
+        let (mut late, mut other) = (begin(1, 20).expect("a place"), begin(2, 30).expect("a place"));
+        assert!(begin(3, 30).is_err(), "no third place");
+        let over = Duration::from_secs(30) + LATE;
+        assert_eq!(running.end_late(over - Duration::from_millis(1)), 0);
+        assert_eq!(running.end_late(over), 1);
+        assert_eq!(running.end_late(over), 0);
+        assert_eq!(Arc::strong_count(&held), 2, "one of them holds it still");
+        drop(begin(3, 30).expect("a place again"));
+        let told = late.next().await.expect("an end").expect_err("an error");
+        assert_eq!(told.code(), "ENG-0009");
+        assert!(late.next().await.is_none());
+        assert!(futures::poll!(other.next()).is_pending(), "it goes on");
+        assert!(running.cancel(Uuid::from_u128(2), &ana));
     }
 }

@@ -14,15 +14,19 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use uuid::Uuid;
 
-use tidewater_core::{JobId, SharedClock, SharedRng};
+use tidewater_core::{SharedClock, SharedRng};
 use tidewater_engine::pg_catalog::Relations;
-use tidewater_engine::{Class, EngineError, Moment, PlanRequest, SessionOptions};
+use tidewater_engine::{Class, EngineError, Moment, SessionOptions};
 use tidewater_security::Principal;
 
-use super::{Changed, QueryService, Results, parameters, read_only, to_batches};
+use super::{Asked, Changed, QueryService, Results, parameters, read_only};
 use crate::error::QueryError;
 use crate::handle::Statement;
+use crate::history::Note;
 use crate::wire::wire_schema;
+
+/// The setting by which a session says whether it takes rows that are kept.
+pub(crate) const CACHE_SETTING: &str = "tidewater.cache";
 
 /// What is known of a statement before it runs.
 #[derive(Debug, Clone)]
@@ -76,7 +80,7 @@ impl QueryService {
                 changes: true,
             });
         }
-        let (_, plan) = self.plan_as(sql, client).await?;
+        let (_, plan) = self.plan_as(principal, sql, client).await?;
         let types = parameters::numbered(&plan)?;
         let count = types.last_key_value().map_or(0, |(number, _)| *number);
         let parameters: Vec<Option<DataType>> = (1..=count).map(|at| types.get(&at).cloned().flatten()).collect();
@@ -111,12 +115,12 @@ impl QueryService {
         if let Some(changed) = changed.await? {
             return Ok(Opened::Changed(changed));
         }
-        let at_work = self.0.running.enter(id, principal)?;
-        let started = at_work.run(self.start_as(sql, values, client, deadline)).await?;
-        Ok(Opened::Rows(Results {
-            batches: at_work.rows(started.batches),
-            ..started
-        }))
+        let started = self.noted(principal, &statement, deadline, async |note: &Note| {
+            let asked = self.asked(principal, sql, values, client, deadline).await?;
+            Box::pin(self.answer(principal, asked, note)).await
+        });
+        let (results, _) = Box::pin(started).await?;
+        Ok(Opened::Rows(results))
     }
 
     /// The tables that a statement names as they stand now, beside those of `pinned` that it names. Names of views are left
@@ -134,19 +138,25 @@ impl QueryService {
     }
 
     /// What there is, as tools that know PostgreSQL ask for it.
-    pub async fn relations(&self, _: &Principal) -> Result<Relations, QueryError> {
+    pub async fn relations(&self, principal: &Principal) -> Result<Arc<Relations>, QueryError> {
+        let access = self.access(principal)?;
         let views = self.0.sessions.views().await;
-        Ok(self.0.engine.relations(views).await?)
+        let relations = self.0.engine.relations(views).await?;
+        Ok(match access {
+            Some(access) => Arc::new(Arc::unwrap_or_clone(relations).seen_by(&access)),
+            None => relations,
+        })
     }
 
-    async fn start_as(
+    async fn asked(
         &self,
+        principal: &Principal,
         sql: &str,
         values: Vec<ScalarValue>,
         client: &SessionOptions,
         deadline: Duration,
-    ) -> Result<Results, QueryError> {
-        let (session, plan) = self.plan_as(sql, client).await?;
+    ) -> Result<Asked, QueryError> {
+        let (session, plan) = self.plan_as(principal, sql, client).await?;
         let wanted = parameters::numbered(&plan)?
             .last_key_value()
             .map_or(0, |(number, _)| *number);
@@ -155,25 +165,26 @@ impl QueryService {
                 reason: format!("the statement has {wanted} parameters and {} are bound", values.len()),
             });
         }
+        let settings = client.postgres.as_ref().map(|postgres| &postgres.settings);
+        let setting = settings.and_then(|settings| settings.get(CACHE_SETTING));
         let plan = with_values(plan, values)?;
-        let schema = wire_schema(plan.schema().as_arrow());
-        let request = PlanRequest {
-            job: JobId(self.0.engine.rng().uuid()),
+        Ok(Asked {
             session,
+            wire: wire_schema(plan.schema().as_arrow()),
             plan,
-            class: Class::Interactive,
-            deadline: Some(deadline),
-        };
-        let output = match &request.plan {
-            LogicalPlan::Explain(_) => self.explain(request).await?,
-            _ => self.0.runner.run(request).await?,
-        };
-        let batches = to_batches(output.stream, Arc::clone(&schema));
-        Ok(Results { schema, batches })
+            deadline,
+            cached: self.1.cached && setting.is_none_or(|setting| setting != "off"),
+        })
     }
 
-    async fn plan_as(&self, sql: &str, client: &SessionOptions) -> Result<(SessionContext, LogicalPlan), QueryError> {
-        let mut options = self.0.sessions.options(sql, client.clone()).await;
+    async fn plan_as(
+        &self,
+        principal: &Principal,
+        sql: &str,
+        client: &SessionOptions,
+    ) -> Result<(SessionContext, LogicalPlan), QueryError> {
+        let seen = self.seen_by(principal, client.clone())?;
+        let mut options = self.0.sessions.options(sql, seen).await;
         if !client.moment.is_empty() && !Arc::ptr_eq(&client.moment, &options.moment) {
             let mut moment = options.moment.as_ref().clone();
             moment.extend(client.moment.iter().map(|(name, table)| (name.clone(), table.clone())));
@@ -182,6 +193,7 @@ impl QueryService {
         let session = self.0.engine.session(Class::Interactive, &options);
         let plan = Box::pin(self.0.engine.plan(&session, sql)).await?;
         read_only::check(&plan)?;
+        self.may_read(principal, &options, sql, &plan)?;
         Ok((session, plan))
     }
 }

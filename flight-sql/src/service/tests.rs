@@ -1,3 +1,5 @@
+mod authorise;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use tidewater_table::{
 
 use super::*;
 use crate::PlainSessions;
+use crate::cache::{Bypass, Circumstances, Key, PolicyFingerprint};
 
 /// A service over one table, `gold.numbers` (id, name, at): ids 0 to 9.
 pub(crate) struct Lake {
@@ -29,7 +32,7 @@ impl Lake {
         Self::with(QueryOptions::default(), SystemClock::shared()).await
     }
 
-    async fn with(options: QueryOptions, clock: SharedClock) -> Self {
+    pub(crate) async fn with(options: QueryOptions, clock: SharedClock) -> Self {
         Self::over(options, clock, Arc::new(PlainSessions)).await
     }
 
@@ -97,6 +100,52 @@ impl Lake {
         self.service.run(&Principal::local(), &statement).await
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.service.0.engine
+    }
+
+    /// A service over the same tables.
+    pub(crate) fn over_same(&self, runner: Arc<dyn PlanRunner>, cache: ResultCache) -> QueryService {
+        let inner = &self.service.0;
+        let clock = inner.engine.clock().clone();
+        let authenticator = Authenticator::new(Vec::new(), inner.key.clone(), clock).expect("no users");
+        let mut service = QueryService::new(
+            inner.engine.clone(),
+            runner,
+            authenticator,
+            inner.key.clone(),
+            inner.options.clone(),
+            inner.sessions.clone(),
+        );
+        Arc::get_mut(&mut service.0).expect("nobody shares it yet").cache = cache;
+        service
+    }
+
+    /// What the cache would look for.
+    pub(crate) async fn key(&self, sql: &str, values: Bytes, client: &SessionOptions) -> Result<Key, Bypass> {
+        let options = client.clone();
+        let session = self.service.0.engine.session(Class::Interactive, &options);
+        let sql = number_placeholders(sql);
+        let plan = Box::pin(self.service.0.engine.plan(&session, &sql)).await;
+        let plan = plan.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let plan = match values.is_empty() {
+            true => plan,
+            false => parameters::bind(plan, &values).expect("values that fit"),
+        };
+        let wire = wire_schema(plan.schema().as_arrow());
+        let around = Circumstances {
+            state: &session.state(),
+            policy: &PolicyFingerprint::of(&Principal::local(), self.service.authenticator(), None),
+            wire: &wire,
+            now_ms: self.service.clock().now_ms(),
+        };
+        self.service
+            .0
+            .cache
+            .question(&plan, &around)
+            .map(|question| question.key)
+    }
+
     /// The rows as a table for people.
     async fn text(&self, sql: &str, parameters: Bytes) -> Result<String, QueryError> {
         let results = self.start(sql, parameters).await?;
@@ -124,7 +173,7 @@ fn cells(table: &str) -> Vec<String> {
     lines.map(|line| line.trim_matches(['|', ' ']).to_owned()).collect()
 }
 
-fn row(values: Vec<ArrayRef>) -> Bytes {
+pub(crate) fn row(values: Vec<ArrayRef>) -> Bytes {
     let batch = RecordBatch::try_from_iter(
         values
             .into_iter()
@@ -265,7 +314,7 @@ fn hours() -> Statement {
 #[tokio::test]
 async fn only_the_owner_cancels() {
     let lake = Lake::new().await;
-    let [ana, bob] = ["ana", "bob"].map(|name| Principal { name: name.into() });
+    let [ana, bob] = ["ana", "bob"].map(Principal::named);
     let statement = hours();
     assert!(!lake.service.cancel(&ana, &statement), "it has not begun");
     let mut batches = lake.service.run(&ana, &statement).await.expect("it starts").batches;
@@ -504,6 +553,7 @@ async fn readers_change_nothing() {
     let user = |name: &str, role| tidewater_security::UserSettings {
         name: name.to_owned(),
         password_hash: tidewater_security::authenticator::hash_password("x", &rng).expect("a hash"),
+        scram: None,
         role,
     };
     let users = vec![
@@ -521,7 +571,7 @@ async fn readers_change_nothing() {
         inner.sessions.clone(),
     );
     let statement = Statement::new("DELETE FROM numbers WHERE id = 3");
-    let as_user = |name: &str| Principal { name: name.to_owned() };
+    let as_user = |name: &str| Principal::named(name);
     for name in ["ana", "nobody"] {
         let refused = service.change(&as_user(name), &statement).await.expect_err("a reader");
         assert_eq!(refused.code(), "SQL-0007");

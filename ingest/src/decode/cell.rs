@@ -56,12 +56,12 @@ impl Placeholder {
 
     /// Whether a string stands for a value left out: as it is, or as the base64 of a binary column.
     #[inline]
-    fn is_text(&self, text: &str) -> bool {
+    pub(super) fn is_text(&self, text: &str) -> bool {
         text == self.text || (text.len() == self.base64.len() && text == self.base64)
     }
 
     /// Whether an array does: the text alone, its bytes as numbers, or its UUID.
-    fn is_list(&self, mut items: Items<'_>) -> bool {
+    pub(super) fn is_list(&self, mut items: Items<'_>) -> bool {
         let bytes = self.bytes.iter().map(|byte| Some(i64::from(*byte)));
         if items.clone().map(Value::as_i64).eq(bytes) {
             return true;
@@ -88,12 +88,9 @@ pub(crate) fn push(column: &mut Column, wire: &Wire, value: Value<'_>, placehold
         },
         Wire::Int | Wire::Long => push_integer(column, wire, value),
         Wire::Float | Wire::Double => push_float(column, value),
-        Wire::String => with_text(value, placeholder, |text| match column.values {
-            Values::String(_) => {
-                column.push_bytes(text.as_bytes());
-                Cell::Stored
-            }
-            _ => Cell::OtherType,
+        Wire::String => with_text(value, placeholder, |text| match column.push_text(text) {
+            true => Cell::Stored,
+            false => Cell::OtherType,
         }),
         Wire::Bytes => with_text(value, placeholder, |text| match column.values {
             Values::Binary(_) => match column.push_written(|data| STANDARD.decode_vec(text, data)) {

@@ -47,12 +47,14 @@ impl Texts {
     }
 
     fn finish(self) -> (OffsetBuffer<i32>, Buffer) {
-        let offsets = std::iter::once(0).chain(self.ends).collect::<Vec<i32>>();
-        (
-            OffsetBuffer::new(ScalarBuffer::from(offsets)),
-            Buffer::from_vec(self.data),
-        )
+        (offsets(self.ends), Buffer::from_vec(self.data))
     }
+}
+
+/// Ends of values, as Arrow has them.
+fn offsets(mut ends: Vec<i32>) -> OffsetBuffer<i32> {
+    ends.insert(0, 0);
+    OffsetBuffer::new(ScalarBuffer::from(ends))
 }
 
 /// The values of a column, one variant for each [`ColumnType`].
@@ -225,6 +227,19 @@ impl Column {
         }
     }
 
+    /// Pushes a text; false, with nothing pushed, if this is no column of texts.
+    #[inline]
+    pub(crate) fn push_text(&mut self, value: &str) -> bool {
+        match &mut self.values {
+            Values::String(texts) => {
+                texts.push(value.as_bytes());
+                self.valid.push();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Pushes the bytes that `write` appends; when it fails nothing is pushed.
     pub(crate) fn push_written<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         match &mut self.values {
@@ -383,11 +398,9 @@ impl Column {
             Values::List { ends, items } => {
                 let count = items.len();
                 let item_kind = items.kind();
-                let offsets =
-                    OffsetBuffer::new(ScalarBuffer::from(std::iter::once(0).chain(ends).collect::<Vec<i32>>()));
                 Arc::new(ListArray::try_new(
                     list_item(&item_kind),
-                    offsets,
+                    offsets(ends),
                     items.finish(count)?,
                     nulls,
                 )?)

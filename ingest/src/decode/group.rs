@@ -29,6 +29,17 @@ pub(crate) struct Notes {
     pub(crate) unavailable: Vec<String>,
 }
 
+impl Notes {
+    /// Tells that a value was lost.
+    #[cold]
+    pub(super) fn lost(&mut self, loss: Cell, column: &str) {
+        match loss {
+            Cell::OutOfRange => self.out_of_range = true,
+            _ => self.unavailable.push(column.to_owned()),
+        }
+    }
+}
+
 /// Where and how an object is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -94,6 +105,12 @@ impl Plan {
             Some(step) if step.name == name => Some(near),
             _ => self.by_name.get(name).copied(),
         }
+    }
+
+    /// How a field travels, and the column that takes it in; no column yet if it was null so far.
+    pub(super) fn known(&self, name: &str) -> Option<(&Wire, Option<usize>)> {
+        let step = self.steps.get(*self.by_name.get(name)?)?;
+        Some((&step.wire, step.targets.first().copied()))
     }
 
     fn add(&mut self, name: &str, wire: Wire, targets: Vec<usize>) -> usize {
@@ -251,12 +268,23 @@ impl Group {
                 self.write_field(place, step, value, notes)?;
             }
         }
-        if let Some(side) = self.sides.get_mut(place.side) {
-            let missing = place.row.saturating_sub(side.valid.len());
+        self.mark(place.side, place.row);
+        Ok(())
+    }
+
+    /// Tells that a row of a side is there.
+    pub(super) fn mark(&mut self, side: usize, row: usize) {
+        if let Some(side) = self.sides.get_mut(side) {
+            let missing = row.saturating_sub(side.valid.len());
             side.valid.push_nulls(missing);
             side.valid.push();
         }
-        Ok(())
+    }
+
+    /// A column of a side.
+    #[inline]
+    pub(super) fn column_mut(&mut self, side: usize, at: usize) -> Option<&mut Column> {
+        self.sides.get_mut(side)?.columns.get_mut(at)
     }
 
     /// Nearly every value fits the column of its field: false, with nothing pushed, for all others.
@@ -265,10 +293,7 @@ impl Group {
         let Some(target) = step.targets.first() else {
             return false;
         };
-        let column = self
-            .sides
-            .get_mut(place.side)
-            .and_then(|side| side.columns.get_mut(*target));
+        let column = self.column_mut(place.side, *target);
         let Some(column) = column.filter(|column| column.len() <= place.row) else {
             return false;
         };
@@ -311,7 +336,7 @@ impl Group {
 
     /// None if the row has a value already.
     fn push(&mut self, place: Place<'_>, target: usize, wire: &Wire, value: Value<'_>) -> Option<Cell> {
-        let column = self.sides.get_mut(place.side)?.columns.get_mut(target)?;
+        let column = self.column_mut(place.side, target)?;
         if column.len() > place.row {
             return None;
         }
@@ -395,8 +420,7 @@ fn settle(outcome: Option<Cell>, step: &Step, value: Value<'_>, notes: &mut Note
     let column = || step.name.clone();
     match outcome {
         Some(Cell::Stored) => {}
-        Some(Cell::OutOfRange) => notes.out_of_range = true,
-        Some(Cell::Unavailable) => notes.unavailable.push(column()),
+        Some(loss @ (Cell::OutOfRange | Cell::Unavailable)) => notes.lost(loss, &step.name),
         None => return Err(RecordFault::Repeated { column: column() }),
         Some(Cell::Wrong | Cell::OtherType) => {
             return Err(RecordFault::WrongType {

@@ -34,6 +34,17 @@ fn special_float(value: Value<'_>) -> bool {
 
 /// An array of one scalar type is a list; an empty one could be anything, and most arrays are of text.
 fn list_type(value: Value<'_>) -> ColumnType {
+    match item_type(value) {
+        Ok(item) => ColumnType::List(Box::new(item.unwrap_or(ColumnType::String))),
+        Err(Mixed) => ColumnType::String,
+    }
+}
+
+/// Items of several types, or such that no list has.
+struct Mixed;
+
+/// The one type of all items; none if there is nothing but nulls.
+fn item_type(value: Value<'_>) -> Result<Option<ColumnType>, Mixed> {
     let mut item: Option<ColumnType> = None;
     for value in value.as_array().into_iter().flatten() {
         let this = match value.get_type() {
@@ -42,21 +53,28 @@ fn list_type(value: Value<'_>) -> ColumnType {
             JsonType::Number if value.as_i64().is_some() => ColumnType::Long,
             JsonType::Number if value.as_u64().is_none() => ColumnType::Double,
             JsonType::String => ColumnType::String,
-            _ => return ColumnType::String,
+            _ => return Err(Mixed),
         };
         match &item {
             None => item = Some(this),
             Some(known) if *known == this => {}
-            Some(_) => return ColumnType::String,
+            Some(_) => return Err(Mixed),
         }
     }
-    ColumnType::List(Box::new(item.unwrap_or(ColumnType::String)))
+    Ok(item)
 }
 
 /// Pushes a value to a column that was inferred from others, or stands in the table.
 #[inline]
 pub(crate) fn push(column: &mut Column, value: Value<'_>, placeholder: &Placeholder) -> Cell {
-    if placeholder.stands_for(value) {
+    if let Some(text) = value.as_str() {
+        if placeholder.is_text(text) {
+            return Cell::Unavailable;
+        }
+        if column.push_text(text) {
+            return Cell::Stored;
+        }
+    } else if value.as_array().is_some_and(|list| placeholder.is_list(list)) {
         return Cell::Unavailable;
     }
     match &mut column.values {
@@ -70,16 +88,18 @@ pub(crate) fn push(column: &mut Column, value: Value<'_>, placeholder: &Placehol
             }
             None => Cell::OtherType,
         },
-        Values::Long(_) => match value.as_i64() {
+        Values::Long(values) => match value.as_i64() {
             Some(value) => {
-                column.push_long(value);
+                values.push(value);
+                column.push_valid();
                 Cell::Stored
             }
             None => Cell::OtherType,
         },
-        Values::Int(_) => match value.as_i64().map(i32::try_from) {
+        Values::Int(values) => match value.as_i64().map(i32::try_from) {
             Some(Ok(value)) => {
-                column.push_int(value);
+                values.push(value);
+                column.push_valid();
                 Cell::Stored
             }
             _ => Cell::OtherType,
@@ -116,16 +136,14 @@ fn push_list(column: &mut Column, value: Value<'_>, placeholder: &Placeholder) -
     if !value.is_array() {
         return Cell::OtherType;
     }
-    match list_type(value) {
-        ColumnType::List(item) => {
-            let empty = value.as_array().is_none_or(|mut list| list.all(Value::is_null));
-            let fits = matches!(&column.values, Values::List { items, .. } if items.kind() == *item);
-            if empty || fits {
-                cell::push_list(column, &Wire::Any, value, placeholder)
-            } else {
-                Cell::OtherType
-            }
-        }
-        _ => Cell::OtherType,
+    let fits = match (item_type(value), &column.values) {
+        (Ok(None), _) => true,
+        (Ok(Some(item)), Values::List { items, .. }) => items.kind() == item,
+        _ => false,
+    };
+    if fits {
+        cell::push_list(column, &Wire::Any, value, placeholder)
+    } else {
+        Cell::OtherType
     }
 }

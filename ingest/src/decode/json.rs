@@ -4,6 +4,7 @@
 //! the record and is made in memory which the next record uses again: no node is allocated, no text is copied unless it has
 //! escapes, and a number is read only when a column wants it.
 
+mod cursor;
 mod number;
 mod scan;
 #[cfg(test)]
@@ -13,8 +14,9 @@ mod token;
 mod value;
 mod write;
 
+pub(crate) use cursor::{Cursor, Literal};
 pub(crate) use text::special;
-pub(crate) use value::{Document, Items, JsonType, Object, Value};
+pub(crate) use value::{Document, Fields, Items, JsonType, Object, Value};
 
 use super::fault::{RECORD_BYTES_MAX, RecordFault};
 use scan::Broken;
@@ -46,14 +48,21 @@ impl Scratch {
 pub(crate) fn parse<'a>(bytes: &'a [u8], part: &'static str, scratch: &mut Scratch) -> Result<&'a str, RecordFault> {
     check_size(bytes, part)?;
     let not_json = |detail: String| RecordFault::NotJson { part, detail };
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| not_json(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+    let text = utf8(bytes).ok_or_else(|| {
+        let valid = bytes.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+        not_json(format!("not UTF-8 from byte {valid} on"))
+    })?;
     match scan::scan(text, scratch) {
         Ok(()) => Ok(text),
         Err(Broken::TooDeep) => Err(RecordFault::TooDeep { part }),
         // What stands there stays out of the message: it may be confidential.
         Err(Broken::At { place, problem }) => Err(not_json(format!("{problem} at byte {place}"))),
     }
+}
+
+/// The bytes as text, if they are UTF-8.
+pub(crate) fn utf8(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
 }
 
 /// A document that is one text, which stands in no quotes. It is no larger than [`parse`] allows.

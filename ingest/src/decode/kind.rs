@@ -1,7 +1,8 @@
 //! What kind of record a value is. Its shape tells, not the topic's name: routers rename topics.
 
 use super::fault::RecordFault;
-use super::json::{Object, Value};
+use super::groups::{AFTER, BEFORE};
+use super::json::{Fields, Object, Value};
 
 /// Records that Debezium writes about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +20,8 @@ pub enum Control {
 pub(crate) enum Kind<'a> {
     /// A change event with everything around it.
     Envelope(Envelope<'a>),
-    /// A row alone, perhaps with fields about the change that begin with two underscores.
-    Unwrapped(Object<'a>),
+    /// A row alone, perhaps with fields about the change.
+    Unwrapped(Unwrapped<'a>),
     /// Not about rows.
     Control(Control),
 }
@@ -28,13 +29,63 @@ pub(crate) enum Kind<'a> {
 /// The parts of a change event.
 #[derive(Debug)]
 pub(crate) struct Envelope<'a> {
-    pub(crate) op: &'a str,
+    pub(crate) op: &'static str,
     pub(crate) before: Option<Object<'a>>,
     pub(crate) after: Option<Object<'a>>,
     pub(crate) source: Option<Object<'a>>,
     pub(crate) transaction: Option<Object<'a>>,
     pub(crate) message: Option<Object<'a>>,
     pub(crate) ts_ms: Option<i64>,
+}
+
+/// The fields of a row that travels alone.
+#[derive(Debug)]
+pub(crate) struct Unwrapped<'a> {
+    /// Those before the first that begins with two underscores: nearly always all of the row.
+    pub(crate) own: Fields<'a>,
+    /// Those from it on: about the change, or of the row all the same, see [`about`].
+    pub(crate) rest: Fields<'a>,
+}
+
+/// What a record tells apart from its columns.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Said {
+    /// Whether it is an envelope, not a row alone.
+    pub(crate) enveloped: bool,
+    /// Its operation; a row alone may tell none.
+    pub(crate) op: Option<&'static str>,
+    /// Whether a row alone says that it is no more.
+    pub(crate) deleted: bool,
+    pub(crate) ts_ms: Option<i64>,
+}
+
+impl Said {
+    /// The operation of the bronze row.
+    pub(crate) fn operation(&self) -> &'static str {
+        match self.op {
+            _ if self.deleted => "d",
+            Some(op) => op,
+            // The row is there now; whether it was before is not told.
+            None => "u?",
+        }
+    }
+
+    /// The side of a row that travels alone.
+    pub(crate) fn side(&self) -> usize {
+        if self.operation() == "d" { BEFORE } else { AFTER }
+    }
+}
+
+/// One of the operations there are.
+pub(crate) fn operation(op: &str) -> Option<&'static str> {
+    ["c", "r", "u", "d", "t", "m"].into_iter().find(|known| *known == op)
+}
+
+/// That there is no such operation.
+pub(crate) fn unknown_operation(op: &str) -> RecordFault {
+    RecordFault::UnknownOperation {
+        op: op.chars().take(32).collect(),
+    }
 }
 
 #[derive(Default)]
@@ -51,6 +102,8 @@ struct Parts<'a> {
     data_collections: Option<Value<'a>>,
     ddl: Option<Value<'a>>,
     table_changes: Option<Value<'a>>,
+    /// The fields from the first that begins with two underscores on.
+    marked: Option<Fields<'a>>,
 }
 
 /// Recognises a value that is not null. `key` is the record's key, `schema` the name of the value's schema.
@@ -74,13 +127,30 @@ pub(crate) fn recognise<'a>(value: Value<'a>, key: Option<Value<'_>>, schema: &s
         None if schema.ends_with(".Envelope") => Err(RecordFault::UnknownShape {
             detail: "an envelope without op".into(),
         }),
-        _ => Ok(Kind::Unwrapped(object)),
+        _ => Ok(Kind::Unwrapped(unwrapped(object, parts.marked))),
+    }
+}
+
+fn unwrapped<'a>(object: Object<'a>, marked: Option<Fields<'a>>) -> Unwrapped<'a> {
+    let own = object.iter();
+    match marked {
+        Some(rest) => Unwrapped {
+            own: own.up_to(&rest),
+            rest,
+        },
+        None => Unwrapped {
+            rest: own.clone().none(),
+            own,
+        },
     }
 }
 
 fn survey(object: Object<'_>) -> Parts<'_> {
     let mut parts = Parts::default();
-    for (key, value) in object.iter() {
+    let mut fields = object.iter();
+    loop {
+        let here = fields.clone();
+        let Some((key, value)) = fields.next() else { break };
         match key {
             "before" => parts.before = Some(value),
             "after" => parts.after = Some(value),
@@ -94,6 +164,7 @@ fn survey(object: Object<'_>) -> Parts<'_> {
             "data_collections" => parts.data_collections = Some(value),
             "ddl" => parts.ddl = Some(value),
             "tableChanges" => parts.table_changes = Some(value),
+            _ if parts.marked.is_none() && key.starts_with("__") => parts.marked = Some(here),
             _ => {}
         }
     }
@@ -115,25 +186,20 @@ fn control(object: Object<'_>, parts: &Parts<'_>, key: Option<Value<'_>>, schema
     (only_time && (of_server || schema.ends_with(".Heartbeat"))).then_some(Control::Heartbeat)
 }
 
-fn envelope<'a>(op: &'a str, parts: &Parts<'a>) -> Result<Envelope<'a>, RecordFault> {
+fn envelope<'a>(op: &str, parts: &Parts<'a>) -> Result<Envelope<'a>, RecordFault> {
     let envelope = Envelope {
-        op,
         before: part("before", parts.before)?,
         after: part("after", parts.after)?,
         source: part("source", parts.source)?,
         transaction: part("transaction", parts.transaction)?,
         message: part("message", parts.message)?,
         ts_ms: parts.ts_ms.and_then(|ts| ts.as_i64()),
+        op: operation(op).ok_or_else(|| unknown_operation(op))?,
     };
     let missing = match op {
         "c" | "r" | "u" if envelope.after.is_none() => "after",
         "m" if envelope.message.is_none() => "message",
-        "c" | "r" | "u" | "d" | "t" | "m" => return Ok(envelope),
-        _ => {
-            return Err(RecordFault::UnknownOperation {
-                op: op.chars().take(32).collect(),
-            });
-        }
+        _ => return Ok(envelope),
     };
     Err(RecordFault::UnknownShape {
         detail: format!("op {op} without {missing}"),
@@ -164,6 +230,11 @@ pub(crate) enum About<'a> {
     Source(&'a str),
 }
 
+/// Whether `__deleted` says so: it is a text unless a transform made it a boolean.
+pub(crate) fn is_true(value: Value<'_>) -> bool {
+    value.as_str() == Some("true") || value.as_bool() == Some(true)
+}
+
 /// What Debezium adds to unwrapped rows on request (`add.fields`, `delete.handling.mode=rewrite`).
 #[inline]
 pub(crate) fn about(field: &str) -> Option<About<'_>> {
@@ -171,12 +242,52 @@ pub(crate) fn about(field: &str) -> Option<About<'_>> {
         "deleted" => About::Deleted,
         "op" => About::Operation,
         "ts_ms" => About::Time,
-        name => {
-            let name = name.strip_prefix("source_").unwrap_or(name);
-            let known = crate::layout::source_columns()
-                .iter()
-                .any(|(column, _)| *column == name);
-            return known.then_some(About::Source(name));
-        }
+        name => About::Source(source_column(name.strip_prefix("source_").unwrap_or(name))?),
     })
+}
+
+/// The name itself, if a column of `source` has it. Spelled out, as every such field of every record is looked up.
+#[inline]
+fn source_column(name: &str) -> Option<&str> {
+    matches!(
+        name,
+        "version"
+            | "connector"
+            | "name"
+            | "ts_ms"
+            | "snapshot"
+            | "db"
+            | "sequence"
+            | "ts_us"
+            | "ts_ns"
+            | "schema"
+            | "table"
+            | "txId"
+            | "lsn"
+            | "xmin"
+            | "origin"
+            | "origin_lsn"
+    )
+    .then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::source_columns;
+
+    // Goal: every column of `source` is known among unwrapped rows, others are columns of the row. Method: all of them, with both
+    // prefixes, and some that are none.
+    #[test]
+    fn columns_of_the_source_are_known() {
+        for (column, _) in source_columns().iter().filter(|(column, _)| *column != "ts_ms") {
+            assert_eq!(about(&format!("__{column}")), Some(About::Source(column)));
+            assert_eq!(about(&format!("__source_{column}")), Some(About::Source(column)));
+        }
+        assert_eq!(about("__ts_ms"), Some(About::Time));
+        assert_eq!(about("__source_ts_ms"), Some(About::Source("ts_ms")));
+        for other in ["lsn", "_lsn", "__", "__source_", "__lsn_", "__colour"] {
+            assert_eq!(about(other), None, "{other}");
+        }
+    }
 }

@@ -15,8 +15,8 @@ use crate::record::Record;
 
 /// What a record tells apart from its row.
 #[derive(Debug, Default)]
-pub(crate) struct Facts<'a> {
-    pub(crate) op: &'a str,
+pub(crate) struct Facts {
+    pub(crate) op: &'static str,
     pub(crate) ts_ms: Option<i64>,
     pub(crate) event_us: Option<i64>,
     pub(crate) lsn: Option<i64>,
@@ -74,7 +74,7 @@ impl Metadata {
         row: usize,
         record: &Record,
         now_ms: i64,
-        facts: &Facts<'_>,
+        facts: &Facts,
         notes: &Notes,
         keep_raw: KeepRaw,
     ) {

@@ -88,13 +88,29 @@ impl Schemas {
     /// When the record begins with known bytes, what follows must be the payload and a brace; if it is not, the record is read
     /// as a whole.
     fn read_known<'a>(&mut self, bytes: &'a [u8], scratch: &mut Scratch) -> Option<(&'a str, Option<Arc<Schema>>)> {
+        let part = self.part;
+        let (payload, schema) = self.split(bytes)?;
+        let text = json::parse(payload, part, scratch).ok()?;
+        Some((text, Some(Arc::clone(schema))))
+    }
+
+    /// A key or a value as text, without a schema that is known, whose id is answered.
+    pub(crate) fn text<'a>(&mut self, bytes: &'a [u8]) -> Option<(&'a str, Option<i32>)> {
+        json::check_size(bytes, self.part).ok()?;
+        let (bytes, schema) = match self.split(bytes) {
+            Some((payload, schema)) => (payload, Some(schema.id)),
+            None => (bytes, None),
+        };
+        Some((json::utf8(bytes)?, schema))
+    }
+
+    /// What follows known bytes, without its last brace, and their schema. It is the payload, if it is JSON.
+    fn split<'a>(&mut self, bytes: &'a [u8]) -> Option<(&'a [u8], &Arc<Schema>)> {
         let at = self.known.iter().position(|(prefix, _)| bytes.starts_with(prefix))?;
-        let (prefix, schema) = self.known.get(at)?;
-        let payload = bytes.get(prefix.len()..)?.strip_suffix(b"}")?;
-        let text = json::parse(payload, self.part, scratch).ok()?;
-        let schema = Arc::clone(schema);
         self.known.swap(0, at);
-        Some((text, Some(schema)))
+        let (prefix, schema) = self.known.first()?;
+        let payload = bytes.get(prefix.len()..)?.strip_suffix(b"}")?;
+        Some((payload, schema))
     }
 
     fn remember(&mut self, bytes: &[u8], schema: Arc<Schema>) {

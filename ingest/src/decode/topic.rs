@@ -9,16 +9,19 @@ use arrow::datatypes::{Field, Schema as ArrowSchema};
 use arrow::error::ArrowError;
 
 use super::cell::Placeholder;
-use super::column_type::ColumnType;
 use super::fault::RecordFault;
-use super::group::{Group, Notes, Place, Plan, struct_members};
-use super::json::{self, Document, Object, Scratch};
-use super::kind::{About, Control, Envelope, Kind, about, recognise};
+use super::group::{Notes, Place, Plan};
+use super::groups::{AFTER, BEFORE, Groups, ValuePlans};
+use super::json::{self, Document, Scratch};
+use super::kind::{
+    About, Control, Envelope, Kind, Said, Unwrapped, about, is_true, operation, recognise, unknown_operation,
+};
 use super::metadata::{Facts, Metadata};
 use super::options::DecodeOptions;
 use super::schemas::{Payload, Schema, Schemas};
+use super::template::{self, Shape, Sink, Templates};
 use super::wire::Wire;
-use crate::layout::{COLUMNS, FLAG_TOMBSTONE, FLAG_UNWRAPPED, PLAIN_KEY, source_columns, transaction_columns};
+use crate::layout::{COLUMNS, FLAG_TOMBSTONE, FLAG_UNWRAPPED, PLAIN_KEY};
 use crate::record::Record;
 
 /// What became of a record.
@@ -30,26 +33,16 @@ pub enum Pushed {
     Control(Control),
 }
 
-/// Sides of the group of rows.
-const BEFORE: usize = 0;
-const AFTER: usize = 1;
-/// Place of columns in `source`, see [`source_columns`].
-const SOURCE_TS_MS: usize = 3;
-const SOURCE_TS_US: usize = 7;
-const SOURCE_LSN: usize = 12;
-
-/// The plans of one value schema, or of values without one.
-#[derive(Debug, Default)]
-struct ValuePlans {
-    row: Plan,
-    source: Plan,
-    transaction: Plan,
-    message: Plan,
-}
-
 /// Plans by schema id; [`NO_SCHEMA`] for values without one. There are few, and each record looks its own up.
 type Plans<P> = BTreeMap<i32, P>;
 const NO_SCHEMA: i32 = -1;
+
+/// What a record is, once its parts are written.
+enum Decoded {
+    /// With what it took as text.
+    Row(Facts, usize),
+    Control(Control),
+}
 
 /// Memory of the documents of a record.
 #[derive(Debug, Default)]
@@ -71,11 +64,9 @@ pub struct TopicBuffer {
     keys: Schemas,
     value_plans: Plans<ValuePlans>,
     key_plans: Plans<Plan>,
-    row: Group,
-    source: Group,
-    transaction: Group,
-    message: Group,
-    key: Group,
+    templates: Templates,
+    key_templates: Templates,
+    groups: Groups,
     metadata: Metadata,
     scratches: Scratches,
     rows: usize,
@@ -88,7 +79,7 @@ impl TopicBuffer {
     /// For a table with these columns; an empty schema for a table that is yet to be.
     pub fn new(topic: Arc<str>, options: Arc<DecodeOptions>, table: &ArrowSchema) -> Self {
         let hints = options.hints_of(&topic);
-        let mut buffer = Self {
+        Self {
             placeholder: Placeholder::new(&options.unavailable_placeholder),
             topic,
             options,
@@ -99,40 +90,22 @@ impl TopicBuffer {
             keys: Schemas::new("key"),
             value_plans: BTreeMap::new(),
             key_plans: BTreeMap::new(),
-            row: Group::new(2),
-            source: Group::new(1),
-            transaction: Group::new(1),
-            message: Group::new(1),
-            key: Group::new(1),
+            templates: Templates::default(),
+            key_templates: Templates::default(),
+            groups: Groups::of_table(table),
             metadata: Metadata::new(),
             scratches: Scratches::default(),
             rows: 0,
             size_bytes: 0,
             last_lsn: BTreeMap::new(),
-        };
-        buffer.rebase(table);
-        buffer
+        }
     }
 
     /// Forgets all rows and takes the table's columns as they are now.
     pub fn rebase(&mut self, table: &ArrowSchema) {
-        let members = |name: &str| {
-            let field = table.field_with_name(name);
-            field.map(|field| struct_members(field.data_type())).unwrap_or_default()
-        };
-        let group = |sides: usize, names: &[&str], declared: &[(&str, ColumnType)]| {
-            let mut group = Group::new(sides);
-            group.declare(declared);
-            for name in names {
-                group.adopt(&members(name));
-            }
-            group
-        };
-        self.row = group(2, &["after", "before"], &[]);
-        self.source = group(1, &["source"], source_columns());
-        self.transaction = group(1, &["transaction"], transaction_columns());
-        self.message = group(1, &["message"], &[]);
-        self.key = group(1, &["_key"], &[]);
+        self.groups = Groups::of_table(table);
+        self.templates.clear();
+        self.key_templates.clear();
         self.value_plans.clear();
         self.key_plans.clear();
         self.metadata = Metadata::new();
@@ -183,51 +156,20 @@ impl TopicBuffer {
                 self.rows += 1;
             }
             Ok(Pushed::Control(_)) => {}
-            Err(_) => self.roll_back(),
+            Err(_) => self.groups.truncate(self.rows),
         }
         outcome
     }
 
-    fn roll_back(&mut self) {
-        let row = self.rows;
-        for group in [
-            &mut self.row,
-            &mut self.source,
-            &mut self.transaction,
-            &mut self.message,
-            &mut self.key,
-        ] {
-            group.truncate(row);
-        }
-    }
-
     fn decode(&mut self, record: &Record, now_ms: i64, scratches: &mut Scratches) -> Result<Pushed, RecordFault> {
-        let key = self.read_key(record, &mut scratches.key)?;
-        let value = match &record.value {
-            Some(bytes) => Some(self.values.read(bytes, &mut scratches.value)?),
-            None => None,
-        };
         let mut notes = Notes::default();
-        let payload = value.as_ref().map(|value| value.document.root());
-        let payload = payload.filter(|payload| !payload.is_null());
-        let schema = value.as_ref().and_then(|value| value.schema.as_deref());
-        let key = key.as_ref().filter(|key| !key.document.root().is_null());
-        let mut facts = match payload {
-            // Without a key, from a table that has none, it says nothing; it is a row all the same, as it is a record.
-            None => self.tombstone(record.partition.number),
-            Some(payload) => {
-                let name = schema.map_or("", |schema| schema.name.as_str());
-                match recognise(payload, key.map(|key| key.document.root()), name)? {
-                    Kind::Control(control) => return Ok(Pushed::Control(control)),
-                    Kind::Envelope(envelope) => self.envelope(&envelope, schema, key.is_some(), &mut notes)?,
-                    Kind::Unwrapped(row) => self.unwrapped(row, schema, key.is_some(), &mut notes)?,
-                }
-            }
+        let (facts, held) = match self.by_template(record, &mut scratches.value, &mut notes) {
+            Some((facts, held)) => (facts, held + self.key(record, &mut scratches.key, &mut notes)?),
+            None => match self.by_names(record, scratches, &mut notes)? {
+                Decoded::Row(facts, held) => (facts, held),
+                Decoded::Control(control) => return Ok(Pushed::Control(control)),
+            },
         };
-        facts.schema_id = schema.map(|schema| schema.id);
-        if let Some(key) = key {
-            self.write_key(key, &mut notes)?;
-        }
         self.metadata
             .write(self.rows, record, now_ms, &facts, &notes, self.options.keep_raw);
         if facts.flags & FLAG_TOMBSTONE == 0 {
@@ -235,9 +177,110 @@ impl TopicBuffer {
             let lsn = facts.lsn.filter(|_| unwrapped);
             self.last_lsn.insert(record.partition.number, lsn);
         }
-        let held = |payload: Option<&Payload<'_>>| payload.map_or(0, |payload| payload.document.size_bytes());
-        self.size_bytes += held(key) + held(value.as_ref()) + size_of::<Record>();
+        self.size_bytes += held + size_of::<Record>();
         Ok(Pushed::Row)
+    }
+
+    /// Writes the value of a record that is like one before. Answers what it took as text, too.
+    fn by_template(&mut self, record: &Record, scratch: &mut Scratch, notes: &mut Notes) -> Option<(Facts, usize)> {
+        let (text, schema) = self.values.text(record.value.as_ref()?)?;
+        let said = self.templates.write(
+            text,
+            schema,
+            Sink {
+                groups: &mut self.groups,
+                row: self.rows,
+                placeholder: &self.placeholder,
+                scratch,
+                notes,
+            },
+        )?;
+        Some((self.facts(said, schema), text.len()))
+    }
+
+    /// Decodes a record by the names of its fields.
+    fn by_names(
+        &mut self,
+        record: &Record,
+        scratches: &mut Scratches,
+        notes: &mut Notes,
+    ) -> Result<Decoded, RecordFault> {
+        let key = self.read_key(record, &mut scratches.key)?;
+        let value = match &record.value {
+            Some(bytes) => Some(self.values.read(bytes, &mut scratches.value)?),
+            None => None,
+        };
+        let payload = value.as_ref().map(|value| value.document.root());
+        let payload = payload.filter(|payload| !payload.is_null());
+        let schema = value.as_ref().and_then(|value| value.schema.as_deref());
+        let key = key.as_ref().filter(|key| !key.document.root().is_null());
+        let facts = match payload {
+            // Without a key, from a table that has none, it says nothing; it is a row all the same, as it is a record.
+            None => Facts {
+                schema_id: schema.map(|schema| schema.id),
+                ..self.tombstone(record.partition.number)
+            },
+            Some(payload) => {
+                let name = schema.map_or("", |schema| schema.name.as_str());
+                let said = match recognise(payload, key.map(|key| key.document.root()), name)? {
+                    Kind::Control(control) => return Ok(Decoded::Control(control)),
+                    Kind::Envelope(envelope) => self.envelope(&envelope, schema, key.is_some(), notes)?,
+                    Kind::Unwrapped(row) => self.unwrapped(row, schema, key.is_some(), notes)?,
+                };
+                let schema = schema.map(|schema| schema.id);
+                let whole = value.as_ref().and_then(|value| value.document.whole());
+                if let (Some(text), Some(plans)) = (whole, self.value_plans.get(&schema.unwrap_or(NO_SCHEMA))) {
+                    self.templates
+                        .learn(schema, || template::learn(text, Shape::of_value(&said, plans)));
+                }
+                self.facts(said, schema)
+            }
+        };
+        if let Some(key) = key {
+            self.write_key(key, notes)?;
+        }
+        let held = |payload: Option<&Payload<'_>>| payload.map_or(0, |payload| payload.document.size_bytes());
+        Ok(Decoded::Row(facts, held(key) + held(value.as_ref())))
+    }
+
+    /// What a row that was just written tells.
+    fn facts(&self, said: Said, schema_id: Option<i32>) -> Facts {
+        Facts {
+            op: said.operation(),
+            ts_ms: said.ts_ms,
+            event_us: self.groups.event_us(self.rows),
+            lsn: self.groups.lsn(self.rows),
+            schema_id,
+            flags: if said.enveloped { 0 } else { FLAG_UNWRAPPED },
+        }
+    }
+
+    /// Reads and writes a key; answers what it took as text.
+    fn key(&mut self, record: &Record, scratch: &mut Scratch, notes: &mut Notes) -> Result<usize, RecordFault> {
+        let Some(bytes) = &record.key else { return Ok(0) };
+        if let Some((text, schema)) = self.keys.text(bytes) {
+            let sink = Sink {
+                groups: &mut self.groups,
+                row: self.rows,
+                placeholder: &self.placeholder,
+                scratch,
+                // A key of a template loses nothing.
+                notes: &mut Notes::default(),
+            };
+            if self.key_templates.write(text, schema, sink).is_some() {
+                return Ok(text.len());
+            }
+        }
+        match self
+            .read_key(record, scratch)?
+            .filter(|key| !key.document.root().is_null())
+        {
+            Some(key) => {
+                self.write_key(&key, notes)?;
+                Ok(key.document.size_bytes())
+            }
+            None => Ok(0),
+        }
     }
 
     /// A key is JSON, or any other text.
@@ -276,8 +319,8 @@ impl TopicBuffer {
                 Some(Schema {
                     wire: Wire::Struct(fields),
                     ..
-                }) => self.key.plan(fields)?,
-                Some(Schema { wire, .. }) => self.key.plan(&[(PLAIN_KEY.to_owned(), wire.clone())])?,
+                }) => self.groups.key.plan(fields)?,
+                Some(Schema { wire, .. }) => self.groups.key.plan(&[(PLAIN_KEY.to_owned(), wire.clone())])?,
                 None => Plan::default(),
             }),
         };
@@ -292,20 +335,25 @@ impl TopicBuffer {
         let payload = key.document.root();
         match payload.as_object() {
             Some(object) => {
-                self.key.write(place, plan, object.iter(), &mut own)?;
+                self.groups.key.write(place, plan, object.iter(), &mut own)?;
             }
             None => {
                 let plain = std::iter::once((PLAIN_KEY, payload));
-                self.key.write(place, plan, plain, &mut own)?;
+                self.groups.key.write(place, plan, plain, &mut own)?;
             }
         }
         notes.split |= own.split;
+        if let Some(text) = key.document.whole() {
+            let schema = key.schema.as_ref().map(|schema| schema.id);
+            self.key_templates
+                .learn(schema, || template::learn(text, Shape::Key(plan)));
+        }
         Ok(())
     }
 
     /// A delete that is told by the absence of a row. In a log of envelopes the real delete came before it and this one has no
     /// place in the order of changes; among unwrapped rows it is the delete, right behind the last change.
-    fn tombstone(&self, partition: i32) -> Facts<'static> {
+    fn tombstone(&self, partition: i32) -> Facts {
         Facts {
             op: "d",
             lsn: self.last_lsn.get(&partition).copied().flatten(),
@@ -318,57 +366,19 @@ impl TopicBuffer {
     fn ensure_plans(&mut self, schema: Option<&Schema>, enveloped: bool) -> Result<(), RecordFault> {
         let id = schema.map_or(NO_SCHEMA, |schema| schema.id);
         if !self.value_plans.contains_key(&id) {
-            let plans = match schema {
-                Some(Schema {
-                    wire: Wire::Struct(fields),
-                    ..
-                }) if enveloped => self.envelope_plans(fields)?,
-                Some(Schema {
-                    wire: Wire::Struct(fields),
-                    ..
-                }) => ValuePlans {
-                    row: {
-                        let own: Vec<_> = fields
-                            .iter()
-                            .filter(|(name, _)| about(name).is_none())
-                            .cloned()
-                            .collect();
-                        self.row.plan(&own)?
-                    },
-                    ..ValuePlans::default()
-                },
-                _ => ValuePlans::default(),
-            };
+            let plans = self.groups.plans(schema, enveloped)?;
             self.value_plans.insert(id, plans);
         }
         Ok(())
     }
 
-    fn envelope_plans(&mut self, fields: &[(String, Wire)]) -> Result<ValuePlans, RecordFault> {
-        let part = |names: &[&str]| -> &[(String, Wire)] {
-            let found = names
-                .iter()
-                .find_map(|name| fields.iter().find(|(field, _)| field == name));
-            match found {
-                Some((_, Wire::Struct(fields))) => fields,
-                _ => &[],
-            }
-        };
-        Ok(ValuePlans {
-            row: self.row.plan(part(&["after", "before"]))?,
-            source: self.source.plan(part(&["source"]))?,
-            transaction: self.transaction.plan(part(&["transaction"]))?,
-            message: self.message.plan(part(&["message"]))?,
-        })
-    }
-
-    fn envelope<'v>(
+    fn envelope(
         &mut self,
-        envelope: &Envelope<'v>,
+        envelope: &Envelope<'_>,
         schema: Option<&Schema>,
         keyed: bool,
         notes: &mut Notes,
-    ) -> Result<Facts<'v>, RecordFault> {
+    ) -> Result<Said, RecordFault> {
         if envelope.op == "d" && !keyed && envelope.before.is_none() {
             return Err(RecordFault::MissingKey);
         }
@@ -385,79 +395,64 @@ impl TopicBuffer {
             placeholder: &self.placeholder,
         };
         if let Some(before) = envelope.before {
-            self.row
+            self.groups
+                .row
                 .write(place(BEFORE, hints), &mut plans.row, before.iter(), notes)?;
             for name in &mut notes.unavailable {
                 name.insert_str(0, "before.");
             }
         }
         if let Some(after) = envelope.after {
-            self.row
+            self.groups
+                .row
                 .write(place(AFTER, hints), &mut plans.row, after.iter(), notes)?;
         }
         if let Some(source) = envelope.source {
-            self.source
+            self.groups
+                .source
                 .write(place(0, &self.no_hints), &mut plans.source, source.iter(), notes)?;
         }
         if let Some(transaction) = envelope.transaction {
             let plan = &mut plans.transaction;
-            self.transaction
+            self.groups
+                .transaction
                 .write(place(0, &self.no_hints), plan, transaction.iter(), notes)?;
         }
         if let Some(message) = envelope.message {
-            self.message
+            self.groups
+                .message
                 .write(place(0, &self.message_hints), &mut plans.message, message.iter(), notes)?;
         }
-        Ok(Facts {
-            op: envelope.op,
+        Ok(Said {
+            enveloped: true,
+            op: Some(envelope.op),
             ts_ms: envelope.ts_ms,
-            event_us: self.event_us(),
-            lsn: self.source.long_in(0, SOURCE_LSN, row),
-            ..Facts::default()
+            deleted: false,
         })
     }
 
-    fn event_us(&self) -> Option<i64> {
-        let us = self.source.long_in(0, SOURCE_TS_US, self.rows);
-        us.or_else(|| {
-            self.source
-                .long_in(0, SOURCE_TS_MS, self.rows)
-                .and_then(|ms| ms.checked_mul(1_000))
-        })
-    }
-
-    fn unwrapped<'v>(
+    fn unwrapped(
         &mut self,
-        object: Object<'v>,
+        Unwrapped { own, rest }: Unwrapped<'_>,
         schema: Option<&Schema>,
         keyed: bool,
         notes: &mut Notes,
-    ) -> Result<Facts<'v>, RecordFault> {
-        let mut facts = Facts {
-            flags: FLAG_UNWRAPPED,
-            ..Facts::default()
-        };
-        let (mut op, mut deleted, mut sourced) = (None, false, false);
-        for (name, value) in object.iter().filter(|(name, _)| name.starts_with("__")) {
+    ) -> Result<Said, RecordFault> {
+        let empty = own.is_empty() && rest.is_empty();
+        let (mut said, mut op, mut sourced) = (Said::default(), None, false);
+        for (name, value) in rest.clone() {
             match about(name) {
-                Some(About::Deleted) => deleted = value.as_str() == Some("true") || value.as_bool() == Some(true),
+                Some(About::Deleted) => said.deleted = is_true(value),
                 Some(About::Operation) => op = value.as_str(),
-                Some(About::Time) => facts.ts_ms = value.as_i64(),
+                Some(About::Time) => said.ts_ms = value.as_i64(),
                 Some(About::Source(_)) => sourced = true,
                 None => {}
             }
         }
-        facts.op = match op {
-            _ if deleted => "d",
-            Some(op @ ("c" | "r" | "u" | "d" | "t" | "m")) => op,
-            Some(op) => {
-                return Err(RecordFault::UnknownOperation {
-                    op: op.chars().take(32).collect(),
-                });
-            }
-            // The row is there now; whether it was before is not told.
-            None => "u?",
-        };
+        said.op = op.and_then(operation);
+        if let (Some(unknown), None, false) = (op, said.op, said.deleted) {
+            return Err(unknown_operation(unknown));
+        }
         self.ensure_plans(schema, false)?;
         let id = schema.map_or(NO_SCHEMA, |schema| schema.id);
         let Some(plans) = self.value_plans.get_mut(&id) else {
@@ -470,23 +465,23 @@ impl TopicBuffer {
             hints,
             placeholder: &self.placeholder,
         };
-        let side = if facts.op == "d" { BEFORE } else { AFTER };
-        let own = object.iter().filter(|(name, _)| about(name).is_none());
-        self.row.write(place(side, &self.hints), &mut plans.row, own, notes)?;
-        if object.is_empty() && !keyed {
+        let own = own.chain(rest.clone().filter(|(name, _)| about(name).is_none()));
+        self.groups
+            .row
+            .write(place(said.side(), &self.hints), &mut plans.row, own, notes)?;
+        if empty && !keyed {
             return Err(RecordFault::MissingKey);
         }
         if sourced {
-            let source = object.iter().filter_map(|(name, value)| match about(name) {
+            let source = rest.filter_map(|(name, value)| match about(name) {
                 Some(About::Source(name)) => Some((name, value)),
                 _ => None,
             });
-            self.source
+            self.groups
+                .source
                 .write(place(0, &self.no_hints), &mut plans.source, source, notes)?;
-            facts.event_us = self.event_us();
-            facts.lsn = self.source.long_in(0, SOURCE_LSN, row);
         }
-        Ok(facts)
+        Ok(said)
     }
 
     /// The rows as a batch, in the order of partition and offset; none if there are none. The buffer begins anew with the same columns.
@@ -498,19 +493,8 @@ impl TopicBuffer {
         self.size_bytes = 0;
         let mut columns: HashMap<&'static str, ArrayRef> = HashMap::new();
         let metadata = std::mem::replace(&mut self.metadata, Metadata::new()).finish(rows)?;
-        if let Some(sides) = self.row.finish(rows)? {
-            columns.extend(["before", "after"].into_iter().zip(sides));
-        }
-        for (name, group) in [
-            ("source", &mut self.source),
-            ("transaction", &mut self.transaction),
-            ("message", &mut self.message),
-            ("_key", &mut self.key),
-        ] {
-            let sides = group.finish(rows)?;
-            columns.extend(sides.into_iter().flatten().map(|side| (name, side)));
-        }
-        let topic = StringArray::from_iter_values(std::iter::repeat_n(&*self.topic, rows));
+        columns.extend(self.groups.finish(rows)?);
+        let topic = StringArray::new_repeated(&self.topic, rows);
         columns.insert("_topic", Arc::new(topic));
         columns.insert("_kafka_partition", Arc::clone(&metadata.partition));
         columns.insert("_offset", Arc::clone(&metadata.offset));
@@ -528,6 +512,25 @@ impl TopicBuffer {
         }
         let order: UInt32Array = lexsort_to_indices(&[sort_by(metadata.partition), sort_by(metadata.offset)], None)?;
         take_record_batch(&batch, &order).map(Some)
+    }
+}
+
+#[cfg(test)]
+impl TopicBuffer {
+    /// Decodes the next record by its names.
+    pub(super) fn forget_templates(&mut self) {
+        self.templates.clear();
+        self.key_templates.clear();
+    }
+
+    /// Of the templates of values.
+    pub(super) fn template_sizes(&self) -> Vec<(usize, usize)> {
+        self.templates.sizes()
+    }
+
+    /// Values and keys that were of a template.
+    pub(super) fn templates_used(&self) -> (usize, usize) {
+        (self.templates.used, self.key_templates.used)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The map is that of the Debezium documentation: a logical type is known by its name, anything else by its base type.
 
+use std::collections::HashSet;
+
 use super::column_type::{ColumnType, DECIMAL_PRECISION_MAX};
 use super::json::{JsonType, Object, Value};
 
@@ -146,10 +148,15 @@ fn wire(schema: Value<'_>, depth: usize) -> Result<Wire, String> {
 fn fields(object: Object<'_>, depth: usize) -> Result<Vec<(String, Wire)>, String> {
     let list = object.get("fields").and_then(|fields| fields.as_array());
     let list = list.ok_or("a struct schema has no fields")?;
+    // Connect has no such schema. By a name that stands twice a value would find one column or the other.
+    let mut names = HashSet::new();
     list.map(|field| {
         let object = field.as_object().ok_or("a field is not an object")?;
         let name = text(object, "field").ok_or("a field has no name")?;
-        Ok((name.to_owned(), wire(field, depth + 1)?))
+        match names.insert(name) {
+            true => Ok((name.to_owned(), wire(field, depth + 1)?)),
+            false => Err(format!("field {name:?} stands twice")),
+        }
     })
     .collect()
 }

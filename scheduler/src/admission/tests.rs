@@ -156,3 +156,108 @@ fn impossible_limits_are_refused() {
         assert!(limits.validate().is_err(), "{limits:?}");
     }
 }
+
+// Goal: a reader who takes nothing keeps nobody out, and goes on as the first when others are done. Method: one place; its plan
+// rests for less and for more than the patience while others wait, then wants rows again.
+#[tokio::test]
+async fn places_of_readers_who_do_not_read_are_lent() {
+    let clock = Arc::new(ManualClock::new(0));
+    let admission = admission(&clock, |all| all.interactive.queued_max = 8);
+    let mut slow = admission.admit(Class::Interactive, None).await.expect("free");
+    let mut second = Box::pin(admission.admit(Class::Interactive, None));
+    assert!(futures::poll!(&mut second).is_pending());
+    clock.advance(PATIENCE * 2);
+    assert!(
+        futures::poll!(&mut second).is_pending(),
+        "what computes keeps its place"
+    );
+    slow.rest();
+    clock.advance(PATIENCE / 2);
+    assert!(
+        futures::poll!(&mut second).is_pending(),
+        "it rests no longer than a reader may"
+    );
+    clock.advance(PATIENCE);
+    let second = second.await.expect("a lent place");
+    let mut third = Box::pin(admission.admit(Class::Interactive, None));
+    assert!(futures::poll!(&mut third).is_pending());
+    {
+        let mut again = Box::pin(slow.resume());
+        assert!(futures::poll!(&mut again).is_pending(), "the place is taken");
+        drop(second);
+        again.await;
+    }
+    assert!(futures::poll!(&mut third).is_pending(), "who came back was first");
+    slow.rest();
+    slow.resume().await;
+    clock.advance(PATIENCE * 2);
+    assert!(futures::poll!(&mut third).is_pending(), "it rests no more");
+    drop(slow);
+    drop(third.await.expect("its turn"));
+    assert_eq!(admission.load(Class::Interactive), Load { running: 0, queued: 0 });
+}
+
+// Goal: places that were lent are counted right however their owners end. Method: owners that end while others sit there, while
+// they wait to come back, and in the moment they are called; then as many come in as may, and no more.
+#[tokio::test]
+async fn lent_places_are_counted_once() {
+    let clock = Arc::new(ManualClock::new(0));
+    let admission = admission(&clock, |all| {
+        all.interactive = ClassLimits {
+            queued_max: 8,
+            ..limits(2)
+        };
+    });
+    for ends in 0..3 {
+        let mut slow = Vec::new();
+        for _ in 0..2 {
+            let permit = admission.admit(Class::Interactive, Some("ana")).await.expect("free");
+            permit.rest();
+            slow.push(permit);
+        }
+        clock.advance(PATIENCE * 2);
+        let others = [
+            admission.admit(Class::Interactive, None).await.expect("a lent place"),
+            admission.admit(Class::Interactive, None).await.expect("a lent place"),
+        ];
+        match ends {
+            0 => {
+                drop(slow);
+                drop(others);
+            }
+            _ => {
+                let mut again = Box::pin(slow[0].resume());
+                assert!(futures::poll!(&mut again).is_pending());
+                if ends == 2 {
+                    drop(others);
+                    drop(again);
+                    drop(slow);
+                } else {
+                    drop(again);
+                    drop(slow);
+                    drop(others);
+                }
+            }
+        }
+        assert_eq!(
+            admission.load(Class::Interactive),
+            Load { running: 0, queued: 0 },
+            "{ends}"
+        );
+    }
+}
+
+// Goal: jobs keep their places. Method: one rests while another waits.
+#[tokio::test]
+async fn jobs_lend_nothing() {
+    let clock = Arc::new(ManualClock::new(0));
+    let admission = admission(&clock, |_| {});
+    let job = admission.admit(Class::Batch, None).await.expect("free");
+    job.rest();
+    let mut second = Box::pin(admission.admit(Class::Batch, None));
+    assert!(futures::poll!(&mut second).is_pending());
+    clock.advance(PATIENCE * 3);
+    assert!(futures::poll!(&mut second).is_pending());
+    drop(job);
+    second.await.expect("its turn");
+}

@@ -1,4 +1,5 @@
-//! Many deaths: three moments, both planners, reading and writing. `TIDEWATER_EXECUTOR_KILLS=100` makes it longer.
+//! Many deaths: three moments, with an aggregate that orders its rows and without, reading and writing. `TIDEWATER_EXECUTOR_KILLS=100` makes it
+//! longer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,11 +19,11 @@ const KILLS: usize = 24;
 
 const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
 
-/// The statement of a moment, for the planner that is asked for: an aggregate that orders its rows goes to the static one.
-fn statement(moment: Moment, adaptive: bool) -> String {
-    let ordered = |column: &str| match adaptive {
-        true => "0 AS a".to_owned(),
-        false => format!("array_length(array_agg({column} ORDER BY {column})) AS a"),
+/// The statement of a moment, with an aggregate that orders its rows or without.
+fn statement(moment: Moment, orders: bool) -> String {
+    let ordered = |column: &str| match orders {
+        false => "0 AS a".to_owned(),
+        true => format!("array_length(array_agg({column} ORDER BY {column})) AS a"),
     };
     match moment {
         Moment::Mapping => format!(
@@ -123,7 +124,7 @@ async fn executors_die_again_and_again() {
     let survivor = scheduler.executors().await.expect("a list")[0].id.clone();
     let (mut kills, mut tries) = (0, 0);
     while kills < wanted {
-        let (moment, adaptive, writes) = (MOMENTS[tries % 3], tries / 3 % 2 == 0, tries / 6 % 2 == 1);
+        let (moment, orders, writes) = (MOMENTS[tries % 3], tries / 3 % 2 == 1, tries / 6 % 2 == 1);
         tries += 1;
         assert!(tries <= wanted * 2, "{kills} kills in {tries} tries");
         let mut victim = ExecutorChild::start(&format!("victim-{tries}"), scheduler.address(), lake.home.path());
@@ -136,7 +137,7 @@ async fn executors_die_again_and_again() {
             .expect("the victim")
             .id
             .clone();
-        let sql = statement(moment, adaptive);
+        let sql = statement(moment, orders);
         let columns_sql =
             format!("SELECT note, CAST(n AS BIGINT) AS n, CAST(s AS BIGINT) AS s, CAST(a AS BIGINT) AS a FROM ({sql})");
         let expected = lake
@@ -167,8 +168,8 @@ async fn executors_die_again_and_again() {
             within(&lake, rows).await.expect("rows")
         };
         let took = lake.clock.monotonic() - killed;
-        println!("{kills} kills: {moment:?} adaptive {adaptive} writes {writes}: {took:?}");
-        assert_eq!(found, expected, "{moment:?} adaptive {adaptive} writes {writes}");
+        println!("{kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}");
+        assert_eq!(found, expected, "{moment:?} orders {orders} writes {writes}");
         drop(victim);
         let begun = lake.clock.monotonic();
         while scheduler.executors().await.expect("a list").len() > 1 {

@@ -105,8 +105,12 @@ impl Maker<'_> {
             let (next, more) = self.relation(&alias);
             let kind = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"][self.rng.below(4) as usize];
             let key = ["id", "k", "g", "day", "n"][self.rng.below(5) as usize];
-            let mut on = format!("t{}.{key} = {alias}.{key}", at - 1);
             // What else is demanded of a full join, only some plans of DuckDB can do.
+            let sign = match (kind, self.rng.below(5)) {
+                ("FULL JOIN", _) | (_, 1..) => "=",
+                _ => ["<", ">=", "<>"][self.rng.below(3) as usize],
+            };
+            let mut on = format!("t{}.{key} {sign} {alias}.{key}", at - 1);
             if kind != "FULL JOIN" && self.rng.below(3) == 0 {
                 let both: Vec<Column> = columns.iter().chain(&more).cloned().collect();
                 let makes = Expressions {

@@ -207,8 +207,8 @@ impl Node {
         &self.builder
     }
 
-    pub fn health_url(&self) -> String {
-        format!("http://127.0.0.1:{}/health", self.builder.ports.http)
+    pub fn ready_url(&self) -> String {
+        format!("http://127.0.0.1:{}/ready", self.builder.ports.http)
     }
 
     /// Starts a verb of the command line against this process, without waiting for it.
@@ -224,9 +224,9 @@ impl Node {
             .unwrap()
     }
 
-    /// Waits for `/health` of the process.
+    /// Waits for `/ready` of the process.
     pub fn wait_ready(&mut self) {
-        let url = self.health_url();
+        let url = self.ready_url();
         let what = format!("{} is ready", self.builder.name);
         let log = self.builder.files().1;
         let child = &mut self.child;

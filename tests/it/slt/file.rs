@@ -1,6 +1,6 @@
 //! A file of statements and what they must answer, in the form of sqllogictest: `statement ok | error TEXT | count N` and `query TYPES
 //! [rowsort]`, a blank line after each, `skipif` and `onlyif` before. Types: `T` text, `I` whole numbers, `R` other numbers, to twelve
-//! digits, `B` truth, `D` dates and times. NULL is `NULL`, empty text `(empty)`; columns are parted by a blank.
+//! digits, `B` truth, `D` dates and times, `A` arrays. NULL is `NULL`, empty text `(empty)`; columns are parted by a blank.
 //!
 //! The crate of that name is not used: it turns a feature of another crate on with which DataFusion would be built anew.
 
@@ -105,6 +105,7 @@ fn shown(value: Option<&str>, of: char) -> String {
         },
         'R' => number(value),
         'D' => moment(value),
+        'A' => array(value),
         _ => value.trim_end().into(),
     }
 }
@@ -133,6 +134,37 @@ fn moment(value: &str) -> String {
             .trim_end_matches('.')
             .into(),
         None => value.into(),
+    }
+}
+
+/// PostgreSQL's `{1,NULL,"b c"}` as `[1, , b c]`.
+fn array(value: &str) -> String {
+    let Some(inner) = value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+        return value.into();
+    };
+    let (mut elements, mut element, mut quoted, mut was_quoted) = (Vec::new(), String::new(), false, false);
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if quoted => element.extend(letters.next()),
+            '"' => (quoted, was_quoted) = (!quoted, true),
+            ',' if !quoted => {
+                elements.push(of_array(&element, was_quoted));
+                (element, was_quoted) = (String::new(), false);
+            }
+            letter => element.push(letter),
+        }
+    }
+    if !inner.is_empty() {
+        elements.push(of_array(&element, was_quoted));
+    }
+    format!("[{}]", elements.join(", "))
+}
+
+fn of_array(element: &str, quoted: bool) -> String {
+    match element == "NULL" && !quoted {
+        true => String::new(),
+        false => element.to_owned(),
     }
 }
 

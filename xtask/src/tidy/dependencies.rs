@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidewater-core", &[]),
     ("tidewater-security", &["tidewater-core"]),
     ("tidewater-table", &["tidewater-core"]),
-    ("tidewater-catalog-client", &["tidewater-table"]),
+    ("tidewater-catalog-client", &["tidewater-security", "tidewater-table"]),
     ("tidewater-catalog", &["tidewater-security", "tidewater-catalog-client"]),
     ("tidewater-engine", &["tidewater-security", "tidewater-catalog-client"]),
     ("tidewater-scheduler", &["tidewater-engine"]),

@@ -10,6 +10,7 @@ mod drops;
 mod first;
 mod following;
 mod members;
+mod policy;
 mod texts;
 mod views;
 

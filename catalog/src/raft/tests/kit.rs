@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::command::{Command, Op, Outcome};
 use crate::raft::{Consensus, ConsensusError, MemberChange, PeerAddress, RaftConsensus, RaftOptions};
-use tidewater_core::{NodeId, SystemClock, SystemRng};
+use tidewater_core::{Coded, NodeId, Retry, SystemClock, SystemRng};
 
 /// Everything here ends within this, even on a machine that does other things.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
@@ -67,6 +67,12 @@ pub(super) async fn leads(node: &RaftConsensus) {
         .await
         .unwrap()
         .unwrap();
+}
+
+/// Waits until the node's state holds everything that was acknowledged before. On a busy machine a barrier may be late, or meet an
+/// election that nobody asked for.
+pub(super) async fn passes_barrier(node: &RaftConsensus) {
+    until("a barrier", || async { node.barrier().await.ok() }).await;
 }
 
 /// Several nodes of one group in this process.
@@ -157,6 +163,35 @@ impl Cluster {
                 Ok(()) => Some(()),
                 Err(ConsensusError::NotLeader { .. }) => None,
                 Err(error) => panic!("{change:?}: {error}"),
+            }
+        })
+        .await;
+    }
+
+    /// The code under which a leader refuses a change.
+    pub(super) async fn refused(&self, change: &MemberChange) -> &'static str {
+        until("a refusal", || async {
+            let leader = self.node(self.leader().await);
+            match leader.change_members(change.clone()).await {
+                Ok(()) => panic!("{change:?} was made"),
+                Err(ConsensusError::NotLeader { .. }) => None,
+                Err(error) => Some(error.code()),
+            }
+        })
+        .await
+    }
+
+    /// Hands leadership to a node, again when an election came in between.
+    pub(super) async fn transfer(&self, target: NodeId) {
+        until("a transfer", || async {
+            let old = self.leader().await;
+            match self.node(old).transfer_leadership(Some(target)).await {
+                Ok(leader) => {
+                    assert_eq!(leader.id, target);
+                    (self.leader().await == target).then_some(())
+                }
+                Err(error) if error.retry() == Retry::Never => panic!("from {old} to {target}: {error}"),
+                Err(_) => None,
             }
         })
         .await;

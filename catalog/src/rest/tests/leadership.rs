@@ -66,9 +66,7 @@ async fn operators_show_the_secret() {
     let key = TokenKey::derive(b"tide");
     let kit = Kit::with_operators(key.clone());
     assert_eq!(kit.get("/internal/v1/cluster").await.status, 200);
-    let principal = Principal {
-        name: "operator".into(),
-    };
+    let principal = Principal::named("operator");
     for (token, is_let_in) in [
         (None, false),
         (Some(TokenKey::derive(b"ebb").issue(&principal, i64::MAX)), false),
@@ -100,7 +98,7 @@ async fn operators_show_the_secret() {
 async fn tokens_are_wanted() {
     let key = TokenKey::derive(b"secret");
     let kit = Kit::with_access(Access::Tokens(key.clone()));
-    let principal = Principal { name: "ana".into() };
+    let principal = Principal::named("ana");
     let foreign = TokenKey::derive(b"other").issue(&principal, i64::MAX);
     for (token, status) in [
         (None, 401),

@@ -20,6 +20,7 @@ fn with_users(clock: &Arc<ManualClock>) -> Kit {
     let users = vec![UserSettings {
         name: "ana".into(),
         password_hash: hash_password("correct horse", &rng).expect("a hash"),
+        scram: None,
         role: Role::Reader,
     }];
     let clock: Arc<dyn Clock> = clock.clone();
@@ -54,7 +55,7 @@ async fn users_log_in() {
     let kit = with_users(&clock);
     assert_eq!(kit.get("/v1/namespaces").await.status, 401);
     // Nodes come in with tokens of their own key; somebody who is no user does not by the users' key.
-    let node = Principal { name: "node".into() };
+    let node = Principal::named("node");
     for (key, status) in [
         (TokenKey::for_nodes(b"nodes"), 200),
         (TokenKey::for_nodes(b"others"), 401),

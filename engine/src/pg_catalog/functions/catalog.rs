@@ -85,22 +85,7 @@ pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Vec<N
     all.push(Native::constant("pg_is_other_temp_schema", truth(false)));
     let user = ScalarValue::from(postgres.user.as_str());
     all.push(Native::constant("pg_get_userbyid", user));
-    for name in [
-        "has_table_privilege",
-        "has_any_column_privilege",
-        "has_column_privilege",
-        "has_schema_privilege",
-        "has_database_privilege",
-        "has_function_privilege",
-        "has_sequence_privilege",
-        "has_type_privilege",
-        "has_language_privilege",
-        "has_tablespace_privilege",
-        "has_server_privilege",
-        "pg_has_role",
-    ] {
-        all.push(privilege(name, postgres.writes));
-    }
+    all.extend(super::privileges::all(postgres, relations));
     all.extend(backends(postgres));
     all
 }
@@ -128,7 +113,7 @@ fn class(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Native {
     })
 }
 
-fn numbered(name: &str, relations: &Relations, postgres: &Postgres) -> Option<i64> {
+pub(super) fn numbered(name: &str, relations: &Relations, postgres: &Postgres) -> Option<i64> {
     if let Ok(oid) = name.parse() {
         return Some(oid);
     }
@@ -376,19 +361,6 @@ fn setting(postgres: &Arc<Postgres>) -> Native {
             }
         }
         Ok(strings(found.into_iter()))
-    })
-}
-
-/// Whether the user may: read always, change where they are a writer.
-fn privilege(name: &str, writes: bool) -> Native {
-    Native::new(name, (2, 4), DataType::Boolean, move |arrays, rows| {
-        let rights = texts(argument(arrays, arrays.len() - 1)?)?;
-        let may = |right: &str| {
-            let mut rights = right.split(',').map(|right| right.trim().to_lowercase());
-            writes
-                || rights.any(|right| matches!(right.as_str(), "select" | "usage" | "connect" | "member" | "execute"))
-        };
-        Ok(truths((0..rows).map(|row| text(&rights, row).map(may))))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, Months, NaiveDateTime, Offset, TimeZone};
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, Offset, TimeZone};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, IntervalMonthDayNanoArray, PrimitiveArray, TimestampMicrosecondArray,
@@ -16,12 +16,13 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::{Result, exec_err, plan_err};
 
 use super::native::{Native, argument, number, numbers, strings, text, texts};
-use super::patterns::{date_to_text, number_to_text, text_to_date};
+use super::number_patterns::number_to_text;
+use super::patterns::{date_to_text, text_to_date};
 
 /// Where instants are counted from.
 const UTC: &str = "+00:00";
 
-const DAY_US: i64 = 86_400_000_000;
+pub(super) const DAY_US: i64 = 86_400_000_000;
 
 fn plain() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, None)
@@ -38,16 +39,15 @@ pub(super) fn all() -> Vec<Native> {
         to_timestamp(),
         timezone(),
         age(),
+        make_timestamp(),
         plus(),
         minus(),
         moments_between(),
-        interval("pg_interval_times", |by| by),
-        interval("pg_interval_by", |by| 1.0 / by),
     ]
 }
 
 /// Moments in microseconds since 1970, and whether they are instants.
-fn moments(array: &ArrayRef) -> Result<(ArrayRef, bool)> {
+pub(super) fn moments(array: &ArrayRef) -> Result<(ArrayRef, bool)> {
     let zoned = matches!(array.data_type(), DataType::Timestamp(_, Some(_)));
     let wanted = if zoned { instant() } else { plain() };
     Ok((cast(array, &wanted)?, zoned))
@@ -58,7 +58,7 @@ fn moment(array: &ArrayRef, row: usize) -> Option<i64> {
     (!array.is_null(row)).then(|| array.value(row))
 }
 
-fn naive(micros: i64) -> Option<NaiveDateTime> {
+pub(super) fn naive(micros: i64) -> Option<NaiveDateTime> {
     DateTime::from_timestamp_micros(micros).map(|at| at.naive_utc())
 }
 
@@ -72,11 +72,33 @@ fn to_char() -> Native {
         let values = argument(arrays, 0)?;
         let patterns = texts(argument(arrays, 1)?)?;
         if values.data_type().is_numeric() {
-            let numbers = texts(values)?;
-            let shown = |row| Some(number_to_text(text(&numbers, row)?, text(&patterns, row)?));
-            return Ok(strings((0..rows).map(shown)));
+            // Floating-point numbers without an exponent.
+            let numbers: Vec<Option<String>> = match values.data_type().is_floating() {
+                true => {
+                    let values = cast(values, &DataType::Float64)?;
+                    let values = values.as_primitive::<Float64Type>().iter();
+                    values.map(|value| value.map(|value| value.to_string())).collect()
+                }
+                false => {
+                    let texts = texts(values)?;
+                    (0..rows).map(|row| text(&texts, row).map(str::to_owned)).collect()
+                }
+            };
+            let mut found = Vec::with_capacity(rows);
+            for row in 0..rows {
+                found.push(
+                    match (numbers.get(row).and_then(Option::as_deref), text(&patterns, row)) {
+                        (Some(number), Some(pattern)) => match number_to_text(number, pattern) {
+                            Ok(shown) => Some(shown),
+                            Err(error) => return exec_err!("{error}"),
+                        },
+                        _ => None,
+                    },
+                );
+            }
+            return Ok(strings(found.into_iter()));
         }
-        let (values, _) = match values.data_type() {
+        let (values, zoned) = match values.data_type() {
             DataType::Interval(_) | DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_) => {
                 (since_midnight(values)?, false)
             }
@@ -86,7 +108,7 @@ fn to_char() -> Native {
             Some(date_to_text(
                 naive(moment(&values, row)?)?,
                 0,
-                "UTC",
+                if zoned { "UTC" } else { "" },
                 text(&patterns, row)?,
             ))
         };
@@ -213,44 +235,49 @@ fn moments_between() -> Native {
     })
 }
 
-/// An interval so many times. What is no whole month or day becomes days of which a month has thirty, and time.
-fn interval(name: &str, factor: fn(f64) -> f64) -> Native {
-    let returns = DataType::Interval(IntervalUnit::MonthDayNano);
-    Native::new(name, (2, 2), returns.clone(), move |arrays, rows| {
-        let spans = cast(argument(arrays, 0)?, &returns)?;
-        let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
-        let factors = cast(argument(arrays, 1)?, &DataType::Float64)?;
-        let factors = factors.as_primitive::<Float64Type>();
-        let mut found = Vec::with_capacity(rows);
-        for row in 0..rows {
-            if spans.is_null(row) || factors.is_null(row) {
-                found.push(None);
-                continue;
-            }
-            match times(spans.value(row), factor(factors.value(row))) {
-                Some(span) => found.push(Some(span)),
-                None => return exec_err!("interval out of range"),
-            }
-        }
-        Ok(Arc::new(IntervalMonthDayNanoArray::from(found)))
-    })
+/// The columns of several arguments as floating-point numbers.
+pub(super) fn floats(arrays: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    arrays
+        .iter()
+        .map(|array| Ok(cast(array, &DataType::Float64)?))
+        .collect()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "what is out of range was refused")]
-fn times(span: IntervalMonthDayNano, factor: f64) -> Option<IntervalMonthDayNano> {
-    let within = |value: f64, end: f64| (value.is_finite() && value.abs() < end).then_some(value);
-    let months = within(f64::from(span.months) * factor, f64::from(i32::MAX))?;
-    let days = within(
-        f64::from(span.days) * factor + months.fract() * 30.0,
-        f64::from(i32::MAX),
-    )?;
-    let micros = (span.nanoseconds / 1000).to_string().parse::<f64>().ok()?;
-    let micros = within(micros * factor + days.fract() * 86_400e6, 9e15)?;
-    Some(IntervalMonthDayNano::new(
-        months as i32,
-        days as i32,
-        (micros.round() as i64).checked_mul(1000)?,
-    ))
+/// What stands in a row of these columns; none where one is null.
+pub(super) fn row_of(columns: &[ArrayRef], row: usize) -> Option<Vec<f64>> {
+    let value = |column: &ArrayRef| {
+        let values = column.as_primitive::<Float64Type>();
+        (!values.is_null(row)).then(|| values.value(row))
+    };
+    columns.iter().map(value).collect()
+}
+
+/// `make_timestamp(year, month, day, hour, minute, seconds)`.
+#[expect(clippy::cast_possible_truncation, reason = "what is out of range is no date")]
+fn make_timestamp() -> Native {
+    Native::new("make_timestamp", (6, 6), plain(), |arrays, rows| {
+        let columns = floats(arrays)?;
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let Some(parts) = row_of(&columns, row) else {
+                found.push(None);
+                continue;
+            };
+            let [year, month, day, hour, minute, seconds] = parts.as_slice() else {
+                return exec_err!("make_timestamp takes six numbers");
+            };
+            let date = NaiveDate::from_ymd_opt(*year as i32, *month as u32, *day as u32);
+            let clock = (0.0..24.0).contains(hour) && (0.0..60.0).contains(minute) && (0.0..=60.0).contains(seconds);
+            match date.and_then(|date| date.and_hms_opt(0, 0, 0)) {
+                Some(midnight) if clock => {
+                    let time = ((hour * 3600.0 + minute * 60.0 + seconds) * 1e6).round() as i64;
+                    found.push(Some(micros(midnight) + time));
+                }
+                _ => return exec_err!("date field value out of range: {year}-{month:02}-{day:02}"),
+            }
+        }
+        Ok(Arc::new(TimestampMicrosecondArray::from(found)))
+    })
 }
 
 fn days_of(array: &ArrayRef) -> Result<ArrayRef> {
@@ -314,7 +341,17 @@ fn timezone() -> Native {
     })
 }
 
-fn zone(name: &str) -> Option<Tz> {
+/// Seconds east of Greenwich that clocks of a zone show at an instant.
+pub(super) fn offset_at(zone: Tz, micros: i64) -> i32 {
+    naive(micros).map_or(0, |at| zone.offset_from_utc_datetime(&at).fix().local_minus_utc())
+}
+
+/// A zone by its name. A bare offset counts to the west, as POSIX has it.
+pub(super) fn zone(name: &str) -> Option<Tz> {
+    if let Some(hours) = name.strip_prefix(['+', '-']).and_then(|hours| hours.parse::<u8>().ok()) {
+        let sign = if name.starts_with('-') { '+' } else { '-' };
+        return Tz::from_str(&format!("{sign}{hours:02}:00")).ok();
+    }
     let utc = ["UTC", "GMT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name));
     Tz::from_str(if utc { UTC } else { name }).ok()
 }

@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility, cast as cast_expr,
 };
 use datafusion::scalar::ScalarValue;
 
 type Call = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
 type Returns = Arc<dyn Fn(&[DataType]) -> Result<DataType> + Send + Sync>;
+type ReturnsOf = Arc<dyn Fn(&[DataType], &[Option<&ScalarValue>]) -> Result<DataType> + Send + Sync>;
+type Plain = Arc<dyn Fn(&DataType) -> Option<DataType> + Send + Sync>;
 
 /// A function.
 #[derive(Clone)]
@@ -21,8 +25,14 @@ pub(super) struct Native {
     name: String,
     arguments: (usize, usize),
     returns: Returns,
+    /// The type where constants among the arguments have a say in it.
+    returns_of: Option<ReturnsOf>,
+    /// The type to which it is a plain cast of such an argument.
+    plain: Option<Plain>,
     signature: Signature,
     call: Call,
+    /// What it answers depends on the session it was made for.
+    pub(super) of_session: bool,
 }
 
 impl Native {
@@ -37,8 +47,11 @@ impl Native {
             name: name.to_owned(),
             arguments,
             returns: Arc::new(move |_| Ok(returns.clone())),
+            returns_of: None,
+            plain: None,
             signature: signature(Volatility::Immutable),
             call: Arc::new(call),
+            of_session: false,
         }
     }
 
@@ -48,6 +61,27 @@ impl Native {
         returns: impl Fn(&[DataType]) -> Result<DataType> + Send + Sync + 'static,
     ) -> Self {
         self.returns = Arc::new(returns);
+        self
+    }
+
+    /// With a type that constants among its arguments have a say in.
+    pub(super) fn returning_of(
+        mut self,
+        returns: impl Fn(&[DataType], &[Option<&ScalarValue>]) -> Result<DataType> + Send + Sync + 'static,
+    ) -> Self {
+        self.returns_of = Some(Arc::new(returns));
+        self
+    }
+
+    /// Of arguments of some types it is a plain cast, which the planner knows more about.
+    pub(super) fn plain_cast(mut self, of: impl Fn(&DataType) -> Option<DataType> + Send + Sync + 'static) -> Self {
+        self.plain = Some(Arc::new(of));
+        self
+    }
+
+    /// Of one session only.
+    pub(super) fn of_session(mut self) -> Self {
+        self.of_session = true;
         self
     }
 
@@ -133,6 +167,25 @@ impl ScalarUDFImpl for Native {
             );
         }
         (self.returns)(arguments)
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> = arguments.arg_fields.iter().map(|of| of.data_type().clone()).collect();
+        let mut returns = self.return_type(&types)?;
+        if let Some(of) = &self.returns_of {
+            returns = of(&types, arguments.scalar_arguments)?;
+        }
+        Ok(Arc::new(Field::new(&self.name, returns, true)))
+    }
+
+    fn simplify(&self, mut arguments: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        if let (Some(plain), [argument]) = (&self.plain, arguments.as_slice())
+            && let Some(to) = plain(&info.get_data_type(argument)?)
+            && let Some(argument) = arguments.pop()
+        {
+            return Ok(ExprSimplifyResult::Simplified(cast_expr(argument, to)));
+        }
+        Ok(ExprSimplifyResult::Original(arguments))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

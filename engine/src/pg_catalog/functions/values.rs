@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryBuilder, Int64Array, ListArray, StructArray,
+    Array, ArrayRef, AsArray, BinaryArray, Datum, FixedSizeBinaryBuilder, Int64Array, ListArray, StructArray,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::compute::kernels::numeric as numeric_kernels;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::scalar::ScalarValue;
@@ -30,7 +32,37 @@ pub(super) fn all() -> Vec<Native> {
         Native::constant("inet_server_addr", ScalarValue::Utf8(None)),
         Native::constant("inet_client_addr", ScalarValue::Utf8(None)),
         size_pretty(),
+        whole("pg_int_plus", |left, right| numeric_kernels::add(left, right)),
+        whole("pg_int_minus", |left, right| numeric_kernels::sub(left, right)),
+        whole("pg_int_times", |left, right| numeric_kernels::mul(left, right)),
     ]
+}
+
+/// An operator of whole numbers whose answer must not be out of range.
+fn whole(
+    name: &str,
+    operator: impl Fn(&dyn Datum, &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> + Send + Sync + 'static,
+) -> Native {
+    Native::new(name, (2, 2), DataType::Int64, move |arrays, _| {
+        let (left, right) = (argument(arrays, 0)?, argument(arrays, 1)?);
+        let of = whole_of(&[left.data_type().clone(), right.data_type().clone()]);
+        Ok(operator(&strictly(left, &of)?, &strictly(right, &of)?)?)
+    })
+    .returning(|arguments| Ok(whole_of(arguments)))
+}
+
+/// The type of an operator of whole numbers: the larger of its sides.
+fn whole_of(arguments: &[DataType]) -> DataType {
+    let bits = arguments.iter().map(|of| match of {
+        DataType::Int8 | DataType::UInt8 | DataType::Int16 => 16,
+        DataType::UInt16 | DataType::Int32 => 32,
+        _ => 64,
+    });
+    match bits.max() {
+        Some(16) => DataType::Int16,
+        Some(32) => DataType::Int32,
+        _ => DataType::Int64,
+    }
 }
 
 /// `x::numeric`: with as many digits as it has.
@@ -52,7 +84,7 @@ fn numeric_of(of: &DataType) -> DataType {
     }
 }
 
-fn strictly(array: &ArrayRef, of: &DataType) -> Result<ArrayRef> {
+pub(super) fn strictly(array: &ArrayRef, of: &DataType) -> Result<ArrayRef> {
     let options = CastOptions {
         safe: false,
         format_options: FormatOptions::default(),

@@ -2,24 +2,66 @@
 
 mod casts;
 mod functions;
+mod moments;
+mod spellings;
 mod subqueries;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, ObjectName, ObjectNamePart, UnaryOperator, Value, ValueWithSpan,
+};
 
-pub(super) use self::subqueries::{hollow, never};
+pub(super) use self::casts::clock;
+pub(super) use self::subqueries::{counted, hollow, never};
 use super::names::{as_text, call, text};
 use crate::pg_catalog::Postgres;
+use crate::pg_catalog::functions::like_pattern;
 
 /// Before the parts of an expression are changed.
 pub(super) fn before(expression: &mut Expr) {
     subqueries::change(expression);
     casts::exact(expression);
+    signed(expression);
+}
+
+/// `-2 ^ 2` is `(-2) ^ 2`: the sign binds closer than the power.
+fn signed(expression: &mut Expr) {
+    let Expr::UnaryOp {
+        op: UnaryOperator::Minus,
+        expr,
+    } = expression
+    else {
+        return;
+    };
+    let mut power = take(expr);
+    let mut first = &mut power;
+    while let Expr::BinaryOp {
+        left,
+        op: BinaryOperator::PGExp,
+        ..
+    } = first
+    {
+        first = left.as_mut();
+    }
+    let base = std::mem::replace(first, Expr::value(Value::Null));
+    *first = Expr::UnaryOp {
+        op: UnaryOperator::Minus,
+        expr: Box::new(base),
+    };
+    *expression = power;
 }
 
 /// After the parts of an expression were changed.
 pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
     match expression {
-        Expr::BinaryOp { op, .. } => operator(op),
+        Expr::BinaryOp { op, .. } => {
+            operator(op);
+            if spelled_otherwise(op) {
+                spellings::change(expression);
+            }
+        }
+        Expr::SimilarTo { .. } | Expr::Ceil { .. } | Expr::Floor { .. } | Expr::Extract { .. } => {
+            spellings::change(expression);
+        }
         Expr::Collate { expr, .. } => *expression = take(expr),
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expression = call("timezone", vec![take(time_zone), take(timestamp)]);
@@ -29,8 +71,11 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             substring_from: Some(from),
             substring_for: None,
             ..
-        } if as_text(from).is_some() => *expression = call("pg_substring", vec![take(expr), take(from)]),
-        Expr::Cast { .. } | Expr::TypedString(_) => casts::change(expression),
+        } if as_text(from).is_some() => {
+            let pattern = spellings::word_ends(from).unwrap_or_else(|| take(from));
+            *expression = call("pg_substring", vec![take(expr), pattern]);
+        }
+        Expr::Cast { .. } | Expr::TypedString(_) => casts::change(expression, postgres),
         Expr::Function(_) => functions::change(expression, postgres),
         Expr::Identifier(ident) if ident.quote_style.is_none() => {
             // Words that are functions without parentheses.
@@ -42,21 +87,7 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = functions::own(&word, postgres).unwrap_or_else(|| expression.clone());
             }
         }
-        Expr::Like {
-            pattern, escape_char, ..
-        }
-        | Expr::ILike {
-            pattern, escape_char, ..
-        } => {
-            // Any letter may mark what is meant as it stands; the query engine knows the backslash.
-            let mark = escape_char.as_ref().map(|mark| mark.to_string());
-            let mark = mark.as_deref().and_then(|mark| mark.trim_matches('\'').chars().next());
-            if let (Some(mark), Some(literal)) = (mark.filter(|mark| *mark != '\\'), as_text(pattern)) {
-                let marked = literal.replace('\\', "\\\\").replace(mark, "\\");
-                **pattern = text(&marked);
-                *escape_char = None;
-            }
-        }
+        Expr::Like { .. } | Expr::ILike { .. } => pattern(expression),
         Expr::Interval(interval) => {
             if let Some(spelled) = as_text(&interval.value).and_then(casts::spelled) {
                 *interval.value = text(&spelled);
@@ -74,7 +105,71 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
         }
         Expr::CompoundFieldAccess { .. } => functions::fields(expression),
         Expr::UnaryOp { op, expr } if *op == UnaryOperator::Plus => *expression = take(expr),
+        Expr::UnaryOp { .. } => spellings::change(expression),
         _ => {}
+    }
+}
+
+/// What is changed in every statement, also in those that are not PostgreSQL's.
+pub(super) fn shared(expression: &mut Expr) {
+    match expression {
+        Expr::SimilarTo { .. } => spellings::change(expression),
+        Expr::Collate { expr, collation } if by_bytes(collation) => *expression = take(expr),
+        Expr::Like { .. } | Expr::ILike { .. } => pattern(expression),
+        Expr::Cast { .. } => casts::shared(expression),
+        Expr::Function(_) => functions::shared(expression),
+        _ => {}
+    }
+}
+
+/// Whether a collation is how texts are compared anyway.
+fn by_bytes(collation: &ObjectName) -> bool {
+    let last = collation.0.last().and_then(ObjectNamePart::as_ident);
+    last.is_some_and(|name| matches!(name.value.as_str(), "C" | "POSIX" | "ucs_basic" | "UTF8_BINARY"))
+}
+
+/// Any letter may mark what is meant as it stands in the pattern of a `LIKE`; the query engine knows the backslash.
+fn pattern(expression: &mut Expr) {
+    let (Expr::Like {
+        pattern, escape_char, ..
+    }
+    | Expr::ILike {
+        pattern, escape_char, ..
+    }) = expression
+    else {
+        return;
+    };
+    if let Some(mark) = escape_char.as_ref().and_then(mark) {
+        **pattern = match as_text(pattern) {
+            Some(literal) => text(&like_pattern(literal, mark)),
+            None => call(
+                "pg_like_pattern",
+                vec![take(pattern), text(&mark.map(String::from).unwrap_or_default())],
+            ),
+        };
+        *escape_char = None;
+    }
+}
+
+/// Whether an operator is another one here, or reads its right side otherwise.
+fn spelled_otherwise(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::PGStartsWith
+            | BinaryOperator::PGOverlap
+            | BinaryOperator::PGRegexMatch
+            | BinaryOperator::PGRegexIMatch
+            | BinaryOperator::PGRegexNotMatch
+            | BinaryOperator::PGRegexNotIMatch
+    )
+}
+
+/// What marks letters in a pattern, unless it is the backslash; `Some(None)` where nothing does.
+fn mark(escape: &ValueWithSpan) -> Option<Option<char>> {
+    let written = escape.value.clone().into_string()?;
+    match written.chars().next() {
+        Some('\\') => None,
+        other => Some(other),
     }
 }
 

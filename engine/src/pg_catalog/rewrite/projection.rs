@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, ObjectNamePart, Select, SelectItem};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, ObjectNamePart, Select, SelectItem, TrimWhereField};
 
 use super::names::value;
 
@@ -59,7 +59,9 @@ fn known(expression: &Expr) -> Option<String> {
             _ => known(root),
         },
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => known(inner),
-        Expr::Cast { expr, data_type, .. } => known(expr).or_else(|| Some(of_type(&data_type.to_string()))),
+        Expr::Cast { expr, data_type, .. } => known(expr)
+            .filter(|_| !weak(expr))
+            .or_else(|| Some(of_type(&data_type.to_string()))),
         Expr::TypedString(typed) => Some(of_type(&typed.data_type.to_string())),
         Expr::Function(function) => function.name.0.last().and_then(ObjectNamePart::as_ident).map(value),
         Expr::Case { else_result, .. } => {
@@ -69,7 +71,7 @@ fn known(expression: &Expr) -> Option<String> {
             });
             Some(named.unwrap_or_else(|| "case".into()))
         }
-        Expr::Exists { .. } => Some("exists".into()),
+        Expr::Exists { negated: false, .. } => Some("exists".into()),
         Expr::Array(_) => Some("array".into()),
         Expr::Interval(_) => Some("interval".into()),
         Expr::Extract { .. } => Some("extract".into()),
@@ -77,7 +79,11 @@ fn known(expression: &Expr) -> Option<String> {
         Expr::Floor { .. } => Some("floor".into()),
         Expr::Position { .. } => Some("position".into()),
         Expr::Substring { shorthand, .. } => Some(if *shorthand { "substr" } else { "substring" }.into()),
-        Expr::Trim { .. } => Some("btrim".into()),
+        Expr::Trim { trim_where, .. } => Some(match trim_where {
+            Some(TrimWhereField::Leading) => "ltrim".into(),
+            Some(TrimWhereField::Trailing) => "rtrim".into(),
+            _ => "btrim".into(),
+        }),
         Expr::Overlay { .. } => Some("overlay".into()),
         Expr::AtTimeZone { .. } => Some("timezone".into()),
         Expr::Subquery(query) => match query.body.as_select()?.projection.first()? {
@@ -89,9 +95,26 @@ fn known(expression: &Expr) -> Option<String> {
     }
 }
 
+/// Whether an expression has a name that a cast around it replaces by its type's.
+fn weak(expression: &Expr) -> bool {
+    match expression {
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => weak(inner),
+        Expr::TypedString(_) | Expr::Interval(_) => true,
+        Expr::Cast { expr, .. } => weak(expr) || known(expr).is_none(),
+        Expr::Case { else_result, .. } => !else_result
+            .as_deref()
+            .is_some_and(|last| known(last).is_some() && !weak(last)),
+        _ => false,
+    }
+}
+
 /// The name of a type in PostgreSQL's catalog.
 fn of_type(written: &str) -> String {
     let lower = written.to_lowercase();
+    // `"char"` is a type of its own.
+    if let Some(quoted) = lower.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return quoted.to_owned();
+    }
     let plain = lower.split('(').next().unwrap_or(&lower).trim();
     let plain = plain
         .strip_prefix("pg_catalog.")

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor,
+    TimezoneInfo,
+};
 
-use super::names::{name, parts};
+use super::names::{as_text, call, cast, name, parts, text};
 use crate::pg_catalog::tables::{INFORMATION, is_information, is_table};
 use crate::pg_catalog::{Postgres, SCHEMA};
 
@@ -52,6 +55,9 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
                 // Functions are looked up by what is written, quotes included.
                 *function = ObjectName::from(vec![Ident::new(&last)]);
             }
+            if last == "generate_series" {
+                args.iter_mut().flat_map(|args| &mut args.args).for_each(bound);
+            }
             // The one column is called what the function is.
             if matches!(last.as_str(), "generate_series" | "unnest") {
                 let alias = alias.get_or_insert_with(|| called(&last));
@@ -71,6 +77,43 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
         }
         _ => {}
     }
+}
+
+/// The bounds of an array are numbers of four bytes, and the query engine's series wants those of eight; moments it wants in
+/// nanoseconds.
+fn bound(argument: &mut FunctionArg) {
+    let FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) = argument else {
+        return;
+    };
+    match &*expression {
+        Expr::Function(function) => {
+            let last = parts(&function.name).pop();
+            if last.is_some_and(|name| name.starts_with("array_")) {
+                *expression = cast(expression.clone(), DataType::BigInt(None));
+            }
+        }
+        Expr::TypedString(typed) => {
+            if let (DataType::Timestamp(_, zone), Some(moment)) =
+                (&typed.data_type, typed.value.value.clone().into_string())
+            {
+                *expression = nanoseconds(&moment, *zone);
+            }
+        }
+        Expr::Cast { expr, data_type, .. } => {
+            if let (DataType::Timestamp(_, zone), Some(moment)) = (data_type, as_text(expr)) {
+                *expression = nanoseconds(moment, *zone);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn nanoseconds(moment: &str, zone: TimezoneInfo) -> Expr {
+    let of = match zone {
+        TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => "Timestamp(Nanosecond, None)",
+        TimezoneInfo::Tz | TimezoneInfo::WithTimeZone => "Timestamp(Nanosecond, Some(\"+00:00\"))",
+    };
+    call("arrow_cast", vec![text(moment), text(of)])
 }
 
 fn called(name: &str) -> TableAlias {

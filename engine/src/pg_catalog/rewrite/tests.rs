@@ -65,7 +65,31 @@ fn statements_are_changed() {
         ),
         (
             "SELECT i FROM generate_series(1, 3) i",
-            "SELECT i FROM generate_series(1, 3) i (i)",
+            "SELECT i FROM generate_series(1, 3) i (i) ORDER BY i.i ASC",
+        ),
+        (
+            "SELECT count(*) FROM generate_series(1, 3) i",
+            "SELECT count(*) AS \"count\" FROM generate_series(1, 3) i (i)",
+        ),
+        (
+            "SELECT -x FROM generate_series(3, 1, -1) g(x) LIMIT 1",
+            "SELECT -x AS \"?column?\" FROM generate_series(3, 1, -1) g (x) ORDER BY g.x DESC LIMIT 1",
+        ),
+        (
+            "SELECT a FROM t WHERE a LIKE 'x/_/y%' ESCAPE '/'",
+            "SELECT a FROM t WHERE a LIKE 'x\\_y%'",
+        ),
+        (
+            "SELECT a FROM t WHERE a LIKE $2 || '%' ESCAPE '/'",
+            "SELECT a FROM t WHERE a LIKE \"pg_like_pattern\"($2 || '%', '/')",
+        ),
+        (
+            "SELECT a FROM t WHERE a = ANY ($2::oid[])",
+            "SELECT a FROM t WHERE a = ANY($2::BIGINT[])",
+        ),
+        (
+            "SELECT r FROM generate_series(1, array_upper(x, 1)) AS r",
+            "SELECT r FROM generate_series(1, \"pg_int8\"(\"nullif\"(CAST(\"array_length\"(x, CAST(1 AS BIGINT)) AS INT), CAST(0 AS INT)))) AS r (r) ORDER BY r.r ASC",
         ),
         ("SELECT count(*) FROM t", "SELECT count(*) AS \"count\" FROM t"),
         ("SELECT a, a FROM t", "SELECT a, a AS \"a~1\" FROM t"),
@@ -77,7 +101,24 @@ fn statements_are_changed() {
             "SELECT a FROM t WHERE a = ANY ('{r,v}')",
             "SELECT a FROM t WHERE a = ANY(ARRAY['r', 'v'])",
         ),
+        (
+            "SELECT (CASE WHEN t.typtype = 'c' THEN (SELECT array_agg(x) FROM y) ELSE NULL END) AS a FROM t",
+            "SELECT (CAST(NULL AS TEXT[])) AS a FROM t",
+        ),
         ("SELECT a FROM t FOR UPDATE", "SELECT a FROM t"),
+        (
+            "SELECT EXISTS (SELECT 1 FROM u WHERE u.a = t.a) FROM t",
+            "SELECT ((SELECT \"count\"(1) AS \"count\" FROM u WHERE u.a = t.a) > 0) AS \"exists\" FROM t",
+        ),
+        ("SELECT a FROM t FETCH FIRST 2 ROWS ONLY", "SELECT a FROM t LIMIT 2"),
+        (
+            "SELECT CAST(a AS integer), a::text, round(a, 2), 'x'::text FROM t",
+            "SELECT \"pg_int4\"(a) AS \"a\", \"pg_text\"(a) AS \"a~1\", \"pg_round\"(a, 2) AS \"round\", 'x'::TEXT AS \"text\" FROM t",
+        ),
+        (
+            "SELECT DATE 'Feb 29, 2024'::timestamp",
+            "SELECT CAST('2024-02-29' AS DATE)::TIMESTAMP(6) AS \"timestamp\"",
+        ),
     ] {
         assert_eq!(changed(before), after, "{before}");
     }

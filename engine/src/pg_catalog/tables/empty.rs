@@ -9,7 +9,6 @@ const EMPTY: &[(&str, &str)] = &[
         "oid:l collname:t collnamespace:l collowner:l collprovider:t collisdeterministic:b collencoding:i collcollate:t \
          collctype:t colliculocale:t collversion:t",
     ),
-    ("pg_get_keywords", "word:t catcode:c barelabel:b catdesc:t baredesc:t"),
     ("pg_attrdef", "oid:l adrelid:l adnum:s adbin:t"),
     ("pg_enum", "oid:l enumtypid:l enumsortorder:f enumlabel:t"),
     ("pg_inherits", "inhrelid:l inhparent:l inhseqno:i inhdetachpending:b"),
@@ -217,8 +216,13 @@ const EMPTY: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) fn tables() -> impl Iterator<Item = Table> {
-    EMPTY.iter().map(|(name, columns)| Table::new(*name, columns))
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    EMPTY.iter().map(|(name, _)| *name)
+}
+
+pub(super) fn table(name: &str) -> Option<Table> {
+    let found = EMPTY.iter().find(|(empty, _)| *empty == name);
+    found.map(|(name, columns)| Table::new(*name, columns))
 }
 
 pub(super) fn is_table(name: &str) -> bool {

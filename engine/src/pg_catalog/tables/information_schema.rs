@@ -1,62 +1,70 @@
 //! `information_schema` as PostgreSQL has it, with the types that it calls `udt`.
 
+use tidewater_security::Privilege;
+
 use super::INFORMATION;
 use super::build::{Cell, Table};
 use super::objects::key_name;
 use crate::pg_catalog::types;
 use crate::pg_catalog::{Postgres, Relation, Relations};
 
-/// The tables of this part.
+/// The tables of this part, behind [`INFORMATION`].
 pub(super) const NAMES: &[&str] = &[
-    "schemata",
-    "tables",
-    "columns",
-    "views",
-    "table_constraints",
-    "key_column_usage",
-    "constraint_column_usage",
-    "table_privileges",
-    "column_privileges",
-    "character_sets",
-    "information_schema_catalog_name",
+    "information_schema_schemata",
+    "information_schema_tables",
+    "information_schema_columns",
+    "information_schema_views",
+    "information_schema_table_constraints",
+    "information_schema_key_column_usage",
+    "information_schema_constraint_column_usage",
+    "information_schema_table_privileges",
+    "information_schema_column_privileges",
+    "information_schema_character_sets",
+    "information_schema_information_schema_catalog_name",
 ];
 
-pub(super) fn tables(relations: &Relations, postgres: &Postgres) -> Vec<Table> {
+pub(super) fn table(name: &str, relations: &Relations, postgres: &Postgres) -> Option<Table> {
     let database = postgres.database.as_str();
-    let mut tables = vec![
-        schemata(relations, postgres),
-        all_tables(relations, database),
-        columns(relations, database),
-        views(relations, database),
-        privileges(relations, postgres),
-        column_privileges(relations, postgres),
-    ];
-    tables.extend(keys(relations, database));
-    let mut sets = table(
-        "character_sets",
-        "character_set_catalog:t character_set_schema:t character_set_name:t character_repertoire:t form_of_use:t \
-         default_collate_catalog:t default_collate_schema:t default_collate_name:t",
-    );
-    sets.row(&[
-        ("character_set_name", "UTF8".into()),
-        ("character_repertoire", "UCS".into()),
-        ("form_of_use", "UTF8".into()),
-        ("default_collate_catalog", database.into()),
-        ("default_collate_schema", "pg_catalog".into()),
-        ("default_collate_name", "C".into()),
-    ]);
-    let mut name = table("information_schema_catalog_name", "catalog_name:t");
-    name.row(&[("catalog_name", database.into())]);
-    tables.extend([sets, name]);
-    tables
+    Some(match name.strip_prefix(INFORMATION)? {
+        "schemata" => schemata(relations, postgres),
+        "tables" => all_tables(relations, database),
+        "columns" => columns(relations, database),
+        "views" => views(relations, database),
+        "table_privileges" => privileges(relations, postgres),
+        "column_privileges" => column_privileges(relations, postgres),
+        "character_sets" => {
+            let mut sets = begun(
+                "character_sets",
+                "character_set_catalog:t character_set_schema:t character_set_name:t character_repertoire:t \
+                 form_of_use:t default_collate_catalog:t default_collate_schema:t default_collate_name:t",
+            );
+            sets.row(&[
+                ("character_set_name", "UTF8".into()),
+                ("character_repertoire", "UCS".into()),
+                ("form_of_use", "UTF8".into()),
+                ("default_collate_catalog", database.into()),
+                ("default_collate_schema", "pg_catalog".into()),
+                ("default_collate_name", "C".into()),
+            ]);
+            sets
+        }
+        "information_schema_catalog_name" => {
+            let mut table = begun("information_schema_catalog_name", "catalog_name:t");
+            table.row(&[("catalog_name", database.into())]);
+            table
+        }
+        _ => keys(relations, database)
+            .into_iter()
+            .find(|table| table.name() == name)?,
+    })
 }
 
-fn table(name: &str, columns: &'static str) -> Table {
+fn begun(name: &str, columns: &'static str) -> Table {
     Table::new(format!("{INFORMATION}{name}"), columns)
 }
 
 fn schemata(relations: &Relations, postgres: &Postgres) -> Table {
-    let mut table = table(
+    let mut table = begun(
         "schemata",
         "catalog_name:t schema_name:t schema_owner:t default_character_set_catalog:t default_character_set_schema:t \
          default_character_set_name:t sql_path:t",
@@ -81,7 +89,7 @@ fn named(relation: &Relation, database: &str) -> [(&'static str, Cell); 3] {
 }
 
 fn all_tables(relations: &Relations, database: &str) -> Table {
-    let mut table = table(
+    let mut table = begun(
         "tables",
         "table_catalog:t table_schema:t table_name:t table_type:t self_referencing_column_name:t reference_generation:t \
          user_defined_type_catalog:t user_defined_type_schema:t user_defined_type_name:t is_insertable_into:t is_typed:t \
@@ -100,7 +108,7 @@ fn all_tables(relations: &Relations, database: &str) -> Table {
 }
 
 fn columns(relations: &Relations, database: &str) -> Table {
-    let mut table = table(
+    let mut table = begun(
         "columns",
         "table_catalog:t table_schema:t table_name:t column_name:t ordinal_position:i column_default:t is_nullable:t \
          data_type:t character_maximum_length:i character_octet_length:i numeric_precision:i numeric_precision_radix:i \
@@ -166,7 +174,7 @@ fn columns(relations: &Relations, database: &str) -> Table {
 }
 
 fn views(relations: &Relations, database: &str) -> Table {
-    let mut table = table(
+    let mut table = begun(
         "views",
         "table_catalog:t table_schema:t table_name:t view_definition:t check_option:t is_updatable:t is_insertable_into:t \
          is_trigger_updatable:t is_trigger_deletable:t is_trigger_insertable_into:t",
@@ -186,17 +194,17 @@ fn views(relations: &Relations, database: &str) -> Table {
 
 /// Keys: the constraints, their columns, and the columns that they are about.
 fn keys(relations: &Relations, database: &str) -> [Table; 3] {
-    let mut constraints = table(
+    let mut constraints = begun(
         "table_constraints",
         "constraint_catalog:t constraint_schema:t constraint_name:t table_catalog:t table_schema:t table_name:t \
          constraint_type:t is_deferrable:t initially_deferred:t enforced:t nulls_distinct:t",
     );
-    let mut usage = table(
+    let mut usage = begun(
         "key_column_usage",
         "constraint_catalog:t constraint_schema:t constraint_name:t table_catalog:t table_schema:t table_name:t column_name:t \
          ordinal_position:i position_in_unique_constraint:i",
     );
-    let mut about = table(
+    let mut about = begun(
         "constraint_column_usage",
         "table_catalog:t table_schema:t table_name:t column_name:t constraint_catalog:t constraint_schema:t constraint_name:t",
     );
@@ -232,15 +240,28 @@ fn keys(relations: &Relations, database: &str) -> [Table; 3] {
 }
 
 /// What the user may do with tables.
-fn rights(postgres: &Postgres, relation: &Relation) -> &'static [&'static str] {
-    match postgres.writes && !relation.view {
-        true => &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"],
-        false => &["SELECT"],
-    }
+fn rights(postgres: &Postgres, relation: &Relation) -> Vec<&'static str> {
+    const CHANGES: [(&str, Privilege); 4] = [
+        ("INSERT", Privilege::Insert),
+        ("UPDATE", Privilege::Update),
+        ("DELETE", Privilege::Delete),
+        ("TRUNCATE", Privilege::Delete),
+    ];
+    let granted = postgres.access.as_ref().map(|access| {
+        let levels: Vec<String> = relation.schema.split('.').map(str::to_owned).collect();
+        access.on_object(&levels, &relation.name, None)
+    });
+    let reads = granted.is_none_or(|granted| granted.has(Privilege::Select));
+    let changes = CHANGES.into_iter().filter(|(_, privilege)| match granted {
+        Some(granted) => !relation.view && granted.has(*privilege),
+        None => !relation.view && postgres.writes,
+    });
+    let reads = reads.then_some("SELECT").into_iter();
+    reads.chain(changes.map(|(name, _)| name)).collect()
 }
 
 fn privileges(relations: &Relations, postgres: &Postgres) -> Table {
-    let mut table = table(
+    let mut table = begun(
         "table_privileges",
         "grantor:t grantee:t table_catalog:t table_schema:t table_name:t privilege_type:t is_grantable:t with_hierarchy:t",
     );
@@ -250,7 +271,7 @@ fn privileges(relations: &Relations, postgres: &Postgres) -> Table {
             row.extend([
                 ("grantor", postgres.user.as_str().into()),
                 ("grantee", postgres.user.as_str().into()),
-                ("privilege_type", (*right).into()),
+                ("privilege_type", right.into()),
                 ("is_grantable", "NO".into()),
                 ("with_hierarchy", "NO".into()),
             ]);
@@ -261,12 +282,12 @@ fn privileges(relations: &Relations, postgres: &Postgres) -> Table {
 }
 
 fn column_privileges(relations: &Relations, postgres: &Postgres) -> Table {
-    let mut table = table(
+    let mut table = begun(
         "column_privileges",
         "grantor:t grantee:t table_catalog:t table_schema:t table_name:t column_name:t privilege_type:t is_grantable:t",
     );
     for relation in &relations.relations {
-        for column in &relation.columns {
+        for column in relation.columns.iter() {
             let mut row = named(relation, &postgres.database).to_vec();
             row.extend([
                 ("grantor", postgres.user.as_str().into()),

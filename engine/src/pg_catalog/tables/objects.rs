@@ -23,19 +23,26 @@ pub(super) const NAMES: &[&str] = &[
     "pg_statio_user_tables",
 ];
 
-pub(super) fn tables(relations: &Relations, postgres: &Postgres) -> Vec<Table> {
-    let mut tables = vec![
-        namespaces(relations),
-        classes(relations),
-        attributes(relations),
-        all_types(),
-        indexes(relations),
-        constraints(relations),
-        descriptions(relations),
-        procedures(),
-    ];
-    tables.extend(by_name(relations, postgres));
-    tables.extend(["pg_stat_user_tables", "pg_stat_all_tables"].map(|name| statistics(name, relations)));
+pub(super) fn table(name: &str, relations: &Relations, postgres: &Postgres) -> Option<Table> {
+    Some(match name {
+        "pg_namespace" => namespaces(relations),
+        "pg_class" => classes(relations),
+        "pg_attribute" => attributes(relations),
+        "pg_type" => all_types(),
+        "pg_index" => indexes(relations),
+        "pg_constraint" => constraints(relations),
+        "pg_description" => descriptions(relations),
+        "pg_proc" => procedures(),
+        "pg_tables" => tables_by_name(relations, postgres),
+        "pg_views" => views_by_name(relations, postgres),
+        "pg_indexes" => indexes_by_name(relations),
+        "pg_stat_user_tables" | "pg_stat_all_tables" => statistics(name, relations),
+        "pg_statio_user_tables" => blocks(relations),
+        _ => return None,
+    })
+}
+
+fn blocks(relations: &Relations) -> Table {
     let mut blocks = Table::new(
         "pg_statio_user_tables",
         "relid:l schemaname:t relname:t heap_blks_read:l! heap_blks_hit:l!",
@@ -47,8 +54,7 @@ pub(super) fn tables(relations: &Relations, postgres: &Postgres) -> Vec<Table> {
             ("relname", relation.name.as_str().into()),
         ]);
     }
-    tables.push(blocks);
-    tables
+    blocks
 }
 
 fn schema_oid(relations: &Relations, relation: &Relation) -> i64 {
@@ -334,43 +340,49 @@ fn procedures() -> Table {
     table
 }
 
-fn by_name(relations: &Relations, postgres: &Postgres) -> Vec<Table> {
+fn tables_by_name(relations: &Relations, postgres: &Postgres) -> Table {
     let mut tables = Table::new(
         "pg_tables",
         "schemaname:t tablename:t tableowner:t tablespace:t hasindexes:b! hasrules:b! hastriggers:b! rowsecurity:b!",
     );
+    for relation in relations.relations.iter().filter(|relation| !relation.view) {
+        tables.row(&[
+            ("schemaname", relation.schema.as_str().into()),
+            ("tablename", relation.name.as_str().into()),
+            ("tableowner", postgres.user.as_str().into()),
+            ("hasindexes", (!relation.key.is_empty()).into()),
+        ]);
+    }
+    tables
+}
+
+fn views_by_name(relations: &Relations, postgres: &Postgres) -> Table {
     let mut views = Table::new("pg_views", "schemaname:t viewname:t viewowner:t definition:t");
+    for relation in relations.relations.iter().filter(|relation| relation.view) {
+        views.row(&[
+            ("schemaname", relation.schema.as_str().into()),
+            ("viewname", relation.name.as_str().into()),
+            ("viewowner", postgres.user.as_str().into()),
+            ("definition", relation.definition.clone().into()),
+        ]);
+    }
+    views
+}
+
+fn indexes_by_name(relations: &Relations) -> Table {
     let mut indexes = Table::new(
         "pg_indexes",
         "schemaname:t tablename:t indexname:t tablespace:t indexdef:t",
     );
-    for relation in &relations.relations {
-        let (schema, name) = (relation.schema.as_str(), relation.name.as_str());
-        if relation.view {
-            views.row(&[
-                ("schemaname", schema.into()),
-                ("viewname", name.into()),
-                ("viewowner", postgres.user.as_str().into()),
-                ("definition", relation.definition.clone().into()),
-            ]);
-            continue;
-        }
-        tables.row(&[
-            ("schemaname", schema.into()),
-            ("tablename", name.into()),
-            ("tableowner", postgres.user.as_str().into()),
-            ("hasindexes", (!relation.key.is_empty()).into()),
+    for relation in relations.relations.iter().filter(|relation| !relation.key.is_empty()) {
+        indexes.row(&[
+            ("schemaname", relation.schema.as_str().into()),
+            ("tablename", relation.name.as_str().into()),
+            ("indexname", key_name(relation).into()),
+            ("indexdef", functions::index_definition(relation).into()),
         ]);
-        if !relation.key.is_empty() {
-            indexes.row(&[
-                ("schemaname", schema.into()),
-                ("tablename", name.into()),
-                ("indexname", key_name(relation).into()),
-                ("indexdef", functions::index_definition(relation).into()),
-            ]);
-        }
     }
-    vec![tables, views, indexes]
+    indexes
 }
 
 fn statistics(name: &str, relations: &Relations) -> Table {

@@ -2,7 +2,7 @@
 
 use super::build::{Cell, Table};
 use super::{DATABASE_OID, OWNER_OID};
-use crate::pg_catalog::Postgres;
+use crate::pg_catalog::{Postgres, keywords};
 
 /// The tables of this part.
 pub(super) const NAMES: &[&str] = &[
@@ -15,20 +15,23 @@ pub(super) const NAMES: &[&str] = &[
     "pg_language",
     "pg_tablespace",
     "pg_timezone_names",
+    "pg_get_keywords",
 ];
 
-pub(super) fn tables(postgres: &Postgres) -> Vec<Table> {
-    vec![
-        databases(postgres),
-        roles(postgres),
-        users(postgres),
-        settings(postgres),
-        activity(postgres),
-        methods(),
-        languages(),
-        tablespaces(),
-        zones(),
-    ]
+pub(super) fn table(name: &str, postgres: &Postgres) -> Option<Table> {
+    Some(match name {
+        "pg_database" => databases(postgres),
+        "pg_roles" => roles(postgres),
+        "pg_user" => users(postgres),
+        "pg_settings" => settings(postgres),
+        "pg_stat_activity" => activity(postgres),
+        "pg_am" => methods(),
+        "pg_language" => languages(),
+        "pg_tablespace" => tablespaces(),
+        "pg_timezone_names" => zones(),
+        "pg_get_keywords" => words(),
+        _ => return None,
+    })
 }
 
 fn databases(postgres: &Postgres) -> Table {
@@ -49,6 +52,25 @@ fn databases(postgres: &Postgres) -> Table {
         ("datcollate", "C".into()),
         ("datctype", "C.UTF-8".into()),
     ]);
+    table
+}
+
+fn words() -> Table {
+    let mut table = Table::new("pg_get_keywords", "word:t catcode:c barelabel:b catdesc:t baredesc:t");
+    for keyword in keywords::all() {
+        let bare = if keyword.bare {
+            "can be bare label"
+        } else {
+            "requires AS"
+        };
+        table.row(&[
+            ("word", keyword.word.into()),
+            ("catcode", keyword.kind.into()),
+            ("barelabel", keyword.bare.into()),
+            ("catdesc", keyword.meaning.into()),
+            ("baredesc", bare.into()),
+        ]);
+    }
     table
 }
 

@@ -89,7 +89,12 @@ impl Workshop<'_> {
     pub(super) async fn expire_snapshots(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
         let table = self.engine.load(&name).await?;
-        let retain_last = arguments.integer("retain_last")?.unwrap_or(1).max(1);
+        let retain_last = arguments.integer("retain_last")?.unwrap_or(1);
+        if retain_last < 1 {
+            return Err(EngineError::statement(
+                "expire_snapshots: argument \"retain_last\" is to be 1 at least",
+            ));
+        }
         let older_than = arguments.time_ms("older_than")?;
         let older_than = older_than.unwrap_or_else(|| self.engine.clock().now_ms() - FIVE_DAYS_MS);
         let keep = u32::try_from(retain_last)

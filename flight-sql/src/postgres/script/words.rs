@@ -82,7 +82,7 @@ impl<'a> Words<'a> {
             "CLOSE" => What::Close(self.name_or_all()?),
             "COPY" => self.copy()?,
             "UNLISTEN" => What::Nothing("UNLISTEN"),
-            "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "CLUSTER" | "REINDEX" | "GRANT" | "REVOKE" => {
+            "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "CLUSTER" | "REINDEX" => {
                 return Err(Failure::new(state::NOT_SUPPORTED, format!("{first} is not supported")));
             }
             _ => What::Query,
@@ -239,7 +239,8 @@ impl<'a> Words<'a> {
         let at = self.at;
         let first = self.word();
         match first.as_str() {
-            "TABLES" | "SCHEMAS" | "DATABASES" | "COLUMNS" | "CREATE" | "FUNCTIONS" | "VIEWS" | "FULL" | "EXTENDED" => {
+            "TABLES" | "SCHEMAS" | "DATABASES" | "COLUMNS" | "CREATE" | "FUNCTIONS" | "VIEWS" | "FULL" | "EXTENDED"
+            | "GRANTS" | "ROLES" => {
                 return Ok(self.ends(What::Query));
             }
             "ALL" => return Ok(What::Show(None)),
@@ -331,6 +332,7 @@ impl<'a> Words<'a> {
         self.skip(&["WITH"]);
         let mut copy = CopyOut {
             query,
+            binary: false,
             csv: false,
             header: false,
             delimiter: '\0',
@@ -342,7 +344,7 @@ impl<'a> Words<'a> {
             match word.as_str() {
                 "CSV" => copy.csv = true,
                 "HEADER" => copy.header = !self.takes("FALSE") && !self.takes("OFF"),
-                "BINARY" => return Err(Failure::new(state::NOT_SUPPORTED, "COPY in binary is not supported")),
+                "BINARY" => copy.binary = true,
                 "DELIMITER" => {
                     self.skip(&["AS"]);
                     copy.delimiter = self.literal()?.chars().next().unwrap_or(',');
@@ -362,6 +364,10 @@ impl<'a> Words<'a> {
                     ));
                 }
             }
+        }
+        if copy.binary && (copy.csv || copy.header || (copy.delimiter, copy.null.as_str()) != ('\0', "\0")) {
+            let text = "COPY in binary is no CSV and has no delimiter, no header and no null of its own";
+            return Err(Failure::new(state::SYNTAX, text));
         }
         if copy.delimiter == '\0' {
             copy.delimiter = if copy.csv { ',' } else { '\t' };

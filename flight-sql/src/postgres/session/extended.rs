@@ -93,7 +93,8 @@ impl Session {
                     .and_then(Option::as_ref)
                     .map(|of| PgType::of(of).oid)
             };
-            said.or_else(guessed).unwrap_or(types::TEXT)
+            let named = || numbers_of_objects(sql, at + 1).then_some(types::OIDS);
+            said.or_else(named).or_else(guessed).unwrap_or(types::TEXT)
         });
         Ok((types.collect(), told.columns))
     }
@@ -247,4 +248,11 @@ impl Session {
         }
         Ok(portal)
     }
+}
+
+/// Whether a parameter is cast to an array of object numbers. Plans know it as one of whole numbers, which some drivers ask about
+/// with this very statement.
+fn numbers_of_objects(sql: &str, number: usize) -> bool {
+    let cast = format!("${number}::oid[]");
+    sql.to_ascii_lowercase().contains(&cast)
 }

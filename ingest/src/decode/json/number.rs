@@ -27,11 +27,11 @@ pub(super) fn scan(bytes: &[u8], at: usize) -> Result<(Token, usize), &'static s
     kept(bytes, at, after)
 }
 
-/// The value of an integer that [`scan`] told to be one.
+/// The value of the integer at `at`, which [`scan`] told to be one.
 #[inline]
-pub(super) fn integer(written: &[u8]) -> i64 {
-    let negative = written.first() == Some(&b'-');
-    let (value, _) = digits(written, usize::from(negative));
+pub(super) fn integer(bytes: &[u8], at: usize) -> i64 {
+    let negative = bytes.get(at) == Some(&b'-');
+    let (value, _) = digits(bytes, at + usize::from(negative));
     signed(negative, value).unwrap_or(0)
 }
 

@@ -15,17 +15,29 @@ pub(super) enum Broken {
 
 /// Fills `into` with the tokens of `text`, which is far smaller than 4 GiB.
 pub(super) fn scan(text: &str, into: &mut Scratch) -> Result<(), Broken> {
+    let after = blank(text.as_bytes(), scan_value(text, 0, 0, into)?);
+    if after < text.len() {
+        return Err(broken(after, "something behind the document"));
+    }
+    Ok(())
+}
+
+/// Fills `into` with the tokens of the value at `at`, around which `around` containers are open; the place behind it.
+pub(super) fn scan_value(text: &str, mut at: usize, around: usize, into: &mut Scratch) -> Result<usize, Broken> {
     into.tokens.clear();
     into.unescaped.clear();
     let Scratch { tokens, unescaped } = into;
     let bytes = text.as_bytes();
-    let mut open = Open::default();
-    let mut at = 0;
+    let mut open = Open::within(around);
     loop {
         // Here stands a value.
         at = blank(bytes, at);
+        #[expect(
+            clippy::redundant_guards,
+            reason = "most are texts: a branch of their own is foretold better than a jump by table"
+        )]
         match bytes.get(at) {
-            Some(b'"') => {
+            first if first == Some(&b'"') => {
                 let token;
                 (token, at) = string(text, at, unescaped)?;
                 tokens.push(token);
@@ -63,15 +75,11 @@ pub(super) fn scan(text: &str, into: &mut Scratch) -> Result<(), Broken> {
         }
         // What follows a value, up to the next one.
         loop {
-            at = blank(bytes, at);
-            let next = bytes.get(at);
             if open.depth == 0 {
-                return match next {
-                    None => Ok(()),
-                    Some(_) => Err(broken(at, "something behind the document")),
-                };
+                return Ok(at);
             }
-            match (next, open.in_object()) {
+            at = blank(bytes, at);
+            match (bytes.get(at), open.in_object()) {
                 (Some(b','), true) => {
                     at = name(text, blank(bytes, at + 1), tokens, unescaped)?;
                     break;
@@ -96,27 +104,32 @@ struct Open {
     /// Their tokens, outermost first.
     tokens: [usize; NESTING_LEVELS_MAX],
     depth: usize,
+    /// Most that may be open.
+    levels: usize,
     /// A bit for each, the innermost lowest, that tells objects.
     objects: u64,
 }
 
-impl Default for Open {
-    fn default() -> Self {
+impl Open {
+    /// None yet, within so many which are read elsewhere.
+    fn within(around: usize) -> Self {
         Self {
             tokens: [0; NESTING_LEVELS_MAX],
             depth: 0,
+            levels: NESTING_LEVELS_MAX.saturating_sub(around),
             objects: 0,
         }
     }
-}
 
-impl Open {
     fn in_object(&self) -> bool {
         self.objects & 1 == 1
     }
 
     #[inline]
     fn enter(&mut self, token: usize, object: bool) -> Result<(), Broken> {
+        if self.depth >= self.levels {
+            return Err(Broken::TooDeep);
+        }
         *self.tokens.get_mut(self.depth).ok_or(Broken::TooDeep)? = token;
         self.depth += 1;
         self.objects = self.objects << 1 | u64::from(object);
@@ -181,9 +194,29 @@ fn word(bytes: &[u8], at: usize, word: &[u8], kind: Kind, tokens: &mut Vec<Token
     Ok(at + word.len())
 }
 
+/// The value at `at`, without blanks before it, and the place behind it; none if there is no sound value. What is no scalar, or has
+/// escapes, is in `into`.
+#[inline(always)]
+pub(super) fn scan_next(text: &str, at: usize, around: usize, into: &mut Scratch) -> Option<(Token, usize)> {
+    let bytes = text.as_bytes();
+    match bytes.get(at)? {
+        b'"' => {
+            let end = special(bytes, at + 1);
+            if bytes.get(end) == Some(&b'"') {
+                return Some((Token::new(Kind::Text, at + 1, end), end + 1));
+            }
+        }
+        b'-' | b'0'..=b'9' => return number::scan(bytes, at).ok(),
+        b'n' if bytes.get(at..)?.starts_with(b"null") => return Some((Token::NULL, at + 4)),
+        _ => {}
+    }
+    let after = scan_value(text, at, around, into).ok()?;
+    Some((*into.tokens.first()?, after))
+}
+
 /// The place of the next byte that is not blank.
 #[inline]
-fn blank(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn blank(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
         at += 1;
     }

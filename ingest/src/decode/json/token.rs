@@ -32,7 +32,7 @@ const _: () = assert!(crate::decode::fault::RECORD_BYTES_MAX < 1 << PLACE_BITS);
 ///
 /// In one word it stays in a register on its way from the scanner to the column. As an enum, which is written in pieces and read
 /// as a whole, it took half as long again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token(u64);
 
 impl Token {

@@ -34,6 +34,23 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The value of this token, from this text or this scratch.
+    #[inline(always)]
+    pub(super) fn of_token(text: &'a str, scratch: &'a Scratch, root: Token) -> Self {
+        Self {
+            text,
+            unescaped: &scratch.unescaped,
+            tokens: &scratch.tokens,
+            root,
+        }
+    }
+
+    /// The text, if it is all of the document.
+    pub(crate) fn whole(&self) -> Option<&'a str> {
+        let first = self.tokens.first()?;
+        (*first == self.root).then_some(self.text)
+    }
+
     /// What it takes as text, without a schema that is known.
     pub(crate) fn size_bytes(&self) -> usize {
         self.text.len()
@@ -100,8 +117,7 @@ impl<'a> Value<'a> {
     #[inline]
     pub(crate) fn as_i64(self) -> Option<i64> {
         let token = self.token.is(Kind::Integer).then_some(self.token)?;
-        let written = self.document.text.as_bytes().get(token.first()..token.after())?;
-        Some(number::integer(written))
+        Some(number::integer(self.document.text.as_bytes(), token.first()))
     }
 
     /// Likewise without a sign.
@@ -209,15 +225,29 @@ impl<'a> Object<'a> {
     pub(crate) fn len(self) -> usize {
         self.iter().count()
     }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0.at >= self.0.after
-    }
 }
 
 /// The fields of an object.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a>(Range<'a>);
+
+impl Fields<'_> {
+    /// Those before `rest`, which begins within them.
+    pub(crate) fn up_to(mut self, rest: &Self) -> Self {
+        self.0.after = rest.0.at;
+        self
+    }
+
+    /// No field at all.
+    pub(crate) fn none(mut self) -> Self {
+        self.0.after = self.0.at;
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.at >= self.0.after
+    }
+}
 
 impl<'a> Iterator for Fields<'a> {
     type Item = (&'a str, Value<'a>);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::text::special;
 use super::value::{JsonType, Value};
 
 impl Value<'_> {
@@ -50,5 +51,12 @@ fn comma(at: usize, into: &mut Vec<u8>) {
 }
 
 fn text(text: &str, into: &mut Vec<u8>) -> Result<(), std::io::Error> {
+    // Nearly every text stands in JSON as it is.
+    if special(text.as_bytes(), 0) == text.len() {
+        into.push(b'"');
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+        return Ok(());
+    }
     Ok(serde_json::to_writer(into, text)?)
 }

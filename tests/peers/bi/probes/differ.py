@@ -1,50 +1,56 @@
 """Statements whose rows must be the same at two endpoints: differ.py HOST PORT DB USER PASSWORD  HOST PORT DB USER PASSWORD [--only RE]
 
-A line of differ.txt is a statement. After ` -- differs: ` stands why its rows differ; that they do is checked then.
-"""
+A line of differ.txt is a statement, behind ` -- differs: ` stands why its rows differ. The expressions of expressions.py are
+selected alone; expressions.differs says which of them differ and why. That marked statements do differ is checked: a mark that
+is no longer true, or of nothing, fails."""
 import pathlib
-import re
 import sys
 
-import psycopg
-
+import expressions
 from checks import Checks, options
+from compare import compare, connect, rows
 
-here, there = sys.argv[1:6], sys.argv[6:11]
-opt = options(sys.argv[11:])
-check = Checks(only=opt.get("only"))
-
-
-def connect(host, port, db, user, password):
-    return psycopg.connect(host=host, port=port, dbname=db, user=user, password=password, autocommit=True)
+HERE = pathlib.Path(__file__).parent
 
 
-def rows(connection, sql):
-    """Names and values as texts, in the order in which they came."""
-    try:
-        result = connection.pgconn.exec_(sql.encode())
-        if result.status not in (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK):
-            return "error " + result.error_field(psycopg.pq.DiagnosticField.SQLSTATE).decode()
-        names = tuple(result.fname(i).decode() for i in range(result.nfields))
-        values = [tuple(None if (v := result.get_value(r, c)) is None else v.decode() for c in range(result.nfields)) for r in range(result.ntuples)]
-        return names, values
-    except Exception as e:
-        return f"{type(e).__name__} {e}"
+def lines():
+    for at, line in enumerate((HERE / "differ.txt").read_text().splitlines(), 1):
+        if line and not line.startswith("#"):
+            sql, _, why = line.partition(" -- differs: ")
+            yield f"line.{at}", sql, why or None
 
 
-def compare(ours, theirs, sql, why):
-    got, want = rows(ours, sql), rows(theirs, sql)
-    if why is None and got != want:
-        raise AssertionError(f"expected {want}, got {got}: {sql}")
-    if why is not None and got == want:
-        raise AssertionError(f"does not differ any more: {sql}")
-    return f"{sql[:120]}" + (f" (differs: {why})" if why else "")
+def marks():
+    """Each marked expression with its reason, which stands as a heading above it."""
+    why, found = None, {}
+    for line in (HERE / "expressions.differs").read_text().splitlines():
+        if line.startswith("# "):
+            why = line[2:]
+        elif line:
+            found[line] = why
+    return found
 
 
-ours, theirs = connect(*here), connect(*there)
-for at, line in enumerate((pathlib.Path(__file__).parent / "differ.txt").read_text().splitlines(), 1):
-    if not line or line.startswith("#"):
-        continue
-    sql, _, why = line.partition(" -- differs: ")
-    check(f"line.{at}", lambda sql=sql, why=why: compare(ours, theirs, sql, why or None))
-check.finish()
+def main():
+    ours, theirs = connect(*sys.argv[1:6]), connect(*sys.argv[6:11])
+    check = Checks(only=options(sys.argv[11:]).get("only"))
+    known = marks()
+    every = expressions.statements()
+    for name, sql, why in lines():
+        check(name, lambda sql=sql, why=why: compare(rows(ours, sql), rows(theirs, sql), sql, why))
+    for at, sql in enumerate(every, 1):
+        why = known.get(sql.removeprefix("SELECT "))
+        check(f"expression.{at}", lambda sql=sql, why=why: compare(rows(ours, sql), rows(theirs, sql), sql, why))
+
+    def marked():
+        stale = set(known) - {sql.removeprefix("SELECT ") for sql in every}
+        if stale:
+            raise AssertionError(f"no such expressions: {sorted(stale)[:5]}")
+        return f"{len(known)} of {len(every)} expressions differ"
+
+    check("expressions.marks", marked)
+    check.finish()
+
+
+if __name__ == "__main__":
+    main()

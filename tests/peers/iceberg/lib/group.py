@@ -74,7 +74,7 @@ class Node:
         if self.process.poll() is not None:
             raise SystemExit(f"a node ended with {self.process.returncode}: {self.log.read_text()[-3000:]}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/ready", timeout=5) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False

@@ -2,10 +2,11 @@
 
 use datafusion::arrow::datatypes::{DataType as ArrowType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{
-    Array, ArrayElemTypeDef, DataType, ExactNumberInfo, Expr, ObjectNamePart, TimezoneInfo, Value,
+    Array, ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, Expr, ObjectNamePart, TimezoneInfo, Value,
 };
 
 use super::super::names::{as_number, as_text, call, cast, text};
+use super::moments::{figures, iso_span};
 use super::take;
 use crate::pg_catalog::Postgres;
 
@@ -53,7 +54,11 @@ fn named(data_type: &DataType) -> String {
     }
 }
 
-pub(super) fn change(expression: &mut Expr) {
+pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
+    clock(expression);
+    if let Expr::Cast { data_type, .. } = expression {
+        wide(data_type);
+    }
     match expression {
         Expr::TypedString(typed) => {
             let mut of = typed.data_type.clone();
@@ -65,7 +70,7 @@ pub(super) fn change(expression: &mut Expr) {
                 return;
             }
             plain(&mut of);
-            *expression = cast(text(&value), of);
+            *expression = cast(text(&read(&value, &of)), of);
         }
         Expr::Cast { expr, data_type, .. } => {
             let name = named(data_type);
@@ -85,8 +90,19 @@ pub(super) fn change(expression: &mut Expr) {
                 "uuid" => Some(call("pg_uuid", vec![inner.clone()])),
                 "numeric" | "decimal" => Some(call("pg_numeric", vec![inner.clone()])),
                 // The name of what a number stands for.
-                "text" | "varchar" | "name" => of_number(inner),
-                _ => None,
+                "text" | "varchar" | "name" => of_number(inner).or_else(|| as_shown(inner, postgres)),
+                "json" if !bare(inner) || as_text(inner).is_some() => Some(call("pg_json", vec![inner.clone()])),
+                "jsonb" if !bare(inner) || as_text(inner).is_some() => Some(call("pg_jsonb", vec![inner.clone()])),
+                "int2" | "smallint" => rounded("pg_int2", inner),
+                "int4" | "int" | "integer" => rounded("pg_int4", inner),
+                "int8" | "bigint" => rounded("pg_int8", inner),
+                _ => varying(data_type).map(|length| {
+                    let shown = as_shown(inner, postgres).unwrap_or_else(|| cast(inner.clone(), DataType::Text));
+                    call(
+                        "left",
+                        vec![shown, Expr::value(Value::Number(length.to_string(), false))],
+                    )
+                }),
             };
             if let Some(changed) = changed {
                 *expression = changed;
@@ -113,15 +129,116 @@ pub(super) fn change(expression: &mut Expr) {
             {
                 *inner = text(&words);
             }
+            if let Some(written) = as_text(inner) {
+                *inner = text(&read(written, data_type));
+            }
             // A truth written as PostgreSQL may.
             if matches!(data_type, DataType::Boolean | DataType::Bool)
-                && let Some(word) = as_text(inner)
+                && let Some(value) = as_text(inner).and_then(truth)
             {
-                let value = matches!(word.to_lowercase().as_str(), "t" | "true" | "y" | "yes" | "on" | "1");
                 *expression = Expr::value(Value::Boolean(value));
             }
         }
         _ => {}
+    }
+}
+
+/// `float` has eight bytes, unless it is given fewer bits than those of four.
+fn wide(data_type: &mut DataType) {
+    if let DataType::Float(ExactNumberInfo::None | ExactNumberInfo::Precision(25..)) = data_type {
+        *data_type = DataType::DoublePrecision;
+    }
+}
+
+/// A time of day has microseconds, as columns have.
+pub(in super::super) fn clock(expression: &mut Expr) {
+    let is_clock = |of: &DataType| {
+        matches!(
+            of,
+            DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone)
+        )
+    };
+    let written = match expression {
+        Expr::Cast { expr, data_type, .. } if is_clock(data_type) => take(expr),
+        Expr::TypedString(typed) if is_clock(&typed.data_type) => match typed.value.value.clone().into_string() {
+            Some(written) => text(&written),
+            None => return,
+        },
+        _ => return,
+    };
+    *expression = call("arrow_cast", vec![written, text("Time64(Microsecond)")]);
+}
+
+/// Of a text that is cast to `varchar(n)` no more than `n` letters stay, whoever asks.
+pub(super) fn shared(expression: &mut Expr) {
+    let Expr::Cast { expr, data_type, .. } = expression else {
+        return;
+    };
+    wide(data_type);
+    if let Some(length) = varying(data_type) {
+        let shown = cast(take(expr), DataType::Text);
+        let length = Expr::value(Value::Number(length.to_string(), false));
+        *expression = call("left", vec![shown, length]);
+    }
+}
+
+/// A truth as PostgreSQL takes it; what is none stays to be refused.
+fn truth(word: &str) -> Option<bool> {
+    match word.trim().to_lowercase().as_str() {
+        "t" | "tr" | "tru" | "true" | "y" | "ye" | "yes" | "on" | "1" => Some(true),
+        "f" | "fa" | "fal" | "fals" | "false" | "n" | "no" | "of" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// A day or moment as the query engine reads it.
+fn read(written: &str, of: &DataType) -> String {
+    let figures = match of {
+        DataType::Date | DataType::Timestamp(..) => figures(written),
+        _ => None,
+    };
+    figures.unwrap_or_else(|| written.to_owned())
+}
+
+/// A literal or a parameter, whose cast says what it is.
+fn bare(expression: &Expr) -> bool {
+    match expression {
+        Expr::Value(_) => true,
+        Expr::Nested(inner) => bare(inner),
+        _ => false,
+    }
+}
+
+/// A cast to a whole number, which rounds; plain where there is nothing to round.
+fn rounded(function: &str, inner: &Expr) -> Option<Expr> {
+    let fraction = as_number(inner).is_some_and(|number| number.contains(['.', 'e', 'E']));
+    (!bare(inner) || fraction).then(|| call(function, vec![inner.clone()]))
+}
+
+/// A value as the text that clients are shown, instants in the session's zone; literals are what they are.
+fn as_shown(inner: &Expr, postgres: &Postgres) -> Option<Expr> {
+    if bare(inner) {
+        return None;
+    }
+    let zone = postgres
+        .settings
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("timezone"));
+    let zone = zone
+        .map(|(_, zone)| zone.as_str())
+        .filter(|zone| !zone.eq_ignore_ascii_case("utc"));
+    let mut arguments = vec![inner.clone()];
+    arguments.extend(zone.map(text));
+    Some(call("pg_text", arguments))
+}
+
+/// The length of `varchar(n)`.
+fn varying(of: &DataType) -> Option<u64> {
+    match of {
+        DataType::Varchar(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::CharacterVarying(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::CharVarying(Some(CharacterLength::IntegerLength { length, .. })) => Some(*length),
+        _ => None,
     }
 }
 
@@ -172,7 +289,7 @@ fn plain(data_type: &mut DataType) {
             "bool" => Some(DataType::Boolean),
             "int2" => Some(DataType::SmallInt(None)),
             "int4" => Some(DataType::Integer(None)),
-            "int8" => Some(DataType::BigInt(None)),
+            "int8" | "oid" => Some(DataType::BigInt(None)),
             "float4" => Some(DataType::Real),
             "float8" => Some(DataType::DoublePrecision),
             "int2vector" | "oidvector" => None,
@@ -219,8 +336,11 @@ fn of_number(inner: &mut Expr) -> Option<Expr> {
     Some(call(shown, vec![take(&mut boxed)]))
 }
 
-/// An interval with a clock in it, `1 day 03:04:05`, in words alone; `None` where there is no clock.
+/// An interval with a clock in it, `1 day 03:04:05`, or as ISO 8601 writes it, in words alone; `None` for others.
 pub(super) fn spelled(interval: &str) -> Option<String> {
+    if interval.starts_with('P') {
+        return iso_span(interval);
+    }
     let mut found = false;
     let words = interval.split_whitespace().map(|word| {
         if !word.contains(':') {

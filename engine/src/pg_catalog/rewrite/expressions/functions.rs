@@ -1,10 +1,31 @@
 //! Functions: those of the session, and those that are called otherwise.
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Array, DataType, Expr, FunctionArguments, Ident, Subscript, Value};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Array, BinaryOperator, DataType, Expr, FunctionArguments, Ident, Subscript, TimezoneInfo, Value,
+};
 
-use super::super::names::{arguments, call, cast, name, parts, text};
+use super::super::names::{arguments, as_number, call, cast, name, parts, text};
+use super::spellings::{grain, named_part, word_ends};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::{SAME, renamed};
+
+/// Functions of the query engine by names that other engines have for them.
+const EVERYWHERE: &[(&str, &str)] = &[
+    ("every", "bool_and"),
+    ("ceiling", "ceil"),
+    ("sign", "signum"),
+    ("variance", "var_samp"),
+];
+
+/// Settings that do something when they are set.
+const EFFECTIVE: &[&str] = &[
+    "timezone",
+    "TimeZone",
+    "search_path",
+    "statement_timeout",
+    "idle_session_timeout",
+    "idle_in_transaction_session_timeout",
+];
 
 /// What a function of the session answers.
 pub(super) fn own(function: &str, postgres: &Postgres) -> Option<Expr> {
@@ -24,7 +45,39 @@ pub(super) fn own(function: &str, postgres: &Postgres) -> Option<Expr> {
     })
 }
 
+/// Functions that every statement has by these names: those that are called otherwise here, `date(x)`, which is a cast, and `mod`.
+pub(super) fn shared(expression: &mut Expr) {
+    let Expr::Function(function) = expression else {
+        return;
+    };
+    let found = parts(&function.name);
+    let [only] = found.as_slice() else { return };
+    if let Some(known) = EVERYWHERE
+        .iter()
+        .find(|(alias, _)| alias == only)
+        .map(|(_, known)| *known)
+    {
+        function.name = name(&[known]);
+        return;
+    }
+    match (only.as_str(), arguments(&function.args).as_deref()) {
+        ("date", Some([day])) => *expression = cast(day.clone(), DataType::Date),
+        ("mod", Some([left, right])) => *expression = modulo(left, right),
+        _ => {}
+    }
+}
+
+fn modulo(left: &Expr, right: &Expr) -> Expr {
+    let side = |side: &Expr| Box::new(Expr::Nested(Box::new(side.clone())));
+    Expr::Nested(Box::new(Expr::BinaryOp {
+        left: side(left),
+        op: BinaryOperator::Modulo,
+        right: side(right),
+    }))
+}
+
 pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
+    shared(expression);
     let Expr::Function(function) = expression else {
         return;
     };
@@ -65,21 +118,107 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
         ("_pg_expandarray", [array]) => {
             *expression = call("unnest", vec![call("pg_expandarray", vec![array.clone()])]);
         }
-        ("generate_subscripts", [array, _]) => {
-            let length = cast(call("array_length", vec![array.clone()]), DataType::BigInt(None));
+        ("generate_subscripts", [array, dimension]) => {
             let one = Expr::value(Value::Number("1".into(), false));
+            let length = cast(length(array, dimension), DataType::BigInt(None));
             *expression = call("unnest", vec![call("generate_series", vec![one, length])]);
         }
-        ("array_upper", [array, _]) => *expression = call("array_length", vec![array.clone()]),
-        ("array_lower", [_, _]) => *expression = Expr::value(Value::Number("1".into(), false)),
+        ("array_length" | "array_upper", [array, dimension]) => *expression = length(array, dimension),
+        ("array_lower", [array, dimension]) => {
+            // An empty array has no bounds.
+            let number = |digit: &str| cast(Expr::value(Value::Number(digit.into(), false)), DataType::Int(None));
+            let length = call("coalesce", vec![length(array, dimension), number("0")]);
+            *expression = call("nullif", vec![call("least", vec![number("1"), length]), number("0")]);
+        }
+        // As `SET`, for settings that are only taken; those that do something want `SET`.
+        ("set_config", [name, value, _]) if super::as_text(name).is_some_and(|name| !EFFECTIVE.contains(&name)) => {
+            *expression = cast(value.clone(), DataType::Text);
+        }
         ("age", [at]) => {
             let today = call("date_trunc", vec![text("day"), call("now", Vec::new())]);
             *expression = call("age", vec![today, at.clone()]);
         }
-        ("substring" | "substr", [text, pattern]) if super::as_text(pattern).is_some() => {
-            *expression = call("pg_substring", vec![text.clone(), pattern.clone()]);
+        ("generate_series", _) => *expression = call("unnest", vec![call("generate_series", arguments)]),
+        // Of a parameter the query engine's own say which type it has.
+        ("ceil" | "ceiling" | "floor" | "round" | "trunc", [Expr::Value(value), ..])
+            if matches!(value.value, Value::Placeholder(_)) => {}
+        ("ceil" | "ceiling" | "floor", [number]) => {
+            let ours = if last == "floor" { "pg_floor" } else { "pg_ceil" };
+            *expression = call(ours, vec![number.clone()]);
         }
-        ("log", [base, number]) if super::super::names::as_number(base).is_some() => {
+        ("round" | "trunc", [number]) => *expression = call(&format!("pg_{last}"), vec![number.clone()]),
+        ("round" | "trunc", [number, places]) if as_number(places).is_some() => {
+            let places = Expr::value(Value::Number(as_number(places).unwrap_or_default(), false));
+            *expression = call(&format!("pg_{last}"), vec![number.clone(), places]);
+        }
+        ("localtimestamp", []) => {
+            let now = call("now", Vec::new());
+            *expression = cast(now, DataType::Timestamp(Some(6), TimezoneInfo::None));
+        }
+        ("regexp_replace" | "regexp_match" | "regexp_like" | "regexp_count" | "regexp_instr", [_, pattern, ..])
+            if word_ends(pattern).is_some() =>
+        {
+            let mut arguments = arguments.clone();
+            if let Some(pattern) = arguments.get_mut(1)
+                && let Some(changed) = word_ends(pattern)
+            {
+                *pattern = changed;
+            }
+            *expression = call(&last, arguments);
+        }
+        ("gen_random_uuid", []) => *expression = call("pg_uuid", vec![call("uuid", Vec::new())]),
+        ("concat" | "concat_ws" | "format", _) => {
+            let shown = |(at, argument): (usize, Expr)| match argument {
+                Expr::Value(literal) if !matches!(literal.value, Value::Boolean(_)) => Expr::Value(literal),
+                first if at == 0 && last != "concat" => first,
+                other => call("pg_output", vec![other]),
+            };
+            let arguments = arguments.into_iter().enumerate().map(shown).collect();
+            *expression = call(&last, arguments);
+        }
+        ("regexp_replace", [_, _, with, ..]) if super::as_text(with).is_some_and(|with| with.contains("\\&")) => {
+            let mut arguments = arguments.clone();
+            if let Some(with) = arguments.get_mut(2) {
+                *with = text(&super::as_text(with).unwrap_or_default().replace("\\&", "\\0"));
+            }
+            *expression = call("regexp_replace", arguments);
+        }
+        ("date_part", [part, value]) if super::as_text(part).is_some_and(|part| named_part(part).is_some()) => {
+            if let Some(function) = super::as_text(part).and_then(named_part) {
+                *expression = cast(call(function, vec![value.clone()]), DataType::DoublePrecision);
+            }
+        }
+        ("date_trunc", [written, value]) if grain(written).is_some() => {
+            let grain = grain(written).unwrap_or_default();
+            *expression = call("date_trunc", vec![text(grain), value.clone()]);
+        }
+        ("date_trunc", [written, value, zone]) => {
+            let grain = grain(written).map_or_else(|| written.clone(), text);
+            let local = call("timezone", vec![zone.clone(), value.clone()]);
+            *expression = call("timezone", vec![zone.clone(), call("date_trunc", vec![grain, local])]);
+        }
+        ("num_nulls" | "num_nonnulls", [_, ..]) => {
+            let one = |argument: Expr| {
+                let null = match last == "num_nulls" {
+                    true => Expr::IsNull(Box::new(argument)),
+                    false => Expr::IsNotNull(Box::new(argument)),
+                };
+                cast(null, DataType::Int(None))
+            };
+            let sum = arguments.into_iter().map(one).reduce(|left, right| Expr::BinaryOp {
+                left: Box::new(left),
+                op: BinaryOperator::Plus,
+                right: Box::new(right),
+            });
+            if let Some(sum) = sum {
+                *expression = Expr::Nested(Box::new(sum));
+            }
+        }
+        ("substring" | "substr", [text, pattern]) if super::as_text(pattern).is_some() => {
+            let pattern = word_ends(pattern).unwrap_or_else(|| pattern.clone());
+            *expression = call("pg_substring", vec![text.clone(), pattern]);
+        }
+        ("log", [base, number]) if as_number(base).is_some() => {
             *expression = call("log", vec![base.clone(), number.clone()]);
         }
         ("format_type", [_]) | ("nextval" | "setval" | "currval", _) => {}
@@ -90,6 +229,19 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             }
         }
     }
+}
+
+/// How many elements an array has in a dimension. The dimension is kept whatever it is: it may be a parameter, whose type is
+/// told by this.
+fn length(array: &Expr, dimension: &Expr) -> Expr {
+    let dimension = cast(dimension.clone(), DataType::BigInt(None));
+    let length = cast(
+        call("array_length", vec![array.clone(), dimension]),
+        DataType::Int(None),
+    );
+    // An empty array has none.
+    let zero = cast(Expr::value(Value::Number("0".into(), false)), DataType::Int(None));
+    call("nullif", vec![length, zero])
 }
 
 fn same(last: &str) -> String {
@@ -105,6 +257,19 @@ pub(super) fn fields(expression: &mut Expr) {
     let Expr::CompoundFieldAccess { root, access_chain } = expression else {
         return;
     };
+    for access in access_chain.iter_mut() {
+        if let AccessExpr::Subscript(Subscript::Slice {
+            lower_bound,
+            upper_bound,
+            ..
+        }) = access
+        {
+            // A slice may begin at the first and end at the last element without saying so.
+            let number = |digits: &str| Expr::value(Value::Number(digits.into(), false));
+            lower_bound.get_or_insert_with(|| number("1"));
+            upper_bound.get_or_insert_with(|| number("2147483647"));
+        }
+    }
     // `t.column[1]` is a column of a table, `(row).field` is not.
     let Expr::Nested(inner) = root.as_ref() else {
         return;

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, DataType, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    Value, Visit, Visitor,
+    Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinOperator,
+    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::super::names::{as_text, call, cast, parts, text};
+use super::super::names::{as_text, call, cast, parts, text, value};
 use crate::pg_catalog::tables::is_empty;
 
 const AGGREGATES: &[&str] = &[
@@ -34,6 +34,27 @@ pub(super) fn change(expression: &mut Expr) {
                 single(select);
             }
         }
+        Expr::Case {
+            operand: None,
+            conditions,
+            else_result,
+            ..
+        } => {
+            let mut missing = None;
+            conditions.retain(|branch| {
+                let gone = about_other_types(&branch.condition) && matches!(branch.result, Expr::Subquery(_));
+                if gone {
+                    missing = Some(nothing(&branch.result));
+                }
+                !gone
+            });
+            if let (true, Some(missing)) = (conditions.is_empty(), missing) {
+                let otherwise = else_result.take().map(|result| *result);
+                let otherwise =
+                    otherwise.filter(|result| !matches!(result, Expr::Value(null) if null.value == Value::Null));
+                *expression = otherwise.unwrap_or(missing);
+            }
+        }
         Expr::Exists { subquery, negated } if never(subquery) => *expression = Expr::value(Value::Boolean(*negated)),
         Expr::InSubquery { subquery, negated, .. } if never(subquery) => {
             *expression = Expr::value(Value::Boolean(*negated))
@@ -52,6 +73,84 @@ pub(super) fn change(expression: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// Whether there are rows, among columns, is told by their number: the query engine takes `EXISTS` in conditions only.
+pub(in crate::pg_catalog::rewrite) fn counted(expression: &mut Expr) {
+    let _: ControlFlow<()> = expression.visit(&mut Exists { depth: 0 });
+}
+
+struct Exists {
+    /// Queries around what is looked at, which have conditions of their own.
+    depth: usize,
+}
+
+impl VisitorMut for Exists {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        let Expr::Exists { subquery, negated } = expression else {
+            return ControlFlow::Continue(());
+        };
+        if self.depth > 0 || never(subquery) {
+            return ControlFlow::Continue(());
+        }
+        let Some(select) = select_mut(subquery) else {
+            return ControlFlow::Continue(());
+        };
+        if grouped(select) || select.having.is_some() || aggregates(select) {
+            return ControlFlow::Continue(());
+        }
+        let one = Expr::value(Value::Number("1".into(), false));
+        select.distinct = None;
+        select.projection = vec![SelectItem::UnnamedExpr(call("count", vec![one]))];
+        subquery.order_by = None;
+        let op = if *negated {
+            BinaryOperator::Eq
+        } else {
+            BinaryOperator::Gt
+        };
+        *expression = Expr::Nested(Box::new(Expr::BinaryOp {
+            left: Box::new(Expr::Subquery(subquery.clone())),
+            op,
+            right: Box::new(Expr::value(Value::Number("0".into(), false))),
+        }));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a condition asks for domains, composite types and others that there are none of.
+fn about_other_types(condition: &Expr) -> bool {
+    let Expr::BinaryOp {
+        left,
+        op: BinaryOperator::Eq,
+        right,
+    } = condition
+    else {
+        return false;
+    };
+    let kind = matches!(left.as_ref(), Expr::CompoundIdentifier(column) if column.last().is_some_and(|last| value(last) == "typtype"));
+    kind && matches!(as_text(right), Some("c" | "d" | "e" | "m" | "r"))
+}
+
+/// No value of the type that a subquery would answer with, as far as clients care: several values or one.
+fn nothing(subquery: &Expr) -> Expr {
+    let several = subquery.to_string().to_lowercase().contains("array_agg");
+    let of = match several {
+        true => DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None)),
+        false => DataType::BigInt(None),
+    };
+    cast(Expr::value(Value::Null), of)
 }
 
 fn select_mut(query: &mut Query) -> Option<&mut Select> {
@@ -74,6 +173,15 @@ pub(in crate::pg_catalog::rewrite) fn never(query: &Query) -> bool {
 
 fn never_select(select: &Select) -> bool {
     let empty = |factor: &TableFactor| match factor {
+        // The options of a table, of which there are none.
+        TableFactor::Table {
+            name, args: Some(of), ..
+        } => {
+            parts(name).last().is_some_and(|name| name == "unnest")
+                && matches!(of.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Expr(
+                    Expr::CompoundIdentifier(column)
+                ))] if column.last().is_some_and(|last| value(last) == "reloptions"))
+        }
         TableFactor::Table { name, args: None, .. } => {
             let parts = parts(name);
             match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {

@@ -1,5 +1,5 @@
-//! The types of a union's columns. The planner takes them from its first part and widens them when it optimises; a client that was told
-//! the columns before would get the wide values cast back to what it was told.
+//! The types of a plan's columns. The planner takes those of a union from its first part, and those of a `CASE` from its first branch,
+//! and widens them when it optimises; a client that was told the columns before would get the wide values cast back to what it was told.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
@@ -9,7 +9,7 @@ use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
 use crate::error::Result;
 
-/// The plan with the types that its unions will have.
+/// The plan with the types that its columns will have.
 pub(super) fn typed(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
     let mut has_union = false;
     plan.apply_with_subqueries(|part| {
@@ -20,10 +20,23 @@ pub(super) fn typed(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPl
             TreeNodeRecursion::Continue
         })
     })?;
-    if !has_union {
-        return Ok(plan);
+    let options = state.config_options();
+    if has_union {
+        return Ok(TypeCoercion::new().analyze(plan, options)?);
     }
-    Ok(TypeCoercion::new().analyze(plan, state.config_options())?)
+    // What cannot be typed yet (parameters) or at all is told where it is optimised.
+    Ok(match TypeCoercion::new().analyze(plan.clone(), options) {
+        Ok(typed) if !same_types(&plan, &typed) => typed,
+        _ => plan,
+    })
+}
+
+fn same_types(left: &LogicalPlan, right: &LogicalPlan) -> bool {
+    let types = |plan: &LogicalPlan| -> Vec<_> {
+        let fields = plan.schema().fields().iter();
+        fields.map(|field| field.data_type().clone()).collect()
+    };
+    types(left) == types(right)
 }
 
 #[cfg(test)]
@@ -33,7 +46,8 @@ mod tests {
     use crate::testing::Lake;
     use crate::{Class, SessionOptions};
 
-    // Goal: what a union's columns are told to be is what its rows are. Method: parts of several types, with the wider one second.
+    // Goal: what columns are told to be is what the rows are. Method: parts of unions and branches of several types, with the wider one
+    // second.
     #[tokio::test]
     async fn the_wider_type_is_told() {
         let lake = Lake::new();
@@ -49,6 +63,11 @@ mod tests {
                 "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 1.5) AS u",
                 DataType::Float64,
                 ["1.0", "1.5"],
+            ),
+            (
+                "SELECT CASE WHEN v.n > 0 THEN length('abc') ELSE v.n END AS x FROM (VALUES (-5000000000), (1)) AS v (n)",
+                DataType::Int64,
+                ["-5000000000", "3"],
             ),
         ] {
             let plan = lake.engine.plan(&session, sql).await.expect(sql);

@@ -1,0 +1,160 @@
+"""What dashboards wait for: the statements of deploy/metabase over many patients, while the demo streams in.
+
+dashboards.py TIDEWATER --duckdb PYTHON --out FILE [--patients N] [--seconds N] [--rate N]
+
+The tables are the demo's gold tables; patient_360 is made as long as asked by repeating its rows under other ids. Times are
+those of a client: from handing a statement to the driver until its last row is there. `cold` is the first time of each statement
+in the process, `warm` without kept results, `cached` with them. DuckDB reads the same Parquet files with as many threads, one
+user, in its own process. Nothing is asserted: goals that are missed are told.
+"""
+import argparse, glob, json, os, re, subprocess, threading, time
+from lake import Lake, Report, percentile
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("tidewater")
+arguments.add_argument("--duckdb", required=True)
+arguments.add_argument("--out", required=True)
+arguments.add_argument("--patients", type=int, default=1_000_000)
+arguments.add_argument("--seconds", type=int, default=10)
+arguments.add_argument("--rate", type=int, default=500)
+given = arguments.parse_args()
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+report = Report("dashboards", patients=given.patients, events_per_second=given.rate)
+told = report.told
+
+
+def statements():
+    found = {}
+    for path in sorted(glob.glob(f"{root}/deploy/metabase/*/*.sql")):
+        sql = re.sub(r"\[\[.*?\]\]", "", open(path).read()).strip().rstrip(";")
+        if "{{" not in sql:
+            found[f"{os.path.basename(os.path.dirname(path))}.{os.path.basename(path)[:-4]}"] = sql.replace("gold.", "big.")
+    return found
+
+
+def users(count, ask, seconds):
+    """Each asks one statement after the other: all waits."""
+    waits, lock, stop = [], threading.Lock(), time.monotonic() + seconds
+
+    def work(number):
+        own, at, one = [], number * 5, ask()
+        while time.monotonic() < stop:
+            begun = time.perf_counter()
+            one(at)
+            own.append((time.perf_counter() - begun) * 1000)
+            at += 1
+        with lock:
+            waits.extend(own)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    return waits
+
+
+def postgres(texts, cached):
+    def ask():
+        connection = lake.connect()
+        connection.execute(f"SET tidewater.cache = {'on' if cached else 'off'}")
+        return lambda at: connection.execute(texts[at % len(texts)]).fetchall()
+    return ask
+
+
+def flight(texts, cached):
+    import adbc_driver_flightsql.dbapi as dbapi
+    headers = {} if cached else {"adbc.flight.sql.rpc.call_header.tidewater.cache": "off"}
+
+    def ask():
+        cursor = dbapi.connect(lake.flight(), db_kwargs=headers, autocommit=True).cursor()
+
+        def one(at):
+            cursor.execute(texts[at % len(texts)])
+            cursor.fetch_arrow_table()
+        return one
+    return ask
+
+
+DUCKDB = """
+import duckdb, json, sys, time
+given = json.load(sys.stdin)
+connection = duckdb.connect()
+connection.execute(f"SET threads = {given['threads']}")
+connection.execute("CREATE SCHEMA big")
+for table, files in given["tables"].items():
+    connection.execute(f"CREATE VIEW big.{table} AS SELECT * FROM read_parquet({files!r})")
+waits = {}
+for name, sql in given["statements"].items():
+    try:
+        best = []
+        for _ in range(12):
+            begun = time.perf_counter()
+            connection.execute(sql).fetchall()
+            best.append((time.perf_counter() - begun) * 1000)
+        waits[name] = sorted(best[2:])[5]
+    except Exception as error:
+        print(name, str(error)[:150], file=sys.stderr)
+json.dump(waits, sys.stdout)
+"""
+
+with Lake(given.tidewater, "--demo", "--events-per-second", str(given.rate)) as lake:
+    texts = statements()
+    needed = sorted({table for sql in texts.values() for table in re.findall(r"big\.(\w+)", sql)})
+
+    def filled():
+        with lake.connect() as connection:
+            return all(connection.execute(f"SELECT count(*) FROM gold.{table}").fetchone()[0] for table in needed)
+
+    lake.wait(600, "the gold tables did not fill", filled)
+    tables = {}
+    with lake.connect() as connection:
+        connection.execute("CREATE SCHEMA big")
+        for table in needed:
+            rows = connection.execute(f"SELECT count(*) FROM gold.{table}").fetchone()[0]
+            sql = f"SELECT * FROM gold.{table}"
+            if table == "patient_360":
+                columns = [name for (name,) in connection.execute("SELECT column_name FROM information_schema.columns WHERE table_schema = 'gold' AND table_name = 'patient_360' ORDER BY ordinal_position").fetchall()]
+                chosen = ", ".join("p.patient_id || '-' || n AS patient_id" if name == "patient_id" else f"p.{name}" for name in columns)
+                sql = f"SELECT {chosen} FROM gold.patient_360 p JOIN generate_series(1, {-(-given.patients // rows)}) s(n) ON length(p.patient_id) + n > 0"
+            connection.execute(f"CREATE TABLE big.{table} AS {sql}")
+            tables[table] = [path.removeprefix("file://") for (path,) in connection.execute(f'SELECT file_path FROM big."{table}$files"').fetchall()]
+            told(f"rows.{table}", connection.execute(f"SELECT count(*) FROM big.{table}").fetchone()[0], "rows")
+    cold = {}
+    with lake.connect() as connection:
+        connection.execute("SET tidewater.cache = off")
+        for name, sql in texts.items():
+            begun = time.perf_counter()
+            connection.execute(sql).fetchall()
+            cold[name] = (time.perf_counter() - begun) * 1000
+    told("postgres.cold.max", max(cold.values()), "ms", 3000)
+    order = list(texts.values())
+    for kind, ask in (("postgres", postgres), ("flight", flight)):
+        for cached, goal in ((False, 500), (True, 10)):
+            for count in (1, 8, 32):
+                waits = users(count, ask(order, cached), given.seconds)
+                label = f"{kind}.{'cached' if cached else 'warm'}.{count}_users"
+                told(f"{label}.p50", percentile(waits, 0.5), "ms")
+                told(f"{label}.p95", percentile(waits, 0.95), "ms", goal)
+                told(f"{label}.max", max(waits), "ms", 3000)
+                told(f"{label}.rate", len(waits) / given.seconds, "statements/s")
+    for kind, ask, goal in (("postgres", postgres, 3), ("flight", flight, 8)):
+        waits = users(1, ask(["SELECT 1"], False), given.seconds)
+        told(f"{kind}.select_1.p95", percentile(waits, 0.95), "ms", goal)
+    own = {}
+    with lake.connect() as connection:
+        connection.execute("SET tidewater.cache = off")
+        for name, sql in texts.items():
+            waits = []
+            for _ in range(12):
+                begun = time.perf_counter()
+                connection.execute(sql).fetchall()
+                waits.append((time.perf_counter() - begun) * 1000)
+            own[name] = sorted(waits[2:])[5]
+    asked = json.dumps({"threads": os.cpu_count(), "tables": tables, "statements": texts})
+    theirs = json.loads(subprocess.run([given.duckdb, "-c", DUCKDB], input=asked, capture_output=True, text=True, check=True).stdout)
+    for name, wait in own.items():
+        if name in theirs:
+            print(f"  {name}: {wait:.1f} ms, DuckDB {theirs[name]:.1f} ms")
+    both = [name for name in own if name in theirs]
+    told("duckdb.statements", len(both), f"of {len(own)} that DuckDB reads as they are")
+    told("duckdb.ratio", sum(own[name] for name in both) / sum(theirs[name] for name in both), "of DuckDB's time, all statements once", 1.0)
+report.write(given.out)

@@ -1,0 +1,226 @@
+//! What a caller may do: each route says what it takes, and one that says nothing takes more than any user has.
+//!
+//! Nodes, operators and callers of an open catalog are not looked at, nor users before the first grant is made. What a user may not
+//! know of is answered as what is not there is (404); what they know of and lack a privilege on is refused (403). Listings hold what
+//! one may see.
+
+mod rules;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+
+use self::rules::{Need, On, Rule};
+use super::authenticate::Caller;
+use crate::command::Ident;
+use crate::error::{CatalogError, Result};
+use crate::names::parse_namespace;
+use crate::policy::{access_in, object};
+use crate::service::Service;
+use crate::state::State as CatalogState;
+use tidewater_core::limits::REST_BODY_BYTES_MAX;
+use tidewater_security::{Access, Principal, Privilege, Readable, Resource, SecurityError};
+
+tokio::task_local! {
+    /// What the caller of the request at work may do; unset where no grant binds.
+    static ACCESS: Arc<Access>;
+}
+
+/// Whether the caller of the request at work may know of a namespace.
+pub(super) fn sees_namespace(levels: &[String]) -> bool {
+    ACCESS.try_with(|access| access.sees_namespace(levels)).unwrap_or(true)
+}
+
+/// Whether the caller of the request at work may know of a table or view.
+pub(super) fn sees_object(name: &Ident) -> bool {
+    let sees = ACCESS.try_with(|access| access.sees_object(&name.namespace, &name.name));
+    sees.unwrap_or(true)
+}
+
+/// Whether the caller of the request at work may be given what changes a table's files: everything that writing may take.
+pub(crate) fn may_write_files(name: &Ident) -> bool {
+    let may = ACCESS.try_with(|access| {
+        let on = access.on_object(&name.namespace, &name.name, None);
+        WRITES.into_iter().all(|one| on.has(one))
+    });
+    may.unwrap_or(true)
+}
+
+/// What lets somebody change files of a table in any way.
+const WRITES: [Privilege; 3] = [Privilege::Insert, Privilege::Update, Privilege::Delete];
+
+/// Lets a request through to its route if its caller may do what the route does.
+pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Request, next: Next) -> Result<Response> {
+    let user = match (request.extensions().get::<Caller>(), &service.authorizer) {
+        (Some(Caller::User(user)), Some(_)) => user.clone(),
+        _ => return Ok(next.run(request).await),
+    };
+    let access = match &service.authorizer {
+        Some(authorizer) => access_in(authorizer, &service.consensus.state().state, &user),
+        None => return Ok(next.run(request).await),
+    };
+    // An unknown route is answered as such.
+    let Some(route) = request.extensions().get::<MatchedPath>().cloned() else {
+        return Ok(next.run(request).await);
+    };
+    if access.is_everything() {
+        return Ok(next.run(request).await);
+    }
+    let (mut parts, body) = request.into_parts();
+    let place = Place::of(&mut parts, &service).await?;
+    let Some(rule) = rules::of(&parts.method, route.as_str()) else {
+        return Err(denied(&user, Privilege::Admin, "the catalog's internal calls"));
+    };
+    let (needs, body) = match rule {
+        Rule::Nothing => (Vec::new(), body),
+        Rule::Needs(needs) => (needs.iter().map(|need| (*need, place.clone())).collect(), body),
+        Rule::Body(read) => {
+            let bytes = axum::body::to_bytes(body, REST_BODY_BYTES_MAX).await;
+            let bytes = bytes.map_err(|_| CatalogError::TooLarge {
+                what: "the request's body",
+                limit: REST_BODY_BYTES_MAX,
+            })?;
+            (read(&place, &bytes), Body::from(bytes))
+        }
+    };
+    let mut made = None;
+    if !needs.is_empty() {
+        // What was just granted, or just made, counts.
+        let state = service.fresh_state().await?;
+        let access = match &service.authorizer {
+            Some(authorizer) => access_in(authorizer, &state, &user),
+            None => Arc::clone(&access),
+        };
+        for (need, place) in &needs {
+            match need.makes() {
+                true => made = Some(place.clone()),
+                false => check(&state, &access, &user, *need, place)?,
+            }
+        }
+    }
+    let request = Request::from_parts(parts, body);
+    let response = ACCESS.scope(Arc::clone(&access), next.run(request)).await;
+    if let Some(made) = made.filter(|_| response.status().is_success()) {
+        give(&service, &access, &user, &made).await?;
+    }
+    Ok(response)
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    namespace: Vec<String>,
+    name: Option<String>,
+}
+
+impl Place {
+    /// By the path. Names that cannot be are the route's to refuse.
+    async fn of(parts: &mut Parts, service: &Arc<Service>) -> Result<Self> {
+        let Ok(names) = RawPathParams::from_request_parts(parts, service).await else {
+            return Ok(Self::default());
+        };
+        let mut place = Self::default();
+        for (key, value) in &names {
+            match key {
+                "namespace" => place.namespace = parse_namespace(value).unwrap_or_default(),
+                "table" | "view" => place.name = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(place)
+    }
+
+    fn ident(&self) -> Ident {
+        Ident {
+            namespace: self.namespace.clone(),
+            name: self.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Refuses what the caller may not do, in the words for what is not there if they may not know of it.
+fn check(state: &CatalogState, access: &Access, user: &Principal, need: Need, place: &Place) -> Result<()> {
+    match need.on {
+        On::Warehouse => allowed(access.on_warehouse().has(need.privilege), || {
+            denied(user, need.privilege, "the warehouse")
+        }),
+        On::Namespace => {
+            let levels = &place.namespace;
+            let missing = || CatalogError::NoSuchNamespace {
+                namespace: levels.join("."),
+            };
+            if levels.is_empty() {
+                return allowed(access.on_warehouse().has(need.privilege), || {
+                    denied(user, need.privilege, "the warehouse")
+                });
+            }
+            allowed(access.sees_namespace(levels), missing)?;
+            let has = need.privilege == Privilege::Usage || access.on_namespace(levels).has(need.privilege);
+            allowed(has, || {
+                denied(user, need.privilege, &format!("schema {}", levels.join(".")))
+            })
+        }
+        On::Table | On::View => {
+            let name = place.ident();
+            let missing = || match need.on {
+                On::View => CatalogError::NoSuchView { view: name.clone() },
+                _ => CatalogError::NoSuchTable { table: name.clone() },
+            };
+            allowed(access.sees_object(&name.namespace, &name.name), missing)?;
+            // Whoever may know of it hears from the route that it is not there.
+            let Some(uuid) = object(state, name.clone()).ok().map(|row| row.pointer.uuid) else {
+                return Ok(());
+            };
+            let (levels, of) = (&name.namespace, &name.name);
+            let has = match need.privilege {
+                // Files have all columns, and so has what a table's metadata tells.
+                Privilege::Select => access.readable(levels, of, Some(uuid)) == Readable::All,
+                Privilege::Usage => true,
+                one => access.on_object(levels, of, Some(uuid)).has(one),
+            };
+            allowed(has, || denied(user, need.privilege, &name.to_string()))
+        }
+    }
+}
+
+fn allowed(has: bool, otherwise: impl FnOnce() -> CatalogError) -> Result<()> {
+    match has {
+        true => Ok(()),
+        false => Err(otherwise()),
+    }
+}
+
+fn denied(user: &Principal, privilege: Privilege, what: &str) -> CatalogError {
+    CatalogError::Security(SecurityError::PermissionDenied {
+        user: user.name.clone(),
+        privilege: privilege.to_string(),
+        what: what.to_owned(),
+    })
+}
+
+/// What somebody made is theirs, unless they may do everything there anyway. One that was there before stays as it was.
+async fn give(service: &Service, access: &Access, user: &Principal, made: &Place) -> Result<()> {
+    let state = service.fresh_state().await?;
+    if access.on_namespace(&made.namespace).has(Privilege::Admin) {
+        return Ok(());
+    }
+    let resource = match &made.name {
+        None => Some(Resource::Namespace(made.namespace.clone())),
+        // A table that was staged is not there yet.
+        Some(_) => object(&state, made.ident()).ok().map(|row| Resource::Object(row.id)),
+    };
+    match resource {
+        Some(resource) => service.give_to_maker(user, resource).await,
+        None => Ok(()),
+    }
+}
+
+/// The bytes of a body as JSON; none if it is none, which the route tells.
+fn read<T: serde::de::DeserializeOwned>(body: &Bytes) -> Option<T> {
+    serde_json::from_slice(body).ok()
+}

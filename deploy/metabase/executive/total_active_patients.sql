@@ -1,0 +1,1 @@
+SELECT COUNT(*) AS patients FROM gold.patient_360

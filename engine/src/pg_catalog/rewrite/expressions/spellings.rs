@@ -1,0 +1,134 @@
+//! Operators and forms that the query engine knows by another name.
+
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CeilFloorKind, DateTimeField, Expr, UnaryOperator, Value};
+
+use super::super::names::{as_text, call, text};
+use super::take;
+
+pub(super) fn change(expression: &mut Expr) {
+    let changed = match expression {
+        Expr::UnaryOp { op, expr } => match op {
+            UnaryOperator::PGSquareRoot => Some(call("sqrt", vec![take(expr)])),
+            UnaryOperator::PGCubeRoot => Some(call("cbrt", vec![take(expr)])),
+            UnaryOperator::PGAbs => Some(call("abs", vec![take(expr)])),
+            // The bits of a number turned around are one less than its negative.
+            UnaryOperator::BitwiseNot => Some(Expr::Nested(Box::new(Expr::BinaryOp {
+                left: Box::new(Expr::UnaryOp {
+                    op: UnaryOperator::Minus,
+                    expr: Box::new(Expr::value(Value::Number("1".into(), false))),
+                }),
+                op: BinaryOperator::Minus,
+                right: Box::new(take(expr)),
+            }))),
+            _ => None,
+        },
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::PGStartsWith,
+            right,
+        } => Some(call("starts_with", vec![take(left), take(right)])),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::PGOverlap,
+            right,
+        } => Some(call("array_has_any", vec![take(left), take(right)])),
+        Expr::BinaryOp { right, .. } => {
+            if let Some(changed) = word_ends(right) {
+                **right = changed;
+            }
+            None
+        }
+        Expr::Ceil { expr, field } if unit_of(field) => Some(call("pg_ceil", vec![take(expr)])),
+        Expr::Floor { expr, field } if unit_of(field) => Some(call("pg_floor", vec![take(expr)])),
+        Expr::Extract { field, expr, .. } => part(field).map(|function| call(function, vec![take(expr)])),
+        Expr::SimilarTo {
+            negated,
+            expr,
+            pattern,
+            escape_char,
+        } => {
+            let op = match negated {
+                true => BinaryOperator::PGRegexNotMatch,
+                false => BinaryOperator::PGRegexMatch,
+            };
+            let escape = escape_char
+                .as_ref()
+                .and_then(|escape| escape.value.clone().into_string());
+            let pattern = call(
+                "pg_similar",
+                vec![take(pattern), text(escape.as_deref().unwrap_or("\\"))],
+            );
+            Some(Expr::Nested(Box::new(Expr::BinaryOp {
+                left: Box::new(take(expr)),
+                op,
+                right: Box::new(pattern),
+            })))
+        }
+        _ => None,
+    };
+    if let Some(changed) = changed {
+        *expression = changed;
+    }
+}
+
+/// Whether it is plain, without a field or digits to round to.
+fn unit_of(kind: &CeilFloorKind) -> bool {
+    matches!(kind, CeilFloorKind::DateTimeField(DateTimeField::NoDateTime))
+}
+
+/// The function of a part that the query engine has not, or not whole.
+fn part(field: &DateTimeField) -> Option<&'static str> {
+    named_part(&field.to_string().to_lowercase())
+}
+
+/// The same by its name.
+pub(super) fn named_part(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "second" | "seconds" => "pg_extract_second",
+        "millisecond" | "milliseconds" => "pg_extract_milliseconds",
+        "epoch" => "pg_extract_epoch",
+        "decade" => "pg_extract_decade",
+        "century" => "pg_extract_century",
+        "millennium" => "pg_extract_millennium",
+        "timezone" | "timezone_hour" | "timezone_minute" => "pg_extract_timezone",
+        _ => return None,
+    })
+}
+
+/// A part of `date_trunc` as the query engine names it.
+pub(super) fn grain(written: &Expr) -> Option<&'static str> {
+    Some(match as_text(written)?.to_lowercase().as_str() {
+        "microseconds" => "microsecond",
+        "milliseconds" => "millisecond",
+        "seconds" => "second",
+        "minutes" => "minute",
+        "hours" => "hour",
+        "days" => "day",
+        "weeks" => "week",
+        "months" => "month",
+        "quarters" => "quarter",
+        "years" => "year",
+        _ => return None,
+    })
+}
+
+/// A literal pattern with the ends of words as the query engine writes them; `None` where it has none.
+pub(super) fn word_ends(pattern: &Expr) -> Option<Expr> {
+    let written = as_text(pattern)?;
+    let mut found = String::with_capacity(written.len());
+    let mut letters = written.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => match letters.next() {
+                Some('m') => found.push_str(r"\b{start}"),
+                Some('M') => found.push_str(r"\b{end}"),
+                Some('y') => found.push_str(r"\b"),
+                Some('Y') => found.push_str(r"\B"),
+                Some(other) => found.extend(['\\', other]),
+                None => found.push('\\'),
+            },
+            letter => found.push(letter),
+        }
+    }
+    (found != written).then(|| text(&found))
+}

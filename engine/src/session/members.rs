@@ -1,0 +1,181 @@
+//! `x IN (SELECT …)` where its being unknown matters. DataFusion 55.2 marks the rows that have a match, and takes all others for false:
+//! with a null among the query's rows, or for a null, `x NOT IN (SELECT …) OR y` would be true where it is unknown.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Query, Select, SelectItem, Statement, UnaryOperator, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+/// Writes such conditions out: true if there is a match, else unknown if there is a null, else false.
+pub(super) fn counted(statement: &mut Statement) {
+    let _: ControlFlow<()> = statement.visit(&mut Members { depth: 0 });
+}
+
+/// Queries within queries from which on nothing is written out: what is written out has its query three times.
+const DEPTH_MAX: usize = 4;
+
+struct Members {
+    depth: usize,
+}
+
+impl VisitorMut for Members {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if self.depth >= DEPTH_MAX {
+            return ControlFlow::Continue(());
+        }
+        if let Some(condition) = &mut select.selection {
+            conjunct(condition);
+        }
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. } = item {
+                within(column);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A condition that stands for itself, or beside others of which each has to be true.
+fn conjunct(condition: &mut Expr) {
+    match condition {
+        Expr::Nested(inner) => conjunct(inner),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => {
+            conjunct(left);
+            conjunct(right);
+        }
+        Expr::InSubquery { .. } | Expr::Exists { .. } => {}
+        Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr,
+        } if matches!(expr.as_ref(), Expr::InSubquery { .. } | Expr::Exists { .. }) => {}
+        other => alternative(other),
+    }
+}
+
+/// A condition of which false and unknown are the same, or one that is not.
+fn alternative(condition: &mut Expr) {
+    match condition {
+        Expr::Nested(inner) => alternative(inner),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And | BinaryOperator::Or,
+            right,
+        } => {
+            alternative(left);
+            alternative(right);
+        }
+        Expr::InSubquery { negated: false, .. } => {}
+        other => within(other),
+    }
+}
+
+fn within(expression: &mut Expr) {
+    let _: ControlFlow<()> = expression.visit(&mut Within { depth: 0 });
+}
+
+/// Looks at an expression's own parts, not at those of queries within it.
+struct Within {
+    depth: usize,
+}
+
+impl VisitorMut for Within {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, part: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0
+            && let Expr::InSubquery {
+                expr,
+                subquery,
+                negated,
+            } = part
+            && let Some(written) = written(expr, subquery)
+        {
+            *part = match negated {
+                true => Expr::Nested(Box::new(Expr::UnaryOp {
+                    op: UnaryOperator::Not,
+                    expr: Box::new(written),
+                })),
+                false => written,
+            };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The truth that says whether a value is among a query's rows, which it counts.
+fn written(value: &Expr, query: &Query) -> Option<Expr> {
+    // The names are no one's.
+    let text = format!(
+        "CASE WHEN (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\") WHERE \"in$\".\"member$\" = ({value})) > 0 THEN true \
+         WHEN (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\") WHERE \"in$\".\"member$\" IS NULL) > 0 THEN NULL \
+         WHEN ({value}) IS NULL AND (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\")) > 0 THEN NULL ELSE false END"
+    );
+    Parser::new(&GenericDialect {})
+        .try_with_sql(&text)
+        .ok()?
+        .parse_expr()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Lake;
+
+    // Goal: whether a value is among a query's rows is unknown where SQL says so, also within other conditions. Method: a null among
+    // them, a null that is looked for, and no rows at all.
+    #[tokio::test]
+    async fn what_is_unknown_is_neither() {
+        let lake = Lake::new();
+        let rows = "FROM (VALUES (1), (2), (NULL)) AS v (x)";
+        let (with, without, none) = (
+            "(SELECT * FROM (VALUES (1), (NULL)) AS s (y))",
+            "(SELECT * FROM (VALUES (1)) AS s (y))",
+            "(SELECT 1 WHERE false)",
+        );
+        for (condition, wanted) in [
+            (format!("x NOT IN {with} OR x = 9"), vec![]),
+            (format!("x NOT IN {without} OR x = 9"), vec!["2"]),
+            (format!("x NOT IN {none} OR x = 9"), vec!["", "1", "2"]),
+            (format!("(x IN {with}) IS NULL"), vec!["", "2"]),
+            (format!("(x IN {without}) IS NULL"), vec![""]),
+            (format!("(x IN {without}) IS NOT TRUE"), vec!["", "2"]),
+            (format!("x IN {with} OR x = 2"), vec!["1", "2"]),
+            (format!("x IN {with} AND x > 0"), vec!["1"]),
+            (format!("x NOT IN {with}"), vec![]),
+        ] {
+            let sql = format!("SELECT x {rows} WHERE {condition}");
+            assert_eq!(lake.lines(&sql).await, wanted, "{condition}");
+        }
+        let sql = format!("SELECT x IN {with} AS a {rows}");
+        assert_eq!(lake.lines(&sql).await, ["", "", "true"]);
+    }
+}

@@ -1,0 +1,172 @@
+//! The elements of a table's own lists as rows beside it: `FROM t, unnest(t.tags) AS u (tag)`. The planner knows `unnest` of a column
+//! only among the columns of a SELECT.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Ident, JoinOperator, Select, SetExpr, Statement, TableFactor, VisitMut, VisitorMut,
+    visit_expressions, visit_expressions_mut,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+use super::joined::called;
+
+/// Puts such elements among the columns of the table that they belong to, where it stands directly before them.
+pub(super) fn beside(statement: &mut Statement) {
+    let _: ControlFlow<()> = statement.visit(&mut Unnested);
+}
+
+struct Unnested;
+
+impl VisitorMut for Unnested {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut at = 0;
+        while at < select.from.len() {
+            if let Some(joined) = folded_join(select, at) {
+                renamed(select, &joined);
+            } else if at > 0
+                && let Some(joined) = folded_part(select, at)
+            {
+                renamed(select, &joined);
+            } else {
+                at += 1;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What the elements are called: their table and their column.
+struct Elements {
+    table: Ident,
+    column: Ident,
+}
+
+/// `t CROSS JOIN unnest(…)`.
+fn folded_join(select: &mut Select, at: usize) -> Option<Elements> {
+    let from = select.from.get_mut(at)?;
+    let join = from.joins.first()?;
+    if !matches!(join.join_operator, JoinOperator::CrossJoin(_)) {
+        return None;
+    }
+    let (relation, elements) = with_elements(&from.relation, &join.relation)?;
+    from.relation = relation;
+    from.joins.remove(0);
+    Some(elements)
+}
+
+/// `t, unnest(…)`.
+fn folded_part(select: &mut Select, at: usize) -> Option<Elements> {
+    let (before, from) = (select.from.get(at - 1)?, select.from.get(at)?);
+    if !before.joins.is_empty() {
+        return None;
+    }
+    let (relation, elements) = with_elements(&before.relation, &from.relation)?;
+    let part = select.from.remove(at);
+    let before = select.from.get_mut(at - 1)?;
+    before.relation = relation;
+    before.joins = part.joins;
+    Some(elements)
+}
+
+fn with_elements(table: &TableFactor, lists: &TableFactor) -> Option<(TableFactor, Elements)> {
+    let TableFactor::UNNEST {
+        alias: Some(alias),
+        array_exprs,
+        with_offset: false,
+        with_ordinality: false,
+        ..
+    } = lists
+    else {
+        return None;
+    };
+    let [list] = array_exprs.as_slice() else { return None };
+    if !has_column(list) {
+        return None;
+    }
+    let column = match alias.columns.as_slice() {
+        [] => alias.name.clone(),
+        [only] => only.name.clone(),
+        _ => return None,
+    };
+    let name = called(table)?;
+    let text = format!("SELECT 1 FROM (SELECT *, unnest({list}) AS {column} FROM {table}) AS {name}");
+    let query = Parser::new(&GenericDialect {})
+        .try_with_sql(&text)
+        .ok()?
+        .parse_query()
+        .ok()?;
+    let SetExpr::Select(select) = *query.body else {
+        return None;
+    };
+    let relation = select.from.into_iter().next()?.relation;
+    let elements = Elements {
+        table: alias.name.clone(),
+        column,
+    };
+    Some((relation, elements))
+}
+
+fn has_column(list: &Expr) -> bool {
+    let found = visit_expressions(list, |part| match part {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// Names the elements without the table that they are no longer of.
+fn renamed(select: &mut Select, elements: &Elements) {
+    let rename = |expression: &mut Expr| {
+        if let Expr::CompoundIdentifier(parts) = expression
+            && let [table, column] = parts.as_slice()
+            && table.value.eq_ignore_ascii_case(&elements.table.value)
+            && column.value.eq_ignore_ascii_case(&elements.column.value)
+        {
+            *expression = Expr::Identifier(elements.column.clone());
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let _: ControlFlow<()> = visit_expressions_mut(&mut select.projection, rename);
+    let _: ControlFlow<()> = visit_expressions_mut(&mut select.selection, rename);
+    let _: ControlFlow<()> = visit_expressions_mut(&mut select.having, rename);
+    let _: ControlFlow<()> = visit_expressions_mut(&mut select.from, rename);
+    if let GroupByExpr::Expressions(grouped, _) = &mut select.group_by {
+        let _: ControlFlow<()> = visit_expressions_mut(grouped, rename);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Lake;
+
+    // Goal: elements of a table's lists stand beside its rows. Method: both ways to write it, with names and without, before another
+    // join, and a list of no table.
+    #[tokio::test]
+    async fn elements_beside_their_rows() {
+        let lake = Lake::new();
+        let t = "(SELECT 1 AS id, [10, 20] AS a UNION ALL SELECT 2, [30]) AS t";
+        let b = "(VALUES (20, 'x'), (30, 'y')) AS b (n, s)";
+        for (sql, rows) in [
+            (
+                format!("SELECT id + x AS s FROM {t} CROSS JOIN unnest(t.a) AS u (x)"),
+                vec!["11", "21", "32"],
+            ),
+            (
+                format!("SELECT u.x FROM {t}, unnest(a) AS u (x) WHERE u.x > 10"),
+                vec!["20", "30"],
+            ),
+            (format!("SELECT u FROM {t}, unnest(a) AS u"), vec!["10", "20", "30"]),
+            (
+                format!("SELECT s FROM {t} CROSS JOIN unnest(a) AS u (x) JOIN {b} ON b.n = u.x"),
+                vec!["x", "y"],
+            ),
+            ("SELECT x FROM unnest([1, 2]) AS u (x)".to_owned(), vec!["1", "2"]),
+        ] {
+            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The cache by itself, and in the service.
+
+mod keys;
+mod runs;
+mod staleness;

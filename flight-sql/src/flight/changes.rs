@@ -1,0 +1,56 @@
+//! Statements that change something, for clients that want the number of rows and nothing else.
+
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use arrow_flight::sql::{CommandPreparedStatementUpdate, CommandStatementUpdate};
+use tonic::{Request, Status};
+
+use tidewater_security::Principal;
+
+use super::status::to_status;
+use super::{FlightSql, parameters};
+use crate::handle::Statement;
+
+impl FlightSql {
+    pub(super) async fn statement_update(
+        &self,
+        update: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let principal = self.principal(&request).await?;
+        let front = self.of(request.metadata());
+        front.update(&principal, &front.statement(update.query)).await
+    }
+
+    pub(super) async fn prepared_update(
+        &self,
+        query: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let principal = self.principal(&request).await?;
+        let (front, mut statement) = self.prepared(&query.prepared_statement_handle, request.metadata())?;
+        let rows = parameters::read_rows(request.into_inner()).await?;
+        if rows.is_empty() {
+            return front.update(&principal, &statement).await;
+        }
+        let mut changed = 0;
+        for row in rows {
+            statement.parameters = row;
+            changed += front.update(&principal, &statement).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Carries out what changes something: the number of rows.
+    async fn update(&self, principal: &Principal, statement: &Statement) -> Result<i64, Status> {
+        let statement = Statement {
+            id: self.service.fresh_id(),
+            ..statement.clone()
+        };
+        match self.service.change(principal, &statement).await.map_err(to_status)? {
+            Some(changed) => Ok(changed.rows()),
+            None => Err(Status::invalid_argument(
+                "the statement returns rows: send it as a query",
+            )),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Queries: told of, bound and fetched, prepared or not.
+
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use arrow_flight::sql::{
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, CommandPreparedStatementQuery,
+    CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt, TicketStatementQuery,
+};
+use arrow_flight::{Action, FlightDescriptor, FlightInfo, Ticket};
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+use tidewater_security::Principal;
+
+use super::status::to_status;
+use super::{FlightSql, answers, flight_info, parameters, schema_bytes};
+use crate::handle::{Handle, Statement};
+
+type Rows = Response<<FlightSql as FlightService>::DoGetStream>;
+
+impl FlightSql {
+    pub(super) async fn statement_info(
+        &self,
+        query: CommandStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let principal = self.principal(&request).await?;
+        let front = self.of(request.metadata());
+        let statement = front.statement(query.query);
+        front.info(&principal, statement, request.into_inner()).await
+    }
+
+    pub(super) async fn prepared_info(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let principal = self.principal(&request).await?;
+        let (front, statement) = self.prepared(&query.prepared_statement_handle, request.metadata())?;
+        front.info(&principal, statement, request.into_inner()).await
+    }
+
+    async fn info(
+        &self,
+        principal: &Principal,
+        mut statement: Statement,
+        descriptor: FlightDescriptor,
+    ) -> Result<Response<FlightInfo>, Status> {
+        statement.id = self.service.fresh_id();
+        // What changes something is done here, once: a client may fetch the rows of an answer as often as it likes.
+        let schema = match self.service.change(principal, &statement).await.map_err(to_status)? {
+            Some(changed) => {
+                let (schema, answer) = changed.answer().map_err(to_status)?;
+                statement.answer = answer;
+                schema
+            }
+            None => self
+                .service
+                .result_schema(principal, &statement)
+                .await
+                .map_err(to_status)?,
+        };
+        let ticket = TicketStatementQuery {
+            statement_handle: statement.seal(self.service.key()),
+        };
+        flight_info(&schema, ticket.as_any().encode_to_vec(), descriptor)
+    }
+
+    pub(super) async fn statement_rows(
+        &self,
+        ticket: TicketStatementQuery,
+        request: Request<Ticket>,
+    ) -> Result<Rows, Status> {
+        let principal = self.principal(&request).await?;
+        match Handle::open(&ticket.statement_handle, self.service.key()).map_err(to_status)? {
+            Handle::Held(held) => self.held_rows(&principal, &held),
+            Handle::Statement(statement) => {
+                let front = self.of(request.metadata()).within(&statement);
+                Box::pin(front.rows(&principal, &statement)).await
+            }
+        }
+    }
+
+    pub(super) async fn prepared_rows(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<Ticket>,
+    ) -> Result<Rows, Status> {
+        let principal = self.principal(&request).await?;
+        let (front, statement) = self.prepared(&query.prepared_statement_handle, request.metadata())?;
+        Box::pin(front.rows(&principal, &statement)).await
+    }
+
+    async fn rows(&self, principal: &Principal, statement: &Statement) -> Result<Rows, Status> {
+        if let Some(results) = self.service.answered(statement).map_err(to_status)? {
+            return Ok(answers::rows(results, None));
+        }
+        let run = self.service.run_and_tell(principal, statement).await;
+        let (results, how) = run.map_err(to_status)?;
+        Ok(answers::rows(results, Some(&how)))
+    }
+
+    pub(super) async fn prepare(
+        &self,
+        query: ActionCreatePreparedStatementRequest,
+        request: Request<Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        let principal = self.principal(&request).await?;
+        let front = self.of(request.metadata());
+        let prepared = front.service.prepare(&principal, &query.query).await;
+        let prepared = prepared.map_err(to_status)?;
+        Ok(ActionCreatePreparedStatementResult {
+            prepared_statement_handle: front.statement(query.query).seal(self.service.key()),
+            dataset_schema: schema_bytes(&prepared.schema)?,
+            parameter_schema: schema_bytes(&prepared.parameters)?,
+        })
+    }
+
+    pub(super) async fn bind(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
+        self.principal(&request).await?;
+        let mut statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        statement.parameters = parameters::read(request.into_inner()).await?;
+        Ok(DoPutPreparedStatementResult {
+            prepared_statement_handle: Some(statement.seal(self.service.key())),
+        })
+    }
+}

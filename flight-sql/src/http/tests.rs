@@ -1,0 +1,265 @@
+//! Requests and answers, through the routes as a server would serve them.
+
+use std::io::Cursor;
+
+use axum::http::{Method, Request};
+use datafusion::arrow::ipc::reader::StreamReader;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::service::tests::Lake;
+
+/// Longest body that a test reads.
+const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// Longest time that something may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Server {
+    routes: Router,
+    lake: Lake,
+    _tasks: Tasks,
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::at("127.0.0.1:8080").await
+    }
+
+    async fn at(address: &str) -> Self {
+        let lake = Lake::new().await;
+        let service = lake.service.clone();
+        let tasks = Tasks::new("test");
+        let address = address.parse().expect("an address");
+        let routes = routes(Arc::new(move || Some(service.clone())), address, &tasks);
+        Self {
+            routes,
+            lake,
+            _tasks: tasks,
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (StatusCode, HeaderMap, Bytes) {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let response = self.routes.clone().oneshot(request).await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = axum::body::to_bytes(response.into_body(), BODY_BYTES_MAX).await;
+        (status, headers, body.unwrap_or_default())
+    }
+
+    async fn sql(&self, sql: &str, accept: &str) -> (StatusCode, Bytes) {
+        let headers = [("content-type", "text/plain"), ("accept", accept)];
+        let (status, _, body) = self.send(Method::POST, "/api/v1/sql", &headers, sql).await;
+        (status, body)
+    }
+
+    async fn json(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+        let headers = [("content-type", "application/json")];
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let (status, _, body) = self.send(method, path, &headers, &text).await;
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+}
+
+// Goal: rows are the same in each form. Method: one query with nulls and two columns of one name, read by readers of each form.
+#[tokio::test]
+async fn rows_come_in_each_form() {
+    let server = Server::start().await;
+    let sql = "SELECT a.id, nullif(a.name, 'n1') AS name, b.id FROM gold.numbers a JOIN gold.numbers b ON a.id = b.id WHERE a.id < 3 ORDER BY a.id";
+    let (status, body) = server.sql(sql, "application/json").await;
+    let told: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(status, StatusCode::OK, "{told}");
+    assert_eq!(told["rows"], json!([[0, "n0", 0], [1, null, 1], [2, "n2", 2]]));
+    assert_eq!(
+        told["columns"][1],
+        json!({"name": "name", "type": "Utf8", "nullable": true})
+    );
+    let (_, body) = server.sql(sql, "text/csv").await;
+    assert_eq!(body, "id,name,id\n0,n0,0\n1,,1\n2,n2,2\n");
+    let (_, body) = server.sql(sql, "application/vnd.apache.arrow.stream").await;
+    let reader = StreamReader::try_new(Cursor::new(body), None).expect("a stream");
+    let rows: usize = reader.map(|batch| batch.expect("a batch").num_rows()).sum();
+    assert_eq!(rows, 3);
+    let sql = "SELECT id FROM gold.numbers WHERE id < 3";
+    let (_, body) = server.sql(sql, "application/vnd.apache.parquet").await;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(body).and_then(ParquetRecordBatchReaderBuilder::build);
+    let rows: usize = reader
+        .expect("a file")
+        .map(|batch| batch.expect("a batch").num_rows())
+        .sum();
+    assert_eq!(rows, 3);
+}
+
+// Goal: no rows is an answer too. Method: an empty result in the forms that people read.
+#[tokio::test]
+async fn an_empty_result_has_its_columns() {
+    let server = Server::start().await;
+    let sql = "SELECT id FROM gold.numbers WHERE id < 0";
+    let (_, body) = server.sql(sql, "application/json").await;
+    let told: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!((&told["rows"], &told["columns"][0]["name"]), (&json!([]), &json!("id")));
+    let (_, body) = server.sql(sql, "text/csv").await;
+    assert_eq!(body, "id\n");
+}
+
+// Goal: what is wrong is told by status, code and hint, before anything runs where that can be. Method: one request of each kind.
+#[tokio::test]
+async fn refusals_are_told() {
+    let server = Server::start().await;
+    let cases = [
+        (
+            json!({"sql": "SELECT no_such FROM gold.numbers"}),
+            StatusCode::BAD_REQUEST,
+        ),
+        (json!({"sql": "SELECT id FROM gold.nowhere"}), StatusCode::BAD_REQUEST),
+        (json!({"sql": "SELECT ?"}), StatusCode::BAD_REQUEST),
+        (json!({"statement": "SELECT 1"}), StatusCode::BAD_REQUEST),
+        (
+            json!({"sql": "SELECT CAST(name AS INT) FROM gold.numbers"}),
+            StatusCode::BAD_REQUEST,
+        ),
+    ];
+    for (body, wanted) in cases {
+        let (status, told) = server.json(Method::POST, "/api/v1/sql", &body).await;
+        assert_eq!(status, wanted, "{body}: {told}");
+        assert!(
+            told["error"]["code"].is_string() && told["error"]["message"].is_string(),
+            "{told}"
+        );
+    }
+    let (status, _) = server.sql("SELECT 1", "image/png").await;
+    assert_eq!(status, StatusCode::NOT_ACCEPTABLE);
+    let (status, _) = server.sql("SELECT [1, 2] AS l", "text/csv").await;
+    assert_eq!(status, StatusCode::NOT_ACCEPTABLE);
+    let long = format!("SELECT '{}'", "x".repeat(REQUEST_BYTES_MAX));
+    let (status, _) = server.sql(&long, "*/*").await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+// Goal: a port that others reach answers nobody where nobody has to say who they are. Method: a service without users, served beyond
+// loopback.
+#[tokio::test]
+async fn an_open_port_without_users_answers_nobody() {
+    let server = Server::at("0.0.0.0:8080").await;
+    let (status, told) = server
+        .json(Method::POST, "/api/v1/sql", &json!({"sql": "SELECT 1"}))
+        .await;
+    assert_eq!(
+        (status, &told["error"]["code"]),
+        (StatusCode::FORBIDDEN, &json!("SEC-0005"))
+    );
+}
+
+// Goal: values and the time limit of a request count. Method: a bound value; a query without end with a limit.
+#[tokio::test]
+async fn values_and_limits_count() {
+    let server = Server::start().await;
+    let ask =
+        json!({"sql": "SELECT count(*) AS n FROM gold.numbers WHERE id >= ? AND name <> ?", "parameters": [7, "n9"]});
+    let (status, told) = server.json(Method::POST, "/api/v1/sql", &ask).await;
+    assert_eq!((status, &told["rows"]), (StatusCode::OK, &json!([[2]])), "{told}");
+    let endless =
+        "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b WHERE a.value + b.value < 0";
+    let ask = json!({"sql": endless, "timeout_ms": 200});
+    let (status, told) = server.json(Method::POST, "/api/v1/sql", &ask).await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT, "{told}");
+}
+
+// Goal: a statement can be asked for now and fetched later, in any form, and be ended. Method: the whole life of one that ends, one
+// that fails and one without end.
+#[tokio::test]
+async fn statements_are_fetched_later() {
+    let server = Server::start().await;
+    let begin = |sql: &str| json!({"sql": sql, "async": true});
+    let (status, told) = server
+        .json(Method::POST, "/api/v1/sql", &begin("SELECT id FROM gold.numbers"))
+        .await;
+    assert_eq!((status, &told["status"]), (StatusCode::ACCEPTED, &json!("running")));
+    let path = format!("/api/v1/sql/{}", told["id"].as_str().expect("a name"));
+    let told = ended(&server, &path).await;
+    assert_eq!((&told["status"], &told["rows"]), (&json!("finished"), &json!(10)));
+    for _ in 0..2 {
+        let headers = [("accept", "text/csv")];
+        let (status, _, body) = server.send(Method::GET, &format!("{path}/result"), &headers, "").await;
+        assert_eq!(
+            (status, body.split(|byte| *byte == b'\n').count()),
+            (StatusCode::OK, 12)
+        );
+    }
+    let (status, _) = server.json(Method::DELETE, &path, &Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, told) = server.json(Method::GET, &path, &Value::Null).await;
+    assert_eq!(
+        (status, &told["error"]["code"]),
+        (StatusCode::NOT_FOUND, &json!("SQL-0022"))
+    );
+
+    let (_, told) = server
+        .json(Method::POST, "/api/v1/sql", &begin("SELECT no_such FROM gold.numbers"))
+        .await;
+    let path = format!("/api/v1/sql/{}", told["id"].as_str().expect("a name"));
+    let told = ended(&server, &path).await;
+    assert_eq!(told["status"], json!("failed"), "{told}");
+    let (status, _) = server.json(Method::GET, &format!("{path}/result"), &Value::Null).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+
+    let endless =
+        "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b WHERE a.value + b.value < 0";
+    let (_, told) = server.json(Method::POST, "/api/v1/sql", &begin(endless)).await;
+    let path = format!("/api/v1/sql/{}", told["id"].as_str().expect("a name"));
+    let (status, _) = server.json(Method::GET, &format!("{path}/result"), &Value::Null).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let (status, _) = server.json(Method::DELETE, &path, &Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let idle = async {
+        while server.lake.service.at_work() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, idle).await.expect("it ends");
+}
+
+/// What is told of a statement once it has ended.
+async fn ended(server: &Server, path: &str) -> Value {
+    let ended = async {
+        loop {
+            let (status, told) = server.json(Method::GET, path, &Value::Null).await;
+            assert_eq!(status, StatusCode::OK, "{told}");
+            if told["status"] != json!("running") {
+                return told;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("it ends")
+}
+
+// Goal: clients that are made from the description find what it says. Method: each path of it is asked for.
+#[tokio::test]
+async fn the_description_names_what_is_there() {
+    let server = Server::start().await;
+    let (_, told) = server.json(Method::GET, "/api/v1/openapi.json", &Value::Null).await;
+    let paths = told["paths"].as_object().expect("paths");
+    assert_eq!(paths.len(), 4);
+    for path in paths.keys() {
+        let path = path.replace("{id}", "00000000-0000-0000-0000-000000000000");
+        let (status, _, _) = server.send(Method::PATCH, &path, &[], "").await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+}

@@ -1,0 +1,150 @@
+//! What every call goes through before the Flight SQL front sees it: nothing of a message is read before it is known who sent it, and
+//! what is answered is watched until it is taken.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service, http};
+use tonic::metadata::MetadataMap;
+use tonic::server::NamedService;
+
+use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+
+use super::budget::Budget;
+use super::connections::{Answer, Line};
+use crate::flight::WithSchemaCalls;
+use crate::flight::authentication;
+use crate::flight::status::to_status;
+use crate::service::QueryService;
+
+/// Longest message of a call that is one message: a statement (4 MiB), or a ticket that holds one with its values and its answer. Only
+/// rows that are written may be longer.
+const CALL_BYTES_MAX: usize = 16 << 20;
+
+/// The most that is in the middle of being read of such messages (sixteen of the longest, thousands of usual ones), and of rows that are
+/// written (four of the longest).
+const READING_BYTES_MAX: usize = 256 << 20;
+const WRITING_BYTES_MAX: usize = 512 << 20;
+
+/// The one call by which it is learned who somebody is; its messages are not read.
+const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
+
+/// The calls by which rows are written.
+const WRITING: [&str; 2] = [
+    "/arrow.flight.protocol.FlightService/DoPut",
+    "/arrow.flight.protocol.FlightService/DoExchange",
+];
+
+/// The Flight SQL service of a network.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    service: QueryService,
+    reading: Budget,
+    writing: Budget,
+    calls: FlightServiceServer<WithSchemaCalls>,
+    writes: FlightServiceServer<WithSchemaCalls>,
+}
+
+impl Door {
+    pub(super) fn new(service: QueryService, calls: WithSchemaCalls) -> Self {
+        let limited = |bytes_max| {
+            FlightServiceServer::new(calls.clone())
+                .max_decoding_message_size(bytes_max)
+                .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+        };
+        Self {
+            service,
+            reading: Budget::new(READING_BYTES_MAX),
+            writing: Budget::new(WRITING_BYTES_MAX),
+            calls: limited(CALL_BYTES_MAX),
+            writes: limited(GRPC_MESSAGE_BYTES_MAX),
+        }
+    }
+
+    async fn pass(mut self, mut request: http::Request<Body>) -> http::Response<Body> {
+        let line = request.extensions().get::<Line>().cloned();
+        if let Some(line) = &line {
+            request.extensions_mut().insert(line.peer.clone());
+        }
+        let path = request.uri().path();
+        let writes = WRITING.contains(&path);
+        if path != HANDSHAKE {
+            let metadata = MetadataMap::from_headers(request.headers().clone());
+            let peer = line.as_ref().map(|line| line.peer.clone()).unwrap_or_default();
+            match authentication::principal(&self.service, &metadata, &peer).await {
+                Ok(principal) => request.extensions_mut().insert(principal),
+                Err(error) => return to_status(error).into_http(),
+            };
+        }
+        let Ok(response) = match writes {
+            true => {
+                let request = request.map(|body| self.writing.of(body));
+                self.writes.call(request).await
+            }
+            false => {
+                let request = request.map(|body| self.reading.of(body));
+                self.calls.call(request).await
+            }
+        };
+        match line {
+            None => response,
+            Some(line) => response.map(|body| {
+                let answer = line.unread.begin();
+                Body::new(Watched { body, answer })
+            }),
+        }
+    }
+}
+
+impl NamedService for Door {
+    const NAME: &'static str = <FlightServiceServer<WithSchemaCalls> as NamedService>::NAME;
+}
+
+impl Service<http::Request<Body>> for Door {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let door = self.clone();
+        Box::pin(async move { Ok(door.pass(request).await) })
+    }
+}
+
+/// An answer of which is known whether its client takes it.
+struct Watched {
+    body: Body,
+    answer: Answer,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        let this = self.get_mut();
+        this.answer.is_wanted();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if frame.is_ready() {
+            this.answer.is_ready();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,167 @@
+//! From a plan to its rows: those that are kept, those that somebody else waits for already, or new ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use futures::future::{Either, select};
+
+use tidewater_core::JobId;
+use tidewater_engine::explain::with_route;
+use tidewater_engine::{Class, EngineError, PlanOutput, PlanRequest};
+use tidewater_security::Principal;
+
+use super::{Batches, QueryService, Results, to_batches};
+use crate::cache::{Bypass, CacheUse, Circumstances, Joined, Outcome, PolicyFingerprint, Question};
+use crate::error::QueryError;
+use crate::history::Note;
+use crate::wire::wire_schema;
+
+/// Whoever runs a statement that others wait for may fail so often before one who waits runs it alone.
+const FAILURES_MAX: usize = 2;
+
+/// A planned statement with its values.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) session: SessionContext,
+    pub(super) plan: LogicalPlan,
+    /// What its rows look like, as it was told.
+    pub(super) wire: SchemaRef,
+    /// The time that it may take, waiting included.
+    pub(super) deadline: Duration,
+    /// Whether the client takes rows that are kept.
+    pub(super) cached: bool,
+}
+
+impl QueryService {
+    /// Starts to answer, and tells how.
+    pub(super) async fn answer(
+        &self,
+        principal: &Principal,
+        asked: Asked,
+        note: &Note,
+    ) -> Result<(Results, CacheUse), QueryError> {
+        note.planned(&asked.plan);
+        let schema = Arc::clone(&asked.wire);
+        let (batches, how) = if let LogicalPlan::Explain(_) = &asked.plan {
+            let output = self.explain(principal, asked).await?;
+            note.routed(&output.route);
+            let rows = to_batches(output.stream, Arc::clone(&schema));
+            (rows, CacheUse::Bypass(Bypass::Explanation))
+        } else {
+            match self.question(principal, &asked, &schema) {
+                Ok(question) => Box::pin(self.shared(question, asked, &schema, note)).await?,
+                Err(reason) => {
+                    let rows = self.fresh(asked, &schema, note).await?;
+                    (rows, CacheUse::Bypass(reason))
+                }
+            }
+        };
+        note.cached(&how);
+        Ok((Results { schema, batches }, how))
+    }
+
+    fn question(&self, principal: &Principal, asked: &Asked, wire: &SchemaRef) -> Result<Question, Bypass> {
+        if !asked.cached {
+            return Err(Bypass::SessionOff);
+        }
+        // The plan was made by what they may do; that nobody knows it any more is no moment to share rows.
+        let access = self.access(principal).map_err(|_| Bypass::SessionOff)?;
+        let around = Circumstances {
+            state: &asked.session.state(),
+            policy: &PolicyFingerprint::of(principal, &self.0.authenticator, access.as_deref()),
+            wire,
+            now_ms: self.0.engine.clock().now_ms(),
+        };
+        self.0.cache.question(&asked.plan, &around)
+    }
+
+    /// Rows that are kept, or of the one who runs the same, or new ones for all who ask meanwhile.
+    async fn shared(
+        &self,
+        question: Question,
+        mut asked: Asked,
+        schema: &SchemaRef,
+        note: &Note,
+    ) -> Result<(Batches, CacheUse), QueryError> {
+        let unsettled = question
+            .settled
+            .map(|settled| std::mem::replace(&mut asked.plan, settled));
+        let clock = self.0.engine.clock();
+        let (began, allowed) = (clock.monotonic(), asked.deadline);
+        let mut failures = 0;
+        let mut how = CacheUse::Hit;
+        let alone = loop {
+            asked.deadline = allowed.saturating_sub(clock.monotonic().saturating_sub(began));
+            let waiting = match self.0.cache.join(question.key) {
+                Joined::Kept(rows) => return Ok((rows, how)),
+                Joined::Lead(lead) => {
+                    return match self.fresh(asked, schema, note).await {
+                        Ok(rows) => Ok((lead.follow(rows), CacheUse::Miss)),
+                        Err(error) => {
+                            lead.fail();
+                            Err(error)
+                        }
+                    };
+                }
+                Joined::Large => break Bypass::Large,
+                Joined::Waiting(waiting) => waiting,
+            };
+            match select(waiting, clock.sleep(asked.deadline)).await {
+                Either::Left((Outcome::Rows(rows), _)) => return Ok((rows, CacheUse::Coalesced)),
+                Either::Left((Outcome::Large, _)) => break Bypass::Large,
+                Either::Left((Outcome::Abandoned, _)) => how = CacheUse::Coalesced,
+                Either::Left((Outcome::Failed, _)) => {
+                    how = CacheUse::Coalesced;
+                    failures += 1;
+                    if failures >= FAILURES_MAX {
+                        break Bypass::Failing;
+                    }
+                }
+                Either::Right(_) => return Err(EngineError::Deadline { allowed }.into()),
+            }
+        };
+        asked.deadline = allowed.saturating_sub(clock.monotonic().saturating_sub(began));
+        asked.plan = unsettled.unwrap_or(asked.plan);
+        Ok((self.fresh(asked, schema, note).await?, CacheUse::Bypass(alone)))
+    }
+
+    /// Rows that are made now.
+    async fn fresh(&self, asked: Asked, schema: &SchemaRef, note: &Note) -> Result<Batches, QueryError> {
+        let output = self.0.runner.run(self.request(asked)).await?;
+        note.routed(&output.route);
+        Ok(to_batches(output.stream, Arc::clone(schema)))
+    }
+
+    fn request(&self, asked: Asked) -> PlanRequest {
+        PlanRequest {
+            job: JobId(self.0.engine.rng().uuid()),
+            session: asked.session,
+            plan: asked.plan,
+            class: Class::Interactive,
+            deadline: Some(asked.deadline),
+        }
+    }
+
+    /// An explanation also tells where the statement would run, what it would read, and what the cache has for it.
+    async fn explain(&self, principal: &Principal, asked: Asked) -> Result<PlanOutput, QueryError> {
+        let engine = &self.0.engine;
+        let mut explained = asked.clone();
+        if let LogicalPlan::Explain(explain) = &asked.plan {
+            explained.plan = explain.plan.as_ref().clone();
+        }
+        let wire = wire_schema(explained.plan.schema().as_arrow());
+        let cache = match self.question(principal, &explained, &wire) {
+            Ok(question) if self.0.cache.holds(&question.key) => "hit: its rows are kept".to_owned(),
+            Ok(_) => "miss: its rows will be kept if they are few enough".to_owned(),
+            Err(reason) => format!("bypass: {reason}"),
+        };
+        let explained = self.request(explained);
+        let route = self.0.runner.route(&explained).await?;
+        let estimate = engine.estimate(&explained.session, &explained.plan).await?;
+        let output = self.0.runner.run(self.request(asked)).await?;
+        Ok(with_route(output, &route, &estimate, &[("cache", cache)])?)
+    }
+}

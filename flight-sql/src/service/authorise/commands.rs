@@ -1,0 +1,361 @@
+//! What a command takes: privileges on what it changes, and SELECT on what it reads for that.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, visit_relations};
+
+use tidewater_core::{Namespace, TableName};
+use tidewater_engine::sql::{Action, Existing, Merge, Name, Object, Overwrite};
+use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, SessionOptions};
+use tidewater_security::policy::Privilege::{Alter, Create, Delete, Drop, Insert, Select, Update};
+use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
+use tidewater_table::{CatalogFault, TableError};
+
+use super::{denied, denied_on};
+use crate::error::QueryError;
+use crate::service::QueryService;
+
+/// Whether a command goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::service) enum Verdict {
+    /// It does.
+    Goes,
+    /// What it is about is not there for whoever asks, which is no error of this command.
+    DoesNothing,
+}
+
+impl QueryService {
+    /// Refuses a command that this principal may not carry out.
+    pub(in crate::service) async fn may_change(
+        &self,
+        principal: &Principal,
+        options: &SessionOptions,
+        command: &Command,
+    ) -> Result<Verdict, QueryError> {
+        let Some(access) = options.access.clone() else {
+            return Ok(Verdict::Goes);
+        };
+        let may = May {
+            service: self,
+            principal,
+            access: &access,
+            options,
+        };
+        Box::pin(may.command(command)).await
+    }
+
+    /// The same for rows that a client brings.
+    pub(in crate::service) async fn may_load(
+        &self,
+        principal: &Principal,
+        options: &SessionOptions,
+        load: &BulkLoad,
+    ) -> Result<(), QueryError> {
+        let Some(access) = options.access.clone() else {
+            return Ok(());
+        };
+        let may = May {
+            service: self,
+            principal,
+            access: &access,
+            options,
+        };
+        if load.create {
+            may.creates_in(load.table.namespace())?;
+        }
+        let needs: &[Privilege] = match load.if_exists {
+            IfExists::Append => &[Insert],
+            IfExists::Replace => &[Drop, Insert, Delete],
+            IfExists::Fail => &[],
+        };
+        if !needs.is_empty() && may.exists(&load.table).await? {
+            may.on(Object::Table, &load.table, needs).await?;
+        }
+        Ok(())
+    }
+
+    /// What somebody made is theirs: nobody else could let them at it.
+    pub(in crate::service) async fn give_to_maker(
+        &self,
+        principal: &Principal,
+        options: &SessionOptions,
+        command: &Command,
+    ) -> Result<(), QueryError> {
+        let (Some(access), Some(policy)) = (&options.access, &self.0.policy) else {
+            return Ok(());
+        };
+        let made = match command {
+            Command::CreateTable(create) => Target::of_name(&self.table_name(options, &create.name)?),
+            Command::CreateView(create) => Target::of_name(&self.table_name(options, &create.name)?),
+            Command::CreateSchema { name, .. } => Target::Namespace(name.schema()?.levels().to_vec()),
+            _ => return Ok(()),
+        };
+        let on = match &made {
+            Target::Object { namespace, name } => access.on_object(namespace, name, None),
+            Target::Namespace(levels) => access.on_namespace(levels),
+            Target::Warehouse => return Ok(()),
+        };
+        if on.has(Privilege::Admin) {
+            return Ok(());
+        }
+        let change = PolicyChange::Grant {
+            privileges: PrivilegeSet::from(Privilege::Admin),
+            columns: Vec::new(),
+            on: made,
+            to: vec![Whom::User(principal.name.clone())],
+        };
+        Ok(policy.change(&change).await?)
+    }
+
+    pub(super) fn table_name(&self, options: &SessionOptions, name: &Name) -> Result<TableName, QueryError> {
+        let schema = options
+            .default_schema
+            .as_deref()
+            .unwrap_or_else(|| self.default_schema());
+        Ok(name.table(schema)?)
+    }
+}
+
+struct May<'a> {
+    service: &'a QueryService,
+    principal: &'a Principal,
+    access: &'a Access,
+    options: &'a SessionOptions,
+}
+
+impl May<'_> {
+    async fn command(&self, command: &Command) -> Result<Verdict, QueryError> {
+        match command {
+            Command::CreateTable(create) => {
+                let name = self.name(&create.name)?;
+                self.creates_in(name.namespace())?;
+                if create.existing == Existing::Replace && self.exists(&name).await? {
+                    self.on(Object::Table, &name, &[Drop, Insert, Delete]).await?;
+                }
+                if let Some(query) = &create.query {
+                    self.reads(&query.to_string()).await?;
+                }
+            }
+            Command::CreateView(create) => {
+                let name = self.name(&create.name)?;
+                self.creates_in(name.namespace())?;
+                if create.existing == Existing::Replace && self.exists(&name).await? {
+                    self.on(Object::View, &name, &[Alter]).await?;
+                }
+                self.reads(&create.query.to_string()).await?;
+            }
+            Command::CreateSchema { name, .. } => match name.schema()?.parent() {
+                Some(parent) => self.creates_in(&parent)?,
+                None => self.on_warehouse(Create)?,
+            },
+            Command::Drop {
+                what, name, if_exists, ..
+            } => {
+                let gone = match what {
+                    Object::Schema => self.on_schema(&name.schema()?, Drop),
+                    _ => self.on(*what, &self.name(name)?, &[Drop]).await,
+                };
+                return no_error(gone, *if_exists);
+            }
+            Command::AlterTable { name, if_exists, .. } => {
+                let gone = self.on(Object::Table, &self.name(name)?, &[Alter]).await;
+                return no_error(gone, *if_exists);
+            }
+            Command::Rename { what, from, to } => {
+                let from = self.name(from)?;
+                self.on(*what, &from, &[Alter]).await?;
+                let to = to.table(&from.namespace().to_string())?;
+                if to.namespace() != from.namespace() {
+                    self.creates_in(to.namespace())?;
+                }
+            }
+            Command::SetProperties { what, name, .. } => match what {
+                Object::Schema => self.on_schema(&name.schema()?, Alter)?,
+                _ => self.on(*what, &self.name(name)?, &[Alter]).await?,
+            },
+            Command::CommentColumn { table, .. } => self.on(Object::Table, &self.name(table)?, &[Alter]).await?,
+            Command::Truncate { name } => self.on(Object::Table, &self.name(name)?, &[Delete]).await?,
+            Command::Insert(insert) => {
+                let mut needs = vec![Insert];
+                if !matches!(insert.overwrite, Overwrite::Nothing) {
+                    needs.push(Delete);
+                }
+                if let Some(conflict) = &insert.on_conflict {
+                    needs.push(Select);
+                    if conflict.update.is_some() {
+                        needs.push(Update);
+                    }
+                }
+                self.on(Object::Table, &self.name(&insert.table)?, &needs).await?;
+                self.reads(&insert.query.to_string()).await?;
+                if let Some(update) = insert
+                    .on_conflict
+                    .as_ref()
+                    .and_then(|conflict| conflict.update.as_ref())
+                {
+                    let values = update.values.iter().map(|(_, value)| value);
+                    self.reads_in(values.chain(&update.condition)).await?;
+                }
+            }
+            Command::Merge(merge) => self.merge(merge).await?,
+            Command::Call(call) => {
+                let named = call.named.get("table").or_else(|| call.positional.first());
+                let text = named.and_then(|value| match value {
+                    Expr::Value(value) => value.value.clone().into_string(),
+                    _ => None,
+                });
+                // A procedure that is not about a table, or says so in a way that cannot be read, is not for everybody.
+                match text {
+                    Some(text) => {
+                        let table = self.name(&tidewater_engine::sql::name(&text)?)?;
+                        self.on(Object::Table, &table, &[Alter]).await?;
+                    }
+                    None => self.on_warehouse(Privilege::Admin)?,
+                }
+            }
+        }
+        Ok(Verdict::Goes)
+    }
+
+    async fn merge(&self, merge: &Merge) -> Result<(), QueryError> {
+        let mut needs = BTreeSet::new();
+        let mut expressions: Vec<&Expr> = merge.on.iter().collect();
+        for clause in &merge.clauses {
+            expressions.extend(&clause.condition);
+            match &clause.action {
+                Action::Delete => drop(needs.insert(Delete)),
+                Action::Update(values) => {
+                    needs.insert(Update);
+                    expressions.extend(values.iter().map(|(_, value)| value));
+                }
+                Action::UpdateAll => drop(needs.insert(Update)),
+                Action::Insert(values) => {
+                    needs.insert(Insert);
+                    expressions.extend(values.iter().map(|(_, value)| value));
+                }
+                Action::InsertAll => drop(needs.insert(Insert)),
+                Action::Nothing => {}
+            }
+        }
+        // Whoever chooses rows by what is in them learns what is in them.
+        if !expressions.is_empty() || merge.source.is_some() {
+            needs.insert(Select);
+        }
+        let needs: Vec<Privilege> = needs.into_iter().collect();
+        self.on(Object::Table, &self.name(&merge.table)?, &needs).await?;
+        if let Some(source) = &merge.source {
+            let alias = source
+                .alias
+                .as_ref()
+                .map_or(String::new(), |alias| format!(" AS \"{alias}\""));
+            self.reads(&format!("SELECT * FROM {}{alias}", source.from)).await?;
+        }
+        self.reads_in(expressions).await
+    }
+
+    /// Tables that subqueries in these expressions read: all of their columns count.
+    async fn reads_in(&self, expressions: impl IntoIterator<Item = &Expr>) -> Result<(), QueryError> {
+        let mut names = BTreeSet::new();
+        for expression in expressions {
+            let _: ControlFlow<()> = visit_relations(expression, |name| {
+                names.insert(name.to_string());
+                ControlFlow::Continue(())
+            });
+        }
+        for name in names {
+            // A name of the statement's own (WITH) stands for no table, and what it stands for was visited too.
+            if let Err(error @ QueryError::Security(_)) = self.reads(&format!("SELECT * FROM {name}")).await {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn reads(&self, query: &str) -> Result<(), QueryError> {
+        let service = self.service;
+        let options = service.0.sessions.options(query, self.options.clone()).await;
+        let session = service.0.engine.session(tidewater_engine::Class::Interactive, &options);
+        let plan = Box::pin(service.0.engine.plan(&session, query)).await?;
+        service.may_read(self.principal, &options, query, &plan)
+    }
+
+    fn name(&self, name: &Name) -> Result<TableName, QueryError> {
+        self.service.table_name(self.options, name)
+    }
+
+    fn on_warehouse(&self, privilege: Privilege) -> Result<(), QueryError> {
+        match self.access.on_warehouse().has(privilege) {
+            true => Ok(()),
+            false => Err(denied_on(self.principal, privilege, "the warehouse")),
+        }
+    }
+
+    fn creates_in(&self, namespace: &Namespace) -> Result<(), QueryError> {
+        self.on_schema(namespace, Create)
+    }
+
+    fn on_schema(&self, namespace: &Namespace, privilege: Privilege) -> Result<(), QueryError> {
+        let levels = namespace.levels();
+        if !self.access.sees_namespace(levels) {
+            return Err(missing(format!("Namespace does not exist: {namespace}")));
+        }
+        match self.access.on_namespace(levels).has(privilege) {
+            true => Ok(()),
+            false => Err(denied_on(self.principal, privilege, &format!("schema {namespace}"))),
+        }
+    }
+
+    /// Refuses what a table or view is in the way of, in the words for what is not there if it may not be known of.
+    async fn on(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<(), QueryError> {
+        if !QueryService::sees(Some(self.access), name) && !self.exists_for_replacing(needs) {
+            return Err(match what {
+                Object::View => missing(format!("View does not exist: {name}")),
+                _ => EngineError::TableNotFound { table: name.clone() }.into(),
+            });
+        }
+        let uuid = self.uuid(name).await?;
+        let levels = name.namespace().levels();
+        for one in needs {
+            if uuid.is_some() && !self.access.on_object(levels, name.name(), uuid).has(*one) {
+                return Err(denied(self.principal, *one, name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever replaces something was told by its being there that it is.
+    fn exists_for_replacing(&self, needs: &[Privilege]) -> bool {
+        needs.contains(&Drop) && needs.len() > 1
+    }
+
+    async fn exists(&self, name: &TableName) -> Result<bool, QueryError> {
+        Ok(self.uuid(name).await?.is_some())
+    }
+
+    /// The uuid of what bears the name now.
+    async fn uuid(&self, name: &TableName) -> Result<Option<uuid::Uuid>, QueryError> {
+        let catalog = self.service.0.engine.catalog();
+        let failed = |fault: CatalogFault| QueryError::from(EngineError::from(TableError::from(fault)));
+        if let Some(table) = catalog.load_table(name).await.map_err(failed)? {
+            return Ok(Some(table.metadata.uuid()));
+        }
+        let view = catalog.load_view(name).await.map_err(failed)?;
+        Ok(view.map(|view| view.uuid))
+    }
+}
+
+/// What is not there is none of the statement's errors if it says so.
+fn no_error(gone: Result<(), QueryError>, if_exists: bool) -> Result<Verdict, QueryError> {
+    match gone {
+        Ok(()) => Ok(Verdict::Goes),
+        Err(error) => match (&error, if_exists) {
+            (QueryError::Security(_), _) | (_, false) => Err(error),
+            (_, true) => Ok(Verdict::DoesNothing),
+        },
+    }
+}
+
+fn missing(what: String) -> QueryError {
+    EngineError::from(TableError::from(CatalogFault::NotFound { what })).into()
+}

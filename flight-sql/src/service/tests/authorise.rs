@@ -1,0 +1,278 @@
+//! Grants between a plan and its run.
+
+use async_trait::async_trait;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use tidewater_security::{
+    Authorizer, Grant, Grantee, Object, Policy, PolicyChange, Privilege, PrivilegeSet, Resource, Role, SecurityError,
+    UserSettings,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::policy::PolicySource;
+
+/// A policy that stays as it is.
+#[derive(Debug)]
+struct Fixed(Authorizer);
+
+#[async_trait]
+impl PolicySource for Fixed {
+    fn authorizer(&self) -> Result<&Authorizer, SecurityError> {
+        Ok(&self.0)
+    }
+
+    async fn change(&self, _: &PolicyChange) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
+
+fn ana() -> Principal {
+    Principal::named("ana")
+}
+
+/// The lake for `ana` with these grants on `gold.numbers`: privileges on the table, and columns by field id.
+async fn with_grants(privileges: &[Privilege], columns: &[i32]) -> (Lake, QueryService) {
+    let lake = Lake::new().await;
+    let inner = &lake.service.0;
+    let users = vec![UserSettings {
+        name: "ana".into(),
+        password_hash: String::new(),
+        scram: None,
+        role: Role::Reader,
+    }];
+    let users = Authenticator::new(users, inner.key.clone(), SystemClock::shared()).expect("good users");
+    let loaded = inner
+        .engine
+        .load(&"gold.numbers".parse().expect("a name"))
+        .await
+        .expect("the table");
+    let id = Uuid::from_u128(1);
+    let mut policy = Policy {
+        version: 1,
+        in_force: true,
+        objects: vec![Object {
+            id,
+            uuid: loaded.metadata.uuid(),
+            namespace: vec!["gold".into()],
+            name: "numbers".into(),
+        }],
+        ..Policy::default()
+    };
+    let mut grant = |on: Resource, privileges: PrivilegeSet| {
+        policy.grants.push(Grant {
+            to: Grantee::User("ana".into()),
+            on,
+            privileges,
+        });
+    };
+    grant(Resource::Object(id), privileges.iter().copied().collect());
+    for field in columns {
+        let column = Resource::Column {
+            object: id,
+            field: *field,
+        };
+        grant(column, Privilege::Select.into());
+    }
+    let authorizer = Authorizer::new(&users);
+    authorizer.update(policy);
+    let service = QueryService::new(
+        inner.engine.clone(),
+        inner.runner.clone(),
+        users,
+        inner.key.clone(),
+        inner.options.clone(),
+        inner.sessions.clone(),
+    );
+    let service = service.govern(Arc::new(Fixed(authorizer)));
+    (lake, service)
+}
+
+async fn code(service: &QueryService, sql: &str) -> Option<&'static str> {
+    service.prepare(&ana(), sql).await.err().map(|error| error.code())
+}
+
+const ALLOWED: &[&str] = &[
+    "SELECT id FROM numbers",
+    "SELECT n.id AS x FROM gold.numbers n WHERE n.id > 3 ORDER BY n.id LIMIT 2",
+    "SELECT count(*) FROM numbers",
+    "SELECT 1 FROM numbers",
+    "SELECT sum(id) FROM numbers GROUP BY id % 2 HAVING max(id) > 1",
+    "SELECT a.id FROM numbers a JOIN numbers b ON a.id = b.id",
+    "SELECT id FROM numbers a JOIN numbers b USING (id)",
+    "SELECT id, row_number() OVER (ORDER BY id) FROM numbers",
+    "WITH x AS (SELECT id FROM numbers) SELECT * FROM x",
+    "SELECT * FROM (SELECT id FROM numbers) x",
+    "SELECT id FROM numbers UNION ALL SELECT id + 1 FROM numbers",
+    "SELECT DISTINCT id FROM numbers",
+    "SELECT (SELECT max(id) FROM numbers) FROM numbers",
+    "SELECT id FROM numbers a WHERE EXISTS (SELECT 1 FROM numbers b WHERE b.id = a.id)",
+    "SELECT id FROM numbers WHERE id IN (SELECT id + 1 FROM numbers)",
+    "EXPLAIN SELECT id FROM numbers",
+    "SELECT upper('x')",
+    "SELECT * FROM (VALUES (1)) v",
+];
+
+const DENIED: &[&str] = &[
+    "SELECT * FROM numbers",
+    "SELECT name FROM numbers",
+    "SELECT id FROM numbers WHERE name = 'n1'",
+    "SELECT id FROM numbers ORDER BY name",
+    "SELECT count(name) FROM numbers",
+    "SELECT count(*) FROM numbers GROUP BY name",
+    "SELECT count(*) FROM numbers HAVING max(name) > 'a'",
+    "SELECT DISTINCT ON (name) id FROM numbers",
+    "SELECT a.id FROM numbers a JOIN numbers b ON a.id = b.id AND a.name = b.name",
+    "SELECT a.id FROM numbers a JOIN numbers b USING (name)",
+    "SELECT id FROM numbers a NATURAL JOIN numbers b",
+    "SELECT id, row_number() OVER (PARTITION BY name ORDER BY id) FROM numbers",
+    "WITH x AS (SELECT * FROM numbers) SELECT id FROM x",
+    "SELECT id FROM (SELECT id, name FROM numbers) x",
+    "SELECT id FROM numbers UNION ALL SELECT length(name) FROM numbers",
+    "SELECT (SELECT max(name) FROM numbers)",
+    "SELECT (SELECT a.name) FROM numbers a",
+    "SELECT id FROM numbers a WHERE EXISTS (SELECT 1 FROM numbers b WHERE b.name = a.name)",
+    "SELECT id FROM numbers a WHERE EXISTS (SELECT 1 FROM (VALUES ('n1')) v(x) WHERE v.x = a.name)",
+    "SELECT id FROM numbers WHERE 'n1' IN (SELECT name FROM numbers)",
+    "SELECT id FROM numbers x CROSS JOIN LATERAL (SELECT x.id, x.name AS z) y",
+    "SELECT y.z FROM numbers x, LATERAL (SELECT max(x.name) AS z FROM numbers w WHERE w.id = x.id) y",
+    "SELECT CASE WHEN name = 'n1' THEN 1 ELSE 0 END FROM numbers",
+    "SELECT array_agg(id ORDER BY name) FROM numbers",
+    "SELECT sum(id) FILTER (WHERE name = 'n1') FROM numbers",
+    "EXPLAIN SELECT name FROM numbers",
+    "EXPLAIN ANALYZE SELECT name FROM numbers",
+    "SELECT * FROM \"numbers$files\"",
+    "SELECT count(*) FROM \"numbers$snapshots\"",
+    "SELECT id FROM numbers x, LATERAL (SELECT x.name) y",
+    "SELECT y.n FROM numbers x, LATERAL (SELECT x.name AS n) y",
+    "SELECT y.n FROM numbers x LEFT JOIN LATERAL (SELECT z.id, x.name AS n FROM numbers z WHERE z.id = x.id) y ON true",
+    "SELECT x.id FROM numbers x, LATERAL (SELECT z.id FROM numbers z WHERE z.id = length(x.name)) y",
+];
+
+// Goal: what a statement reads is counted as PostgreSQL counts it: every column that any of its expressions names. Method: a user with
+// one column, statements that need no other and statements that need one, in every clause.
+#[tokio::test]
+async fn columns_are_counted_where_they_are_named() {
+    let (_lake, service) = with_grants(&[], &[1]).await;
+    let mut wrong = Vec::new();
+    for sql in ALLOWED {
+        wrong.extend(code(&service, sql).await.map(|code| format!("{sql}: {code}")));
+    }
+    for sql in DENIED {
+        let code = code(&service, sql).await;
+        if !matches!(code, Some("SEC-0008" | "ENG-0006" | "ENG-0001" | "ENG-0004")) || code.is_none() {
+            wrong.push(format!("{sql}: {code:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+// Goal: whoever may read the whole table reads all of it, and who has nothing hears that it is not there. Method: every statement of the
+// test above by both.
+#[tokio::test]
+async fn all_or_nothing() {
+    let (_lake, reader) = with_grants(&[Privilege::Select], &[]).await;
+    let (_other, stranger) = with_grants(&[], &[]).await;
+    for sql in ALLOWED.iter().chain(DENIED).filter(|sql| sql.contains("numbers")) {
+        let error = reader.prepare(&ana(), sql).await.err().map(|error| error.code());
+        assert_ne!(error, Some("SEC-0008"), "{sql}");
+        let hidden = stranger.prepare(&ana(), sql).await.expect_err(sql).chain();
+        let missing = sql.replace("numbers", "nothing");
+        let missing = stranger.prepare(&ana(), &missing).await.expect_err(sql).chain();
+        assert_eq!(hidden.replace("numbers", "nothing"), missing, "{sql}");
+    }
+}
+
+// Goal: listings show what one may know of. Method: tables, schemas and columns for a user with a column, and for one with nothing.
+#[tokio::test]
+async fn listings_show_what_is_granted() {
+    let (_lake, service) = with_grants(&[], &[1]).await;
+    let tables = service.tables(&ana()).await.expect("a listing");
+    let columns: Vec<&str> = tables
+        .iter()
+        .flat_map(|table| table.columns.fields())
+        .map(|field| field.name().as_str())
+        .collect();
+    assert_eq!(columns, ["id"]);
+    let relations = service.relations(&ana()).await.expect("relations");
+    assert_eq!(relations.relations.len(), 1);
+    assert_eq!(relations.relations[0].columns.len(), 1);
+    let sql = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'gold'";
+    for (sql, rows) in [
+        (sql, vec!["id"]),
+        (
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'gold'",
+            vec!["numbers"],
+        ),
+    ] {
+        let results = service
+            .run(&ana(), &Statement::new(sql))
+            .await
+            .unwrap_or_else(|error| panic!("{}", error.chain()));
+        let batches: Vec<RecordBatch> = results.batches.try_collect().await.expect("rows");
+        let text = pretty_format_batches(&batches).expect("printable rows").to_string();
+        assert_eq!(cells(&text), rows, "{sql}");
+    }
+    let (_lake, service) = with_grants(&[], &[]).await;
+    assert!(service.tables(&ana()).await.expect("a listing").is_empty());
+    assert!(service.schemas(&ana()).await.expect("schemas").is_empty());
+    assert!(service.relations(&ana()).await.expect("relations").schemas.is_empty());
+}
+
+// Goal: a command takes the privileges for what it changes and SELECT for what it reads. Method: each kind of command with one privilege
+// less than it takes, then with all.
+#[tokio::test]
+async fn commands_take_privileges() {
+    use Privilege::{Delete, Insert, Select, Update};
+    for (sql, needs) in [
+        ("INSERT INTO numbers VALUES (11, 'x', now())", &[Insert][..]),
+        ("INSERT INTO numbers SELECT * FROM numbers", &[Insert, Select]),
+        ("DELETE FROM numbers", &[Delete]),
+        ("TRUNCATE TABLE numbers", &[Delete]),
+        ("DELETE FROM numbers WHERE id = 3", &[Delete, Select]),
+        ("UPDATE numbers SET name = 'x' WHERE id = 3", &[Update, Select]),
+        (
+            "INSERT OVERWRITE numbers SELECT id, name, at FROM numbers",
+            &[Insert, Delete, Select],
+        ),
+    ] {
+        for missing in needs {
+            let mut has: Vec<Privilege> = needs.iter().copied().filter(|one| one != missing).collect();
+            has.push(Privilege::Usage);
+            let (_lake, service) = with_grants(&has, &[]).await;
+            let refused = service.change(&ana(), &Statement::new(sql)).await.expect_err(sql);
+            assert_eq!(
+                refused.code(),
+                "SEC-0008",
+                "{sql} without {missing}: {}",
+                refused.chain()
+            );
+        }
+        let (_lake, service) = with_grants(needs, &[]).await;
+        let changed = service.change(&ana(), &Statement::new(sql)).await;
+        assert!(
+            changed
+                .unwrap_or_else(|error| panic!("{sql}: {}", error.chain()))
+                .is_some(),
+            "{sql}"
+        );
+    }
+}
+
+// Goal: nothing reads a table behind the check's back: the check sees each scan of a plan. Method: for every statement, the scans it
+// counts against those of the plan's own walk.
+#[tokio::test]
+async fn every_scan_is_seen() {
+    let lake = Lake::new().await;
+    for sql in ALLOWED.iter().chain(DENIED).filter(|sql| !sql.contains('$')) {
+        let Ok((_, plan)) = lake.service.plan(&Principal::local(), sql).await else {
+            continue;
+        };
+        let mut scans = 0;
+        plan.apply_with_subqueries(|node| {
+            scans += usize::from(matches!(node, LogicalPlan::TableScan(_)));
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .expect("a walk");
+        assert_eq!(crate::service::authorise::scans_seen(&plan), scans, "{sql}");
+    }
+}

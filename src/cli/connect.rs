@@ -1,0 +1,181 @@
+//! Connections of the command line to a Flight SQL endpoint, with TLS or without.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use clap::Args;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use super::failure::Failure;
+use crate::settings::Settings;
+
+/// Holds the password of `--user`: what stands on a command line is seen by everybody on the machine.
+const PASSWORD: &str = "TIDEWATER_PASSWORD";
+
+/// Holds a token, of this installation or of an issuer that it believes.
+const TOKEN: &str = "TIDEWATER_TOKEN";
+
+/// Where to, and as whom.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConnectArgs {
+    /// The endpoint: HOST:PORT, or https://HOST:PORT for TLS; by default the one of the configuration
+    #[arg(long, value_name = "ENDPOINT")]
+    endpoint: Option<String>,
+    /// User name; the password comes from TIDEWATER_PASSWORD, or a token instead of both from TIDEWATER_TOKEN
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// PEM file with the CA of the endpoint's certificate; without it public CAs count
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// PEM file with a certificate of one's own, where the endpoint asks for one
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// PEM file with its key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// How long connecting may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    connect_timeout: u64,
+}
+
+impl ConnectArgs {
+    /// Where to, as it is told to people.
+    pub(super) fn endpoint(&self, settings: &Settings) -> String {
+        let configured = || settings.flight_sql.listen.to_string();
+        self.endpoint.clone().unwrap_or_else(configured)
+    }
+
+    /// As whom.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Connects and logs in.
+    pub(super) async fn connect(&self, settings: &Settings) -> Result<FlightSqlServiceClient<Channel>, Failure> {
+        let endpoint = self.endpoint(settings);
+        let (address, secure) = match (endpoint.strip_prefix("https://"), endpoint.strip_prefix("http://")) {
+            (Some(address), _) => (address, true),
+            (None, Some(address)) => (address, false),
+            (None, None) => (endpoint.as_str(), false),
+        };
+        let address = address.trim_end_matches('/');
+        let channel = self.channel(address, secure).await?;
+        let mut client = FlightSqlServiceClient::new(channel);
+        if let Ok(token) = std::env::var(TOKEN)
+            && !token.is_empty()
+        {
+            client.set_token(token);
+        } else if let Some(user) = &self.user {
+            let password = std::env::var(PASSWORD).unwrap_or_default();
+            client
+                .handshake(user, &password)
+                .await
+                .map_err(|error| refused(&error))?;
+        }
+        Ok(client)
+    }
+
+    async fn channel(&self, address: &str, secure: bool) -> Result<Channel, Failure> {
+        let unreachable = |error: tonic::transport::Error| {
+            let mut text = error.to_string();
+            let mut next = std::error::Error::source(&error);
+            while let Some(source) = next {
+                text = format!("{text}: {source}");
+                next = source.source();
+            }
+            Failure::new(format!("cannot reach the Flight SQL endpoint {address}: {text}")).hint(
+                "start it with: tidewater up, or name another with --endpoint; one with a certificate of its own CA wants --ca",
+            )
+        };
+        // The scheme is of no account here: what the stream speaks below is ours to say.
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(unreachable)?
+            .connect_timeout(Duration::from_secs(self.connect_timeout));
+        if !secure {
+            return endpoint.connect().await.map_err(unreachable);
+        }
+        let connector = TlsConnector::from(Arc::new(self.tls()?));
+        let host = endpoint
+            .uri()
+            .host()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_owned();
+        let name = ServerName::try_from(host)
+            .map_err(|_| Failure::new(format!("{address} names no host that a certificate could be for")))?;
+        let target = match address.rsplit_once(':') {
+            Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => address.to_owned(),
+            _ => format!("{address}:443"),
+        };
+        let connect = service_fn(move |_| {
+            let (connector, name, target) = (connector.clone(), name.clone(), target.clone());
+            async move {
+                let stream = TcpStream::connect(target).await?;
+                stream.set_nodelay(true)?;
+                connector.connect(name, stream).await.map(TokioIo::new)
+            }
+        });
+        endpoint.connect_with_connector(connect).await.map_err(unreachable)
+    }
+
+    fn tls(&self) -> Result<ClientConfig, Failure> {
+        let mut roots = RootCertStore::empty();
+        match &self.ca {
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Some(file) => {
+                for certificate in certificates(file)? {
+                    roots.add(certificate).map_err(|error| unusable(file, &error))?;
+                }
+            }
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Failure::new(format!("cannot speak TLS: {error}")))?
+            .with_root_certificates(roots);
+        let mut config = match self.cert.as_deref().zip(self.key.as_deref()) {
+            None => builder.with_no_client_auth(),
+            Some((cert, key)) => {
+                let bytes = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
+                let chain = certificates(cert)?;
+                builder
+                    .with_client_auth_cert(chain, bytes)
+                    .map_err(|error| unusable(key, &error))?
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let found = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match found {
+        Ok(found) if found.is_empty() => Err(unusable(file, &"there is no certificate in it")),
+        Ok(found) => Ok(found),
+        Err(error) => Err(unusable(file, &error)),
+    }
+}
+
+fn unusable(file: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot use {}: {why}", file.display()))
+        .hint("it has to be a PEM file that this user may read")
+}
+
+/// The server's words without what the transport wraps around them.
+pub(super) fn refused(error: &FlightError) -> Failure {
+    match error {
+        FlightError::Tonic(status) => Failure::told(status.message()),
+        other => Failure::new(other.to_string()).hint("the server's log may tell more"),
+    }
+}

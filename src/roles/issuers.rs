@@ -1,0 +1,78 @@
+//! Issuers of OpenID Connect: who is believed, and how their keys are fetched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
+
+use tidewater_core::SharedClock;
+use tidewater_security::Oidc;
+use tidewater_security::oidc::{Fetch, Fetched};
+
+use crate::cli::failure::Failure;
+use crate::settings::Settings;
+
+/// How long connecting to an issuer may take; the whole has a deadline of its own.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+
+/// The issuers of the configuration; none where there are none.
+pub(super) fn believed(settings: &Settings, clock: &SharedClock) -> Result<Option<Arc<Oidc>>, Failure> {
+    let security = &settings.security;
+    if security.oidc.is_empty() {
+        return Ok(None);
+    }
+    // An address that was checked leads nowhere else.
+    let mut client = Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_DEADLINE);
+    if let Some(file) = &security.oidc_ca {
+        let pem = std::fs::read(file).map_err(|source| Failure::io("read security.oidc_ca", source))?;
+        let bad =
+            |error: reqwest::Error| Failure::new(format!("security.oidc_ca {file:?} holds no certificate: {error}"));
+        for certificate in Certificate::from_pem_bundle(&pem).map_err(bad)? {
+            client = client.add_root_certificate(certificate);
+        }
+    }
+    let client = client
+        .build()
+        .map_err(|error| Failure::new(format!("cannot make a client for the issuers: {error}")))?;
+    let oidc = Oidc::new(security.oidc.clone(), Arc::new(Http(client)), Arc::clone(clock))?;
+    Ok(Some(Arc::new(oidc)))
+}
+
+/// Fetches over HTTP.
+#[derive(Debug)]
+struct Http(Client);
+
+impl Fetch for Http {
+    fn fetch<'a>(&'a self, url: &'a str, bytes_max: usize) -> Fetched<'a> {
+        Box::pin(async move {
+            let response = self.0.get(url).send().await.map_err(|error| told(&error))?;
+            if !response.status().is_success() {
+                return Err(format!("the answer is {}", response.status()));
+            }
+            let mut document = Vec::new();
+            let mut chunks = response.bytes_stream();
+            while let Some(chunk) = chunks.next().await {
+                document.extend_from_slice(&chunk.map_err(|error| told(&error))?);
+                if document.len() > bytes_max {
+                    return Err(format!("the answer is longer than {bytes_max} bytes"));
+                }
+            }
+            Ok(document)
+        })
+    }
+}
+
+/// An error with what is behind it, which the client leaves out.
+fn told(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,118 @@
+//! The first messages of the PostgreSQL wire, byte by byte: what it answers to those who are not in yet.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// What a server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The client is in.
+    Welcome,
+    /// An error with this SQLSTATE.
+    Refused(String),
+    /// The connection ended.
+    Gone,
+}
+
+/// A connection before anybody is in.
+pub struct Wire(TcpStream);
+
+impl Wire {
+    pub fn open(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self(stream)
+    }
+
+    /// Says who wants in.
+    pub fn begin(&mut self, user: &str) {
+        let mut body = 196_608_u32.to_be_bytes().to_vec();
+        for text in ["user", user, "database", "lake", "options", "-c tidewater.login=token"] {
+            body.extend_from_slice(text.as_bytes());
+            body.push(0);
+        }
+        body.push(0);
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        self.0.write_all(&[length.as_slice(), &body].concat()).unwrap();
+    }
+
+    /// Sends a message; who is told nothing any more may find the connection closed.
+    pub fn send(&mut self, kind: u8, body: &[u8]) {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        drop(self.0.write_all(&[&[kind], length.as_slice(), body].concat()));
+    }
+
+    /// Logs in with a password in clear.
+    pub fn log_in(&mut self, user: &str, password: &str) -> Said {
+        self.begin(user);
+        match self.next() {
+            Some((b'R', body)) if body == 3_u32.to_be_bytes() => {
+                self.send(b'p', &[password.as_bytes(), &[0]].concat());
+                self.outcome()
+            }
+            Some((b'R', body)) if body == 0_u32.to_be_bytes() => Said::Welcome,
+            Some((b'E', body)) => Said::Refused(sqlstate(&body)),
+            Some((kind, body)) => panic!("{} {body:?}", char::from(kind)),
+            None => Said::Gone,
+        }
+    }
+
+    /// Whether the client is in, or why not; what else is said is passed over.
+    pub fn outcome(&mut self) -> Said {
+        loop {
+            match self.next() {
+                Some((b'R', body)) if body == 0_u32.to_be_bytes() => return Said::Welcome,
+                Some((b'E', body)) => return Said::Refused(sqlstate(&body)),
+                Some(_) => {}
+                None => return Said::Gone,
+            }
+        }
+    }
+
+    /// The first row of a query, as text.
+    pub fn row(&mut self, sql: &str) -> Result<Vec<String>, String> {
+        self.send(b'Q', &[sql.as_bytes(), &[0]].concat());
+        let mut row = None;
+        loop {
+            match self.next() {
+                Some((b'D', body)) => row = row.or_else(|| Some(values(&body))),
+                Some((b'E', body)) => return Err(sqlstate(&body)),
+                // Before it come what is told of the session and of the columns.
+                Some((b'C', _)) => return Ok(row.unwrap_or_default()),
+                Some(_) => {}
+                None => return Err("gone".into()),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 5];
+        self.0.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        let mut body = vec![0; usize::try_from(length).unwrap() - 4];
+        self.0.read_exact(&mut body).ok()?;
+        Some((head[0], body))
+    }
+}
+
+fn values(body: &[u8]) -> Vec<String> {
+    let count = u16::from_be_bytes([body[0], body[1]]);
+    let mut rest = &body[2..];
+    let mut values = Vec::new();
+    for _ in 0..count {
+        let (length, after) = rest.split_first_chunk::<4>().unwrap();
+        // Minus one is no value.
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or_default();
+        let (value, after) = after.split_at(length);
+        values.push(String::from_utf8(value.to_vec()).unwrap());
+        rest = after;
+    }
+    values
+}
+
+fn sqlstate(body: &[u8]) -> String {
+    let fields = body.split(|byte| *byte == 0);
+    let mut states = fields.filter(|field| field.first() == Some(&b'C'));
+    String::from_utf8(states.next().unwrap()[1..].to_vec()).unwrap()
+}
