@@ -5,8 +5,10 @@ hostile.py HOST PORT DB USER PASSWORD PID RSS_MAX_MB [--http PORT] [--only REGEX
 Each must be answered, with rows or with a code, in the time it was given; the process (PID) must live, stay below
 RSS_MAX_MB, stop computing afterwards, and go on answering another client. One line a check; status 1 on a failure.
 """
-import os, re, socket, struct, sys, threading, time
+import os, re, socket, struct, sys, time
 import psycopg
+
+from watched import Process, Watch
 
 host, port, db, user, password, pid, rss_max = sys.argv[1:8]
 options = dict(zip(sys.argv[8::2], sys.argv[9::2]))
@@ -15,7 +17,7 @@ dsn = dict(host=host, port=port, dbname=db, user=user, password=password, autoco
 TIMEOUT = 3          # seconds, that the statement is given
 ANSWER = 15          # seconds, within which the client must have its answer, on a busy machine
 PATIENCE = 30        # seconds, that those are given which must be answered with rows
-IDLE = 60            # seconds, within which nothing of it computes any more
+process = Process(pid)
 passed, failed = [], []
 
 
@@ -24,43 +26,9 @@ def told(name, ok, text):
     print(f"{'ok  ' if ok else 'FAIL'} {name}: {text}", flush=True)
 
 
-class Watch(threading.Thread):
-    """Another client, and the memory of the process."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.waits, self.rss, self.alive = [], 0, True
-
-    def run(self):
-        connection = psycopg.connect(**dsn)
-        while self.alive:
-            begun = time.monotonic()
-            connection.execute("SELECT count(*) FROM (VALUES (1), (2)) AS t").fetchall()
-            self.waits.append(time.monotonic() - begun)
-            with open(f"/proc/{pid}/status") as status:
-                self.rss = max(self.rss, next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS")))
-            time.sleep(0.02)
-
-    def p95(self):
-        waits, self.waits = sorted(self.waits), []
-        return waits[int(len(waits) * 0.95)] if waits else 0.0
-
-
-def cpu():
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def idle():
-    """Seconds until the process computes no more, or None."""
-    begun = time.monotonic()
-    while time.monotonic() - begun < IDLE:
-        before = cpu()
-        time.sleep(0.5)
-        if cpu() - before < 0.4:
-            return time.monotonic() - begun
-    return None
+def another():
+    connection = psycopg.connect(**dsn)
+    return lambda: connection.execute("SELECT count(*) FROM (VALUES (1), (2)) AS t").fetchall()
 
 
 def chain(part, between, count):
@@ -143,8 +111,7 @@ STATEMENTS = {
 
 def statement(name, sql, allowed):
     given = PATIENCE if allowed == "ok" else TIMEOUT
-    watch.rss = 0
-    watch.waits = []
+    watch.again()
     begun = time.monotonic()
     try:
         with psycopg.connect(**dsn) as connection:
@@ -161,7 +128,7 @@ def statement(name, sql, allowed):
     except psycopg.Error as error:
         answer = error.sqlstate or ("client" if isinstance(error, psycopg.DataError) else f"no answer ({str(error)[:80]!r})")
     took = time.monotonic() - begun
-    others, rest = watch.p95(), idle()
+    others, rest = watch.p95(), process.idle()
     good = answer in allowed.split() and took < given + ANSWER and rest is not None and watch.rss < int(rss_max)
     after = "still computes" if rest is None else f"idle after {rest:.1f} s"
     told(name, good, f"{answer} in {took:.2f} s, {watch.rss} MB, {after}, others {others * 1000:.0f} ms")
@@ -272,7 +239,7 @@ def http(at):
         told(f"http: {name}", waits or (answer is not None and " 5" not in status[:13]), status or "closed or waited for")
 
 
-watch = Watch()
+watch = Watch(process, another)
 watch.start()
 time.sleep(3)
 print(f"others alone: p95 {watch.p95() * 1000:.0f} ms")
@@ -286,6 +253,6 @@ if only.search("messages"):
     told("readers that do not read", *unread(24))
     if "--http" in options:
         http(options["--http"])
-told("another client throughout", watch.is_alive(), "answered to the end" if watch.is_alive() else "lost its connection")
+told("another client throughout", *watch.end())
 print(f"{len(passed)} passed, {len(failed)} failed")
 sys.exit(1 if failed else 0)

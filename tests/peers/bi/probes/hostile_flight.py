@@ -5,7 +5,7 @@ hostile_flight.py HOST PORT PID RSS_MAX_MB [--only REGEX]
 Each must be ended or answered with a code; the process (PID) must live, stay below RSS_MAX_MB, stop computing afterwards,
 and go on answering another client. One line a check; status 1 on a failure.
 """
-import os, re, socket, struct, sys, threading, time
+import os, re, socket, struct, sys, time
 
 import h2.events
 import h2.exceptions
@@ -13,18 +13,19 @@ import hpack
 import pyarrow.flight
 
 from flight_wire import SERVICE, Client, Refused, action, endpoint, field, framed, query
+from watched import Process, Watch
 
 host, port, pid, rss_max = sys.argv[1:5]
 options = dict(zip(sys.argv[5::2], sys.argv[6::2]))
 only = re.compile(options.get("--only", ""))
 ANSWER = 15          # seconds, within which a client must have its answer, or its end, on a busy machine
-IDLE = 60            # seconds, within which nothing of it computes any more
 SILENT = 60          # seconds, within which a connection is closed that never says what it is
 PINGED = 120         # seconds, within which a client is given up that answers no ping
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 REFUSED, CALM = 7, 11
+process = Process(pid)
 passed, failed = [], []
 
 
@@ -33,50 +34,9 @@ def told(name, ok, text):
     print(f"{'ok  ' if ok else 'FAIL'} {name}: {text}", flush=True)
 
 
-def rss():
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS"))
-
-
-def cpu():
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def idle():
-    """Seconds until the process computes no more, or None."""
-    begun = time.monotonic()
-    while time.monotonic() - begun < IDLE:
-        before = cpu()
-        time.sleep(0.5)
-        if cpu() - before < 0.4:
-            return time.monotonic() - begun
-    return None
-
-
-class Watch(threading.Thread):
-    """Another client, and the memory of the process."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.waits, self.rss, self.error = [], 0, None
-
-    def run(self):
-        try:
-            client = Client(host, port)
-            while True:
-                begun = time.monotonic()
-                client.info("SELECT 1")
-                self.waits.append(time.monotonic() - begun)
-                self.rss = max(self.rss, rss())
-                time.sleep(0.02)
-        except Exception as error:  # whatever ends it is told at the end
-            self.error = error
-
-    def p95(self):
-        waits, self.waits = sorted(self.waits), []
-        return waits[int(len(waits) * 0.95)] if waits else 0.0
+def another():
+    client = Client(host, port)
+    return lambda: client.info("SELECT 1")
 
 
 def frame(kind, flags, stream, body=b""):
@@ -260,7 +220,7 @@ def messages_without_end():
     for method, size, count in [("GetFlightInfo", 16 << 20, 100), ("DoPut", 128 << 20, 20)]:
         clients, codes, sent = halves(method, size, count)
         good = good and codes == {"8"}
-        said.append(f"{method}: {sent / 1e6:.0f} MB sent, codes {sorted(codes)}, {rss()} MB")
+        said.append(f"{method}: {sent / 1e6:.0f} MB sent, codes {sorted(codes)}, {process.rss()} MB")
         for client in clients:
             client.close()
     Client(host, port).info("SELECT 1")
@@ -397,7 +357,7 @@ def slow_readers():
     maker.act("SetSessionOptions", field(1, field(1, "statement_timeout") + field(2, field(1, "3s"))))
     maker.act("SetSessionOptions", field(1, field(1, "tidewater.cache") + field(2, field(1, "off"))))
     block = head("DoGet", ("cookie", maker.cookie))
-    before, high = rss(), 0
+    before, high = process.rss(), 0
     readers, begun = [], time.monotonic()
     sql = "SELECT value, repeat('slow reader', 100) AS s FROM generate_series(1, 100000000)"
     for _ in range(4):
@@ -411,7 +371,7 @@ def slow_readers():
     while time.monotonic() - begun < 30:
         for raw in readers:
             raw.read(0.1)
-        high = max(high, rss())
+        high = max(high, process.rss())
         started = sum(raw.count(HEADERS) for raw in readers)
         running = at_work()
         if time.monotonic() - begun > 5 and running == 0:
@@ -420,7 +380,7 @@ def slow_readers():
     # Who reads on after that is told why there is no more.
     readers[0].send(frame(WINDOW, 0, 1, struct.pack("!I", 1 << 30)) + frame(WINDOW, 0, 0, struct.pack("!I", 1 << 30)))
     readers[0].read(3)
-    alive, after = sum(not raw.closed for raw in readers), rss()
+    alive, after = sum(not raw.closed for raw in readers), process.rss()
     for raw in readers:
         raw.socket.close()
     good = running == 0 and started > 0
@@ -458,25 +418,25 @@ MUTE, BEGUN = [Raw(), Raw()], time.monotonic()
 for raw in MUTE:
     raw.pings = False
 MUTE[1].send(frame(HEADERS, 0, 1, head()))
-watch = Watch()
+watch = Watch(process, another)
 watch.start()
 time.sleep(3)
 print(f"others alone: p95 {watch.p95() * 1000:.0f} ms")
 for name, body in CHECKS.items():
     if not only.search(name):
         continue
-    watch.rss, watch.waits = 0, []
+    watch.again()
     begun = time.monotonic()
     try:
         good, text = body()
     except Exception as error:  # a check may fail in any way
         good, text = False, f"{type(error).__name__} {error}"
     took = time.monotonic() - begun
-    others, rest = watch.p95(), idle()
+    others, rest = watch.p95(), process.idle()
     good = good and rest is not None and watch.rss < int(rss_max) and watch.error is None
     after = "still computes" if rest is None else f"idle after {rest:.1f} s"
     told(name, good, f"{text}; {took:.1f} s, {watch.rss} MB, {after}, others {others * 1000:.0f} ms")
-told("another client throughout", watch.error is None, "answered to the end" if watch.error is None else repr(watch.error))
+told("another client throughout", *watch.end())
 print(f"{len(passed)} passed, {len(failed)} failed")
 sys.stdout.flush()
 os._exit(1 if failed else 0)
