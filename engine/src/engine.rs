@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -21,6 +22,7 @@ use crate::pg_catalog;
 use crate::planning::Planner;
 use crate::provider::IcebergTable;
 use crate::runner::LocalRunner;
+use crate::session::Plans;
 
 /// Consumers named in the message when memory runs out.
 const CONSUMERS_NAMED: std::num::NonZeroUsize = match std::num::NonZeroUsize::new(5) {
@@ -97,6 +99,9 @@ pub(crate) struct Parts {
     /// What there was when somebody asked last.
     pub(crate) relations: pg_catalog::Known,
     pub(crate) planner: Arc<Planner>,
+    /// What is the same of all sessions.
+    pub(crate) usual: OnceLock<SessionState>,
+    pub(crate) plans: Plans,
 }
 
 impl Engine {
@@ -140,6 +145,8 @@ impl Engine {
                 names: RwLock::default(),
                 relations: pg_catalog::Known::default(),
                 planner: Arc::new(planner),
+                usual: OnceLock::new(),
+                plans: Plans::default(),
             }),
         })
     }

@@ -111,6 +111,21 @@ impl LakeCatalog {
         !self.seen.table(name.namespace(), name.name())
     }
 
+    /// Whether this name stands for a table or a view of this session.
+    pub(crate) fn overlays(&self, name: &TableName) -> bool {
+        self.overlay.contains_key(name)
+    }
+
+    /// What is pinned.
+    pub(crate) fn pinned(&self) -> &Moment {
+        &self.moment
+    }
+
+    /// The same for all who may know of the same; nothing where no grant binds.
+    pub(crate) fn seen(&self) -> Option<[u8; 32]> {
+        self.seen.access.as_ref().map(|access| access.fingerprint())
+    }
+
     /// The same with what these names stand for, beside what it holds already.
     pub(crate) fn at(&self, resolved: &Resolved) -> Self {
         let mut moment = self.moment.as_ref().clone();

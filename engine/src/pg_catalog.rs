@@ -117,6 +117,38 @@ impl Postgres {
         }
     }
 
+    /// Gives `part` everything that decides how a statement is planned which neither asks what there is nor calls a function of the
+    /// session ([`depends_on_session`]).
+    pub(crate) fn planned_by(&self, mut part: impl FnMut(&[u8])) {
+        let Self {
+            user,
+            database,
+            version,
+            pid: _,
+            schemas,
+            settings,
+            writes,
+            access: _,
+            parameters,
+            relations: _,
+            backends: _,
+        } = self;
+        for text in [user, database, version] {
+            part(text.as_bytes());
+        }
+        part(&[u8::from(*writes)]);
+        part(&schemas.len().to_le_bytes());
+        schemas.iter().for_each(|schema| part(schema.as_bytes()));
+        part(&settings.len().to_le_bytes());
+        for (name, value) in settings {
+            part(name.as_bytes());
+            part(value.as_bytes());
+        }
+        for parameter in parameters {
+            part(format!("{parameter:?}").as_bytes());
+        }
+    }
+
     /// Lets a session read statements as PostgreSQL does.
     pub(crate) fn register(self: &Arc<Self>, session: &SessionContext) {
         {

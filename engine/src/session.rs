@@ -1,6 +1,7 @@
 //! Sessions: SQL over the catalog's tables.
 
 mod balanced;
+mod beside;
 mod decimals;
 mod distinct;
 mod floats;
@@ -11,6 +12,7 @@ mod members;
 mod nulls;
 mod parse;
 mod quantified;
+mod remembered;
 mod same_names;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ mod windows;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{MemoryCatalogProviderList, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -47,6 +49,8 @@ use crate::pg_catalog::{self, Postgres};
 
 pub use self::nulls::optimizer_rules;
 use self::parse::Parsed;
+use self::remembered::Key;
+pub(crate) use self::remembered::Plans;
 pub(crate) use self::versions::MOMENT;
 pub(crate) use self::views::Resolved;
 
@@ -179,17 +183,28 @@ impl Engine {
     /// A session that runs in this process. Sessions for a cluster are built by the scheduler, with [`Self::configure`]
     /// and [`Self::register`].
     pub fn session(&self, class: Class, options: &SessionOptions) -> SessionContext {
-        let config = self.configure(SessionConfig::new(), class, options);
+        let mut state = self.parts.usual.get_or_init(|| self.usual()).clone();
+        *state.config_mut() = self.configure(SessionConfig::new(), class, options);
+        // What copies of a state share.
+        state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+        state.execution_props_mut().alias_generator = Arc::default();
+        let session = SessionContext::new_with_state(state);
+        self.register_own(&session, options);
+        session
+    }
+
+    /// What takes long to make and is the same of all sessions.
+    fn usual(&self) -> SessionState {
         let state = SessionStateBuilder::new()
             .with_default_features()
-            .with_config(config)
+            .with_config(self.configure(SessionConfig::new(), Class::Interactive, &SessionOptions::default()))
             .with_runtime_env(self.runtime_env())
             .with_optimizer_rules(optimizer_rules(Optimizer::new().rules))
             .with_physical_optimizer_rules(same_names::rules())
             .build();
         let session = SessionContext::new_with_state(state);
-        self.register(&session, options);
-        session
+        self.functions().register(&session);
+        session.state()
     }
 
     /// The settings of our sessions, on top of `config`.
@@ -213,10 +228,15 @@ impl Engine {
     /// [`Self::runtime_env`].
     pub fn register(&self, session: &SessionContext, options: &SessionOptions) {
         self.settings(session.state_ref().write().config_mut().options_mut(), options);
+        self.functions().register(session);
+        self.register_own(session, options);
+    }
+
+    /// What differs between sessions.
+    fn register_own(&self, session: &SessionContext, options: &SessionOptions) {
         let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
             .seen_by(options.access.clone());
         session.register_catalog(CATALOG, Arc::new(lake));
-        self.functions().register(session);
         if let Some(postgres) = &options.postgres {
             postgres.register(session);
         }
@@ -242,6 +262,9 @@ impl Engine {
     /// Plans one statement. All tables that it names are loaded by one call to the catalog, as they stood at one moment, so that
     /// a commit over several of them is seen as a whole; what the session's options give (views, a moment) is taken as it is.
     pub async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+        if let Some(plan) = self.remembered(session, sql).await? {
+            return Ok(plan);
+        }
         let (engine, session, sql) = (self.clone(), session.clone(), sql.to_owned());
         let work = Box::pin(async move { engine.plan_here(&session, &sql).await });
         self.parts.planner.run(work).await
@@ -256,6 +279,7 @@ impl Engine {
             .as_ref()
             .and_then(|catalog| catalog.downcast_ref::<LakeCatalog>());
         let missing = self.missing(&parsed, lake).await?;
+        let key = lake.and_then(|lake| Key::of(&state, lake, sql));
         let statement = parsed.resolve(&state, &missing);
         match describe::answer(&state, &statement).await? {
             Answer::Rows(rows) => return Ok(rows),
@@ -266,8 +290,12 @@ impl Engine {
         if named.information_schema {
             self.refresh_names().await?;
         }
+        let mut standing = None;
         if let Some(lake) = lake {
-            let resolved = self.resolve(&state, lake, named.tables).await?;
+            let resolved = self.resolve(&state, lake, named.tables.clone()).await?;
+            if !named.information_schema && resolved.views.is_empty() {
+                standing = remembered::standing(&named.tables, &missing, &[&resolved.tables, lake.pinned()]);
+            }
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
         }
@@ -286,7 +314,11 @@ impl Engine {
         {
             plan = functions::within_limits(plan, function)?;
         }
-        types::typed(plan, &state)
+        let plan = types::typed(plan, &state)?;
+        if let (Some(key), Some(tables)) = (key, standing) {
+            self.parts.plans.keep(key, tables, &plan);
+        }
+        Ok(plan)
     }
 
     /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as

@@ -12,7 +12,7 @@ mod row_changes;
 mod row_sql;
 mod settled;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -30,7 +30,7 @@ fn exact_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let expr = expr.transform_up(|expr| {
             compared(expr, &schema)?
                 .transform_data(|expr| instants::beside(expr, &schema))?
-                .transform_data(|expr| floats::beside(expr, &schema))?
+                .transform_data(|expr| Ok(floats::beside(expr, &schema)))?
                 .transform_data(|expr| guarded::guard(expr, &schema))
         })?;
         Ok(expr.update_data(|expr| name.restore(expr)))

@@ -2,39 +2,18 @@
 //! infinities; SQL compares both as floating-point numbers.
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{Between, Cast, InList};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 
+use super::beside::aligned;
 use super::decimals;
 
 /// Reads decimal numbers as floating-point ones where such a number stands beside them.
-pub(super) fn beside(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    match expr {
-        Expr::BinaryExpr(BinaryExpr {
-            mut left,
-            op,
-            mut right,
-        }) if decimals::compares(op) || reckons(op) => {
-            let changed = align(&mut [left.as_mut(), right.as_mut()], schema);
-            let expr = Expr::BinaryExpr(BinaryExpr { left, op, right });
-            Ok(Transformed::new_transformed(expr, changed))
-        }
-        Expr::Between(mut between) => {
-            let Between { expr, low, high, .. } = &mut between;
-            let changed = align(&mut [expr.as_mut(), low.as_mut(), high.as_mut()], schema);
-            Ok(Transformed::new_transformed(Expr::Between(between), changed))
-        }
-        Expr::InList(mut list) => {
-            let InList { expr, list: values, .. } = &mut list;
-            let mut sides: Vec<&mut Expr> = values.iter_mut().collect();
-            sides.push(expr.as_mut());
-            let changed = align(&mut sides, schema);
-            Ok(Transformed::new_transformed(Expr::InList(list), changed))
-        }
-        expr => Ok(Transformed::no(expr)),
-    }
+pub(super) fn beside(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let of = |op| decimals::compares(op) || reckons(op);
+    aligned(expr, of, |sides| align(sides, schema))
 }
 
 fn reckons(op: Operator) -> bool {

@@ -4,9 +4,10 @@
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Between, Cast, InList, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 
+use super::beside::aligned;
 use super::decimals;
 use crate::pg_catalog;
 
@@ -14,29 +15,6 @@ use crate::pg_catalog;
 /// cast to a text with a blank between day and time, as other engines do.
 pub(super) fn beside(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::BinaryExpr(BinaryExpr {
-            mut left,
-            op,
-            mut right,
-        }) if decimals::compares(op) || op == Operator::Minus => {
-            let changed = align(&mut [left.as_mut(), right.as_mut()], schema);
-            Ok(Transformed::new_transformed(
-                Expr::BinaryExpr(BinaryExpr { left, op, right }),
-                changed,
-            ))
-        }
-        Expr::Between(mut between) => {
-            let Between { expr, low, high, .. } = &mut between;
-            let changed = align(&mut [expr.as_mut(), low.as_mut(), high.as_mut()], schema);
-            Ok(Transformed::new_transformed(Expr::Between(between), changed))
-        }
-        Expr::InList(mut list) => {
-            let InList { expr, list: values, .. } = &mut list;
-            let mut sides: Vec<&mut Expr> = values.iter_mut().collect();
-            sides.push(expr.as_mut());
-            let changed = align(&mut sides, schema);
-            Ok(Transformed::new_transformed(Expr::InList(list), changed))
-        }
         Expr::ScalarFunction(mut function) if function.name() == "date_trunc" => {
             let ScalarFunction { args, .. } = &mut function;
             let mut changed = false;
@@ -68,7 +46,10 @@ pub(super) fn beside(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>>
         {
             Ok(Transformed::yes(pg_catalog::shown_as_text(*expr)?))
         }
-        expr => Ok(Transformed::no(expr)),
+        expr => {
+            let of = |op| decimals::compares(op) || op == Operator::Minus;
+            Ok(aligned(expr, of, |sides| align(sides, schema)))
+        }
     }
 }
 

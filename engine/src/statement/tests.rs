@@ -9,7 +9,7 @@ use crate::error::{EngineError, Result};
 use crate::sql::{Sql, parse};
 use crate::testing::Lake;
 
-async fn tried(lake: &Lake, sql: &str) -> Result<Done> {
+pub(crate) async fn tried(lake: &Lake, sql: &str) -> Result<Done> {
     let Sql::Command(command) = parse(sql)? else {
         panic!("{sql} is no command");
     };
@@ -22,7 +22,7 @@ async fn tried(lake: &Lake, sql: &str) -> Result<Done> {
     shop.execute(&command).await
 }
 
-pub(super) async fn done(lake: &Lake, sql: &str) -> Done {
+pub(crate) async fn done(lake: &Lake, sql: &str) -> Done {
     tried(lake, sql)
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
@@ -40,7 +40,7 @@ async fn refused(lake: &Lake, sql: &str) -> EngineError {
 }
 
 /// A lake with the schema `s`.
-pub(super) async fn lake() -> Lake {
+pub(crate) async fn lake() -> Lake {
     let lake = Lake::new();
     done(&lake, "CREATE SCHEMA s").await;
     lake

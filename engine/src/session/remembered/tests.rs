@@ -1,0 +1,193 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tidewater_core::{Rng, SeededRng};
+
+use crate::error::Result;
+use crate::pg_catalog::Postgres;
+use crate::statement::tests::{done, lake};
+use crate::testing::{Lake, lines};
+use crate::{Class, Engine, PlanRequest, PlanRunner, SessionOptions};
+
+/// What is asked of tables of which any may be another one, or none, the next time.
+const STATEMENTS: &[&str] = &[
+    "SELECT * FROM a",
+    "SELECT count(*) FROM s.a",
+    "SELECT a.id, b.* FROM a JOIN b ON a.id = b.id",
+    "SELECT * FROM a WHERE id IN (SELECT id FROM t.b)",
+    "WITH a AS (SELECT id FROM b) SELECT sum(id) FROM a",
+    "SELECT * FROM s.a.history",
+    "SELECT 1.5 AS x, '1' || count(*) AS y FROM b",
+];
+
+/// What may become of the tables in between.
+const CHANGES: &[&[&str]] = &[
+    &[],
+    &["INSERT INTO s.a (id) VALUES (1), (2)"],
+    &["INSERT INTO s.b (id) VALUES (2), (3)"],
+    &["INSERT INTO t.a (id) VALUES (7)"],
+    &["DELETE FROM s.a WHERE id = 1"],
+    &["ALTER TABLE s.a ADD COLUMN more string"],
+    &[
+        "ALTER TABLE s.b RENAME COLUMN id TO no",
+        "ALTER TABLE s.b RENAME COLUMN no TO id",
+    ],
+    &["DROP TABLE s.a", "CREATE TABLE s.a (id bigint, name string)"],
+    &["DROP TABLE s.b", "CREATE VIEW s.b AS SELECT id FROM t.b"],
+    &["DROP VIEW s.b", "CREATE TABLE s.b (id bigint)"],
+    &[
+        "DROP TABLE s.a",
+        "ALTER TABLE t.a RENAME TO s.a",
+        "CREATE TABLE t.a (id bigint)",
+    ],
+];
+
+async fn answer(engine: &Engine, lake: &Lake, options: &SessionOptions, sql: &str) -> Result<Vec<String>> {
+    let session = engine.session(Class::Interactive, options);
+    let plan = engine.plan(&session, sql).await?;
+    let request = PlanRequest {
+        job: lake.job(),
+        session,
+        plan,
+        class: Class::Interactive,
+        deadline: None,
+    };
+    let output = engine.local_runner().run(request).await?;
+    Ok(lines(&output.collect().await?))
+}
+
+fn sessions() -> Vec<SessionOptions> {
+    let postgres = |user: &str, schema: &str| Postgres {
+        user: user.into(),
+        schemas: vec![schema.into()],
+        settings: BTreeMap::new(),
+        ..Postgres::default()
+    };
+    let options = |schema: &str, postgres: Option<Postgres>| SessionOptions {
+        postgres: postgres.map(Arc::new),
+        ..SessionOptions::default().default_schema(schema)
+    };
+    vec![
+        options("s", None),
+        options("t", None),
+        options("s", Some(postgres("ana", "s"))),
+        options("s", Some(postgres("ben", "s"))),
+    ]
+}
+
+/// Asks and changes at random. How many answers are not those of an engine that remembers nothing, and how many plans were used again.
+async fn differences(seed: u64, forgets: bool) -> (usize, usize) {
+    let (lake, rng) = (lake().await, SeededRng::new(seed));
+    done(&lake, "CREATE SCHEMA t").await;
+    for table in ["s.a", "s.b", "t.a", "t.b"] {
+        done(&lake, &format!("CREATE TABLE {table} (id bigint)")).await;
+    }
+    lake.engine.parts.plans.forgets_tables.store(forgets, Ordering::SeqCst);
+    let (sessions, mut different) = (sessions(), 0);
+    let pick = |count: usize| usize::try_from(rng.below(count as u64)).expect("few");
+    for _ in 0..60 {
+        for change in CHANGES[pick(CHANGES.len())] {
+            // Those of a table that is a view by now fail.
+            let _ = crate::statement::tests::tried(&lake, change).await;
+        }
+        for _ in 0..3 {
+            let (sql, options) = (STATEMENTS[pick(STATEMENTS.len())], &sessions[pick(sessions.len())]);
+            let fresh = lake.engine_over(lake.catalog.clone());
+            let wanted = answer(&fresh, &lake, options, sql)
+                .await
+                .map_err(|error| error.to_string());
+            let given = answer(&lake.engine, &lake, options, sql)
+                .await
+                .map_err(|error| error.to_string());
+            different += usize::from(wanted != given);
+        }
+    }
+    (different, lake.engine.parts.plans.used())
+}
+
+// Goal: a plan that is used again is the one that would be made. Method: random statements between random changes of what they name,
+// in sessions that read them differently, each compared with an engine that remembers nothing; and the same with plans that are used
+// whatever became of the tables, which must be found out.
+#[tokio::test]
+async fn plans_follow_what_they_name() {
+    let (mut used, mut found) = (0, 0);
+    for seed in 0..6 {
+        let (different, again) = differences(seed, false).await;
+        assert_eq!(different, 0, "seed {seed}");
+        used += again;
+        found += differences(seed, true).await.0;
+    }
+    assert!(used > 100, "{used} plans were used again");
+    assert!(found > 20, "{found} wrong answers of plans that forget their tables");
+}
+
+// Goal: what a plan depends on besides its tables keeps it from being used again. Method: each such statement twice, beside one of
+// which the plan is used.
+#[tokio::test]
+async fn what_is_planned_each_time() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.a (id bigint)").await;
+    done(&lake, "INSERT INTO s.a VALUES (1)").await;
+    done(&lake, "CREATE VIEW s.v AS SELECT * FROM s.a").await;
+    let plain = SessionOptions::default().default_schema("s");
+    let postgres = &sessions()[2];
+    for (sql, options, again) in [
+        ("SELECT id FROM a", &plain, true),
+        ("SELECT now(), id FROM a", &plain, true),
+        ("SELECT 1", postgres, true),
+        ("SELECT current_user", postgres, true),
+        ("SELECT * FROM v", &plain, false),
+        ("SELECT * FROM \"a$snapshots\"", &plain, false),
+        (
+            "SELECT * FROM a FOR TIMESTAMP AS OF '2100-01-01 00:00:00'",
+            &plain,
+            false,
+        ),
+        ("SELECT * FROM information_schema.tables", &plain, false),
+        ("SELECT pg_backend_pid()", postgres, false),
+        ("EXPLAIN SELECT * FROM a", &plain, false),
+        ("SHOW TABLES", &plain, false),
+        (
+            "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT * FROM r",
+            &plain,
+            false,
+        ),
+    ] {
+        let before = lake.engine.parts.plans.used();
+        for _ in 0..2 {
+            answer(&lake.engine, &lake, options, sql)
+                .await
+                .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+        assert_eq!(lake.engine.parts.plans.used() - before, usize::from(again), "{sql}");
+    }
+}
+
+// Goal: nobody is given the plan of somebody who may see more, or of another user. Method: the names of two users.
+#[tokio::test]
+async fn users_have_their_own_plans() {
+    let lake = lake().await;
+    for (at, name) in [(2, "ana"), (3, "ben"), (2, "ana")] {
+        let given = answer(&lake.engine, &lake, &sessions()[at], "SELECT current_user").await;
+        assert_eq!(given.expect("a name"), [name]);
+    }
+}
+
+// Goal: what changes of rows plan for themselves, by texts that are the same for all tables, is of their table. Method: the same
+// change of two tables.
+#[tokio::test]
+async fn changes_are_of_their_table() {
+    let lake = lake().await;
+    for (table, id) in [("s.a", 1), ("s.b", 5)] {
+        done(&lake, &format!("CREATE TABLE {table} (id bigint)")).await;
+        done(&lake, &format!("INSERT INTO {table} VALUES ({id}), ({id} + 1)")).await;
+    }
+    for _ in 0..2 {
+        for table in ["s.a", "s.b"] {
+            done(&lake, &format!("UPDATE {table} SET id = id + 10 WHERE id % 2 = 1")).await;
+        }
+    }
+    assert_eq!(lake.lines("SELECT id FROM s.a").await, ["2", "21"]);
+    assert_eq!(lake.lines("SELECT id FROM s.b").await, ["25", "6"]);
+}
