@@ -6,11 +6,13 @@ pub mod cluster;
 pub mod issuer;
 pub mod kafka;
 pub mod node;
+mod ports;
 pub mod sql;
 pub mod synth;
 pub mod wire;
 
 pub use node::{Node, NodeBuilder};
+pub use ports::free_port;
 
 /// Waits until `condition` gives a value, looking again and again. Panics with `what` at the deadline.
 #[expect(clippy::disallowed_methods, reason = "tests wait in real time for real processes")]
@@ -23,20 +25,6 @@ pub fn wait_for<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -
         assert!(begun.elapsed() < deadline, "not within {deadline:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// A port nobody listens on now. Below the kernel's ephemeral range, so that no client connection takes it meanwhile.
-pub fn free_port() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 14_000 + u16::try_from(std::process::id() % 5_000).unwrap();
-    for _ in 0..4_000 {
-        let port = start + NEXT.fetch_add(1, Ordering::SeqCst) % 4_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port");
 }
 
 /// The hash of a password, which the command line makes as it tells users to.
