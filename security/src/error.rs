@@ -104,7 +104,7 @@ pub enum SecurityError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// One end of a connection between nodes speaks TLS and the other does not.
-    #[error("the other node does not speak TLS: is [node_tls] set on both?")]
+    #[error("one of two nodes speaks TLS and the other does not: is [node_tls] set on both?")]
     NoNodeTls {
         /// How it ended, if it was not by what it said.
         source: Option<io::Error>,

@@ -32,7 +32,7 @@ pub use authenticator::{Authenticator, Role, UserSettings};
 pub use authorizer::Authorizer;
 pub use error::SecurityError;
 pub use listen::ListenPolicy;
-pub use node_tls::{Authority, NODE_NAME, NodePem, NodeTls, NodeTlsSettings};
+pub use node_tls::{Authority, NODE_NAME, NodePem, NodeStream, NodeTls, NodeTlsSettings};
 pub use oidc::{Oidc, OidcSettings};
 pub use policy::{Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, TokenRow};
 pub use principal::Principal;

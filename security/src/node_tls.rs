@@ -4,6 +4,7 @@
 //! from users whose certificates the same CA may have issued.
 
 mod authority;
+mod stream;
 mod verifier;
 
 use std::io;
@@ -23,6 +24,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use tidewater_core::{Coded, SharedClock, Tasks};
 
 pub use self::authority::Authority;
+pub use self::stream::NodeStream;
 use self::verifier::{NodesOnly, Own, Time};
 use crate::error::SecurityError;
 use crate::tls::{RELOAD_INTERVAL, begins_tls, certificates, read, refused, stamps};
@@ -237,8 +239,7 @@ fn since_epoch(ms: i64) -> Duration {
 
 /// The other end speaks something else, or hung up before it said anything.
 fn no_tls(source: Option<io::Error>) -> io::Error {
-    let kind = source.as_ref().map_or(io::ErrorKind::InvalidData, io::Error::kind);
-    io::Error::new(kind, SecurityError::NoNodeTls { source })
+    io::Error::new(io::ErrorKind::PermissionDenied, SecurityError::NoNodeTls { source })
 }
 
 /// Names the likely cause of a handshake that ended before the other end had said anything that is TLS.

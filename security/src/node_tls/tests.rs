@@ -197,7 +197,7 @@ async fn ends_without_tls_are_named() {
 // Method: a clock that is moved; files that are written anew.
 #[tokio::test]
 async fn certificates_and_authorities_are_replaced() {
-    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let clock = Arc::new(ManualClock::new(1_800_000_000_000));
     let (dir, authority, settings) = cluster(10, clock.as_ref());
     let tls = NodeTls::load(settings.clone(), clock.clone()).expect("a certificate");
     assert_eq!(tls.days_left(), 10);
