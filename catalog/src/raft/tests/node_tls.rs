@@ -43,7 +43,7 @@ impl Ca {
     /// The certificate of one node: again the same where it has one.
     fn node(&self, name: &str) -> NodeTls {
         let out = self.dir.path().join(name);
-        let settings = match out.exists() {
+        let settings = match out.try_exists().unwrap() {
             true => NodeTlsSettings {
                 ca: out.join("ca.pem"),
                 cert: out.join("node.pem"),
