@@ -159,7 +159,7 @@ impl NodeTls {
     pub fn days_left(&self) -> u32 {
         let (loaded, now_ms) = (self.loaded(), self.0.clock.now_ms());
         let good = |days: u32| loaded.own.check(since_epoch(now_ms) + DAY * days).is_ok();
-        let (mut good_for, mut bad_from) = (0, DAYS_MAX + 1);
+        let (mut good_for, mut bad_from) = (0_u32, DAYS_MAX + 1);
         while bad_from - good_for > 1 {
             let middle = good_for.midpoint(bad_from);
             match good(middle) {

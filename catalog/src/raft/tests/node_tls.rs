@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, Issuer, KeyPair};
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::kit::{Cluster, DEADLINE, holds, passes_barrier};
+use super::kit::{Cluster, DEADLINE, holds, passes_barrier, until};
 use crate::raft::connections::Connections;
 use crate::raft::handshake::Credentials;
 use crate::raft::network::Transport;
@@ -29,9 +29,6 @@ struct Ca {
     dir: TempDir,
     authority: Authority,
 }
-
-/// The one of the nodes here.
-static CA: LazyLock<Ca> = LazyLock::new(Ca::new);
 
 impl Ca {
     fn new() -> Self {
@@ -88,15 +85,16 @@ fn roots(ca: &Path) -> RootCertStore {
     roots
 }
 
-fn secured(options: &mut RaftOptions) {
-    options.secret = Some(SECRET.into());
-    options.node_tls = Some(CA.node(&format!("node-{}", options.node)));
-    options.snapshot_entries = 20;
-    options.keep_entries = 2;
-}
-
-fn plain(options: &mut RaftOptions) {
-    options.secret = Some(SECRET.into());
+/// Each node with a certificate of its own.
+async fn on_tls(ca: &Arc<Ca>) -> Cluster {
+    let ca = Arc::clone(ca);
+    let tune = move |options: &mut RaftOptions| {
+        options.secret = Some(SECRET.into());
+        options.node_tls = Some(ca.node(&format!("node-{}", options.node)));
+        options.snapshot_entries = 20;
+        options.keep_entries = 2;
+    };
+    Cluster::start(3, tune).await
 }
 
 /// Asks a node something, knowing the secret.
@@ -120,43 +118,52 @@ async fn greeted(cluster: &Cluster, connector: TlsConnector) -> std::io::Result<
 // one is away, each node with a certificate of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_on_tls_replicates() {
-    let cluster = Cluster::start(3, secured).await;
+    let ca = Arc::new(Ca::new());
+    let cluster = on_tls(&ca).await;
     cluster.write(0).await;
     let leader = cluster.leader().await;
     let away = [1, 2, 3].map(NodeId).into_iter().find(|id| *id != leader).unwrap();
+    let left_at = cluster.node(away).status().last_log;
     cluster.kill(away);
     for number in 1..60 {
         cluster.write(number).await;
     }
+    let leader = cluster.node(cluster.leader().await);
+    until("the log is cut", || async {
+        (leader.status().purged > left_at + 5).then_some(())
+    })
+    .await;
     let back = cluster.restart(away).await;
     let goal = cluster.node(cluster.leader().await).state();
     assert!(back.wait_applied(goal.index, DEADLINE).await >= goal.index);
     passes_barrier(&back).await;
     assert!((0..60).all(|number| holds(&back, number)));
+    assert!(back.status().snapshot > 0, "the state came whole");
 }
 
 // Goal: who has no certificate of a node gets no answer from a node on TLS, whatever secret they know, and is told why. Method: a plain
 // node, another CA's, a user of the same CA; and a node and a program with the name of nodes, to know that the rest is in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_of_a_group_on_tls_are_refused() {
-    let cluster = Cluster::start(3, secured).await;
-    let answer = ask(&cluster, Some(CA.node("node-9"))).await.unwrap();
+    let ca = Arc::new(Ca::new());
+    let cluster = on_tls(&ca).await;
+    let answer = ask(&cluster, Some(ca.node("node-9"))).await.unwrap();
     assert!(matches!(answer, Answer::Probe(_)), "{answer:?}");
-    greeted(&cluster, CA.named(NODE_NAME)).await.unwrap();
+    greeted(&cluster, ca.named(NODE_NAME)).await.unwrap();
 
     let error = ask(&cluster, None).await.unwrap_err();
     assert!(error.to_string().contains("[node_tls]"), "a plain node: {error}");
     let error = ask(&cluster, Some(Ca::new().node("node-9"))).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "another CA's: {error}");
     // The alert that tells why may be lost where the connection ends first.
-    greeted(&cluster, CA.named("ana")).await.unwrap_err();
+    greeted(&cluster, ca.named("ana")).await.unwrap_err();
 }
 
 // Goal: a node on TLS does not go on without it where the others have none, and says why. Method: one that asks a plain group.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_group_is_refused_by_a_node_on_tls() {
-    let cluster = Cluster::start(3, plain).await;
+    let cluster = Cluster::start(3, |options| options.secret = Some(SECRET.into())).await;
     ask(&cluster, None).await.unwrap();
-    let error = ask(&cluster, Some(CA.node("node-9"))).await.unwrap_err();
+    let error = ask(&cluster, Some(Ca::new().node("node-9"))).await.unwrap_err();
     assert!(error.to_string().contains("[node_tls]"), "{error}");
 }
