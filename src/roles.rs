@@ -109,7 +109,7 @@ pub(crate) struct Parts {
     pub(crate) oidc: Option<Arc<Oidc>>,
     /// The certificate of the listeners for clients.
     pub(crate) tls: Option<Tls>,
-    /// TLS with other nodes, on the port of Raft; none means that nodes speak without.
+    /// TLS with other nodes, on the ports of Raft, scheduler and executors; none means that nodes speak without.
     pub(crate) node_tls: Option<NodeTls>,
     /// What all roles count.
     pub(crate) metrics: Metrics,

@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     pub(crate) serving: ServingSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
-    /// TLS between nodes, on the port of Raft. None means that they do not speak it.
+    /// TLS between nodes, on the ports of Raft, scheduler and executors. None means that they do not speak it.
     pub(crate) node_tls: Option<NodeTlsSettings>,
     /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
     #[serde(skip)]

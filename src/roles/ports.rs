@@ -84,10 +84,10 @@ impl Port {
             Self::Http | Self::Catalog | Self::Raft => settings.security.node_secret.is_some(),
             Self::FlightSql | Self::Postgres => settings.security.knows_users(),
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
-                return match settings.scheduler.trusted_network {
-                    true => ListenPolicy::TrustedNetwork,
-                    false => ListenPolicy::LoopbackOnly,
-                };
+                if settings.scheduler.trusted_network {
+                    return ListenPolicy::TrustedNetwork;
+                }
+                settings.node_tls.is_some()
             }
         };
         match authenticated {
@@ -105,8 +105,8 @@ impl Port {
                 "listen on 127.0.0.1, or configure [[security.users]] or [[security.oidc]]"
             }
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
-                "listen on 127.0.0.1, or set scheduler.trusted_network = true where nobody else reaches the port: \
-                 scheduler and executors ask nobody who they are"
+                "listen on 127.0.0.1, or give the nodes certificates ([node_tls]), or set scheduler.trusted_network = true \
+                 where nobody else reaches the port: without certificates scheduler and executors ask nobody who they are"
             }
         }
     }
@@ -178,9 +178,9 @@ pub(super) fn tell_of_plain(settings: &Settings, opens: impl Fn(Role) -> bool) {
     }
 }
 
-/// The same for the port between the catalog's nodes.
+/// The same for the ports between nodes.
 pub(super) fn tell_of_plain_nodes(settings: &Settings, opens: impl Fn(Role) -> bool) {
-    for (listener, address) in leaving(&[Port::Raft], settings, opens) {
+    for (listener, address) in leaving(&[Port::Raft, Port::Scheduler, Port::Executor], settings, opens) {
         tracing::warn!(listener, %address, "the port leaves this machine without TLS: set [node_tls]");
     }
 }
@@ -269,7 +269,7 @@ mod tests {
             let wanted = match port {
                 Port::FlightSql | Port::Postgres => [false, true, false, false, false],
                 Port::Http | Port::Catalog | Port::Raft => [false, false, true, false, false],
-                Port::Scheduler | Port::Executor | Port::ExecutorGrpc => [false, false, false, true, false],
+                Port::Scheduler | Port::Executor | Port::ExecutorGrpc => [false, false, false, true, true],
             };
             assert_eq!(admitted, wanted, "{port:?}");
             if let Some(role) = port.role() {

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod issuer;
 pub mod kafka;
 pub mod node;
+pub mod recorder;
 pub mod sql;
 pub mod synth;
 pub mod wire;
