@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Overrides, Settings};
 
+mod certificates;
 pub(crate) mod cluster;
 mod connect;
 mod doctor;
@@ -139,6 +140,12 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Verb::Synth(verb) => synth::run(verb, output).map(|()| ExitCode::SUCCESS),
         Verb::Version => version::run(output).map(|()| ExitCode::SUCCESS),
         Verb::User(user::UserVerb::Hash) => user::hash(output).map(|()| ExitCode::SUCCESS),
+        Verb::Cluster(cluster::ClusterVerb::InitCa(args)) => {
+            certificates::init_ca(&args, output).map(|()| ExitCode::SUCCESS)
+        }
+        Verb::Cluster(cluster::ClusterVerb::NodeCert(args)) => {
+            certificates::node_cert(&args, output).map(|()| ExitCode::SUCCESS)
+        }
         verb => configured(verb, &Settings::load(&overrides)?, output),
     }
 }

@@ -13,7 +13,7 @@ use tidewater_core::limits::{SHUTDOWN_DEADLINE, STACK_BYTES};
 use tidewater_core::{Coded, ErrorKind, SharedClock, SharedRng, SystemClock, SystemRng, Tasks};
 use tidewater_engine::Engine;
 use tidewater_pipelines::Pipelines;
-use tidewater_security::{Authenticator, Oidc, Tls, TokenKey};
+use tidewater_security::{Authenticator, NodeTls, Oidc, Tls, TokenKey};
 use tidewater_table::FileStore;
 
 use crate::cli::failure::Failure;
@@ -109,6 +109,8 @@ pub(crate) struct Parts {
     pub(crate) oidc: Option<Arc<Oidc>>,
     /// The certificate of the listeners for clients.
     pub(crate) tls: Option<Tls>,
+    /// TLS with other nodes, on the ports of Raft, scheduler and executors; none means that nodes speak without.
+    pub(crate) node_tls: Option<NodeTls>,
     /// What all roles count.
     pub(crate) metrics: Metrics,
     pub(crate) tasks: Tasks,
@@ -127,6 +129,22 @@ fn tls(
     };
     let tls = Tls::load(wanted.clone(), Arc::clone(clock))?;
     tls.follow(&tasks.child("tls"));
+    Ok(Some(tls))
+}
+
+/// TLS with other nodes, followed as its files change.
+fn node_tls(
+    settings: &Settings,
+    roles: &BTreeSet<Role>,
+    clock: &SharedClock,
+    tasks: &Tasks,
+) -> Result<Option<NodeTls>, Failure> {
+    let Some(wanted) = &settings.node_tls else {
+        ports::tell_of_plain_nodes(settings, |role| roles.contains(&role));
+        return Ok(None);
+    };
+    let tls = NodeTls::load(wanted.clone(), Arc::clone(clock))?;
+    tls.follow(&tasks.child("node-tls"));
     Ok(Some(tls))
 }
 
@@ -207,7 +225,7 @@ where
         FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
     };
     let own_warehouse = catalog::warehouse(&settings)?.location().to_owned();
-    let mut options = settings.catalog_client();
+    let mut options = settings.catalog_client()?;
     options.clock = Arc::clone(&clock);
     options.rng = Arc::clone(&rng);
     let mut parts = Parts {
@@ -220,6 +238,7 @@ where
         users: Arc::new(users),
         oidc,
         tls: tls(&settings, roles, &clock, tasks)?,
+        node_tls: node_tls(&settings, roles, &clock, tasks)?,
         metrics: Metrics::new(),
         tasks: tasks.clone(),
     };

@@ -1,5 +1,6 @@
 //! Every setting of the binary: one struct a section, with the defaults of `tidewater up`.
 
+mod authorities;
 mod compute;
 mod serving;
 
@@ -7,17 +8,20 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use reqwest::Certificate;
 use serde::{Deserialize, Serialize};
 
 use tidewater_catalog_client::{Bearer, ClientOptions};
 use tidewater_core::config::{ConfigError, Layers};
 use tidewater_core::{Secret, SharedRng, SystemClock};
 use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
-use tidewater_security::{OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
+use tidewater_security::{NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
 use tidewater_table::RewriteOptions;
 
+pub(crate) use self::authorities::authorities;
 pub(crate) use self::compute::{AdmissionSettings, EngineSettings, ExecutorSettings, SchedulerSettings};
 pub(crate) use self::serving::ServingSettings;
+use crate::cli::failure::Failure;
 use crate::roles::local_secret;
 
 /// How long a token is good that a node makes for one call: clocks of nodes may differ by some of it.
@@ -44,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) serving: ServingSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
+    /// TLS between nodes, on the ports of Raft, scheduler and executors. None means that they do not speak it.
+    pub(crate) node_tls: Option<NodeTlsSettings>,
     /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
     #[serde(skip)]
     pub(crate) local_secret: Option<Secret>,
@@ -64,6 +70,8 @@ pub(crate) struct CatalogSettings {
     pub(crate) access: AccessSettings,
     /// Every node of the catalog, for roles that run elsewhere; empty means this one.
     pub(crate) endpoints: Vec<String>,
+    /// PEM: the CA of catalog nodes whose certificates nobody else vouches for.
+    pub(crate) ca: Option<PathBuf>,
     /// What this process shows to the catalog when it does not know the node secret; made by `tidewater user token`.
     pub(crate) token: Option<Secret>,
     /// How long a dropped table can be brought back; 0 means not at all.
@@ -272,6 +280,7 @@ impl Default for Settings {
             serving: ServingSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
+            node_tls: None,
             local_secret: None,
         }
     }
@@ -286,6 +295,7 @@ impl Default for CatalogSettings {
             locations: Vec::new(),
             access: AccessSettings::default(),
             endpoints: Vec::new(),
+            ca: None,
             token: None,
             drop_retention_s: 7 * 24 * 60 * 60,
             purge_retention_s: 0,
@@ -473,10 +483,17 @@ impl Settings {
     }
 
     /// How this process reaches the catalog.
-    pub(crate) fn catalog_client(&self) -> ClientOptions {
+    pub(crate) fn catalog_client(&self) -> Result<ClientOptions, Failure> {
         let mut options = ClientOptions::new(self.catalog_endpoints());
         options.token = self.bearer();
-        options
+        options.authorities = self.catalog_authorities()?;
+        Ok(options)
+    }
+
+    /// Whose word on the catalog's nodes is taken besides the public CAs'.
+    pub(crate) fn catalog_authorities(&self) -> Result<Vec<Certificate>, Failure> {
+        let file = self.catalog.ca.as_deref();
+        file.map_or_else(|| Ok(Vec::new()), |file| authorities("catalog.ca", file))
     }
 
     /// URL of this node's catalog.
@@ -547,6 +564,11 @@ mod tests {
         assert_eq!(settings.warehouse().expect("an absolute path"), "file:///data/lake");
         let error = read("[catalog]\nlissten = \"127.0.0.1:9\"\n").expect_err("an unknown key");
         assert_eq!(error.hint().as_deref(), Some("did you mean catalog.listen?"));
+        let files = "ca = \"a\"\ncert = \"b\"\n";
+        assert!(read(&format!("[node_tls]\n{files}")).is_err(), "a key is missing");
+        let all = read(&format!("[node_tls]\n{files}key = \"c\"\n")).expect("a good file");
+        assert_eq!(all.node_tls.map(|files| files.key), Some("c".into()));
+        assert!(read(&format!("[node_tls]\n{files}key = \"c\"\nkeys = \"c\"\n")).is_err());
     }
 
     // Goal: settings can be logged: no secret of theirs is in the text. Method: a word of its own in every secret place.

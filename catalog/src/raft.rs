@@ -2,7 +2,7 @@
 //!
 //! [`Consensus`] is what the rest of the catalog sees: propose a command, read behind a barrier, look at the applied
 //! state, follow it. [`RaftConsensus`] is the node: log in redb, state in memory with a checksummed snapshot file,
-//! framed TCP between nodes, all of it on a tokio runtime of its own so that load on the API cannot starve heartbeats.
+//! framed TCP between nodes (with TLS where [`RaftOptions::node_tls`] is set), all of it on a tokio runtime of its own so that load on the API cannot starve heartbeats.
 //!
 //! What it does not do: it knows nothing of what a command means. [`State::apply`](crate::state::State::apply) decides
 //! that, the same on every node.

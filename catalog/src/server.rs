@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use reqwest::Certificate;
 use tokio::net::TcpListener;
 
 use crate::append::AppendQueue;
@@ -68,6 +69,8 @@ pub struct CatalogOptions {
     pub tls: Option<Tls>,
     /// What followers do with requests for the leader.
     pub following: Following,
+    /// CAs that vouch for the other nodes, besides the public ones, where they are called by `https`.
+    pub authorities: Vec<Certificate>,
     /// Files in one answer of a planned scan; larger scans are cut into tasks.
     pub plan_files_max: usize,
     /// Whether a commit that only appends, and lost a race, is put on the new head instead of being refused.
@@ -105,6 +108,7 @@ impl CatalogOptions {
             operators: None,
             tls: None,
             following: Following::default(),
+            authorities: Vec::new(),
             plan_files_max: crate::planning::FILES_PER_ANSWER_MAX,
             rebase_appends: true,
             retention: DropRetention::default(),
@@ -125,6 +129,7 @@ pub struct CatalogServer {
     operators: Option<TokenKey>,
     tls: Option<Tls>,
     following: Following,
+    authorities: Vec<Certificate>,
     metrics: CatalogMetrics,
 }
 
@@ -148,6 +153,7 @@ impl CatalogServer {
             operators: options.operators,
             tls: options.tls,
             following: options.following,
+            authorities: options.authorities,
             metrics: options.metrics.clone(),
             service: Arc::new(Service {
                 consensus: Metered::over(options.consensus, options.metrics, Arc::clone(&options.clock)),
@@ -187,6 +193,7 @@ impl CatalogServer {
         let follower = Arc::new(rest::Follower::new(
             Arc::clone(&self.service.consensus),
             self.following,
+            &self.authorities,
             Arc::clone(&self.service.clock),
             Arc::clone(&self.service.rng),
         ));

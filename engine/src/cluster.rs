@@ -1,4 +1,10 @@
-//! What scheduler and executors say to each other beside what Ballista has fields for.
+//! What scheduler and executors say to each other beside what Ballista has fields for, and how they reach each other.
+
+mod answer;
+mod call;
+
+pub use answer::{NodeConnection, node_connections};
+pub use call::{Connect, Secure, call, connect_by, secure_by};
 
 /// How an executor tells its build: in the field for the long name of its operating system, which nobody reads.
 const BUILD: &str = "tidewater ";

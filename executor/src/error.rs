@@ -62,6 +62,15 @@ pub enum ExecutorError {
     /// Nobody schedules, or nobody knows who.
     #[error("it is not known which process schedules")]
     Unknown,
+    /// Scheduler and executor do not take each other for nodes of one cluster.
+    #[error("the scheduler at {at} and this executor do not take each other for nodes of one cluster")]
+    NotNodes {
+        /// Host and port of the scheduler.
+        at: String,
+        /// How it ended.
+        #[source]
+        source: Box<BallistaError>,
+    },
     /// Ballista refused something.
     #[error("{operation} failed")]
     Ballista {
@@ -83,6 +92,7 @@ impl Coded for ExecutorError {
                 _ => ErrorKind::Unavailable,
             },
             Self::WorkDirTaken { .. } | Self::Bind { .. } | Self::Refused { .. } => ErrorKind::Conflict,
+            Self::NotNodes { .. } => ErrorKind::Denied,
             Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown => ErrorKind::Unavailable,
         }
     }
@@ -97,6 +107,7 @@ impl Coded for ExecutorError {
             Self::Ballista { .. } => "EXE-0006",
             Self::Refused { .. } => "EXE-0007",
             Self::Unknown => "EXE-0008",
+            Self::NotNodes { .. } => "EXE-0009",
         }
     }
 
@@ -118,6 +129,9 @@ impl Coded for ExecutorError {
             }
             Self::Unknown => {
                 "start a process with the scheduler role, and see whether the catalog has a leader".to_owned()
+            }
+            Self::NotNodes { .. } => {
+                "set [node_tls] on both, with certificates of one CA (tidewater cluster node-cert)".to_owned()
             }
             Self::Refused { source } => return source.hint.clone(),
             Self::Ballista { .. } => return None,

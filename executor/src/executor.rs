@@ -1,6 +1,5 @@
 //! An executor from start to drain; it registers again whenever its scheduler went away.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExecutorError, Result};
 use crate::options::ExecutorOptions;
+use crate::ports::listen;
 use crate::registration::{End, Place, Registration};
 use crate::shuffle;
 use crate::work_dir::{self, WorkDir};
 use tidewater_core::{Coded, RemoteError, SharedClock, SharedRng, Tasks};
 use tidewater_engine::Engine;
+use tidewater_engine::cluster::node_connections;
 
 /// First and longest wait between two attempts to register.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -46,15 +47,14 @@ impl Executor {
         options.validate()?;
         let work_dir = WorkDir::take(&options.work_dir).await?;
         if options.grpc_port != 0 {
-            // Ballista would tell only when it registers, and then without the reason.
-            let address = SocketAddr::new(options.bind, options.grpc_port);
-            let failed = |source| ExecutorError::Bind { address, source };
-            drop(tokio::net::TcpListener::bind(address).await.map_err(failed)?);
+            // It would be found out only when it registers, again and again.
+            drop(listen(options.bind, options.grpc_port).await?);
         }
         // Shuffle files are served until the drain is over, so not by the token that begins it.
         let serving = CancellationToken::new();
-        let address = SocketAddr::new(options.bind, options.flight_port);
-        let flight_port = shuffle::serve(address, work_dir.shuffle(), tasks, serving.clone()).await?;
+        let (listener, flight_port) = listen(options.bind, options.flight_port).await?;
+        let connections = node_connections(listener, options.node_tls.clone(), clock.clone());
+        shuffle::serve(connections, work_dir.shuffle(), tasks, serving.clone())?;
         tasks.spawn(
             "shuffle-sweep",
             work_dir::sweep(
@@ -224,15 +224,20 @@ impl Supervisor {
                     Err(error) => Arc::new(error),
                 },
             };
-            if let ExecutorError::Refused { source } = error.as_ref() {
+            let refused = match error.as_ref() {
+                ExecutorError::Refused { source } => Some(source.clone()),
+                ExecutorError::NotNodes { .. } => Some(RemoteError::of(error.as_ref())),
+                _ => None,
+            };
+            if let Some(source) = refused {
                 // Once for each reason; it is asked again and again.
                 if self.refused.borrow().as_ref().map(|refused| &refused.code) != Some(&source.code) {
                     tracing::warn!(code = error.code(), %source, hint = error.hint(), "the scheduler refused the executor");
                 }
-                self.refused.send_replace(Some(source.clone()));
+                self.refused.send_replace(Some(source));
             } else if !said {
                 said = true;
-                tracing::info!(error = ?error, "waiting for a scheduler");
+                tracing::info!(code = error.code(), error = ?error, hint = error.hint(), "waiting for a scheduler");
             }
             tokio::select! {
                 () = self.stop.cancelled() => return None,

@@ -11,9 +11,11 @@
 mod error;
 mod executor;
 mod failure;
+mod job_folders;
 mod memory;
 mod options;
 mod pool;
+mod ports;
 mod registration;
 mod shuffle;
 mod stage;

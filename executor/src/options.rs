@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::{ExecutorError, Result};
+use tidewater_security::NodeTls;
 
 /// Smallest memory of one virtual core. Below it a hash table of a few columns spills at every batch.
 pub(crate) const MEMORY_PER_VCORE_BYTES_MIN: u64 = 16 << 20;
@@ -51,6 +52,8 @@ pub struct ExecutorOptions {
     pub job_files_ttl: Duration,
     /// How long running tasks are waited for at shutdown.
     pub drain_deadline: Duration,
+    /// TLS of the nodes: then only nodes give tasks and read shuffle files. None: whoever reaches the ports does.
+    pub node_tls: Option<NodeTls>,
     /// Which build this is: the scheduler takes no other than its own.
     pub build: String,
 }
@@ -71,6 +74,7 @@ impl ExecutorOptions {
             vcores: std::thread::available_parallelism().map_or(2, usize::from),
             job_files_ttl: Duration::from_secs(6 * 3600),
             drain_deadline: Duration::from_secs(10),
+            node_tls: None,
             build: tidewater_core::build().to_owned(),
         }
     }

@@ -16,6 +16,8 @@ use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::utils::GrpcClientConfig;
 
 use tidewater_core::SharedClock;
+use tidewater_engine::cluster::secure_by;
+use tidewater_security::NodeTls;
 
 /// Longest time a connection is kept without use. Stages follow one another within seconds.
 const IDLE: Duration = Duration::from_secs(30);
@@ -29,13 +31,16 @@ type Idle = HashMap<Peer, Vec<(Duration, BallistaClient)>>;
 /// The connections of one executor to its peers.
 pub(crate) struct ClientPool {
     idle: Arc<Mutex<Idle>>,
+    /// TLS of the nodes, whatever a plan's session says of it.
+    secure: Option<Arc<BallistaConfigGrpcEndpoint>>,
     clock: SharedClock,
 }
 
 impl ClientPool {
-    pub(crate) fn new(clock: SharedClock) -> Self {
+    pub(crate) fn new(node_tls: Option<&NodeTls>, clock: SharedClock) -> Self {
         Self {
             idle: Arc::default(),
+            secure: node_tls.map(|tls| Arc::new(BallistaConfigGrpcEndpoint::new(secure_by(tls)))),
             clock,
         }
     }
@@ -54,7 +59,7 @@ impl BallistaClientPool for ClientPool {
         host: &str,
         port: u16,
         config: &GrpcClientConfig,
-        endpoint: Option<Arc<BallistaConfigGrpcEndpoint>>,
+        _of_the_session: Option<Arc<BallistaConfigGrpcEndpoint>>,
     ) -> Result<PooledClient> {
         self.evict_idle().await;
         let peer: Peer = (host.to_owned(), port, config.clone());
@@ -66,8 +71,8 @@ impl BallistaClientPool for ClientPool {
                     host,
                     port,
                     config.max_message_size,
-                    config.use_tls,
-                    endpoint,
+                    self.secure.is_some(),
+                    self.secure.clone(),
                     config.io_retries_times,
                     config.io_retry_wait_time_ms,
                     config.initial_connection_window_size,

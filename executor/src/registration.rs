@@ -1,7 +1,6 @@
 //! One registration of an executor with its scheduler, from the first call to the last.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,11 +30,13 @@ use tonic::transport::Channel;
 use crate::error::{ExecutorError, Result};
 use crate::memory::TaskRuntimes;
 use crate::options::ExecutorOptions;
+use crate::ports::listen;
 use crate::stage::StageEngine;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_core::{RemoteError, SharedClock};
 use tidewater_engine::Engine;
-use tidewater_engine::cluster::tell_build;
+use tidewater_engine::cluster::{call, connect_by, node_connections, tell_build};
+use tidewater_security::NodeTls;
 
 /// How often an executor says that it lives. A dozen of them fit into the scheduler's time limit, and it takes five that fail to
 /// give the scheduler up.
@@ -47,11 +48,11 @@ const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// Longest time Ballista's own tasks are waited for after they were told to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Ports tried when any will do: one that was free may be taken before it is bound.
-const PORTS_TRIED: usize = 5;
-
 /// Most RPC stop requests that wait; the first ends the registration.
 const STOP_REQUESTS_MAX: usize = 4;
+
+/// In the text of a failure: our own error, rustls' of the other end's certificate, and what the other end says of ours.
+const UNSUITED: [&str; 3] = ["NoNodeTls", "InvalidCertificate", "fatal alert"];
 
 /// How a registration ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,31 +99,10 @@ impl fmt::Debug for Registration {
 impl Registration {
     /// Connects and registers under a name that was never used before.
     pub(crate) async fn start(place: &Place<'_>, id: &str) -> Result<Self> {
-        let scheduler = connect(place.scheduler).await?;
-        let any_port = place.options.grpc_port == 0;
-        let mut tries = if any_port { PORTS_TRIED } else { 1 };
-        loop {
-            tries -= 1;
-            let port = match any_port {
-                true => free_port(place.options).await?,
-                false => place.options.grpc_port,
-            };
-            match Self::start_on(place, id, port, scheduler.clone()).await {
-                Err(error @ ExecutorError::Refused { .. }) => return Err(error),
-                Err(error) if tries > 0 => {
-                    tracing::debug!(%error, port, "registration failed, trying another port");
-                }
-                result => return result,
-            }
-        }
-    }
-
-    async fn start_on(
-        place: &Place<'_>,
-        id: &str,
-        grpc_port: u16,
-        scheduler: SchedulerGrpcClient<Channel>,
-    ) -> Result<Self> {
+        let tls = place.options.node_tls.as_ref();
+        let scheduler = connect(place.scheduler, tls).await?;
+        let (listener, grpc_port) = listen(place.options.bind, place.options.grpc_port).await?;
+        let incoming = node_connections(listener, tls.cloned(), place.clock.clone());
         let config = Arc::new(process_config(place, id, grpc_port)?);
         let mut metadata = structure_executor_metadata(&config, u32::try_from(config.vcores).unwrap_or(u32::MAX));
         if let Some(system) = &mut metadata.os_info {
@@ -143,7 +123,7 @@ impl Registration {
             Arc::new(functions(place.engine)),
             Arc::new(LoggingMetricsCollector::default()),
             config.vcores,
-            Arc::new(StageEngine::new(place.clock.clone())),
+            Arc::new(StageEngine::new(tls, place.clock.clone())),
         )
         .with_session_runtime_cache(Some(runtimes));
         let executor = Arc::new(executor);
@@ -156,7 +136,7 @@ impl Registration {
         let (stop_sender, stop_requests) = mpsc::channel(STOP_REQUESTS_MAX);
         // Set by whoever drained before in this process, and never reset by Ballista.
         TERMINATING.store(false, Ordering::Release);
-        let server = executor_server::startup(
+        let server = executor_server::startup_with_incoming(
             scheduler.clone(),
             config,
             executor.clone(),
@@ -164,14 +144,12 @@ impl Registration {
             stop_sender,
             &notifier,
             ExecutorHealth::new(),
+            incoming,
         )
         .await
         .map_err(|source| match RemoteError::find(&format!("{source:?}")) {
             Some(source) => ExecutorError::Refused { source },
-            None => ExecutorError::Ballista {
-                operation: "registering with the scheduler",
-                source: Box::new(source),
-            },
+            None => failed("registering with the scheduler", place.scheduler, source),
         })?;
         Ok(Self {
             metadata,
@@ -269,30 +247,34 @@ impl Registration {
     }
 }
 
-async fn connect((host, port): &(String, u16)) -> Result<SchedulerGrpcClient<Channel>> {
-    let failed = |source| ExecutorError::Ballista {
-        operation: "connecting to the scheduler",
-        source: Box::new(source),
-    };
+async fn connect(scheduler: &(String, u16), tls: Option<&NodeTls>) -> Result<SchedulerGrpcClient<Channel>> {
+    let (host, port) = scheduler;
+    let failed = |source: tonic::transport::Error| failed("connecting to the scheduler", scheduler, source.into());
     let url = format!("http://{host}:{port}");
     let config = GrpcClientConfig {
         max_message_size: GRPC_MESSAGE_BYTES_MAX,
         connect_timeout_seconds: CALL_DEADLINE.as_secs(),
         ..GrpcClientConfig::default()
     };
-    let endpoint = create_grpc_client_endpoint(url, Some(&config)).map_err(|e| failed(e.into()))?;
-    let channel = endpoint.connect().await.map_err(|e| failed(e.into()))?;
+    let endpoint = create_grpc_client_endpoint(url, Some(&config)).map_err(failed)?;
+    let channel = call(endpoint, tls.cloned()).await.map_err(failed)?;
     Ok(SchedulerGrpcClient::new(channel)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX))
 }
 
-/// A port that is free now. Ballista binds its own and cannot be given a listener.
-async fn free_port(options: &ExecutorOptions) -> Result<u16> {
-    let address = SocketAddr::new(options.bind, 0);
-    let failed = |source| ExecutorError::Bind { address, source };
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
-    Ok(listener.local_addr().map_err(failed)?.port())
+/// A call that failed, told from one whose other end is not taken for a node or does not take this one for one.
+fn failed(operation: &'static str, (host, port): &(String, u16), source: BallistaError) -> ExecutorError {
+    // HTTP/2 keeps nothing but the text of what ended its connection.
+    let text = format!("{source:?}");
+    let source = Box::new(source);
+    match UNSUITED.iter().any(|sign| text.contains(sign)) {
+        true => ExecutorError::NotNodes {
+            at: format!("{host}:{port}"),
+            source,
+        },
+        false => ExecutorError::Ballista { operation, source },
+    }
 }
 
 fn process_config(place: &Place<'_>, id: &str, grpc_port: u16) -> Result<ExecutorProcessConfig> {
@@ -315,6 +297,7 @@ fn process_config(place: &Place<'_>, id: &str, grpc_port: u16) -> Result<Executo
         work_dir: Some(work_dir.to_owned()),
         grpc_max_decoding_message_size: limit,
         grpc_max_encoding_message_size: limit,
+        override_connect: connect_by(place.options.node_tls.as_ref()),
         executor_heartbeat_interval_seconds: HEARTBEAT.as_secs(),
         ..ExecutorProcessConfig::default()
     })

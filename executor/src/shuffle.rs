@@ -1,24 +1,26 @@
 //! Serves shuffle files to other executors and results to the scheduler.
 
-use std::net::SocketAddr;
+use std::io;
 use std::path::Path;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
 use ballista_executor::flight_service::BallistaFlightService;
-use tokio::net::TcpListener;
+use futures::Stream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 
 use crate::error::{ExecutorError, Result};
 use tidewater_core::Tasks;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+use tidewater_engine::cluster::NodeConnection;
 
-/// Binds the address and serves the folder until `stop`. Returns the port that was bound.
-pub(crate) async fn serve(address: SocketAddr, shuffle: &Path, tasks: &Tasks, stop: CancellationToken) -> Result<u16> {
-    let failed = |source| ExecutorError::Bind { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let port = listener.local_addr().map_err(failed)?.port();
+/// Serves the folder until `stop`.
+pub(crate) fn serve(
+    connections: impl Stream<Item = io::Result<NodeConnection>> + Send + 'static,
+    shuffle: &Path,
+    tasks: &Tasks,
+    stop: CancellationToken,
+) -> Result<()> {
     let Some(folder) = shuffle.to_str() else {
         return Err(ExecutorError::Options {
             reason: format!("working directory {} is not UTF-8", shuffle.display()),
@@ -29,7 +31,7 @@ pub(crate) async fn serve(address: SocketAddr, shuffle: &Path, tasks: &Tasks, st
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
     let server = create_grpc_server(&GrpcServerConfig::default())
         .add_service(service)
-        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        .serve_with_incoming(connections);
     tasks.spawn("shuffle-server", async move {
         // Not a graceful end: peers keep connections open for as long as they live.
         tokio::select! {
@@ -39,5 +41,5 @@ pub(crate) async fn serve(address: SocketAddr, shuffle: &Path, tasks: &Tasks, st
             }
         }
     });
-    Ok(port)
+    Ok(())
 }

@@ -15,10 +15,12 @@ use datafusion::prelude::SessionConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::keep_code;
+use crate::job_folders::check_readers;
 use crate::pool::ClientPool;
 use crate::stoppable::stoppable;
 use tidewater_core::SharedClock;
 use tidewater_engine::{restore_scans, yielding};
+use tidewater_security::NodeTls;
 
 /// Ballista's engine, after the scans were told again to match columns by field id.
 pub(crate) struct StageEngine {
@@ -27,9 +29,9 @@ pub(crate) struct StageEngine {
 }
 
 impl StageEngine {
-    pub(crate) fn new(clock: SharedClock) -> Self {
+    pub(crate) fn new(node_tls: Option<&NodeTls>, clock: SharedClock) -> Self {
         // An engine of our own switches Ballista's connection pool off.
-        let pool = Arc::new(ClientPool::new(Arc::clone(&clock)));
+        let pool = Arc::new(ClientPool::new(node_tls, Arc::clone(&clock)));
         Self {
             inner: DefaultExecutionEngine::with_client_pool(pool),
             clock,
@@ -49,6 +51,7 @@ impl ExecutionEngine for StageEngine {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let stop = CancellationToken::new();
+        check_readers(&plan).map_err(keep_code)?;
         let plan = restore_scans(plan)
             .and_then(|plan| yielding(plan, &self.clock))
             .and_then(|plan| stoppable(plan, &stop))

@@ -6,11 +6,12 @@ use ballista_core::serde::protobuf::StopExecutorParams;
 use ballista_core::serde::protobuf::executor_grpc_client::ExecutorGrpcClient;
 use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::protobuf::task_status;
+use ballista_core::utils::create_grpc_client_endpoint;
 use serde::Serialize;
 
 use crate::error::{Result, SchedulerError};
 use crate::scheduler::{Scheduler, ballista};
-use tidewater_engine::cluster::build_of;
+use tidewater_engine::cluster::{build_of, call};
 
 /// How often it is looked whether an executor that drains has ended its work.
 const DRAIN_POLL: Duration = Duration::from_millis(200);
@@ -167,7 +168,8 @@ impl Scheduler {
     async fn say_goodbye(&self, executor: &ExecutorInfo) {
         let url = format!("http://{}:{}", executor.host, executor.grpc_port);
         let goodbye = async {
-            let mut client = ExecutorGrpcClient::connect(url)
+            let endpoint = create_grpc_client_endpoint(url, None).map_err(|error| error.to_string())?;
+            let channel = call(endpoint, self.node_tls().cloned())
                 .await
                 .map_err(|error| error.to_string())?;
             let stop = StopExecutorParams {
@@ -176,7 +178,8 @@ impl Scheduler {
                 // What Ballista sends to one that it gave up is with force.
                 force: false,
             };
-            client.stop_executor(stop).await.map_err(|error| error.to_string())
+            let told = ExecutorGrpcClient::new(channel).stop_executor(stop).await;
+            told.map_err(|error| error.to_string())
         };
         tokio::select! {
             told = goodbye => if let Err(error) = told {

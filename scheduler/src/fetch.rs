@@ -1,10 +1,12 @@
 //! Brings the rows of a finished plan from the executors.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ballista_core::client::BallistaClient;
 use ballista_core::error::BallistaError;
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::serde::protobuf::{PartitionLocation, SuccessfulJob};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -17,6 +19,8 @@ use crate::error::SchedulerError;
 use tidewater_core::SharedClock;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_engine::EngineError;
+use tidewater_engine::cluster::secure_by;
+use tidewater_security::NodeTls;
 
 /// Result up to which rows are fetched before the first is handed on. Until then the plan may be run again when an executor
 /// is lost together with its part of the rows; after it, it may not.
@@ -35,30 +39,39 @@ const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 const TRIES: u8 = 3;
 const TRY_WAIT_MS: u64 = 200;
 
+/// How the executors are reached.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    tls: Option<&'a NodeTls>,
+    clock: &'a SharedClock,
+}
+
 type Opened = Result<SendableRecordBatchStream, BallistaError>;
 
 /// The rows of a finished plan, in the order of its partitions. `Err` while nothing was handed on yet.
 pub(crate) async fn fetch(
     job: SuccessfulJob,
     planned: SchemaRef,
+    tls: Option<&NodeTls>,
     clock: &SharedClock,
 ) -> Result<SendableRecordBatchStream, BallistaError> {
+    let way = Way { tls, clock };
     let locations = job.partition_location;
     let bytes: i64 = locations
         .iter()
         .map(|at| at.partition_stats.as_ref().map_or(0, |s| s.num_bytes))
         .sum();
     if bytes <= HELD_BYTES_MAX {
-        held(locations, planned, clock).await
+        held(locations, planned, way).await
     } else {
-        streamed(locations, planned, clock).await
+        streamed(locations, planned, way).await
     }
 }
 
-async fn held(locations: Vec<PartitionLocation>, planned: SchemaRef, clock: &SharedClock) -> Opened {
+async fn held(locations: Vec<PartitionLocation>, planned: SchemaRef, way: Way<'_>) -> Opened {
     let partitions: Vec<(SchemaRef, Vec<RecordBatch>)> = stream::iter(locations)
         .map(|location| async move {
-            let rows = open(location, clock).await?;
+            let rows = open(location, way).await?;
             let schema = rows.schema();
             Ok::<_, BallistaError>((schema, rows.try_collect().await?))
         })
@@ -70,9 +83,9 @@ async fn held(locations: Vec<PartitionLocation>, planned: SchemaRef, clock: &Sha
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches))))
 }
 
-async fn streamed(locations: Vec<PartitionLocation>, planned: SchemaRef, clock: &SharedClock) -> Opened {
+async fn streamed(locations: Vec<PartitionLocation>, planned: SchemaRef, way: Way<'_>) -> Opened {
     let opened: Vec<SendableRecordBatchStream> = stream::iter(locations)
-        .map(|location| open(location, clock))
+        .map(|location| open(location, way))
         .buffered(OPEN_MAX)
         .try_collect()
         .await?;
@@ -111,28 +124,29 @@ pub(crate) fn limited(
 
 type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn open(location: PartitionLocation, clock: &SharedClock) -> Opened {
+async fn open(location: PartitionLocation, way: Way<'_>) -> Opened {
     tokio::select! {
-        opened = open_now(location) => opened,
+        opened = open_now(location, way.tls) => opened,
         // Ballista's client sets no limit of its own to a connection.
-        () = clock.sleep(OPEN_DEADLINE) => Err(BallistaError::GrpcConnectionError(
+        () = way.clock.sleep(OPEN_DEADLINE) => Err(BallistaError::GrpcConnectionError(
             format!("no answer within {OPEN_DEADLINE:?}"),
         )),
     }
 }
 
-async fn open_now(location: PartitionLocation) -> Opened {
+async fn open_now(location: PartitionLocation, tls: Option<&NodeTls>) -> Opened {
     let layout = location.layout();
     let missing = |what: &str| BallistaError::Internal(format!("a result without {what}"));
     let executor = location.executor_meta.ok_or_else(|| missing("an executor"))?;
     let partition = location.partition_id.ok_or_else(|| missing("a partition"))?;
     let port = u16::try_from(executor.port).map_err(|_| missing("a port"))?;
+    let secure = tls.map(|tls| Arc::new(BallistaConfigGrpcEndpoint::new(secure_by(tls))));
     let mut client = BallistaClient::try_new(
         &executor.host,
         port,
         GRPC_MESSAGE_BYTES_MAX,
-        false,
-        None,
+        tls.is_some(),
+        secure,
         TRIES,
         TRY_WAIT_MS,
         0,

@@ -25,6 +25,7 @@ mod reach;
 mod router;
 mod runner;
 mod scheduler;
+mod serve;
 mod submission;
 mod watch;
 

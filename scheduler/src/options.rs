@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::admission::AdmissionLimits;
 use crate::error::{Result, SchedulerError};
+use tidewater_security::NodeTls;
 
 /// Bytes up to which an interactive query runs in the process it came to. Above it, the price of a distributed job (some
 /// ten milliseconds and the files between its stages) is small against the scan.
@@ -26,6 +27,8 @@ pub struct SchedulerOptions {
     pub local_scan_bytes_max: u64,
     /// Which build this is: executors of another are refused.
     pub build: String,
+    /// TLS of the nodes: executors without it are neither heard nor called. None: whoever reaches the port is heard.
+    pub node_tls: Option<NodeTls>,
     /// How many plans of each class run and wait.
     pub limits: AdmissionLimits,
     /// Without the guard rows are counted twice and reported as right when an executor dies. It is switched off only by the
@@ -43,6 +46,7 @@ impl SchedulerOptions {
             partitions_min: 2,
             local_scan_bytes_max: LOCAL_SCAN_BYTES_MAX,
             build: tidewater_core::build().to_owned(),
+            node_tls: None,
             limits: AdmissionLimits::default(),
             unguarded: false,
         }

@@ -55,7 +55,7 @@ impl ClusterRunner {
             let mut submission = Submission::submit(&self.scheduler, &name, &session, &request.plan, recording).await?;
             recording.attempt(attempt, submission.id().as_str());
             let why = match submission.wait().await {
-                Ok(job) => match fetch(job, planned.clone(), self.scheduler.clock()).await {
+                Ok(job) => match fetch(job, planned.clone(), self.scheduler.node_tls(), self.scheduler.clock()).await {
                     Ok(rows) => return Ok((rows, attempt)),
                     // The rows lie with the executors and go with them.
                     Err(source) if attempt == ATTEMPTS_MAX => {

@@ -15,7 +15,7 @@ use ballista_core::utils::{default_config_producer, default_session_builder};
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::cluster::memory::{InMemoryClusterState, InMemoryJobState};
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
-use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SessionBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -26,10 +26,13 @@ use crate::guard::{Guard, Server};
 use crate::history::History;
 use crate::options::{PARTITIONS_MAX, SchedulerOptions};
 use crate::runner::ClusterRunner;
+use crate::serve::serve;
 use crate::watch::watch;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_core::{SharedClock, Tasks};
+use tidewater_engine::cluster::{connect_by, node_connections};
 use tidewater_engine::{Engine, optimizer_rules};
+use tidewater_security::NodeTls;
 
 /// After how long without a heartbeat an executor is lost. Heartbeats come every second, from threads that no task uses; a busy
 /// machine delays them by some seconds.
@@ -67,6 +70,7 @@ struct Inner {
     /// None only in the test of what Ballista does by itself.
     guard: Option<Arc<Guard>>,
     address: SocketAddr,
+    node_tls: Option<NodeTls>,
     engine: Engine,
     history: History,
     clock: SharedClock,
@@ -109,17 +113,24 @@ impl Scheduler {
         if let Some(guard) = &guard {
             guard.watch(Some(server.clone()));
         }
-        tasks.spawn(
-            "scheduler",
-            serve(listener, server.clone(), guard.clone(), tasks.token()),
-        );
-        tracing::info!(%address, guarded = guard.is_some(), "scheduler listens for executors");
+        let connections = node_connections(listener, options.node_tls.clone(), clock.clone());
+        let served = serve(connections, server.clone(), clock.clone(), tasks.token());
+        let watching = guard.clone();
+        tasks.spawn("scheduler", async move {
+            served.await;
+            if let Some(guard) = watching {
+                guard.watch(None);
+            }
+        });
+        let tls = options.node_tls.is_some();
+        tracing::info!(%address, guarded = guard.is_some(), tls, "scheduler listens for executors");
         let guarded = guard.is_some();
         let scheduler = Self {
             inner: Arc::new(Inner {
                 server,
                 guard,
                 address,
+                node_tls: options.node_tls.clone(),
                 engine,
                 history: History::new(clock.clone()),
                 clock,
@@ -211,6 +222,11 @@ impl Scheduler {
         self.inner.guard.as_deref()
     }
 
+    /// How executors are reached.
+    pub(crate) fn node_tls(&self) -> Option<&NodeTls> {
+        self.inner.node_tls.as_ref()
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.engine
     }
@@ -262,6 +278,7 @@ fn configuration(options: &SchedulerOptions, address: SocketAddr, engine: &Engin
         grpc_server_max_decoding_message_size: message,
         grpc_server_max_encoding_message_size: message,
         grpc_client_max_message_size: message,
+        override_connect: connect_by(options.node_tls.as_ref()),
         override_physical_codec: Some(engine.physical_codec(Arc::new(BallistaPhysicalExtensionCodec::default()))),
         ..SchedulerConfig::default()
     };
@@ -272,23 +289,6 @@ fn configuration(options: &SchedulerOptions, address: SocketAddr, engine: &Engin
         config.stage_max_failures = 1;
     }
     config
-}
-
-async fn serve(
-    listener: TcpListener,
-    server: Server,
-    guard: Option<Arc<Guard>>,
-    stop: tokio_util::sync::CancellationToken,
-) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        ended = start_grpc_service_with_listener(listener, server) => if let Err(error) = ended {
-            tracing::error!(%error, "scheduler ended");
-        }
-    }
-    if let Some(guard) = guard {
-        guard.watch(None);
-    }
 }
 
 fn session_builder(engine: Engine) -> SessionBuilder {

@@ -1,5 +1,6 @@
 //! The errors of this crate.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -70,6 +71,44 @@ pub enum SecurityError {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Other nodes would not take the certificate of this one.
+    #[error("the certificate in {file:?} is not one of a node that the CA in {ca:?} vouches for now")]
+    NotANode {
+        /// The certificate's file.
+        file: PathBuf,
+        /// The CA's.
+        ca: PathBuf,
+        /// Why they would not.
+        source: tokio_rustls::rustls::Error,
+    },
+    /// A file of certificates or keys would be overwritten.
+    #[error("{file:?} is there already")]
+    CertificateExists {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A certificate or key cannot be kept.
+    #[error("cannot write {file:?}")]
+    CertificateNotWritten {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The CA cannot issue a certificate.
+    #[error("cannot issue a certificate for {what:?}")]
+    NotIssued {
+        /// For whom.
+        what: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// One end of a connection between nodes speaks TLS and the other does not.
+    #[error("one of two nodes speaks TLS and the other does not: is [node_tls] set on both?")]
+    NoNodeTls {
+        /// How it ended, if it was not by what it said.
+        source: Option<io::Error>,
+    },
     /// A SCRAM verifier in the configuration cannot be read.
     #[error("the SCRAM verifier of user {user:?} is not one as PostgreSQL has them")]
     BadVerifier {
@@ -121,11 +160,15 @@ impl Coded for SecurityError {
             | Self::UnknownCertificate { .. }
             | Self::PermissionDenied { .. } => ErrorKind::Denied,
             Self::TooManyAttempts { .. } => ErrorKind::Exhausted,
-            Self::PolicyUnknown { .. } | Self::KeysUnknown { .. } => ErrorKind::Unavailable,
+            Self::PolicyUnknown { .. } | Self::KeysUnknown { .. } | Self::NoNodeTls { .. } => ErrorKind::Unavailable,
             Self::BadStatement { .. }
             | Self::BadHash { .. }
             | Self::OpenWithoutAuthentication { .. }
             | Self::BadCertificate { .. }
+            | Self::NotANode { .. }
+            | Self::CertificateExists { .. }
+            | Self::CertificateNotWritten { .. }
+            | Self::NotIssued { .. }
             | Self::BadVerifier { .. }
             | Self::BadIssuer { .. }
             | Self::BadExchange { .. } => ErrorKind::Invalid,
@@ -146,6 +189,11 @@ impl Coded for SecurityError {
             Self::ForeignToken { .. } => "SEC-0015",
             Self::KeysUnknown { .. } => "SEC-0016",
             Self::UnknownCertificate { .. } => "SEC-0017",
+            Self::NotANode { .. } => "SEC-0018",
+            Self::CertificateExists { .. } => "SEC-0019",
+            Self::CertificateNotWritten { .. } => "SEC-0020",
+            Self::NotIssued { .. } => "SEC-0021",
+            Self::NoNodeTls { .. } => "SEC-0022",
             Self::RevokedToken => "SEC-0006",
             Self::TooManyAttempts { .. } => "SEC-0007",
             Self::PermissionDenied { .. } => "SEC-0008",
@@ -160,6 +208,8 @@ impl Coded for SecurityError {
             Self::PermissionDenied { privilege, .. } => Some(format!("ask who manages grants for {privilege}")),
             Self::PolicyUnknown { .. } => Some("is the catalog running, and does it have a leader?".into()),
             Self::KeysUnknown { .. } => Some("can this machine reach the issuer? the log tells why not".into()),
+            Self::NotANode { .. } => Some("make one with: tidewater cluster node-cert".into()),
+            Self::CertificateExists { .. } => Some("move it away first, or name another folder".into()),
             Self::UnknownCertificate { .. } => {
                 Some("add the user to [[security.users]], or map the name in [security.tls.client_names]".into())
             }

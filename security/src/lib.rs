@@ -1,14 +1,14 @@
 //! Who may come in and what they may do: principals, passwords, signed tokens of our own and of issuers that are believed, certificates,
-//! roles and grants, TLS, and the rule that an open port needs authentication.
+//! roles and grants, TLS with clients and between nodes, and the rule that an open port needs authentication.
 //!
 //! It knows no protocol; the fronts (Flight SQL, the PostgreSQL wire, REST) carry what it gives and takes. It keeps nothing: the
 //! catalog's log holds the [`Policy`], and whoever decides is told it. Row filters and masks are not here yet.
 //!
 //! Main types: [`Principal`], [`Authenticator`], [`Oidc`], [`ScramVerifier`], [`Claims`], [`TokenKey`], [`Policy`], [`Access`],
-//! [`Authorizer`], [`GrantStatement`], [`Tls`], [`ListenPolicy`].
+//! [`Authorizer`], [`GrantStatement`], [`Tls`], [`NodeTls`], [`ListenPolicy`].
 //!
 //! Invariants: a password is never kept, only its Argon2 hash and what SCRAM needs; a token that was altered, is over or was taken back
-//! names nobody; once a role or grant was made, what is not granted is denied.
+//! names nobody; once a role or grant was made, what is not granted is denied; a certificate without the name of nodes is no node's, whoever issued it.
 
 pub mod access;
 pub mod attempts;
@@ -16,6 +16,7 @@ pub mod authenticator;
 pub mod authorizer;
 pub mod error;
 pub mod listen;
+pub mod node_tls;
 pub mod oidc;
 pub mod policy;
 pub mod principal;
@@ -31,6 +32,7 @@ pub use authenticator::{Authenticator, Role, UserSettings};
 pub use authorizer::Authorizer;
 pub use error::SecurityError;
 pub use listen::ListenPolicy;
+pub use node_tls::{Authority, NODE_NAME, NodePem, NodeStream, NodeTls, NodeTlsSettings};
 pub use oidc::{Oidc, OidcSettings};
 pub use policy::{Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, TokenRow};
 pub use principal::Principal;

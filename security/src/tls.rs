@@ -76,7 +76,7 @@ struct Loaded {
 }
 
 /// The stamps of the files at a look.
-type Seen = Vec<Option<(SystemTime, u64)>>;
+pub(crate) type Seen = Vec<Option<(SystemTime, u64)>>;
 
 /// TLS of all listeners of a process. Clones share it.
 #[derive(Clone)]
@@ -104,7 +104,7 @@ impl Tls {
     /// # Errors
     /// [`SecurityError::BadCertificate`] if one cannot be read, or key and certificate do not belong together.
     pub fn load(settings: TlsSettings, clock: SharedClock) -> Result<Self, SecurityError> {
-        let seen = stamps(&settings);
+        let seen = stamps(files(&settings));
         let loaded = load(&settings)?;
         Ok(Self(Arc::new(Inner {
             settings,
@@ -124,7 +124,7 @@ impl Tls {
     /// # Errors
     /// As [`Self::load`]; the old certificate stays, and the same files are not tried again.
     pub fn reload(&self) -> Result<bool, SecurityError> {
-        let seen = stamps(&self.0.settings);
+        let seen = stamps(files(&self.0.settings));
         {
             let mut last = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if *last == seen {
@@ -215,15 +215,17 @@ fn files(settings: &TlsSettings) -> impl Iterator<Item = &PathBuf> {
     [&settings.cert, &settings.key].into_iter().chain(&settings.client_ca)
 }
 
-fn stamps(settings: &TlsSettings) -> Seen {
+/// When files were last changed, and how long they are; none for one that is not there.
+pub(crate) fn stamps<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Seen {
     let stamp = |file: &PathBuf| {
         let metadata = fs::metadata(file).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
-    files(settings).map(stamp).collect()
+    files.into_iter().map(stamp).collect()
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, SecurityError> {
+/// The bytes of a file of certificates or keys.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, SecurityError> {
     let mut bytes = Vec::new();
     let opened = fs::File::open(file).and_then(|opened| opened.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
     match opened {
@@ -232,16 +234,16 @@ fn read(file: &Path) -> Result<Vec<u8>, SecurityError> {
     }
 }
 
-fn refused(file: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SecurityError {
+pub(crate) fn refused(file: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SecurityError {
     SecurityError::BadCertificate {
         file: file.to_owned(),
         source: source.into(),
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SecurityError> {
-    let bytes = read(file)?;
-    let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+/// The certificates in what was read from a file; at least one.
+pub(crate) fn certificates(file: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, SecurityError> {
+    let found = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
     match found {
         Ok(found) if found.is_empty() => Err(refused(file, "there is no certificate in it")),
         Ok(found) => Ok(found),
@@ -250,7 +252,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SecurityErr
 }
 
 fn load(settings: &TlsSettings) -> Result<Loaded, SecurityError> {
-    let chain = certificates(&settings.cert)?;
+    let chain = certificates(&settings.cert, &read(&settings.cert)?)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&settings.key)?).map_err(|source| refused(&settings.key, source))?;
     let provider = Arc::new(default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -260,7 +262,7 @@ fn load(settings: &TlsSettings) -> Result<Loaded, SecurityError> {
         None => builder.with_no_client_auth(),
         Some(file) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(file)? {
+            for certificate in certificates(file, &read(file)?)? {
                 roots.add(certificate).map_err(|source| refused(file, source))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();

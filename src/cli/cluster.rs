@@ -1,4 +1,4 @@
-//! `tidewater cluster init|join|promote|remove|transfer-leader|status|snapshot|backup|restore|recover`
+//! `tidewater cluster init|join|promote|remove|transfer-leader|status|snapshot|backup|restore|recover|init-ca|node-cert`
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use tidewater_core::{NodeId, SystemClock, SystemRng};
 use tidewater_table::FileStore;
 
 use super::block_on;
+use super::certificates::{InitCa, NodeCert, init_ca, node_cert};
 use super::failure::Failure;
 use super::output::Output;
 use crate::roles::storage;
@@ -60,6 +61,10 @@ pub(crate) enum ClusterVerb {
         #[arg(long)]
         accept_loss: bool,
     },
+    /// Make a CA that vouches for nodes, for TLS between them
+    InitCa(InitCa),
+    /// Make a node's key and its certificate of that CA
+    NodeCert(NodeCert),
 }
 
 #[derive(Debug, Args)]
@@ -113,12 +118,14 @@ pub(super) fn run(settings: &Settings, verb: ClusterVerb, output: &Output) -> Re
         ClusterVerb::Backup { to } => backup(&client()?, to, output),
         ClusterVerb::Restore { from, check_files } => restore(settings, from, check_files, output),
         ClusterVerb::Recover { accept_loss } => recover(settings, accept_loss, output),
+        ClusterVerb::InitCa(args) => init_ca(&args, output),
+        ClusterVerb::NodeCert(args) => node_cert(&args, output),
     }
 }
 
 /// A client that may change the group: it shows that it knows the group's secret.
 pub(crate) fn operating_client(settings: &Settings, endpoints: Vec<String>) -> Result<CatalogClient, Failure> {
-    let mut options = settings.catalog_client();
+    let mut options = settings.catalog_client()?;
     options.endpoints = endpoints;
     options.operator = settings.operator_bearer();
     Ok(CatalogClient::new(options)?)

@@ -1,9 +1,14 @@
 //! `tidewater doctor`: the configuration in force, and whether this machine can run it.
 
+use std::error::Error as _;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use serde::Serialize;
+
+use tidewater_core::SystemClock;
+use tidewater_security::NodeTls;
+use tidewater_security::node_tls::WARN_DAYS;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -35,6 +40,7 @@ pub(super) fn run(settings: &Settings, output: &Output) -> Result<ExitCode, Fail
     checks.extend(ports(settings).into_iter().map(|(name, address)| port(name, address)));
     checks.extend(settings.ingest.sources.iter().map(source));
     checks.push(project(settings));
+    checks.push(node_tls(settings));
     checks.push(open_files());
     output.rows(&["check", "verdict", "detail"], &checks)?;
     let sound = checks.iter().all(|check| check.verdict == "ok");
@@ -106,6 +112,23 @@ fn project(settings: &Settings) -> Check {
         .map(|project| format!("{}: {} models", dir.display(), project.models.len()))
         .map_err(|error| error.to_string());
     Check::new("project", found)
+}
+
+/// What the other nodes will say of this one.
+fn node_tls(settings: &Settings) -> Check {
+    let Some(files) = &settings.node_tls else {
+        return Check::new("node TLS", Ok("none configured".into()));
+    };
+    let cert = files.cert.display();
+    let found = match NodeTls::load(files.clone(), SystemClock::shared()).map(|tls| tls.days_left()) {
+        Ok(days) if days < WARN_DAYS => Err(format!("{cert} is good for {days} days only")),
+        Ok(days) => Ok(format!("{cert} is good for {days} days")),
+        Err(error) => Err(match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }),
+    };
+    Check::new("node TLS", found)
 }
 
 /// Scans and shuffles hold many files open.

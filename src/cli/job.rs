@@ -75,7 +75,7 @@ fn progress(row: &JobRow) -> String {
 }
 
 pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(settings.catalog_client())?;
+    let client = CatalogClient::new(settings.catalog_client()?)?;
     match verb {
         JobVerb::Ls { open, limit } => {
             let filter = JobFilter {

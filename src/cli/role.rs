@@ -109,7 +109,7 @@ pub(super) fn apply(client: &CatalogClient, change: &PolicyChange, output: &Outp
 }
 
 pub(super) fn client(settings: &Settings) -> Result<CatalogClient, Failure> {
-    Ok(CatalogClient::new(settings.catalog_client())?)
+    Ok(CatalogClient::new(settings.catalog_client()?)?)
 }
 
 pub(super) fn policy(client: &CatalogClient) -> Result<Policy, Failure> {

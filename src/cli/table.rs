@@ -153,7 +153,7 @@ struct SnapshotLine {
 }
 
 pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(settings.catalog_client())?;
+    let client = CatalogClient::new(settings.catalog_client()?)?;
     match verb {
         TableVerb::Ls {
             namespace,

@@ -109,6 +109,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         registry.register_collector(Box::new(RaftCollector::new(Arc::clone(&options.consensus))));
     });
     options.tls = parts.tls.clone();
+    options.authorities = settings.catalog_authorities()?;
     options.retention = DropRetention {
         dropped: Duration::from_secs(settings.catalog.drop_retention_s),
         purged: Duration::from_secs(settings.catalog.purge_retention_s),
@@ -224,6 +225,7 @@ fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftO
         .node_secret
         .as_ref()
         .map(|secret| secret.expose().to_owned());
+    options.node_tls = parts.node_tls.clone();
     options.heartbeat = Duration::from_millis(raft.heartbeat_ms);
     options.election_min = Duration::from_millis(raft.election_min_ms);
     options.election_max = Duration::from_millis(raft.election_max_ms);

@@ -45,6 +45,7 @@ pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>
     options.external_host = external_host(&settings.scheduler.advertise, settings.scheduler.listen.ip());
     options.local_scan_bytes_max = settings.scheduler.local_bytes_max;
     options.limits = settings.admission.limits();
+    options.node_tls.clone_from(&parts.node_tls);
     let (mut scheduler, mut leadership) = (None, None);
     if roles.contains(&Role::Scheduler) {
         let clock = Arc::clone(&parts.clock);
@@ -107,6 +108,7 @@ async fn executor(parts: &Parts, engine: &Engine) -> Result<RoleReport, Failure>
     options.external_host = external_host(&settings.advertise, settings.listen.ip());
     options.flight_port = settings.listen.port();
     options.grpc_port = settings.grpc_port;
+    options.node_tls.clone_from(&parts.node_tls);
     options.scheduler_host = host;
     options.scheduler_port = port;
     if found {

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use reqwest::Client;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
 
 use tidewater_core::SharedClock;
 use tidewater_security::Oidc;
 use tidewater_security::oidc::{Fetch, Fetched};
 
 use crate::cli::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::{Settings, authorities};
 
 /// How long connecting to an issuer may take; the whole has a deadline of its own.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
@@ -28,10 +28,7 @@ pub(super) fn believed(settings: &Settings, clock: &SharedClock) -> Result<Optio
         .redirect(Policy::none())
         .connect_timeout(CONNECT_DEADLINE);
     if let Some(file) = &security.oidc_ca {
-        let pem = std::fs::read(file).map_err(|source| Failure::io("read security.oidc_ca", source))?;
-        let bad =
-            |error: reqwest::Error| Failure::new(format!("security.oidc_ca {file:?} holds no certificate: {error}"));
-        for certificate in Certificate::from_pem_bundle(&pem).map_err(bad)? {
+        for certificate in authorities("security.oidc_ca", file)? {
             client = client.add_root_certificate(certificate);
         }
     }

@@ -84,10 +84,10 @@ impl Port {
             Self::Http | Self::Catalog | Self::Raft => settings.security.node_secret.is_some(),
             Self::FlightSql | Self::Postgres => settings.security.knows_users(),
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
-                return match settings.scheduler.trusted_network {
-                    true => ListenPolicy::TrustedNetwork,
-                    false => ListenPolicy::LoopbackOnly,
-                };
+                if settings.scheduler.trusted_network {
+                    return ListenPolicy::TrustedNetwork;
+                }
+                settings.node_tls.is_some()
             }
         };
         match authenticated {
@@ -105,8 +105,8 @@ impl Port {
                 "listen on 127.0.0.1, or configure [[security.users]] or [[security.oidc]]"
             }
             Self::Scheduler | Self::Executor | Self::ExecutorGrpc => {
-                "listen on 127.0.0.1, or set scheduler.trusted_network = true where nobody else reaches the port: \
-                 scheduler and executors ask nobody who they are"
+                "listen on 127.0.0.1, or give the nodes certificates ([node_tls]), or set scheduler.trusted_network = true \
+                 where nobody else reaches the port: without certificates scheduler and executors ask nobody who they are"
             }
         }
     }
@@ -173,13 +173,28 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
 
 /// Warns of ports for clients that leave this machine without TLS: what goes over them can be read on its way.
 pub(super) fn tell_of_plain(settings: &Settings, opens: impl Fn(Role) -> bool) {
-    for port in [Port::Catalog, Port::FlightSql, Port::Postgres] {
-        let address = port.address(settings);
-        if port.role().is_some_and(&opens) && !address.ip().is_loopback() {
-            let listener = port.section();
-            tracing::warn!(listener, %address, "the port leaves this machine without TLS: set [security.tls]");
-        }
+    for (listener, address) in leaving(&[Port::Catalog, Port::FlightSql, Port::Postgres], settings, opens) {
+        tracing::warn!(listener, %address, "the port leaves this machine without TLS: set [security.tls]");
     }
+}
+
+/// The same for the ports between nodes.
+pub(super) fn tell_of_plain_nodes(settings: &Settings, opens: impl Fn(Role) -> bool) {
+    for (listener, address) in leaving(&[Port::Raft, Port::Scheduler, Port::Executor], settings, opens) {
+        tracing::warn!(listener, %address, "the port leaves this machine without TLS: set [node_tls]");
+    }
+}
+
+/// Those that are opened and leave this machine.
+fn leaving(
+    ports: &[Port],
+    settings: &Settings,
+    opens: impl Fn(Role) -> bool,
+) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    ports
+        .iter()
+        .filter(move |port| port.role().is_some_and(&opens) && !port.address(settings).ip().is_loopback())
+        .map(move |port| (port.section(), port.address(settings)))
 }
 
 /// Opens a port, or tells who is in the way.
@@ -204,7 +219,7 @@ pub(super) fn external_host(advertise: &str, listen: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use tidewater_core::Secret;
-    use tidewater_security::UserSettings;
+    use tidewater_security::{NodeTlsSettings, UserSettings};
 
     use super::*;
 
@@ -225,7 +240,7 @@ mod tests {
     }
 
     // Goal: each port leaves loopback with the authentication that is its own, and with nothing else. Method: every port with
-    // every one of the three settings.
+    // every one of the four settings.
     #[test]
     fn every_port_has_its_own_key() {
         for port in Port::ALL {
@@ -243,11 +258,18 @@ mod tests {
             secret.security.node_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));
             let mut trusted = plain.clone();
             trusted.scheduler.trusted_network = true;
-            let admitted = [&plain, &users, &secret, &trusted].map(|settings| check(settings, |_| true).is_ok());
+            let mut nodes = plain.clone();
+            nodes.node_tls = Some(NodeTlsSettings {
+                ca: "ca.pem".into(),
+                cert: "node.pem".into(),
+                key: "node-key.pem".into(),
+            });
+            let admitted = [&plain, &users, &secret, &trusted, &nodes];
+            let admitted = admitted.map(|settings| check(settings, |_| true).is_ok());
             let wanted = match port {
-                Port::FlightSql | Port::Postgres => [false, true, false, false],
-                Port::Http | Port::Catalog | Port::Raft => [false, false, true, false],
-                Port::Scheduler | Port::Executor | Port::ExecutorGrpc => [false, false, false, true],
+                Port::FlightSql | Port::Postgres => [false, true, false, false, false],
+                Port::Http | Port::Catalog | Port::Raft => [false, false, true, false, false],
+                Port::Scheduler | Port::Executor | Port::ExecutorGrpc => [false, false, false, true, true],
             };
             assert_eq!(admitted, wanted, "{port:?}");
             if let Some(role) = port.role() {

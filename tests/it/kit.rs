@@ -7,6 +7,7 @@ pub mod issuer;
 pub mod kafka;
 pub mod node;
 mod ports;
+pub mod recorder;
 pub mod sql;
 pub mod synth;
 pub mod wire;

@@ -22,6 +22,7 @@ mod lin;
 mod maintenance;
 mod matrix;
 mod metrics;
+mod node_tls;
 mod nodes;
 mod oidc;
 mod postgres;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Method;
+use reqwest::{Certificate, Method};
 use serde::Serialize;
 
 use crate::error::{ClientError, Result};
@@ -55,6 +55,8 @@ pub struct ClientOptions {
     pub token: Option<Bearer>,
     /// Shown as well with calls that change the group of nodes or take a backup: a token of the nodes' secret.
     pub operator: Option<Bearer>,
+    /// CAs that vouch for the catalog's nodes, besides the public ones.
+    pub authorities: Vec<Certificate>,
     /// Time.
     pub clock: SharedClock,
     /// Idempotency keys and jitter.
@@ -69,6 +71,7 @@ impl ClientOptions {
             deadline: DEADLINE,
             token: None,
             operator: None,
+            authorities: Vec::new(),
             clock: SystemClock::shared(),
             rng: SystemRng::shared(),
         }

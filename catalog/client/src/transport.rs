@@ -144,12 +144,14 @@ impl Transport {
         for token in options.token.iter().chain(&options.operator) {
             header(token).map_err(|_| refuse("the token holds characters that a header cannot".into()))?;
         }
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| refuse(error.to_string()))?;
+            .no_proxy();
+        for authority in options.authorities {
+            http = http.add_root_certificate(authority);
+        }
+        let http = http.build().map_err(|error| refuse(error.to_string()))?;
         Ok(Self {
             http,
             endpoints,

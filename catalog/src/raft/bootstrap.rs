@@ -103,7 +103,11 @@ impl Bootstrap {
                 Ok(Ok(Answer::Probe(probe))) => Some(probe),
                 Ok(Ok(_)) | Err(_) => None,
                 Ok(Err(error)) => {
-                    if error.kind() == io::ErrorKind::PermissionDenied {
+                    // Bad data is what TLS says of a certificate that one of the two does not take.
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData
+                    ) {
                         tracing::warn!(peer = %id, %error, "a catalog peer refuses this node");
                     }
                     None

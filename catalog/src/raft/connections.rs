@@ -1,4 +1,4 @@
-//! Connections to the other nodes over TCP: a pool, because openraft asks for a new client for every read barrier.
+//! Connections to the other nodes over TCP, with TLS where nodes speak it: a pool, because openraft asks for a new client for every read barrier.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,6 +16,7 @@ use super::types::{SnapshotMeta, Vote};
 use super::wire::{Answer, Request, read_frame, write_frame};
 use crate::state::State;
 use tidewater_core::{NodeId, SharedRng};
+use tidewater_security::{NodeStream, NodeTls};
 
 /// Idle connections kept for one peer: replication, heartbeats and a barrier at a time.
 const IDLE_MAX: usize = 4;
@@ -31,19 +32,21 @@ const INSTALL_DEADLINE: Duration = Duration::from_secs(200);
 pub(super) struct Connections {
     credentials: Credentials,
     rng: SharedRng,
-    idle: Mutex<HashMap<NodeId, Vec<TcpStream>>>,
+    tls: Option<NodeTls>,
+    idle: Mutex<HashMap<NodeId, Vec<NodeStream>>>,
 }
 
 impl Connections {
-    pub(super) fn new(credentials: Credentials, rng: SharedRng) -> Self {
+    pub(super) fn new(credentials: Credentials, tls: Option<NodeTls>, rng: SharedRng) -> Self {
         Self {
             credentials,
             rng,
+            tls,
             idle: Mutex::default(),
         }
     }
 
-    fn take(&self, id: NodeId) -> Option<TcpStream> {
+    fn take(&self, id: NodeId) -> Option<NodeStream> {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -51,7 +54,7 @@ impl Connections {
             .and_then(Vec::pop)
     }
 
-    fn put_back(&self, id: NodeId, stream: TcpStream) {
+    fn put_back(&self, id: NodeId, stream: NodeStream) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let streams = idle.entry(id).or_default();
         if streams.len() < IDLE_MAX {
@@ -59,9 +62,10 @@ impl Connections {
         }
     }
 
-    async fn connect(&self, to: NodeId, address: &str) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(address).await?;
+    async fn connect(&self, to: NodeId, address: &str) -> io::Result<NodeStream> {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        let mut stream = NodeStream::calling(stream, self.tls.as_ref()).await?;
         self.credentials.greet(&mut stream, to, self.rng.as_ref()).await?;
         Ok(stream)
     }
@@ -110,7 +114,7 @@ impl Transport for Connections {
     }
 }
 
-async fn exchange(stream: &mut TcpStream, request: &Request) -> io::Result<Answer> {
+async fn exchange(stream: &mut NodeStream, request: &Request) -> io::Result<Answer> {
     write_frame(stream, request).await?;
     read_frame(stream).await
 }

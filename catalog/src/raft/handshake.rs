@@ -2,12 +2,12 @@
 //! other end means.
 //!
 //! The second keeps a wrong address list from counting one node's vote twice. The secret authenticates the connection,
-//! it does not encrypt it.
+//! it does not encrypt it: that is TLS's part, underneath.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::{read_frame, write_frame};
 use tidewater_core::{NodeId, Rng};
@@ -62,7 +62,12 @@ impl Credentials {
     }
 
     /// The calling end.
-    pub(super) async fn greet(&self, stream: &mut TcpStream, to: NodeId, rng: &dyn Rng) -> io::Result<()> {
+    pub(super) async fn greet(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        to: NodeId,
+        rng: &dyn Rng,
+    ) -> io::Result<()> {
         let hello = Hello {
             protocol: PROTOCOL,
             from: self.node.0,
@@ -80,7 +85,11 @@ impl Credentials {
     }
 
     /// The listening end; answers who calls.
-    pub(super) async fn receive(&self, stream: &mut TcpStream, rng: &dyn Rng) -> io::Result<NodeId> {
+    pub(super) async fn receive(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        rng: &dyn Rng,
+    ) -> io::Result<NodeId> {
         let hello: Hello = read_frame(stream).await?;
         let problem = if hello.protocol != PROTOCOL {
             Some(format!("this is protocol {PROTOCOL}, not {}", hello.protocol))
@@ -119,6 +128,19 @@ impl std::fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("node", &self.node)
             .finish_non_exhaustive()
+    }
+}
+
+/// Tells a caller without TLS, in the only words that it can read, that this node speaks nothing else. What to say of it.
+pub(super) async fn refuse_plain(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Error {
+    let problem = "one of two nodes speaks TLS and the other does not: is [node_tls] set on both?".to_owned();
+    let told = async {
+        read_frame::<Hello>(stream).await?;
+        write_frame(stream, &Reply::Refused(problem.clone())).await
+    };
+    match told.await {
+        Ok(()) => denied(problem),
+        Err(error) => error,
     }
 }
 

@@ -116,7 +116,11 @@ impl RaftConsensus {
     ) -> Result<Self, ConsensusError> {
         let credentials = Credentials::new(options.node, options.secret.as_deref());
         let ground = Ground {
-            transport: Arc::new(Connections::new(credentials, Arc::clone(&rng))),
+            transport: Arc::new(Connections::new(
+                credentials,
+                options.node_tls.clone(),
+                Arc::clone(&rng),
+            )),
             runtime: OwnRuntime::start(options.node)?,
             clock,
             rng,
@@ -197,6 +201,7 @@ impl RaftConsensus {
         let service = PeerService {
             raft,
             credentials,
+            tls: options.node_tls.clone(),
             admitted,
             rng,
             reads: reads.clone(),

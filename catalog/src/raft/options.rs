@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ConsensusError;
 use tidewater_core::NodeId;
+use tidewater_security::NodeTls;
 
 /// Entries that are dropped from the log at a time, at least.
 const PURGE_ENTRIES_MIN: u64 = 256;
@@ -35,6 +36,8 @@ pub struct RaftOptions {
     pub peers: BTreeMap<NodeId, PeerAddress>,
     /// Known to all nodes and nobody else; without it peers are only accepted on loopback.
     pub secret: Option<String>,
+    /// TLS with the other nodes; none means that whoever is between can read what they say.
+    pub node_tls: Option<NodeTls>,
     /// Between signs of life of a leader.
     pub heartbeat: Duration,
     /// A follower stands for election after the lease (the maximum) and a random time between these.
@@ -74,6 +77,7 @@ impl RaftOptions {
             dir: dir.as_ref().to_owned(),
             peers,
             secret: None,
+            node_tls: None,
             heartbeat: Duration::from_millis(50),
             election_min: Duration::from_millis(200),
             election_max: Duration::from_millis(400),

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::handshake::Credentials;
+use super::handshake::{Credentials, refuse_plain};
 use super::read_barrier::ReadBarrier;
 use super::snapshot_stream;
 use super::state_store::Published;
@@ -17,6 +17,8 @@ use super::types::{Raft, Snapshot, SnapshotMeta, Vote};
 use super::wire::{Answer, Probe, Request, Standing, read_frame, write_frame};
 use crate::state::State;
 use tidewater_core::{NodeId, SharedRng, Tasks};
+use tidewater_security::tls::begins_tls;
+use tidewater_security::{NodeStream, NodeTls};
 
 /// Connections at a time: each peer keeps a handful.
 const CONNECTIONS_MAX: usize = 256;
@@ -35,6 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct PeerService {
     pub(super) raft: Raft,
     pub(super) credentials: Credentials,
+    pub(super) tls: Option<NodeTls>,
     pub(super) admitted: Arc<AtomicBool>,
     pub(super) rng: SharedRng,
     pub(super) reads: ReadBarrier,
@@ -63,14 +66,9 @@ impl PeerService {
         }
     }
 
-    async fn talk(&self, mut stream: TcpStream) {
-        let greeted = timeout(
-            HANDSHAKE_DEADLINE,
-            self.credentials.receive(&mut stream, self.rng.as_ref()),
-        )
-        .await;
-        let caller = match greeted {
-            Ok(Ok(caller)) => caller,
+    async fn talk(&self, stream: TcpStream) {
+        let (mut stream, caller) = match timeout(HANDSHAKE_DEADLINE, self.meet(stream)).await {
+            Ok(Ok(met)) => met,
             Ok(Err(error)) => return tracing::warn!(%error, "refused a catalog peer"),
             Err(_) => return,
         };
@@ -88,7 +86,17 @@ impl PeerService {
         }
     }
 
-    async fn receive(&self, vote: Vote, meta: SnapshotMeta, stream: &mut TcpStream) -> io::Result<Answer> {
+    /// Who calls, and the connection on which both ends have shown who they are.
+    async fn meet(&self, mut stream: TcpStream) -> io::Result<(NodeStream, NodeId)> {
+        if self.tls.is_some() && !begins_tls(&stream).await? {
+            return Err(refuse_plain(&mut stream).await);
+        }
+        let mut stream = NodeStream::called(stream, self.tls.as_ref()).await?;
+        let caller = self.credentials.receive(&mut stream, self.rng.as_ref()).await?;
+        Ok((stream, caller))
+    }
+
+    async fn receive(&self, vote: Vote, meta: SnapshotMeta, stream: &mut NodeStream) -> io::Result<Answer> {
         if !self.admitted.load(Relaxed) {
             return Err(io::Error::other("a snapshot before this node was admitted"));
         }

@@ -6,8 +6,7 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -25,7 +24,7 @@ const PIECES_AHEAD: usize = 4;
 const PIECE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Writes `state` to the peer.
-pub(super) async fn send(stream: &mut TcpStream, state: State) -> io::Result<()> {
+pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), state: State) -> io::Result<()> {
     let (pieces, mut encoded) = mpsc::channel(PIECES_AHEAD);
     let encoder = tokio::task::spawn_blocking(move || {
         let mut out = Pieces {
@@ -40,10 +39,11 @@ pub(super) async fn send(stream: &mut TcpStream, state: State) -> io::Result<()>
     }
     encoder.await.map_err(io::Error::other)??;
     // Only after the encoder has ended well: a state that was cut never looks whole.
-    within(stream.write_all(&0_u32.to_le_bytes())).await
+    within(stream.write_all(&0_u32.to_le_bytes())).await?;
+    within(stream.flush()).await
 }
 
-async fn send_piece(stream: &mut TcpStream, piece: &[u8]) -> io::Result<()> {
+async fn send_piece(stream: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> io::Result<()> {
     let length = u32::try_from(piece.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_le_bytes()).await?;
     stream.write_all(&crc32c::crc32c(piece).to_le_bytes()).await?;
@@ -51,7 +51,7 @@ async fn send_piece(stream: &mut TcpStream, piece: &[u8]) -> io::Result<()> {
 }
 
 /// Reads a state from the peer. After an error the connection is of no more use.
-pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<State> {
+pub(super) async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<State> {
     let (pieces, received) = mpsc::channel(PIECES_AHEAD);
     let decoder = tokio::task::spawn_blocking(move || {
         read_sealed(FromPieces {
@@ -72,7 +72,7 @@ pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<State> {
     decoder.await.map_err(io::Error::other)?
 }
 
-async fn receive_piece(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+async fn receive_piece(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let length = stream.read_u32_le().await? as usize;
     if length == 0 {
         return Ok(None);

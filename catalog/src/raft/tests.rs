@@ -7,6 +7,7 @@ mod handshake;
 mod kit;
 mod members;
 mod node;
+mod node_tls;
 mod purge_gate;
 mod recovery;
 mod replay;

@@ -5,8 +5,7 @@ use std::io;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::record::{seal, unseal};
 use super::types::{SnapshotMeta, TypeConfig, Vote};
@@ -74,7 +73,8 @@ pub(super) enum Standing {
     Removed,
 }
 
-pub(super) async fn write_frame<T: Serialize>(stream: &mut TcpStream, value: &T) -> io::Result<()> {
+/// The whole frame is on its way when this answers: under TLS only a flush sees to that.
+pub(super) async fn write_frame<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), value: &T) -> io::Result<()> {
     let record = seal(value)?;
     let length = u32::try_from(record.len())
         .ok()
@@ -83,10 +83,11 @@ pub(super) async fn write_frame<T: Serialize>(stream: &mut TcpStream, value: &T)
     let mut frame = Vec::with_capacity(record.len() + 4);
     frame.extend_from_slice(&length.to_le_bytes());
     frame.extend_from_slice(&record);
-    stream.write_all(&frame).await
+    stream.write_all(&frame).await?;
+    stream.flush().await
 }
 
-pub(super) async fn read_frame<T: DeserializeOwned>(stream: &mut TcpStream) -> io::Result<T> {
+pub(super) async fn read_frame<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let length = stream.read_u32_le().await? as usize;
     if length > FRAME_BYTES_MAX {
         return Err(io::Error::new(
@@ -97,7 +98,7 @@ pub(super) async fn read_frame<T: DeserializeOwned>(stream: &mut TcpStream) -> i
     unseal(&read_bytes(stream, length).await?)
 }
 
-pub(super) async fn read_bytes(stream: &mut TcpStream, length: usize) -> io::Result<Vec<u8>> {
+pub(super) async fn read_bytes(stream: &mut (impl AsyncRead + Unpin), length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length.min(PIECE_BYTES));
     let mut rest = stream.take(length as u64);
     while bytes.len() < length {

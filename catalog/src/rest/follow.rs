@@ -21,6 +21,7 @@ use futures::TryStreamExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, LOCATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use reqwest::{Certificate, ClientBuilder};
 use tokio::sync::Semaphore;
 
 use super::extract::IDEMPOTENCY_KEY;
@@ -81,13 +82,21 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn new(consensus: Arc<dyn Consensus>, following: Following, clock: SharedClock, rng: SharedRng) -> Self {
+    /// `authorities` vouch for the other nodes, besides the public CAs.
+    pub(crate) fn new(
+        consensus: Arc<dyn Consensus>,
+        following: Following,
+        authorities: &[Certificate],
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> Self {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE)
             .timeout(FORWARD_DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build();
+            .no_proxy();
+        let believing = |http: ClientBuilder, ca: &Certificate| http.add_root_certificate(ca.clone());
+        let http = authorities.iter().fold(http, believing).build();
         Self {
             consensus,
             following,

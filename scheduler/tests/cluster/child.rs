@@ -8,10 +8,12 @@ use std::process::{Child, Command, Stdio};
 use crate::lake::{engine, executor_options};
 use tidewater_core::{SystemClock, SystemRng, Tasks};
 use tidewater_executor::Executor;
+use tidewater_security::{NodeTls, NodeTlsSettings};
 
 const SCHEDULER: &str = "TIDEWATER_TEST_SCHEDULER";
 const HOME: &str = "TIDEWATER_TEST_HOME";
 const NAME: &str = "TIDEWATER_TEST_NAME";
+const NODE_TLS: &str = "TIDEWATER_TEST_NODE_TLS";
 
 /// An executor in a process of its own, killed when dropped.
 pub(crate) struct ExecutorChild {
@@ -22,9 +24,23 @@ pub(crate) struct ExecutorChild {
 
 impl ExecutorChild {
     pub(crate) fn start(name: &str, scheduler: SocketAddr, home: &Path) -> Self {
+        Self::start_with(name, scheduler, home, None)
+    }
+
+    /// With this certificate of a node.
+    pub(crate) fn start_with(
+        name: &str,
+        scheduler: SocketAddr,
+        home: &Path,
+        node_tls: Option<&NodeTlsSettings>,
+    ) -> Self {
         let log = home.join(format!("{name}.log"));
         let output = File::create(&log).expect("a log");
-        let child = Command::new(std::env::current_exe().expect("this binary"))
+        let mut command = Command::new(std::env::current_exe().expect("this binary"));
+        if let Some(settings) = node_tls {
+            command.env(NODE_TLS, serde_json::to_string(settings).expect("paths of text"));
+        }
+        let child = command
             .args([
                 "--exact",
                 "child::executor_process",
@@ -99,7 +115,11 @@ async fn executor_process() {
     let scheduler: SocketAddr = scheduler.parse().expect("an address");
     let home = PathBuf::from(home);
     let tasks = Tasks::new("executor");
-    let options = executor_options(scheduler, home.join(&name));
+    let mut options = executor_options(scheduler, home.join(&name));
+    if let Ok(settings) = std::env::var(NODE_TLS) {
+        let settings = serde_json::from_str(&settings).expect("settings");
+        options.node_tls = Some(NodeTls::load(settings, SystemClock::shared()).expect("a certificate"));
+    }
     let engine = engine(&home, &name);
     let _executor = Executor::start(options, engine, SystemClock::shared(), SystemRng::shared(), &tasks)
         .await

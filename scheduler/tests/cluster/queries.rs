@@ -9,7 +9,7 @@ use tidewater_engine::{Class, Distribution, PlanRunner, WriteRequest};
 use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
 use tidewater_table::{Change, CommitOptions, Scan, commit_change};
 
-const STATEMENTS: [&str; 10] = [
+pub(crate) const STATEMENTS: [&str; 10] = [
     "SELECT count(*) FROM orders",
     "SELECT note, count(*), sum(customer), min(id), max(id) FROM orders GROUP BY note",
     "SELECT o.note, sum(i.amount) AS s FROM orders o JOIN items i ON o.id = i.order_id GROUP BY o.note ORDER BY s DESC",

@@ -35,8 +35,17 @@ use ballista_core::{
 use datafusion_proto::logical_plan::LogicalExtensionCodec;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use log::{info, warn};
+use futures::future::BoxFuture;
 use std::fmt::Display;
 use std::sync::Arc;
+use tonic::transport::{Channel, Endpoint};
+
+/// tidewater: makes a connection in place of [`Endpoint::connect`].
+pub type ConnectFn = Arc<
+    dyn Fn(Endpoint) -> BoxFuture<'static, Result<Channel, tonic::transport::Error>>
+        + Send
+        + Sync,
+>;
 
 /// Why the scheduler believes new work has become available for executors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -405,6 +414,8 @@ pub struct SchedulerConfig {
     pub override_physical_codec: Option<Arc<dyn PhysicalExtensionCodec>>,
     /// Override function for customizing gRPC client endpoints before they are used
     pub override_create_grpc_client_endpoint: Option<EndpointOverrideFn>,
+    /// tidewater: makes the connections to executors, in place of tonic.
+    pub override_connect: Option<ConnectFn>,
     /// Whether to use TLS when connecting to executors (for flight proxy)
     pub use_tls: bool,
     /// Minimum number of registered executors before /readyz returns 200
@@ -482,6 +493,7 @@ impl Default for SchedulerConfig {
             override_logical_codec: None,
             override_physical_codec: None,
             override_create_grpc_client_endpoint: None,
+            override_connect: None,
             use_tls: false,
             min_ready_executors: 1,
             task_max_failures: 4,
@@ -912,6 +924,7 @@ impl TryFrom<Config> for SchedulerConfig {
             override_physical_codec: None,
             override_session_builder: None,
             override_create_grpc_client_endpoint: None,
+            override_connect: None,
             use_tls: false,
             min_ready_executors: opt.min_ready_executors,
             task_max_failures: opt.task_max_failures,

@@ -76,16 +76,15 @@ pub(super) async fn passes_barrier(node: &RaftConsensus) {
 }
 
 /// Several nodes of one group in this process.
-#[derive(Debug)]
 pub(super) struct Cluster {
     temp: TempDir,
     pub(super) peers: BTreeMap<NodeId, PeerAddress>,
     live: Mutex<BTreeMap<NodeId, RaftConsensus>>,
-    tune: fn(&mut RaftOptions),
+    tune: Box<dyn Fn(&mut RaftOptions) + Send + Sync>,
 }
 
 impl Cluster {
-    pub(super) async fn start(count: u64, tune: fn(&mut RaftOptions)) -> Self {
+    pub(super) async fn start(count: u64, tune: impl Fn(&mut RaftOptions) + Send + Sync + 'static) -> Self {
         let (mut peers, mut listeners) = (BTreeMap::new(), Vec::new());
         for id in (1..=count).map(NodeId) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -103,7 +102,7 @@ impl Cluster {
             temp: TempDir::new().unwrap(),
             peers,
             live: Mutex::default(),
-            tune,
+            tune: Box::new(tune),
         };
         for (id, listener) in listeners {
             cluster.start_on(id, cluster.peers.clone(), listener).await.unwrap();

@@ -365,7 +365,7 @@ impl ExecutorManager {
             metadata.id, specification.total_vcores
         );
 
-        ExecutorManager::test_connectivity(&metadata).await?;
+        self.test_connectivity(&metadata).await?;
 
         self.cluster_state
             .register_executor(metadata, specification)
@@ -567,7 +567,11 @@ impl ExecutorManager {
                 })?;
             }
 
-            let connection = endpoint.connect().await?;
+            // tidewater: by whoever puts TLS on it.
+            let connection = match &self.config.override_connect {
+                Some(connect) => connect(endpoint).await?,
+                None => endpoint.connect().await?,
+            };
             // Message-size limits are tonic codec settings, not `Endpoint`
             // settings, so `create_grpc_client_endpoint` cannot apply them.
             // Without this the configured `max_message_size` is silently
@@ -584,22 +588,26 @@ impl ExecutorManager {
     }
 
     #[cfg(not(test))]
-    async fn test_connectivity(metadata: &ExecutorMetadata) -> Result<()> {
+    async fn test_connectivity(&self, metadata: &ExecutorMetadata) -> Result<()> {
         let executor_url = format!("http://{}:{}", metadata.host, metadata.grpc_port);
         debug!("Connecting to executor {executor_url:?}");
-        let _ = protobuf::executor_grpc_client::ExecutorGrpcClient::connect(executor_url)
-            .await
-            .map_err(|e| {
-                BallistaError::Internal(format!(
-                    "Failed to register executor at {}:{}, could not connect: {:?}",
-                    metadata.host, metadata.grpc_port, e
-                ))
-            })?;
-        Ok(())
+        let failed = |e| {
+            BallistaError::Internal(format!(
+                "Failed to register executor at {}:{}, could not connect: {:?}",
+                metadata.host, metadata.grpc_port, e
+            ))
+        };
+        // tidewater: the way in which the connection will be made that is used.
+        let endpoint = create_grpc_client_endpoint(executor_url, None).map_err(failed)?;
+        let connected = match &self.config.override_connect {
+            Some(connect) => connect(endpoint).await,
+            None => endpoint.connect().await,
+        };
+        connected.map(drop).map_err(failed)
     }
 
     #[cfg(test)]
-    async fn test_connectivity(_metadata: &ExecutorMetadata) -> Result<()> {
+    async fn test_connectivity(&self, _metadata: &ExecutorMetadata) -> Result<()> {
         Ok(())
     }
 }
