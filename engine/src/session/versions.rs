@@ -11,6 +11,27 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 /// What stands before a moment, in milliseconds, where a version of a table has one.
 pub(crate) const MOMENT: char = '@';
 
+/// What a table's name may stand behind. A version behind anything else, such as an alias, would be lost.
+const BEFORE_TABLES: [&str; 17] = [
+    "FROM",
+    "JOIN",
+    "INTO",
+    "UPDATE",
+    "TABLE",
+    "USING",
+    "ONLY",
+    "LATERAL",
+    "OVERWRITE",
+    "MERGE",
+    "TRUNCATE",
+    "DESCRIBE",
+    "DESC",
+    "EXTENDED",
+    "FORMATTED",
+    "COLUMNS",
+    "IN",
+];
+
 /// A statement whose tables at a version are names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Versioned {
@@ -38,10 +59,18 @@ pub(crate) fn rewrite(sql: &str, dialect: &dyn Dialect) -> Result<Versioned> {
     let mut copied = 0;
     let mut rest = tokens.as_slice();
     while let Some((name, behind)) = rest.split_first() {
+        let before = tokens.get(..tokens.len() - rest.len()).unwrap_or_default();
         rest = behind;
         let (Token::Word(word), Some((kind, length))) = (&name.token, clause(rest)) else {
             continue;
         };
+        if !is_table(before) {
+            return plan_err!(
+                "a version stands behind the name of a table, once and before its alias, which {} at {} is not",
+                word.value,
+                name.span.start
+            );
+        }
         let (version, values) = value(kind, rest.get(length..).unwrap_or_default())?;
         let Some(last) = rest.get(length + values - 1) else {
             continue;
@@ -64,6 +93,19 @@ pub(crate) fn rewrite(sql: &str, dialect: &dyn Dialect) -> Result<Versioned> {
     }
     versioned.sql.push_str(sql.get(copied..).unwrap_or_default());
     Ok(versioned)
+}
+
+/// Whether what follows these tokens can be the last part of a table's name.
+fn is_table(before: &[TokenWithSpan]) -> bool {
+    let mut before = before;
+    while let [rest @ .., qualifier, period] = before
+        && period.token == Token::Period
+        && matches!(qualifier.token, Token::Word(_))
+    {
+        before = rest;
+    }
+    let Some(last) = before.last() else { return true };
+    matches!(last.token, Token::Comma | Token::LParen) || BEFORE_TABLES.iter().any(|word| is(Some(last), word))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -64,6 +64,14 @@ fn other_words_are_left_alone() {
         "select * from t FOR VERSION AS OF ?",
         "select * from t FOR TIMESTAMP AS OF 'tomorrow'",
         "select * from t TIMESTAMP AS OF current_timestamp",
+        "select * from t FOR VERSION AS OF 5 FOR VERSION AS OF 6",
+        "select * from t VERSION AS OF 5 VERSION AS OF 5",
+        "select * from s.t AS x FOR VERSION AS OF 5",
+        "select * from s.t x VERSION AS OF 5",
+        "select * from s.t user VERSION AS OF 5",
+        "select * from (select 1) FOR VERSION AS OF 5",
+        "select * from (select 1) x VERSION AS OF 5",
+        "update s.t AS x FOR VERSION AS OF 'audit' SET a = 1",
     ] {
         assert!(rewrite(sql, &GenericDialect {}).is_err(), "{sql}");
     }
@@ -78,7 +86,7 @@ proptest! {
     ) {
         let mut sql = String::from("select");
         for (before, name, one, two) in &parts {
-            sql.push_str(&format!(" '{before}' {name}{one}FOR VERSION{two}AS{one}OF{two}'{name}' <mark>"));
+            sql.push_str(&format!(" '{before}' from {name}{one}FOR VERSION{two}AS{one}OF{two}'{name}' <mark>"));
         }
         let place = |sql: &str| -> Vec<(usize, usize)> {
             sql.match_indices("<mark>")
