@@ -65,7 +65,6 @@ fn other_words_are_left_alone() {
         "select * from t FOR TIMESTAMP AS OF 'tomorrow'",
         "select * from t TIMESTAMP AS OF current_timestamp",
         "select * from t FOR VERSION AS OF 5 FOR VERSION AS OF 6",
-        "select * from t VERSION AS OF 5 VERSION AS OF 5",
         "select * from s.t AS x FOR VERSION AS OF 5",
         "select * from s.t x VERSION AS OF 5",
         "select * from s.t user VERSION AS OF 5",
