@@ -1,5 +1,6 @@
 //! TLS of the listeners: a certificate that is read from files and followed as they change.
 
+mod either;
 mod peer;
 mod stream;
 
@@ -22,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 use tidewater_core::{Coded, SharedClock, Tasks};
 
+pub use self::either::Either;
 pub use self::peer::{ClientNames, NamedBy, Peer};
 pub use self::stream::{Opening, Stream};
 use crate::error::SecurityError;
