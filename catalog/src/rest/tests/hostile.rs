@@ -205,10 +205,9 @@ async fn odd_bodies_are_refused_or_applied() {
     for (path, body) in requests {
         let mut found = Vec::new();
         places(&body, "", &mut found);
+        let mut kit = Kit::with_table().await;
         for place in found {
             for value in &odd {
-                // A fresh table each time: an odd value that is applied must not shield the next.
-                let kit = Kit::with_table().await;
                 let mut changed = body.clone();
                 *changed.pointer_mut(&place).expect("found there") = value.clone();
                 let reply = kit.post(path, changed.clone()).await;
@@ -217,6 +216,10 @@ async fn odd_bodies_are_refused_or_applied() {
                 }
                 if kit.get(TABLE).await.status != 200 || kit.update(set("after", "1")).await.status != 200 {
                     failures.push(format!("{path} {place} = {value}: the table is stuck"));
+                }
+                // An odd value that is applied must not shield the next.
+                if !(400..500).contains(&reply.status) {
+                    kit = Kit::with_table().await;
                 }
             }
         }

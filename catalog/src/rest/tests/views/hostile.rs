@@ -26,9 +26,9 @@ async fn odd_view_bodies_are_refused_or_applied() {
     ] {
         let mut found = Vec::new();
         crate::rest::tests::hostile::places(&body, "", &mut found);
+        let mut kit = with_view().await;
         for place in found {
             for value in &odd {
-                let kit = with_view().await;
                 let mut changed = body.clone();
                 *changed.pointer_mut(&place).expect("found there") = value.clone();
                 let reply = kit.post(path, changed).await;
@@ -43,6 +43,10 @@ async fn odd_view_bodies_are_refused_or_applied() {
                     .await;
                 if kit.get(VIEW).await.status != 200 || after.status != 200 {
                     failures.push(format!("{path} {place} = {value}: the view is stuck: {}", after.body));
+                }
+                // An odd value that is applied must not shield the next.
+                if !(400..500).contains(&reply.status) {
+                    kit = with_view().await;
                 }
             }
         }
