@@ -1,12 +1,13 @@
 //! Small files, and files of which rows are gone, written anew as fewer and larger ones, perhaps in an order.
 
+mod lineage;
 mod order;
 mod zorder;
 
 use std::time::Duration;
 
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use tidewater_core::{JobId, TableName, fail_point};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
@@ -73,7 +74,7 @@ impl Engine {
     /// are not disturbed.
     ///
     /// # Errors
-    /// [`EngineError::Unsupported`] for tables of format 3, whose row ids would be lost, and of format 1.
+    /// [`EngineError::Unsupported`] for tables of format 1.
     pub async fn compact(
         &self,
         runner: &dyn PlanRunner,
@@ -96,12 +97,9 @@ impl Engine {
         layout: &Layout,
     ) -> Result<Compaction> {
         let name = &table.name;
-        if table.metadata.format_version() != FormatVersion::V2 {
+        if table.metadata.format_version() == FormatVersion::V1 {
             return Err(EngineError::Unsupported {
-                what: format!(
-                    "compacting {name}, which is of format {}",
-                    table.metadata.format_version()
-                ),
+                what: format!("compacting {name}, which is of format 1"),
             });
         }
         let mut outcome = Compaction::default();
@@ -193,17 +191,25 @@ impl Engine {
             true => Distribution::Single,
             false => Distribution::ByPartition,
         };
-        let provider = self.files_provider(table, group.files)?;
-        let scan = LogicalPlanBuilder::scan("small_files", provider_as_source(provider), None);
-        let rows = match &layout.order {
-            Some(order) => scan.and_then(|scan| scan.sort(order.sorts())),
-            None => scan,
+        // From format 3 on a row keeps its id wherever it goes.
+        let (rows, target) = match table.metadata.format_version() {
+            FormatVersion::V3 => {
+                let extended = lineage::with_lineage(table)?;
+                (lineage::rows(self, &extended, group.files)?, extended)
+            }
+            FormatVersion::V1 | FormatVersion::V2 => {
+                let provider = provider_as_source(self.files_provider(table, group.files)?);
+                (LogicalPlanBuilder::scan("small_files", provider, None)?, table.clone())
+            }
         };
-        let input: LogicalPlan = rows.and_then(LogicalPlanBuilder::build)?;
+        let rows = match &layout.order {
+            Some(order) => rows.sort(order.sorts())?,
+            None => rows,
+        };
         let request = WriteRequest {
             job,
-            input,
-            target: table.clone(),
+            input: rows.build()?,
+            target,
             distribution,
             deadline: Some(GROUP_DEADLINE),
         };

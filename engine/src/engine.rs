@@ -17,6 +17,7 @@ use tidewater_table::{Catalog, FileStore, LoadedTable, ScanFile, WriteOptions};
 use crate::codec::Codec;
 use crate::error::{EngineError, Result};
 use crate::functions::Functions;
+use crate::lake::version::Version;
 use crate::object_stores::FileStoreRegistry;
 use crate::pg_catalog;
 use crate::planning::Planner;
@@ -222,9 +223,11 @@ impl Engine {
         Ok(Arc::new(rows.with_identity()?))
     }
 
-    /// The same for all rows of the table as it was loaded; files that a condition excludes are not read.
-    pub fn all_rows_provider(&self, table: &LoadedTable) -> Result<Arc<dyn TableProvider>> {
-        let rows = IcebergTable::new(self.parts.clone(), table.clone(), None)?;
+    /// The same for all rows of the table as it was loaded, or of one of its branches, whose newest snapshot this is; files that a
+    /// condition excludes are not read.
+    pub fn all_rows_provider(&self, table: &LoadedTable, branch: Option<i64>) -> Result<Arc<dyn TableProvider>> {
+        let version = branch.map_or(Version::Current, Version::Branch);
+        let rows = IcebergTable::at(self.parts.clone(), table.clone(), version)?;
         Ok(Arc::new(rows.with_identity()?))
     }
 

@@ -114,6 +114,16 @@ pub enum EngineError {
         table: TableName,
         /// The name.
         version: String,
+        /// The name among those it has that comes next to it.
+        nearest: Option<String>,
+    },
+    /// A tag, a snapshot or a table of metadata that rows are to be written to.
+    #[error("{version:?} of table {table} is no branch and cannot be written to")]
+    NotABranch {
+        /// The table.
+        table: TableName,
+        /// What was named of it.
+        version: String,
     },
     /// A moment before a table's history begins.
     #[error("table {table} has no snapshot at {at}")]
@@ -142,6 +152,14 @@ pub enum EngineError {
         bytes: u64,
         /// How many they may have.
         max: u64,
+    },
+    /// Rows of metadata that would take more memory than a statement may take for them.
+    #[error("{what} has more than {max} rows")]
+    TooManyRows {
+        /// What has them.
+        what: String,
+        /// How many it may have.
+        max: usize,
     },
     /// A statement that is understood and not served.
     #[error("{what} is not supported")]

@@ -6,6 +6,7 @@ mod text_concat;
 
 use std::sync::Arc;
 
+use datafusion::common::config::ConfigOptions;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
@@ -14,6 +15,7 @@ use self::bounded::Bounded;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
 use crate::compaction;
+use crate::session::ZONE;
 
 /// Functions to register everywhere a plan is made or run. A function must be known under the same name in every process,
 /// for only its name travels with a plan.
@@ -73,6 +75,7 @@ impl Functions {
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
+        self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.
         self.scalar.push(Arc::new(compaction::zorder()));
         let known = SessionStateDefaults::default_scalar_functions();
@@ -99,4 +102,15 @@ impl Functions {
             session.register_udwf(function.as_ref().clone());
         }
     }
+}
+
+/// DataFusion's functions whose type is told by the zone of the session, as ours have it. Executors, which know of no session, would else make
+/// values of another type than the plan says.
+fn in_our_zone() -> Vec<Arc<ScalarUDF>> {
+    let mut config = ConfigOptions::new();
+    config.execution.time_zone = Some(ZONE.to_owned());
+    let known = SessionStateDefaults::default_scalar_functions().into_iter();
+    known
+        .filter_map(|function| function.inner().with_updated_config(&config).map(Arc::new))
+        .collect()
 }

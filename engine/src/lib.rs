@@ -26,6 +26,7 @@ pub mod field_ids;
 pub mod functions;
 pub mod live;
 pub mod pg_catalog;
+pub mod progress;
 pub mod provider;
 pub mod restore;
 pub mod runner;
@@ -39,7 +40,7 @@ mod lake;
 mod metadata_tables;
 mod object_stores;
 mod planning;
-mod sizes;
+pub mod sizes;
 #[cfg(test)]
 mod testing;
 
@@ -54,7 +55,8 @@ pub use estimate::{ScanEstimate, TableEstimate};
 pub use field_ids::FieldIdAdapterFactory;
 pub use functions::Functions;
 pub use lake::Moment;
-pub use provider::{FILE, IcebergTable, POSITION, PlannedFiles, TableState};
+pub use progress::Progress;
+pub use provider::{FILE, IcebergTable, MAX_STALENESS_KEY, POSITION, PlannedFiles, STALENESS_MAX, TableState};
 pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{CATALOG, Class, Execution, Named, SessionKind, SessionOptions, optimizer_rules};

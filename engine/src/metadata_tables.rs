@@ -8,6 +8,7 @@ mod manifests;
 mod metrics;
 mod partition;
 mod partitions;
+mod position_deletes;
 mod table;
 mod values;
 
@@ -23,7 +24,7 @@ use crate::error::Result;
 use crate::lake::version::Version;
 
 /// The metadata tables.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     "all_data_files",
     "all_delete_files",
     "all_entries",
@@ -38,6 +39,7 @@ const PARTS: [&str; 16] = [
     "manifests",
     "metadata_log_entries",
     "partitions",
+    "position_deletes",
     "refs",
     "snapshots",
 ];
@@ -76,6 +78,7 @@ pub(crate) async fn open(
         "manifests" => manifests::manifests(parts, table, snapshot)?,
         "all_manifests" => manifests::all_manifests(parts, table)?,
         "partitions" => partitions::partitions(files(Content::Any))?,
+        "position_deletes" => position_deletes::position_deletes(files(Content::Deletes))?,
         "changes" => changes::all(parts, table, snapshot).await?,
         _ => return Ok(None),
     }))

@@ -5,11 +5,13 @@ mod groups;
 mod identity;
 mod predicate;
 mod scan;
+mod staleness;
 mod statistics;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -31,6 +33,8 @@ use crate::write::insert;
 
 pub use self::identity::{FILE, POSITION};
 pub(crate) use self::predicate::{same_rows, some_rows};
+pub(crate) use self::staleness::check as check_staleness;
+pub use self::staleness::{MAX_STALENESS_KEY, STALENESS_MAX};
 
 /// One table at one snapshot.
 pub struct IcebergTable {
@@ -41,6 +45,8 @@ pub struct IcebergTable {
     schema: SchemaRef,
     scan_schema: SchemaRef,
     identity: bool,
+    /// Whether it was asked for without a version: as it is now.
+    newest: bool,
 }
 
 /// Where the rows come from.
@@ -107,7 +113,10 @@ impl IcebergTable {
     /// As the table was at this version.
     pub(crate) fn at(parts: Arc<Parts>, table: LoadedTable, version: Version) -> Result<Self> {
         match version {
-            Version::Current => Self::new(parts, table, None),
+            Version::Current => Ok(Self {
+                newest: true,
+                ..Self::new(parts, table, None)?
+            }),
             Version::Snapshot(snapshot_id) => Self::new(parts, table, Some(snapshot_id)),
             Version::Branch(snapshot_id) => {
                 let columns = table.metadata.current_schema().clone();
@@ -133,6 +142,7 @@ impl IcebergTable {
             schema: schema.into(),
             scan_schema,
             identity: false,
+            newest: false,
         })
     }
 
@@ -183,6 +193,13 @@ impl IcebergTable {
             manifest_list: snapshot.map(|snapshot| snapshot.manifest_list().to_owned()),
             schema_id: self.columns.schema_id(),
         })
+    }
+
+    /// How long after the table has moved on answers of this state may be given, as the table chooses: `None` for not at all, and for
+    /// what was asked for by its version, which is meant exactly.
+    pub fn max_staleness(&self) -> Option<Duration> {
+        let chosen = staleness::chosen(self.table.metadata.properties());
+        chosen.filter(|_| self.newest)
     }
 
     /// The files a scan with these filters reads.

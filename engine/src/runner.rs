@@ -22,6 +22,7 @@ use tidewater_core::{JobId, SharedClock};
 use crate::cooperative::yielding;
 use crate::error::{EngineError, Result};
 use crate::planning::Planner;
+use crate::progress::Progress;
 use crate::session::Class;
 
 /// A plan to be run.
@@ -176,7 +177,11 @@ impl PlanRunner for LocalRunner {
                 Either::Right((passed, _)) => return Err(passed),
             },
         };
-        let stream = execute_stream(yielding(plan, &self.clock)?, request.session.task_ctx())?;
+        let plan = yielding(plan, &self.clock)?;
+        if let Some(progress) = Progress::of(&request.session) {
+            progress.watch(&plan);
+        }
+        let stream = execute_stream(plan, request.session.task_ctx())?;
         let schema = stream.schema();
         let stream: SendableRecordBatchStream = match deadline {
             None => stream,

@@ -8,6 +8,7 @@ mod floats;
 mod guarded;
 mod instants;
 mod joined;
+mod listed;
 mod members;
 mod nulls;
 mod parse;
@@ -19,10 +20,12 @@ mod tests;
 mod tuples;
 mod types;
 mod unnested;
+mod values;
 mod versions;
 mod views;
 mod wildcards;
 mod windows;
+mod zones;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -49,6 +52,7 @@ use crate::pg_catalog::{self, Postgres};
 
 pub use self::nulls::optimizer_rules;
 use self::parse::Parsed;
+pub(crate) use self::parse::one_name;
 use self::remembered::Key;
 pub(crate) use self::remembered::Plans;
 pub(crate) use self::versions::MOMENT;
@@ -56,6 +60,9 @@ pub(crate) use self::views::Resolved;
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
+
+/// The time zone of every session.
+pub(crate) const ZONE: &str = "+00:00";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
 
@@ -121,6 +128,8 @@ pub struct SessionOptions {
     pub overlay: HashMap<TableName, Arc<dyn TableProvider>>,
     /// Tables that are seen as they stood at one moment, instead of as they stand when they are looked up.
     pub moment: Arc<Moment>,
+    /// That it stands in a transaction block, where nothing may be older than what was seen before.
+    pub in_transaction: bool,
     /// That statements are PostgreSQL's, and what they see of their session.
     pub postgres: Option<Arc<Postgres>>,
     /// What whoever asks may know of: names of anything else stand for nothing. None where no grant binds.
@@ -247,7 +256,7 @@ impl Engine {
         settings.catalog.default_catalog = CATALOG.into();
         settings.catalog.default_schema = schema.unwrap_or_else(|| self.options().default_schema.clone());
         settings.catalog.information_schema = true;
-        settings.execution.time_zone = Some("+00:00".into());
+        settings.execution.time_zone = Some(ZONE.into());
         // A rule that fails (names that are not unique, DataFusion 55.2) leaves the plan as it was.
         settings.optimizer.skip_failed_rules = true;
         // It compares the metadata of fields too, which a folded expression loses.
@@ -309,6 +318,7 @@ impl Engine {
         };
         complexity::check_plan(&plan)?;
         let mut plan = decimals::exact(plan)?;
+        zones::known(&plan)?;
         if sql.contains("||")
             && let Some(function) = self.functions().text_concat()
         {

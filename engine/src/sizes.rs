@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::DataType;
 const OTHER: usize = 16;
 
 /// Bytes of the rows of a batch.
-pub(crate) fn of_batch(batch: &RecordBatch) -> usize {
+pub fn of_batch(batch: &RecordBatch) -> usize {
     batch
         .columns()
         .iter()

@@ -16,12 +16,13 @@ mod types;
 use std::collections::BTreeMap;
 
 use datafusion::sql::sqlparser::ast::{Expr, Query};
+use tidewater_core::TableName;
 use tidewater_table::iceberg::spec::{Literal, NullOrder, SortDirection, Transform, Type};
 
 use crate::error::Result;
 pub(crate) use grammar::literal;
 pub use names::Name;
-pub(crate) use names::{in_dialect, quoted};
+pub(crate) use names::{BRANCH, in_dialect, quoted};
 
 /// One statement.
 #[derive(Debug, Clone)]
@@ -99,6 +100,8 @@ pub enum Command {
     Truncate {
         /// Its name.
         name: Name,
+        /// What the name means, once it is looked up.
+        target: Option<RowTarget>,
     },
     /// `INSERT`.
     Insert(Box<Insert>),
@@ -131,6 +134,16 @@ impl Command {
             Self::Insert(_) => "INSERT",
             Self::Merge(merge) => merge.verb,
             Self::Call(_) => "CALL",
+        }
+    }
+
+    /// The name of what the rows of the statement go to, and its meaning; `None` for what is about no rows of a table.
+    pub(crate) fn row_target(&mut self) -> Option<(&Name, &mut Option<RowTarget>)> {
+        match self {
+            Self::Insert(insert) => Some((&insert.table, &mut insert.target)),
+            Self::Merge(merge) => Some((&merge.table, &mut merge.target)),
+            Self::Truncate { name, target } => Some((&*name, target)),
+            _ => None,
         }
     }
 }
@@ -365,11 +378,22 @@ pub enum Position {
     After(String),
 }
 
+/// Where the rows of a statement go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowTarget {
+    /// The table.
+    pub table: TableName,
+    /// What was named of it, which must be one of its branches; `None` for the table as it is.
+    pub branch: Option<String>,
+}
+
 /// Rows to be added.
 #[derive(Debug, Clone)]
 pub struct Insert {
     /// The table.
     pub table: Name,
+    /// What the name means, once it is looked up ([`crate::Engine::settle`]).
+    pub target: Option<RowTarget>,
     /// What it is called where rows are there already.
     pub alias: Option<String>,
     /// The columns that the query's columns stand for, in order; all of the table's if there are none.
@@ -418,6 +442,8 @@ pub struct Merge {
     pub verb: &'static str,
     /// The table.
     pub table: Name,
+    /// What the name means, once it is looked up ([`crate::Engine::settle`]).
+    pub target: Option<RowTarget>,
     /// What expressions call the table.
     pub alias: Option<String>,
     /// Where the changes come from; `None` if the table's own rows are all that is looked at.

@@ -11,6 +11,7 @@ mod objects;
 mod row_changes;
 mod row_sql;
 mod settled;
+mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -33,7 +34,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::runner::{PlanRequest, PlanRunner};
 use crate::session::{Class, SessionOptions};
-use crate::sql::{Action, Clause, Command, Merge, Name, Object, When};
+use crate::sql::{Action, Clause, Command, Merge, Name, Object, RowTarget, When};
 
 /// Property of a table that lets SQL write it though somebody else does: `allowed`.
 pub const SQL_WRITES_KEY: &str = "tidewater.sql-writes";
@@ -103,7 +104,7 @@ impl Workshop<'_> {
         match command {
             Command::Insert(insert) => self.insert(insert).await,
             Command::Merge(merge) => self.merge(merge).await,
-            Command::Truncate { name } => self.merge(&truncation(name)).await,
+            Command::Truncate { name, target } => self.merge(&truncation(name, target.as_ref())).await,
             Command::CreateTable(create) => self.create_table(create).await,
             Command::CreateView(create) => self.create_view(create).await,
             Command::CreateSchema {
@@ -131,6 +132,14 @@ impl Workshop<'_> {
                 changes,
             } => self.alter(name, *if_exists, changes).await,
             Command::CommentColumn { table, column, text } => self.comment_column(table, column, text.clone()).await,
+        }
+    }
+
+    /// What the rows of a statement go to: what it was found to mean before, else what its name means now.
+    async fn target(&self, name: &Name, found: Option<&RowTarget>) -> Result<RowTarget> {
+        match found {
+            Some(target) => Ok(target.clone()),
+            None => self.engine.row_target(self.options, name).await,
         }
     }
 
@@ -179,10 +188,11 @@ impl Workshop<'_> {
 }
 
 /// `TRUNCATE` as the `DELETE` that it is.
-fn truncation(table: &Name) -> Merge {
+fn truncation(table: &Name, target: Option<&RowTarget>) -> Merge {
     Merge {
         verb: "DELETE",
         table: table.clone(),
+        target: target.cloned(),
         alias: None,
         source: None,
         source_key: Vec::new(),

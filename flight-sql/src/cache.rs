@@ -4,12 +4,14 @@
 //! Nothing is ever declared old, so nothing is ever answered that is. Statements whose rows do not follow from their plan alone
 //! pass by ([`Bypass`]). A statement that is at work already is waited for and not run a second time ([`run`]).
 //!
-//! Invariant: an answer from here is one that running the plan could give at the same moment.
+//! Invariant: an answer from here is one that running the plan could give at the same moment. A table may choose to bear answers that
+//! it could give a little before ([`older`]).
 
 mod bypass;
 mod entry;
 mod expression;
 mod moment;
+mod older;
 mod plan;
 mod policy;
 mod run;
@@ -32,6 +34,8 @@ use moka::sync::Cache;
 
 pub use self::bypass::{Bypass, CacheUse};
 use self::entry::Entry;
+pub(crate) use self::older::ReadInstead;
+use self::older::{Bears, NewestResults};
 pub use self::policy::PolicyFingerprint;
 use self::run::Run;
 pub(crate) use self::run::{Lead, Outcome, Waiting};
@@ -79,6 +83,8 @@ pub(crate) struct Question {
     pub(crate) key: Key,
     /// What to run for it, where that is not the plan as it is.
     pub(crate) settled: Option<LogicalPlan>,
+    /// Whether it may be answered with rows that are a little older.
+    pub(crate) bears: Option<Bears>,
 }
 
 /// What an answer depends on besides the plan.
@@ -88,6 +94,8 @@ pub(crate) struct Circumstances<'a> {
     /// The columns as the client is told of them.
     pub(crate) wire: &'a SchemaRef,
     pub(crate) now_ms: i64,
+    /// A moment before the plan's tables were looked up; none where they are those of a transaction.
+    pub(crate) since: Option<Duration>,
 }
 
 /// Results of this process. Clones share them.
@@ -98,12 +106,15 @@ struct Inner {
     options: CacheOptions,
     entries: Cache<Key, Arc<Entry>>,
     large: Cache<Key, ()>,
+    newest: NewestResults,
     /// What is at work now. Taken before the lock of a run, and never while rows are asked for.
     runs: Mutex<HashMap<Key, Arc<Run>>>,
     /// Memory of results that come in.
     coming_bytes: AtomicUsize,
     #[cfg(test)]
     forgets_snapshots: bool,
+    #[cfg(test)]
+    forgets_time: bool,
 }
 
 /// What there is for a key.
@@ -129,10 +140,13 @@ impl ResultCache {
             options,
             entries: entries.build(),
             large: Cache::new(LARGE_MAX),
+            newest: NewestResults::new(),
             runs: Mutex::default(),
             coming_bytes: AtomicUsize::new(0),
             #[cfg(test)]
             forgets_snapshots: false,
+            #[cfg(test)]
+            forgets_time: false,
         }))
     }
 
@@ -143,6 +157,14 @@ impl ResultCache {
         Arc::get_mut(&mut cache.0)
             .expect("nobody shares it yet")
             .forgets_snapshots = true;
+        cache
+    }
+
+    /// One that is wrong on purpose: to it, older rows never grow older.
+    #[cfg(test)]
+    pub(crate) fn forgetting_time(options: CacheOptions) -> Self {
+        let mut cache = Self::new(options);
+        Arc::get_mut(&mut cache.0).expect("nobody shares it yet").forgets_time = true;
         cache
     }
 
@@ -157,9 +179,19 @@ impl ResultCache {
         writer.debug(&around.state.config().options().execution.time_zone);
         value::schema(&mut writer, around.wire);
         plan::plan(&mut writer, settled.as_ref().unwrap_or(plan))?;
+        let written = writer.finish();
+        let statement = blake3::hash(&written.bytes);
+        let mut key = blake3::Hasher::new();
+        key.update(statement.as_bytes()).update(&written.snapshots);
+        let bears = around.since.filter(|_| !written.tables.is_empty());
         Ok(Question {
-            key: Key(*blake3::hash(&writer.finish()).as_bytes()),
+            key: Key(*key.finalize().as_bytes()),
             settled,
+            bears: bears.map(|seen| Bears {
+                key: Key(*statement.as_bytes()),
+                tables: written.tables,
+                seen,
+            }),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The errors of this crate.
 
 use std::error::Error;
+use std::time::Duration;
 
 use datafusion::arrow::error::ArrowError;
 use thiserror::Error as ThisError;
@@ -69,6 +70,12 @@ pub enum QueryError {
         /// Its name.
         id: Uuid,
     },
+    /// Its client does not ask for it any more.
+    #[error("nobody polled the statement for {unseen_max:?}, and it was ended")]
+    Unseen {
+        /// The longest time between two polls.
+        unseen_max: Duration,
+    },
     /// As much is in the middle of being read as may be.
     #[error("{} MiB of messages are being read, and no more may be", bytes_max >> 20)]
     Reading {
@@ -123,6 +130,7 @@ impl Coded for QueryError {
             Self::NotHeld { .. } => ErrorKind::NotFound,
             Self::StillRuns { .. } => ErrorKind::Unavailable,
             Self::Cancelled => ErrorKind::Cancelled,
+            Self::Unseen { .. } => ErrorKind::Timeout,
             Self::Encode { .. } => ErrorKind::Internal,
             Self::Security(error) => error.kind(),
             Self::Engine(error) => error.kind(),
@@ -143,6 +151,7 @@ impl Coded for QueryError {
             Self::TooLarge { .. } => "SQL-0024",
             Self::StillRuns { .. } => "SQL-0035",
             Self::Reading { .. } => "SQL-0036",
+            Self::Unseen { .. } => "SQL-0037",
             Self::Security(error) => error.code(),
             Self::Engine(error) => error.code(),
         }
@@ -150,7 +159,11 @@ impl Coded for QueryError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Busy { .. } | Self::TooManyHeld { .. } | Self::StillRuns { .. } | Self::Reading { .. } => Retry::Safe,
+            Self::Busy { .. }
+            | Self::TooManyHeld { .. }
+            | Self::StillRuns { .. }
+            | Self::Reading { .. }
+            | Self::Unseen { .. } => Retry::Safe,
             Self::Security(error) => error.retry(),
             Self::Engine(error) => error.retry(),
             _ => Retry::Never,
@@ -168,6 +181,7 @@ impl Coded for QueryError {
             Self::TooManyHeld { .. } => Some("fetch results and let go of them, or ask for rows as they come".into()),
             Self::TooLarge { .. } => Some("ask for rows as they come, without \"async\" and without polls".into()),
             Self::StillRuns { .. } => Some("poll until there is a flight info without a descriptor".into()),
+            Self::Unseen { .. } => Some("poll more often: a poll waits for a second by itself".into()),
             Self::Reading { .. } => Some("try again when other calls were read".into()),
             Self::Busy { .. } => Some("try again when other queries have ended".into()),
             Self::Security(error) => error.hint(),

@@ -18,7 +18,7 @@ use tidewater_core::SharedClock;
 use tidewater_security::Principal;
 
 use crate::error::QueryError;
-use crate::service::Results;
+use crate::service::{Cut, Results};
 
 #[cfg(test)]
 mod tests;
@@ -56,13 +56,14 @@ impl Ended {
         Self::Changed { status, rows }
     }
 
-    /// All rows, if they may be held.
-    pub(crate) async fn collect(mut results: Results) -> Result<Self, QueryError> {
+    /// All rows, if they may be held; `too_large` is called while the statement is at work still.
+    pub(crate) async fn collect(mut results: Results, too_large: impl FnOnce(Cut)) -> Result<Self, QueryError> {
         let (mut batches, mut bytes) = (Vec::new(), 0_usize);
         while let Some(batch) = results.batches.next().await {
             let batch = batch?;
             bytes = bytes.saturating_add(batch.get_array_memory_size());
             if bytes > RESULT_BYTES_MAX {
+                too_large(Cut::TooLarge(RESULT_BYTES_MAX));
                 return Err(QueryError::TooLarge {
                     bytes_max: RESULT_BYTES_MAX,
                 });
@@ -167,14 +168,30 @@ impl Held {
         Ok(())
     }
 
-    /// Does the work of a statement and holds what it comes to, unless it is cancelled or given up before.
-    pub(crate) async fn hold(&self, id: Uuid, work: impl Future<Output = Result<Ended, QueryError>>) {
-        let Some(token) = self.current().get(&id).map(|entry| entry.token.clone()) else {
+    /// Does the work of a statement and holds what it comes to, unless it is cancelled or given up before; `given_up` is called while
+    /// it is at work still.
+    pub(crate) async fn hold(
+        &self,
+        id: Uuid,
+        work: impl Future<Output = Result<Ended, QueryError>>,
+        given_up: impl FnOnce(Cut),
+    ) {
+        let found = self
+            .current()
+            .get(&id)
+            .map(|entry| (entry.token.clone(), entry.unseen_max));
+        let Some((token, unseen_max)) = found else {
             return;
         };
         let mut work = pin!(token.run_until_cancelled(work));
         loop {
-            let Some(left) = self.patience(id) else { return };
+            let Some(left) = self.patience(id) else {
+                // Whoever lets go of it cancels it too.
+                if let (Some(unseen_max), false) = (unseen_max, token.is_cancelled()) {
+                    given_up(Cut::Unseen(unseen_max));
+                }
+                return;
+            };
             let waited = match left {
                 Some(left) => select(work.as_mut(), self.clock.sleep(left)).await,
                 None => Either::Left((work.as_mut().await, self.clock.sleep(Duration::ZERO))),

@@ -20,10 +20,10 @@ use tidewater_engine::{IcebergTable, Route};
 use tidewater_security::Principal;
 
 use self::redact::redact;
-use crate::cache::CacheUse;
+use crate::cache::{CacheUse, ReadInstead};
 use crate::error::QueryError;
 use crate::metrics::{Ended, Front, QueryMetrics};
-use crate::service::Batches;
+use crate::service::{Batches, Cause};
 
 /// Statements that have ended and are remembered; the oldest is forgotten.
 const ENDED_MAX: usize = 2_000;
@@ -151,6 +151,7 @@ impl QueryHistory {
             number,
             began: self.clock.monotonic(),
             ended: false,
+            cause: Cause::default(),
         }
     }
 
@@ -170,6 +171,8 @@ pub(crate) struct Note {
     number: u64,
     began: Duration,
     ended: bool,
+    /// The limit that ended it.
+    cause: Cause,
 }
 
 impl Note {
@@ -178,10 +181,15 @@ impl Note {
         self.id
     }
 
-    /// What it reads.
-    pub(crate) fn planned(&self, plan: &LogicalPlan) {
+    /// A limit that ends it says so there.
+    pub(crate) fn may_be_cut(&mut self, cause: Cause) {
+        self.cause = cause;
+    }
+
+    /// What it reads; tables that bear it are read as they were at these snapshots instead.
+    pub(crate) fn planned(&self, plan: &LogicalPlan, instead: &ReadInstead) {
         let (mut tables, mut snapshots) = (BTreeSet::new(), BTreeSet::new());
-        scans(plan, &mut tables, &mut snapshots);
+        scans(plan, instead, &mut tables, &mut snapshots);
         self.history.change(self.number, |record| {
             record.tables = tables.into_iter().take(TABLES_MAX).collect();
             record.snapshots = snapshots.into_iter().take(TABLES_MAX).collect();
@@ -253,8 +261,9 @@ impl Note {
 
 impl Drop for Note {
     fn drop(&mut self) {
-        // Nobody heard the end of it: cancelled, or its client went away.
-        self.finish(Some(of_failure(&QueryError::Cancelled)));
+        // Nobody heard the end of it: a limit ended it, or it was cancelled, or its client went away.
+        let why = self.cause.get().map_or(QueryError::Cancelled, |cut| cut.error());
+        self.finish(Some(of_failure(&why)));
     }
 }
 
@@ -293,17 +302,21 @@ fn of_failure(error: &QueryError) -> (&'static str, ErrorKind) {
 }
 
 /// The tables of a plan and their snapshots, also of those that lie in views.
-fn scans(plan: &LogicalPlan, tables: &mut BTreeSet<String>, snapshots: &mut BTreeSet<i64>) {
+fn scans(plan: &LogicalPlan, instead: &ReadInstead, tables: &mut BTreeSet<String>, snapshots: &mut BTreeSet<i64>) {
     let visited = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Ok(provider) = source_as_provider(&scan.source)
         {
             if let Some(view) = provider.get_logical_plan() {
-                scans(&view, tables, snapshots);
+                scans(&view, instead, tables, snapshots);
             }
             if let Some(table) = provider.downcast_ref::<IcebergTable>() {
                 tables.insert(table.table().name.to_string());
-                snapshots.extend(table.snapshot_id());
+                let older = instead.get(&table.table().metadata.uuid());
+                match older.filter(|_| table.max_staleness().is_some()) {
+                    Some(snapshot) => snapshots.extend(*snapshot),
+                    None => snapshots.extend(table.snapshot_id()),
+                }
             }
         }
         Ok(TreeNodeRecursion::Continue)

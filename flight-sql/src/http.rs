@@ -120,7 +120,7 @@ async fn ask(
         service.held().begin(&principal, id, None)?;
         front.tasks.spawn("statement", async move {
             let work = Box::pin(run_whole(&service, &principal, id, &ask));
-            service.held().hold(id, work).await;
+            service.held().hold(id, work, |cut| service.cut(id, cut)).await;
         });
         let location = format!("/api/v1/sql/{id}");
         let told = Json(told(id, &Look::Runs));
@@ -141,7 +141,7 @@ async fn open(service: &QueryService, principal: &Principal, id: Uuid, ask: &Ask
 /// body off, so that nobody takes a part for the whole.
 async fn answer(format: Format, id: Uuid, opened: Opened) -> Result<Response, Failure> {
     let results = match opened {
-        Opened::Rows(results) => results,
+        Opened::Rows(results, _) => results,
         Opened::Changed(changed) => {
             let told = json!({"status": changed.verb(), "rows": changed.count()});
             return Ok(named(id, Json(told).into_response()));
@@ -169,7 +169,7 @@ fn named(id: Uuid, mut response: Response) -> Response {
 async fn run_whole(service: &QueryService, principal: &Principal, id: Uuid, ask: &Ask) -> Result<Ended, QueryError> {
     match open(service, principal, id, ask).await? {
         Opened::Changed(changed) => Ok(Ended::changed(changed.verb(), changed.count())),
-        Opened::Rows(results) => Ended::collect(results).await,
+        Opened::Rows(results, _) => Ended::collect(results, |cut| service.cut(id, cut)).await,
     }
 }
 
@@ -215,7 +215,7 @@ async fn result(
         Look::Done(Ended::Rows { schema, batches }, _) => {
             let batches = futures::stream::iter(batches.iter().cloned().map(Ok).collect::<Vec<_>>());
             let batches = Box::pin(batches);
-            answer(format, id, Opened::Rows(Results { schema, batches })).await
+            answer(format, id, Opened::Rows(Results { schema, batches }, None)).await
         }
     }
 }

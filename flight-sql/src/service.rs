@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use tidewater_core::TableName;
-use tidewater_engine::{CATALOG, Caller, Class, Engine, EngineError, Execution, PlanRunner, SessionOptions};
+use tidewater_engine::{CATALOG, Caller, Class, Engine, EngineError, Execution, PlanRunner, SessionOptions, sizes};
 use tidewater_security::{Authenticator, Oidc, Principal, SecurityError, TokenKey};
 
 use crate::cache::{CacheOptions, CacheUse, ResultCache};
@@ -32,6 +33,7 @@ use crate::wire::{to_wire, wire_schema};
 mod answer;
 mod authorise;
 mod commands;
+mod cut;
 mod listing;
 mod parameters;
 mod read_only;
@@ -42,6 +44,7 @@ pub(crate) mod tests;
 
 use answer::Asked;
 pub use commands::Changed;
+pub(crate) use cut::{Cause, Cut};
 pub use listing::{TableEntry, TableKind};
 use running::{Running, Until};
 pub(crate) use session::CACHE_SETTING;
@@ -416,6 +419,7 @@ impl QueryService {
     ) -> Result<(Results, CacheUse), QueryError> {
         let deadline = self.deadline();
         self.noted(principal, statement, deadline, async |note: &Note| {
+            let since = Some(self.clock().monotonic());
             let (session, plan) = self.plan(principal, &statement.sql).await?;
             let unbound = Arc::clone(plan.schema());
             let plan = parameters::bind(plan, &statement.parameters)?;
@@ -424,6 +428,7 @@ impl QueryService {
                 wire: parameters::bound_schema(unbound.as_arrow(), &plan),
                 plan,
                 deadline,
+                since,
                 cached: self.1.cached,
             };
             Box::pin(self.answer(principal, asked, note)).await
@@ -439,11 +444,12 @@ impl QueryService {
         deadline: Duration,
         start: impl AsyncFnOnce(&Note) -> Result<(Results, CacheUse), QueryError>,
     ) -> Result<(Results, CacheUse), QueryError> {
-        let note = self.note(principal, statement);
+        let mut note = self.note(principal, statement);
         let at_work = match self.0.running.enter(note.id(), principal) {
             Ok(at_work) => at_work,
             Err(error) => return note.end(Err(error)),
         };
+        note.may_be_cut(at_work.cause());
         let until = Until::after(self.clock().monotonic(), deadline);
         let work = self.caller(principal).scope(start(&note));
         match Box::pin(at_work.run(work)).await {
@@ -463,6 +469,16 @@ impl QueryService {
         let at_work = self.0.running.enter(id, principal)?;
         let until = Until::after(self.clock().monotonic(), self.deadline());
         Ok(at_work.rows(rows, until))
+    }
+
+    /// How far a statement is, if it is at work here and that can be told: from 0 to less than 1.
+    pub(crate) fn progress(&self, id: Uuid) -> Option<f64> {
+        self.0.running.progress(id)?.fraction()
+    }
+
+    /// Ends a statement by a limit that is looked after elsewhere.
+    pub(crate) fn cut(&self, id: Uuid, cut: Cut) {
+        self.0.running.cut(id, cut);
     }
 
     /// Ends statements that are over time and whose rows nobody takes.
@@ -556,9 +572,13 @@ impl QueryService {
     }
 }
 
-fn to_batches(stream: SendableRecordBatchStream, schema: SchemaRef) -> Batches {
+/// Rows as messages for clients. While they wait there they are charged to `memory`, which does not refuse them: they are there.
+fn to_batches(stream: SendableRecordBatchStream, schema: SchemaRef, memory: MemoryReservation) -> Batches {
     let wire = stream.map(move |batch| {
+        // Whoever asks for more has taken the messages of before.
+        memory.free();
         let parts = to_wire(&batch.map_err(EngineError::from)?, &schema).map_err(QueryError::encoding)?;
+        memory.grow(parts.iter().map(sizes::of_batch).sum());
         Ok::<_, QueryError>(stream::iter(parts.into_iter().map(Ok)))
     });
     Box::pin(wire.try_flatten())

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use tidewater_core::{JobId, SharedClock};
-use tidewater_engine::Caller;
+use tidewater_engine::{Caller, Progress};
 
 pub use stages::StageReport;
 pub(crate) use stages::stages;
@@ -111,6 +111,7 @@ impl History {
         Recording {
             report,
             clock: self.clock.clone(),
+            progress: None,
         }
     }
 
@@ -127,9 +128,15 @@ impl History {
 pub struct Recording {
     report: Shared,
     clock: SharedClock,
+    progress: Option<Arc<Progress>>,
 }
 
 impl Recording {
+    /// The same, which tells somebody too how far the plan is.
+    pub(crate) fn telling(self, progress: Option<Arc<Progress>>) -> Self {
+        Self { progress, ..self }
+    }
+
     /// Something happened.
     pub fn event(&self, text: impl Into<String>) {
         let at_ms = self.clock.now_ms();
@@ -157,6 +164,10 @@ impl Recording {
     pub fn stages(&self, stages: Vec<StageReport>) {
         if stages.is_empty() {
             return;
+        }
+        if let Some(progress) = &self.progress {
+            let (done, known) = stages::partitions(&stages);
+            progress.tell(done, known);
         }
         if let Some(attempt) = lock(&self.report).attempts.last_mut() {
             attempt.stages = stages;

@@ -12,7 +12,7 @@ use crate::history::Recording;
 use crate::scheduler::{EXECUTOR_POLL, Scheduler};
 use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
 use tidewater_core::Coded;
-use tidewater_engine::{Caller, EngineError, PlanOutput, PlanRequest, PlanRunner, Route};
+use tidewater_engine::{Caller, EngineError, PlanOutput, PlanRequest, PlanRunner, Progress, Route};
 
 /// How often a plan is run at most. A dead executor can cost two: one run that cannot fetch from it, and one that is given
 /// to it before it is known to be dead.
@@ -99,6 +99,7 @@ impl ClusterRunner {
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let history = self.scheduler.history();
         let recording = history.begin(request.job, &Caller::current(), "cluster", reason, waited_ms);
+        let recording = recording.telling(Progress::of(&request.session));
         let mut cut_off = CutOff(Some(recording.clone()));
         let ended = self.run_recorded(request, reason, &recording).await;
         cut_off.0 = None;

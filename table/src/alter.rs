@@ -9,6 +9,7 @@ use std::fmt;
 
 use iceberg::spec::{FormatVersion, Literal, NullOrder, PrimitiveType, SortDirection, Transform, Type};
 
+pub use self::columns::check_default;
 use self::draft::Draft;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable};
 use crate::commit::backoff;

@@ -108,6 +108,8 @@ pub struct Conditions {
     pub table_uuid: Option<Uuid>,
     /// Refuse unless the head is exactly `read_at` (`None`: an empty table).
     pub exact_head: bool,
+    /// Refuse if the branch it goes to is gone, instead of making it anew.
+    pub branch_there: bool,
 }
 
 /// One change of one table.
@@ -295,6 +297,14 @@ impl Change {
             _ => Target::Branch(name),
         };
         self
+    }
+
+    /// Commit to this branch, which must be there: one that was dropped meanwhile does not come back with these rows.
+    #[must_use]
+    pub fn on_branch_that_is_there(self, name: impl Into<String>) -> Self {
+        let mut change = self.on_branch(name);
+        change.conditions.branch_there = true;
+        change
     }
 
     /// Commit a snapshot that nothing names, to be published later. The table must have `write.wap.enabled`.

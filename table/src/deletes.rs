@@ -14,7 +14,7 @@ mod tests;
 mod vector;
 mod write;
 
-use iceberg::spec::{DataContentType, DataFileFormat, Schema, TableMetadata};
+use iceberg::spec::{DataContentType, DataFile, DataFileFormat, Schema, TableMetadata};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::cache::DeleteCache;
@@ -25,7 +25,7 @@ pub(crate) use self::vector::read as read_vector;
 pub use self::write::write_deletes;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::scan::{DeleteFile, ScanFile};
+use crate::scan::ScanFile;
 
 /// A delete file is held in memory as a whole while it is read.
 const DELETE_FILE_BYTES_MAX: u64 = 256 << 20;
@@ -62,7 +62,7 @@ impl FileDeletes {
         if file.deletes.is_empty() {
             return Ok(None);
         }
-        let deletes = file.deletes.iter().map(|delete| Delete::of(delete, table));
+        let deletes = file.deletes.iter().map(|delete| Delete::of(delete.data_file(), table));
         Ok(Some(Self {
             path: file.path.clone(),
             size_bytes: file.size_bytes,
@@ -131,10 +131,43 @@ impl FileDeletes {
     }
 }
 
+/// The rows that a position delete file or a deletion vector deletes, by data file in the order of their paths; none for a file that
+/// deletes by value. Refuses what cannot be read.
+pub(crate) async fn positions(
+    store: &FileStore,
+    table: &TableMetadata,
+    file: &DataFile,
+) -> Result<Vec<(String, RowMask)>> {
+    let mut found = Vec::new();
+    match Delete::of(file, table)? {
+        Delete::Vector {
+            path,
+            offset,
+            length,
+            rows,
+        } => {
+            let of = file.referenced_data_file();
+            let of = of.ok_or_else(|| TableError::damaged(format!("deletion vector {path} is of no data file")))?;
+            let mut mask = RowMask::default();
+            mask.extend(vector::read(store, &path, offset, length, rows).await?);
+            found.push((of, mask));
+        }
+        Delete::Positions { path } => {
+            for (of, positions) in positions::read(store, &path).await?.iter() {
+                let mut mask = RowMask::default();
+                mask.extend_from(Some(positions));
+                found.push((of.clone(), mask));
+            }
+        }
+        Delete::Equality { .. } => {}
+    }
+    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
+}
+
 impl Delete {
-    fn of(delete: &DeleteFile, table: &TableMetadata) -> Result<Self> {
-        let file = delete.data_file();
-        let path = delete.path.clone();
+    fn of(file: &DataFile, table: &TableMetadata) -> Result<Self> {
+        let path = file.file_path().to_owned();
         let unsupported = |what: &str| TableError::Unsupported {
             what: format!("{what} ({path})"),
         };

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use iceberg::spec::{DataFile, ManifestFile, ManifestStatus, TableMetadata};
+use iceberg::spec::{DataContentType, DataFile, ManifestFile, ManifestStatus, TableMetadata};
 
+use crate::deletes::{self, RowMask};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Entry};
@@ -48,6 +49,17 @@ impl ManifestEntry {
     /// The file.
     pub fn file(&self) -> &DataFile {
         &self.entry.file
+    }
+
+    /// The rows that the file deletes by their positions, by data file; none for a file of another kind.
+    ///
+    /// # Errors
+    /// [`TableError::Unsupported`] for a delete file that cannot be read.
+    pub async fn deleted_positions(&self, store: &FileStore, table: &TableMetadata) -> Result<Vec<(String, RowMask)>> {
+        match self.file().content_type() {
+            DataContentType::PositionDeletes => deletes::positions(store, table, self.file()).await,
+            DataContentType::Data | DataContentType::EqualityDeletes => Ok(Vec::new()),
+        }
     }
 }
 

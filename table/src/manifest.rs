@@ -89,8 +89,14 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
 }
 
 /// A catalog may have put the commit on another head than it was planned for: what was kept when the manifest was written has the
-/// sequence number of that plan.
+/// sequence number of that plan. And the first list of format 3 gives row ids to manifests of before it.
 fn inherited(known: &[Arc<Entry>], manifest: &ManifestFile) -> bool {
+    let mut data = known
+        .iter()
+        .filter(|entry| entry.is_live() && entry.file.content_type() == DataContentType::Data);
+    if manifest.first_row_id.is_some() && data.any(|entry| entry.file.first_row_id().is_none()) {
+        return false;
+    }
     let mut added = known.iter().filter(|entry| entry.status == ManifestStatus::Added);
     added.all(|entry| entry.file_sequence == manifest.sequence_number)
 }

@@ -1,6 +1,7 @@
 //! Iceberg schemas as Arrow schemas and back, and what a schema may become.
 
 mod arrow_types;
+mod defaults;
 mod evolve;
 mod fresh_ids;
 
@@ -8,8 +9,10 @@ use iceberg::spec::{Schema, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 pub use self::arrow_types::{FIELD_ID_KEY, field_id, from_arrow, to_arrow};
+pub(crate) use self::defaults::repeated;
+pub use self::defaults::{initial_default, write_default};
 pub use self::evolve::evolve;
-pub(crate) use self::fresh_ids::FreshIds;
+pub(crate) use self::fresh_ids::{FreshIds, widened};
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;

@@ -1,14 +1,17 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use tidewater_core::Coded;
-use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+use tidewater_table::iceberg::spec::{FormatVersion, NestedField, PrimitiveType, Schema, Type};
 use tidewater_table::schema::{evolve_table, from_arrow};
 use tidewater_table::{
-    Change, CommitOptions, RewriteOptions, RowMask, Scan, changes_between, commit_change, write_deletes,
+    Alteration, Change, CommitOptions, RewriteOptions, RowMask, Scan, alter_table, changes_between, commit_change,
+    write_deletes,
 };
 
+use super::{Layout, RowOrder};
 use crate::testing::{Lake, table_name};
 
 const TABLE: &str = "bronze.visits";
@@ -144,9 +147,33 @@ async fn appends_go_on() {
     assert!(merged >= 3, "{merged}");
 }
 
-// Goal: tables whose rows have ids of their own are not compacted, as the ids would be lost. Method: a table of format 3.
+/// The ids of rows and the numbers of the commits that changed them, as the files themselves tell: `id,_row_id,_last_updated`.
+async fn told_by_files(lake: &Lake, name: &str) -> Vec<String> {
+    let table = super::lineage::with_lineage(&lake.load(name).await).expect("columns");
+    let files = Scan::new(&lake.store, &table.metadata)
+        .with_deletes()
+        .plan()
+        .await
+        .expect("files");
+    let rows = lake.engine.files_provider(&table, files).expect("rows");
+    let columns = ["id", "_row_id", "_last_updated_sequence_number"];
+    let batches = lake
+        .session()
+        .read_table(rows)
+        .expect("a table")
+        .select_columns(&columns)
+        .expect("columns")
+        .collect()
+        .await
+        .expect("rows");
+    crate::testing::lines(&batches)
+}
+
+// Goal: a row keeps its id and the number of the commit that changed it last, however often it moves, and is deleted by neither. Method: files of
+// which rows are deleted, compacted twice, the second time in an order and beside new rows; what manifests told of each row before against what
+// the files tell after.
 #[tokio::test]
-async fn row_ids_are_not_lost() {
+async fn rows_keep_their_ids() {
     let lake = Lake::new();
     let name = table_name("bronze.numbered");
     let mut table = tidewater_table::NewTable::new(name.clone(), schema());
@@ -155,12 +182,141 @@ async fn row_ids_are_not_lost() {
         .await
         .expect("a table");
     let runner = lake.engine.local_runner();
-    let refused = lake
+    let mut expected: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let mut next = 0;
+    for round in 0..2 {
+        for _ in 0..5 {
+            lake.append("bronze.numbered", rows(next..next + 10)).await;
+            next += 10;
+        }
+        // Files of ten rows are those that were appended: their rows stand in the order of their numbers.
+        let table = lake.load("bronze.numbered").await;
+        let mut files = Scan::new(&lake.store, &table.metadata)
+            .with_deletes()
+            .plan()
+            .await
+            .expect("files");
+        files.sort_by_key(|file| file.sequence);
+        let new: Vec<_> = files.iter().filter(|file| file.record_count == 10).collect();
+        assert_eq!(new.len(), 5);
+        for (place, file) in (0_i64..).zip(new) {
+            let first = file.data_file().first_row_id().expect("ids");
+            for position in 0..10 {
+                let id = next - 50 + place * 10 + position;
+                expected.insert(id, (first + position, file.sequence));
+            }
+        }
+        // One row of each file goes, also of the one that a compaction wrote.
+        let (mut touched, mut masks) = (Vec::new(), Vec::new());
+        for file in files {
+            touched.push(file.path.clone());
+            masks.push((file, RowMask::from_iter([3])));
+        }
+        let added = write_deletes(&lake.store, &table.metadata, &masks)
+            .await
+            .expect("deletes");
+        let read_at = table.metadata.current_snapshot_id().expect("a snapshot");
+        let delta = Change::row_delta(read_at, touched, added);
+        let catalog = lake.catalog.as_ref();
+        commit_change(catalog, &lake.store, &name, &delta, &CommitOptions::default())
+            .await
+            .expect("a commit");
+        let left: Vec<i64> = lake
+            .lines("SELECT id FROM bronze.numbered")
+            .await
+            .iter()
+            .map(|id| id.parse().expect("a number"))
+            .collect();
+        expected.retain(|id, _| left.contains(id));
+        assert_eq!(expected.len(), 45 * (round + 1) - round);
+
+        let table = lake.load("bronze.numbered").await;
+        let order = RowOrder::parse("id DESC", &table.metadata).expect("an order");
+        let layout = Layout {
+            filter: None,
+            order: (round == 1).then_some(order),
+        };
+        let done = lake.engine.lay_out(&runner, &table, &options(2), &layout).await;
+        let done = done.expect("a compaction");
+        assert_eq!(
+            (done.groups, done.files_added, done.rows),
+            (1, 1, expected.len() as u64)
+        );
+        let wanted: BTreeSet<String> = expected
+            .iter()
+            .map(|(id, (row, sequence))| format!("{id},{row},{sequence}"))
+            .collect();
+        let told = told_by_files(&lake, "bronze.numbered").await;
+        assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), wanted, "round {round}");
+        let ids: BTreeSet<i64> = expected.values().map(|(row, _)| *row).collect();
+        assert_eq!(ids.len(), expected.len(), "no id is given twice");
+        // Manifests tell of the table's columns only.
+        let table = lake.load("bronze.numbered").await;
+        let files = Scan::new(&lake.store, &table.metadata).plan().await.expect("files");
+        assert!(
+            files
+                .iter()
+                .all(|file| file.data_file().value_counts().keys().all(|id| *id < 100))
+        );
+        assert_eq!(table.metadata.current_schema().as_struct().fields().len(), 2);
+    }
+}
+
+// Goal: rows of before format 3 keep the ids that its first commit gave them. Method: files of format 2, an upgrade, one more file and a
+// compaction, in one process that has all manifests in its cache; what manifests tell before against what the files tell after.
+#[tokio::test]
+async fn rows_of_before_an_upgrade_keep_their_ids() {
+    let lake = Lake::new();
+    let name = table_name("bronze.numbered");
+    lake.create("bronze.numbered", schema(), None).await;
+    for round in 0..2 {
+        lake.append("bronze.numbered", rows(round * 10..round * 10 + 10)).await;
+    }
+    let upgrade = [Alteration::UpgradeFormat(FormatVersion::V3)];
+    alter_table(lake.catalog.as_ref(), &lake.store, &name, &upgrade)
+        .await
+        .expect("an upgrade");
+    lake.append("bronze.numbered", rows(20..30)).await;
+    let table = lake.load("bronze.numbered").await;
+    let mut files = Scan::new(&lake.store, &table.metadata).plan().await.expect("files");
+    files.sort_by_key(|file| file.sequence);
+    let mut expected = BTreeSet::new();
+    for (place, file) in (0_i64..).zip(&files) {
+        let first = file.data_file().first_row_id().expect("ids");
+        expected.extend((0..10).map(|at| format!("{},{},{}", place * 10 + at, first + at, file.sequence)));
+    }
+    assert_eq!(expected.len(), 30);
+    let runner = lake.engine.local_runner();
+    let done = lake
         .engine
         .compact(&runner, &name, &options(2))
         .await
-        .expect_err("format 3");
-    assert_eq!(refused.code(), "ENG-0015");
+        .expect("a compaction");
+    assert_eq!((done.files_added, done.rows), (1, 30));
+    let told = told_by_files(&lake, "bronze.numbered").await;
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+// Goal: columns that are called as those of row ids are not taken for them. Method: a table with one.
+#[tokio::test]
+async fn columns_of_those_names_are_refused() {
+    let lake = Lake::new();
+    let name = table_name("bronze.numbered");
+    let fields = [NestedField::optional(1, "_row_id", Type::Primitive(PrimitiveType::Long)).into()];
+    let schema = Schema::builder().with_fields(fields).build().expect("a schema");
+    let mut table = tidewater_table::NewTable::new(name.clone(), schema);
+    table.properties.insert("format-version".into(), "3".into());
+    tidewater_table::Catalog::create_table(lake.catalog.as_ref(), table)
+        .await
+        .expect("a table");
+    for id in 0..2 {
+        let ids = Int64Array::from(vec![id]);
+        let row = RecordBatch::try_from_iter_with_nullable([("_row_id", Arc::new(ids) as _, true)]).expect("a row");
+        lake.append("bronze.numbered", row).await;
+    }
+    let runner = lake.engine.local_runner();
+    let refused = lake.engine.compact(&runner, &name, &options(2)).await;
+    assert_eq!(refused.expect_err("such a column").code(), "ENG-0015");
 }
 
 /// Sixteen times sixteen rows of whole numbers, in no order, in eight files.

@@ -116,8 +116,9 @@ impl Coded for EngineError {
                 ErrorKind::NotFound
             }
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
-            Self::Statement { .. } | Self::ManyMatches { .. } => ErrorKind::Invalid,
+            Self::Statement { .. } | Self::ManyMatches { .. } | Self::NotABranch { .. } => ErrorKind::Invalid,
             Self::TooComplex { .. } | Self::ValueTooLarge { .. } => ErrorKind::Invalid,
+            Self::TooManyRows { .. } => ErrorKind::Exhausted,
             Self::Managed { .. } => ErrorKind::Denied,
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.kind(),
@@ -154,6 +155,8 @@ impl Coded for EngineError {
             Self::ManyMatches { .. } => "ENG-0019",
             Self::TooComplex { .. } => "ENG-0020",
             Self::ValueTooLarge { .. } => "ENG-0021",
+            Self::NotABranch { .. } => "ENG-0022",
+            Self::TooManyRows { .. } => "ENG-0023",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
         }
@@ -182,10 +185,17 @@ impl Coded for EngineError {
             Self::Table(error) => return error.hint(),
             Self::Runner(error) => return error.0.hint(),
             Self::TableNotFound { .. } => "see what there is with: tidewater table ls",
-            Self::VersionNotFound { table, .. } => {
+            Self::VersionNotFound { table, nearest, .. } => {
                 let (namespace, name) = (table.namespace(), table.name());
+                let near = nearest.as_ref().map(|near| format!("did you mean {near:?}? "));
                 return Some(format!(
-                    "see its branches and tags with: SELECT * FROM {namespace}.\"{name}$refs\""
+                    "{}see its branches and tags with: SELECT * FROM {namespace}.\"{name}$refs\"",
+                    near.unwrap_or_default()
+                ));
+            }
+            Self::NotABranch { table, .. } => {
+                return Some(format!(
+                    "write to the table, or to a branch: ALTER TABLE {table} CREATE BRANCH audit; INSERT INTO {table}.branch_audit …"
                 ));
             }
             Self::BeforeHistory {
@@ -213,6 +223,9 @@ impl Coded for EngineError {
             }
             Self::Columns { .. } => "name the columns of the query as the table names them",
             Self::TooComplex { .. } => "write a list as IN (…) or VALUES, or put the values into a table and join it",
+            Self::TooManyRows { .. } => {
+                "ask for the first rows with LIMIT, or compact the table: CALL system.rewrite_data_files"
+            }
             Self::ValueTooLarge { .. } => "ask for a smaller value, or for fewer rows at once",
             _ => return None,
         };

@@ -12,9 +12,11 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
+use tidewater_table::schema::initial_default;
 
 use super::nan::NanGuard;
 use super::{FieldIdCast, has_ids, position};
+use crate::error::EngineError;
 
 /// Makes an adapter for each file.
 #[derive(Debug, Default)]
@@ -27,7 +29,11 @@ impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
         let (columns, without) = (Arc::clone(&table), Arc::clone(&self.without_nan));
         // A file without any id was written by something that knows no ids: names are all there is.
-        let inner: Arc<dyn PhysicalExprAdapter> = match has_ids(file.fields()) {
+        let lacks_default = table
+            .fields()
+            .iter()
+            .any(|field| !matches!(initial_default(field), Ok(None)) && position(file.fields(), field).is_none());
+        let inner: Arc<dyn PhysicalExprAdapter> = match has_ids(file.fields()) || lacks_default {
             false => DefaultPhysicalExprAdapterFactory.create(table, file)?,
             true => Arc::new(FieldIdAdapter { table, file }),
         };
@@ -151,8 +157,12 @@ fn descend<'a>(root: &'a FieldRef, path: &[&str]) -> Option<Vec<&'a FieldRef>> {
     Some(fields)
 }
 
-/// A column the file does not have.
+/// A column the file does not have: it is older than the column, whose initial value its rows have.
 fn absent(field: &FieldRef) -> Result<Arc<dyn PhysicalExpr>> {
+    if let Some(value) = initial_default(field).map_err(EngineError::from)? {
+        let (value, field): (_, &Field) = (ScalarValue::try_from_array(&value, 0)?, field);
+        return Ok(Arc::new(Literal::new_with_metadata(value, Some(field.into()))));
+    }
     if !field.is_nullable() {
         return exec_err!("required column {:?} is missing from a data file", field.name());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tidewater_core::config::nearest;
 use tidewater_table::iceberg::spec::TableMetadata;
 use tidewater_table::{LoadedTable, TableError};
 
@@ -45,12 +46,10 @@ pub(crate) struct Reference {
 /// The state that `version` names.
 pub(crate) fn resolve(table: &LoadedTable, version: &str) -> Result<Version> {
     let metadata = &table.metadata;
-    let unknown = || EngineError::VersionNotFound {
-        table: table.name.clone(),
-        version: version.into(),
-    };
     if let Some(milliseconds) = version.strip_prefix(MOMENT) {
-        let at_ms = milliseconds.parse().map_err(|_| unknown())?;
+        let Ok(at_ms) = milliseconds.parse() else {
+            return Err(unknown(table, version)?);
+        };
         return Ok(Version::Snapshot(at(table, at_ms)?));
     }
     let number = version.parse::<i64>().ok();
@@ -69,8 +68,18 @@ pub(crate) fn resolve(table: &LoadedTable, version: &str) -> Result<Version> {
         Some(snapshot_id) => Err(TableError::SnapshotNotFound { snapshot_id }.into()),
         // The main branch of a table without any snapshot is not written down.
         None if version == MAIN && metadata.current_snapshot_id().is_none() => Ok(Version::Current),
-        None => Err(unknown()),
+        None => Err(unknown(table, version)?),
     }
+}
+
+fn unknown(table: &LoadedTable, version: &str) -> Result<EngineError> {
+    let references = references(&table.metadata)?;
+    let known: Vec<&str> = references.keys().map(String::as_str).collect();
+    Ok(EngineError::VersionNotFound {
+        table: table.name.clone(),
+        version: version.into(),
+        nearest: nearest(version, &known).map(str::to_owned),
+    })
 }
 
 /// The snapshot that was the current one then.

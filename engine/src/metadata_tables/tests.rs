@@ -102,6 +102,10 @@ async fn columns_are_named_as_elsewhere() {
         ("all_files", file),
         ("all_data_files", file),
         ("all_delete_files", file),
+        (
+            "position_deletes",
+            "file_path,pos,row,partition,spec_id,delete_file_path",
+        ),
         ("entries", entry),
         ("all_entries", entry),
         ("manifests", manifest),
@@ -159,6 +163,13 @@ async fn values_are_those_of_the_table() {
              where content = 0",
             vec!["true,a"],
         ),
+        (
+            "select count(*), count(distinct p.file_path), sum(p.pos), count(p.row), count(distinct p.delete_file_path)
+             from \"visits$position_deletes\" p join \"visits$data_files\" f on p.file_path = f.file_path",
+            vec!["3,3,0,0,3"],
+        ),
+        ("select partition['ward'], count(*) from \"visits$position_deletes\" group by 1", vec![",1", "a,2"]),
+        ("select count(*) from (select * from visits$position_deletes limit 2)", vec!["2"]),
         ("select name, type from \"visits$refs\"", vec!["main,BRANCH"]),
         ("select count(*), sum(cast(is_current_ancestor as int)) from \"visits$history\"", vec!["4,4"]),
         (

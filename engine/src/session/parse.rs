@@ -8,14 +8,14 @@ use datafusion::execution::SessionState;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Statement as SqlStatement, TableAlias,
-    TableFactor, TableFunctionArgs, Value, VisitMut, VisitorMut,
+    TableFactor, TableFunctionArgs, TableObject, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use tidewater_core::TableName;
 
 use super::quantified;
 use super::versions::{self, MOMENT};
-use super::{CATALOG, balanced, distinct, joined, members, tuples, unnested, wildcards, windows};
+use super::{CATALOG, balanced, distinct, joined, listed, members, tuples, unnested, values, wildcards, windows};
 use crate::complexity;
 use crate::error::Result;
 use crate::lake::base_name;
@@ -38,11 +38,14 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         },
     };
     let dialect: Dialect = options.dialect;
-    let mut statement = state.sql_to_statement(&versioned.sql, &dialect)?;
+    let mut statement = state
+        .sql_to_statement(&versioned.sql, &dialect)
+        .map_err(|error| windows::told(&versioned.sql, error))?;
     if let Some(statement) = innermost(&mut statement) {
         distinct::regroup(statement);
         tuples::compared(statement);
         windows::whole(statement);
+        values::floating(statement);
         joined::by_names(statement);
         unnested::beside(statement);
         members::counted(statement);
@@ -51,6 +54,9 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         complexity::check_parts(statement)?;
     }
     pg_catalog::understand(state, &mut statement);
+    if let Some(statement) = innermost(&mut statement) {
+        listed::known(statement);
+    }
     let mut names = Names {
         state,
         versioned: &versioned.names,
@@ -123,6 +129,16 @@ struct Names<'a> {
 impl VisitorMut for Names<'_> {
     type Break = ();
 
+    fn pre_visit_statement(&mut self, statement: &mut SqlStatement) -> ControlFlow<()> {
+        // The tables of UPDATE, DELETE and MERGE are visited as those of queries are.
+        if let SqlStatement::Insert(insert) = statement
+            && let TableObject::TableName(name) = &mut insert.table
+        {
+            self.part(name);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         let TableFactor::Table { name, alias, args, .. } = factor else {
             return ControlFlow::Continue(());
@@ -170,7 +186,7 @@ impl Names<'_> {
         let Some((last, table)) = values.split_last().and_then(|(last, rest)| Some((last, rest.last()?))) else {
             return false;
         };
-        let Some(joined) = joined(table, last) else {
+        let Some(joined) = one_name(table, last) else {
             return false;
         };
         let defaults = &self.state.config().options().catalog;
@@ -260,7 +276,7 @@ fn value(ident: &Ident) -> String {
 }
 
 /// One name for a table and what Spark writes behind it.
-fn joined(table: &str, part: &str) -> Option<String> {
+pub(crate) fn one_name(table: &str, part: &str) -> Option<String> {
     let (name, version) = match part.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (part, None),

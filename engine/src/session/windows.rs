@@ -4,13 +4,41 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::ast::{
     Expr, NamedWindowExpr, Select, Statement, VisitMut, VisitorMut, WindowSpec, WindowType, visit_expressions_mut,
 };
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
 
 /// Writes each such window whole.
 pub(super) fn whole(statement: &mut Statement) {
     let _: ControlFlow<()> = statement.visit(&mut Windows);
+}
+
+/// What is wrong with a statement that cannot be parsed, where it is a frame that leaves rows out.
+pub(super) fn told(sql: &str, error: DataFusionError) -> DataFusionError {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+        return error;
+    };
+    let words: Vec<&Word> = tokens
+        .iter()
+        .filter_map(|token| match token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word),
+            _ => None,
+        })
+        .collect();
+    let is = |word: &Word, known: &[&str]| known.iter().any(|known| word.value.eq_ignore_ascii_case(known));
+    let excludes = words.windows(2).any(|pair| {
+        matches!(pair, [first, second]
+            if is(first, &["EXCLUDE"]) && is(second, &["CURRENT", "GROUP", "TIES", "NO"]))
+    });
+    match excludes {
+        true => DataFusionError::NotImplemented(
+            "EXCLUDE in the frame of a window: take what is left out from the answer over the whole frame".to_owned(),
+        ),
+        false => error,
+    }
 }
 
 struct Windows;
@@ -59,7 +87,25 @@ fn complete(spec: &mut WindowSpec, known: &BTreeMap<String, WindowSpec>) {
 
 #[cfg(test)]
 mod tests {
+    use tidewater_core::Coded;
+
     use crate::testing::Lake;
+
+    // Goal: who leaves rows out of a frame is told that it cannot be done, and nobody else is. Method: each kind, and the word elsewhere.
+    #[tokio::test]
+    async fn frames_leave_no_rows_out() {
+        let lake = Lake::new();
+        for kind in ["CURRENT ROW", "GROUP", "TIES", "NO OTHERS"] {
+            let sql = format!(
+                "SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE {kind}) FROM (VALUES (1)) AS v (x)"
+            );
+            assert_eq!(lake.refused(&sql).await.code(), "ENG-0004", "{kind}");
+        }
+        let wrong = lake
+            .refused("SELECT * EXCLUDE (x) FROM (VALUES (1, 2)) AS v (x, y) WHERE")
+            .await;
+        assert_eq!(wrong.code(), "ENG-0003");
+    }
 
     // Goal: a window that continues a named one has its partitions and its order. Method: both, where all rows would answer otherwise.
     #[tokio::test]

@@ -44,11 +44,12 @@ impl Grammar<'_> {
         };
         let query = self.parser.parse_query()?;
         let on_conflict = match self.words(&["ON", "CONFLICT"]) {
-            true => Some(self.on_conflict(alias.as_deref().unwrap_or_else(|| table.last()))?),
+            true => Some(self.on_conflict(&table.called(alias.as_deref()))?),
             false => None,
         };
         Ok(Command::Insert(Box::new(Insert {
             table,
+            target: None,
             alias,
             columns,
             query,
@@ -66,7 +67,7 @@ impl Grammar<'_> {
         }
     }
 
-    fn on_conflict(&mut self, alias: &str) -> Parsed<OnConflict> {
+    fn on_conflict(&mut self, called: &[String]) -> Parsed<OnConflict> {
         let key = match self.parser.peek_token().token {
             Token::LParen => self.identifiers()?,
             _ => Vec::new(),
@@ -77,7 +78,7 @@ impl Grammar<'_> {
         }
         self.need("UPDATE")?;
         self.need("SET")?;
-        let values = self.assignments(alias)?;
+        let values = self.assignments(called)?;
         let condition = self.condition("WHERE")?;
         Ok(OnConflict {
             key,
@@ -89,11 +90,12 @@ impl Grammar<'_> {
         let table = self.name()?;
         let alias = self.alias()?;
         self.need("SET")?;
-        let values = self.assignments(alias.as_deref().unwrap_or_else(|| table.last()))?;
+        let values = self.assignments(&table.called(alias.as_deref()))?;
         let source = self.joined("FROM")?;
         Ok(Command::Merge(Box::new(Merge {
             verb: "UPDATE",
             table,
+            target: None,
             alias,
             source,
             source_key: Vec::new(),
@@ -110,6 +112,7 @@ impl Grammar<'_> {
         Ok(Command::Merge(Box::new(Merge {
             verb: "DELETE",
             table,
+            target: None,
             alias,
             source,
             source_key: Vec::new(),
@@ -153,8 +156,8 @@ impl Grammar<'_> {
         }
     }
 
-    /// `a = 1, b = 2`; `alias` may stand before a column.
-    pub(super) fn assignments(&mut self, alias: &str) -> Parsed<Vec<(String, Expr)>> {
+    /// `a = 1, b = 2`; what the table is `called` may stand before a column.
+    pub(super) fn assignments(&mut self, called: &[String]) -> Parsed<Vec<(String, Expr)>> {
         let parsed = self.parser.parse_comma_separated(Parser::parse_assignment)?;
         let mut values: Vec<(String, Expr)> = Vec::with_capacity(parsed.len());
         for Assignment { target, value } in parsed {
@@ -166,7 +169,7 @@ impl Grammar<'_> {
                 (AssignmentTarget::Tuple(_), _) => return self.expected("as many values as columns before"),
             };
             for (name, value) in pairs {
-                let column = self.assigned(name, alias)?;
+                let column = self.assigned(name, called)?;
                 if values.iter().any(|(known, _)| *known == column) {
                     return self.expected(&format!("column {column} once before"));
                 }
@@ -176,16 +179,17 @@ impl Grammar<'_> {
         Ok(values)
     }
 
-    fn assigned(&mut self, name: ObjectName, alias: &str) -> Parsed<String> {
+    fn assigned(&mut self, name: ObjectName, called: &[String]) -> Parsed<String> {
         let path = match Name::new(name) {
             Ok(name) => name.into_parts(),
             Err(error) => return self.expected(&error.to_string()),
         };
         match path.as_slice() {
             [column] => Ok(column.clone()),
-            [.., table, column] if table == alias => Ok(column.clone()),
+            [.., table, column] if called.contains(table) => Ok(column.clone()),
             _ => self.expected(&format!(
-                "a column of {alias}, as fields within one cannot be set alone, not {} before",
+                "a column of {}, as fields within one cannot be set alone, not {} before",
+                called.join(" or "),
                 path.join(".")
             )),
         }

@@ -86,7 +86,10 @@ impl Grammar<'_> {
             self.alter()?
         } else if self.word("TRUNCATE") {
             self.word("TABLE");
-            Command::Truncate { name: self.name()? }
+            Command::Truncate {
+                name: self.name()?,
+                target: None,
+            }
         } else if self.word("COMMENT") {
             self.comment()?
         } else if self.word("INSERT") {

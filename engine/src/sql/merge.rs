@@ -17,7 +17,7 @@ impl Grammar<'_> {
         let source = self.source(factor)?;
         self.need("ON")?;
         let on = self.expression()?;
-        let called = alias.clone().unwrap_or_else(|| table.last().to_owned());
+        let called = table.called(alias.as_deref());
         let mut clauses = Vec::new();
         while self.word("WHEN") {
             clauses.push(self.clause(&called)?);
@@ -28,6 +28,7 @@ impl Grammar<'_> {
         Ok(Command::Merge(Box::new(Merge {
             verb: "MERGE",
             table,
+            target: None,
             alias,
             source: Some(source),
             source_key: Vec::new(),
@@ -66,7 +67,7 @@ impl Grammar<'_> {
         })
     }
 
-    fn clause(&mut self, table: &str) -> Parsed<Clause> {
+    fn clause(&mut self, called: &[String]) -> Parsed<Clause> {
         let when = if self.word("MATCHED") {
             When::Matched
         } else {
@@ -83,7 +84,7 @@ impl Grammar<'_> {
         self.need("THEN")?;
         let action = match when {
             When::NotMatched => self.insert_action()?,
-            When::Matched | When::NotMatchedBySource => self.change_action(when, table)?,
+            When::Matched | When::NotMatchedBySource => self.change_action(when, called)?,
         };
         Ok(Clause {
             when,
@@ -92,7 +93,7 @@ impl Grammar<'_> {
         })
     }
 
-    fn change_action(&mut self, when: When, table: &str) -> Parsed<Action> {
+    fn change_action(&mut self, when: When, called: &[String]) -> Parsed<Action> {
         if self.word("DELETE") {
             return Ok(Action::Delete);
         }
@@ -104,7 +105,7 @@ impl Grammar<'_> {
         if when == When::Matched && self.parser.consume_token(&Token::Mul) {
             return Ok(Action::UpdateAll);
         }
-        Ok(Action::Update(self.assignments(table)?))
+        Ok(Action::Update(self.assignments(called)?))
     }
 
     fn insert_action(&mut self) -> Parsed<Action> {

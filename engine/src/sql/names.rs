@@ -8,7 +8,11 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use tidewater_core::{NameError, Namespace, TableName};
 
 use crate::error::{EngineError, Result};
+use crate::lake;
 use crate::session::CATALOG;
+
+/// What stands before the name of a branch, as Spark writes it.
+pub(crate) const BRANCH: &str = "branch_";
 
 /// A name in SQL, its parts as they count: unquoted ones in small letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,47 @@ impl Name {
         self.0.last().map_or("", String::as_str)
     }
 
+    /// What columns may be qualified with: the alias, else the table's name, which for one of its branches is the table's too.
+    pub(super) fn called(&self, alias: Option<&str>) -> Vec<String> {
+        match alias {
+            Some(alias) => vec![alias.to_owned()],
+            None => {
+                let table = self.table_of_version().map(|table| table.last().to_owned());
+                std::iter::once(self.last().to_owned()).chain(table).collect()
+            }
+        }
+    }
+
+    /// The table of which this may name a version: `s.t` of `s."t@audit"` and of `s.t.branch_audit`.
+    fn table_of_version(&self) -> Option<Self> {
+        if let (base, Some(_), _) = lake::parts(self.last()) {
+            return Some(self.with_last(base));
+        }
+        match self.0.as_slice() {
+            [.., _, part] if part.starts_with(BRANCH) => self.of_whole(),
+            _ => None,
+        }
+    }
+
+    /// The same name for the table that its last part is a part of: `s.t` of `s.t.branch_x`.
+    pub(crate) fn of_whole(&self) -> Option<Self> {
+        let (_, table) = self.0.split_last()?;
+        (!table.is_empty()).then(|| Self(table.to_vec()))
+    }
+
+    /// The same name with another last part.
+    pub(crate) fn with_last(&self, last: &str) -> Self {
+        let mut parts = self.0.clone();
+        parts.pop();
+        parts.push(last.to_owned());
+        Self(parts)
+    }
+
+    /// Whether it begins with the catalog's name.
+    pub(crate) fn is_full(&self) -> bool {
+        self.within().len() < self.0.len()
+    }
+
     pub(super) fn without_last(mut self) -> Option<(Self, String)> {
         let last = self.0.pop()?;
         (!self.0.is_empty()).then_some((self, last))
@@ -37,14 +82,19 @@ impl Name {
         self.0
     }
 
-    /// Whether these identifiers are this name as written.
+    /// Whether these identifiers are this name as written, or that of the table of which it names a version.
     pub(crate) fn is_written(&self, idents: &[Ident]) -> bool {
-        let parts = idents.iter().cloned().map(text);
-        parts.eq(self.0.iter().cloned())
+        let parts: Vec<String> = idents.iter().cloned().map(text).collect();
+        parts == self.0 || self.table_of_version().is_some_and(|table| parts == table.0)
+    }
+
+    /// Whether these identifiers are this name as written, and it names no version.
+    pub(crate) fn is_exactly(&self, idents: &[Ident]) -> bool {
+        self.table_of_version().is_none() && self.is_written(idents)
     }
 
     /// The parts, without the catalog's name.
-    fn within(&self) -> &[String] {
+    pub(crate) fn within(&self) -> &[String] {
         match self.0.split_first() {
             Some((first, rest)) if first == CATALOG && !rest.is_empty() => rest,
             _ => &self.0,

@@ -180,7 +180,7 @@ fn nonsense_is_refused() {
 #[test]
 fn names_count_as_written() {
     let table = |sql: &str| match command(sql) {
-        Command::Truncate { name } => name.table("main").map(|name| name.to_string()).ok(),
+        Command::Truncate { name, .. } => name.table("main").map(|name| name.to_string()).ok(),
         other => panic!("{other:?}"),
     };
     assert_eq!(table("TRUNCATE Users").as_deref(), Some("main.users"));

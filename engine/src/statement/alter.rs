@@ -11,6 +11,7 @@ use tidewater_table::{LoadedTable, OnExisting, RefChange, TableError, change_ref
 
 use super::{Done, Workshop, missing, writable};
 use crate::error::{EngineError, Result};
+use crate::provider::check_staleness;
 use crate::sql::{self, AlterTable, Name, PartitionField, PartitionRef, Position, RefKind};
 
 impl Workshop<'_> {
@@ -69,7 +70,7 @@ impl Workshop<'_> {
         properties: &BTreeMap<String, Option<String>>,
     ) -> Result<Done> {
         let name = self.table_name(name)?;
-        self.altered(&name, &property_changes(properties)).await?;
+        self.altered(&name, &property_changes(properties)?).await?;
         Ok(Done::default())
     }
 
@@ -81,11 +82,12 @@ impl Workshop<'_> {
     }
 }
 
-fn property_changes(properties: &BTreeMap<String, Option<String>>) -> Vec<Alteration> {
+fn property_changes(properties: &BTreeMap<String, Option<String>>) -> Result<Vec<Alteration>> {
     let set = properties
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
     let set: HashMap<String, String> = set.collect();
+    check_staleness(&set)?;
     let unset = properties
         .iter()
         .filter(|(_, value)| value.is_none())
@@ -98,7 +100,7 @@ fn property_changes(properties: &BTreeMap<String, Option<String>>) -> Vec<Altera
     if !unset.is_empty() {
         changes.push(Alteration::UnsetProperties(unset));
     }
-    changes
+    Ok(changes)
 }
 
 fn alteration(table: &LoadedTable, change: &AlterTable) -> Result<Vec<Alteration>> {
@@ -159,7 +161,7 @@ fn alteration(table: &LoadedTable, change: &AlterTable) -> Result<Vec<Alteration
             Alteration::ReplacePartitionField(existing(table, old), partition_by(new))
         }
         AlterTable::Order(fields) => Alteration::SetSortOrder(fields.iter().map(sort_by).collect()),
-        AlterTable::Properties(properties) => return Ok(property_changes(properties)),
+        AlterTable::Properties(properties) => return property_changes(properties),
         AlterTable::CreateRef { .. } | AlterTable::DropRef { .. } => return Ok(Vec::new()),
     }])
 }

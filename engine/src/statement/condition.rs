@@ -53,7 +53,7 @@ impl Workshop<'_> {
     pub(super) async fn reached(&self, table: &LoadedTable, condition: &str) -> Result<Predicate> {
         let engine = self.engine;
         let session = self.session(self.options);
-        give(&session, vec![(TARGET, engine.all_rows_provider(table)?)])?;
+        give(&session, vec![(TARGET, engine.all_rows_provider(table, None)?)])?;
         let sql = format!("SELECT * FROM {ROWS_CATALOG}.{ROWS_SCHEMA}.{TARGET} WHERE {condition}");
         let plan = settled(engine.plan(&session, &sql).await?, engine.clock().now_ms())?;
         let plan = session.state().optimize(&plan)?;
@@ -178,8 +178,8 @@ mod tests {
                 options: &options,
                 deadline: None,
             };
-            let name = shop.table_name(&merge.table).expect("a name");
-            let attempt = shop.attempt(&merge, &name).await.expect("a table");
+            let target = lake.engine.row_target(&options, &merge.table).await.expect("a name");
+            let attempt = shop.attempt(&merge, &target).await.expect("a table");
             rows(&lake, &format!("INSERT INTO s.t VALUES ({id}, DATE '2026-01-01', 5)")).await;
             match attempt.carry_out().await {
                 Ok(_) => assert!(!conflict, "{sql} went over row {id}"),

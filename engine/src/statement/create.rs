@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::logical_expr::LogicalPlan;
 use tidewater_core::Namespace;
+use tidewater_table::alter::check_default;
 use tidewater_table::iceberg::spec::{
     ListType, MapType, NestedField, Schema, SortOrder, StructType, Transform, Type, UnboundPartitionField,
     UnboundPartitionSpec,
@@ -18,6 +19,7 @@ use tidewater_table::{
 use super::{Done, Workshop};
 use crate::error::{EngineError, Result};
 use crate::lake::base_name;
+use crate::provider::check_staleness;
 use crate::sql::{Column, CreateTable, CreateView, Existing, Name, PartitionField, SortField};
 use crate::write::{Distribution, WriteRequest};
 
@@ -40,6 +42,7 @@ impl Workshop<'_> {
                 "{name} would be read as a part or a version of a table: names have no $ and no @"
             )));
         }
+        check_staleness(&create.properties)?;
         let query = match &create.query {
             Some(query) => {
                 let session = self.session(self.options);
@@ -213,12 +216,14 @@ fn of_columns(columns: &[Column], key: &[String]) -> Result<Schema> {
     let mut last = FIRST_ID - 1 + i32::try_from(columns.len()).unwrap_or(i32::MAX);
     let fields = columns.iter().zip(FIRST_ID..).map(|(column, id)| {
         let mut field = NestedField::new(id, &column.name, numbered(&column.of, &mut last), !column.nullable);
+        let what = format!("making column {}", column.name);
+        check_default(&what, &field.field_type, column.default.as_ref())?;
         field.doc.clone_from(&column.comment);
         field.initial_default.clone_from(&column.default);
         field.write_default.clone_from(&column.default);
-        Arc::new(field)
+        Ok(Arc::new(field))
     });
-    built(fields.collect(), key)
+    built(fields.collect::<Result<_>>()?, key)
 }
 
 fn built(fields: Vec<Arc<NestedField>>, key: &[String]) -> Result<Schema> {

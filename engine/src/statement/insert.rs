@@ -7,9 +7,10 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Ident};
 use tidewater_core::TableName;
 use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, discard};
 
+use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, lost};
 use crate::error::{EngineError, Result};
-use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, Source, When, quoted};
+use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
 use crate::write::{Distribution, WriteRequest};
 
 /// What `ON CONFLICT` calls the row that was to be added, as PostgreSQL does.
@@ -18,16 +19,16 @@ const EXCLUDED: &str = "excluded";
 impl Workshop<'_> {
     /// Carries an `INSERT` out.
     pub(super) async fn insert(&self, insert: &Insert) -> Result<Done> {
-        let name = self.table_name(&insert.table)?;
+        let target = self.target(&insert.table, insert.target.as_ref()).await?;
         if let Some(on_conflict) = &insert.on_conflict {
-            let merge = self.upsert(&name, insert, on_conflict).await?;
+            let merge = self.upsert(&target, insert, on_conflict).await?;
             return self.merge(&merge).await;
         }
         let mut attempt = 1;
         loop {
-            match self.insert_once(&name, insert).await {
+            match self.insert_once(&target, insert).await {
                 Err(error) if lost(&error) && attempt < ATTEMPTS_MAX => {
-                    tracing::info!(table = %name, attempt, %error, "rows were changed by others meanwhile");
+                    tracing::info!(table = %target.table, attempt, %error, "rows were changed by others meanwhile");
                     attempt += 1;
                 }
                 outcome => return outcome,
@@ -35,9 +36,10 @@ impl Workshop<'_> {
         }
     }
 
-    async fn insert_once(&self, name: &TableName, insert: &Insert) -> Result<Done> {
+    async fn insert_once(&self, target: &RowTarget, insert: &Insert) -> Result<Done> {
         let query = insert.query.to_string();
-        let (table, options) = self.at_one_moment(name, &[&query]).await?;
+        let (table, options) = self.at_one_moment(&target.table, &[&query]).await?;
+        let head = target.head(&table)?;
         let session = self.session(&options);
         let input = self.engine.plan(&session, &query).await?;
         let request = WriteRequest {
@@ -50,9 +52,9 @@ impl Workshop<'_> {
         let job = request.job;
         let added = self.engine.write_with(self.runner, &session, request).await?;
         let rows = added.iter().map(|added| added.file.record_count()).sum();
-        let change = match self.replacing(&table, insert, added.clone()).await {
-            Ok(Some(change)) => change.of_table(table.metadata.uuid()).of_job(job),
-            Ok(None) => return Ok(Done::rows(rows, table.metadata.current_snapshot_id())),
+        let change = match self.replacing(&table, target, &head, insert, added.clone()).await {
+            Ok(Some(change)) => head.takes(change).of_table(table.metadata.uuid()).of_job(job),
+            Ok(None) => return Ok(Done::rows(rows, head.snapshot_id)),
             Err(error) => {
                 discard(self.engine.store(), &added).await?;
                 return Err(error);
@@ -60,7 +62,7 @@ impl Workshop<'_> {
         };
         let written = change.added.clone();
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
-        match commit_change(catalog, store, name, &change, &CommitOptions::default()).await {
+        match commit_change(catalog, store, &target.table, &change, &CommitOptions::default()).await {
             Ok(committed) => Ok(Done::rows(rows, Some(committed.snapshot_id))),
             // It may be in the table: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
@@ -72,13 +74,20 @@ impl Workshop<'_> {
     }
 
     /// The change that brings these files; `None` if nothing changes.
-    async fn replacing(&self, table: &LoadedTable, insert: &Insert, added: Vec<Added>) -> Result<Option<Change>> {
-        let read_at = table.metadata.current_snapshot_id();
+    async fn replacing(
+        &self,
+        table: &LoadedTable,
+        target: &RowTarget,
+        head: &Head,
+        insert: &Insert,
+        added: Vec<Added>,
+    ) -> Result<Option<Change>> {
+        let read_at = head.snapshot_id;
         match &insert.overwrite {
             Overwrite::Nothing if added.is_empty() => Ok(None),
             Overwrite::Nothing => Ok(Some(Change::append(added))),
             Overwrite::Touched => {
-                let removed = self.touched(table, &added).await?;
+                let removed = self.touched(table, read_at, &added).await?;
                 if removed.is_empty() && added.is_empty() {
                     return Ok(None);
                 }
@@ -88,7 +97,7 @@ impl Workshop<'_> {
             }
             Overwrite::Partition(values) => {
                 let merge = without(insert, values);
-                let attempt = self.attempt(&merge, &table.name).await?;
+                let attempt = self.attempt(&merge, target).await?;
                 let matched = attempt.look().await?;
                 let mut change = attempt.write_anew(&matched).await?;
                 change.added.extend(added);
@@ -99,8 +108,11 @@ impl Workshop<'_> {
     }
 
     /// The files of every partition that gets one of `added`; all files of a table without partitions.
-    async fn touched(&self, table: &LoadedTable, added: &[Added]) -> Result<Vec<String>> {
-        let files = Scan::new(self.engine.store(), &table.metadata).plan().await?;
+    async fn touched(&self, table: &LoadedTable, snapshot: Option<i64>, added: &[Added]) -> Result<Vec<String>> {
+        let files = Scan::new(self.engine.store(), &table.metadata)
+            .snapshot(snapshot)
+            .plan()
+            .await?;
         let spec = table.metadata.default_partition_spec();
         if spec.is_unpartitioned() {
             return Ok(files.into_iter().map(|file| file.path).collect());
@@ -124,10 +136,11 @@ impl Workshop<'_> {
     }
 
     /// `ON CONFLICT` as the `MERGE` that it is.
-    async fn upsert(&self, name: &TableName, insert: &Insert, on_conflict: &OnConflict) -> Result<Merge> {
+    async fn upsert(&self, target: &RowTarget, insert: &Insert, on_conflict: &OnConflict) -> Result<Merge> {
         if !matches!(insert.overwrite, Overwrite::Nothing) {
             return Err(EngineError::statement("INSERT OVERWRITE has no ON CONFLICT"));
         }
+        let name = &target.table;
         let table = self.engine.load(name).await?;
         let schema = table.metadata.current_schema();
         let columns = match insert.columns.is_empty() {
@@ -156,7 +169,7 @@ impl Workshop<'_> {
                 "the key's column {missing:?} is not among those inserted"
             )));
         }
-        let own = insert.alias.as_deref().unwrap_or_else(|| insert.table.last());
+        let own = insert.alias.as_deref().unwrap_or_else(|| name.name());
         let column = |table: &str, name: &str| {
             SqlExpr::CompoundIdentifier(vec![Ident::with_quote('"', table), Ident::with_quote('"', name)])
         };
@@ -178,6 +191,7 @@ impl Workshop<'_> {
         Ok(Merge {
             verb: "INSERT",
             table: insert.table.clone(),
+            target: Some(target.clone()),
             alias: insert.alias.clone(),
             source: Some(Source {
                 from: format!("({}) AS \"given\" ({})", insert.query, names.join(", ")),
@@ -267,6 +281,7 @@ fn without(insert: &Insert, values: &[(String, SqlExpr)]) -> Merge {
     Merge {
         verb: "INSERT",
         table: insert.table.clone(),
+        target: None,
         alias: None,
         source: None,
         source_key: Vec::new(),

@@ -10,7 +10,6 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use tidewater_core::TableName;
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change,
@@ -21,10 +20,11 @@ use super::condition::Reach;
 use super::matched::Matched;
 use super::row_sql::{REWRITTEN, RowSql, TARGET};
 use super::settled::{refuse_volatile, settled};
+use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
 use crate::session::SessionOptions;
-use crate::sql::{Action, Merge};
+use crate::sql::{Action, Merge, RowTarget};
 use crate::write::{Distribution, WriteRequest};
 
 /// Snapshot isolation lets others add rows meanwhile; else the rows that were looked at must be all there are.
@@ -44,6 +44,8 @@ pub(super) struct Attempt<'a> {
     shop: &'a Workshop<'a>,
     merge: &'a Merge,
     table: LoadedTable,
+    /// Where its rows stand, in the table or in one of its branches.
+    head: Head,
     options: SessionOptions,
     sql: RowSql<'a>,
     /// All files of the table, by path.
@@ -55,16 +57,16 @@ pub(super) struct Attempt<'a> {
 impl Workshop<'_> {
     /// Carries an `UPDATE`, `DELETE` or `MERGE` out. If others changed the rows it looked at, it looks again.
     pub(super) async fn merge(&self, merge: &Merge) -> Result<Done> {
-        let name = self.table_name(&merge.table)?;
+        let target = self.target(&merge.table, merge.target.as_ref()).await?;
         let mut attempt = 1;
         loop {
-            let outcome = match self.attempt(merge, &name).await {
+            let outcome = match self.attempt(merge, &target).await {
                 Ok(attempt) => attempt.carry_out().await,
                 Err(error) => Err(error),
             };
             match outcome {
                 Err(error) if lost(&error) && attempt < ATTEMPTS_MAX => {
-                    tracing::info!(table = %name, attempt, %error, "rows were changed by others meanwhile");
+                    tracing::info!(table = %target.table, attempt, %error, "rows were changed by others meanwhile");
                     attempt += 1;
                 }
                 outcome => return outcome,
@@ -73,15 +75,18 @@ impl Workshop<'_> {
     }
 
     /// Looks at the table as it is now.
-    pub(super) async fn attempt<'a>(&'a self, merge: &'a Merge, name: &TableName) -> Result<Attempt<'a>> {
+    pub(super) async fn attempt<'a>(&'a self, merge: &'a Merge, target: &RowTarget) -> Result<Attempt<'a>> {
+        let name = &target.table;
         let table = self.engine.load(name).await?;
         let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-        let sql = RowSql::new(merge, Arc::new(columns))?;
+        let sql = RowSql::new(merge, name.name(), Arc::new(columns))?;
         // Both queries: what they name, they see at one moment.
         let (table, options) = self.at_one_moment(name, &[&sql.counts(), &sql.written(true)]).await?;
         let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-        let sql = RowSql::new(merge, Arc::new(columns))?;
+        let sql = RowSql::new(merge, name.name(), Arc::new(columns))?;
+        let head = target.head(&table)?;
         let files = Scan::new(self.engine.store(), &table.metadata)
+            .snapshot(head.snapshot_id)
             .with_deletes()
             .plan()
             .await?;
@@ -89,6 +94,7 @@ impl Workshop<'_> {
             shop: self,
             merge,
             table,
+            head,
             options,
             sql,
             files: files.into_iter().map(|file| (file.path.clone(), file)).collect(),
@@ -136,6 +142,7 @@ impl Attempt<'_> {
             return Ok(None);
         };
         let coverage = Scan::new(self.shop.engine.store(), &self.table.metadata)
+            .snapshot(self.read_at())
             .filter(Some(condition))
             .coverage()
             .await?;
@@ -155,7 +162,7 @@ impl Attempt<'_> {
 
     /// The snapshot that was looked at.
     pub(super) fn read_at(&self) -> Option<i64> {
-        self.table.metadata.current_snapshot_id()
+        self.head.snapshot_id
     }
 
     /// A `DELETE` without a condition needs no look at any row.
@@ -220,7 +227,7 @@ impl Attempt<'_> {
         give(
             &session,
             vec![
-                (TARGET, engine.all_rows_provider(&self.table)?),
+                (TARGET, engine.all_rows_provider(&self.table, self.head.of_branch())?),
                 (REWRITTEN, engine.rows_provider(&self.table, rewritten)?),
             ],
         )?;
@@ -361,7 +368,9 @@ impl Attempt<'_> {
         let verb = self.merge.verb.to_lowercase();
         let isolation = self.property(&format!("write.{verb}.isolation-level"));
         let added = change.added.clone();
-        let mut change = change
+        let mut change = self
+            .head
+            .takes(change)
             .read_at(self.read_at())
             .of_table(self.table.metadata.uuid())
             .of_job(self.shop.job());

@@ -2,16 +2,23 @@
 //!
 //! They are put together as text, from expressions as the parser read them: names mean what they mean in any query.
 
+mod own_name;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Visit, VisitMut, Visitor, VisitorMut};
+use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::common::DataFusionError;
+use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, Visitor};
+use tidewater_table::schema::write_default;
 
 use super::{ROWS_CATALOG, ROWS_SCHEMA};
 use crate::error::{EngineError, Result};
 use crate::provider::{FILE, POSITION};
-use crate::sql::{Action, Clause, Merge, Name, When, quoted};
+use crate::sql::{Action, Clause, Merge, When, quoted};
 
 /// All of the table's rows.
 pub(super) const TARGET: &str = "target";
@@ -29,17 +36,22 @@ pub(super) struct RowSql<'a> {
     table: String,
     /// What expressions call the source.
     source: Option<String>,
+    /// What columns are in rows that are added without them, where that is not null.
+    defaults: BTreeMap<String, String>,
 }
 
 impl<'a> RowSql<'a> {
-    /// For a table with these columns. Refuses columns that it does not have.
-    pub(super) fn new(merge: &'a Merge, schema: SchemaRef) -> Result<Self> {
-        let table = merge.alias.clone().unwrap_or_else(|| merge.table.last().to_owned());
+    /// For a table of this name with these columns. Refuses columns that it does not have.
+    pub(super) fn new(merge: &'a Merge, name: &str, schema: SchemaRef) -> Result<Self> {
+        let table = merge.alias.clone().unwrap_or_else(|| name.to_owned());
         let source = merge.source.as_ref().and_then(|source| source.alias.clone());
         if source.as_ref() == Some(&table) {
             return Err(EngineError::statement(format!(
                 "{table:?} is both the table and the source: give one of them an alias"
             )));
+        }
+        if merge.alias.is_none() {
+            own_name::check(merge, &table)?;
         }
         for clause in &merge.clauses {
             let (Action::Update(values) | Action::Insert(values)) = &clause.action else {
@@ -57,11 +69,18 @@ impl<'a> RowSql<'a> {
                 }
             }
         }
+        let mut defaults = BTreeMap::new();
+        for field in schema.fields() {
+            if let Some(value) = write_default(field)? {
+                defaults.insert(field.name().clone(), as_sql(&value)?);
+            }
+        }
         Ok(Self {
             merge,
             schema,
             table,
             source,
+            defaults,
         })
     }
 
@@ -314,42 +333,32 @@ impl<'a> RowSql<'a> {
         match &clause.action {
             Action::Delete | Action::Nothing => "NULL".to_owned(),
             Action::Update(values) => given(values).unwrap_or_else(|| own.to_owned()),
-            Action::Insert(values) => given(values).unwrap_or_else(|| "NULL".to_owned()),
+            Action::Insert(values) => given(values)
+                .or_else(|| self.defaults.get(column).cloned())
+                .unwrap_or_else(|| "NULL".to_owned()),
             Action::UpdateAll | Action::InsertAll => of_source(),
         }
     }
 
     /// An expression's text, with the table called by its alias.
     fn text(&self, expr: &Expr) -> String {
-        let mut expr = expr.clone();
-        let mut names = OwnName {
-            name: &self.merge.table,
-            alias: &self.table,
-        };
-        let _: ControlFlow<()> = VisitMut::visit(&mut expr, &mut names);
-        expr.to_string()
-    }
-}
-
-/// Turns `schema.table.column` into `alias.column`.
-struct OwnName<'a> {
-    name: &'a Name,
-    alias: &'a str,
-}
-
-impl VisitorMut for OwnName<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::CompoundIdentifier(path) = expr
-            && let Some((column, table)) = path.split_last()
-            && table.len() > 1
-            && self.name.is_written(table)
-        {
-            *expr = Expr::CompoundIdentifier(vec![Ident::with_quote('"', self.alias), column.clone()]);
+        match &self.merge.alias {
+            // It hides the name, which is another table's then: a source's or a subquery's.
+            Some(_) => expr.to_string(),
+            None => own_name::called(expr, &self.merge.table, &self.table).to_string(),
         }
-        ControlFlow::Continue(())
     }
+}
+
+/// The one value of an array, as an expression.
+fn as_sql(value: &ArrayRef) -> Result<String> {
+    let text = array_value_to_string(value, 0).map_err(DataFusionError::from)?;
+    let of = value.data_type();
+    let literal = match of {
+        DataType::Binary | DataType::FixedSizeBinary(_) => format!("X'{text}'"),
+        _ => format!("'{}'", text.replace('\'', "''")),
+    };
+    Ok(format!("arrow_cast({literal}, '{of}')"))
 }
 
 fn has_query(expr: &Expr) -> bool {

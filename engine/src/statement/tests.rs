@@ -1,3 +1,4 @@
+mod branches;
 mod rows;
 mod tables;
 mod upkeep;
@@ -28,7 +29,7 @@ pub(crate) async fn done(lake: &Lake, sql: &str) -> Done {
         .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
 }
 
-pub(super) async fn rows(lake: &Lake, sql: &str) -> u64 {
+pub(crate) async fn rows(lake: &Lake, sql: &str) -> u64 {
     done(lake, sql)
         .await
         .rows

@@ -8,10 +8,12 @@ use datafusion::functions::datetime::expr_fn::date_trunc;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use tidewater_table::LoadedTable;
 use tidewater_table::iceberg::spec::Transform;
+use tidewater_table::schema::write_default;
 
 use crate::error::{EngineError, Result};
 
-/// The target's columns in its order: matched by name, cast to its types, null where the query has none.
+/// The target's columns in its order: matched by name, cast to its types, and where the query has none, what they are by default, or
+/// null.
 pub(super) fn align(input: LogicalPlan, target: &LoadedTable) -> Result<LogicalPlan> {
     let refused = |reason: String| EngineError::Columns {
         table: target.name.clone(),
@@ -33,8 +35,11 @@ pub(super) fn align(input: LogicalPlan, target: &LoadedTable) -> Result<LogicalP
         let value = match given.remove(field.name()) {
             Some((column, data_type)) if data_type == *field.data_type() => Expr::Column(column),
             Some((column, _)) => cast(Expr::Column(column), field.data_type().clone()),
-            None if field.is_nullable() => lit(ScalarValue::try_new_null(field.data_type())?),
-            None => return Err(refused(format!("required column {:?} is missing", field.name()))),
+            None => match write_default(field)? {
+                Some(value) => lit(ScalarValue::try_from_array(&value, 0)?),
+                None if field.is_nullable() => lit(ScalarValue::try_new_null(field.data_type())?),
+                None => return Err(refused(format!("required column {:?} is missing", field.name()))),
+            },
         };
         columns.push(value.alias(field.name()));
     }

@@ -1,6 +1,7 @@
 //! What became of a statement in the cache.
 
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -62,6 +63,11 @@ pub enum Bypass {
 pub enum CacheUse {
     /// With rows that were kept.
     Hit,
+    /// With rows that were kept and are older than their tables, which bear it.
+    Older {
+        /// How long ago they were surely those of the tables as they were then.
+        age: Duration,
+    },
     /// It ran, and its rows are kept if they are few enough.
     Miss,
     /// With the rows of the same statement of somebody else, which was at work.
@@ -71,10 +77,18 @@ pub enum CacheUse {
 }
 
 impl CacheUse {
+    /// How old the rows are at most, where they may be old.
+    pub fn age(&self) -> Option<Duration> {
+        match self {
+            Self::Older { age } => Some(*age),
+            _ => None,
+        }
+    }
+
     /// One word, for headers.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Hit => "HIT",
+            Self::Hit | Self::Older { .. } => "HIT",
             Self::Miss => "MISS",
             Self::Coalesced => "COALESCED",
             Self::Bypass(_) => "BYPASS",
@@ -86,6 +100,7 @@ impl fmt::Display for CacheUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bypass(reason) => write!(f, "BYPASS ({reason})"),
+            Self::Older { age } => write!(f, "HIT (at most {} ms old)", age.as_millis()),
             other => f.write_str(other.word()),
         }
     }

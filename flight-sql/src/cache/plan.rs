@@ -1,5 +1,7 @@
 //! Plans as pieces of a key: what is asked, and of which states of which tables.
 
+use std::time::Duration;
+
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::logical_plan::{
@@ -264,11 +266,11 @@ fn scan(writer: &mut Writer, of: &TableScan) -> Result<(), Bypass> {
     let table = provider.downcast_ref::<IcebergTable>().ok_or_else(unfixed)?;
     let state = table.state().ok_or_else(unfixed)?;
     writer.tag("state");
-    table_state(writer, &state);
+    table_state(writer, &state, table.max_staleness());
     Ok(())
 }
 
-fn table_state(writer: &mut Writer, state: &TableState) {
+fn table_state(writer: &mut Writer, state: &TableState, bears: Option<Duration>) {
     let TableState {
         table,
         snapshot_id,
@@ -277,8 +279,13 @@ fn table_state(writer: &mut Writer, state: &TableState) {
     } = state;
     writer.piece(table.as_bytes());
     writer.number(i64::from(*schema_id));
-    writer.snapshot(|writer| {
+    writer.flag(bears.is_some());
+    let names = |writer: &mut Writer| {
         writer.debug(snapshot_id);
         writer.debug(manifest_list);
-    });
+    };
+    match bears {
+        Some(allowed) => writer.borne(state, allowed, names),
+        None => writer.snapshot(names),
+    }
 }

@@ -6,13 +6,14 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use datafusion::arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
 
 use super::entry::{Entry, compact, weight};
+use super::older::Bears;
 use super::{Key, ResultCache, rows};
 use crate::error::QueryError;
 use crate::service::Batches;
@@ -23,6 +24,8 @@ pub(super) struct Run {
     source: Mutex<Source>,
     progress: Mutex<Progress>,
     bell: Arc<Bell>,
+    /// Set where its rows may be given when they are older.
+    bears: OnceLock<Bears>,
     /// Somebody wanted to move it on while another did.
     wanted: AtomicBool,
 }
@@ -153,6 +156,9 @@ impl Run {
         let entry = Arc::new(Entry::new(batches));
         // Before the run leaves the list: who comes after finds the one or the other.
         cache.0.entries.insert(*key, Arc::clone(&entry));
+        if let Some(bears) = self.bears.get() {
+            cache.0.newest.note(*key, bears);
+        }
         self.end(Stage::Whole(entry), cache, key);
     }
 
@@ -261,6 +267,15 @@ impl Lead {
             key,
             run: Some(run),
         }
+    }
+
+    /// Whether its rows may be given when they are older.
+    pub(crate) fn bearing(self, bears: Option<Bears>) -> Self {
+        if let (Some(run), Some(bears)) = (&self.run, bears) {
+            // Whoever leads is one.
+            run.bears.get_or_init(|| bears);
+        }
+        self
     }
 
     /// It failed before there were rows to come.

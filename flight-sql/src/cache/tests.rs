@@ -1,5 +1,6 @@
 //! The cache by itself, and in the service.
 
 mod keys;
+mod older;
 mod runs;
 mod staleness;

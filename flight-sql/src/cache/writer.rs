@@ -1,6 +1,9 @@
 //! What keys are made of: pieces of which each tells its length, so that no two lists of pieces are the same bytes.
 
 use std::fmt::Debug;
+use std::time::Duration;
+
+use tidewater_engine::TableState;
 
 use super::Bypass;
 
@@ -14,9 +17,21 @@ const DEPTH_MAX: usize = 150;
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
+    /// Of tables that bear older rows.
+    snapshots: Vec<u8>,
+    tables: Vec<(TableState, Duration)>,
     depth: usize,
     #[cfg(test)]
     forgets_snapshots: bool,
+}
+
+/// A statement, taken down.
+pub(super) struct Written {
+    /// All but the snapshots of tables that bear older rows. It tells how many of them follow.
+    pub(super) bytes: Vec<u8>,
+    pub(super) snapshots: Vec<u8>,
+    /// These tables, and how old the rows of each may be.
+    pub(super) tables: Vec<(TableState, Duration)>,
 }
 
 impl Writer {
@@ -36,6 +51,14 @@ impl Writer {
             return;
         }
         write(self);
+    }
+
+    /// The same of a table that bears rows which are so much older.
+    pub(super) fn borne(&mut self, state: &TableState, allowed: Duration, write: impl FnOnce(&mut Self)) {
+        self.tables.push((state.clone(), allowed));
+        std::mem::swap(&mut self.bytes, &mut self.snapshots);
+        self.snapshot(write);
+        std::mem::swap(&mut self.bytes, &mut self.snapshots);
     }
 
     /// A word of ours that tells which pieces follow.
@@ -104,7 +127,11 @@ impl Writer {
         written
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
-        self.bytes
+    pub(super) fn finish(self) -> Written {
+        Written {
+            bytes: self.bytes,
+            snapshots: self.snapshots,
+            tables: self.tables,
+        }
     }
 }

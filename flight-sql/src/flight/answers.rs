@@ -9,7 +9,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Response, Status};
 
 use super::DataStream;
-use super::authentication::CACHE_ANSWER;
+use super::authentication::{AGE_ANSWER, CACHE_ANSWER};
 use super::status::to_status;
 use crate::cache::CacheUse;
 use crate::service::Results;
@@ -29,6 +29,11 @@ pub(super) fn rows(results: Results, how: Option<&CacheUse>) -> Response<DataStr
     if let Some(how) = how {
         let word = MetadataValue::from_static(how.word());
         response.metadata_mut().insert(CACHE_ANSWER, word);
+        if let Some(age) = how.age() {
+            // Whole seconds, as HTTP has them, and never less than it is.
+            let seconds = age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0));
+            response.metadata_mut().insert(AGE_ANSWER, MetadataValue::from(seconds));
+        }
     }
     response
 }
@@ -49,14 +54,21 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use arrow_flight::Ticket;
     use arrow_flight::sql::TicketStatementQuery;
     use arrow_flight::sql::server::FlightSqlService;
     use futures::TryStreamExt;
     use tonic::Request;
 
+    use tidewater_core::ManualClock;
+    use tidewater_security::Principal;
+
     use crate::flight::FlightSql;
     use crate::handle::Statement;
+    use crate::service::QueryOptions;
     use crate::service::tests::Lake;
 
     // Goal: a client is told whether its rows were kept ones, and may refuse such. Method: one ticket three times, the last time with the
@@ -84,5 +96,45 @@ mod tests {
             assert!(messages.len() >= 2, "columns and rows");
         }
         assert_eq!(told, ["MISS", "HIT", "BYPASS"]);
+    }
+
+    // Goal: how old rows are is told in whole seconds, never less than it is, and not of rows of now. Method: a table that bears it, asked before
+    // a commit, at once after it and a little more than two seconds later.
+    #[tokio::test]
+    async fn the_age_is_told() {
+        let clock = Arc::new(ManualClock::new(0));
+        let lake = Lake::with(QueryOptions::default(), clock.clone()).await;
+        let front = FlightSql::new(lake.service.clone()).expect("a front");
+        let bears = "ALTER TABLE numbers SET TBLPROPERTIES ('tidewater.cache.max-staleness' = '5s')";
+        let commit = "DELETE FROM numbers WHERE id = 1";
+        let mut told = Vec::new();
+        for (change, moved) in [(bears, 0), (commit, 0), (commit, 2_001), (commit, 3_000)] {
+            let changed = lake.service.change(&Principal::local(), &Statement::new(change)).await;
+            changed.expect("it is changed");
+            clock.advance(Duration::from_millis(moved));
+            let ticket = TicketStatementQuery {
+                statement_handle: Statement::new("SELECT count(*) FROM numbers").seal(lake.service.key()),
+            };
+            let answer = front.do_get_statement(ticket, Request::new(Ticket::default())).await;
+            let answer = answer.expect("rows");
+            let header = |name: &str| {
+                let value = answer.metadata().get(name)?;
+                Some(value.to_str().expect("text").to_owned())
+            };
+            told.push((header("x-cache"), header("age")));
+            let messages: Vec<_> = answer.into_inner().try_collect().await.expect("rows");
+            assert!(messages.len() >= 2, "columns and rows");
+        }
+        let told: Vec<(Option<&str>, Option<&str>)> = told
+            .iter()
+            .map(|(word, age): &(Option<String>, Option<String>)| (word.as_deref(), age.as_deref()))
+            .collect();
+        let expected = [
+            (Some("MISS"), None),
+            (Some("HIT"), Some("0")),
+            (Some("HIT"), Some("3")),
+            (Some("MISS"), None),
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -66,6 +66,9 @@ const CACHE_WANTED: &str = "tidewater.cache";
 /// Tells what became of a statement in the cache.
 pub(super) const CACHE_ANSWER: &str = "x-cache";
 
+/// Tells how old kept rows are at most, in seconds, where their tables bear that they are.
+pub(super) const AGE_ANSWER: &str = "age";
+
 /// By which a client says where its queries run, as `SET tidewater.execution` does.
 const EXECUTION_WANTED: &str = "tidewater.execution";
 

@@ -76,7 +76,7 @@ impl FlightSql {
         let asks = principal.clone();
         tasks.spawn("polled statement", async move {
             let work = Box::pin(whole(&service, &asks, Statement { id, ..statement }));
-            service.held().hold(id, work).await;
+            service.held().hold(id, work, |cut| service.cut(id, cut)).await;
         });
         self.polled(&principal, &handle).await
     }
@@ -112,6 +112,7 @@ impl FlightSql {
                 let polled = PollInfo::new().with_info(info).with_descriptor(again);
                 return Ok(Response::new(PollInfo {
                     expiration_time: self.good_for(UNSEEN_MAX).expiration_time,
+                    progress: self.service.progress(handle.id),
                     ..polled
                 }));
             }
@@ -227,7 +228,7 @@ async fn whole(service: &QueryService, principal: &Principal, mut statement: Sta
         Some(results) => results,
         None => service.run(principal, &statement).await?,
     };
-    Ended::collect(results).await
+    Ended::collect(results, |cut| service.cut(statement.id, cut)).await
 }
 
 fn complete(polled: PollInfo) -> Result<Response<PollInfo>, Status> {

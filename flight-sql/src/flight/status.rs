@@ -8,8 +8,9 @@ use tidewater_security::SecurityError;
 
 use crate::error::QueryError;
 
-/// A table or namespace of that name is there already, which gRPC has a code of its own for.
-const NAME_TAKEN: &str = "TBL-0031";
+/// Something of that name is there already, for which gRPC has a code of its own: a table or namespace, and a column, branch or tag of
+/// one.
+const NAMES_TAKEN: [&str; 2] = ["TBL-0031", "TBL-0022"];
 
 /// The status a client sees: code, message and hint. Internal and corrupt states are masked; the id in the text is in the log.
 pub fn to_status(error: QueryError) -> Status {
@@ -22,7 +23,7 @@ pub(super) fn status_of(error: &QueryError) -> Status {
         // Clients log in again on "unauthenticated": only for who they are, not for what they or the store may not do.
         QueryError::Security(SecurityError::PermissionDenied { .. }) => Code::PermissionDenied,
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => Code::Unauthenticated,
-        _ if error.code() == NAME_TAKEN => Code::AlreadyExists,
+        _ if NAMES_TAKEN.contains(&error.code()) => Code::AlreadyExists,
         _ => grpc_code(error.kind()),
     };
     if let Some(text) = masked(error) {
@@ -81,6 +82,7 @@ mod tests {
 
     use tidewater_engine::EngineError;
     use tidewater_security::SecurityError;
+    use tidewater_table::TableError;
 
     use super::*;
 
@@ -123,6 +125,15 @@ mod tests {
                 },
                 Code::PermissionDenied,
                 "SQL-0007 ana",
+            ),
+            (
+                EngineError::from(TableError::NameTaken {
+                    what: "branch",
+                    name: "audit".into(),
+                })
+                .into(),
+                Code::AlreadyExists,
+                "TBL-0022",
             ),
             (QueryError::Busy { running: 1 }, Code::ResourceExhausted, "SQL-0004"),
             (QueryError::Cancelled, Code::Cancelled, "SQL-0006"),

@@ -33,7 +33,10 @@ struct Client {
 
 impl Client {
     async fn new() -> Self {
-        let lake = Lake::new().await;
+        Self::over(Lake::new().await)
+    }
+
+    fn over(lake: Lake) -> Self {
         let tasks = Tasks::new("test");
         let front = FlightSql::new(lake.service.clone()).expect("a front");
         let calls = WithSchemaCalls::new(front.clone(), &tasks);

@@ -34,7 +34,8 @@ impl Store {
         };
         let patience = Some(Duration::from_secs(60));
         self.held.begin(&self.owner, id, patience).expect("room");
-        self.held.hold(id, Ended::collect(results)).await;
+        let rows = Ended::collect(results, |_| ());
+        self.held.hold(id, rows, |_| ()).await;
     }
 
     fn look(&self, id: Uuid) -> Result<Look, &'static str> {
@@ -94,7 +95,12 @@ async fn what_nobody_asks_for_is_given_up() {
     let (id, patience) = (Uuid::from_u128(1), Duration::from_secs(60));
     store.held.begin(&store.owner, id, Some(patience)).expect("room");
     let held = store.held.clone();
-    let work = tokio::spawn(async move { held.hold(id, pending()).await });
+    let (told, told_of) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
+    let tells = Arc::clone(&told);
+    let work = tokio::spawn(async move {
+        held.hold(id, pending(), |cut| *tells.lock().expect("a cause") = Some(cut))
+            .await;
+    });
     for _ in 0..3 {
         store.clock.advance(patience / 2);
         tokio::task::yield_now().await;
@@ -104,6 +110,14 @@ async fn what_nobody_asks_for_is_given_up() {
     store.clock.advance(patience);
     work.await.expect("it has been given up");
     assert_eq!(store.look(id).err(), Some("SQL-0022"));
+    assert_eq!(*told.lock().expect("a cause"), Some(Cut::Unseen(patience)));
+    // One that its owner lets go of is not given up.
+    store.held.begin(&store.owner, id, Some(patience)).expect("room");
+    let lets_go = async { store.held.forget(&store.owner, id) };
+    let given_up = |cut| *told_of.lock().expect("a cause") = Some(cut);
+    let ((), ran) = tokio::join!(store.held.hold(id, pending(), given_up), lets_go);
+    assert!(matches!(ran, Ok(true)));
+    assert_eq!(*told_of.lock().expect("a cause"), None);
 }
 
 // Goal: whoever waits is told at once, of an end and of its cancelling. Method: two who wait longer than the test lasts.
@@ -117,7 +131,7 @@ async fn those_who_wait_are_told() {
     let changed = ready(Ok(Ended::changed("DELETE", Some(1))));
     let (look, ()) = tokio::join!(
         store.held.wait(&store.owner, ends, KEPT),
-        store.held.hold(ends, changed)
+        store.held.hold(ends, changed, |_| ())
     );
     assert!(
         matches!(look, Ok(Look::Done(Ended::Changed { .. }, _))),
@@ -126,7 +140,7 @@ async fn those_who_wait_are_told() {
     let cancel = async { store.held.cancel(&store.owner, cancelled) };
     let (look, (), cancel) = tokio::join!(
         store.held.wait(&store.owner, cancelled, KEPT),
-        store.held.hold(cancelled, pending()),
+        store.held.hold(cancelled, pending(), |_| ()),
         cancel
     );
     assert!(cancel.is_ok());
@@ -149,6 +163,6 @@ async fn one_user_has_so_many() {
     assert!(matches!(store.held.forget(&store.owner, Uuid::nil()), Ok(true)));
     begin(HELD_OF_ONE_MAX).expect("room again");
     let failed = ready(Err(QueryError::BadHandle));
-    store.held.hold(Uuid::from_u128(1), failed).await;
+    store.held.hold(Uuid::from_u128(1), failed, |_| ()).await;
     assert!(matches!(store.look(Uuid::from_u128(1)), Ok(Look::Failed(_))));
 }

@@ -7,6 +7,8 @@ use crate::error::QueryError;
 
 /// The SQLSTATEs that are given.
 pub(super) mod state {
+    /// Of notices.
+    pub(in crate::postgres) const SUCCESSFUL: &str = "00000";
     pub(in crate::postgres) const PROTOCOL: &str = "08P01";
     pub(in crate::postgres) const NOT_SUPPORTED: &str = "0A000";
     pub(in crate::postgres) const OUT_OF_RANGE: &str = "22003";
@@ -34,6 +36,7 @@ pub(super) mod state {
     pub(in crate::postgres) const AMBIGUOUS_COLUMN: &str = "42702";
     pub(in crate::postgres) const NO_COLUMN: &str = "42703";
     pub(in crate::postgres) const UNKNOWN_PARAMETER: &str = "42704";
+    pub(in crate::postgres) const OBJECT_EXISTS: &str = "42710";
     pub(in crate::postgres) const GROUPING: &str = "42803";
     pub(in crate::postgres) const TYPES_DIFFER: &str = "42804";
     pub(in crate::postgres) const NO_FUNCTION: &str = "42883";
@@ -59,7 +62,7 @@ pub(super) mod state {
 pub(super) struct Failure {
     pub(super) state: &'static str,
     pub(super) message: String,
-    /// Our own code.
+    /// Our own code; of a notice, more about it.
     detail: Option<String>,
     hint: Option<String>,
     /// The place in the statement, in characters from 1.
@@ -80,6 +83,12 @@ impl Failure {
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
         self
     }
 
@@ -208,8 +217,9 @@ fn state_of(error: &QueryError, chain: &str) -> &'static str {
         _ => {}
     }
     match error.code() {
-        // A table or namespace of that name is there already.
+        // Something of that name is there already: a table or namespace, or a column, branch or tag of one.
         "TBL-0031" => return state::TABLE_EXISTS,
+        "TBL-0022" => return state::OBJECT_EXISTS,
         "ENG-0020" => return state::TOO_COMPLEX,
         "ENG-0021" => return state::LIMIT,
         _ => {}

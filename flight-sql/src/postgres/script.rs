@@ -32,11 +32,14 @@ pub(super) enum What {
     /// Back to a savepoint.
     RollbackTo(String),
     Release(String),
-    /// `SET name = values`; none is the default.
+    /// `SET name = values`; none is the default. With `LOCAL` it is for the transaction.
     Set {
         name: String,
         value: Option<String>,
+        local: bool,
     },
+    /// `SET TRANSACTION`, and the isolation that it says.
+    SetTransaction(Option<String>),
     /// `RESET`; none is all.
     Reset(Option<String>),
     /// `SHOW`; none is all.
@@ -186,6 +189,7 @@ mod tests {
         let set = |name: &str, value: &str| What::Set {
             name: name.into(),
             value: Some(value.into()),
+            local: false,
         };
         for (text, what) in [
             ("BEGIN", What::Begin),
@@ -208,8 +212,22 @@ mod tests {
                 What::Set {
                     name: "TimeZone".into(),
                     value: None,
+                    local: false,
                 },
             ),
+            (
+                "SET LOCAL statement_timeout = '5s'",
+                What::Set {
+                    name: "statement_timeout".into(),
+                    value: Some("5s".into()),
+                    local: true,
+                },
+            ),
+            (
+                "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+                What::SetTransaction(Some("serializable".into())),
+            ),
+            ("SET TRANSACTION READ ONLY", What::SetTransaction(None)),
             (
                 "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
                 set("default_transaction_isolation", "read uncommitted"),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod extended;
+mod notices;
 mod simple;
 mod transaction;
 
@@ -25,7 +26,7 @@ use super::registry::Place;
 use super::rows::{Cursor, Sending, Stopped};
 use super::script::Sentence;
 use super::settings::Settings;
-use crate::service::QueryService;
+use crate::service::{Cut, QueryService};
 
 /// Statements that a session keeps at most: drivers keep some hundreds.
 const STATEMENTS_MAX: usize = 2_000;
@@ -240,6 +241,7 @@ impl Session {
         let mut options = SessionOptions {
             default_schema: schemas.first().cloned(),
             execution: Execution::named(self.settings.get("tidewater.execution")).unwrap_or_default(),
+            in_transaction: self.transaction.open(),
             ..SessionOptions::default()
         };
         options.overlay = postgres.tables(sql).map_err(|error| Failure::of(&error.into(), sql))?;
@@ -256,6 +258,17 @@ impl Session {
             options.moment = self.transaction.pin(seen);
         }
         Ok(())
+    }
+}
+
+/// Waits until a statement is over its session's time, which ends it.
+async fn late(service: QueryService, id: Uuid, limit: Option<Duration>) {
+    match limit {
+        None => std::future::pending().await,
+        Some(limit) => {
+            service.clock().sleep(limit).await;
+            service.cut(id, Cut::Late(limit));
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a session can set: the parameters that drivers send and ask for.
 
+mod transaction;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -39,6 +41,17 @@ enum Kind {
 
 use self::Kind::{Fixed, Milliseconds, OneOf, Only, Path, Switch, Taken, Zone as InZone};
 
+/// From which severity on a client is told what is no error.
+pub(super) const CLIENT_MESSAGES: &str = "client_min_messages";
+
+/// As PostgreSQL takes them, the least severe first.
+const MESSAGE_LEVELS: [&str; 11] = [
+    "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning", "error",
+];
+
+/// Whether a client is told of each query what became of it in the cache.
+pub(super) const CACHE_NOTICES: &str = "tidewater.cache_notices";
+
 /// Name as it is shown, default, kind.
 const KNOWN: &[(&str, &str, Kind)] = &[
     ("allow_in_place_tablespaces", "off", Taken),
@@ -47,7 +60,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("bytea_output", "hex", Only(&["hex"])),
     ("check_function_bodies", "on", Taken),
     ("client_encoding", "UTF8", Only(&["utf8", "utf-8", "unicode"])),
-    ("client_min_messages", "notice", Taken),
+    (CLIENT_MESSAGES, "notice", OneOf(&MESSAGE_LEVELS)),
     ("constraint_exclusion", "partition", Taken),
     ("cursor_tuple_fraction", "0.1", Taken),
     ("DateStyle", "ISO, MDY", Taken),
@@ -93,6 +106,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("synchronous_commit", "on", Taken),
     ("temp_buffers", "1024", Taken),
     (CACHE_SETTING, "on", Switch),
+    (CACHE_NOTICES, "off", Switch),
     ("tidewater.execution", "auto", OneOf(&Execution::NAMES)),
     ("TimeZone", "UTC", InZone),
     ("transaction_deferrable", "off", Taken),
@@ -126,6 +140,10 @@ pub(super) struct Settings {
     defaults: BTreeMap<String, String>,
     set: BTreeMap<String, String>,
     zone: Zone,
+    /// What is set only until the transaction ends, with what was set before it.
+    local: BTreeMap<String, Option<String>>,
+    /// What was set when the transaction began.
+    before: Option<BTreeMap<String, String>>,
 }
 
 impl Settings {
@@ -141,6 +159,8 @@ impl Settings {
             defaults,
             set: BTreeMap::new(),
             zone: Zone::default(),
+            local: BTreeMap::new(),
+            before: None,
         }
     }
 
@@ -182,7 +202,7 @@ impl Settings {
             Only(allowed) if !allowed.iter().any(|one| one.eq_ignore_ascii_case(&value)) => return Err(invalid()),
             Only(_) => value = self.defaults.get(&shown).cloned().unwrap_or(value),
             OneOf(allowed) => {
-                value = value.to_lowercase();
+                value = value.trim_matches('"').to_lowercase();
                 if !allowed.contains(&value.as_str()) {
                     let hint = format!("It is one of {}.", allowed.join(", "));
                     return Err(invalid().hint(hint));
@@ -193,6 +213,7 @@ impl Settings {
             Switch => value = switch(&value).ok_or_else(invalid)?.to_owned(),
             Taken | Path => {}
         }
+        self.local.remove(&shown);
         self.set.insert(shown.clone(), value);
         Ok(shown)
     }
@@ -200,6 +221,7 @@ impl Settings {
     /// Back to what it was at the start; its name as it is shown.
     pub(super) fn reset(&mut self, name: &str) -> Result<String, Failure> {
         let shown = self.name(name).ok_or_else(|| unknown(name))?;
+        self.local.remove(&shown);
         self.set.remove(&shown);
         if shown == "TimeZone" {
             self.zone = self
@@ -213,6 +235,7 @@ impl Settings {
 
     /// All of them, back to what they were at the start.
     pub(super) fn reset_all(&mut self) {
+        self.local.clear();
         self.set.clear();
         self.zone = self
             .defaults

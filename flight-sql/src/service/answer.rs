@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::future::{Either, select};
 
 use tidewater_core::JobId;
+use tidewater_engine::cpu::WAITING_ROWS;
 use tidewater_engine::explain::with_route;
-use tidewater_engine::{Class, EngineError, PlanOutput, PlanRequest};
+use tidewater_engine::{Class, EngineError, PlanOutput, PlanRequest, Progress};
 use tidewater_security::Principal;
 
 use super::{Batches, QueryService, Results, to_batches};
-use crate::cache::{Bypass, CacheUse, Circumstances, Joined, Outcome, PolicyFingerprint, Question};
+use crate::cache::{Bypass, CacheUse, Circumstances, Joined, Outcome, PolicyFingerprint, Question, ReadInstead};
 use crate::error::QueryError;
 use crate::history::Note;
 use crate::wire::wire_schema;
@@ -31,6 +33,8 @@ pub(super) struct Asked {
     pub(super) wire: SchemaRef,
     /// The time that it may take, waiting included.
     pub(super) deadline: Duration,
+    /// A moment before its tables were looked up; none where they are those of a transaction.
+    pub(super) since: Option<Duration>,
     /// Whether the client takes rows that are kept.
     pub(super) cached: bool,
 }
@@ -43,12 +47,12 @@ impl QueryService {
         asked: Asked,
         note: &Note,
     ) -> Result<(Results, CacheUse), QueryError> {
-        note.planned(&asked.plan);
+        note.planned(&asked.plan, &ReadInstead::new());
         let schema = Arc::clone(&asked.wire);
         let (batches, how) = if let LogicalPlan::Explain(_) = &asked.plan {
             let output = self.explain(principal, asked).await?;
             note.routed(&output.route);
-            let rows = to_batches(output.stream, Arc::clone(&schema));
+            let rows = to_batches(output.stream, Arc::clone(&schema), self.memory());
             (rows, CacheUse::Bypass(Bypass::Explanation))
         } else {
             match self.question(principal, &asked, &schema) {
@@ -74,6 +78,7 @@ impl QueryService {
             policy: &PolicyFingerprint::of(principal, &self.0.authenticator, access.as_deref()),
             wire,
             now_ms: self.0.engine.clock().now_ms(),
+            since: asked.since,
         };
         self.0.cache.question(&asked.plan, &around)
     }
@@ -81,23 +86,32 @@ impl QueryService {
     /// Rows that are kept, or of the one who runs the same, or new ones for all who ask meanwhile.
     async fn shared(
         &self,
-        question: Question,
+        mut question: Question,
         mut asked: Asked,
         schema: &SchemaRef,
         note: &Note,
     ) -> Result<(Batches, CacheUse), QueryError> {
+        let clock = self.0.engine.clock();
+        if let Some(older) = self.0.cache.older(&question, clock.monotonic()) {
+            note.planned(&asked.plan, &older.read);
+            return Ok((older.rows, CacheUse::Older { age: older.age }));
+        }
         let unsettled = question
             .settled
+            .take()
             .map(|settled| std::mem::replace(&mut asked.plan, settled));
-        let clock = self.0.engine.clock();
         let (began, allowed) = (clock.monotonic(), asked.deadline);
         let mut failures = 0;
         let mut how = CacheUse::Hit;
         let alone = loop {
             asked.deadline = allowed.saturating_sub(clock.monotonic().saturating_sub(began));
             let waiting = match self.0.cache.join(question.key) {
-                Joined::Kept(rows) => return Ok((rows, how)),
+                Joined::Kept(rows) => {
+                    self.0.cache.confirm(&question);
+                    return Ok((rows, how));
+                }
                 Joined::Lead(lead) => {
+                    let lead = lead.bearing(question.bears);
                     return match self.fresh(asked, schema, note).await {
                         Ok(rows) => Ok((lead.follow(rows), CacheUse::Miss)),
                         Err(error) => {
@@ -110,7 +124,10 @@ impl QueryService {
                 Joined::Waiting(waiting) => waiting,
             };
             match select(waiting, clock.sleep(asked.deadline)).await {
-                Either::Left((Outcome::Rows(rows), _)) => return Ok((rows, CacheUse::Coalesced)),
+                Either::Left((Outcome::Rows(rows), _)) => {
+                    self.0.cache.confirm(&question);
+                    return Ok((rows, CacheUse::Coalesced));
+                }
                 Either::Left((Outcome::Large, _)) => break Bypass::Large,
                 Either::Left((Outcome::Abandoned, _)) => how = CacheUse::Coalesced,
                 Either::Left((Outcome::Failed, _)) => {
@@ -130,9 +147,17 @@ impl QueryService {
 
     /// Rows that are made now.
     async fn fresh(&self, asked: Asked, schema: &SchemaRef, note: &Note) -> Result<Batches, QueryError> {
+        let progress = Progress::attach(&asked.session);
+        self.0.running.tells(note.id(), progress);
         let output = self.0.runner.run(self.request(asked)).await?;
         note.routed(&output.route);
-        Ok(to_batches(output.stream, Arc::clone(schema)))
+        Ok(to_batches(output.stream, Arc::clone(schema), self.memory()))
+    }
+
+    /// What rows on their way are charged to.
+    fn memory(&self) -> MemoryReservation {
+        let pool = &self.0.engine.runtime_env().memory_pool;
+        MemoryConsumer::new(WAITING_ROWS).register(pool)
     }
 
     fn request(&self, asked: Asked) -> PlanRequest {
@@ -155,7 +180,10 @@ impl QueryService {
         let wire = wire_schema(explained.plan.schema().as_arrow());
         let cache = match self.question(principal, &explained, &wire) {
             Ok(question) if self.0.cache.holds(&question.key) => "hit: its rows are kept".to_owned(),
-            Ok(_) => "miss: its rows will be kept if they are few enough".to_owned(),
+            Ok(question) => match self.0.cache.older(&question, engine.clock().monotonic()) {
+                Some(older) => format!("hit: kept rows that are at most {} ms old", older.age.as_millis()),
+                None => "miss: its rows will be kept if they are few enough".to_owned(),
+            },
             Err(reason) => format!("bypass: {reason}"),
         };
         let explained = self.request(explained);

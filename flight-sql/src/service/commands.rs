@@ -140,10 +140,10 @@ impl QueryService {
                 Err(error) => Err(error),
             });
         }
-        let Some(command) = self.command(statement)? else {
+        let Some(mut command) = self.command(statement)? else {
             return Ok(None);
         };
-        let note = self.note(principal, statement);
+        let mut note = self.note(principal, statement);
         if let Err(error) = self.may(principal, command.verb()) {
             return note.end(Err(error));
         }
@@ -151,8 +151,13 @@ impl QueryService {
             Ok(at_work) => at_work,
             Err(error) => return note.end(Err(error)),
         };
+        note.may_be_cut(at_work.cause());
         let options = self.0.sessions.options(&statement.sql, client).await;
         let verb = command.verb();
+        // What is written to is settled once, before it is asked who may.
+        if let Err(error) = Box::pin(self.0.engine.settle(&options, &mut command)).await {
+            return note.end(Err(error.into()));
+        }
         match self.may_change(principal, &options, &command).await {
             Ok(Verdict::Goes) => {}
             Ok(Verdict::DoesNothing) => {

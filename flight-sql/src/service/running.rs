@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use uuid::Uuid;
 
-use tidewater_engine::EngineError;
+use tidewater_engine::Progress;
 use tidewater_security::Principal;
 
 use super::Batches;
+use super::cut::{Cause, Cut};
 use crate::error::QueryError;
 
 /// Rows of a statement, which whoever cancels it takes away.
@@ -59,8 +60,10 @@ struct Entry {
     rows: Slot,
     /// None while there are no rows yet: what makes them knows its time itself.
     until: Option<Until>,
-    /// The time that it was given, once it is over and nobody took its rows.
-    late: Arc<OnceLock<Duration>>,
+    /// The limit that ended it.
+    cause: Cause,
+    /// How far it is; none until it runs.
+    progress: Option<Arc<Progress>>,
 }
 
 impl std::fmt::Debug for Entry {
@@ -89,14 +92,15 @@ impl Running {
         }
         let number = statements.next;
         statements.next += 1;
-        let (token, rows, late) = (CancellationToken::new(), Slot::default(), Arc::default());
+        let (token, rows, cause) = (CancellationToken::new(), Slot::default(), Cause::default());
         let entry = Entry {
             id,
             owner: owner.clone(),
             token: token.clone(),
             rows: Arc::clone(&rows),
             until: None,
-            late: Arc::clone(&late),
+            cause: Arc::clone(&cause),
+            progress: None,
         };
         statements.by_number.insert(number, entry);
         Ok(AtWork {
@@ -104,7 +108,7 @@ impl Running {
             number,
             token,
             rows,
-            late,
+            cause,
         })
     }
 
@@ -118,14 +122,50 @@ impl Running {
             .map(|(_, entry)| entry)
             .collect();
         for entry in &late {
-            if let Some(until) = entry.until {
+            if let Some(until) = entry.until.filter(|_| !entry.token.is_cancelled()) {
                 // Set once: it is no longer among those at work.
-                let _ = entry.late.set(until.allowed);
+                let _ = entry.cause.set(Cut::Late(until.allowed));
             }
             entry.token.cancel();
             drop(take(&entry.rows));
         }
         late.len()
+    }
+
+    /// A statement runs, and tells there how far it is.
+    pub(super) fn tells(&self, id: Uuid, progress: Arc<Progress>) {
+        let mut statements = self.lock();
+        if let Some(entry) = statements.by_number.values_mut().find(|entry| entry.id == id) {
+            entry.progress = Some(progress);
+        }
+    }
+
+    /// Tells how far a statement is, if it runs here.
+    pub(super) fn progress(&self, id: Uuid) -> Option<Arc<Progress>> {
+        let statements = self.lock();
+        let found = statements.by_number.values().find(|entry| entry.id == id);
+        found.and_then(|entry| entry.progress.clone())
+    }
+
+    /// Ends a statement by a limit that whoever runs it does not look at. Nothing where it has ended.
+    pub(super) fn cut(&self, id: Uuid, cut: Cut) {
+        let found: Vec<(CancellationToken, Slot)> = self
+            .lock()
+            .by_number
+            .values()
+            .filter(|entry| entry.id == id && !id.is_nil())
+            .map(|entry| {
+                // What came first counts, be it a limit or whoever cancelled it.
+                if !entry.token.is_cancelled() {
+                    entry.cause.get_or_init(|| cut);
+                }
+                (entry.token.clone(), Arc::clone(&entry.rows))
+            })
+            .collect();
+        for (token, rows) in &found {
+            token.cancel();
+            drop(take(rows));
+        }
     }
 
     /// Ends the work of a statement of this owner. False when there is none: it has ended, never began, is another's, or is
@@ -177,15 +217,20 @@ pub(super) struct AtWork {
     number: u64,
     token: CancellationToken,
     rows: Slot,
-    late: Arc<OnceLock<Duration>>,
+    cause: Cause,
 }
 
 impl AtWork {
+    /// Tells which limit ends it, once one does.
+    pub(super) fn cause(&self) -> Cause {
+        Arc::clone(&self.cause)
+    }
+
     /// Does `work` unless it is cancelled before its end.
     pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
         match self.token.run_until_cancelled(work).await {
             Some(done) => done,
-            None => Err(QueryError::Cancelled),
+            None => Err(self.ended()),
         }
     }
 
@@ -206,10 +251,7 @@ impl AtWork {
 
     /// Why there are no more rows.
     fn ended(&self) -> QueryError {
-        match self.late.get() {
-            Some(allowed) => EngineError::Deadline { allowed: *allowed }.into(),
-            None => QueryError::Cancelled,
-        }
+        self.cause.get().map_or(QueryError::Cancelled, |cut| cut.error())
     }
 }
 

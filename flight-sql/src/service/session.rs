@@ -20,6 +20,7 @@ use tidewater_engine::{Class, EngineError, Moment, SessionOptions};
 use tidewater_security::Principal;
 
 use super::{Asked, Changed, QueryService, Results, parameters, read_only};
+use crate::cache::CacheUse;
 use crate::error::QueryError;
 use crate::handle::Statement;
 use crate::history::Note;
@@ -42,8 +43,8 @@ pub struct Told {
 /// A statement that has begun, or is done.
 #[derive(Debug)]
 pub enum Opened {
-    /// Its rows.
-    Rows(Results),
+    /// Its rows, and what became of it in the cache where it was asked of the service now.
+    Rows(Results, Option<CacheUse>),
     /// What it changed.
     Changed(Changed),
 }
@@ -119,8 +120,8 @@ impl QueryService {
             let asked = self.asked(principal, sql, values, client, deadline).await?;
             Box::pin(self.answer(principal, asked, note)).await
         });
-        let (results, _) = Box::pin(started).await?;
-        Ok(Opened::Rows(results))
+        let (results, how) = Box::pin(started).await?;
+        Ok(Opened::Rows(results, Some(how)))
     }
 
     /// The tables that a statement names as they stand now, beside those of `pinned` that it names. Names of views are left
@@ -156,6 +157,8 @@ impl QueryService {
         client: &SessionOptions,
         deadline: Duration,
     ) -> Result<Asked, QueryError> {
+        let bears = client.moment.is_empty() && !client.in_transaction;
+        let since = bears.then(|| self.clock().monotonic());
         let (session, plan) = self.plan_as(principal, sql, client).await?;
         let wanted = parameters::numbered(&plan)?
             .last_key_value()
@@ -173,6 +176,7 @@ impl QueryService {
             wire: wire_schema(plan.schema().as_arrow()),
             plan,
             deadline,
+            since,
             cached: self.1.cached && setting.is_none_or(|setting| setting != "off"),
         })
     }

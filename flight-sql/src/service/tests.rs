@@ -1,4 +1,5 @@
 mod authorise;
+mod cut;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tidewater_table::{
 
 use super::*;
 use crate::PlainSessions;
-use crate::cache::{Bypass, Circumstances, Key, PolicyFingerprint};
+use crate::cache::{Bypass, Circumstances, Key, PolicyFingerprint, Question};
 
 /// A service over one table, `gold.numbers` (id, name, at): ids 0 to 9.
 pub(crate) struct Lake {
@@ -123,6 +124,19 @@ impl Lake {
 
     /// What the cache would look for.
     pub(crate) async fn key(&self, sql: &str, values: Bytes, client: &SessionOptions) -> Result<Key, Bypass> {
+        let policy = PolicyFingerprint::of(&Principal::local(), self.service.authenticator(), None);
+        let question = self.question(sql, values, client, &policy).await?;
+        Ok(question.key)
+    }
+
+    /// The same of somebody who may see this.
+    pub(crate) async fn question(
+        &self,
+        sql: &str,
+        values: Bytes,
+        client: &SessionOptions,
+        policy: &PolicyFingerprint,
+    ) -> Result<Question, Bypass> {
         let options = client.clone();
         let session = self.service.0.engine.session(Class::Interactive, &options);
         let sql = number_placeholders(sql);
@@ -135,15 +149,12 @@ impl Lake {
         let wire = wire_schema(plan.schema().as_arrow());
         let around = Circumstances {
             state: &session.state(),
-            policy: &PolicyFingerprint::of(&Principal::local(), self.service.authenticator(), None),
+            policy,
             wire: &wire,
             now_ms: self.service.clock().now_ms(),
+            since: Some(self.service.clock().monotonic()),
         };
-        self.service
-            .0
-            .cache
-            .question(&plan, &around)
-            .map(|question| question.key)
+        self.service.0.cache.question(&plan, &around)
     }
 
     /// The rows as a table for people.

@@ -17,6 +17,9 @@ pub struct StageReport {
     pub state: &'static str,
     /// Partitions it works on.
     pub partitions: usize,
+    /// Those whose task has ended.
+    #[serde(skip)]
+    pub partitions_done: usize,
     /// Tasks that were begun.
     pub tasks: usize,
     /// Those that run.
@@ -50,6 +53,19 @@ pub(crate) fn stages(graph: &ExecutionGraphBox) -> Vec<StageReport> {
     reports
 }
 
+/// Partitions that are done, of those that are known: a task has several. A stage that is not planned yet has one at least.
+pub(super) fn partitions(stages: &[StageReport]) -> (u64, u64) {
+    let sum = |count: &dyn Fn(&StageReport) -> usize| {
+        let all = stages.iter().map(count).sum::<usize>();
+        u64::try_from(all).unwrap_or(u64::MAX)
+    };
+    let ended = |stage: &StageReport| match stage.state {
+        "done" => stage.partitions.max(1),
+        _ => stage.partitions_done,
+    };
+    (sum(&ended), sum(&|stage| stage.partitions.max(1)))
+}
+
 fn report(number: usize, stage: &ExecutionStage) -> StageReport {
     let (state, partitions, metrics): (_, _, &[MetricsSet]) = match stage {
         ExecutionStage::UnResolved(_) => ("waiting", 0, &[]),
@@ -66,10 +82,14 @@ fn report(number: usize, stage: &ExecutionStage) -> StageReport {
     let ended: Vec<&SuccessfulTask> = tasks.iter().filter_map(successful).collect();
     let rows: Vec<u64> = ended.iter().map(|task| rows(task)).collect();
     let total: u64 = rows.iter().sum();
+    // What runs again after an executor was lost is there twice.
+    let whole = tasks.iter().filter(|task| successful(task).is_some());
+    let partitions_done: usize = whole.map(|task| task.global_input_partition_ids.len()).sum();
     StageReport {
         stage: number,
         state,
         partitions,
+        partitions_done: partitions_done.min(partitions),
         tasks: tasks.len(),
         tasks_running: count(tasks, |status| matches!(status, task_status::Status::Running(_))),
         tasks_failed: count(tasks, |status| matches!(status, task_status::Status::Failed(_))),

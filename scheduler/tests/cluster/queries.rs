@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::DataType;
 
 use crate::lake::{FILES, Lake, ROWS_PER_FILE};
 use tidewater_core::{Coded, ErrorKind, Retry};
-use tidewater_engine::{Class, Distribution, PlanRunner, WriteRequest};
+use tidewater_engine::{Class, Distribution, PlanRunner, Progress, WriteRequest};
 use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
 use tidewater_table::{Change, CommitOptions, Scan, commit_change};
 
@@ -41,6 +42,37 @@ async fn answers_are_those_of_one_process() {
     );
     assert!(lake.tasks.shutdown(Duration::from_secs(10)).await, "it drains");
     assert_eq!(executor.id(), None);
+}
+
+// Goal: whoever waits for a plan on the cluster learns how far it is, and it never goes back. Method: a join that is watched while it runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn plans_tell_how_far_they_are() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let request = lake.request(Class::Interactive, STATEMENTS[2]).await;
+    let progress = Progress::attach(&request.session);
+    let runner = scheduler.runner();
+    let mut run = pin!(runner.run(request));
+    let mut told = vec![progress.fraction()];
+    let output = loop {
+        tokio::select! {
+            output = &mut run => break output.expect("rows"),
+            () = tokio::task::yield_now() => {}
+        }
+        let now = progress.fraction();
+        if told.last() != Some(&now) {
+            told.push(now);
+        }
+    };
+    told.push(progress.fraction());
+    assert!(!output.collect().await.expect("rows").is_empty());
+    assert!(told.is_sorted(), "{told:?}");
+    assert_eq!(told.first(), Some(&None), "nothing is known before it begins");
+    assert!(
+        told.last().is_some_and(|last| last.is_some_and(|last| last > 0.9)),
+        "{told:?}"
+    );
 }
 
 // Goal: a write lists each of its files once, with all rows, and its job commits once however often it is tried. Method:

@@ -6,7 +6,7 @@ use iceberg::spec::{FormatVersion, ListType, Literal, MapType, NestedField, Prim
 
 use super::{ColumnPath, NewColumn, Position, no_column, refused};
 use crate::error::{Result, TableError};
-use crate::schema::FreshIds;
+use crate::schema::{FreshIds, widened};
 
 pub(super) type Fields = Vec<Arc<NestedField>>;
 
@@ -149,6 +149,8 @@ pub(super) fn widen(fields: &Fields, path: &ColumnPath, to: &PrimitiveType) -> R
             });
         }
         *field.field_type = Type::Primitive(to.clone());
+        field.initial_default = widened(field.initial_default.as_ref(), &field.field_type);
+        field.write_default = widened(field.write_default.as_ref(), &field.field_type);
         Ok(())
     })
 }
@@ -189,20 +191,30 @@ pub(super) fn set_default(
     })
 }
 
-/// The format library panics when it writes a default that is none of its column.
-fn check_default(what: &str, of: &Type, default: Option<&Literal>) -> Result<()> {
+/// Refuses a default that is none of its column's values, or that the format cannot tell (the format library panics when it writes the
+/// former). `what` is what the statement does.
+///
+/// # Errors
+/// [`TableError::Refused`], with what may be a default.
+pub fn check_default(what: &str, of: &Type, default: Option<&Literal>) -> Result<()> {
     let fits = match (of, default) {
         (_, None) => true,
         (Type::Primitive(kind), Some(Literal::Primitive(value))) => kind.compatible(value),
         _ => false,
     };
-    let writes = default.is_none_or(|default| default.clone().try_into_json(of).is_ok());
+    // The format library forgets what it cannot read back (times in nanoseconds), and takes the column for one without.
+    let writes = default.is_none_or(|default| {
+        let json = default.clone().try_into_json(of).ok();
+        json.and_then(|json| Literal::try_from_json(json, of).ok().flatten())
+            .as_ref()
+            == Some(default)
+    });
     match fits && writes {
         true => Ok(()),
         false => Err(refused(
             what,
             format!("the default is no value of type {of}"),
-            "only columns that are neither structs, lists nor maps have defaults; write it as the column's type",
+            "columns that are neither structs, lists, maps nor times in nanoseconds have defaults; write it as the column's type",
         )),
     }
 }

@@ -2,7 +2,7 @@
 
 use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation, SnapshotRef, TableMetadata};
 
-use crate::change::Change;
+use crate::change::{Change, Target};
 use crate::error::Result;
 use crate::file_store::FileStore;
 use crate::manifest::{self, Entry};
@@ -13,6 +13,12 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     let conditions = &change.conditions;
     if let Some(wanted) = conditions.table_uuid.filter(|uuid| *uuid != table.uuid()) {
         return Ok(Some(format!("the name means table {} now, not {wanted}", table.uuid())));
+    }
+    if conditions.branch_there
+        && let Target::Branch(name) = &change.target
+        && change.target.head(table).is_none()
+    {
+        return Ok(Some(format!("branch {name} is gone")));
     }
     let head = change.target.parent(table).map(|snapshot| snapshot.snapshot_id());
     if conditions.exact_head && head != conditions.read_at {

@@ -1,6 +1,6 @@
 //! Columns of Parquet files that deletes are made of, found by field id.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema as ArrowSchema};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::error::{Result, TableError};
-use crate::schema::{field_id, to_arrow};
+use crate::schema::{field_id, initial_default, repeated, to_arrow};
 
 /// A column to be read, and as what.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub(crate) struct Wanted {
     id: i32,
     name: String,
     data_type: DataType,
+    /// What it is in rows of files that lack it; null without.
+    default: Option<ArrayRef>,
 }
 
 /// The wanted columns of some rows, in the order asked for; `None` for a column that the file lacks.
@@ -28,6 +30,7 @@ impl Wanted {
             id,
             name: name.to_owned(),
             data_type,
+            default: None,
         }
     }
 
@@ -35,9 +38,21 @@ impl Wanted {
     pub(super) fn all(columns: &Schema) -> Result<Vec<Self>> {
         let arrow = to_arrow(columns)?;
         let fields = columns.as_struct().fields().iter().zip(arrow.fields());
-        Ok(fields
-            .map(|(field, arrow)| Self::new(field.id, &field.name, arrow.data_type().clone()))
-            .collect())
+        let wanted = fields.map(|(field, arrow)| {
+            Ok(Self {
+                default: initial_default(arrow)?,
+                ..Self::new(field.id, &field.name, arrow.data_type().clone())
+            })
+        });
+        wanted.collect()
+    }
+
+    /// So many rows of a file that lacks it.
+    pub(super) fn absent(&self, rows: usize) -> Result<ArrayRef> {
+        match &self.default {
+            Some(one) => repeated(one, rows),
+            None => Ok(new_null_array(&self.data_type, rows)),
+        }
     }
 
     pub(super) fn data_type(&self) -> &DataType {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::ArrayRef;
 use arrow::row::{RowConverter, SortField};
 use futures::TryStreamExt;
 use iceberg::spec::Schema;
@@ -39,7 +39,7 @@ impl Group {
 
     /// Marks rows, the first of which is at `first`.
     fn mark(&self, columns: Columns, rows: usize, first: u64, mask: &mut RowMask) -> Result<()> {
-        let converted = self.converter.convert_columns(&filled(columns, &self.wanted, rows));
+        let converted = self.converter.convert_columns(&filled(columns, &self.wanted, rows)?);
         let converted = converted.map_err(TableError::encode("compare deleted values"))?;
         for (position, row) in (first..).zip(&converted) {
             if self.keys.iter().any(|keys| keys.contains(row.as_ref())) {
@@ -50,10 +50,11 @@ impl Group {
     }
 }
 
-/// A column that a file lacks is null in all its rows.
-fn filled(columns: Columns, wanted: &[Wanted], rows: usize) -> Vec<ArrayRef> {
-    let fill = |(column, wanted): (Option<ArrayRef>, &Wanted)| {
-        column.unwrap_or_else(|| new_null_array(wanted.data_type(), rows))
+/// A column that a file lacks is its default in all its rows.
+fn filled(columns: Columns, wanted: &[Wanted], rows: usize) -> Result<Vec<ArrayRef>> {
+    let fill = |(column, wanted): (Option<ArrayRef>, &Wanted)| match column {
+        Some(column) => Ok(column),
+        None => wanted.absent(rows),
     };
     columns.into_iter().zip(wanted).map(fill).collect()
 }

@@ -46,6 +46,11 @@ impl RowMask {
         self.deleted.serialized_size()
     }
 
+    /// The positions, in order.
+    pub fn gone(&self) -> impl Iterator<Item = u64> + '_ {
+        self.deleted.iter()
+    }
+
     /// Whether the row is gone.
     pub fn is_deleted(&self, position: u64) -> bool {
         self.deleted.contains(position)

@@ -160,6 +160,25 @@ async fn conflicts_are_those_of_the_branch() {
     assert!(matches!(wrong, Err(TableError::Reference { .. })), "{wrong:?}");
 }
 
+// Goal: rows for a branch do not bring it back when it is gone. Method: appends to a branch that is there and to one that is not, by the writer that
+// makes branches and by the one that does not.
+#[tokio::test]
+async fn a_branch_that_is_gone_stays_gone() {
+    let lake = Lake::new(&[], &[]).await;
+    lake.append([1]).await;
+    append_to(&lake, "audit", &[2]).await;
+    let more = Change::append(lake.files(&[3], 0).await).on_branch_that_is_there("audit");
+    lake.commit(&more).await.unwrap();
+    assert_eq!(rows_at(&lake, "audit").await, [1, 2, 3]);
+    let lost = Change::append(lake.files(&[4], 0).await).on_branch_that_is_there("gone");
+    let refused = lake.commit(&lost).await;
+    assert!(matches!(refused, Err(TableError::Conflict { .. })), "{refused:?}");
+    assert!(snapshot_of(&lake.table().await.metadata, "gone").is_err());
+    let main = Change::append(lake.files(&[5], 0).await).on_branch_that_is_there("main");
+    lake.commit(&main).await.unwrap();
+    assert_eq!(lake.rows().await, [1, 5]);
+}
+
 // Goal: a snapshot's rows are picked once, and only if it appended. Method: every refusal of the format's own operation, and a
 // forward where main has not moved.
 #[tokio::test]

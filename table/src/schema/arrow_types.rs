@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, TimeUnit};
 use iceberg::spec::{ListType, MapType, NestedField, PrimitiveType, Schema, StructType, Type};
 
+use super::defaults;
 use crate::error::{Result, TableError};
 
 /// Arrow metadata key of a field's id, as the Parquet writer and reader of Arrow know it.
@@ -33,11 +34,18 @@ fn to_fields(fields: &[Arc<NestedField>], path: &str) -> Result<Fields> {
 }
 
 fn to_field(field: &NestedField, name: &str, path: &str) -> Result<FieldRef> {
+    // Fields within others have none that are read: where the outer one is null, so are they.
+    let defaults = if path.is_empty() {
+        defaults::told(field)?
+    } else {
+        Vec::new()
+    };
     let path = join(path, name);
     let mut metadata = HashMap::from([(FIELD_ID_KEY.to_owned(), field.id.to_string())]);
     if *field.field_type == Type::Primitive(PrimitiveType::Uuid) {
         metadata.insert(EXTENSION_NAME_KEY.into(), UUID_EXTENSION.into());
     }
+    metadata.extend(defaults);
     let data_type = to_data_type(&field.field_type, &path)?;
     Ok(Arc::new(
         Field::new(name, data_type, !field.required).with_metadata(metadata),

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use iceberg::spec::{ListType, MapType, NestedField, Schema, StructType, Type};
+use iceberg::spec::{
+    ListType, Literal, MapType, NestedField, PrimitiveLiteral, PrimitiveType, Schema, StructType, Type,
+};
 
 use crate::error::{Result, TableError};
 
@@ -75,11 +77,26 @@ impl FreshIds {
     }
 }
 
+/// A default as one of a wider type: those of a narrower one are none of its values.
+pub(crate) fn widened(default: Option<&Literal>, to: &Type) -> Option<Literal> {
+    Some(match (default?, to) {
+        (Literal::Primitive(PrimitiveLiteral::Int(value)), Type::Primitive(PrimitiveType::Long)) => {
+            Literal::long(i64::from(*value))
+        }
+        (Literal::Primitive(PrimitiveLiteral::Float(value)), Type::Primitive(PrimitiveType::Double)) => {
+            Literal::double(f64::from(value.0))
+        }
+        (default, _) => default.clone(),
+    })
+}
+
 /// The same column but for these.
 pub(crate) fn copied(field: &NestedField, id: i32, of: Type, required: bool) -> NestedField {
     NestedField {
         id,
         required,
+        initial_default: widened(field.initial_default.as_ref(), &of),
+        write_default: widened(field.write_default.as_ref(), &of),
         field_type: Box::new(of),
         ..field.clone()
     }

@@ -8,8 +8,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
 use arrow::util::display::FormatOptions;
 
 use crate::error::{Result, TableError};
+use crate::schema::{repeated, write_default};
 
-/// The batch in the table's schema. Missing optional columns are null; a column that the table does not have is refused,
+/// The batch in the table's schema. Missing columns are what they are by default, or null; a column that the table does not have is refused,
 /// for its values would be lost.
 pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let given = batch.schema();
@@ -31,8 +32,11 @@ fn by_name(given: &Fields, columns: &[ArrayRef], wanted: &Fields, rows: usize, p
             Some(column) => array(column, field, path),
             None => Err(refused(path, field.name(), "it has no values")),
         },
-        None if field.is_nullable() => Ok(new_null_array(field.data_type(), rows)),
-        None => Err(refused(path, field.name(), "it is required and missing")),
+        None => match write_default(field)? {
+            Some(value) => repeated(&value, rows),
+            None if field.is_nullable() => Ok(new_null_array(field.data_type(), rows)),
+            None => Err(refused(path, field.name(), "it is required and missing")),
+        },
     };
     wanted.iter().map(pick).collect()
 }

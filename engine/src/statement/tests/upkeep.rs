@@ -134,7 +134,10 @@ async fn files_out_of_reach_are_not_read() {
     let session = lake.session();
     give(
         &session,
-        vec![(row_sql::TARGET, lake.engine.all_rows_provider(&table).expect("rows"))],
+        vec![(
+            row_sql::TARGET,
+            lake.engine.all_rows_provider(&table, None).expect("rows"),
+        )],
     )
     .expect("given");
     let Sql::Command(command) = parse("DELETE FROM s.t WHERE a = 4 AND b = 2").expect("a command") else {
@@ -144,7 +147,7 @@ async fn files_out_of_reach_are_not_read() {
         panic!("no change of rows");
     };
     let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema()).expect("columns");
-    let sql = row_sql::RowSql::new(&merge, columns.into()).expect("columns that are there");
+    let sql = row_sql::RowSql::new(&merge, "t", columns.into()).expect("columns that are there");
     let plan = lake.engine.plan(&session, &sql.counts()).await.expect("a plan");
     let plan = session
         .state()

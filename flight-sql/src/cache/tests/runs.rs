@@ -343,7 +343,7 @@ async fn sessions_say_what_they_take() {
         };
         let (id, deadline) = (lake.service.fresh_id(), Duration::from_secs(60));
         let opened = lake.service.open(&user, id, sql, Vec::new(), &client, deadline).await;
-        let Opened::Rows(results) = opened.expect("rows") else {
+        let Opened::Rows(results, _) = opened.expect("rows") else {
             panic!("a query");
         };
         let rows: Vec<RecordBatch> = results.batches.try_collect().await.expect("rows");

@@ -1,13 +1,19 @@
 //! Queries that are polled.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use arrow_flight::{
     CancelFlightInfoRequest, CancelFlightInfoResult, FlightEndpoint, PollInfo, RenewFlightEndpointRequest,
 };
 use tonic::Code;
 
+use tidewater_core::ManualClock;
+
 use super::*;
 use crate::handle::{Handle, HeldHandle};
 use crate::held::HELD_OF_ONE_MAX;
+use crate::service::QueryOptions;
 
 /// Hours of work.
 const LONG: &str =
@@ -104,11 +110,72 @@ async fn polls_tell_of_what_runs() {
     let again = polled.flight_descriptor.expect("it ran");
     refused(client.poll(again).await, Code::Cancelled, "SQL-0006");
     let clock = client.lake.service.clock().clone();
-    let deadline = clock.monotonic() + std::time::Duration::from_secs(60);
+    let deadline = clock.monotonic() + Duration::from_secs(60);
     while client.lake.service.at_work() > 0 {
         assert!(clock.monotonic() < deadline, "its work goes on");
         tokio::task::yield_now().await;
     }
+}
+
+// Goal: polls of a query that reads a table tell how far it is, never less than before, and 1 at its end only. Method: a query of hours, and
+// one that ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_tell_how_far_a_query_is() {
+    let mut client = Client::new().await;
+    let long = "SELECT sum(sqrt(n.id * a.value)) FROM numbers n CROSS JOIN generate_series(1, 10000000000) a";
+    let mut polled = client.poll(query(long)).await.expect("it runs");
+    let mut told = vec![polled.progress];
+    for _ in 0..2 {
+        polled = client
+            .poll(polled.flight_descriptor.expect("it runs still"))
+            .await
+            .expect("it runs");
+        told.push(polled.progress);
+    }
+    assert!(told.is_sorted(), "{told:?}");
+    assert!(
+        told.last()
+            .is_some_and(|last| last.is_some_and(|last| last > 0.0 && last < 1.0)),
+        "{told:?}"
+    );
+    assert_eq!(client.cancel(polled.info.expect("info")).await, 1);
+    let polled = client.whole("SELECT count(*) FROM numbers").await.expect("an end");
+    assert_eq!(polled.progress, Some(1.0));
+}
+
+// Goal: a query that nobody polls any more is ended, and the history says that it was for that. Method: a query of hours that is polled once,
+// and a clock that is moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_polls_is_ended() {
+    let clock = Arc::new(ManualClock::new(0));
+    let client = Client::over(Lake::with(QueryOptions::default(), clock.clone()).await);
+    let ticks = async {
+        loop {
+            clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    };
+    let polled = tokio::select! {
+        polled = client.poll(query(LONG)) => polled.expect("it runs"),
+        () = ticks => unreachable!("it does not end"),
+    };
+    assert!(polled.flight_descriptor.is_some(), "it runs still");
+    let ended = async {
+        // What never began is in no history.
+        while client.lake.service.at_work() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_secs(61));
+        loop {
+            let records = client.lake.service.history().all();
+            match records.into_iter().find_map(|record| record.error) {
+                Some(code) => return code,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let code = tokio::time::timeout(Duration::from_secs(60), ended).await;
+    assert_eq!(code.expect("it ends"), "SQL-0037");
 }
 
 // Goal: what changes something does so once, however often it is polled and fetched. Method: an INSERT polled, fetched two times.

@@ -5,6 +5,9 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::{CopyOut, Count, What, place};
 use crate::postgres::failure::{Failure, state};
 
+/// The isolations that a transaction may ask for.
+const ISOLATIONS: [&str; 4] = ["serializable", "repeatable read", "read committed", "read uncommitted"];
+
 /// The words of a statement, and how far they were read.
 pub(super) struct Words<'a> {
     /// The statement.
@@ -173,14 +176,19 @@ impl<'a> Words<'a> {
     }
 
     fn set(&mut self) -> Result<What, Failure> {
-        self.skip(&["SESSION", "LOCAL"]);
-        if self.takes("CHARACTERISTICS") || self.takes("TRANSACTION") {
-            let word = self.rest().to_lowercase();
-            let level = word.split_once("isolation level ").map(|(_, level)| level.trim());
-            return Ok(match level {
+        let local = self.takes("LOCAL");
+        if !local {
+            self.skip(&["SESSION"]);
+        }
+        if self.takes("TRANSACTION") {
+            return Ok(What::SetTransaction(self.isolation()));
+        }
+        if self.takes("CHARACTERISTICS") {
+            return Ok(match self.isolation() {
                 Some(level) => What::Set {
                     name: "default_transaction_isolation".into(),
-                    value: Some(level.split(',').next().unwrap_or(level).trim().into()),
+                    value: Some(level),
+                    local: false,
                 },
                 None => What::Nothing("SET"),
             });
@@ -202,7 +210,11 @@ impl<'a> Words<'a> {
             }
         }
         if self.takes("DEFAULT") || (zone && self.takes("LOCAL")) {
-            return Ok(What::Set { name, value: None });
+            return Ok(What::Set {
+                name,
+                value: None,
+                local,
+            });
         }
         let mut value = String::new();
         while let Some(token) = self.peek() {
@@ -231,8 +243,17 @@ impl<'a> Words<'a> {
             false => Ok(What::Set {
                 name,
                 value: Some(value),
+                local,
             }),
         }
+    }
+
+    /// The isolation that modes of transactions say.
+    fn isolation(&mut self) -> Option<String> {
+        let modes = self.rest().to_lowercase();
+        let (_, said) = modes.split_once("isolation level ")?;
+        let level = ISOLATIONS.iter().find(|level| said.trim_start().starts_with(**level));
+        level.map(|level| (*level).to_owned())
     }
 
     fn show(&mut self) -> Result<What, Failure> {

@@ -47,15 +47,15 @@ impl Session {
         let tag = match what {
             What::Query => {
                 let declared = kept.map_or(&[][..], |kept| &kept.declared);
-                return self.run(id, &sentence.sql, declared, values).await;
+                return self.run(id, &sentence.sql, declared, values, wire).await;
             }
             What::Begin => {
-                if !self.transaction.begin() {
-                    warn(
-                        wire,
-                        state::IN_TRANSACTION,
-                        "there is already a transaction in progress",
-                    );
+                match self.transaction.begin() {
+                    true => self.settings.begin(),
+                    false => {
+                        let message = "there is already a transaction in progress";
+                        self.warn(wire, state::IN_TRANSACTION, message);
+                    }
                 }
                 "BEGIN"
             }
@@ -72,12 +72,19 @@ impl Session {
                 self.transaction.release(name)?;
                 "RELEASE"
             }
-            What::Set { name, value } => {
-                let shown = match value {
-                    Some(value) => self.settings.set(name, value)?,
-                    None => self.settings.reset(name)?,
-                };
-                self.report(&shown, wire);
+            What::Set { name, value, local } => {
+                self.set(name, value.as_deref(), *local, wire)?;
+                "SET"
+            }
+            What::SetTransaction(level) => {
+                match (self.transaction.open(), level) {
+                    (true, Some(level)) => drop(self.settings.set_local("transaction_isolation", level)?),
+                    (true, None) => {}
+                    (false, _) => {
+                        let message = "SET TRANSACTION can only be used in transaction blocks";
+                        self.warn(wire, state::NO_TRANSACTION, message);
+                    }
+                }
                 "SET"
             }
             What::Reset(name) => {
@@ -132,7 +139,7 @@ impl Session {
                 return Box::pin(self.answer(id, &filled, None, Vec::new(), wire)).await;
             }
             What::Declare { name, sql, hold } => {
-                self.declare(id, name, sql, *hold).await?;
+                self.declare(id, (name.as_str(), sql.as_str(), *hold), wire).await?;
                 "DECLARE CURSOR"
             }
             What::Fetch { name, count, skip } => {
@@ -156,7 +163,7 @@ impl Session {
                 }
             }
             What::CopyOut(copy) => {
-                return match self.run(id, &copy.query, &[], Vec::new()).await? {
+                return match self.run(id, &copy.query, &[], Vec::new(), wire).await? {
                     Answer::Rows(rows, _) => Ok(Answer::Copy(rows, copy.clone())),
                     _ => Err(Failure::new(state::NOT_SUPPORTED, "COPY takes a query")),
                 };
@@ -188,6 +195,7 @@ impl Session {
         sql: &str,
         declared: &[u32],
         values: Vec<ScalarValue>,
+        wire: &mut Wire,
     ) -> Result<Answer, Failure> {
         if self.transaction.open() && changes(sql) {
             let failure = Failure::new(
@@ -202,7 +210,12 @@ impl Session {
             .service
             .open(&self.principal, id, sql, values, &options, self.deadline());
         match opened.await.map_err(|error| Failure::of(&error, sql))? {
-            Opened::Rows(rows) => Ok(Answer::Rows(rows, if is_explain(sql) { "EXPLAIN" } else { "SELECT" })),
+            Opened::Rows(rows, how) => {
+                if let Some(how) = how {
+                    self.tell_cache(wire, &how);
+                }
+                Ok(Answer::Rows(rows, if is_explain(sql) { "EXPLAIN" } else { "SELECT" }))
+            }
             Opened::Changed(changed) => match changed.procedure() {
                 Some(rows) => Ok(Answer::Rows(results(rows)?, "CALL")),
                 None => Ok(Answer::Tag(tag(&changed))),
@@ -213,14 +226,45 @@ impl Session {
     fn end(&mut self, commit: bool, wire: &mut Wire) -> &'static str {
         let (open, failed) = self.transaction.end();
         if !open {
-            warn(wire, state::NO_TRANSACTION, "there is no transaction in progress");
+            self.warn(wire, state::NO_TRANSACTION, "there is no transaction in progress");
+        }
+        for name in self.settings.end(commit && !failed) {
+            self.report(&name, wire);
         }
         self.portals.clear();
         self.cursors.retain(|_, (_, _, hold)| *hold && commit && !failed);
         if commit && !failed { "COMMIT" } else { "ROLLBACK" }
     }
 
-    async fn declare(&mut self, id: Uuid, name: &str, sql: &str, hold: bool) -> Result<(), Failure> {
+    /// Sets or resets one setting; for the transaction only, if it says so.
+    fn set(&mut self, name: &str, value: Option<&str>, local: bool, wire: &mut Wire) -> Result<(), Failure> {
+        if local && !self.transaction.open() {
+            // What cannot be set is refused all the same.
+            let mut nowhere = self.settings.clone();
+            match value {
+                Some(value) => nowhere.set(name, value)?,
+                None => nowhere.reset(name)?,
+            };
+            let message = "SET LOCAL can only be used in transaction blocks";
+            self.warn(wire, state::NO_TRANSACTION, message);
+            return Ok(());
+        }
+        let shown = match (value, local) {
+            (Some(value), true) => self.settings.set_local(name, value)?,
+            (Some(value), false) => self.settings.set(name, value)?,
+            (None, true) => self.settings.reset_local(name)?,
+            (None, false) => self.settings.reset(name)?,
+        };
+        self.report(&shown, wire);
+        Ok(())
+    }
+
+    async fn declare(
+        &mut self,
+        id: Uuid,
+        (name, sql, hold): (&str, &str, bool),
+        wire: &mut Wire,
+    ) -> Result<(), Failure> {
         if !hold && !self.transaction.open() {
             return Err(Failure::new(
                 state::NO_TRANSACTION,
@@ -239,7 +283,7 @@ impl Session {
                 format!("a session has {PORTALS_MAX} cursors at most"),
             ));
         }
-        match self.run(id, sql, &[], Vec::new()).await? {
+        match self.run(id, sql, &[], Vec::new(), wire).await? {
             Answer::Rows(rows, _) => {
                 self.cursors.insert(name.to_owned(), (Cursor::new(rows), id, hold));
                 Ok(())
@@ -316,11 +360,6 @@ fn tag(changed: &Changed) -> String {
         (verb @ ("UPDATE" | "DELETE" | "MERGE"), count) => format!("{verb} {}", count.unwrap_or_default()),
         (verb, _) => verb.to_owned(),
     }
-}
-
-fn warn(wire: &mut Wire, state: &'static str, message: &str) {
-    wire.replies
-        .fields(b'N', &Failure::new(state, message).fields("WARNING"));
 }
 
 pub(super) fn no_statement(name: &str) -> Failure {

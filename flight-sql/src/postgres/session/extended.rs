@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::scalar::ScalarValue;
 use uuid::Uuid;
 
@@ -73,11 +74,7 @@ impl Session {
     }
 
     /// Types of parameters, and columns.
-    async fn tell(
-        &mut self,
-        sql: &str,
-        declared: &[u32],
-    ) -> Result<(Vec<u32>, Option<datafusion::arrow::datatypes::SchemaRef>), Failure> {
+    async fn tell(&mut self, sql: &str, declared: &[u32]) -> Result<(Vec<u32>, Option<SchemaRef>), Failure> {
         let options = self.options(sql, declared).await?;
         let told = self.service.tell(&self.principal, sql, &options).await;
         let told = told.map_err(|error| Failure::of(&error, sql))?;
@@ -181,14 +178,14 @@ impl Session {
             None => return Err(no_cursor(name).into()),
         };
         let limit = self.settings.duration("statement_timeout");
-        let clock = self.service.clock().clone();
-        let work = self.portal(portal, rows_max, wire);
-        let portal = match limit {
-            None => work.await,
-            Some(limit) => tokio::select! {
-                done = work => done,
-                () = clock.sleep(limit) => Err(super::timed_out().into()),
-            },
+        let id = match &portal.progress {
+            Progress::Rows(_, id, _) => *id,
+            Progress::Bound | Progress::Done => self.service.fresh_id(),
+        };
+        let late = super::late(self.service.clone(), id, limit);
+        let portal = tokio::select! {
+            done = self.portal(id, portal, rows_max, wire) => done,
+            () = late => Err(super::timed_out().into()),
         }?;
         self.place.works_on(None);
         // What ended the transaction ended its portals.
@@ -196,14 +193,19 @@ impl Session {
         Ok(())
     }
 
-    async fn portal(&mut self, mut portal: Portal, rows_max: usize, wire: &mut Wire) -> Result<Portal, Stopped> {
+    async fn portal(
+        &mut self,
+        id: Uuid,
+        mut portal: Portal,
+        rows_max: usize,
+        wire: &mut Wire,
+    ) -> Result<Portal, Stopped> {
         let kept = Arc::clone(&portal.kept);
         let Some(sentence) = &kept.sentence else {
             wire.replies.empty_query();
             return Ok(portal);
         };
         if let Progress::Bound = portal.progress {
-            let id: Uuid = self.service.fresh_id();
             let values = std::mem::take(&mut portal.values);
             let answer = self.answer(id, sentence, Some(&kept), values, wire).await;
             let answer = answer.map_err(|failure| failure.behind(sentence.before))?;
@@ -224,6 +226,14 @@ impl Session {
                     Progress::Done
                 }
                 Answer::Rows(results, tag) => {
+                    if let (What::Query, Some(told)) = (&sentence.what, &kept.columns) {
+                        same_types(told, &results.schema)?;
+                    }
+                    // A cursor's rows come of the statement that it was declared with.
+                    let id = match &sentence.what {
+                        What::Fetch { name, .. } => self.cursors.get(name).map_or(id, |(_, id, _)| *id),
+                        _ => id,
+                    };
                     let rows = Sending::new(results.batches, portal.style.clone());
                     Progress::Rows(Box::new(rows), id, tag)
                 }
@@ -248,6 +258,19 @@ impl Session {
         }
         Ok(portal)
     }
+}
+
+/// Refuses rows of other types than the client was told of: since then a table or `search_path` has changed. PostgreSQL refuses them in
+/// these words, by which drivers know to prepare again.
+fn same_types(told: &SchemaRef, now: &SchemaRef) -> Result<(), Failure> {
+    let types = |schema| columns(schema).into_iter().map(|column| column.of.oid);
+    if types(told).eq(types(now)) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        state::NOT_SUPPORTED,
+        "cached plan must not change result type",
+    ))
 }
 
 /// Whether a parameter is cast to an array of object numbers. Plans know it as one of whole numbers, which some drivers ask about

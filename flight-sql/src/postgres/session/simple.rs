@@ -1,5 +1,7 @@
 //! The simple protocol: a text of statements, each answered in text.
 
+use uuid::Uuid;
+
 use super::Session;
 use super::answers::Answer;
 use crate::postgres::connection::Wire;
@@ -21,13 +23,11 @@ impl Session {
         for sentence in sentences {
             let before = sentence.before;
             let limit = self.settings.duration("statement_timeout");
-            let clock = self.service.clock().clone();
-            let done = match limit {
-                None => self.sentence(&sentence, wire).await,
-                Some(limit) => tokio::select! {
-                    done = self.sentence(&sentence, wire) => done,
-                    () = clock.sleep(limit) => Err(super::timed_out().into()),
-                },
+            let id = self.service.fresh_id();
+            let late = super::late(self.service.clone(), id, limit);
+            let done = tokio::select! {
+                done = self.sentence(id, &sentence, wire) => done,
+                () = late => Err(super::timed_out().into()),
             };
             done.map_err(|stopped| match stopped {
                 Stopped::Failed(failure) => Stopped::Failed(failure.behind(before)),
@@ -37,8 +37,7 @@ impl Session {
         Ok(())
     }
 
-    async fn sentence(&mut self, sentence: &Sentence, wire: &mut Wire) -> Result<(), Stopped> {
-        let id = self.service.fresh_id();
+    async fn sentence(&mut self, id: Uuid, sentence: &Sentence, wire: &mut Wire) -> Result<(), Stopped> {
         let style = Style {
             formats: Vec::new(),
             zone: self.settings.zone(),

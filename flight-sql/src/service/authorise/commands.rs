@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, visit_relations};
 
 use tidewater_core::{Namespace, TableName};
-use tidewater_engine::sql::{Action, Existing, Merge, Name, Object, Overwrite};
+use tidewater_engine::sql::{Action, Existing, Merge, Name, Object, Overwrite, RowTarget};
 use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, SessionOptions};
 use tidewater_security::policy::Privilege::{Alter, Create, Delete, Drop, Insert, Select, Update};
 use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
@@ -175,7 +175,10 @@ impl May<'_> {
                 _ => self.on(*what, &self.name(name)?, &[Alter]).await?,
             },
             Command::CommentColumn { table, .. } => self.on(Object::Table, &self.name(table)?, &[Alter]).await?,
-            Command::Truncate { name } => self.on(Object::Table, &self.name(name)?, &[Delete]).await?,
+            Command::Truncate { name, target } => {
+                self.on(Object::Table, &self.written(name, target.as_ref())?, &[Delete])
+                    .await?;
+            }
             Command::Insert(insert) => {
                 let mut needs = vec![Insert];
                 if !matches!(insert.overwrite, Overwrite::Nothing) {
@@ -187,7 +190,8 @@ impl May<'_> {
                         needs.push(Update);
                     }
                 }
-                self.on(Object::Table, &self.name(&insert.table)?, &needs).await?;
+                let table = self.written(&insert.table, insert.target.as_ref())?;
+                self.on(Object::Table, &table, &needs).await?;
                 self.reads(&insert.query.to_string()).await?;
                 if let Some(update) = insert
                     .on_conflict
@@ -243,7 +247,8 @@ impl May<'_> {
             needs.insert(Select);
         }
         let needs: Vec<Privilege> = needs.into_iter().collect();
-        self.on(Object::Table, &self.name(&merge.table)?, &needs).await?;
+        let table = self.written(&merge.table, merge.target.as_ref())?;
+        self.on(Object::Table, &table, &needs).await?;
         if let Some(source) = &merge.source {
             let alias = source
                 .alias
@@ -282,6 +287,14 @@ impl May<'_> {
 
     fn name(&self, name: &Name) -> Result<TableName, QueryError> {
         self.service.table_name(self.options, name)
+    }
+
+    /// The table that rows go to: for a branch, the table whose it is.
+    fn written(&self, name: &Name, target: Option<&RowTarget>) -> Result<TableName, QueryError> {
+        match target {
+            Some(target) => Ok(target.table.clone()),
+            None => self.name(name),
+        }
     }
 
     fn on_warehouse(&self, privilege: Privilege) -> Result<(), QueryError> {

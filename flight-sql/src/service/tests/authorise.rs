@@ -258,6 +258,36 @@ async fn commands_take_privileges() {
     }
 }
 
+// Goal: rows on a branch are the table's: whoever may not write the table writes none of its branches, and who may not know of it hears
+// of neither. Method: each way to name a branch, with the privilege, without it and with nothing.
+#[tokio::test]
+async fn branches_take_the_privileges_of_their_table() {
+    use Privilege::{Delete, Insert, Select, Update, Usage};
+    let (_lake, reader) = with_grants(&[Usage, Select], &[]).await;
+    let (_other, stranger) = with_grants(&[], &[]).await;
+    let (_third, writer) = with_grants(&[Usage, Select, Insert, Update, Delete], &[]).await;
+    for name in [
+        "numbers.branch_audit",
+        "gold.numbers.branch_audit",
+        "lake.gold.numbers.branch_audit",
+        "gold.\"numbers@audit\"",
+        "numbers FOR VERSION AS OF 'audit'",
+    ] {
+        for sql in [
+            format!("INSERT INTO {name} VALUES (11, 'x', now())"),
+            format!("UPDATE {name} SET name = 'x' WHERE id = 3"),
+            format!("DELETE FROM {name} WHERE id = 3"),
+            format!("TRUNCATE TABLE {name}"),
+            format!("MERGE INTO {name} AS t USING (SELECT 1 AS id) AS s ON t.id = s.id WHEN MATCHED THEN DELETE"),
+        ] {
+            for (service, code) in [(&reader, "SEC-0008"), (&stranger, "ENG-0001"), (&writer, "ENG-0030")] {
+                let refused = service.change(&ana(), &Statement::new(&sql)).await.expect_err(&sql);
+                assert_eq!(refused.code(), code, "{sql}: {}", refused.chain());
+            }
+        }
+    }
+}
+
 // Goal: nothing reads a table behind the check's back: the check sees each scan of a plan. Method: for every statement, the scans it
 // counts against those of the plan's own walk.
 #[tokio::test]

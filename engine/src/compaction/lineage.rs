@@ -1,0 +1,111 @@
+//! Rows of tables of format 3 have an id, and the number of the commit that changed them last. Both follow from the file that a row is
+//! in, and so move into the file with it when it moves (Iceberg spec, "Row Lineage").
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::common::{Column, DataFusionError};
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
+use serde_json::{Value, json};
+use tidewater_table::{LoadedTable, ScanFile, TableError};
+
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::provider::{FILE, POSITION};
+
+/// The columns that files have these in, where they do not follow from the file, and their reserved ids.
+const ROW_ID: (&str, i32) = ("_row_id", i32::MAX - 107);
+const LAST_UPDATED: (&str, i32) = ("_last_updated_sequence_number", i32::MAX - 108);
+
+/// What the two sides of the join are called.
+const ROWS: &str = "rows";
+const FILES: &str = "files";
+
+/// The table as if both were columns of it, for who moves rows. It is never committed.
+///
+/// # Errors
+/// [`EngineError::Unsupported`] for a table with columns of these names.
+pub(super) fn with_lineage(table: &LoadedTable) -> Result<LoadedTable> {
+    let named = |name: &str| table.metadata.current_schema().field_by_name(name).is_some();
+    if let Some((name, _)) = [ROW_ID, LAST_UPDATED].into_iter().find(|(name, _)| named(name)) {
+        return Err(EngineError::Unsupported {
+            what: format!("moving rows of {}, which has a column {name} of its own,", table.name),
+        });
+    }
+    let damaged = |reason: String| EngineError::Table(TableError::Damaged { reason });
+    let mut metadata = serde_json::to_value(table.metadata.as_ref()).map_err(|error| damaged(error.to_string()))?;
+    extend(&mut metadata).ok_or_else(|| damaged(format!("the metadata of {} has no current schema", table.name)))?;
+    let metadata = serde_json::from_value(metadata).map_err(|error| damaged(error.to_string()))?;
+    Ok(LoadedTable {
+        metadata: Arc::new(metadata),
+        ..table.clone()
+    })
+}
+
+fn extend(metadata: &mut Value) -> Option<()> {
+    let current = metadata.get("current-schema-id")?.as_i64()?;
+    let schemas = metadata.get_mut("schemas")?.as_array_mut()?;
+    let id = |schema: &Value| schema.get("schema-id").and_then(Value::as_i64);
+    let mut extended = schemas.iter().find(|schema| id(schema) == Some(current))?.clone();
+    let next = schemas.iter().filter_map(id).max()?.checked_add(1)?;
+    let fields = extended.get_mut("fields")?.as_array_mut()?;
+    for (name, id) in [ROW_ID, LAST_UPDATED] {
+        fields.push(json!({"id": id, "name": name, "type": "long", "required": false}));
+    }
+    *extended.get_mut("schema-id")? = next.into();
+    schemas.push(extended);
+    *metadata.get_mut("current-schema-id")? = next.into();
+    // Others tell nothing of these columns in manifests, which have no names for them.
+    let properties = metadata
+        .as_object_mut()?
+        .entry("properties")
+        .or_insert_with(|| json!({}));
+    let properties = properties.as_object_mut()?;
+    for (name, _) in [ROW_ID, LAST_UPDATED] {
+        properties.insert(format!("write.metadata.metrics.column.{name}"), "none".into());
+    }
+    Some(())
+}
+
+/// The rows of these files of a table that has been extended, each with what it is known by. Rows that have no id yet get theirs from
+/// the file they are written to.
+pub(super) fn rows(engine: &Engine, table: &LoadedTable, files: Vec<ScanFile>) -> Result<LogicalPlanBuilder> {
+    let origins = origins(&files)?;
+    let rows = provider_as_source(engine.rows_provider(table, files)?);
+    let of_rows = |name: &str| Expr::Column(Column::new(Some(ROWS), name));
+    let of_files = |name: &str| Expr::Column(Column::new(Some(FILES), name));
+    let columns = table.metadata.current_schema().as_struct().fields().iter();
+    let columns = columns.map(|field| {
+        let name = field.name.as_str();
+        let value = match field.id {
+            id if id == ROW_ID.1 => coalesce(vec![of_rows(name), of_files("first") + of_rows(POSITION)]),
+            id if id == LAST_UPDATED.1 => coalesce(vec![of_rows(name), of_files("sequence")]),
+            _ => of_rows(name),
+        };
+        value.alias(name)
+    });
+    let columns: Vec<Expr> = columns.collect();
+    let files = LogicalPlanBuilder::scan(FILES, provider_as_source(origins), None)?.build()?;
+    let joined = LogicalPlanBuilder::scan(ROWS, rows, None)?.join_on(
+        files,
+        JoinType::Inner,
+        [of_rows(FILE).eq(of_files("file"))],
+    )?;
+    Ok(joined.project(columns)?)
+}
+
+/// For each file the id of its first row, if it has been given one, and the number of the commit that brought its rows.
+fn origins(files: &[ScanFile]) -> Result<Arc<MemTable>> {
+    let paths: StringArray = files.iter().map(|file| Some(file.path.as_str())).collect();
+    let first: Int64Array = files.iter().map(|file| file.data_file().first_row_id()).collect();
+    let sequences: Int64Array = files.iter().map(|file| Some(file.sequence)).collect();
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("file", Arc::new(paths) as ArrayRef, false),
+        ("first", Arc::new(first) as ArrayRef, true),
+        ("sequence", Arc::new(sequences) as ArrayRef, false),
+    ])
+    .map_err(DataFusionError::from)?;
+    Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+}
