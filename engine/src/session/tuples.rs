@@ -1,7 +1,7 @@
 //! Comparisons of rows, `(a, b) = (1, 2)`, as comparisons of their parts: the query engine compares them as structs, for which null
 //! equals null and is less than all else.
 
-use std::mem::replace;
+use std::mem::take;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, UnaryOperator, Value, VisitMut, VisitorMut};
@@ -33,7 +33,7 @@ fn by_parts(expr: &mut Expr) -> Option<Expr> {
             if left.len() != right.len() || left.is_empty() {
                 return None;
             }
-            let (left, right) = (replace(left, Vec::new()), replace(right, Vec::new()));
+            let (left, right) = (take(left), take(right));
             let comparison = Comparison::of(op)?;
             Some(comparison.written(&left, &right))
         }

@@ -90,6 +90,7 @@ async fn others_find_nothing() {
 // Goal: work ends when nobody asks for it any more, and goes on as long as somebody does. Method: work without an end, asked for
 // a few times and then not.
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "work whose end is looked at")]
 async fn what_nobody_asks_for_is_given_up() {
     let store = Store::new();
     let (id, patience) = (Uuid::from_u128(1), Duration::from_secs(60));
