@@ -195,7 +195,7 @@ pub(super) fn set_default(
 /// former). `what` is what the statement does.
 ///
 /// # Errors
-/// [`TableError::Refused`], with what may be a default.
+/// [`TableError::Alteration`], with what may be a default.
 pub fn check_default(what: &str, of: &Type, default: Option<&Literal>) -> Result<()> {
     let fits = match (of, default) {
         (_, None) => true,
