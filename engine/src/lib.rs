@@ -40,6 +40,7 @@ mod lake;
 mod metadata_tables;
 mod object_stores;
 mod planning;
+mod reads;
 pub mod sizes;
 #[cfg(test)]
 mod testing;

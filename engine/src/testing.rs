@@ -5,7 +5,12 @@ use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
+use datafusion_proto::bytes::{
+    physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
+};
+use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
 use tidewater_core::{JobId, SeededRng, SystemClock, TableName};
 use tidewater_table::iceberg::spec::{Schema, UnboundPartitionSpec};
 use tidewater_table::testing::MemoryCatalog;
@@ -15,7 +20,7 @@ use tidewater_table::{
 };
 
 use crate::error::{EngineError, Result};
-use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions};
+use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions, restore_scans};
 
 pub(crate) struct Lake {
     pub(crate) engine: Engine,
@@ -120,6 +125,29 @@ impl Lake {
     /// Rows without their order, one line each.
     pub(crate) async fn lines(&self, sql: &str) -> Vec<String> {
         lines(&self.query(sql).await)
+    }
+
+    /// Rows without their order, or why there are none.
+    pub(crate) async fn answered(&self, sql: &str) -> Result<Vec<String>> {
+        Ok(lines(&self.answer(sql).await?))
+    }
+
+    /// The answer of a plan that went to another process and back.
+    pub(crate) async fn travelled(&self, sql: &str) -> Result<Vec<String>> {
+        let session = self.session();
+        let plan = self.engine.plan(&session, sql).await?;
+        let plan = session.state().create_physical_plan(&plan).await?;
+        let codec = self.engine.physical_codec(Arc::new(DefaultPhysicalExtensionCodec {}));
+        let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref())?;
+        let context = session.task_ctx();
+        let decoded = physical_plan_from_bytes_with_extension_codec(&bytes, &context, codec.as_ref())?;
+        let decoded = restore_scans(decoded, &self.engine.runtime_env())?;
+        Ok(lines(&collect(decoded, context).await?))
+    }
+
+    /// An engine that has read nothing yet in place of this one.
+    pub(crate) fn forget(&mut self) {
+        self.engine = self.engine_over(self.catalog.clone());
     }
 
     pub(crate) fn job(&self) -> JobId {

@@ -123,7 +123,7 @@ impl Registration {
             Arc::new(functions(place.engine)),
             Arc::new(LoggingMetricsCollector::default()),
             config.vcores,
-            Arc::new(StageEngine::new(tls, place.clock.clone())),
+            Arc::new(StageEngine::new(tls, place.engine.runtime_env(), place.clock.clone())),
         )
         .with_session_runtime_cache(Some(runtimes));
         let executor = Arc::new(executor);

@@ -9,6 +9,7 @@ use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition, 
 use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
@@ -22,18 +23,21 @@ use tidewater_core::SharedClock;
 use tidewater_engine::{restore_scans, yielding};
 use tidewater_security::NodeTls;
 
-/// Ballista's engine, after the scans were told again to match columns by field id.
+/// Ballista's engine, after the scans were told again to match columns by field id and to compare what they read.
 pub(crate) struct StageEngine {
     inner: DefaultExecutionEngine,
+    runtime: Arc<RuntimeEnv>,
     clock: SharedClock,
 }
 
 impl StageEngine {
-    pub(crate) fn new(node_tls: Option<&NodeTls>, clock: SharedClock) -> Self {
+    /// `runtime` has the stores that scans read from and the memory for their footers.
+    pub(crate) fn new(node_tls: Option<&NodeTls>, runtime: Arc<RuntimeEnv>, clock: SharedClock) -> Self {
         // An engine of our own switches Ballista's connection pool off.
         let pool = Arc::new(ClientPool::new(node_tls, Arc::clone(&clock)));
         Self {
             inner: DefaultExecutionEngine::with_client_pool(pool),
+            runtime,
             clock,
         }
     }
@@ -52,7 +56,7 @@ impl ExecutionEngine for StageEngine {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let stop = CancellationToken::new();
         check_readers(&plan).map_err(keep_code)?;
-        let plan = restore_scans(plan)
+        let plan = restore_scans(plan, &self.runtime)
             .and_then(|plan| yielding(plan, &self.clock))
             .and_then(|plan| stoppable(plan, &stop))
             .map_err(keep_code)?;

@@ -1,10 +1,16 @@
-//! Digests of the files that are written here, so that a changed bit is told from a right one: of the whole file in its name,
-//! of each column chunk in the footer of a Parquet file.
+//! Digests of the files that are written here, so that a changed bit is told from a right one: of the whole file in its name, for a
+//! data file also of what follows its rows, and of each column chunk in its footer.
 //!
 //! The name is the one place that every table format keeps to the letter wherever an entry goes, and that costs nothing to find.
+//! [`Tail`] and [`ChunkChecksums`] are for readers of parts.
+
+mod chunks;
+mod tail;
 
 use parquet::file::metadata::{KeyValue, ParquetMetaData, RowGroupMetaData};
 
+pub use self::chunks::{Chunk, ChunkChecksums};
+pub use self::tail::Tail;
 use crate::error::{Result, TableError};
 
 /// Between a file's own name and its digest.
@@ -21,6 +27,14 @@ pub(crate) fn named(stem: &str, extension: &str, bytes: &[u8]) -> String {
     format!("{stem}{MARK}{}.{extension}", digest(bytes))
 }
 
+/// The name of a data file: how long its tail is and the tail's digest stand before the digest of the whole.
+pub(crate) fn named_parquet(stem: &str, footer: &ParquetMetaData, bytes: &[u8]) -> String {
+    match tail::of(footer, bytes) {
+        Some(tail) => named(&format!("{stem}{}", tail::mark(tail)), "parquet", bytes),
+        None => named(stem, "parquet", bytes),
+    }
+}
+
 fn digest(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().chars().take(DIGITS).collect()
 }
@@ -30,23 +44,32 @@ pub(crate) fn holds(location: &str, bytes: &[u8]) -> Option<bool> {
     told(location).map(|told| told == digest(bytes))
 }
 
-/// Refuses bytes that are not those that the name tells.
-pub(crate) fn check(location: &str, bytes: &[u8]) -> Result<()> {
+/// Refuses bytes of a whole file that are not those that its name tells; names of other engines tell nothing.
+///
+/// # Errors
+/// [`TableError::BytesChanged`].
+pub fn check_whole(location: &str, bytes: &[u8]) -> Result<()> {
     match holds(location, bytes) {
-        Some(false) => Err(TableError::damaged(format!(
-            "{location} has other bytes than were written"
-        ))),
+        Some(false) => Err(TableError::BytesChanged { what: location.into() }),
         Some(true) | None => Ok(()),
     }
 }
 
 /// The digest in a name.
 pub(crate) fn told(location: &str) -> Option<&str> {
+    Some(split(location)?.1)
+}
+
+/// A name's stem and the digest that it tells of the whole file.
+fn split(location: &str) -> Option<(&str, &str)> {
     let name = location.rsplit('/').next()?;
     let (stem, _) = name.rsplit_once('.')?;
-    let (_, digits) = stem.rsplit_once(MARK)?;
-    let is_digest = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_digest.then_some(digits)
+    let (stem, digits) = stem.rsplit_once(MARK)?;
+    is_digest(digits).then_some((stem, digits))
+}
+
+fn is_digest(digits: &str) -> bool {
+    digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// What the footer is to say of the row groups that are written.
@@ -60,18 +83,13 @@ pub(crate) fn of_chunks(groups: &[RowGroupMetaData], bytes: &[u8]) -> Option<Key
 
 /// The columns whose bytes are not those that were written; `None` if the footer does not tell of all of them.
 pub(crate) fn changed_columns(footer: &ParquetMetaData, bytes: &[u8]) -> Option<Vec<String>> {
-    let said = footer.file_metadata().key_value_metadata()?;
-    let said = said.iter().find(|pair| pair.key == CHUNKS_KEY)?.value.as_deref()?;
-    let chunks: Vec<_> = footer.row_groups().iter().flat_map(RowGroupMetaData::columns).collect();
-    if said.len() != chunks.len() * 8 || !said.is_ascii() {
-        return None;
-    }
+    let checksums = ChunkChecksums::of(footer)?;
     let mut changed = Vec::new();
-    for (at, chunk) in chunks.into_iter().enumerate() {
-        let told = said.get(at * 8..at * 8 + 8)?;
-        let found = slice(bytes, chunk.byte_range()).map(|bytes| format!("{:08x}", crc32fast::hash(bytes)));
-        let column = chunk.column_descr().path().string();
-        if found.as_deref() != Some(told) && !changed.contains(&column) {
+    for chunk in checksums.chunks() {
+        let range = chunk.range();
+        let found = slice(bytes, (range.start, range.end - range.start));
+        let column = chunk.column(footer);
+        if !found.is_some_and(|bytes| chunk.holds(bytes)) && !changed.contains(&column) {
             changed.push(column);
         }
     }
@@ -86,6 +104,32 @@ fn slice(bytes: &[u8], (start, length): (u64, u64)) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Goal: a data file's name tells its tail, and names of before, of other engines and of damaged lengths tell none. Method: a file
+    // of this crate's writer, and names by hand.
+    #[test]
+    fn names_of_data_files_tell_their_tails() {
+        let tail = b"index and footer";
+        let name = named(
+            &format!("0199-x{}", tail::mark(tail)),
+            "parquet",
+            b"rows, index and footer",
+        );
+        let told = Tail::told(&name).expect("a tail");
+        assert_eq!(told.bytes, 16);
+        told.check(&name, tail).expect("these bytes");
+        told.check(&name, b"index and footeR").expect_err("other bytes");
+        told.check(&name, b"x").expect_err("too few bytes");
+        assert_eq!(holds(&name, b"rows, index and footer"), Some(true));
+        for other in [
+            "s3://x/0199-x-b30123456789abcdef.parquet",
+            "s3://x/0199-x-tzz-0123456789abcdef-b30123456789abcdef.parquet",
+            "s3://x/0199-x-t10-0123456789-b30123456789abcdef.parquet",
+            "s3://x/0199-x-t10-0123456789abcdef.parquet",
+        ] {
+            assert!(Tail::told(other).is_none(), "{other}");
+        }
+    }
 
     // Goal: only names that were made here tell a digest. Method: names of other engines, and of this one.
     #[test]

@@ -80,6 +80,12 @@ pub enum TableError {
         /// What is wrong.
         reason: String,
     },
+    /// A file, or a part of it, that changed since it was written.
+    #[error("{what} has other bytes than were written")]
+    BytesChanged {
+        /// The file, and which part of it.
+        what: String,
+    },
     /// Rows that could not be encoded as Parquet.
     #[error("{operation} failed")]
     Encode {
@@ -249,7 +255,7 @@ impl Coded for TableError {
             Self::Store { source, .. } => store_kind(source),
             Self::Disk { source, .. } => disk_kind(source),
             Self::StoreTimeout { .. } | Self::UnknownOutcome { .. } => ErrorKind::Timeout,
-            Self::Metadata { .. } | Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::Metadata { .. } | Self::Damaged { .. } | Self::BytesChanged { .. } => ErrorKind::Corrupt,
             Self::Encode { .. } => ErrorKind::Internal,
             Self::UnsupportedType { .. } | Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Contention { .. } => ErrorKind::Exhausted,
@@ -283,6 +289,7 @@ impl Coded for TableError {
             Self::NameTaken { .. } => "TBL-0022",
             Self::RefNotFound { .. } => "TBL-0023",
             Self::Reference { .. } => "TBL-0024",
+            Self::BytesChanged { .. } => "TBL-0025",
             Self::Catalog(fault) => fault.code(),
         }
     }
@@ -306,6 +313,9 @@ impl Coded for TableError {
         let text = match self {
             Self::Location { .. } => "use an absolute location: file:///path, s3://bucket/key",
             Self::Disk { source, .. } if disk_kind(source) == ErrorKind::Exhausted => "free space on the disk",
+            Self::BytesChanged { .. } => {
+                "`tidewater table verify` names all files that changed; bring them back from a copy, or roll the table back"
+            }
             Self::SchemaChange { .. } => "add a new column, or rebuild the table",
             Self::HistoryBroken { .. } => "read the table in full once, then go on from its current snapshot",
             Self::Conflict { .. } => "compute the change anew from the current snapshot",

@@ -20,6 +20,7 @@ pub mod changelog;
 pub mod commit;
 pub mod create;
 pub mod deletes;
+pub mod digest;
 pub mod disguise;
 pub mod error;
 pub mod expire;
@@ -40,7 +41,6 @@ pub mod verify;
 pub mod view;
 pub mod write;
 
-mod digest;
 #[cfg(test)]
 mod judges;
 mod manifest;

@@ -52,7 +52,7 @@ pub(crate) async fn list(
         return Ok(known.to_vec());
     }
     let bytes = store.get(location).await?;
-    digest::check(location, &bytes)?;
+    digest::check_whole(location, &bytes)?;
     let manifests: Arc<[ManifestFile]> = parse_list(table, location, &bytes)?.into();
     store.manifests().keep_list(location, &manifests, bytes.len()).await;
     Ok(manifests.to_vec())
@@ -71,7 +71,7 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
         });
     }
     let bytes = store.get(&manifest.manifest_path).await?;
-    digest::check(&manifest.manifest_path, &bytes)?;
+    digest::check_whole(&manifest.manifest_path, &bytes)?;
     let file_bytes = bytes.len();
     let entries = match file_bytes > INLINE_PARSE_BYTES_MAX {
         true => {

@@ -2,18 +2,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{Int64Type, Schema as ArrowSchema};
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, collect};
-use datafusion_proto::bytes::{
-    physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
-};
-use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
 use proptest::prelude::*;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use tidewater_table::{Change, CommitOptions, FileDeletes, RowMask, Scan, commit_change, write_deletes};
 
-use crate::restore_scans;
-use crate::testing::{Lake, lines, table_name};
+use crate::testing::{Lake, table_name};
 
 const TABLE: &str = "silver.visits";
 
@@ -73,23 +66,6 @@ async fn delete(lake: &Lake, gone: impl Fn(i64) -> bool) {
     committed.await.expect("a commit");
 }
 
-/// The answer of a plan that went to another process and back.
-async fn travelled(lake: &Lake, sql: &str) -> Vec<String> {
-    let session = lake.session();
-    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
-    let plan = session
-        .state()
-        .create_physical_plan(&plan)
-        .await
-        .expect("a physical plan");
-    let codec = lake.engine.physical_codec(Arc::new(DefaultPhysicalExtensionCodec {}));
-    let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref()).expect("bytes");
-    let context: Arc<TaskContext> = session.task_ctx();
-    let decoded = physical_plan_from_bytes_with_extension_codec(&bytes, context.as_ref(), codec.as_ref());
-    let decoded: Arc<dyn ExecutionPlan> = restore_scans(decoded.expect("a plan")).expect("scans");
-    lines(&collect(decoded, context).await.expect("rows"))
-}
-
 async fn check(files: Vec<Vec<i64>>, deletes: Vec<(i64, i64)>) {
     let lake = Lake::new();
     lake.create(TABLE, schema(), None).await;
@@ -136,7 +112,7 @@ async fn check(files: Vec<Vec<i64>>, deletes: Vec<(i64, i64)>) {
         ),
     ] {
         assert_eq!(lake.lines(sql).await, wanted, "{sql}");
-        assert_eq!(travelled(&lake, sql).await, wanted, "{sql} after a journey");
+        assert_eq!(lake.travelled(sql).await.expect(sql), wanted, "{sql} after a journey");
     }
 }
 

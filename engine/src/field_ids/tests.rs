@@ -263,7 +263,7 @@ async fn run(lake: &Lake, session: &SessionContext, sql: &str, travels: bool) ->
         let codec = lake.engine.physical_codec(Arc::new(DefaultPhysicalExtensionCodec {}));
         let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref()).expect("bytes of a plan");
         let decoded = physical_plan_from_bytes_with_extension_codec(&bytes, &session.task_ctx(), codec.as_ref());
-        plan = restore_scans(decoded.expect("a plan of bytes")).expect("restored scans");
+        plan = restore_scans(decoded.expect("a plan of bytes"), &lake.engine.runtime_env()).expect("restored scans");
     }
     collect(plan, session.task_ctx())
         .await

@@ -6,7 +6,6 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::config::TableParquetOptions;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::expressions::Column;
@@ -22,6 +21,7 @@ use super::{identity, statistics};
 use crate::deletes::RowDeletesExec;
 use crate::error::EngineError;
 use crate::field_ids::FieldIdAdapterFactory;
+use crate::reads::CheckedReads;
 
 /// What of the table is read.
 pub(super) struct Request<'a> {
@@ -104,11 +104,8 @@ fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Re
         global: session.config_options().execution.parquet.clone(),
         ..Default::default()
     };
-    // A bare ParquetSource reads every footer anew.
-    let reader = CachedParquetFileReaderFactory::new(
-        runtime.object_store(&groups.store)?,
-        runtime.cache_manager.get_file_metadata_cache(),
-    );
+    // A bare ParquetSource reads every footer anew, and compares nothing.
+    let reader = CheckedReads::new(runtime, &groups.store)?;
     let columns = match request.identity {
         true => identity::reader_schema(request.scan_schema),
         false => request.scan_schema.into(),

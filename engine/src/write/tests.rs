@@ -149,7 +149,7 @@ async fn a_write_travels() {
     let bytes = physical_plan_to_bytes_with_extension_codec(plan.clone(), codec.as_ref()).expect("bytes");
     let context: Arc<TaskContext> = session.task_ctx();
     let decoded = physical_plan_from_bytes_with_extension_codec(&bytes, &context, codec.as_ref()).expect("a plan");
-    let decoded: Arc<dyn ExecutionPlan> = restore_scans(decoded).expect("scans");
+    let decoded: Arc<dyn ExecutionPlan> = restore_scans(decoded, &lake.engine.runtime_env()).expect("scans");
     assert_eq!(
         decoded.output_partitioning().partition_count(),
         plan.output_partitioning().partition_count()

@@ -91,7 +91,7 @@ async fn keys(store: &FileStore, path: &str, wanted: &[Wanted]) -> Result<Arc<Ke
         return Ok(known);
     }
     let bytes = store.get(path).await?;
-    digest::check(path, &bytes)?;
+    digest::check_whole(path, &bytes)?;
     let (file, wanted) = (path.to_owned(), wanted.to_vec());
     let parse = tokio::task::spawn_blocking(move || parse(&file, bytes, &wanted));
     let keys = Arc::new(parse.await.map_err(TableError::encode("read a delete file"))??);

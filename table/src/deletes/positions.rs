@@ -25,7 +25,7 @@ pub(super) async fn read(store: &FileStore, path: &str) -> Result<Arc<Positions>
         return Ok(known);
     }
     let bytes = store.get(path).await?;
-    digest::check(path, &bytes)?;
+    digest::check_whole(path, &bytes)?;
     let wanted = vec![
         Wanted::new(FILE_PATH_ID, "file_path", DataType::Utf8),
         Wanted::new(POS_ID, "pos", DataType::Int64),

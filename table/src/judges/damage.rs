@@ -158,9 +158,12 @@ async fn no_damaged_bytes_panic() {
         for (at, file, outcome) in outcomes {
             match outcome {
                 Ok(Ok(())) => parsed += 1,
-                Ok(Err(TableError::Metadata { .. } | TableError::Damaged { .. } | TableError::Encode { .. })) => {
-                    refused += 1
-                }
+                Ok(Err(
+                    TableError::Metadata { .. }
+                    | TableError::Damaged { .. }
+                    | TableError::BytesChanged { .. }
+                    | TableError::Encode { .. },
+                )) => refused += 1,
                 Ok(Err(error)) => panic!("byte {at} of {file}: {error:?}"),
                 Err(_) => panic!("byte {at} of {file} ends its reader"),
             }

@@ -33,7 +33,10 @@ fn uncached() -> StoreOptions {
 /// Whether an operation may end like this while the store fails: told as what it is, and nothing was done.
 fn is_told(error: &TableError) -> bool {
     match error {
-        TableError::FileExists { .. } | TableError::Damaged { .. } | TableError::Metadata { .. } => false,
+        TableError::FileExists { .. }
+        | TableError::Damaged { .. }
+        | TableError::BytesChanged { .. }
+        | TableError::Metadata { .. } => false,
         _ => matches!(
             error.kind(),
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict

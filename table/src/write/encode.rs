@@ -149,7 +149,7 @@ impl Encoder {
         let footer = finished(&mut file.writer)?;
         let bytes = Bytes::from(std::mem::take(file.writer.inner_mut()));
         let id = self.rng.uuid_v7(self.clock.now_ms());
-        let name = digest::named(&id.to_string(), "parquet", &bytes);
+        let name = digest::named_parquet(&id.to_string(), &footer, &bytes);
         let location = format!("{}/{name}", self.directory);
         let mut builder = DataFileBuilder::default();
         builder

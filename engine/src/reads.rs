@@ -1,0 +1,57 @@
+//! Data files are compared with their checksums while they are read, so that a bit that changed on a disk or on its way is an error
+//! and not a wrong row.
+
+mod footer;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::DefaultParquetFileReaderFactory;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+
+use self::reader::CheckedReader;
+
+/// Makes readers that compare what they read, and keep footers in memory.
+#[derive(Debug)]
+pub(crate) struct CheckedReads {
+    inner: DefaultParquetFileReaderFactory,
+    footers: Arc<FileMetadataCache>,
+}
+
+impl CheckedReads {
+    /// For the files of one object store.
+    ///
+    /// # Errors
+    /// No such store.
+    pub(crate) fn new(runtime: &RuntimeEnv, store: &ObjectStoreUrl) -> Result<Self> {
+        Ok(Self {
+            inner: DefaultParquetFileReaderFactory::new(runtime.object_store(store)?),
+            footers: runtime.cache_manager.get_file_metadata_cache(),
+        })
+    }
+}
+
+impl ParquetFileReaderFactory for CheckedReads {
+    fn create_reader(
+        &self,
+        partition_index: usize,
+        file: PartitionedFile,
+        metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let meta = file.object_meta.clone();
+        let inner = self
+            .inner
+            .create_reader(partition_index, file, metadata_size_hint, metrics)?;
+        Ok(Box::new(CheckedReader::new(inner, meta, Arc::clone(&self.footers))))
+    }
+}

@@ -1,0 +1,194 @@
+//! One data file that is read in parts, each compared with its checksum.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
+use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::parquet::errors::{ParquetError, Result};
+use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::ObjectMeta;
+use tidewater_table::TableError;
+use tidewater_table::digest::{ChunkChecksums, Tail, check_whole};
+
+use super::footer::{Footer, Parsed, parse};
+
+/// What is read first of a file that does not tell how long its footer is: a few columns' footer and indexes, and small files whole.
+const FOOTER_BYTES: u64 = 64 << 10;
+
+/// Requests that a footer may take: its length, itself, and its indexes.
+const FOOTER_READS_MAX: usize = 4;
+
+/// Bytes that are wrong are read once more, as they may have changed on their way only.
+const ATTEMPTS: usize = 2;
+
+/// Reads of whole column chunks are compared each time. Of a chunk that was not compared yet a part is not read alone: the whole is
+/// read, and remembered beside the footer to be right.
+pub(super) struct CheckedReader {
+    inner: Box<dyn AsyncFileReader + Send>,
+    file: ObjectMeta,
+    footers: Arc<FileMetadataCache>,
+    footer: Option<Footer>,
+}
+
+impl CheckedReader {
+    pub(super) fn new(
+        inner: Box<dyn AsyncFileReader + Send>,
+        file: ObjectMeta,
+        footers: Arc<FileMetadataCache>,
+    ) -> Self {
+        Self {
+            inner,
+            file,
+            footers,
+            footer: None,
+        }
+    }
+
+    fn kept(&self) -> Option<Footer> {
+        let kept = self.footers.get(&self.file.location)?;
+        let footer = kept.file_metadata.as_any().downcast_ref::<Footer>()?;
+        kept.is_valid_for(&self.file).then(|| footer.clone())
+    }
+
+    async fn footer(&mut self, indexes: PageIndexPolicy) -> Result<Footer> {
+        if let Some(footer) = self.kept()
+            && (indexes == PageIndexPolicy::Skip || footer.has_page_indexes())
+        {
+            return Ok(footer);
+        }
+        let mut attempt = 1;
+        let footer = loop {
+            match self.read_footer(indexes).await {
+                Ok(footer) => break footer,
+                Err(error) if attempt == ATTEMPTS => return Err(error),
+                Err(error) => tracing::warn!(file = %self.file.location, %error, "a footer is read once more"),
+            }
+            attempt += 1;
+        };
+        let entry = CachedFileMetadataEntry::new(self.file.clone(), Arc::new(footer.clone()));
+        self.footers.put(&self.file.location, entry);
+        Ok(footer)
+    }
+
+    async fn read_footer(&mut self, indexes: PageIndexPolicy) -> Result<Footer> {
+        let location = self.file.location.as_ref().to_owned();
+        let size = self.file.size;
+        let tail = Tail::told(&location);
+        // The indexes of a file that tells its tail are at hand with its footer; of others they are another request.
+        let indexes = if tail.is_some() {
+            PageIndexPolicy::Optional
+        } else {
+            indexes
+        };
+        let mut start = size.saturating_sub(tail.map_or(FOOTER_BYTES, |tail| tail.bytes));
+        for _ in 0..FOOTER_READS_MAX {
+            let bytes = self.inner.get_bytes(start..size).await?;
+            match tail {
+                Some(tail) => tail.check(&location, &bytes).map_err(external)?,
+                None if start == 0 => check_whole(&location, &bytes).map_err(external)?,
+                None => {}
+            }
+            match parse(size, start..size, bytes, indexes)? {
+                Parsed::Footer(footer) => return Ok(footer),
+                Parsed::Longer(from) => start = from,
+            }
+        }
+        Err(ParquetError::General(format!("the footer of {location} has no end")))
+    }
+
+    async fn compared(&mut self, ranges: Vec<Range<u64>>, checksums: &ChunkChecksums) -> Result<Vec<Bytes>> {
+        let mut needed: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+        let mut places = Vec::with_capacity(ranges.len());
+        for range in &ranges {
+            let chunk = checksums.holding(range).filter(|chunk| !chunk.was_compared());
+            let read = chunk.map_or_else(|| range.clone(), |chunk| chunk.range());
+            if needed.last() != Some(&read) {
+                needed.push(read);
+            }
+            places.push(needed.len() - 1);
+        }
+        let mut read = self.inner.get_byte_ranges(needed.clone()).await?;
+        for (range, bytes) in needed.iter().zip(&mut read) {
+            self.compare(range, bytes, checksums).await?;
+        }
+        let parts = ranges.iter().zip(places).map(|(range, place)| {
+            let whole = needed.get(place).zip(read.get(place));
+            whole.and_then(|(whole, bytes)| part(bytes, whole, range))
+        });
+        let parts = parts.collect::<Option<Vec<Bytes>>>();
+        parts.ok_or_else(|| ParquetError::General(format!("{} is shorter than its footer tells", self.file.location)))
+    }
+
+    /// Compares bytes that are a whole chunk; parts and indexes pass.
+    async fn compare(&mut self, range: &Range<u64>, bytes: &mut Bytes, checksums: &ChunkChecksums) -> Result<()> {
+        let Some(chunk) = checksums.holding(range).filter(|chunk| chunk.range() == *range) else {
+            return Ok(());
+        };
+        let mut attempt = 1;
+        while !chunk.holds(bytes) {
+            let column = self.footer.as_ref().map(|footer| chunk.column(&footer.metadata));
+            let column = column.unwrap_or_default();
+            let location = &self.file.location;
+            if attempt == ATTEMPTS {
+                return Err(external(TableError::BytesChanged {
+                    what: format!("column {column} of {location}"),
+                }));
+            }
+            tracing::warn!(file = %location, column, "bytes are not those that were written, and are read once more");
+            *bytes = self.inner.get_bytes(range.clone()).await?;
+            attempt += 1;
+        }
+        Ok(())
+    }
+}
+
+/// These bytes of a longer read, which is let go of unless they are the whole of it.
+fn part(bytes: &Bytes, read: &Range<u64>, range: &Range<u64>) -> Option<Bytes> {
+    if read == range {
+        return Some(bytes.clone());
+    }
+    let start = usize::try_from(range.start.checked_sub(read.start)?).ok()?;
+    let end = usize::try_from(range.end.checked_sub(read.start)?).ok()?;
+    bytes.get(start..end).map(Bytes::copy_from_slice)
+}
+
+fn external(error: TableError) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+impl AsyncFileReader for CheckedReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
+        async move {
+            let mut read = self.get_byte_ranges(vec![range]).await?;
+            let bytes = read.pop();
+            bytes.ok_or_else(|| ParquetError::General("a read without an answer".into()))
+        }
+        .boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
+        match self.footer.as_ref().and_then(|footer| footer.checksums.clone()) {
+            Some(checksums) => async move { self.compared(ranges, &checksums).await }.boxed(),
+            None => self.inner.get_byte_ranges(ranges),
+        }
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
+        let indexes = options.map_or(PageIndexPolicy::Optional, ArrowReaderOptions::column_index_policy);
+        async move {
+            let footer = self.footer(indexes).await?;
+            let metadata = Arc::clone(&footer.metadata);
+            self.footer = Some(footer);
+            Ok(metadata)
+        }
+        .boxed()
+    }
+}
