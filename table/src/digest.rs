@@ -82,8 +82,8 @@ pub(crate) fn of_chunks(groups: &[RowGroupMetaData], bytes: &[u8]) -> Option<Key
 }
 
 /// The columns whose bytes are not those that were written; `None` if the footer does not tell of all of them.
-pub(crate) fn changed_columns(footer: &ParquetMetaData, bytes: &[u8]) -> Option<Vec<String>> {
-    let checksums = ChunkChecksums::of(footer)?;
+pub(crate) fn changed_columns(location: &str, footer: &ParquetMetaData, bytes: &[u8]) -> Option<Vec<String>> {
+    let checksums = ChunkChecksums::told(location, footer)?;
     let mut changed = Vec::new();
     for chunk in checksums.chunks() {
         let range = chunk.range();

@@ -23,9 +23,9 @@ pub(super) struct Footer {
 }
 
 impl Footer {
-    pub(super) fn new(metadata: ParquetMetaData) -> Self {
+    fn new(location: &str, metadata: ParquetMetaData) -> Self {
         Self {
-            checksums: ChunkChecksums::of(&metadata).map(Arc::new),
+            checksums: ChunkChecksums::told(location, &metadata).map(Arc::new),
             metadata: Arc::new(metadata),
         }
     }
@@ -57,13 +57,13 @@ pub(super) enum Parsed {
     Longer(u64),
 }
 
-/// Parses the last bytes of a file of this size.
-pub(super) fn parse(size: u64, range: Range<u64>, bytes: Bytes, indexes: PageIndexPolicy) -> Result<Parsed> {
+/// Parses the last bytes of a file, `range` of it.
+pub(super) fn parse(location: &str, range: Range<u64>, bytes: Bytes, indexes: PageIndexPolicy) -> Result<Parsed> {
     let decode = || {
-        let mut decoder = ParquetMetaDataPushDecoder::try_new(size)?.with_page_index_policy(indexes);
+        let mut decoder = ParquetMetaDataPushDecoder::try_new(range.end)?.with_page_index_policy(indexes);
         decoder.push_range(range.clone(), bytes)?;
         match decoder.try_decode()? {
-            DecodeResult::Data(metadata) => Ok(Parsed::Footer(Footer::new(metadata))),
+            DecodeResult::Data(metadata) => Ok(Parsed::Footer(Footer::new(location, metadata))),
             DecodeResult::NeedsData(needed) => {
                 let start = needed.iter().map(|range| range.start).min();
                 match start.filter(|start| *start < range.start) {

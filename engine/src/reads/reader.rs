@@ -93,7 +93,7 @@ impl CheckedReader {
                 None if start == 0 => check_whole(&location, &bytes).map_err(external)?,
                 None => {}
             }
-            match parse(size, start..size, bytes, indexes)? {
+            match parse(&location, start..size, bytes, indexes)? {
                 Parsed::Footer(footer) => return Ok(footer),
                 Parsed::Longer(from) => start = from,
             }

@@ -27,8 +27,10 @@ pub struct Chunk {
 }
 
 impl ChunkChecksums {
-    /// What a footer tells; `None` if it does not tell of all chunks, as those of other engines do not.
-    pub fn of(footer: &ParquetMetaData) -> Option<Self> {
+    /// What the footer of a file tells; `None` if it does not tell of all chunks, or if the file's name is not one that is made here:
+    /// other engines do not tell, or copy what a footer told of other bytes.
+    pub fn told(location: &str, footer: &ParquetMetaData) -> Option<Self> {
+        super::told(location)?;
         let told = footer.file_metadata().key_value_metadata()?;
         let told = told.iter().find(|pair| pair.key == CHUNKS_KEY)?.value.as_deref()?;
         let groups = footer.row_groups();

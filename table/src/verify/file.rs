@@ -154,7 +154,7 @@ fn look_into(
             return None;
         }
     };
-    let changed = digest::changed_columns(&footer, bytes).unwrap_or_default();
+    let changed = digest::changed_columns(path, &footer, bytes).unwrap_or_default();
     for column in &changed {
         found.add(path, Some(column.clone()), Damage::Digest);
     }
