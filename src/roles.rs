@@ -221,7 +221,7 @@ where
     let users = Authenticator::new(settings.security.users.clone(), user_key.clone(), Arc::clone(&clock))?;
     let users = users.believing(oidc.clone());
     let store = |warehouse: String| {
-        let options = storage::options(&settings, warehouse);
+        let options = storage::cached_options(&settings, warehouse);
         FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
     };
     let own_warehouse = catalog::warehouse(&settings)?.location().to_owned();

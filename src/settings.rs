@@ -3,6 +3,7 @@
 mod authorities;
 mod compute;
 mod serving;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,6 +22,7 @@ use tidewater_table::RewriteOptions;
 pub(crate) use self::authorities::authorities;
 pub(crate) use self::compute::{AdmissionSettings, EngineSettings, ExecutorSettings, SchedulerSettings};
 pub(crate) use self::serving::ServingSettings;
+pub(crate) use self::storage::StorageSettings;
 use crate::cli::failure::Failure;
 use crate::roles::local_secret;
 
@@ -124,19 +126,6 @@ pub(crate) struct RaftPeer {
     pub(crate) raft: String,
     /// URL of its catalog.
     pub(crate) catalog: String,
-}
-
-/// Object storage other than local files.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct StorageSettings {
-    pub(crate) s3_endpoint: Option<String>,
-    pub(crate) s3_region: Option<String>,
-    pub(crate) s3_access_key_id: Option<String>,
-    pub(crate) s3_secret_access_key: Option<Secret>,
-    /// `bucket.host` instead of `host/bucket`.
-    pub(crate) s3_virtual_hosted: bool,
-    pub(crate) s3_allow_http: bool,
 }
 
 /// Consumers of change data.
@@ -543,6 +532,24 @@ mod tests {
                 assert!(page.contains(key.as_str()), "{section}.{key}");
             }
         }
+    }
+
+    // Goal: the cache on the local disk is off until a directory is named, and has a bound then. Method: the section as a user writes it.
+    #[test]
+    fn the_disk_cache_is_off_until_it_has_a_directory() {
+        assert_eq!(read("").expect("an empty file").storage.disk_cache.options(), None);
+        let toml = "[storage.disk_cache]\ndirectory = \"/nvme/blocks\"\n";
+        let options = read(toml).expect("a good file").storage.disk_cache.options();
+        let options = options.expect("a directory switches it on");
+        assert_eq!(
+            (options.directory, options.bytes_max),
+            ("/nvme/blocks".into(), 16 << 30)
+        );
+        let error = read("[storage.disk_cache]\nbytes_maxx = 5\n").expect_err("an unknown key");
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("did you mean storage.disk_cache.bytes_max?")
+        );
     }
 
     // Goal: what errors of ingest advise can be set. Method: the sections as a user writes them.

@@ -1,5 +1,7 @@
 //! How the roles of a process stand: asked of them at a scrape, and what costs something only now and then.
 
+mod disk_cache;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +73,9 @@ impl Gatherer {
     pub(crate) async fn gather(&self, running: &Running) -> Registry {
         let mut registry = Registry::default();
         let mut groups = vec![files_of_the_log(running)];
+        if let Some(figures) = running.parts.store.disk_cache_figures() {
+            groups.extend(disk_cache::groups(&figures));
+        }
         if let Some(admission) = &running.admission {
             let loads = Lane::ALL.map(|lane| (lane.name(), admission.load(lane)));
             let of = |pick: fn(&Load) -> usize| {

@@ -22,6 +22,15 @@ pub(super) fn prepare_data_dir(dir: &Path) -> Result<(), Failure> {
     std::fs::remove_file(&probe).map_err(refused)
 }
 
+/// How roles reach the stores: through the cache on the local disk, where one is configured. Commands look at the stores themselves,
+/// once, and some of them to see whether these are whole.
+pub(super) fn cached_options(settings: &Settings, warehouse: String) -> StoreOptions {
+    StoreOptions {
+        disk_cache: settings.storage.disk_cache.options(),
+        ..options(settings, warehouse)
+    }
+}
+
 /// How to reach the stores. Only what lies below `warehouse` and the other locations of the settings is ever read,
 /// written or removed, whatever metadata says.
 pub(crate) fn options(settings: &Settings, warehouse: String) -> StoreOptions {

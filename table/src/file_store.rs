@@ -1,5 +1,6 @@
 //! Where files live: local disk, S3 or memory, behind one handle that resolves absolute locations.
 
+mod disk_cache;
 mod local;
 mod location;
 mod names;
@@ -20,6 +21,8 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use url::Url;
 
+use self::disk_cache::DiskCache;
+pub use self::disk_cache::{DiskCacheFigures, DiskCacheOptions};
 pub use self::location::Location;
 use self::names::SyncedNames;
 pub use self::s3::S3Options;
@@ -45,6 +48,8 @@ pub struct StoreOptions {
     pub manifest_cache_bytes: u64,
     /// Memory for what delete files say.
     pub delete_cache_bytes: u64,
+    /// Where parts of data files of remote stores are kept; none means nowhere.
+    pub disk_cache: Option<DiskCacheOptions>,
 }
 
 impl Default for StoreOptions {
@@ -54,6 +59,7 @@ impl Default for StoreOptions {
             roots: Vec::new(),
             manifest_cache_bytes: 64 << 20,
             delete_cache_bytes: 64 << 20,
+            disk_cache: None,
         }
     }
 }
@@ -83,6 +89,7 @@ struct Inner {
     buckets: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
     manifests: ManifestCache,
     deletes: DeleteCache,
+    disk_cache: Option<DiskCache>,
     clock: SharedClock,
     rng: SharedRng,
 }
@@ -110,6 +117,8 @@ impl FileStore {
     ) -> Self {
         let manifests = ManifestCache::new(options.manifest_cache_bytes);
         let deletes = DeleteCache::new(options.delete_cache_bytes);
+        let on_disk = options.disk_cache.clone();
+        let disk_cache = on_disk.map(|on_disk| DiskCache::new(on_disk, Arc::clone(&clock), Arc::clone(&rng)));
         Self {
             inner: Arc::new(Inner {
                 options,
@@ -119,6 +128,7 @@ impl FileStore {
                 buckets: Mutex::default(),
                 manifests,
                 deletes,
+                disk_cache,
                 clock,
                 rng,
             }),
@@ -146,6 +156,11 @@ impl FileStore {
 
     pub(crate) fn deletes(&self) -> &DeleteCache {
         &self.inner.deletes
+    }
+
+    /// How the cache on the local disk stands; none where none is configured.
+    pub fn disk_cache_figures(&self) -> Option<DiskCacheFigures> {
+        self.inner.disk_cache.as_ref().map(DiskCache::figures)
     }
 
     /// Writes a file that must not exist yet. When this returns, the file survives the loss of power.
@@ -322,12 +337,14 @@ impl FileStore {
         if let Some(known) = buckets.get(bucket) {
             return Ok(known.clone());
         }
-        let opened: Arc<dyn ObjectStore> =
-            s3::open(bucket, &self.inner.options.s3).map_err(|source| TableError::Store {
-                operation: "open the bucket of",
-                location: location.into(),
-                source,
-            })?;
+        let mut opened = s3::open(bucket, &self.inner.options.s3).map_err(|source| TableError::Store {
+            operation: "open the bucket of",
+            location: location.into(),
+            source,
+        })?;
+        if let Some(cache) = &self.inner.disk_cache {
+            opened = cache.over(bucket, opened);
+        }
         buckets.insert(bucket.to_owned(), opened.clone());
         Ok(opened)
     }
