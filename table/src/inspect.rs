@@ -1,54 +1,52 @@
 //! Manifests and their entries as they are, for who wants to look at them: deleted entries and files of deletes too.
 
-use std::sync::Arc;
-
 use iceberg::spec::{DataContentType, DataFile, ManifestFile, ManifestStatus, TableMetadata};
 
 use crate::deletes::{self, RowMask};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::manifest::{self, Entry};
+use crate::manifest::{self, Lender};
 
 /// What a manifest says of one file, with everything that it inherits.
 #[derive(Debug, Clone)]
 pub struct ManifestEntry {
-    entry: Arc<Entry>,
+    entry: Lender,
 }
 
 impl ManifestEntry {
     /// Whether the snapshot that wrote the manifest added the file, found it, or removed it.
     pub fn status(&self) -> ManifestStatus {
-        self.entry.status
+        self.entry.entry().status
     }
 
     /// Whether the file is part of the snapshots that have the manifest.
     pub fn is_live(&self) -> bool {
-        self.entry.is_live()
+        self.entry.entry().is_live()
     }
 
     /// The snapshot that added the file, or removed it.
     pub fn snapshot_id(&self) -> i64 {
-        self.entry.snapshot_id
+        self.entry.entry().snapshot_id
     }
 
     /// Data sequence number.
     pub fn sequence(&self) -> i64 {
-        self.entry.sequence
+        self.entry.entry().sequence
     }
 
     /// Sequence number of the commit that brought the file.
     pub fn file_sequence(&self) -> i64 {
-        self.entry.file_sequence
+        self.entry.entry().file_sequence
     }
 
     /// The partition spec it was written with.
     pub fn spec_id(&self) -> i32 {
-        self.entry.spec_id
+        self.entry.entry().spec_id
     }
 
     /// The file.
     pub fn file(&self) -> &DataFile {
-        &self.entry.file
+        self.entry.file()
     }
 
     /// The rows that the file deletes by their positions, by data file; none for a file of another kind.
@@ -73,6 +71,6 @@ pub async fn manifests(store: &FileStore, table: &TableMetadata, snapshot_id: i6
 /// All entries of a manifest.
 pub async fn entries(store: &FileStore, manifest: &ManifestFile) -> Result<Vec<ManifestEntry>> {
     let entries = manifest::entries(store, manifest).await?;
-    let entries = entries.iter().map(|entry| ManifestEntry { entry: entry.clone() });
-    Ok(entries.collect())
+    let lenders = entries.iter().cloned().map(Lender::new);
+    Ok(lenders.map(|entry| ManifestEntry { entry }).collect())
 }

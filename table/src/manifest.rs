@@ -1,7 +1,13 @@
 //! Manifests and manifest lists: read with everything inherited, so that an entry can be written anywhere as it stands.
 
+mod avro;
 mod cache;
+mod decode;
+mod entry;
 mod header;
+mod kind;
+mod packed;
+mod shape;
 mod writer;
 
 use std::panic::AssertUnwindSafe;
@@ -13,6 +19,7 @@ use iceberg::spec::{
 };
 
 pub(crate) use self::cache::ManifestCache;
+pub(crate) use self::entry::{Description, Entry, Lender};
 pub(crate) use self::writer::MetadataWriter;
 use crate::digest;
 use crate::error::{Result, TableError};
@@ -20,23 +27,6 @@ use crate::file_store::FileStore;
 
 /// Larger manifests take more than about a millisecond to parse, which is too long for a thread that others wait for.
 const INLINE_PARSE_BYTES_MAX: usize = 16 << 10;
-
-/// A manifest entry with nothing left to inherit.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) status: ManifestStatus,
-    pub(crate) file: DataFile,
-    pub(crate) spec_id: i32,
-    pub(crate) snapshot_id: i64,
-    pub(crate) sequence: i64,
-    pub(crate) file_sequence: i64,
-}
-
-impl Entry {
-    pub(crate) fn is_live(&self) -> bool {
-        self.status != ManifestStatus::Deleted
-    }
-}
 
 /// The manifests of a snapshot.
 pub(crate) async fn list(
@@ -54,7 +44,7 @@ pub(crate) async fn list(
     let bytes = store.get(location).await?;
     digest::check_whole(location, &bytes)?;
     let manifests: Arc<[ManifestFile]> = parse_list(table, location, &bytes)?.into();
-    store.manifests().keep_list(location, &manifests, bytes.len()).await;
+    store.manifests().keep_list(location, &manifests).await;
     Ok(manifests.to_vec())
 }
 
@@ -72,20 +62,23 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
     }
     let bytes = store.get(&manifest.manifest_path).await?;
     digest::check_whole(&manifest.manifest_path, &bytes)?;
-    let file_bytes = bytes.len();
-    let entries = match file_bytes > INLINE_PARSE_BYTES_MAX {
+    let entries = match bytes.len() > INLINE_PARSE_BYTES_MAX {
         true => {
-            let manifest = manifest.clone();
-            let task = tokio::task::spawn_blocking(move || parse(&manifest, &bytes));
+            let (store, manifest) = (store.clone(), manifest.clone());
+            let task = tokio::task::spawn_blocking(move || decoded(&store, &manifest, &bytes));
             task.await.map_err(TableError::encode("read a manifest"))??
         }
-        false => parse(manifest, &bytes)?,
+        false => decoded(store, manifest, &bytes)?,
     };
-    store
-        .manifests()
-        .keep(&manifest.manifest_path, &entries, file_bytes)
-        .await;
+    store.manifests().keep(&manifest.manifest_path, &entries).await;
     Ok(entries)
+}
+
+fn decoded(store: &FileStore, manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
+    match decode::entries(store.manifests().shapes(), manifest, bytes) {
+        Some(entries) => Ok(entries),
+        None => parse(manifest, bytes),
+    }
 }
 
 /// A catalog may have put the commit on another head than it was planned for: what was kept when the manifest was written has the
@@ -115,7 +108,7 @@ pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) ->
     Ok(list.consume_entries().into_iter().collect())
 }
 
-/// All entries of a manifest that was read already, deleted ones too.
+/// All entries of a manifest that was read already, deleted ones too, by the format's own library.
 pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     let path = &manifest.manifest_path;
     let parsed = unless_it_gives_up(path, || match header::hidden(bytes) {
@@ -146,7 +139,7 @@ pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<En
         };
         found.push(Arc::new(Entry {
             status: entry.status(),
-            file,
+            file: file.into(),
             spec_id: manifest.partition_spec_id,
             snapshot_id: entry.snapshot_id().unwrap_or(manifest.added_snapshot_id),
             sequence: number(entry.sequence_number())?,

@@ -8,7 +8,7 @@ mod pruning;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, DataFile, ManifestContentType, ManifestFile, Struct, TableMetadata};
+use iceberg::spec::{DataContentType, DataFile, Datum, ManifestContentType, ManifestFile, Struct, TableMetadata};
 
 pub use self::coverage::{Coverage, covers};
 pub(crate) use self::deletes::Deletes;
@@ -16,11 +16,25 @@ pub use self::parts::{Part, ScanParts, Verdict};
 pub(crate) use self::pruning::Pruner;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::manifest::{self, Entry};
+use crate::manifest::{self, Description, Entry, Lender};
 use crate::predicate::Predicate;
 
 /// Manifests read at the same time: hides a store's latency; more would only compete for the processor.
 pub(crate) const MANIFEST_READS_MAX: usize = 8;
+
+/// Small ones take a store as long as large ones, and the processor next to nothing: so many at once.
+const SMALL_READS_MAX: usize = 64;
+
+/// What manifests that are read at once may have together, where that is more than a few.
+const READ_BYTES_MAX: u64 = 32 << 20;
+
+/// How many of these manifests are read at the same time.
+fn reads_at_once<'a>(manifests: impl Iterator<Item = &'a ManifestFile>) -> usize {
+    let largest = manifests.map(|manifest| manifest.manifest_length.unsigned_abs()).max();
+    let fitting = READ_BYTES_MAX / largest.unwrap_or(0).max(1);
+    let fitting = usize::try_from(fitting).unwrap_or(SMALL_READS_MAX);
+    fitting.clamp(MANIFEST_READS_MAX, SMALL_READS_MAX)
+}
 
 /// A data file to be read.
 #[derive(Debug, Clone)]
@@ -43,17 +57,42 @@ pub struct ScanFile {
     pub snapshot_id: i64,
     /// Deletes that may touch its rows. Whoever reads the file must apply them.
     pub deletes: Vec<DeleteFile>,
-    entry: Arc<Entry>,
+    entry: Lender,
 }
 
 impl ScanFile {
-    /// Everything the table knows of the file: counts, sizes and bounds by field id.
+    /// Everything the table knows of the file: counts, sizes and bounds by field id. It is unpacked for this and kept until the value
+    /// is dropped, at some kilobytes: who asks for a column of many files asks for that alone.
     pub fn data_file(&self) -> &DataFile {
-        &self.entry.file
+        self.entry.file()
+    }
+
+    /// Nulls in a column, by field id, where the table knows.
+    pub fn null_value_count(&self, field_id: i32) -> Option<u64> {
+        self.description().null_value_count(field_id)
+    }
+
+    /// Values that are no numbers in a column, by field id, where the table knows.
+    pub fn nan_value_count(&self, field_id: i32) -> Option<u64> {
+        self.description().nan_value_count(field_id)
+    }
+
+    /// No value of a column is below it, NaN left aside.
+    pub fn lower_bound(&self, field_id: i32) -> Option<Datum> {
+        self.description().lower_bound(field_id)
+    }
+
+    /// No value of a column is above it, NaN left aside.
+    pub fn upper_bound(&self, field_id: i32) -> Option<Datum> {
+        self.description().upper_bound(field_id)
+    }
+
+    pub(crate) fn description(&self) -> &Description {
+        &self.entry.entry().file
     }
 
     pub(crate) fn add_deletes(&mut self, deletes: &Deletes) {
-        self.deletes = deletes.of(&self.entry);
+        self.deletes = deletes.of(self.entry.entry());
     }
 
     pub(crate) fn of(entry: &Arc<Entry>, deletes: Vec<DeleteFile>) -> Self {
@@ -68,7 +107,7 @@ impl ScanFile {
             file_sequence: entry.file_sequence,
             snapshot_id: entry.snapshot_id,
             deletes,
-            entry: entry.clone(),
+            entry: Lender::new(entry.clone()),
         }
     }
 }
@@ -82,18 +121,18 @@ pub struct DeleteFile {
     pub content: DataContentType,
     /// Data sequence number: it applies to older files.
     pub sequence: i64,
-    entry: Arc<Entry>,
+    entry: Lender,
 }
 
 impl DeleteFile {
     /// The partition spec it was written with.
     pub fn spec_id(&self) -> i32 {
-        self.entry.spec_id
+        self.entry.entry().spec_id
     }
 
     /// Everything the table knows of the file.
     pub fn data_file(&self) -> &DataFile {
-        &self.entry.file
+        self.entry.file()
     }
 }
 
@@ -173,15 +212,22 @@ impl<'a> Scan<'a> {
         let manifests = manifest::list(self.store, self.table, Some(snapshot)).await?;
         let deletes = self.deletes(&manifests).await?;
         let pruner = Pruner::new(self.table, self.filter);
-        let wanted = manifests
+        let wanted: Vec<&ManifestFile> = manifests
             .iter()
-            .filter(|m| holds_live(m, ManifestContentType::Data) && pruner.keeps_manifest(m));
+            .filter(|m| holds_live(m, ManifestContentType::Data) && pruner.keeps_manifest(m))
+            .collect();
+        let at_once = reads_at_once(wanted.iter().copied());
         // Collected, since a closure that lives across an await makes the future of a scan not `Send` in general.
-        let reads: Vec<_> = wanted.map(|manifest| manifest::live(self.store, manifest)).collect();
-        let mut entries = stream::iter(reads).buffered(MANIFEST_READS_MAX);
+        let reads: Vec<_> = wanted
+            .into_iter()
+            .map(|manifest| manifest::entries(self.store, manifest))
+            .collect();
+        let mut entries = stream::iter(reads).buffered(at_once);
         let mut files = Vec::new();
         while let Some(entries) = entries.try_next().await? {
-            let kept = entries.iter().filter(|entry| pruner.keeps_file(entry));
+            let kept = entries
+                .iter()
+                .filter(|entry| entry.is_live() && pruner.keeps_file(entry));
             files.extend(kept.map(|entry| ScanFile::of(entry, deletes.of(entry))));
         }
         Ok(files)

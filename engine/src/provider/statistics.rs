@@ -42,7 +42,7 @@ pub(super) fn of<'a>(
 pub(super) fn without_nan(files: &[ScanFile], schema: &SchemaRef) -> BTreeSet<i32> {
     let floats = schema.fields().iter().filter(|field| field.data_type().is_floating());
     let none = |id: &i32| {
-        let tells = |file: &ScanFile| file.data_file().nan_value_counts().get(id) == Some(&0);
+        let tells = |file: &ScanFile| file.nan_value_count(*id) == Some(0);
         files.iter().all(tells)
     };
     floats.filter_map(|field| field_id(field)).filter(none).collect()
@@ -57,7 +57,7 @@ fn of_column<'a>(
     if !matches!(&*field.field_type, Type::Primitive(_)) {
         return column;
     }
-    let nulls = |file: &ScanFile| file.data_file().null_value_counts().get(&field.id).copied();
+    let nulls = |file: &ScanFile| file.null_value_count(field.id);
     if let Some(count) = files.clone().map(nulls).sum::<Option<u64>>() {
         column.null_count = usize::try_from(count).map_or(Precision::Absent, Precision::Exact);
     }
@@ -68,16 +68,8 @@ fn of_column<'a>(
     }
     let mut range: Option<(ScalarValue, ScalarValue)> = None;
     for file in bounded {
-        let lower = file
-            .data_file()
-            .lower_bounds()
-            .get(&field.id)
-            .and_then(|bound| scalar(bound, data_type));
-        let upper = file
-            .data_file()
-            .upper_bounds()
-            .get(&field.id)
-            .and_then(|bound| scalar(bound, data_type));
+        let lower = file.lower_bound(field.id).and_then(|bound| scalar(&bound, data_type));
+        let upper = file.upper_bound(field.id).and_then(|bound| scalar(&bound, data_type));
         let (Some(lower), Some(upper)) = (lower, upper) else {
             return column;
         };

@@ -1,5 +1,6 @@
 //! The snapshot producer: one attempt on one state of the table.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::catalog::{LoadedTable, TableCommit};
 use crate::change::{Added, Change, Target};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::manifest::{self, Entry, MetadataWriter};
+use crate::manifest::{self, Description, Entry, MetadataWriter};
 
 /// A tail of this size takes about 20 ms to write anew: 100 entries of 15 columns, fewer of more.
 const TAIL_BYTES_MAX: i64 = 64 << 10;
@@ -152,7 +153,7 @@ async fn snapshot(
         return Err(conflict(lost));
     }
     // Deletes of a data file that goes, go with it; those of one that stays are replaced.
-    let goes = |file: &DataFile| file.referenced_data_file().is_some_and(|path| change.needs(&path));
+    let goes = |file: &Description| file.referenced_data_file().is_some_and(|path| change.needs(&path));
     let (deletes, removed_deletes) = match change.needs_nothing() {
         true => (deletes, Vec::new()),
         false => remove(writer, store, deletes, goes).await?,
@@ -173,11 +174,9 @@ async fn snapshot(
         .list(manifests, parent.map(|p| p.snapshot_id()), sequence)
         .await?;
     let added: Vec<&DataFile> = change.added.iter().map(|new| &new.file).collect();
-    let removed: Vec<&DataFile> = removed
-        .iter()
-        .chain(&removed_deletes)
-        .map(|entry| &entry.file)
-        .collect();
+    let removed = removed.iter().chain(&removed_deletes);
+    let removed: Vec<Cow<'_, DataFile>> = removed.map(|entry| entry.file.whole()).collect();
+    let removed: Vec<&DataFile> = removed.iter().map(AsRef::as_ref).collect();
     let properties = summary::build(parent.map(AsRef::as_ref), &added, &removed, &change.properties);
     let described = Described {
         id: writer.snapshot_id(),
@@ -210,7 +209,7 @@ async fn remove(
     writer: &mut MetadataWriter<'_>,
     store: &FileStore,
     manifests: Vec<ManifestFile>,
-    gone: impl Fn(&DataFile) -> bool,
+    gone: impl Fn(&Description) -> bool,
 ) -> Result<(Vec<ManifestFile>, Vec<Arc<Entry>>)> {
     let (mut kept, mut removed) = (Vec::new(), Vec::new());
     for file in manifests {

@@ -3,16 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use iceberg::spec::ManifestFile;
+use iceberg::spec::{FieldSummary, ManifestFile};
 use moka::future::Cache;
 
 use super::Entry;
-
-/// Parsed entries take about this many times the bytes of their Avro file (maps of boxed bounds).
-const MEMORY_PER_FILE_BYTE: usize = 4;
+use super::shape::Shapes;
 
 /// Lists get this part of the memory: they are small, but every scan and every commit reads one.
 const LIST_SHARE: u64 = 8;
+
+/// What the cache itself needs for one that it holds, and the allocator for one piece of memory.
+const HELD_BYTES: usize = 256;
+const ALLOCATION_BYTES: usize = 32;
 
 type Entries = Arc<[Arc<Entry>]>;
 type Manifests = Arc<[ManifestFile]>;
@@ -20,6 +22,7 @@ type Manifests = Arc<[ManifestFile]>;
 pub(crate) struct ManifestCache {
     manifests: Cache<String, (Entries, u32)>,
     lists: Cache<String, (Manifests, u32)>,
+    shapes: Shapes,
 }
 
 impl fmt::Debug for ManifestCache {
@@ -27,7 +30,7 @@ impl fmt::Debug for ManifestCache {
         f.debug_struct("ManifestCache")
             .field("manifests", &self.manifests.entry_count())
             .field("lists", &self.lists.entry_count())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -37,39 +40,52 @@ impl ManifestCache {
         Self {
             manifests: bounded(bytes_max - lists_max),
             lists: bounded(lists_max),
+            shapes: Shapes::default(),
         }
+    }
+
+    /// What headers of manifests say; bounded by their number.
+    pub(super) fn shapes(&self) -> &Shapes {
+        &self.shapes
     }
 
     pub(super) async fn known(&self, path: &str) -> Option<Entries> {
         self.manifests.get(path).await.map(|(entries, _)| entries)
     }
 
-    pub(super) async fn keep(&self, path: &str, entries: &Entries, file_bytes: usize) {
-        self.manifests
-            .insert(path.to_owned(), (entries.clone(), memory_bytes(file_bytes)))
-            .await;
+    pub(super) async fn keep(&self, path: &str, entries: &Entries) {
+        // Besides its own bytes, three pieces: the entry, what was read of it, and its partition.
+        let each = entries.iter().map(|entry| entry.memory_bytes() + 3 * ALLOCATION_BYTES);
+        let held = (entries.clone(), memory_bytes(path, each.sum()));
+        self.manifests.insert(path.to_owned(), held).await;
     }
 
     pub(super) async fn known_list(&self, path: &str) -> Option<Manifests> {
         self.lists.get(path).await.map(|(manifests, _)| manifests)
     }
 
-    pub(super) async fn keep_list(&self, path: &str, manifests: &Manifests, file_bytes: usize) {
-        self.lists
-            .insert(path.to_owned(), (manifests.clone(), memory_bytes(file_bytes)))
-            .await;
+    pub(super) async fn keep_list(&self, path: &str, manifests: &Manifests) {
+        let held = (manifests.clone(), memory_bytes(path, manifests.iter().map(described_bytes).sum()));
+        self.lists.insert(path.to_owned(), held).await;
     }
 }
 
 fn bounded<T: Clone + Send + Sync + 'static>(bytes_max: u64) -> Cache<String, (T, u32)> {
     Cache::builder()
         .max_capacity(bytes_max)
-        .weigher(|path: &String, (_, bytes): &(T, u32)| {
-            bytes.saturating_add(u32::try_from(path.len()).unwrap_or(u32::MAX))
-        })
+        .weigher(|_: &String, (_, bytes): &(T, u32)| *bytes)
         .build()
 }
 
-fn memory_bytes(file_bytes: usize) -> u32 {
-    u32::try_from(file_bytes.saturating_mul(MEMORY_PER_FILE_BYTE)).unwrap_or(u32::MAX)
+fn memory_bytes(path: &str, bytes: usize) -> u32 {
+    u32::try_from(bytes.saturating_add(path.len()).saturating_add(HELD_BYTES)).unwrap_or(u32::MAX)
+}
+
+fn described_bytes(manifest: &ManifestFile) -> usize {
+    let summary = |summary: &FieldSummary| {
+        let bounds = [&summary.lower_bound, &summary.upper_bound].into_iter().flatten();
+        size_of::<FieldSummary>() + bounds.map(|bound| bound.len() + ALLOCATION_BYTES).sum::<usize>()
+    };
+    let summaries: usize = manifest.partitions.iter().flatten().map(summary).sum();
+    size_of::<ManifestFile>() + manifest.manifest_path.len() + 2 * ALLOCATION_BYTES + summaries
 }

@@ -6,10 +6,8 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
+use super::avro::{self, MAGIC};
 use crate::disguise;
-
-/// What an Avro file begins with.
-const MAGIC: &[u8] = b"Obj\x01";
 
 /// The entry of the header that holds the schema.
 const SCHEMA: &[u8] = b"schema";
@@ -34,21 +32,9 @@ pub(super) fn revealed(file: Bytes) -> Bytes {
 
 fn rewritten(file: &[u8], change: impl Fn(&mut Value) -> bool) -> Option<Vec<u8>> {
     let mut rest = file.strip_prefix(MAGIC)?;
-    let mut entries: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::new();
-    loop {
-        let count = number(&mut rest)?;
-        if count == 0 {
-            break;
-        }
-        if count < 0 {
-            // The block's size in bytes follows.
-            number(&mut rest)?;
-        }
-        for _ in 0..count.unsigned_abs() {
-            let name = string(&mut rest)?;
-            entries.push((name, Cow::Borrowed(string(&mut rest)?)));
-        }
-    }
+    let entries = avro::header(&mut rest)?.into_iter();
+    let mut entries: Vec<(&[u8], Cow<'_, [u8]>)> =
+        entries.map(|(name, value)| (name, Cow::Borrowed(value))).collect();
     let (_, schema) = entries.iter_mut().find(|(name, _)| *name == SCHEMA)?;
     let mut parsed: Value = serde_json::from_slice(schema).ok()?;
     if !change(&mut parsed) {
@@ -69,27 +55,6 @@ fn rewritten(file: &[u8], change: impl Fn(&mut Value) -> bool) -> Option<Vec<u8>
     Some(written.into())
 }
 
-/// A number as Avro writes it: seven bits a byte, the sign in the lowest bit.
-fn number(rest: &mut &[u8]) -> Option<i64> {
-    let mut found: u64 = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        found |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some((found >> 1).cast_signed() ^ -(found & 1).cast_signed());
-        }
-    }
-    None
-}
-
-fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(number(rest)?).ok()?;
-    let (found, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(found)
-}
-
 fn put_number(into: &mut BytesMut, number: i64) {
     let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
     while left > 0x7f {
@@ -105,6 +70,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::manifest::avro::number;
     use crate::manifest::{MetadataWriter, entries};
     use crate::{Added, FileStore, StoreOptions};
     use tidewater_core::{SystemClock, SystemRng};

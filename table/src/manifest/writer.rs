@@ -63,12 +63,12 @@ impl<'a> MetadataWriter<'a> {
         }
         for old in existing {
             writer
-                .add_existing_file(old.file.clone(), old.snapshot_id, old.sequence, Some(old.file_sequence))
+                .add_existing_file(old.file.whole().into_owned(), old.snapshot_id, old.sequence, Some(old.file_sequence))
                 .map_err(fault())?;
         }
         for old in deleted {
             writer
-                .add_delete_file(old.file.clone(), old.sequence, Some(old.file_sequence))
+                .add_delete_file(old.file.whole().into_owned(), old.sequence, Some(old.file_sequence))
                 .map_err(fault())?;
         }
         let mut manifest = writer.write_manifest_file().await.map_err(fault())?;
@@ -79,7 +79,7 @@ impl<'a> MetadataWriter<'a> {
         // list is written, so there it must be.
         if self.table.format_version() == FormatVersion::V2 {
             let entries = self.entries(spec_id, added, existing, deleted);
-            self.store.manifests().keep(&path, &entries, file_bytes).await;
+            self.store.manifests().keep(&path, &entries).await;
         }
         Ok(manifest)
     }
@@ -95,7 +95,7 @@ impl<'a> MetadataWriter<'a> {
         let sequence = self.table.last_sequence_number() + 1;
         let added = added.iter().map(|new| Entry {
             status: ManifestStatus::Added,
-            file: new.file.clone(),
+            file: new.file.clone().into(),
             spec_id,
             snapshot_id: self.snapshot_id,
             sequence: new.sequence.unwrap_or(sequence),

@@ -183,7 +183,7 @@ async fn added_files(store: &FileStore, table: &TableMetadata, picked: &Snapshot
         }
         for entry in manifest::entries(store, &file).await?.iter() {
             if entry.status == ManifestStatus::Added && entry.snapshot_id == picked.snapshot_id() {
-                let plain = manifest::without_first_row_id(&entry.file, entry.spec_id)?;
+                let plain = manifest::without_first_row_id(&entry.file.whole(), entry.spec_id)?;
                 added.push(Added::new(plain, entry.spec_id));
             }
         }

@@ -1,29 +1,38 @@
 //! Which delete files may touch which data files.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, DataFileFormat, ManifestContentType, ManifestFile, TableMetadata};
+use futures::{StreamExt, TryStreamExt, stream};
+use iceberg::spec::{DataContentType, DataFileFormat, ManifestContentType, ManifestFile, Struct, TableMetadata};
 
-use super::{DeleteFile, holds_live};
+use super::{DeleteFile, holds_live, reads_at_once};
 use crate::error::Result;
 use crate::file_store::FileStore;
-use crate::manifest::{self, Entry};
+use crate::manifest::{self, Entry, Lender};
 
-/// The delete files of a snapshot.
+/// The delete files of a snapshot, by what they may touch: a table has many of them, and each data file asks.
 pub(crate) struct Deletes {
     entries: Vec<Arc<Entry>>,
-    unpartitioned: HashSet<i32>,
+    /// Those that name the one data file that they touch, by their places among the entries.
+    by_path: HashMap<String, Vec<usize>>,
+    /// Those of one partition, by partition spec id and values.
+    by_partition: HashMap<i32, HashMap<Struct, Vec<usize>>>,
+    /// Those that touch every partition.
+    everywhere: Vec<usize>,
 }
 
 impl Deletes {
     /// Those that these manifests list.
     pub(crate) async fn read(store: &FileStore, table: &TableMetadata, manifests: &[ManifestFile]) -> Result<Self> {
-        let mut found = Vec::new();
-        for manifest in manifests.iter().filter(|m| holds_live(m, ManifestContentType::Deletes)) {
-            found.extend(manifest::live(store, manifest).await?);
-        }
-        Ok(Self::new(table, found))
+        let wanted: Vec<&ManifestFile> = manifests
+            .iter()
+            .filter(|m| holds_live(m, ManifestContentType::Deletes))
+            .collect();
+        let at_once = reads_at_once(wanted.iter().copied());
+        let reads: Vec<_> = wanted.into_iter().map(|m| manifest::live(store, m)).collect();
+        let found: Vec<Vec<Arc<Entry>>> = stream::iter(reads).buffered(at_once).try_collect().await?;
+        Ok(Self::new(table, found.concat()))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -36,19 +45,50 @@ impl Deletes {
 
     pub(super) fn new(table: &TableMetadata, entries: Vec<Arc<Entry>>) -> Self {
         let specs = table.partition_specs_iter().filter(|spec| spec.is_unpartitioned());
+        let unpartitioned: HashSet<i32> = specs.map(|spec| spec.spec_id()).collect();
+        let mut by_path: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut by_partition: HashMap<i32, HashMap<Struct, Vec<usize>>> = HashMap::new();
+        let mut everywhere = Vec::new();
+        for (place, delete) in entries.iter().enumerate() {
+            let mut in_partition = || {
+                let of_spec = by_partition.entry(delete.spec_id).or_default();
+                let partition = delete.file.partition().clone();
+                of_spec.entry(partition).or_default().push(place);
+            };
+            match delete.file.content_type() {
+                DataContentType::PositionDeletes => match delete.file.referenced_data_file() {
+                    Some(path) => by_path.entry(path).or_default().push(place),
+                    None => in_partition(),
+                },
+                DataContentType::EqualityDeletes if unpartitioned.contains(&delete.spec_id) => everywhere.push(place),
+                DataContentType::EqualityDeletes => in_partition(),
+                DataContentType::Data => {}
+            }
+        }
         Self {
-            unpartitioned: specs.map(|spec| spec.spec_id()).collect(),
             entries,
+            by_path,
+            by_partition,
+            everywhere,
         }
     }
 
     /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data. A deletion vector
     /// holds what position delete files said before it, so it stands for them (spec, "Scan Planning").
     pub(crate) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
-        let mut touching: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|delete| self.touches(delete, data))
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let of_path = self.by_path.get(data.file.file_path());
+        let of_spec = self.by_partition.get(&data.spec_id);
+        let of_partition = of_spec.and_then(|of_spec| of_spec.get(data.file.partition()));
+        let places = [of_path, of_partition, Some(&self.everywhere)].into_iter().flatten();
+        let mut places: Vec<usize> = places.flatten().copied().collect();
+        places.sort_unstable();
+        let mut touching: Vec<_> = places
+            .into_iter()
+            .filter_map(|place| self.entries.get(place))
+            .filter(|delete| is_newer(delete, data))
             .collect();
         if touching.iter().any(|delete| is_vector(delete)) {
             touching
@@ -58,26 +98,18 @@ impl Deletes {
             path: entry.file.file_path().to_owned(),
             content: entry.file.content_type(),
             sequence: entry.sequence,
-            entry: entry.clone(),
+            entry: Lender::new(entry.clone()),
         });
         described.collect()
     }
+}
 
-    fn touches(&self, delete: &Entry, data: &Entry) -> bool {
-        let same_partition = || delete.spec_id == data.spec_id && delete.file.partition() == data.file.partition();
-        match delete.file.content_type() {
-            DataContentType::PositionDeletes => {
-                delete.sequence >= data.sequence
-                    && match delete.file.referenced_data_file() {
-                        Some(path) => path == data.file.file_path(),
-                        None => same_partition(),
-                    }
-            }
-            DataContentType::EqualityDeletes => {
-                delete.sequence > data.sequence && (self.unpartitioned.contains(&delete.spec_id) || same_partition())
-            }
-            DataContentType::Data => false,
-        }
+/// Rows may be deleted by position in the commit that brings them, by equality only later.
+fn is_newer(delete: &Entry, data: &Entry) -> bool {
+    match delete.file.content_type() {
+        DataContentType::PositionDeletes => delete.sequence >= data.sequence,
+        DataContentType::EqualityDeletes => delete.sequence > data.sequence,
+        DataContentType::Data => false,
     }
 }
 

@@ -1,7 +1,6 @@
 //! A scan cut into parts that can be planned one at a time, anywhere: files never change, so a part means the same on each node.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation, SnapshotRef, TableMetadata};
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deletes::Deletes;
 use super::pruning::Pruner;
-use super::{MANIFEST_READS_MAX, Scan, ScanFile, holds_live};
+use super::{MANIFEST_READS_MAX, Scan, ScanFile, holds_live, reads_at_once};
 use crate::changelog::history;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
@@ -160,12 +159,13 @@ impl ScanParts<'_> {
         };
         let end = part.end.min(self.manifests.len());
         let some = self.manifests.get(part.first.min(end)..end).unwrap_or_default();
-        let reads: Vec<_> = some
-            .iter()
-            .filter(|manifest| self.wants(manifest))
+        let wanted: Vec<&ManifestFile> = some.iter().filter(|manifest| self.wants(manifest)).collect();
+        let at_once = reads_at_once(wanted.iter().copied());
+        let reads: Vec<_> = wanted
+            .into_iter()
             .map(|manifest| manifest::entries(self.store, manifest))
             .collect();
-        let mut lists = stream::iter(reads).buffered(MANIFEST_READS_MAX);
+        let mut lists = stream::iter(reads).buffered(at_once);
         let (mut left_out, mut files) = (part.skip, Vec::new());
         let mut to_take = part.take;
         while let Some(entries) = lists.try_next().await? {
@@ -203,14 +203,7 @@ impl ScanParts<'_> {
     }
 
     async fn deletes(&self) -> Result<Deletes> {
-        let reads: Vec<_> = self
-            .manifests
-            .iter()
-            .filter(|manifest| holds_live(manifest, ManifestContentType::Deletes))
-            .map(|manifest| manifest::live(self.store, manifest))
-            .collect();
-        let found: Vec<Vec<Arc<Entry>>> = stream::iter(reads).buffered(MANIFEST_READS_MAX).try_collect().await?;
-        Ok(Deletes::new(self.table, found.concat()))
+        Deletes::read(self.store, self.table, &self.manifests).await
     }
 }
 

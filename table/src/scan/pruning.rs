@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use iceberg::spec::{DataFile, Datum, FieldSummary, Literal, ManifestFile, PrimitiveType, TableMetadata, Transform};
+use iceberg::spec::{Datum, FieldSummary, Literal, ManifestFile, PrimitiveType, TableMetadata, Transform};
 
 use super::ScanFile;
 use super::parts::Verdict;
-use crate::manifest::Entry;
+use crate::manifest::{Description, Entry};
 use crate::predicate::{Leaf, Predicate, Range, Value, may_hold, must_hold};
 
 /// Knows which partition values tell something about which column.
@@ -100,7 +100,7 @@ impl<'a> Pruner<'a> {
     pub(super) fn covers(&self, condition: &Predicate, file: &ScanFile) -> bool {
         let ranges = self.values(file.spec_id, file.partition.fields());
         must_hold(condition, &|field_id, leaf| {
-            must_among_partitions(&ranges, field_id, leaf) || of_column(file.data_file(), field_id).must(leaf)
+            must_among_partitions(&ranges, field_id, leaf) || of_column(file.description(), field_id).must(leaf)
         })
     }
 
@@ -172,25 +172,23 @@ fn of_value(value: &Option<Literal>, bound: &Bound) -> Option<Range> {
     }
 }
 
-fn of_column(file: &DataFile, field_id: i32) -> Range {
-    let nulls = file.null_value_counts().get(&field_id);
-    let values = file.value_counts().get(&field_id);
-    let (lower, upper) = (file.lower_bounds().get(&field_id), file.upper_bounds().get(&field_id));
+fn of_column(file: &Description, field_id: i32) -> Range {
+    let (nulls, values) = (file.null_value_count(field_id), file.value_count(field_id));
+    let (lower, upper) = (file.lower_bound(field_id), file.upper_bound(field_id));
     Range {
-        may_be_null: nulls.is_none_or(|nulls| *nulls > 0),
+        may_be_null: nulls.is_none_or(|nulls| nulls > 0),
         may_be_value: nulls.zip(values).is_none_or(|(nulls, values)| nulls < values),
         // Bounds leave NaN out: a column of nothing else has none.
-        may_be_nan: file.nan_value_counts().get(&field_id) != Some(&0)
-            && match (lower, upper) {
-                (None, None) => true,
-                bounds => [bounds.0, bounds.1]
-                    .into_iter()
-                    .flatten()
-                    .any(|bound| is_float(bound.data_type())),
-            },
+        may_be_nan: match (&lower, &upper) {
+            (None, None) => true,
+            bounds => [bounds.0, bounds.1]
+                .into_iter()
+                .flatten()
+                .any(|bound| is_float(bound.data_type())),
+        } && file.nan_value_count(field_id) != Some(0),
         is_one: false,
-        lower: lower.and_then(Value::of),
-        upper: upper.and_then(Value::of),
+        lower: lower.as_ref().and_then(Value::of),
+        upper: upper.as_ref().and_then(Value::of),
     }
 }
 
