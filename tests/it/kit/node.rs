@@ -1,5 +1,6 @@
 //! One process of `tidewater`, from configuration to its end.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,11 @@ use super::{free_port, wait_for};
 
 /// Longest time a healthy process needs to start on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The program: the one that was built with the tests, or another build of it, such as an optimised one for long runs.
+pub fn program() -> OsString {
+    std::env::var_os("TIDEWATER_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tidewater").into())
+}
 
 /// The ports of one process.
 #[derive(Debug, Clone)]
@@ -142,7 +148,7 @@ impl NodeBuilder {
         let (config, _, data) = self.files();
         std::fs::create_dir_all(&self.dir).unwrap();
         std::fs::write(&config, self.toml()).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_tidewater"))
+        let output = Command::new(program())
             .args(args)
             .arg("--config")
             .arg(&config)
@@ -163,7 +169,7 @@ impl NodeBuilder {
         let (config, log, data) = self.files();
         std::fs::write(&config, self.toml()).unwrap();
         let output = File::options().create(true).append(true).open(&log).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewater"));
+        let mut command = Command::new(program());
         command
             .args(&self.verb)
             .arg("--config")
@@ -213,7 +219,7 @@ impl Node {
 
     /// Starts a verb of the command line against this process, without waiting for it.
     pub fn spawn_cli(&self, args: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_tidewater"))
+        Command::new(program())
             .args(args)
             .arg("--config")
             .arg(&self.builder.files().0)
@@ -269,7 +275,7 @@ impl Node {
 
     /// Runs a verb of the command line against this process; its standard output.
     pub fn cli(&self, args: &[&str]) -> Result<String, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_tidewater"))
+        let output = Command::new(program())
             .args(args)
             .arg("--config")
             .arg(&self.builder.files().0)
