@@ -1,14 +1,18 @@
 """What dashboards wait for: the statements of deploy/metabase over many patients, while the demo streams in.
 
-dashboards.py TIDEWATER --duckdb PYTHON --out FILE [--patients N] [--seconds N] [--rate N]
+dashboards.py TIDEWATER --duckdb PYTHON --out FILE [--patients N] [--seconds N] [--rate N] [--trino]
 
 The tables are the demo's gold tables; patient_360 is made as long as asked by repeating its rows under other ids. Times are
 those of a client: from handing a statement to the driver until its last row is there. `cold` is the first time of each statement
 in the process, `warm` without kept results, `cached` with them. DuckDB reads the same Parquet files with as many threads, one
-user, in its own process. Nothing is asserted: goals that are missed are told.
+user, in its own process; Trino reads the same tables by the catalog, as one user too, and what it answers otherwise does not count.
+Nothing is asserted: goals that are missed are told.
 """
-import argparse, glob, json, os, re, subprocess, threading, time
+import argparse, glob, json, os, re, subprocess, time
+from compare import differ
 from lake import Lake, Report, percentile
+from sql_engines import Trino
+from users import users
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("tidewater")
@@ -17,6 +21,7 @@ arguments.add_argument("--out", required=True)
 arguments.add_argument("--patients", type=int, default=1_000_000)
 arguments.add_argument("--seconds", type=int, default=10)
 arguments.add_argument("--rate", type=int, default=500)
+arguments.add_argument("--trino", action="store_true")
 given = arguments.parse_args()
 root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 report = Report("dashboards", patients=given.patients, events_per_second=given.rate)
@@ -30,26 +35,6 @@ def statements():
         if "{{" not in sql:
             found[f"{os.path.basename(os.path.dirname(path))}.{os.path.basename(path)[:-4]}"] = sql.replace("gold.", "big.")
     return found
-
-
-def users(count, ask, seconds):
-    """Each asks one statement after the other: all waits."""
-    waits, lock, stop = [], threading.Lock(), time.monotonic() + seconds
-
-    def work(number):
-        own, at, one = [], number * 5, ask()
-        while time.monotonic() < stop:
-            begun = time.perf_counter()
-            one(at)
-            own.append((time.perf_counter() - begun) * 1000)
-            at += 1
-        with lock:
-            waits.extend(own)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    return waits
 
 
 def postgres(texts, cached):
@@ -69,9 +54,38 @@ def flight(texts, cached):
 
         def one(at):
             cursor.execute(texts[at % len(texts)])
-            cursor.fetch_arrow_table()
+            return cursor.fetch_arrow_table()
         return one
     return ask
+
+
+def warm(texts, one):
+    """The median wait of each statement, in ms, and what was refused."""
+    waits, refused = {}, {}
+    for name, sql in texts.items():
+        try:
+            found = []
+            for _ in range(12):
+                begun = time.perf_counter()
+                one(sql)
+                found.append((time.perf_counter() - begun) * 1000)
+            waits[name] = sorted(found[2:])[5]
+        except RuntimeError as error:
+            refused[name] = str(error)[:150]
+    return waits, refused
+
+
+def beside(peer, own, theirs, goal, least):
+    """Tells the statements that both read, and how long one takes in the time of the other."""
+    both = [name for name in own if name in theirs]
+    for name in both:
+        print(f"  {name}: {own[name]:.1f} ms, {peer} {theirs[name]:.1f} ms")
+    told(f"{peer.lower()}.statements", len(both), f"of {len(own)} that {peer} reads as they are")
+    ours, others = sum(own[name] for name in both), sum(theirs[name] for name in both)
+    if least:
+        told(f"{peer.lower()}.ratio", others / ours, f"times as fast as {peer}, all statements once", goal, least=True)
+    else:
+        told(f"{peer.lower()}.ratio", ours / others, f"of {peer}'s time, all statements once", goal)
 
 
 DUCKDB = """
@@ -139,22 +153,21 @@ with Lake(given.tidewater, "--demo", "--events-per-second", str(given.rate)) as 
     for kind, ask, goal in (("postgres", postgres, 3), ("flight", flight, 8)):
         waits = users(1, ask(["SELECT 1"], False), given.seconds)
         told(f"{kind}.select_1.p95", percentile(waits, 0.95), "ms", goal)
-    own = {}
     with lake.connect() as connection:
         connection.execute("SET tidewater.cache = off")
-        for name, sql in texts.items():
-            waits = []
-            for _ in range(12):
-                begun = time.perf_counter()
-                connection.execute(sql).fetchall()
-                waits.append((time.perf_counter() - begun) * 1000)
-            own[name] = sorted(waits[2:])[5]
+        own, _ = warm(texts, lambda sql: connection.execute(sql).fetchall())
     asked = json.dumps({"threads": os.cpu_count(), "tables": tables, "statements": texts})
-    theirs = json.loads(subprocess.run([given.duckdb, "-c", DUCKDB], input=asked, capture_output=True, text=True, check=True).stdout)
-    for name, wait in own.items():
-        if name in theirs:
-            print(f"  {name}: {wait:.1f} ms, DuckDB {theirs[name]:.1f} ms")
-    both = [name for name in own if name in theirs]
-    told("duckdb.statements", len(both), f"of {len(own)} that DuckDB reads as they are")
-    told("duckdb.ratio", sum(own[name] for name in both) / sum(theirs[name] for name in both), "of DuckDB's time, all statements once", 1.0)
+    beside("DuckDB", own, json.loads(subprocess.run([given.duckdb, "-c", DUCKDB], input=asked, capture_output=True, text=True, check=True).stdout), 1.0, False)
+    if given.trino:
+        with Trino(lake.catalog()) as trino:
+            theirs, refused = warm(texts, trino.client.rows)
+            ask = flight(order, False)()
+            for name in list(theirs):
+                different, _ = differ(texts[name], trino.run(texts[name]), ask(order.index(texts[name])))
+                if different:
+                    refused[name] = f"another answer: {different}"
+                    del theirs[name]
+        for name, why in refused.items():
+            report.note(f"{name} is not measured beside Trino: {why[:200]}")
+        beside("Trino", own, theirs, 10.0, True)
 report.write(given.out)

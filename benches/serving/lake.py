@@ -13,8 +13,8 @@ def percentile(values, part):
 class Report:
     """Figures: printed as they come, and written as JSON with the command and the machine."""
 
-    def __init__(self, bench, **facts):
-        self.document = {"bench": bench, "command": f"scripts/bench-serving {bench}", "load_average_1m_before": os.getloadavg()[0], "cores": os.cpu_count(), **facts, "figures": []}
+    def __init__(self, bench, script="bench-serving", **facts):
+        self.document = {"bench": bench, "command": f"scripts/{script} {bench}", "load_average_1m_before": os.getloadavg()[0], "cores": os.cpu_count(), **facts, "figures": []}
 
     def told(self, name, value, unit, goal=None, least=False):
         figure, said = {"name": name, "value": round(value, 3), "unit": unit}, ""
@@ -24,6 +24,11 @@ class Report:
             said = f" (goal {figure['goal']}: {'met' if met else 'MISSED'})"
         self.document["figures"].append(figure)
         print(f"{name}: {value:.2f} {unit}{said}", flush=True)
+
+    def note(self, text):
+        """What the figures need to be understood."""
+        self.document.setdefault("notes", []).append(text)
+        print(f"  {text}", flush=True)
 
     def write(self, path):
         with open(path, "w") as out:
@@ -85,6 +90,9 @@ class Lake:
 
     def flight(self):
         return f"grpc://127.0.0.1:{self.ports['flight']}"
+
+    def catalog(self):
+        return f"http://127.0.0.1:{self.ports['catalog']}"
 
     def memory(self):
         """MB: resident now, and the most there was."""

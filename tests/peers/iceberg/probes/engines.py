@@ -9,7 +9,6 @@ import importlib
 import json
 import os
 import pathlib
-import sys
 import time as clock
 import urllib.request
 import uuid
@@ -149,28 +148,9 @@ class Spark(ArrowEngine):
     lacks = ("time", "uuid")
 
     def __init__(self):
-        from pyspark.sql import SparkSession
+        from spark_session import session
 
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        os.environ["PYSPARK_PYTHON"] = sys.executable
-        catalog = {"": "org.apache.iceberg.spark.SparkCatalog", ".type": "rest", ".uri": URI, ".cache-enabled": "false"}
-        settings = {
-            "jars": ",".join(glob.glob(os.environ["SPARK_JARS"])),
-            "driver.memory": os.environ.get("SPARK_HEAP", "1500m"),
-            "driver.host": "127.0.0.1",
-            "ui.enabled": "false",
-            "ui.showConsoleProgress": "false",
-            "log.level": "OFF",
-            "sql.shuffle.partitions": "2",
-            "sql.session.timeZone": "UTC",
-            "sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-            "sql.defaultCatalog": "tw",
-            **{"sql.catalog.tw" + key: value for key, value in {**catalog, **{"." + key: value for key, value in PROPERTIES.items()}}.items()},
-        }
-        builder = SparkSession.builder.master("local[2]").appName("lake")
-        for key, value in settings.items():
-            builder = builder.config("spark." + key, value)
-        self.session = builder.getOrCreate()
+        self.session = session(URI, glob.glob(os.environ["SPARK_JARS"]), PROPERTIES)
 
     def run(self, statement):
         self.arrow(statement)

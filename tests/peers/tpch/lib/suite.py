@@ -76,10 +76,13 @@ class Duck:
 
 
 class Tidewater:
-    def __init__(self, endpoint):
+    """execution is where queries run: auto, local or cluster."""
+
+    def __init__(self, endpoint, execution="auto"):
         # Queries are measured, and rows that are kept are none.
-        kept = {"adbc.flight.sql.rpc.call_header.tidewater.cache": "off"}
-        self.connection = dbapi.connect(endpoint, db_kwargs=kept, autocommit=True)
+        chosen = {"cache": "off", "execution": execution}
+        headers = {f"adbc.flight.sql.rpc.call_header.tidewater.{name}": value for name, value in chosen.items()}
+        self.connection = dbapi.connect(endpoint, db_kwargs=headers, autocommit=True)
 
     def run(self, text):
         with self.connection.cursor() as cursor:
