@@ -64,7 +64,12 @@ pub(crate) async fn measure(folder: &Path, case: Case) -> Result<Measured> {
     let store = FileStore::system();
     let table = large::load(&store, folder).await?;
     let condition = large::condition(case);
-    let plan = || Scan::new(&store, &table).filter(condition.as_ref()).with_deletes().plan();
+    let plan = || {
+        Scan::new(&store, &table)
+            .filter(condition.as_ref())
+            .with_deletes()
+            .plan()
+    };
     let (resident, processor) = (resident_bytes("VmRSS")?, processor_ms()?);
     let begun = clock.monotonic();
     let files = plan().await?;
@@ -94,7 +99,9 @@ pub(crate) async fn measure(folder: &Path, case: Case) -> Result<Measured> {
 
 fn resident_bytes(which: &str) -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'));
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(which)?.strip_prefix(':'));
     let kib: f64 = line
         .and_then(|rest| rest.trim().strip_suffix(" kB"))
         .ok_or("the kernel tells no memory")?

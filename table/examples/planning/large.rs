@@ -10,7 +10,7 @@ use tidewater_table::iceberg::spec::{
 };
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
-    Added, Catalog, Change, CommitOptions, FileStore, NewTable, Predicate, Comparison, RewriteManifests, commit_change,
+    Added, Catalog, Change, CommitOptions, Comparison, FileStore, NewTable, Predicate, RewriteManifests, commit_change,
     rewrite_manifests,
 };
 
@@ -50,7 +50,13 @@ fn columns() -> [(&'static str, PrimitiveType); COLUMNS] {
         ("kind", PrimitiveType::String),
         ("ward", PrimitiveType::String),
         ("value", PrimitiveType::Double),
-        ("amount", PrimitiveType::Decimal { precision: 12, scale: 2 }),
+        (
+            "amount",
+            PrimitiveType::Decimal {
+                precision: 12,
+                scale: 2,
+            },
+        ),
         ("attempts", PrimitiveType::Int),
         ("is_urgent", PrimitiveType::Boolean),
         ("note", PrimitiveType::String),
@@ -66,8 +72,11 @@ pub(crate) fn condition(case: Case) -> Option<Predicate> {
         Case::All => None,
         Case::Partition => Some(Predicate::equal(DAY, Datum::date(day(DAYS / 2)))),
         Case::Column => Some(
-            Predicate::compare(PATIENT, Comparison::GreaterOrEqual, Datum::long(first))
-                .and(Predicate::compare(PATIENT, Comparison::Less, Datum::long(end))),
+            Predicate::compare(PATIENT, Comparison::GreaterOrEqual, Datum::long(first)).and(Predicate::compare(
+                PATIENT,
+                Comparison::Less,
+                Datum::long(end),
+            )),
         ),
     }
 }
@@ -96,7 +105,10 @@ pub(crate) async fn make(folder: &Path) -> Result<()> {
     let table = commit_change(&catalog, &store, &name, &change, &options).await?.table;
     let snapshot = table.metadata.current_snapshot_id().ok_or("a snapshot was committed")?;
     let whole = tidewater_table::inspect::manifests(&store, &table.metadata, snapshot).await?;
-    let bytes: u64 = whole.iter().map(|manifest| manifest.manifest_length.unsigned_abs()).sum();
+    let bytes: u64 = whole
+        .iter()
+        .map(|manifest| manifest.manifest_length.unsigned_abs())
+        .sum();
     let rewrite = RewriteManifests {
         // Rounded down: rather one manifest more, so that none gets more files than it should.
         target_bytes: Some(bytes / (FILES / FILES_PER_MANIFEST) as u64),
@@ -121,9 +133,9 @@ fn pointer(folder: &Path) -> PathBuf {
 }
 
 fn schema() -> Result<Schema> {
-    let fields = (1..).zip(columns()).map(|(id, (name, kind))| {
-        Arc::new(NestedField::optional(id, name, Type::Primitive(kind)))
-    });
+    let fields = (1..)
+        .zip(columns())
+        .map(|(id, (name, kind))| Arc::new(NestedField::optional(id, name, Type::Primitive(kind))));
     Ok(Schema::builder().with_fields(fields).build()?)
 }
 
@@ -141,7 +153,10 @@ fn file(location: &str, number: usize) -> Result<DataFile> {
     let bounds = [
         (Datum::long(first), Datum::long(last)),
         (Datum::long(patient), Datum::long(patient + PATIENTS_PER_FILE - 1)),
-        (Datum::timestamptz_micros(midnight), Datum::timestamptz_micros(midnight + DAY_MICROS - 1)),
+        (
+            Datum::timestamptz_micros(midnight),
+            Datum::timestamptz_micros(midnight + DAY_MICROS - 1),
+        ),
         (Datum::date(first_day), Datum::date(first_day)),
         (Datum::string("admission"), Datum::string("transfer")),
         (text("ward a"), text("ward z")),
@@ -156,14 +171,20 @@ fn file(location: &str, number: usize) -> Result<DataFile> {
     let (lower, upper): (Vec<_>, Vec<_>) = bounds.into_iter().unzip();
     let kinds = columns().map(|(_, kind)| kind);
     let typed = |bounds: Vec<Datum>| -> Result<_> {
-        let typed = bounds.into_iter().zip(&kinds).map(|(bound, kind)| Ok(Datum::try_from_bytes(&bound.to_bytes()?, kind.clone())?));
+        let typed = bounds
+            .into_iter()
+            .zip(&kinds)
+            .map(|(bound, kind)| Ok(Datum::try_from_bytes(&bound.to_bytes()?, kind.clone())?));
         Ok(ids().zip(typed.collect::<Result<Vec<_>>>()?).collect())
     };
     let mut built = DataFileBuilder::default();
     built
         .content(DataContentType::Data)
         .file_format(DataFileFormat::Parquet)
-        .file_path(format!("{location}/data/event_day={}/{number:08}-0199e6b3-7c1f-7b32-b3aa-0123456789ab.parquet", first_day))
+        .file_path(format!(
+            "{location}/data/event_day={}/{number:08}-0199e6b3-7c1f-7b32-b3aa-0123456789ab.parquet",
+            first_day
+        ))
         .partition_spec_id(0)
         .partition(Struct::from_iter([Some(Literal::date(first_day))]))
         .record_count(ROWS)

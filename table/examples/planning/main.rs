@@ -63,7 +63,11 @@ fn all(folder: &Path) -> Result<Report> {
         report.figure(&name("warm, worst"), most(|run| run.warm_ms), "ms");
         report.figure(&name("processor time, cold"), least(|run| run.cold_processor_ms), "ms");
         report.figure(&name("memory, peak"), most(|run| run.peak_bytes) / 1e6, "MB");
-        report.figure(&name("memory kept with the plan"), most(|run| run.planned_bytes) / 1e6, "MB");
+        report.figure(
+            &name("memory kept with the plan"),
+            most(|run| run.planned_bytes) / 1e6,
+            "MB",
+        );
         report.figure(&name("memory kept without it"), most(|run| run.kept_bytes) / 1e6, "MB");
     }
     report.note(format!(

@@ -26,7 +26,8 @@ impl<'a> File<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes.strip_prefix(MAGIC)?;
         let header = header(&mut rest)?;
-        let twice = |(at, (name, _)): (usize, &(&[u8], &[u8]))| header.iter().skip(at + 1).any(|(other, _)| other == name);
+        let twice =
+            |(at, (name, _)): (usize, &(&[u8], &[u8]))| header.iter().skip(at + 1).any(|(other, _)| other == name);
         // Which of them counts is a matter of the reader.
         if header.iter().enumerate().any(twice) {
             return None;

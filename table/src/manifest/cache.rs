@@ -65,7 +65,10 @@ impl ManifestCache {
     }
 
     pub(super) async fn keep_list(&self, path: &str, manifests: &Manifests) {
-        let held = (manifests.clone(), memory_bytes(path, manifests.iter().map(described_bytes).sum()));
+        let held = (
+            manifests.clone(),
+            memory_bytes(path, manifests.iter().map(described_bytes).sum()),
+        );
         self.lists.insert(path.to_owned(), held).await;
     }
 }

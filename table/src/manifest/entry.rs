@@ -38,7 +38,12 @@ impl Entry {
 }
 
 fn whole_bytes(file: &DataFile) -> usize {
-    let counts = [file.column_sizes(), file.value_counts(), file.null_value_counts(), file.nan_value_counts()];
+    let counts = [
+        file.column_sizes(),
+        file.value_counts(),
+        file.null_value_counts(),
+        file.nan_value_counts(),
+    ];
     let counts: usize = counts.iter().map(|counts| counts.len()).sum();
     let bounds = file.lower_bounds().len() + file.upper_bounds().len();
     let maps = counts * COUNT_BYTES + bounds * BOUND_BYTES;

@@ -33,8 +33,7 @@ pub(super) fn revealed(file: Bytes) -> Bytes {
 fn rewritten(file: &[u8], change: impl Fn(&mut Value) -> bool) -> Option<Vec<u8>> {
     let mut rest = file.strip_prefix(MAGIC)?;
     let entries = avro::header(&mut rest)?.into_iter();
-    let mut entries: Vec<(&[u8], Cow<'_, [u8]>)> =
-        entries.map(|(name, value)| (name, Cow::Borrowed(value))).collect();
+    let mut entries: Vec<(&[u8], Cow<'_, [u8]>)> = entries.map(|(name, value)| (name, Cow::Borrowed(value))).collect();
     let (_, schema) = entries.iter_mut().find(|(name, _)| *name == SCHEMA)?;
     let mut parsed: Value = serde_json::from_slice(schema).ok()?;
     if !change(&mut parsed) {

@@ -135,7 +135,14 @@ impl Shape {
         let (_, partition) = of_file.iter().find(|(name, _)| name == "partition")?;
         let partition = partition_values(partition, &partition_type)?;
         let entry = fields(entry, entry_part, &[Part::Status, Part::File])?;
-        let always = [Part::Content, Part::Path, Part::Format, Part::Partition, Part::Records, Part::Size];
+        let always = [
+            Part::Content,
+            Part::Path,
+            Part::Format,
+            Part::Partition,
+            Part::Records,
+            Part::Size,
+        ];
         Some(Self {
             entry,
             file: fields(of_file, file_part, &always)?,
@@ -147,7 +154,10 @@ impl Shape {
 
     /// The type of a column's bounds: none for a column that the schema lost, `None` for one that has no bounds.
     pub(super) fn bounds_of(&self, field_id: i32) -> Option<Option<&PrimitiveType>> {
-        let field = self.schema.field_by_id(field_id).or_else(|| get_metadata_field(field_id).ok());
+        let field = self
+            .schema
+            .field_by_id(field_id)
+            .or_else(|| get_metadata_field(field_id).ok());
         match field {
             Some(field) => Some(Some(field.field_type.as_primitive_type()?)),
             None => Some(None),
@@ -170,7 +180,11 @@ fn fields(named: Vec<(String, Kind)>, part: fn(&str) -> Part, always: &[Part]) -
         if found.iter().any(twice) {
             return None;
         }
-        let (null, kind) = if part == Part::Other { (None, kind) } else { split(kind)? };
+        let (null, kind) = if part == Part::Other {
+            (None, kind)
+        } else {
+            split(kind)?
+        };
         if (null.is_some() && always.contains(&part)) || !part.fits(&kind) {
             return None;
         }

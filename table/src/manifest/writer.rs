@@ -63,7 +63,12 @@ impl<'a> MetadataWriter<'a> {
         }
         for old in existing {
             writer
-                .add_existing_file(old.file.whole().into_owned(), old.snapshot_id, old.sequence, Some(old.file_sequence))
+                .add_existing_file(
+                    old.file.whole().into_owned(),
+                    old.snapshot_id,
+                    old.sequence,
+                    Some(old.file_sequence),
+                )
                 .map_err(fault())?;
         }
         for old in deleted {

@@ -14,8 +14,20 @@ use crate::manifest::{MetadataWriter, parse};
 use crate::{Added, FileStore, StoreOptions};
 
 const TYPES: [&str; 14] = [
-    "boolean", "int", "long", "float", "double", "date", "time", "timestamp", "timestamptz", "string", "uuid", "binary",
-    "fixed[3]", "decimal(9,2)",
+    "boolean",
+    "int",
+    "long",
+    "float",
+    "double",
+    "date",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "string",
+    "uuid",
+    "binary",
+    "fixed[3]",
+    "decimal(9,2)",
 ];
 
 /// A table with a column of each type, partitioned as the fields say.
@@ -92,7 +104,11 @@ fn file(content: DataContentType, number: u8, partition: Vec<Option<Literal>>) -
 }
 
 /// A manifest with an added, an existing and a deleted file, and its bytes.
-async fn written(table: &TableMetadata, content: DataContentType, partition: &[Option<Literal>]) -> (ManifestFile, Vec<u8>) {
+async fn written(
+    table: &TableMetadata,
+    content: DataContentType,
+    partition: &[Option<Literal>],
+) -> (ManifestFile, Vec<u8>) {
     let store = FileStore::new(StoreOptions::default(), SystemClock::shared(), SystemRng::shared());
     let mut writer = MetadataWriter::new(&store, table, 7);
     let entry = |number, sequence| {
@@ -106,7 +122,17 @@ async fn written(table: &TableMetadata, content: DataContentType, partition: &[O
         })
     };
     let nulls = partition.iter().map(|_| None).collect();
-    let added = [1, 2].map(|number| file(content, number, if number == 1 { partition.to_vec() } else { Vec::clone(&nulls) }));
+    let added = [1, 2].map(|number| {
+        file(
+            content,
+            number,
+            if number == 1 {
+                partition.to_vec()
+            } else {
+                Vec::clone(&nulls)
+            },
+        )
+    });
     let kind = match content {
         DataContentType::Data => ManifestContentType::Data,
         _ => ManifestContentType::Deletes,
@@ -128,7 +154,12 @@ fn told(entries: &[Arc<Entry>]) -> Vec<String> {
     let tell = |entry: &Arc<Entry>| {
         let file = entry.file.whole();
         let mut maps: Vec<String> = Vec::new();
-        for counts in [file.column_sizes(), file.value_counts(), file.null_value_counts(), file.nan_value_counts()] {
+        for counts in [
+            file.column_sizes(),
+            file.value_counts(),
+            file.null_value_counts(),
+            file.nan_value_counts(),
+        ] {
             let mut sorted: Vec<_> = counts.iter().collect();
             sorted.sort();
             maps.push(format!("{sorted:?}"));
@@ -140,11 +171,32 @@ fn told(entries: &[Arc<Entry>]) -> Vec<String> {
         }
         format!(
             "{:?} {:?} {maps:?}",
-            (entry.status, entry.spec_id, entry.snapshot_id, entry.sequence, entry.file_sequence),
             (
-                (file.content_type(), file.file_path(), file.file_format(), file.partition()),
-                (file.record_count(), file.file_size_in_bytes(), file.key_metadata(), file.split_offsets()),
-                (file.equality_ids(), file.sort_order_id(), file.first_row_id(), file.referenced_data_file()),
+                entry.status,
+                entry.spec_id,
+                entry.snapshot_id,
+                entry.sequence,
+                entry.file_sequence
+            ),
+            (
+                (
+                    file.content_type(),
+                    file.file_path(),
+                    file.file_format(),
+                    file.partition()
+                ),
+                (
+                    file.record_count(),
+                    file.file_size_in_bytes(),
+                    file.key_metadata(),
+                    file.split_offsets()
+                ),
+                (
+                    file.equality_ids(),
+                    file.sort_order_id(),
+                    file.first_row_id(),
+                    file.referenced_data_file()
+                ),
                 (file.content_offset(), file.content_size_in_bytes()),
             )
         )
@@ -154,27 +206,45 @@ fn told(entries: &[Arc<Entry>]) -> Vec<String> {
 
 /// Every partition type that is decoded here.
 const DECODED: [(usize, &str); 7] = [
-    (1, "identity"), (2, "identity"), (3, "identity"), (6, "identity"), (9, "day"), (10, "identity"), (12, "bucket[4]"),
+    (1, "identity"),
+    (2, "identity"),
+    (3, "identity"),
+    (6, "identity"),
+    (9, "day"),
+    (10, "identity"),
+    (12, "bucket[4]"),
 ];
 
 fn values() -> Vec<Option<Literal>> {
     [
-        Literal::bool(true), Literal::int(-5), Literal::long(1 << 40), Literal::date(3), Literal::date(-1),
-        Literal::string("ö"), Literal::int(3),
+        Literal::bool(true),
+        Literal::int(-5),
+        Literal::long(1 << 40),
+        Literal::date(3),
+        Literal::date(-1),
+        Literal::string("ö"),
+        Literal::int(3),
     ]
     .map(Some)
     .into()
 }
 
 fn kinds() -> [DataContentType; 3] {
-    [DataContentType::Data, DataContentType::EqualityDeletes, DataContentType::PositionDeletes]
+    [
+        DataContentType::Data,
+        DataContentType::EqualityDeletes,
+        DataContentType::PositionDeletes,
+    ]
 }
 
 // Goal: an entry is what the format's library says, to the last field, and pruning hears the same of it. Method: manifests of both
 // formats and of each content, read by both; every column's counts and bounds asked of both.
 #[tokio::test]
 async fn entries_are_what_the_library_says() {
-    for (format, content) in [2, 3].into_iter().flat_map(|format| kinds().map(|content| (format, content))) {
+    for (format, content) in [2, 3]
+        .into_iter()
+        .flat_map(|format| kinds().map(|content| (format, content)))
+    {
         let (mut manifest, bytes) = written(&table(format, &DECODED), content, &values()).await;
         if format == 3 && content == DataContentType::Data {
             manifest.first_row_id = Some(1_000);
@@ -205,7 +275,12 @@ async fn entries_are_what_the_library_says() {
 #[tokio::test]
 async fn the_rest_is_left_to_the_library() {
     let partition = [(14, "identity")];
-    let (manifest, bytes) = written(&table(2, &partition), DataContentType::Data, &[Some(Literal::decimal(5))]).await;
+    let (manifest, bytes) = written(
+        &table(2, &partition),
+        DataContentType::Data,
+        &[Some(Literal::decimal(5))],
+    )
+    .await;
     assert!(entries(&Shapes::default(), &manifest, &bytes).is_none());
     let (manifest, bytes) = written(&table(1, &[]), DataContentType::Data, &[]).await;
     assert!(entries(&Shapes::default(), &manifest, &bytes).is_none());
@@ -232,7 +307,10 @@ async fn damage_is_judged_by_the_library() {
     }
     assert!(decoded > 100 && refused > 100, "{decoded} decoded, {refused} refused");
     for length in (0..bytes.len()).step_by(13) {
-        assert!(entries(&shapes, &manifest, &bytes[..length]).is_none_or(|found| found.is_empty()), "{length} bytes");
+        assert!(
+            entries(&shapes, &manifest, &bytes[..length]).is_none_or(|found| found.is_empty()),
+            "{length} bytes"
+        );
     }
 }
 
@@ -251,7 +329,12 @@ async fn compressed_blocks_are_inflated() {
         }
         into.push(left as u8);
     };
-    let header: Vec<_> = plain.header.iter().filter(|(name, _)| *name != b"avro.codec").copied().collect();
+    let header: Vec<_> = plain
+        .header
+        .iter()
+        .filter(|(name, _)| *name != b"avro.codec")
+        .copied()
+        .collect();
     number(&mut deflated, header.len() + 1);
     for (name, value) in header.into_iter().chain([(&b"avro.codec"[..], &b"deflate"[..])]) {
         for part in [name, value] {
