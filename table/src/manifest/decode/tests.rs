@@ -58,7 +58,7 @@ fn bounds(shift: u8) -> HashMap<i32, Datum> {
     let all = [
         Datum::bool(shift > 0),
         Datum::int(shift - 3),
-        Datum::long(1 << 40),
+        Datum::long(1_i64 << 40),
         Datum::float(0.5),
         Datum::double(-0.0),
         Datum::date(19_000 + shift),
@@ -219,7 +219,7 @@ fn values() -> Vec<Option<Literal>> {
     [
         Literal::bool(true),
         Literal::int(-5),
-        Literal::long(1 << 40),
+        Literal::long(1_i64 << 40),
         Literal::date(3),
         Literal::date(-1),
         Literal::string("ö"),
