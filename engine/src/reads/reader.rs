@@ -172,10 +172,20 @@ impl AsyncFileReader for CheckedReader {
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        match self.footer.as_ref().and_then(|footer| footer.checksums.clone()) {
-            Some(checksums) => async move { self.compared(ranges, &checksums).await }.boxed(),
-            None => self.inner.get_byte_ranges(ranges),
+        async move {
+            // Between its filters and its rows the reader of a file is replaced by another, which nobody asks for the footer.
+            let footer = match &self.footer {
+                Some(footer) => footer.clone(),
+                None => self.footer(PageIndexPolicy::Skip).await?,
+            };
+            let checksums = footer.checksums.clone();
+            self.footer = Some(footer);
+            match checksums {
+                Some(checksums) => self.compared(ranges, &checksums).await,
+                None => self.inner.get_byte_ranges(ranges).await,
+            }
         }
+        .boxed()
     }
 
     fn get_metadata<'a>(

@@ -113,20 +113,8 @@ async fn hostile_locations_are_refused() {
 #[tokio::test]
 #[ignore = "needs an S3 server: TIDEWATER_TEST_S3_ENDPOINT, TIDEWATER_TEST_S3_BUCKET"]
 async fn s3_round_trips() {
-    let variable = |name: &str| std::env::var(name).unwrap();
-    let options = StoreOptions {
-        s3: S3Options {
-            endpoint: Some(variable("TIDEWATER_TEST_S3_ENDPOINT")),
-            region: Some("us-east-1".into()),
-            access_key_id: Some("test".into()),
-            secret_access_key: Some("test".into()),
-            allow_http: true,
-            ..S3Options::default()
-        },
-        ..StoreOptions::default()
-    };
-    let store = FileStore::new(options, SystemClock::shared(), SystemRng::shared());
-    let bucket = variable("TIDEWATER_TEST_S3_BUCKET");
+    let store = in_s3(None);
+    let bucket = std::env::var("TIDEWATER_TEST_S3_BUCKET").unwrap();
     let base = format!("s3://{bucket}/{}", store.rng().uuid());
     // The same bytes again are the retry of an upload that had arrived; others are not.
     store
@@ -142,4 +130,63 @@ async fn s3_round_trips() {
     let (root, _, path) = store.object_store(&format!("{base}/a/b")).unwrap();
     assert_eq!(root.as_str(), format!("s3://{bucket}"));
     assert!(path.as_ref().ends_with("a/b"));
+}
+
+fn in_s3(disk_cache: Option<DiskCacheOptions>) -> FileStore {
+    let options = StoreOptions {
+        s3: S3Options {
+            endpoint: Some(std::env::var("TIDEWATER_TEST_S3_ENDPOINT").unwrap()),
+            region: Some("us-east-1".into()),
+            access_key_id: Some("test".into()),
+            secret_access_key: Some("test".into()),
+            allow_http: true,
+            ..S3Options::default()
+        },
+        disk_cache,
+        ..StoreOptions::default()
+    };
+    FileStore::new(options, SystemClock::shared(), SystemRng::shared())
+}
+
+// Goal: what S3 really tells of sizes, tags and ends of ranges is what the cache on the disk goes by. Method: parts of a file of some
+// blocks through a cache, two times, against a server named by the environment; the figures tell who was asked.
+#[tokio::test]
+#[ignore = "needs an S3 server: TIDEWATER_TEST_S3_ENDPOINT, TIDEWATER_TEST_S3_BUCKET"]
+async fn s3_is_read_through_the_disk_cache() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = in_s3(Some(DiskCacheOptions {
+        directory: directory.path().to_owned(),
+        bytes_max: 64 << 20,
+    }));
+    let bucket = std::env::var("TIDEWATER_TEST_S3_BUCKET").unwrap();
+    let location = format!("s3://{bucket}/{}.parquet", store.rng().uuid());
+    let whole: Bytes = (0..(10 << 20) + 5_u32).map(|at| (at % 251) as u8).collect();
+    let length = whole.len() as u64;
+    store.put_new(&location, whole.clone()).await.unwrap();
+    let ranges = [
+        100..200,
+        (1 << 20) - 7..(3 << 20) + 7,
+        0..length,
+        length - 1..length + 100,
+    ];
+    let figures = || store.disk_cache_figures().unwrap();
+    for round in 1..=2 {
+        for range in ranges.clone() {
+            let found = store.get_range(&location, range.clone()).await.unwrap();
+            let end = range.end.min(length) as usize;
+            assert_eq!(found, whole[range.start as usize..end], "round {round}: {range:?}");
+        }
+        let written = async {
+            while figures().held_blocks < 11 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), written).await.unwrap();
+        assert_eq!((figures().misses, figures().errors, figures().unkept), (11, 0, 0));
+    }
+    assert!(figures().hits >= 1 + 4 + 11 + 1, "{:?}", figures());
+    store.delete(&location).await.unwrap();
+    assert_eq!(figures().held_blocks, 0);
+    let gone = store.get_range(&location, 0..10).await;
+    assert!(matches!(gone, Err(TableError::FileNotFound { .. })), "{gone:?}");
 }

@@ -287,12 +287,14 @@ async fn the_rest_is_left_to_the_library() {
     assert!(judged(&manifest, &bytes).is_some());
 }
 
-// Goal: damage is never taken for an entry: whatever is decoded here, the library says too. Method: one bit flipped in bytes all over
-// a manifest, and the file cut off; what is remembered of headers lives through all of it.
+// Goal: damage is never taken for an entry: whatever is decoded here, the library says too, or the damage is in a part of the header
+// that entries are not made of. Method: one bit flipped in bytes all over a manifest, and the file cut off; what is remembered of
+// headers lives through all of it.
 #[tokio::test]
 async fn damage_is_judged_by_the_library() {
     let (manifest, bytes) = written(&table(2, &DECODED), DataContentType::Data, &values()).await;
     let shapes = Shapes::default();
+    let good = told(&entries(&shapes, &manifest, &bytes).expect("a good manifest"));
     let (mut decoded, mut refused) = (0, 0);
     for at in (0..bytes.len()).step_by(5) {
         let mut damaged = bytes.clone();
@@ -300,7 +302,12 @@ async fn damage_is_judged_by_the_library() {
         match entries(&shapes, &manifest, &damaged) {
             Some(found) => {
                 decoded += 1;
-                assert_eq!(Some(told(&found)), judged(&manifest, &damaged), "byte {at}");
+                let (found, library) = (told(&found), judged(&manifest, &damaged));
+                let is_untouched = library.is_none() && found == good;
+                assert!(
+                    is_untouched || Some(&found) == library.as_ref(),
+                    "byte {at}: {found:?}, not {library:?}"
+                );
             }
             None => refused += 1,
         }
