@@ -40,7 +40,7 @@ fn rows(ids: Range<i64>) -> RecordBatch {
         .clone()
         .map(|id| (id % 3 != 0).then(|| format!("note {}", id * 7919 % 10_007)));
     let columns = vec![
-        Arc::new(Int64Array::from_iter_values(ids.clone())) as _,
+        Arc::new(Int64Array::from_iter_values(ids)) as _,
         Arc::new(notes.collect::<StringArray>()) as _,
     ];
     RecordBatch::try_new(Arc::new(arrow), columns).expect("rows")
