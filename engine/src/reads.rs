@@ -17,6 +17,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use object_store::ObjectStore;
 
 use self::reader::CheckedReader;
 
@@ -24,6 +25,7 @@ use self::reader::CheckedReader;
 #[derive(Debug)]
 pub(crate) struct CheckedReads {
     inner: DefaultParquetFileReaderFactory,
+    store: Arc<dyn ObjectStore>,
     footers: Arc<FileMetadataCache>,
 }
 
@@ -33,8 +35,10 @@ impl CheckedReads {
     /// # Errors
     /// No such store.
     pub(crate) fn new(runtime: &RuntimeEnv, store: &ObjectStoreUrl) -> Result<Self> {
+        let store = runtime.object_store(store)?;
         Ok(Self {
-            inner: DefaultParquetFileReaderFactory::new(runtime.object_store(store)?),
+            inner: DefaultParquetFileReaderFactory::new(Arc::clone(&store)),
+            store,
             footers: runtime.cache_manager.get_file_metadata_cache(),
         })
     }
@@ -52,6 +56,7 @@ impl ParquetFileReaderFactory for CheckedReads {
         let inner = self
             .inner
             .create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        Ok(Box::new(CheckedReader::new(inner, meta, Arc::clone(&self.footers))))
+        let (store, footers) = (Arc::clone(&self.store), Arc::clone(&self.footers));
+        Ok(Box::new(CheckedReader::new(inner, store, meta, footers)))
     }
 }

@@ -22,7 +22,7 @@ use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
 use url::Url;
 
 use self::disk_cache::DiskCache;
-pub use self::disk_cache::{DiskCacheFigures, DiskCacheOptions};
+pub use self::disk_cache::{DiskCacheFigures, DiskCacheOptions, ReadAnew};
 pub use self::location::Location;
 use self::names::SyncedNames;
 pub use self::s3::S3Options;

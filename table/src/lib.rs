@@ -60,7 +60,7 @@ pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation
 pub use deletes::{FileDeletes, RowMask, write_deletes};
 pub use error::{Result, TableError};
 pub use expire::{Expired, Retention, expire, remove_unreachable};
-pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, S3Options, StoreOptions};
+pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, ReadAnew, S3Options, StoreOptions};
 pub use iceberg;
 pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
 pub use overwrite::{overwrite_partitions, overwrite_where};

@@ -11,9 +11,9 @@ use datafusion::parquet::errors::{ParquetError, Result};
 use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::ObjectMeta;
-use tidewater_table::TableError;
+use object_store::{GetOptions, ObjectMeta, ObjectStore};
 use tidewater_table::digest::{ChunkChecksums, Tail, check_whole};
+use tidewater_table::{ReadAnew, TableError};
 
 use super::footer::{Footer, Parsed, parse};
 
@@ -24,25 +24,33 @@ const FOOTER_BYTES: u64 = 64 << 10;
 const FOOTER_READS_MAX: usize = 4;
 
 /// Bytes that are wrong are read once more, as they may have changed on their way only.
-const ATTEMPTS: usize = 2;
+#[derive(Debug, Clone, Copy)]
+enum Attempt {
+    First,
+    Anew,
+}
 
 /// Reads of whole column chunks are compared each time. Of a chunk that was not compared yet a part is not read alone: the whole is
 /// read, and remembered beside the footer to be right.
 pub(super) struct CheckedReader {
     inner: Box<dyn AsyncFileReader + Send>,
+    store: Arc<dyn ObjectStore>,
     file: ObjectMeta,
     footers: Arc<FileMetadataCache>,
     footer: Option<Footer>,
 }
 
 impl CheckedReader {
+    /// `inner` reads and counts; the store behind it is asked for what came wrong.
     pub(super) fn new(
         inner: Box<dyn AsyncFileReader + Send>,
+        store: Arc<dyn ObjectStore>,
         file: ObjectMeta,
         footers: Arc<FileMetadataCache>,
     ) -> Self {
         Self {
             inner,
+            store,
             file,
             footers,
             footer: None,
@@ -61,21 +69,19 @@ impl CheckedReader {
         {
             return Ok(footer);
         }
-        let mut attempt = 1;
-        let footer = loop {
-            match self.read_footer(indexes).await {
-                Ok(footer) => break footer,
-                Err(error) if attempt == ATTEMPTS => return Err(error),
-                Err(error) => tracing::warn!(file = %self.file.location, %error, "a footer is read once more"),
+        let footer = match self.read_footer(indexes, Attempt::First).await {
+            Ok(footer) => footer,
+            Err(error) => {
+                tracing::warn!(file = %self.file.location, %error, "a footer is read once more");
+                self.read_footer(indexes, Attempt::Anew).await?
             }
-            attempt += 1;
         };
         let entry = CachedFileMetadataEntry::new(self.file.clone(), Arc::new(footer.clone()));
         self.footers.put(&self.file.location, entry);
         Ok(footer)
     }
 
-    async fn read_footer(&mut self, indexes: PageIndexPolicy) -> Result<Footer> {
+    async fn read_footer(&mut self, indexes: PageIndexPolicy, attempt: Attempt) -> Result<Footer> {
         let location = self.file.location.as_ref().to_owned();
         let size = self.file.size;
         let tail = Tail::told(&location);
@@ -87,7 +93,10 @@ impl CheckedReader {
         };
         let mut start = size.saturating_sub(tail.map_or(FOOTER_BYTES, |tail| tail.bytes));
         for _ in 0..FOOTER_READS_MAX {
-            let bytes = self.inner.get_bytes(start..size).await?;
+            let bytes = match attempt {
+                Attempt::First => self.inner.get_bytes(start..size).await?,
+                Attempt::Anew => self.anew(start..size).await?,
+            };
             match tail {
                 Some(tail) => tail.check(&location, &bytes).map_err(external)?,
                 None if start == 0 => check_whole(&location, &bytes).map_err(external)?,
@@ -129,21 +138,31 @@ impl CheckedReader {
         let Some(chunk) = checksums.holding(range).filter(|chunk| chunk.range() == *range) else {
             return Ok(());
         };
-        let mut attempt = 1;
-        while !chunk.holds(bytes) {
-            let column = self.footer.as_ref().map(|footer| chunk.column(&footer.metadata));
-            let column = column.unwrap_or_default();
-            let location = &self.file.location;
-            if attempt == ATTEMPTS {
-                return Err(external(TableError::BytesChanged {
-                    what: format!("column {column} of {location}"),
-                }));
-            }
-            tracing::warn!(file = %location, column, "bytes are not those that were written, and are read once more");
-            *bytes = self.inner.get_bytes(range.clone()).await?;
-            attempt += 1;
+        if chunk.holds(bytes) {
+            return Ok(());
         }
-        Ok(())
+        let column = self.footer.as_ref().map(|footer| chunk.column(&footer.metadata));
+        let column = column.unwrap_or_default();
+        tracing::warn!(file = %self.file.location, column, "bytes are not those that were written, and are read once more");
+        *bytes = self.anew(range.clone()).await?;
+        if chunk.holds(bytes) {
+            return Ok(());
+        }
+        Err(external(TableError::BytesChanged {
+            what: format!("column {column} of {}", self.file.location),
+        }))
+    }
+
+    /// Bytes from the store itself, as those that came before were wrong.
+    fn anew(&self, range: Range<u64>) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+        let (store, location) = (Arc::clone(&self.store), self.file.location.clone());
+        let mut options = GetOptions {
+            range: Some(range.into()),
+            ..GetOptions::default()
+        };
+        options.extensions.insert(ReadAnew);
+        let read = async move { store.get_opts(&location, options).await?.bytes().await };
+        read.map(|read| read.map_err(|error: object_store::Error| ParquetError::External(Box::new(error))))
     }
 }
 

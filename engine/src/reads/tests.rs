@@ -12,8 +12,9 @@ use datafusion::parquet::errors::Result as ParquetResult;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::ObjectMeta;
+use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
 use tidewater_core::{Coded, ErrorKind, Rng, SeededRng};
 use tidewater_table::Scan;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
@@ -168,58 +169,73 @@ impl AsyncFileReader for Flaky {
     }
 }
 
-// Goal: bytes that were wrong once are read again, those that stay wrong are told, and of a chunk that was compared parts are read alone.
-// Method: a file whose first reads are wrong, and the ranges that were asked of it.
+// Goal: bytes that were wrong once are asked of the store again, those that stay wrong are told, and of a chunk that was compared parts
+// are read alone. Method: a file whose first reads are wrong, the ranges that were asked of it, and a store behind it that has the right
+// bytes, then wrong ones.
 #[tokio::test]
 async fn wrong_bytes_are_read_once_more() {
     let (lake, files) = lake().await;
     let path = &files[0];
     let bytes = lake.store.get(path).await.expect("a file");
-    let file = ObjectMeta {
-        location: Path::from(path.rsplit('/').next().expect("a name")),
-        last_modified: DateTime::UNIX_EPOCH,
-        size: bytes.len() as u64,
-        e_tag: None,
-        version: None,
-    };
+    let file = described(path.rsplit('/').next().expect("a name"), &bytes);
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
     let wrong = Arc::new(AtomicUsize::new(1));
-    let flaky = || Flaky {
-        bytes: bytes.clone(),
-        asked: asked.clone(),
-        wrong: wrong.clone(),
-    };
+    let store = Arc::new(InMemory::new());
+    put(&store, &file, &bytes).await;
     let footers = lake.engine.runtime_env().cache_manager.get_file_metadata_cache();
-    let mut reader = CheckedReader::new(Box::new(flaky()), file.clone(), footers.clone());
+    let open = || {
+        let flaky = Flaky {
+            bytes: bytes.clone(),
+            asked: asked.clone(),
+            wrong: wrong.clone(),
+        };
+        CheckedReader::new(Box::new(flaky), store.clone(), file.clone(), footers.clone())
+    };
+    let mut reader = open();
     let footer = reader.get_metadata(None).await.expect("a footer at the second attempt");
     assert_eq!(wrong.load(Ordering::SeqCst), 0);
-    assert_eq!(asked.lock().expect("a lock").len(), 2);
+    assert_eq!(asked.lock().expect("a lock").len(), 1);
     assert!(footer.offset_index().is_some(), "indexes come with their footer");
 
     let (start, length) = footer.row_group(0).column(0).byte_range();
     let (chunk, middle) = (start..start + length, start + 10..start + 20);
     wrong.store(1, Ordering::SeqCst);
     asked.lock().expect("a lock").clear();
-    let part = reader
-        .get_bytes(middle.clone())
-        .await
-        .expect("the chunk at the second attempt");
+    let part = reader.get_bytes(middle.clone()).await;
+    let part = part.expect("the chunk at the second attempt");
     assert_eq!(part, bytes.slice(middle.start as usize..middle.end as usize));
-    assert_eq!(*asked.lock().expect("a lock"), [chunk.clone(), chunk.clone()]);
+    assert_eq!(wrong.load(Ordering::SeqCst), 0);
+    assert_eq!(*asked.lock().expect("a lock"), [chunk.clone()]);
 
     asked.lock().expect("a lock").clear();
     // Nobody asks this one for the footer.
-    let mut other = CheckedReader::new(Box::new(flaky()), file, footers);
-    other
-        .get_bytes(middle.clone())
-        .await
-        .expect("a part of a compared chunk");
+    let mut other = open();
+    let part = other.get_bytes(middle.clone()).await;
+    part.expect("a part of a compared chunk");
     assert_eq!(*asked.lock().expect("a lock"), [middle]);
 
-    wrong.store(2, Ordering::SeqCst);
+    let mut bad = bytes.to_vec();
+    bad[start as usize] ^= 1;
+    put(&store, &file, &bad.into()).await;
+    wrong.store(1, Ordering::SeqCst);
     let error = other.get_bytes(chunk).await.expect_err("a chunk that stays wrong");
     assert!(error.to_string().contains("column id of"), "{error}");
     assert_eq!(wrong.load(Ordering::SeqCst), 0);
+}
+
+fn described(name: &str, bytes: &Bytes) -> ObjectMeta {
+    ObjectMeta {
+        location: Path::from(name),
+        last_modified: DateTime::UNIX_EPOCH,
+        size: bytes.len() as u64,
+        e_tag: None,
+        version: None,
+    }
+}
+
+async fn put(store: &InMemory, file: &ObjectMeta, bytes: &Bytes) {
+    let put = store.put(&file.location, bytes.clone().into());
+    put.await.expect("a place in memory");
 }
 
 // Goal: checksums count in files that were named here only, as other engines copy what a footer tells to files of other bytes. Method: a
@@ -232,20 +248,16 @@ async fn files_of_other_engines_are_not_compared() {
     bad[100] ^= 1;
     let own = files[0].rsplit('/').next().expect("a name");
     for (name, is_read) in [(own, false), ("part-00000-of-another.parquet", true)] {
-        let file = ObjectMeta {
-            location: Path::from(name),
-            last_modified: DateTime::UNIX_EPOCH,
-            size: bad.len() as u64,
-            e_tag: None,
-            version: None,
-        };
+        let (file, bytes) = (described(name, &good), Bytes::from(bad.clone()));
+        let store = Arc::new(InMemory::new());
+        put(&store, &file, &bytes).await;
         let inner = Flaky {
-            bytes: Bytes::from(bad.clone()),
+            bytes,
             asked: Arc::default(),
             wrong: Arc::default(),
         };
         let footers = lake.engine.runtime_env().cache_manager.get_file_metadata_cache();
-        let mut reader = CheckedReader::new(Box::new(inner), file, footers);
+        let mut reader = CheckedReader::new(Box::new(inner), store, file, footers);
         let footer = reader.get_metadata(None).await.expect("a footer");
         let (start, length) = footer.row_group(0).column(0).byte_range();
         let read = reader.get_bytes(start..start + length).await;

@@ -32,6 +32,7 @@ pub use self::figures::DiskCacheFigures;
 use self::folder::Folder;
 use self::index::Index;
 use self::object::CachedStore;
+pub use self::object::ReadAnew;
 use tidewater_core::{SharedClock, SharedRng};
 
 /// Bytes of a block. A smaller one costs more requests, a larger one reads more than was asked for: a column of a row group is

@@ -20,6 +20,11 @@ use super::fetch::Source;
 /// Ends of names of files that never change: data files, and files of deletes. Metadata is parsed once and kept in memory.
 const KEPT: [&str; 2] = [".parquet", ".puffin"];
 
+/// Put into the extensions of a read, it asks the store itself, and what was kept of the object is let go of: whoever found that bytes
+/// are not those that were written does not want the same ones again. Stores without a cache take no notice.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadAnew;
+
 /// A store with a cache before it.
 #[derive(Debug)]
 pub(super) struct CachedStore {
@@ -53,6 +58,10 @@ impl CachedStore {
 
     /// None if the store is to be asked.
     async fn kept(&self, path: &Path, options: &GetOptions) -> Result<Option<GetResult>> {
+        if options.extensions.get::<ReadAnew>().is_some() {
+            self.forget(path);
+            return Ok(None);
+        }
         let Some(range) = plain_range(options).filter(|_| is_kept(path)) else {
             return Ok(None);
         };

@@ -246,3 +246,25 @@ async fn only_remote_stores_are_wrapped() {
         "nothing is made before it is used"
     );
 }
+
+// Goal: who found wrong bytes gets those of the store, and so does everybody after. Method: an object that is kept, asked for anew, and
+// then as usual; the store counts.
+#[tokio::test]
+async fn what_is_read_anew_is_not_kept() {
+    let (bench, rng) = (Bench::new(1 << 20), SeededRng::new(6));
+    let whole = bench.put("a.parquet", 2 * BLOCK, &rng).await;
+    assert_eq!(bench.range("a.parquet", 0..10).await.unwrap(), whole[..10]);
+    bench.settle().await;
+    assert_eq!(bench.range("a.parquet", 5..20).await.unwrap(), whole[5..20]);
+    assert_eq!((bench.peer.calls(), bench.cache.figures().held_blocks), (1, 1));
+    let mut options = GetOptions {
+        range: Some((0..10).into()),
+        ..GetOptions::default()
+    };
+    options.extensions.insert(ReadAnew);
+    let read = bench.store.get_opts(&Path::from("a.parquet"), options).await.unwrap();
+    assert_eq!(read.bytes().await.unwrap(), whole[..10]);
+    assert_eq!((bench.peer.calls(), bench.cache.figures().held_blocks), (2, 0));
+    assert_eq!(bench.range("a.parquet", 5..20).await.unwrap(), whole[5..20]);
+    assert_eq!(bench.peer.calls(), 3);
+}
