@@ -97,7 +97,16 @@ pub enum QueryError {
     Engine(#[from] EngineError),
 }
 
+/// Codes of the scheduler for what found no place among the plans that run, nor among those that wait, or waited too long for one.
+const NO_PLACE: [&str; 3] = ["SCH-0009", "SCH-0010", "SCH-0018"];
+
 impl QueryError {
+    /// Admission refused it: nothing of it ran, and the same statement may be sent again in a moment. Clients are told so in the words
+    /// of their protocol: UNAVAILABLE, 53300, 429.
+    pub(crate) fn is_not_admitted(&self) -> bool {
+        matches!(self, Self::Busy { .. }) || NO_PLACE.contains(&self.code())
+    }
+
     pub(crate) fn encoding(source: ArrowError) -> Self {
         Self::Encode { source }
     }
@@ -189,4 +198,25 @@ impl Coded for QueryError {
             _ => None,
         }
     }
+}
+
+/// What the scheduler says of a plan that found no place, for the tests of the fronts: an error under each of its codes.
+#[cfg(test)]
+pub(crate) fn not_admitted() -> impl Iterator<Item = QueryError> {
+    #[derive(Debug, thiserror::Error)]
+    #[error("no place")]
+    struct NoPlace(&'static str);
+    impl Coded for NoPlace {
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Timeout
+        }
+        fn code(&self) -> &'static str {
+            self.0
+        }
+        fn retry(&self) -> Retry {
+            Retry::Safe
+        }
+    }
+    let engine = |code| EngineError::Runner(tidewater_engine::RunnerError::new(NoPlace(code))).into();
+    NO_PLACE.into_iter().map(engine)
 }

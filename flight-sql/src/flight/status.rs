@@ -23,6 +23,7 @@ pub(super) fn status_of(error: &QueryError) -> Status {
         // Clients log in again on "unauthenticated": only for who they are, not for what they or the store may not do.
         QueryError::Security(SecurityError::PermissionDenied { .. }) => Code::PermissionDenied,
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => Code::Unauthenticated,
+        _ if error.is_not_admitted() => Code::Unavailable,
         _ if NAMES_TAKEN.contains(&error.code()) => Code::AlreadyExists,
         _ => grpc_code(error.kind()),
     };
@@ -85,6 +86,7 @@ mod tests {
     use tidewater_table::TableError;
 
     use super::*;
+    use crate::error::not_admitted;
 
     fn engine(error: DataFusionError) -> QueryError {
         EngineError::from(error).into()
@@ -135,12 +137,23 @@ mod tests {
                 Code::AlreadyExists,
                 "TBL-0022",
             ),
-            (QueryError::Busy { running: 1 }, Code::ResourceExhausted, "SQL-0004"),
+            (QueryError::Busy { running: 1 }, Code::Unavailable, "SQL-0004"),
             (QueryError::Cancelled, Code::Cancelled, "SQL-0006"),
         ] {
             let status = to_status(error);
             assert_eq!(status.code(), code, "{status}");
             assert!(status.message().contains(text), "{status}");
+        }
+    }
+
+    // Goal: what finds no place is told to come again. Method: an error of each of the scheduler's codes for it.
+    #[test]
+    fn without_a_place_one_comes_again() {
+        for error in not_admitted() {
+            let text = error.code();
+            let status = to_status(error);
+            assert_eq!(status.code(), Code::Unavailable, "{status}");
+            assert!(status.message().starts_with(text), "{status}");
         }
     }
 

@@ -80,6 +80,7 @@ impl From<&QueryError> for Failure {
                 SecurityError::PermissionDenied { .. } | SecurityError::OpenWithoutAuthentication { .. },
             ) => StatusCode::FORBIDDEN,
             QueryError::Security(_) if error.kind() == ErrorKind::Denied => StatusCode::UNAUTHORIZED,
+            _ if error.is_not_admitted() => StatusCode::TOO_MANY_REQUESTS,
             // It would be as large the next time.
             QueryError::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             _ => status_of(error.kind()),

@@ -152,6 +152,16 @@ async fn refusals_are_told() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
+// Goal: what finds no place is told to come again, and when. Method: an error of each of the scheduler's codes for it.
+#[test]
+fn without_a_place_one_comes_again() {
+    for error in crate::error::not_admitted() {
+        let response = Failure::from(error).into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(response.headers().contains_key("retry-after"));
+    }
+}
+
 // Goal: a port that others reach answers nobody where nobody has to say who they are. Method: a service without users, served beyond
 // loopback.
 #[tokio::test]

@@ -213,7 +213,7 @@ fn state_of(error: &QueryError, chain: &str) -> &'static str {
         QueryError::Security(SecurityError::BadStatement { .. }) => return state::SYNTAX,
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => return state::BAD_PASSWORD,
         QueryError::Parameters { .. } | QueryError::BadHandle => return state::PROTOCOL,
-        QueryError::Busy { .. } => return state::TOO_MANY,
+        _ if error.is_not_admitted() => return state::TOO_MANY,
         _ => {}
     }
     match error.code() {
@@ -306,6 +306,7 @@ mod tests {
     use tidewater_engine::EngineError;
 
     use super::*;
+    use crate::error::not_admitted;
 
     // Goal: messages of the query engine become SQLSTATEs, with the place where it is known. Method: its messages.
     #[test]
@@ -329,6 +330,9 @@ mod tests {
         let busy = Failure::of(&QueryError::Busy { running: 3 }, sql);
         assert_eq!(busy.state, state::TOO_MANY);
         assert!(busy.fields("ERROR").contains(&(b'D', "SQL-0004".to_owned())));
+        for error in not_admitted() {
+            assert_eq!(Failure::of(&error, sql).state, state::TOO_MANY);
+        }
         assert_eq!(
             Failure::of(&plan("No field named nope."), sql).behind(10).position,
             Some(22)
