@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -87,9 +87,18 @@ impl CpuRunner {
     }
 }
 
-#[async_trait]
 impl PlanRunner for CpuRunner {
-    async fn run(&self, request: PlanRequest) -> Result<PlanOutput> {
+    fn run(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanOutput>> {
+        self.start(request).boxed()
+    }
+
+    fn route<'a>(&'a self, request: &'a PlanRequest) -> BoxFuture<'a, Result<Route>> {
+        self.inner.route(request)
+    }
+}
+
+impl CpuRunner {
+    async fn start(&self, request: PlanRequest) -> Result<PlanOutput> {
         let Some(handle) = self.runtime.handle() else {
             return self.inner.run(request).await;
         };
@@ -99,10 +108,6 @@ impl PlanRunner for CpuRunner {
         let output = started.join().await?;
         let stream = relay(&handle, output.stream, &pool);
         Ok(PlanOutput { stream, ..output })
-    }
-
-    async fn route(&self, request: &PlanRequest) -> Result<Route> {
-        self.inner.route(request).await
     }
 }
 

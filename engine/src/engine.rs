@@ -19,6 +19,7 @@ use crate::error::{EngineError, Result};
 use crate::functions::Functions;
 use crate::lake::version::Version;
 use crate::object_stores::FileStoreRegistry;
+use crate::opaque::Opaque;
 use crate::pg_catalog;
 use crate::planning::Planner;
 use crate::provider::IcebergTable;
@@ -101,7 +102,7 @@ pub(crate) struct Parts {
     pub(crate) relations: pg_catalog::Known,
     pub(crate) planner: Arc<Planner>,
     /// What is the same of all sessions.
-    pub(crate) usual: OnceLock<SessionState>,
+    pub(crate) usual: OnceLock<Opaque<SessionState>>,
     pub(crate) plans: Plans,
 }
 

@@ -39,6 +39,7 @@ mod describe;
 mod lake;
 mod metadata_tables;
 mod object_stores;
+mod opaque;
 mod planning;
 mod reads;
 pub mod sizes;

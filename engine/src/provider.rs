@@ -21,6 +21,8 @@ use datafusion::datasource::TableType;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::{LoadedTable, Predicate, Scan, ScanFile, TableError};
 use uuid::Uuid;
@@ -247,6 +249,32 @@ fn snapshot_columns(table: &LoadedTable, snapshot_id: i64) -> Result<Arc<Iceberg
     Ok(schema.unwrap_or_else(|| table.metadata.current_schema()).clone())
 }
 
+impl IcebergTable {
+    fn scan_of<'a>(
+        &'a self,
+        session: &'a dyn Session,
+        projection: Option<&'a Vec<usize>>,
+        filters: &'a [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>, DataFusionError>> {
+        let scan = async move {
+            let planned = self.plan_files(filters).await?;
+            let request = scan::Request {
+                schema: &self.schema,
+                table: &self.table.metadata,
+                scan_schema: &self.scan_schema,
+                columns: &self.columns,
+                projection,
+                limit,
+                filtered: !filters.is_empty(),
+                identity: self.identity,
+            };
+            scan::plan(session, &self.parts.store, planned.files, &request)
+        };
+        scan.boxed()
+    }
+}
+
 #[async_trait]
 impl TableProvider for IcebergTable {
     fn schema(&self) -> SchemaRef {
@@ -265,25 +293,22 @@ impl TableProvider for IcebergTable {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
+    // What `#[async_trait]` makes of an async function, by hand: the filters may reach every type of a plan (see `opaque`).
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        session: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        filters: &'life3 [Expr],
         limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let planned = self.plan_files(filters).await?;
-        let request = scan::Request {
-            schema: &self.schema,
-            table: &self.table.metadata,
-            scan_schema: &self.scan_schema,
-            columns: &self.columns,
-            projection,
-            limit,
-            filtered: !filters.is_empty(),
-            identity: self.identity,
-        };
-        scan::plan(session, &self.parts.store, planned.files, &request)
+    ) -> BoxFuture<'async_trait, Result<Arc<dyn ExecutionPlan>, DataFusionError>>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.scan_of(session, projection, filters, limit)
     }
 
     async fn insert_into(

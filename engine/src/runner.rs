@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
@@ -15,8 +14,8 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
-use futures::future::{Either, select};
-use futures::{Stream, StreamExt};
+use futures::future::{self, BoxFuture, Either, select};
+use futures::{FutureExt, Stream, StreamExt};
 use tidewater_core::{JobId, SharedClock};
 
 use crate::cooperative::yielding;
@@ -129,15 +128,15 @@ impl fmt::Debug for PlanOutput {
     }
 }
 
-/// Runs plans.
-#[async_trait]
+/// Runs plans. Its methods give boxed futures without bounds on lifetimes, so that rustc asks once what of a plan may be sent (see
+/// `opaque`).
 pub trait PlanRunner: fmt::Debug + Send + Sync {
     /// Starts the plan; rows come as they are made.
-    async fn run(&self, request: PlanRequest) -> Result<PlanOutput>;
+    fn run(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanOutput>>;
 
     /// Where the plan would run now, and why. For a plan that is only to be explained, hand in what is explained.
-    async fn route(&self, _: &PlanRequest) -> Result<Route> {
-        Ok(Route::local(HERE))
+    fn route<'a>(&'a self, _: &'a PlanRequest) -> BoxFuture<'a, Result<Route>> {
+        future::ready(Ok(Route::local(HERE))).boxed()
     }
 }
 
@@ -158,9 +157,14 @@ impl LocalRunner {
     }
 }
 
-#[async_trait]
 impl PlanRunner for LocalRunner {
-    async fn run(&self, request: PlanRequest) -> Result<PlanOutput> {
+    fn run(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanOutput>> {
+        self.start(request).boxed()
+    }
+}
+
+impl LocalRunner {
+    async fn start(&self, request: PlanRequest) -> Result<PlanOutput> {
         if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) | LogicalPlan::Copy(_) = request.plan {
             return Err(EngineError::Unsupported {
                 what: format!("running {} as a query", request.plan.display()),

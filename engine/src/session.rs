@@ -48,6 +48,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::functions;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
+use crate::opaque::Opaque;
 use crate::pg_catalog::{self, Postgres};
 
 pub use self::nulls::optimizer_rules;
@@ -192,7 +193,7 @@ impl Engine {
     /// A session that runs in this process. Sessions for a cluster are built by the scheduler, with [`Self::configure`]
     /// and [`Self::register`].
     pub fn session(&self, class: Class, options: &SessionOptions) -> SessionContext {
-        let mut state = self.parts.usual.get_or_init(|| self.usual()).clone();
+        let mut state = SessionState::clone(self.parts.usual.get_or_init(|| Opaque::new(self.usual())));
         *state.config_mut() = self.configure(SessionConfig::new(), class, options);
         // What copies of a state share.
         state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));

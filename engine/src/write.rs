@@ -22,6 +22,7 @@ use tidewater_table::{Added, LoadedTable};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::opaque::Opaque;
 use crate::runner::{PlanRequest, PlanRunner};
 use crate::session::{CATALOG, Class};
 
@@ -129,7 +130,7 @@ fn spread(request: &WriteRequest) -> Spread {
     if keys.is_empty() {
         Spread::AsPlanned
     } else {
-        Spread::Keys(keys)
+        Spread::Keys(Opaque::new(keys))
     }
 }
 

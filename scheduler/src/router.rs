@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 
 use crate::admission::{Admission, Lane, Permit};
 use crate::error::NOT_PLANNED;
@@ -134,9 +134,18 @@ impl Router {
     }
 }
 
-#[async_trait]
 impl PlanRunner for Router {
-    async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
+    fn run(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanOutput, EngineError>> {
+        self.start(request).boxed()
+    }
+
+    fn route<'a>(&'a self, request: &'a PlanRequest) -> BoxFuture<'a, Result<Route, EngineError>> {
+        Self::route(self, request).boxed()
+    }
+}
+
+impl Router {
+    async fn start(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
         let caller = Caller::current();
         let lane = match caller.maintenance {
             true => Lane::Maintenance,
@@ -164,10 +173,6 @@ impl PlanRunner for Router {
         };
         output.stream = hold(output.stream, permit);
         Ok(output)
-    }
-
-    async fn route(&self, request: &PlanRequest) -> Result<Route, EngineError> {
-        Self::route(self, request).await
     }
 }
 

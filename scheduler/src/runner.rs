@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::FutureExt;
+use futures::future::{self, BoxFuture};
 
 use crate::error::{Result, SchedulerError};
 use crate::fetch::{fetch, limited};
@@ -137,14 +138,13 @@ impl ClusterRunner {
     }
 }
 
-#[async_trait]
 impl PlanRunner for ClusterRunner {
-    async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
-        self.run_because(request, THERE, Duration::ZERO).await
+    fn run(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanOutput, EngineError>> {
+        self.run_because(request, THERE, Duration::ZERO).boxed()
     }
 
-    async fn route(&self, _: &PlanRequest) -> Result<Route, EngineError> {
-        Ok(Route::cluster(THERE))
+    fn route<'a>(&'a self, _: &'a PlanRequest) -> BoxFuture<'a, Result<Route, EngineError>> {
+        future::ready(Ok(Route::cluster(THERE))).boxed()
     }
 }
 

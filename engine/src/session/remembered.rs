@@ -10,7 +10,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -28,6 +27,7 @@ use super::CATALOG;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{LakeCatalog, Moment};
+use crate::opaque::Opaque;
 use crate::pg_catalog::{self, Postgres};
 use crate::provider::IcebergTable;
 
@@ -72,7 +72,7 @@ struct Remembered {
 
 /// The plans of an engine.
 pub(crate) struct Plans {
-    known: Cache<Key, Arc<Remembered>>,
+    known: Cache<Key, Opaque<Remembered>>,
     /// How often a statement was not planned.
     #[cfg(test)]
     used: AtomicUsize,
@@ -126,7 +126,7 @@ impl Plans {
     pub(super) fn keep(&self, key: Key, tables: Moment, plan: &LogicalPlan) {
         if is_of_tables_alone(plan, &tables).unwrap_or(false) {
             let plan = plan.clone();
-            self.known.insert(key, Arc::new(Remembered { tables, plan }));
+            self.known.insert(key, Opaque::new(Remembered { tables, plan }));
         }
     }
 

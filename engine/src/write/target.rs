@@ -14,6 +14,7 @@ use tidewater_table::FileStore;
 
 use super::exec::{IcebergWriteExec, WriteSpec};
 use crate::error::Result;
+use crate::opaque::Opaque;
 
 #[derive(Debug)]
 pub(super) struct WriteTarget {
@@ -29,7 +30,7 @@ pub(super) enum Spread {
     AsPlanned,
     Single,
     /// Rows for which these are equal go to the same task.
-    Keys(Vec<Expr>),
+    Keys(Opaque<Vec<Expr>>),
 }
 
 impl WriteTarget {

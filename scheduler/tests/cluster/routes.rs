@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::lake::Lake;
 use tidewater_core::{Coded, ErrorKind};
@@ -101,18 +102,18 @@ async fn plans_run_where_they_belong() {
 #[derive(Debug, Default)]
 struct Forgetful(AtomicUsize);
 
-#[async_trait]
 impl PlanRunner for Forgetful {
-    async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
+    fn run(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanOutput, EngineError>> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let schema: SchemaRef = Arc::new(request.plan.schema().as_arrow().clone());
         let full = DataFusionError::ResourcesExhausted("no memory".to_owned());
         let rows = futures::stream::once(async { Err(full) });
-        Ok(PlanOutput {
+        let output = PlanOutput {
             stream: Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows)),
             schema,
             route: Route::local("it was asked to"),
-        })
+        };
+        futures::future::ready(Ok(output)).boxed()
     }
 }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use datafusion::arrow::util::pretty::pretty_format_batches;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, TryStreamExt, poll, stream};
 use tidewater_core::Coded;
 use tidewater_engine::pg_catalog::Postgres;
@@ -237,16 +236,18 @@ struct Gate {
     fails: AtomicUsize,
 }
 
-#[async_trait]
 impl PlanRunner for Gate {
-    async fn run(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
-        self.runs.fetch_add(1, Ordering::SeqCst);
-        self.open.acquire().await.expect("it is never closed").forget();
-        if self.fails.load(Ordering::SeqCst) > 0 {
-            self.fails.fetch_sub(1, Ordering::SeqCst);
-            return Err(EngineError::Unsupported { what: "today".into() });
-        }
-        self.runner.run(request).await
+    fn run(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanOutput, EngineError>> {
+        let run = async move {
+            self.runs.fetch_add(1, Ordering::SeqCst);
+            self.open.acquire().await.expect("it is never closed").forget();
+            if self.fails.load(Ordering::SeqCst) > 0 {
+                self.fails.fetch_sub(1, Ordering::SeqCst);
+                return Err(EngineError::Unsupported { what: "today".into() });
+            }
+            self.runner.run(request).await
+        };
+        run.boxed()
     }
 }
 
