@@ -3,8 +3,8 @@
 //! Whether a future may go to another thread is decided by the types of all that it holds, field by field. A state of DataFusion's
 //! reaches its plans, expressions and the whole syntax of SQL, and in a method with bounds on lifetimes, which each method of
 //! `#[async_trait]` is, rustc keeps no answer for the next time. So what such methods' `self` holds of them is behind this pointer,
-//! and traits of ours whose methods are handed plans give boxed futures by hand. Without either, three quarters of the time that this
-//! crate took to build went into that question.
+//! and traits of ours whose methods are handed plans give boxed futures by hand. Without either, three quarters of the time that it takes
+//! to check this crate go into that question, and four fifths of flight-sql's.
 
 use std::fmt;
 use std::ops::Deref;

@@ -205,7 +205,7 @@ async fn wrong_bytes_are_read_once_more() {
     let part = part.expect("the chunk at the second attempt");
     assert_eq!(part, bytes.slice(middle.start as usize..middle.end as usize));
     assert_eq!(wrong.load(Ordering::SeqCst), 0);
-    assert_eq!(*asked.lock().expect("a lock"), [chunk.clone()]);
+    assert_eq!(*asked.lock().expect("a lock"), std::slice::from_ref(&chunk));
 
     asked.lock().expect("a lock").clear();
     // Nobody asks this one for the footer.
