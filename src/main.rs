@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod background;
 mod cli;
 mod control;
 mod demo;

@@ -16,6 +16,7 @@ use tidewater_pipelines::Pipelines;
 use tidewater_security::{Authenticator, NodeTls, Oidc, Tls, TokenKey};
 use tidewater_table::FileStore;
 
+use crate::background::Background;
 use crate::cli::failure::Failure;
 use crate::control::{self, RoleReport};
 use crate::metrics::Metrics;
@@ -178,12 +179,14 @@ where
         .thread_stack_size(STACK_BYTES)
         .build()
         .map_err(|source| Failure::io("start a runtime", source))?;
+    // Whoever asks this process for rows waits for them; nobody waits for what the other roles do.
+    let background = Background::start(roles.contains(&Role::FlightSql))?;
     let result = runtime.block_on(async {
         let tasks = Tasks::new("tidewater");
         let stop = tasks.token();
         tasks.spawn("signals", signals(stop));
         let mut exit = catalog::Exit::default();
-        let result = assemble(settings, &roles, &tasks, &mut exit, beside).await;
+        let result = assemble(settings, &roles, &background, &tasks, &mut exit, beside).await;
         exit.hand_over().await;
         if !tasks.shutdown(SHUTDOWN_DEADLINE).await {
             tracing::warn!("some tasks did not end in time");
@@ -193,6 +196,7 @@ where
         Ok(exit.code())
     });
     // Blocking work that hangs must not keep the process.
+    background.end();
     runtime.shutdown_timeout(Duration::from_secs(2));
     result
 }
@@ -200,6 +204,7 @@ where
 async fn assemble<F, B>(
     settings: Settings,
     roles: &BTreeSet<Role>,
+    background: &Background,
     tasks: &Tasks,
     exit: &mut catalog::Exit,
     beside: F,
@@ -266,7 +271,7 @@ where
         leadership: None,
         parts: parts.clone(),
     };
-    start_workers(&parts, roles, &mut running).await?;
+    start_workers(&parts, roles, background, &mut running).await?;
     ready.publish(running.clone());
     tracing::info!(roles = %join(roles), http = %settings.http.listen, "ready");
     let stop = tasks.token();
@@ -280,7 +285,12 @@ where
     Ok(())
 }
 
-async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Running) -> Result<(), Failure> {
+async fn start_workers(
+    parts: &Parts,
+    roles: &BTreeSet<Role>,
+    background: &Background,
+    running: &mut Running,
+) -> Result<(), Failure> {
     let engine = match roles
         .iter()
         .any(|role| matches!(role, Role::Scheduler | Role::Executor | Role::FlightSql))
@@ -290,7 +300,7 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
     };
     let mut router = None;
     if let Some(engine) = &engine {
-        let compute = compute::start(parts, engine, roles).await?;
+        let compute = compute::start(parts, engine, roles, background).await?;
         running.reports.extend(compute.reports);
         running.scheduler = compute.scheduler;
         running.leadership = compute.leadership;
@@ -298,7 +308,8 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
         router = Some(compute.router);
     }
     if roles.contains(&Role::Ingest) {
-        let handle = ingest::start(parts)?;
+        let own = parts.clone();
+        let handle = background.run(async move { ingest::start(&own) }).await??;
         running.reports.push(RoleReport::new(
             Role::Ingest,
             format!("{} sources", parts.settings.ingest.sources.len()),
@@ -313,7 +324,10 @@ async fn start_workers(parts: &Parts, roles: &BTreeSet<Role>, running: &mut Runn
         let upkeep = maintenance::open(parts, &engine, &router);
         running.maintenance = Some(upkeep.clone());
         running.pipelines = project.clone();
-        leadership.lead(parts, upkeep, project.clone()).await;
+        let (own, leadership, project) = (parts.clone(), leadership.clone(), project.clone());
+        background
+            .run(async move { leadership.lead(&own, upkeep, project).await })
+            .await?;
     }
     if roles.contains(&Role::FlightSql) {
         let (report, queries) = serving::start(parts, engine, router, project).await?;

@@ -3,16 +3,20 @@
 dashboards.py TIDEWATER --duckdb PYTHON --out FILE [--patients N] [--seconds N] [--rate N] [--trino]
 
 The tables are the demo's gold tables; patient_360 is made as long as asked by repeating its rows under other ids. Times are
-those of a client: from handing a statement to the driver until its last row is there. `cold` is the first time of each statement
-in the process, `warm` without kept results, `cached` with them. DuckDB reads the same Parquet files with as many threads, one
+those of a client: from handing a statement to the driver until its last row is there. The users are those of pgbench, and of Arrow's
+client in C++ for Flight SQL: both need little of the processor, which clients share with the server here. `SELECT 1` is prepared once
+and asked by ADBC's driver for Flight SQL, first of a process that does nothing else (`idle`). `cold` is the first time of each
+statement in the process, `warm` without kept results, `cached` with them. DuckDB reads the same Parquet files with as many threads, one
 user, in its own process; Trino reads the same tables by the catalog, as one user too, and what it answers otherwise does not count.
 Nothing is asserted: goals that are missed are told.
 """
 import argparse, glob, json, os, re, subprocess, time
+import adbc_driver_flightsql.dbapi as dbapi
+from arrow_client import Session
 from compare import differ
 from lake import Lake, Report, percentile
 from sql_engines import Trino
-from users import users
+from users import pgbench, users
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("tidewater")
@@ -37,26 +41,32 @@ def statements():
     return found
 
 
-def postgres(texts, cached):
+def postgres(count, texts, cached):
+    return pgbench(count, lake.dsn, texts, given.seconds, f"-c tidewater.cache={'on' if cached else 'off'}")
+
+
+def flight(count, texts, cached):
     def ask():
-        connection = lake.connect()
-        connection.execute(f"SET tidewater.cache = {'on' if cached else 'off'}")
-        return lambda at: connection.execute(texts[at % len(texts)]).fetchall()
-    return ask
+        session = Session(lake.flight(), {} if cached else {"tidewater.cache": "off"})
+        return lambda at: session.ask(texts[at % len(texts)])
+    return users(count, ask, given.seconds)
 
 
-def flight(texts, cached):
-    import adbc_driver_flightsql.dbapi as dbapi
-    headers = {} if cached else {"adbc.flight.sql.rpc.call_header.tidewater.cache": "off"}
-
+def adbc(texts):
     def ask():
-        cursor = dbapi.connect(lake.flight(), db_kwargs=headers, autocommit=True).cursor()
+        cursor = dbapi.connect(lake.flight(), db_kwargs={"adbc.flight.sql.rpc.call_header.tidewater.cache": "off"}, autocommit=True).cursor()
 
         def one(at):
             cursor.execute(texts[at % len(texts)])
             return cursor.fetch_arrow_table()
         return one
     return ask
+
+
+def select_1(label):
+    """What a statement costs that reads nothing."""
+    told(f"postgres.{label}.p95", percentile(postgres(1, ["SELECT 1"], False), 0.95), "ms", 3)
+    told(f"flight.{label}.p95", percentile(users(1, adbc(["SELECT 1"]), given.seconds), 0.95), "ms", 8)
 
 
 def warm(texts, one):
@@ -110,6 +120,8 @@ for name, sql in given["statements"].items():
 json.dump(waits, sys.stdout)
 """
 
+with Lake(given.tidewater) as lake:
+    select_1("select_1.idle")
 with Lake(given.tidewater, "--demo", "--events-per-second", str(given.rate)) as lake:
     texts = statements()
     needed = sorted({table for sql in texts.values() for table in re.findall(r"big\.(\w+)", sql)})
@@ -144,15 +156,13 @@ with Lake(given.tidewater, "--demo", "--events-per-second", str(given.rate)) as 
     for kind, ask in (("postgres", postgres), ("flight", flight)):
         for cached, goal in ((False, 500), (True, 10)):
             for count in (1, 8, 32):
-                waits = users(count, ask(order, cached), given.seconds)
+                waits = ask(count, order, cached)
                 label = f"{kind}.{'cached' if cached else 'warm'}.{count}_users"
                 told(f"{label}.p50", percentile(waits, 0.5), "ms")
                 told(f"{label}.p95", percentile(waits, 0.95), "ms", goal)
                 told(f"{label}.max", max(waits), "ms", 3000)
                 told(f"{label}.rate", len(waits) / given.seconds, "statements/s")
-    for kind, ask, goal in (("postgres", postgres, 3), ("flight", flight, 8)):
-        waits = users(1, ask(["SELECT 1"], False), given.seconds)
-        told(f"{kind}.select_1.p95", percentile(waits, 0.95), "ms", goal)
+    select_1("select_1")
     with lake.connect() as connection:
         connection.execute("SET tidewater.cache = off")
         own, _ = warm(texts, lambda sql: connection.execute(sql).fetchall())
@@ -161,7 +171,7 @@ with Lake(given.tidewater, "--demo", "--events-per-second", str(given.rate)) as 
     if given.trino:
         with Trino(lake.catalog()) as trino:
             theirs, refused = warm(texts, trino.client.rows)
-            ask = flight(order, False)()
+            ask = adbc(order)()
             for name in list(theirs):
                 different, _ = differ(texts[name], trino.run(texts[name]), ask(order.index(texts[name])))
                 if different:

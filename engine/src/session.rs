@@ -260,6 +260,9 @@ impl Engine {
         settings.execution.time_zone = Some(ZONE.into());
         // A rule that fails (names that are not unique, DataFusion 55.2) leaves the plan as it was.
         settings.optimizer.skip_failed_rules = true;
+        // Scans are cut where they are made, between row groups. DataFusion would cut anew, by bytes: a group of which the first bytes
+        // are in one partition is read there as a whole, and a cluster's partitions do not help each other.
+        settings.optimizer.repartition_file_scans = false;
         // It compares the metadata of fields too, which a folded expression loses.
         settings.execution.skip_physical_aggregate_schema_check = true;
         // Clients want plain strings, and frames of views grow too large between processes.

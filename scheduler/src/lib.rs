@@ -19,6 +19,7 @@ pub mod maintenance;
 mod error;
 mod fetch;
 mod guard;
+mod job_ids;
 mod job_store;
 mod options;
 mod reach;

@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 use crate::error::{Result, SchedulerError};
 use crate::guard::{Guard, Server};
 use crate::history::History;
+use crate::job_ids::JobIds;
 use crate::options::{PARTITIONS_MAX, SchedulerOptions};
 use crate::runner::ClusterRunner;
 use crate::serve::serve;
@@ -95,7 +96,7 @@ impl Scheduler {
         // Executors report to the address in the configuration, so it must be the bound one.
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let config = Arc::new(configuration(options, address, &engine));
+        let config = Arc::new(configuration(options, address, &engine, &clock));
         let sessions = session_builder(engine.clone());
         let jobs = Arc::new(InMemoryJobState::new(
             config.scheduler_id.clone(),
@@ -259,7 +260,12 @@ impl Scheduler {
     }
 }
 
-fn configuration(options: &SchedulerOptions, address: SocketAddr, engine: &Engine) -> SchedulerConfig {
+fn configuration(
+    options: &SchedulerOptions,
+    address: SocketAddr,
+    engine: &Engine,
+    clock: &SharedClock,
+) -> SchedulerConfig {
     let message = u32::try_from(GRPC_MESSAGE_BYTES_MAX).unwrap_or(u32::MAX);
     let mut config = SchedulerConfig {
         external_host: options.external_host.clone(),
@@ -279,6 +285,11 @@ fn configuration(options: &SchedulerOptions, address: SocketAddr, engine: &Engin
         grpc_server_max_encoding_message_size: message,
         grpc_client_max_message_size: message,
         override_connect: connect_by(options.node_tls.as_ref()),
+        job_id_generator: Some(Arc::new(JobIds::new(
+            &options.external_host,
+            address.port(),
+            clock.clone(),
+        ))),
         override_physical_codec: Some(engine.physical_codec(Arc::new(BallistaPhysicalExtensionCodec::default()))),
         ..SchedulerConfig::default()
     };

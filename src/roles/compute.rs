@@ -12,6 +12,7 @@ use tidewater_scheduler::{Router, Scheduler, SchedulerOptions};
 use super::leadership::{self, Leadership};
 use super::ports::external_host;
 use super::{Compute, Parts, Role, catalog_of};
+use crate::background::Background;
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 
@@ -37,7 +38,12 @@ pub(super) fn engine(parts: &Parts) -> Result<Engine, Failure> {
 }
 
 /// Starts what is asked for, and the router that knows of it.
-pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>) -> Result<Compute, Failure> {
+pub(super) async fn start(
+    parts: &Parts,
+    engine: &Engine,
+    roles: &BTreeSet<Role>,
+    background: &Background,
+) -> Result<Compute, Failure> {
     let settings = &parts.settings;
     let mut reports = Vec::new();
     let mut options = SchedulerOptions::loopback();
@@ -57,7 +63,8 @@ pub(super) async fn start(parts: &Parts, engine: &Engine, roles: &BTreeSet<Role>
         scheduler = Some(started);
     }
     if roles.contains(&Role::Executor) {
-        reports.push(executor(parts, engine).await?);
+        let (parts, engine) = (parts.clone(), engine.clone());
+        reports.push(background.run(async move { executor(&parts, &engine).await }).await??);
     }
     let threads = engine.options().target_partitions;
     let local = CpuRunner::new(Compute::engine_of(engine), CpuRuntime::start(threads)?);

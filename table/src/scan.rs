@@ -77,6 +77,15 @@ impl ScanFile {
         self.description().nan_value_count(field_id)
     }
 
+    /// Where row groups begin, in bytes from the file's beginning and in order; empty where the table does not know.
+    pub fn split_offsets(&self) -> Vec<u64> {
+        let told = self.description().split_offsets().unwrap_or_default();
+        let starts: Option<Vec<u64>> = told.into_iter().map(|start| u64::try_from(start).ok()).collect();
+        // What other writers say is believed only where it can be so.
+        let sound = |starts: &Vec<u64>| starts.is_sorted() && starts.last().is_none_or(|last| *last < self.size_bytes);
+        starts.filter(sound).unwrap_or_default()
+    }
+
     /// No value of a column is below it, NaN left aside.
     pub fn lower_bound(&self, field_id: i32) -> Option<Datum> {
         self.description().lower_bound(field_id)

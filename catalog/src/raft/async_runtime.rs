@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// From now on election timeouts on this thread follow from `seed`.
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
 pub(super) fn seed(seed: u64) {
     use rand::SeedableRng as _;
     SEEDED.set(Some(rand::rngs::StdRng::seed_from_u64(seed)));

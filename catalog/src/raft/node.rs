@@ -303,7 +303,7 @@ impl RaftConsensus {
     }
 
     /// What other nodes reach.
-    #[cfg(all(test, feature = "sim"))]
+    #[cfg(test)]
     pub(super) fn service(&self) -> PeerService {
         self.inner.service.clone()
     }

@@ -35,7 +35,7 @@ impl OwnRuntime {
     }
 
     /// The one that is running already; it is not ended with the node.
-    #[cfg(all(test, feature = "sim"))]
+    #[cfg(test)]
     pub(super) fn current() -> Self {
         Self {
             handle: Handle::current(),

@@ -11,7 +11,6 @@ mod node_tls;
 mod purge_gate;
 mod recovery;
 mod replay;
-#[cfg(feature = "sim")]
 mod sim;
 mod snapshots;
 mod storage_failure;

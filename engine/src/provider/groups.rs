@@ -22,6 +22,10 @@ const GROUP_FILES_MIN: usize = 16;
 /// Larger files are cut, so that one does not keep one core busy while the others wait. Row groups are not cut.
 const PIECE_BYTES_MAX: u64 = 64 << 20;
 
+/// The same while there are few files: no more than this many for each partition.
+const FEW_BYTES_MAX: u64 = 8 << 20;
+const FEW_FILES: usize = 4;
+
 /// The files of one object store, in groups of about the same size.
 pub(super) struct StoreGroups {
     pub(super) store: ObjectStoreUrl,
@@ -45,27 +49,32 @@ pub(super) fn spread(
     }
     let mut spread = Vec::with_capacity(stores.len());
     for (base, files) in stores {
-        let wholes = files.iter().map(|(path, file)| {
+        let few = files.len() <= partitions_max.saturating_mul(FEW_FILES);
+        let piece_max = if few { FEW_BYTES_MAX } else { PIECE_BYTES_MAX };
+        let pieces = files.iter().flat_map(|(path, file)| {
             let mut whole = whole(path.clone(), file.size_bytes);
             if named {
                 whole.partition_values = vec![ScalarValue::from(file.path.as_str())];
             }
-            whole
+            match file.size_bytes <= piece_max {
+                true => vec![whole],
+                false => cut(whole, &file.split_offsets(), piece_max),
+            }
         });
         spread.push(StoreGroups {
             store: ObjectStoreUrl::parse(base)?,
-            groups: pack(wholes.collect(), partitions_max),
+            groups: pack(pieces.collect(), files.len(), partitions_max),
             files: files.into_iter().map(|(_, file)| file).collect(),
         });
     }
     Ok(spread)
 }
 
-fn pack(files: Vec<PartitionedFile>, partitions_max: usize) -> Vec<FileGroup> {
-    let bytes: u64 = files.iter().map(PartitionedFile::effective_size).sum();
+/// `pieces` of so many `files`.
+fn pack(mut pieces: Vec<PartitionedFile>, files: usize, partitions_max: usize) -> Vec<FileGroup> {
+    let bytes: u64 = pieces.iter().map(PartitionedFile::effective_size).sum();
     let by_bytes = usize::try_from(bytes / GROUP_BYTES_MIN).unwrap_or(usize::MAX);
-    let worth = by_bytes.max(files.len() / GROUP_FILES_MIN);
-    let mut pieces: Vec<PartitionedFile> = files.into_iter().flat_map(cut).collect();
+    let worth = by_bytes.max(files / GROUP_FILES_MIN);
     // The path breaks ties, so that the same files always make the same plan.
     pieces.sort_by_cached_key(|piece| {
         (
@@ -98,19 +107,33 @@ fn whole(location: Path, size: u64) -> PartitionedFile {
     })
 }
 
-fn cut(whole: PartitionedFile) -> Vec<PartitionedFile> {
+/// Between row groups, as far as it is known where these `begin`; else into equal parts. A row group is read with the part that it
+/// begins in, so parts that are cut elsewhere are of unequal work, however equal their bytes.
+fn cut(whole: PartitionedFile, begin: &[u64], piece_max: u64) -> Vec<PartitionedFile> {
     let size = whole.effective_size();
-    let pieces = size.div_ceil(PIECE_BYTES_MAX);
-    if pieces <= 1 {
+    let mut bounds = vec![0];
+    if begin.is_empty() {
+        let length = size.div_ceil(size.div_ceil(PIECE_BYTES_MAX).max(1));
+        bounds.extend((1..).map(|index| index * length).take_while(|bound| *bound < size));
+    }
+    let mut last = 0;
+    // As many row groups as a piece may hold, but one at least.
+    let others = begin.iter().zip(begin.iter().skip(1).chain([&size])).skip(1);
+    for (at, next) in others {
+        if *at > last && next - last > piece_max {
+            bounds.push(*at);
+            last = *at;
+        }
+    }
+    if bounds.len() == 1 {
         return vec![whole];
     }
-    let length = size.div_ceil(pieces);
-    let piece = |index: u64| {
-        let start = i64::try_from(index * length).unwrap_or(i64::MAX);
-        let end = i64::try_from(((index + 1) * length).min(size)).unwrap_or(i64::MAX);
+    let ends = bounds.iter().skip(1).chain([&size]);
+    let piece = |(start, end): (&u64, &u64)| {
+        let [start, end] = [*start, *end].map(|bound| i64::try_from(bound).unwrap_or(i64::MAX));
         whole.clone().with_range(start, end)
     };
-    (0..pieces).map(piece).collect()
+    bounds.iter().zip(ends).map(piece).collect()
 }
 
 #[cfg(test)]
@@ -119,6 +142,36 @@ mod tests {
 
     fn file(name: &str, size: u64) -> PartitionedFile {
         whole(Path::from(name), size)
+    }
+
+    /// Packs files that are cut wherever they may be.
+    fn packed(files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
+        let count = files.len();
+        let pieces = files.into_iter().flat_map(|file| cut(file, &[], FEW_BYTES_MAX));
+        pack(pieces.collect(), count, partitions)
+    }
+
+    // Goal: row groups stay whole, pieces are no larger than they have to be, and each byte is in one. Method: beginnings of row
+    // groups of random sizes, small and large, with and without what lies before the first.
+    #[test]
+    fn files_are_cut_between_row_groups() {
+        let piece_max = 100;
+        proptest::proptest!(|(first in 0_u64..8, lengths in proptest::collection::vec(1_u64..250, 1..40))| {
+            let mut size = first;
+            let begin: Vec<u64> = lengths.iter().map(|length| { size += length; size - length }).collect();
+            let pieces: Vec<(u64, u64)> = cut(file("f", size), &begin, piece_max).iter().map(PartitionedFile::range).collect();
+            let mut end = 0;
+            for (from, to) in &pieces {
+                proptest::prop_assert_eq!(*from, end);
+                let groups = begin.iter().filter(|at| (*from..*to).contains(&*at)).count();
+                proptest::prop_assert!(groups > 0, "a piece of no row group: {:?}", &pieces);
+                proptest::prop_assert!(groups == 1 || to - from <= piece_max, "{:?} of {:?}", &pieces, &begin);
+                end = *to;
+            }
+            proptest::prop_assert_eq!(end, size);
+            let least = pieces.windows(2).filter(|two| two[1].1 - two[0].0 <= piece_max).count();
+            proptest::prop_assert_eq!(least, 0, "two that could be one: {:?}", &pieces);
+        });
     }
 
     // Goal: every byte is read exactly once. Method: files of many sizes, ranges added up by file.
@@ -137,7 +190,7 @@ mod tests {
                 .enumerate()
                 .map(|(i, size)| file(&format!("f{i}"), *size))
                 .collect();
-            let groups = pack(files, partitions);
+            let groups = packed(files, partitions);
             assert!(groups.len() <= partitions);
             for (i, size) in sizes.iter().enumerate() {
                 let mut ranges: Vec<(u64, u64)> = groups
@@ -161,8 +214,8 @@ mod tests {
     #[test]
     fn small_files_share_a_partition() {
         let few = (0..5).map(|i| file(&format!("f{i}"), 1_000)).collect();
-        assert_eq!(pack(few, 8).len(), 1);
+        assert_eq!(packed(few, 8).len(), 1);
         let many = (0..100).map(|i| file(&format!("f{i}"), 1_000)).collect();
-        assert_eq!(pack(many, 4).len(), 4);
+        assert_eq!(packed(many, 4).len(), 4);
     }
 }

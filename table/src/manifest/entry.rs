@@ -162,6 +162,13 @@ impl Description {
         }
     }
 
+    pub(crate) fn split_offsets(&self) -> Option<Vec<i64>> {
+        match self {
+            Self::Whole(file) => file.split_offsets().map(<[i64]>::to_vec),
+            Self::Packed(packed) => packed.split_offsets(),
+        }
+    }
+
     pub(crate) fn lower_bound(&self, field_id: i32) -> Option<Datum> {
         match self {
             Self::Whole(file) => file.lower_bounds().get(&field_id).cloned(),

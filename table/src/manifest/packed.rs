@@ -132,6 +132,10 @@ impl Packed {
         self.details().length
     }
 
+    pub(super) fn split_offsets(&self) -> Option<Vec<i64>> {
+        self.details().splits
+    }
+
     pub(super) fn unpacked(&self) -> DataFile {
         let details = self.details();
         let mut built = DataFileBuilder::default();

@@ -1,8 +1,9 @@
 //! The whole group in one thread on a clock that stands still until everybody waits: the real node, with its openraft,
 //! log store, state machine, barriers and batches; but network, disks, faults and election timeouts come from one seed.
 //!
-//! It needs the feature `sim`. `TIDEWATER_SIM_SEEDS` and `TIDEWATER_SIM_FIRST` choose the seeds, `TIDEWATER_SIM_TRACE` a
-//! folder for the traces of those that went wrong. docs/adr/013 tells what is simulated and what is not.
+//! It takes minutes, so it runs where it is asked for (`scripts/test`, `scripts/chaos sim`). `TIDEWATER_SIM_SEEDS` and
+//! `TIDEWATER_SIM_FIRST` choose the seeds, `TIDEWATER_SIM_TRACE` a folder for the traces of those that went wrong.
+//! docs/adr/013 tells what is simulated and what is not.
 
 #![expect(
     clippy::disallowed_methods,
@@ -248,6 +249,7 @@ fn add(sum: &mut Report, one: &Report) {
 // match, states agree, and the group goes on when the faults end (INV-CAT-1, INV-CAT-2). Method: many seeds of the
 // simulation, checked at every step; each kind of fault must have happened.
 #[test]
+#[ignore = "minutes: scripts/test has a lane for it"]
 fn any_seed_keeps_every_promise() {
     let (first, seeds) = (setting("TIDEWATER_SIM_FIRST", 1), setting("TIDEWATER_SIM_SEEDS", SEEDS));
     let (sum, wrong) = (Mutex::new(Report::default()), Mutex::new(BTreeMap::new()));
@@ -288,6 +290,7 @@ fn any_seed_keeps_every_promise() {
 // Goal: a seed tells the same story every time, so that what it found can be looked into. Method: some seeds twice; their
 // traces, a line for every message, answer and fault, must be equal.
 #[test]
+#[ignore = "minutes: scripts/test has a lane for it"]
 fn a_seed_is_the_same_twice() {
     each(5_000, 10, |number| {
         let (once, twice) = (seed(number, None), seed(number, None));
@@ -310,6 +313,7 @@ fn caught(bug: Bug, seeds: u64) {
 
 // Goal: the judge is awake. Method: one defect at a time is put into the simulated parts; some seed must see it.
 #[test]
+#[ignore = "minutes: scripts/test has a lane for it"]
 fn planted_bugs_are_caught() {
     for bug in [
         Bug::VoteForgotten,
