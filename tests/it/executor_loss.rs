@@ -25,8 +25,8 @@ fn models_survive_the_loss_of_an_executor() {
     let node = NodeBuilder::serve(dir.path(), "catalog,scheduler,ingest,flight-sql")
         .config(&hospital.config())
         .start();
-    let first = executor(dir.path(), &node, 1).start();
-    let second = executor(dir.path(), &node, 2).start();
+    let first = executor(dir.path(), &node, 1, 2).start();
+    let second = executor(dir.path(), &node, 2, 2).start();
     wait_for("both executors are known", DEADLINE, || {
         executors(&node).filter(|count| *count == 2)
     });

@@ -22,7 +22,7 @@ use crate::kit::{Node, NodeBuilder, free_port, wait_for};
 const CLIENTS: u64 = 8;
 
 /// Operations and faults of one run.
-const OPERATIONS: u64 = 5_000;
+const OPERATIONS: u64 = 2_500;
 const FAULTS: u64 = 30;
 
 /// The kinds of fault, in turn.

@@ -14,8 +14,8 @@ use crate::child::ExecutorChild;
 use crate::lake::{Lake, START_DEADLINE, text};
 use crate::loss::{Moment, PATIENCE, progress, reached};
 
-/// Kills of a run of the usual size: each of the twelve cases twice.
-const KILLS: usize = 24;
+/// Kills of a run of the usual size: each of the twelve cases once.
+const KILLS: usize = 12;
 
 const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
 

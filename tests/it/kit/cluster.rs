@@ -14,14 +14,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts them and waits until the executors are known. Whatever reads a table runs on the executors.
+    /// Starts them and waits until the executors are known, which have two places for tasks between them. Whatever reads a table runs
+    /// on the executors.
     pub fn start(dir: &Path, executors: u32) -> Self {
         let builder = NodeBuilder::serve(dir, "catalog,scheduler,flight-sql");
         let listen = builder.ports.scheduler;
         let section = format!("[scheduler]\nlisten = \"127.0.0.1:{listen}\"\nlocal_bytes_max = 0\n");
         let head = builder.config(&section).start();
+        let vcores = (2 / executors).max(1);
         let executors: Vec<Node> = (1..=executors)
-            .map(|number| executor(dir, &head, number).start())
+            .map(|number| executor(dir, &head, number, vcores).start())
             .collect();
         wait_for("the executors are known", DEADLINE, || {
             let known = head.control("/v1/status")?["executors"].as_u64()?;
@@ -31,13 +33,13 @@ impl Cluster {
     }
 }
 
-/// An executor of a scheduler.
-pub fn executor(dir: &Path, scheduler: &Node, number: u32) -> NodeBuilder {
+/// An executor of a scheduler, with so many places for tasks.
+pub fn executor(dir: &Path, scheduler: &Node, number: u32, vcores: u32) -> NodeBuilder {
     let mut builder = NodeBuilder::serve(dir, "executor");
     builder.name = format!("executor-{number}");
     let ports = builder.ports.clone();
     let config = format!(
-        "[executor]\nlisten = \"127.0.0.1:{}\"\ngrpc_port = {}\nscheduler = \"127.0.0.1:{}\"\nmemory_bytes = 268435456\nvcores = 2\n\
+        "[executor]\nlisten = \"127.0.0.1:{}\"\ngrpc_port = {}\nscheduler = \"127.0.0.1:{}\"\nmemory_bytes = 268435456\nvcores = {vcores}\n\
          [catalog]\nlisten = \"127.0.0.1:{}\"\nendpoints = [\"http://127.0.0.1:{}\"]\n",
         ports.executor,
         ports.executor_grpc,

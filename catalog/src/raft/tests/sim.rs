@@ -35,7 +35,7 @@ use self::world::{Bug, Faults, Report, Shared, World, with};
 use crate::raft::Consensus;
 
 /// Seeds of one run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 80;
 
 /// A step of the checks.
 const STEP: Duration = Duration::from_millis(10);
@@ -292,7 +292,7 @@ fn any_seed_keeps_every_promise() {
 #[test]
 #[ignore = "minutes: scripts/test has a lane for it"]
 fn a_seed_is_the_same_twice() {
-    each(5_000, 10, |number| {
+    each(5_000, 4, |number| {
         let (once, twice) = (seed(number, None), seed(number, None));
         assert!(once.trace.len() > 10_000, "nothing happened");
         let differs = once.trace.lines().zip(twice.trace.lines()).find(|(a, b)| a != b);

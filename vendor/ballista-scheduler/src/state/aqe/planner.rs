@@ -23,7 +23,7 @@ use crate::state::aqe::optimizer_rule::chaos_exec::ChaosCreatingRule;
 use crate::state::aqe::optimizer_rule::{
     CoalescePartitionsRule, DelayJoinSelectionRule, DemoteUnsafeBroadcastJoinRule,
     DistributedExchangeRule, NormalizeInterleaveRule, ParallelWindowRule,
-    PrefixWindowRule, SelectJoinRule,
+    PrefixWindowRule, SelectJoinRule, SpellOutSortsRule,
 };
 use crate::state::distributed_explain::handle_explain_plan;
 use crate::state::execution_stage::StageOutput;
@@ -583,6 +583,9 @@ impl AdaptivePlanner {
         // because it plants its own state-sync ExchangeExec.
         physical_optimizers
             .push(Arc::new(PrefixWindowRule::new(plan_id_generator.clone())));
+
+        // tidewater: what is below an exchange is not known to the executors that read from it.
+        physical_optimizers.push(Arc::new(SpellOutSortsRule));
 
         // `DistributedExchangeRule` should be the last plan mutator rule in the chain
         physical_optimizers

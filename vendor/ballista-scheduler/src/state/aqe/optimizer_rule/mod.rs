@@ -26,6 +26,7 @@ pub mod prefix_window;
 // tidewater: not used, see `AdaptivePlanner::default_optimizers`.
 #[cfg(test)]
 pub mod propagate_empty;
+pub mod spell_out_sorts;
 
 pub use coalesce_partitions::*;
 pub use demote_broadcast_join::*;
@@ -36,3 +37,4 @@ pub use parallel_window::*;
 pub use prefix_window::*;
 #[cfg(test)]
 pub use propagate_empty::*;
+pub use spell_out_sorts::*;
