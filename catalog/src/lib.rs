@@ -30,6 +30,7 @@ mod commit;
 mod internal;
 mod metadata;
 mod names;
+mod nearby;
 mod planning;
 mod policy;
 mod purge;

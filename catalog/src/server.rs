@@ -6,6 +6,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use reqwest::Certificate;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::append::AppendQueue;
 use crate::commit::TableQueue;
@@ -13,6 +14,7 @@ use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
 use crate::metadata::MetadataCache;
 use crate::metrics::{CatalogMetrics, Metered};
+use crate::nearby::Near;
 use crate::purge::{self, DropRetention};
 use crate::raft::Consensus;
 use crate::reports::Reports;
@@ -20,6 +22,7 @@ use crate::service::Service;
 use crate::store::MetadataStore;
 use crate::warehouse::Warehouse;
 use crate::{internal, rest};
+use tidewater_catalog_client::Nearby;
 use tidewater_core::{SharedClock, SharedRng, Tasks};
 use tidewater_security::{Authenticator, Authorizer, ListenPolicy, Tls, TokenKey};
 
@@ -219,6 +222,15 @@ impl CatalogServer {
                 rest::observe,
             ))
             .with_state(Arc::clone(&self.service))
+    }
+
+    /// The server as clients of this process may call it without a connection. To be made within the runtime that it serves in. Places for
+    /// requests are counted apart from those of connections.
+    pub fn nearby(&self) -> Arc<dyn Nearby> {
+        Arc::new(Near {
+            router: self.router(),
+            runtime: Handle::current(),
+        })
     }
 
     /// Serves on `listener`, and works on drops while this node leads, until the server's tasks are told to stop; then answers what is in flight.

@@ -1,5 +1,7 @@
 //! The client against servers on loopback: what roles use, over the same HTTP as in production.
 
+#[path = "client/nearby.rs"]
+mod nearby;
 #[path = "client/tables.rs"]
 mod tables;
 
@@ -37,15 +39,7 @@ impl Node {
 
     async fn start_on(files: FileStore) -> Self {
         let (consensus, tasks) = (MemoryConsensus::shared(), Tasks::new("test"));
-        let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
-        let server = CatalogServer::new(CatalogOptions::new(
-            consensus.clone(),
-            Arc::new(files),
-            warehouse,
-            SystemClock::shared(),
-            SystemRng::shared(),
-            tasks.clone(),
-        ));
+        let server = server(&consensus, files, &tasks);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         tasks.spawn("serve", async move {
@@ -61,6 +55,18 @@ impl Node {
     fn uri(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+fn server(consensus: &Arc<MemoryConsensus>, files: FileStore, tasks: &Tasks) -> CatalogServer {
+    let warehouse = Warehouse::new("lake", "memory:///lake").expect("a good location");
+    CatalogServer::new(CatalogOptions::new(
+        consensus.clone(),
+        Arc::new(files),
+        warehouse,
+        SystemClock::shared(),
+        SystemRng::shared(),
+        tasks.clone(),
+    ))
 }
 
 fn client(endpoints: &[String]) -> CatalogClient {
@@ -102,8 +108,11 @@ async fn bronze(client: &CatalogClient) {
 #[tokio::test]
 async fn tables_and_namespaces() {
     let node = Node::start().await;
-    let client = client(&[node.uri()]);
-    bronze(&client).await;
+    every_call(&client(&[node.uri()])).await;
+}
+
+async fn every_call(client: &CatalogClient) {
+    bronze(client).await;
     let nested = "bronze.raw.deep".parse().expect("a good name");
     client.create_namespace(&nested).await.expect("made with its parents");
     assert_eq!(client.list_namespaces().await.expect("a list").len(), 3);

@@ -41,6 +41,7 @@ mod running;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
+mod texts;
 
 use answer::Asked;
 pub use commands::Changed;
@@ -49,6 +50,7 @@ pub use listing::{TableEntry, TableKind};
 use running::{Running, Until};
 pub(crate) use session::CACHE_SETTING;
 pub use session::{Opened, Told};
+use texts::Queries;
 
 /// Longest name of a client that is kept.
 const CLIENT_BYTES_MAX: usize = 128;
@@ -162,6 +164,7 @@ struct Inner {
     sessions: Arc<dyn SessionSource>,
     history: QueryHistory,
     cache: ResultCache,
+    queries: Queries,
     held: Held,
     policy: Option<Arc<dyn PolicySource>>,
 }
@@ -190,6 +193,7 @@ impl QueryService {
             sessions,
             history,
             cache,
+            queries: Queries::default(),
             held,
             policy: None,
         };

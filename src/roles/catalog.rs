@@ -117,6 +117,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
     options.rebase_appends = settings.catalog.rebase_appends;
     options.delegation = Some(delegation(settings)?);
     let server = CatalogServer::new(options);
+    parts.client.nearby(&settings.catalog_url(), server.nearby())?;
     let stop = parts.tasks.token();
     parts.tasks.spawn("catalog", async move {
         if let Err(error) = server.serve(listener).await {

@@ -9,6 +9,7 @@ use reqwest::{Certificate, Method};
 use serde::Serialize;
 
 use crate::error::{ClientError, Result};
+use crate::nearby::Nearby;
 use crate::table_cache::TableCache;
 use crate::transport::{Call, Reply, Transport};
 use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
@@ -95,6 +96,14 @@ impl CatalogClient {
             transport: Arc::new(Transport::new(options)?),
             tables: Arc::default(),
         })
+    }
+
+    /// From now on calls to the node at `endpoint`, one of those that were given, go to `node` without a connection.
+    ///
+    /// # Errors
+    /// If `endpoint` is not a URL.
+    pub fn nearby(&self, endpoint: &str, node: Arc<dyn Nearby>) -> Result<()> {
+        self.transport.nearby(endpoint, node)
     }
 
     /// A mutation: sent under a fresh idempotency key.

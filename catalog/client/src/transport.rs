@@ -1,10 +1,14 @@
 //! Sending calls: finds the leader, waits out elections, repeats what is safe to repeat.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, InvalidHeaderValue, LOCATION};
+use futures::future::{Either, select};
+use http::Uri;
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, InvalidHeaderValue, LOCATION,
+};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +17,7 @@ use uuid::Uuid;
 
 use crate::client::{Bearer, ClientOptions};
 use crate::error::{ClientError, Result};
+use crate::nearby::Nearby;
 use tidewater_core::{SharedClock, SharedRng};
 
 /// How long a connection may take. The nodes are near.
@@ -123,6 +128,8 @@ pub(crate) struct Transport {
     endpoints: Vec<Url>,
     /// The node that answered last.
     preferred: Mutex<Url>,
+    /// The node in this process, and its address.
+    near: OnceLock<(Url, Arc<dyn Nearby>)>,
     token: Option<Bearer>,
     operator: Option<Bearer>,
     deadline: Duration,
@@ -135,8 +142,7 @@ impl Transport {
         let refuse = |reason: String| ClientError::Options { reason };
         let mut endpoints = Vec::with_capacity(options.endpoints.len());
         for endpoint in &options.endpoints {
-            let parsed = Url::parse(endpoint).map_err(|error| refuse(format!("{endpoint:?} is no URL: {error}")))?;
-            endpoints.push(parsed);
+            endpoints.push(address(endpoint)?);
         }
         let Some(first) = endpoints.first().cloned() else {
             return Err(refuse("no address of a catalog node is given".into()));
@@ -156,12 +162,20 @@ impl Transport {
             http,
             endpoints,
             preferred: Mutex::new(first),
+            near: OnceLock::new(),
             token: options.token,
             operator: options.operator,
             deadline: options.deadline,
             clock: options.clock,
             rng: options.rng,
         })
+    }
+
+    /// The first node that is told to be near stays it.
+    pub(crate) fn nearby(&self, endpoint: &str, node: Arc<dyn Nearby>) -> Result<()> {
+        let endpoint = address(endpoint)?;
+        self.near.get_or_init(|| (endpoint, node));
+        Ok(())
     }
 
     pub(crate) fn new_key(&self) -> Uuid {
@@ -273,10 +287,13 @@ impl Transport {
     }
 
     async fn attempt(&self, call: &Call, endpoint: &Url, deadline: Duration) -> Attempt {
-        let response = match self.request(call, endpoint).timeout(deadline).send().await {
+        let answered = match self.near.get().filter(|(near, _)| near == endpoint) {
+            Some((_, node)) => self.ask_nearby(node.as_ref(), call, endpoint, deadline).await,
+            None => self.ask(call, endpoint, deadline).await,
+        };
+        let response = match answered {
             Ok(response) => response,
-            Err(error) if error.is_connect() || error.is_builder() => return Attempt::Again(chain(&error)),
-            Err(error) => return Attempt::Lost(chain(&error)),
+            Err(attempt) => return attempt,
         };
         let status = response.status();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
@@ -300,6 +317,47 @@ impl Transport {
             });
         }
         refused(call, status, &body)
+    }
+
+    async fn ask(
+        &self,
+        call: &Call,
+        endpoint: &Url,
+        deadline: Duration,
+    ) -> std::result::Result<reqwest::Response, Attempt> {
+        let sent = self.request(call, endpoint).timeout(deadline).send().await;
+        sent.map_err(|error| match error.is_connect() || error.is_builder() {
+            true => Attempt::Again(chain(&error)),
+            false => Attempt::Lost(chain(&error)),
+        })
+    }
+
+    async fn ask_nearby(
+        &self,
+        node: &dyn Nearby,
+        call: &Call,
+        endpoint: &Url,
+        deadline: Duration,
+    ) -> std::result::Result<reqwest::Response, Attempt> {
+        let unsent = |error: &dyn std::error::Error| Attempt::Again(chain(error));
+        let request = self
+            .request(call, endpoint)
+            .build()
+            .and_then(http::Request::<reqwest::Body>::try_from);
+        let (mut parts, _) = request.map_err(|error| unsent(&error))?.into_parts();
+        if let Some(host) = parts.uri.authority() {
+            let host = HeaderValue::from_str(host.as_str()).map_err(|error| unsent(&error))?;
+            parts.headers.insert(HOST, host);
+        }
+        let path = parts.uri.path_and_query().cloned();
+        parts.uri = path.map(Uri::from).unwrap_or_default();
+        let request = http::Request::from_parts(parts, call.body.clone().unwrap_or_default());
+        let answer = node.answer(request);
+        match select(answer, self.clock.sleep(deadline)).await {
+            Either::Left((Ok(response), _)) => Ok(response.into()),
+            Either::Left((Err(error), _)) => Err(Attempt::Lost(chain(error.as_ref()))),
+            Either::Right(_) => Err(Attempt::Lost("no answer in time".into())),
+        }
     }
 
     fn preferred(&self) -> Url {
@@ -326,6 +384,12 @@ impl Transport {
         let ceiling_ms = (BACKOFF_MIN_MS << attempts.min(10)).min(BACKOFF_MAX_MS);
         Duration::from_millis(ceiling_ms / 2 + self.rng.below(ceiling_ms / 2 + 1))
     }
+}
+
+fn address(endpoint: &str) -> Result<Url> {
+    Url::parse(endpoint).map_err(|error| ClientError::Options {
+        reason: format!("{endpoint:?} is no URL: {error}"),
+    })
 }
 
 fn bare_header(token: &Bearer) -> std::result::Result<HeaderValue, InvalidHeaderValue> {

@@ -73,8 +73,9 @@ impl QueryService {
         }
         // The plan was made by what they may do; that nobody knows it any more is no moment to share rows.
         let access = self.access(principal).map_err(|_| Bypass::SessionOff)?;
+        let state = asked.session.state_ref();
         let around = Circumstances {
-            state: &asked.session.state(),
+            state: &state.read(),
             policy: &PolicyFingerprint::of(principal, &self.0.authenticator, access.as_deref()),
             wire,
             now_ms: self.0.engine.clock().now_ms(),

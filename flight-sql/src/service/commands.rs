@@ -25,6 +25,7 @@ impl QueryService {
     pub(super) fn command(&self, statement: &Statement) -> Result<Option<Command>, QueryError> {
         let numbered = number_placeholders(&statement.sql);
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
+            self.0.queries.add(&statement.sql);
             return Ok(None);
         };
         if placeholders(&numbered) == 0 {
@@ -133,6 +134,9 @@ impl QueryService {
         deadline: Duration,
     ) -> Result<Option<Changed>, QueryError> {
         let client = self.seen_by(principal, client)?;
+        if self.0.queries.knows(&statement.sql) {
+            return Ok(None);
+        }
         if let Some(grants) = GrantStatement::parse(&statement.sql)? {
             let (note, verb) = (self.note(principal, statement), grants.verb());
             return note.end(match self.grants(principal, &client, grants).await {
