@@ -163,7 +163,7 @@ mod tests {
             let mut end = 0;
             for (from, to) in &pieces {
                 proptest::prop_assert_eq!(*from, end);
-                let groups = begin.iter().filter(|at| (*from..*to).contains(&*at)).count();
+                let groups = begin.iter().filter(|at| (*from..*to).contains(at)).count();
                 proptest::prop_assert!(groups > 0, "a piece of no row group: {:?}", &pieces);
                 proptest::prop_assert!(groups == 1 || to - from <= piece_max, "{:?} of {:?}", &pieces, &begin);
                 end = *to;

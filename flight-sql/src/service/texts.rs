@@ -1,5 +1,6 @@
 //! Texts that are known to ask for rows: who sends one again need not wait until it is parsed for a change that it is not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -15,12 +16,12 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 
 /// The texts. Whether one is a query is a matter of the text alone, not of who sends it or of what is bound.
 #[derive(Debug)]
-pub(super) struct Queries(Cache<Box<str>, ()>);
+pub(super) struct Queries(Cache<Arc<str>, ()>);
 
 impl Default for Queries {
     fn default() -> Self {
         let texts = Cache::builder()
-            .weigher(|text: &Box<str>, ()| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX))
+            .weigher(|text: &Arc<str>, ()| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX))
             .max_capacity(BYTES_MAX)
             .time_to_idle(IDLE_MAX);
         Self(texts.build())
