@@ -54,6 +54,27 @@ impl ScanEstimate {
     }
 }
 
+/// The most that a plan may read: all files of its tables, told from what is loaded of them. `None` where one does not tell, as
+/// snapshots of some other writers.
+pub fn reads_at_most(plan: &LogicalPlan) -> Option<u64> {
+    let mut most = Some(0_u64);
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let bytes = source_as_provider(&scan.source).ok().and_then(|provider| {
+                let table = provider.downcast_ref::<IcebergTable>();
+                match table {
+                    Some(table) => table.bytes_total(),
+                    // Other tables are no files, and a view that is not in its place yet is not known.
+                    None => provider.get_logical_plan().is_none().then_some(0),
+                }
+            });
+            most = most.zip(bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    visited.ok().and(most)
+}
+
 impl Engine {
     /// What the plan would read after pruning. Manifests come from the cache if the plan runs soon after.
     pub async fn estimate(&self, session: &SessionContext, plan: &LogicalPlan) -> Result<ScanEstimate> {

@@ -22,7 +22,8 @@ use crate::metadata_tables;
 use crate::provider::IcebergTable;
 use crate::session::Resolved;
 
-type Overlay = HashMap<TableName, Arc<dyn TableProvider>>;
+/// What a session has under these names, whatever the catalog has there.
+pub(crate) type Overlay = HashMap<TableName, Arc<dyn TableProvider>>;
 
 /// Tables as they stood at one moment; `None` for a name that stood for nothing then.
 pub type Moment = HashMap<TableName, Option<LoadedTable>>;
@@ -114,6 +115,11 @@ impl LakeCatalog {
     /// Whether this name stands for a table or a view of this session.
     pub(crate) fn overlays(&self, name: &TableName) -> bool {
         self.overlay.contains_key(name)
+    }
+
+    /// All that stands for tables and views of this session.
+    pub(crate) fn overlay(&self) -> &Arc<Overlay> {
+        &self.overlay
     }
 
     /// What is pinned.

@@ -234,10 +234,23 @@ impl IcebergTable {
         })
     }
 
+    /// Bytes of all files of what is read, where that is told without reading manifests. No scan of it reads more.
+    pub fn bytes_total(&self) -> Option<u64> {
+        match &self.source {
+            Source::Snapshot(Some(snapshot_id)) => self.total(*snapshot_id, "total-files-size"),
+            Source::Snapshot(None) => Some(0),
+            Source::Files(files) => Some(files.iter().map(|file| file.size_bytes).sum()),
+        }
+    }
+
     fn files_total(&self, snapshot_id: i64) -> Option<u64> {
+        self.total(snapshot_id, "total-data-files")
+    }
+
+    /// What the summary of a snapshot tells under this name.
+    fn total(&self, snapshot_id: i64, name: &str) -> Option<u64> {
         let snapshot = self.table.metadata.snapshot_by_id(snapshot_id)?;
-        let total = snapshot.summary().additional_properties.get("total-data-files")?;
-        total.parse().ok()
+        snapshot.summary().additional_properties.get(name)?.parse().ok()
     }
 }
 

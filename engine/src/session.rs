@@ -15,6 +15,7 @@ mod parse;
 mod quantified;
 mod remembered;
 mod same_names;
+mod semi_joins;
 #[cfg(test)]
 mod tests;
 mod tuples;
@@ -54,8 +55,8 @@ use crate::pg_catalog::{self, Postgres};
 pub use self::nulls::optimizer_rules;
 use self::parse::Parsed;
 pub(crate) use self::parse::one_name;
-use self::remembered::Key;
 pub(crate) use self::remembered::Plans;
+use self::remembered::{Key, Standing};
 pub(crate) use self::versions::MOMENT;
 pub(crate) use self::views::Resolved;
 
@@ -63,7 +64,7 @@ pub(crate) use self::views::Resolved;
 pub const CATALOG: &str = "lake";
 
 /// The time zone of every session.
-pub(crate) const ZONE: &str = "+00:00";
+pub const ZONE: &str = "+00:00";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
 
@@ -244,12 +245,16 @@ impl Engine {
 
     /// What differs between sessions.
     fn register_own(&self, session: &SessionContext, options: &SessionOptions) {
-        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
-            .seen_by(options.access.clone());
-        session.register_catalog(CATALOG, Arc::new(lake));
+        session.register_catalog(CATALOG, Arc::new(self.lake(options)));
         if let Some(postgres) = &options.postgres {
             postgres.register(session);
         }
+    }
+
+    /// What names of the catalog stand for in a session.
+    fn lake(&self, options: &SessionOptions) -> LakeCatalog {
+        LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
+            .seen_by(options.access.clone())
     }
 
     fn settings(&self, settings: &mut ConfigOptions, options: &SessionOptions) {
@@ -306,8 +311,8 @@ impl Engine {
         let mut standing = None;
         if let Some(lake) = lake {
             let resolved = self.resolve(&state, lake, named.tables.clone()).await?;
-            if !named.information_schema && resolved.views.is_empty() {
-                standing = remembered::standing(&named.tables, &missing, &[&resolved.tables, lake.pinned()]);
+            if !named.information_schema {
+                standing = Standing::of(&named.tables, &missing, &resolved, lake);
             }
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
@@ -329,19 +334,27 @@ impl Engine {
             plan = functions::within_limits(plan, function)?;
         }
         let plan = types::typed(plan, &state)?;
-        if let (Some(key), Some(tables)) = (key, standing) {
-            self.parts.plans.keep(key, tables, &plan);
+        if let (Some(key), Some(standing)) = (key, standing) {
+            self.parts.plans.keep(key, standing, &plan);
         }
         Ok(plan)
     }
 
     /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as
     /// both.
-    pub fn named(&self, options: &SessionOptions, sql: &str) -> Result<Named> {
+    pub fn named(&self, options: &SessionOptions, sql: &str) -> Result<Arc<Named>> {
+        let key = Key::with(self, options, sql);
+        if let Some(known) = key.and_then(|key| self.parts.plans.names(&key)) {
+            return Ok(known);
+        }
         let state = self.session(Class::Interactive, options).state();
         let parsed = parse::parse(&state, sql)?;
         let mut named = named(&state, &parsed.statement)?;
         named.tables.extend(parsed.doubtful.into_iter().map(|(_, other)| other));
+        let named = Arc::new(named);
+        if let Some(key) = key {
+            self.parts.plans.keep_names(key, &named);
+        }
         Ok(named)
     }
 
@@ -371,11 +384,10 @@ impl Engine {
     ) -> Result<SessionOptions> {
         let mut names = BTreeSet::from([target.clone()]);
         for sql in statements {
-            names.extend(self.named(options, sql)?.tables);
+            names.extend(self.named(options, sql)?.tables.iter().cloned());
         }
         let state = self.session(Class::Batch, options).state();
-        let lake = LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
-            .seen_by(options.access.clone());
+        let lake = self.lake(options);
         let resolved = self.resolve(&state, &lake, names).await?;
         let mut pinned = options.clone();
         pinned.overlay.extend(resolved.views);

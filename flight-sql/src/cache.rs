@@ -27,10 +27,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::execution::SessionState;
+use datafusion::common::config::ConfigOptions;
 use datafusion::logical_expr::LogicalPlan;
 use futures::stream;
 use moka::sync::Cache;
+
+use tidewater_engine::ZONE;
 
 pub use self::bypass::{Bypass, CacheUse};
 use self::entry::Entry;
@@ -89,7 +91,8 @@ pub(crate) struct Question {
 
 /// What an answer depends on besides the plan.
 pub(crate) struct Circumstances<'a> {
-    pub(crate) state: &'a SessionState,
+    /// The settings that the plan runs with.
+    pub(crate) config: &'a dyn Fn() -> Arc<ConfigOptions>,
     pub(crate) policy: &'a PolicyFingerprint,
     /// The columns as the client is told of them.
     pub(crate) wire: &'a SchemaRef,
@@ -173,10 +176,10 @@ impl ResultCache {
         if !self.0.options.enabled || self.0.options.bytes_max == 0 {
             return Err(Bypass::Off);
         }
-        let settled = moment::settled(plan, around.state, around.now_ms)?;
+        let settled = moment::settled(plan, around.config, around.now_ms)?;
         let mut writer = self.writer();
         writer.piece(around.policy.bytes());
-        writer.debug(&around.state.config().options().execution.time_zone);
+        writer.text(ZONE);
         value::schema(&mut writer, around.wire);
         plan::plan(&mut writer, settled.as_ref().unwrap_or(plan))?;
         let written = writer.finish();

@@ -24,6 +24,7 @@ use crate::cache::{CacheUse, ReadInstead};
 use crate::error::QueryError;
 use crate::metrics::{Ended, Front, QueryMetrics};
 use crate::service::{Batches, Cause};
+use crate::texts::Texts;
 
 /// Statements that have ended and are remembered; the oldest is forgotten.
 const ENDED_MAX: usize = 2_000;
@@ -72,8 +73,16 @@ pub struct QueryRecord {
 #[derive(Clone)]
 pub struct QueryHistory {
     statements: Arc<Mutex<Statements>>,
+    texts: Texts<Redacted>,
     metrics: QueryMetrics,
     clock: SharedClock,
+}
+
+/// A statement without its values, and what it has in common with those that differ by values only.
+#[derive(Clone)]
+struct Redacted {
+    statement: String,
+    hash: String,
 }
 
 #[derive(Default)]
@@ -94,6 +103,7 @@ impl QueryHistory {
     pub fn new(clock: SharedClock) -> Self {
         Self {
             statements: Arc::default(),
+            texts: Texts::default(),
             metrics: QueryMetrics::default(),
             clock,
         }
@@ -118,13 +128,12 @@ impl QueryHistory {
 
     /// Takes note of a statement that begins. It has ended when what is returned is dropped.
     pub(crate) fn begin(&self, id: Uuid, principal: &Principal, (front, client): (Front, &str), sql: &str) -> Note {
-        let statement = redact(sql);
-        let hash = blake3::hash(statement.as_bytes()).to_hex();
+        let Redacted { statement, hash } = self.redacted(sql);
         let record = QueryRecord {
             id,
             user: principal.name.clone(),
             client: client.to_owned(),
-            hash: hash.chars().take(16).collect(),
+            hash,
             statement,
             tables: Vec::new(),
             snapshots: Vec::new(),
@@ -153,6 +162,18 @@ impl QueryHistory {
             ended: false,
             cause: Cause::default(),
         }
+    }
+
+    fn redacted(&self, sql: &str) -> Redacted {
+        if let Some(known) = self.texts.get(sql) {
+            return known;
+        }
+        let statement = redact(sql);
+        let hash = blake3::hash(statement.as_bytes()).to_hex();
+        let hash = hash.chars().take(16).collect();
+        let redacted = Redacted { statement, hash };
+        self.texts.add(sql, redacted.clone());
+        redacted
     }
 
     fn change(&self, number: u64, change: impl FnOnce(&mut QueryRecord)) {

@@ -32,6 +32,7 @@ use tidewater_security::Tls;
 
 use self::connection::{CONNECTIONS_MAX, Front};
 use self::registry::Registry;
+use self::script::Scripts;
 pub(crate) use self::settings::milliseconds;
 use crate::metrics;
 use crate::service::QueryService;
@@ -48,6 +49,7 @@ pub fn serve(listener: TcpListener, service: QueryService, tls: Option<Tls>, tas
     let front = Front {
         service: service.through(metrics::Front::Postgres),
         registry: Registry::default(),
+        scripts: Scripts::default(),
         tls,
     };
     let (token, connections) = (tasks.token(), tasks.clone());

@@ -11,7 +11,6 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
@@ -28,12 +27,14 @@ use crate::history::{Note, QueryHistory};
 use crate::metrics::Front;
 use crate::placeholder::number_placeholders;
 use crate::policy::PolicySource;
+use crate::texts::Texts;
 use crate::wire::{to_wire, wire_schema};
 
 mod answer;
 mod authorise;
 mod commands;
 mod cut;
+mod late;
 mod listing;
 mod parameters;
 mod read_only;
@@ -41,16 +42,15 @@ mod running;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
-mod texts;
 
 use answer::Asked;
 pub use commands::Changed;
 pub(crate) use cut::{Cause, Cut};
+use late::LateSession;
 pub use listing::{TableEntry, TableKind};
 use running::{Running, Until};
 pub(crate) use session::CACHE_SETTING;
 pub use session::{Opened, Told};
-use texts::Queries;
 
 /// Longest name of a client that is kept.
 const CLIENT_BYTES_MAX: usize = 128;
@@ -164,7 +164,8 @@ struct Inner {
     sessions: Arc<dyn SessionSource>,
     history: QueryHistory,
     cache: ResultCache,
-    queries: Queries,
+    /// Texts that ask for rows: who sends one again need not wait until it is parsed for a change that it is not.
+    queries: Texts<()>,
     held: Held,
     policy: Option<Arc<dyn PolicySource>>,
 }
@@ -193,7 +194,7 @@ impl QueryService {
             sessions,
             history,
             cache,
-            queries: Queries::default(),
+            queries: Texts::default(),
             held,
             policy: None,
         };
@@ -513,11 +514,7 @@ impl QueryService {
     }
 
     /// Plans a statement that is not run now; what cannot be planned is all that becomes of it.
-    async fn plan_or_note(
-        &self,
-        principal: &Principal,
-        sql: &str,
-    ) -> Result<(SessionContext, LogicalPlan), QueryError> {
+    async fn plan_or_note(&self, principal: &Principal, sql: &str) -> Result<(LateSession, LogicalPlan), QueryError> {
         let planned = self.plan(principal, sql).await;
         if planned.is_ok() {
             return planned;
@@ -525,7 +522,7 @@ impl QueryService {
         self.note(principal, &Statement::new(sql)).end(planned)
     }
 
-    async fn plan(&self, principal: &Principal, sql: &str) -> Result<(SessionContext, LogicalPlan), QueryError> {
+    async fn plan(&self, principal: &Principal, sql: &str) -> Result<(LateSession, LogicalPlan), QueryError> {
         let sql = number_placeholders(sql);
         let client = SessionOptions {
             execution: self.1.execution,
@@ -533,10 +530,24 @@ impl QueryService {
         };
         let client = self.seen_by(principal, client)?;
         let options = self.0.sessions.options(&sql, client).await;
-        let session = self.0.engine.session(Class::Interactive, &options);
-        let plan = Box::pin(self.0.engine.plan(&session, &sql)).await?;
+        self.plan_with(principal, &sql, options).await
+    }
+
+    /// Plans a statement for a session with these options, which is made only if it is not planned yet.
+    async fn plan_with(
+        &self,
+        principal: &Principal,
+        sql: &str,
+        options: SessionOptions,
+    ) -> Result<(LateSession, LogicalPlan), QueryError> {
+        let engine = &self.0.engine;
+        let session = LateSession::new(engine.clone(), options);
+        let plan = match engine.known_plan(session.options(), sql).await? {
+            Some(plan) => plan,
+            None => Box::pin(engine.plan(session.made(), sql)).await?,
+        };
         read_only::check(&plan)?;
-        self.may_read(principal, &options, &sql, &plan)?;
+        self.may_read(principal, session.options(), sql, &plan)?;
         Ok((session, plan))
     }
 

@@ -133,10 +133,15 @@ pub(crate) fn references(path: &Path, query: &Query) -> Result<BTreeSet<TableNam
     Ok(names)
 }
 
+/// Whether the query says another thing at another time of a run.
+pub(crate) fn has_run_time(query: &Query) -> bool {
+    RunTime::of(query) != RunTime::Unused
+}
+
 /// Puts the time of the run in place of `run_ts()` and `run_date()`, so that every task of a run sees the same.
 pub(crate) fn with_run_time(path: &Path, query: &Query, run_ms: i64) -> Result<Query> {
     let mut query = query.clone();
-    if RunTime::of(&query) == RunTime::Unused {
+    if !has_run_time(&query) {
         return Ok(query);
     }
     let at = DateTime::from_timestamp_millis(run_ms).unwrap_or_default();

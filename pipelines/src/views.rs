@@ -23,7 +23,24 @@ use crate::sql;
 /// The views of a project, each after those it reads.
 #[derive(Debug, Clone, Default)]
 pub struct Views {
-    models: Arc<Vec<Model>>,
+    views: Arc<Vec<View>>,
+}
+
+#[derive(Debug)]
+struct View {
+    model: Model,
+    /// Its query, if that is the same at any time.
+    fixed: Option<String>,
+}
+
+impl View {
+    fn of(model: &Model) -> Self {
+        let is_fixed = !sql::has_run_time(&model.query);
+        Self {
+            model: model.clone(),
+            fixed: is_fixed.then(|| model.query.to_string()),
+        }
+    }
 }
 
 impl Views {
@@ -32,27 +49,23 @@ impl Views {
         let views = project.graph.order().iter().filter_map(|name| project.models.get(name));
         let views = views
             .filter(|model| matches!(model.kind, Kind::View))
-            .cloned()
+            .map(View::of)
             .collect();
-        Self {
-            models: Arc::new(views),
-        }
+        Self { views: Arc::new(views) }
     }
 
     /// Names of the views.
     pub fn names(&self) -> impl Iterator<Item = &TableName> {
-        self.models.iter().map(|model| &model.name)
+        self.views.iter().map(|view| &view.model.name)
     }
 
-    /// `options` with every view. A view whose tables do not exist yet is left out: its readers are told that it is missing.
+    /// `options` with every view, all as their tables stand at one moment. A view whose tables do not exist yet is left out: its readers
+    /// are told that it is missing.
     pub async fn options(&self, engine: &Engine, mut options: SessionOptions, run_ms: i64) -> SessionOptions {
-        for model in self.models.iter() {
-            match view(engine, &options, model, run_ms).await {
-                Ok(table) => options = options.overlay(model.name.clone(), table),
-                Err(error) => tracing::debug!(view = %model.name, %error, "view is left out"),
-            }
-        }
-        options
+        let moment = Arc::clone(&options.moment);
+        options = self.at_one_moment(engine, options, BTreeSet::new(), |_| true).await;
+        options = self.beside(engine, options, run_ms, |_| true).await;
+        SessionOptions { moment, ..options }
     }
 
     /// `options` with the views that a statement names, and those they read. Views and statement see all tables as they stand
@@ -64,7 +77,7 @@ impl Views {
         sql: &str,
         run_ms: i64,
     ) -> SessionOptions {
-        if self.models.is_empty() {
+        if self.views.is_empty() {
             return options;
         }
         // A statement that cannot be read is refused by whoever plans it.
@@ -78,27 +91,57 @@ impl Views {
         if needed.is_empty() {
             return options;
         }
+        let options = self
+            .at_one_moment(engine, options, named.tables.iter().collect(), |view| {
+                needed.contains(view)
+            })
+            .await;
+        self.beside(engine, options, run_ms, |view| needed.contains(view)).await
+    }
+
+    /// `options` with the tables that these views read, and those of `beside`, as they stand at one moment.
+    async fn at_one_moment(
+        &self,
+        engine: &Engine,
+        options: SessionOptions,
+        beside: BTreeSet<&TableName>,
+        is_read: impl Fn(&TableName) -> bool,
+    ) -> SessionOptions {
         let views: BTreeSet<&TableName> = self.names().collect();
-        let read = self.models.iter().filter(|model| needed.contains(&model.name));
+        let read = self.views.iter().filter(|view| is_read(&view.model.name));
         let tables: BTreeSet<&TableName> = read
-            .flat_map(|model| &model.inputs)
-            .chain(&named.tables)
+            .flat_map(|view| &view.model.inputs)
+            .chain(beside)
             .filter(|name| !views.contains(name) && !options.overlay.contains_key(name))
             .collect();
-        let mut options = match engine.moment(tables.into_iter().cloned().collect()).await {
-            Ok(moment) => SessionOptions {
-                moment: Arc::new(moment),
-                ..options
-            },
-            Err(error) => {
-                tracing::debug!(%error, "views are left out");
-                return options;
+        match engine.moment(tables.into_iter().cloned().collect()).await {
+            Ok(mut moment) => {
+                // What is pinned already is seen so through views too.
+                moment.extend(options.moment.iter().map(|(name, table)| (name.clone(), table.clone())));
+                SessionOptions {
+                    moment: Arc::new(moment),
+                    ..options
+                }
             }
-        };
-        for model in self.models.iter().filter(|model| needed.contains(&model.name)) {
-            match view(engine, &options, model, run_ms).await {
-                Ok(table) => options = options.overlay(model.name.clone(), table),
-                Err(error) => tracing::debug!(view = %model.name, %error, "view is left out"),
+            Err(error) => {
+                tracing::debug!(%error, "the tables of views are not known");
+                options
+            }
+        }
+    }
+
+    /// `options` with these views. One that cannot be planned is left out.
+    async fn beside(
+        &self,
+        engine: &Engine,
+        mut options: SessionOptions,
+        run_ms: i64,
+        is_read: impl Fn(&TableName) -> bool,
+    ) -> SessionOptions {
+        for view in self.views.iter().filter(|view| is_read(&view.model.name)) {
+            match view.table(engine, &options, run_ms).await {
+                Ok(table) => options = options.overlay(view.model.name.clone(), table),
+                Err(error) => tracing::debug!(view = %view.model.name, %error, "view is left out"),
             }
         }
         options
@@ -106,7 +149,8 @@ impl Views {
 
     /// These of the views, and those they read.
     fn closure<'a>(&'a self, names: impl Iterator<Item = &'a TableName>) -> BTreeSet<&'a TableName> {
-        let by_name: BTreeMap<&TableName, &Model> = self.models.iter().map(|model| (&model.name, model)).collect();
+        let models = self.views.iter().map(|view| &view.model);
+        let by_name: BTreeMap<&TableName, &Model> = models.map(|model| (&model.name, model)).collect();
         let mut needed: BTreeSet<&TableName> = BTreeSet::new();
         let mut open: Vec<&TableName> = names.collect();
         while let Some(name) = open.pop() {
@@ -128,24 +172,36 @@ impl Views {
         run_ms: i64,
     ) -> Result<SessionOptions> {
         let needed = self.closure(reader.inputs.iter());
-        for model in self.models.iter().filter(|model| needed.contains(&model.name)) {
-            let table = view(engine, &options, model, run_ms).await?;
-            options = options.overlay(model.name.clone(), table);
+        for view in self.views.iter().filter(|view| needed.contains(&view.model.name)) {
+            let table = view.table(engine, &options, run_ms).await?;
+            options = options.overlay(view.model.name.clone(), table);
         }
         Ok(options)
     }
 }
 
-async fn view(engine: &Engine, options: &SessionOptions, model: &Model, run_ms: i64) -> Result<Arc<dyn TableProvider>> {
-    let query = sql::with_run_time(&model.path, &model.query, run_ms)?;
-    let session = engine.session(Class::Interactive, options);
-    let plan = plan(&session, query.clone())
-        .await
-        .map_err(|reason| PipelineError::Sql {
-            place: model.place(),
-            reason,
-        })?;
-    Ok(Arc::new(ViewTable::new(plan, Some(query.to_string()))))
+impl View {
+    /// What it comes to in sessions with these options. The same again while all that it reads stands as it did.
+    async fn table(&self, engine: &Engine, options: &SessionOptions, run_ms: i64) -> Result<Arc<dyn TableProvider>> {
+        let planned = self.planned(engine, options, run_ms);
+        match &self.fixed {
+            Some(text) => engine.view(options, text, &self.model.inputs, planned).await,
+            None => planned.await,
+        }
+    }
+
+    async fn planned(&self, engine: &Engine, options: &SessionOptions, run_ms: i64) -> Result<Arc<dyn TableProvider>> {
+        let model = &self.model;
+        let query = sql::with_run_time(&model.path, &model.query, run_ms)?;
+        let session = engine.session(Class::Interactive, options);
+        let plan = plan(&session, query.clone())
+            .await
+            .map_err(|reason| PipelineError::Sql {
+                place: model.place(),
+                reason,
+            })?;
+        Ok(Arc::new(ViewTable::new(plan, Some(query.to_string()))))
+    }
 }
 
 async fn plan(session: &SessionContext, query: Query) -> Result<datafusion::logical_expr::LogicalPlan, String> {

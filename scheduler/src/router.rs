@@ -14,7 +14,9 @@ use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach};
 use crate::runner::ClusterRunner;
 use tidewater_core::{Coded, ErrorKind, SharedClock};
-use tidewater_engine::{Caller, Class, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route};
+use tidewater_engine::{
+    Caller, Class, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route, reads_at_most,
+};
 
 /// Why a plan runs where its session wants it.
 const ASKED: &str = "tidewater.execution says so";
@@ -79,9 +81,18 @@ impl Router {
         if request.class == Class::Batch {
             return Ok(Route::cluster("it is a job"));
         }
+        let limit = self.local_scan_bytes_max;
+        // What is little as a whole need not be looked at closely, for which the plan is optimised.
+        if let Some(most) = reads_at_most(&request.plan).filter(|most| *most <= limit) {
+            let says = format!(
+                "its tables have {}, up to {} run in one process",
+                bytes(most),
+                bytes(limit)
+            );
+            return Ok(Route::local(says));
+        }
         let engine = cluster.scheduler().engine();
         let reads = engine.estimate(&request.session, &request.plan).await?.bytes();
-        let limit = self.local_scan_bytes_max;
         let says = format!("it reads {}, up to {} run in one process", bytes(reads), bytes(limit));
         Ok(match reads <= limit {
             true => Route::local(says),

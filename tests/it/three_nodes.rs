@@ -231,7 +231,7 @@ fn a_dead_leader_loses_nothing() {
 #[ignore = "scripts/chaos runs it: minutes"]
 #[expect(clippy::disallowed_methods, reason = "an outage is measured in real time")]
 fn leaders_die_again_and_again() {
-    let kills = std::env::var("TIDEWATER_FAILOVER_KILLS").map_or(10, |kills| kills.parse().unwrap());
+    let kills = std::env::var("TIDEWATER_FAILOVER_KILLS").map_or(6, |kills| kills.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let mut nodes = cluster(dir.path());
     let catalogs: Vec<u16> = nodes.iter().map(|node| node.ports().catalog).collect();

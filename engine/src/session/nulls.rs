@@ -12,10 +12,13 @@ use datafusion::logical_expr::{Expr, Filter, LogicalPlan, lit};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::semi_joins::SemiJoinsFirst;
+
 /// The rule that makes literals of conditions.
 const FOLDS: &str = "simplify_expressions";
 
-/// These rules, and after each that folds constants one that makes a condition `false` when a part of it is null: no row passes it.
+/// These rules; after each that folds constants one that makes a condition `false` when a part of it is null, as no row passes it; and in
+/// the end one that puts semi joins before inner joins.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
     for rule in rules {
@@ -25,6 +28,7 @@ pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<
             all.push(Arc::new(NullParts));
         }
     }
+    all.push(Arc::new(SemiJoinsFirst));
     all
 }
 

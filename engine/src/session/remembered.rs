@@ -1,78 +1,61 @@
 //! Plans of statements that were planned before, as long as everything they name is as it was.
 //!
 //! Tools ask for the columns of a statement, then run it, then do so again: most statements are planned many times over tables that
-//! did not change in between. A plan is remembered under the statement's text and what its session says of it, beside the states of
-//! the tables that the statement names. Those are asked for anew each time, as for any statement; if one is another, the statement
-//! is planned.
+//! did not change in between. A plan is remembered under the statement's text and what its session says of it, beside what the names
+//! of the statement stood for: tables, and views with the tables behind them. Those are asked for anew each time, as for any statement;
+//! if one is another, the statement is planned. The names of a statement are remembered too, and what views of a project come to.
 //!
 //! Invariant: the plan is one that planning the statement in the same session would make now. What is not surely so is not kept:
-//! plans over views, over what a session knows of itself, and with functions that belong to a session.
+//! plans over what a session knows of itself, and with functions that belong to a session.
 
-use std::collections::BTreeSet;
+mod key;
+mod standing;
+mod views;
+
 use std::fmt;
+use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::prelude::SessionContext;
 use moka::sync::Cache;
-use tidewater_core::TableName;
-use tidewater_table::LoadedTable;
+use tidewater_table::TableError;
 
-use super::CATALOG;
+pub(super) use self::key::Key;
+pub(super) use self::standing::Standing;
+use self::standing::same;
+use self::views::KnownView;
+use super::{CATALOG, Named, SessionOptions};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lake::{LakeCatalog, Moment};
 use crate::opaque::Opaque;
-use crate::pg_catalog::{self, Postgres};
+use crate::pg_catalog;
 use crate::provider::IcebergTable;
 
-/// Statements whose plans are kept.
+/// Statements whose plans are kept, statements whose names are, and views.
 const PLANS_MAX: u64 = 1_000;
-
-/// Longest statement whose plan is kept, in bytes.
-const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// Plans that nobody asked for so long go: they hold on to states of tables that are gone.
 const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// What names a statement with everything that decides how it is planned, but for the tables.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key([u8; 32]);
-
-impl Key {
-    /// Of a statement in a session that looks names up in `lake`. None: its plan is not kept.
-    pub(super) fn of(state: &SessionState, lake: &LakeCatalog, sql: &str) -> Option<Self> {
-        if sql.len() > TEXT_BYTES_MAX {
-            return None;
-        }
-        let mut hasher = blake3::Hasher::new();
-        let mut part = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-        };
-        part(sql.as_bytes());
-        part(state.config().options().catalog.default_schema.as_bytes());
-        part(lake.seen().as_ref().map_or(&[], |seen| seen.as_slice()));
-        if let Some(postgres) = state.config().get_extension::<Postgres>() {
-            postgres.planned_by(part);
-        }
-        Some(Self(*hasher.finalize().as_bytes()))
-    }
-}
-
-/// A plan, and the tables that its statement names as they stood. `None`: there was none of that name.
+/// A plan, and what the names of its statement stood for.
 struct Remembered {
-    tables: Moment,
+    standing: Standing,
     plan: LogicalPlan,
 }
 
 /// The plans of an engine.
 pub(crate) struct Plans {
     known: Cache<Key, Opaque<Remembered>>,
+    /// What statements name.
+    names: Cache<Key, Arc<Named>>,
+    /// What the projects' views come to.
+    views: Cache<Key, Opaque<KnownView>>,
     /// How often a statement was not planned.
     #[cfg(test)]
     used: AtomicUsize,
@@ -83,9 +66,10 @@ pub(crate) struct Plans {
 
 impl Default for Plans {
     fn default() -> Self {
-        let known = Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX);
         Self {
-            known: known.build(),
+            known: Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX).build(),
+            names: Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX).build(),
+            views: Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX).build(),
             #[cfg(test)]
             used: AtomicUsize::new(0),
             #[cfg(test)]
@@ -102,31 +86,20 @@ impl fmt::Debug for Plans {
 }
 
 impl Plans {
-    /// The names of the statement, if it is known and none of them stands for something else in this session.
-    pub(super) fn names(&self, key: &Key, lake: &LakeCatalog) -> Option<Vec<TableName>> {
-        let names: Vec<TableName> = self.known.get(key)?.tables.keys().cloned().collect();
-        (!names.iter().any(|name| lake.overlays(name))).then_some(names)
+    /// What the statement of this key names, if that is known.
+    pub(super) fn names(&self, key: &Key) -> Option<Arc<Named>> {
+        self.names.get(key)
     }
 
-    /// The plan over tables that stand as they do in `now`.
-    pub(super) fn plan(&self, key: &Key, now: &Moment) -> Option<LogicalPlan> {
-        let known = self.known.get(key)?;
-        let is_same = |(name, table): (&TableName, &Option<LoadedTable>)| {
-            now.get(name).is_some_and(|now| same(table.as_ref(), now.as_ref()))
-        };
-        let is_known = known.tables.iter().all(is_same);
-        #[cfg(test)]
-        let is_known = is_known || self.forgets_tables.load(Ordering::SeqCst);
-        #[cfg(test)]
-        self.used.fetch_add(usize::from(is_known), Ordering::SeqCst);
-        is_known.then(|| known.plan.clone())
+    pub(super) fn keep_names(&self, key: Key, named: &Arc<Named>) {
+        self.names.insert(key, Arc::clone(named));
     }
 
-    /// Keeps a plan if it is one of tables alone. `tables` are all that the statement names.
-    pub(super) fn keep(&self, key: Key, tables: Moment, plan: &LogicalPlan) {
-        if is_of_tables_alone(plan, &tables).unwrap_or(false) {
+    /// Keeps a plan if its rows follow from what its statement names.
+    pub(super) fn keep(&self, key: Key, standing: Standing, plan: &LogicalPlan) {
+        if is_of_tables_alone(plan, &standing.tables).unwrap_or(false) {
             let plan = plan.clone();
-            self.known.insert(key, Opaque::new(Remembered { tables, plan }));
+            self.known.insert(key, Opaque::new(Remembered { standing, plan }));
         }
     }
 
@@ -137,6 +110,16 @@ impl Plans {
 }
 
 impl Engine {
+    /// What [`Self::plan`] would give in a session with these options, if that is known without one.
+    ///
+    /// Fails where the catalog does.
+    pub async fn known_plan(&self, options: &SessionOptions, sql: &str) -> Result<Option<LogicalPlan>> {
+        let Some(key) = Key::with(self, options, sql) else {
+            return Ok(None);
+        };
+        self.recalled(&key, &self.lake(options)).await
+    }
+
     /// The plan that the statement had, if it would have the same now.
     pub(super) async fn remembered(&self, session: &SessionContext, sql: &str) -> Result<Option<LogicalPlan>> {
         let (key, catalog) = {
@@ -154,45 +137,38 @@ impl Engine {
         let Some(lake) = catalog.downcast_ref::<LakeCatalog>() else {
             return Ok(None);
         };
-        let Some(names) = self.parts.plans.names(&key, lake) else {
+        self.recalled(&key, lake).await
+    }
+
+    async fn recalled(&self, key: &Key, lake: &LakeCatalog) -> Result<Option<LogicalPlan>> {
+        let known = self.parts.plans.known.get(key);
+        let Some(known) = known.filter(|known| known.standing.is_of(lake)) else {
             return Ok(None);
         };
+        let is_same = self.stands(&known.standing, lake).await?;
+        #[cfg(test)]
+        let is_same = is_same || self.parts.plans.forgets_tables.load(Ordering::SeqCst);
+        #[cfg(test)]
+        self.parts.plans.used.fetch_add(usize::from(is_same), Ordering::SeqCst);
+        Ok(is_same.then(|| known.plan.clone()))
+    }
+
+    /// Whether all names stand for what they stood for then.
+    async fn stands(&self, then: &Standing, lake: &LakeCatalog) -> Result<bool> {
         let pinned = lake.pinned();
-        let (kept, asked): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| pinned.contains_key(name));
-        let mut now = self.moment(asked).await?;
-        now.extend(
-            kept.into_iter()
-                .filter_map(|name| pinned.get_key_value(&name))
-                .map(|(name, table)| (name.clone(), table.clone())),
-        );
-        Ok(self.parts.plans.plan(&key, &now))
-    }
-}
-
-/// How each of these names stands, by what was found for it; none if that is not known of all.
-pub(super) fn standing(
-    names: &BTreeSet<TableName>,
-    missing: &BTreeSet<TableName>,
-    found: &[&Moment],
-) -> Option<Moment> {
-    let mut tables: Moment = missing.iter().map(|name| (name.clone(), None)).collect();
-    for name in names {
-        let table = found.iter().find_map(|moment| moment.get(name))?;
-        tables.insert(name.clone(), table.clone());
-    }
-    Some(tables)
-}
-
-fn same(then: Option<&LoadedTable>, now: Option<&LoadedTable>) -> bool {
-    match (then, now) {
-        (None, None) => true,
-        (Some(then), Some(now)) => {
-            // Metadata files are never written twice.
-            then.name == now.name
-                && then.metadata_location == now.metadata_location
-                && then.metadata.uuid() == now.metadata.uuid()
+        let asked = then.tables.keys().filter(|name| !pinned.contains_key(name));
+        let now = self.moment(asked.cloned().collect()).await?;
+        if !then.tables_stand([&now, pinned]) {
+            return Ok(false);
         }
-        _ => false,
+        // Versions only grow: a view that is the same after the tables were looked up was so when they were.
+        for (name, version) in &then.views {
+            let view = self.catalog().load_view(name).await.map_err(TableError::from)?;
+            if view.is_none_or(|view| (view.uuid, view.version_id) != *version) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -16,7 +16,7 @@ use tidewater_table::{
 
 use crate::explain::with_route;
 use crate::testing::{Lake, lines, table_name};
-use crate::{Class, EngineError, PlanRequest, PlanRunner, Route, SessionOptions};
+use crate::{Class, EngineError, PlanRequest, PlanRunner, Route, SessionOptions, reads_at_most};
 
 fn people() -> Schema {
     Schema::builder()
@@ -264,6 +264,14 @@ async fn explain_tells_the_route() {
         .expect("a plan");
     let estimate = lake.engine.estimate(&session, &plan).await.expect("an estimate");
     assert_eq!((estimate.files(), estimate.rows()), (1, 1));
+    let all = lake
+        .engine
+        .plan(&session, "select * from people")
+        .await
+        .expect("a plan");
+    let all = lake.engine.estimate(&session, &all).await.expect("an estimate");
+    assert_eq!(reads_at_most(&plan), Some(all.bytes()));
+    assert!(all.bytes() > estimate.bytes());
     let request = PlanRequest {
         job: lake.job(),
         session,

@@ -10,6 +10,7 @@ use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement;
 use tidewater_core::TableName;
 use tidewater_table::{TableError, View};
+use uuid::Uuid;
 
 use super::parse::parse;
 use super::{CATALOG, named};
@@ -23,6 +24,9 @@ const DEPTH_MAX: usize = 16;
 /// The dialects that are read, best first: those of others are much the same for what a view should say.
 const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
 
+/// Which view stands under a name, and in which version: the version grows with each replacement.
+pub(super) type Version = (Uuid, i32);
+
 /// What names stand for.
 #[derive(Default)]
 pub(crate) struct Resolved {
@@ -30,6 +34,8 @@ pub(crate) struct Resolved {
     pub(crate) tables: Moment,
     /// Views.
     pub(crate) views: HashMap<TableName, Arc<dyn TableProvider>>,
+    /// Their versions.
+    pub(super) versions: BTreeMap<TableName, Version>,
 }
 
 /// A view with the statement that it is.
@@ -38,6 +44,7 @@ struct Text {
     sql: String,
     statement: Statement,
     names: BTreeSet<TableName>,
+    version: Version,
 }
 
 impl Engine {
@@ -95,7 +102,7 @@ impl Engine {
     ) -> Result<Resolved> {
         let mut resolved = Resolved {
             tables,
-            views: HashMap::new(),
+            ..Resolved::default()
         };
         while !texts.is_empty() {
             let ready = texts
@@ -112,6 +119,7 @@ impl Engine {
                 let mut state = text.state;
                 look_up(&mut state, lake.at(&resolved));
                 let plan = state.statement_to_plan(text.statement).await?;
+                resolved.versions.insert(name.clone(), text.version);
                 resolved
                     .views
                     .insert(name, Arc::new(ViewTable::new(plan, Some(text.sql))));
@@ -139,6 +147,7 @@ fn text(state: &SessionState, view: &View) -> Result<Text> {
         sql: sql.clone(),
         statement,
         names,
+        version: (view.uuid, view.version_id),
     })
 }
 

@@ -2,10 +2,12 @@
 //! What is made of the time and of nothing else is computed before the key is, and if it is the same as some seconds ago, the
 //! statement with the value in its place is what is asked.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
@@ -18,11 +20,15 @@ use super::expression::any;
 const GRAIN_MS: i64 = 10_000;
 
 /// The plan with what it makes of the time as values; `None` where it does not ask for the time.
-pub(super) fn settled(plan: &LogicalPlan, state: &SessionState, now_ms: i64) -> Result<Option<LogicalPlan>, Bypass> {
+pub(super) fn settled(
+    plan: &LogicalPlan,
+    config: &dyn Fn() -> Arc<ConfigOptions>,
+    now_ms: i64,
+) -> Result<Option<LogicalPlan>, Bypass> {
     if !asks(plan) {
         return Ok(None);
     }
-    let times = Times::new(state, now_ms).ok_or(Bypass::Time)?;
+    let times = Times::new(&config(), now_ms).ok_or(Bypass::Time)?;
     let mut settled = true;
     let folded = plan.clone().transform_up_with_subqueries(|node| {
         let names = NamePreserver::new(&node);
@@ -80,12 +86,11 @@ struct Times {
 }
 
 impl Times {
-    fn new(state: &SessionState, now_ms: i64) -> Option<Self> {
-        let options = state.config_options();
+    fn new(config: &Arc<ConfigOptions>, now_ms: i64) -> Option<Self> {
         let at = |milliseconds: i64| {
             let moment: DateTime<Utc> = DateTime::from_timestamp_millis(milliseconds)?;
             let context = SimplifyContext::builder()
-                .with_config_options(options.clone())
+                .with_config_options(Arc::clone(config))
                 .with_query_execution_start_time(Some(moment));
             Some(ExprSimplifier::new(context.build()))
         };

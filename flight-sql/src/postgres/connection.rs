@@ -16,6 +16,7 @@ use super::login::{self, Start};
 use super::message::{self, MESSAGE_BYTES_MAX, Malformed, Message};
 use super::registry::Registry;
 use super::reply::Replies;
+use super::script::Scripts;
 use super::session::{Session, Settled};
 use super::settings::REPORTED;
 use crate::service::QueryService;
@@ -40,6 +41,7 @@ const AHEAD_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Front {
     pub(super) service: QueryService,
     pub(super) registry: Registry,
+    pub(super) scripts: Scripts,
     pub(super) tls: Option<Tls>,
 }
 
@@ -188,7 +190,7 @@ async fn talk(start: Start, input: &mut Input, wire: &mut Wire, front: &Front) -
     wire.replies.backend_key(place.pid, place.secret);
     wire.replies.ready(b'I');
     wire.flush().await.map_err(|_| End::Gone)?;
-    let mut session = Session::new(front.service.clone(), principal, place, settings);
+    let mut session = Session::new(front.service.clone(), front.scripts.clone(), principal, place, settings);
     loop {
         let limit = session.idle_limit();
         let message = tokio::select! {

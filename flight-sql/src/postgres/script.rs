@@ -2,6 +2,8 @@
 
 mod words;
 
+use std::sync::Arc;
+
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
@@ -9,6 +11,7 @@ use tidewater_engine::complexity::STATEMENT_BYTES_MAX;
 
 use self::words::Words;
 use super::failure::{Failure, state};
+use crate::texts::Texts;
 
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,8 +95,18 @@ pub(super) struct CopyOut {
     pub(super) null: String,
 }
 
-/// The statements of a text; those with nothing in them are left out.
-pub(super) fn sentences(text: &str) -> Result<Vec<Sentence>, Failure> {
+/// Texts that were read before, with their statements.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scripts(Texts<Arc<[Sentence]>>);
+
+impl Scripts {
+    /// The statements of a text; those with nothing in them are left out.
+    pub(super) fn sentences(&self, text: &str) -> Result<Arc<[Sentence]>, Failure> {
+        self.0.get_or(text, |text| Ok(sentences(text)?.into()))
+    }
+}
+
+fn sentences(text: &str) -> Result<Vec<Sentence>, Failure> {
     if text.len() > STATEMENT_BYTES_MAX {
         let limit = format!("a message has at most {STATEMENT_BYTES_MAX} bytes of SQL");
         return Err(Failure::new(state::TOO_COMPLEX, limit));

@@ -24,7 +24,7 @@ use super::failure::{Failure, state};
 use super::message::{Message, Target};
 use super::registry::Place;
 use super::rows::{Cursor, Sending, Stopped};
-use super::script::Sentence;
+use super::script::{Scripts, Sentence};
 use super::settings::Settings;
 use crate::service::{Cut, QueryService};
 
@@ -74,6 +74,7 @@ enum Progress {
 /// One connection's state.
 pub(super) struct Session {
     service: QueryService,
+    scripts: Scripts,
     principal: Principal,
     place: Place,
     settings: Settings,
@@ -86,9 +87,16 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(service: QueryService, principal: Principal, place: Place, settings: Settings) -> Self {
+    pub(super) fn new(
+        service: QueryService,
+        scripts: Scripts,
+        principal: Principal,
+        place: Place,
+        settings: Settings,
+    ) -> Self {
         Self {
             service,
+            scripts,
             principal,
             place,
             settings,

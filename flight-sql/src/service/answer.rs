@@ -6,7 +6,6 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
 use futures::future::{Either, select};
 
 use tidewater_core::JobId;
@@ -15,6 +14,7 @@ use tidewater_engine::explain::with_route;
 use tidewater_engine::{Class, EngineError, PlanOutput, PlanRequest, Progress};
 use tidewater_security::Principal;
 
+use super::late::LateSession;
 use super::{Batches, QueryService, Results, to_batches};
 use crate::cache::{Bypass, CacheUse, Circumstances, Joined, Outcome, PolicyFingerprint, Question, ReadInstead};
 use crate::error::QueryError;
@@ -27,7 +27,7 @@ const FAILURES_MAX: usize = 2;
 /// A planned statement with its values.
 #[derive(Clone)]
 pub(super) struct Asked {
-    pub(super) session: SessionContext,
+    pub(super) session: LateSession,
     pub(super) plan: LogicalPlan,
     /// What its rows look like, as it was told.
     pub(super) wire: SchemaRef,
@@ -73,9 +73,8 @@ impl QueryService {
         }
         // The plan was made by what they may do; that nobody knows it any more is no moment to share rows.
         let access = self.access(principal).map_err(|_| Bypass::SessionOff)?;
-        let state = asked.session.state_ref();
         let around = Circumstances {
-            state: &state.read(),
+            config: &|| Arc::clone(asked.session.made().copied_config().options()),
             policy: &PolicyFingerprint::of(principal, &self.0.authenticator, access.as_deref()),
             wire,
             now_ms: self.0.engine.clock().now_ms(),
@@ -148,7 +147,7 @@ impl QueryService {
 
     /// Rows that are made now.
     async fn fresh(&self, asked: Asked, schema: &SchemaRef, note: &Note) -> Result<Batches, QueryError> {
-        let progress = Progress::attach(&asked.session);
+        let progress = Progress::attach(asked.session.made());
         self.0.running.tells(note.id(), progress);
         let output = self.0.runner.run(self.request(asked)).await?;
         note.routed(&output.route);
@@ -164,7 +163,7 @@ impl QueryService {
     fn request(&self, asked: Asked) -> PlanRequest {
         PlanRequest {
             job: JobId(self.0.engine.rng().uuid()),
-            session: asked.session,
+            session: asked.session.made().clone(),
             plan: asked.plan,
             class: Class::Interactive,
             deadline: Some(asked.deadline),

@@ -64,14 +64,14 @@ impl QueryService {
             found.extend(name);
         }
         // What a statement names and no scan is of is a view, which is read by whoever asks.
-        for name in self.0.engine.named(options, sql)?.tables {
+        for name in &self.0.engine.named(options, sql)?.tables {
             let own =
                 matches!(name.namespace().levels(), [only] if only == "pg_catalog" || only == "information_schema");
-            if !own && !found.contains(&name) && access.sees_object(name.namespace().levels(), name.name()) {
+            if !own && !found.contains(name) && access.sees_object(name.namespace().levels(), name.name()) {
                 let on = access.on_object(name.namespace().levels(), name.name(), None);
                 let readable = access.readable(name.namespace().levels(), name.name(), None);
                 if !on.has(Privilege::Select) && readable == Readable::Nothing {
-                    return Err(denied(principal, Privilege::Select, &name));
+                    return Err(denied(principal, Privilege::Select, name));
                 }
             }
         }

@@ -25,7 +25,7 @@ impl QueryService {
     pub(super) fn command(&self, statement: &Statement) -> Result<Option<Command>, QueryError> {
         let numbered = number_placeholders(&statement.sql);
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
-            self.0.queries.add(&statement.sql);
+            self.0.queries.add(&statement.sql, ());
             return Ok(None);
         };
         if placeholders(&numbered) == 0 {
@@ -134,7 +134,7 @@ impl QueryService {
         deadline: Duration,
     ) -> Result<Option<Changed>, QueryError> {
         let client = self.seen_by(principal, client)?;
-        if self.0.queries.knows(&statement.sql) {
+        if self.0.queries.get(&statement.sql).is_some() {
             return Ok(None);
         }
         if let Some(grants) = GrantStatement::parse(&statement.sql)? {

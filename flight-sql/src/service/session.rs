@@ -10,16 +10,16 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use uuid::Uuid;
 
 use tidewater_core::{SharedClock, SharedRng};
 use tidewater_engine::pg_catalog::Relations;
-use tidewater_engine::{Class, EngineError, Moment, SessionOptions};
+use tidewater_engine::{EngineError, Moment, SessionOptions};
 use tidewater_security::Principal;
 
-use super::{Asked, Changed, QueryService, Results, parameters, read_only};
+use super::late::LateSession;
+use super::{Asked, Changed, QueryService, Results, parameters};
 use crate::cache::CacheUse;
 use crate::error::QueryError;
 use crate::handle::Statement;
@@ -127,9 +127,11 @@ impl QueryService {
     /// The tables that a statement names as they stand now, beside those of `pinned` that it names. Names of views are left
     /// out.
     pub async fn pin(&self, sql: &str, client: &SessionOptions, pinned: &Moment) -> Result<Moment, QueryError> {
-        let named = self.0.engine.named(client, sql)?.tables.into_iter();
-        let missing: Vec<_> = named
+        let named = self.0.engine.named(client, sql)?;
+        let missing = named.tables.iter();
+        let missing: Vec<_> = missing
             .filter(|name| !pinned.contains_key(name) && !client.overlay.contains_key(name))
+            .cloned()
             .collect();
         if missing.is_empty() {
             return Ok(Moment::new());
@@ -186,7 +188,7 @@ impl QueryService {
         principal: &Principal,
         sql: &str,
         client: &SessionOptions,
-    ) -> Result<(SessionContext, LogicalPlan), QueryError> {
+    ) -> Result<(LateSession, LogicalPlan), QueryError> {
         let seen = self.seen_by(principal, client.clone())?;
         let mut options = self.0.sessions.options(sql, seen).await;
         if !client.moment.is_empty() && !Arc::ptr_eq(&client.moment, &options.moment) {
@@ -194,11 +196,7 @@ impl QueryService {
             moment.extend(client.moment.iter().map(|(name, table)| (name.clone(), table.clone())));
             options.moment = Arc::new(moment);
         }
-        let session = self.0.engine.session(Class::Interactive, &options);
-        let plan = Box::pin(self.0.engine.plan(&session, sql)).await?;
-        read_only::check(&plan)?;
-        self.may_read(principal, &options, sql, &plan)?;
-        Ok((session, plan))
+        self.plan_with(principal, sql, options).await
     }
 }
 

@@ -149,7 +149,7 @@ impl Lake {
         };
         let wire = wire_schema(plan.schema().as_arrow());
         let around = Circumstances {
-            state: &session.state(),
+            config: &|| Arc::clone(session.copied_config().options()),
             policy,
             wire: &wire,
             now_ms: self.service.clock().now_ms(),

@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::TableProvider;
 use serde_json::json;
 
 use crate::testing::{Lake, lines};
@@ -79,5 +82,55 @@ async fn statements_get_the_views_they_name() {
     let listed = lines(&rows.collect().await.expect("rows")).join(" ");
     for name in ["low", "lowest", "other"] {
         assert!(listed.contains(name), "{listed}");
+    }
+}
+
+// Goal: views are made again only when what they read has changed, also through other views; one that asks when it runs is made each time;
+// and readers see what is there. Method: the same statement before and after changes; views are compared by the pointer.
+#[tokio::test]
+async fn views_stay_while_their_tables_do() {
+    let lake = Lake::new();
+    let pipelines = lake.pipelines(&[
+        (
+            "silver.low",
+            "/*---\nkind: view\n---*/ SELECT id FROM silver.scores WHERE score < 50",
+        ),
+        ("gold.lowest", "/*---\nkind: view\n---*/ SELECT id FROM silver.low"),
+        (
+            "gold.today",
+            "/*---\nkind: view\n---*/ SELECT id, run_date() AS day FROM silver.low",
+        ),
+    ]);
+    let columns = Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("score", DataType::Int64, true),
+    ]);
+    lake.create("silver.scores", &columns).await;
+    lake.create("silver.other", &columns).await;
+    let sql = "SELECT a.id FROM gold.lowest a JOIN gold.today b ON a.id = b.id ORDER BY a.id";
+    let views = pipelines.views();
+    let mut before: Option<[Arc<dyn TableProvider>; 3]> = None;
+    for (table, rows, lasting, wanted) in [
+        ("silver.scores", json!({"id": 1, "score": 10}), false, "1"),
+        ("silver.other", json!({"id": 1, "score": 10}), true, "1"),
+        ("silver.scores", json!({"id": 2, "score": 20}), false, "1 2"),
+    ] {
+        lake.append(table, &[rows]).await;
+        for again in [false, true] {
+            let options = views
+                .for_statement(&lake.engine, SessionOptions::default(), sql, 0)
+                .await;
+            let made = |name: &str| options.overlay[&name.parse().expect("a name")].clone();
+            let all = ["silver.low", "gold.lowest", "gold.today"].map(made);
+            if let Some(before) = before.replace(all.clone()) {
+                let same: Vec<bool> = all.iter().zip(&before).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
+                let lasts = lasting || again;
+                assert_eq!(same, [lasts, lasts, false], "{table}");
+            }
+            let session = lake.engine.session(Class::Interactive, &options);
+            let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+            let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
+            assert_eq!(lines(&rows.collect().await.expect("rows")).join(" "), wanted, "{table}");
+        }
     }
 }

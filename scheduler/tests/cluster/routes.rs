@@ -38,7 +38,7 @@ async fn plans_run_where_they_belong() {
 
     let _executor = lake.executor(&scheduler).await;
     for (router, class, sql, place, reason) in [
-        (&roomy, Class::Interactive, count, Place::Local, "it reads"),
+        (&roomy, Class::Interactive, count, Place::Local, "its tables have"),
         (&tight, Class::Interactive, count, Place::Cluster, "it reads"),
         // Pruned to nothing.
         (

@@ -1,10 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tidewater_core::{Rng, SeededRng};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::ViewTable;
+use tidewater_core::{Rng, SeededRng, TableName};
 
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::pg_catalog::Postgres;
 use crate::statement::tests::{done, lake};
 use crate::testing::{Lake, lines};
@@ -19,6 +21,8 @@ const STATEMENTS: &[&str] = &[
     "WITH a AS (SELECT id FROM b) SELECT sum(id) FROM a",
     "SELECT * FROM s.a.history",
     "SELECT 1.5 AS x, '1' || count(*) AS y FROM b",
+    "SELECT * FROM s.v",
+    "SELECT count(*) FROM s.w JOIN s.v ON w.id = v.id",
 ];
 
 /// What may become of the tables in between.
@@ -36,6 +40,12 @@ const CHANGES: &[&[&str]] = &[
     &["DROP TABLE s.a", "CREATE TABLE s.a (id bigint, name string)"],
     &["DROP TABLE s.b", "CREATE VIEW s.b AS SELECT id FROM t.b"],
     &["DROP VIEW s.b", "CREATE TABLE s.b (id bigint)"],
+    &["CREATE OR REPLACE VIEW s.v AS SELECT id FROM s.a WHERE id < 5"],
+    &["CREATE OR REPLACE VIEW s.v AS SELECT id FROM t.b UNION ALL SELECT id FROM s.b"],
+    &["CREATE OR REPLACE VIEW s.w AS SELECT id FROM s.v"],
+    &["DROP VIEW s.v"],
+    &["DROP VIEW s.v", "CREATE TABLE s.v (id bigint)"],
+    &["DROP TABLE s.v", "CREATE VIEW s.v AS SELECT 1 AS id"],
     &[
         "DROP TABLE s.a",
         "ALTER TABLE t.a RENAME TO s.a",
@@ -137,7 +147,7 @@ async fn what_is_planned_each_time() {
         ("SELECT now(), id FROM a", &plain, true),
         ("SELECT 1", postgres, true),
         ("SELECT current_user", postgres, true),
-        ("SELECT * FROM v", &plain, false),
+        ("SELECT * FROM v", &plain, true),
         ("SELECT * FROM \"a$snapshots\"", &plain, false),
         (
             "SELECT * FROM a FOR TIMESTAMP AS OF '2100-01-01 00:00:00'",
@@ -162,6 +172,56 @@ async fn what_is_planned_each_time() {
         }
         assert_eq!(lake.engine.parts.plans.used() - before, usize::from(again), "{sql}");
     }
+}
+
+/// A session that brings the view `p` over `s.a`, made by the engine or by hand.
+async fn brings_a_view(lake: &Lake, by_hand: bool) -> SessionOptions {
+    let (a, p): (TableName, TableName) = ("s.a".parse().expect("a name"), "s.p".parse().expect("a name"));
+    let moment = lake.engine.moment(vec![a.clone()]).await.expect("a table");
+    let options = SessionOptions {
+        moment: Arc::new(moment),
+        ..SessionOptions::default().default_schema("s")
+    };
+    let text = "SELECT id + 1 AS id FROM s.a";
+    let session = lake.engine.session(Class::Interactive, &options);
+    let made = async {
+        let plan = session.state().create_logical_plan(text).await?;
+        Ok::<_, EngineError>(Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>)
+    };
+    let view = match by_hand {
+        true => made.await,
+        false => lake.engine.view(&options, text, &BTreeSet::from([a]), made).await,
+    };
+    options.overlay(p, view.expect("a view"))
+}
+
+// Goal: a plan over what a session brings is used again as long as it brings the same, and a view of a project is the same as long as
+// its tables are. Method: the same statement in sessions that bring a view, before and after a change of its table, beside views of
+// which each is another one.
+#[tokio::test]
+async fn what_sessions_bring() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.a (id bigint)").await;
+    let plans = &lake.engine.parts.plans;
+    for (change, wanted, by_hand, again) in [
+        ("INSERT INTO s.a VALUES (1)", "2", false, 2),
+        ("DELETE FROM s.a WHERE id = 1", "", false, 2),
+        ("INSERT INTO s.a VALUES (5)", "6", true, 0),
+        ("INSERT INTO s.b VALUES (9)", "6", false, 2),
+    ] {
+        let _ = crate::statement::tests::tried(&lake, change).await;
+        let before = plans.used();
+        for _ in 0..3 {
+            let options = brings_a_view(&lake, by_hand).await;
+            let given = answer(&lake.engine, &lake, &options, "SELECT * FROM p").await;
+            assert_eq!(given.expect("rows").join(" "), wanted, "{change}");
+        }
+        assert_eq!(plans.used() - before, again, "{change}");
+    }
+    let other = SessionOptions::default().default_schema("s");
+    answer(&lake.engine, &lake, &other, "SELECT * FROM p")
+        .await
+        .expect_err("another session brings none");
 }
 
 // Goal: nobody is given the plan of somebody who may see more, or of another user. Method: the names of two users.

@@ -16,7 +16,7 @@ use crate::postgres::failure::{Failure, state};
 use crate::postgres::message::{Bind, Target};
 use crate::postgres::reply::format_of;
 use crate::postgres::rows::{Sending, Stopped, columns};
-use crate::postgres::script::{What, sentences};
+use crate::postgres::script::What;
 use crate::postgres::types::{self, PgType};
 
 impl Session {
@@ -42,12 +42,12 @@ impl Session {
             let text = format!("a session keeps {STATEMENTS_MAX} statements at most");
             return Err(Failure::new(state::LIMIT, text));
         }
-        let mut found = sentences(sql)?;
+        let found = self.scripts.sentences(sql)?;
         if found.len() > 1 {
             let text = "cannot insert multiple commands into a prepared statement";
             return Err(Failure::new(state::SYNTAX, text));
         }
-        let sentence = found.pop();
+        let sentence = found.first().cloned();
         let mut kept = Kept {
             parameters: declared.clone(),
             declared,

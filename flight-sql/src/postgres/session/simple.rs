@@ -8,7 +8,7 @@ use crate::postgres::connection::Wire;
 use crate::postgres::copy;
 use crate::postgres::encode::Style;
 use crate::postgres::rows::{Sending, Stopped, columns};
-use crate::postgres::script::{Sentence, sentences};
+use crate::postgres::script::Sentence;
 
 impl Session {
     /// Answers the statements of a text up to the first that fails.
@@ -16,17 +16,17 @@ impl Session {
         // It takes the place of the nameless statement and portal of the other protocol.
         self.statements.remove("");
         self.portals.remove("");
-        let sentences = sentences(text)?;
+        let sentences = self.scripts.sentences(text)?;
         if sentences.is_empty() {
             wire.replies.empty_query();
         }
-        for sentence in sentences {
+        for sentence in sentences.iter() {
             let before = sentence.before;
             let limit = self.settings.duration("statement_timeout");
             let id = self.service.fresh_id();
             let late = super::late(self.service.clone(), id, limit);
             let done = tokio::select! {
-                done = self.sentence(id, &sentence, wire) => done,
+                done = self.sentence(id, sentence, wire) => done,
                 () = late => Err(super::timed_out().into()),
             };
             done.map_err(|stopped| match stopped {

@@ -112,5 +112,5 @@ notes.append(f"scale factor {factor}, cores {cores} for all, warm median of {RUN
 notes.append("memory: the most that was resident, of DuckDB with the Python that it runs in, of a cluster the sum of its processes' maxima")
 machine = {"cores": os.cpu_count(), "load_average_1m_before": round(load, 2)}
 command = f"tests/peers/tpch/tpch own times {factor}" + (f" {suite}" if suite != "tpch" else "") + (f" --peers {peers}" if peers else "")
-document = {"bench": suite, "command": command, "profile": "release" if "release" in os.readlink(f"/proc/{pid}/exe") else "debug", "machine": machine, "figures": figures, "notes": notes}
+document = {"bench": suite, "command": command, "profile": "debug" if "/debug/" in os.readlink(f"/proc/{pid}/exe") else "release", "machine": machine, "figures": figures, "notes": notes}
 pathlib.Path(file).write_text(json.dumps(document, indent=2) + "\n")
