@@ -99,19 +99,19 @@ impl Views {
         self.beside(engine, options, run_ms, |view| needed.contains(view)).await
     }
 
-    /// `options` with the tables that these views read, and those of `beside`, as they stand at one moment.
+    /// `options` with the tables that these views read, and of `more`, as they stand at one moment.
     async fn at_one_moment(
         &self,
         engine: &Engine,
         options: SessionOptions,
-        beside: BTreeSet<&TableName>,
+        more: BTreeSet<&TableName>,
         is_read: impl Fn(&TableName) -> bool,
     ) -> SessionOptions {
         let views: BTreeSet<&TableName> = self.names().collect();
         let read = self.views.iter().filter(|view| is_read(&view.model.name));
         let tables: BTreeSet<&TableName> = read
             .flat_map(|view| &view.model.inputs)
-            .chain(beside)
+            .chain(more)
             .filter(|name| !views.contains(name) && !options.overlay.contains_key(name))
             .collect();
         match engine.moment(tables.into_iter().cloned().collect()).await {

@@ -164,7 +164,10 @@ mod tests {
         c (g, h) AS (VALUES (1, 1), (1, 2), (2, 2), (2, 2), (NULL, 1), (NULL, 1), (4, 7), (5, 5))";
 
     async fn plan(lake: &Lake, sql: &str) -> String {
-        lake.lines(&format!("EXPLAIN {TABLES} {sql}")).await.join("\n")
+        let session = lake.session();
+        let plan = lake.engine.plan(&session, &format!("{TABLES} {sql}")).await;
+        let plan = session.state().optimize(&plan.expect("a plan"));
+        plan.expect("an optimised plan").display_indent().to_string()
     }
 
     /// Whether the semi join of a plan stands below an inner join.
