@@ -195,8 +195,8 @@ mod tests {
             (joined, "b.y", some, true),
             (joined, "a.k + 1", some, true),
             (joined, "a.k + b.y", some, false),
-            (joined, "(a.k, a.x)", both, true),
-            (joined, "(a.k, b.y)", both, false),
+            (joined, "a.k, a.x", both, true),
+            (joined, "a.k, b.y", both, false),
             (derived, "q.x", some, true),
             (derived, "k", some, true),
             (three, "a.x", some, true),
@@ -209,10 +209,17 @@ mod tests {
                 false,
             ),
         ] {
-            let asked = format!("SELECT * FROM {from} WHERE {key} IN ({keys})");
-            let columns = key.trim_matches(['(', ')']).split(", ").enumerate();
-            let equal: Vec<String> = columns.map(|(at, column)| format!("{column} = s.c{at}")).collect();
+            let columns: Vec<&str> = key.split(", ").collect();
+            let pairs = columns.iter().enumerate();
+            let equal: Vec<String> = pairs.map(|(at, column)| format!("{column} = s.c{at}")).collect();
             let names = ["c0", "c1"].get(..equal.len()).unwrap_or_default().join(", ");
+            let asked = match columns.as_slice() {
+                [_] => format!("SELECT * FROM {from} WHERE {key} IN ({keys})"),
+                _ => format!(
+                    "SELECT * FROM {from} WHERE EXISTS (SELECT 1 FROM ({keys}) AS s ({names}) WHERE {})",
+                    equal.join(" AND ")
+                ),
+            };
             let from_names = if from == derived { "q.*" } else { "a.*, b.*" };
             let more = if from == three { ", o.*" } else { "" };
             let other = format!(
