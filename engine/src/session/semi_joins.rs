@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, JoinType, Result};
-use datafusion::logical_expr::{Expr, Join, LogicalPlan, Projection};
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, Projection, SubqueryAlias};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -95,6 +95,16 @@ fn lowered(plan: &LogicalPlan, semi: &Join, keys: &[Expr]) -> Result<Option<Logi
             let (expr, schema) = (projection.expr.clone(), Arc::clone(&projection.schema));
             let moved = Projection::try_new_with_schema(expr, Arc::new(below), schema)?;
             Ok(Some(LogicalPlan::Projection(moved)))
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let Some(keys) = in_input(keys, &alias.schema, alias.input.schema(), Some)? else {
+                return Ok(None);
+            };
+            let Some(below) = lowered(&alias.input, semi, &keys)? else {
+                return Ok(None);
+            };
+            let moved = SubqueryAlias::try_new(Arc::new(below), alias.alias.clone())?;
+            Ok(Some(LogicalPlan::SubqueryAlias(moved)))
         }
         _ => Ok(None),
     }
