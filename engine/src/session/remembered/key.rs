@@ -43,7 +43,7 @@ impl Key {
         }
         let schema = options.default_schema.as_ref();
         let reader = Reader {
-            default_schema: schema.unwrap_or(&engine.options().default_schema),
+            default_schema: schema.unwrap_or_else(|| &engine.options().default_schema),
             seen: options.access.as_ref().map(|access| access.fingerprint()),
             postgres,
         };
