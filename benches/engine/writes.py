@@ -99,7 +99,7 @@ def measure(label, work, prefix, wanted):
 
 
 peers = given.peers.split(",") if given.peers else []
-report = Report("writes", "bench-engine", rows=given.rows, files=given.files)
+report = Report("writes", "bench-engine", rows=given.rows, files=given.files, rounds=given.rounds)
 with contextlib.ExitStack() as stack:
     lake = stack.enter_context(Lake(given.tidewater))
     tables = Tables(lake.catalog(), given.rows)

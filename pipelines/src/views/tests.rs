@@ -134,3 +134,28 @@ async fn views_stay_while_their_tables_do() {
         }
     }
 }
+
+// Goal: a transaction that has pinned a table sees it so through a view too. Method: a session with an older state of the table, and
+// one without.
+#[tokio::test]
+async fn what_is_pinned_is_seen_through_views() {
+    let lake = Lake::new();
+    let pipelines = lake.pipelines(&[("gold.all", "/*---\nkind: view\n---*/ SELECT id FROM silver.scores")]);
+    let columns = Schema::new(vec![Field::new("id", DataType::Int64, true)]);
+    lake.create("silver.scores", &columns).await;
+    lake.append("silver.scores", &[json!({"id": 1})]).await;
+    let names = vec!["silver.scores".parse().expect("a name")];
+    let pinned = SessionOptions {
+        moment: Arc::new(lake.engine.moment(names).await.expect("a table")),
+        ..SessionOptions::default()
+    };
+    lake.append("silver.scores", &[json!({"id": 2})]).await;
+    let sql = "SELECT id FROM gold.all ORDER BY id";
+    for (client, wanted) in [(pinned, "1"), (SessionOptions::default(), "1 2")] {
+        let options = pipelines.views().for_statement(&lake.engine, client, sql, 0).await;
+        let session = lake.engine.session(Class::Interactive, &options);
+        let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+        let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
+        assert_eq!(lines(&rows.collect().await.expect("rows")).join(" "), wanted);
+    }
+}
