@@ -310,9 +310,9 @@ impl Engine {
         }
         let mut standing = None;
         if let Some(lake) = lake {
-            let resolved = self.resolve(&state, lake, named.tables.clone()).await?;
+            let mut resolved = self.resolve(&state, lake, named.tables.clone()).await?;
             if !named.information_schema {
-                standing = Standing::of(&named.tables, &missing, &resolved, lake);
+                standing = Standing::of(&named.tables, &missing, &mut resolved, lake);
             }
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));

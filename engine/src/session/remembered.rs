@@ -29,6 +29,7 @@ pub(super) use self::key::Key;
 pub(super) use self::standing::Standing;
 use self::standing::same;
 use self::views::KnownView;
+use super::views::Said;
 use super::{CATALOG, Named, SessionOptions};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -161,10 +162,10 @@ impl Engine {
         if !then.tables_stand([&now, pinned]) {
             return Ok(false);
         }
-        // Versions only grow: a view that is the same after the tables were looked up was so when they were.
-        for (name, version) in &then.views {
+        // After the tables, as when a statement is planned.
+        for (name, said) in &then.views {
             let view = self.catalog().load_view(name).await.map_err(TableError::from)?;
-            if view.is_none_or(|view| (view.uuid, view.version_id) != *version) {
+            if view.is_none_or(|view| Said::by(&view) != *said) {
                 return Ok(false);
             }
         }

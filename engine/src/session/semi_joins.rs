@@ -182,9 +182,7 @@ mod tests {
 
     /// Whether the semi join of a plan stands below an inner join.
     fn is_below(plan: &str) -> bool {
-        let semi = plan
-            .find("LeftSemi Join")
-            .unwrap_or_else(|| panic!("a semi join: {plan}"));
+        let semi = plan.find("LeftSemi Join").expect("a semi join");
         plan.find("Inner Join").is_some_and(|inner| inner < semi)
     }
 

@@ -8,9 +8,8 @@ use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, TableP
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement;
-use tidewater_core::TableName;
+use tidewater_core::{Namespace, TableName};
 use tidewater_table::{TableError, View};
-use uuid::Uuid;
 
 use super::parse::parse;
 use super::{CATALOG, named};
@@ -24,8 +23,21 @@ const DEPTH_MAX: usize = 16;
 /// The dialects that are read, best first: those of others are much the same for what a view should say.
 const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
 
-/// Which view stands under a name, and in which version: the version grows with each replacement.
-pub(super) type Version = (Uuid, i32);
+/// What decides what a view comes to, besides its name. The number of its version is not enough: a catalog may give one again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    queries: BTreeMap<String, String>,
+    default_namespace: Option<Namespace>,
+}
+
+impl Said {
+    pub(super) fn by(view: &View) -> Self {
+        Self {
+            queries: view.queries.clone(),
+            default_namespace: view.default_namespace.clone(),
+        }
+    }
+}
 
 /// What names stand for.
 #[derive(Default)]
@@ -34,8 +46,8 @@ pub(crate) struct Resolved {
     pub(crate) tables: Moment,
     /// Views.
     pub(crate) views: HashMap<TableName, Arc<dyn TableProvider>>,
-    /// Their versions.
-    pub(super) versions: BTreeMap<TableName, Version>,
+    /// What they say.
+    pub(super) said: BTreeMap<TableName, Said>,
 }
 
 /// A view with the statement that it is.
@@ -44,7 +56,7 @@ struct Text {
     sql: String,
     statement: Statement,
     names: BTreeSet<TableName>,
-    version: Version,
+    said: Said,
 }
 
 impl Engine {
@@ -119,7 +131,7 @@ impl Engine {
                 let mut state = text.state;
                 look_up(&mut state, lake.at(&resolved));
                 let plan = state.statement_to_plan(text.statement).await?;
-                resolved.versions.insert(name.clone(), text.version);
+                resolved.said.insert(name.clone(), text.said);
                 resolved
                     .views
                     .insert(name, Arc::new(ViewTable::new(plan, Some(text.sql))));
@@ -147,7 +159,7 @@ fn text(state: &SessionState, view: &View) -> Result<Text> {
         sql: sql.clone(),
         statement,
         names,
-        version: (view.uuid, view.version_id),
+        said: Said::by(view),
     })
 }
 
@@ -162,4 +174,37 @@ pub(super) fn look_up(state: &mut SessionState, lake: LakeCatalog) {
     }
     pinned.register_catalog(CATALOG.to_owned(), Arc::new(lake));
     state.register_catalog_list(pinned);
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_table::iceberg::spec::Schema;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn view(version_id: i32, sql: &str, namespace: Option<&str>) -> View {
+        View {
+            name: "s.v".parse().expect("a name"),
+            uuid: Uuid::from_u128(1),
+            version_id,
+            version_ms: 7,
+            schema: Schema::builder().build().expect("a schema"),
+            default_catalog: None,
+            default_namespace: namespace.map(|name| name.parse().expect("a namespace")),
+            queries: BTreeMap::from([("spark".to_owned(), sql.to_owned())]),
+            properties: HashMap::new(),
+        }
+    }
+
+    // Goal: a view is another one when it says something else, whatever number its version has. Method: two texts and two namespaces under
+    // one number, and one text under two numbers.
+    #[test]
+    fn views_are_told_apart_by_what_they_say() {
+        let one = Said::by(&view(2, "SELECT * FROM a", Some("s")));
+        assert_eq!(one, Said::by(&view(3, "SELECT * FROM a", Some("s"))));
+        assert_ne!(one, Said::by(&view(2, "SELECT * FROM b", Some("s"))));
+        assert_ne!(one, Said::by(&view(2, "SELECT * FROM a", Some("t"))));
+        assert_ne!(one, Said::by(&view(2, "SELECT * FROM a", None)));
+    }
 }

@@ -8,14 +8,14 @@ use tidewater_table::LoadedTable;
 
 use crate::lake::{LakeCatalog, Moment, Overlay};
 use crate::session::Resolved;
-use crate::session::views::Version;
+use crate::session::views::Said;
 
 /// What names stood for.
 pub(in crate::session) struct Standing {
     /// Tables, also those behind views; `None`: there was none of that name.
     pub(super) tables: Moment,
-    /// Views of the catalog.
-    pub(super) views: BTreeMap<TableName, Version>,
+    /// Views of the catalog, and what they said.
+    pub(super) views: BTreeMap<TableName, Said>,
     /// What the session had beside the catalog; `None` where the statement names nothing of it.
     overlay: Option<Arc<Overlay>>,
 }
@@ -26,7 +26,7 @@ impl Standing {
     pub(in crate::session) fn of(
         names: &BTreeSet<TableName>,
         missing: &BTreeSet<TableName>,
-        resolved: &Resolved,
+        resolved: &mut Resolved,
         lake: &LakeCatalog,
     ) -> Option<Self> {
         let mut tables: Moment = missing.iter().map(|name| (name.clone(), None)).collect();
@@ -54,7 +54,7 @@ impl Standing {
         }
         Some(Self {
             tables,
-            views: resolved.versions.clone(),
+            views: std::mem::take(&mut resolved.said),
             overlay: views.then(|| Arc::clone(lake.overlay())),
         })
     }
