@@ -35,6 +35,9 @@ const CONSUMERS_NAMED: std::num::NonZeroUsize = match std::num::NonZeroUsize::ne
 /// Memory of one task's open data files. It is not the pool's, and every partition of a write is a task.
 const WRITE_BUFFER_BYTES_MAX: u64 = 64 << 20;
 
+/// Rows that are not worth a second thread: as many as come in one batch.
+pub const ONE_THREAD_ROWS: u64 = 8_192;
+
 /// What the disk manager calls the directories it makes.
 const SPILL_PREFIX: &str = "datafusion-";
 
@@ -49,6 +52,8 @@ pub struct EngineOptions {
     pub spill_bytes_max: u64,
     /// Parallelism of a query.
     pub target_partitions: usize,
+    /// A statement is not cut if the tables that it reads have no more rows than this together.
+    pub one_thread_rows: u64,
     /// Threads that do nothing but plan; 0: statements are planned where they are asked.
     pub planning_threads: usize,
     /// Memory for footers and page indexes of Parquet files.
@@ -69,6 +74,7 @@ impl EngineOptions {
             spill_dir: spill_dir.into(),
             spill_bytes_max: 64 << 30,
             target_partitions: std::thread::available_parallelism().map_or(2, usize::from),
+            one_thread_rows: ONE_THREAD_ROWS,
             planning_threads: 0,
             footer_cache_bytes: 128 << 20,
             default_schema: "gold".into(),
@@ -240,7 +246,7 @@ impl Engine {
 
     /// Runs plans in this process.
     pub fn local_runner(&self) -> LocalRunner {
-        LocalRunner::new(self.parts.clock.clone(), self.parts.planner.clone())
+        LocalRunner::new(self.parts.clone())
     }
 }
 

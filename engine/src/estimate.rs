@@ -1,5 +1,7 @@
 //! What a plan would read, told before it runs: the router decides by it, and EXPLAIN shows it.
 
+use std::sync::Arc;
+
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
@@ -54,25 +56,48 @@ impl ScanEstimate {
     }
 }
 
-/// The most that a plan may read: all files of its tables, told from what is loaded of them. `None` where one does not tell, as
+/// The most bytes that a plan may read: all files of its tables, told from what is loaded of them. `None` where one does not tell, as
 /// snapshots of some other writers.
 pub fn reads_at_most(plan: &LogicalPlan) -> Option<u64> {
-    let mut most = Some(0_u64);
-    let visited = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let bytes = source_as_provider(&scan.source).ok().and_then(|provider| {
-                let table = provider.downcast_ref::<IcebergTable>();
-                match table {
-                    Some(table) => table.bytes_total(),
-                    // Other tables are no files, and a view that is not in its place yet is not known.
-                    None => provider.get_logical_plan().is_none().then_some(0),
-                }
-            });
-            most = most.zip(bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
+    sum(plan, |node| {
+        let LogicalPlan::TableScan(scan) = node else {
+            return Some(0);
+        };
+        let provider = source_as_provider(&scan.source).ok()?;
+        match provider.downcast_ref::<IcebergTable>() {
+            Some(table) => table.bytes_total(),
+            // Other tables are no files, and a view that is not in its place yet is not known.
+            None => provider.get_logical_plan().is_none().then_some(0),
         }
-        Ok(TreeNodeRecursion::Continue)
+    })
+}
+
+/// The most rows that an optimised plan may read, where it makes few more of them than that: each is joined by a key. `None` where it may
+/// make many of few, and where a table does not tell.
+pub(crate) fn rows_at_most(plan: &LogicalPlan) -> Option<u64> {
+    sum(plan, |node| match node {
+        LogicalPlan::TableScan(scan) => {
+            let provider = source_as_provider(&scan.source).ok()?;
+            provider.downcast_ref::<IcebergTable>()?.rows_total()
+        }
+        LogicalPlan::Values(values) => u64::try_from(values.values.len()).ok(),
+        LogicalPlan::Join(join) => (!join.on.is_empty()).then_some(0),
+        LogicalPlan::Unnest(_) | LogicalPlan::RecursiveQuery(_) | LogicalPlan::Extension(_) => None,
+        _ => Some(0),
+    })
+}
+
+/// What the nodes of a plan have together, its subqueries' among them, where all tell.
+fn sum(plan: &LogicalPlan, of: impl Fn(&LogicalPlan) -> Option<u64>) -> Option<u64> {
+    let mut sum = Some(0_u64);
+    let visited = plan.apply_with_subqueries(|node| {
+        sum = sum.zip(of(node)).map(|(sum, more)| sum.saturating_add(more));
+        Ok(match sum {
+            Some(_) => TreeNodeRecursion::Continue,
+            None => TreeNodeRecursion::Stop,
+        })
     });
-    visited.ok().and(most)
+    visited.ok().and(sum)
 }
 
 impl Engine {
@@ -84,7 +109,7 @@ impl Engine {
             plan => plan,
         };
         let optimized = session.state().optimize(plan)?;
-        let mut scans: Vec<(std::sync::Arc<dyn TableProvider>, Vec<Expr>)> = Vec::new();
+        let mut scans: Vec<(Arc<dyn TableProvider>, Vec<Expr>)> = Vec::new();
         optimized.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node
                 && let Ok(provider) = source_as_provider(&scan.source)

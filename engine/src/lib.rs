@@ -51,7 +51,7 @@ pub use compaction::Compaction;
 pub use cooperative::yielding;
 pub use cpu::{CpuRunner, CpuRuntime};
 pub use deletes::RowDeletesExec;
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, ONE_THREAD_ROWS};
 pub use error::{EngineError, Result, RunnerError};
 pub use estimate::{ScanEstimate, TableEstimate, reads_at_most};
 pub use field_ids::FieldIdAdapterFactory;

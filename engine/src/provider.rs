@@ -243,6 +243,15 @@ impl IcebergTable {
         }
     }
 
+    /// Rows of all files of what is read, deleted ones among them, told likewise.
+    pub(crate) fn rows_total(&self) -> Option<u64> {
+        match &self.source {
+            Source::Snapshot(Some(snapshot_id)) => self.total(*snapshot_id, "total-records"),
+            Source::Snapshot(None) => Some(0),
+            Source::Files(files) => Some(files.iter().map(|file| file.record_count).sum()),
+        }
+    }
+
     fn files_total(&self, snapshot_id: i64) -> Option<u64> {
         self.total(snapshot_id, "total-data-files")
     }

@@ -10,17 +10,18 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::future::{self, BoxFuture, Either, select};
 use futures::{FutureExt, Stream, StreamExt};
 use tidewater_core::{JobId, SharedClock};
 
 use crate::cooperative::yielding;
+use crate::engine::Parts;
 use crate::error::{EngineError, Result};
-use crate::planning::Planner;
+use crate::estimate::rows_at_most;
 use crate::progress::Progress;
 use crate::session::Class;
 
@@ -146,14 +147,13 @@ const HERE: &str = "it was asked to run in this process";
 /// Runs plans in this process, within the memory of the session's runtime environment.
 #[derive(Debug, Clone)]
 pub struct LocalRunner {
-    clock: SharedClock,
-    planner: Arc<Planner>,
+    parts: Arc<Parts>,
 }
 
 impl LocalRunner {
-    /// Deadlines are measured by this clock, plans made there.
-    pub(crate) fn new(clock: SharedClock, planner: Arc<Planner>) -> Self {
-        Self { clock, planner }
+    /// Of the engine with these parts.
+    pub(crate) fn new(parts: Arc<Parts>) -> Self {
+        Self { parts }
     }
 }
 
@@ -170,10 +170,11 @@ impl LocalRunner {
                 what: format!("running {} as a query", request.plan.display()),
             });
         }
-        let deadline = request.deadline.map(|allowed| Deadline::start(&self.clock, allowed));
-        let (state, plan) = (request.session.state(), request.plan);
-        let work = Box::pin(async move { Ok(state.create_physical_plan(&plan).await?) });
-        let planning = Box::pin(self.planner.run(work));
+        let clock = &self.parts.clock;
+        let deadline = request.deadline.map(|allowed| Deadline::start(clock, allowed));
+        let (parts, state, plan) = (Arc::clone(&self.parts), request.session.state(), request.plan);
+        let work = Box::pin(async move { physical(&parts, state, &plan).await });
+        let planning = Box::pin(self.parts.planner.run(work));
         let (plan, deadline) = match deadline {
             None => (planning.await?, None),
             Some(deadline) => match select(planning, deadline).await {
@@ -181,7 +182,7 @@ impl LocalRunner {
                 Either::Right((passed, _)) => return Err(passed),
             },
         };
-        let plan = yielding(plan, &self.clock)?;
+        let plan = yielding(plan, clock)?;
         if let Some(progress) = Progress::of(&request.session) {
             progress.watch(&plan);
         }
@@ -201,6 +202,20 @@ impl LocalRunner {
             route: Route::local(HERE),
         })
     }
+}
+
+/// The plan as it runs here: for one thread where it is small, as what several have to tell one another takes longer than it does.
+async fn physical(parts: &Parts, mut state: SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    let plan = parts.plans.optimized(&state, plan)?;
+    let runs = match &plan {
+        LogicalPlan::Explain(explain) => explain.plan.as_ref(),
+        LogicalPlan::Analyze(analyze) => analyze.input.as_ref(),
+        plan => plan,
+    };
+    if rows_at_most(runs).is_some_and(|rows| rows <= parts.options.one_thread_rows) {
+        state.config_mut().options_mut().execution.target_partitions = 1;
+    }
+    Ok(state.query_planner().create_physical_plan(&plan, &state).await?)
 }
 
 /// Ends with the error when the time is over.

@@ -1,5 +1,6 @@
 //! Sessions: SQL over the catalog's tables.
 
+mod asked_groups;
 mod balanced;
 mod beside;
 mod decimals;

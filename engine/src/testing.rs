@@ -158,6 +158,8 @@ impl Lake {
 fn open(spill: &tempfile::TempDir, catalog: Arc<dyn Catalog>, store: &FileStore) -> Engine {
     let options = EngineOptions {
         target_partitions: 3,
+        // Most tests have few rows.
+        one_thread_rows: 3,
         ..EngineOptions::new(spill.path().join(store.rng().uuid().to_string()))
     };
     Engine::open(

@@ -25,6 +25,7 @@ pub(super) fn engine(parts: &Parts) -> Result<Engine, Failure> {
     if settings.target_partitions > 0 {
         options.target_partitions = settings.target_partitions;
     }
+    options.one_thread_rows = settings.one_thread_rows;
     // One alone would let a large statement keep all others from being planned.
     options.planning_threads = options.target_partitions.max(2);
     let (clock, rng) = (Arc::clone(&parts.clock), Arc::clone(&parts.rng));

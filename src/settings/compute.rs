@@ -18,6 +18,8 @@ pub(crate) struct EngineSettings {
     pub(crate) spill_bytes_max: u64,
     /// Partitions a query is cut into; 0 means one for each core.
     pub(crate) target_partitions: usize,
+    /// A query whose tables have no more rows than this together is not cut.
+    pub(crate) one_thread_rows: u64,
 }
 
 /// The scheduler of distributed jobs.
@@ -78,6 +80,7 @@ impl Default for EngineSettings {
             memory_bytes: 1 << 30,
             spill_bytes_max: 64 << 30,
             target_partitions: 0,
+            one_thread_rows: tidewater_engine::ONE_THREAD_ROWS,
         }
     }
 }

@@ -12,13 +12,14 @@ use datafusion::logical_expr::{Expr, Filter, LogicalPlan, lit};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::asked_groups::AskedGroups;
 use super::semi_joins::SemiJoinsFirst;
 
 /// The rule that makes literals of conditions.
 const FOLDS: &str = "simplify_expressions";
 
 /// These rules; after each that folds constants one that makes a condition `false` when a part of it is null, as no row passes it; and in
-/// the end one that puts semi joins before inner joins.
+/// the end one that puts semi joins before inner joins, and one that leaves out groups that nobody asks for.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
     for rule in rules {
@@ -29,6 +30,7 @@ pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<
         }
     }
     all.push(Arc::new(SemiJoinsFirst));
+    all.push(Arc::new(AskedGroups));
     all
 }
 

@@ -3,16 +3,19 @@
 //! Tools ask for the columns of a statement, then run it, then do so again: most statements are planned many times over tables that
 //! did not change in between. A plan is remembered under the statement's text and what its session says of it, beside what the names
 //! of the statement stood for: tables, and views with the tables behind them. Those are asked for anew each time, as for any statement;
-//! if one is another, the statement is planned. The names of a statement are remembered too, and what views of a project come to.
+//! if one is another, the statement is planned. The names of a statement are remembered too, what views of a project come to, and what
+//! plans come to when they are optimised.
 //!
 //! Invariant: the plan is one that planning the statement in the same session would make now. What is not surely so is not kept:
 //! plans over what a session knows of itself, and with functions that belong to a session.
 
 mod key;
+mod optimized;
 mod standing;
 mod views;
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,6 +29,7 @@ use moka::sync::Cache;
 use tidewater_table::TableError;
 
 pub(super) use self::key::Key;
+use self::optimized::{Address, Optimized};
 pub(super) use self::standing::Standing;
 use self::standing::same;
 use self::views::KnownView;
@@ -57,6 +61,8 @@ pub(crate) struct Plans {
     names: Cache<Key, Arc<Named>>,
     /// What the projects' views come to.
     views: Cache<Key, Opaque<KnownView>>,
+    /// What plans that are kept come to when they are optimised.
+    optimized: Cache<Address, Opaque<Optimized>>,
     /// How often a statement was not planned.
     #[cfg(test)]
     used: AtomicUsize,
@@ -68,15 +74,24 @@ pub(crate) struct Plans {
 impl Default for Plans {
     fn default() -> Self {
         Self {
-            known: Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX).build(),
-            names: Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX).build(),
-            views: Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX).build(),
+            known: cache(),
+            names: cache(),
+            views: cache(),
+            optimized: cache(),
             #[cfg(test)]
             used: AtomicUsize::new(0),
             #[cfg(test)]
             forgets_tables: AtomicBool::new(false),
         }
     }
+}
+
+fn cache<K, V>() -> Cache<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(PLANS_MAX).time_to_idle(IDLE_MAX).build()
 }
 
 impl fmt::Debug for Plans {
@@ -99,6 +114,9 @@ impl Plans {
     /// Keeps a plan if its rows follow from what its statement names.
     pub(super) fn keep(&self, key: Key, standing: Standing, plan: &LogicalPlan) {
         if is_of_tables_alone(plan, &standing.tables).unwrap_or(false) {
+            if let Some((address, optimized)) = Optimized::of(plan) {
+                self.optimized.insert(address, Opaque::new(optimized));
+            }
             let plan = plan.clone();
             self.known.insert(key, Opaque::new(Remembered { standing, plan }));
         }

@@ -132,6 +132,69 @@ async fn plans_follow_what_they_name() {
     assert!(found > 20, "{found} wrong answers of plans that forget their tables");
 }
 
+// Goal: a plan that is used again is optimised once, and one that a time is put into each time. Method: statements twice, and what is
+// kept of them.
+#[tokio::test]
+async fn plans_are_optimised_once() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.a (id bigint)").await;
+    done(&lake, "INSERT INTO s.a VALUES (1), (2)").await;
+    let options = SessionOptions::default().default_schema("s");
+    for (sql, once) in [
+        ("SELECT id FROM a WHERE id > 1", true),
+        (
+            "SELECT id FROM a WHERE now() > TIMESTAMP '2000-01-01' AND id > 1",
+            false,
+        ),
+        (
+            "SELECT id FROM a WHERE id > 1 AND id IN (SELECT id FROM a WHERE random() < 2)",
+            false,
+        ),
+    ] {
+        let session = lake.engine.session(Class::Interactive, &options);
+        let mut made = Vec::new();
+        for _ in 0..2 {
+            assert_eq!(answer(&lake.engine, &lake, &options, sql).await.expect(sql), ["2"]);
+            let plan = lake.engine.plan(&session, sql).await.expect(sql);
+            made.push(lake.engine.parts.plans.optimized(&session.state(), &plan).expect(sql));
+        }
+        let inputs = made.iter().map(|plan| std::ptr::from_ref(plan.inputs()[0]));
+        let inputs: BTreeSet<_> = inputs.collect();
+        assert_eq!(inputs.len() == 1, once, "{sql}");
+    }
+}
+
+// Goal: small statements are planned for one thread, others are not. Method: what EXPLAIN tells of statements around the limit.
+#[tokio::test]
+async fn small_statements_are_not_cut() {
+    let lake = lake().await;
+    for table in ["s.a", "s.b"] {
+        done(&lake, &format!("CREATE TABLE {table} (id bigint)")).await;
+        done(&lake, &format!("INSERT INTO {table} VALUES (1), (2)")).await;
+    }
+    done(&lake, "INSERT INTO s.b VALUES (3), (4)").await;
+    for (sql, cut) in [
+        ("SELECT id, count(*) FROM s.a GROUP BY id", false),
+        ("SELECT id, count(*) FROM s.b GROUP BY id", true),
+        (
+            "SELECT a.id, count(*) FROM s.a JOIN s.a AS b ON a.id = b.id GROUP BY a.id",
+            true,
+        ),
+        (
+            "SELECT a.id, count(*) FROM s.a JOIN (VALUES (1)) AS b (id) ON a.id = b.id GROUP BY a.id",
+            false,
+        ),
+        (
+            "SELECT b.id, count(*) FROM s.a JOIN (VALUES (1)) AS b (id) ON a.id < b.id GROUP BY b.id",
+            true,
+        ),
+        ("SELECT value, count(*) FROM generate_series(1, 2) GROUP BY value", true),
+    ] {
+        let told = lake.lines(&format!("EXPLAIN {sql}")).await.join(" ");
+        assert_eq!(told.contains("RepartitionExec"), cut, "{sql}: {told}");
+    }
+}
+
 // Goal: what a plan depends on besides its tables keeps it from being used again. Method: each such statement twice, beside one of
 // which the plan is used.
 #[tokio::test]
