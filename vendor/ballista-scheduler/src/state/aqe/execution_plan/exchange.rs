@@ -285,6 +285,11 @@ impl ExchangeExec {
         }
     }
 
+    /// tidewater: whether its stage runs, or has run: what becomes of the plan below it has no effect any more.
+    fn is_begun(&self) -> bool {
+        self.stage_id().is_some() || self.shuffle_created()
+    }
+
     /// Returns a reference to the input (child) execution plan.
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
@@ -416,10 +421,12 @@ impl ExecutionPlan for ExchangeExec {
         }
     }
 
+    // tidewater: nor does one that has begun. `EnsureRequirements` would take a sort from above it and put it below,
+    // where it never runs, and the rows would be taken for sorted.
     fn maintains_input_order(&self) -> Vec<bool> {
         match self.partitioning {
-            Some(_) => vec![false; self.children().len()],
-            None => vec![true; self.children().len()],
+            None if !self.is_begun() => vec![true; self.children().len()],
+            _ => vec![false; self.children().len()],
         }
     }
 
@@ -428,7 +435,7 @@ impl ExecutionPlan for ExchangeExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         if children.len() == 1 {
-            let new_exec = Self::new_with_details(
+            let mut new_exec = Self::new_with_details(
                 children[0].clone(),
                 self.partitioning.clone(),
                 self.plan_id,
@@ -441,6 +448,10 @@ impl ExecutionPlan for ExchangeExec {
                 self.broadcast,
                 self.inactive_stage,
             );
+            // tidewater: its rows stay as they were written.
+            if self.is_begun() {
+                new_exec.properties = Arc::clone(&self.properties);
+            }
 
             Ok(Arc::new(new_exec))
         } else {
