@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Aggregate, Expr, Filter, Join, LogicalPlan, Proje
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::semi_joins::unnamed;
 use crate::estimate::rows_at_most;
 
 /// What the keys are called, by which is seen that they are there already.
@@ -143,13 +144,6 @@ fn is_table(plan: &LogicalPlan) -> bool {
         LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
         LogicalPlan::Values(_) => true,
         _ => false,
-    }
-}
-
-fn unnamed(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unnamed(&alias.expr),
-        expr => expr,
     }
 }
 

@@ -128,7 +128,8 @@ fn on_side(side: &Arc<LogicalPlan>, semi: &Join, keys: &[Expr]) -> Result<Logica
     Ok(LogicalPlan::Join(join))
 }
 
-fn unnamed(expr: &Expr) -> &Expr {
+/// The expression without the name that it is given.
+pub(super) fn unnamed(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => unnamed(&alias.expr),
         expr => expr,
