@@ -1,6 +1,7 @@
 //! Functions that sessions and executors know besides DataFusion's own.
 
 mod bounded;
+mod extreme;
 mod growth;
 mod text_concat;
 
@@ -12,6 +13,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
 use self::bounded::Bounded;
+use self::extreme::Extreme;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
 use crate::compaction;
@@ -71,9 +73,12 @@ impl Functions {
             .find(|function| function.name() == text_concat::NAME)
     }
 
-    /// With the functions that can make much of little, ours and DataFusion's, within limits.
+    /// With the functions that can make much of little, ours and DataFusion's, within limits, and those of DataFusion's that we mend.
     #[must_use]
     pub fn bounded(mut self) -> Self {
+        for extreme in [Extreme::largest(), Extreme::smallest()] {
+            self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(extreme)));
+        }
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.

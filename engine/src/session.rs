@@ -5,6 +5,7 @@ mod balanced;
 mod beside;
 mod decimals;
 mod distinct;
+mod exact_top;
 mod floats;
 mod guarded;
 mod instants;

@@ -317,9 +317,12 @@ fn cluster_state(engine: &Engine, config: SessionConfig) -> datafusion::common::
 }
 
 fn cluster_config(asked: SessionConfig) -> SessionConfig {
-    asked
+    let mut config = asked
         .upgrade_for_ballista()
-        .with_ballista_grpc_client_max_message_size(GRPC_MESSAGE_BYTES_MAX)
+        .with_ballista_grpc_client_max_message_size(GRPC_MESSAGE_BYTES_MAX);
+    // Wrong where there are NaN; the rule that mends it in a process (the engine's `exact_top`) is not among a cluster's.
+    config.options_mut().optimizer.enable_topk_aggregation = false;
+    config
 }
 
 /// Names what Ballista was asked for when it fails.

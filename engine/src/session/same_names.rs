@@ -12,6 +12,8 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
+use super::exact_top::{ExactTop, LIMITS};
+
 /// What the names of the rules that push filters begin with.
 const FILTERS: &str = "FilterPushdown";
 
@@ -19,13 +21,14 @@ const FILTERS: &str = "FilterPushdown";
 const PROJECTIONS: &str = "ProjectionPushdown";
 
 /// DataFusion's rules, with those that push filters kept within the parts of a plan in which no node has two columns of one name, and
-/// the one that pushes projections left out where it fails.
+/// the one that pushes projections left out where it fails, and first groups exact.
 pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     rules
         .map(|rule| match rule.name() {
             name if name.starts_with(FILTERS) => Arc::new(WithinNames(rule)) as _,
             PROJECTIONS => Arc::new(Optional(rule)) as _,
+            LIMITS => Arc::new(ExactTop(rule)) as _,
             _ => rule,
         })
         .collect()

@@ -1,5 +1,5 @@
-//! `VALUES` in which numbers with a point stand beside a NaN or an infinity. The planner makes one decimal type of such a column where the
-//! numbers are exact, and none of those is a decimal.
+//! `VALUES` in which numbers stand beside a NaN or an infinity. The planner makes one exact type of such a column, whole or decimal, which
+//! those are not.
 
 use std::ops::ControlFlow;
 
@@ -51,8 +51,7 @@ fn body(of: &mut SetExpr) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cell {
     Null,
-    Whole,
-    Pointed,
+    Number,
     Special,
     Other,
 }
@@ -61,13 +60,13 @@ fn columns(values: &mut Values) {
     let width = values.rows.first().map_or(0, |row| row.len());
     for at in 0..width {
         let cells = values.rows.iter().map(|row| row.get(at).map_or(Cell::Other, cell));
-        let (mut pointed, mut special, mut other) = (false, false, false);
+        let (mut number, mut special, mut other) = (false, false, false);
         for cell in cells {
-            pointed |= cell == Cell::Pointed;
+            number |= cell == Cell::Number;
             special |= cell == Cell::Special;
             other |= cell == Cell::Other;
         }
-        if !pointed || !special || other {
+        if !number || !special || other {
             continue;
         }
         for row in &mut values.rows {
@@ -100,8 +99,7 @@ fn cell(expr: &Expr) -> Cell {
         } => cell(inner),
         Expr::Value(value) => match &value.value {
             Value::Null => Cell::Null,
-            Value::Number(number, _) if number.contains('.') => Cell::Pointed,
-            Value::Number(..) => Cell::Whole,
+            Value::Number(..) => Cell::Number,
             Value::SingleQuotedString(text) => of_text(text),
             _ => Cell::Other,
         },
@@ -152,5 +150,7 @@ mod tests {
         );
         let mixed = "SELECT x FROM (VALUES (0.5), ('infinity'), (1)) AS v (x) WHERE x > 0.7";
         assert_eq!(lake.lines(mixed).await, ["1.0", "inf"]);
+        let whole = "SELECT x FROM (VALUES (2), ('NaN'), (1)) AS v (x) WHERE x > 1";
+        assert_eq!(lake.lines(whole).await, ["2.0", "NaN"]);
     }
 }
