@@ -99,6 +99,7 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}/logs", get(jobs::logs))
         .route("/v1/jobs/{id}/retry", post(jobs::retry))
+        .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/queries", get(queries::list))
         .route("/v1/queries/{id}/cancel", post(queries::cancel))
         .layer(from_fn_with_state(guard.clone(), authenticate))

@@ -11,8 +11,8 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use tidewater_core::{JobId, TableName, fail_point};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
-    Added, Change, CommitOptions, FileDeletes, LoadedTable, Predicate, RewriteGroup, RewriteOptions, Scan, TableError,
-    commit_change, discard, plan_rewrite,
+    Added, Change, CommitOptions, Committed, FileDeletes, LoadedTable, Predicate, RewriteGroup, RewriteOptions, Scan,
+    TableError, commit_change, discard, plan_rewrite,
 };
 
 pub use self::order::RowOrder;
@@ -43,12 +43,16 @@ pub struct Compaction {
     pub groups: usize,
     /// Groups that others changed meanwhile. Their files are as they were.
     pub conflicts: usize,
+    /// Files of those groups.
+    pub files_failed: usize,
     /// Files that left the table.
     pub files_removed: usize,
     /// Files that took their place.
     pub files_added: usize,
     /// Size of the files that left.
     pub bytes_removed: u64,
+    /// Delete files that left with them, as they deleted nothing else.
+    pub deletes_removed: u64,
     /// Rows in the new files.
     pub rows: u64,
 }
@@ -143,8 +147,9 @@ impl Engine {
         let committed = commit_change(catalog, self.store(), &table.name, &change, &CommitOptions::default()).await;
         fail_point::pass("maintenance.commit_answered");
         match committed {
-            Ok(_) => {
+            Ok(committed) => {
                 outcome.groups += 1;
+                outcome.deletes_removed += deletes_removed(&committed);
                 outcome.files_removed += group.files.len();
                 outcome.files_added += added.len();
                 outcome.bytes_removed += group.bytes;
@@ -154,6 +159,7 @@ impl Engine {
             Err(TableError::Conflict { reason, .. }) => {
                 tracing::info!(table = %table.name, reason, "files are not compacted now");
                 outcome.conflicts += 1;
+                outcome.files_failed += group.files.len();
                 Ok(discard(self.store(), &added).await?)
             }
             // It may be in the table: the files stay.
@@ -215,6 +221,13 @@ impl Engine {
         };
         self.write_with(runner, &session, request).await
     }
+}
+
+/// Delete files that left the table with a commit, by its own count.
+fn deletes_removed(committed: &Committed) -> u64 {
+    let snapshot = committed.table.metadata.snapshot_by_id(committed.snapshot_id);
+    let told = snapshot.and_then(|snapshot| snapshot.summary().additional_properties.get("removed-delete-files"));
+    told.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

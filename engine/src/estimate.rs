@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::datasource::{MemTable, source_as_provider};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use datafusion::prelude::SessionContext;
 use tidewater_core::TableName;
 
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::live::LiveTable;
 use crate::provider::IcebergTable;
 
 /// One scan of a table.
@@ -85,6 +88,38 @@ pub(crate) fn rows_at_most(plan: &LogicalPlan) -> Option<u64> {
         LogicalPlan::Unnest(_) | LogicalPlan::RecursiveQuery(_) | LogicalPlan::Extension(_) => None,
         _ => Some(0),
     })
+}
+
+/// Whether a plan reads nothing but what this process keeps in memory of the catalog and of itself (`pg_catalog`,
+/// `information_schema`, `ops`), and makes few rows more of it: each is joined by a key. One that reads no table at all is of them.
+pub fn reads_memory_only(plan: &LogicalPlan) -> bool {
+    let small = sum(plan, |node| match node {
+        LogicalPlan::TableScan(scan) => {
+            let provider = source_as_provider(&scan.source).ok()?;
+            let in_memory = provider.downcast_ref::<MemTable>().is_some()
+                || provider.downcast_ref::<StreamingTable>().is_some()
+                || provider.downcast_ref::<LiveTable>().is_some();
+            in_memory.then_some(0)
+        }
+        // Before a plan is optimised, the keys stand in the condition.
+        LogicalPlan::Join(join) => {
+            let equals = |part: &&Expr| matches!(part, Expr::BinaryExpr(compared) if compared.op == Operator::Eq);
+            let in_condition = || {
+                join.filter
+                    .as_ref()
+                    .is_some_and(|all| split_conjunction(all).iter().any(equals))
+            };
+            (!join.on.is_empty() || in_condition()).then_some(0)
+        }
+        LogicalPlan::Unnest(_)
+        | LogicalPlan::RecursiveQuery(_)
+        | LogicalPlan::Extension(_)
+        | LogicalPlan::Dml(_)
+        | LogicalPlan::Ddl(_)
+        | LogicalPlan::Copy(_) => None,
+        _ => Some(0),
+    });
+    small.is_some()
 }
 
 /// What the nodes of a plan have together, its subqueries' among them, where all tell.

@@ -53,7 +53,7 @@ pub use cpu::{CpuRunner, CpuRuntime};
 pub use deletes::RowDeletesExec;
 pub use engine::{Engine, EngineOptions, ONE_THREAD_ROWS};
 pub use error::{EngineError, Result, RunnerError};
-pub use estimate::{ScanEstimate, TableEstimate, reads_at_most};
+pub use estimate::{ScanEstimate, TableEstimate, reads_at_most, reads_memory_only};
 pub use field_ids::FieldIdAdapterFactory;
 pub use functions::Functions;
 pub use lake::Moment;

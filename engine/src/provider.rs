@@ -24,6 +24,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
+use tidewater_table::schema::{to_arrow, with_mapped_names};
 use tidewater_table::{LoadedTable, Predicate, Scan, ScanFile, TableError};
 use uuid::Uuid;
 
@@ -134,7 +135,7 @@ impl IcebergTable {
     }
 
     fn of(parts: Arc<Parts>, table: LoadedTable, source: Source, columns: Arc<IcebergSchema>) -> Result<Self> {
-        let schema = tidewater_table::schema::to_arrow(&columns)?;
+        let schema = with_mapped_names(to_arrow(&columns)?, &table.metadata)?;
         let scan_schema = hide_names(&schema, &reused_names(&table.metadata));
         Ok(Self {
             parts,

@@ -219,6 +219,12 @@ pub enum PipelineError {
         /// The job.
         job: String,
     },
+    /// Somebody ended the run.
+    #[error("model {model}: its run was cancelled")]
+    Cancelled {
+        /// The model.
+        model: TableName,
+    },
     /// The stored progress of a model cannot be understood.
     #[error("model {model}: its refresh state cannot be read")]
     State {
@@ -281,6 +287,7 @@ impl Coded for PipelineError {
             Self::NoSuchModel { .. } => ErrorKind::NotFound,
             Self::Contended { .. } => ErrorKind::Conflict,
             Self::OutcomeUnknown { .. } => ErrorKind::Timeout,
+            Self::Cancelled { .. } => ErrorKind::Cancelled,
             Self::State { .. } => ErrorKind::Corrupt,
             Self::Query { source, .. } | Self::Catalog { source, .. } | Self::Table { source, .. } => source.kind,
         }
@@ -308,6 +315,7 @@ impl Coded for PipelineError {
             Self::Query { .. } => "PIP-0018",
             Self::Catalog { .. } => "PIP-0019",
             Self::Table { .. } => "PIP-0020",
+            Self::Cancelled { .. } => "PIP-0023",
         }
     }
 
@@ -339,6 +347,9 @@ impl Coded for PipelineError {
             Self::SchemaChange { .. } => {
                 Some("run the model with a full refresh, or give the column a new name".into())
             }
+            Self::Cancelled { .. } => Some(
+                "nothing of it was committed; the model runs again when it is due, or by tidewater job retry".into(),
+            ),
             Self::OutcomeUnknown { .. } => Some("the next run looks for the job before it does anything".into()),
             _ => None,
         }

@@ -26,6 +26,7 @@ pub mod views;
 
 mod cdc;
 mod follow;
+mod open_runs;
 mod refresh;
 mod sql;
 mod table_model;

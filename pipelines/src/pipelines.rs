@@ -14,6 +14,7 @@ use tidewater_table::{Catalog, LoadedTable};
 use crate::cdc;
 use crate::error::{PipelineError, Result};
 use crate::model::{Kind, Model};
+use crate::open_runs::{OpenRun, OpenRuns};
 use crate::plan::{ModelPlan, Tables, Wish, resolve, target_lag};
 use crate::project::Project;
 use crate::refresh::Prepared;
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     /// One run of a model at a time in this process; between processes the commit's conditions decide.
     turns: BTreeMap<TableName, tokio::sync::Mutex<()>>,
     last_runs: Mutex<BTreeMap<TableName, ModelRun>>,
+    open: OpenRuns,
 }
 
 impl Pipelines {
@@ -91,8 +93,15 @@ impl Pipelines {
                 worker,
                 turns,
                 last_runs: Mutex::default(),
+                open: OpenRuns::default(),
             }),
         }
+    }
+
+    /// Ends a run of this process before it commits, with its queries; whether there is one under this id. A commit that has begun goes
+    /// through. A model that is behind its inputs runs again when it is due.
+    pub fn cancel(&self, run: JobId) -> bool {
+        self.inner.open.cancel(run)
     }
 
     /// Ends the rows of runs whose process is gone; to be called once, before the first run. What they committed stays.
@@ -287,13 +296,15 @@ impl Inner {
         let mut runs: Vec<ModelRun> = models.iter().map(|model| blank(model)).collect();
         let now_ms = self.worker.clock.now_ms();
         let ids: Vec<JobId> = models.iter().map(|_| JobId(self.worker.rng.uuid_v7(now_ms))).collect();
-        if let Err(error) = self.attempts(&models, &ids, wish, &mut runs).await {
+        let open = self.open.enter(&ids);
+        if let Err(error) = self.attempts(&models, &open, wish, &mut runs).await {
             let failure = Failure::of(&error);
             for run in &mut runs {
                 tracing::warn!(model = %run.name, code = failure.code, error = failure.message, "model failed");
                 run.failure = Some(failure.clone());
             }
         }
+        drop(open);
         let duration = self.worker.clock.monotonic().saturating_sub(begun);
         for (id, run) in ids.iter().zip(&mut runs) {
             run.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -314,12 +325,16 @@ impl Inner {
         }
     }
 
-    async fn attempts(&self, models: &[&Model], ids: &[JobId], wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
+    async fn attempts(&self, models: &[&Model], open: &OpenRun<'_>, wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
         for attempt in 1..=ATTEMPTS_MAX {
             let mut all: Vec<(usize, Prepared)> = Vec::new();
-            for (at, ((model, id), run)) in models.iter().zip(ids).zip(runs.iter_mut()).enumerate() {
+            for (at, ((model, id), run)) in models.iter().zip(open.ids()).zip(runs.iter_mut()).enumerate() {
                 run.attempts = attempt;
-                match self.prepare(model, *id, wish, run).await {
+                let prepared = open.unless_cancelled(self.prepare(model, *id, wish, run)).await;
+                let cancelled = || PipelineError::Cancelled {
+                    model: model.name.clone(),
+                };
+                match prepared.unwrap_or_else(|| Err(cancelled())) {
                     Ok(Some(prepared)) => {
                         run.job = Some(prepared.job);
                         run.rows = prepared.rows;

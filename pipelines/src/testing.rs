@@ -21,18 +21,24 @@ use crate::{Model, ModelRun, Pipelines, Project, RunLog};
 
 /// Remembers what was noted.
 #[derive(Debug, Default)]
-pub(crate) struct Noted(std::sync::Mutex<Vec<(TableName, JobPhase)>>);
+pub(crate) struct Noted(std::sync::Mutex<Vec<(JobId, TableName, JobPhase)>>);
 
 impl Noted {
     pub(crate) fn all(&self) -> Vec<(TableName, JobPhase)> {
-        self.0.lock().expect("no panic").clone()
+        let noted = self.0.lock().expect("no panic");
+        noted.iter().map(|(_, name, phase)| (name.clone(), *phase)).collect()
+    }
+
+    /// The run that was noted last.
+    pub(crate) fn last(&self) -> Option<JobId> {
+        self.0.lock().expect("no panic").last().map(|(id, ..)| *id)
     }
 }
 
 #[async_trait]
 impl RunLog for Noted {
-    async fn note(&self, _: JobId, run: &ModelRun, phase: JobPhase) -> crate::Result<()> {
-        self.0.lock().expect("no panic").push((run.name.clone(), phase));
+    async fn note(&self, id: JobId, run: &ModelRun, phase: JobPhase) -> crate::Result<()> {
+        self.0.lock().expect("no panic").push((id, run.name.clone(), phase));
         Ok(())
     }
 

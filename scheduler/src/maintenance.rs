@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tidewater_core::{Coded, Retry, TableName, Tasks};
 use tidewater_engine::{Caller, Compaction, Engine, EngineError, PlanRunner};
-use tidewater_table::{LoadedTable, Retention, RewriteOptions, TableError, expire};
+use tidewater_table::{LoadedTable, Retention, RewriteOptions, TableError, expire, plan_expiry};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -106,6 +106,17 @@ impl Maintenance {
         let mut visit = visit(name, &Compaction::default());
         self.expire_into(name, keep, &mut visit).await?;
         Ok(visit)
+    }
+
+    /// What [`Self::expire`] would do now; nothing is changed.
+    pub async fn plan_expiry(&self, name: &TableName, keep: u32) -> Result<Visit, EngineError> {
+        let expired = plan_expiry(self.engine.catalog().as_ref(), self.engine.store(), name, keep).await?;
+        Ok(Visit {
+            table: name.to_string(),
+            snapshots_expired: expired.snapshots.len(),
+            files_deleted: expired.files.len(),
+            ..Visit::default()
+        })
     }
 
     /// Visits tables until the process ends.

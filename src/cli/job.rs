@@ -1,4 +1,4 @@
-//! `tidewater job ls|show|logs|retry`
+//! `tidewater job ls|show|logs|cancel|retry`
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -34,6 +34,11 @@ pub(super) enum JobVerb {
     /// Show what happened to one job
     Logs {
         /// As `job ls` prints it
+        id: JobId,
+    },
+    /// End a run of a model before it commits
+    Cancel {
+        /// As `job ls --open` prints it
         id: JobId,
     },
     /// Run what an ended job was about once more
@@ -93,6 +98,10 @@ pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result
             let found = block_on(control::ask(settings, &path))?;
             let lines: Vec<LogLine> = entries(&found, "lines").iter().map(LogLine::of).collect();
             output.rows(&["at", "plan", "text"], &lines)
+        }
+        JobVerb::Cancel { id } => {
+            let told = drive(control::order(settings, &format!("/v1/jobs/{id}/cancel"), &()))?;
+            output.one(&told)
         }
         JobVerb::Retry { id } => {
             let progress = Progress::start("running it once more");

@@ -1,4 +1,4 @@
-//! `tidewater table ls|show|history|undrop|compact|expire|verify|gc|rollback`
+//! `tidewater table ls|show|history|undrop|compact|expire|stats|verify|gc|rollback`
 
 mod files;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use tidewater_catalog_client::CatalogClient;
 use tidewater_catalog_client::dto::{DroppedTable, FullName, Undrop};
 use tidewater_core::{Coded, JobId, Namespace, TableName};
-use tidewater_table::{Catalog, LoadedTable};
+use tidewater_table::{Catalog, LoadedTable, StatisticsOptions};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -74,6 +74,20 @@ pub(super) enum TableVerb {
         /// How many of the newest snapshots stay; there is no way back to the others
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         keep: u32,
+        /// Only tell what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Count the different values of columns, and keep that beside the snapshot for those who plan by it
+    Stats {
+        /// Such as gold.patient_360
+        table: TableName,
+        /// Such as patient_id; may be given several times; without it all columns that are no lists, structs or maps
+        #[arg(long = "column", value_name = "NAME")]
+        columns: Vec<String>,
+        /// As `table history` prints it; without it the newest
+        #[arg(long)]
+        snapshot: Option<i64>,
     },
     /// Look at every file of a table: whether it is there, whole, and what its metadata says; fails if one is not
     Verify {
@@ -104,6 +118,9 @@ pub(super) enum TableVerb {
         /// As `table history` prints it
         #[arg(long)]
         snapshot: i64,
+        /// Only tell whether it can be done, and from where
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -193,13 +210,10 @@ pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Resu
             drop(progress);
             print_visit(&visit?, output)
         }
-        TableVerb::Expire { table, keep } => {
+        TableVerb::Expire { table, keep, dry_run } => {
+            let request = ExpireRequest { table, keep, dry_run };
             let progress = Progress::start("letting snapshots go");
-            let visit = drive(control::order(
-                settings,
-                "/v1/tables/expire",
-                &ExpireRequest { table, keep },
-            ));
+            let visit = drive(control::order(settings, "/v1/tables/expire", &request));
             drop(progress);
             print_visit(&visit?, output)
         }
@@ -211,7 +225,22 @@ pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Resu
             older_than,
             dry_run,
         } => files::orphans(settings, &client, &table, older_than, dry_run, output),
-        TableVerb::Rollback { table, snapshot } => files::rolled_back(settings, &client, &table, snapshot, output),
+        TableVerb::Rollback {
+            table,
+            snapshot,
+            dry_run,
+        } => files::rolled_back(settings, &client, &table, snapshot, dry_run, output),
+        TableVerb::Stats {
+            table,
+            columns,
+            snapshot,
+        } => {
+            let options = StatisticsOptions {
+                columns,
+                snapshot_id: snapshot,
+            };
+            files::counted(settings, &client, &table, &options, output)
+        }
         TableVerb::Show { table } => {
             let loaded = block_on(load(&client, &table))?;
             show(&loaded, output)

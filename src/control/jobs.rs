@@ -1,4 +1,4 @@
-//! Jobs as operators see them: row, plans with their stages, what happened; and trying one again.
+//! Jobs as operators see them: row, plans with their stages, what happened; ending one, and trying one again.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -128,6 +128,33 @@ pub(super) async fn retry(State(ready): State<Ready>, Path(id): Path<Uuid>) -> R
     let selection = Selection::of(vec![name.to_owned()]);
     let report = pipelines.run(&selection, RunOptions::default()).await?;
     Ok(Json(json!({"succeeded": report.succeeded(), "models": report.models})))
+}
+
+pub(super) async fn cancel(State(ready): State<Ready>, Path(id): Path<Uuid>) -> Result<Json<Value>, Refusal> {
+    let id = JobId(id);
+    let running = running(&ready)?;
+    let here = running.pipelines.as_ref().is_some_and(|pipelines| pipelines.cancel(id));
+    if here {
+        return Ok(Json(json!({"cancelled": id})));
+    }
+    let row = running.parts.client.job(id).await?.ok_or_else(|| unknown(id))?;
+    let (text, hint) = match (row.phase.is_final(), row.kind.as_str()) {
+        (true, _) => (format!("job {id} has ended"), "tidewater job show tells how"),
+        (false, MODEL) => (
+            format!("job {id} is not at work in this process"),
+            "ask the process that has the scheduler role and leads (http.listen)",
+        ),
+        (false, _) => (
+            format!("a job of kind {} is not cancelled", row.kind),
+            "statements are ended by tidewater query cancel",
+        ),
+    };
+    Err(Refusal::new(
+        StatusCode::CONFLICT,
+        "CTL-0014",
+        text,
+        Some(hint.to_owned()),
+    ))
 }
 
 /// What this process knows of a job's plans: nothing, where it does not schedule.

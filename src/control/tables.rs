@@ -27,6 +27,9 @@ pub(crate) struct ExpireRequest {
     pub(crate) table: TableName,
     /// How many of the newest snapshots stay.
     pub(crate) keep: u32,
+    /// Only tell what would be done.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
 }
 
 fn maintenance(ready: &Ready) -> Result<&Maintenance, Refusal> {
@@ -57,6 +60,10 @@ pub(super) async fn expire(
     State(ready): State<Ready>,
     Json(request): Json<ExpireRequest>,
 ) -> Result<Json<Value>, Refusal> {
-    let visit = maintenance(&ready)?.expire(&request.table, request.keep.max(1)).await?;
+    let (maintenance, keep) = (maintenance(&ready)?, request.keep.max(1));
+    let visit = match request.dry_run {
+        true => maintenance.plan_expiry(&request.table, keep).await?,
+        false => maintenance.expire(&request.table, keep).await?,
+    };
     Ok(Json(json!({"visit": visit})))
 }

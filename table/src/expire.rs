@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{MAIN_BRANCH, ManifestFile, Snapshot, TableMetadata};
+use iceberg::spec::{DataContentType, MAIN_BRANCH, ManifestFile, Snapshot, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::commit::expired_snapshots;
+use crate::create::applied;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest;
-use crate::reachable::content_of;
 use crate::refs::refs_of;
 use tidewater_core::TableName;
 
@@ -49,7 +49,24 @@ impl Retention {
     }
 }
 
-/// What an expiry came to.
+/// What a file is to its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Rows.
+    Data,
+    /// Which rows of others are deleted, by their places; deletion vectors too.
+    PositionDeletes,
+    /// Which rows of others are deleted, by their values.
+    EqualityDeletes,
+    /// The names of some of these.
+    Manifest,
+    /// The names of a snapshot's manifests.
+    ManifestList,
+    /// What was computed of a snapshot.
+    Statistics,
+}
+
+/// What an expiry came to, or would come to.
 #[derive(Debug, Clone)]
 pub struct Expired {
     /// The table after it.
@@ -57,7 +74,45 @@ pub struct Expired {
     /// Snapshots that left.
     pub snapshots: Vec<i64>,
     /// Files that left.
-    pub files: BTreeSet<String>,
+    pub files: BTreeMap<String, FileKind>,
+}
+
+/// What [`expire`] would do now. Nothing is changed.
+///
+/// # Errors
+/// As those of [`expire`], but for the ones of a commit.
+pub async fn plan_expiry(catalog: &dyn Catalog, store: &FileStore, name: &TableName, keep: u32) -> Result<Expired> {
+    let missing = || TableError::TableNotFound { table: name.clone() };
+    let table = catalog.load_table(name).await?.ok_or_else(missing)?;
+    let snapshots = expired_snapshots(&table.metadata, &refs_of(&table.metadata)?, keep.max(1));
+    let files = match snapshots.is_empty() {
+        true => BTreeMap::new(),
+        false => {
+            let after = applied(&table.metadata, &leaving(&table.metadata, &snapshots))?;
+            unreachable(store, &table.metadata, &after).await?
+        }
+    };
+    Ok(Expired {
+        table,
+        snapshots,
+        files,
+    })
+}
+
+/// Snapshots go with what was computed of them, and with what was left of those that went before.
+fn leaving(table: &TableMetadata, snapshots: &[i64]) -> Vec<TableUpdate> {
+    let leaves = |id: i64| snapshots.contains(&id) || table.snapshot_by_id(id).is_none();
+    let statistics = table.statistics_iter().map(|file| file.snapshot_id);
+    let statistics = statistics.filter(|id| leaves(*id));
+    let partitions = table.partition_statistics_iter().map(|file| file.snapshot_id);
+    let partitions = partitions.filter(|id| leaves(*id));
+    statistics
+        .map(|snapshot_id| TableUpdate::RemoveStatistics { snapshot_id })
+        .chain(partitions.map(|snapshot_id| TableUpdate::RemovePartitionStatistics { snapshot_id }))
+        .chain([TableUpdate::RemoveSnapshots {
+            snapshot_ids: snapshots.to_vec(),
+        }])
+        .collect()
 }
 
 /// Keeps the newest `keep` snapshots of main and those that branches and tags name; removes the others and their files.
@@ -72,7 +127,7 @@ pub async fn expire(catalog: &dyn Catalog, store: &FileStore, name: &TableName, 
         return Ok(Expired {
             table: before,
             snapshots,
-            files: BTreeSet::new(),
+            files: BTreeMap::new(),
         });
     }
     let commit = TableCommit {
@@ -87,9 +142,7 @@ pub async fn expire(catalog: &dyn Catalog, store: &FileStore, name: &TableName, 
                 snapshot_id: before.metadata.current_snapshot_id(),
             },
         ],
-        updates: vec![TableUpdate::RemoveSnapshots {
-            snapshot_ids: snapshots.clone(),
-        }],
+        updates: leaving(&before.metadata, &snapshots),
     };
     let after = match catalog.commit(vec![commit]).await? {
         CommitOutcome::Committed(tables) => tables.into_iter().next(),
@@ -117,12 +170,12 @@ pub async fn remove_unreachable(
     store: &FileStore,
     before: &TableMetadata,
     after: &TableMetadata,
-) -> Result<BTreeSet<String>> {
+) -> Result<BTreeMap<String, FileKind>> {
     if before.uuid() != after.uuid() {
         return Err(TableError::damaged("states of two different tables were compared"));
     }
     let useless = unreachable(store, before, after).await?;
-    let removals: Vec<_> = useless.iter().map(|location| store.delete(location)).collect();
+    let removals: Vec<_> = useless.keys().map(|location| store.delete(location)).collect();
     stream::iter(removals)
         .buffer_unordered(REMOVALS_MAX)
         .try_collect::<()>()
@@ -137,38 +190,67 @@ struct Reachable {
 }
 
 /// Content files are looked for only in manifests that go: one that stays keeps all it names.
-async fn unreachable(store: &FileStore, before: &TableMetadata, after: &TableMetadata) -> Result<BTreeSet<String>> {
+async fn unreachable(
+    store: &FileStore,
+    before: &TableMetadata,
+    after: &TableMetadata,
+) -> Result<BTreeMap<String, FileKind>> {
     let gone: Vec<&Snapshot> = before
         .snapshots()
         .map(AsRef::as_ref)
         .filter(|s| after.snapshot_by_id(s.snapshot_id()).is_none())
         .collect();
     if gone.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(BTreeMap::new());
     }
     let kept: Vec<&Snapshot> = after.snapshots().map(AsRef::as_ref).collect();
     let old = reachable(store, before, &gone).await?;
     let new = reachable(store, after, &kept).await?;
-    let mut useless: BTreeSet<String> = old.lists.difference(&new.lists).cloned().collect();
-    let mut content = BTreeSet::new();
+    let lists = old.lists.difference(&new.lists).cloned();
+    let mut useless: BTreeMap<String, FileKind> = lists.map(|list| (list, FileKind::ManifestList)).collect();
+    let needed = statistics(after);
+    let computed = statistics(before).into_iter().filter(|file| !needed.contains(file));
+    useless.extend(computed.map(|file| (file, FileKind::Statistics)));
+    let mut content = BTreeMap::new();
     for (path, file) in old
         .manifests
         .iter()
         .filter(|(path, _)| !new.manifests.contains_key(*path))
     {
-        useless.insert(path.clone());
-        content.extend(content_of(store, file).await?);
+        useless.insert(path.clone(), FileKind::Manifest);
+        content.extend(contents(store, file).await?);
     }
     for file in new.manifests.values() {
         if content.is_empty() {
             break;
         }
-        for path in content_of(store, file).await? {
+        for (path, _) in contents(store, file).await? {
             content.remove(&path);
         }
     }
     useless.extend(content);
     Ok(useless)
+}
+
+fn statistics(table: &TableMetadata) -> BTreeSet<String> {
+    let columns = table.statistics_iter().map(|file| file.statistics_path.clone());
+    let partitions = table
+        .partition_statistics_iter()
+        .map(|file| file.statistics_path.clone());
+    columns.chain(partitions).collect()
+}
+
+/// The data files and delete files that a manifest keeps.
+async fn contents(store: &FileStore, file: &ManifestFile) -> Result<Vec<(String, FileKind)>> {
+    let kind = |content| match content {
+        DataContentType::Data => FileKind::Data,
+        DataContentType::PositionDeletes => FileKind::PositionDeletes,
+        DataContentType::EqualityDeletes => FileKind::EqualityDeletes,
+    };
+    let live = manifest::live(store, file).await?.into_iter();
+    Ok(live
+        .map(|entry| (entry.file.file_path().to_owned(), kind(entry.file.content_type())))
+        .collect())
 }
 
 async fn reachable(store: &FileStore, table: &TableMetadata, snapshots: &[&Snapshot]) -> Result<Reachable> {

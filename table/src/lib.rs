@@ -59,14 +59,14 @@ pub use commit::{
 pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation_updates, stage};
 pub use deletes::{FileDeletes, RowMask, write_deletes};
 pub use error::{Result, TableError};
-pub use expire::{Expired, Retention, expire, remove_unreachable};
+pub use expire::{Expired, FileKind, Retention, expire, plan_expiry, remove_unreachable};
 pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, ReadAnew, S3Options, StoreOptions};
 pub use iceberg;
 pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
 pub use overwrite::{overwrite_partitions, overwrite_where};
 pub use predicate::{Comparison, Predicate};
 pub use refs::{
-    HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, refs_of, rollback_to_snapshot,
+    HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, plan_rollback, refs_of, rollback_to_snapshot,
     rollback_to_timestamp, set_current_snapshot, snapshot_of,
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};

@@ -11,7 +11,9 @@ use iceberg::{TableRequirement, TableUpdate};
 
 pub use self::cherry::{Picked, cherry_pick};
 pub(crate) use self::cherry::{WAP_ID, is_wap_enabled};
-pub use self::head::{HeadMoved, fast_forward, rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot};
+pub use self::head::{
+    HeadMoved, fast_forward, plan_rollback, rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot,
+};
 pub use self::read::refs_of;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::commit::backoff;

@@ -4,6 +4,7 @@ mod arrow_types;
 mod defaults;
 mod evolve;
 mod fresh_ids;
+mod name_mapping;
 
 use iceberg::spec::{Schema, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
@@ -13,6 +14,8 @@ pub(crate) use self::defaults::repeated;
 pub use self::defaults::{initial_default, write_default};
 pub use self::evolve::evolve;
 pub(crate) use self::fresh_ids::{FreshIds, widened};
+pub(crate) use self::name_mapping::mapped_names;
+pub use self::name_mapping::{maps_names, stands_for, with_mapped_names};
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;

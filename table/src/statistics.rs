@@ -22,7 +22,7 @@ use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::scan::{Scan, ScanFile};
-use crate::schema::to_arrow;
+use crate::schema::{mapped_names, to_arrow};
 use tidewater_core::TableName;
 
 /// Nothing but the statistics of one snapshot is at stake, so whoever loses this many races has met a defect.
@@ -131,10 +131,15 @@ fn fields(table: &TableMetadata, columns: &[String]) -> Result<Vec<NestedFieldRe
 
 fn wanted(table: &TableMetadata, fields: &[NestedFieldRef]) -> Result<Vec<Wanted>> {
     let arrow = to_arrow(table.current_schema())?;
+    let mut names = mapped_names(table)?;
     let find = |field: &NestedFieldRef| {
         let as_arrow = arrow.field_with_name(&field.name);
         let as_arrow = as_arrow.map_err(TableError::encode(format!("find column {}", field.name)))?;
-        Ok(Wanted::new(field.id, &field.name, as_arrow.data_type().clone()))
+        let wanted = Wanted::new(field.id, &field.name, as_arrow.data_type().clone());
+        Ok(match &mut names {
+            Some(names) => wanted.called(names.remove(&field.id).unwrap_or_default()),
+            None => wanted,
+        })
     };
     fields.iter().map(find).collect()
 }

@@ -167,11 +167,19 @@ fn unmodified_clients() {
     readme_lines_work(&node, &readme);
     let checks = ["--strict", "yes", "--table", "lake|toy|orders"];
     let writes = ["--write", "toy"];
+    let least = ["--min-jdbc", "108", "--min-adbc", "51"];
     verdict.probe(
         "bi",
-        &[&["probe-flight", "127.0.0.1", &port, "--"], &checks[..], &writes[..]].concat(),
+        &[
+            &["probe-flight", "127.0.0.1", &port, "--"],
+            &checks[..],
+            &writes[..],
+            &least[..],
+        ]
+        .concat(),
     );
-    verdict.probe("bi", &["probe-flight-raw", "127.0.0.1", &port, "--write", "toy"]);
+    let raw = ["probe-flight-raw", "127.0.0.1", &port];
+    verdict.probe("bi", &[&raw[..], &writes[..], &["--min", "18"]].concat());
     // Whatever others wrote and asked, ours is as it was.
     compare_all(&node, &hospital);
 
@@ -184,10 +192,15 @@ fn unmodified_clients() {
     verdict.probe("iceberg", &["pyiceberg", &catalog, &warehouse, &credential]);
     verdict.probe(
         "bi",
-        &[&["probe-flight", "127.0.0.1", &port, USER, PASSWORD, "--"], &checks[..]].concat(),
+        &[
+            &["probe-flight", "127.0.0.1", &port, USER, PASSWORD, "--"],
+            &checks[..],
+            &["--min-jdbc", "103", "--min-adbc", "46"],
+        ]
+        .concat(),
     );
     let both = [USER, PASSWORD, OTHER, PASSWORD];
-    verdict.probe("bi", &[&["probe-flight-raw", "127.0.0.1", &port], &both[..]].concat());
+    verdict.probe("bi", &[&raw[..], &both[..], &["--min", "24"]].concat());
     let token = output(script("bi").args(["token", "127.0.0.1", &port, USER, PASSWORD]));
     verdict.probe(
         "bi",

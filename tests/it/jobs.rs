@@ -72,6 +72,8 @@ fn operators_see_what_runs() {
         says("model accepted") && says("attempt 1 begins") && says("succeeded"),
         "{logs}"
     );
+    let over = node.cli(&["job", "cancel", id]).unwrap_err();
+    assert!(over.contains("CTL-0014") && over.contains("has ended"), "{over}");
     let again = json(&node, &["job", "retry", id]);
     assert_eq!(again[0]["name"], "gold.provider_metrics", "{again}");
     let unknown = node

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kill::bronze_equals_the_log;
 use crate::kit::synth::Hospital;
@@ -76,4 +76,63 @@ fn files_are_merged_and_no_row_changes() {
     assert!(unknown.contains("ENG-0001"), "{unknown}");
     let (_, code) = node.stop();
     assert_eq!(code, Some(0));
+}
+
+// Goal: what the command line does to one table's files and history is what it says: a dry run changes nothing, and damage is a failure.
+// Method: a table of three commits; each verb once, dry before; then one byte of a file is another.
+#[test]
+fn operators_look_after_one_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeBuilder::up(dir.path()).start();
+    for sql in [
+        "CREATE SCHEMA shop",
+        "CREATE TABLE shop.t (id bigint, name text)",
+        "INSERT INTO shop.t VALUES (1, 'a'), (2, 'b')",
+        "INSERT INTO shop.t VALUES (3, 'b')",
+        "DELETE FROM shop.t WHERE id = 1",
+    ] {
+        node.query(sql).unwrap();
+    }
+    let rows = |args: &[&str]| -> Vec<Value> {
+        let text = node.cli(&[args, &["--output", "json"]].concat()).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    };
+    let sum = || node.query("SELECT sum(id) AS s FROM shop.t").unwrap()[0]["s"].clone();
+    let counted = rows(&["table", "stats", "shop.t"]);
+    assert_eq!(
+        counted,
+        [
+            json!({"column": "id", "distinct": 2}),
+            json!({"column": "name", "distinct": 1})
+        ]
+    );
+    let one = rows(&["table", "stats", "shop.t", "--column", "name"]);
+    assert_eq!(one.len(), 1, "{one:?}");
+
+    let history = || rows(&["table", "history", "shop.t"]);
+    let expire = ["table", "expire", "shop.t", "--keep", "2"];
+    let planned = cell(&node, &[&expire[..], &["--dry-run"]].concat(), "snapshots_expired");
+    assert_eq!((planned, history().len()), (1, 3));
+    assert_eq!(cell(&node, &expire, "snapshots_expired"), 1);
+    let left = history();
+    assert_eq!(left.len(), 2);
+
+    let older = left[1]["snapshot"].as_i64().unwrap().to_string();
+    let back = ["table", "rollback", "shop.t", "--snapshot", &older];
+    let told = node.cli(&[&back[..], &["--dry-run"]].concat()).unwrap();
+    assert!(told.contains(&older) && sum() == 5, "{told}");
+    node.cli(&back).unwrap();
+    assert_eq!(sum(), 6);
+    let unknown = node.cli(&["table", "rollback", "shop.t", "--snapshot", "1", "--dry-run"]);
+    assert!(unknown.is_err(), "{unknown:?}");
+
+    assert_eq!(cell(&node, &["table", "gc", "shop.t", "--dry-run"], "orphans"), 0);
+    assert_eq!(cell(&node, &["table", "verify", "shop.t"], "problems"), 0);
+    let path = node.query("SELECT file_path FROM shop.\"t$files\" LIMIT 1").unwrap()[0]["file_path"].clone();
+    let path = path.as_str().unwrap().trim_start_matches("file://");
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[8] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let damaged = node.cli(&["table", "verify", "shop.t"]).unwrap_err();
+    assert!(damaged.contains("is damaged in"), "{damaged}");
 }

@@ -202,6 +202,7 @@ fn doors() -> BTreeMap<(&'static str, &'static str, &'static str), Door> {
         ((control, "GET", "/v1/jobs/{id}"), Nodes),
         ((control, "GET", "/v1/jobs/{id}/logs"), Nodes),
         ((control, "POST", "/v1/jobs/{id}/retry"), Nodes),
+        ((control, "POST", "/v1/jobs/{id}/cancel"), Nodes),
         ((control, "GET", "/v1/queries"), Nodes),
         ((control, "POST", "/v1/queries/{id}/cancel"), Nodes),
         ((control, "GET", "/health"), Open),

@@ -12,7 +12,7 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
-use tidewater_table::schema::initial_default;
+use tidewater_table::schema::{initial_default, maps_names};
 
 use super::nan::NanGuard;
 use super::{FieldIdCast, has_ids, position};
@@ -28,12 +28,13 @@ pub struct FieldIdAdapterFactory {
 impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
         let (columns, without) = (Arc::clone(&table), Arc::clone(&self.without_nan));
-        // A file without any id was written by something that knows no ids: names are all there is.
+        // A file without any id was written by something that knows no ids: names are all there is, the table's own or those it maps.
         let lacks_default = table
             .fields()
             .iter()
             .any(|field| !matches!(initial_default(field), Ok(None)) && position(file.fields(), field).is_none());
-        let inner: Arc<dyn PhysicalExprAdapter> = match has_ids(file.fields()) || lacks_default {
+        let own = has_ids(file.fields()) || lacks_default || table.fields().iter().any(|field| maps_names(field));
+        let inner: Arc<dyn PhysicalExprAdapter> = match own {
             false => DefaultPhysicalExprAdapterFactory.create(table, file)?,
             true => Arc::new(FieldIdAdapter { table, file }),
         };

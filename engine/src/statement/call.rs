@@ -40,14 +40,25 @@ const PROCEDURES: &[Procedure] = &[
             ("added_data_files_count", DataType::Int32),
             ("rewritten_bytes_count", DataType::Int64),
             ("failed_data_files_count", DataType::Int32),
+            ("removed_delete_files_count", DataType::Int32),
         ],
     },
     Procedure {
         name: "expire_snapshots",
-        arguments: &["table", "older_than", "retain_last"],
+        arguments: &[
+            "table",
+            "older_than",
+            "retain_last",
+            "max_concurrent_deletes",
+            "stream_results",
+        ],
         answer: &[
-            ("deleted_files_count", DataType::Int64),
-            ("expired_snapshots_count", DataType::Int64),
+            ("deleted_data_files_count", DataType::Int64),
+            ("deleted_position_delete_files_count", DataType::Int64),
+            ("deleted_equality_delete_files_count", DataType::Int64),
+            ("deleted_manifest_files_count", DataType::Int64),
+            ("deleted_manifest_lists_count", DataType::Int64),
+            ("deleted_statistics_files_count", DataType::Int64),
         ],
     },
     Procedure {

@@ -208,7 +208,11 @@ impl Settings {
                     return Err(invalid().hint(hint));
                 }
             }
-            InZone => self.zone = Zone::named(&value).ok_or_else(invalid)?,
+            InZone => {
+                // A name in PostgreSQL's grammar may stand in quotes of either kind; pgcli sends it so.
+                value = value.trim_matches('"').to_owned();
+                self.zone = Zone::named(&value).ok_or_else(invalid)?;
+            }
             Milliseconds => value = milliseconds(&value).ok_or_else(invalid)?.to_string(),
             Switch => value = switch(&value).ok_or_else(invalid)?.to_owned(),
             Taken | Path => {}
@@ -337,6 +341,10 @@ mod tests {
         let mut settings = Settings::new("ana", "gold");
         settings.begin_with("timezone", "Asia/Tokyo").expect("a zone");
         assert_eq!(settings.show("TIMEZONE").expect("known").1, "Asia/Tokyo");
+        settings
+            .set("TimeZone", "\"Europe/Berlin\"")
+            .expect("a zone, as pgcli says it");
+        assert_eq!(settings.get("TimeZone"), "Europe/Berlin");
         settings.set("TimeZone", "UTC").expect("a zone");
         settings.reset("timezone").expect("known");
         assert_eq!(settings.get("TimeZone"), "Asia/Tokyo");

@@ -49,7 +49,7 @@ impl QueryService {
     ) -> Result<(Results, CacheUse), QueryError> {
         note.planned(&asked.plan, &ReadInstead::new());
         let schema = Arc::clone(&asked.wire);
-        let (batches, how) = if let LogicalPlan::Explain(_) = &asked.plan {
+        let (batches, how) = if let LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) = &asked.plan {
             let output = self.explain(principal, asked).await?;
             note.routed(&output.route);
             let rows = to_batches(output.stream, Arc::clone(&schema), self.memory());
@@ -174,8 +174,14 @@ impl QueryService {
     async fn explain(&self, principal: &Principal, asked: Asked) -> Result<PlanOutput, QueryError> {
         let engine = &self.0.engine;
         let mut explained = asked.clone();
-        if let LogicalPlan::Explain(explain) = &asked.plan {
-            explained.plan = explain.plan.as_ref().clone();
+        let mut more = Vec::new();
+        match &asked.plan {
+            LogicalPlan::Explain(explain) => explained.plan = explain.plan.as_ref().clone(),
+            LogicalPlan::Analyze(analyze) => {
+                explained.plan = analyze.input.as_ref().clone();
+                more.push(("analyzed", "in this process, wherever it would run".to_owned()));
+            }
+            _ => {}
         }
         let wire = wire_schema(explained.plan.schema().as_arrow());
         let cache = match self.question(principal, &explained, &wire) {
@@ -190,6 +196,7 @@ impl QueryService {
         let route = self.0.runner.route(&explained).await?;
         let estimate = engine.estimate(&explained.session, &explained.plan).await?;
         let output = self.0.runner.run(self.request(asked)).await?;
-        Ok(with_route(output, &route, &estimate, &[("cache", cache)])?)
+        more.push(("cache", cache));
+        Ok(with_route(output, &route, &estimate, &more)?)
     }
 }

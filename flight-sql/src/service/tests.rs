@@ -406,7 +406,7 @@ async fn queries_end_at_their_time_limit() {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{}", error.chain());
 }
 
-// Goal: EXPLAIN tells where a statement would run and what it would read. Method: explain a scan.
+// Goal: EXPLAIN tells where a statement would run and what it would read, ANALYZE too. Method: explain a scan, both ways.
 #[tokio::test]
 async fn explanations_tell_the_route() {
     let lake = Lake::new().await;
@@ -423,6 +423,18 @@ async fn explanations_tell_the_route() {
         "1 of 1 files",
     ] {
         assert!(rows.contains(expected), "no {expected} in:\n{rows}");
+    }
+    let analyzed = lake.rows("EXPLAIN ANALYZE SELECT id FROM numbers WHERE id > 3").await;
+    let analyzed = analyzed.join("\n");
+    for expected in [
+        "output_rows",
+        "route",
+        "analyzed",
+        "gold.numbers",
+        "1 of 1 files",
+        "cache",
+    ] {
+        assert!(analyzed.contains(expected), "no {expected} in:\n{analyzed}");
     }
 }
 
@@ -554,5 +566,5 @@ async fn changes_are_carried_out() {
         .prepare("CALL system.expire_snapshots('gold.made')")
         .await
         .expect("prepared");
-    assert_eq!(called.schema.fields().len(), 2, "a procedure answers with rows");
+    assert_eq!(called.schema.fields().len(), 6, "a procedure answers with rows");
 }

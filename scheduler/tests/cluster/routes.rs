@@ -152,3 +152,36 @@ async fn nobody_there() {
     assert_eq!(error.code(), "SCH-0006");
     assert!(!scheduler.has_executors().await);
 }
+
+// Goal: what tools ask of the catalog never waits for those who read tables. Method: one place, no line; a query of a table that holds
+// the place and hands on no rows; another one, which is refused; then the catalog's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_catalog_needs_no_place() {
+    let lake = Lake::new().await;
+    let mut options = SchedulerOptions::loopback();
+    options.limits.interactive.running_max = 1;
+    options.limits.interactive.user_running_max = 1;
+    options.limits.interactive.queued_max = 0;
+    let router = Router::new(Arc::new(lake.engine.local_runner()), None, &options, lake.clock.clone());
+    let count = "SELECT count(*) FROM orders";
+    let held = router.run(lake.request(Class::Interactive, count).await).await;
+    let refused = router.run(lake.request(Class::Interactive, count).await).await;
+    assert_eq!(refused.expect_err("the place is taken").kind(), ErrorKind::Exhausted);
+    for sql in [
+        "SELECT 1",
+        "SELECT table_name FROM information_schema.tables",
+        "SELECT c.column_name FROM information_schema.tables t JOIN information_schema.columns c ON c.table_name = t.table_name",
+    ] {
+        let request = lake.request(Class::Interactive, sql).await;
+        let output = router.run(request).await.expect(sql);
+        assert!(!output.collect().await.expect(sql).is_empty(), "{sql}");
+    }
+    for heavy in [
+        "SELECT count(*) FROM generate_series(1, 10)",
+        "SELECT count(*) FROM orders a, orders b",
+    ] {
+        let request = lake.request(Class::Interactive, heavy).await;
+        assert!(router.run(request).await.is_err(), "{heavy}");
+    }
+    drop(held);
+}

@@ -1,4 +1,4 @@
-//! `tidewater table verify|gc|rollback`: what is done with a table's files and its head, straight in the store.
+//! `tidewater table stats|verify|gc|rollback`: what is done with a table's files and its head, straight in the store.
 
 use std::time::Duration;
 
@@ -7,7 +7,10 @@ use serde::Serialize;
 use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{SystemClock, SystemRng, TableName};
 use tidewater_table::verify::{Depth, VerifyOptions, verify};
-use tidewater_table::{FileStore, LoadedTable, OrphanOptions, find_orphans, remove_orphans, rollback_to_snapshot};
+use tidewater_table::{
+    FileStore, LoadedTable, OrphanOptions, StatisticsOptions, compute_statistics, find_orphans, plan_rollback,
+    remove_orphans, rollback_to_snapshot,
+};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
@@ -143,6 +146,7 @@ pub(super) fn rolled_back(
     client: &CatalogClient,
     table: &TableName,
     snapshot_id: i64,
+    dry_run: bool,
     output: &Output,
 ) -> Result<(), Failure> {
     #[derive(Serialize)]
@@ -150,12 +154,44 @@ pub(super) fn rolled_back(
         table: String,
         from: Option<i64>,
         to: i64,
+        moved: bool,
     }
-    let store = store(settings, &block_on(load(client, table))?);
-    let moved = block_on(async { Ok(rollback_to_snapshot(client, &store, table, snapshot_id).await?) })?;
+    let loaded = block_on(load(client, table))?;
+    let store = store(settings, &loaded);
+    let moved = match dry_run {
+        true => plan_rollback(&loaded, snapshot_id)?,
+        false => block_on(async { Ok(rollback_to_snapshot(client, &store, table, snapshot_id).await?) })?,
+    };
     output.one(&Line {
         table: table.to_string(),
         from: moved.from,
         to: moved.to,
+        moved: !dry_run,
     })
+}
+
+/// Counts the different values of columns and registers the file of it.
+pub(super) fn counted(
+    settings: &Settings,
+    client: &CatalogClient,
+    table: &TableName,
+    options: &StatisticsOptions,
+    output: &Output,
+) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line {
+        column: String,
+        distinct: u64,
+    }
+    let store = store(settings, &block_on(load(client, table))?);
+    let progress = Progress::start("counting the different values of its columns");
+    let computed = drive(async { Ok(compute_statistics(client, &store, table, options).await?) });
+    drop(progress);
+    let computed = computed?;
+    if computed.file.is_none() {
+        return output.line(&format!("{table} has no snapshot yet"));
+    }
+    let counts = computed.distinct.into_iter();
+    let lines: Vec<Line> = counts.map(|(column, distinct)| Line { column, distinct }).collect();
+    output.rows(&["column", "distinct"], &lines)
 }

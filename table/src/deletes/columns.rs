@@ -16,6 +16,8 @@ use crate::schema::{field_id, initial_default, repeated, to_arrow};
 pub(crate) struct Wanted {
     id: i32,
     name: String,
+    /// What it is called in files without field ids.
+    names: Vec<String>,
     data_type: DataType,
     /// What it is in rows of files that lack it; null without.
     default: Option<ArrayRef>,
@@ -29,9 +31,15 @@ impl Wanted {
         Self {
             id,
             name: name.to_owned(),
+            names: vec![name.to_owned()],
             data_type,
             default: None,
         }
+    }
+
+    /// The same, called otherwise in files without field ids.
+    pub(crate) fn called(self, names: Vec<String>) -> Self {
+        Self { names, ..self }
     }
 
     /// The columns of a schema.
@@ -105,13 +113,13 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// By field id; in a file without any id by name.
+    /// By field id; in a file without any id by what the columns are called there.
     pub(crate) fn new(file: &ArrowSchema, wanted: &[Wanted]) -> Self {
         let has_ids = file.fields().iter().any(|field| field_id(field).is_some());
         let find = |wanted: &Wanted| {
             file.fields().iter().position(|field| match has_ids {
                 true => field_id(field) == Some(wanted.id),
-                false => *field.name() == wanted.name,
+                false => wanted.names.contains(field.name()),
             })
         };
         Self {

@@ -3,6 +3,7 @@ use crate::change::Change;
 use crate::commit::{CommitOptions, commit_change};
 use crate::sample::Lake;
 use crate::scan::plan_scan;
+use crate::statistics::{StatisticsOptions, compute_statistics};
 use crate::testing::Fault;
 
 /// Exactly what the table's snapshots reach is stored.
@@ -47,6 +48,40 @@ async fn exactly_the_needed_files_stay() {
         let again = expire(&lake.catalog, &lake.store, &lake.name, 2).await.unwrap();
         assert!(again.snapshots.is_empty() && again.files.is_empty());
     }
+}
+
+// Goal: a plan tells what an expiry does then, each file by its kind, and what was computed of a snapshot leaves with it.
+// Method: statistics of an old and of the last snapshot, a plan, an expiry, then metadata and store.
+#[tokio::test]
+async fn statistics_leave_with_their_snapshots() {
+    let lake = Lake::new(&[], &[]).await;
+    let computed = async || {
+        let options = StatisticsOptions::default();
+        let done = compute_statistics(&lake.catalog, &lake.store, &lake.name, &options).await;
+        done.unwrap().file.unwrap().statistics_path
+    };
+    lake.append([1, 2]).await;
+    let old = computed().await;
+    replace_first(&lake).await;
+    lake.append([3]).await;
+    let new = computed().await;
+    let plan = plan_expiry(&lake.catalog, &lake.store, &lake.name, 1).await.unwrap();
+    assert_eq!(
+        lake.table().await.metadata.snapshots().count(),
+        3,
+        "a plan changes nothing"
+    );
+    let done = expire(&lake.catalog, &lake.store, &lake.name, 1).await.unwrap();
+    assert_eq!((&plan.snapshots, &plan.files), (&done.snapshots, &done.files));
+    let count = |kind| done.files.values().filter(|of| **of == kind).count();
+    assert_eq!((count(FileKind::Data), count(FileKind::ManifestList)), (1, 2));
+    assert!(count(FileKind::Manifest) > 0, "{:?}", done.files);
+    assert_eq!(done.files.get(&old), Some(&FileKind::Statistics));
+    assert!(lake.store.get(&old).await.is_err() && lake.store.get(&new).await.is_ok());
+    let table = lake.table().await.metadata;
+    let kept: Vec<_> = table.statistics_iter().map(|file| &file.statistics_path).collect();
+    assert_eq!(kept, [&new]);
+    check_exact(&lake).await;
 }
 
 // Goal: snapshots trimmed by commits leave no files behind once somebody sweeps. Method: trim with each append, sweep from the

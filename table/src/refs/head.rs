@@ -26,18 +26,31 @@ pub async fn rollback_to_snapshot(
     name: &TableName,
     snapshot_id: i64,
 ) -> Result<HeadMoved> {
-    let target = |table: &TableMetadata| {
-        known(table, snapshot_id)?;
-        match ancestors(table, table.current_snapshot_id()).any(|id| id == snapshot_id) {
-            true => Ok(snapshot_id),
-            false => Err(refused(
-                format!("rolling back to snapshot {snapshot_id}"),
-                "it is no ancestor of the current snapshot",
-                "use set_current_snapshot to go to any snapshot of the table",
-            )),
-        }
-    };
-    move_main(catalog, store, name, &target).await
+    move_main(catalog, store, name, &|table| ancestor(table, snapshot_id)).await
+}
+
+/// What [`rollback_to_snapshot`] would do to a table. Nothing is changed.
+///
+/// # Errors
+/// If the snapshot is not one of main's.
+pub fn plan_rollback(table: &LoadedTable, snapshot_id: i64) -> Result<HeadMoved> {
+    Ok(HeadMoved {
+        table: table.clone(),
+        from: table.metadata.current_snapshot_id(),
+        to: ancestor(&table.metadata, snapshot_id)?,
+    })
+}
+
+fn ancestor(table: &TableMetadata, snapshot_id: i64) -> Result<i64> {
+    known(table, snapshot_id)?;
+    match ancestors(table, table.current_snapshot_id()).any(|id| id == snapshot_id) {
+        true => Ok(snapshot_id),
+        false => Err(refused(
+            format!("rolling back to snapshot {snapshot_id}"),
+            "it is no ancestor of the current snapshot",
+            "use set_current_snapshot to go to any snapshot of the table",
+        )),
+    }
 }
 
 /// Lets main stand where it stood before a moment: at the newest ancestor older than it.

@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::prelude::SessionContext;
+use tidewater_table::iceberg::TableUpdate;
 use tidewater_table::iceberg::spec::{
     DataContentType, DataFileBuilder, DataFileFormat, NestedField, PrimitiveType, Schema, Struct, Type,
 };
@@ -254,4 +255,54 @@ async fn own_columns_of_these_names_are_refused() {
     lake.create(TABLE, columns, None).await;
     let refused = lake.engine.rows_provider(&lake.load(TABLE).await, Vec::new());
     assert!(refused.is_err_and(|error| error.to_string().contains("_pos")));
+}
+
+// Goal: files of a table that was another format's are read by the names that its mapping tells, whatever its columns are called now.
+// Method: a file without ids and with other names; a mapping; a column renamed and one added, another column under an old name.
+#[tokio::test]
+async fn names_are_mapped_in_files_without_ids() {
+    let lake = Lake::new();
+    lake.create(TABLE, schema(), None).await;
+    let plain = without_ids(&rows(&[1, 2, 9]));
+    let plain_schema = plain.schema();
+    let called = ["key", "note"].iter().zip(plain_schema.fields());
+    let called = called.map(|(name, field)| field.as_ref().clone().with_name(*name));
+    let called = ArrowSchema::new(called.collect::<Vec<_>>());
+    let migrated = RecordBatch::try_new(Arc::new(called), plain.columns().to_vec()).expect("rows");
+    add_small_groups(&lake, "migrated", &migrated).await;
+    let fields = [
+        NestedField::required(1, "id", Type::Primitive(PrimitiveType::Long)).into(),
+        NestedField::optional(2, "remark", Type::Primitive(PrimitiveType::String)).into(),
+        NestedField::optional(3, "note", Type::Primitive(PrimitiveType::String)).into(),
+    ];
+    let wanted = Schema::builder().with_fields(fields).build().expect("a schema");
+    let table = lake.load(TABLE).await;
+    let mut commit = schema_commit(&table.name, &table.metadata, wanted.clone());
+    let mapping =
+        r#"[{"field-id": 1, "names": ["id", "key"]}, {"field-id": 2, "names": ["note"]}, {"names": ["gone"]}]"#;
+    commit.updates.push(TableUpdate::SetProperties {
+        updates: [("schema.name-mapping.default".to_owned(), mapping.to_owned())].into(),
+    });
+    lake.catalog.commit(vec![commit]).await.expect("a commit");
+    let columns = vec![
+        Arc::new(Int64Array::from(vec![91])) as _,
+        Arc::new(StringArray::from(vec!["r"])) as _,
+        Arc::new(StringArray::from(vec!["n"])) as _,
+    ];
+    let arrow = to_arrow(&wanted).expect("a schema");
+    lake.append(TABLE, RecordBatch::try_new(Arc::new(arrow), columns).expect("rows"))
+        .await;
+    for (condition, found) in [
+        ("true", vec!["1,n1,", "2,n2,", "9,n2,", "91,r,n"]),
+        ("id >= 2 and remark = 'n2'", vec!["2,n2,", "9,n2,"]),
+        ("note is null and id > 1", vec!["2,n2,", "9,n2,"]),
+        ("note = 'n2'", vec![]),
+    ] {
+        let sql = format!("select id, remark, note from silver.visits where {condition} order by id");
+        assert_eq!(lake.lines(&sql).await, found, "{sql}");
+        let travelled = lake.travelled(&sql).await.expect("rows");
+        assert_eq!(travelled, found, "{sql}, in another process");
+    }
+    let grouped = "select remark, count(*) from silver.visits group by remark order by remark";
+    assert_eq!(lake.lines(grouped).await, ["n1,1", "n2,2", "r,1"]);
 }

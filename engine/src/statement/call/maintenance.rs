@@ -5,8 +5,8 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
 use tidewater_table::{
-    CommitOptions, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions, StatisticsOptions, compute_statistics,
-    expire, find_orphans, remove_orphans, rewrite_manifests,
+    CommitOptions, FileKind, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions, StatisticsOptions,
+    compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
 };
 
 use super::super::Workshop;
@@ -58,7 +58,8 @@ impl Workshop<'_> {
             count(done.files_removed),
             count(done.files_added),
             i64::try_from(done.bytes_removed).unwrap_or(i64::MAX),
-            0,
+            count(done.files_failed),
+            i64::try_from(done.deletes_removed).unwrap_or(i64::MAX),
         ])
     }
 
@@ -85,7 +86,7 @@ impl Workshop<'_> {
         }
     }
 
-    /// Old snapshots leave, and the files that only they could reach.
+    /// Old snapshots leave, and the files that only they could reach. How many of them are removed at once is ours to say.
     pub(super) async fn expire_snapshots(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
         let table = self.engine.load(&name).await?;
@@ -101,8 +102,18 @@ impl Workshop<'_> {
             .unwrap_or(u32::MAX)
             .max(newer(&table, older_than));
         let expired = expire(self.engine.catalog().as_ref(), self.engine.store(), &name, keep).await?;
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        procedure.numbers(&[count(expired.files.len()), count(expired.snapshots.len())])
+        let count = |kind: FileKind| {
+            let of_kind = expired.files.values().filter(|of| **of == kind);
+            i64::try_from(of_kind.count()).unwrap_or(i64::MAX)
+        };
+        procedure.numbers(&[
+            count(FileKind::Data),
+            count(FileKind::PositionDeletes),
+            count(FileKind::EqualityDeletes),
+            count(FileKind::Manifest),
+            count(FileKind::ManifestList),
+            count(FileKind::Statistics),
+        ])
     }
 }
 
@@ -151,7 +162,14 @@ impl Workshop<'_> {
     pub(super) async fn rewrite_manifests(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
-        let (rewrite, options) = (RewriteManifests::default(), CommitOptions::default());
+        let spec_id = arguments
+            .integer("spec_id")?
+            .map(|id| i32::try_from(id).unwrap_or(i32::MAX));
+        let rewrite = RewriteManifests {
+            spec_id,
+            ..RewriteManifests::default()
+        };
+        let options = CommitOptions::default();
         let done = rewrite_manifests(catalog, store, &name, &rewrite, &options).await?;
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         procedure.numbers(&[count(done.replaced), count(done.created)])

@@ -51,7 +51,8 @@ def ordered(name, sql, answer):
 
 def main():
     ours, theirs = connect(*sys.argv[1:6]), connect(*sys.argv[6:11])
-    check = Checks(only=options(sys.argv[11:]).get("only"))
+    opt = options(sys.argv[11:])
+    check = Checks(only=opt.get("only"), least=opt.get("min"))
     for name, sql, params, why in statements():
         def replay(name=name, sql=sql, params=params, why=why):
             for how in [params] if params else [None, []]:

@@ -33,7 +33,8 @@ def marks():
 
 def main():
     ours, theirs = connect(*sys.argv[1:6]), connect(*sys.argv[6:11])
-    check = Checks(only=options(sys.argv[11:]).get("only"))
+    opt = options(sys.argv[11:])
+    check = Checks(only=opt.get("only"), least=opt.get("min"))
     known = marks()
     every = expressions.statements()
     for name, sql, why in lines():

@@ -1,4 +1,4 @@
-"""Probes what no driver asks a Flight SQL endpoint for: flight_raw_probe.py HOST PORT [USER PASSWORD OTHER PASSWORD] [--write SCHEMA] [--only RE]
+"""Probes what no driver asks a Flight SQL endpoint for: flight_raw_probe.py HOST PORT [USER PASSWORD OTHER PASSWORD] [--write SCHEMA] [--only RE] [--min N]
 
 Polls, their rows and their end, sessions by cookie, and that nobody has anything of another's. The other user must be able to log in.
 """
@@ -14,7 +14,7 @@ host, port = sys.argv[1:3]
 rest = sys.argv[3:]
 users = rest[: next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))]
 opt = options(rest[len(users) :])
-check = Checks(only=opt.get("only"))
+check = Checks(only=opt.get("only"), least=opt.get("min"))
 own = dict(zip(("user", "password"), users[:2]))
 other = dict(zip(("user", "password"), users[2:4]))
 

@@ -198,7 +198,7 @@ def handler(store):
 store = Store()
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(store))
 threading.Thread(target=server.serve_forever, daemon=True).start()
-check = Checks(limit=120)
+check = Checks(limit=120, least=9)
 
 
 def setup(password="pw"):

@@ -1,0 +1,122 @@
+//! Runs that are at work in this process, and how one of them is ended from outside.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use tidewater_core::JobId;
+
+/// By the ids under which they are noted.
+#[derive(Debug, Default)]
+pub(crate) struct OpenRuns(Mutex<BTreeMap<JobId, Arc<watch::Sender<bool>>>>);
+
+impl OpenRuns {
+    /// One run begins, under an id for each of its models. It is open until what is answered is dropped.
+    pub(crate) fn enter<'a>(&'a self, ids: &'a [JobId]) -> OpenRun<'a> {
+        let (cancel, cancelled) = watch::channel(false);
+        let cancel = Arc::new(cancel);
+        let named = ids.iter().map(|id| (*id, Arc::clone(&cancel)));
+        self.lock().extend(named);
+        OpenRun {
+            runs: self,
+            ids,
+            cancelled,
+        }
+    }
+
+    /// Ends the run with this id; whether there is one.
+    pub(crate) fn cancel(&self, id: JobId) -> bool {
+        let found = self.lock().get(&id).cloned();
+        found.is_some_and(|cancel| !cancel.send_replace(true))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<watch::Sender<bool>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run at work.
+#[derive(Debug)]
+pub(crate) struct OpenRun<'a> {
+    runs: &'a OpenRuns,
+    ids: &'a [JobId],
+    cancelled: watch::Receiver<bool>,
+}
+
+impl OpenRun<'_> {
+    pub(crate) fn ids(&self) -> &[JobId] {
+        self.ids
+    }
+
+    /// What the work comes to; `None` as soon as the run is cancelled, the work being dropped.
+    pub(crate) async fn unless_cancelled<F: Future>(&self, work: F) -> Option<F::Output> {
+        let mut cancelled = self.cancelled.clone();
+        tokio::select! {
+            biased;
+            Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => None,
+            done = work => Some(done),
+        }
+    }
+}
+
+impl Drop for OpenRun<'_> {
+    fn drop(&mut self) {
+        let mut open = self.runs.lock();
+        for id in self.ids {
+            open.remove(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use serde_json::json;
+    use tidewater_catalog_client::dto::JobPhase;
+    use tokio::time::timeout;
+
+    use crate::testing::Lake;
+    use crate::{RunOptions, Selection};
+
+    // Goal: a run that is cancelled ends soon, commits nothing, says so, and the next one runs. Method: a model that would take hours,
+    // cancelled as soon as its run is noted; then over fewer rows.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_is_cancelled() {
+        let lake = Lake::new();
+        let pairs = "/*---\nkind: table\n---*/ SELECT count(*) AS n FROM bronze.t a, bronze.t b, bronze.t c, bronze.t d, bronze.t e \
+                     WHERE a.id + b.id + c.id + d.id + e.id % 7 < 3";
+        let pipelines = lake.pipelines(&[("gold.pairs", pairs)]);
+        let columns = Schema::new(vec![Field::new("id", DataType::Int64, true)]);
+        lake.create("bronze.t", &columns).await;
+        let rows: Vec<_> = (0..400).map(|id| json!({"id": id})).collect();
+        lake.append("bronze.t", &rows).await;
+        let run = pipelines.run(&Selection::All, RunOptions::default());
+        let cancelled = async {
+            loop {
+                if let Some(id) = lake.noted.last() {
+                    break id;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut run = std::pin::pin!(run);
+        let id = tokio::select! {
+            id = cancelled => id,
+            report = &mut run => panic!("it ended by itself: {report:?}"),
+        };
+        assert!(pipelines.cancel(id) && !pipelines.cancel(id), "once");
+        let report = timeout(Duration::from_secs(20), run)
+            .await
+            .expect("it ends")
+            .expect("a report");
+        let failure = report.models[0].failure.as_ref().expect("it was cancelled");
+        assert_eq!(failure.code, "PIP-0023", "{failure:?}");
+        assert_eq!(lake.noted.all().last().map(|(_, phase)| *phase), Some(JobPhase::Failed));
+        assert!(!pipelines.cancel(id), "it is over");
+        assert!(!lake.catalog_has("gold.pairs").await || lake.lines("SELECT * FROM gold.pairs").await.is_empty());
+    }
+}
