@@ -82,6 +82,8 @@ mod tests {
     use crate::testing::Lake;
     use crate::{RunOptions, Selection};
 
+    const DEADLINE: Duration = Duration::from_secs(30);
+
     // Goal: a run that is cancelled ends soon, commits nothing, says so, and the next one runs. Method: a model that would take hours,
     // cancelled as soon as its run is noted; then over fewer rows.
     #[tokio::test(flavor = "multi_thread")]
@@ -105,14 +107,11 @@ mod tests {
         };
         let mut run = std::pin::pin!(run);
         let id = tokio::select! {
-            id = cancelled => id,
-            report = &mut run => panic!("it ended by itself: {report:?}"),
+            id = timeout(DEADLINE, cancelled) => id.expect("it is noted"),
+            report = &mut run => unreachable!("it ended by itself: {report:?}"),
         };
         assert!(pipelines.cancel(id) && !pipelines.cancel(id), "once");
-        let report = timeout(Duration::from_secs(20), run)
-            .await
-            .expect("it ends")
-            .expect("a report");
+        let report = timeout(DEADLINE, run).await.expect("it ends").expect("a report");
         let failure = report.models[0].failure.as_ref().expect("it was cancelled");
         assert_eq!(failure.code, "PIP-0023", "{failure:?}");
         assert_eq!(lake.noted.all().last().map(|(_, phase)| *phase), Some(JobPhase::Failed));

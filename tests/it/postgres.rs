@@ -81,6 +81,11 @@ impl Drop for Oracle {
     }
 }
 
+/// Where the lake is, and who asks.
+fn endpoint(port: &str) -> [&str; 5] {
+    ["127.0.0.1", port, "lake", USER, PASSWORD]
+}
+
 // Goal: clients of PostgreSQL take tidewater for it. Method: the probes of pgjdbc, psql and SQLAlchemy on tables that
 // were made through the wire, excused only of finding what a lakehouse truly lacks, and with no check left out; and statements,
 // expressions and the corpus of dashboards, whose rows are compared with PostgreSQL's.
@@ -90,7 +95,7 @@ fn postgres_clients() {
     let dir = tempfile::tempdir().unwrap();
     let node = lake(dir.path());
     let port = node.ports().postgres.to_string();
-    let here = ["127.0.0.1", &port, "lake", USER, PASSWORD];
+    let here = endpoint(&port);
     let mut verdict = Verdict::default();
     verdict.probe("bi", &[&["probe-lake"], &here[..]].concat());
     let oracle = Oracle::start();
@@ -110,9 +115,9 @@ fn more_tools() {
     let dir = tempfile::tempdir().unwrap();
     let node = lake(dir.path());
     let port = node.ports().postgres.to_string();
-    let here = ["127.0.0.1", &port, "lake", USER, PASSWORD];
     let mut verdict = Verdict::default();
-    verdict.probe("bi", &[&["probe-lake"], &here[..]].concat());
-    verdict.probe("bi", &[&["probe-lake-tools"], &here[..]].concat());
+    for probe in ["probe-lake", "probe-lake-tools"] {
+        verdict.probe("bi", &[&[probe], &endpoint(&port)[..]].concat());
+    }
     verdict.assert_good();
 }
