@@ -168,6 +168,7 @@ impl RaftConsensus {
             published: Arc::clone(&published),
             clock: Arc::clone(&clock),
             deadline: options.read_deadline,
+            patience: options.election_max * 2,
         };
         let standing = Watch {
             proposer: proposer.clone(),

@@ -32,6 +32,9 @@ use tidewater_core::{SharedClock, Tasks};
 /// Readers that wait for the next barrier.
 const QUEUE_MAX: usize = 4096;
 
+/// Between two rounds of asking a majority, where peers refuse at once.
+const ROUND_PAUSE: Duration = Duration::from_millis(10);
+
 /// A reader: where its answer goes, and whether the leader may be asked when this node is none.
 struct Reader {
     answer: oneshot::Sender<Result<u64, ConsensusError>>,
@@ -58,6 +61,8 @@ pub(super) struct Gate {
     pub(super) published: Arc<Published>,
     pub(super) clock: SharedClock,
     pub(super) deadline: Duration,
+    /// How long a leader goes on asking a majority that does not answer: by then another one leads or nobody can.
+    pub(super) patience: Duration,
 }
 
 impl ReadBarrier {
@@ -171,7 +176,21 @@ impl Gate {
                 }
             })
             .await?;
-        self.proposer.confirm().await
+        self.confirm_leadership().await
+    }
+
+    /// openraft gives the other voters the time of a heartbeat to answer, once. A follower whose disk or processor is
+    /// busy misses that without being away, and its next answer is as good.
+    async fn confirm_leadership(&self) -> Result<u64, ConsensusError> {
+        let begun = self.clock.monotonic();
+        loop {
+            match self.proposer.confirm().await {
+                Err(ConsensusError::NoQuorum { .. }) if self.clock.monotonic() - begun < self.patience => {
+                    self.clock.sleep(ROUND_PAUSE).await;
+                }
+                confirmed => return confirmed,
+            }
+        }
     }
 
     async fn pass_as_follower(&self, leader: &Leader) -> Result<u64, ConsensusError> {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::kit::{Cluster, DEADLINE, command, holds, passes_barrier, until};
 use crate::command::Outcome;
-use crate::raft::{Consensus, ConsensusError, MemberChange, PeerAddress};
+use crate::raft::{Consensus, ConsensusError, MemberChange, PeerAddress, RaftOptions};
 use tidewater_core::{Coded, NodeId, Retry};
 
 // Goal: no acknowledged write is lost when the leader ends abruptly under writers, writes go on, and the old leader
@@ -134,6 +136,27 @@ async fn old_reads_have_a_bound() {
     assert_eq!(error.retry(), Retry::Safe, "{error}");
 }
 
+// Goal: followers that answer later than a heartbeat, and sooner than an election, cost a reader time and no error.
+// Method: nothing moves between the nodes for four heartbeats while a barrier is on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_majority_is_waited_for() {
+    let (hold, held) = watch::channel(false);
+    let long_reigns = |options: &mut RaftOptions| {
+        options.election_min = Duration::from_millis(600);
+        options.election_max = Duration::from_millis(1_200);
+    };
+    let cluster = Cluster::start_behind(3, long_reigns, Some(held)).await;
+    let leader = cluster.node(cluster.leader().await);
+    let reign = leader.leadership().borrow().fence;
+    hold.send_replace(true);
+    let mut barrier = std::pin::pin!(leader.barrier());
+    let early = timeout(4 * Duration::from_millis(50), &mut barrier).await;
+    assert!(early.is_err(), "answered while nothing moved: {early:?}");
+    hold.send_replace(false);
+    barrier.await.expect("a majority is there again");
+    assert_eq!(leader.leadership().borrow().fence, reign, "no election came in between");
+}
+
 // Goal: without a majority nothing is confirmed. Method: kill two of three, ask the one that is left for a write and a
 // barrier.
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +225,7 @@ async fn a_wiped_voter_comes_back_under_a_new_id() {
     for _ in 0..2 {
         let node = cluster.restart(wiped).await;
         let mut stopped = node.stopped();
-        let reason = tokio::time::timeout(DEADLINE, stopped.wait_for(Option::is_some))
+        let reason = timeout(DEADLINE, stopped.wait_for(Option::is_some))
             .await
             .unwrap()
             .unwrap()

@@ -7,7 +7,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::command::{Command, Op, Outcome};
@@ -83,12 +86,56 @@ pub(super) struct Cluster {
     tune: Box<dyn Fn(&mut RaftOptions) + Send + Sync>,
 }
 
+/// A way to `target` on which nothing moves while `held` says so.
+#[expect(clippy::disallowed_methods, reason = "a test's own network")]
+async fn door(target: String, held: watch::Receiver<bool>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let (target, held) = (target.clone(), held.clone());
+            tokio::spawn(async move {
+                let Ok(far) = TcpStream::connect(&target).await else {
+                    return;
+                };
+                let ((mut near_in, mut near_out), (mut far_in, mut far_out)) = (near.into_split(), far.into_split());
+                tokio::select! {
+                    () = carry(&mut near_in, &mut far_out, held.clone()) => {}
+                    () = carry(&mut far_in, &mut near_out, held) => {}
+                }
+            });
+        }
+    });
+    address
+}
+
+async fn carry(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, mut held: watch::Receiver<bool>) {
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if held.wait_for(|held| !held).await.is_err() || to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
 impl Cluster {
     pub(super) async fn start(count: u64, tune: impl Fn(&mut RaftOptions) + Send + Sync + 'static) -> Self {
+        Self::start_behind(count, tune, None).await
+    }
+
+    /// The same, with nothing moving between the nodes while `held` says so.
+    pub(super) async fn start_behind(
+        count: u64,
+        tune: impl Fn(&mut RaftOptions) + Send + Sync + 'static,
+        held: Option<watch::Receiver<bool>>,
+    ) -> Self {
         let (mut peers, mut listeners) = (BTreeMap::new(), Vec::new());
         for id in (1..=count).map(NodeId) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let raft = listener.local_addr().unwrap().to_string();
+            let mut raft = listener.local_addr().unwrap().to_string();
+            if let Some(held) = &held {
+                raft = door(raft, held.clone()).await;
+            }
             peers.insert(
                 id,
                 PeerAddress {

@@ -83,9 +83,11 @@ pub(super) fn logs(world: &Shared) {
     with(world, |w| {
         let mut logs: Vec<(NodeId, Log)> = Vec::new();
         for (id, live) in w.live() {
+            let status = live.node.status();
             // What a snapshot holds is cut off when the disk gets to it, and may be of a reign that lost.
-            let log = read(w, &live.db).split_off(&(live.node.status().snapshot + 1));
-            let applied = live.node.state().index;
+            let log = read(w, &live.db).split_off(&(status.snapshot + 1));
+            // A snapshot that comes in is the state before the status tells of it; the log under it is not yet cut off.
+            let applied = live.node.state().index.min(status.applied);
             ordered(w, id, &log);
             for (index, entry) in log.range(..=applied) {
                 if *w.chosen.entry(*index).or_insert(*entry) != *entry {
