@@ -8,6 +8,7 @@ mod functions;
 mod keywords;
 mod known;
 mod operators;
+pub mod procedures;
 mod relations;
 mod rewrite;
 pub mod shown;
@@ -48,6 +49,7 @@ const WORDS: &[&str] = &[
     "information_schema",
     "regclass",
     "regtype",
+    "regproc",
     "_privilege",
     "_description",
     "format_type",

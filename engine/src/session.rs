@@ -6,6 +6,7 @@ mod beside;
 mod decimals;
 mod distinct;
 mod exact_top;
+mod existing;
 mod floats;
 mod guarded;
 mod instants;
@@ -18,6 +19,7 @@ mod quantified;
 mod remembered;
 mod same_names;
 mod semi_joins;
+mod sorted;
 #[cfg(test)]
 mod tests;
 mod tuples;
@@ -328,7 +330,7 @@ impl Engine {
             planned => planned?,
         };
         complexity::check_plan(&plan)?;
-        let mut plan = decimals::exact(plan)?;
+        let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;
         if sql.contains("||")
             && let Some(function) = self.functions().text_concat()

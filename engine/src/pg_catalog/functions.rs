@@ -10,10 +10,12 @@ mod json;
 mod native;
 mod number_patterns;
 mod numbers;
+mod objects;
 mod output;
 mod patterns;
 mod privileges;
 mod spans;
+mod split;
 mod texts;
 mod values;
 
@@ -71,6 +73,7 @@ pub fn pure() -> Vec<ScalarUDF> {
     let all = dates::all().into_iter().chain(spans::all()).chain(extract::all());
     let all = all.chain(numbers::all()).chain(texts::all()).chain(output::all());
     let all = all.chain(json::all()).chain(values::all());
+    let all = all.chain(objects::all()).chain(split::all());
     all.map(Native::into_function).collect()
 }
 
@@ -95,6 +98,9 @@ pub fn depends_on_session(function: &ScalarUDF) -> bool {
 pub(super) fn names() -> BTreeMap<String, &'static str> {
     let mut names = BTreeMap::new();
     for function in datafusion::functions::all_default_functions() {
+        names.insert(function.name().to_owned(), "f");
+    }
+    for function in datafusion::functions_nested::all_default_nested_functions() {
         names.insert(function.name().to_owned(), "f");
     }
     for function in datafusion::functions_window::all_default_window_functions() {

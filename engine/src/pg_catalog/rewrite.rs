@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, LimitClause, Query, Select, SelectItem, Statement as SqlStatement, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, LimitClause, Query, Select, Statement as SqlStatement, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use super::Postgres;
@@ -81,11 +81,6 @@ impl VisitorMut for Rewriter<'_> {
         // Before its expressions are changed: columns are called by what was written.
         projection::name(select);
         expressions::hollow(select);
-        for item in &mut select.projection {
-            if let SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. } = item {
-                expressions::counted(column);
-            }
-        }
         ControlFlow::Continue(())
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, LowerExp, Write};
 
+use super::{procedures, types};
+
 const DAY_US: i64 = 86_400_000_000;
 
 fn text(text: &str, out: &mut impl Write) {
@@ -198,6 +200,16 @@ pub fn interval(months: i32, days: i32, micros: i64, out: &mut impl Write) {
         );
         fraction(i64::try_from(micros % 1_000_000).unwrap_or_default(), out);
     }
+}
+
+/// What the number of a function (`regproc`) or of a type (`regtype`) shows as: its name, or the number itself where nothing has it.
+pub fn named(of: &str, oid: i64) -> String {
+    let name = u32::try_from(oid).ok().and_then(|oid| match of {
+        "regproc" => procedures::name(oid).map(str::to_owned),
+        _ if oid == 0 => Some("-".to_owned()),
+        _ => types::formatted(oid, -1),
+    });
+    name.unwrap_or_else(|| oid.to_string())
 }
 
 /// Whether an element of an array has to stand in quotes.

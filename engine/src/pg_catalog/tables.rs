@@ -5,6 +5,7 @@ mod empty;
 mod information_schema;
 mod objects;
 mod server;
+mod types_and_functions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,26 +35,57 @@ pub(super) const OWNER_OID: i64 = 10;
 /// The number of the one database.
 const DATABASE_OID: i64 = 16_383;
 
-/// Numbers of the tables that others name by `'pg_class'::regclass`.
+/// Numbers of the tables that others name by `'pg_class'::regclass`, as in PostgreSQL 15.
 pub(super) const SYSTEM: &[(&str, i64)] = &[
+    ("pg_default_acl", 826),
+    ("pg_tablespace", 1213),
     ("pg_type", 1247),
     ("pg_attribute", 1249),
     ("pg_proc", 1255),
     ("pg_class", 1259),
     ("pg_authid", 1260),
+    ("pg_auth_members", 1261),
     ("pg_database", 1262),
-    ("pg_constraint", 2606),
+    ("pg_foreign_server", 1417),
+    ("pg_sequence", 2224),
+    ("pg_foreign_data_wrapper", 2328),
+    ("pg_shdescription", 2396),
+    ("pg_aggregate", 2600),
+    ("pg_am", 2601),
     ("pg_attrdef", 2604),
-    ("pg_index", 2610),
-    ("pg_namespace", 2615),
+    ("pg_cast", 2605),
+    ("pg_constraint", 2606),
+    ("pg_conversion", 2607),
+    ("pg_depend", 2608),
     ("pg_description", 2609),
-    ("pg_operator", 2617),
-    ("pg_trigger", 2620),
-    ("pg_tablespace", 1213),
+    ("pg_index", 2610),
+    ("pg_inherits", 2611),
     ("pg_language", 2612),
-    ("pg_collation", 3456),
+    ("pg_namespace", 2615),
+    ("pg_opclass", 2616),
+    ("pg_operator", 2617),
+    ("pg_rewrite", 2618),
+    ("pg_trigger", 2620),
+    ("pg_opfamily", 2753),
+    ("pg_db_role_setting", 2964),
+    ("pg_largeobject_metadata", 2995),
     ("pg_extension", 3079),
+    ("pg_foreign_table", 3118),
+    ("pg_policy", 3256),
+    ("pg_partitioned_table", 3350),
+    ("pg_statistic_ext", 3381),
+    ("pg_init_privs", 3394),
+    ("pg_collation", 3456),
+    ("pg_event_trigger", 3466),
     ("pg_enum", 3501),
+    ("pg_range", 3541),
+    ("pg_seclabel", 3596),
+    ("pg_ts_dict", 3600),
+    ("pg_ts_config", 3602),
+    ("pg_subscription", 6100),
+    ("pg_publication", 6104),
+    ("pg_publication_rel", 6106),
+    ("pg_publication_namespace", 6237),
 ];
 
 /// Tables that are about what there is and say nothing of its size, nor of who asks: they are made once.
@@ -102,6 +134,7 @@ pub(super) fn named(
 fn names() -> impl Iterator<Item = &'static str> {
     let own = objects::NAMES
         .iter()
+        .chain(types_and_functions::NAMES)
         .chain(server::NAMES)
         .chain(information_schema::NAMES);
     own.copied().chain(empty::names())
@@ -109,6 +142,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 fn made(name: &str, postgres: &Postgres, relations: &Relations) -> Option<Table> {
     objects::table(name, relations, postgres)
+        .or_else(|| types_and_functions::table(name))
         .or_else(|| server::table(name, postgres))
         .or_else(|| information_schema::table(name, relations, postgres))
         .or_else(|| empty::table(name))
@@ -116,7 +150,13 @@ fn made(name: &str, postgres: &Postgres, relations: &Relations) -> Option<Table>
 
 /// Whether there is a table of this name in `pg_catalog`.
 pub(super) fn is_table(name: &str) -> bool {
-    objects::NAMES.contains(&name) || server::NAMES.contains(&name) || empty::is_table(name)
+    let own = [objects::NAMES, types_and_functions::NAMES, server::NAMES];
+    own.iter().any(|names| names.contains(&name)) || empty::is_table(name)
+}
+
+/// The kind of a column of a table that never has rows, as [`build::Table::new`] has it.
+pub(super) fn empty_column(table: &str, column: &str) -> Option<char> {
+    empty::kind(table, column)
 }
 
 /// Whether a table never has rows.

@@ -14,12 +14,18 @@ pub const NAME: u32 = 19;
 pub const INT8: u32 = 20;
 /// `int2`.
 pub const INT2: u32 = 21;
+/// `int2vector`: an array of `int2` whose places begin at 0.
+pub const INT2VECTOR: u32 = 22;
 /// `int4`.
 pub const INT4: u32 = 23;
+/// `regproc`: the number of a function, shown as its name.
+pub const REGPROC: u32 = 24;
 /// `text`.
 pub const TEXT: u32 = 25;
 /// `oid`.
 pub const OID: u32 = 26;
+/// `oidvector`: an array of `oid` whose places begin at 0.
+pub const OIDVECTOR: u32 = 30;
 /// An array of object numbers.
 pub const OIDS: u32 = 1028;
 /// `json`.
@@ -46,6 +52,10 @@ pub const TIMESTAMPTZ: u32 = 1184;
 pub const INTERVAL: u32 = 1186;
 /// `numeric`.
 pub const NUMERIC: u32 = 1700;
+/// `regtype`: the number of a type, shown as its name.
+pub const REGTYPE: u32 = 2206;
+/// `record`.
+pub const RECORD: u32 = 2249;
 /// `uuid`.
 pub const UUID: u32 = 2950;
 /// `jsonb`.
@@ -104,6 +114,75 @@ pub const BUILT_IN: &[BuiltIn] = &[
     of(UUID, 2951, "uuid", "uuid", 16, 'U'),
     of(JSONB, 3807, "jsonb", "jsonb", -1, 'U'),
 ];
+
+/// A type that stands in `pg_type` and that no column of a table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Internal {
+    /// Its number.
+    pub oid: u32,
+    /// The number of its array type; 0 where there is none.
+    pub array: u32,
+    /// The number of its elements' type; 0 where it has none.
+    pub element: u32,
+    /// Its name, which is the same in SQL.
+    pub name: &'static str,
+    /// Bytes of a value; -1 where they vary, -2 of a text that ends with a zero.
+    pub length: i16,
+    /// `b` for values, `p` for what only functions speak of.
+    pub kind: char,
+    /// What it is among its like.
+    pub category: char,
+}
+
+const fn internal(oid: u32, array: u32, element: u32, name: &'static str, length: i16, like: (char, char)) -> Internal {
+    Internal {
+        oid,
+        array,
+        element,
+        name,
+        length,
+        kind: like.0,
+        category: like.1,
+    }
+}
+
+/// Types of PostgreSQL's own tables and functions.
+pub const INTERNAL: &[Internal] = &[
+    internal(INT2VECTOR, 1006, INT2, "int2vector", -1, ('b', 'A')),
+    internal(REGPROC, 1008, 0, "regproc", 4, ('b', 'N')),
+    internal(OIDVECTOR, 1013, OID, "oidvector", -1, ('b', 'A')),
+    internal(UNKNOWN, 0, 0, "unknown", -2, ('p', 'X')),
+    internal(2205, 2210, 0, "regclass", 4, ('b', 'N')),
+    internal(REGTYPE, 2211, 0, "regtype", 4, ('b', 'N')),
+    internal(RECORD, 2287, 0, "record", -1, ('p', 'P')),
+    internal(2275, 1263, 0, "cstring", -2, ('p', 'P')),
+    internal(2276, 0, 0, "any", 4, ('p', 'P')),
+    internal(2277, 0, 0, "anyarray", -1, ('p', 'P')),
+    internal(2278, 0, 0, "void", 4, ('p', 'P')),
+    internal(2279, 0, 0, "trigger", 4, ('p', 'P')),
+    internal(2281, 0, 0, "internal", 8, ('p', 'P')),
+    internal(2283, 0, 0, "anyelement", 4, ('p', 'P')),
+    internal(3838, 0, 0, "event_trigger", 4, ('p', 'P')),
+];
+
+/// The number of the type that a name of SQL or of `pg_type` means, of an array's too (`text[]`).
+pub fn named(name: &str) -> Option<u32> {
+    let plain = name.trim().to_lowercase();
+    let plain = plain.strip_prefix("pg_catalog.").unwrap_or(&plain);
+    let array = plain.strip_suffix("[]").or_else(|| plain.strip_prefix('_'));
+    let name = array.unwrap_or(plain);
+    let name = if name == "int" { "integer" } else { name };
+    let of = BUILT_IN.iter().find(|of| of.name == name || of.sql == name);
+    let found = of.map(|of| (of.oid, of.array)).or_else(|| {
+        let of = INTERNAL.iter().find(|of| of.name == name)?;
+        Some((of.oid, of.array))
+    });
+    let (oid, of_array) = found?;
+    match array {
+        Some(_) => Some(of_array).filter(|oid| *oid != 0),
+        None => Some(oid),
+    }
+}
 
 /// The type of this number.
 pub fn built_in(oid: u32) -> Option<&'static BuiltIn> {
@@ -170,7 +249,12 @@ pub fn formatted(oid: u32, modifier: i64) -> Option<String> {
     if let Some(element) = element(oid) {
         return formatted(element, modifier).map(|element| format!("{element}[]"));
     }
-    let of = built_in(oid)?;
+    let Some(of) = built_in(oid) else {
+        let array = |of: &&Internal| of.array == oid;
+        let of = INTERNAL.iter().find(|of| of.oid == oid);
+        let array = || INTERNAL.iter().find(array).map(|of| format!("{}[]", of.name));
+        return of.map(|of| of.name.to_owned()).or_else(array);
+    };
     let packed = modifier - 4;
     Some(match oid {
         NUMERIC if packed >= 0 => format!("numeric({},{})", packed >> 16, packed & 0xffff),
@@ -193,6 +277,19 @@ mod tests {
         );
         assert_eq!(formatted(1009, -1).as_deref(), Some("text[]"));
         assert_eq!(formatted(1043, 24).as_deref(), Some("character varying(20)"));
+        assert_eq!(formatted(INT2VECTOR, -1).as_deref(), Some("int2vector"));
+        assert_eq!(formatted(2287, -1).as_deref(), Some("record[]"));
         assert_eq!(formatted(99_999, -1), None);
+        for (name, oid) in [
+            ("int", INT4),
+            ("pg_catalog.text", TEXT),
+            ("text[]", 1009),
+            ("_text", 1009),
+            ("trigger", 2279),
+            ("timestamp with time zone", TIMESTAMPTZ),
+        ] {
+            assert_eq!(named(name), Some(oid), "{name}");
+        }
+        assert_eq!((named("trigger[]"), named("mood")), (None, None));
     }
 }

@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Query, Select, SelectItem, Statement, UnaryOperator, VisitMut, VisitorMut,
+    BinaryOperator, Expr, OrderBy, OrderByKind, Query, Select, SelectItem, Statement, UnaryOperator, VisitMut,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -24,7 +25,15 @@ struct Members {
 impl VisitorMut for Members {
     type Break = ();
 
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if self.depth < DEPTH_MAX
+            && let Some(OrderBy {
+                kind: OrderByKind::Expressions(keys),
+                ..
+            }) = &mut query.order_by
+        {
+            keys.iter_mut().for_each(|key| within(&mut key.expr));
+        }
         self.depth += 1;
         ControlFlow::Continue(())
     }

@@ -15,7 +15,9 @@ use tidewater_core::TableName;
 
 use super::quantified;
 use super::versions::{self, MOMENT};
-use super::{CATALOG, balanced, distinct, joined, listed, members, tuples, unnested, values, wildcards, windows};
+use super::{
+    CATALOG, balanced, distinct, existing, joined, listed, members, tuples, unnested, values, wildcards, windows,
+};
 use crate::complexity;
 use crate::error::Result;
 use crate::lake::base_name;
@@ -56,6 +58,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     pg_catalog::understand(state, &mut statement);
     if let Some(statement) = innermost(&mut statement) {
         listed::known(statement);
+        existing::counted(statement);
     }
     let mut names = Names {
         state,

@@ -120,14 +120,10 @@ impl Grammar<'_> {
         let what = self.object()?;
         let if_exists = self.words(&["IF", "EXISTS"]);
         let name = self.name()?;
-        let all = match what {
-            Object::Table => self.word("PURGE"),
-            Object::View => false,
-            Object::Schema => {
-                self.word("RESTRICT");
-                self.word("CASCADE")
-            }
-        };
+        let purge = what == Object::Table && self.word("PURGE");
+        let cascade = !self.word("RESTRICT") && self.word("CASCADE");
+        // Nothing depends on a table or a view but views, which are texts and stay.
+        let all = purge || (cascade && what == Object::Schema);
         Ok(Command::Drop {
             what,
             name,

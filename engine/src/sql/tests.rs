@@ -39,7 +39,9 @@ fn statements_are_understood() {
         ),
         ("CREATE NAMESPACE a", "CREATE SCHEMA"),
         ("DROP TABLE IF EXISTS a.t PURGE", "DROP TABLE"),
+        ("DROP TABLE t CASCADE", "DROP TABLE"),
         ("DROP VIEW v", "DROP VIEW"),
+        ("DROP VIEW IF EXISTS v RESTRICT", "DROP VIEW"),
         ("DROP SCHEMA a CASCADE", "DROP SCHEMA"),
         (
             "ALTER TABLE t ADD COLUMN a.b int COMMENT 'x' AFTER c, DROP COLUMN IF EXISTS d",

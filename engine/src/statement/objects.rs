@@ -73,11 +73,17 @@ impl Workshop<'_> {
         let catalog = self.engine.catalog();
         let renamed = match what {
             Object::View => catalog.rename_view(&from, &to).await,
-            Object::Table | Object::Schema => {
-                let table = catalog.load_table(&from).await.map_err(TableError::from)?;
-                writable(&table.ok_or_else(|| missing(&from))?)?;
-                catalog.rename_table(&from, &to).await
-            }
+            Object::Table | Object::Schema => match catalog.load_table(&from).await.map_err(TableError::from)? {
+                Some(table) => {
+                    writable(&table)?;
+                    catalog.rename_table(&from, &to).await
+                }
+                // PostgreSQL takes `ALTER TABLE` for views too.
+                None => match catalog.load_view(&from).await.map_err(TableError::from)? {
+                    Some(_) => catalog.rename_view(&from, &to).await,
+                    None => return Err(missing(&from)),
+                },
+            },
         };
         renamed.map_err(TableError::from)?;
         Ok(Done::default())

@@ -6,7 +6,7 @@ mod text;
 
 use bytes::{BufMut, BytesMut};
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryArray, GenericListArray, OffsetSizeTrait, RecordBatch,
+    Array, ArrayRef, AsArray, FixedSizeBinaryArray, GenericListArray, Int64Array, OffsetSizeTrait, RecordBatch,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
@@ -14,6 +14,8 @@ use datafusion::arrow::datatypes::{
     IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, i256,
 };
 use datafusion::arrow::error::ArrowError;
+
+use tidewater_engine::pg_catalog::shown;
 
 use super::reply::{format_of, length};
 use super::types::{self, PgType};
@@ -38,8 +40,12 @@ pub(super) struct Rows {
 impl Rows {
     /// Of this batch, for a client of this style.
     pub(super) fn new(batch: &RecordBatch, style: &Style) -> Result<Self, ArrowError> {
-        let columns = batch.columns().iter().enumerate();
-        let columns = columns.map(|(at, column)| Ok((Values::new(column)?, format_of(&style.formats, at) == 1)));
+        let fields = batch.schema_ref().fields().iter();
+        let columns = batch.columns().iter().zip(fields).enumerate();
+        let columns = columns.map(|(at, (column, field))| {
+            let own = types::own(field).map(|(oid, _)| oid);
+            Ok((Values::of(column, own)?, format_of(&style.formats, at) == 1))
+        });
         Ok(Self {
             columns: columns.collect::<Result<_, ArrowError>>()?,
             rows: batch.num_rows(),
@@ -103,9 +109,26 @@ enum Kind {
     /// With the type of its elements.
     Array(u32),
     Json,
+    /// The number of a function or a type, with what it is.
+    Named(&'static str),
+    /// An array whose places begin at 0, with the type of its elements.
+    Vector(u32),
 }
 
 impl Values {
+    /// Of a column whose values may be of one of PostgreSQL's own types.
+    fn of(array: &ArrayRef, own: Option<u32>) -> Result<Self, ArrowError> {
+        let kind = match (own, array.data_type()) {
+            (Some(types::REGPROC), DataType::Int64) => Kind::Named("regproc"),
+            (Some(types::REGTYPE), DataType::Int64) => Kind::Named("regtype"),
+            (Some(types::INT2VECTOR), DataType::List(_)) => Kind::Vector(types::INT2),
+            (Some(types::OIDVECTOR), DataType::List(_)) => Kind::Vector(types::OID),
+            _ => return Self::new(array),
+        };
+        let array = ArrayRef::clone(array);
+        Ok(Self { array, kind })
+    }
+
     fn new(array: &ArrayRef) -> Result<Self, ArrowError> {
         let micros = TimeUnit::Microsecond;
         let (kind, wanted) = match array.data_type() {
@@ -288,6 +311,48 @@ impl Values {
                 None => {}
             },
             Kind::Json => json::write(array, row, out),
+            Kind::Named(what) => {
+                let oid = array.as_primitive::<Int64Type>().value(row);
+                match binary {
+                    true => out.put_u32(u32::try_from(oid).unwrap_or_default()),
+                    false => text::display(shown::named(what, oid), out),
+                }
+            }
+            Kind::Vector(element) => {
+                let items = elements(array, row).and_then(|items| cast(&items, &DataType::Int64).ok());
+                if let Some(items) = items {
+                    vector(items.as_primitive::<Int64Type>(), *element, binary, out);
+                }
+            }
+        }
+    }
+}
+
+/// Numbers whose places begin at 0.
+fn vector(items: &Int64Array, element: u32, binary: bool, out: &mut BytesMut) {
+    let numbers = items.values();
+    if !binary {
+        let shown: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        return out.put_slice(shown.join(" ").as_bytes());
+    }
+    out.put_i32(i32::from(!numbers.is_empty()));
+    out.put_i32(0);
+    out.put_u32(element);
+    if numbers.is_empty() {
+        return;
+    }
+    out.put_i32(length(numbers.len()));
+    out.put_i32(0);
+    for number in numbers {
+        match element {
+            types::INT2 => {
+                out.put_i32(2);
+                out.put_i16(i16::try_from(*number).unwrap_or_default());
+            }
+            _ => {
+                out.put_i32(4);
+                out.put_u32(u32::try_from(*number).unwrap_or_default());
+            }
         }
     }
 }

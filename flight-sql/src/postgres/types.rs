@@ -29,13 +29,13 @@ pub(super) struct PgType {
 impl PgType {
     /// What values of a field are sent as.
     pub(super) fn of_field(field: &Field) -> Self {
-        match field.metadata().get(TYPE_KEY).map(String::as_str) {
-            Some("char") => Self {
-                oid: CHAR,
-                length: length(CHAR),
+        match own(field) {
+            Some((oid, length)) => Self {
+                oid,
+                length,
                 modifier: -1,
             },
-            _ => Self::of(field.data_type()),
+            None => Self::of(field.data_type()),
         }
     }
 
@@ -48,6 +48,18 @@ impl PgType {
             modifier: modifier(of),
         }
     }
+}
+
+/// The type of PostgreSQL's own that values of a field are, and its bytes, where the Arrow type does not tell.
+pub(super) fn own(field: &Field) -> Option<(u32, i16)> {
+    Some(match field.metadata().get(TYPE_KEY)?.as_str() {
+        "char" => (CHAR, length(CHAR)),
+        "regproc" => (REGPROC, 4),
+        "regtype" => (REGTYPE, 4),
+        "int2vector" => (INT2VECTOR, -1),
+        "oidvector" => (OIDVECTOR, -1),
+        _ => return None,
+    })
 }
 
 /// The Arrow type that values of a PostgreSQL type become; `None` for one that is not told or not known, whose values are text.

@@ -8,7 +8,7 @@ use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
 use tidewater_engine::EngineError;
@@ -34,14 +34,14 @@ pub(super) fn told(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
 /// The types by number, as far as the statement tells them.
 pub(super) fn numbered(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<DataType>>, QueryError> {
     let types = plan.get_parameter_types().map_err(EngineError::from)?;
-    let casts = cast_types(plan).map_err(EngineError::from)?;
+    let used = types_by_use(plan).map_err(EngineError::from)?;
     let mut numbered = BTreeMap::new();
     for (name, data_type) in types {
         let number = placeholder_number(&name).filter(|number| (1..=PARAMETERS_MAX).contains(number));
         let number = number.ok_or_else(|| QueryError::Parameters {
             reason: format!("placeholder {name} is not numbered from 1 to {PARAMETERS_MAX}: write ? or $1"),
         })?;
-        numbered.insert(number, data_type.or_else(|| casts.get(&name).cloned()));
+        numbered.insert(number, data_type.or_else(|| used.get(&name).cloned()));
     }
     Ok(numbered)
 }
@@ -56,22 +56,40 @@ fn as_drivers_send(data_type: DataType) -> DataType {
     }
 }
 
-/// The types that untyped placeholders are cast to at once, which is how tools say what they will send.
-fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
+/// The types that the use of untyped placeholders tells: those to which they are cast at once, which is how tools say what they will
+/// send, and lists of what is looked for in them (`x = ANY ($1)`).
+fn types_by_use(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
     let mut types = HashMap::new();
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
             expression.apply(|part| {
-                if let Expr::Cast(cast) = part
-                    && let Expr::Placeholder(placeholder) = cast.expr.as_ref()
-                {
-                    types.insert(placeholder.id.clone(), cast.field.data_type().clone());
+                match part {
+                    Expr::Cast(cast) => {
+                        if let Expr::Placeholder(placeholder) = cast.expr.as_ref() {
+                            types.insert(placeholder.id.clone(), cast.field.data_type().clone());
+                        }
+                    }
+                    Expr::ScalarFunction(call) if call.name() == "array_has" => {
+                        if let [Expr::Placeholder(list), item] = call.args.as_slice()
+                            && let Some(of) = type_within(node, item)
+                        {
+                            types.insert(list.id.clone(), DataType::new_list(of, true));
+                        }
+                    }
+                    _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
     Ok(types)
+}
+
+/// The type of an expression of a node, if it can be told.
+fn type_within(node: &LogicalPlan, expression: &Expr) -> Option<DataType> {
+    let of = |input: &&LogicalPlan| expression.get_type(input.schema().as_ref()).ok();
+    let found = node.inputs().iter().find_map(of);
+    found.filter(|of| *of != DataType::Null)
 }
 
 /// The plan with the values of `row` (one row as an Arrow IPC stream) in the places of its parameters.

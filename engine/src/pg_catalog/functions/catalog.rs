@@ -10,16 +10,13 @@ use datafusion::scalar::ScalarValue;
 use super::native::{Native, argument, longs, number, numbers, strings, text, texts, truths};
 use super::texts::quoted_name;
 use crate::pg_catalog::tables::SYSTEM;
-use crate::pg_catalog::{Postgres, Relation, Relations, types};
+use crate::pg_catalog::{Postgres, Relation, Relations};
 
 pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Vec<Native> {
     let mut all = vec![
         class(postgres, relations),
         class_name(postgres, relations),
         to_class(postgres, relations),
-        type_number(),
-        type_name(),
-        format_type(),
         described("obj_description", relations, false),
         described("col_description", relations, true),
         visible(postgres, relations),
@@ -34,7 +31,6 @@ pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Vec<N
             Some(index_definition(relation))
         }),
         setting(postgres),
-        to_type(),
         Native::constant("pg_advisory_unlock_all", ScalarValue::Utf8(None)),
         Native::new("pg_partition_ancestors", (1, 1), DataType::Int64, |arrays, _| {
             numbers(argument(arrays, 0)?)
@@ -81,6 +77,7 @@ pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Vec<N
         "pg_backend_pid",
         ScalarValue::Int32(Some(postgres.pid)),
     ));
+    all.push(Native::constant("pg_stat_get_numscans", ScalarValue::Int64(Some(0))));
     all.push(Native::constant("pg_my_temp_schema", ScalarValue::Int64(Some(0))));
     all.push(Native::constant("pg_is_other_temp_schema", truth(false)));
     let user = ScalarValue::from(postgres.user.as_str());
@@ -152,76 +149,6 @@ fn to_class(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Native {
         Ok(longs(
             (0..rows).map(|row| numbered(text(&names, row)?, &relations, &postgres)),
         ))
-    })
-}
-
-/// The number of a type by its name.
-fn type_number() -> Native {
-    Native::new("pg_regtype", (1, 1), DataType::Int64, |arrays, rows| {
-        let array = argument(arrays, 0)?;
-        if array.data_type().is_integer() {
-            return numbers(array);
-        }
-        let names = texts(array)?;
-        let mut found = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let Some(name) = text(&names, row) else {
-                found.push(None);
-                continue;
-            };
-            let plain = name.strip_prefix("pg_catalog.").unwrap_or(name).to_lowercase();
-            let (plain, array) = match plain.strip_suffix("[]") {
-                Some(element) => (element.to_owned(), true),
-                None => (plain, false),
-            };
-            let known = types::BUILT_IN
-                .iter()
-                .find(|of| of.name == plain || of.sql == plain || (plain == "int" && of.oid == types::INT4));
-            match known {
-                Some(of) => found.push(Some(i64::from(if array { of.array } else { of.oid }))),
-                None => return exec_err!("type \"{name}\" does not exist"),
-            }
-        }
-        Ok(longs(found.into_iter()))
-    })
-}
-
-/// `to_regtype`: null for what there is not.
-fn to_type() -> Native {
-    Native::new("to_regtype", (1, 1), DataType::Int64, |arrays, rows| {
-        let names = texts(argument(arrays, 0)?)?;
-        let known = |name: &str| types::BUILT_IN.iter().find(|of| of.name == name || of.sql == name);
-        Ok(longs(
-            (0..rows).map(|row| known(text(&names, row)?).map(|of| i64::from(of.oid))),
-        ))
-    })
-}
-
-fn type_name() -> Native {
-    Native::new("pg_regtype_name", (1, 1), DataType::Utf8, |arrays, rows| {
-        let array = argument(arrays, 0)?;
-        if !array.data_type().is_integer() {
-            return texts(array);
-        }
-        let oids = numbers(array)?;
-        let name = |oid: i64| {
-            u32::try_from(oid)
-                .ok()
-                .and_then(|oid| types::formatted(oid, -1))
-                .unwrap_or_else(|| oid.to_string())
-        };
-        Ok(strings((0..rows).map(|row| number(&oids, row).map(name))))
-    })
-}
-
-fn format_type() -> Native {
-    Native::new("format_type", (2, 2), DataType::Utf8, |arrays, rows| {
-        let (oids, modifiers) = (numbers(argument(arrays, 0)?)?, numbers(argument(arrays, 1)?)?);
-        let name = |row: usize| {
-            let oid = u32::try_from(number(&oids, row)?).ok()?;
-            types::formatted(oid, number(&modifiers, row).unwrap_or(-1)).or_else(|| Some("???".into()))
-        };
-        Ok(strings((0..rows).map(name)))
     })
 }
 

@@ -9,10 +9,12 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility, cast as cast_expr,
+    ColumnarValue, Expr, ExprSchemable as _, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility, cast as cast_expr,
 };
 use datafusion::scalar::ScalarValue;
+
+use crate::pg_catalog::{TYPE_KEY, shown};
 
 type Call = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
 type Returns = Arc<dyn Fn(&[DataType]) -> Result<DataType> + Send + Sync>;
@@ -31,6 +33,10 @@ pub(super) struct Native {
     plain: Option<Plain>,
     signature: Signature,
     call: Call,
+    /// What PostgreSQL calls the type of its answer, where the Arrow type does not tell.
+    called: Option<&'static str>,
+    /// Whether it is given the texts that arguments of PostgreSQL's own types show as.
+    of_shown: bool,
     /// What it answers depends on the session it was made for.
     pub(super) of_session: bool,
 }
@@ -51,6 +57,8 @@ impl Native {
             plain: None,
             signature: signature(Volatility::Immutable),
             call: Arc::new(call),
+            called: None,
+            of_shown: false,
             of_session: false,
         }
     }
@@ -76,6 +84,18 @@ impl Native {
     /// Of arguments of some types it is a plain cast, which the planner knows more about.
     pub(super) fn plain_cast(mut self, of: impl Fn(&DataType) -> Option<DataType> + Send + Sync + 'static) -> Self {
         self.plain = Some(Arc::new(of));
+        self
+    }
+
+    /// With an answer of one of PostgreSQL's own types ([`TYPE_KEY`]).
+    pub(super) fn called(mut self, name: &'static str) -> Self {
+        self.called = Some(name);
+        self
+    }
+
+    /// Of what clients are shown: the number of a function is its name.
+    pub(super) fn of_shown(mut self) -> Self {
+        self.of_shown = true;
         self
     }
 
@@ -175,11 +195,14 @@ impl ScalarUDFImpl for Native {
         if let Some(of) = &self.returns_of {
             returns = of(&types, arguments.scalar_arguments)?;
         }
-        Ok(Arc::new(Field::new(&self.name, returns, true)))
+        let called = self.called.map(|name| (TYPE_KEY.to_owned(), name.to_owned()));
+        let field = Field::new(&self.name, returns, true);
+        Ok(Arc::new(field.with_metadata(called.into_iter().collect())))
     }
 
     fn simplify(&self, mut arguments: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         if let (Some(plain), [argument]) = (&self.plain, arguments.as_slice())
+            && !(self.of_shown && has_own_type(argument, info)?)
             && let Some(to) = plain(&info.get_data_type(argument)?)
             && let Some(argument) = arguments.pop()
         {
@@ -199,17 +222,53 @@ impl ScalarUDFImpl for Native {
         } else {
             arguments.number_rows
         };
-        let arrays = arguments
-            .args
-            .iter()
-            .map(|value| value.to_array(rows))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays = arguments.args.iter().zip(&arguments.arg_fields).map(|(value, field)| {
+            let array = value.to_array(rows)?;
+            match (self.of_shown, field.metadata().get(TYPE_KEY)) {
+                (true, Some(called)) => shown_as(called, array),
+                _ => Ok(array),
+            }
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
         let found = (self.call)(&arrays, rows)?;
         match scalar && !arguments.args.is_empty() {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?)),
             false => Ok(ColumnarValue::Array(found)),
         }
     }
+}
+
+/// Whether the values are of one of PostgreSQL's own types.
+fn has_own_type(argument: &Expr, info: &SimplifyContext) -> Result<bool> {
+    let (_, field) = argument.to_field(info.schema().as_ref())?;
+    Ok(field.metadata().contains_key(TYPE_KEY))
+}
+
+/// The texts that values of one of PostgreSQL's own types show as.
+fn shown_as(called: &str, array: ArrayRef) -> Result<ArrayRef> {
+    let rows = 0..array.len();
+    Ok(match called {
+        "regproc" | "regtype" => {
+            let oids = numbers(&array)?;
+            let name = |oid: i64| shown::named(called, oid);
+            strings(rows.map(|row| number(&oids, row).map(name)))
+        }
+        "int2vector" | "oidvector" => match array.as_list_opt::<i32>() {
+            Some(lists) => {
+                let vector = |row| -> Result<Option<String>> {
+                    if lists.is_null(row) {
+                        return Ok(None);
+                    }
+                    let items = texts(&lists.value(row))?;
+                    let items: Vec<&str> = (0..items.len()).filter_map(|at| text(&items, at)).collect();
+                    Ok(Some(items.join(" ")))
+                };
+                strings(rows.map(vector).collect::<Result<Vec<_>>>()?.into_iter())
+            }
+            None => array,
+        },
+        _ => array,
+    })
 }
 
 /// Values as texts.

@@ -17,8 +17,11 @@ use crate::pg_catalog::shown;
 pub(super) fn all() -> Vec<Native> {
     vec![
         // A truth is `true` in a cast and `t` wherever it is put out.
-        native("pg_text", ["true", "false"]).plain_cast(|of| spelled_alike(of).then_some(DataType::Utf8)),
+        native("pg_text", ["true", "false"])
+            .of_shown()
+            .plain_cast(|of| spelled_alike(of).then_some(DataType::Utf8)),
         native("pg_output", ["t", "f"])
+            .of_shown()
             .plain_cast(|of| (spelled_alike(of) && *of != DataType::Boolean).then_some(DataType::Utf8)),
     ]
 }

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 pub(super) use self::casts::clock;
-pub(super) use self::subqueries::{counted, hollow, never};
+pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::like_pattern;

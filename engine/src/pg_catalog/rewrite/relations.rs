@@ -1,13 +1,15 @@
 //! Tables of PostgreSQL's catalog, and functions in the place of tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor,
-    TimezoneInfo,
+    TableFunctionArgs, TimezoneInfo,
 };
 
 use super::names::{as_text, call, cast, name, parts, text};
+use crate::pg_catalog::functions::names;
 use crate::pg_catalog::tables::{INFORMATION, is_information, is_table};
 use crate::pg_catalog::{Postgres, SCHEMA};
 
@@ -58,24 +60,72 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
             if last == "generate_series" {
                 args.iter_mut().flat_map(|args| &mut args.args).for_each(bound);
             }
+            if let Some(rows) = args.as_ref().and_then(|given| rows_of(&last, given)) {
+                let mut alias = alias.take().unwrap_or_else(|| called(&last));
+                if alias.columns.is_empty() {
+                    alias.columns.push(column(&alias.name));
+                }
+                *factor = TableFactor::UNNEST {
+                    alias: Some(alias),
+                    array_exprs: vec![rows],
+                    with_offset: false,
+                    with_offset_alias: None,
+                    with_ordinality: false,
+                };
+                return;
+            }
             // The one column is called what the function is.
             if matches!(last.as_str(), "generate_series" | "unnest") {
                 let alias = alias.get_or_insert_with(|| called(&last));
                 if alias.columns.is_empty() {
-                    alias.columns.push(TableAliasColumnDef {
-                        name: alias.name.clone(),
-                        data_type: None,
-                    });
+                    alias.columns.push(column(&alias.name));
                 }
             }
         }
         TableFactor::UNNEST { alias: Some(alias), .. } if alias.columns.is_empty() => {
-            alias.columns.push(TableAliasColumnDef {
-                name: alias.name.clone(),
-                data_type: None,
-            });
+            alias.columns.push(column(&alias.name));
         }
         _ => {}
+    }
+}
+
+fn column(name: &Ident) -> TableAliasColumnDef {
+    TableAliasColumnDef {
+        name: name.clone(),
+        data_type: None,
+    }
+}
+
+/// Functions that tell of the session and that somebody may ask as tables.
+const SESSION: &[&str] = &[
+    "current_catalog",
+    "current_database",
+    "current_schema",
+    "current_schemas",
+    "current_setting",
+    "current_user",
+    "pg_backend_pid",
+    "session_user",
+    "version",
+];
+
+/// The list of the values that a function in the place of a table has as rows: the pieces of a text, or one value.
+fn rows_of(function: &str, given: &TableFunctionArgs) -> Option<Expr> {
+    static NAMES: LazyLock<BTreeMap<String, &str>> = LazyLock::new(names);
+    let arguments = given.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression.clone()),
+        _ => None,
+    });
+    let arguments: Vec<Expr> = arguments.collect::<Option<_>>()?;
+    match function {
+        "regexp_split_to_table" => Some(call("regexp_split_to_array", arguments)),
+        "string_to_table" => Some(call("string_to_array", arguments)),
+        "regexp_matches" => Some(call("pg_regexp_matches", arguments)),
+        "generate_series" | "range" | "unnest" => None,
+        scalar if NAMES.get(scalar) == Some(&"f") || SESSION.contains(&scalar) => {
+            Some(call("make_array", vec![call(scalar, arguments)]))
+        }
+        _ => None,
     }
 }
 

@@ -63,7 +63,8 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 /// What values a column has, and what it has in rows that do not say.
 struct Column {
     name: &'static str,
-    /// `l`, `i`, `s`: numbers of 8, 4 and 2 bytes; `b` truth, `f` float, `t` text, `c` one letter, `d` instant; `L`, `S`, `T`: lists.
+    /// `l`, `i`, `s`: numbers of 8, 4 and 2 bytes; `b` truth, `f` float, `t` text, `c` one letter, `d` instant; `L`, `S`, `T`: lists;
+    /// `p`: the number of a function; `V`, `O`: vectors of `int2` and `oid`.
     kind: char,
     /// `0`, empty or false instead of null.
     filled: bool,
@@ -117,7 +118,7 @@ impl Table {
                     'b' => Cell::Bool(false),
                     'f' => Cell::Float(0.0),
                     't' | 'c' => Cell::Text(String::new()),
-                    'L' | 'S' => Cell::Numbers(Vec::new()),
+                    'L' | 'S' | 'V' | 'O' => Cell::Numbers(Vec::new()),
                     'T' => Cell::Texts(Vec::new()),
                     _ => Cell::Number(0),
                 },
@@ -134,8 +135,15 @@ impl Table {
         for (column, cells) in columns {
             let array = array(column.kind, cells.collect());
             let mut field = Field::new(column.name, array.data_type().clone(), true);
-            if column.kind == 'c' {
-                field = field.with_metadata([(TYPE_KEY.to_owned(), "char".to_owned())].into());
+            let called = match column.kind {
+                'c' => Some("char"),
+                'p' => Some("regproc"),
+                'V' => Some("int2vector"),
+                'O' => Some("oidvector"),
+                _ => None,
+            };
+            if let Some(called) = called {
+                field = field.with_metadata([(TYPE_KEY.to_owned(), called.to_owned())].into());
             }
             fields.push(field);
             arrays.push(array);
@@ -159,7 +167,7 @@ fn array(kind: char, cells: Vec<&Cell>) -> ArrayRef {
             Cell::Float(value) => Some(*value),
             _ => None,
         }))),
-        'l' => Arc::new(Int64Array::from_iter(cells.map(number))),
+        'l' | 'p' => Arc::new(Int64Array::from_iter(cells.map(number))),
         'i' => Arc::new(Int32Array::from_iter(
             cells.map(|cell| i32::try_from(number(cell)?).ok()),
         )),
@@ -167,8 +175,8 @@ fn array(kind: char, cells: Vec<&Cell>) -> ArrayRef {
             cells.map(|cell| i16::try_from(number(cell)?).ok()),
         )),
         'd' => Arc::new(TimestampMicrosecondArray::from_iter(cells.map(number)).with_timezone("+00:00")),
-        'L' => numbers::<Int64Type>(cells, Some),
-        'S' => numbers::<Int16Type>(cells, |number| i16::try_from(number).ok()),
+        'L' | 'O' => numbers::<Int64Type>(cells, Some),
+        'S' | 'V' => numbers::<Int16Type>(cells, |number| i16::try_from(number).ok()),
         'T' => {
             let mut builder = ListBuilder::new(StringBuilder::new());
             for cell in cells {

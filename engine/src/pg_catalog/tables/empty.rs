@@ -15,7 +15,7 @@ const EMPTY: &[(&str, &str)] = &[
     (
         "pg_trigger",
         "oid:l tgrelid:l tgparentid:l tgname:t tgfoid:l tgtype:s tgenabled:t tgisinternal:b tgconstrrelid:l tgconstrindid:l \
-         tgconstraint:l tgdeferrable:b tginitdeferred:b tgnargs:s tgattr:S tgargs:t tgqual:t tgoldtable:t tgnewtable:t",
+         tgconstraint:l tgdeferrable:b tginitdeferred:b tgnargs:s tgattr:V tgargs:t tgqual:t tgoldtable:t tgnewtable:t",
     ),
     (
         "pg_rewrite",
@@ -34,7 +34,7 @@ const EMPTY: &[(&str, &str)] = &[
         "pg_publication",
         "oid:l pubname:t pubowner:l puballtables:b pubinsert:b pubupdate:b pubdelete:b pubtruncate:b pubviaroot:b",
     ),
-    ("pg_publication_rel", "oid:l prpubid:l prrelid:l prqual:t prattrs:S"),
+    ("pg_publication_rel", "oid:l prpubid:l prrelid:l prqual:t prattrs:V"),
     ("pg_publication_namespace", "oid:l pnpubid:l pnnspid:l"),
     (
         "pg_publication_tables",
@@ -43,7 +43,7 @@ const EMPTY: &[(&str, &str)] = &[
     ("pg_subscription", "oid:l subdbid:l subname:t subowner:l subenabled:b"),
     (
         "pg_statistic_ext",
-        "oid:l stxrelid:l stxname:t stxnamespace:l stxowner:l stxstattarget:i stxkeys:S stxkind:T stxexprs:t",
+        "oid:l stxrelid:l stxname:t stxnamespace:l stxowner:l stxstattarget:i stxkeys:V stxkind:T stxexprs:t",
     ),
     ("pg_foreign_table", "ftrelid:l ftserver:l ftoptions:T"),
     (
@@ -108,7 +108,7 @@ const EMPTY: &[(&str, &str)] = &[
     ),
     (
         "pg_partitioned_table",
-        "partrelid:l partstrat:t partnatts:s partdefid:l partattrs:S partclass:L partcollation:L partexprs:t",
+        "partrelid:l partstrat:t partnatts:s partdefid:l partattrs:V partclass:O partcollation:O partexprs:t",
     ),
     ("pg_db_role_setting", "setdatabase:l setrole:l setconfig:T"),
     (
@@ -223,6 +223,15 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 pub(super) fn table(name: &str) -> Option<Table> {
     let found = EMPTY.iter().find(|(empty, _)| *empty == name);
     found.map(|(name, columns)| Table::new(*name, columns))
+}
+
+/// The kind of a column.
+pub(super) fn kind(table: &str, column: &str) -> Option<char> {
+    let (_, columns) = EMPTY.iter().find(|(name, _)| *name == table)?;
+    let mut columns = columns.split_whitespace().filter_map(|of| of.split_once(':'));
+    columns
+        .find(|(name, _)| *name == column)
+        .and_then(|(_, kind)| kind.chars().next())
 }
 
 pub(super) fn is_table(name: &str) -> bool {

@@ -1,20 +1,18 @@
-//! Tables about what there is: schemas, tables, columns, keys, types, functions and comments.
+//! Tables about what there is: schemas, tables, columns, keys and comments.
 
 use super::build::{Cell, Table};
 use super::{CATALOG_OID, INFORMATION_OID, OWNER_OID, SYSTEM};
-use crate::pg_catalog::types::{self, BUILT_IN};
-use crate::pg_catalog::{Postgres, Relation, Relations, functions};
+use crate::pg_catalog::functions::index_definition;
+use crate::pg_catalog::{Postgres, Relation, Relations, types};
 
 /// The tables of this part.
 pub(super) const NAMES: &[&str] = &[
     "pg_namespace",
     "pg_class",
     "pg_attribute",
-    "pg_type",
     "pg_index",
     "pg_constraint",
     "pg_description",
-    "pg_proc",
     "pg_tables",
     "pg_views",
     "pg_indexes",
@@ -28,11 +26,9 @@ pub(super) fn table(name: &str, relations: &Relations, postgres: &Postgres) -> O
         "pg_namespace" => namespaces(relations),
         "pg_class" => classes(relations),
         "pg_attribute" => attributes(relations),
-        "pg_type" => all_types(),
         "pg_index" => indexes(relations),
         "pg_constraint" => constraints(relations),
         "pg_description" => descriptions(relations),
-        "pg_proc" => procedures(),
         "pg_tables" => tables_by_name(relations, postgres),
         "pg_views" => views_by_name(relations, postgres),
         "pg_indexes" => indexes_by_name(relations),
@@ -189,63 +185,12 @@ fn attributes(relations: &Relations) -> Table {
     table
 }
 
-fn all_types() -> Table {
-    let mut table = Table::new(
-        "pg_type",
-        "oid:l typname:t typnamespace:l typowner:l! typlen:s typbyval:b typtype:c typcategory:c typispreferred:b \
-         typisdefined:b typdelim:c typrelid:l! typsubscript:t typelem:l! typarray:l! typinput:t typoutput:t typreceive:t \
-         typsend:t typmodin:t typmodout:t typanalyze:t typalign:c typstorage:c typnotnull:b! typbasetype:l! typtypmod:i \
-         typndims:i! typcollation:l! typdefaultbin:t typdefault:t typacl:T",
-    );
-    for of in BUILT_IN {
-        let row = |oid: u32, name: String, length: i16, category: char, element: u32, array: u32| {
-            let function = if element == 0 { name.clone() } else { "array_".into() };
-            let preferred = matches!(
-                of.oid,
-                types::TEXT | types::FLOAT8 | types::BOOL | types::TIMESTAMPTZ | types::INTERVAL
-            );
-            [
-                ("oid", Cell::from(oid)),
-                ("typname", name.into()),
-                ("typnamespace", CATALOG_OID.into()),
-                ("typowner", OWNER_OID.into()),
-                ("typlen", i64::from(length).into()),
-                ("typbyval", (length > 0 && length <= 8).into()),
-                ("typtype", "b".into()),
-                ("typcategory", category.to_string().into()),
-                ("typispreferred", (preferred && element == 0).into()),
-                ("typisdefined", true.into()),
-                ("typdelim", ",".into()),
-                ("typelem", element.into()),
-                ("typarray", array.into()),
-                ("typinput", format!("{function}in").into()),
-                ("typoutput", format!("{function}out").into()),
-                ("typreceive", format!("{function}recv").into()),
-                ("typsend", format!("{function}send").into()),
-                ("typmodin", "-".into()),
-                ("typmodout", "-".into()),
-                ("typanalyze", "-".into()),
-                (
-                    "typsubscript",
-                    if element == 0 { "-" } else { "array_subscript_handler" }.into(),
-                ),
-                ("typalign", "i".into()),
-                ("typstorage", if length > 0 { "p" } else { "x" }.into()),
-                ("typtypmod", (-1_i64).into()),
-            ]
-        };
-        table.row(&row(of.oid, of.name.to_owned(), of.length, of.category, 0, of.array));
-        table.row(&row(of.array, format!("_{}", of.name), -1, 'A', of.oid, 0));
-    }
-    table
-}
-
 fn indexes(relations: &Relations) -> Table {
     let mut table = Table::new(
         "pg_index",
         "indexrelid:l indrelid:l indnatts:s indnkeyatts:s indisunique:b indnullsnotdistinct:b! indisprimary:b \
          indisexclusion:b! indimmediate:b indisclustered:b! indisvalid:b indcheckxmin:b! indisready:b indislive:b \
-         indisreplident:b! indkey:S indcollation:L! indclass:L! indoption:S! indexprs:t indpred:t",
+         indisreplident:b! indkey:V indcollation:O! indclass:O! indoption:V! indexprs:t indpred:t",
     );
     for relation in relations.relations.iter().filter(|relation| !relation.key.is_empty()) {
         let count = i64::try_from(relation.key.len()).unwrap_or_default();
@@ -314,32 +259,6 @@ fn descriptions(relations: &Relations) -> Table {
     table
 }
 
-/// The functions by name. Their arguments are not told: one function takes many types.
-fn procedures() -> Table {
-    let mut table = Table::new(
-        "pg_proc",
-        "oid:l proname:t pronamespace:l proowner:l! prolang:l procost:f! prorows:f! provariadic:l! prosupport:t prokind:c \
-         prosecdef:b! proleakproof:b! proisstrict:b! proretset:b! provolatile:c proparallel:c pronargs:s! \
-         pronargdefaults:s! prorettype:l proargtypes:L! proallargtypes:L proargmodes:T proargnames:T proargdefaults:t \
-         protrftypes:L prosrc:t probin:t prosqlbody:t proconfig:T proacl:T",
-    );
-    for (at, (name, kind)) in functions::names().into_iter().enumerate() {
-        table.row(&[
-            ("oid", i64::try_from(at + 1).unwrap_or_default().into()),
-            ("pronamespace", CATALOG_OID.into()),
-            ("proowner", OWNER_OID.into()),
-            ("prolang", 12_i64.into()),
-            ("prokind", kind.into()),
-            ("provolatile", "i".into()),
-            ("proparallel", "s".into()),
-            ("prorettype", types::TEXT.into()),
-            ("prosrc", name.as_str().into()),
-            ("proname", name.into()),
-        ]);
-    }
-    table
-}
-
 fn tables_by_name(relations: &Relations, postgres: &Postgres) -> Table {
     let mut tables = Table::new(
         "pg_tables",
@@ -379,7 +298,7 @@ fn indexes_by_name(relations: &Relations) -> Table {
             ("schemaname", relation.schema.as_str().into()),
             ("tablename", relation.name.as_str().into()),
             ("indexname", key_name(relation).into()),
-            ("indexdef", functions::index_definition(relation).into()),
+            ("indexdef", index_definition(relation).into()),
         ]);
     }
     indexes

@@ -160,6 +160,12 @@ async fn objects_come_and_go() {
     done(&lake, "CREATE TABLE s.t AS SELECT 1 AS a").await;
     done(&lake, "ALTER TABLE s.t RENAME TO u").await;
     assert_eq!(lake.lines("SELECT * FROM s.u").await, ["1"]);
+    done(&lake, "CREATE VIEW s.v AS SELECT a + 1 AS b FROM s.u").await;
+    done(&lake, "ALTER TABLE s.v RENAME TO w").await;
+    done(&lake, "ALTER VIEW s.w RENAME TO x").await;
+    assert_eq!(lake.lines("SELECT * FROM s.x").await, ["2"]);
+    assert_eq!(refused(&lake, "ALTER TABLE s.v RENAME TO w").await.code(), "ENG-0001");
+    done(&lake, "DROP VIEW s.x CASCADE").await;
     done(&lake, "ALTER SCHEMA s SET PROPERTIES ('owner' = 'ops')").await;
     assert_eq!(refused(&lake, "DROP SCHEMA s").await.code(), "TBL-0034");
     done(&lake, "DROP TABLE s.u").await;

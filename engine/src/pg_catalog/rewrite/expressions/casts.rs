@@ -78,9 +78,9 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             let changed = match name.as_str() {
                 "regclass" => Some(class(inner)),
                 "regtype" => Some(call("pg_regtype", vec![inner.clone()])),
-                "regproc" | "regprocedure" | "regoper" | "regrole" | "regconfig" | "regcollation" => {
-                    Some(cast(inner.clone(), DataType::Text))
-                }
+                "regtype[]" => Some(call("pg_regtype_names", vec![inner.clone()])),
+                "regproc" | "regprocedure" => Some(call("pg_regproc", vec![inner.clone()])),
+                "regoper" | "regrole" | "regconfig" | "regcollation" => Some(cast(inner.clone(), DataType::Text)),
                 "regnamespace" => Some(cast(inner.clone(), DataType::Text)),
                 "oid" | "xid" | "cid" | "tid" => Some(match inner {
                     Expr::Function(_) | Expr::Cast { .. } => inner.clone(),
@@ -320,7 +320,7 @@ fn class(inner: &Expr) -> Expr {
     }
 }
 
-/// `x::regclass::text` and `x::regtype::text`.
+/// `x::regclass::text`, and the same of types and functions.
 fn of_number(inner: &mut Expr) -> Option<Expr> {
     let Expr::Function(function) = inner else {
         return None;
@@ -329,7 +329,8 @@ fn of_number(inner: &mut Expr) -> Option<Expr> {
     let shown = match name.as_str() {
         "pg_regclass" => "pg_regclass_name",
         "pg_regtype" => "pg_regtype_name",
-        "pg_regclass_name" | "pg_regtype_name" => return Some(inner.clone()),
+        "pg_regproc" => "pg_regproc_name",
+        "pg_regclass_name" | "pg_regtype_name" | "pg_regproc_name" => return Some(inner.clone()),
         _ => return None,
     };
     let mut boxed = Box::new(inner.clone());

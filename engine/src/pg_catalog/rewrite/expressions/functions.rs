@@ -1,7 +1,9 @@
 //! Functions: those of the session, and those that are called otherwise.
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, DataType, Expr, FunctionArguments, Ident, Subscript, TimezoneInfo, Value,
+    AccessExpr, Array, BinaryOperator, CaseWhen, DataType, Expr, FunctionArguments, Ident, Subscript, TimezoneInfo,
+    Value,
 };
 
 use super::super::names::{arguments, as_number, call, cast, name, parts, text};
@@ -119,16 +121,25 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             *expression = call("unnest", vec![call("pg_expandarray", vec![array.clone()])]);
         }
         ("generate_subscripts", [array, dimension]) => {
-            let one = Expr::value(Value::Number("1".into(), false));
-            let length = cast(length(array, dimension), DataType::BigInt(None));
-            *expression = call("unnest", vec![call("generate_series", vec![one, length])]);
+            let (first, last) = match is_vector(array) {
+                true => ("0", before(length(array, dimension))),
+                false => ("1", length(array, dimension)),
+            };
+            let bounds = vec![number(first), cast(last, DataType::BigInt(None))];
+            *expression = call("unnest", vec![call("generate_series", bounds)]);
         }
+        ("regexp_split_to_table", _) => {
+            *expression = call("unnest", vec![call("regexp_split_to_array", arguments)]);
+        }
+        ("regexp_matches", _) => *expression = call("unnest", vec![call("pg_regexp_matches", arguments)]),
+        ("string_to_table", _) => *expression = call("unnest", vec![call("string_to_array", arguments)]),
+        ("array_lower", [array, dimension]) if is_vector(array) => {
+            *expression = first_of(length(array, dimension), "0")
+        }
+        ("array_upper", [array, dimension]) if is_vector(array) => *expression = before(length(array, dimension)),
         ("array_length" | "array_upper", [array, dimension]) => *expression = length(array, dimension),
         ("array_lower", [array, dimension]) => {
-            // An empty array has no bounds.
-            let number = |digit: &str| cast(Expr::value(Value::Number(digit.into(), false)), DataType::Int(None));
-            let length = call("coalesce", vec![length(array, dimension), number("0")]);
-            *expression = call("nullif", vec![call("least", vec![number("1"), length]), number("0")]);
+            *expression = first_of(length(array, dimension), "1");
         }
         // As `SET`, for settings that are only taken; those that do something want `SET`.
         ("set_config", [name, value, _]) if super::as_text(name).is_some_and(|name| !EFFECTIVE.contains(&name)) => {
@@ -147,9 +158,9 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             *expression = call(ours, vec![number.clone()]);
         }
         ("round" | "trunc", [number]) => *expression = call(&format!("pg_{last}"), vec![number.clone()]),
-        ("round" | "trunc", [number, places]) if as_number(places).is_some() => {
-            let places = Expr::value(Value::Number(as_number(places).unwrap_or_default(), false));
-            *expression = call(&format!("pg_{last}"), vec![number.clone(), places]);
+        ("round" | "trunc", [value, places]) if as_number(places).is_some() => {
+            let places = number(&as_number(places).unwrap_or_default());
+            *expression = call(&format!("pg_{last}"), vec![value.clone(), places]);
         }
         ("localtimestamp", []) => {
             let now = call("now", Vec::new());
@@ -240,8 +251,62 @@ fn length(array: &Expr, dimension: &Expr) -> Expr {
         DataType::Int(None),
     );
     // An empty array has none.
-    let zero = cast(Expr::value(Value::Number("0".into(), false)), DataType::Int(None));
-    call("nullif", vec![length, zero])
+    call("nullif", vec![length, cast(number("0"), DataType::Int(None))])
+}
+
+fn number(digits: &str) -> Expr {
+    Expr::value(Value::Number(digits.into(), false))
+}
+
+/// The first place of an array of this length; an empty one has none.
+fn first_of(length: Expr, place: &str) -> Expr {
+    let place = cast(number(place), DataType::Int(None));
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen {
+            condition: Expr::IsNotNull(Box::new(length)),
+            result: place,
+        }],
+        else_result: None,
+    }
+}
+
+/// One less.
+fn before(length: Expr) -> Expr {
+    let one = cast(number("1"), DataType::Int(None));
+    Expr::Nested(Box::new(Expr::BinaryOp {
+        left: Box::new(length),
+        op: BinaryOperator::Minus,
+        right: Box::new(one),
+    }))
+}
+
+/// Columns of PostgreSQL's tables whose places are counted from 0 (`int2vector`, `oidvector`).
+const VECTORS: &[&str] = &[
+    "indkey",
+    "indclass",
+    "indcollation",
+    "indoption",
+    "proargtypes",
+    "tgattr",
+    "partattrs",
+    "partclass",
+    "partcollation",
+    "stxkeys",
+    "prattrs",
+];
+
+/// Whether an expression is a column of vectors.
+fn is_vector(expression: &Expr) -> bool {
+    let last = match expression {
+        Expr::Identifier(ident) => Some(ident),
+        Expr::CompoundIdentifier(idents) => idents.last(),
+        Expr::Nested(inner) => return is_vector(inner),
+        _ => None,
+    };
+    last.is_some_and(|ident| VECTORS.contains(&ident.value.to_lowercase().as_str()))
 }
 
 fn same(last: &str) -> String {
@@ -257,7 +322,20 @@ pub(super) fn fields(expression: &mut Expr) {
     let Expr::CompoundFieldAccess { root, access_chain } = expression else {
         return;
     };
+    let mut vector = is_vector(root);
     for access in access_chain.iter_mut() {
+        match access {
+            AccessExpr::Dot(field) => vector = is_vector(field),
+            AccessExpr::Subscript(Subscript::Index { index }) if std::mem::take(&mut vector) => {
+                let place = std::mem::replace(index, number("1"));
+                *index = Expr::BinaryOp {
+                    left: Box::new(Expr::Nested(Box::new(place))),
+                    op: BinaryOperator::Plus,
+                    right: Box::new(number("1")),
+                };
+            }
+            AccessExpr::Subscript(_) => {}
+        }
         if let AccessExpr::Subscript(Subscript::Slice {
             lower_bound,
             upper_bound,
@@ -265,7 +343,6 @@ pub(super) fn fields(expression: &mut Expr) {
         }) = access
         {
             // A slice may begin at the first and end at the last element without saying so.
-            let number = |digits: &str| Expr::value(Value::Number(digits.into(), false));
             lower_bound.get_or_insert_with(|| number("1"));
             upper_bound.get_or_insert_with(|| number("2147483647"));
         }

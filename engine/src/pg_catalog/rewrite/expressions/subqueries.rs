@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinOperator,
-    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, Visitor,
 };
 
 use super::super::names::{as_text, call, cast, parts, text, value};
-use crate::pg_catalog::tables::is_empty;
+use crate::pg_catalog::tables::{empty_column, is_empty};
 
 const AGGREGATES: &[&str] = &[
     "count",
@@ -29,7 +29,7 @@ pub(super) fn change(expression: &mut Expr) {
     match expression {
         Expr::Subquery(query) => {
             if never(query) {
-                *expression = cast(Expr::value(Value::Null), DataType::Text);
+                *expression = cast(Expr::value(Value::Null), of_nothing(query));
             } else if let Some(select) = select_mut(query) {
                 single(select);
             }
@@ -75,60 +75,6 @@ pub(super) fn change(expression: &mut Expr) {
     }
 }
 
-/// Whether there are rows, among columns, is told by their number: the query engine takes `EXISTS` in conditions only.
-pub(in crate::pg_catalog::rewrite) fn counted(expression: &mut Expr) {
-    let _: ControlFlow<()> = expression.visit(&mut Exists { depth: 0 });
-}
-
-struct Exists {
-    /// Queries around what is looked at, which have conditions of their own.
-    depth: usize,
-}
-
-impl VisitorMut for Exists {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        let Expr::Exists { subquery, negated } = expression else {
-            return ControlFlow::Continue(());
-        };
-        if self.depth > 0 || never(subquery) {
-            return ControlFlow::Continue(());
-        }
-        let Some(select) = select_mut(subquery) else {
-            return ControlFlow::Continue(());
-        };
-        if grouped(select) || select.having.is_some() || aggregates(select) {
-            return ControlFlow::Continue(());
-        }
-        let one = Expr::value(Value::Number("1".into(), false));
-        select.distinct = None;
-        select.projection = vec![SelectItem::UnnamedExpr(call("count", vec![one]))];
-        subquery.order_by = None;
-        let op = if *negated {
-            BinaryOperator::Eq
-        } else {
-            BinaryOperator::Gt
-        };
-        *expression = Expr::Nested(Box::new(Expr::BinaryOp {
-            left: Box::new(Expr::Subquery(subquery.clone())),
-            op,
-            right: Box::new(Expr::value(Value::Number("0".into(), false))),
-        }));
-        ControlFlow::Continue(())
-    }
-}
-
 /// Whether a condition asks for domains, composite types and others that there are none of.
 fn about_other_types(condition: &Expr) -> bool {
     let Expr::BinaryOp {
@@ -141,6 +87,32 @@ fn about_other_types(condition: &Expr) -> bool {
     };
     let kind = matches!(left.as_ref(), Expr::CompoundIdentifier(column) if column.last().is_some_and(|last| value(last) == "typtype"));
     kind && matches!(as_text(right), Some("c" | "d" | "e" | "m" | "r"))
+}
+
+/// The type of what a query looks up in a table that never has rows.
+fn of_nothing(query: &Query) -> DataType {
+    let kind = query.body.as_select().and_then(|select| {
+        let [SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. }] =
+            select.projection.as_slice()
+        else {
+            return None;
+        };
+        let column = match column {
+            Expr::Identifier(column) => value(column),
+            Expr::CompoundIdentifier(column) => value(column.last()?),
+            _ => return None,
+        };
+        select.from.iter().find_map(|from| match &from.relation {
+            TableFactor::Table { name, args: None, .. } => empty_column(parts(name).last()?, &column),
+            _ => None,
+        })
+    });
+    match kind {
+        Some('l') => DataType::BigInt(None),
+        Some('i' | 's') => DataType::Int(None),
+        Some('b') => DataType::Boolean,
+        _ => DataType::Text,
+    }
 }
 
 /// No value of the type that a subquery would answer with, as far as clients care: several values or one.
@@ -207,7 +179,32 @@ fn never_select(select: &Select) -> bool {
         });
         !kept && (empty(&from.relation) || inner)
     };
-    !aggregates(select) && select.from.iter().any(joined)
+    !aggregates(select) && (select.from.iter().any(joined) || select.selection.as_ref().is_some_and(of_others))
+}
+
+/// Whether a condition asks for nothing but foreign keys, of which there are none.
+fn of_others(condition: &Expr) -> bool {
+    match condition {
+        Expr::Nested(inner) => of_others(inner),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => of_others(left) || of_others(right),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq,
+            right,
+        } => {
+            let column = match left.as_ref() {
+                Expr::Identifier(column) => Some(column),
+                Expr::CompoundIdentifier(column) => column.last(),
+                _ => None,
+            };
+            column.is_some_and(|column| value(column) == "contype") && as_text(right) == Some("f")
+        }
+        _ => false,
+    }
 }
 
 /// A query without rows says what its columns are called, and nothing of how they would be computed.

@@ -1,0 +1,212 @@
+//! Texts that are cut into pieces.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, ListBuilder, StringBuilder};
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::{Result, exec_err};
+use regex::{Regex, RegexBuilder};
+
+use super::native::{Native, text, texts};
+
+/// Bytes of a pattern that was made ready.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+pub(super) fn all() -> Vec<Native> {
+    vec![
+        pieces("regexp_split_to_array", (2, 3), |values| {
+            let (written, pattern, flags) = match values {
+                [written, pattern] => (*written, *pattern, ""),
+                [written, pattern, flags] => (*written, *pattern, *flags),
+                _ => return Ok(Vec::new()),
+            };
+            Ok(split(written, &compiled(pattern, flags)?))
+        }),
+        matches(),
+        pieces("parse_ident", (1, 2), |values| {
+            let written = values.first().copied().unwrap_or_default();
+            match identifiers(written) {
+                Some(parts) => Ok(parts),
+                None => exec_err!("string is not a valid identifier: \"{written}\""),
+            }
+        }),
+    ]
+}
+
+/// A function whose answer is the pieces of its first text; null where an argument is.
+fn pieces(
+    name: &str,
+    arguments: (usize, usize),
+    cut: impl Fn(&[&str]) -> Result<Vec<String>> + Send + Sync + 'static,
+) -> Native {
+    let returns = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    Native::new(name, arguments, returns, move |arrays, rows| {
+        let columns = arrays.iter().map(texts).collect::<Result<Vec<_>>>()?;
+        let mut builder = ListBuilder::new(StringBuilder::new());
+        for row in 0..rows {
+            let values: Option<Vec<&str>> = columns.iter().map(|column| text(column, row)).collect();
+            match values {
+                Some(values) => {
+                    for piece in cut(&values)? {
+                        builder.values().append_value(piece);
+                    }
+                    builder.append(true);
+                }
+                None => builder.append(false),
+            }
+        }
+        Ok(Arc::new(builder.finish()) as ArrayRef)
+    })
+}
+
+/// `regexp_matches`: of each match the texts of its groups, or all of it where the pattern has none; with `g` of all matches, else of
+/// the first.
+fn matches() -> Native {
+    let item = || Arc::new(Field::new_list_field(DataType::Utf8, true));
+    let returns = DataType::new_list(DataType::List(item()), true);
+    Native::new("pg_regexp_matches", (2, 3), returns, |arrays, rows| {
+        let columns = arrays.iter().map(texts).collect::<Result<Vec<_>>>()?;
+        let mut builder = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+        for row in 0..rows {
+            let values: Option<Vec<&str>> = columns.iter().map(|column| text(column, row)).collect();
+            let Some([written, pattern, flags @ ..]) = values.as_deref() else {
+                builder.append(false);
+                continue;
+            };
+            let flags = flags.first().copied().unwrap_or_default();
+            let all = flags.contains('g');
+            let pattern = compiled(pattern, &flags.replace('g', ""))?;
+            let most = if all { usize::MAX } else { 1 };
+            for found in pattern.captures_iter(written).take(most) {
+                let skipped = usize::from(found.len() > 1);
+                for group in found.iter().skip(skipped) {
+                    builder
+                        .values()
+                        .values()
+                        .append_option(group.map(|group| group.as_str()));
+                }
+                builder.values().append(true);
+            }
+            builder.append(true);
+        }
+        Ok(Arc::new(builder.finish()) as ArrayRef)
+    })
+}
+
+fn compiled(pattern: &str, flags: &str) -> Result<Regex> {
+    let mut builder = RegexBuilder::new(pattern);
+    builder.size_limit(PATTERN_BYTES_MAX);
+    for flag in flags.chars() {
+        match flag {
+            'i' => builder.case_insensitive(true),
+            'c' => builder.case_insensitive(false),
+            'm' | 'n' => builder.multi_line(true),
+            's' => builder.dot_matches_new_line(true),
+            'x' => builder.ignore_whitespace(true),
+            other => return exec_err!("invalid regular expression option: \"{other}\""),
+        };
+    }
+    match builder.build() {
+        Ok(pattern) => Ok(pattern),
+        Err(error) => exec_err!("invalid regular expression: {error}"),
+    }
+}
+
+/// The pieces between matches. A match of nothing cuts between letters, but not at the ends, nor right behind another match.
+fn split(written: &str, pattern: &Regex) -> Vec<String> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    for matched in pattern.find_iter(written) {
+        if matched.is_empty() && (matched.start() == at || matched.start() == written.len()) {
+            continue;
+        }
+        found.push(written.get(at..matched.start()).unwrap_or_default().to_owned());
+        at = matched.end();
+    }
+    found.push(written.get(at..).unwrap_or_default().to_owned());
+    found
+}
+
+/// The parts of a name as SQL writes it, in small letters unless they stand in quotes.
+fn identifiers(written: &str) -> Option<Vec<String>> {
+    let (mut parts, mut rest) = (Vec::new(), written.trim());
+    loop {
+        let (part, behind) = match rest.strip_prefix('"') {
+            Some(quoted) => in_quotes(quoted)?,
+            None => bare(rest)?,
+        };
+        parts.push(part);
+        match behind.trim_start() {
+            "" => return Some(parts),
+            more => rest = more.strip_prefix('.')?.trim_start(),
+        }
+    }
+}
+
+fn in_quotes(rest: &str) -> Option<(String, &str)> {
+    let (mut part, mut letters) = (String::new(), rest.char_indices().peekable());
+    while let Some((at, letter)) = letters.next() {
+        if letter != '"' {
+            part.push(letter);
+        } else if letters.next_if(|(_, next)| *next == '"').is_some() {
+            part.push('"');
+        } else {
+            return (!part.is_empty()).then_some((part, rest.get(at + 1..)?));
+        }
+    }
+    None
+}
+
+fn bare(rest: &str) -> Option<(String, &str)> {
+    let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$');
+    let end = rest.find(|letter| !is_part(letter)).unwrap_or(rest.len());
+    let (part, behind) = rest.split_at(end);
+    let first = part.chars().next()?;
+    (first.is_alphabetic() || first == '_').then(|| (part.to_lowercase(), behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: pieces are those of PostgreSQL 15. Method: what it said for each of these.
+    #[test]
+    fn texts_are_cut_as_in_postgres() {
+        for (written, pattern, flags, pieces) in [
+            ("a,b,,c", ",", "", &["a", "b", "", "c"][..]),
+            ("hello", "", "", &["h", "e", "l", "l", "o"]),
+            ("hello world", "\\s+", "", &["hello", "world"]),
+            ("aXbxc", "x", "i", &["a", "b", "c"]),
+            ("", ",", "", &[""]),
+            (",a,", ",", "", &["", "a", ""]),
+            ("a1b22c", "[0-9]*", "", &["a", "b", "c"]),
+        ] {
+            let pattern = compiled(pattern, flags).expect("a pattern");
+            assert_eq!(split(written, &pattern), pieces, "{written} by {pattern}");
+        }
+        assert!(compiled("a", "q").is_err());
+    }
+
+    // Goal: names are taken apart as PostgreSQL 15 does. Method: what it said for each of these.
+    #[test]
+    fn names_have_parts() {
+        for (written, parts) in [
+            ("Schema.\"My Table\"", Some(&["schema", "My Table"][..])),
+            (" a . b ", Some(&["a", "b"])),
+            ("\"a\"\"b\"", Some(&["a\"b"])),
+            ("a$1", Some(&["a$1"])),
+            ("", None),
+            ("a.", None),
+            ("1a", None),
+            ("a b", None),
+            ("\"a", None),
+        ] {
+            assert_eq!(
+                identifiers(written).as_deref(),
+                parts
+                    .map(|parts| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>())
+                    .as_deref(),
+                "{written}"
+            );
+        }
+    }
+}

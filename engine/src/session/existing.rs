@@ -1,0 +1,155 @@
+//! `EXISTS` among columns, in `ORDER BY` and within `CASE`: DataFusion 55.2 takes it as a part of a condition only. Whether there are
+//! rows is told by their number.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::functions_aggregate::all_default_aggregate_functions;
+use datafusion::logical_expr::AggregateUDF;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, GroupByExpr, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Statement, Value, VisitMut, VisitorMut, visit_expressions,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+/// Counts where it has to.
+pub(super) fn counted(statement: &mut Statement) {
+    let _: ControlFlow<()> = statement.visit(&mut Places);
+}
+
+struct Places;
+
+impl VisitorMut for Places {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(OrderBy {
+            kind: OrderByKind::Expressions(keys),
+            ..
+        }) = &mut query.order_by
+        {
+            keys.iter_mut().for_each(|key| count(&mut key.expr, true));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. } = item {
+                count(column, true);
+            }
+        }
+        for condition in select.selection.iter_mut().chain(&mut select.having) {
+            count(condition, false);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Counts in an expression: everywhere, or within `CASE`.
+fn count(expression: &mut Expr, everywhere: bool) {
+    let cases = usize::from(everywhere);
+    let _: ControlFlow<()> = expression.visit(&mut Within { depth: 0, cases });
+}
+
+/// Looks at an expression's own parts, not at those of queries within it.
+struct Within {
+    depth: usize,
+    cases: usize,
+}
+
+impl VisitorMut for Within {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, part: &mut Expr) -> ControlFlow<()> {
+        self.cases += usize::from(self.depth == 0 && matches!(part, Expr::Case { .. }));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, part: &mut Expr) -> ControlFlow<()> {
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        match part {
+            Expr::Case { .. } => self.cases -= 1,
+            Expr::Exists { subquery, negated } if self.cases > 0 => {
+                if let Some(counted) = number(subquery) {
+                    *part = Expr::Nested(Box::new(Expr::BinaryOp {
+                        left: Box::new(Expr::Subquery(Box::new(counted))),
+                        op: match negated {
+                            true => BinaryOperator::Eq,
+                            false => BinaryOperator::Gt,
+                        },
+                        right: Box::new(Expr::value(Value::Number("0".into(), false))),
+                    }));
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The query that counts the rows of one: in its own place, so that it may name what is around it, unless it has groups or a limit.
+fn number(query: &Query) -> Option<Query> {
+    let mut counted = query.clone();
+    let limited = query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some();
+    if let SetExpr::Select(select) = counted.body.as_mut()
+        && !limited
+        && select.having.is_none()
+        && matches!(&select.group_by, GroupByExpr::Expressions(columns, _) if columns.is_empty())
+        && !aggregates(select)
+    {
+        select.distinct = None;
+        select.projection = vec![SelectItem::UnnamedExpr(parsed("count(1)")?)];
+        counted.order_by = None;
+        return Some(counted);
+    }
+    match parsed(&format!("(SELECT count(1) FROM ({query}) AS \"exists$\")"))? {
+        Expr::Subquery(counted) => Some(*counted),
+        _ => None,
+    }
+}
+
+/// Whether a query has a row even where there is none to read. Aggregates of queries within it count too: what is counted around it
+/// means the same.
+fn aggregates(select: &Select) -> bool {
+    static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let names = |function: &Arc<AggregateUDF>| [&[function.name().to_owned()], function.aliases()].concat();
+        all_default_aggregate_functions().iter().flat_map(names).collect()
+    });
+    let found = visit_expressions(&select.projection, |part| match part {
+        Expr::Function(call)
+            if call
+                .name
+                .0
+                .last()
+                .and_then(ObjectNamePart::as_ident)
+                .is_some_and(|name| NAMES.contains(&name.value.to_lowercase())) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+fn parsed(text: &str) -> Option<Expr> {
+    Parser::new(&GenericDialect {})
+        .try_with_sql(text)
+        .ok()?
+        .parse_expr()
+        .ok()
+}
