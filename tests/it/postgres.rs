@@ -86,9 +86,10 @@ fn endpoint(port: &str) -> [&str; 5] {
     ["127.0.0.1", port, "lake", USER, PASSWORD]
 }
 
-// Goal: clients of PostgreSQL take tidewater for it. Method: the probes of pgjdbc, psql and SQLAlchemy on tables that
-// were made through the wire, excused only of finding what a lakehouse truly lacks, and with no check left out; and statements,
-// expressions and the corpus of dashboards, whose rows are compared with PostgreSQL's.
+// Goal: clients of PostgreSQL take tidewater for it. Method: the probes of pgjdbc, psql, SQLAlchemy and psqlODBC on tables that
+// were made through the wire, pgcli and dbt themselves, and the statements of Npgsql, Power BI, DBeaver and Grafana, excused only of
+// what a lakehouse truly lacks, and with no check left out; and statements, expressions and the corpus of dashboards, whose rows are
+// compared with PostgreSQL's.
 #[test]
 #[ignore = "scripts/interop runs it: it needs psql, PostgreSQL 15 and drivers"]
 fn postgres_clients() {
@@ -97,27 +98,14 @@ fn postgres_clients() {
     let port = node.ports().postgres.to_string();
     let here = endpoint(&port);
     let mut verdict = Verdict::default();
-    verdict.probe("bi", &[&["probe-lake"], &here[..]].concat());
+    for probe in ["probe-lake", "probe-lake-tools"] {
+        verdict.probe("bi", &[&[probe], &here[..]].concat());
+    }
     let oracle = Oracle::start();
     let there = ["127.0.0.1", &oracle.port, "bi", "postgres", "secret"];
     psql(&oracle.port, "postgres", "secret", "bi", "tests/corpus/gold.sql");
     // 119 statements, 2,392 expressions and whether their marks are true.
     verdict.probe("bi", &[&["differ"], &here[..], &there[..], &["--min", "2512"]].concat());
     verdict.probe("bi", &[&["corpus"], &here[..], &there[..], &["--min", "255"]].concat());
-    verdict.assert_good();
-}
-
-// Goal: the same of tools that are not passed whole yet: docs/postgres.md tells what each is refused. Method: psqlODBC's probe beside the
-// others; pgcli and dbt themselves; the statements of Npgsql, Power BI, DBeaver and Grafana.
-#[test]
-#[ignore = "scripts/interop tools runs it: it needs psqlODBC, pgcli and dbt"]
-fn more_tools() {
-    let dir = tempfile::tempdir().unwrap();
-    let node = lake(dir.path());
-    let port = node.ports().postgres.to_string();
-    let mut verdict = Verdict::default();
-    for probe in ["probe-lake", "probe-lake-tools"] {
-        verdict.probe("bi", &[&[probe], &endpoint(&port)[..]].concat());
-    }
     verdict.assert_good();
 }

@@ -144,7 +144,29 @@ pub(in crate::pg_catalog::rewrite) fn never(query: &Query) -> bool {
 }
 
 fn never_select(select: &Select) -> bool {
-    let empty = |factor: &TableFactor| match factor {
+    !aggregates(select) && (select.from.iter().any(never_joined) || select.selection.as_ref().is_some_and(of_others))
+}
+
+/// Whether tables that are joined can have no rows together.
+fn never_joined(from: &TableWithJoins) -> bool {
+    // The first table counts as long as no join keeps rows without it.
+    let kept = from.joins.iter().any(|join| {
+        matches!(
+            join.join_operator,
+            JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
+        )
+    });
+    let inner = from.joins.iter().any(|join| {
+        matches!(
+            join.join_operator,
+            JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
+        ) && never_factor(&join.relation)
+    });
+    !kept && (never_factor(&from.relation) || inner)
+}
+
+fn never_factor(factor: &TableFactor) -> bool {
+    match factor {
         // The options of a table, of which there are none.
         TableFactor::Table {
             name, args: Some(of), ..
@@ -161,25 +183,10 @@ fn never_select(select: &Select) -> bool {
                 _ => false,
             }
         }
+        TableFactor::Derived { subquery, .. } => never(subquery),
+        TableFactor::NestedJoin { table_with_joins, .. } => never_joined(table_with_joins),
         _ => false,
-    };
-    let joined = |from: &TableWithJoins| {
-        // The first table counts as long as no join keeps rows without it.
-        let kept = from.joins.iter().any(|join| {
-            matches!(
-                join.join_operator,
-                JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
-            )
-        });
-        let inner = from.joins.iter().any(|join| {
-            matches!(
-                join.join_operator,
-                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
-            ) && empty(&join.relation)
-        });
-        !kept && (empty(&from.relation) || inner)
-    };
-    !aggregates(select) && (select.from.iter().any(joined) || select.selection.as_ref().is_some_and(of_others))
+    }
 }
 
 /// Whether a condition asks for nothing but foreign keys, of which there are none.
