@@ -190,6 +190,8 @@ pub(crate) struct MaintenanceSettings {
     pub(crate) keep_s: u64,
     /// More snapshots than this, and half as many, are never kept. Less than `ingest.keep_snapshots`, which removes no files.
     pub(crate) keep_snapshots: u32,
+    /// More are kept than that, but never more than this, while a model has not read them.
+    pub(crate) keep_for_consumers: u32,
 }
 
 /// The SQL endpoint.
@@ -333,6 +335,7 @@ impl Default for MaintenanceSettings {
             target_file_bytes: rewrite.target_file_size_bytes,
             keep_s: 300,
             keep_snapshots: 150,
+            keep_for_consumers: 1_000,
         }
     }
 }

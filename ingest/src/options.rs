@@ -100,7 +100,7 @@ impl Default for IngestOptions {
             discovery_interval_ms: 1_000,
             dead_letters_per_minute: 100,
             dead_letters_percent: 1,
-            keep_snapshots: 300,
+            keep_snapshots: 1_000,
         }
     }
 }

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use iceberg::spec::TableMetadata;
 use serde::{Deserialize, Serialize};
 use tidewater_core::TableName;
+use tidewater_table::CONSUMED_KEY;
 use uuid::Uuid;
 
 use crate::error::{PipelineError, Result};
 
-/// Summary key of the state.
-pub const REFRESH_STATE_KEY: &str = "tidewater.refresh-state";
+/// Summary key of the state. Expiry reads it too, so that no input loses the snapshots from which the next run asks for changes.
+pub const REFRESH_STATE_KEY: &str = CONSUMED_KEY;
 
 /// Which state of an input the rows rest on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tidewater_core::{Coded, Retry, TableName, Tasks};
 use tidewater_engine::{Caller, Compaction, Engine, EngineError, PlanRunner};
-use tidewater_table::{LoadedTable, Retention, RewriteOptions, TableError, expire, plan_expiry};
+use tidewater_table::{Consumers, Keep, LoadedTable, Retention, RewriteOptions, TableError, expire, plan_expiry};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -32,6 +32,8 @@ pub struct MaintenanceOptions {
     pub rewrite: RewriteOptions,
     /// How much history stays.
     pub retention: Retention,
+    /// More snapshots than that stay while a consumer has not read them, but never more than this.
+    pub consumers_max: u32,
     /// Tables with this property are looked after unless [`MAINTENANCE_KEY`] forbids it.
     pub own_key: String,
 }
@@ -100,16 +102,30 @@ impl Maintenance {
         Ok(visit(name, &done))
     }
 
-    /// Lets all but the newest `keep` snapshots go, with the files that only they have; those that branches and tags name stay.
+    /// Lets all but the newest `keep` snapshots go, with the files that only they have. Those that branches and tags name stay, and
+    /// those that a consumer has not read.
     pub async fn expire(&self, name: &TableName, keep: u32) -> Result<Visit, EngineError> {
         let _turn = self.turn.lock().await;
         let mut visit = visit(name, &Compaction::default());
+        let keep = self.kept(name, keep).await?;
         self.expire_into(name, keep, &mut visit).await?;
         Ok(visit)
     }
 
+    /// What stays where somebody wants so many snapshots to stay.
+    async fn kept(&self, name: &TableName, keep: u32) -> Result<Keep, EngineError> {
+        let now_ms = self.engine.clock().now_ms();
+        let consumers = Consumers::of(self.engine.catalog().as_ref(), now_ms).await?;
+        let table = self.engine.load(name).await?;
+        Ok(Keep {
+            newest: keep.max(consumers.need(&table.metadata)),
+            now_ms: Some(now_ms),
+        })
+    }
+
     /// What [`Self::expire`] would do now; nothing is changed.
     pub async fn plan_expiry(&self, name: &TableName, keep: u32) -> Result<Visit, EngineError> {
+        let keep = self.kept(name, keep).await?;
         let expired = plan_expiry(self.engine.catalog().as_ref(), self.engine.store(), name, keep).await?;
         Ok(Visit {
             table: name.to_string(),
@@ -139,8 +155,8 @@ impl Maintenance {
 
     /// Visits every table: its files if it changed since it was seen last, its history always, for that grows old by itself.
     async fn round(&self, seen: &mut HashMap<TableName, (Uuid, Option<i64>)>) {
-        let tables = match self.tables().await {
-            Ok(tables) => tables,
+        let (tables, consumers) = match self.tables().await {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, "tables are not looked after now");
                 return;
@@ -149,7 +165,8 @@ impl Maintenance {
         seen.retain(|name, _| tables.iter().any(|table| table.name == *name));
         for table in tables {
             let head = (table.metadata.uuid(), table.metadata.current_snapshot_id());
-            match self.visit(&table, seen.get(&table.name) != Some(&head)).await {
+            let changed = seen.get(&table.name) != Some(&head);
+            match self.visit(&table, changed, &consumers).await {
                 Ok(visit) => {
                     seen.insert(table.name.clone(), head);
                     if visit.groups + visit.snapshots_expired > 0 {
@@ -171,9 +188,10 @@ impl Maintenance {
         }
     }
 
-    /// The tables that are ours to look after.
-    async fn tables(&self) -> Result<Vec<LoadedTable>, EngineError> {
-        let catalog = self.engine.catalog();
+    /// The tables that are ours to look after, and who reads the changes of tables.
+    async fn tables(&self) -> Result<(Vec<LoadedTable>, Consumers), EngineError> {
+        let (catalog, now_ms) = (self.engine.catalog(), self.engine.clock().now_ms());
+        let mut consumers = Consumers::default();
         let mut names = Vec::new();
         for namespace in catalog.list_namespaces().await.map_err(TableError::from)? {
             names.extend(catalog.list_tables(&namespace).await.map_err(TableError::from)?);
@@ -181,9 +199,12 @@ impl Maintenance {
         let mut tables = Vec::with_capacity(names.len());
         for some in names.chunks(LOADS_MAX) {
             let loaded = catalog.load_tables(some).await.map_err(TableError::from)?;
-            tables.extend(loaded.into_iter().flatten().filter(|table| self.is_ours(table)));
+            for table in loaded.into_iter().flatten() {
+                consumers.note(&table.metadata, now_ms);
+                tables.extend(Some(table).filter(|table| self.is_ours(table)));
+            }
         }
-        Ok(tables)
+        Ok((tables, consumers))
     }
 
     fn is_ours(&self, table: &LoadedTable) -> bool {
@@ -195,7 +216,7 @@ impl Maintenance {
         }
     }
 
-    async fn visit(&self, table: &LoadedTable, changed: bool) -> Result<Visit, EngineError> {
+    async fn visit(&self, table: &LoadedTable, changed: bool, consumers: &Consumers) -> Result<Visit, EngineError> {
         let mut done = visit(&table.name, &Compaction::default());
         let now_ms = self.engine.clock().now_ms();
         let many = changed && files(table) >= self.options.rewrite.files_min as u64;
@@ -211,12 +232,17 @@ impl Maintenance {
         }
         let now = self.engine.load(&table.name).await?;
         if let Some(keep) = self.options.retention.due(&now.metadata, now_ms) {
+            let needed = consumers.need(&now.metadata).min(self.options.consumers_max);
+            let keep = Keep {
+                newest: keep.max(needed),
+                now_ms: Some(now_ms),
+            };
             self.expire_into(&table.name, keep, &mut done).await?;
         }
         Ok(done)
     }
 
-    async fn expire_into(&self, name: &TableName, keep: u32, visit: &mut Visit) -> Result<(), EngineError> {
+    async fn expire_into(&self, name: &TableName, keep: Keep, visit: &mut Visit) -> Result<(), EngineError> {
         let mut attempt = 1;
         loop {
             match expire(self.engine.catalog().as_ref(), self.engine.store(), name, keep).await {

@@ -28,6 +28,7 @@ pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Mai
             age: Duration::from_secs(settings.keep_s),
             snapshots_max: settings.keep_snapshots,
         },
+        consumers_max: settings.keep_for_consumers,
         own_key: TOPIC_KEY.to_owned(),
     };
     Maintenance::new(engine.clone(), Arc::clone(runner), options)

@@ -1,12 +1,17 @@
 //! Expiry: snapshots leave the metadata first, then the files that only they could reach leave the store.
 
+mod consumers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, MAIN_BRANCH, ManifestFile, Snapshot, TableMetadata};
+use iceberg::spec::{
+    DataContentType, MAIN_BRANCH, ManifestFile, Snapshot, SnapshotReference, SnapshotRetention, TableMetadata,
+};
 use iceberg::{TableRequirement, TableUpdate};
 
+pub use self::consumers::{CONSUMED_KEY, Consumers};
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::commit::expired_snapshots;
 use crate::create::applied;
@@ -49,6 +54,23 @@ impl Retention {
     }
 }
 
+/// What an expiry keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many newest snapshots of main, one at least.
+    pub newest: u32,
+    /// Milliseconds since the Unix epoch at which branches and tags are looked at: those older than their `max-ref-age-ms` go, and of
+    /// the snapshots that a branch has of its own those that its `min-snapshots-to-keep` and `max-snapshot-age-ms` do not keep.
+    /// `None`: they all stay.
+    pub now_ms: Option<i64>,
+}
+
+impl From<u32> for Keep {
+    fn from(newest: u32) -> Self {
+        Self { newest, now_ms: None }
+    }
+}
+
 /// What a file is to its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
@@ -71,6 +93,8 @@ pub enum FileKind {
 pub struct Expired {
     /// The table after it.
     pub table: LoadedTable,
+    /// Branches and tags that left.
+    pub refs: Vec<String>,
     /// Snapshots that left.
     pub snapshots: Vec<i64>,
     /// Files that left.
@@ -81,22 +105,68 @@ pub struct Expired {
 ///
 /// # Errors
 /// As those of [`expire`], but for the ones of a commit.
-pub async fn plan_expiry(catalog: &dyn Catalog, store: &FileStore, name: &TableName, keep: u32) -> Result<Expired> {
+pub async fn plan_expiry(
+    catalog: &dyn Catalog,
+    store: &FileStore,
+    name: &TableName,
+    keep: impl Into<Keep>,
+) -> Result<Expired> {
     let missing = || TableError::TableNotFound { table: name.clone() };
     let table = catalog.load_table(name).await?.ok_or_else(missing)?;
-    let snapshots = expired_snapshots(&table.metadata, &refs_of(&table.metadata)?, keep.max(1));
-    let files = match snapshots.is_empty() {
+    let leaving = Leaving::of(&table.metadata, keep.into())?;
+    let files = match leaving.is_empty() {
         true => BTreeMap::new(),
         false => {
-            let after = applied(&table.metadata, &leaving(&table.metadata, &snapshots))?;
+            let after = applied(&table.metadata, &leaving.updates(&table.metadata))?;
             unreachable(store, &table.metadata, &after).await?
         }
     };
     Ok(Expired {
         table,
-        snapshots,
+        refs: leaving.refs,
+        snapshots: leaving.snapshots,
         files,
     })
+}
+
+/// What is to leave a table's metadata.
+struct Leaving {
+    refs: Vec<String>,
+    snapshots: Vec<i64>,
+}
+
+impl Leaving {
+    fn of(table: &TableMetadata, keep: Keep) -> Result<Self> {
+        let mut names = refs_of(table)?;
+        let old = |name: &str, named: &SnapshotReference| {
+            let age_ms = match &named.retention {
+                SnapshotRetention::Branch { max_ref_age_ms, .. } | SnapshotRetention::Tag { max_ref_age_ms } => {
+                    *max_ref_age_ms
+                }
+            };
+            let snapshot = table.snapshot_by_id(named.snapshot_id);
+            let since = snapshot.and_then(|snapshot| Some(keep.now_ms? - snapshot.timestamp_ms()));
+            name != MAIN_BRANCH && age_ms.zip(since).is_some_and(|(most, age)| age > most)
+        };
+        let refs: Vec<String> = names
+            .iter()
+            .filter(|(name, named)| old(name, named))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.retain(|name, _| !refs.contains(name));
+        let snapshots = expired_snapshots(table, &names, keep.newest.max(1), keep.now_ms);
+        Ok(Self { refs, snapshots })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.refs.is_empty() && self.snapshots.is_empty()
+    }
+
+    fn updates(&self, table: &TableMetadata) -> Vec<TableUpdate> {
+        let gone = self.refs.iter().cloned();
+        let gone = gone.map(|ref_name| TableUpdate::RemoveSnapshotRef { ref_name });
+        gone.chain(leaving(table, &self.snapshots)).collect()
+    }
 }
 
 /// Snapshots go with what was computed of them, and with what was left of those that went before.
@@ -115,24 +185,38 @@ fn leaving(table: &TableMetadata, snapshots: &[i64]) -> Vec<TableUpdate> {
         .collect()
 }
 
-/// Keeps the newest `keep` snapshots of main and those that branches and tags name; removes the others and their files.
+/// Keeps what it is told to and what branches and tags name; removes the other snapshots and their files.
 ///
 /// A reader of a snapshot that goes loses its files: keep what the slowest reader needs. Of two racing expiries, one finds
 /// nothing to do or is refused with [`TableError::Contention`], which may be tried again.
-pub async fn expire(catalog: &dyn Catalog, store: &FileStore, name: &TableName, keep: u32) -> Result<Expired> {
+pub async fn expire(
+    catalog: &dyn Catalog,
+    store: &FileStore,
+    name: &TableName,
+    keep: impl Into<Keep>,
+) -> Result<Expired> {
     let missing = || TableError::TableNotFound { table: name.clone() };
     let before = catalog.load_table(name).await?.ok_or_else(missing)?;
-    let snapshots = expired_snapshots(&before.metadata, &refs_of(&before.metadata)?, keep.max(1));
-    if snapshots.is_empty() {
+    let leaving = Leaving::of(&before.metadata, keep.into())?;
+    if leaving.is_empty() {
         return Ok(Expired {
             table: before,
-            snapshots,
+            refs: leaving.refs,
+            snapshots: leaving.snapshots,
             files: BTreeMap::new(),
         });
     }
+    // A branch or tag that went on meanwhile is no longer what was found old.
+    let named = leaving.refs.iter().map(|name| TableRequirement::RefSnapshotIdMatch {
+        r#ref: name.clone(),
+        snapshot_id: before
+            .metadata
+            .snapshot_for_ref(name)
+            .map(|snapshot| snapshot.snapshot_id()),
+    });
     let commit = TableCommit {
         name: name.clone(),
-        requirements: vec![
+        requirements: [
             TableRequirement::UuidMatch {
                 uuid: before.metadata.uuid(),
             },
@@ -141,8 +225,11 @@ pub async fn expire(catalog: &dyn Catalog, store: &FileStore, name: &TableName, 
                 r#ref: MAIN_BRANCH.into(),
                 snapshot_id: before.metadata.current_snapshot_id(),
             },
-        ],
-        updates: leaving(&before.metadata, &snapshots),
+        ]
+        .into_iter()
+        .chain(named)
+        .collect(),
+        updates: leaving.updates(&before.metadata),
     };
     let after = match catalog.commit(vec![commit]).await? {
         CommitOutcome::Committed(tables) => tables.into_iter().next(),
@@ -159,7 +246,8 @@ pub async fn expire(catalog: &dyn Catalog, store: &FileStore, name: &TableName, 
     let files = remove_unreachable(store, &before.metadata, &table.metadata).await?;
     Ok(Expired {
         table,
-        snapshots,
+        refs: leaving.refs,
+        snapshots: leaving.snapshots,
         files,
     })
 }

@@ -59,7 +59,9 @@ pub use commit::{
 pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation_updates, stage};
 pub use deletes::{FileDeletes, RowMask, write_deletes};
 pub use error::{Result, TableError};
-pub use expire::{Expired, FileKind, Retention, expire, plan_expiry, remove_unreachable};
+pub use expire::{
+    CONSUMED_KEY, Consumers, Expired, FileKind, Keep, Retention, expire, plan_expiry, remove_unreachable,
+};
 pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, ReadAnew, S3Options, StoreOptions};
 pub use iceberg;
 pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};

@@ -64,7 +64,7 @@ pub(super) fn updates(
     }
     let snapshot_ids = match (keep, target) {
         // The new snapshot is one of them.
-        (Some(keep), Target::Main) => expired_snapshots(table, &names, keep.saturating_sub(1)),
+        (Some(keep), Target::Main) => expired_snapshots(table, &names, keep.saturating_sub(1), None),
         _ => Vec::new(),
     };
     if !snapshot_ids.is_empty() {
@@ -74,11 +74,12 @@ pub(super) fn updates(
 }
 
 /// Snapshots beyond the newest `keep` of the main branch. Kept as well are what tags name, what other branches have of their
-/// own, and what is staged and as young as the oldest of main's.
+/// own (at `now_ms`, if it is told, no more than their retention says), and what is staged and as young as the oldest of main's.
 pub(crate) fn expired_snapshots(
     table: &TableMetadata,
     names: &BTreeMap<String, SnapshotReference>,
     keep: u32,
+    now_ms: Option<i64>,
 ) -> Vec<i64> {
     let mut kept: BTreeSet<i64> = BTreeSet::new();
     let (mut at, mut oldest_ms) = (table.current_snapshot(), i64::MAX);
@@ -105,8 +106,13 @@ pub(crate) fn expired_snapshots(
             continue;
         }
         let mut at = table.snapshot_by_id(named.snapshot_id);
+        let mut count = 0;
         while let Some(snapshot) = at.filter(|snapshot| !of_main.contains(&snapshot.snapshot_id())) {
+            if now_ms.is_some_and(|now_ms| is_past(&named.retention, snapshot, count, now_ms)) {
+                break;
+            }
             kept.insert(snapshot.snapshot_id());
+            count += 1;
             at = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
         }
     }
@@ -119,4 +125,22 @@ pub(crate) fn expired_snapshots(
         .snapshots()
         .filter(|snapshot| !kept.contains(&snapshot.snapshot_id()) && !is_staged(snapshot));
     old.map(|snapshot| snapshot.snapshot_id()).collect()
+}
+
+/// Whether a branch's retention lets a snapshot of it go that has so many newer ones. One that says nothing lets none go.
+fn is_past(retention: &SnapshotRetention, snapshot: &Snapshot, newer: i32, now_ms: i64) -> bool {
+    let SnapshotRetention::Branch {
+        min_snapshots_to_keep,
+        max_snapshot_age_ms,
+        ..
+    } = retention
+    else {
+        return false;
+    };
+    let old = max_snapshot_age_ms.map(|age_ms| now_ms.saturating_sub(snapshot.timestamp_ms()) > age_ms);
+    let many = min_snapshots_to_keep.map(|least| newer >= least.max(1));
+    match (old, many) {
+        (None, None) => false,
+        (old, many) => newer > 0 && old.unwrap_or(true) && many.unwrap_or(true),
+    }
 }

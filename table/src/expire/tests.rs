@@ -1,6 +1,10 @@
+use iceberg::spec::SnapshotRetention;
+
 use super::*;
 use crate::change::Change;
 use crate::commit::{CommitOptions, commit_change};
+use crate::create::OnExisting;
+use crate::refs::{RefChange, change_refs};
 use crate::sample::Lake;
 use crate::scan::plan_scan;
 use crate::statistics::{StatisticsOptions, compute_statistics};
@@ -153,4 +157,120 @@ async fn retention_goes_by_age_and_number() {
     let later_ms = newest_ms + 10 * i64::try_from(age.as_millis()).unwrap();
     assert_eq!(retention(3, 100).due(&table, later_ms), Some(3));
     assert_eq!(retention(9, 100).due(&table, later_ms), None);
+}
+
+fn aged(now_ms: i64) -> Keep {
+    Keep {
+        newest: 1,
+        now_ms: Some(now_ms),
+    }
+}
+
+async fn named(lake: &Lake, name: &str, retention: SnapshotRetention) {
+    let change = RefChange::Create {
+        name: name.into(),
+        snapshot_id: None,
+        retention,
+        on_existing: OnExisting::Fail,
+    };
+    change_refs(&lake.catalog, &lake.store, &lake.name, &[change])
+        .await
+        .unwrap();
+}
+
+// Goal: branches and tags go when they are older than they want to be, and what they alone kept goes with them. Method: names that
+// grow old at different ages and one that never does, expiries at later and later times, then the store's list.
+#[tokio::test]
+async fn old_names_leave() {
+    let lake = Lake::new(&[], &[]).await;
+    let begun = lake.append([1]).await.table.metadata.last_updated_ms();
+    named(
+        &lake,
+        "hour",
+        SnapshotRetention::Tag {
+            max_ref_age_ms: Some(3_600_000),
+        },
+    )
+    .await;
+    lake.append([2]).await;
+    named(&lake, "day", SnapshotRetention::branch(None, None, Some(86_400_000))).await;
+    lake.append([3]).await;
+    named(&lake, "always", SnapshotRetention::Tag { max_ref_age_ms: None }).await;
+    lake.append([4]).await;
+    for (later_ms, gone, snapshots) in [
+        (3_000_000, &[][..], 4),
+        (7_200_000, &["hour"], 3),
+        (172_800_000, &["day"], 2),
+        (i64::MAX / 2, &[], 2),
+    ] {
+        let plan = plan_expiry(&lake.catalog, &lake.store, &lake.name, aged(begun + later_ms))
+            .await
+            .unwrap();
+        let done = expire(&lake.catalog, &lake.store, &lake.name, aged(begun + later_ms))
+            .await
+            .unwrap();
+        assert_eq!(done.refs, gone, "{later_ms}");
+        assert_eq!((plan.refs, plan.snapshots), (done.refs, done.snapshots));
+        assert_eq!(lake.table().await.metadata.snapshots().len(), snapshots, "{later_ms}");
+        check_exact(&lake).await;
+    }
+    assert_eq!(lake.rows().await, [1, 2, 3, 4]);
+}
+
+// Goal: of its own snapshots a branch keeps as many and as young ones as it wants, and all if it says nothing. Method: branches with
+// commits of their own, an expiry when they are old.
+#[tokio::test]
+async fn branches_say_what_they_keep() {
+    for (least, age_ms, kept) in [
+        (None, None, 4),
+        (Some(2), Some(1_000), 2),
+        (None, Some(1_000), 1),
+        (Some(3), None, 3),
+        (None, Some(i64::MAX), 4),
+    ] {
+        let lake = Lake::new(&[], &[]).await;
+        lake.append([0]).await;
+        named(&lake, "audit", SnapshotRetention::branch(least, age_ms, None)).await;
+        for row in 1..5 {
+            let change = Change::append(lake.files(&[row], 0).await).on_branch("audit");
+            lake.commit(&change).await.unwrap();
+        }
+        let now_ms = lake.table().await.metadata.last_updated_ms() + 30 * 86_400_000;
+        expire(&lake.catalog, &lake.store, &lake.name, aged(now_ms))
+            .await
+            .unwrap();
+        let table = lake.table().await.metadata;
+        // That of main stays too.
+        assert_eq!(table.snapshots().len(), kept + 1, "{least:?} {age_ms:?}");
+        check_exact(&lake).await;
+    }
+}
+
+// Goal: snapshots from which a consumer still asks for changes are told to be needed, as long as it commits. Method: a table that
+// says in its summaries what it has read, a compaction after it, then silence for longer than anybody waits.
+#[tokio::test]
+async fn consumers_need_what_they_have_not_read() {
+    let (source, consumer) = (Lake::new(&[], &[]).await, Lake::new(&[], &[]).await);
+    let mut read = None;
+    for row in 0..6 {
+        source.append([row]).await;
+        if row == 2 {
+            read = source.table().await.metadata.current_snapshot_id();
+        }
+    }
+    let source = source.table().await.metadata;
+    let state = format!(
+        r#"{{"model":"s.m","inputs":{{"s.t":{{"uuid":"{}","snapshot-id":{}}}}}}}"#,
+        source.uuid(),
+        read.unwrap()
+    );
+    let none = Consumers::of(&consumer.catalog, 0).await.unwrap();
+    assert_eq!(none.need(&source), 0);
+    let change = Change::append(consumer.files(&[1], 0).await).property(CONSUMED_KEY, state);
+    consumer.commit(&change).await.unwrap();
+    consumer.append([2]).await;
+    let now_ms = consumer.table().await.metadata.last_updated_ms();
+    let needed = async |now_ms| Consumers::of(&consumer.catalog, now_ms).await.unwrap().need(&source);
+    assert_eq!(needed(now_ms).await, 4);
+    assert_eq!(needed(now_ms + 8 * 86_400_000).await, 0);
 }

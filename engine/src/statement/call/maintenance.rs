@@ -5,8 +5,8 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
 use tidewater_table::{
-    CommitOptions, FileKind, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions, StatisticsOptions,
-    compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
+    CommitOptions, Consumers, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions,
+    StatisticsOptions, compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
 };
 
 use super::super::Workshop;
@@ -97,11 +97,19 @@ impl Workshop<'_> {
             ));
         }
         let older_than = arguments.time_ms("older_than")?;
-        let older_than = older_than.unwrap_or_else(|| self.engine.clock().now_ms() - FIVE_DAYS_MS);
-        let keep = u32::try_from(retain_last)
+        let now_ms = self.engine.clock().now_ms();
+        let older_than = older_than.unwrap_or(now_ms - FIVE_DAYS_MS);
+        let catalog = self.engine.catalog();
+        let consumers = Consumers::of(catalog.as_ref(), now_ms).await?;
+        let newest = u32::try_from(retain_last)
             .unwrap_or(u32::MAX)
-            .max(newer(&table, older_than));
-        let expired = expire(self.engine.catalog().as_ref(), self.engine.store(), &name, keep).await?;
+            .max(newer(&table, older_than))
+            .max(consumers.need(&table.metadata));
+        let keep = Keep {
+            newest,
+            now_ms: Some(now_ms),
+        };
+        let expired = expire(catalog.as_ref(), self.engine.store(), &name, keep).await?;
         let count = |kind: FileKind| {
             let of_kind = expired.files.values().filter(|of| **of == kind);
             i64::try_from(of_kind.count()).unwrap_or(i64::MAX)
