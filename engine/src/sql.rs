@@ -20,6 +20,7 @@ use tidewater_core::TableName;
 use tidewater_table::iceberg::spec::{Literal, NullOrder, SortDirection, Transform, Type};
 
 use crate::error::Result;
+pub(crate) use create::default_literal;
 pub(crate) use grammar::literal;
 pub use names::Name;
 pub(crate) use names::{BRANCH, in_dialect, quoted};
@@ -288,6 +289,13 @@ pub enum AlterTable {
         column: Vec<String>,
         /// Whether it may be null.
         nullable: bool,
+    },
+    /// `ALTER COLUMN … SET DEFAULT` or `DROP DEFAULT`: of rows that are written from now on.
+    SetDefault {
+        /// The column's path.
+        column: Vec<String>,
+        /// The literal, as it is written, without quotes; `None` for no default.
+        value: Option<String>,
     },
     /// `ALTER COLUMN … COMMENT`.
     CommentColumn {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use tidewater_table::iceberg::spec::Transform;
 
-use super::grammar::{Grammar, Parsed};
+use super::grammar::{Grammar, Parsed, literal};
 use super::{AlterTable, Command, Existing, Name, Object, PartitionRef, Position, RefKind};
 
 impl Grammar<'_> {
@@ -188,6 +188,17 @@ impl Grammar<'_> {
             }
         } else if self.words(&["DROP", "NOT", "NULL"]) {
             AlterTable::Nullable { column, nullable: true }
+        } else if self.words(&["SET", "DEFAULT"]) {
+            let value = self.expression()?;
+            let Some(text) = literal(&value) else {
+                return self.expected("a literal as default before");
+            };
+            AlterTable::SetDefault {
+                column,
+                value: Some(text),
+            }
+        } else if self.words(&["DROP", "DEFAULT"]) {
+            AlterTable::SetDefault { column, value: None }
         } else if self.word("COMMENT") {
             AlterTable::CommentColumn {
                 column,
@@ -196,7 +207,7 @@ impl Grammar<'_> {
         } else if let Some(position) = self.position()? {
             AlterTable::Move { column, position }
         } else {
-            return self.expected("TYPE, SET NOT NULL, DROP NOT NULL, COMMENT, FIRST or AFTER");
+            return self.expected("TYPE, SET or DROP NOT NULL, SET or DROP DEFAULT, COMMENT, FIRST or AFTER");
         };
         changes.push(change);
         Ok(())

@@ -304,7 +304,7 @@ fn transform(made: &Expr) -> Option<(String, Transform)> {
 }
 
 /// A default from its text.
-fn default_literal(text: &str, of: &PrimitiveType) -> Option<Literal> {
+pub(crate) fn default_literal(text: &str, of: &PrimitiveType) -> Option<Literal> {
     Some(match of {
         PrimitiveType::Boolean => Literal::bool(text.parse::<bool>().ok()?),
         PrimitiveType::Int => Literal::int(text.parse::<i32>().ok()?),
@@ -320,7 +320,9 @@ fn default_literal(text: &str, of: &PrimitiveType) -> Option<Literal> {
         }
         PrimitiveType::String => Literal::string(text),
         PrimitiveType::Date => Literal::date_from_str(text).ok()?,
+        PrimitiveType::Time => Literal::time_from_str(text).ok()?,
         PrimitiveType::Timestamp => Literal::timestamp_from_str(text).ok()?,
+        PrimitiveType::Timestamptz => Literal::timestamptz_from_str(text).ok()?,
         PrimitiveType::Uuid => Literal::uuid_from_str(text).ok()?,
         _ => return None,
     })

@@ -6,7 +6,7 @@ use tidewater_core::TableName;
 use tidewater_table::alter::{
     Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField as Existing, Position as Place, SortBy, alter_table,
 };
-use tidewater_table::iceberg::spec::{SnapshotRetention, Type};
+use tidewater_table::iceberg::spec::{Literal, Schema, SnapshotRetention, Type};
 use tidewater_table::{LoadedTable, OnExisting, RefChange, TableError, change_refs};
 
 use super::{Done, Workshop, missing, writable};
@@ -143,6 +143,13 @@ fn alteration(table: &LoadedTable, change: &AlterTable) -> Result<Vec<Alteration
             }
         },
         AlterTable::Nullable { column, nullable } => Alteration::SetRequired(ColumnPath::new(column), !nullable),
+        AlterTable::SetDefault { column, value } => {
+            let value = match value {
+                Some(text) => Some(default_of(schema, column, text)?),
+                None => None,
+            };
+            Alteration::SetDefault(ColumnPath::new(column), value)
+        }
         AlterTable::CommentColumn { column, text } => Alteration::SetComment(ColumnPath::new(column), text.clone()),
         AlterTable::Move { column, position } => {
             Alteration::MoveColumn(ColumnPath::new(column), place(position.clone()))
@@ -164,6 +171,21 @@ fn alteration(table: &LoadedTable, change: &AlterTable) -> Result<Vec<Alteration
         AlterTable::Properties(properties) => return property_changes(properties),
         AlterTable::CreateRef { .. } | AlterTable::DropRef { .. } => return Ok(Vec::new()),
     }])
+}
+
+/// A literal as a value of the column's type.
+fn default_of(schema: &Schema, column: &[String], text: &str) -> Result<Literal> {
+    let name = column.join(".");
+    let Some(field) = schema.field_by_name(&name) else {
+        return Err(EngineError::statement(format!("there is no column {name}")));
+    };
+    let of = field.field_type.as_primitive_type();
+    of.and_then(|of| sql::default_literal(text, of)).ok_or_else(|| {
+        EngineError::statement(format!(
+            "{text:?} is no default for {name}, which is of type {}",
+            field.field_type
+        ))
+    })
 }
 
 fn place(position: Position) -> Place {

@@ -8,7 +8,7 @@ import time
 import pyarrow.flight
 
 from checks import Checks, Skip, equal, options
-from flight_wire import CANCELLED, EXHAUSTED, INVALID, NOT_FOUND, OUT_OF_RANGE, UNAUTHENTICATED, Client, Refused, endpoint, field, fields, framed, query
+from flight_wire import CANCELLED, EXHAUSTED, INVALID, NOT_FOUND, OUT_OF_RANGE, UNAUTHENTICATED, Client, endpoint, field, fields, query, refused
 
 host, port = sys.argv[1:3]
 rest = sys.argv[3:]
@@ -26,16 +26,6 @@ LOOKS_MAX = 120  # polls, each of which waits a second
 
 def connect(**who):
     return Client(host, port, **(who or own))
-
-
-def refused(codes, body):
-    try:
-        body()
-    except Refused as e:
-        if e.code not in codes:
-            raise AssertionError(f"another code than {codes}: {e}")
-        return str(e)[:160]
-    raise AssertionError("it was answered")
 
 
 def polled(client, sql):

@@ -8,9 +8,10 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import pyarrow.ipc
 
 SERVICE = "/arrow.flight.protocol.FlightService/"
-OK, CANCELLED, INVALID, NOT_FOUND, EXHAUSTED, OUT_OF_RANGE, UNAUTHENTICATED = 0, 1, 3, 5, 8, 11, 16
+OK, CANCELLED, INVALID, NOT_FOUND, EXISTS, EXHAUSTED, PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED = 0, 1, 3, 5, 6, 8, 9, 11, 12, 16
 
 
 def varint(n):
@@ -22,7 +23,7 @@ def varint(n):
 
 def field(number, value):
     if isinstance(value, int):
-        return varint(number << 3) + varint(value)
+        return varint(number << 3) + varint(value & (1 << 64) - 1)
     value = value.encode() if isinstance(value, str) else value
     return varint(number << 3 | 2) + varint(len(value)) + value
 
@@ -51,10 +52,22 @@ def fields(data):
     return out
 
 
-def command(kind, body):
+def packed(kind, body=b""):
+    """A message of Flight SQL in an Any."""
+    return field(1, f"type.googleapis.com/arrow.flight.protocol.sql.{kind}") + field(2, body)
+
+
+def unpacked(kind, data):
+    """The fields of such a message."""
+    any_ = fields(data)
+    if any_[1][0].decode().split("/")[-1] != f"arrow.flight.protocol.sql.{kind}":
+        raise AssertionError(f"not {kind} but {any_}")
+    return fields(any_.get(2, [b""])[0])
+
+
+def command(kind, body=b""):
     """The descriptor of a command of Flight SQL."""
-    any_ = field(1, f"type.googleapis.com/arrow.flight.protocol.sql.{kind}") + field(2, body)
-    return field(1, 2) + field(2, any_)
+    return field(1, 2) + field(2, packed(kind, body))
 
 
 def query(sql):
@@ -195,8 +208,26 @@ class Client:
         results = self.call("DoAction", action(kind, body))
         return fields(results[0]).get(1, [b""])[0] if results else b""
 
+    def put(self, descriptor, stream):
+        """Sends the messages of an IPC stream; the application metadata of the answers."""
+        raw, head = b"", field(1, descriptor)
+        for message in pyarrow.ipc.MessageReader.open_stream(stream):
+            raw += framed(head + field(2, message.metadata.to_pybytes()) + field(1000, message.body.to_pybytes() if message.body else b""))
+            head = b""
+        return [fields(one).get(1, [b""])[0] for one in self.call("DoPut", raw=raw)]
+
     def close(self):
         self.socket.close()
+
+
+def refused(codes, body):
+    try:
+        body()
+    except Refused as e:
+        if e.code not in codes:
+            raise AssertionError(f"another code than {codes}: {e}")
+        return str(e)[:160]
+    raise AssertionError("it was answered")
 
 
 def endpoint(info):
