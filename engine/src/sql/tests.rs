@@ -54,7 +54,10 @@ fn statements_are_understood() {
             "ALTER TABLE t ALTER COLUMN a TYPE bigint, ALTER COLUMN b SET NOT NULL, ALTER COLUMN b DROP NOT NULL",
             "ALTER TABLE",
         ),
-        ("ALTER TABLE t ALTER COLUMN a SET DEFAULT -1, ALTER b.c DROP DEFAULT", "ALTER TABLE"),
+        (
+            "ALTER TABLE t ALTER COLUMN a SET DEFAULT -1, ALTER b.c DROP DEFAULT",
+            "ALTER TABLE",
+        ),
         ("ALTER TABLE t ALTER COLUMN a FIRST", "ALTER TABLE"),
         (
             "ALTER TABLE t ADD PARTITION FIELD bucket(8, id) AS shard",

@@ -1,5 +1,5 @@
-//! Many deaths: three moments, with an aggregate that orders its rows and without, reading and writing. `TIDEWATER_EXECUTOR_KILLS=100` makes it
-//! longer.
+//! Many deaths: three moments, with an aggregate that orders its rows and without, reading and writing. `TIDEWATER_EXECUTOR_KILLS=1000`
+//! makes it longer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,8 +14,11 @@ use crate::child::ExecutorChild;
 use crate::lake::{Lake, START_DEADLINE, text};
 use crate::loss::{Moment, PATIENCE, progress, reached};
 
-/// Kills of a run of the usual size: each of the twelve cases once.
-const KILLS: usize = 12;
+/// Kills of a run of the usual size: each of the twelve cases eight times and more.
+const KILLS: usize = 100;
+
+/// Clusters that are killed at the same time: most of what a kill takes is waiting.
+const CLUSTERS: usize = 4;
 
 const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
 
@@ -98,9 +101,9 @@ async fn kill_at(lake: &Lake, scheduler: &Scheduler, moment: Moment, id: &str, v
     }
 }
 
-// Goal: whenever an executor dies, rows are right and each file is listed once. Method: one cluster whose executors are killed and
-// replaced again and again: at three moments, under both planners, reading and writing; rows against one process; in the end
-// a job that takes up every core. What did not die at its moment does not count, and enough have to.
+// Goal: whenever an executor dies, rows are right and each file is listed once. Method: clusters whose executors are killed and
+// replaced again and again: at three moments, with ordered aggregates and without, reading and writing; rows against one process; in
+// the end a job that takes up every core. What did not die at its moment does not count, and enough have to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "scripts/chaos runs it: minutes"]
 async fn executors_die_again_and_again() {
@@ -108,6 +111,14 @@ async fn executors_die_again_and_again() {
         .ok()
         .and_then(|count| count.parse().ok());
     let wanted: usize = wanted.unwrap_or(KILLS);
+    let clusters = (0..CLUSTERS).map(|at| tokio::spawn(a_cluster(at, wanted.div_ceil(CLUSTERS))));
+    for cluster in clusters.collect::<Vec<_>>() {
+        cluster.await.expect("rows are right after every kill");
+    }
+}
+
+/// So many kills in one cluster, which begins with another case than the others.
+async fn a_cluster(at: usize, wanted: usize) {
     let lake = Lake::new().await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
     let columns = [
@@ -124,7 +135,8 @@ async fn executors_die_again_and_again() {
     let survivor = scheduler.executors().await.expect("a list")[0].id.clone();
     let (mut kills, mut tries) = (0, 0);
     while kills < wanted {
-        let (moment, orders, writes) = (MOMENTS[tries % 3], tries / 3 % 2 == 1, tries / 6 % 2 == 1);
+        let case = tries + at * 3;
+        let (moment, orders, writes) = (MOMENTS[case % 3], case / 3 % 2 == 1, case / 6 % 2 == 1);
         tries += 1;
         assert!(tries <= wanted * 2, "{kills} kills in {tries} tries");
         let mut victim = ExecutorChild::start(&format!("victim-{tries}"), scheduler.address(), lake.home.path());
@@ -168,7 +180,7 @@ async fn executors_die_again_and_again() {
             within(&lake, rows).await.expect("rows")
         };
         let took = lake.clock.monotonic() - killed;
-        println!("{kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}");
+        println!("cluster {at}, {kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}");
         assert_eq!(found, expected, "{moment:?} orders {orders} writes {writes}");
         drop(victim);
         let begun = lake.clock.monotonic();

@@ -1,4 +1,4 @@
-"""The checks of Flight SQL's metadata commands: what they answer agrees everywhere, is as specified byte by byte, and is true of the toy tables."""
+"""The checks of Flight SQL's metadata commands: the schemas of all calls are the same bytes and as specified, and the rows are true of the toy tables."""
 from checks import equal
 from flight_engine import parsed
 from flight_schemas import CATALOGS, CODES, INFO, KEYS, ORDINALS, PRIMARY_KEYS, SCHEMAS, TABLES, TABLES_WITH_SCHEMA, TABLE_TYPES, TYPES
