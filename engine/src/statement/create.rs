@@ -113,7 +113,10 @@ impl Workshop<'_> {
         {
             Ok(created) if created.was_there => {
                 discard(store, &change.map(|change| change.added).unwrap_or_default()).await?;
-                Ok(Done::default())
+                Ok(Done {
+                    rows: rows.map(|_| 0),
+                    ..Done::default()
+                })
             }
             Ok(created) => Ok(Done {
                 rows,

@@ -1,5 +1,6 @@
 //! The calls of Flight SQL, each handed on to what serves it.
 
+use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
@@ -20,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::answers::one_batch;
 use super::status::to_status;
-use super::{DataStream, FlightSql, authentication, cancel, flight_info, ingest, keys, metadata};
+use super::{DataStream, FlightSql, authentication, cancel, flight_info, ingest, keys, metadata, sql_info};
 
 type Rows = Response<<FlightSql as FlightService>::DoGetStream>;
 type Info = Response<FlightInfo>;
@@ -213,13 +214,14 @@ impl FlightSqlService for FlightSql {
         query: CommandGetSqlInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Info, Status> {
-        let schema = query.clone().into_builder(&self.sql_info).schema();
+        let schema = sql_info::schema(&query.clone().into_builder(&self.sql_info).schema());
         self.told(request, &schema, &query).await
     }
 
     async fn do_get_sql_info(&self, query: CommandGetSqlInfo, request: Request<Ticket>) -> Result<Rows, Status> {
         self.principal(&request).await?;
-        one_batch(query.into_builder(&self.sql_info).build())
+        let told = query.into_builder(&self.sql_info).build();
+        one_batch(told.and_then(|told| sql_info::values(&told).map_err(FlightError::from)))
     }
 
     async fn get_flight_info_xdbc_type_info(

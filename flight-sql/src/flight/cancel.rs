@@ -11,16 +11,16 @@ use super::polls::handle_of;
 use crate::handle::Handle;
 use crate::service::QueryService;
 
-/// The statement was at work, and is not any more.
+/// The statement was at work or could have begun, and does neither any more.
 const CANCELLED: i32 = 1;
 
-/// There is nothing at work here that this user could end: it has ended, never began, or is another's.
+/// There is nothing here that this user could end: it has ended, or is another's.
 const NOT_CANCELLABLE: i32 = 3;
 
 /// For `CancelQuery`, whose request holds an encoded flight info. The status, which both calls number alike.
 pub(super) fn query(service: &QueryService, principal: &Principal, info: Bytes) -> Result<i32, Status> {
     let info = FlightInfo::decode(info).map_err(|error| unreadable(&error))?;
-    Ok(cancel(service, principal, &info))
+    cancel(service, principal, &info)
 }
 
 /// For `CancelFlightInfo`.
@@ -29,27 +29,34 @@ pub(super) fn flight_info(service: &QueryService, principal: &Principal, body: B
     let info = request
         .info
         .ok_or_else(|| Status::invalid_argument("the request to cancel names no flight"))?;
-    Ok(cancel(service, principal, &info))
+    cancel(service, principal, &info)
 }
 
-fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> i32 {
+fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> Result<i32, Status> {
     let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());
     let tickets = tickets.map(|ticket| &ticket.ticket);
     // What is polled has no ticket before its end, but a descriptor.
     let descriptor = info.flight_descriptor.iter().map(|descriptor| &descriptor.cmd);
     let handles = tickets.chain(descriptor).filter_map(|bytes| handle_of(service, bytes));
+    let handles: Vec<Handle> = handles.collect();
+    if handles.is_empty() {
+        return Err(Status::not_found(
+            "none of the flight's tickets is of a statement that is known here",
+        ));
+    }
     let ended = handles
+        .iter()
         .filter(|handle| match handle {
             Handle::Statement(statement) => service.cancel(principal, statement),
             Handle::Held(held) => service.held().cancel(principal, held.id).is_ok(),
         })
         .count();
-    if ended > 0 {
+    Ok(if ended > 0 {
         tracing::info!(user = %principal.name, "statement cancelled");
         CANCELLED
     } else {
         NOT_CANCELLABLE
-    }
+    })
 }
 
 fn unreadable(error: &prost::DecodeError) -> Status {

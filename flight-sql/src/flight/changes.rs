@@ -6,6 +6,7 @@ use tonic::{Request, Status};
 
 use tidewater_security::Principal;
 
+use super::queries::no_transaction;
 use super::status::to_status;
 use super::{FlightSql, parameters};
 use crate::handle::Statement;
@@ -17,6 +18,7 @@ impl FlightSql {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let principal = self.principal(&request).await?;
+        no_transaction(update.transaction_id.as_ref())?;
         let front = self.of(request.metadata());
         front.update(&principal, &front.statement(update.query)).await
     }

@@ -33,15 +33,12 @@ pub(super) async fn ingest(
     let Some(schema) = batches.schema().cloned() else {
         return Err(Status::invalid_argument("the load has no schema"));
     };
+    let (create, if_exists) = wanted(&command)?;
     let load = BulkLoad {
         table: target(service, &command)?,
         schema,
-        create: matches!(not_exist(&command), Some(TableNotExistOption::Create)),
-        if_exists: match exists(&command) {
-            Some(TableExistsOption::Append) => IfExists::Append,
-            Some(TableExistsOption::Replace) => IfExists::Replace,
-            Some(TableExistsOption::Fail | TableExistsOption::Unspecified) | None => IfExists::Fail,
-        },
+        create,
+        if_exists,
     };
     let rest = batches.map_err(|error| QueryError::encoding(ArrowError::from_external_error(Box::new(error))));
     let rows = futures::stream::iter(first.map(Ok::<RecordBatch, QueryError>)).chain(rest);
@@ -52,14 +49,29 @@ pub(super) async fn ingest(
     Ok(i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
-fn not_exist(command: &CommandStatementIngest) -> Option<TableNotExistOption> {
-    let options = command.table_definition_options.as_ref()?;
-    TableNotExistOption::try_from(options.if_not_exist).ok()
-}
-
-fn exists(command: &CommandStatementIngest) -> Option<TableExistsOption> {
-    let options = command.table_definition_options.as_ref()?;
-    TableExistsOption::try_from(options.if_exists).ok()
+/// Whether a table that is not there is made, and what happens to one that is there. Who says one of them has to say both
+/// (FlightSql.proto: "Do not use. Servers should error if this is specified by a client.").
+fn wanted(command: &CommandStatementIngest) -> Result<(bool, IfExists), Status> {
+    let Some(options) = command.table_definition_options.as_ref() else {
+        return Ok((false, IfExists::Fail));
+    };
+    let unknown = |option: &str, value: i32| {
+        Status::invalid_argument(format!(
+            "table_definition_options.{option} is {value}, which says nothing"
+        ))
+    };
+    let create = match TableNotExistOption::try_from(options.if_not_exist) {
+        Ok(TableNotExistOption::Create) => true,
+        Ok(TableNotExistOption::Fail) => false,
+        Ok(TableNotExistOption::Unspecified) | Err(_) => return Err(unknown("if_not_exist", options.if_not_exist)),
+    };
+    let if_exists = match TableExistsOption::try_from(options.if_exists) {
+        Ok(TableExistsOption::Append) => IfExists::Append,
+        Ok(TableExistsOption::Replace) => IfExists::Replace,
+        Ok(TableExistsOption::Fail) => IfExists::Fail,
+        Ok(TableExistsOption::Unspecified) | Err(_) => return Err(unknown("if_exists", options.if_exists)),
+    };
+    Ok((create, if_exists))
 }
 
 fn target(service: &QueryService, command: &CommandStatementIngest) -> Result<TableName, Status> {

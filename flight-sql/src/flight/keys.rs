@@ -6,15 +6,16 @@ use datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
-/// Columns of a primary key.
+/// Columns of a primary key, in the order of Arrow's libraries (C++ `SqlSchema::GetPrimaryKeysSchema`, Go, Java): the comment of the
+/// protocol has the last two the other way round.
 pub fn primary_key_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("catalog_name", DataType::Utf8, true),
         Field::new("db_schema_name", DataType::Utf8, true),
         Field::new("table_name", DataType::Utf8, false),
         Field::new("column_name", DataType::Utf8, false),
-        Field::new("key_name", DataType::Utf8, true),
         Field::new("key_sequence", DataType::Int32, false),
+        Field::new("key_name", DataType::Utf8, true),
     ]))
 }
 
@@ -34,8 +35,8 @@ pub fn primary_key_rows(
             same(schema),
             same(table),
             Arc::new(StringArray::from(columns.to_vec())),
-            same("identifier"),
             Arc::new(Int32Array::from_iter_values(sequence)),
+            same("identifier"),
         ],
     )
 }

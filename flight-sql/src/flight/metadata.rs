@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables};
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use tonic::Status;
 
@@ -54,11 +55,20 @@ pub(super) async fn tables(service: &QueryService, principal: &Principal, query:
 }
 
 pub(super) async fn primary_keys(service: &QueryService, principal: &Principal, query: CommandGetPrimaryKeys) -> Batch {
-    let named = service.tables_named(principal, query.db_schema.as_deref(), &query.table);
-    let rows = match named.await.map_err(to_status)?.first() {
-        Some(table) => keys::primary_key_rows(service.catalog_name(), &table.schema, &table.name, &table.key),
-        None => Ok(RecordBatch::new_empty(keys::primary_key_schema())),
-    };
+    let mut tables = Vec::new();
+    if query
+        .catalog
+        .as_deref()
+        .is_none_or(|catalog| catalog == service.catalog_name())
+    {
+        let named = service.tables_named(principal, query.db_schema.as_deref(), &query.table);
+        tables = named.await.map_err(to_status)?;
+    }
+    let rows = tables
+        .iter()
+        .map(|table| keys::primary_key_rows(service.catalog_name(), &table.schema, &table.name, &table.key));
+    let rows = rows.collect::<Result<Vec<_>, _>>();
+    let rows = rows.and_then(|rows| concat_batches(&keys::primary_key_schema(), &rows));
     Ok(rows.map_err(FlightError::from))
 }
 
@@ -71,6 +81,8 @@ fn described(catalog: &str, table: &TableEntry) -> Schema {
             let (type_name, precision, scale) = sql_type(field.data_type());
             let mut metadata: HashMap<String, String> = [
                 ("CATALOG_NAME", catalog),
+                ("DB_SCHEMA_NAME", table.schema.as_str()),
+                // As the libraries of C++, Go and Java call it.
                 ("SCHEMA_NAME", table.schema.as_str()),
                 ("TABLE_NAME", table.name.as_str()),
                 ("TYPE_NAME", type_name.as_str()),
@@ -79,7 +91,7 @@ fn described(catalog: &str, table: &TableEntry) -> Schema {
                     "IS_CASE_SENSITIVE",
                     if *field.data_type() == DataType::Utf8 { "1" } else { "0" },
                 ),
-                ("IS_READ_ONLY", "1"),
+                ("IS_READ_ONLY", if table.kind == TableKind::View { "1" } else { "0" }),
                 ("IS_SEARCHABLE", "1"),
             ]
             .into_iter()
@@ -154,6 +166,8 @@ mod tests {
         for (key, value) in [
             ("CATALOG_NAME", "lake"),
             ("SCHEMA_NAME", "gold"),
+            ("DB_SCHEMA_NAME", "gold"),
+            ("IS_READ_ONLY", "0"),
             ("TABLE_NAME", "orders"),
             ("TYPE_NAME", "DECIMAL"),
             ("PRECISION", "12"),

@@ -7,11 +7,13 @@ use arrow_flight::sql::{
     CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt, TicketStatementQuery,
 };
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, Ticket};
+use bytes::Bytes;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
 use tidewater_security::Principal;
 
+use super::schema_calls::SchemaOnly;
 use super::status::to_status;
 use super::{FlightSql, answers, flight_info, parameters, schema_bytes};
 use crate::handle::{Handle, Statement};
@@ -25,9 +27,10 @@ impl FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(&request).await?;
+        no_transaction(query.transaction_id.as_ref())?;
         let front = self.of(request.metadata());
         let statement = front.statement(query.query);
-        front.info(&principal, statement, request.into_inner()).await
+        front.info(&principal, statement, request).await
     }
 
     pub(super) async fn prepared_info(
@@ -37,16 +40,25 @@ impl FlightSql {
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(&request).await?;
         let (front, statement) = self.prepared(&query.prepared_statement_handle, request.metadata())?;
-        front.info(&principal, statement, request.into_inner()).await
+        front.info(&principal, statement, request).await
     }
 
     async fn info(
         &self,
         principal: &Principal,
         mut statement: Statement,
-        descriptor: FlightDescriptor,
+        request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         statement.id = self.service.fresh_id();
+        if request.extensions().get::<SchemaOnly>().is_some() {
+            let schema = self
+                .service
+                .told_schema(principal, &statement)
+                .await
+                .map_err(to_status)?;
+            return flight_info(&schema, Vec::new(), request.into_inner());
+        }
+        let descriptor = request.into_inner();
         // What changes something is done here, once: a client may fetch the rows of an answer as often as it likes.
         let schema = match self.service.change(principal, &statement).await.map_err(to_status)? {
             Some(changed) => {
@@ -106,6 +118,7 @@ impl FlightSql {
         request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let principal = self.principal(&request).await?;
+        no_transaction(query.transaction_id.as_ref())?;
         let front = self.of(request.metadata());
         let prepared = front.service.prepare(&principal, &query.query).await;
         let prepared = prepared.map_err(to_status)?;
@@ -127,5 +140,15 @@ impl FlightSql {
         Ok(DoPutPreparedStatementResult {
             prepared_statement_handle: Some(statement.seal(self.service.key())),
         })
+    }
+}
+
+/// A statement that is to be part of a transaction is refused, as there are none: alone it would not be taken back with the others.
+pub(super) fn no_transaction(id: Option<&Bytes>) -> Result<(), Status> {
+    match id.is_none_or(Bytes::is_empty) {
+        true => Ok(()),
+        false => Err(Status::unimplemented(
+            "transactions are not supported: every statement stands alone",
+        )),
     }
 }

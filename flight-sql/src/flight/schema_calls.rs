@@ -13,6 +13,10 @@ use tidewater_core::Tasks;
 
 use super::{FlightSql, actions, schema_bytes};
 
+/// Of a request that asks for a schema and for nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SchemaOnly;
+
 /// A Flight SQL front with the calls added.
 #[derive(Debug, Clone)]
 pub struct WithSchemaCalls {
@@ -63,13 +67,11 @@ impl FlightService for WithSchemaCalls {
         self.front.get_flight_info(self.admitted(request).await?).await
     }
 
-    /// The schema that GetFlightInfo would name.
+    /// The schema that GetFlightInfo would name. Nothing is carried out.
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let info = self
-            .front
-            .get_flight_info(self.admitted(request).await?)
-            .await?
-            .into_inner();
+        let mut request = self.admitted(request).await?;
+        request.extensions_mut().insert(SchemaOnly);
+        let info = self.front.get_flight_info(request).await?.into_inner();
         let schema = info.try_decode_schema().map_err(super::arrow_status)?;
         Ok(Response::new(SchemaResult {
             schema: schema_bytes(&schema)?,

@@ -4,9 +4,12 @@
 //! a missing one makes a getter throw.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{SqlInfo, SqlSupportedTransaction, SqlSupportsConvert};
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, UnionArray};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef, UnionFields};
 use datafusion::arrow::error::ArrowError;
 
 /// Names of the functions that a session knows, by what they work on.
@@ -43,6 +46,42 @@ pub fn sql_info(functions: &FunctionNames) -> Result<SqlInfoData, ArrowError> {
     info.build().map_err(|error| ArrowError::ExternalError(Box::new(error)))
 }
 
+/// The schema of the values as the protocol has it: arrow-flight tells two of the union's members to be nullable, as that is what its
+/// builders make.
+pub fn schema(told: &Schema) -> SchemaRef {
+    let fields = told.fields().iter().map(|field| match field.data_type() {
+        DataType::Union(members, mode) => {
+            let of = DataType::Union(never_null(members), *mode);
+            Arc::new(field.as_ref().clone().with_data_type(of))
+        }
+        _ => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn never_null(members: &UnionFields) -> UnionFields {
+    let members = members
+        .iter()
+        .map(|(id, member)| (id, Arc::new(member.as_ref().clone().with_nullable(false))));
+    members.collect()
+}
+
+/// The values in that schema.
+pub fn values(told: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = told
+        .columns()
+        .iter()
+        .map(|column| match column.as_any().downcast_ref::<UnionArray>() {
+            Some(values) => {
+                let (members, ids, offsets, children) = values.clone().into_parts();
+                let values = UnionArray::try_new(never_null(&members), ids, offsets, children)?;
+                Ok(Arc::new(values) as ArrayRef)
+            }
+            None => Ok(Arc::clone(column)),
+        });
+    RecordBatch::try_new(schema(told.schema_ref()), columns.collect::<Result<_, ArrowError>>()?)
+}
+
 fn server(info: &mut SqlInfoDataBuilder) {
     info.append(SqlInfo::FlightSqlServerName, "tidewater");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
@@ -50,8 +89,7 @@ fn server(info: &mut SqlInfoDataBuilder) {
     info.append(SqlInfo::FlightSqlServerReadOnly, false);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
-    info.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
-    info.append(SqlInfo::FlightSqlServerSubstraitMaxVersion, "");
+    // No versions of Substrait, which is not supported: there is no null that could say so.
     info.append(
         SqlInfo::FlightSqlServerTransaction,
         SqlSupportedTransaction::None as i32,
@@ -208,7 +246,11 @@ mod tests {
         let info = sql_info(&FunctionNames::default())?;
         let codes: Vec<SqlInfo> = (0..CODES_END).filter_map(|code| SqlInfo::try_from(code).ok()).collect();
         assert_eq!(codes.len(), 91, "the protocol has other codes than it had");
-        for code in codes {
+        let none = [
+            SqlInfo::FlightSqlServerSubstraitMinVersion,
+            SqlInfo::FlightSqlServerSubstraitMaxVersion,
+        ];
+        for code in codes.into_iter().filter(|code| !none.contains(code)) {
             let batch = info
                 .record_batch([code as u32])
                 .map_err(|e| ArrowError::ExternalError(Box::new(e)))?;

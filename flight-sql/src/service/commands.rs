@@ -85,6 +85,27 @@ impl QueryService {
         }))
     }
 
+    /// The columns of what a statement answers with, which is not carried out: [`Changed::answer`] for one that changes something, else
+    /// [`Self::result_schema`].
+    pub async fn told_schema(&self, principal: &Principal, statement: &Statement) -> Result<SchemaRef, QueryError> {
+        if let Some(schema) = self.grants_schema(&statement.sql)? {
+            return match schema.fields().is_empty() {
+                true => Ok(Arc::new(status())),
+                false => Ok(wire_schema(&schema)),
+            };
+        }
+        let Sql::Command(command) = tidewater_engine::sql::parse(&number_placeholders(&statement.sql))? else {
+            return self.result_schema(principal, statement).await;
+        };
+        self.may(principal, command.verb())?;
+        Ok(match command.as_ref() {
+            Command::Call(call) => wire_schema(tidewater_engine::statement::answer_schema(call)?.as_ref()),
+            Command::Insert(_) | Command::Merge(_) | Command::Truncate { .. } => Arc::new(count()),
+            Command::CreateTable(create) if create.query.is_some() => Arc::new(count()),
+            _ => Arc::new(status()),
+        })
+    }
+
     /// Whether somebody may change anything at all, as long as no grant says what.
     fn may(&self, principal: &Principal, verb: &str) -> Result<(), QueryError> {
         if self.access(principal)?.is_some() {
@@ -238,8 +259,8 @@ impl Changed {
     pub fn answer(&self) -> Result<(SchemaRef, Bytes), QueryError> {
         let batch = match (&self.done.answer, self.done.rows) {
             (Some(answer), _) => answer.clone(),
-            (None, Some(_)) => one("count", DataType::Int64, Arc::new(Int64Array::from(vec![self.rows()])))?,
-            (None, None) => one("status", DataType::Utf8, Arc::new(StringArray::from(vec![self.verb])))?,
+            (None, Some(_)) => one(count(), Arc::new(Int64Array::from(vec![self.rows()])))?,
+            (None, None) => one(status(), Arc::new(StringArray::from(vec![self.verb])))?,
         };
         let schema = wire_schema(&batch.schema());
         let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(QueryError::encoding)?;
@@ -250,7 +271,16 @@ impl Changed {
     }
 }
 
-fn one(name: &str, of: DataType, value: ArrayRef) -> Result<RecordBatch, QueryError> {
-    let schema = Arc::new(Schema::new(vec![Field::new(name, of, false)]));
-    RecordBatch::try_new(schema, vec![value]).map_err(QueryError::encoding)
+/// How many rows were changed.
+fn count() -> Schema {
+    Schema::new(vec![Field::new("count", DataType::Int64, false)])
+}
+
+/// What was done where there are no rows to count.
+fn status() -> Schema {
+    Schema::new(vec![Field::new("status", DataType::Utf8, false)])
+}
+
+fn one(schema: Schema, value: ArrayRef) -> Result<RecordBatch, QueryError> {
+    RecordBatch::try_new(Arc::new(schema), vec![value]).map_err(QueryError::encoding)
 }

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use tidewater_core::{Namespace, TableName};
 use tidewater_engine::EngineError;
 use tidewater_security::{Access, Principal};
+use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::{CatalogFault, TableError};
+use uuid::Uuid;
 
 use super::QueryService;
 use crate::error::QueryError;
@@ -91,11 +93,14 @@ impl QueryService {
         let access = access.as_deref();
         let wanted = |name: &TableName| wanted(name) && Self::sees(access, name);
         let catalog = self.0.engine.catalog();
-        let mut names = Vec::new();
+        let (mut names, mut of_catalog) = (Vec::new(), Vec::new());
         for namespace in catalog.list_namespaces().await.map_err(unlisted)? {
             names.extend(catalog.list_tables(&namespace).await.map_err(unlisted)?);
+            // A catalog that has no views says so by an error.
+            of_catalog.extend(catalog.list_views(&namespace).await.unwrap_or_default());
         }
         names.retain(&wanted);
+        of_catalog.retain(&wanted);
         let mut views = Vec::new();
         if self.0.sessions.view_names().await.iter().any(&wanted) {
             views = self.0.sessions.views().await;
@@ -103,12 +108,18 @@ impl QueryService {
         }
         // Statements that name a view mean it, whatever the catalog has there.
         names.retain(|name| views.iter().all(|(view, _)| view != name));
+        of_catalog.retain(|name| views.iter().all(|(view, _)| view != name));
         let described = stream::iter(names)
             .map(|name| async move { self.describe(access, name).await })
             .buffered(LOADS_AT_ONCE)
             .try_collect::<Vec<Option<TableEntry>>>()
             .await?;
-        let mut tables: Vec<TableEntry> = described.into_iter().flatten().collect();
+        let of_catalog = stream::iter(of_catalog)
+            .map(|name| async move { self.describe_view(access, name).await })
+            .buffered(LOADS_AT_ONCE)
+            .try_collect::<Vec<Option<TableEntry>>>()
+            .await?;
+        let mut tables: Vec<TableEntry> = described.into_iter().chain(of_catalog).flatten().collect();
         tables.extend(views.into_iter().map(|(name, columns)| TableEntry {
             schema: name.namespace().to_string(),
             name: name.name().to_owned(),
@@ -122,19 +133,33 @@ impl QueryService {
     }
 
     /// `None` when it was dropped since it was listed.
+    async fn describe_view(&self, access: Option<&Access>, name: TableName) -> Result<Option<TableEntry>, QueryError> {
+        let Some(view) = self.0.engine.catalog().load_view(&name).await.map_err(unlisted)? else {
+            return Ok(None);
+        };
+        let columns = known(access, &name, view.uuid, &view.schema)?;
+        let fields = view.schema.as_struct().fields().iter();
+        let comments = fields
+            .filter(|field| columns.index_of(&field.name).is_ok())
+            .filter_map(|field| Some((field.name.clone(), field.doc.clone()?)))
+            .collect();
+        Ok(Some(TableEntry {
+            schema: name.namespace().to_string(),
+            name: name.name().to_owned(),
+            kind: TableKind::View,
+            columns: columns.into(),
+            key: Vec::new(),
+            comments,
+        }))
+    }
+
+    /// `None` when it was dropped since it was listed.
     async fn describe(&self, access: Option<&Access>, name: TableName) -> Result<Option<TableEntry>, QueryError> {
         let Some(table) = self.0.engine.catalog().load_table(&name).await.map_err(unlisted)? else {
             return Ok(None);
         };
         let schema = table.metadata.current_schema();
-        let mut columns = tidewater_table::schema::to_arrow(schema).map_err(EngineError::from)?;
-        if let Some(access) = access.filter(|access| !access.sees_shape(name.namespace().levels(), name.name())) {
-            let readable = access.readable(name.namespace().levels(), name.name(), Some(table.metadata.uuid()));
-            let fields = columns.fields().iter();
-            let known =
-                fields.filter(|field| tidewater_table::schema::field_id(field).is_some_and(|id| readable.has(id)));
-            columns = Schema::new(known.cloned().collect::<Vec<_>>());
-        }
+        let columns = known(access, &name, table.metadata.uuid(), schema)?;
         let key = schema
             .identifier_field_ids()
             .filter_map(|id| schema.name_by_field_id(id))
@@ -155,6 +180,19 @@ impl QueryService {
             comments,
         }))
     }
+}
+
+/// The columns that somebody may know of.
+fn known(access: Option<&Access>, name: &TableName, uuid: Uuid, schema: &IcebergSchema) -> Result<Schema, QueryError> {
+    let columns = tidewater_table::schema::to_arrow(schema).map_err(EngineError::from)?;
+    let levels = name.namespace().levels();
+    let Some(access) = access.filter(|access| !access.sees_shape(levels, name.name())) else {
+        return Ok(columns);
+    };
+    let readable = access.readable(levels, name.name(), Some(uuid));
+    let has = |field: &FieldRef| tidewater_table::schema::field_id(field).is_some_and(|id| readable.has(id));
+    let fields = columns.fields().iter().filter(|field| has(field));
+    Ok(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
 fn unlisted(fault: CatalogFault) -> QueryError {

@@ -3,12 +3,14 @@
 //! Who waits and who runs is not decided here but where plans run: a statement stands in one queue, not in two.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use moka::sync::Cache;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use uuid::Uuid;
 
@@ -40,11 +42,21 @@ impl Until {
     }
 }
 
+/// How long it is known of a statement that it has begun, and that it was cancelled.
+const KNOWN: Duration = Duration::from_secs(600);
+
+/// Statements of which that is known.
+const KNOWN_MAX: u64 = 100_000;
+
 /// All statements from their planning to their last row.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
     statements: Arc<Mutex<Statements>>,
     statements_max: usize,
+    /// Those that have begun, so that one that was never fetched can be told from one that has ended.
+    begun: Cache<Uuid, ()>,
+    /// Those that were cancelled, with the names of their owners: they do not begin any more.
+    cancelled: Cache<(Uuid, String), ()>,
 }
 
 #[derive(Debug, Default)]
@@ -75,16 +87,26 @@ impl std::fmt::Debug for Entry {
     }
 }
 
+fn known<K: Hash + Eq + Send + Sync + 'static>() -> Cache<K, ()> {
+    Cache::builder().max_capacity(KNOWN_MAX).time_to_live(KNOWN).build()
+}
+
 impl Running {
     pub(super) fn new(statements_max: usize) -> Self {
         Self {
             statements: Arc::default(),
             statements_max,
+            begun: known(),
+            cancelled: known(),
         }
     }
 
     /// A place for a statement, given back when what is returned is dropped. Refused when too many are at work.
     pub(super) fn enter(&self, id: Uuid, owner: &Principal) -> Result<AtWork, QueryError> {
+        if self.cancelled.contains_key(&(id, owner.name.clone())) {
+            return Err(QueryError::Cancelled);
+        }
+        self.begun.insert(id, ());
         let mut statements = self.lock();
         let running = statements.by_number.len();
         if running >= self.statements_max {
@@ -168,8 +190,8 @@ impl Running {
         }
     }
 
-    /// Ends the work of a statement of this owner. False when there is none: it has ended, never began, is another's, or is
-    /// at work on another node.
+    /// Ends a statement of this owner: its work, or that it ever begins here. Again and again it is told that it is ended. False
+    /// when it has ended by itself, is another's, or is at work on another node.
     pub(super) fn cancel(&self, id: Uuid, owner: &Principal) -> bool {
         let found: Vec<(CancellationToken, Slot)> = self
             .lock()
@@ -183,7 +205,12 @@ impl Running {
             // Also when its client reads nothing at the moment.
             drop(take(rows));
         }
-        !found.is_empty()
+        let key = (id, owner.name.clone());
+        let ends = !found.is_empty() || (!id.is_nil() && !self.begun.contains_key(&id));
+        if ends {
+            self.cancelled.insert(key.clone(), ());
+        }
+        ends || self.cancelled.contains_key(&key)
     }
 
     /// Ends a statement, whoever its owner is. False when there is none.

@@ -324,6 +324,7 @@ public class EqualityDeletes {
         lake.deleteIn(row(Double.NaN, 0), "id", row(2)).commit();
       }
       lake.ask("p IS NULL", Expressions.isNull("p"));
+      lake.ask("p IS NOT NULL", Expressions.notNull("p"));
       lake.ask("id = 1", Expressions.equal("id", 1));
     }
     // A delete under a spec without partitions is for all of them.
