@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Result, TableError};
+use crate::manifest::with_partition;
+use crate::partition_value;
 use crate::predicate::Predicate;
 use crate::refs::WAP_ID;
 use tidewater_core::JobId;
@@ -35,6 +37,9 @@ struct AddedJson {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sequence: Option<i64>,
     file: Box<serde_json::value::RawValue>,
+    /// The partition's values, where the file's description cannot tell one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    partition: Vec<serde_json::Value>,
 }
 
 impl Added {
@@ -53,10 +58,22 @@ impl Added {
         let file = serialize_data_file_to_json(self.file.clone(), &partition_type, table.format_version())
             .map_err(TableError::metadata("describe a data file"))?;
         let raw = serde_json::value::RawValue::from_string(file).map_err(TableError::encode("describe a data file"))?;
+        let values = self.file.partition().fields();
+        let mut partition = Vec::new();
+        if values
+            .iter()
+            .flatten()
+            .any(|value| partition_value::name(value).is_some())
+        {
+            let written = values.iter().zip(partition_type.fields());
+            let written = written.map(|(value, field)| partition_value::to_json(value.as_ref(), &field.field_type));
+            partition = written.collect::<Result<_>>()?;
+        }
         let json = AddedJson {
             spec_id: self.spec_id,
             sequence: self.sequence,
             file: raw,
+            partition,
         };
         serde_json::to_string(&json).map_err(TableError::encode("describe a data file"))
     }
@@ -73,6 +90,17 @@ impl Added {
             table.current_schema(),
         )
         .map_err(TableError::metadata("read a data file description"))?;
+        let file = match parsed.partition.is_empty() {
+            true => file,
+            false => {
+                let values = parsed.partition.into_iter().zip(partition_type.fields());
+                let values = values.map(|(value, field)| partition_value::from_json(value, &field.field_type));
+                let values = values.collect::<std::result::Result<Struct, String>>();
+                let values =
+                    values.map_err(|reason| TableError::damaged(format!("not a partition's value: {reason}")))?;
+                with_partition(&file, parsed.spec_id, values)?
+            }
+        };
         Ok(Self {
             file,
             spec_id: parsed.spec_id,

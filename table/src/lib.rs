@@ -28,6 +28,7 @@ pub mod file_store;
 pub mod inspect;
 pub mod orphans;
 pub mod overwrite;
+pub mod partition_value;
 pub mod predicate;
 pub mod reachable;
 pub mod refs;

@@ -14,7 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, Manifest, ManifestFile, ManifestList, ManifestStatus, Snapshot,
+    DataContentType, DataFile, DataFileBuilder, Manifest, ManifestFile, ManifestList, ManifestStatus, Snapshot, Struct,
     TableMetadata,
 };
 
@@ -166,14 +166,23 @@ pub(crate) fn without_first_row_id(file: &DataFile, spec_id: i32) -> Result<Data
     with_first_row_id(file, spec_id, None)
 }
 
-/// A `DataFile` cannot be changed from outside its crate, so it is built again, field by field.
 fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: Option<i64>) -> Result<DataFile> {
+    rebuilt(file, spec_id, file.partition().clone(), first_row_id)
+}
+
+/// The file in another partition.
+pub(crate) fn with_partition(file: &DataFile, spec_id: i32, partition: Struct) -> Result<DataFile> {
+    rebuilt(file, spec_id, partition, file.first_row_id())
+}
+
+/// A `DataFile` cannot be changed from outside its crate, so it is built again, field by field.
+fn rebuilt(file: &DataFile, spec_id: i32, partition: Struct, first_row_id: Option<i64>) -> Result<DataFile> {
     let mut builder = DataFileBuilder::default();
     builder
         .content(file.content_type())
         .file_path(file.file_path().to_owned())
         .file_format(file.file_format())
-        .partition(file.partition().clone())
+        .partition(partition)
         .partition_spec_id(spec_id)
         .record_count(file.record_count())
         .file_size_in_bytes(file.file_size_in_bytes())

@@ -13,7 +13,7 @@ use crate::client::CatalogClient;
 use crate::error::{ClientError, Result};
 use crate::path;
 use tidewater_core::TableName;
-use tidewater_table::Added;
+use tidewater_table::{Added, partition_value};
 
 /// What a producer appends.
 #[derive(Debug, Clone)]
@@ -145,12 +145,8 @@ fn partition(added: &Added, table: &TableMetadata) -> serde_json::Result<Vec<Val
         .partition_type(table.current_schema())
         .map_err(|error| wrong(error.to_string()))?;
     let values = types.fields().iter().zip(added.file.partition().fields());
-    let written = values.map(|(field, value)| match value {
-        None => Ok(Value::Null),
-        Some(value) => value
-            .clone()
-            .try_into_json(&field.field_type)
-            .map_err(|error| wrong(error.to_string())),
+    let written = values.map(|(field, value)| {
+        partition_value::to_json(value.as_ref(), &field.field_type).map_err(|error| wrong(error.to_string()))
     });
     written.collect()
 }

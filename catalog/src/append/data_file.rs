@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, Datum, Literal, NestedFieldRef, PartitionSpecRef, PrimitiveType,
-    Struct, StructType, TableMetadata,
+    DataContentType, DataFileBuilder, DataFileFormat, Datum, NestedFieldRef, PartitionSpecRef, PrimitiveType, Struct,
+    StructType, TableMetadata,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use tidewater_table::Added;
+use tidewater_table::{Added, partition_value};
 
 /// The table property that says of which columns statistics are kept; `none` means of none.
 const METRICS_DEFAULT: &str = "write.metadata.metrics.default";
@@ -136,10 +136,7 @@ fn partition(values: Vec<Value>, types: &StructType) -> Result<Struct, String> {
     let read = |(value, field): (Value, &NestedFieldRef)| {
         let shown = value.to_string();
         let fault = |problem: String| format!("its partition value {shown} is no {}: {problem}", field.field_type);
-        match Literal::try_from_json(value, &field.field_type) {
-            Ok(literal) => Ok(literal),
-            Err(error) => Err(fault(error.message().to_owned())),
-        }
+        partition_value::from_json(value, &field.field_type).map_err(fault)
     };
     values.into_iter().zip(fields).map(read).collect()
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::expression::Filter;
 use crate::error::{CatalogError, Result};
-use tidewater_table::{DeleteFile, ScanFile};
+use tidewater_table::{DeleteFile, ScanFile, partition_value};
 
 /// Tasks and the delete files that they name by place.
 #[derive(Debug, Default)]
@@ -140,6 +140,11 @@ fn partition_values(spec_id: i32, partition: &Struct, style: Style<'_>) -> Resul
         .zip(partition.fields())
         .map(|(field, value)| match value {
             None => Ok(Value::Null),
+            Some(value) if partition_value::name(value).is_some() => Err(CatalogError::Unsupported {
+                what:
+                    "planning a scan of partitions whose value is NaN or infinite, which the protocol has no JSON for"
+                        .into(),
+            }),
             Some(value) => value
                 .clone()
                 .try_into_json(&field.field_type)

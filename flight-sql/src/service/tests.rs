@@ -321,25 +321,28 @@ fn hours() -> Statement {
     }
 }
 
-// Goal: its owner ends a statement at once, also when nobody reads its rows; nobody else can, and what has ended cannot be
-// cancelled. Method: a cross join of hours, asked about by two users and with other ids.
+// Goal: its owner ends a statement at once, also when nobody reads its rows, or keeps it from beginning; nobody else can, and what has
+// ended by itself cannot be cancelled. Method: a cross join of hours, asked about by two users and with other ids.
 #[tokio::test]
 async fn only_the_owner_cancels() {
     let lake = Lake::new().await;
     let [ana, bob] = ["ana", "bob"].map(Principal::named);
     let statement = hours();
-    assert!(!lake.service.cancel(&ana, &statement), "it has not begun");
-    let mut batches = lake.service.run(&ana, &statement).await.expect("it starts").batches;
-    assert!(futures::poll!(batches.next()).is_pending(), "it yields while it works");
-    assert!(!lake.service.cancel(&bob, &statement), "another's");
-    let other = Statement {
-        id: Uuid::from_u128(6),
+    let never = Statement {
+        id: Uuid::from_u128(7),
         ..statement.clone()
     };
     assert!(
-        !lake.service.cancel(&ana, &other),
-        "another asking of the same statement"
+        lake.service.cancel(&ana, &never) && lake.service.cancel(&ana, &never),
+        "it never begins"
     );
+    assert_eq!(
+        lake.service.run(&ana, &never).await.expect_err("cancelled").code(),
+        "SQL-0006"
+    );
+    let mut batches = lake.service.run(&ana, &statement).await.expect("it starts").batches;
+    assert!(futures::poll!(batches.next()).is_pending(), "it yields while it works");
+    assert!(!lake.service.cancel(&bob, &statement), "another's");
     let prepared = Statement::new(statement.sql.clone());
     assert!(!lake.service.cancel(&ana, &prepared), "a prepared statement is none");
     assert!(lake.service.cancel(&ana, &statement));
@@ -347,7 +350,17 @@ async fn only_the_owner_cancels() {
     assert_eq!((error.code(), error.kind()), ("SQL-0006", ErrorKind::Cancelled));
     assert!(batches.next().await.is_none());
     assert_eq!(lake.service.0.running.count(), 0);
-    assert!(!lake.service.cancel(&ana, &statement), "it has ended");
+    assert!(
+        lake.service.cancel(&ana, &statement),
+        "it is ended, as often as it is asked"
+    );
+    let ended = Statement {
+        id: Uuid::from_u128(8),
+        ..Statement::new("SELECT 1")
+    };
+    let rows = lake.service.run(&ana, &ended).await.expect("it starts").batches;
+    assert_eq!(rows.count().await, 1);
+    assert!(!lake.service.cancel(&ana, &ended), "it has ended by itself");
 }
 
 /// One view, `gold.evens`, over `gold.numbers`.

@@ -1,10 +1,11 @@
 //! Deletes by equality: rows that have the values of a delete file in its columns. Null equals null (spec, "Equality Delete
-//! Files").
+//! Files"), and every NaN equals every other, as in the reference implementation (`Comparators`); zero does not equal minus zero there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::datatypes::{Float32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
 use futures::TryStreamExt;
 use iceberg::spec::Schema;
@@ -39,7 +40,9 @@ impl Group {
 
     /// Marks rows, the first of which is at `first`.
     fn mark(&self, columns: Columns, rows: usize, first: u64, mask: &mut RowMask) -> Result<()> {
-        let converted = self.converter.convert_columns(&filled(columns, &self.wanted, rows)?);
+        let converted = self
+            .converter
+            .convert_columns(&with_one_nan(filled(columns, &self.wanted, rows)?));
         let converted = converted.map_err(TableError::encode("compare deleted values"))?;
         for (position, row) in (first..).zip(&converted) {
             if self.keys.iter().any(|keys| keys.contains(row.as_ref())) {
@@ -57,6 +60,26 @@ fn filled(columns: Columns, wanted: &[Wanted], rows: usize) -> Result<Vec<ArrayR
         None => wanted.absent(rows),
     };
     columns.into_iter().zip(wanted).map(fill).collect()
+}
+
+/// The columns with the same bits for every NaN: rows are compared by their bits.
+fn with_one_nan(columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
+    fn of<T>(column: &PrimitiveArray<T>, is_nan: impl Fn(T::Native) -> bool, nan: T::Native) -> ArrayRef
+    where
+        T: ArrowPrimitiveType,
+    {
+        Arc::new(column.unary::<_, T>(|value| if is_nan(value) { nan } else { value }))
+    }
+    let one = |column: ArrayRef| {
+        if let Some(floats) = column.as_primitive_opt::<Float32Type>() {
+            return of(floats, f32::is_nan, f32::NAN);
+        }
+        match column.as_primitive_opt::<Float64Type>() {
+            Some(doubles) => of(doubles, f64::is_nan, f64::NAN),
+            None => column,
+        }
+    };
+    columns.into_iter().map(one).collect()
 }
 
 /// Marks the rows of a data file that one of the delete files names.
@@ -108,7 +131,7 @@ fn parse(path: &str, bytes: bytes::Bytes, wanted: &[Wanted]) -> Result<Keys> {
         let columns: Option<Vec<ArrayRef>> = columns?.into_iter().collect();
         let columns = columns.ok_or_else(|| TableError::damaged(format!("{path} lacks a column it deletes by")))?;
         let rows = converter
-            .convert_columns(&columns)
+            .convert_columns(&with_one_nan(columns))
             .map_err(TableError::encode(what()))?;
         keys.extend(rows.iter().map(|row| Box::from(row.as_ref())));
     }
