@@ -11,6 +11,7 @@ mod merge;
 mod names;
 #[cfg(test)]
 mod tests;
+mod together;
 mod types;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use create::default_literal;
 pub(crate) use grammar::literal;
 pub use names::Name;
 pub(crate) use names::{BRANCH, in_dialect, quoted};
+pub use together::together;
 
 /// One statement.
 #[derive(Debug, Clone)]

@@ -410,6 +410,14 @@ impl QueryService {
         self.0.running.cancel(statement.id, principal)
     }
 
+    /// Ends a query that this principal polls, or that has ended by being cancelled.
+    pub fn cancel_polled(&self, principal: &Principal, id: Uuid) -> bool {
+        if self.held().cancel(principal, id).is_ok() {
+            self.0.running.is_cancelled_by(id, principal);
+        }
+        self.0.running.was_cancelled_by(id, principal)
+    }
+
     /// Runs a statement with its bound parameters.
     pub async fn run(&self, principal: &Principal, statement: &Statement) -> Result<Results, QueryError> {
         let (results, _) = self.run_and_tell(principal, statement).await?;

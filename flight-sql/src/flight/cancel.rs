@@ -48,7 +48,7 @@ fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> R
         .iter()
         .filter(|handle| match handle {
             Handle::Statement(statement) => service.cancel(principal, statement),
-            Handle::Held(held) => service.held().cancel(principal, held.id).is_ok(),
+            Handle::Held(held) => service.cancel_polled(principal, held.id),
         })
         .count();
     Ok(if ended > 0 {

@@ -34,6 +34,10 @@ impl FlightSql {
         if rows.is_empty() {
             return front.update(&principal, &statement).await;
         }
+        if rows.len() > 1 && self.service.takes_rows(&statement.sql) {
+            statement.parameters = parameters::together(&rows)?;
+            return front.update(&principal, &statement).await;
+        }
         let mut changed = 0;
         for row in rows {
             statement.parameters = row;

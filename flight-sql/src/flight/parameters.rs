@@ -7,6 +7,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use futures::{Stream, TryStreamExt};
 use tonic::Status;
@@ -19,13 +20,9 @@ const BYTES_MAX: usize = 4 << 20;
 /// Rows of parameters that one call may bring, each of which is a statement of its own.
 const ROWS_MAX: usize = 10_000;
 
-/// Reads the one row of parameters of a query. No row means no parameters.
+/// Reads the parameters of a query. No row means no parameters.
 pub(super) async fn read(data: PeekableFlightDataStream) -> Result<Bytes, Status> {
-    let mut rows = read_rows(data).await?;
-    match (rows.pop(), rows.is_empty()) {
-        (row, true) => Ok(row.unwrap_or_default()),
-        (_, false) => Err(Status::invalid_argument("a query takes one row of parameters")),
-    }
+    together(&read_rows(data).await?)
 }
 
 /// Reads the rows of parameters of a statement that changes something, each for itself.
@@ -47,6 +44,25 @@ pub(super) async fn read_rows(data: PeekableFlightDataStream) -> Result<Vec<Byte
         }
     }
     Ok(rows)
+}
+
+/// Rows that were read each for themselves as one.
+pub(super) fn together(rows: &[Bytes]) -> Result<Bytes, Status> {
+    let mut writer: Option<StreamWriter<Vec<u8>>> = None;
+    for row in rows {
+        for batch in StreamReader::try_new(row.as_ref(), None).map_err(arrow_status)? {
+            let batch = batch.map_err(arrow_status)?;
+            let writer = match writer.as_mut() {
+                Some(writer) => writer,
+                None => writer.insert(StreamWriter::try_new(Vec::new(), &batch.schema()).map_err(arrow_status)?),
+            };
+            writer.write(&batch).map_err(arrow_status)?;
+        }
+    }
+    match writer {
+        Some(writer) => Ok(writer.into_inner().map_err(arrow_status)?.into()),
+        None => Ok(Bytes::new()),
+    }
 }
 
 fn encoded(row: &RecordBatch) -> Result<Bytes, Status> {

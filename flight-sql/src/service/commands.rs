@@ -31,14 +31,26 @@ impl QueryService {
         if placeholders(&numbered) == 0 {
             return Ok(Some(*command));
         }
-        let values = parameters::literals(&statement.parameters)?;
-        let filled = with_values(&numbered, &values).map_err(|number| QueryError::Parameters {
-            reason: format!("the statement has a parameter ${number} and {} are bound", values.len()),
-        })?;
-        match tidewater_engine::sql::parse(&filled)? {
-            Sql::Command(command) => Ok(Some(*command)),
-            Sql::Query => Ok(None),
+        let mut commands = Vec::new();
+        for values in parameters::literals(&statement.parameters)? {
+            let filled = with_values(&numbered, &values).map_err(|number| QueryError::Parameters {
+                reason: format!("the statement has a parameter ${number} and {} are bound", values.len()),
+            })?;
+            match tidewater_engine::sql::parse(&filled)? {
+                Sql::Command(command) => commands.push(*command),
+                Sql::Query => return Ok(None),
+            }
         }
+        Ok(tidewater_engine::sql::together(commands))
+    }
+
+    /// Whether all rows of parameters of a statement are carried out at once, all or none of them: those that are rows of an `INSERT`.
+    pub fn takes_rows(&self, sql: &str) -> bool {
+        let twice = || match tidewater_engine::sql::parse(&number_placeholders(sql)) {
+            Ok(Sql::Command(command)) => tidewater_engine::sql::together(vec![command.as_ref().clone(), *command]),
+            _ => None,
+        };
+        twice().is_some()
     }
 
     /// What a client is told of a command before it runs: parameters, and no columns, by which drivers know it from a query.

@@ -1,6 +1,7 @@
 //! Parameters: what is told of them, and how values take their places.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
@@ -8,7 +9,7 @@ use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Union};
 use datafusion::scalar::ScalarValue;
 
 use tidewater_engine::EngineError;
@@ -92,26 +93,49 @@ fn type_within(node: &LogicalPlan, expression: &Expr) -> Option<DataType> {
     found.filter(|of| *of != DataType::Null)
 }
 
-/// The plan with the values of `row` (one row as an Arrow IPC stream) in the places of its parameters.
-pub(super) fn bind(plan: LogicalPlan, row: &[u8]) -> Result<LogicalPlan, QueryError> {
+/// Rows of parameters that a query takes, each of which is a part of its plan.
+const ROWS_MAX: usize = 256;
+
+/// The plan with the values of `rows` (an Arrow IPC stream) in the places of its parameters. With several rows its rows are those of
+/// all of them.
+pub(super) fn bind(plan: LogicalPlan, rows: &[u8]) -> Result<LogicalPlan, QueryError> {
     let wanted = numbered(&plan)?.last_key_value().map_or(0, |(number, _)| *number);
     if wanted == 0 {
         return Ok(plan);
     }
-    let values = values(row)?;
-    if values.len() < wanted {
+    let mut rows = every(rows)?;
+    if rows.len() > ROWS_MAX {
         return Err(QueryError::Parameters {
-            reason: format!("the statement has {wanted} parameters and {} are bound", values.len()),
+            reason: format!(
+                "a query takes {ROWS_MAX} rows of parameters and {} are bound",
+                rows.len()
+            ),
         });
     }
-    let named: HashMap<String, ScalarValue> = values
-        .into_iter()
-        .enumerate()
-        .map(|(at, value)| ((at + 1).to_string(), value))
-        .collect();
-    Ok(plan
-        .with_param_values(ParamValues::from(named))
-        .map_err(EngineError::from)?)
+    if rows.is_empty() {
+        rows.push(Vec::new());
+    }
+    let mut parts = Vec::new();
+    for values in rows {
+        if values.len() < wanted {
+            return Err(QueryError::Parameters {
+                reason: format!("the statement has {wanted} parameters and {} are bound", values.len()),
+            });
+        }
+        let named: HashMap<String, ScalarValue> = values
+            .into_iter()
+            .enumerate()
+            .map(|(at, value)| ((at + 1).to_string(), value))
+            .collect();
+        let bound = plan.clone().with_param_values(ParamValues::from(named));
+        parts.push(Arc::new(bound.map_err(EngineError::from)?));
+    }
+    match parts.as_slice() {
+        [one] => Ok(one.as_ref().clone()),
+        _ => Ok(LogicalPlan::Union(
+            Union::try_new_with_loose_types(parts).map_err(EngineError::from)?,
+        )),
+    }
 }
 
 /// The wire schema of a plan once it is bound: a column that may be null for some values is told so for all, as it was before values were
@@ -129,9 +153,13 @@ pub(super) fn bound_schema(unbound: &Schema, bound: &LogicalPlan) -> SchemaRef {
     Schema::new(fields.collect::<Vec<_>>()).into()
 }
 
-/// The values of `row` as literals of SQL, for statements that are no plans.
-pub(super) fn literals(row: &[u8]) -> Result<Vec<String>, QueryError> {
-    values(row)?.iter().map(literal).collect()
+/// The values of each of `rows` as literals of SQL, for statements that are no plans; one row without values if there are none.
+pub(super) fn literals(rows: &[u8]) -> Result<Vec<Vec<String>>, QueryError> {
+    let mut written = Vec::new();
+    for row in every(rows)? {
+        written.push(row.iter().map(literal).collect::<Result<_, _>>()?);
+    }
+    Ok(if written.is_empty() { vec![Vec::new()] } else { written })
 }
 
 fn literal(value: &ScalarValue) -> Result<String, QueryError> {
@@ -157,19 +185,23 @@ fn literal(value: &ScalarValue) -> Result<String, QueryError> {
     })
 }
 
-fn values(row: &[u8]) -> Result<Vec<ScalarValue>, QueryError> {
-    if row.is_empty() {
+fn every(rows: &[u8]) -> Result<Vec<Vec<ScalarValue>>, QueryError> {
+    if rows.is_empty() {
         return Ok(Vec::new());
     }
     let unreadable = |error: ArrowError| QueryError::Parameters {
         reason: format!("their values cannot be read: {error}"),
     };
-    let mut reader = StreamReader::try_new(row, None).map_err(unreadable)?;
-    let Some(row) = reader.next().transpose().map_err(unreadable)? else {
-        return Ok(Vec::new());
-    };
-    row.columns()
-        .iter()
-        .map(|column| Ok(ScalarValue::try_from_array(column, 0).map_err(EngineError::from)?))
-        .collect()
+    let mut found = Vec::new();
+    for batch in StreamReader::try_new(rows, None).map_err(unreadable)? {
+        let batch = batch.map_err(unreadable)?;
+        for at in 0..batch.num_rows() {
+            let row = batch
+                .columns()
+                .iter()
+                .map(|column| ScalarValue::try_from_array(column, at));
+            found.push(row.collect::<Result<_, _>>().map_err(EngineError::from)?);
+        }
+    }
+    Ok(found)
 }

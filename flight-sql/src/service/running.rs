@@ -213,6 +213,16 @@ impl Running {
         ends || self.cancelled.contains_key(&key)
     }
 
+    /// Takes note that somebody cancelled a statement of theirs.
+    pub(super) fn is_cancelled_by(&self, id: Uuid, owner: &Principal) {
+        self.cancelled.insert((id, owner.name.clone()), ());
+    }
+
+    /// Whether somebody cancelled a statement of theirs a while ago.
+    pub(super) fn was_cancelled_by(&self, id: Uuid, owner: &Principal) -> bool {
+        self.cancelled.contains_key(&(id, owner.name.clone()))
+    }
+
     /// Ends a statement, whoever its owner is. False when there is none.
     pub(super) fn end(&self, id: Uuid) -> bool {
         let owner = self

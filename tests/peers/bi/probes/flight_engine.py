@@ -50,6 +50,8 @@ class Engine:
     def info(self, *codes):
         """Of each code of SqlInfo the member of the union, and the value."""
         table = self.three(command("CommandGetSqlInfo", b"".join(field(1, code) for code in codes))).combine_chunks()
+        if not table.num_rows:
+            return {}
         names, values = table.column(0).to_pylist(), table.column(1).chunk(0)
         equal(len(set(names)), len(names))
         return {name: (list(VALUES)[kind.as_py()], value.as_py()) for name, kind, value in zip(names, values.type_codes, values)}

@@ -52,13 +52,16 @@ def codes(kind, *of):
 
 
 CODES = {
-    **codes("string_value", 0, 1, 2, 6, 7, 504, 513, 514, range(529, 532)),
+    # Not 6 and 7: they are of Substrait, and "null if Substrait is not supported", which no member of the union can be.
+    **codes("string_value", 0, 1, 2, 504, 513, 514, range(529, 532)),
     **codes("bool_value", 3, 4, 5, 9, 10, 11, range(500, 503), 506, 515, 516, range(518, 522), 523, 524, 527, 532, 536, 537, 539, 556, 563, 565, 566, range(572, 577)),
-    **codes("int32_bitmask", 8, 100, 101, 503, 505, 507, 522, 525, 526, 528, range(533, 536), 538, 540, 562, 564, range(567, 572)),
-    **codes("bigint_value", range(541, 556), range(557, 562)),
+    **codes("int32_bitmask", 8, 100, 101, 503, 505, 507, 522, 525, 526, 528, range(533, 536), 538, 540, 564, range(567, 572)),
+    # 562 is "a int32 ordinal" to the protocol, and a long to the JDBC driver, which casts without looking.
+    **codes("bigint_value", range(541, 556), range(557, 563)),
     **codes("string_list", range(508, 513)),
     517: "int32_to_int32_list_map",
 }
 # Where a number is one of an enumeration, and not a mask of them: how many there are.
-ORDINALS = {8: 3, 503: 4, 505: 4, 507: 4, 528: 3, 562: 5}
+# 528 is such a one to the protocol, and a mask to the JDBC driver.
+ORDINALS = {8: 3, 503: 4, 505: 4, 507: 4, 562: 5}
 READ_ONLY, SUBSTRAIT, SUBSTRAIT_MIN, SUBSTRAIT_MAX, TRANSACTION, CANCEL, INGEST, INGEST_TRANSACTIONS = 3, 5, 6, 7, 8, 9, 10, 11
