@@ -88,8 +88,8 @@ fn endpoint(port: &str) -> [&str; 5] {
 
 // Goal: clients of PostgreSQL take tidewater for it. Method: the probes of pgjdbc, psql, SQLAlchemy and psqlODBC on tables that
 // were made through the wire, pgcli and dbt themselves, and the statements of Npgsql, Power BI, DBeaver and Grafana, excused only of
-// what a lakehouse truly lacks, and with no check left out; and statements, expressions and the corpus of dashboards, whose rows are
-// compared with PostgreSQL's.
+// what a lakehouse truly lacks, and with no check left out; on the same tables the scenarios of Arrow's integration tests of Flight
+// SQL; and statements, expressions and the corpus of dashboards, whose rows are compared with PostgreSQL's.
 #[test]
 #[ignore = "scripts/interop runs it: it needs psql, PostgreSQL 15 and drivers"]
 fn postgres_clients() {
@@ -101,6 +101,8 @@ fn postgres_clients() {
     for probe in ["probe-lake", "probe-lake-tools"] {
         verdict.probe("bi", &[&[probe], &here[..]].concat());
     }
+    let flight = node.ports().flight.to_string();
+    verdict.probe("bi", &["probe-flight-scenarios", "127.0.0.1", &flight, USER, PASSWORD]);
     let oracle = Oracle::start();
     let there = ["127.0.0.1", &oracle.port, "bi", "postgres", "secret"];
     psql(&oracle.port, "postgres", "secret", "bi", "tests/corpus/gold.sql");
