@@ -111,14 +111,15 @@ async fn executors_die_again_and_again() {
         .ok()
         .and_then(|count| count.parse().ok());
     let wanted: usize = wanted.unwrap_or(KILLS);
-    let clusters = (0..CLUSTERS).map(|at| tokio::spawn(a_cluster(at, wanted.div_ceil(CLUSTERS))));
-    for cluster in clusters.collect::<Vec<_>>() {
-        cluster.await.expect("rows are right after every kill");
+    let clusters = (0..CLUSTERS).map(|at| a_cluster(at, wanted.div_ceil(CLUSTERS)));
+    for (at, kills) in futures::future::join_all(clusters).await.into_iter().enumerate() {
+        println!("cluster {at}:\n{}", kills.join("\n"));
     }
 }
 
-/// So many kills in one cluster, which begins with another case than the others.
-async fn a_cluster(at: usize, wanted: usize) {
+/// So many kills in one cluster, which begins with another case than the others. What each of them was.
+async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
+    let mut told = Vec::new();
     let lake = Lake::new().await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
     let columns = [
@@ -180,7 +181,9 @@ async fn a_cluster(at: usize, wanted: usize) {
             within(&lake, rows).await.expect("rows")
         };
         let took = lake.clock.monotonic() - killed;
-        println!("cluster {at}, {kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}");
+        told.push(format!(
+            "{kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}"
+        ));
         assert_eq!(found, expected, "{moment:?} orders {orders} writes {writes}");
         drop(victim);
         let begun = lake.clock.monotonic();
@@ -204,7 +207,8 @@ async fn a_cluster(at: usize, wanted: usize) {
         lake.clock.sleep(Duration::from_millis(10)).await;
     }
     within(&lake, rows).await.expect("rows");
-    println!("{kills} kills in {tries} tries");
+    told.push(format!("{kills} kills in {tries} tries"));
+    told
 }
 
 async fn within<T>(
