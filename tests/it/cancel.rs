@@ -63,8 +63,15 @@ fn ticks(node: &Node) -> u64 {
 #[expect(clippy::disallowed_methods, reason = "how soon work ends is measured in real time")]
 async fn cancel_while_it_works(node: &Node, sql: &str, works: impl Fn(u64) -> bool) {
     let mut client = connect(node).await;
+    let never = client.execute(sql.into(), None).await.unwrap();
+    assert_eq!(cancel(node, &never).await, (CANCELLED, CANCELLED), "it will not begin");
+    let refused = client.do_get(never.endpoint[0].ticket.clone().unwrap()).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("SQL-0006")));
+    let done = client.execute("SELECT 1".into(), None).await.unwrap();
+    let rows = client.do_get(done.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+    assert_eq!(rows.try_collect::<Vec<_>>().await.unwrap().len(), 1);
+    assert_eq!(cancel(node, &done).await, NOTHING, "it has ended by itself");
     let info = client.execute(sql.into(), None).await.unwrap();
-    assert_eq!(cancel(node, &info).await, NOTHING, "it has not begun");
     let ticket = info.endpoint[0].ticket.clone().unwrap();
     let reader = tokio::spawn(async move {
         let stream = client.do_get(ticket).await?;
@@ -89,7 +96,7 @@ async fn cancel_while_it_works(node: &Node, sql: &str, works: impl Fn(u64) -> bo
         std::thread::sleep(Duration::from_millis(500));
         (ticks(node) - before < 13).then_some(())
     });
-    assert_eq!(cancel(node, &info).await, NOTHING, "it has ended");
+    assert_eq!(cancel(node, &info).await, (CANCELLED, CANCELLED), "it is ended");
 }
 
 // Goal: a statement that would run for hours ends within a second of its cancelling from another connection, in the process and on

@@ -108,6 +108,8 @@ fn postgres_clients() {
     psql(&oracle.port, "postgres", "secret", "bi", "tests/corpus/gold.sql");
     // 119 statements, 2,392 expressions and whether their marks are true.
     verdict.probe("bi", &[&["differ"], &here[..], &there[..], &["--min", "2512"]].concat());
-    verdict.probe("bi", &[&["corpus"], &here[..], &there[..], &["--min", "255"]].concat());
+    for probe in ["corpus", "corpus-jdbc"] {
+        verdict.probe("bi", &[&[probe], &here[..], &there[..], &["--min", "255"]].concat());
+    }
     verdict.assert_good();
 }

@@ -1,5 +1,5 @@
 """The statements of dashboards and of Metabase, replayed at two endpoints: corpus.py HOST PORT DB USER PASSWORD  HOST PORT DB USER PASSWORD
-[--only RE]. Both have the tables of toy.sql and tests/corpus/gold.sql.
+[--only RE]. Both have the tables of toy.sql and tests/corpus/gold.sql. corpus.py --dump FILE writes the statements for CorpusJdbc.java.
 
 tests/corpus/*/*.sql and the questions of deploy/metabase. Each statement goes through the extended protocol, and through the
 simple one where it has no parameters. A statement says `-- differs: why` where its rows are known to differ; that they do is
@@ -49,7 +49,14 @@ def ordered(name, sql, answer):
     return names, sorted(values, key=str)
 
 
+def dump(path):
+    records = ("\1".join([name, sql, " | ".join(params or []), why or ""]) for name, sql, params, why in statements())
+    pathlib.Path(path).write_text("\2".join(records))
+
+
 def main():
+    if sys.argv[1] == "--dump":
+        return dump(sys.argv[2])
     ours, theirs = connect(*sys.argv[1:6]), connect(*sys.argv[6:11])
     opt = options(sys.argv[11:])
     check = Checks(only=opt.get("only"), least=opt.get("min"))

@@ -78,7 +78,31 @@ fn modulo(left: &Expr, right: &Expr) -> Expr {
     }))
 }
 
+/// Window functions that number rows: without a sign in the query engine, which would be decimals to clients.
+const PLACES: &[&str] = &["row_number", "rank", "dense_rank", "ntile"];
+
+/// A place among rows is a `bigint`; which of some parts a row is in, an `int`.
+fn place(expression: &mut Expr) -> bool {
+    let Expr::Function(function) = expression else {
+        return false;
+    };
+    let last = parts(&function.name).pop().unwrap_or_default();
+    if function.over.is_none() || !PLACES.contains(&last.as_str()) {
+        return false;
+    }
+    function.name = name(&[&last]);
+    let of = match last.as_str() {
+        "ntile" => DataType::Int(None),
+        _ => DataType::BigInt(None),
+    };
+    *expression = cast(expression.clone(), of);
+    true
+}
+
 pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
+    if place(expression) {
+        return;
+    }
     shared(expression);
     let Expr::Function(function) = expression else {
         return;
