@@ -1,6 +1,7 @@
 //! Engines of others and tidewater on one lake: each reads what the other wrote.
 
 use crate::clients::{Verdict, lake};
+use crate::kit::NodeBuilder;
 use crate::spine::compare_all;
 
 /// Runs the probe of one engine beside the hospital's tables.
@@ -31,4 +32,18 @@ fn spark_shares_the_lake() {
 #[ignore = "scripts/interop trino runs it: it needs Trino"]
 fn trino_shares_the_lake() {
     shares_the_lake("trino");
+}
+
+// Goal: rows that are deleted by their values are the same to SQL as to Iceberg's own library, before and after SQL changes and rewrites
+// the tables. Method: Java writes and reads 56 tables, of every type and with every change of schema and partitioning.
+#[test]
+#[ignore = "scripts/interop spark runs it: it needs the jars of Spark"]
+fn deletes_by_values_are_those_of_java() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeBuilder::up(dir.path()).start();
+    let catalog = format!("http://127.0.0.1:{}", node.ports().catalog);
+    let endpoint = format!("grpc://127.0.0.1:{}", node.ports().flight);
+    let mut verdict = Verdict::default();
+    verdict.probe("iceberg", &["equality", &catalog, &endpoint, "warehouse=lake"]);
+    verdict.assert_good();
 }

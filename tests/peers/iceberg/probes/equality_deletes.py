@@ -33,6 +33,10 @@ JAVA_FAILS = {
     "type_fixed_two": "it reads all values of a fixed column into one array",
 }
 # docs/limits.md names them: an error is as good as the rows.
+# What the catalog refuses though it is right, and the words in which it does (docs/limits.md).
+CATALOG_REFUSES = {"part_void_p": "conflicts with schema field and is not an identity transform"}
+# Partitions whose value is NaN or infinite have no JSON in the protocol of planning: to say null would lose their rows.
+UNPLANNED = {"part_double"}
 MAY_REFUSE = {"may_refuse_nested": "not at the top level", "may_refuse_avro": "Avro"}
 
 passed = failed = 0
@@ -168,6 +172,13 @@ def again(phase, directory, index, before):
             check(f"{phase} {file} as Java reads it", same, stored(directory / file), before[file], "Java now", "before")
 
 
+def unplanned(first_line):
+    """A plan is refused, or its filter leaves such partitions out."""
+    if first_line.startswith("!"):
+        assert "NaN or infinite" in first_line, first_line
+    return first_line[:120]
+
+
 def kept(index, directory, tables):
     """What must stay as it is: the expectation, else what Java read."""
     paths = {file: (directory / (file + ".want"), directory / file) for table, file, _ in index if table in tables}
@@ -236,12 +247,22 @@ def main(work):
     index = java("write", first)
     tables = list(dict.fromkeys(table for table, *_ in index))
     for refused in sorted(first.glob("*.refused")):
-        check(f"written {refused.stem} Java's commit", lambda: (_ for _ in ()).throw(AssertionError(refused.read_text())))
+        known = CATALOG_REFUSES.get(refused.stem)
+
+        def told(text=refused.read_text(), known=known):
+            if not known or known not in text:
+                raise AssertionError(text)
+            return f"is refused, as is known: {known}"
+
+        check(f"written {refused.stem} Java's commit", told)
         tables.remove(refused.stem)
     index = [row for row in index if row[0] in tables]
     compare("written", first, index)
     readable = [table for table in tables if table not in JAVA_FAILS]
-    again("planned by the catalog", planned, java("read", planned, **{"scan-planning-mode": "server"}), kept(index, first, readable))
+    index_planned = java("read", planned, **{"scan-planning-mode": "server"})
+    for _, file, _ in (row for row in index_planned if row[0] in UNPLANNED):
+        check(f"planned by the catalog {file}", unplanned, stored(planned / file)[0])
+    again("planned by the catalog", planned, index_planned, kept(index, first, [table for table in readable if table not in UNPLANNED]))
 
     for table, steps in CHANGES.items():
         for statement, model in steps:
