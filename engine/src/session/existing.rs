@@ -110,7 +110,7 @@ fn number(query: &Query) -> Option<Query> {
         && !limited
         && select.having.is_none()
         && matches!(&select.group_by, GroupByExpr::Expressions(columns, _) if columns.is_empty())
-        && !aggregates(select)
+        && !has_its_own_number(select)
     {
         select.distinct = None;
         select.projection = vec![SelectItem::UnnamedExpr(parsed("count(1)")?)];
@@ -123,12 +123,14 @@ fn number(query: &Query) -> Option<Query> {
     }
 }
 
-/// Whether a query has a row even where there is none to read. Aggregates of queries within it count too: what is counted around it
-/// means the same.
-fn aggregates(select: &Select) -> bool {
+/// Whether a query has another number of rows than it reads: one of an aggregate, or those of a list. Calls of queries within it count
+/// too: what is counted around it means the same.
+fn has_its_own_number(select: &Select) -> bool {
     static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         let names = |function: &Arc<AggregateUDF>| [&[function.name().to_owned()], function.aliases()].concat();
-        all_default_aggregate_functions().iter().flat_map(names).collect()
+        let aggregates = all_default_aggregate_functions();
+        let aggregates = aggregates.iter().flat_map(names);
+        aggregates.chain(["unnest".to_owned()]).collect()
     });
     let found = visit_expressions(&select.projection, |part| match part {
         Expr::Function(call)
