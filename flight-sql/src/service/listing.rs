@@ -137,20 +137,7 @@ impl QueryService {
         let Some(view) = self.0.engine.catalog().load_view(&name).await.map_err(unlisted)? else {
             return Ok(None);
         };
-        let columns = known(access, &name, view.uuid, &view.schema)?;
-        let fields = view.schema.as_struct().fields().iter();
-        let comments = fields
-            .filter(|field| columns.index_of(&field.name).is_ok())
-            .filter_map(|field| Some((field.name.clone(), field.doc.clone()?)))
-            .collect();
-        Ok(Some(TableEntry {
-            schema: name.namespace().to_string(),
-            name: name.name().to_owned(),
-            kind: TableKind::View,
-            columns: columns.into(),
-            key: Vec::new(),
-            comments,
-        }))
+        entry(access, &name, TableKind::View, view.uuid, &view.schema).map(Some)
     }
 
     /// `None` when it was dropped since it was listed.
@@ -158,28 +145,38 @@ impl QueryService {
         let Some(table) = self.0.engine.catalog().load_table(&name).await.map_err(unlisted)? else {
             return Ok(None);
         };
-        let schema = table.metadata.current_schema();
-        let columns = known(access, &name, table.metadata.uuid(), schema)?;
-        let key = schema
-            .identifier_field_ids()
-            .filter_map(|id| schema.name_by_field_id(id))
-            .filter(|name| columns.index_of(name).is_ok())
-            .map(str::to_owned)
-            .collect();
-        let fields = schema.as_struct().fields().iter();
-        let comments = fields
-            .filter(|field| columns.index_of(&field.name).is_ok())
-            .filter_map(|field| Some((field.name.clone(), field.doc.clone()?)))
-            .collect();
-        Ok(Some(TableEntry {
-            schema: name.namespace().to_string(),
-            name: name.name().to_owned(),
-            kind: TableKind::Table,
-            columns: columns.into(),
-            key,
-            comments,
-        }))
+        let (uuid, schema) = (table.metadata.uuid(), table.metadata.current_schema());
+        entry(access, &name, TableKind::Table, uuid, schema).map(Some)
     }
+}
+
+/// What somebody may know of a table or view.
+fn entry(
+    access: Option<&Access>,
+    name: &TableName,
+    kind: TableKind,
+    uuid: Uuid,
+    schema: &IcebergSchema,
+) -> Result<TableEntry, QueryError> {
+    let columns = known(access, name, uuid, schema)?;
+    let is_known = |name: &str| columns.index_of(name).is_ok();
+    let key = schema
+        .identifier_field_ids()
+        .filter_map(|id| schema.name_by_field_id(id));
+    let key = key.filter(|name| is_known(name)).map(str::to_owned).collect();
+    let fields = schema.as_struct().fields().iter();
+    let comments = fields.filter(|field| is_known(&field.name));
+    let comments = comments
+        .filter_map(|field| Some((field.name.clone(), field.doc.clone()?)))
+        .collect();
+    Ok(TableEntry {
+        schema: name.namespace().to_string(),
+        name: name.name().to_owned(),
+        kind,
+        columns: columns.into(),
+        key,
+        comments,
+    })
 }
 
 /// The columns that somebody may know of.
