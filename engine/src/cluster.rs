@@ -9,6 +9,9 @@ pub use call::{Connect, Secure, call, connect_by, secure_by};
 /// How an executor tells its build: in the field for the long name of its operating system, which nobody reads.
 const BUILD: &str = "tidewater ";
 
+/// The code under which an executor tells that rows of another stage did not reach it. The plan may be run again.
+pub const INPUT_LOST: &str = "EXE-0010";
+
 /// The text for a build.
 pub fn tell_build(build: &str) -> String {
     format!("{BUILD}{build}")

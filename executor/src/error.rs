@@ -9,6 +9,7 @@ use ballista_core::error::BallistaError;
 use thiserror::Error;
 
 use tidewater_core::{Coded, ErrorKind, RemoteError, Retry};
+use tidewater_engine::cluster::INPUT_LOST;
 
 /// The result of this crate's calls.
 pub type Result<T, E = ExecutorError> = std::result::Result<T, E>;
@@ -71,6 +72,12 @@ pub enum ExecutorError {
         #[source]
         source: Box<BallistaError>,
     },
+    /// Rows of another stage did not arrive: whoever had them may be gone.
+    #[error("rows of another stage cannot be read: {reason}")]
+    InputLost {
+        /// What became of them.
+        reason: String,
+    },
     /// Ballista refused something.
     #[error("{operation} failed")]
     Ballista {
@@ -93,7 +100,9 @@ impl Coded for ExecutorError {
             },
             Self::WorkDirTaken { .. } | Self::Bind { .. } | Self::Refused { .. } => ErrorKind::Conflict,
             Self::NotNodes { .. } => ErrorKind::Denied,
-            Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown => ErrorKind::Unavailable,
+            Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown | Self::InputLost { .. } => {
+                ErrorKind::Unavailable
+            }
         }
     }
 
@@ -108,12 +117,13 @@ impl Coded for ExecutorError {
             Self::Refused { .. } => "EXE-0007",
             Self::Unknown => "EXE-0008",
             Self::NotNodes { .. } => "EXE-0009",
+            Self::InputLost { .. } => INPUT_LOST,
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown => Retry::Safe,
+            Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown | Self::InputLost { .. } => Retry::Safe,
             _ => Retry::Never,
         }
     }
@@ -133,6 +143,7 @@ impl Coded for ExecutorError {
             Self::NotNodes { .. } => {
                 "set [node_tls] on both, with certificates of one CA (tidewater cluster node-cert)".to_owned()
             }
+            Self::InputLost { .. } => "see in the executors' logs whether one of them ended, and why".to_owned(),
             Self::Refused { source } => return source.hint.clone(),
             Self::Ballista { .. } => return None,
         })

@@ -10,6 +10,7 @@ use ballista_core::error::BallistaError;
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
+use crate::error::ExecutorError;
 use tidewater_core::RemoteError;
 use tidewater_engine::EngineError;
 
@@ -37,12 +38,37 @@ pub(crate) fn keep_code(error: DataFusionError) -> DataFusionError {
     if full.is_none() && ballista_decides_by_type(&error) {
         return error;
     }
-    let remote = match (full, ballista_root(&error)) {
-        (Some(full), _) => RemoteError::of(&EngineError::from(full)),
-        (None, Some(root)) => of_ballista(root),
-        (None, None) => RemoteError::of(&EngineError::from(error)),
+    let remote = match (full, lost_input(&error), ballista_root(&error)) {
+        (Some(full), _, _) => RemoteError::of(&EngineError::from(full)),
+        (None, Some(reason), _) => RemoteError::of(&ExecutorError::InputLost { reason }),
+        (None, None, Some(root)) => of_ballista(root),
+        (None, None, None) => RemoteError::of(&EngineError::from(error)),
     };
     DataFusionError::External(Box::new(Travelling(remote)))
+}
+
+/// What became of rows of another stage, if it is that. An executor that dies after it answered and before the first rows came
+/// leaves Ballista's client with an error of the stream's form, where every other moment gives it a failed fetch.
+fn lost_input(error: &DataFusionError) -> Option<String> {
+    let of_arrow = |error: &ArrowError| match error {
+        ArrowError::IpcError(text) => Some(text.clone()),
+        _ => None,
+    };
+    match (error.find_root(), ballista_root(error)) {
+        (_, Some(BallistaError::ArrowError(inner))) => of_arrow(inner),
+        (_, Some(BallistaError::DataFusionError(inner))) => lost_input(inner),
+        (
+            _,
+            Some(
+                other @ (BallistaError::GrpcError(_)
+                | BallistaError::GrpcConnectionError(_)
+                | BallistaError::GrpcActionError(_)
+                | BallistaError::TonicError(_)),
+            ),
+        ) => Some(other.to_string()),
+        (DataFusionError::ArrowError(inner, _), None) => of_arrow(inner),
+        _ => None,
+    }
 }
 
 fn full_disk(error: &DataFusionError) -> Option<&io::Error> {
@@ -149,6 +175,23 @@ mod tests {
         let plan = DataFusionError::Plan("no such column".into());
         let found = RemoteError::find(&sent(plan).error).expect("an error in the text");
         assert_eq!(found.kind, ErrorKind::Invalid);
+    }
+
+    // Goal: rows that did not arrive are told from a statement that cannot be answered. Method: what Ballista's client makes of a
+    // connection that ends before the first rows, as the reader, a writer and a task that shares its error hand it on.
+    #[test]
+    fn lost_input_is_told() {
+        let broken = || ArrowError::IpcError("Arrow error: Ipc error: code: 'Unknown error'".into());
+        for error in [
+            DataFusionError::ArrowError(Box::new(broken()), None),
+            BallistaError::from(DataFusionError::from(broken())).into_datafusion(),
+            DataFusionError::Shared(BallistaError::from(broken()).into_datafusion().into()),
+            BallistaError::from(BallistaError::GrpcActionError("reset".into()).into_datafusion()).into_datafusion(),
+        ] {
+            let sent = sent(error);
+            let found = RemoteError::find(&sent.error).expect("an error in the text");
+            assert_eq!((found.code.as_str(), found.kind), ("EXE-0010", ErrorKind::Unavailable));
+        }
     }
 
     // Goal: Ballista still knows what it decides by. Method: a failed fetch and a failed read, wrapped as it does.

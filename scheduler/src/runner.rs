@@ -66,6 +66,10 @@ impl ClusterRunner {
                     Err(error) => error.to_string(),
                 },
                 Err(Failure::ExecutorLost) => "an executor was lost".to_owned(),
+                Err(Failure::InputLost(source)) if attempt == ATTEMPTS_MAX => {
+                    return Err(SchedulerError::Failed { source });
+                }
+                Err(Failure::InputLost(source)) => source.message,
                 // Once more: what a planner that follows the run made of other times may end.
                 Err(Failure::Stalled) if attempt < STALLED_MAX => "it made no progress".to_owned(),
                 Err(Failure::Stalled) => return Err(SchedulerError::Stalled),

@@ -16,6 +16,7 @@ use crate::error::{Result, SchedulerError};
 use crate::history::{Recording, stages};
 use crate::scheduler::{Scheduler, ballista};
 use tidewater_core::{ErrorKind, RemoteError, Retry};
+use tidewater_engine::cluster::INPUT_LOST;
 
 /// Status updates that wait for us. Ballista never waits for this channel: what does not fit is lost, the last included.
 const UPDATES_MAX: usize = 4096;
@@ -55,6 +56,8 @@ const CANCELLED: &str = "Cancelled";
 pub(crate) enum Failure {
     /// An executor was lost. The plan may be run again.
     ExecutorLost,
+    /// Rows of one stage did not reach the next. The plan may be run again.
+    InputLost(RemoteError),
     /// Ballista lost track of it: it is not finished, and nothing is left that could finish it.
     Stalled,
     /// Running it again would end the same way.
@@ -119,7 +122,7 @@ impl Submission {
         self.ended = matches!(
             ended,
             Ok(_)
-                | Err(Failure::ExecutorLost)
+                | Err(Failure::ExecutorLost | Failure::InputLost(_))
                 | Err(Failure::Final(
                     SchedulerError::Failed { .. } | SchedulerError::NotPlanned { .. } | SchedulerError::Cancelled
                 ))
@@ -255,6 +258,9 @@ fn lasting(since: &mut Option<Duration>, holds: bool, now: Duration) -> Option<D
 fn understand(text: &str) -> Failure {
     // An error of ours may well quote another text, so it is looked for first.
     if let Some(source) = RemoteError::find(text) {
+        if source.code == INPUT_LOST {
+            return Failure::InputLost(source);
+        }
         return Failure::Final(SchedulerError::Failed { source });
     }
     if text.contains(FAILED_FETCH) {
@@ -313,6 +319,14 @@ mod tests {
     fn texts_are_understood() {
         let lost = "Job failed due to stage 2 failed: Stage 2 has failed 1 times, most recent failure reason: \"gone\"";
         assert!(matches!(understand(lost), Failure::ExecutorLost));
+        let unread = RemoteError {
+            code: INPUT_LOST.into(),
+            kind: ErrorKind::Unavailable,
+            retry: Retry::Safe,
+            message: "reset".into(),
+            hint: None,
+        };
+        assert!(matches!(understand(&unread.to_text()), Failure::InputLost(found) if found == unread));
         assert!(matches!(
             understand("Cancelled"),
             Failure::Final(SchedulerError::Cancelled)
