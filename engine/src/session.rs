@@ -17,6 +17,7 @@ mod nulls;
 mod parse;
 mod quantified;
 mod remembered;
+mod row_members;
 mod same_names;
 mod semi_joins;
 mod sorted;
@@ -134,6 +135,8 @@ pub struct SessionOptions {
     pub overlay: HashMap<TableName, Arc<dyn TableProvider>>,
     /// Tables that are seen as they stood at one moment, instead of as they stand when they are looked up.
     pub moment: Arc<Moment>,
+    /// The id under which writes wait to be published, to tables that stage them (`write.wap.enabled`).
+    pub wap_id: Option<String>,
     /// That it stands in a transaction block, where nothing may be older than what was seen before.
     pub in_transaction: bool,
     /// That statements are PostgreSQL's, and what they see of their session.

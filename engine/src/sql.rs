@@ -395,6 +395,8 @@ pub struct RowTarget {
     pub table: TableName,
     /// What was named of it, which must be one of its branches; `None` for the table as it is.
     pub branch: Option<String>,
+    /// The id under which what is written waits to be published, where the table stages writes. The session's.
+    pub staged: Option<String>,
 }
 
 /// Rows to be added.

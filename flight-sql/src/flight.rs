@@ -40,6 +40,7 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 mod type_info;
+mod update_flag;
 
 use self::session::Session;
 use self::status::to_status;
@@ -88,7 +89,8 @@ impl FlightSql {
             .cached(cached.unwrap_or(true))
             .execution(execution.unwrap_or_default())
             .within(session.schema.as_deref())
-            .within_time(session.timeout);
+            .within_time(session.timeout)
+            .staging(session.wap_id.as_deref());
         front
     }
 

@@ -50,7 +50,7 @@ pub(crate) use cut::{Cause, Cut};
 use late::LateSession;
 pub use listing::{TableEntry, TableKind};
 use running::{Running, Until};
-pub(crate) use session::CACHE_SETTING;
+pub(crate) use session::{CACHE_SETTING, WAP_ID};
 pub use session::{Opened, Told};
 
 /// Longest name of a client that is kept.
@@ -152,6 +152,8 @@ struct Client {
     schema: Option<Arc<str>>,
     /// The longest that it gives a statement.
     timeout: Option<Duration>,
+    /// The id under which its writes wait to be published, to tables that stage them.
+    wap_id: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -206,6 +208,7 @@ impl QueryService {
             execution: Execution::Auto,
             schema: None,
             timeout: None,
+            wap_id: None,
         };
         Self(Arc::new(inner), client)
     }
@@ -284,6 +287,16 @@ impl QueryService {
         Self(Arc::clone(&self.0), client)
     }
 
+    /// The same service for a client whose writes to tables that stage them wait under this id.
+    #[must_use]
+    pub fn staging(&self, wap_id: Option<&str>) -> Self {
+        let client = Client {
+            wap_id: wap_id.map(Arc::from),
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
+    }
+
     /// How long a statement of this client may take.
     fn deadline(&self) -> Duration {
         let allowed = self.0.options.query_timeout;
@@ -294,6 +307,7 @@ impl QueryService {
     fn settings(&self) -> SessionOptions {
         SessionOptions {
             default_schema: self.1.schema.as_deref().map(str::to_owned),
+            wap_id: self.1.wap_id.as_deref().map(str::to_owned),
             ..SessionOptions::default()
         }
     }

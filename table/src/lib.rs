@@ -69,8 +69,8 @@ pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
 pub use overwrite::{overwrite_partitions, overwrite_where};
 pub use predicate::{Comparison, Predicate};
 pub use refs::{
-    HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, plan_rollback, refs_of, rollback_to_snapshot,
-    rollback_to_timestamp, set_current_snapshot, snapshot_of,
+    HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, is_wap_enabled, plan_rollback, refs_of,
+    rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot, snapshot_of, staged_as,
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};

@@ -15,8 +15,15 @@ use crate::kit::{Node, NodeBuilder, wait_for};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// From the request to cancel to the end of the client's stream.
+/// From the request to cancel to the end of the client's stream, and to the end of all work.
 const CANCEL_MAX: Duration = Duration::from_secs(1);
+
+/// A quarter of one processor is the rest of the process, not a join of hours: in hundredths of a second, of a look this long.
+const REST_MAX: u64 = 3;
+const LOOK: Duration = Duration::from_millis(100);
+
+/// So many looks without work are an end.
+const QUIET_LOOKS: u32 = 5;
 
 const CANCELLED: i32 = 1;
 /// Both answers when there is nothing to cancel.
@@ -90,12 +97,19 @@ async fn cancel_while_it_works(node: &Node, sql: &str, works: impl Fn(u64) -> bo
     let error = reader.await.unwrap().expect_err("it was cancelled");
     assert!(begun.elapsed() < CANCEL_MAX, "{:?}", begun.elapsed());
     assert!(error.to_string().contains("SQL-0006"), "{error}");
-    // A quarter of one processor over half a second is the rest of the process, not a join of hours.
-    wait_for("the work ends", Duration::from_secs(20), || {
-        let before = ticks(node);
-        std::thread::sleep(Duration::from_millis(500));
-        (ticks(node) - before < 13).then_some(())
-    });
+    let (mut quiet, mut ended) = (0, begun.elapsed());
+    while quiet < QUIET_LOOKS {
+        let (before, at) = (ticks(node), begun.elapsed());
+        assert!(at < DEADLINE, "the work goes on");
+        tokio::time::sleep(LOOK).await;
+        match (ticks(node) - before > REST_MAX, quiet) {
+            (true, _) => quiet = 0,
+            (false, 0) => (quiet, ended) = (1, at),
+            (false, _) => quiet += 1,
+        }
+    }
+    assert!(ended < CANCEL_MAX, "work went on for {ended:?}");
+    println!("work ended {ended:?} after it was cancelled");
     assert_eq!(cancel(node, &info).await, (CANCELLED, CANCELLED), "it is ended");
 }
 

@@ -14,6 +14,7 @@ mod differential;
 mod engines;
 mod executor_loss;
 mod grants;
+mod handles;
 mod hostile;
 mod jobs;
 mod kill;

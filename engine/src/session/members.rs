@@ -10,6 +10,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::row_members::{self, Asked};
+
 /// Writes such conditions out: true if there is a match, else unknown if there is a null, else false.
 pub(super) fn counted(statement: &mut Statement) {
     let _: ControlFlow<()> = statement.visit(&mut Members { depth: 0 });
@@ -71,13 +73,39 @@ fn conjunct(condition: &mut Expr) {
             conjunct(left);
             conjunct(right);
         }
-        Expr::InSubquery { .. } | Expr::Exists { .. } => {}
         Expr::UnaryOp {
             op: UnaryOperator::Not,
             expr,
-        } if matches!(expr.as_ref(), Expr::InSubquery { .. } | Expr::Exists { .. }) => {}
+        } if matches!(expr.as_ref(), Expr::InSubquery { .. } | Expr::Exists { .. }) => {
+            if let Some(rows) = of_rows(expr, true) {
+                *condition = rows;
+            }
+        }
+        Expr::InSubquery { .. } | Expr::Exists { .. } => {
+            if let Some(rows) = of_rows(condition, false) {
+                *condition = rows;
+            }
+        }
         other => alternative(other),
     }
+}
+
+/// The condition that stands for one about rows, or for its opposite, where false and unknown are the same.
+fn of_rows(condition: &Expr, opposite: bool) -> Option<Expr> {
+    let Expr::InSubquery {
+        expr,
+        subquery,
+        negated,
+    } = condition
+    else {
+        return None;
+    };
+    let asked = if *negated == opposite {
+        Asked::Present
+    } else {
+        Asked::Absent
+    };
+    row_members::written(expr, subquery, asked)
 }
 
 /// A condition of which false and unknown are the same, or one that is not.
@@ -92,7 +120,18 @@ fn alternative(condition: &mut Expr) {
             alternative(left);
             alternative(right);
         }
-        Expr::InSubquery { negated: false, .. } => {}
+        Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr,
+        } if let Some(rows) = of_rows(expr, true) => *condition = rows,
+        Expr::InSubquery { negated, .. } => {
+            let negated = *negated;
+            match of_rows(condition, false) {
+                Some(rows) => *condition = rows,
+                None if negated => within(condition),
+                None => {}
+            }
+        }
         other => within(other),
     }
 }

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 use tidewater_core::TableName;
 use tidewater_table::{
     Added, Change, CommitOptions, DataFileWriter, LoadedTable, NewTable, OnExisting, Staged, StagedTable, TableError,
-    commit_change, discard, stage,
+    commit_change, discard, is_wap_enabled, stage,
 };
 
 use super::{Done, Workshop, writable};
@@ -135,6 +135,10 @@ impl Workshop<'_> {
             (Target::There(table), None) => return Ok(Done::rows(0, table.metadata.current_snapshot_id())),
             (Target::There(table), Some(change)) => {
                 let change = change.of_table(table.metadata.uuid());
+                let change = match &self.options.wap_id {
+                    Some(id) if is_wap_enabled(&table.metadata) => change.staged(id),
+                    _ => change,
+                };
                 commit_change(catalog, store, &load.table, &change, &CommitOptions::default()).await
             }
         };

@@ -103,6 +103,14 @@ const PROCEDURES: &[Procedure] = &[
         ],
     },
     Procedure {
+        name: "publish_changes",
+        arguments: &["table", "wap_id"],
+        answer: &[
+            ("source_snapshot_id", DataType::Int64),
+            ("current_snapshot_id", DataType::Int64),
+        ],
+    },
+    Procedure {
         name: "fast_forward",
         arguments: &["table", "branch", "to"],
         answer: &[
@@ -173,6 +181,7 @@ impl Workshop<'_> {
             "compute_table_stats" => self.compute_table_stats(procedure, &arguments).await,
             "remove_orphan_files" => self.remove_orphan_files(procedure, &arguments).await,
             "cherrypick_snapshot" => self.cherry_pick(procedure, &arguments).await,
+            "publish_changes" => self.publish(procedure, &arguments).await,
             "fast_forward" => self.fast_forward(procedure, &arguments).await,
             other => Err(EngineError::statement(format!("procedure {other} is not carried out"))),
         }?;

@@ -3,7 +3,7 @@
 //! Names are read as queries read them: `t.branch_audit` is a table if there is one, else branch `audit` of `t`.
 
 use tidewater_core::TableName;
-use tidewater_table::{Change, LoadedTable};
+use tidewater_table::{Change, LoadedTable, is_wap_enabled};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -16,6 +16,8 @@ use crate::sql::{BRANCH, Command, Name, RowTarget};
 pub(super) struct Head {
     /// The branch; `None` for the table as it is.
     branch: Option<String>,
+    /// The id under which what is added to it waits to be published.
+    staged: Option<String>,
     /// Its newest snapshot; `None` for a table without any.
     pub(super) snapshot_id: Option<i64>,
 }
@@ -38,6 +40,14 @@ impl Engine {
 
     /// What rows that are to go to this name go to.
     pub(super) async fn row_target(&self, options: &SessionOptions, name: &Name) -> Result<RowTarget> {
+        let found = self.named_target(options, name).await?;
+        Ok(RowTarget {
+            staged: options.wap_id.clone().filter(|_| found.branch.is_none()),
+            ..found
+        })
+    }
+
+    async fn named_target(&self, options: &SessionOptions, name: &Name) -> Result<RowTarget> {
         let schema = options.default_schema.as_deref();
         let schema = schema.unwrap_or(&self.options().default_schema);
         // `t FOR VERSION AS OF 'audit'`, which is one name by now.
@@ -49,13 +59,14 @@ impl Engine {
                 None => Ok(RowTarget {
                     table,
                     branch: Some(version.to_owned()),
+                    staged: None,
                 }),
                 Some(part) => Err(no_branch(table, part)),
             };
         }
         let table = name.table(schema)?;
         let Some(whole) = whole(name, schema) else {
-            return Ok(RowTarget { table, branch: None });
+            return Ok(RowTarget::whole(table));
         };
         let visible = |name: &&TableName| {
             let (levels, name) = (name.namespace().levels(), name.name());
@@ -77,9 +88,10 @@ impl Engine {
             (false, true, Some(branch)) => Ok(RowTarget {
                 table: whole,
                 branch: Some(branch.to_owned()),
+                staged: None,
             }),
             (false, true, None) => Err(no_branch(whole, name.last())),
-            _ => Ok(RowTarget { table, branch: None }),
+            _ => Ok(RowTarget::whole(table)),
         }
     }
 }
@@ -103,6 +115,15 @@ fn no_branch(table: TableName, version: &str) -> EngineError {
 }
 
 impl RowTarget {
+    /// The table as it is.
+    pub(super) fn whole(table: TableName) -> Self {
+        Self {
+            table,
+            branch: None,
+            staged: None,
+        }
+    }
+
     /// Where it stands in this state of the table.
     ///
     /// # Errors
@@ -111,16 +132,19 @@ impl RowTarget {
         let Some(branch) = &self.branch else {
             return Ok(Head {
                 branch: None,
+                staged: self.staged.clone().filter(|_| is_wap_enabled(&table.metadata)),
                 snapshot_id: table.metadata.current_snapshot_id(),
             });
         };
         match version::resolve(table, branch)? {
             version::Version::Branch(snapshot_id) => Ok(Head {
                 branch: Some(branch.clone()),
+                staged: None,
                 snapshot_id: Some(snapshot_id),
             }),
             version::Version::Current => Ok(Head {
                 branch: None,
+                staged: None,
                 snapshot_id: table.metadata.current_snapshot_id(),
             }),
             version::Version::Snapshot(_) => Err(no_branch(table.name.clone(), branch)),
@@ -136,9 +160,10 @@ impl Head {
 
     /// The change, to go there.
     pub(super) fn takes(&self, change: Change) -> Change {
-        match &self.branch {
-            Some(branch) => change.on_branch_that_is_there(branch),
-            None => change,
+        match (&self.branch, &self.staged) {
+            (Some(branch), _) => change.on_branch_that_is_there(branch),
+            (None, Some(id)) => change.staged(id),
+            (None, None) => change,
         }
     }
 }

@@ -1,5 +1,6 @@
 mod branches;
 mod rows;
+mod staged;
 mod tables;
 mod upkeep;
 mod writers;
@@ -11,13 +12,17 @@ use crate::sql::{Sql, parse};
 use crate::testing::Lake;
 
 pub(crate) async fn tried(lake: &Lake, sql: &str) -> Result<Done> {
+    tried_with(lake, &SessionOptions::default(), sql).await
+}
+
+async fn tried_with(lake: &Lake, options: &SessionOptions, sql: &str) -> Result<Done> {
     let Sql::Command(command) = parse(sql)? else {
         panic!("{sql} is no command");
     };
     let shop = Workshop {
         engine: &lake.engine,
         runner: &lake.engine.local_runner(),
-        options: &SessionOptions::default(),
+        options,
         deadline: None,
     };
     shop.execute(&command).await

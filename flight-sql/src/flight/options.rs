@@ -9,6 +9,7 @@ use tidewater_engine::Execution;
 
 use super::session::{Session, named};
 use crate::postgres::milliseconds;
+use crate::service::WAP_ID;
 
 /// A value of an option.
 #[derive(Clone, PartialEq, Message)]
@@ -82,6 +83,9 @@ const CACHE: &str = "tidewater.cache";
 const EXECUTION: &str = "tidewater.execution";
 const TIMEOUT: &str = "statement_timeout";
 
+/// Longest id of staged writes: it is kept in the cookie.
+const WAP_ID_BYTES_MAX: usize = 256;
+
 /// What is so for everybody, where a session says nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usual<'a> {
@@ -131,7 +135,11 @@ fn set_one(
         (TIMEOUT, Some(OptionValue::Integer(wanted))) => {
             session.timeout = timeout(u64::try_from(*wanted).map_err(|_| UNUSABLE_VALUE)?);
         }
-        (CATALOG | SCHEMA | CACHE | EXECUTION | TIMEOUT, _) => return Err(UNUSABLE_VALUE),
+        (WAP_ID, None) => session.wap_id = None,
+        (WAP_ID, Some(OptionValue::Text(wanted))) if wanted.len() <= WAP_ID_BYTES_MAX => {
+            session.wap_id = Some(wanted.clone()).filter(|id| !id.is_empty());
+        }
+        (CATALOG | SCHEMA | CACHE | EXECUTION | TIMEOUT | WAP_ID, _) => return Err(UNUSABLE_VALUE),
         _ => return Err(UNKNOWN_NAME),
     }
     Ok(())
@@ -160,6 +168,7 @@ pub(super) fn told(session: &Session, usual: Usual<'_>) -> GetSessionOptionsResu
         (SCHEMA, text(schema)),
         (CACHE, text(if session.cached.unwrap_or(true) { "on" } else { "off" })),
         (EXECUTION, text(named(session.execution.unwrap_or_default()))),
+        (WAP_ID, text(session.wap_id.as_deref().unwrap_or_default())),
         (
             TIMEOUT,
             OptionValue::Integer(i64::try_from(milliseconds).unwrap_or(i64::MAX)),
@@ -205,6 +214,12 @@ mod tests {
         assert_eq!(
             one("tidewater.cache", Some(OptionValue::Bool(true))).map(|s| s.cached),
             Ok(Some(true))
+        );
+        let staged = text("tidewater.wap_id", "night-1").map(|s| s.wap_id);
+        assert_eq!(staged, Ok(Some("night-1".into())));
+        assert_eq!(
+            text("tidewater.wap_id", &"x".repeat(WAP_ID_BYTES_MAX + 1)),
+            Err(UNUSABLE_VALUE)
         );
         let execution = text("tidewater.execution", "local").map(|s| s.execution);
         assert_eq!(execution, Ok(Some(Execution::Local)));

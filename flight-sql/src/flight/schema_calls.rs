@@ -6,11 +6,13 @@ use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo, SchemaResult, Ticket,
 };
-use futures::stream;
+use futures::future::ready;
+use futures::{StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use tidewater_core::Tasks;
 
+use super::update_flag::{self, PREPARE};
 use super::{FlightSql, actions, schema_bytes};
 
 /// Of a request that asks for a schema and for nothing else.
@@ -92,7 +94,12 @@ impl FlightService for WithSchemaCalls {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        self.front.do_action(self.admitted(request).await?).await
+        let is_prepare = request.get_ref().r#type == PREPARE;
+        let answers = self.front.do_action(self.admitted(request).await?).await?;
+        Ok(match is_prepare {
+            true => answers.map(|answers| answers.and_then(|answer| ready(update_flag::told(answer))).boxed()),
+            false => answers,
+        })
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {

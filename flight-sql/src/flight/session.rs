@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub(super) execution: Option<Execution>,
     /// The longest that a statement may take.
     pub(super) timeout: Option<Duration>,
+    /// The id under which writes wait to be published.
+    pub(super) wap_id: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,6 +44,8 @@ struct Written {
     cached: Option<bool>,
     execution: Option<String>,
     timeout_ms: Option<u64>,
+    #[serde(default)]
+    wap_id: Option<String>,
 }
 
 impl Session {
@@ -77,6 +81,7 @@ impl Session {
             cached: written.cached,
             execution: written.execution.as_deref().and_then(Execution::named),
             timeout: written.timeout_ms.map(Duration::from_millis),
+            wap_id: written.wap_id,
         })
     }
 
@@ -89,6 +94,7 @@ impl Session {
             timeout_ms: self
                 .timeout
                 .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            wap_id: self.wap_id.clone(),
         });
         let mut body = vec![VERSION];
         body.extend_from_slice(&now_ms.saturating_add(KEPT_MS).to_be_bytes());
@@ -134,6 +140,7 @@ mod tests {
             cached: Some(false),
             execution: Some(Execution::Cluster),
             timeout: Some(Duration::from_millis(5)),
+            wap_id: Some("night-1".into()),
         };
         let header = session.cookie(&key, 1_000);
         assert!(header.ends_with("; Path=/; HttpOnly"), "{header}");

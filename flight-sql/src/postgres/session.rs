@@ -26,7 +26,7 @@ use super::registry::Place;
 use super::rows::{Cursor, Sending, Stopped};
 use super::script::{Scripts, Sentence};
 use super::settings::Settings;
-use crate::service::{Cut, QueryService};
+use crate::service::{Cut, QueryService, WAP_ID};
 
 /// Statements that a session keeps at most: drivers keep some hundreds.
 const STATEMENTS_MAX: usize = 2_000;
@@ -249,6 +249,7 @@ impl Session {
         let mut options = SessionOptions {
             default_schema: schemas.first().cloned(),
             execution: Execution::named(self.settings.get("tidewater.execution")).unwrap_or_default(),
+            wap_id: Some(self.settings.get(WAP_ID).to_owned()).filter(|id| !id.is_empty()),
             in_transaction: self.transaction.open(),
             ..SessionOptions::default()
         };

@@ -9,7 +9,7 @@ use tidewater_engine::Execution;
 
 use super::failure::{Failure, state};
 use super::zone::Zone;
-use crate::service::CACHE_SETTING;
+use crate::service::{CACHE_SETTING, WAP_ID};
 
 /// What this server says it is. Drivers and tools choose their statements by it.
 pub(super) const SERVER_VERSION: &str = "15.0";
@@ -108,6 +108,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     (CACHE_SETTING, "on", Switch),
     (CACHE_NOTICES, "off", Switch),
     ("tidewater.execution", "auto", OneOf(&Execution::NAMES)),
+    (WAP_ID, "", Taken),
     ("TimeZone", "UTC", InZone),
     ("transaction_deferrable", "off", Taken),
     ("transaction_isolation", "repeatable read", Taken),

@@ -1,6 +1,8 @@
 //! Conversations with the front, byte by byte.
 
+mod idle;
 mod notices;
+mod staging;
 
 use std::time::Duration;
 

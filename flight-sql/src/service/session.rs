@@ -29,6 +29,9 @@ use crate::wire::wire_schema;
 /// The setting by which a session says whether it takes rows that are kept.
 pub(crate) const CACHE_SETTING: &str = "tidewater.cache";
 
+/// The setting by which writes are staged under an id.
+pub(crate) const WAP_ID: &str = "tidewater.wap_id";
+
 /// What is known of a statement before it runs.
 #[derive(Debug, Clone)]
 pub struct Told {

@@ -1,5 +1,7 @@
 //! Takes the rows that a snapshot added onto another head, and publishes snapshots that were staged for an audit.
 
+use std::collections::BTreeSet;
+
 use iceberg::spec::{
     MAIN_BRANCH, ManifestContentType, ManifestStatus, Operation, Snapshot, SnapshotReference, SnapshotRetention,
     TableMetadata,
@@ -30,10 +32,28 @@ const WAP_ENABLED: &str = "write.wap.enabled";
 /// Each round lost means that somebody else committed to main in between.
 const ROUNDS_MAX: u32 = 20;
 
-/// Whether snapshots may be staged.
-pub(crate) fn is_wap_enabled(table: &TableMetadata) -> bool {
+/// Whether snapshots may be staged, to be published later.
+pub fn is_wap_enabled(table: &TableMetadata) -> bool {
     let value = table.properties().get(WAP_ENABLED);
     value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The snapshots that were staged under an id and are not published, the oldest first.
+pub fn staged_as(table: &TableMetadata, wap_id: &str) -> Vec<i64> {
+    let said = |snapshot: &Snapshot, key| {
+        let found = snapshot.summary().additional_properties.get(key);
+        found.is_some_and(|id| id == wap_id)
+    };
+    let in_main: BTreeSet<i64> = ancestors(table, table.current_snapshot_id()).collect();
+    let published = table
+        .snapshots()
+        .any(|snapshot| said(snapshot, PUBLISHED_WAP_ID) && in_main.contains(&snapshot.snapshot_id()));
+    let mut found: Vec<_> = table
+        .snapshots()
+        .filter(|snapshot| said(snapshot, WAP_ID) && !published && !in_main.contains(&snapshot.snapshot_id()))
+        .collect();
+    found.sort_by_key(|snapshot| snapshot.timestamp_ms());
+    found.iter().map(|snapshot| snapshot.snapshot_id()).collect()
 }
 
 /// A snapshot whose rows are in main.

@@ -6,7 +6,7 @@ use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datafusion::common::DataFusionError;
 use tidewater_table::{
     HeadMoved, TableError, cherry_pick, fast_forward, rollback_to_snapshot, rollback_to_timestamp,
-    set_current_snapshot, snapshot_of,
+    set_current_snapshot, snapshot_of, staged_as,
 };
 
 use super::super::{Workshop, writable};
@@ -74,6 +74,31 @@ impl Workshop<'_> {
         let snapshot = arguments
             .integer("snapshot_id")?
             .ok_or(TableError::SnapshotNotFound { snapshot_id: 0 })?;
+        let picked = cherry_pick(self.engine.catalog().as_ref(), self.engine.store(), &name, snapshot).await?;
+        procedure.numbers(&[snapshot, picked.snapshot_id])
+    }
+
+    /// What was staged under an id joins main.
+    pub(super) async fn publish(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
+        let name = self.about(arguments)?;
+        let table = self.engine.load(&name).await?;
+        writable(&table)?;
+        let id = arguments.required("wap_id")?;
+        let staged = staged_as(&table.metadata, &id);
+        let snapshot = match *staged {
+            [snapshot] => snapshot,
+            [] => {
+                return Err(EngineError::statement(format!(
+                    "publish_changes: nothing is staged in {name} under {id:?}"
+                )));
+            }
+            _ => {
+                return Err(EngineError::statement(format!(
+                    "publish_changes: {} snapshots are staged in {name} under {id:?}; name one to cherrypick_snapshot",
+                    staged.len()
+                )));
+            }
+        };
         let picked = cherry_pick(self.engine.catalog().as_ref(), self.engine.store(), &name, snapshot).await?;
         procedure.numbers(&[snapshot, picked.snapshot_id])
     }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow_flight::SchemaResult;
-use arrow_flight::sql::CommandPreparedStatementQuery;
+use arrow_flight::sql::{ActionCreatePreparedStatementResult, CommandPreparedStatementQuery};
 use datafusion::arrow::array::{Int64Array, StringArray};
 
 use tidewater_core::{Rng, SeededRng};
 
 use super::*;
 use crate::Statement;
+use crate::flight::update_flag;
 use crate::service::tests::row;
 
 /// Random plans that are compared.
@@ -212,5 +213,35 @@ async fn every_call_tells_one_schema() {
             }
         }
         compared += 1;
+    }
+}
+
+// Goal: whether a prepared statement is a change is told in the field that newer drivers read, and older ones read the rest as before.
+// Method: the answers for queries, changes and definitions, read with and without the field.
+#[tokio::test]
+async fn changes_are_told_from_queries() {
+    let mut client = Client::new().await;
+    for (sql, is_update) in [
+        ("SELECT id FROM numbers WHERE id > ?", false),
+        ("SHOW TABLES", false),
+        ("EXPLAIN SELECT 1", false),
+        ("INSERT INTO numbers VALUES (?)", true),
+        ("DELETE FROM numbers", true),
+        ("CREATE TABLE gold.t (id bigint)", true),
+        ("ALTER TABLE numbers ADD COLUMN x int", true),
+    ] {
+        let request = ActionCreatePreparedStatementRequest {
+            query: sql.into(),
+            transaction_id: None,
+        };
+        let body = request.as_any().encode_to_vec();
+        let answer = client.act("CreatePreparedStatement", body).await.expect(sql);
+        assert_eq!(update_flag::flag_of(&answer), Some(is_update), "{sql}");
+        let known: ActionCreatePreparedStatementResult = Any::decode(&*answer)
+            .expect("an answer")
+            .unpack()
+            .expect("a message")
+            .expect("a result");
+        assert!(!known.prepared_statement_handle.is_empty(), "{sql}");
     }
 }

@@ -171,3 +171,31 @@ async fn all_actions_are_listed() {
         assert!(!unknown, "{}", action.r#type);
     }
 }
+
+// Goal: rows that a session adds under an id wait to be published. Method: an insert with the cookie and one without, and the rows before
+// and after the publication.
+#[tokio::test]
+async fn a_session_stages_under_its_id() {
+    let mut client = with_copper().await;
+    client
+        .change("ALTER TABLE copper.numbers SET TBLPROPERTIES ('write.wap.enabled' = 'true')")
+        .await;
+    let top = "SELECT max(id) AS id FROM copper.numbers";
+    assert_eq!(client.set("tidewater.wap_id", "night-1").await, HashMap::new());
+    client
+        .rows("INSERT INTO copper.numbers VALUES (78)")
+        .await
+        .expect("staged");
+    let seen = client.fetch(&client.info(top).await.expect("info")).await;
+    assert_eq!(first(&seen.expect("rows").1), 77);
+    client.cookie = None;
+    client
+        .rows("INSERT INTO copper.numbers VALUES (70)")
+        .await
+        .expect("added");
+    client
+        .change("CALL system.publish_changes('copper.numbers', 'night-1')")
+        .await;
+    let seen = client.fetch(&client.info(top).await.expect("info")).await;
+    assert_eq!(first(&seen.expect("rows").1), 78);
+}
