@@ -1,10 +1,12 @@
 //! Sessions: SQL over the catalog's tables.
 
+mod among_rows;
 mod asked_groups;
 mod balanced;
 mod beside;
 mod decimals;
 mod distinct;
+mod escapes;
 mod exact_top;
 mod existing;
 mod floats;
@@ -17,7 +19,6 @@ mod nulls;
 mod parse;
 mod quantified;
 mod remembered;
-mod row_members;
 mod same_names;
 mod semi_joins;
 mod sorted;

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod postgres;
 pub mod server;
 pub mod service;
+mod sql_types;
 mod texts;
 pub mod wire;
 

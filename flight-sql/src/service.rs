@@ -570,7 +570,11 @@ impl QueryService {
 
     /// The functions of a session, by what they work on, as far as the engine's documentation tells.
     pub fn functions(&self) -> FunctionNames {
-        let mut names = FunctionNames::default();
+        let mut names = FunctionNames {
+            // Of the grammar, and so of no section.
+            numeric: ["ceiling", "mod", "sign"].map(str::to_owned).into(),
+            ..FunctionNames::default()
+        };
         let session = self.0.engine.session(Class::Interactive, &SessionOptions::default());
         for (name, function) in session.state().scalar_functions() {
             let section = function
@@ -591,6 +595,7 @@ impl QueryService {
             &mut names.system,
         ] {
             group.sort();
+            group.dedup();
         }
         names
     }

@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, Sc
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::FormatOptions;
 
+use crate::sql_types;
 use tidewater_engine::pg_catalog::TYPE_KEY;
 
 /// Rows of one message at most: small enough that five long text columns stay under the client's message limit.
@@ -17,10 +18,16 @@ const ROWS_MAX: usize = 8192;
 const BYTES_TARGET: usize = 4 << 20;
 
 /// The schema a client is told for a result of `schema`: views and dictionaries become plain values, large lists become
-/// lists, and no name carries a qualifier. Prepare, GetFlightInfo, GetSchema and DoGet all use this.
+/// lists, what is null throughout is text, and no name carries a qualifier; each column tells what SQL calls its type, its precision and
+/// its scale, which ODBC reads there and nowhere else. Prepare, GetFlightInfo, GetSchema and DoGet all use this.
 pub fn wire_schema(schema: &Schema) -> SchemaRef {
-    let fields: Vec<FieldRef> = schema.fields().iter().map(wire_field).collect();
-    Arc::new(Schema::new(fields))
+    let fields = schema.fields().iter().map(|field| {
+        let plain = wire_field(field);
+        let mut metadata = plain.metadata().clone();
+        metadata.extend(sql_types::entries(plain.data_type()));
+        plain.as_ref().clone().with_metadata(metadata)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
 
 fn wire_field(field: &FieldRef) -> FieldRef {
@@ -34,7 +41,8 @@ fn wire_field(field: &FieldRef) -> FieldRef {
 
 fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        // ODBC's driver cannot read a column of no type; PostgreSQL calls it text.
+        DataType::Null | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Dictionary(_, value) => wire_type(value),
         DataType::RunEndEncoded(_, values) => wire_type(values.data_type()),
@@ -104,7 +112,16 @@ mod tests {
             true,
         )));
         assert_eq!(wire.field(0).data_type(), &expected);
-        assert_eq!(wire.field(1), &Field::new("d", DataType::Utf8, false));
+        let described = [sql_types::entry("TYPE_NAME", "VARCHAR")].into();
+        assert_eq!(
+            wire.field(1),
+            &Field::new("d", DataType::Utf8, false).with_metadata(described)
+        );
+        let amount = Field::new("a", DataType::Decimal128(12, 2), true);
+        let wire = wire_schema(&Schema::new(vec![amount, Field::new("n", DataType::Null, true)]));
+        let scale = wire.field(0).metadata().get("ARROW:FLIGHT:SQL:SCALE");
+        assert_eq!(scale.map(String::as_str), Some("2"));
+        assert_eq!(wire.field(1).data_type(), &DataType::Utf8);
     }
 
     // Goal: values survive the cast, and a large batch is cut. Method: views and dictionaries of 20,000 rows read back.

@@ -103,6 +103,7 @@ fn postgres_clients() {
     }
     let flight = node.ports().flight.to_string();
     verdict.probe("bi", &["probe-flight-scenarios", "127.0.0.1", &flight, USER, PASSWORD]);
+    verdict.probe("bi", &["probe-flight-odbc", "127.0.0.1", &flight, USER, PASSWORD]);
     let oracle = Oracle::start();
     let there = ["127.0.0.1", &oracle.port, "bi", "postgres", "secret"];
     psql(&oracle.port, "postgres", "secret", "bi", "tests/corpus/gold.sql");

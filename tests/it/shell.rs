@@ -21,18 +21,26 @@ struct Terminal {
 
 impl Terminal {
     fn open(node: &Node, history: &Path) -> Self {
+        Self::with_pager(node, history, None)
+    }
+
+    fn with_pager(node: &Node, history: &Path, pager: Option<&Path>) -> Self {
         // A shell between `script` and this one would end by the Control-C that is meant for this one.
         let shell = format!(
-            "exec {} sql --endpoint 127.0.0.1:{}",
+            "stty rows 24 cols 120; exec {} sql --endpoint 127.0.0.1:{}",
             env!("CARGO_BIN_EXE_tidewater"),
             node.ports().flight
         );
-        let mut child = Command::new("script")
+        let mut command = Command::new("script");
+        match pager {
+            Some(pager) => command.env("PAGER", pager),
+            None => command.env_remove("PAGER"),
+        };
+        let mut child = command
             .args(["-qefc", &shell, "/dev/null"])
             .env("SHELL", "/bin/sh")
             .env("TIDEWATER_HISTORY", history)
             .env("TERM", "xterm")
-            .env_remove("PAGER")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -150,6 +158,37 @@ fn a_shell_on_a_terminal() {
     let kept = std::fs::read_to_string(&history).unwrap();
     assert!(kept.contains("harbour.boats"), "{kept}");
     assert_eq!(std::fs::metadata(&history).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+// Goal: an answer longer than the screen goes through the reader's pager, a short one does not, and the shell goes on after it, also
+// where the pager ends before it read everything. Method: programs in its place that keep what they read, or read nothing.
+#[test]
+fn long_answers_are_paged() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeBuilder::up(dir.path()).start();
+    let (kept, history) = (dir.path().join("kept"), dir.path().join("history"));
+    let program = |name: &str, does: &str| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{does}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    };
+    let keeps = program("keeps", &format!("cat > {}; echo it was paged", kept.display()));
+    let long = "SELECT value AS number FROM generate_series(1, 5000) ORDER BY 1;";
+    let mut shell = Terminal::with_pager(&node, &history, Some(&keeps));
+    shell.run("SELECT 'short' AS word;", "(1 row)");
+    assert!(!kept.exists(), "a short answer");
+    shell.run(long, "it was paged");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(
+        text.lines().count() >= 5_000 && text.contains("5000"),
+        "{} bytes",
+        text.len()
+    );
+    let stops = program("stops", "echo nothing was read");
+    let mut shell = Terminal::with_pager(&node, &history, Some(&stops));
+    shell.run(long, "nothing was read");
+    shell.run("SELECT 40 + 2 AS answer;", "42");
 }
 
 fn given(node: &Node, args: &[&str], input: &str) -> (Option<i32>, String, String) {

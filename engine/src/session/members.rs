@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::row_members::{self, Asked};
+use super::among_rows;
 
 /// Writes such conditions out: true if there is a match, else unknown if there is a null, else false.
 pub(super) fn counted(statement: &mut Statement) {
@@ -77,35 +77,17 @@ fn conjunct(condition: &mut Expr) {
             op: UnaryOperator::Not,
             expr,
         } if matches!(expr.as_ref(), Expr::InSubquery { .. } | Expr::Exists { .. }) => {
-            if let Some(rows) = of_rows(expr, true) {
+            if let Some(rows) = among_rows::written(expr, true) {
                 *condition = rows;
             }
         }
         Expr::InSubquery { .. } | Expr::Exists { .. } => {
-            if let Some(rows) = of_rows(condition, false) {
+            if let Some(rows) = among_rows::written(condition, false) {
                 *condition = rows;
             }
         }
         other => alternative(other),
     }
-}
-
-/// The condition that stands for one about rows, or for its opposite, where false and unknown are the same.
-fn of_rows(condition: &Expr, opposite: bool) -> Option<Expr> {
-    let Expr::InSubquery {
-        expr,
-        subquery,
-        negated,
-    } = condition
-    else {
-        return None;
-    };
-    let asked = if *negated == opposite {
-        Asked::Present
-    } else {
-        Asked::Absent
-    };
-    row_members::written(expr, subquery, asked)
 }
 
 /// A condition of which false and unknown are the same, or one that is not.
@@ -123,15 +105,19 @@ fn alternative(condition: &mut Expr) {
         Expr::UnaryOp {
             op: UnaryOperator::Not,
             expr,
-        } if let Some(rows) = of_rows(expr, true) => *condition = rows,
+        } if let Some(rows) = among_rows::written(expr, true) => *condition = rows,
         Expr::InSubquery { negated, .. } => {
             let negated = *negated;
-            match of_rows(condition, false) {
+            match among_rows::written(condition, false) {
                 Some(rows) => *condition = rows,
                 None if negated => within(condition),
                 None => {}
             }
         }
+        Expr::AnyOp { .. } | Expr::AllOp { .. } => match among_rows::written(condition, false) {
+            Some(rows) => *condition = rows,
+            None => within(condition),
+        },
         other => within(other),
     }
 }

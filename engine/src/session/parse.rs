@@ -16,7 +16,8 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, balanced, distinct, existing, joined, listed, members, tuples, unnested, values, wildcards, windows,
+    CATALOG, balanced, distinct, escapes, existing, joined, listed, members, tuples, unnested, values, wildcards,
+    windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -33,7 +34,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     complexity::check(sql)?;
     let options = &state.config().options().sql_parser;
     let versioned = match dialect_from_str(options.dialect.as_ref()) {
-        Some(dialect) => versions::rewrite(sql, dialect.as_ref())?,
+        Some(dialect) => versions::rewrite(&escapes::without_outer_joins(sql, dialect.as_ref()), dialect.as_ref())?,
         None => versions::Versioned {
             sql: sql.to_owned(),
             ..Default::default()

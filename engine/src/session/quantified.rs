@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{EngineError, Result};
 
-/// `= ANY (SELECT …)` becomes `IN`, `<> ALL (SELECT …)` becomes `NOT IN`; what else compares with all rows of a query, or counts equal
+/// `= ANY (SELECT …)` becomes `IN`, `<> ALL (SELECT …)` becomes `NOT IN`; what else still compares with all rows of a query, or counts equal
 /// rows of two, or joins fully by names, is refused.
 pub(super) fn refuse(statement: &mut Statement) -> Result<()> {
     let mut forms = Forms { refused: None };
@@ -92,7 +92,9 @@ impl VisitorMut for Forms {
             (BinaryOperator::NotEq, true) => true,
             _ => {
                 // Its left side is looked up among the query's own columns, if one of them has that name.
-                self.refused = Some("comparing with ANY or ALL rows of a query: compare with its min or max");
+                self.refused = Some(
+                    "comparing with ANY or ALL rows of a query outside of WHERE: compare there, or with its min or max",
+                );
                 return ControlFlow::Continue(());
             }
         };
@@ -123,8 +125,8 @@ mod tests {
             format!("SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b}"),
             format!("SELECT x FROM {a} INTERSECT ALL SELECT x FROM {b}"),
             format!("SELECT count(*) FROM (SELECT 1 AS x UNION (SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b})) AS c"),
-            format!("SELECT x FROM {a} WHERE x >= ALL (SELECT x FROM {b})"),
-            format!("SELECT x FROM {a} WHERE x < ANY (SELECT x FROM {b})"),
+            format!("SELECT x >= ALL (SELECT x FROM {b}) FROM {a}"),
+            format!("SELECT (x < ANY (SELECT x FROM {b})) IS NULL FROM {a}"),
             format!("SELECT * FROM {a} FULL JOIN {b} USING (x)"),
             format!("SELECT x FROM {a} NATURAL FULL JOIN {b}"),
         ] {

@@ -192,13 +192,13 @@ fn blanks(clause: &str, taken: usize) -> String {
 }
 
 /// Where lines begin: the tokenizer counts lines and characters from one.
-struct Places<'a> {
+pub(super) struct Places<'a> {
     sql: &'a str,
     lines: Vec<usize>,
 }
 
 impl<'a> Places<'a> {
-    fn new(sql: &'a str) -> Self {
+    pub(super) fn new(sql: &'a str) -> Self {
         let breaks = sql.match_indices('\n').map(|(at, _)| at + 1);
         Self {
             sql,
@@ -206,7 +206,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    fn offset(&self, place: Location) -> usize {
+    pub(super) fn offset(&self, place: Location) -> usize {
         let index = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
         let begin = self.lines.get(index(place.line)).copied().unwrap_or(self.sql.len());
         let line = self.sql.get(begin..).unwrap_or_default();

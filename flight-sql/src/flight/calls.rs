@@ -1,5 +1,7 @@
 //! The calls of Flight SQL, each handed on to what serves it.
 
+use std::time::Duration;
+
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
@@ -15,13 +17,17 @@ use arrow_flight::{Action, FlightDescriptor, FlightInfo, HandshakeRequest, Hands
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
-use futures::stream;
+use futures::future::ready;
+use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answers::one_batch;
 use super::status::to_status;
 use super::{DataStream, FlightSql, authentication, cancel, flight_info, ingest, keys, metadata, sql_info};
+
+/// How long a client that has its token may take to end what it says.
+const HANDSHAKE_END: Duration = Duration::from_secs(5);
 
 type Rows = Response<<FlightSql as FlightService>::DoGetStream>;
 type Info = Response<FlightInfo>;
@@ -53,14 +59,23 @@ impl FlightSqlService for FlightSql {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<DataStream<HandshakeResponse>>, Status> {
-        let token = authentication::handshake(&self.service, request.metadata(), &authentication::peer(&request))
-            .await
-            .map_err(to_status)?;
+        let (metadata, peer) = (request.metadata(), authentication::peer(&request));
+        let token = authentication::handshake(&self.service, metadata, &peer).await;
+        let token = token.map_err(to_status)?;
         let answer = HandshakeResponse {
             protocol_version: 0,
             payload: Bytes::from(token.clone()),
         };
-        let answers: DataStream<HandshakeResponse> = Box::pin(stream::once(async move { Ok(answer) }));
+        // A client of C++ that still writes when the call ends waits for ever.
+        let (clock, mut said) = (self.service.clock().clone(), request.into_inner());
+        let end = async move {
+            tokio::select! {
+                () = async { while let Ok(Some(_)) = said.message().await {} } => {}
+                () = clock.sleep(HANDSHAKE_END) => {}
+            }
+        };
+        let ended = stream::once(end).filter_map(|()| ready(None));
+        let answers: DataStream<HandshakeResponse> = Box::pin(stream::once(ready(Ok(answer))).chain(ended));
         let mut response = Response::new(answers);
         // The JDBC driver reads the token from this header only.
         let header = format!("Bearer {token}")

@@ -6,7 +6,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use tonic::Status;
 
 use tidewater_security::Principal;
@@ -14,6 +14,7 @@ use tidewater_security::Principal;
 use super::keys;
 use super::status::to_status;
 use crate::service::{QueryService, TableEntry, TableKind};
+use crate::sql_types;
 use crate::wire::wire_schema;
 
 /// Table types as JDBC names them.
@@ -78,14 +79,12 @@ fn described(catalog: &str, table: &TableEntry) -> Schema {
         .fields()
         .iter()
         .map(|field| {
-            let (type_name, precision, scale) = sql_type(field.data_type());
             let mut metadata: HashMap<String, String> = [
                 ("CATALOG_NAME", catalog),
                 ("DB_SCHEMA_NAME", table.schema.as_str()),
                 // As the libraries of C++, Go and Java call it.
                 ("SCHEMA_NAME", table.schema.as_str()),
                 ("TABLE_NAME", table.name.as_str()),
-                ("TYPE_NAME", type_name.as_str()),
                 ("IS_AUTO_INCREMENT", "0"),
                 (
                     "IS_CASE_SENSITIVE",
@@ -95,45 +94,16 @@ fn described(catalog: &str, table: &TableEntry) -> Schema {
                 ("IS_SEARCHABLE", "1"),
             ]
             .into_iter()
-            .map(|(key, value)| (format!("ARROW:FLIGHT:SQL:{key}"), value.to_owned()))
+            .map(|(key, value)| sql_types::entry(key, value))
+            .chain(sql_types::entries(field.data_type()))
             .collect();
             if let Some(comment) = table.comments.get(field.name()) {
-                metadata.insert("ARROW:FLIGHT:SQL:REMARKS".to_owned(), comment.clone());
-            }
-            for (key, number) in [("PRECISION", precision), ("SCALE", scale)] {
-                if let Some(number) = number {
-                    metadata.insert(format!("ARROW:FLIGHT:SQL:{key}"), number.to_string());
-                }
+                metadata.extend([sql_types::entry("REMARKS", comment.clone())]);
             }
             field.as_ref().clone().with_metadata(metadata)
         })
         .collect();
     Schema::new(fields)
-}
-
-/// SQL name, precision and scale of a type.
-fn sql_type(data_type: &DataType) -> (String, Option<i32>, Option<i32>) {
-    let plain = |name: &str, precision| (name.to_owned(), precision, None);
-    match data_type {
-        DataType::Boolean => plain("BOOLEAN", Some(1)),
-        DataType::Int8 => plain("TINYINT", Some(3)),
-        DataType::Int16 => plain("SMALLINT", Some(5)),
-        DataType::Int32 => plain("INTEGER", Some(10)),
-        DataType::Int64 => plain("BIGINT", Some(19)),
-        DataType::Float32 => plain("REAL", Some(7)),
-        DataType::Float64 => plain("DOUBLE", Some(15)),
-        DataType::Decimal128(precision, scale) => ("DECIMAL".into(), Some((*precision).into()), Some((*scale).into())),
-        DataType::Utf8 => plain("VARCHAR", None),
-        DataType::Binary | DataType::FixedSizeBinary(_) => plain("VARBINARY", None),
-        DataType::Date32 => plain("DATE", Some(10)),
-        DataType::Time64(_) | DataType::Time32(_) => plain("TIME", Some(15)),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => plain("TIMESTAMP", Some(29)),
-        DataType::Timestamp(..) => plain("TIMESTAMP", Some(26)),
-        DataType::List(_) | DataType::FixedSizeList(..) => plain("ARRAY", None),
-        DataType::Struct(_) => plain("STRUCT", None),
-        DataType::Map(..) => plain("MAP", None),
-        other => (other.to_string(), None, None),
-    }
 }
 
 #[cfg(test)]

@@ -113,10 +113,12 @@ fn language(info: &mut SqlInfoDataBuilder, functions: &FunctionNames) {
     // As in PostgreSQL: nulls sort as if larger than all values.
     info.append(SqlInfo::SqlNullOrdering, 0_i32);
     info.append(SqlInfo::SqlKeywords, KEYWORDS);
-    info.append(SqlInfo::SqlNumericFunctions, functions.numeric.clone());
-    info.append(SqlInfo::SqlStringFunctions, functions.string.clone());
-    info.append(SqlInfo::SqlSystemFunctions, functions.system.clone());
-    info.append(SqlInfo::SqlDatetimeFunctions, functions.datetime.clone());
+    // As ODBC calls its own: the driver looks for these and for no others.
+    let told = |names: &[String]| names.iter().map(|name| name.to_ascii_uppercase()).collect::<Vec<_>>();
+    info.append(SqlInfo::SqlNumericFunctions, told(&functions.numeric));
+    info.append(SqlInfo::SqlStringFunctions, told(&functions.string));
+    info.append(SqlInfo::SqlSystemFunctions, told(&functions.system));
+    info.append(SqlInfo::SqlDatetimeFunctions, told(&functions.datetime));
     info.append(SqlInfo::SqlSearchStringEscape, "\\");
     info.append(SqlInfo::SqlExtraNameCharacters, "");
     info.append(SqlInfo::SqlSchemaTerm, "schema");

@@ -100,6 +100,8 @@ class Client:
             basic = base64.b64encode(f"{user}:{password}".encode()).decode()
             self.headers = [("authorization", f"Basic {basic}")]
         self.socket = socket.create_connection((host, int(port)), timeout=seconds)
+        # A call is sent in parts, each of which would wait for word of the one before.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
         self.h2 = h2.connection.H2Connection(config)
         if window is not None:
