@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use tidewater_catalog::{Connections, Remote};
 use tidewater_core::{Coded, Secret, SharedClock, Tasks};
 use tidewater_flight_sql::http::status_of;
 use tidewater_pipelines::{RunOptions, Selection};
@@ -108,16 +109,15 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .with_state(ready.clone())
         .merge(scrape::routes(scrape, guard))
         .merge(sql(&ready, address, tasks))
+        .layer(from_fn_with_state(Arc::clone(clock), connections::read_body))
         .layer(from_fn(connections::tell_peer));
-    let connections = connections::Connections::new(listener, parts.tls.clone());
+    // Whether clients elsewhere may go on without TLS is asked of each route.
+    let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
     let stop = tasks.token();
     tasks.spawn("control", async move {
-        let served = axum::serve(
-            connections,
-            routes.into_make_service_with_connect_info::<connections::Remote>(),
-        )
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await;
+        let served = axum::serve(connections, routes.into_make_service_with_connect_info::<Remote>())
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
         if let Err(error) = served {
             tracing::error!(%error, "control listener ended");
         }

@@ -100,6 +100,12 @@ class Lake:
             kib = {line.split(":")[0]: int(line.split()[1]) for line in status if line.startswith("Vm")}
         return kib["VmRSS"] / 1024, kib["VmHWM"] / 1024
 
+    def cpu(self):
+        """Seconds that it has computed."""
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def forget_most(self):
         """From now on the most that memory() tells is counted anew."""
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as clear:

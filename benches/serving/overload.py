@@ -1,21 +1,24 @@
-"""Ten times the clients that a process can serve: what it still gets done, what it refuses, and how soon it is itself again.
+"""Ten times the load that a process can serve: what it still gets done, what it refuses, and how soon it is itself again.
 
 overload.py TIDEWATER --out FILE [--seconds N] [--idle N] [--rows N]
 
 One statement over a table of two million rows, asked without kept results. First by 1, 2, 4, 8 and 16 clients at a time: the most
-that are answered in a second is the peak. Then by ten times as many clients as reached it, through the PostgreSQL wire and through
-Flight SQL: those that are refused wait as they are told, or 100 ms, and ask again. Then, beside five thousand connections that say
-nothing and beside readers that do not read, one client asks on. Nothing is asserted: goals that are missed are told.
+that are answered in a second is the peak. Then by so many clients that ten times as much is asked as the peak: through the PostgreSQL
+wire, Flight SQL and HTTP. The process has places for sixteen, half of them in line, so that most are refused: these wait as they are
+told, or a second, and up to as long again so that they do not come as one, and ask again. Then, beside five thousand connections that say
+nothing and beside readers that do not read, one client asks on.
 
-An answer counts in the time in which it is whole; a wait holds the refusals before it. A refusal that has none of the codes that
-tell a client to come back is `uncoded`, and stands in the notes as it was told. Idle and unread are one after the other, and asked
-through the PostgreSQL wire.
+An answer counts in the time in which it is whole; a wait holds the refusals before it, the time of one that was let in does not. A refusal
+that is not the one by which the front tells a client to come back (53300, UNAVAILABLE, 429 with Retry-After), be it of another code or of
+none, is `other`, and stands in the notes as it was told. Idle and unread are one after the other, and asked through the PostgreSQL wire.
+
+Goals that are missed are told. Status 1, with the figures written: a front that refused nothing, whose overload then was none, or refused
+otherwise; or an idle connection that was closed.
 """
-import argparse, collections, concurrent.futures, os, re, resource, select, socket, struct, time
-import adbc_driver_flightsql.dbapi as flight_sql
-import adbc_driver_manager
+import argparse, collections, concurrent.futures, http.client, json, math, os, random, re, resource, select, socket, struct, sys, time
+import arrow_client
 import psycopg
-import pyarrow
+import pyarrow.flight
 from lake import Lake, Report, percentile
 
 arguments = argparse.ArgumentParser()
@@ -26,15 +29,20 @@ arguments.add_argument("--idle", type=int, default=5_000)
 arguments.add_argument("--rows", type=int, default=2_000_000)
 given = arguments.parse_args()
 MEMORY_BYTES = 1 << 30
-report = Report("overload", rows=given.rows, seconds=given.seconds, engine_memory_bytes=MEMORY_BYTES)
+# So many statements run and stand in line.
+RUNNING, QUEUED = 8, 8
+report = Report("overload", rows=given.rows, seconds=given.seconds, engine_memory_bytes=MEMORY_BYTES, places=RUNNING, queue=QUEUED)
 told = report.told
 PARTS = 100
 TEXT = f"SELECT k % {PARTS} AS part, count(*), sum(v), max(v) FROM load.t GROUP BY 1 ORDER BY 1"
 WIDE = "SELECT a.k, a.v, repeat('x', 200) AS text FROM load.t a"
-RETRIABLE = ("53300", "53400", "57P03", "UNAVAILABLE", "RESOURCE_EXHAUSTED")
-REFUSALS = (psycopg.Error, adbc_driver_manager.Error, pyarrow.ArrowException, OSError)
+REFUSALS = (psycopg.Error, pyarrow.ArrowException, http.client.HTTPException, OSError)
 AGAIN = re.compile(r"(?:again|retry)[ -](?:in|after):? ?(\d+(?:\.\d+)?) ?(ms|s)\b", re.I)
-UNTOLD_PAUSE = 0.1
+# What a refusal names besides: no place among those that run and wait, of all or of a user, or too long a wait for one.
+NO_PLACE = re.compile(r"\b(SCH-0009|SCH-0010|SCH-0018|SQL-0004)\b")
+UNTOLD_PAUSE = 1
+# What is asked in a second, refused or not, as a multiple of the peak.
+OFFERED = 10
 READERS = 16
 # Asked before the time that counts, so that answers which it cuts off at its end are made up for by those at its beginning.
 LEAD = given.seconds / 4
@@ -45,6 +53,8 @@ BACK_MAX = 60
 
 
 class Postgres:
+    refusal = "53300"
+
     def __init__(self):
         self.connection = lake.connect()
         self.connection.execute("SET tidewater.cache = off")
@@ -64,66 +74,97 @@ class Postgres:
 
 
 class Flight:
+    """Arrow's client: a driver needs more of the processor to be refused than the process needs to refuse it."""
+
+    refusal = "UNAVAILABLE"
+
     def __init__(self):
-        waits = {f"adbc.flight.sql.rpc.timeout_seconds.{call}": str(DEADLINE + given.seconds) for call in ("query", "fetch", "update")}
-        self.connection = flight_sql.connect(lake.flight(), db_kwargs={"adbc.flight.sql.rpc.call_header.tidewater.cache": "off", **waits}, autocommit=True)
-        self.cursor = self.connection.cursor()
+        self.session = arrow_client.Session(lake.flight(), {})
+        self.session.options = pyarrow.flight.FlightCallOptions(timeout=DEADLINE + given.seconds, headers=[(b"tidewater.cache", b"off")])
+        self.close = self.session.client.close
 
     def ask(self):
-        self.cursor.execute(TEXT)
-        return self.cursor.fetch_arrow_table().num_rows
+        return self.session.ask(TEXT).num_rows
 
     def ask_only(self):
-        self.cursor.execute(WIDE)
+        """As the other does."""
+        client, options = self.session.client, self.session.options
+        info = client.get_flight_info(arrow_client.statement(WIDE), options)
+        self.rows = client.do_get(info.endpoints[0].ticket, options)
+        self.rows.read_chunk()
 
-    def close(self):
-        self.cursor.close()
-        self.connection.close()
+
+class Told(Exception):
+    """An answer of HTTP that is none: its status, and for how long the client is to wait, in s."""
+
+    def __init__(self, answer, body):
+        self.again = answer.getheader("Retry-After")
+        self.sqlstate = str(answer.status) if answer.status != 429 or self.again else "429 without Retry-After"
+        super().__init__(body.decode("utf-8", "replace"))
 
 
-WIRES = {"postgres": Postgres, "flight": Flight}
+class Http:
+    refusal = "429"
+
+    def __init__(self):
+        self.connection = http.client.HTTPConnection("127.0.0.1", lake.ports["http"], timeout=DEADLINE + given.seconds)
+        self.connection.connect()
+        self.close = self.connection.close
+
+    def ask(self):
+        body = json.dumps({"sql": TEXT, "cache": False})
+        self.connection.request("POST", "/api/v1/sql", body, {"Content-Type": "application/json"})
+        answer = self.connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise Told(answer, body)
+        return len(json.loads(body)["rows"])
+
+
+WIRES = {"postgres": Postgres, "flight": Flight, "http": Http}
 
 
 def refusal(error):
     """Its code, if it has one, and for how long the client is to wait, in s."""
-    text = f"{error} {getattr(error, 'details', None) or ''}"
     code = getattr(error, "sqlstate", None)
-    if not isinstance(error, psycopg.Error):
-        # ADBC's driver names the code of gRPC in its own way, behind what the server said: (ResourceExhausted; DoGet: ...).
-        named = re.findall(r"\(([A-Z][A-Za-z]+); \w+", text)
-        code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", named[-1]).upper() if named else None
-    again = AGAIN.search(text)
+    if isinstance(error, Told):
+        return code, float(error.again or UNTOLD_PAUSE)
+    if isinstance(error, pyarrow.ArrowException):
+        # Each code of gRPC that Arrow's client knows is a class. It says unavailable of what is gone, too.
+        code = "UNAVAILABLE" if isinstance(error, pyarrow.flight.FlightUnavailableError) else type(error).__name__
+    again = AGAIN.search(str(error))
     return code, float(again[1]) / (1000 if again[2].lower() == "ms" else 1) if again else UNTOLD_PAUSE
 
 
 class Client:
-    """Asks until it is answered: the end and the wait of each answer, in s and ms, and what it was refused with."""
+    """Asks until it is answered: the end, the wait and the time once it was let in of each answer, in s and ms, and what refused it."""
 
     def __init__(self, wire):
         self.wire, self.line = wire, wire()
-        self.answers, self.refused, self.uncoded = [], collections.Counter(), collections.Counter()
+        self.answers, self.refused, self.other = [], 0, collections.Counter()
 
     def ask(self, stop):
         begun = time.monotonic()
         while time.monotonic() < stop:
             try:
                 self.line = self.line or self.wire()
+                asked = time.monotonic()
                 rows = self.line.ask()
-            except REFUSALS as error:
+            except (Told, *REFUSALS) as error:
                 code, pause = refusal(error)
-                if code in RETRIABLE:
-                    self.refused[code] += 1
+                if code == self.wire.refusal and NO_PLACE.search(str(error)):
+                    self.refused += 1
                 else:
-                    self.uncoded[f"{code or 'no code'}: {' '.join(str(error).split())[:150]}"] += 1
+                    self.other[f"{code or 'no code'}: {' '.join(str(error).split())[:150]}"] += 1
                 if code is None:
                     # It may be the connection that is gone.
                     self.close()
-                time.sleep(max(0, min(pause, stop - time.monotonic())))
+                time.sleep(max(0, min(pause * random.uniform(1, 2), stop - time.monotonic())))
                 continue
             if rows != min(PARTS, given.rows):
                 raise SystemExit(f"an answer of {rows} rows")
             ended = time.monotonic()
-            self.answers.append((ended, (ended - begun) * 1000))
+            self.answers.append((ended, (ended - begun) * 1000, (ended - asked) * 1000))
             return
 
     def ask_on(self, stop):
@@ -139,7 +180,8 @@ class Client:
             pass
 
 
-pool = concurrent.futures.ThreadPoolExecutor(1_000)
+CLIENTS_MAX = 1_000
+pool = concurrent.futures.ThreadPoolExecutor(CLIENTS_MAX + 10)
 
 
 def wait(works, seconds, may_be_late=False):
@@ -156,50 +198,66 @@ def all_of(calls):
     return wait([pool.submit(call) for call in calls], DEADLINE)
 
 
-def tell_refusals(name, clients, expected):
-    refused, uncoded = collections.Counter(), collections.Counter()
+def tell_refusals(name, wire, clients, expected):
+    """How many there were; none where they were expected is wrong, and so is any other than the front's."""
+    refused, other = sum(client.refused for client in clients), collections.Counter()
     for client in clients:
-        refused.update(client.refused)
-        uncoded.update(client.uncoded)
-    for code, count in sorted(refused.items()):
-        told(f"{name}.refused.{code}", count, "refusals")
-    if expected or uncoded:
-        told(f"{name}.refused.uncoded", uncoded.total(), "refusals", 0)
-    for text, count in uncoded.most_common(5):
+        other.update(client.other)
+    if expected or refused:
+        told(f"{name}.refused.{wire.refusal}", refused, "refusals", 1 if expected else None, least=True)
+    if expected or other:
+        told(f"{name}.refused.other", other.total(), "refusals", 0)
+    for text, count in other.most_common(5):
         report.note(f"{name}: {count} times {text}")
+    if other:
+        wrong.append(f"{name}: {other.total()} refusals of another kind")
+    if expected and not refused:
+        wrong.append(f"{name}: nothing was refused with {wire.refusal}")
+
+
+# Answers a second; what 95 % of the waits and 99 % of the times of those that were let in do not exceed, in ms; what was asked in a second,
+# refused or not; and answers of each second that the process computed, which what else computes on the machine touches less.
+Load = collections.namedtuple("Load", "rate p95 let_in asked work")
 
 
 def together(name, wire, count, usual=None):
-    """Answers a second of so many clients, and their p95; with a usual wait, also how long until one alone has it when they stop."""
+    """The load of so many clients; with a usual wait, also how long until one alone has it when they stop."""
     alone, *clients = all_of([lambda: Client(wire)] * (count + 1))
     begun = time.monotonic() + LEAD
     stop = begun + given.seconds
+    used = lake.cpu(), time.process_time(), time.monotonic()
     works = [pool.submit(client.ask_on, stop) for client in clients]
     wait(works, stop - time.monotonic(), may_be_late=True)
+    used = [now - before for now, before in zip((lake.cpu(), time.process_time(), time.monotonic()), used)]
+    asked = sum(client.refused + client.other.total() + len(client.answers) for client in clients) / used[2]
     back = usual and wait([pool.submit(until_usual, alone, usual, stop)], BACK_MAX + DEADLINE)[0]
     wait(works, DEADLINE)
     all_of(client.close for client in (alone, *clients))
-    waits = [took for client in clients for ended, took in client.answers if begun <= ended <= stop]
+    answers = [answer for client in clients for answer in client.answers if begun <= answer[0] <= stop]
+    waits, let_in = [took for _, took, _ in answers], [took for *_, took in answers]
     if not waits and count == 1:
         raise SystemExit(f"{name}: no answer within {given.seconds} s")
-    rate, p95 = len(waits) / given.seconds, percentile(waits, 0.95)
+    rate, p95, p99 = len(waits) / given.seconds, percentile(waits, 0.95), percentile(let_in, 0.99)
     told(f"{name}.rate", rate, "answers/s")
     if waits:
         told(f"{name}.p50", percentile(waits, 0.5), "ms")
         told(f"{name}.p95", p95, "ms")
+        told(f"{name}.let_in.p99", p99, "ms")
     else:
         report.note(f"{name}: no answer was whole in time; more --seconds tell whether any would have been")
-    tell_refusals(name, (alone, *clients), expected=bool(usual))
+    told(f"{name}.cpu", used[0] / used[2], "cores")
+    told(f"{name}.cpu.clients", used[1] / used[2], "cores")
+    tell_refusals(name, wire, (alone, *clients), expected=bool(usual))
     if usual:
         told(f"{name}.itself_again", back, "s", 10)
-    return rate, p95
+    return Load(rate, p95, p99, asked, len(answers) and rate * used[2] / used[0])
 
 
 def until_usual(client, usual, since):
     """Seconds until five answers in a row had a median that is usual for one client."""
     while time.monotonic() < since + BACK_MAX:
         client.ask(since + BACK_MAX)
-        last = [took for _, took in client.answers[-5:]]
+        last = [took for _, took, _ in client.answers[-5:]]
         if len(last) == 5 and percentile(last, 0.5) <= usual:
             return time.monotonic() - since
     return BACK_MAX
@@ -249,40 +307,53 @@ soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 files = given.idle + 2_000
 resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), max(hard, files)))
 os.environ["TIDEWATER__ENGINE__MEMORY_BYTES"] = str(MEMORY_BYTES)
+for key, value in {"RUNNING_MAX": RUNNING, "QUEUED_MAX": QUEUED}.items():
+    os.environ[f"TIDEWATER__ADMISSION__INTERACTIVE__{key}"] = str(value)
 with Lake(given.tidewater) as lake:
-    most = []
+    most, wrong = [], []
     all_of([make])
     all_of([lambda: wire().ask() for wire in WIRES.values()])
     # What making the table took is not meant.
     lake.forget_most()
     for name, wire in WIRES.items():
         alone = {count: together(f"{name}.{count}_clients", wire, count) for count in (1, 2, 4, 8, 16)}
-        reached = max(alone, key=lambda count: alone[count][0])
-        peak = alone[reached][0]
+        reached = max(alone, key=lambda count: alone[count].rate)
+        peak = alone[reached].rate
         told(f"{name}.peak", peak, f"answers/s of {reached} clients")
         most_memory(f"{name}.peak")
-        rate, _ = together(f"{name}.overload", wire, reached * 10, usual=alone[1][1])
-        told(f"{name}.overload.clients", reached * 10, "clients")
-        told(f"{name}.overload.ratio", rate / peak, "of the peak", 0.8, least=True)
+        # Each asks again after one and a half pauses on average. Where that is few, they must be more than there are places.
+        many = min(max(math.ceil(OFFERED * peak * UNTOLD_PAUSE * 1.5), (RUNNING + QUEUED) * 4), CLIENTS_MAX)
+        load = together(f"{name}.overload", wire, many, usual=alone[1].p95)
+        told(f"{name}.overload.clients", many, "clients")
+        told(f"{name}.overload.offered", load.asked / peak, "of the peak asked", OFFERED * 0.8, least=True)
+        told(f"{name}.overload.ratio", load.rate / peak, "of the peak", 0.8, least=True)
+        told(f"{name}.overload.work.ratio", load.work / alone[reached].work, "of the peak's answers for each second that it computed")
+        told(f"{name}.overload.let_in.ratio", load.let_in / alone[RUNNING + QUEUED].let_in, f"of the p99 of {RUNNING + QUEUED} clients", 2)
         most_memory(f"{name}.overload")
-    _, before = together("alone", Postgres, 1)
+    before = together("alone", Postgres, 1).p95
 
     startup = struct.pack("!i", 196_608) + b"user\0bench\0database\0lake\0\0"
     # HTTP/2's preface with empty settings, answered with the server's own: nine bytes of a frame of type 4 to begin with.
     idle = [silent("postgres", struct.pack("!i", len(startup) + 4) + startup, b"Z\0\0\0\5I") for _ in range(given.idle // 2)]
     idle += [silent("flight", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0", b"\4\0\0\0\0\0") for _ in range(given.idle - len(idle))]
-    _, beside = together("idle", Postgres, 1)
-    told("idle.connections", sum(map(is_open, idle)), f"of {len(idle)} still open")
-    told("idle.ratio", beside / before, "of the p95 alone")
+    beside = together("idle", Postgres, 1).p95
+    still = sum(map(is_open, idle))
+    told("idle.connections", still, f"of {len(idle)} still open", len(idle), least=True)
+    if still < len(idle):
+        wrong.append(f"{len(idle) - still} idle connections were closed")
+    told("idle.ratio", beside / before, "of the p95 alone", 2)
     most_memory("idle")
     [connection.close() for connection in idle]
 
-    readers = all_of(wire for wire in WIRES.values() for _ in range(READERS // 2))
+    readers = all_of(wire for wire in (Postgres, Flight) for _ in range(READERS // 2))
     all_of(reader.ask_only for reader in readers)
-    _, beside = together("unread", Postgres, 1)
-    told("unread.ratio", beside / before, f"of the p95 alone, beside {READERS} readers")
+    beside = together("unread", Postgres, 1).p95
+    told("unread.ratio", beside / before, f"of the p95 alone, beside {READERS} readers", 2)
     most_memory("unread")
     all_of(reader.close for reader in readers)
     told("memory_max", max(most), "MB")
-    told("memory_max.ratio", max(most) * (1 << 20) / MEMORY_BYTES, "of engine.memory_bytes")
+    told("memory_max.ratio", max(most) * (1 << 20) / MEMORY_BYTES, "of engine.memory_bytes", 1)
 report.write(given.out)
+for text in wrong:
+    print(f"FAIL {text}", file=sys.stderr)
+sys.exit(1 if wrong else 0)

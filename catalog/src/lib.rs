@@ -42,6 +42,7 @@ pub use credentials::{AccessKeys, DelegationOptions, Vending};
 pub use error::CatalogError;
 pub use metrics::CatalogMetrics;
 pub use purge::DropRetention;
+pub use rest::{AtWork, Connections, Remote, Working};
 pub use server::{Access, CatalogOptions, CatalogServer, Following};
 pub use store::MetadataStore;
 pub use warehouse::Warehouse;

@@ -36,7 +36,7 @@ pub(crate) use admit::{Admission, Deadline, admit, end_in_time};
 pub(crate) use authenticate::{Caller, Guard, authenticate};
 pub(crate) use authorise::{authorise, may_write_files};
 pub(crate) use body::{Bodies, read_body};
-pub(crate) use connections::{Connections, Remote};
+pub use connections::{AtWork, Connections, Remote, Working};
 pub(crate) use extract::{Body, Query};
 pub(crate) use follow::{Follower, follow_leader};
 pub(crate) use load::etag_of;

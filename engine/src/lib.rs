@@ -57,6 +57,7 @@ pub use estimate::{ScanEstimate, TableEstimate, reads_at_most, reads_memory_only
 pub use field_ids::FieldIdAdapterFactory;
 pub use functions::Functions;
 pub use lake::Moment;
+pub use planning::reading;
 pub use progress::Progress;
 pub use provider::{FILE, IcebergTable, MAX_STALENESS_KEY, POSITION, PlannedFiles, STALENESS_MAX, TableState};
 pub use restore::restore_scans;

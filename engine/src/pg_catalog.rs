@@ -178,6 +178,11 @@ pub(crate) fn shown_as_text(value: Expr) -> datafusion::common::Result<Expr> {
     functions::call("pg_text", vec![value])
 }
 
+/// The bytes that a text stands for (`bytea`).
+pub(crate) fn bytes_of_text(text: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("pg_bytea", vec![text])
+}
+
 /// Changes a parsed statement into what the query engine understands: all of it if it is of such a session, else the little that
 /// must mean the same everywhere.
 pub(crate) fn understand(state: &SessionState, statement: &mut Statement) {

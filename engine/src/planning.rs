@@ -4,12 +4,24 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::Instrument;
 
 use crate::caller::Caller;
 use crate::cpu::{AbortOnDrop, CpuRuntime};
 use crate::error::Result;
+
+/// Bytes of a text from which on reading it takes milliseconds.
+const LONG: usize = 64 << 10;
+
+/// Reads a text of so many bytes. While it reads a long one, what else its thread has to do goes on at another.
+pub fn reading<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
+    let others = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    match others && bytes > LONG {
+        true => tokio::task::block_in_place(read),
+        false => read(),
+    }
+}
 
 /// Plans on threads of its own, or where it is asked if it has none.
 #[derive(Default)]

@@ -4,6 +4,7 @@ mod among_rows;
 mod asked_groups;
 mod balanced;
 mod beside;
+pub(crate) mod bytes;
 mod decimals;
 mod distinct;
 mod escapes;
@@ -340,6 +341,9 @@ impl Engine {
             && let Some(function) = self.functions().text_concat()
         {
             plan = functions::within_limits(plan, function)?;
+        }
+        if state.config().get_extension::<Postgres>().is_some() {
+            plan = bytes::read(plan)?;
         }
         let plan = types::typed(plan, &state)?;
         if let (Some(key), Some(standing)) = (key, standing) {

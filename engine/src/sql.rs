@@ -21,6 +21,7 @@ use tidewater_core::TableName;
 use tidewater_table::iceberg::spec::{Literal, NullOrder, SortDirection, Transform, Type};
 
 use crate::error::Result;
+use crate::planning::reading;
 pub(crate) use create::default_literal;
 pub(crate) use grammar::literal;
 pub use names::Name;
@@ -540,5 +541,5 @@ pub fn name(text: &str) -> Result<Name> {
 /// # Errors
 /// [`crate::EngineError::Query`] with the line and column where the text stops making sense.
 pub fn parse(sql: &str) -> Result<Sql> {
-    grammar::parse(sql)
+    reading(sql.len(), || grammar::parse(sql))
 }

@@ -43,7 +43,8 @@ use crate::service::{Opened, QueryService, Results};
 const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
 
 /// Longest request: a statement with its values.
-const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Longest body of a request.
+pub const REQUEST_BYTES_MAX: usize = 4 << 20;
 
 /// The shortest time that a statement is given, so that it can fail with an answer.
 const DEADLINE_MIN: Duration = Duration::from_millis(1);

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use tidewater_engine::reading;
+
 /// The statement with every `?` numbered from the left. Question marks in strings, names and comments stay.
 /// A text that cannot be cut into tokens stays as it is: the parser tells what is wrong with it.
 pub fn number_placeholders(sql: &str) -> Cow<'_, str> {
@@ -12,7 +14,9 @@ pub fn number_placeholders(sql: &str) -> Cow<'_, str> {
         return Cow::Borrowed(sql);
     }
     let dialect = GenericDialect {};
-    let Ok(tokens) = Tokenizer::new(&dialect, sql).with_unescape(false).tokenize() else {
+    let Ok(tokens) = reading(sql.len(), || {
+        Tokenizer::new(&dialect, sql).with_unescape(false).tokenize()
+    }) else {
         return Cow::Borrowed(sql);
     };
     let mut count = 0;
@@ -39,7 +43,7 @@ pub fn number_placeholders(sql: &str) -> Cow<'_, str> {
 
 /// The highest number of a placeholder in a statement; 0 if it has none.
 pub fn placeholders(sql: &str) -> usize {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+    let Ok(tokens) = reading(sql.len(), || Tokenizer::new(&GenericDialect {}, sql).tokenize()) else {
         return 0;
     };
     let numbers = tokens.iter().filter_map(|token| match token {
@@ -52,7 +56,10 @@ pub fn placeholders(sql: &str) -> usize {
 /// The statement with the first of `values`, which are literals, in place of `$1`, and so on. The number of a placeholder for
 /// which there is none is the error.
 pub fn with_values(sql: &str, values: &[String]) -> Result<String, usize> {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize() else {
+    let tokens = reading(sql.len(), || {
+        Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize()
+    });
+    let Ok(tokens) = tokens else {
         return Ok(sql.to_owned());
     };
     let mut filled = String::with_capacity(sql.len());

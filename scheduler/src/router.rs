@@ -2,6 +2,7 @@
 //! [`Admission`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -157,7 +158,20 @@ impl PlanRunner for Router {
 }
 
 impl Router {
-    async fn start(&self, request: PlanRequest) -> Result<PlanOutput, EngineError> {
+    /// A place to run, within the time that there is.
+    async fn admit(&self, lane: Lane, caller: &Caller, allowed: Option<Duration>) -> Result<Permit, EngineError> {
+        let admitted = self.admission.admit(lane, caller.user.as_deref());
+        match allowed {
+            None => Ok(admitted.await?),
+            Some(allowed) => tokio::select! {
+                biased;
+                permit = admitted => Ok(permit?),
+                () = self.clock.sleep(allowed) => Err(EngineError::Deadline { allowed }),
+            },
+        }
+    }
+
+    async fn start(&self, mut request: PlanRequest) -> Result<PlanOutput, EngineError> {
         let caller = Caller::current();
         let lane = match caller.maintenance {
             true => Lane::Maintenance,
@@ -167,9 +181,11 @@ impl Router {
         // What tools ask of the catalog costs next to nothing, and a tool that waits for it looks dead.
         let permit = match lane == Lane::Interactive && reads_memory_only(&request.plan) {
             true => None,
-            false => Some(self.admission.admit(lane, caller.user.as_deref()).await?),
+            false => Some(self.admit(lane, &caller, request.deadline).await?),
         };
         let waited = self.clock.monotonic().saturating_sub(begun);
+        // What a statement waits in line is of its time.
+        request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(waited));
         let mut route = self.route(&request).await?;
         route.waited = waited;
         let mut output = match (&self.cluster, route.place) {

@@ -1,61 +1,90 @@
-//! Connections of the control endpoint, with TLS for clients that begin with it where there is a certificate.
+//! What every request of the control endpoint passes: who is at the other end, and how long its body may take.
 
-use std::io;
-use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
-use axum::response::Response;
-use axum::serve::{IncomingStream, Listener};
-use tokio::net::TcpListener;
+use axum::response::{IntoResponse, Response};
+use http_body::{Frame, SizeHint};
 
-use tidewater_security::tls::{Opening, Protocol};
-use tidewater_security::{Peer, Tls};
+use super::Refusal;
+use tidewater_catalog::{AtWork, Remote};
+use tidewater_core::SharedClock;
+use tidewater_flight_sql::http::REQUEST_BYTES_MAX;
 
-/// Accepts connections.
-pub(super) struct Connections {
-    listener: TcpListener,
-    tls: Option<Tls>,
-}
+/// How long the body of a request may take to come: the largest one at some hundred kilobytes a second.
+const READ_MAX: Duration = Duration::from_secs(30);
 
-impl Connections {
-    pub(super) fn new(listener: TcpListener, tls: Option<Tls>) -> Self {
-        Self { listener, tls }
-    }
-}
-
-impl Listener for Connections {
-    type Io = Opening;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Opening, SocketAddr) {
-        // axum's way, which waits when the process has no file descriptor left.
-        let (stream, from) = Listener::accept(&mut self.listener).await;
-        (Opening::either_way(stream, self.tls.as_ref(), Protocol::Http), from)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// Who is at the other end of a request's connection.
-#[derive(Debug, Clone)]
-pub(super) struct Remote(Peer);
-
-impl Connected<IncomingStream<'_, Connections>> for Remote {
-    fn connect_info(incoming: IncomingStream<'_, Connections>) -> Self {
-        Self(incoming.io().peer().clone())
-    }
-}
-
-/// Tells the routes who is at the other end, in the terms that they know.
+/// Tells the routes who is at the other end, in the terms that they know. While it is answered, a connection may be silent.
 pub(super) async fn tell_peer(
-    ConnectInfo(Remote(peer)): ConnectInfo<Remote>,
+    ConnectInfo(Remote { peer, working }): ConnectInfo<Remote>,
     mut request: Request,
     next: Next,
 ) -> Response {
     request.extensions_mut().insert(peer);
-    next.run(request).await
+    let at_work = working.begin();
+    let response = next.run(request).await;
+    response.map(|body| {
+        Body::new(Held {
+            body,
+            _at_work: at_work,
+        })
+    })
+}
+
+/// Reads the body of a request before anything of it is done.
+pub(super) async fn read_body(State(clock): State<SharedClock>, request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let too_large = || {
+        let message = format!("the body of a request has at most {REQUEST_BYTES_MAX} bytes");
+        let hint = "send what is larger in parts; rows come in by Flight SQL".to_owned();
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "CTL-0016", message, Some(hint)).into_response()
+    };
+    // One that says so is refused before it comes.
+    if body.size_hint().lower() > REQUEST_BYTES_MAX as u64 {
+        return too_large();
+    }
+    let read = tokio::select! {
+        read = to_bytes(body, REQUEST_BYTES_MAX + 1) => read,
+        () = clock.sleep(READ_MAX) => {
+            let message = format!("the body of the request did not come within {READ_MAX:?}");
+            let hint = "send it at once, and look at the network between".to_owned();
+            let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "CTL-0015", message, Some(hint));
+            return refusal.into_response();
+        }
+    };
+    match read {
+        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Err(_) => too_large(),
+    }
+}
+
+/// A body, as long as which something is at work for its connection.
+struct Held {
+    body: Body,
+    _at_work: AtWork,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -29,7 +29,8 @@ pub(crate) struct Guard {
 /// Where a request comes from, and whom its client's certificate names.
 pub(crate) fn peer_of(request: &Request) -> Peer {
     let told = request.extensions().get::<ConnectInfo<Remote>>();
-    told.map(|ConnectInfo(Remote(peer))| peer.clone()).unwrap_or_default()
+    told.map(|ConnectInfo(Remote { peer, .. })| peer.clone())
+        .unwrap_or_default()
 }
 
 /// Who sent a request.

@@ -3,11 +3,13 @@
 //! What a connection asks for is limited elsewhere (`admit.rs`, `body.rs`); here it is about those that ask for nothing, or
 //! for something very slowly.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,22 +33,32 @@ const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// Accepts connections as long as there is a place for them.
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub struct Connections {
     listener: TcpListener,
     tls: Option<Tls>,
     clock: SharedClock,
     places: Arc<Semaphore>,
     silence_max: Duration,
+    /// Whether clients everywhere may go on without TLS.
+    either_way: bool,
     /// Whether the last one found no place.
     is_full: bool,
 }
 
 impl Connections {
-    pub(crate) fn new(listener: TcpListener, tls: Option<Tls>, clock: SharedClock) -> Self {
+    /// With the usual limits.
+    pub fn new(listener: TcpListener, tls: Option<Tls>, clock: SharedClock) -> Self {
         Self {
             tls,
             ..Self::with_limits(listener, clock, CONNECTIONS_MAX, SILENCE_MAX)
         }
+    }
+
+    /// On a port on which clients everywhere may go on without TLS.
+    #[must_use]
+    pub fn either_way(mut self) -> Self {
+        self.either_way = true;
+        self
     }
 
     fn with_limits(listener: TcpListener, clock: SharedClock, places: usize, silence_max: Duration) -> Self {
@@ -56,6 +68,7 @@ impl Connections {
             clock,
             places: Arc::new(Semaphore::new(places)),
             silence_max,
+            either_way: false,
             is_full: false,
         }
     }
@@ -91,17 +104,53 @@ impl Listener for Connections {
 
 /// Who is at the other end of a request's connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Remote(pub(crate) Peer);
+pub struct Remote {
+    /// Where it is, and whom its certificate names.
+    pub peer: Peer,
+    /// What is at work for it.
+    pub working: Working,
+}
+
+/// How much is at work for a connection, which may be silent meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Working(Arc<AtomicUsize>);
+
+impl Working {
+    /// Until what is returned is dropped, something is.
+    pub fn begin(&self) -> AtWork {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        AtWork(self.clone())
+    }
+
+    fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// Something at work.
+#[derive(Debug)]
+pub struct AtWork(Working);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Connected<IncomingStream<'_, Connections>> for Remote {
     fn connect_info(incoming: IncomingStream<'_, Connections>) -> Self {
-        Self(incoming.io().stream.peer().clone())
+        let connection = incoming.io();
+        Self {
+            peer: connection.stream.peer().clone(),
+            working: connection.working.clone(),
+        }
     }
 }
 
 /// A connection that ends when it is silent for too long.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: Opening,
+    working: Working,
     clock: SharedClock,
     silence_max: Duration,
     /// When something moved last.
@@ -110,10 +159,22 @@ pub(crate) struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("peer", self.stream.peer())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Connection {
     fn new(stream: TcpStream, place: OwnedSemaphorePermit, owner: &Connections) -> Self {
         Self {
-            stream: Opening::new(stream, owner.tls.as_ref(), Protocol::Http),
+            stream: match owner.either_way {
+                true => Opening::either_way(stream, owner.tls.as_ref(), Protocol::Http),
+                false => Opening::new(stream, owner.tls.as_ref(), Protocol::Http),
+            },
+            working: Working::default(),
             clock: Arc::clone(&owner.clock),
             silence_max: owner.silence_max,
             moved_at: owner.clock.monotonic(),
@@ -129,6 +190,9 @@ impl Connection {
             return said;
         }
         loop {
+            if self.working.is_any() {
+                self.moved_at = self.clock.monotonic();
+            }
             let silent = self.clock.monotonic().saturating_sub(self.moved_at);
             if silent >= self.silence_max {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -217,6 +281,28 @@ mod tests {
             near.write_all(b"x").await.unwrap();
             far.read_exact(&mut byte).await.unwrap();
         }
+        clock.advance(SILENCE_MAX);
+        let ended = far.read(&mut byte).await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+    }
+
+    // Goal: a connection for which something is at work may be silent, and not any more once nothing is. Method: the same clock, twice as
+    // far as without.
+    #[tokio::test]
+    async fn work_is_no_silence() {
+        let clock = Arc::new(ManualClock::new(0));
+        let shared: SharedClock = clock.clone();
+        let mut connections = Connections::with_limits(listener().await, shared, 1, SILENCE_MAX);
+        let (_near, mut far) = connect(&mut connections).await;
+        let mut byte = [0];
+        let at_work = far.working.clone().begin();
+        clock.advance(SILENCE_MAX * 2);
+        let waits = std::future::poll_fn(|cx| {
+            let mut buffer = ReadBuf::new(&mut byte);
+            Poll::Ready(Pin::new(&mut far).poll_read(cx, &mut buffer).is_pending())
+        });
+        assert!(waits.await, "it stays");
+        drop(at_work);
         clock.advance(SILENCE_MAX);
         let ended = far.read(&mut byte).await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);

@@ -50,6 +50,7 @@ pub(super) const KNOWN: &[(&str, Growth)] = &[
     ("generate_series", Growth::Between),
     ("replace", Growth::Replaced),
     ("regexp_replace", Growth::Matched),
+    ("pg_regexp_replace", Growth::Matched),
     ("to_char", Growth::Pattern),
     ("pg_to_char", Growth::Pattern),
     ("format", Growth::Widths),

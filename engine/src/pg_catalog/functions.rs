@@ -7,13 +7,16 @@ mod catalog;
 mod dates;
 mod extract;
 mod json;
+mod lists;
 mod native;
 mod number_patterns;
 mod numbers;
 mod objects;
+mod ordered;
 mod output;
 mod patterns;
 mod privileges;
+mod regexes;
 mod spans;
 mod split;
 mod texts;
@@ -31,10 +34,22 @@ use self::native::Native;
 use super::{Postgres, Relations};
 
 pub(super) use self::catalog::index_definition;
+pub(super) use self::regexes::{Options, translated};
 pub(super) use self::texts::like_pattern;
 
 /// Functions of the query engine that mean something else in PostgreSQL; ours has `pg_` before its name.
-pub(super) const RENAMED: &[&str] = &["to_char", "to_date", "to_timestamp"];
+pub(super) const RENAMED: &[&str] = &[
+    "array_remove",
+    "array_to_string",
+    "to_char",
+    "to_date",
+    "to_timestamp",
+    "regexp_count",
+    "regexp_instr",
+    "regexp_like",
+    "regexp_match",
+    "regexp_replace",
+];
 
 /// The functions of the query engine that are called otherwise in PostgreSQL.
 pub(super) const SAME: &[(&str, &str)] = &[
@@ -45,7 +60,6 @@ pub(super) const SAME: &[(&str, &str)] = &[
     ("char_length", "character_length"),
     ("ceiling", "pg_ceil"),
     ("variance", "var_samp"),
-    ("array_remove", "array_remove_all"),
     ("array_replace", "array_replace_all"),
     ("array_to_json", "to_json"),
     ("sign", "signum"),
@@ -73,7 +87,8 @@ pub fn pure() -> Vec<ScalarUDF> {
     let all = dates::all().into_iter().chain(spans::all()).chain(extract::all());
     let all = all.chain(numbers::all()).chain(texts::all()).chain(output::all());
     let all = all.chain(json::all()).chain(values::all());
-    let all = all.chain(objects::all()).chain(split::all());
+    let all = all.chain(objects::all()).chain(split::all()).chain(regexes::all());
+    let all = all.chain(lists::all()).chain(ordered::all());
     all.map(Native::into_function).collect()
 }
 

@@ -10,6 +10,7 @@ use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableErro
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, lost};
 use crate::error::{EngineError, Result};
+use crate::session::bytes;
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
 use crate::write::{Distribution, WriteRequest};
 
@@ -42,9 +43,15 @@ impl Workshop<'_> {
         let head = target.head(&table)?;
         let session = self.session(&options);
         let input = self.engine.plan(&session, &query).await?;
+        let mut input = named_columns(input, insert, &table)?;
+        if self.options.postgres.is_some() {
+            let schema = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
+            let of = |name: &str| schema.field_with_name(name).ok().map(|field| field.data_type().clone());
+            input = bytes::columns(input, of)?;
+        }
         let request = WriteRequest {
             job: self.job(),
-            input: named_columns(input, insert, &table)?,
+            input,
             target: table.clone(),
             distribution: Distribution::ByPartition,
             deadline: self.deadline,

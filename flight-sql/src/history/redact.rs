@@ -3,6 +3,8 @@
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
+use tidewater_engine::reading;
+
 /// Longest text that is kept; what is longer is cut.
 const TEXT_BYTES_MAX: usize = 2_000;
 
@@ -11,7 +13,7 @@ const UNREADABLE: &str = "(unreadable)";
 
 /// The statement with `?` for each value, without comments, and with single spaces.
 pub(super) fn redact(sql: &str) -> String {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+    let Ok(tokens) = reading(sql.len(), || Tokenizer::new(&GenericDialect {}, sql).tokenize()) else {
         return UNREADABLE.to_owned();
     };
     let mut text = String::new();

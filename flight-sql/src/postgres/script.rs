@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use tidewater_engine::complexity::STATEMENT_BYTES_MAX;
+use tidewater_engine::reading;
 
 use self::words::Words;
 use super::failure::{Failure, state};
@@ -102,7 +103,8 @@ pub(super) struct Scripts(Texts<Arc<[Sentence]>>);
 impl Scripts {
     /// The statements of a text; those with nothing in them are left out.
     pub(super) fn sentences(&self, text: &str) -> Result<Arc<[Sentence]>, Failure> {
-        self.0.get_or(text, |text| Ok(sentences(text)?.into()))
+        self.0
+            .get_or(text, |text| Ok(reading(text.len(), || sentences(text))?.into()))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn all() -> Vec<Native> {
         all.push(length(&format!("{kind}_array_length")));
         all.push(path(&format!("{kind}_extract_path"), false));
         all.push(path(&format!("{kind}_extract_path_text"), true));
-        all.push(of_value(&format!("to_{kind}")));
+        all.push(of_value(&format!("to_{kind}"), kind == "jsonb"));
         all.push(built(&format!("{kind}_build_array"), kind == "jsonb", false));
         all.push(built(&format!("{kind}_build_object"), kind == "jsonb", true));
     }
@@ -290,8 +290,8 @@ fn length(name: &str) -> Native {
 }
 
 /// `to_json(x)`.
-fn of_value(name: &str) -> Native {
-    Native::new(name, (1, 1), DataType::Utf8, |arrays, rows| {
+fn of_value(name: &str, canonical_form: bool) -> Native {
+    Native::new(name, (1, 1), DataType::Utf8, move |arrays, rows| {
         let array = argument(arrays, 0)?;
         let mut found = Vec::with_capacity(rows);
         for row in 0..rows {
@@ -300,7 +300,10 @@ fn of_value(name: &str) -> Native {
                 false => {
                     let mut out = String::new();
                     json_of(array, row, &mut out)?;
-                    Some(out)
+                    Some(match canonical_form {
+                        true => canonical(&read(&out)?),
+                        false => out,
+                    })
                 }
             });
         }
@@ -316,11 +319,20 @@ fn json_of(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
     }
     if let Some(fields) = array.as_any().downcast_ref::<StructArray>() {
         out.push('{');
+        let unnamed = fields
+            .column_names()
+            .iter()
+            .enumerate()
+            .all(|(at, name)| *name == format!("c{at}"));
         for (at, (name, column)) in fields.column_names().into_iter().zip(fields.columns()).enumerate() {
             if at > 0 {
                 out.push(',');
             }
-            quote(name, out);
+            match unnamed {
+                // The parts of a row that was written out.
+                true => quote(&format!("f{}", at + 1), out),
+                false => quote(name, out),
+            }
             out.push(':');
             json_of(column, row, out)?;
         }
@@ -342,11 +354,15 @@ fn json_of(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
     let of = array.data_type();
     let value = written(&array.slice(row, 1), None, ["true", "false"])?.pop().flatten();
     let value = match of {
-        DataType::Timestamp(..) => value.map(|value| value.replacen(' ', "T", 1)),
+        DataType::Timestamp(_, zone) => value.map(|value| {
+            let minutes = if zone.is_some() { ":00" } else { "" };
+            value.replacen(' ', "T", 1) + minutes
+        }),
         _ => value,
     };
     let value = value.unwrap_or_default();
-    match of.is_numeric() || *of == DataType::Boolean {
+    let is_number = of.is_numeric() && value.bytes().all(|byte| !byte.is_ascii_alphabetic() || byte == b'e');
+    match is_number || *of == DataType::Boolean {
         true => out.push_str(&value),
         false => quote(&value, out),
     }

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, ListBuilder, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_err};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::native::{Native, text, texts};
-
-/// Bytes of a pattern that was made ready.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+use super::regexes::{Options, compiled};
 
 pub(super) fn all() -> Vec<Native> {
     vec![
@@ -20,9 +18,8 @@ pub(super) fn all() -> Vec<Native> {
                 [written, pattern, flags] => (*written, *pattern, *flags),
                 _ => return Ok(Vec::new()),
             };
-            Ok(split(written, &compiled(pattern, flags)?))
+            Ok(split(written, &compiled(pattern, Options::of(flags)?)?))
         }),
-        matches(),
         pieces("parse_ident", (1, 2), |values| {
             let written = values.first().copied().unwrap_or_default();
             match identifiers(written) {
@@ -57,59 +54,6 @@ fn pieces(
         }
         Ok(Arc::new(builder.finish()) as ArrayRef)
     })
-}
-
-/// `regexp_matches`: of each match the texts of its groups, or all of it where the pattern has none; with `g` of all matches, else of
-/// the first.
-fn matches() -> Native {
-    let item = || Arc::new(Field::new_list_field(DataType::Utf8, true));
-    let returns = DataType::new_list(DataType::List(item()), true);
-    Native::new("pg_regexp_matches", (2, 3), returns, |arrays, rows| {
-        let columns = arrays.iter().map(texts).collect::<Result<Vec<_>>>()?;
-        let mut builder = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
-        for row in 0..rows {
-            let values: Option<Vec<&str>> = columns.iter().map(|column| text(column, row)).collect();
-            let Some([written, pattern, flags @ ..]) = values.as_deref() else {
-                builder.append(false);
-                continue;
-            };
-            let flags = flags.first().copied().unwrap_or_default();
-            let all = flags.contains('g');
-            let pattern = compiled(pattern, &flags.replace('g', ""))?;
-            let most = if all { usize::MAX } else { 1 };
-            for found in pattern.captures_iter(written).take(most) {
-                let skipped = usize::from(found.len() > 1);
-                for group in found.iter().skip(skipped) {
-                    builder
-                        .values()
-                        .values()
-                        .append_option(group.map(|group| group.as_str()));
-                }
-                builder.values().append(true);
-            }
-            builder.append(true);
-        }
-        Ok(Arc::new(builder.finish()) as ArrayRef)
-    })
-}
-
-fn compiled(pattern: &str, flags: &str) -> Result<Regex> {
-    let mut builder = RegexBuilder::new(pattern);
-    builder.size_limit(PATTERN_BYTES_MAX);
-    for flag in flags.chars() {
-        match flag {
-            'i' => builder.case_insensitive(true),
-            'c' => builder.case_insensitive(false),
-            'm' | 'n' => builder.multi_line(true),
-            's' => builder.dot_matches_new_line(true),
-            'x' => builder.ignore_whitespace(true),
-            other => return exec_err!("invalid regular expression option: \"{other}\""),
-        };
-    }
-    match builder.build() {
-        Ok(pattern) => Ok(pattern),
-        Err(error) => exec_err!("invalid regular expression: {error}"),
-    }
 }
 
 /// The pieces between matches. A match of nothing cuts between letters, but not at the ends, nor right behind another match.
@@ -180,10 +124,9 @@ mod tests {
             (",a,", ",", "", &["", "a", ""]),
             ("a1b22c", "[0-9]*", "", &["a", "b", "c"]),
         ] {
-            let pattern = compiled(pattern, flags).expect("a pattern");
+            let pattern = compiled(pattern, Options::of(flags).expect("flags")).expect("a pattern");
             assert_eq!(split(written, &pattern), pieces, "{written} by {pattern}");
         }
-        assert!(compiled("a", "q").is_err());
     }
 
     // Goal: names are taken apart as PostgreSQL 15 does. Method: what it said for each of these.

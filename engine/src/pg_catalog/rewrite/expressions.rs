@@ -72,8 +72,7 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             substring_for: None,
             ..
         } if as_text(from).is_some() => {
-            let pattern = spellings::word_ends(from).unwrap_or_else(|| take(from));
-            *expression = call("pg_substring", vec![take(expr), pattern]);
+            *expression = call("pg_substring", vec![take(expr), take(from)]);
         }
         Expr::Cast { .. } | Expr::TypedString(_) => casts::change(expression, postgres),
         Expr::Function(_) => functions::change(expression, postgres),

@@ -1,7 +1,19 @@
 """What the probes that mean harm look at meanwhile: the process they are sent to, and another client of it."""
-import os, threading, time
+import multiprocessing, os, threading, time
 
 IDLE = 60            # seconds, within which nothing of what was asked computes any more
+ALONE = 5            # seconds, for which the other client asks alone
+SLOWER = 2           # times as long as alone that it may wait beside what means harm
+# Seconds that it may wait in any case. An answer that takes a millisecond or two alone passes from thread to thread, and on a machine
+# of two cores each of them waits for a slice of what computes: that is the system's doing, and nobody sees it at a screen.
+FLOOR = 0.05
+BESIDE = 1           # seconds, for which what is over at once is done again and again, so that there is something to be seen beside it
+
+
+def p95(waits):
+    """0 of none."""
+    waits = sorted(waits)
+    return waits[min(len(waits) - 1, int(len(waits) * 0.95))] if waits else 0.0
 
 
 class Process:
@@ -10,10 +22,21 @@ class Process:
     def __init__(self, pid):
         self.pid = pid
 
+    def memory(self, line):
+        with open(f"/proc/{self.pid}/status") as status:
+            return next(int(each.split()[1]) // 1024 for each in status if each.startswith(line))
+
     def rss(self):
         """Its memory in MB."""
-        with open(f"/proc/{self.pid}/status") as status:
-            return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS"))
+        return self.memory("VmRSS")
+
+    def most(self):
+        """The most memory it had since that was forgotten, in MB."""
+        return self.memory("VmHWM")
+
+    def forget_most(self):
+        with open(f"/proc/{self.pid}/clear_refs", "w") as clear:
+            clear.write("5")
 
     def cpu(self):
         """Seconds it has computed."""
@@ -32,38 +55,78 @@ class Process:
         return None
 
 
-class Watch(threading.Thread):
-    """Another client, who asks again and again, and the memory of the process.
+class Watch:
+    """Another client, who asks again and again, and how long it waits beside what means harm.
 
-    `connect` gives what asks once; it is called in the thread of the client.
+    It is a process of its own: in this one it would wait for the interpreter, which those who mean harm keep busy. `connect` gives what
+    asks once, and is called there. Start it before there are connections and threads, which it would inherit.
     """
 
-    def __init__(self, process, connect):
-        super().__init__(daemon=True)
-        self.process, self.connect = process, connect
-        self.waits, self.rss, self.error = [], 0, None
+    def __init__(self, connect):
+        context = multiprocessing.get_context("fork")
+        self.told, tell = context.Pipe(duplex=False)
+        # When each ask began and ended.
+        self.asks, self.error, self.alone, self.others, self.worst = [], None, 0.0, [], (0.0, "nothing")
+        self.process = context.Process(target=self.ask, args=(connect, tell), daemon=True)
+        self.process.start()
+        tell.close()
+        threading.Thread(target=self.hear, daemon=True).start()
+        time.sleep(1)
+        begun = time.monotonic()
+        time.sleep(ALONE)
+        self.alone = p95(self.waits(begun))
+        print(f"others alone: p95 {self.alone * 1000:.1f} ms of {len(self.asks)}; beside each: at most {self.bound() * 1000:.0f} ms", flush=True)
 
-    def run(self):
+    def ask(self, connect, tell):
+        # Or it would never hear that this process has ended.
+        self.told.close()
         try:
-            ask = self.connect()
+            ask = connect()
             while True:
                 begun = time.monotonic()
                 ask()
-                self.waits.append(time.monotonic() - begun)
-                self.rss = max(self.rss, self.process.rss())
+                tell.send((begun, time.monotonic()))
                 time.sleep(0.02)
         except Exception as error:  # whatever ends it is told at the end
-            self.error = error
+            tell.send(repr(error))
 
-    def again(self):
-        """Forgets what was before."""
-        self.waits, self.rss = [], 0
+    def hear(self):
+        try:
+            while True:
+                heard = self.told.recv()
+                if isinstance(heard, str):
+                    self.error = heard
+                else:
+                    self.asks.append(heard)
+        except EOFError:
+            self.error = self.error or "it is gone"
 
-    def p95(self):
-        """Seconds that it waited, since it was asked last."""
-        waits, self.waits = sorted(self.waits), []
-        return waits[int(len(waits) * 0.95)] if waits else 0.0
+    def waits(self, begun):
+        """Those that were not over then."""
+        return [ended - asked for asked, ended in self.asks if ended > begun]
+
+    def bound(self):
+        return max(SLOWER * self.alone, FLOOR)
+
+    def beside(self, name, begun, ended):
+        """Whether it waited no longer than it may, beside what lasted from then to then; and what to say of it."""
+        # One that asked meanwhile is heard first.
+        until = time.monotonic() + 2 * IDLE
+        while self.error is None and time.monotonic() < until and not any(asked >= ended for asked, _ in self.asks[-1:]):
+            time.sleep(0.02)
+        waits = [over - asked for asked, over in self.asks if over > begun and asked < ended]
+        self.asks = []
+        self.others += waits
+        slow = p95(waits)
+        self.worst = max(self.worst, (slow, name))
+        text = f"others {slow * 1000:.0f} ms = {slow / max(self.alone, 1e-4):.1f} x of {len(waits)}"
+        # Between two asks there is a pause.
+        return (bool(waits) or ended - begun < 0.1) and self.error is None and slow <= self.bound(), text
 
     def end(self):
         """Whether it went on to the end, and what to say of it."""
-        return self.error is None, "answered to the end" if self.error is None else repr(self.error)
+        error, slow = self.error, p95(self.others)
+        self.process.terminate()
+        print(f"others: p95 alone {self.alone * 1000:.1f} ms; beside all of it {slow * 1000:.1f} ms = {slow / max(self.alone, 1e-4):.1f} x"
+              f" of {len(self.others)}; beside the worst, {self.worst[1]}, {self.worst[0] * 1000:.0f} ms")
+        return error is None, error or "answered to the end"

@@ -2,12 +2,12 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, DataType, Expr, FunctionArguments, Ident, Subscript, TimezoneInfo,
-    Value,
+    AccessExpr, Array, BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, Subscript, TimezoneInfo, Value,
 };
 
-use super::super::names::{arguments, as_number, call, cast, name, parts, text};
-use super::spellings::{grain, named_part, word_ends};
+use super::super::names::{arguments, as_number, as_text, call, cast, name, parts, text};
+use super::spellings::{grain, named_part};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::{SAME, renamed};
 
@@ -54,6 +54,10 @@ pub(super) fn shared(expression: &mut Expr) {
     };
     let found = parts(&function.name);
     let [only] = found.as_slice() else { return };
+    if let Some(ordered) = of_ordered_rows(function, only).or_else(|| of_ordered_texts(function, only)) {
+        *expression = ordered;
+        return;
+    }
     if let Some(known) = EVERYWHERE
         .iter()
         .find(|(alias, _)| alias == only)
@@ -67,6 +71,62 @@ pub(super) fn shared(expression: &mut Expr) {
         ("mod", Some([left, right])) => *expression = modulo(left, right),
         _ => {}
     }
+}
+
+/// `string_agg` in an order of its own: the query engine takes one order for all of a query's.
+fn of_ordered_texts(function: &Function, called: &str) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let [FunctionArgumentClause::OrderBy(_)] = list.clauses.as_slice() else {
+        return None;
+    };
+    let [value, FunctionArg::Unnamed(FunctionArgExpr::Expr(between))] = list.args.as_slice() else {
+        return None;
+    };
+    if called != "string_agg" || function.over.is_some() {
+        return None;
+    }
+    let between = text(as_text(between)?);
+    let list = FunctionArgumentList {
+        args: vec![value.clone()],
+        ..list.clone()
+    };
+    let list = Expr::Function(Function {
+        name: name(&["array_agg"]),
+        args: FunctionArguments::List(list),
+        ..function.clone()
+    });
+    Some(call("pg_string_agg", vec![list, between]))
+}
+
+/// `percentile_cont`, `percentile_disc` and `mode`, of the list of a group's values in their order.
+fn of_ordered_rows(function: &Function, called: &str) -> Option<Expr> {
+    let ours = match called {
+        "percentile_cont" => "pg_percentile_cont",
+        "percentile_disc" => "pg_percentile_disc",
+        "mode" => "pg_mode",
+        _ => return None,
+    };
+    let [order] = function.within_group.as_slice() else {
+        return None;
+    };
+    if function.over.is_some() {
+        return None;
+    }
+    let list = FunctionArgumentList {
+        duplicate_treatment: None,
+        args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(order.expr.clone()))],
+        clauses: vec![FunctionArgumentClause::OrderBy(vec![order.clone()])],
+    };
+    let list = Expr::Function(Function {
+        name: name(&["array_agg"]),
+        args: FunctionArguments::List(list),
+        within_group: Vec::new(),
+        ..function.clone()
+    });
+    let shares = arguments(&function.args)?;
+    Some(call(ours, [vec![list], shares].concat()))
 }
 
 fn modulo(left: &Expr, right: &Expr) -> Expr {
@@ -166,7 +226,7 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             *expression = first_of(length(array, dimension), "1");
         }
         // As `SET`, for settings that are only taken; those that do something want `SET`.
-        ("set_config", [name, value, _]) if super::as_text(name).is_some_and(|name| !EFFECTIVE.contains(&name)) => {
+        ("set_config", [name, value, _]) if as_text(name).is_some_and(|name| !EFFECTIVE.contains(&name)) => {
             *expression = cast(value.clone(), DataType::Text);
         }
         ("age", [at]) => {
@@ -190,17 +250,6 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             let now = call("now", Vec::new());
             *expression = cast(now, DataType::Timestamp(Some(6), TimezoneInfo::None));
         }
-        ("regexp_replace" | "regexp_match" | "regexp_like" | "regexp_count" | "regexp_instr", [_, pattern, ..])
-            if word_ends(pattern).is_some() =>
-        {
-            let mut arguments = arguments.clone();
-            if let Some(pattern) = arguments.get_mut(1)
-                && let Some(changed) = word_ends(pattern)
-            {
-                *pattern = changed;
-            }
-            *expression = call(&last, arguments);
-        }
         ("gen_random_uuid", []) => *expression = call("pg_uuid", vec![call("uuid", Vec::new())]),
         ("concat" | "concat_ws" | "format", _) => {
             let shown = |(at, argument): (usize, Expr)| match argument {
@@ -211,15 +260,8 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             let arguments = arguments.into_iter().enumerate().map(shown).collect();
             *expression = call(&last, arguments);
         }
-        ("regexp_replace", [_, _, with, ..]) if super::as_text(with).is_some_and(|with| with.contains("\\&")) => {
-            let mut arguments = arguments.clone();
-            if let Some(with) = arguments.get_mut(2) {
-                *with = text(&super::as_text(with).unwrap_or_default().replace("\\&", "\\0"));
-            }
-            *expression = call("regexp_replace", arguments);
-        }
-        ("date_part", [part, value]) if super::as_text(part).is_some_and(|part| named_part(part).is_some()) => {
-            if let Some(function) = super::as_text(part).and_then(named_part) {
+        ("date_part", [part, value]) if as_text(part).is_some_and(|part| named_part(part).is_some()) => {
+            if let Some(function) = as_text(part).and_then(named_part) {
                 *expression = cast(call(function, vec![value.clone()]), DataType::DoublePrecision);
             }
         }
@@ -249,9 +291,8 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = Expr::Nested(Box::new(sum));
             }
         }
-        ("substring" | "substr", [text, pattern]) if super::as_text(pattern).is_some() => {
-            let pattern = word_ends(pattern).unwrap_or_else(|| pattern.clone());
-            *expression = call("pg_substring", vec![text.clone(), pattern]);
+        ("substring" | "substr", [text, pattern]) if as_text(pattern).is_some() => {
+            *expression = call("pg_substring", vec![text.clone(), pattern.clone()]);
         }
         ("log", [base, number]) if as_number(base).is_some() => {
             *expression = call("log", vec![base.clone(), number.clone()]);

@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, CeilFloorKind, DateTimeFie
 
 use super::super::names::{as_text, call, text};
 use super::take;
+use crate::pg_catalog::functions::{Options, translated};
 
 pub(super) fn change(expression: &mut Expr) {
     let changed = match expression {
@@ -33,9 +34,7 @@ pub(super) fn change(expression: &mut Expr) {
             right,
         } => Some(call("array_has_any", vec![take(left), take(right)])),
         Expr::BinaryOp { right, .. } => {
-            if let Some(changed) = word_ends(right) {
-                **right = changed;
-            }
+            **right = pattern(take(right));
             None
         }
         Expr::Ceil { expr, field } if unit_of(field) => Some(call("pg_ceil", vec![take(expr)])),
@@ -68,6 +67,16 @@ pub(super) fn change(expression: &mut Expr) {
     };
     if let Some(changed) = changed {
         *expression = changed;
+    }
+}
+
+/// What the query engine matches where PostgreSQL matches this.
+fn pattern(written: Expr) -> Expr {
+    let options = Options::of("");
+    match (as_text(&written), options) {
+        // One that is none is told of when it is made ready.
+        (Some(literal), Ok(options)) => translated(literal, options).map_or(written.clone(), |pattern| text(&pattern)),
+        _ => call("pg_regex", vec![written]),
     }
 }
 
@@ -110,25 +119,4 @@ pub(super) fn grain(written: &Expr) -> Option<&'static str> {
         "years" => "year",
         _ => return None,
     })
-}
-
-/// A literal pattern with the ends of words as the query engine writes them; `None` where it has none.
-pub(super) fn word_ends(pattern: &Expr) -> Option<Expr> {
-    let written = as_text(pattern)?;
-    let mut found = String::with_capacity(written.len());
-    let mut letters = written.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => match letters.next() {
-                Some('m') => found.push_str(r"\b{start}"),
-                Some('M') => found.push_str(r"\b{end}"),
-                Some('y') => found.push_str(r"\b"),
-                Some('Y') => found.push_str(r"\B"),
-                Some(other) => found.extend(['\\', other]),
-                None => found.push('\\'),
-            },
-            letter => found.push(letter),
-        }
-    }
-    (found != written).then(|| text(&found))
 }
