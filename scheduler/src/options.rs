@@ -21,8 +21,11 @@ pub struct SchedulerOptions {
     pub listen: SocketAddr,
     /// Under which host name or address executors reach this process.
     pub external_host: String,
-    /// Partitions of distributed plans at least; there are as many as virtual cores in the cluster, but never fewer.
+    /// Partitions of distributed plans at least.
     pub partitions_min: usize,
+    /// Partitions of distributed plans for each virtual core in the cluster. With more than one, an executor that is slow takes fewer
+    /// of them, and nobody waits long for it; each costs its files and messages.
+    pub partitions_per_core: usize,
     /// Bytes, after pruning, up to which an interactive query runs in this process.
     pub local_scan_bytes_max: u64,
     /// Which build this is: executors of another are refused.
@@ -44,6 +47,7 @@ impl SchedulerOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             external_host: Ipv4Addr::LOCALHOST.to_string(),
             partitions_min: 2,
+            partitions_per_core: 1,
             local_scan_bytes_max: LOCAL_SCAN_BYTES_MAX,
             build: tidewater_core::build().to_owned(),
             node_tls: None,
@@ -58,6 +62,12 @@ impl SchedulerOptions {
             return refuse(format!(
                 "{} partitions: give 1 to {PARTITIONS_MAX}",
                 self.partitions_min
+            ));
+        }
+        if self.partitions_per_core == 0 || self.partitions_per_core > PARTITIONS_MAX {
+            return refuse(format!(
+                "{} partitions a core: give 1 to {PARTITIONS_MAX}",
+                self.partitions_per_core
             ));
         }
         if self.external_host.is_empty() {

@@ -77,6 +77,7 @@ struct Inner {
     clock: SharedClock,
     tasks: Tasks,
     partitions_min: usize,
+    partitions_per_core: usize,
 }
 
 impl fmt::Debug for Scheduler {
@@ -137,6 +138,7 @@ impl Scheduler {
                 clock,
                 tasks: tasks.clone(),
                 partitions_min: options.partitions_min,
+                partitions_per_core: options.partitions_per_core,
             }),
         };
         if guarded {
@@ -246,7 +248,8 @@ impl Scheduler {
         let executors = self.executors().await?;
         let takers = executors.iter().filter(|executor| !executor.draining);
         let vcores: u32 = takers.map(|executor| executor.vcores).sum();
-        let partitions = usize::try_from(vcores).unwrap_or(PARTITIONS_MAX);
+        let vcores = usize::try_from(vcores).unwrap_or(PARTITIONS_MAX);
+        let partitions = vcores.saturating_mul(self.inner.partitions_per_core);
         let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
         let config = cluster_config(asked.copied_config())
             .with_ballista_adaptive_query_planner(true)

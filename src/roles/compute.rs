@@ -51,6 +51,7 @@ pub(super) async fn start(
     options.listen = settings.scheduler.listen;
     options.external_host = external_host(&settings.scheduler.advertise, settings.scheduler.listen.ip());
     options.local_scan_bytes_max = settings.scheduler.local_bytes_max;
+    options.partitions_per_core = settings.scheduler.partitions_per_core;
     options.limits = settings.admission.limits();
     options.node_tls.clone_from(&parts.node_tls);
     let (mut scheduler, mut leadership) = (None, None);

@@ -34,6 +34,8 @@ pub(crate) struct SchedulerSettings {
     pub(crate) trusted_network: bool,
     /// Queries that read more than this after pruning go to the executors.
     pub(crate) local_bytes_max: u64,
+    /// Partitions of a query on the executors for each of their cores.
+    pub(crate) partitions_per_core: usize,
 }
 
 /// How many plans run and wait in a process.
@@ -92,6 +94,7 @@ impl Default for SchedulerSettings {
             advertise: String::new(),
             trusted_network: false,
             local_bytes_max: 2 << 30,
+            partitions_per_core: 1,
         }
     }
 }

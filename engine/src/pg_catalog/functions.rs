@@ -5,6 +5,8 @@
 
 mod catalog;
 mod dates;
+#[cfg(test)]
+mod documented;
 mod extract;
 mod json;
 mod lists;

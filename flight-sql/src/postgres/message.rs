@@ -5,6 +5,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use tidewater_engine::reading;
+
 /// Longest message before somebody has said who they are.
 pub(super) const STARTUP_BYTES_MAX: usize = 10_000;
 
@@ -235,6 +237,10 @@ fn shorts(body: &mut Bytes) -> Result<Vec<i16>, Malformed> {
 
 /// A text up to the zero that ends it.
 fn text(body: &mut Bytes) -> Result<String, Malformed> {
+    reading(body.len(), || text_of(body))
+}
+
+fn text_of(body: &mut Bytes) -> Result<String, Malformed> {
     let end = body
         .iter()
         .position(|byte| *byte == 0)

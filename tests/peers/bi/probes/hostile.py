@@ -10,14 +10,14 @@ over at once is done again for a second. One line a check; status 1 on a failure
 import os, re, socket, struct, sys, time
 import psycopg
 
-from watched import BESIDE, Process, Watch
+from watched import BESIDE, SLACK, Process, Watch
 
 host, port, db, user, password, pid, rss_max = sys.argv[1:8]
 options = dict(zip(sys.argv[8::2], sys.argv[9::2]))
 only = re.compile(options.get("--only", ""))
 dsn = dict(host=host, port=port, dbname=db, user=user, password=password, autocommit=True, connect_timeout=10)
 TIMEOUT = 3          # seconds, that the statement is given
-DEADLINE = 5         # seconds, within which the client must have its code
+DEADLINE = 5 * SLACK # seconds, within which the client must have its code
 PATIENCE = 30        # seconds, that those are given which must be answered with rows
 SILENT = 150         # seconds, within which a connection is ended on which what was begun does not go on
 LEAST = 25           # different ones, without --only

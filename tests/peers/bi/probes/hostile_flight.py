@@ -15,12 +15,12 @@ import hpack
 import pyarrow.flight
 
 from flight_wire import SERVICE, Client, Refused, action, endpoint, field, framed, query
-from watched import BESIDE, Process, Watch
+from watched import BESIDE, SLACK, Process, Watch
 
 host, port, pid, rss_max = sys.argv[1:5]
 options = dict(zip(sys.argv[5::2], sys.argv[6::2]))
 only = re.compile(options.get("--only", ""))
-DEADLINE = 5         # seconds, within which a client must have its code, or its end
+DEADLINE = 5 * SLACK # seconds, within which a client must have its code, or its end
 TIMEOUT = 3          # seconds, that statements whose rows nobody takes are given
 LATE = 7             # seconds after that, within which they are ended: five are left to whoever would read on
 SILENT = 60          # seconds, within which a connection is closed that never says what it is

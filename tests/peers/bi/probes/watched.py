@@ -1,12 +1,14 @@
 """What the probes that mean harm look at meanwhile: the process they are sent to, and another client of it."""
 import multiprocessing, os, threading, time
 
+# How many times as long as on a quiet machine answers may take: what runs beside the judge is not the server's doing.
+SLACK = float(os.environ.get("HOSTILE_SLACK", "1"))
 IDLE = 60            # seconds, within which nothing of what was asked computes any more
 ALONE = 5            # seconds, for which the other client asks alone
 SLOWER = 2           # times as long as alone that it may wait beside what means harm
 # Seconds that it may wait in any case. An answer that takes a millisecond or two alone passes from thread to thread, and on a machine
 # of two cores each of them waits for a slice of what computes: that is the system's doing, and nobody sees it at a screen.
-FLOOR = 0.05
+FLOOR = 0.05 * SLACK
 BESIDE = 1           # seconds, for which what is over at once is done again and again, so that there is something to be seen beside it
 
 

@@ -69,6 +69,12 @@ pub(super) fn shared(expression: &mut Expr) {
     match (only.as_str(), arguments(&function.args).as_deref()) {
         ("date", Some([day])) => *expression = cast(day.clone(), DataType::Date),
         ("mod", Some([left, right])) => *expression = modulo(left, right),
+        // Patterns of `strftime`, which the query engine's have, have a sign that PostgreSQL's have not.
+        (name @ ("to_char" | "to_date" | "to_timestamp"), Some([_, pattern]))
+            if as_text(pattern).is_some_and(|pattern| !pattern.contains('%')) =>
+        {
+            *expression = call(&format!("pg_{name}"), arguments(&function.args).unwrap_or_default());
+        }
         _ => {}
     }
 }

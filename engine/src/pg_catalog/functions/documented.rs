@@ -1,0 +1,109 @@
+//! `docs/functions.md` lists what there is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::SAME;
+use crate::pg_catalog::Postgres;
+use crate::testing::Lake;
+use crate::{Class, SessionOptions};
+
+/// Functions of lambdas, which no statement can write: told in a sentence.
+const OF_LAMBDAS: &[&str] = &[
+    "any_match",
+    "array_any_match",
+    "array_filter",
+    "array_first",
+    "array_transform",
+    "list_any_match",
+    "list_filter",
+    "list_first",
+    "list_transform",
+];
+
+/// Functions that a statement means by another one's name, or by an expression, and so are registered nowhere.
+const WRITTEN_OUTRIGHT: &[&str] = &[
+    "array_lower",
+    "array_upper",
+    "ceiling",
+    "current_catalog",
+    "current_database",
+    "current_role",
+    "current_schema",
+    "current_schemas",
+    "current_user",
+    "date",
+    "every",
+    "extract",
+    "gen_random_uuid",
+    "generate_subscripts",
+    "localtimestamp",
+    "make_map",
+    "mod",
+    "mode",
+    "num_nonnulls",
+    "num_nulls",
+    "percentile_disc",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "session_user",
+    "set_config",
+    "sign",
+    "string_to_table",
+    "try_cast",
+    "unnest",
+    "user",
+    "variance",
+];
+
+/// The names in the first column of the document's tables.
+fn documented() -> BTreeSet<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/functions.md");
+    let text = fs::read_to_string(file).expect("docs/functions.md");
+    let first_columns = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('|'));
+    first_columns
+        .flat_map(|(column, _)| column.split('`').step_by(2).map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|written| {
+            let name = written.split(['(', ' ']).next().unwrap_or_default();
+            (!name.is_empty()).then(|| name.to_owned())
+        })
+        .collect()
+}
+
+// Goal: the written list of functions has every function that a statement can call, and none that there is not. Method: the names that a
+// session of the PostgreSQL wire knows against those of the document.
+#[tokio::test]
+async fn every_function_is_written_down() {
+    let lake = Lake::new();
+    let postgres = Postgres::default();
+    let options = SessionOptions {
+        postgres: Some(Arc::new(postgres)),
+        ..SessionOptions::default()
+    };
+    let state = lake.engine.session(Class::Interactive, &options).state();
+    let registered: BTreeSet<String> = state
+        .scalar_functions()
+        .keys()
+        .chain(state.aggregate_functions().keys())
+        .chain(state.window_functions().keys())
+        .chain(state.table_functions().keys())
+        .chain(state.higher_order_functions().keys())
+        .filter(|name| !name.starts_with("__") && !OF_LAMBDAS.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    let documented = documented();
+    assert!(documented.len() > 400, "{} names", documented.len());
+    let missing: Vec<_> = registered.difference(&documented).collect();
+    assert!(missing.is_empty(), "docs/functions.md lacks {missing:?}");
+    let outright =
+        |name: &&String| WRITTEN_OUTRIGHT.contains(&name.as_str()) || SAME.iter().any(|(postgres, _)| postgres == name);
+    let unknown: Vec<_> = documented
+        .difference(&registered)
+        .filter(|name| !outright(name))
+        .collect();
+    assert!(unknown.is_empty(), "docs/functions.md has {unknown:?}");
+}
