@@ -55,7 +55,10 @@ fn shown_by(authority: &Authority, dir: &Path, name: &str) -> String {
     params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let certificate = params.signed_by(&key, &authority.issuer).unwrap();
-    let files = dir.join(format!("client-{}", uuid::Uuid::new_v4().simple()));
+    // No blanks and quotes, which connection strings take for their own.
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let issuer = authority.file.file_stem().unwrap().to_string_lossy();
+    let files = dir.join(format!("{letters}-by-{issuer}"));
     let (cert, key_file) = (files.with_extension("crt"), files.with_extension("key"));
     fs::write(&cert, certificate.pem()).unwrap();
     fs::write(&key_file, key.serialize_pem()).unwrap();

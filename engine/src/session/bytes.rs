@@ -40,7 +40,7 @@ fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let mut failed = None;
             let found = aligned(expr, decimals::compares, |sides| {
                 let bytes = |side: &&mut Expr| matches!(side.get_type(schema), Ok(of) if is_bytes(&of));
-                if !sides.iter().any(|side| bytes(side)) {
+                if !sides.iter().any(bytes) {
                     return false;
                 }
                 let mut changed = false;

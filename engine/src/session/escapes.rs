@@ -40,11 +40,7 @@ pub(super) fn without_outer_joins<'a>(sql: &'a str, dialect: &dyn Dialect) -> Co
                 }
                 open.push(join.is_some());
             }
-            Token::RBrace => {
-                if open.pop() == Some(true) {
-                    blank(places.offset(token.span.start), 1);
-                }
-            }
+            Token::RBrace if open.pop() == Some(true) => blank(places.offset(token.span.start), 1),
             _ => {}
         }
     }

@@ -75,7 +75,10 @@ fn pattern(written: Expr) -> Expr {
     let options = Options::of("");
     match (as_text(&written), options) {
         // One that is none is told of when it is made ready.
-        (Some(literal), Ok(options)) => translated(literal, options).map_or(written.clone(), |pattern| text(&pattern)),
+        (Some(literal), Ok(options)) => match translated(literal, options) {
+            Ok(pattern) => text(&pattern),
+            Err(_) => written,
+        },
         _ => call("pg_regex", vec![written]),
     }
 }
