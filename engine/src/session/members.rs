@@ -167,6 +167,10 @@ impl VisitorMut for Within {
 
 /// The truth that says whether a value is among a query's rows, which it counts.
 fn written(value: &Expr, query: &Query) -> Option<Expr> {
+    // Rows are for conditions, and refused elsewhere.
+    if matches!(value, Expr::Tuple(_)) {
+        return None;
+    }
     // The names are no one's.
     let text = format!(
         "CASE WHEN (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\") WHERE \"in$\".\"member$\" = ({value})) > 0 THEN true \

@@ -71,6 +71,10 @@ impl VisitorMut for Forms {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let (left, compare_op, right, all) = match expr {
+            Expr::InSubquery { expr: row, .. } if matches!(row.as_ref(), Expr::Tuple(_)) => {
+                self.refused = Some("looking for a row among those of a query outside of WHERE: look there");
+                return ControlFlow::Continue(());
+            }
             Expr::AnyOp {
                 left,
                 compare_op,
@@ -127,6 +131,7 @@ mod tests {
             format!("SELECT count(*) FROM (SELECT 1 AS x UNION (SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b})) AS c"),
             format!("SELECT x >= ALL (SELECT x FROM {b}) FROM {a}"),
             format!("SELECT (x < ANY (SELECT x FROM {b})) IS NULL FROM {a}"),
+            format!("SELECT (x, 1) IN (SELECT x, 1 FROM {b}) FROM {a}"),
             format!("SELECT * FROM {a} FULL JOIN {b} USING (x)"),
             format!("SELECT x FROM {a} NATURAL FULL JOIN {b}"),
         ] {
