@@ -109,7 +109,6 @@ with contextlib.ExitStack() as stack:
 
     def statement(text):
         cursor.execute(text)
-        cursor.fetch_arrow_table()
 
     engines = {"tidewater": Sql(statement)}
     if "spark" in peers:

@@ -1,7 +1,7 @@
 //! Engines of others and tidewater on one lake: each reads what the other wrote.
 
 use crate::clients::{Verdict, lake};
-use crate::kit::NodeBuilder;
+use crate::kit::{NodeBuilder, program};
 use crate::spine::compare_all;
 
 /// Runs the probe of one engine beside the hospital's tables.
@@ -13,13 +13,22 @@ fn shares_the_lake(engine: &str) {
     let mut verdict = Verdict::default();
     // What SQL makes and changes is read with everything else.
     verdict.probe("iceberg", &["lake", "sql", &catalog, &endpoint, "warehouse=lake"]);
-    verdict.probe("iceberg", &["lake", engine, &catalog, &endpoint, "warehouse=lake"]);
+    let verify = format!(
+        "verify={} table verify --config {}",
+        program().to_string_lossy(),
+        node.config_file().display()
+    );
+    verdict.probe(
+        "iceberg",
+        &["lake", engine, &catalog, &endpoint, "warehouse=lake", &verify],
+    );
     // Whatever others wrote and asked, ours is as it was.
     compare_all(&node, &hospital);
     verdict.assert_good();
 }
 
-// Goal: Spark reads every table of bronze, silver, gold and ops, and SQL reads what Spark wrote, to the same rows. Method: the
+// Goal: Spark reads every table of bronze, silver, gold and ops, and SQL reads what Spark wrote, to the same rows; and both write to one
+// table in turns, of every kind, to its branches and to what it stages, and read the same. Method: the
 // synthetic hospital on `tidewater up`; PySpark's rows against ADBC's, and both against what was written.
 #[test]
 #[ignore = "scripts/interop spark runs it: it needs Spark"]

@@ -12,7 +12,7 @@ pub mod sql;
 pub mod synth;
 pub mod wire;
 
-pub use node::{Node, NodeBuilder};
+pub use node::{Node, NodeBuilder, program};
 pub use ports::free_port;
 
 /// Waits until `condition` gives a value, looking again and again. Panics with `what` at the deadline.

@@ -205,6 +205,11 @@ impl Node {
         &self.builder.ports
     }
 
+    /// The file it was configured by.
+    pub fn config_file(&self) -> PathBuf {
+        self.builder.files().0
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -144,7 +144,7 @@ class DuckDb(ArrowEngine):
 
 class Spark(ArrowEngine):
     quote = "`"
-    types = {"long": "BIGINT", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP"}
+    types = {"long": "BIGINT", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP", "uuid": "STRING"}
     lacks = ("time", "uuid")
 
     def __init__(self):

@@ -1,7 +1,7 @@
 """What the probes of a whole lake share: the catalog through PyIceberg, the SQL endpoint through ADBC, and rows that can be compared.
 
 Each probe is called as: PROBE.py CATALOG_URI FLIGHT_URI [key=value ...]; user=NAME and password=TEXT are for the SQL endpoint,
-engine=NAME and trino=URI for the probe of engines; every other pair is a property of the catalog.
+engine=NAME, trino=URI and verify=COMMAND for the probe of engines; every other pair is a property of the catalog.
 """
 import math
 import sys
@@ -17,7 +17,7 @@ import pyarrow as pa
 URI, FLIGHT = sys.argv[1:3]
 PROPERTIES = dict(pair.split("=", 1) for pair in sys.argv[3:])
 LOGIN = {key: PROPERTIES.pop(key) for key in ("user", "password") if key in PROPERTIES}
-CHOSEN = {key: PROPERTIES.pop(key) for key in ("engine", "trino") if key in PROPERTIES}
+CHOSEN = {key: PROPERTIES.pop(key) for key in ("engine", "trino", "verify") if key in PROPERTIES}
 LOGIN = {"username" if key == "user" else key: value for key, value in LOGIN.items()}
 
 catalog = load_catalog("lake", **{"type": "rest", "uri": URI, **PROPERTIES})

@@ -227,9 +227,18 @@ def viewer(name):
     return f"reads the view made.{name}", read
 
 
+if CHOSEN["engine"] != "duckdb":
+    # Both sides write the same tables.
+    from mixed_refs import refs
+    from mixed_turns import matrix
+
+    matrix(ENGINE)
+    refs(ENGINE)
+
 # DuckDB has no views of a catalog.
 views = [viewer(name) for namespace, name in catalog.list_views("made") if CHOSEN["engine"] != "duckdb"] if catalog.namespace_exists("made") else []
-tables = [identifier for namespace in catalog.list_namespaces() for identifier in catalog.list_tables(namespace) if namespace[0] != NS]
+others = [namespace for namespace in catalog.list_namespaces() if namespace[0] not in (NS, "mixed_" + CHOSEN["engine"])]
+tables = [identifier for namespace in others for identifier in catalog.list_tables(namespace)]
 assert tables, "the lake is empty"
 try:
     run([reader(identifier) for identifier in tables] + views + CHECKS)

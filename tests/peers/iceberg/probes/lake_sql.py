@@ -23,7 +23,7 @@ def do(statement):
     """The number of rows that the statement changed."""
     with connection.cursor() as cursor:
         cursor.execute(statement)
-        return cursor.fetch_arrow_table().column(0)[0].as_py()
+        return cursor.rowcount
 
 
 def refused(statement, code):

@@ -1,0 +1,163 @@
+"""The turns of both sides over every kind of table: formats, partitions, modes of writing, evolution, and tables of either side."""
+import shlex
+import subprocess
+from datetime import datetime, timedelta
+
+from lake import CHOSEN, check, multiset
+from mixed import FIELDS, NAME, NS, OURS, SOURCE, UTC, Shared, plus, rows, steps
+
+DAY = datetime(2024, 3, 1, tzinfo=UTC)
+# Each way to cut a table, in our words and in those of the engine.
+SPECS = {
+    "plain": {"ours": "", "spark": [], "trino": []},
+    "identity": {"ours": "region", "spark": ["region"], "trino": ["region"]},
+    "days": {"ours": "day(at)", "spark": ["days(at)"], "trino": ["day(at)"]},
+    "bucket": {"ours": "bucket(4, id)", "spark": ["bucket(4, id)"], "trino": ["bucket(id, 4)"]},
+    "truncate": {"ours": "truncate(2, region)", "spark": ["truncate(2, region)"], "trino": ["truncate(region, 2)"]},
+}
+MODES = {
+    "copied": "",
+    "beside": ", 'write.update.mode' = 'merge-on-read', 'write.delete.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'",
+}
+
+
+def partition(side, day):
+    """A whole day: of tables cut by it the files, of others rows."""
+    begin, end = DAY + timedelta(days=day), DAY + timedelta(days=day + 1)
+    words = [side.literal(moment, "timestamptz") for moment in (begin, end)]
+    return f"at >= {words[0]} AND at < {words[1]}", lambda one: begin <= one["at"] < end
+
+
+def whole(side, spec, at):
+    if spec == "identity":
+        region = ["us/a=b", "ap süd"][at]
+        return f"region = '{region}'", lambda one: one["region"] == region
+    if spec == "truncate":
+        start = ["us", "ap"][at]
+        return f"region LIKE '{start}%'", lambda one: (one["region"] or "").startswith(start)
+    return partition(side, at)
+
+
+def evolve(table):
+    name = table.name(OURS)
+    OURS.run(f"ALTER TABLE {name} ADD COLUMN extra string, RENAME COLUMN n TO amount, ALTER COLUMN amount TYPE bigint")
+    OURS.run(f"ALTER TABLE {name} ADD PARTITION FIELD bucket(3, id), WRITE ORDERED BY id DESC")
+    table.fields = [("amount", "long") if field == ("n", "int") else field for field in table.fields] + [("extra", "string")]
+    table.number = "amount"
+
+
+def begun(table, side, evolves):
+    table.insert(side, rows(0, 20))
+    if evolves:
+        evolve(table)
+    table.insert(side, [{**one, "extra": "x"} if evolves else one for one in rows(20, 30)])
+    table.update(side, "{n} = {n} + 1", "id % 3 = 0", lambda one: one["id"] % 3 == 0, plus(1))
+    table.delete(side, "id % 10 = 6", lambda one: one["id"] % 10 == 6)
+    return table.compare()
+
+
+def rewritten(table, version):
+    """Files are written anew; in format 3 rows keep their ids, as far as the engine shows them."""
+    shows = NAME == "spark" and version == 3
+    ids = f"SELECT id, _row_id, _last_updated_sequence_number FROM {table.name(table.engine)}"
+    before = multiset(table.engine.arrow(ids)) if shows else None
+    OURS.run(f"CALL system.rewrite_data_files(table => '{table.namespace}.{table.name_}', options => map('rewrite-all', 'true'))")
+    if shows:
+        after = multiset(table.engine.arrow(ids))
+        assert before == after, f"row ids: gone {list(before - after)[:2]}, new {list(after - before)[:2]}"
+        numbers = [number for _, number, _ in after]
+        assert None not in numbers and len(set(numbers)) == len(numbers), "row ids are not unique"
+    return table.compare()
+
+
+def verified(table):
+    """`tidewater table verify`, where verify=COMMAND tells how it is called here."""
+    done = subprocess.run([*shlex.split(CHOSEN["verify"]), f"{table.namespace}.{table.name_}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def ends(table, version):
+    yield "files written anew", lambda: rewritten(table, version)
+    if "verify" in CHOSEN:
+        yield "its files are whole", lambda: verified(table)
+
+
+def made_here(engine, version, spec, mode, evolves=False):
+    name = f"v{version}_{spec}_{mode}" + ("_evolved" if evolves else "")
+    table = Shared(engine, name)
+
+    def create():
+        clause = f" PARTITIONED BY ({SPECS[spec]['ours']})" if spec != "plain" else ""
+        OURS.run(f"CREATE TABLE {table.name(OURS)} ({OURS.columns(FIELDS)}){clause} TBLPROPERTIES ('format-version' = '{version}'{MODES[mode]})")
+        return begun(table, OURS, evolves)
+
+    def turn(side, first, at, source):
+        table.turn(side, first, whole(side, spec, at), source, spec in ("identity", "days"))
+        return table.compare()
+
+    steps(table, f"turns {name}", [
+        ("made here", create), (f"changed by {NAME}", lambda: turn(engine, 100, 0, "first_source")),
+        ("changed here", lambda: turn(OURS, 200, 1, "second_source")), *ends(table, version),
+    ])  # fmt: skip
+
+
+def made_there(engine, version, spec, mode):
+    name = f"there_v{version}_{spec}_{mode}"
+    table = Shared(engine, name, [(field, kind) for field, kind in FIELDS if kind not in engine.lacks])
+
+    def create():
+        engine.create(table.name(engine), table.fields, parts=SPECS[spec][NAME], version=version)
+        if mode == "beside" and NAME == "spark":
+            engine.run(f"ALTER TABLE {table.name(engine)} SET TBLPROPERTIES ({MODES[mode][2:]})")
+        return begun(table, engine, False)
+
+    def turn(side, first, at, source):
+        table.turn(side, first, whole(side, spec, at), source, spec in ("identity", "days"))
+        return table.compare()
+
+    steps(table, f"turns {name}", [
+        (f"made by {NAME}", create), ("changed here", lambda: turn(OURS, 100, 0, "first_source")),
+        (f"changed by {NAME}", lambda: turn(engine, 200, 1, "second_source")), *ends(table, version),
+    ])  # fmt: skip
+
+
+def selected_there(engine, spec):
+    """CREATE TABLE AS of the engine, whose rows are ours."""
+    fields = [(field, kind) for field, kind in FIELDS if kind not in engine.lacks]
+    table = Shared(engine, f"selected_{spec}", fields)
+    parts = ", ".join(f"'{part}'" if NAME == "trino" else part for part in SPECS[spec][NAME])
+    clause = {"spark": f"USING iceberg PARTITIONED BY ({parts})", "trino": f"WITH (partitioning = ARRAY[{parts}])"}[NAME] if parts else ""
+
+    def create():
+        names = ", ".join(engine.name(name) for name, _ in fields)
+        engine.run(f"CREATE TABLE {table.name(engine)} {clause} AS SELECT {names} FROM {engine.name(NS, 'first_source')}")
+        table.model = {number: {name: one.get(name) for name, _ in fields} for number, one in SOURCE["first_source"].items()}
+        return table.compare()
+
+    def turn():
+        table.turn(OURS, 100, whole(OURS, spec, 0), "second_source", spec == "days")
+        return table.compare()
+
+    steps(table, f"turns selected_{spec}", [(f"made by {NAME}", create), ("changed here", turn), *ends(table, 2)])
+
+
+def sources():
+    OURS.run(f"DROP SCHEMA IF EXISTS {NS} CASCADE")
+    OURS.run(f"CREATE SCHEMA {NS}")
+    for name, new in SOURCE.items():
+        OURS.run(f"CREATE TABLE {OURS.name(NS, name)} ({OURS.columns(FIELDS)})")
+        OURS.insert(OURS.name(NS, name), FIELDS, list(new.values()))
+
+
+def matrix(engine):
+    check("turns: makes a namespace and what is merged")(sources)
+    for version in (2, 3):
+        for spec in SPECS:
+            for mode in MODES:
+                made_here(engine, version, spec, mode)
+        for mode in MODES:
+            made_here(engine, version, "identity", mode, evolves=True)
+    for version, spec, mode in [(2, "plain", "copied"), (2, "identity", "beside"), (3, "days", "beside"), (3, "bucket", "copied")]:
+        made_there(engine, version, spec, mode)
+    for spec in ("plain", "days"):
+        selected_there(engine, spec)
