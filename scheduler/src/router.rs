@@ -184,8 +184,10 @@ impl Router {
             false => Some(self.admit(lane, &caller, request.deadline).await?),
         };
         let waited = self.clock.monotonic().saturating_sub(begun);
-        // What a statement waits in line is of its time.
-        request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(waited));
+        // What a statement waits in line is of its time, by milliseconds: people read what is left.
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let waited_in_line = Duration::from_millis(waited_ms);
+        request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(waited_in_line));
         let mut route = self.route(&request).await?;
         route.waited = waited;
         let mut output = match (&self.cluster, route.place) {
