@@ -20,7 +20,6 @@ use tidewater_security::{Authenticator, Oidc, Principal, SecurityError, TokenKey
 
 use crate::cache::{CacheOptions, CacheUse, ResultCache};
 use crate::error::QueryError;
-use crate::flight::sql_info::FunctionNames;
 use crate::handle::Statement;
 use crate::held::Held;
 use crate::history::{Note, QueryHistory};
@@ -35,6 +34,7 @@ mod authorise;
 mod cancelling;
 mod commands;
 mod cut;
+mod functions;
 mod late;
 mod listing;
 mod parameters;
@@ -566,38 +566,6 @@ impl QueryService {
         let options = self.0.sessions.options(sql, client).await;
         let session = self.0.engine.session(Class::Interactive, &options);
         Ok(Box::pin(self.0.engine.plan(&session, sql)).await?)
-    }
-
-    /// The functions of a session, by what they work on, as far as the engine's documentation tells.
-    pub fn functions(&self) -> FunctionNames {
-        let mut names = FunctionNames {
-            // Of the grammar, and so of no section.
-            numeric: ["ceiling", "mod", "sign"].map(str::to_owned).into(),
-            ..FunctionNames::default()
-        };
-        let session = self.0.engine.session(Class::Interactive, &SessionOptions::default());
-        for (name, function) in session.state().scalar_functions() {
-            let section = function
-                .documentation()
-                .map_or("", |documentation| documentation.doc_section.label);
-            let group = match section {
-                "Math Functions" => &mut names.numeric,
-                "String Functions" | "Binary String Functions" | "Regular Expression Functions" => &mut names.string,
-                "Time and Date Functions" => &mut names.datetime,
-                _ => &mut names.system,
-            };
-            group.push(name.clone());
-        }
-        for group in [
-            &mut names.numeric,
-            &mut names.string,
-            &mut names.datetime,
-            &mut names.system,
-        ] {
-            group.sort();
-            group.dedup();
-        }
-        names
     }
 }
 
