@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::logical_expr::LogicalPlan;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -21,6 +22,7 @@ use tidewater_core::limits::STACK_BYTES;
 
 use crate::error::{EngineError, Result};
 use crate::runner::{PlanOutput, PlanRequest, PlanRunner, Route};
+use crate::session::Class;
 use crate::sizes;
 
 /// Batches that wait for a slow client, and KiB of them together: enough to hide its round trips, too few to hold much memory. A
@@ -94,6 +96,10 @@ impl PlanRunner for CpuRunner {
 
     fn route<'a>(&'a self, request: &'a PlanRequest) -> BoxFuture<'a, Result<Route>> {
         self.inner.route(request)
+    }
+
+    fn room(&self, plan: &LogicalPlan, class: Class) -> Result<()> {
+        self.inner.room(plan, class)
     }
 }
 

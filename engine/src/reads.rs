@@ -1,6 +1,7 @@
 //! Data files are compared with their checksums while they are read, so that a bit that changed on a disk or on its way is an error
 //! and not a wrong row.
 
+mod ahead;
 mod footer;
 mod reader;
 #[cfg(test)]
@@ -13,19 +14,26 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::DefaultParquetFileReaderFactory;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
-use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
 use object_store::ObjectStore;
 
+use self::ahead::Ahead;
 use self::reader::CheckedReader;
+
+/// Where bytes come as soon as they are asked for, so that nothing is gained by asking before.
+const NEAR: [&str; 2] = ["file:", "memory:"];
 
 /// Makes readers that compare what they read, and keep footers in memory.
 #[derive(Debug)]
 pub(crate) struct CheckedReads {
     inner: DefaultParquetFileReaderFactory,
     store: Arc<dyn ObjectStore>,
+    /// What is read ahead is charged to this; none where nothing is.
+    ahead: Option<Arc<dyn MemoryPool>>,
     footers: Arc<FileMetadataCache>,
 }
 
@@ -35,8 +43,11 @@ impl CheckedReads {
     /// # Errors
     /// No such store.
     pub(crate) fn new(runtime: &RuntimeEnv, store: &ObjectStoreUrl) -> Result<Self> {
+        let near = NEAR.iter().any(|scheme| store.as_str().starts_with(scheme));
+        let ahead = (!near).then(|| Arc::clone(&runtime.memory_pool));
         let store = runtime.object_store(store)?;
         Ok(Self {
+            ahead,
             inner: DefaultParquetFileReaderFactory::new(Arc::clone(&store)),
             store,
             footers: runtime.cache_manager.get_file_metadata_cache(),
@@ -53,10 +64,17 @@ impl ParquetFileReaderFactory for CheckedReads {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let meta = file.object_meta.clone();
+        let ahead = self.ahead.as_ref().map(|pool| {
+            let bytes = MetricBuilder::new(metrics).with_new_label("filename", meta.location.to_string());
+            let bytes = bytes.counter("bytes_scanned", partition_index);
+            Ahead::new(Arc::clone(&self.store), pool, bytes)
+        });
         let inner = self
             .inner
             .create_reader(partition_index, file, metadata_size_hint, metrics)?;
         let (store, footers) = (Arc::clone(&self.store), Arc::clone(&self.footers));
-        Ok(Box::new(CheckedReader::new(inner, store, meta, footers)))
+        Ok(Box::new(
+            CheckedReader::new(inner, store, meta, footers).with_ahead(ahead),
+        ))
     }
 }

@@ -139,6 +139,12 @@ pub trait PlanRunner: fmt::Debug + Send + Sync {
     fn route<'a>(&'a self, _: &'a PlanRequest) -> BoxFuture<'a, Result<Route>> {
         future::ready(Ok(Route::local(HERE))).boxed()
     }
+
+    /// The error with which a plan of the present caller would be refused if it came now, as too many wait already: for who has begun
+    /// nothing yet.
+    fn room(&self, _: &LogicalPlan, _: Class) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Why a runner without a choice runs a plan here.

@@ -320,7 +320,11 @@ impl Engine {
         let mut standing = None;
         if let Some(lake) = lake {
             let mut resolved = self.resolve(&state, lake, named.tables.clone()).await?;
-            if !named.information_schema {
+            if named.information_schema {
+                for (name, view) in self.listed_views(lake).await? {
+                    resolved.views.entry(name).or_insert(view);
+                }
+            } else {
                 standing = Standing::of(&named.tables, &missing, &mut resolved, lake);
             }
             // Of this plan only: the session itself goes on to see what is newest.

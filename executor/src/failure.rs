@@ -33,18 +33,42 @@ impl std::error::Error for Travelling {}
 
 /// The same error, in a form that keeps its code when Ballista makes text of it.
 pub(crate) fn keep_code(error: DataFusionError) -> DataFusionError {
-    // Trying again would fill the disk again, on every executor in turn.
-    let full = full_disk(&error).map(|full| DataFusionError::ResourcesExhausted(format!("disk is full: {full}")));
-    if full.is_none() && ballista_decides_by_type(&error) {
+    if let Some(error) = input_or_output(&error) {
+        // Trying again would fill the disk again, on every executor in turn.
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            let full = DataFusionError::ResourcesExhausted(format!("disk is full: {error}"));
+            return travelling(RemoteError::of(&EngineError::from(full)));
+        }
+        // Of a type that may be tried again; what it says is for whoever is told when that was in vain.
+        let kind = error.kind();
+        let same = DataFusionError::IoError(io::Error::new(kind, error.to_string()));
+        let told = Travelling(RemoteError::of(&EngineError::from(same)));
+        return DataFusionError::IoError(io::Error::new(kind, told));
+    }
+    if ballista_decides_by_type(&error) {
         return error;
     }
-    let remote = match (full, lost_input(&error), ballista_root(&error)) {
-        (Some(full), _, _) => RemoteError::of(&EngineError::from(full)),
-        (None, Some(reason), _) => RemoteError::of(&ExecutorError::InputLost { reason }),
+    travelling(match (lost_input(&error), panic(&error), ballista_root(&error)) {
+        (Some(reason), _, _) => RemoteError::of(&ExecutorError::InputLost { reason }),
+        (None, Some(said), _) => RemoteError::of(&EngineError::from(DataFusionError::Internal(said))),
         (None, None, Some(root)) => of_ballista(root),
         (None, None, None) => RemoteError::of(&EngineError::from(error)),
+    })
+}
+
+fn travelling(error: RemoteError) -> DataFusionError {
+    DataFusionError::External(Box::new(Travelling(error)))
+}
+
+/// What a panic said, if it is one: those who write a task's rows catch it and make a failed statement of it.
+fn panic(error: &DataFusionError) -> Option<String> {
+    let text = match (error.find_root(), ballista_root(error)) {
+        (_, Some(BallistaError::DataFusionError(inner))) => return panic(inner),
+        (DataFusionError::Execution(text) | DataFusionError::Internal(text), None) => text,
+        _ => return None,
     };
-    DataFusionError::External(Box::new(Travelling(remote)))
+    let (what, _) = text.split_once(": ")?;
+    what.ends_with("panicked").then(|| text.clone())
 }
 
 /// What became of rows of another stage, if it is that. An executor that dies after it answered and before the first rows came
@@ -71,20 +95,18 @@ fn lost_input(error: &DataFusionError) -> Option<String> {
     }
 }
 
-fn full_disk(error: &DataFusionError) -> Option<&io::Error> {
-    let error = match (error.find_root(), ballista_root(error)) {
-        (_, Some(BallistaError::IoError(error))) | (DataFusionError::IoError(error), None) => error,
-        (_, Some(BallistaError::DataFusionError(inner))) => return full_disk(inner),
-        _ => return None,
-    };
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded).then_some(error)
+fn input_or_output(error: &DataFusionError) -> Option<&io::Error> {
+    match (error.find_root(), ballista_root(error)) {
+        (_, Some(BallistaError::IoError(error))) | (DataFusionError::IoError(error), None) => Some(error),
+        (_, Some(BallistaError::DataFusionError(inner))) => input_or_output(inner),
+        _ => None,
+    }
 }
 
 fn ballista_decides_by_type(error: &DataFusionError) -> bool {
     match (error.find_root(), ballista_root(error)) {
-        (_, Some(BallistaError::FetchFailed(..) | BallistaError::IoError(_) | BallistaError::Cancelled)) => true,
+        (_, Some(BallistaError::FetchFailed(..) | BallistaError::Cancelled)) => true,
         (_, Some(BallistaError::DataFusionError(inner))) => ballista_decides_by_type(inner),
-        (DataFusionError::IoError(_), None) => true,
         _ => false,
     }
 }
@@ -104,7 +126,14 @@ fn ballista_root(error: &DataFusionError) -> Option<&BallistaError> {
 fn of_ballista(error: &BallistaError) -> RemoteError {
     let stand_in = match error {
         BallistaError::DataFusionError(inner) => return of_shared(inner),
-        BallistaError::ArrowError(inner) => DataFusionError::Execution(inner.to_string()),
+        BallistaError::ArrowError(inner) => match inner.as_ref() {
+            // Of spilled rows for which there is no room, among others.
+            ArrowError::IoError(text, error) => {
+                let error = io::Error::new(error.kind(), error.to_string());
+                DataFusionError::ArrowError(Box::new(ArrowError::IoError(text.clone(), error)), None)
+            }
+            other => DataFusionError::Execution(other.to_string()),
+        },
         other => DataFusionError::Internal(other.to_string()),
     };
     RemoteError::of(&EngineError::from(stand_in))
@@ -158,6 +187,12 @@ mod tests {
             let found = RemoteError::find(&sent.error).expect("an error in the text");
             assert_eq!((found.code.as_str(), found.kind), ("ENG-0005", ErrorKind::Exhausted));
         }
+        // As the disk manager has it, by way of those who write spilled rows and those who write a task's.
+        let text = "limit of 1 KB. Please try increasing the config: `datafusion.runtime.max_temp_directory_size`";
+        let limit = ArrowError::IoError(text.to_owned(), io::Error::other(text));
+        let sent = sent(BallistaError::from(limit).into_datafusion());
+        let found = RemoteError::find(&sent.error).expect("an error in the text");
+        assert_eq!((found.code.as_str(), found.kind), ("ENG-0005", ErrorKind::Exhausted));
     }
 
     // Goal: the code of an error reaches the scheduler. Method: what Ballista would send of two errors.
@@ -194,7 +229,26 @@ mod tests {
         }
     }
 
-    // Goal: Ballista still knows what it decides by. Method: a failed fetch and a failed read, wrapped as it does.
+    // Goal: a panic is a defect, not a mistake in the statement. Method: as the writers of a task's rows tell of one; and a statement's own
+    // error.
+    #[test]
+    fn panics_are_told() {
+        let of = |text: &str| DataFusionError::Execution(text.to_owned());
+        for error in [
+            of("write task panicked: task 7 panicked with message \"gone\""),
+            BallistaError::from(of("shuffle-write drain task panicked: gone")).into_datafusion(),
+            DataFusionError::Shared(of("shuffle writer drain panicked: gone").into()),
+        ] {
+            let found = RemoteError::find(&sent(error).error).expect("an error in the text");
+            assert_eq!((found.code.as_str(), found.kind), ("ENG-0008", ErrorKind::Internal));
+        }
+        let own = sent(of("cannot be cast: somebody panicked"));
+        let found = RemoteError::find(&own.error).expect("an error in the text");
+        assert_eq!(found.code, "ENG-0003");
+    }
+
+    // Goal: Ballista still knows what it decides by; when a read has failed too often, its code is told. Method: a failed fetch and a failed
+    // read, wrapped as it does.
     #[test]
     fn types_that_ballista_knows_stay() {
         let fetch = BallistaError::FetchFailed("executor-1".into(), 1, 2, "gone".into()).into_datafusion();
@@ -203,8 +257,17 @@ mod tests {
             matches!(reason, Some(FailedReason::FetchPartitionError(_))),
             "{reason:?}"
         );
-        let read = DataFusionError::IoError(io::Error::other("disk"));
-        let reason = sent(read).failed_reason;
-        assert!(matches!(reason, Some(FailedReason::IoError(_))), "{reason:?}");
+        let read = || io::Error::other("disk");
+        for error in [
+            DataFusionError::IoError(read()),
+            BallistaError::IoError(read()).into_datafusion(),
+            DataFusionError::Shared(DataFusionError::IoError(read()).into()),
+        ] {
+            let sent = sent(error);
+            assert!(matches!(sent.failed_reason, Some(FailedReason::IoError(_))), "{sent:?}");
+            let found = RemoteError::find(&sent.error).expect("an error in the text");
+            assert_eq!((found.code.as_str(), found.kind), ("ENG-0007", ErrorKind::Unavailable));
+            assert!(found.message.contains("disk"), "{found}");
+        }
     }
 }

@@ -211,6 +211,11 @@ impl ResultCache {
         self.0.entries.contains_key(key)
     }
 
+    /// Whether rows are kept, or somebody makes them already.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.holds(key) || self.runs().contains_key(key)
+    }
+
     /// Asks for rows, or for the right to make them.
     pub(crate) fn join(&self, key: Key) -> Joined {
         if let Some(entry) = self.0.entries.get(&key) {

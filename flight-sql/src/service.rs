@@ -40,6 +40,7 @@ mod listing;
 mod parameters;
 mod read_only;
 mod running;
+mod schemas;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -401,17 +402,6 @@ impl QueryService {
             schema: wire_schema(plan.schema().as_arrow()),
             parameters: parameters::told(&plan)?,
         })
-    }
-
-    /// The schema of a statement's rows with what is bound now: values decide the types that the text left open.
-    pub async fn result_schema(&self, principal: &Principal, statement: &Statement) -> Result<SchemaRef, QueryError> {
-        let (_, plan) = self.plan_or_note(principal, &statement.sql).await?;
-        if statement.parameters.is_empty() {
-            return Ok(wire_schema(plan.schema().as_arrow()));
-        }
-        let unbound = Arc::clone(plan.schema());
-        let plan = parameters::bind(plan, &statement.parameters)?;
-        Ok(parameters::bound_schema(unbound.as_arrow(), &plan))
     }
 
     /// A name for one asking of a statement.

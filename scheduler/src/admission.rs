@@ -269,6 +269,11 @@ impl Admission {
         }
     }
 
+    /// Whether there is a place now, or one in line. Takes none: another one may have it by then.
+    pub fn room(&self, lane: impl Into<Lane>, user: Option<&str>) -> Result<()> {
+        lock(&self.hall).room(lane.into(), user).map(drop)
+    }
+
     /// How full a class is.
     pub fn load(&self, lane: impl Into<Lane>) -> Load {
         lock(&self.hall).load(lane.into())

@@ -79,6 +79,9 @@ pub enum SchedulerError {
     /// A plan that is not finished and of which nothing runs. It was cancelled.
     #[error("plan makes no progress")]
     Stalled,
+    /// The scheduler of this process ended while the plan ran: the process does, or another one schedules.
+    #[error("the scheduler ended while the plan ran")]
+    Ended,
     /// Too many wait already.
     #[error("{queued} plans of class {class} wait already")]
     QueueFull {
@@ -177,7 +180,9 @@ impl Coded for SchedulerError {
         match self {
             Self::Bind { .. } => ErrorKind::Conflict,
             Self::Options { .. } => ErrorKind::Invalid,
-            Self::NoExecutor { .. } | Self::ExecutorsLost { .. } | Self::ResultLost { .. } => ErrorKind::Unavailable,
+            Self::NoExecutor { .. } | Self::ExecutorsLost { .. } | Self::ResultLost { .. } | Self::Ended => {
+                ErrorKind::Unavailable
+            }
             Self::Failed { source } => source.kind,
             Self::Deadline { .. } | Self::QueueDeadline { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
@@ -216,6 +221,7 @@ impl Coded for SchedulerError {
             Self::GivenUp { .. } => "SCH-0019",
             Self::ExecutorName { .. } => "SCH-0020",
             Self::NotPlanned { .. } => NOT_PLANNED,
+            Self::Ended => "SCH-0022",
         }
     }
 
@@ -227,6 +233,7 @@ impl Coded for SchedulerError {
             | Self::ExecutorsLost { .. }
             | Self::Deadline { .. }
             | Self::ResultLost { .. }
+            | Self::Ended
             | Self::QueueFull { .. }
             | Self::UserQueueFull { .. }
             | Self::QueueDeadline { .. } => Retry::Safe,
@@ -248,6 +255,7 @@ impl Coded for SchedulerError {
             Self::QueueFull { .. } | Self::QueueDeadline { .. } => "try again in a moment".to_owned(),
             Self::UserQueueFull { .. } => "wait for statements of yours to end".to_owned(),
             Self::OtherBuild { .. } => "run the same tidewater on scheduler and executors".to_owned(),
+            Self::Ended => "ask again: another process schedules by then, or this one once more".to_owned(),
             Self::GivenUp { .. } => "it registers under a new name by itself".to_owned(),
             Self::ExecutorName { .. } => "tidewater executor ls tells their names".to_owned(),
             Self::NotPlanned { .. } => "SET tidewater.execution = local runs it in one process".to_owned(),

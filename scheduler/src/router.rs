@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::future::BoxFuture;
@@ -155,6 +156,24 @@ impl PlanRunner for Router {
     fn route<'a>(&'a self, request: &'a PlanRequest) -> BoxFuture<'a, Result<Route, EngineError>> {
         Self::route(self, request).boxed()
     }
+
+    fn room(&self, plan: &LogicalPlan, class: Class) -> Result<(), EngineError> {
+        let caller = Caller::current();
+        match lane_of(&caller, class, plan) {
+            Some(lane) => Ok(self.admission.room(lane, caller.user.as_deref())?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where a plan stands in line; none if it needs no place: what tools ask of the catalog costs next to nothing, and a tool that waits for
+/// it looks dead.
+fn lane_of(caller: &Caller, class: Class, plan: &LogicalPlan) -> Option<Lane> {
+    match (caller.maintenance, class) {
+        (true, _) => Some(Lane::Maintenance),
+        (false, Class::Interactive) if reads_memory_only(plan) => None,
+        (false, class) => Some(class.into()),
+    }
 }
 
 impl Router {
@@ -173,15 +192,10 @@ impl Router {
 
     async fn start(&self, mut request: PlanRequest) -> Result<PlanOutput, EngineError> {
         let caller = Caller::current();
-        let lane = match caller.maintenance {
-            true => Lane::Maintenance,
-            false => request.class.into(),
-        };
         let begun = self.clock.monotonic();
-        // What tools ask of the catalog costs next to nothing, and a tool that waits for it looks dead.
-        let permit = match lane == Lane::Interactive && reads_memory_only(&request.plan) {
-            true => None,
-            false => Some(self.admit(lane, &caller, request.deadline).await?),
+        let permit = match lane_of(&caller, request.class, &request.plan) {
+            Some(lane) => Some(self.admit(lane, &caller, request.deadline).await?),
+            None => None,
         };
         let waited = self.clock.monotonic().saturating_sub(begun);
         // What a statement waits in line is of its time, by milliseconds: people read what is left.

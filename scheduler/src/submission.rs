@@ -150,11 +150,13 @@ impl Submission {
 
     async fn end(&mut self) -> std::result::Result<SuccessfulJob, Failure> {
         let clock = self.scheduler.clock().clone();
+        let stop = self.scheduler.tasks().token();
         let mut open = true;
         let mut alone_since = None;
         let mut idle_since = None;
         loop {
             let status = tokio::select! {
+                () = stop.cancelled() => return Err(Failure::Final(SchedulerError::Ended)),
                 update = self.updates.recv(), if open => {
                     open = update.is_some();
                     update

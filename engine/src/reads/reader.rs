@@ -15,6 +15,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore};
 use tidewater_table::digest::{ChunkChecksums, Tail, check_whole};
 use tidewater_table::{ReadAnew, TableError};
 
+use super::ahead::Ahead;
 use super::footer::{Footer, Parsed, parse};
 
 /// What is read first of a file that does not tell how long its footer is: a few columns' footer and indexes, and small files whole.
@@ -38,6 +39,7 @@ pub(super) struct CheckedReader {
     file: ObjectMeta,
     footers: Arc<FileMetadataCache>,
     footer: Option<Footer>,
+    ahead: Option<Ahead>,
 }
 
 impl CheckedReader {
@@ -54,7 +56,14 @@ impl CheckedReader {
             file,
             footers,
             footer: None,
+            ahead: None,
         }
+    }
+
+    /// The same, which reads ahead.
+    pub(super) fn with_ahead(mut self, ahead: Option<Ahead>) -> Self {
+        self.ahead = ahead;
+        self
     }
 
     fn kept(&self) -> Option<Footer> {
@@ -121,7 +130,7 @@ impl CheckedReader {
             }
             places.push(needed.len() - 1);
         }
-        let mut read = self.inner.get_byte_ranges(needed.clone()).await?;
+        let mut read = self.read(&needed).await?;
         for (range, bytes) in needed.iter().zip(&mut read) {
             self.compare(range, bytes, checksums).await?;
         }
@@ -131,6 +140,20 @@ impl CheckedReader {
         });
         let parts = parts.collect::<Option<Vec<Bytes>>>();
         parts.ok_or_else(|| ParquetError::General(format!("{} is shorter than its footer tells", self.file.location)))
+    }
+
+    async fn read(&mut self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let Some(ahead) = &mut self.ahead else {
+            return self.inner.get_byte_ranges(ranges.to_vec()).await;
+        };
+        let read = match ahead.take(ranges).await {
+            Some(read) => read,
+            None => self.inner.get_byte_ranges(ranges.to_vec()).await?,
+        };
+        if let Some(footer) = &self.footer {
+            ahead.follow(ranges, &footer.metadata, &self.file.location);
+        }
+        Ok(read)
     }
 
     /// Compares bytes that are a whole chunk; parts and indexes pass.
@@ -201,7 +224,7 @@ impl AsyncFileReader for CheckedReader {
             self.footer = Some(footer);
             match checksums {
                 Some(checksums) => self.compared(ranges, &checksums).await,
-                None => self.inner.get_byte_ranges(ranges).await,
+                None => self.read(&ranges).await,
             }
         }
         .boxed()

@@ -6,10 +6,14 @@ use bytes::Bytes;
 use chrono::DateTime;
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::Result as ParquetResult;
 use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::physical_plan::metrics::Count;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::memory::InMemory;
@@ -19,6 +23,7 @@ use tidewater_core::{Coded, ErrorKind, Rng, SeededRng};
 use tidewater_table::Scan;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 
+use super::ahead::Ahead;
 use super::reader::CheckedReader;
 use crate::testing::{Lake, lines};
 
@@ -262,5 +267,78 @@ async fn files_of_other_engines_are_not_compared() {
         let (start, length) = footer.row_group(0).column(0).byte_range();
         let read = reader.get_bytes(start..start + length).await;
         assert_eq!(read.is_ok(), is_read, "{name}: {read:?}");
+    }
+}
+
+/// A file of another engine with row groups of so many rows.
+fn grouped(groups: usize, rows_of_each: usize) -> Bytes {
+    let all = rows(0..i64::try_from(groups * rows_of_each).expect("a few"));
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows_of_each));
+    let mut writer = ArrowWriter::try_new(Vec::new(), all.schema(), Some(properties.build())).expect("a writer");
+    writer.write(&all).expect("written");
+    Bytes::from(writer.into_inner().expect("a file"))
+}
+
+// Goal: columns that are read row group by row group come before they are asked for, each list of columns for itself; nothing does out of
+// turn, nor without memory for it, and memory is given back. Method: what is asked of the reader below and what is counted of what came by
+// itself; each answer against the file.
+#[tokio::test]
+async fn columns_are_read_ahead() {
+    let bytes = grouped(5, 100);
+    let file = described("part-00000-of-another.parquet", &bytes);
+    let store = Arc::new(InMemory::new());
+    put(&store, &file, &bytes).await;
+    let first = [(0, vec![0]), (0, vec![1]), (1, vec![0]), (1, vec![1])];
+    let rest = [
+        (2, vec![0]),
+        (2, vec![1]),
+        (3, vec![0]),
+        (3, vec![1]),
+        (4, vec![0]),
+        (4, vec![1]),
+    ];
+    let in_turn: Vec<_> = first.into_iter().chain(rest).collect();
+    let out_of_turn: Vec<_> = [0, 2, 1, 4, 3].map(|group| (group, vec![0, 1])).into();
+    for (memory_bytes, order, asked_below) in [(1 << 20, &in_turn, 4), (64, &in_turn, 10), (1 << 20, &out_of_turn, 5)] {
+        let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let inner = Flaky {
+            bytes: bytes.clone(),
+            asked: asked.clone(),
+            wrong: Arc::default(),
+        };
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(memory_bytes));
+        let counted = Count::new();
+        let lake = Lake::new();
+        let footers = lake.engine.runtime_env().cache_manager.get_file_metadata_cache();
+        let ahead = Ahead::new(store.clone(), &pool, counted.clone());
+        let mut reader = CheckedReader::new(Box::new(inner), store.clone(), file.clone(), footers);
+        reader = reader.with_ahead(Some(ahead));
+        let footer = reader.get_metadata(None).await.expect("a footer");
+        asked.lock().expect("a lock").clear();
+        let (mut all, mut below) = (0, 0);
+        for (group, columns) in order {
+            let ranges: Vec<Range<u64>> = columns
+                .iter()
+                .map(|column| footer.row_group(*group).column(*column).byte_range())
+                .map(|(start, length)| start..start + length)
+                .collect();
+            let before = asked.lock().expect("a lock").len();
+            let read = reader.get_byte_ranges(ranges.clone()).await.expect("bytes");
+            for (range, read) in ranges.iter().zip(&read) {
+                assert_eq!(read, &bytes.slice(range.start as usize..range.end as usize));
+            }
+            all += read.iter().map(Bytes::len).sum::<usize>();
+            below += usize::from(asked.lock().expect("a lock").len() > before);
+        }
+        assert_eq!(below, asked_below, "{memory_bytes} {order:?}");
+        let below: u64 = asked
+            .lock()
+            .expect("a lock")
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
+        assert_eq!(counted.value() as u64 + below, all as u64, "each byte is counted once");
+        drop(reader);
+        assert_eq!(pool.reserved(), 0);
     }
 }

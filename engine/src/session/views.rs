@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, TableProvider};
+use datafusion::common::ToDFSchema;
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use tidewater_core::{Namespace, TableName};
 use tidewater_table::{TableError, View};
@@ -105,6 +107,28 @@ impl Engine {
         Err(EngineError::statement(format!("views lie more than {DEPTH_MAX} deep")))
     }
 
+    /// Views of the catalog as they are listed: their columns and what they say, and no rows.
+    pub(super) async fn listed_views(&self, lake: &LakeCatalog) -> Result<HashMap<TableName, Arc<dyn TableProvider>>> {
+        let catalog = self.catalog();
+        let mut listed: HashMap<TableName, Arc<dyn TableProvider>> = HashMap::new();
+        for namespace in catalog.list_namespaces().await.map_err(TableError::from)? {
+            // A catalog that has no views says so by an error.
+            let names = catalog.list_views(&namespace).await.unwrap_or_default();
+            for name in names.into_iter().filter(|name| lake.asks_for(name)) {
+                if let Some(view) = catalog.load_view(&name).await.map_err(TableError::from)? {
+                    let columns = tidewater_table::schema::to_arrow(&view.schema).map_err(EngineError::from)?;
+                    let nothing = LogicalPlan::EmptyRelation(EmptyRelation {
+                        produce_one_row: false,
+                        schema: Arc::new(columns.to_dfschema()?),
+                    });
+                    let says = said(&view).or_else(|| view.queries.values().next());
+                    listed.insert(name, Arc::new(ViewTable::new(nothing, says.cloned())));
+                }
+            }
+        }
+        Ok(listed)
+    }
+
     /// Plans views, each after those that it names.
     async fn planned(
         &self,
@@ -141,9 +165,13 @@ impl Engine {
     }
 }
 
+/// What it says, in a dialect that is read.
+fn said(view: &View) -> Option<&String> {
+    DIALECTS.iter().find_map(|dialect| view.queries.get(*dialect))
+}
+
 fn text(state: &SessionState, view: &View) -> Result<Text> {
-    let sql = DIALECTS.iter().find_map(|dialect| view.queries.get(*dialect));
-    let sql = sql.ok_or_else(|| {
+    let sql = said(view).ok_or_else(|| {
         let dialects: Vec<String> = view.queries.keys().cloned().collect();
         EngineError::Unsupported {
             what: format!("view {}, whose text is of {}", view.name, dialects.join(", ")),

@@ -68,7 +68,7 @@ impl FlightSql {
             }
             None => self
                 .service
-                .result_schema(principal, &statement)
+                .schema_to_fetch(principal, &statement)
                 .await
                 .map_err(to_status)?,
         };

@@ -1,6 +1,7 @@
 //! The front as clients see it, without a network between.
 
 mod polls;
+mod room;
 mod schemas;
 mod sessions;
 

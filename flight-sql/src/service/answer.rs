@@ -83,6 +83,15 @@ impl QueryService {
         self.0.cache.question(&asked.plan, &around)
     }
 
+    /// Whether its rows are kept or made already, as far as that can be told before it begins. An explanation is not looked into.
+    pub(super) fn needs_no_room(&self, principal: &Principal, asked: &Asked) -> bool {
+        let Ok(question) = self.question(principal, asked, &asked.wire) else {
+            return false;
+        };
+        let now = self.clock().monotonic();
+        self.0.cache.has(&question.key) || self.0.cache.older(&question, now).is_some()
+    }
+
     /// Rows that are kept, or of the one who runs the same, or new ones for all who ask meanwhile.
     async fn shared(
         &self,
@@ -147,6 +156,8 @@ impl QueryService {
 
     /// Rows that are made now.
     async fn fresh(&self, asked: Asked, schema: &SchemaRef, note: &Note) -> Result<Batches, QueryError> {
+        // No session is made for who is not let in.
+        self.0.runner.room(&asked.plan, Class::Interactive)?;
         let progress = Progress::attach(asked.session.made());
         self.0.running.tells(note.id(), progress);
         let output = self.0.runner.run(self.request(asked)).await?;

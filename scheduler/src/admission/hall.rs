@@ -66,13 +66,23 @@ impl Hall {
 
     /// A place, or one in line.
     pub(super) fn enter(&mut self, lane: Lane, user: Option<&str>) -> Result<Entry> {
-        // Everybody who could run was called when their place became free, so nobody is overtaken.
-        if self.has_place(lane) && self.user_may(lane, user) {
+        if self.room(lane, user)? {
             return Ok(Entry::Place(self.take(lane, user)));
         }
-        let limits = *self.limits.of(lane);
-        let line = self.lines.entry(lane).or_default();
-        let queued = line.queue.len();
+        let (waiter, entry) = self.waiter(user);
+        self.lines.entry(lane).or_default().queue.push_back(waiter);
+        Ok(entry)
+    }
+
+    /// Whether whoever came now would have a place at once. An error: not even one in line.
+    pub(super) fn room(&self, lane: Lane, user: Option<&str>) -> Result<bool> {
+        // Everybody who could run was called when their place became free, so nobody is overtaken.
+        if self.has_place(lane) && self.user_may(lane, user) {
+            return Ok(true);
+        }
+        let limits = self.limits.of(lane);
+        let queue = self.lines.get(&lane).map(|line| &line.queue);
+        let queued = queue.map_or(0, VecDeque::len);
         if queued >= limits.queued_max {
             return Err(SchedulerError::QueueFull {
                 class: lane.name(),
@@ -80,11 +90,8 @@ impl Hall {
             });
         }
         if let Some(user) = user {
-            let own = line
-                .queue
-                .iter()
-                .filter(|waiter| waiter.user.as_deref() == Some(user))
-                .count();
+            let is_theirs = |waiter: &&Waiter| waiter.user.as_deref() == Some(user);
+            let own = queue.map_or(0, |queue| queue.iter().filter(is_theirs).count());
             if own >= limits.user_queued_max {
                 return Err(SchedulerError::UserQueueFull {
                     user: user.to_owned(),
@@ -93,9 +100,7 @@ impl Hall {
                 });
             }
         }
-        let (waiter, entry) = self.waiter(user);
-        self.lines.entry(lane).or_default().queue.push_back(waiter);
-        Ok(entry)
+        Ok(false)
     }
 
     /// Comes back to a place that was lent: `None` if it was not, else as [`Self::enter`], but before all who wait and whatever

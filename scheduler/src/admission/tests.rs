@@ -36,11 +36,21 @@ async fn runs_waits_refuses() {
     let third = admission.admit(Class::Interactive, None).await.expect_err("full");
     assert!(matches!(third, SchedulerError::QueueFull { queued: 1, .. }), "{third}");
     assert_eq!(third.retry(), Retry::Safe);
+    let told = admission
+        .room(Class::Interactive, None)
+        .expect_err("full for who only looks");
+    assert_eq!(told.code(), third.code());
+    admission.room(Class::Batch, None).expect("another class");
     admission.admit(Class::Batch, None).await.expect("another class");
     assert_eq!(admission.load(Class::Interactive), Load { running: 1, queued: 1 });
     drop(first);
+    admission.room(Class::Interactive, None).expect("the line is empty");
     second.await.expect("its turn");
-    assert_eq!(admission.load(Class::Interactive), Load { running: 0, queued: 0 });
+    assert_eq!(
+        admission.load(Class::Interactive),
+        Load { running: 0, queued: 0 },
+        "looking takes no place"
+    );
 }
 
 // Goal: nobody waits for ever, and who gave up does not count. Method: move the clock past the limit; drop a wait.

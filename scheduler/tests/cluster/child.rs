@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::lake::{engine, executor_options};
+use crate::lake::{engine, engine_options, executor_options};
 use tidewater_core::{SystemClock, SystemRng, Tasks};
 use tidewater_executor::Executor;
 use tidewater_security::{NodeTls, NodeTlsSettings};
@@ -14,6 +14,11 @@ const SCHEDULER: &str = "TIDEWATER_TEST_SCHEDULER";
 const HOME: &str = "TIDEWATER_TEST_HOME";
 const NAME: &str = "TIDEWATER_TEST_NAME";
 const NODE_TLS: &str = "TIDEWATER_TEST_NODE_TLS";
+const LITTLE: &str = "TIDEWATER_TEST_LITTLE";
+
+/// Of an executor that has little: a task cannot sort in it what fits into an executor of the usual size, and the disk is soon full.
+const LITTLE_MEMORY_BYTES: usize = 64 << 20;
+const LITTLE_DISK_BYTES: u64 = 1 << 20;
 
 /// An executor in a process of its own, killed when dropped.
 pub(crate) struct ExecutorChild {
@@ -24,23 +29,25 @@ pub(crate) struct ExecutorChild {
 
 impl ExecutorChild {
     pub(crate) fn start(name: &str, scheduler: SocketAddr, home: &Path) -> Self {
-        Self::start_with(name, scheduler, home, None)
+        Self::spawn(name, scheduler, home, Vec::new())
     }
 
     /// With this certificate of a node.
-    pub(crate) fn start_with(
-        name: &str,
-        scheduler: SocketAddr,
-        home: &Path,
-        node_tls: Option<&NodeTlsSettings>,
-    ) -> Self {
+    pub(crate) fn start_with(name: &str, scheduler: SocketAddr, home: &Path, node_tls: &NodeTlsSettings) -> Self {
+        let settings = serde_json::to_string(node_tls).expect("paths of text");
+        Self::spawn(name, scheduler, home, vec![(NODE_TLS, settings)])
+    }
+
+    /// With [`LITTLE_MEMORY_BYTES`] of memory and [`LITTLE_DISK_BYTES`] of disk to spill to.
+    pub(crate) fn start_with_little(name: &str, scheduler: SocketAddr, home: &Path) -> Self {
+        Self::spawn(name, scheduler, home, vec![(LITTLE, "yes".to_owned())])
+    }
+
+    fn spawn(name: &str, scheduler: SocketAddr, home: &Path, more: Vec<(&str, String)>) -> Self {
         let log = home.join(format!("{name}.log"));
         let output = File::create(&log).expect("a log");
-        let mut command = Command::new(std::env::current_exe().expect("this binary"));
-        if let Some(settings) = node_tls {
-            command.env(NODE_TLS, serde_json::to_string(settings).expect("paths of text"));
-        }
-        let child = command
+        let child = Command::new(std::env::current_exe().expect("this binary"))
+            .envs(more)
             .args([
                 "--exact",
                 "child::executor_process",
@@ -120,7 +127,13 @@ async fn executor_process() {
         let settings = serde_json::from_str(&settings).expect("settings");
         options.node_tls = Some(NodeTls::load(settings, SystemClock::shared()).expect("a certificate"));
     }
-    let engine = engine(&home, &name);
+    let mut engine_options = engine_options(&home, &name);
+    if std::env::var(LITTLE).is_ok() {
+        options.memory_bytes = LITTLE_MEMORY_BYTES as u64;
+        engine_options.memory_bytes = LITTLE_MEMORY_BYTES;
+        engine_options.spill_bytes_max = LITTLE_DISK_BYTES;
+    }
+    let engine = engine(&home, engine_options);
     let _executor = Executor::start(options, engine, SystemClock::shared(), SystemRng::shared(), &tasks)
         .await
         .expect("an executor");

@@ -1,18 +1,14 @@
 //! Many deaths: three moments, with an aggregate that orders its rows and without, reading and writing. `TIDEWATER_EXECUTOR_KILLS=1000`
 //! makes it longer.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use datafusion::arrow::datatypes::DataType;
-use tidewater_core::TableName;
-use tidewater_engine::{Class, EngineError, PlanRunner};
 use tidewater_scheduler::{Scheduler, SchedulerOptions};
-use tidewater_table::{Added, Change, CommitOptions, commit_change};
 
 use crate::child::ExecutorChild;
-use crate::lake::{Lake, START_DEADLINE, text};
+use crate::lake::{Lake, START_DEADLINE};
 use crate::loss::{Moment, PATIENCE, progress, reached};
+use crate::work::{Work, begin, columns_of};
 
 /// Kills of a run of the usual size: each of the twelve cases eight times and more.
 const KILLS: usize = 100;
@@ -23,7 +19,7 @@ const CLUSTERS: usize = 4;
 const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
 
 /// The statement of a moment, with an aggregate that orders its rows or without.
-fn statement(moment: Moment, orders: bool) -> String {
+pub(crate) fn statement(moment: Moment, orders: bool) -> String {
     let ordered = |column: &str| match orders {
         false => "0 AS a".to_owned(),
         true => format!("array_length(array_agg({column} ORDER BY {column})) AS a"),
@@ -46,41 +42,14 @@ fn statement(moment: Moment, orders: bool) -> String {
     }
 }
 
-/// A run under way that hands over its rows; those of a write are what its files hold.
-type Rows = tokio::sync::oneshot::Receiver<Result<Vec<String>, EngineError>>;
-
-async fn read(lake: &Lake, scheduler: &Scheduler, sql: &str) -> Rows {
-    let mut request = lake.request(Class::Batch, sql).await;
-    request.deadline = Some(PATIENCE * 2);
-    let runner = scheduler.runner();
-    let (sender, rows) = tokio::sync::oneshot::channel();
-    lake.tasks.spawn("statement", async move {
-        let rows = match runner.run(request).await {
-            Ok(output) => output.collect().await.map(|rows| text(&rows)),
-            Err(error) => Err(error),
-        };
-        let _nobody_waits_after_patience = sender.send(rows);
-    });
-    rows
-}
-
-type Files = tokio::sync::oneshot::Receiver<Result<Vec<Added>, EngineError>>;
-
-async fn write(lake: &Lake, scheduler: &Scheduler, sql: &str, target: &TableName) -> Files {
-    let session = lake.session(Class::Batch);
-    let plan = lake.engine.plan(&session, sql).await.expect("a plan");
-    let table = lake.engine.load(target).await.expect("a table");
-    let (job, runner, engine) = (lake.job(), scheduler.runner(), lake.engine.clone());
-    let (sender, files) = tokio::sync::oneshot::channel();
-    lake.tasks.spawn("write", async move {
-        let added = engine.write(&runner, job, &session, plan, &table).await;
-        let _nobody_waits_after_patience = sender.send(added);
-    });
-    files
-}
-
 /// Kills the victim once the moment has come. False: the job ended before.
-async fn kill_at(lake: &Lake, scheduler: &Scheduler, moment: Moment, id: &str, victim: &mut ExecutorChild) -> bool {
+pub(crate) async fn kill_at(
+    lake: &Lake,
+    scheduler: &Scheduler,
+    moment: Moment,
+    id: &str,
+    victim: &mut ExecutorChild,
+) -> bool {
     let begun = lake.clock.monotonic();
     let mut seen = false;
     loop {
@@ -122,12 +91,6 @@ async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
     let mut told = Vec::new();
     let lake = Lake::new().await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
-    let columns = [
-        ("note", DataType::Utf8),
-        ("n", DataType::Int64),
-        ("s", DataType::Int64),
-        ("a", DataType::Int64),
-    ];
     let _survivor = ExecutorChild::start("survivor", scheduler.address(), lake.home.path());
     scheduler
         .wait_for_executors(1, START_DEADLINE)
@@ -151,35 +114,14 @@ async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
             .id
             .clone();
         let sql = statement(moment, orders);
-        let columns_sql =
-            format!("SELECT note, CAST(n AS BIGINT) AS n, CAST(s AS BIGINT) AS s, CAST(a AS BIGINT) AS a FROM ({sql})");
-        let expected = lake
-            .rows(&lake.engine.local_runner(), &columns_sql.replace("{ms}", "0"))
-            .await;
-        let slow = columns_sql.replace("{ms}", "100");
+        let sql = columns_of(&sql);
+        let expected = lake.rows(&lake.engine.local_runner(), &sql.replace("{ms}", "0")).await;
         let killed = lake.clock.monotonic();
-        let found = if writes {
-            let target = lake.create(&format!("gold.kill_{tries}"), &columns).await;
-            let files = write(&lake, &scheduler, &slow, &target).await;
-            kills += usize::from(kill_at(&lake, &scheduler, moment, &id, &mut victim).await);
-            let added = within(&lake, files).await.expect("it writes");
-            let paths: BTreeSet<&str> = added.iter().map(|added| added.file.file_path()).collect();
-            assert_eq!(paths.len(), added.len(), "each file once");
-            let (catalog, store) = (lake.engine.catalog().as_ref(), lake.engine.store());
-            let change = Change::append(added.clone());
-            commit_change(catalog, store, &target, &change, &CommitOptions::default())
-                .await
-                .expect("committed");
-            lake.rows(
-                &lake.engine.local_runner(),
-                &format!("SELECT note, n, s, a FROM {target}"),
-            )
-            .await
-        } else {
-            let rows = read(&lake, &scheduler, &slow).await;
-            kills += usize::from(kill_at(&lake, &scheduler, moment, &id, &mut victim).await);
-            within(&lake, rows).await.expect("rows")
-        };
+        let work = if writes { Work::Writes } else { Work::Reads };
+        let target = format!("gold.kill_{tries}");
+        let begun = begin(&lake, &scheduler, work, &sql.replace("{ms}", "100"), &target).await;
+        kills += usize::from(kill_at(&lake, &scheduler, moment, &id, &mut victim).await);
+        let found = begun.rows(&lake).await.expect("rows");
         let took = lake.clock.monotonic() - killed;
         told.push(format!(
             "{kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}"
@@ -192,12 +134,8 @@ async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
             lake.clock.sleep(Duration::from_millis(50)).await;
         }
     }
-    let rows = read(
-        &lake,
-        &scheduler,
-        &statement(Moment::Mapping, true).replace("{ms}", "100"),
-    )
-    .await;
+    let last = columns_of(&statement(Moment::Mapping, true)).replace("{ms}", "100");
+    let rows = begin(&lake, &scheduler, Work::Reads, &last, "gold.none").await;
     let begun = lake.clock.monotonic();
     while scheduler.load_of(&survivor).await.vcores < 2 {
         assert!(
@@ -206,18 +144,7 @@ async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
         );
         lake.clock.sleep(Duration::from_millis(10)).await;
     }
-    within(&lake, rows).await.expect("rows");
+    rows.rows(&lake).await.expect("rows");
     told.push(format!("{kills} kills in {tries} tries"));
     told
-}
-
-async fn within<T>(
-    lake: &Lake,
-    outcome: tokio::sync::oneshot::Receiver<Result<T, EngineError>>,
-) -> Result<T, EngineError> {
-    let ended = tokio::select! {
-        outcome = outcome => Some(outcome),
-        () = lake.clock.sleep(PATIENCE) => None,
-    };
-    ended.expect("an end in time").expect("it ends or is told to")
 }

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
+use crate::failing::{FAULTS, failing};
 use tidewater_core::{JobId, Namespace, SharedClock, SharedRng, SystemClock, SystemRng, TableName, Tasks};
 use tidewater_engine::{Class, Engine, EngineOptions, Functions, PlanRequest, PlanRunner, SessionOptions};
 use tidewater_executor::{Executor, ExecutorOptions};
@@ -47,7 +48,7 @@ impl Lake {
     /// `silver.orders(id, customer, note)` and `silver.items(order_id, amount)`.
     pub(crate) async fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let engine = engine(home.path(), "scheduler");
+        let engine = engine(home.path(), engine_options(home.path(), "scheduler"));
         let lake = Self {
             home,
             engine,
@@ -187,18 +188,24 @@ pub(crate) fn executor_options(scheduler: std::net::SocketAddr, work_dir: PathBu
     }
 }
 
-/// An engine over a catalog in memory; `who` names its spill folder.
-pub(crate) fn engine(home: &Path, who: &str) -> Engine {
+/// What an engine of these tests has; `who` names its spill folder.
+pub(crate) fn engine_options(home: &Path, who: &str) -> EngineOptions {
+    EngineOptions {
+        memory_bytes: 256 << 20,
+        target_partitions: 4,
+        functions: Functions::default()
+            .with_scalar(slow())
+            .with_scalar(failing(home.join(FAULTS))),
+        ..EngineOptions::new(home.join("spill").join(who))
+    }
+}
+
+/// An engine over a catalog in memory.
+pub(crate) fn engine(home: &Path, options: EngineOptions) -> Engine {
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     let store = FileStore::new(Default::default(), clock.clone(), rng.clone());
     let warehouse = format!("file://{}", home.join("lake").display());
     let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new(store.clone(), warehouse));
-    let options = EngineOptions {
-        memory_bytes: 256 << 20,
-        target_partitions: 4,
-        functions: Functions::default().with_scalar(slow()),
-        ..EngineOptions::new(home.join("spill").join(who))
-    };
     Engine::open(options, catalog, store, clock, rng).expect("an engine")
 }
 

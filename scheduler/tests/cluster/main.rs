@@ -1,6 +1,8 @@
-//! The cluster as a whole: scheduler and executors in one process and in several, writes, executors that die, TLS between nodes.
+//! The cluster as a whole: scheduler and executors in one process and in several, writes, executors that die and other faults, TLS between nodes.
 
 mod child;
+mod failing;
+mod faults;
 mod jobs;
 mod kills;
 mod lake;
@@ -10,3 +12,4 @@ mod operators;
 mod queries;
 mod routes;
 mod shuffle_files;
+mod work;

@@ -73,7 +73,7 @@ async fn answers_are_the_same_under_tls() {
     options.node_tls = Some(tls);
     let first = executor(&lake, options, &lake.tasks.child("executor")).await;
     first.wait_registered(START_DEADLINE).await.expect("registered");
-    let second = ExecutorChild::start_with("second", scheduler.address(), lake.home.path(), Some(&settings));
+    let second = ExecutorChild::start_with("second", scheduler.address(), lake.home.path(), &settings);
     scheduler.wait_for_executors(2, START_DEADLINE).await.expect("both");
     let (local, cluster) = (lake.engine.local_runner(), scheduler.runner());
     for sql in STATEMENTS {

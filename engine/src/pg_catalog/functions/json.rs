@@ -4,7 +4,7 @@ mod value;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, StructArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, LargeStringArray, StructArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
 
@@ -16,6 +16,9 @@ pub(super) fn all() -> Vec<Native> {
     let mut all = vec![
         parsed("pg_json", |json| json.text.to_owned()),
         parsed("pg_jsonb", canonical),
+        document(),
+        listed("pg_json_list", false),
+        listed("pg_jsonb_list", true),
         got("pg_json_get", false),
         got("pg_json_get_text", true),
         path("pg_json_path", false),
@@ -85,6 +88,18 @@ fn as_text(array: &ArrayRef) -> Result<ArrayRef> {
 fn parsed(name: &str, change: fn(&Json<'_>) -> String) -> Native {
     Native::new(name, (1, 1), DataType::Utf8, move |arrays, rows| {
         each(argument(arrays, 0)?, rows, |_, json| Ok(Some(change(&json))))
+    })
+}
+
+/// A text that is JSON, for functions that make more of it. They know it by its type, which nothing else has here.
+fn document() -> Native {
+    Native::new("pg_document", (1, 1), DataType::LargeUtf8, |arrays, rows| {
+        let documents = texts(&as_text(argument(arrays, 0)?)?)?;
+        let found = (0..rows).map(|row| match text(&documents, row) {
+            Some(document) => read(document).map(|json| Some(json.text.to_owned())),
+            None => Ok(None),
+        });
+        Ok(Arc::new(found.collect::<Result<LargeStringArray>>()?))
     })
 }
 
@@ -311,10 +326,51 @@ fn of_value(name: &str, canonical_form: bool) -> Native {
     })
 }
 
+/// A list as `json_agg` writes it: what has parts begins on a line of its own.
+fn listed(name: &str, canonical_form: bool) -> Native {
+    Native::new(name, (1, 1), DataType::Utf8, move |arrays, rows| {
+        let array = argument(arrays, 0)?;
+        let Some(lists) = array.as_list_opt::<i32>() else {
+            return exec_err!("a list is wanted, not {}", array.data_type());
+        };
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            if lists.is_null(row) {
+                found.push(None);
+                continue;
+            }
+            let items = lists.value(row);
+            let has_parts = items.data_type().is_nested();
+            let mut out = String::from("[");
+            for at in 0..items.len() {
+                if at > 0 {
+                    out.push_str(if has_parts { ", \n " } else { ", " });
+                }
+                json_of(&items, at, &mut out)?;
+            }
+            out.push(']');
+            found.push(Some(match canonical_form {
+                true => canonical(&read(&out)?),
+                false => out,
+            }));
+        }
+        Ok(strings(found.into_iter()))
+    })
+}
+
 /// A value as JSON.
 fn json_of(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
     if array.is_null(row) || *array.data_type() == DataType::Null {
         out.push_str("null");
+        return Ok(());
+    }
+    if let Some(documents) = array.as_any().downcast_ref::<LargeStringArray>() {
+        let document = documents.value(row);
+        // A text that somebody made one of this type is none.
+        match Json::parse(document) {
+            Some(_) => out.push_str(document),
+            None => quote(document, out),
+        }
         return Ok(());
     }
     if let Some(fields) = array.as_any().downcast_ref::<StructArray>() {

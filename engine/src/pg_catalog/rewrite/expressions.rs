@@ -1,6 +1,7 @@
 //! Expressions: operators, casts and functions that PostgreSQL has and the query engine calls otherwise.
 
 mod casts;
+mod documents;
 mod functions;
 mod moments;
 mod spellings;

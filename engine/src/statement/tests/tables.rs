@@ -130,6 +130,14 @@ async fn views_are_read() {
     )
     .await;
     assert_eq!(lake.lines("SELECT * FROM s.w").await, ["2,20"]);
+    let listed = "SELECT t.table_name, t.table_type, string_agg(c.column_name, ' ') FROM information_schema.tables t
+                  JOIN information_schema.columns c USING (table_name) WHERE t.table_schema = 's' GROUP BY 1, 2";
+    assert_eq!(
+        lake.lines(listed).await,
+        ["t,BASE TABLE,id n", "v,VIEW,key twice", "w,VIEW,key n"]
+    );
+    let both = "SELECT count(*), bool_and(definition LIKE '%n * 2 FROM s.t%') FROM information_schema.views CROSS JOIN s.w WHERE table_name = 'v'";
+    assert_eq!(lake.lines(both).await, ["1,true"]);
     assert_eq!(
         rows(&lake, "UPDATE s.t SET n = w.n + 1 FROM s.w AS w WHERE w.key = t.id").await,
         1

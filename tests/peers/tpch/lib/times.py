@@ -1,4 +1,5 @@
-"""times.py CATALOG_URI ENDPOINT SF SUITE CORES PID EXECUTORS PEERS FILE: each query on tidewater, on DuckDB and on PEERS, a warm median of three.
+"""times.py CATALOG_URI ENDPOINT SF SUITE CORES PID EXECUTORS PEERS FILE: each query on tidewater, on DuckDB and on PEERS, a warm median of
+RUNS (of the environment; three).
 
 All have the same cores: DuckDB runs in this process, which is bound to CORES as the server PID has to be, and starts Spark and Trino.
 PEERS is a list of spark, trino and cluster; cluster is tidewater again, by the processes EXECUTORS. Each query is asked of one after
@@ -17,7 +18,7 @@ from process_memory import Peak
 from sql_engines import Spark, Trino
 from suite import Duck, Tidewater, namespace, queries, timed
 
-RUNS = 3
+RUNS = int(os.environ.get("RUNS", 3))
 # The total of tidewater in those of the other one; for the cluster, its total in that of the one process.
 GOALS = {"duckdb": 1.0, "spark": 0.2, "cluster": 1.1}
 NAMES = {"duckdb": "DuckDB", "spark": "Spark", "trino": "Trino"}
@@ -111,6 +112,6 @@ if "cluster" in engines:
 notes.append(f"scale factor {factor}, cores {cores} for all, warm median of {RUNS}; load average {load:.1f} at the start")
 notes.append("memory: the most that was resident, of DuckDB with the Python that it runs in, of a cluster the sum of its processes' maxima")
 machine = {"cores": os.cpu_count(), "load_average_1m_before": round(load, 2)}
-command = f"tests/peers/tpch/tpch own times {factor}" + (f" {suite}" if suite != "tpch" else "") + (f" --peers {peers}" if peers else "")
+command = (f"RUNS={RUNS} " if RUNS != 3 else "") + f"tests/peers/tpch/tpch own times {factor}" + (f" {suite}" if suite != "tpch" else "") + (f" --peers {peers}" if peers else "")
 document = {"bench": suite, "command": command, "profile": "debug" if "/debug/" in os.readlink(f"/proc/{pid}/exe") else "release", "machine": machine, "figures": figures, "notes": notes}
 pathlib.Path(file).write_text(json.dumps(document, indent=2) + "\n")

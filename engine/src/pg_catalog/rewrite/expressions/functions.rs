@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::super::names::{arguments, as_number, as_text, call, cast, name, parts, text};
+use super::documents;
 use super::spellings::{grain, named_part};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::{SAME, renamed};
@@ -54,10 +55,14 @@ pub(super) fn shared(expression: &mut Expr) {
     };
     let found = parts(&function.name);
     let [only] = found.as_slice() else { return };
-    if let Some(ordered) = of_ordered_rows(function, only).or_else(|| of_ordered_texts(function, only)) {
-        *expression = ordered;
+    let listed = of_ordered_rows(function, only)
+        .or_else(|| of_ordered_texts(function, only))
+        .or_else(|| documents::of_rows(function, only));
+    if let Some(listed) = listed {
+        *expression = listed;
         return;
     }
+    documents::tell(function, only);
     if let Some(known) = EVERYWHERE
         .iter()
         .find(|(alias, _)| alias == only)

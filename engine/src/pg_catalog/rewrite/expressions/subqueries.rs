@@ -21,6 +21,9 @@ const AGGREGATES: &[&str] = &[
     "bool_or",
     "bool_and",
     "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
 ];
 
 /// A subquery over a table that never has rows is known without being asked, and one that looks a single value up is an
