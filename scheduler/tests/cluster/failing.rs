@@ -27,6 +27,7 @@ impl Failure {
         }
     }
 
+    #[expect(clippy::panic, reason = "a panic is what is simulated")]
     fn fail(self) -> Result<ColumnarValue> {
         match self {
             Self::Read => Err(DataFusionError::IoError(io::Error::other("a fault of the test"))),
