@@ -1,5 +1,5 @@
 """times.py CATALOG_URI ENDPOINT SF SUITE CORES PID EXECUTORS PEERS FILE: each query on tidewater, on DuckDB and on PEERS, a warm median of
-RUNS (of the environment; three).
+RUNS (of the environment; three). QUERIES (likewise) is a list of those that are asked.
 
 All have the same cores: DuckDB runs in this process, which is bound to CORES as the server PID has to be, and starts Spark and Trino.
 PEERS is a list of spark, trino and cluster; cluster is tidewater again, by the processes EXECUTORS. Each query is asked of one after
@@ -19,6 +19,7 @@ from sql_engines import Spark, Trino
 from suite import Duck, Tidewater, namespace, queries, timed
 
 RUNS = int(os.environ.get("RUNS", 3))
+QUERIES = [int(number) for number in os.environ.get("QUERIES", "").split(",") if number]
 # The total of tidewater in those of the other one; for the cluster, its total in that of the one process.
 GOALS = {"duckdb": 1.0, "spark": 0.2, "cluster": 1.1}
 NAMES = {"duckdb": "DuckDB", "spark": "Spark", "trino": "Trino"}
@@ -70,6 +71,8 @@ with contextlib.ExitStack() as stack:
     engines = dict(started(stack))
     print("     " + "".join(f"{name:>15}" for name in engines))
     for number, text in queries(duck.db, suite, namespace(suite, factor)):
+        if QUERIES and number not in QUERIES:
+            continue
         want = None
         for name, measured in engines.items():
             try:
@@ -112,6 +115,7 @@ if "cluster" in engines:
 notes.append(f"scale factor {factor}, cores {cores} for all, warm median of {RUNS}; load average {load:.1f} at the start")
 notes.append("memory: the most that was resident, of DuckDB with the Python that it runs in, of a cluster the sum of its processes' maxima")
 machine = {"cores": os.cpu_count(), "load_average_1m_before": round(load, 2)}
-command = (f"RUNS={RUNS} " if RUNS != 3 else "") + f"tests/peers/tpch/tpch own times {factor}" + (f" {suite}" if suite != "tpch" else "") + (f" --peers {peers}" if peers else "")
+set_here = "".join(f"{name}={os.environ[name]} " for name in ("RUNS", "QUERIES", "SPARK_HEAP", "TRINO_HEAP", "TRINO_QUERY_MEMORY") if name in os.environ)
+command = set_here + f"tests/peers/tpch/tpch own times {factor}" + (f" {suite}" if suite != "tpch" else "") + (f" --peers {peers}" if peers else "")
 document = {"bench": suite, "command": command, "profile": "debug" if "/debug/" in os.readlink(f"/proc/{pid}/exe") else "release", "machine": machine, "figures": figures, "notes": notes}
 pathlib.Path(file).write_text(json.dumps(document, indent=2) + "\n")
