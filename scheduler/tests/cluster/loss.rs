@@ -6,8 +6,9 @@ use ballista_scheduler::state::execution_stage::ExecutionStage;
 
 use crate::child::ExecutorChild;
 use crate::lake::{Lake, START_DEADLINE, text};
-use tidewater_core::{Coded, JobId, Tasks};
-use tidewater_engine::{Class, EngineError, PlanRunner};
+use crate::work::{Begun, read};
+use tidewater_core::{Coded, Tasks};
+use tidewater_engine::{Class, PlanRunner};
 use tidewater_scheduler::{Scheduler, SchedulerOptions};
 
 /// Within this a plan that nobody can run has failed.
@@ -232,28 +233,12 @@ async fn known_wrong_without_the_guard() {
     );
 }
 
-/// A statement of a first stage on executors of their own, begun.
-struct Running {
-    rows: tokio::sync::oneshot::Receiver<Result<Vec<String>, EngineError>>,
-    job: JobId,
-    expected: Vec<String>,
-}
-
-async fn begin(lake: &Lake, scheduler: &Scheduler, moment: Moment) -> Running {
+/// The statement of a moment, begun, and the rows that one process makes of it.
+async fn begin(lake: &Lake, scheduler: &Scheduler, moment: Moment) -> (Begun, Vec<String>) {
     let sql = moment.statement();
     let expected = lake.rows(&lake.engine.local_runner(), &sql.replace("{ms}", "0")).await;
-    let mut request = lake.request(Class::Batch, &sql.replace("{ms}", "200")).await;
-    request.deadline = Some(PATIENCE * 2);
-    let (job, runner) = (request.job, scheduler.runner());
-    let (sender, rows) = tokio::sync::oneshot::channel();
-    lake.tasks.spawn("statement", async move {
-        let rows = match runner.run(request).await {
-            Ok(output) => output.collect().await.map(|rows| text(&rows)),
-            Err(error) => Err(error),
-        };
-        let _nobody_waits_after_patience = sender.send(rows);
-    });
-    Running { rows, job, expected }
+    let begun = read(lake, scheduler, &sql.replace("{ms}", "200")).await;
+    (begun, expected)
 }
 
 async fn executors(lake: &Lake, scheduler: &Scheduler, names: &[&str]) -> Vec<ExecutorChild> {
@@ -273,18 +258,19 @@ async fn all_executors_die() {
     let lake = Lake::new().await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
     let mut children = executors(&lake, &scheduler, &["first", "second"]).await;
-    let running = begin(&lake, &scheduler, Moment::Mapping).await;
+    let (begun, _) = begin(&lake, &scheduler, Moment::Mapping).await;
+    let job = begun.job;
     let id = scheduler.executors().await.expect("a list")[0].id.clone();
     wait_for(&lake, &scheduler, Moment::Mapping, &id).await;
     for child in &mut children {
         child.kill();
     }
     let killed = lake.clock.monotonic();
-    let error = running.rows.await.expect("an end").expect_err("nobody is there");
+    let error = begun.rows(&lake).await.expect_err("nobody is there");
     let took = lake.clock.monotonic() - killed;
     assert_eq!(error.code(), "SCH-0003", "{error:?}");
     assert!(took < FAILURE_MAX, "{took:?}");
-    let report = scheduler.history().of(running.job).remove(0);
+    let report = scheduler.history().of(job).remove(0);
     assert_eq!(report.error.as_deref(), Some("SCH-0003"));
     assert!(
         report.events.iter().any(|event| event.text.contains("runs again")),
@@ -303,15 +289,13 @@ async fn a_host_hangs_and_comes_back() {
     let victim = scheduler.executors().await.expect("a list")[0].id.clone();
     let survivor = ExecutorChild::start("survivor", scheduler.address(), lake.home.path());
     scheduler.wait_for_executors(2, START_DEADLINE).await.expect("both");
-    let running = begin(&lake, &scheduler, Moment::Mapping).await;
+    let (begun, expected) = begin(&lake, &scheduler, Moment::Mapping).await;
+    let job = begun.job;
     wait_for(&lake, &scheduler, Moment::Mapping, &victim).await;
     children[0].pause();
-    let rows = tokio::select! {
-        rows = running.rows => rows.expect("an end"),
-        () = lake.clock.sleep(PATIENCE) => panic!("it hangs: {}", survivor.log_tail()),
-    };
-    assert_eq!(rows.expect("rows"), running.expected);
-    let report = scheduler.history().of(running.job).remove(0);
+    let rows = begun.rows(&lake).await;
+    assert_eq!(rows.expect("rows"), expected, "{}", survivor.log_tail());
+    let report = scheduler.history().of(job).remove(0);
     assert!(report.attempts.len() > 1, "the hang disturbed nothing: {report:?}");
     children[0].resume();
     scheduler
@@ -327,7 +311,7 @@ async fn a_host_hangs_and_comes_back() {
         .collect();
     assert!(!names.contains(&victim), "it begins anew: {names:?}");
 
-    let again = begin(&lake, &scheduler, Moment::Mapping).await;
+    let (again, expected) = begin(&lake, &scheduler, Moment::Mapping).await;
     let begun = lake.clock.monotonic();
     loop {
         let mut used = 0;
@@ -343,7 +327,7 @@ async fn a_host_hangs_and_comes_back() {
         );
         lake.clock.sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(again.rows.await.expect("an end").expect("rows"), again.expected);
+    assert_eq!(again.rows(&lake).await.expect("rows"), expected);
     let ended = lake.clock.monotonic();
     loop {
         let left: Vec<String> = [&children[0], &survivor]

@@ -45,7 +45,8 @@ pub(crate) async fn begin(lake: &Lake, scheduler: &Scheduler, work: Work, sql: &
     }
 }
 
-async fn read(lake: &Lake, scheduler: &Scheduler, sql: &str) -> Begun {
+/// Begins any statement on the cluster, whose rows are read.
+pub(crate) async fn read(lake: &Lake, scheduler: &Scheduler, sql: &str) -> Begun {
     let mut request = lake.request(Class::Batch, sql).await;
     request.deadline = Some(PATIENCE * 2);
     let (job, runner) = (request.job, scheduler.runner());

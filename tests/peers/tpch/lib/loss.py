@@ -28,6 +28,7 @@ DEADLINE = 60
 endpoint, status, factor, server, executors, file = sys.argv[1:7]
 victim, survivor = (int(pid) for pid in executors.split(","))
 command, folder = [text.decode() for text in pathlib.Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")[:-1]], os.readlink(f"/proc/{victim}/cwd")
+data_dir = command[command.index("--data-dir") + 1]
 cores = os.sched_getaffinity(victim)
 os.sched_setaffinity(0, cores)
 cluster = Tidewater(endpoint, "cluster")
@@ -58,7 +59,7 @@ class Victim:
             self.process.wait()
 
     def start(self):
-        log = open(f"{folder}/executor-again.log", "ab")
+        log = open(f"{data_dir}.log", "ab")
         self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.pid = self.process.pid
         wait_for(2)
