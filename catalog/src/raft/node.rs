@@ -162,14 +162,6 @@ impl RaftConsensus {
         let watchers = Watchers::new(&proposer, &tasks);
         let removal = Removal::new(node, &dir, &watchers.stopped);
         let members = Members::new(&proposer, &network, &published, &clock, options.election_max);
-        let gate = Gate {
-            proposer: proposer.clone(),
-            network: network.clone(),
-            published: Arc::clone(&published),
-            clock: Arc::clone(&clock),
-            deadline: options.read_deadline,
-            patience: options.election_max * 2,
-        };
         let standing = Watch {
             proposer: proposer.clone(),
             network: network.clone(),
@@ -178,6 +170,7 @@ impl RaftConsensus {
             clock: Arc::clone(&clock),
         };
         let (held, ticking) = (Arc::downgrade(&dir), Arc::clone(&clock));
+        let asking = network.clone();
         let bootstrap = Bootstrap {
             raft: raft.clone(),
             network,
@@ -194,7 +187,16 @@ impl RaftConsensus {
             watchers.bootstrap(bootstrap);
             let writes = GroupCommit::start(&proposer, options.write_deadline, &tasks);
             let leadership = watchers.leadership();
-            let reads = ReadBarrier::start(gate, leadership.clone(), &tasks);
+            let gate = Gate {
+                proposer: proposer.clone(),
+                network: asking,
+                published: Arc::clone(&published),
+                clock: Arc::clone(&ticking),
+                deadline: options.read_deadline,
+                patience: options.election_max * 2,
+                leadership: leadership.clone(),
+            };
+            let reads = ReadBarrier::start(gate, &tasks);
             standing.start(&tasks);
             members.tend(&tasks);
             (writes, reads, leadership)

@@ -6,7 +6,8 @@
 //! Raft; every later reign of the same process begins with an entry of its own anyway.
 //!
 //! A follower asks the leader up to which entry everything stands that was acknowledged so far, and waits until that
-//! entry is applied here. A question is never passed on twice.
+//! entry is applied here. A question is never passed on twice: who is asked answers at once that it does not lead, and who
+//! asks begins anew, as leadership that is handed over is known to the one before the other.
 //!
 //! The only voter of its group needs no barrier after the first one: see `alone.rs`.
 //!
@@ -61,12 +62,14 @@ pub(super) struct Gate {
     pub(super) published: Arc<Published>,
     pub(super) clock: SharedClock,
     pub(super) deadline: Duration,
-    /// How long a leader goes on asking a majority that does not answer: by then another one leads or nobody can.
+    /// How long a leader goes on asking a majority that does not answer, and a follower a leader that does not: by then
+    /// another one leads or nobody can.
     pub(super) patience: Duration,
+    pub(super) leadership: watch::Receiver<Leadership>,
 }
 
 impl ReadBarrier {
-    pub(super) fn start(gate: Gate, leadership: watch::Receiver<Leadership>, tasks: &Tasks) -> Self {
+    pub(super) fn start(gate: Gate, tasks: &Tasks) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let (dated, token) = (Arc::<AtomicU64>::default(), tasks.token());
         let barrier = Self {
@@ -74,7 +77,7 @@ impl ReadBarrier {
             deadline: gate.deadline,
             clock: Arc::clone(&gate.clock),
             alone: Arc::clone(&gate.proposer.alone),
-            leadership,
+            leadership: gate.leadership.clone(),
             published: Arc::clone(&gate.published),
             dated: Arc::clone(&dated),
         };
@@ -142,25 +145,65 @@ impl Gate {
             let began = millis(self.clock.monotonic());
             let passed = timeout(self.deadline, self.pass_as_leader(&fence)).await;
             let here = passed.unwrap_or_else(|_| Err(late()));
-            let everywhere = match &here {
-                Err(ConsensusError::NotLeader {
-                    leader: Some(leader), ..
-                }) if waiting.iter().any(|reader| !reader.local) && leader.id != self.proposer.node => {
-                    let passed = timeout(self.deadline, self.pass_as_follower(leader)).await;
-                    passed.unwrap_or_else(|_| Err(late()))
-                }
-                here => here.clone(),
-            };
-            if everywhere.is_ok() {
-                dated.store(began + 1, Relaxed);
-            }
             if here.is_ok() && self.proposer.is_only_voter() {
                 self.proposer.alone.found();
             }
+            // Another node's readers wait no longer than it takes to know whether this one leads.
+            for reader in waiting.extract_if(.., |reader| reader.local) {
+                reader.tell(&here);
+            }
+            if waiting.is_empty() {
+                continue;
+            }
+            let passed = timeout(self.deadline, self.pass_anywhere(&fence, here)).await;
+            let everywhere = passed.unwrap_or_else(|_| Err(late()));
+            if everywhere.is_ok() {
+                dated.store(began + 1, Relaxed);
+            }
             for reader in waiting.drain(..) {
-                let result = if reader.local { &here } else { &everywhere };
-                // Who has gone away needs no answer.
-                drop(reader.answer.send(result.clone()));
+                reader.tell(&everywhere);
+            }
+        }
+    }
+
+    /// Goes on from what this node knew as a leader: asks the one that leads, and begins anew where that does not
+    /// answer or leads no more.
+    async fn pass_anywhere(
+        &self,
+        fence: &OnceCell<()>,
+        mut here: Result<u64, ConsensusError>,
+    ) -> Result<u64, ConsensusError> {
+        let begun = self.clock.monotonic();
+        while let Err(ConsensusError::NotLeader {
+            leader: Some(leader), ..
+        }) = &here
+            && leader.id != self.proposer.node
+        {
+            let asked = tokio::select! {
+                asked = self.pass_as_follower(leader) => asked,
+                () = self.succeeded(leader) => Err(unheard(leader, "it leads no more")),
+            };
+            let failed = matches!(asked, Err(ConsensusError::NoQuorum { .. }));
+            if !failed || self.clock.monotonic() - begun >= self.patience {
+                return asked;
+            }
+            self.clock.sleep(ROUND_PAUSE).await;
+            here = self.pass_as_leader(fence).await;
+        }
+        here
+    }
+
+    /// Ends when somebody else is known to lead, or nobody.
+    async fn succeeded(&self, leader: &Leader) {
+        let mut leadership = self.leadership.clone();
+        // What is known there may be older than what named this leader.
+        leadership.mark_unchanged();
+        loop {
+            if leadership.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            if leadership.borrow_and_update().leader.as_ref() != Some(leader) {
+                return;
             }
         }
     }
@@ -195,20 +238,30 @@ impl Gate {
 
     async fn pass_as_follower(&self, leader: &Leader) -> Result<u64, ConsensusError> {
         let peer = self.network.peer(leader.id, &leader.address);
-        let refused = |reason: String| ConsensusError::NoQuorum {
-            reason: format!("the leader, node {}, did not answer: {reason}", leader.id),
-        };
         let index = match peer.call(&Request::ReadIndex).await {
             Ok(Answer::ReadIndex(index)) => index,
-            Ok(Answer::Refused(reason)) => return Err(refused(reason)),
-            Ok(other) => return Err(refused(format!("unexpected answer {other:?}"))),
-            Err(error) => return Err(refused(error.to_string())),
+            Ok(Answer::Refused(reason)) => return Err(unheard(leader, &reason)),
+            Ok(other) => return Err(unheard(leader, &format!("unexpected answer {other:?}"))),
+            Err(error) => return Err(unheard(leader, &error.to_string())),
         };
         let mut applied = self.published.index();
         match applied.wait_for(|now| *now >= index).await {
             Ok(_) => Ok(index),
             Err(_) => Err(ConsensusError::Stopped),
         }
+    }
+}
+
+impl Reader {
+    fn tell(self, result: &Result<u64, ConsensusError>) {
+        // Who has gone away needs no answer.
+        drop(self.answer.send(result.clone()));
+    }
+}
+
+fn unheard(leader: &Leader, reason: &str) -> ConsensusError {
+    ConsensusError::NoQuorum {
+        reason: format!("the leader, node {}, did not answer: {reason}", leader.id),
     }
 }
 

@@ -226,12 +226,17 @@ async fn send_on(
             None => follower.leader(left).await,
         };
         if leader.is_none() && follower.leads() {
-            // It fell to this node meanwhile.
-            return Ok(answer_for_other(
-                next.run(Request::from_parts(parts, Body::from(body))).await,
-            ));
-        }
-        if let Some(api) = leader {
+            // It fell to this node meanwhile, and may have gone on before the request came to it.
+            let here = Request::from_parts(parts.clone(), Body::from(body.clone()));
+            let response = next.clone().run(here).await;
+            let is_known = !is_unknown(&response) || !repeatable;
+            if led_elsewhere(&response).is_none() && is_known {
+                return Ok(response);
+            }
+            if !is_known {
+                lost = Some("this node lost its leadership over it".to_owned());
+            }
+        } else if let Some(api) = leader {
             let url = format!("{}{}", api.trim_end_matches('/'), target(&parts.uri));
             let request = http
                 .request(parts.method.clone(), url)
