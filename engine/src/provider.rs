@@ -25,7 +25,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::schema::{to_arrow, with_mapped_names};
-use tidewater_table::{LoadedTable, Predicate, Scan, ScanFile, TableError};
+use tidewater_table::{DISTINCT, LoadedTable, Predicate, Scan, ScanFile, TableError};
 use uuid::Uuid;
 
 use crate::engine::Parts;
@@ -251,6 +251,17 @@ impl IcebergTable {
             Source::Snapshot(None) => Some(0),
             Source::Files(files) => Some(files.iter().map(|file| file.record_count).sum()),
         }
+    }
+
+    /// How many values a column at the top level had when they were counted last.
+    pub(crate) fn distinct(&self, column: &str) -> Option<u64> {
+        let field = self.columns.field_by_name(column)?;
+        let counted = self.table.metadata.statistics_iter();
+        let of_column = counted.flat_map(|file| file.blob_metadata.iter());
+        let newest = of_column
+            .filter(|blob| blob.fields == [field.id])
+            .max_by_key(|blob| blob.sequence_number)?;
+        newest.properties.get(DISTINCT)?.parse().ok()
     }
 
     fn files_total(&self, snapshot_id: i64) -> Option<u64> {

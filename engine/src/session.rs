@@ -13,6 +13,7 @@ mod existing;
 mod floats;
 mod guarded;
 mod instants;
+mod join_order;
 mod joined;
 mod listed;
 mod members;

@@ -74,7 +74,7 @@ pub use refs::{
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};
-pub use statistics::{ComputedStatistics, StatisticsOptions, compute_statistics};
+pub use statistics::{ComputedStatistics, DISTINCT, StatisticsOptions, compute_statistics};
 pub use verify::{Damage, Depth, Problem, Verified, VerifyOptions, verify};
 pub use view::{NewView, View};
 pub use write::{DataFileWriter, WriteOptions, discard};

@@ -28,8 +28,8 @@ use tidewater_core::TableName;
 /// Nothing but the statistics of one snapshot is at stake, so whoever loses this many races has met a defect.
 const ATTEMPTS_MAX: u32 = 10;
 
-/// Property of a blob that tells the number without the sketch being read.
-const DISTINCT: &str = "ndv";
+/// Property of a blob that tells how many different values a column has, without the sketch being read.
+pub const DISTINCT: &str = "ndv";
 
 /// Magic, flags, length of the payload and magic again: what a Puffin footer has beside its payload.
 const FOOTER_FRAME_BYTES: u64 = 16;

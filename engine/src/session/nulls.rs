@@ -13,20 +13,27 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::asked_groups::AskedGroups;
+use super::join_order::JoinOrder;
 use super::semi_joins::SemiJoinsFirst;
 
 /// The rule that makes literals of conditions.
 const FOLDS: &str = "simplify_expressions";
 
-/// These rules; after each that folds constants one that makes a condition `false` when a part of it is null, as no row passes it; and in
-/// the end one that puts semi joins before inner joins, and one that leaves out groups that nobody asks for.
+/// The rule after which conditions stand at the tables that they are of.
+const LOWERS: &str = "push_down_filter";
+
+/// These rules; after each that folds constants one that makes a condition `false` when a part of it is null, as no row passes it; when
+/// conditions stand where they belong one that puts joins in order; and in the end one that puts semi joins before inner joins, and one that leaves out groups that nobody asks for.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
     for rule in rules {
-        let folds = rule.name() == FOLDS;
+        let (folds, lowers) = (rule.name() == FOLDS, rule.name() == LOWERS);
         all.push(rule);
         if folds {
             all.push(Arc::new(NullParts));
+        }
+        if lowers {
+            all.push(Arc::new(JoinOrder));
         }
     }
     all.push(Arc::new(SemiJoinsFirst));
