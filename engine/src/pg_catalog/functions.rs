@@ -3,6 +3,7 @@
 //! Those that depend on their arguments alone are known in every process ([`pure`]), for a plan with them may run anywhere. Where
 //! the query engine has one of the same name, ours has `pg_` before it, and statements of the PostgreSQL wire mean ours.
 
+mod buckets;
 mod catalog;
 mod dates;
 #[cfg(test)]
@@ -87,7 +88,11 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
 /// The functions that every process knows.
 pub fn pure() -> Vec<ScalarUDF> {
     let all = dates::all().into_iter().chain(spans::all()).chain(extract::all());
-    let all = all.chain(numbers::all()).chain(texts::all()).chain(output::all());
+    let all = all
+        .chain(numbers::all())
+        .chain(buckets::all())
+        .chain(texts::all())
+        .chain(output::all());
     let all = all.chain(json::all()).chain(values::all());
     let all = all.chain(objects::all()).chain(split::all()).chain(regexes::all());
     let all = all.chain(lists::all()).chain(ordered::all());

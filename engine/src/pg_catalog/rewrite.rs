@@ -80,6 +80,7 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         // Before its expressions are changed: columns are called by what was written.
         projection::name(select);
+        relations::elements(select);
         expressions::hollow(select);
         ControlFlow::Continue(())
     }

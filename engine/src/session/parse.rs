@@ -58,6 +58,8 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     }
     pg_catalog::understand(state, &mut statement);
     if let Some(statement) = innermost(&mut statement) {
+        // PostgreSQL's functions in the place of tables are lists by now.
+        unnested::beside(statement);
         listed::known(statement);
         existing::counted(statement);
     }

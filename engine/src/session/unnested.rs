@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinOperator, Select, SetExpr, Statement, TableFactor, VisitMut, VisitorMut,
-    visit_expressions, visit_expressions_mut,
+    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Select, SetExpr, Statement, TableFactor, Value, VisitMut,
+    VisitorMut, visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -39,23 +39,33 @@ impl VisitorMut for Unnested {
     }
 }
 
-/// What the elements are called: their table and their column.
+/// What the elements are called: their table and their columns.
 struct Elements {
     table: Ident,
-    column: Ident,
+    columns: Vec<Ident>,
 }
 
-/// `t CROSS JOIN unnest(…)`.
+/// `t CROSS JOIN unnest(…)`, and with `JOIN` or `LEFT JOIN` on nothing.
 fn folded_join(select: &mut Select, at: usize) -> Option<Elements> {
     let from = select.from.get_mut(at)?;
     let join = from.joins.first()?;
-    if !matches!(join.join_operator, JoinOperator::CrossJoin(_)) {
-        return None;
-    }
-    let (relation, elements) = with_elements(&from.relation, &join.relation)?;
+    let rows = match &join.join_operator {
+        JoinOperator::CrossJoin(_) => Rows::WithElements,
+        JoinOperator::Join(on) | JoinOperator::Inner(on) if is_true(on) => Rows::WithElements,
+        JoinOperator::Left(on) | JoinOperator::LeftOuter(on) if is_true(on) => Rows::All,
+        _ => return None,
+    };
+    let (relation, elements) = with_elements(&from.relation, &join.relation, rows)?;
     from.relation = relation;
     from.joins.remove(0);
     Some(elements)
+}
+
+fn is_true(constraint: &JoinConstraint) -> bool {
+    match constraint {
+        JoinConstraint::On(Expr::Value(value)) => value.value == Value::Boolean(true),
+        _ => false,
+    }
 }
 
 /// `t, unnest(…)`.
@@ -64,7 +74,7 @@ fn folded_part(select: &mut Select, at: usize) -> Option<Elements> {
     if !before.joins.is_empty() {
         return None;
     }
-    let (relation, elements) = with_elements(&before.relation, &from.relation)?;
+    let (relation, elements) = with_elements(&before.relation, &from.relation, Rows::WithElements)?;
     let part = select.from.remove(at);
     let before = select.from.get_mut(at - 1)?;
     before.relation = relation;
@@ -72,7 +82,16 @@ fn folded_part(select: &mut Select, at: usize) -> Option<Elements> {
     Some(elements)
 }
 
-fn with_elements(table: &TableFactor, lists: &TableFactor) -> Option<(TableFactor, Elements)> {
+/// Which rows of the table stay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// Those whose list has elements.
+    WithElements,
+    /// All of them; beside those without elements stands nothing.
+    All,
+}
+
+fn with_elements(table: &TableFactor, lists: &TableFactor, rows: Rows) -> Option<(TableFactor, Elements)> {
     let TableFactor::UNNEST {
         alias: Some(alias),
         array_exprs,
@@ -83,17 +102,25 @@ fn with_elements(table: &TableFactor, lists: &TableFactor) -> Option<(TableFacto
     else {
         return None;
     };
-    let [list] = array_exprs.as_slice() else { return None };
-    if !has_column(list) {
+    if array_exprs.is_empty() || !array_exprs.iter().all(has_column) {
         return None;
     }
-    let column = match alias.columns.as_slice() {
-        [] => alias.name.clone(),
-        [only] => only.name.clone(),
-        _ => return None,
+    let columns: Vec<Ident> = match alias.columns.as_slice() {
+        [] => vec![alias.name.clone()],
+        columns => columns.iter().map(|column| column.name.clone()).collect(),
     };
+    if columns.len() != array_exprs.len() {
+        return None;
+    }
     let name = called(table)?;
-    let text = format!("SELECT 1 FROM (SELECT *, unnest({list}) AS {column} FROM {table}) AS {name}");
+    let elements = array_exprs.iter().zip(&columns).map(|(list, column)| match rows {
+        Rows::WithElements => format!("unnest({list}) AS {column}"),
+        Rows::All => format!(
+            "unnest(CASE WHEN array_length({list}) > 0 THEN {list} ELSE array_append({list}, NULL) END) AS {column}"
+        ),
+    });
+    let elements = elements.collect::<Vec<_>>().join(", ");
+    let text = format!("SELECT 1 FROM (SELECT *, {elements} FROM {table}) AS {name}");
     let query = Parser::new(&GenericDialect {})
         .try_with_sql(&text)
         .ok()?
@@ -105,7 +132,7 @@ fn with_elements(table: &TableFactor, lists: &TableFactor) -> Option<(TableFacto
     let relation = select.from.into_iter().next()?.relation;
     let elements = Elements {
         table: alias.name.clone(),
-        column,
+        columns,
     };
     Some((relation, elements))
 }
@@ -124,9 +151,12 @@ fn renamed(select: &mut Select, elements: &Elements) {
         if let Expr::CompoundIdentifier(parts) = expression
             && let [table, column] = parts.as_slice()
             && table.value.eq_ignore_ascii_case(&elements.table.value)
-            && column.value.eq_ignore_ascii_case(&elements.column.value)
+            && let Some(known) = elements
+                .columns
+                .iter()
+                .find(|known| column.value.eq_ignore_ascii_case(&known.value))
         {
-            *expression = Expr::Identifier(elements.column.clone());
+            *expression = Expr::Identifier(known.clone());
         }
         ControlFlow::<()>::Continue(())
     };
@@ -149,6 +179,7 @@ mod tests {
     async fn elements_beside_their_rows() {
         let lake = Lake::new();
         let t = "(SELECT 1 AS id, [10, 20] AS a UNION ALL SELECT 2, [30]) AS t";
+        let some = "(SELECT 1 AS id, [10] AS a UNION ALL SELECT 2, array_remove([7], 7) UNION ALL SELECT 3, NULL) AS t";
         let b = "(VALUES (20, 'x'), (30, 'y')) AS b (n, s)";
         for (sql, rows) in [
             (
@@ -165,6 +196,20 @@ mod tests {
                 vec!["x", "y"],
             ),
             ("SELECT x FROM unnest([1, 2]) AS u (x)".to_owned(), vec!["1", "2"]),
+            (
+                format!("SELECT id + u.x AS s FROM {t} JOIN unnest(t.a) AS u (x) ON TRUE"),
+                vec!["11", "21", "32"],
+            ),
+            (
+                format!(
+                    "SELECT id + coalesce(u.x, 0) AS s FROM {some} LEFT JOIN unnest(t.a) AS u (x) ON TRUE ORDER BY s"
+                ),
+                vec!["11", "2", "3"],
+            ),
+            (
+                format!("SELECT id + coalesce(u.x, 0) AS s FROM {some}, unnest(t.a) AS u (x)"),
+                vec!["11"],
+            ),
         ] {
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
         }

@@ -1,5 +1,7 @@
 //! JSON, which is text here: its operators and functions.
 
+mod changed;
+mod rows;
 mod value;
 
 use std::sync::Arc;
@@ -29,6 +31,8 @@ pub(super) fn all() -> Vec<Native> {
         has_keys("pg_json_has_all", true),
         without(),
     ];
+    all.extend(rows::all());
+    all.extend(changed::all());
     for kind in ["json", "jsonb"] {
         all.push(described(&format!("{kind}_typeof")));
         all.push(length(&format!("{kind}_array_length")));

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 pub(super) use self::casts::clock;
+pub(super) use self::documents::parts_of;
 pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};
 use crate::pg_catalog::Postgres;
@@ -58,6 +59,8 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             operator(op);
             if spelled_otherwise(op) {
                 spellings::change(expression);
+            } else {
+                documents::concatenated(expression);
             }
         }
         Expr::SimilarTo { .. } | Expr::Ceil { .. } | Expr::Floor { .. } | Expr::Extract { .. } => {

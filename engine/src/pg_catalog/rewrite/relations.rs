@@ -1,13 +1,15 @@
 //! Tables of PostgreSQL's catalog, and functions in the place of tables.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor,
-    TableFunctionArgs, TimezoneInfo,
+    DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, TableAlias, TableAliasColumnDef,
+    TableFactor, TableFunctionArgs, TimezoneInfo, visit_expressions_mut,
 };
 
+use super::expressions::parts_of;
 use super::names::{as_text, call, cast, name, parts, text};
 use crate::pg_catalog::functions::names;
 use crate::pg_catalog::tables::{INFORMATION, is_information, is_table};
@@ -15,6 +17,7 @@ use crate::pg_catalog::{Postgres, SCHEMA};
 
 /// Lets a name mean the table that PostgreSQL would find.
 pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTreeSet<String>) {
+    beside(factor);
     match factor {
         TableFactor::Table {
             name: table,
@@ -60,14 +63,20 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
             if last == "generate_series" {
                 args.iter_mut().flat_map(|args| &mut args.args).for_each(bound);
             }
-            if let Some(rows) = args.as_ref().and_then(|given| rows_of(&last, given)) {
+            if let Some((lists, columns)) = args.as_ref().and_then(|given| rows_of(&last, given)) {
+                let was_called = alias.is_some();
                 let mut alias = alias.take().unwrap_or_else(|| called(&last));
                 if alias.columns.is_empty() {
-                    alias.columns.push(column(&alias.name));
+                    // A column alone is called as its table, if that has a name of its own.
+                    alias.columns = match columns {
+                        [_] if was_called => vec![column(&alias.name)],
+                        [] => vec![column(&alias.name)],
+                        columns => columns.iter().map(|name| column(&Ident::new(*name))).collect(),
+                    };
                 }
                 *factor = TableFactor::UNNEST {
                     alias: Some(alias),
-                    array_exprs: vec![rows],
+                    array_exprs: lists,
                     with_offset: false,
                     with_offset_alias: None,
                     with_ordinality: false,
@@ -86,6 +95,96 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
             alias.columns.push(column(&alias.name));
         }
         _ => {}
+    }
+}
+
+/// `LATERAL f(x)` is `f(x)`: functions see the tables before them anyway.
+fn beside(factor: &mut TableFactor) {
+    let TableFactor::Function {
+        lateral: true,
+        name: function,
+        args,
+        with_ordinality: false,
+        alias,
+    } = factor
+    else {
+        return;
+    };
+    let given = args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression.clone()),
+        _ => None,
+    });
+    let Some(lists) = given.collect::<Option<Vec<Expr>>>() else {
+        return;
+    };
+    *factor = match parts(function).as_slice() {
+        [only] if only == "unnest" => TableFactor::UNNEST {
+            alias: Some(alias.take().unwrap_or_else(|| called(only))),
+            array_exprs: lists,
+            with_offset: false,
+            with_offset_alias: None,
+            with_ordinality: false,
+        },
+        _ => TableFactor::Table {
+            name: function.clone(),
+            alias: alias.take(),
+            args: Some(TableFunctionArgs {
+                args: std::mem::take(args),
+                settings: None,
+            }),
+            with_hints: Vec::new(),
+            version: None,
+            with_ordinality: false,
+            partitions: Vec::new(),
+            json_path: None,
+            sample: None,
+            index_hints: Vec::new(),
+        },
+    };
+}
+
+/// Lets the elements of an array be called `e` and `e.value` where the function that has them as rows is called `e`.
+pub(super) fn elements(select: &mut Select) {
+    let joined = select
+        .from
+        .iter()
+        .flat_map(|from| from.joins.iter().map(|join| &join.relation));
+    let relations = select.from.iter().map(|from| &from.relation).chain(joined);
+    let named: Vec<(Ident, &str)> = relations.filter_map(only_column).collect();
+    for (table, column) in named {
+        let change = |expression: &mut Expr| {
+            if let Expr::CompoundIdentifier(parts) = expression
+                && let [of, last] = parts.as_mut_slice()
+                && of.value.eq_ignore_ascii_case(&table.value)
+                && last.value.eq_ignore_ascii_case(column)
+            {
+                *last = table.clone();
+            }
+            ControlFlow::<()>::Continue(())
+        };
+        let _: ControlFlow<()> = visit_expressions_mut(select, change);
+    }
+}
+
+/// The name that a function of documents with one column is given, and what PostgreSQL calls the column.
+fn only_column(factor: &TableFactor) -> Option<(Ident, &'static str)> {
+    let (TableFactor::Table {
+        name: function,
+        alias: Some(alias),
+        args: Some(_),
+        ..
+    }
+    | TableFactor::Function {
+        name: function,
+        alias: Some(alias),
+        ..
+    }) = factor
+    else {
+        return None;
+    };
+    match parts_of(&parts(function).pop()?) {
+        Some((_, [column])) if alias.columns.is_empty() => Some((alias.name.clone(), column)),
+        _ => None,
     }
 }
 
@@ -109,24 +208,30 @@ const SESSION: &[&str] = &[
     "version",
 ];
 
-/// The list of the values that a function in the place of a table has as rows: the pieces of a text, or one value.
-fn rows_of(function: &str, given: &TableFunctionArgs) -> Option<Expr> {
+/// The lists of the values that a function in the place of a table has as rows: the pieces of a text, the parts of a document, or one value;
+/// and what its columns are called, where not as itself.
+fn rows_of(function: &str, given: &TableFunctionArgs) -> Option<(Vec<Expr>, &'static [&'static str])> {
     static NAMES: LazyLock<BTreeMap<String, &str>> = LazyLock::new(names);
     let arguments = given.args.iter().map(|argument| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression.clone()),
         _ => None,
     });
     let arguments: Vec<Expr> = arguments.collect::<Option<_>>()?;
-    match function {
-        "regexp_split_to_table" => Some(call("regexp_split_to_array", arguments)),
-        "string_to_table" => Some(call("string_to_array", arguments)),
-        "regexp_matches" => Some(call("pg_regexp_matches", arguments)),
-        "generate_series" | "range" | "unnest" => None,
-        scalar if NAMES.get(scalar) == Some(&"f") || SESSION.contains(&scalar) => {
-            Some(call("make_array", vec![call(scalar, arguments)]))
-        }
-        _ => None,
+    if let Some((lists, columns)) = parts_of(function) {
+        let lists = lists.iter().map(|list| call(list, arguments.clone()));
+        return Some((lists.collect(), columns));
     }
+    let list = match function {
+        "regexp_split_to_table" => call("regexp_split_to_array", arguments),
+        "string_to_table" => call("string_to_array", arguments),
+        "regexp_matches" => call("pg_regexp_matches", arguments),
+        "generate_series" | "range" | "unnest" => return None,
+        scalar if NAMES.get(scalar) == Some(&"f") || SESSION.contains(&scalar) => {
+            call("make_array", vec![call(scalar, arguments)])
+        }
+        _ => return None,
+    };
+    Some((vec![list], &[]))
 }
 
 /// The bounds of an array are numbers of four bytes, and the query engine's series wants those of eight; moments it wants in

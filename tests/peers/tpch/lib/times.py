@@ -1,5 +1,5 @@
 """times.py CATALOG_URI ENDPOINT SF SUITE CORES PID EXECUTORS PEERS FILE: each query on tidewater, on DuckDB and on PEERS, a warm median of
-RUNS (of the environment; three). QUERIES (likewise) is a list of those that are asked.
+RUNS (of the environment; three). QUERIES (likewise) is a list of those that are asked, in this order.
 
 All have the same cores: DuckDB runs in this process, which is bound to CORES as the server PID has to be, and starts Spark and Trino.
 PEERS is a list of spark, trino and cluster; cluster is tidewater again, by the processes EXECUTORS. Each query is asked of one after
@@ -70,9 +70,10 @@ duck = Duck(uri, suite, factor, len(chosen))
 with contextlib.ExitStack() as stack:
     engines = dict(started(stack))
     print("     " + "".join(f"{name:>15}" for name in engines))
-    for number, text in queries(duck.db, suite, namespace(suite, factor)):
-        if QUERIES and number not in QUERIES:
-            continue
+    asked = list(queries(duck.db, suite, namespace(suite, factor)))
+    if QUERIES:
+        asked = sorted((each for each in asked if each[0] in QUERIES), key=lambda each: QUERIES.index(each[0]))
+    for number, text in asked:
         want = None
         for name, measured in engines.items():
             try:

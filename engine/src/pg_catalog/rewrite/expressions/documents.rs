@@ -1,4 +1,4 @@
-//! Functions that make JSON: of values that are JSON already, which is told by how they are written, and of a group's rows, which are put
+//! Functions of JSON that become others: those whose answers are rows, and those that make JSON of values that are JSON already, which is told by how they are written, and of a group's rows, which are put
 //! together of a list of their texts.
 
 use datafusion::sql::sqlparser::ast::{
@@ -22,12 +22,65 @@ const MAKERS: &[&str] = &[
 /// Others that answer JSON. What `->` answers may be a field of a struct, and is not among them.
 const OTHERS: &[&str] = &[
     "json_extract_path",
+    "json_strip_nulls",
     "jsonb_extract_path",
+    "jsonb_set",
+    "jsonb_strip_nulls",
     "pg_json",
     "pg_json_list",
     "pg_jsonb",
+    "pg_jsonb_concat",
     "pg_jsonb_list",
 ];
+
+/// The lists of the parts that a function of JSON has as rows, and what PostgreSQL calls their columns.
+pub(in crate::pg_catalog::rewrite) fn parts_of(
+    called: &str,
+) -> Option<(&'static [&'static str], &'static [&'static str])> {
+    Some(match called {
+        "json_array_elements" => (&["pg_json_elements"], &["value"]),
+        "json_array_elements_text" => (&["pg_json_elements_text"], &["value"]),
+        "json_each" => (&["pg_json_keys", "pg_json_values"], &["key", "value"]),
+        "json_each_text" => (&["pg_json_keys", "pg_json_values_text"], &["key", "value"]),
+        "json_object_keys" => (&["pg_json_keys"], &[]),
+        "jsonb_array_elements" => (&["pg_jsonb_elements"], &["value"]),
+        "jsonb_array_elements_text" => (&["pg_jsonb_elements_text"], &["value"]),
+        "jsonb_each" => (&["pg_jsonb_keys", "pg_jsonb_values"], &["key", "value"]),
+        "jsonb_each_text" => (&["pg_jsonb_keys", "pg_jsonb_values_text"], &["key", "value"]),
+        "jsonb_object_keys" => (&["pg_jsonb_keys"], &[]),
+        _ => return None,
+    })
+}
+
+/// `document || document`, where one of them is seen to be one.
+pub(super) fn concatenated(expression: &mut Expr) {
+    let Expr::BinaryOp {
+        left,
+        op: BinaryOperator::StringConcat,
+        right,
+    } = expression
+    else {
+        return;
+    };
+    if is_jsonb(left) || is_jsonb(right) {
+        *expression = call("pg_jsonb_concat", vec![left.as_ref().clone(), right.as_ref().clone()]);
+    }
+}
+
+/// Whether it is written as a value of `jsonb`.
+fn is_jsonb(value: &Expr) -> bool {
+    match value {
+        Expr::Nested(inner) => is_jsonb(inner),
+        Expr::Function(function) => match parts(&function.name).as_slice() {
+            [only] | [_, only] => {
+                let makes = MAKERS.contains(&only.as_str()) || OTHERS.contains(&only.as_str());
+                makes && only.contains("jsonb")
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
 
 /// Tells a function that makes JSON which of its arguments are JSON: without it they are texts.
 pub(super) fn tell(function: &mut Function, called: &str) {

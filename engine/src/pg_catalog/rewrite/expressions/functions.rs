@@ -202,6 +202,11 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
         *expression = answer;
         return;
     }
+    // Of two lists there is no column.
+    if let Some(([list], _)) = documents::parts_of(&last) {
+        *expression = call("unnest", vec![call(list, arguments)]);
+        return;
+    }
     match (last.as_str(), arguments.as_slice()) {
         ("current_schemas", [system]) => {
             let implicit = matches!(system, Expr::Value(value) if value.value == Value::Boolean(true));
