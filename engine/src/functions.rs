@@ -3,6 +3,7 @@
 mod bounded;
 mod extreme;
 mod growth;
+pub(crate) mod quotient;
 mod text_concat;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use self::bounded::Bounded;
 use self::extreme::Extreme;
+use self::quotient::Quotient;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
 use crate::compaction;
@@ -80,6 +82,7 @@ impl Functions {
             self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(extreme)));
         }
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
+        self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.
         self.scalar.push(Arc::new(compaction::zorder()));

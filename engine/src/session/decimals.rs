@@ -4,12 +4,13 @@
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Between, Cast, InList};
+use datafusion::logical_expr::expr::{Between, Cast, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
 use super::{floats, guarded, instants};
+use crate::functions::quotient::{self, digits};
 
 /// Reads such numbers as the decimal numbers that they are written as, wherever they are compared with a decimal number.
 pub(super) fn exact(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -59,13 +60,13 @@ fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             op: Operator::Divide,
             right,
         }) => {
-            let dividend = dividend(&left, &right, schema);
-            let op = Operator::Divide;
-            let expr = |left| Expr::BinaryExpr(BinaryExpr { left, op, right });
-            Ok(match dividend {
-                Some(dividend) => Transformed::yes(expr(Box::new(dividend))),
-                None => Transformed::no(expr(left)),
-            })
+            if !is_of_decimals(&left, &right, schema) {
+                let op = Operator::Divide;
+                return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            }
+            let dividend = dividend(&left, &right, schema).unwrap_or(*left);
+            let rounded = ScalarFunction::new_udf(quotient::function(), vec![dividend, *right]);
+            Ok(Transformed::yes(Expr::ScalarFunction(rounded)))
         }
         Expr::Between(Between {
             expr,
@@ -118,13 +119,19 @@ const QUOTIENT_DIGITS: i8 = 4;
 /// Digits behind the point that a quotient should have: three of them can be multiplied and still fit a decimal number.
 const QUOTIENT_SCALE: i8 = 12;
 
+/// Whether a quotient is a decimal: of two decimals, or of one and a whole number.
+fn is_of_decimals(left: &Expr, right: &Expr, schema: &DFSchema) -> bool {
+    let (Ok(given), Ok(by)) = (left.get_type(schema), right.get_type(schema)) else {
+        return false;
+    };
+    let decimal = |kind: &DataType| matches!(kind, DataType::Decimal128(..));
+    (decimal(&given) || decimal(&by)) && digits(&given).is_some() && digits(&by).is_some()
+}
+
 /// The dividend with so many digits that its quotient has [`QUOTIENT_SCALE`] behind the point, or as many as surely fit; `None`
-/// where it has them already, or is no decimal number.
+/// where it has them already.
 fn dividend(left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
     let (given, by) = (left.get_type(schema).ok()?, right.get_type(schema).ok()?);
-    if !matches!(given, DataType::Decimal128(..)) && !matches!(by, DataType::Decimal128(..)) {
-        return None;
-    }
     let ((precision, scale), (_, by_scale)) = (digits(&given)?, digits(&by)?);
     let whole = i8::try_from(precision).ok()?.checked_sub(scale)?;
     let room = i8::try_from(DECIMAL128_MAX_PRECISION).ok()? - QUOTIENT_DIGITS - by_scale - whole;
@@ -134,18 +141,6 @@ fn dividend(left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
     }
     let widened = DataType::Decimal128(u8::try_from(whole + wanted).ok()?, wanted);
     Some(Expr::Cast(Cast::new(Box::new(left.clone()), widened)))
-}
-
-/// Precision and scale of a number without a floating point, as the planner reads it beside a decimal number.
-fn digits(kind: &DataType) -> Option<(u8, i8)> {
-    match kind {
-        DataType::Decimal128(precision, scale) if *scale >= 0 => Some((*precision, *scale)),
-        DataType::Int8 | DataType::UInt8 => Some((3, 0)),
-        DataType::Int16 | DataType::UInt16 => Some((5, 0)),
-        DataType::Int32 | DataType::UInt32 => Some((10, 0)),
-        DataType::Int64 | DataType::UInt64 => Some((20, 0)),
-        _ => None,
-    }
 }
 
 pub(super) fn compares(op: Operator) -> bool {

@@ -11,6 +11,8 @@ use datafusion::logical_expr::expr::{Case, Cast};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 
+use crate::functions::quotient;
+
 /// Branches of a `CASE` from which on the optimizer leaves it as it is.
 const BRANCHES_KEPT: usize = 3;
 
@@ -173,6 +175,9 @@ fn fails(part: &Expr, schema: &DFSchema) -> bool {
         Expr::Cast(Cast { expr, field }) => {
             let of_text = expr.get_type(schema).is_ok_and(|of| of.is_string());
             of_text && !field.data_type().is_string() && !matches!(expr.as_ref(), Expr::Literal(..))
+        }
+        Expr::ScalarFunction(function) if function.name() == quotient::NAME => {
+            !matches!(function.args.get(1), Some(Expr::Literal(..)))
         }
         Expr::ScalarFunction(function) => {
             let literals = function
