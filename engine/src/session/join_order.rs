@@ -26,20 +26,31 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use self::group::Group;
 use self::search::{Estimates, Tree};
 
-/// Below this many rows that an order spares, any will do.
-const SPARED_ROWS_MIN: f64 = 100_000.0;
-
-/// What an order may cost of that of the statement, to be taken instead: estimates are often wrong by a little, and whoever wrote the
-/// statement may have known better.
-const SHARE_MAX: f64 = 0.5;
+/// What it is called among the rules.
+const NAME: &str = "join_order";
 
 /// Puts inner joins in order.
 #[derive(Debug)]
-pub(super) struct JoinOrder;
+pub(super) struct JoinOrder {
+    /// Below this many rows that an order spares, any will do.
+    spared_rows_min: f64,
+    /// What an order may cost of that of the statement, to be taken instead: estimates are often wrong by a little, and whoever wrote the
+    /// statement may have known better.
+    share_max: f64,
+}
+
+impl Default for JoinOrder {
+    fn default() -> Self {
+        Self {
+            spared_rows_min: 100_000.0,
+            share_max: 0.5,
+        }
+    }
+}
 
 impl OptimizerRule for JoinOrder {
     fn name(&self) -> &str {
-        "join_order"
+        NAME
     }
 
     /// It goes on by itself: of what it has put in order no part is looked at again.
@@ -52,30 +63,48 @@ impl OptimizerRule for JoinOrder {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        ordered(plan)
+        self.ordered(plan)
     }
 }
 
-fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    if !begins(&plan) {
-        return plan.map_children(ordered);
+impl JoinOrder {
+    fn ordered(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        if !begins(&plan) {
+            return plan.map_children(|child| self.ordered(child));
+        }
+        let Some((group, stated)) = Group::of(&plan) else {
+            return plan.map_children(|child| self.ordered(child));
+        };
+        let Some(best) = self.better(&group, &stated) else {
+            return self.within(plan);
+        };
+        let relations = group.relations.iter().map(|relation| {
+            let relation = self.ordered(relation.as_ref().clone())?;
+            Ok(Arc::new(relation.data))
+        });
+        let relations = relations.collect::<Result<Vec<_>>>()?;
+        let joined = group.joined(&best, &relations)?;
+        let schema = Arc::clone(plan.schema());
+        let columns = schema.iter().map(|field| Expr::Column(Column::from(field)));
+        let projection = Projection::try_new_with_schema(columns.collect(), Arc::new(joined), schema)?;
+        Ok(Transformed::yes(LogicalPlan::Projection(projection)))
     }
-    let Some((group, stated)) = Group::of(&plan) else {
-        return plan.map_children(ordered);
-    };
-    let Some(best) = better(&group, &stated) else {
-        return within(plan);
-    };
-    let relations = group.relations.iter().map(|relation| {
-        let relation = ordered(relation.as_ref().clone())?;
-        Ok(Arc::new(relation.data))
-    });
-    let relations = relations.collect::<Result<Vec<_>>>()?;
-    let joined = group.joined(&best, &relations)?;
-    let schema = Arc::clone(plan.schema());
-    let columns = schema.iter().map(|field| Expr::Column(Column::from(field)));
-    let projection = Projection::try_new_with_schema(columns.collect(), Arc::new(joined), schema)?;
-    Ok(Transformed::yes(LogicalPlan::Projection(projection)))
+
+    /// The same for what lies below joins that stay as they are.
+    fn within(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        plan.map_children(|child| match begins(&child) {
+            true => self.within(child),
+            false => self.ordered(child),
+        })
+    }
+
+    /// The best order, if it is worth it.
+    fn better(&self, group: &Group, stated: &Tree) -> Option<Tree> {
+        let estimates: Estimates = group.estimates()?;
+        let (best, stated) = (estimates.best()?, estimates.cost(stated));
+        let spared = stated - best.cost;
+        (best.cost < self.share_max * stated && spared > self.spared_rows_min).then_some(best.tree)
+    }
 }
 
 /// Whether joins stand together from here on.
@@ -85,22 +114,6 @@ fn begins(plan: &LogicalPlan) -> bool {
         LogicalPlan::Filter(filter) => begins(&filter.input),
         _ => false,
     }
-}
-
-/// The same for what lies below joins that stay as they are.
-fn within(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    plan.map_children(|child| match begins(&child) {
-        true => within(child),
-        false => ordered(child),
-    })
-}
-
-/// The best order, if it is worth it.
-fn better(group: &Group, stated: &Tree) -> Option<Tree> {
-    let estimates: Estimates = group.estimates()?;
-    let (best, stated) = (estimates.best()?, estimates.cost(stated));
-    let spared = stated - best.cost;
-    (best.cost < SHARE_MAX * stated && spared > SPARED_ROWS_MIN).then_some(best.tree)
 }
 
 #[cfg(test)]

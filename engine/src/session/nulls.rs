@@ -33,7 +33,7 @@ pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<
             all.push(Arc::new(NullParts));
         }
         if lowers {
-            all.push(Arc::new(JoinOrder));
+            all.push(Arc::new(JoinOrder::default()));
         }
     }
     all.push(Arc::new(SemiJoinsFirst));
