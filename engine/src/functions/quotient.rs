@@ -12,7 +12,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 pub(crate) const NAME: &str = "decimal_quotient";
 
 /// Digits behind the point that a quotient has over those of its dividend, as the query engine's has.
-const MORE_DIGITS: i8 = 4;
+pub(crate) const MORE_DIGITS: i8 = 4;
 
 /// A quotient of decimals, half a last digit rounded away from zero as PostgreSQL does; null where a number is, and an error by zero.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     // Goal: quotients are rounded, half a digit away from zero, with any signs and sizes. Method: those that are known, and random ones
-    // beside the same in floating-point numbers and in 256 bits.
+    // beside the same in 256 bits, whose remainder is at most half of what divides.
     #[test]
     fn the_last_digit_is_rounded() {
         for (dividend, by, power, wanted) in [

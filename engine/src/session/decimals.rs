@@ -10,7 +10,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
 use super::{floats, guarded, instants};
-use crate::functions::quotient::{self, digits};
+use crate::functions::quotient::{self, MORE_DIGITS, digits};
 
 /// Reads such numbers as the decimal numbers that they are written as, wherever they are compared with a decimal number.
 pub(super) fn exact(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -114,8 +114,6 @@ fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
-/// Digits behind the point that a quotient gets over those of its dividend.
-const QUOTIENT_DIGITS: i8 = 4;
 /// Digits behind the point that a quotient should have: three of them can be multiplied and still fit a decimal number.
 const QUOTIENT_SCALE: i8 = 12;
 
@@ -134,8 +132,8 @@ fn dividend(left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
     let (given, by) = (left.get_type(schema).ok()?, right.get_type(schema).ok()?);
     let ((precision, scale), (_, by_scale)) = (digits(&given)?, digits(&by)?);
     let whole = i8::try_from(precision).ok()?.checked_sub(scale)?;
-    let room = i8::try_from(DECIMAL128_MAX_PRECISION).ok()? - QUOTIENT_DIGITS - by_scale - whole;
-    let wanted = room.min(QUOTIENT_SCALE - QUOTIENT_DIGITS);
+    let room = i8::try_from(DECIMAL128_MAX_PRECISION).ok()? - MORE_DIGITS - by_scale - whole;
+    let wanted = room.min(QUOTIENT_SCALE - MORE_DIGITS);
     if wanted <= scale {
         return None;
     }

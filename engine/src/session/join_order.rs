@@ -5,8 +5,8 @@
 //! all rows through every join. This rule takes inner joins that stand together, tells from snapshots and conditions how many rows each
 //! order would make on the way ([`rows`], [`search`]), and takes the one that makes the fewest, if that is far fewer.
 //!
-//! What rows come out is the same, whatever was told: keys are columns that are compared for equality, everything else is a condition of
-//! the rows that have all its columns, and what could fail for some rows is asked of those only that fulfil all the rest.
+//! What rows come out is the same, whatever was told: keys are columns that are compared for equality, and everything else is a condition
+//! of the rows that have all its columns. That one condition keeps another from failing is said by `CASE` within it before (`guarded.rs`).
 //!
 //! Sources: Selinger et al., "Access path selection in a relational database management system", 1979 (the search over subsets);
 //! Leis et al., "How good are query optimizers, really?", VLDB 2015 (the sum of the rows on the way as the cost).

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array};
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type};
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float64Type};
 use datafusion::common::{Result, exec_err};
 
 use super::native::{Native, argument, number, numbers};
 use super::values::strictly;
 
-/// Digits of the numbers that are reckoned with exactly, and how many of them are behind the point.
-const EXACT: DataType = DataType::Decimal128(38, 12);
+/// The decimals that hold what is behind the point of all these numbers.
+fn exact_type(arrays: &[ArrayRef]) -> DataType {
+    let scales = arrays.iter().map(|array| match array.data_type() {
+        DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale,
+        _ => 0,
+    });
+    DataType::Decimal128(DECIMAL128_MAX_PRECISION, scales.max().unwrap_or(0))
+}
 
 pub(super) fn all() -> Vec<Native> {
     vec![Native::new("width_bucket", (4, 4), DataType::Int32, |arrays, rows| {
@@ -27,7 +33,7 @@ pub(super) fn all() -> Vec<Native> {
                 (0..rows).map(of_row).collect::<Result<_>>()?
             }
             false => {
-                let columns = cast_all(range, &EXACT)?;
+                let columns = cast_all(range, &exact_type(range))?;
                 let value = |at: usize, row: usize| {
                     let column = columns.get(at)?.as_primitive_opt::<Decimal128Type>()?;
                     column.is_valid(row).then(|| column.value(row))

@@ -11,7 +11,7 @@ pub(super) fn all() -> Vec<Native> {
     vec![
         stripped("json_strip_nulls", |json| {
             let mut out = String::new();
-            compact(json, &mut out);
+            laid_out(json, None, &mut out);
             out
         }),
         stripped("jsonb_strip_nulls", canonical),
@@ -42,81 +42,46 @@ fn strip(json: &mut Json<'_>) {
     }
 }
 
-/// Without any space.
-fn compact(json: &Json<'_>, out: &mut String) {
-    match &json.kind {
-        Kind::Object(fields) => {
-            out.push('{');
-            for (at, (name, value)) in fields.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                quote(name, out);
-                out.push(':');
-                compact(value, out);
-            }
-            out.push('}');
-        }
-        Kind::Array(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                compact(item, out);
-            }
-            out.push(']');
-        }
-        Kind::Text(text) => quote(text, out),
-        Kind::Null | Kind::Truth(_) | Kind::Number => out.push_str(json.text),
-    }
-}
-
 fn pretty() -> Native {
     Native::new("jsonb_pretty", (1, 1), DataType::Utf8, |arrays, rows| {
         each(argument(arrays, 0)?, rows, |_, json| {
             let (one_form, mut out) = (canonical(&json), String::new());
-            indented(&read(&one_form)?, 0, &mut out);
+            laid_out(&read(&one_form)?, Some(0), &mut out);
             Ok(Some(out))
         })
     })
 }
 
-/// Each part on a line of its own.
-fn indented(json: &Json<'_>, depth: usize, out: &mut String) {
-    let line = |depth: usize, out: &mut String| {
-        out.push('\n');
-        out.push_str(&"    ".repeat(depth));
-    };
-    match &json.kind {
+/// Each part on a line of its own, in a document that lies so deep in another; without a depth, without any space.
+fn laid_out(json: &Json<'_>, depth: Option<usize>, out: &mut String) {
+    let (open, close, parts): (char, char, Vec<(Option<&str>, &Json<'_>)>) = match &json.kind {
         Kind::Object(fields) => {
-            out.push('{');
-            for (at, (name, value)) in fields.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                line(depth + 1, out);
-                quote(name, out);
-                out.push_str(": ");
-                indented(value, depth + 1, out);
-            }
-            line(depth, out);
-            out.push('}');
+            let named = fields.iter().map(|(name, value)| (Some(name.as_str()), value));
+            ('{', '}', named.collect())
         }
-        Kind::Array(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                line(depth + 1, out);
-                indented(item, depth + 1, out);
-            }
-            line(depth, out);
-            out.push(']');
+        Kind::Array(items) => ('[', ']', items.iter().map(|item| (None, item)).collect()),
+        _ => return json.write(out),
+    };
+    let line = |more: usize, out: &mut String| {
+        if let Some(depth) = depth {
+            out.push('\n');
+            out.push_str(&"    ".repeat(depth + more));
         }
-        _ => json.write(out),
+    };
+    out.push(open);
+    for (at, (name, value)) in parts.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        line(1, out);
+        if let Some(name) = name {
+            quote(name, out);
+            out.push_str(if depth.is_some() { ": " } else { ":" });
+        }
+        laid_out(value, depth.map(|depth| depth + 1), out);
     }
+    line(0, out);
+    out.push(close);
 }
 
 /// `jsonb || jsonb`: the fields of both objects, those of the second where both have them; of everything else the elements of both, a value

@@ -31,10 +31,10 @@ pub(super) fn all() -> Vec<Native> {
             }));
         }
         let keys = format!("pg_{kind}_keys");
-        all.push(listed(&keys, in_one_form, |json| match &json.kind {
+        all.push(listed(&keys, in_one_form, move |json| match &json.kind {
             Kind::Object(fields) => Ok(fields.iter().map(|(name, _)| Some(name.clone())).collect()),
-            Kind::Array(_) => exec_err!("cannot call json_object_keys on an array"),
-            _ => exec_err!("cannot call json_object_keys on a scalar"),
+            Kind::Array(_) => exec_err!("cannot call {kind}_object_keys on an array"),
+            _ => exec_err!("cannot call {kind}_object_keys on a scalar"),
         }));
     }
     all

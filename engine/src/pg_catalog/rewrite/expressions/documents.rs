@@ -1,5 +1,5 @@
-//! Functions of JSON that become others: those whose answers are rows, and those that make JSON of values that are JSON already, which is told by how they are written, and of a group's rows, which are put
-//! together of a list of their texts.
+//! Functions of JSON that become others: those whose answers are rows, and those that make JSON, of values that are JSON already, which is
+//! told by how they are written, and of a group's rows, which are put together of a list of their texts.
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
@@ -52,7 +52,7 @@ pub(in crate::pg_catalog::rewrite) fn parts_of(
     })
 }
 
-/// `document || document`, where one of them is seen to be one.
+/// `document || document`, where both are seen to be documents, or one is and the other has no type yet. A column is a text, and stays one.
 pub(super) fn concatenated(expression: &mut Expr) {
     let Expr::BinaryOp {
         left,
@@ -62,9 +62,13 @@ pub(super) fn concatenated(expression: &mut Expr) {
     else {
         return;
     };
-    if is_jsonb(left) || is_jsonb(right) {
+    if (is_jsonb(left) && may_be_jsonb(right)) || (may_be_jsonb(left) && is_jsonb(right)) {
         *expression = call("pg_jsonb_concat", vec![left.as_ref().clone(), right.as_ref().clone()]);
     }
+}
+
+fn may_be_jsonb(value: &Expr) -> bool {
+    matches!(value, Expr::Value(_)) || is_jsonb(value)
 }
 
 /// Whether it is written as a value of `jsonb`.
