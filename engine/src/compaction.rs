@@ -76,9 +76,6 @@ impl Engine {
     /// Writes a table's small files anew, group by group. Nothing but the layout changes: a group whose rows would not be as
     /// many as before is not committed, and one that others changed meanwhile is left to the next time. Writers that only append
     /// are not disturbed.
-    ///
-    /// # Errors
-    /// [`EngineError::Unsupported`] for tables of format 1.
     pub async fn compact(
         &self,
         runner: &dyn PlanRunner,
@@ -90,9 +87,6 @@ impl Engine {
     }
 
     /// The same for the files of a condition, with rows in an order. Each group is sorted for itself.
-    ///
-    /// # Errors
-    /// As [`Self::compact`].
     pub async fn lay_out(
         &self,
         runner: &dyn PlanRunner,
@@ -100,12 +94,6 @@ impl Engine {
         options: &RewriteOptions,
         layout: &Layout,
     ) -> Result<Compaction> {
-        let name = &table.name;
-        if table.metadata.format_version() == FormatVersion::V1 {
-            return Err(EngineError::Unsupported {
-                what: format!("compacting {name}, which is of format 1"),
-            });
-        }
         let mut outcome = Compaction::default();
         for group in self.groups(table, options, layout).await? {
             self.rewrite(runner, table, group, layout, &mut outcome).await?;

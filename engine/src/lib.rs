@@ -39,8 +39,10 @@ mod describe;
 mod lake;
 mod metadata_tables;
 mod object_stores;
+mod once;
 mod opaque;
 mod planning;
+mod quick_first;
 mod reads;
 pub mod sizes;
 #[cfg(test)]
@@ -60,6 +62,7 @@ pub use lake::Moment;
 pub use planning::reading;
 pub use progress::Progress;
 pub use provider::{FILE, IcebergTable, MAX_STALENESS_KEY, POSITION, PlannedFiles, STALENESS_MAX, TableState};
+pub use quick_first::quick_first;
 pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, optimizer_rules};

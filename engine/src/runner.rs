@@ -13,6 +13,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_planner::PhysicalPlanner as _;
 use datafusion::prelude::SessionContext;
 use futures::future::{self, BoxFuture, Either, select};
 use futures::{FutureExt, Stream, StreamExt};
@@ -22,7 +23,9 @@ use crate::cooperative::yielding;
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
 use crate::estimate::rows_at_most;
+use crate::once;
 use crate::progress::Progress;
+use crate::quick_first::quick_first;
 use crate::session::Class;
 
 /// A plan to be run.
@@ -188,7 +191,7 @@ impl LocalRunner {
                 Either::Right((passed, _)) => return Err(passed),
             },
         };
-        let plan = yielding(plan, clock)?;
+        let plan = quick_first(yielding(plan, clock)?)?;
         if let Some(progress) = Progress::of(&request.session) {
             progress.watch(&plan);
         }
@@ -221,7 +224,10 @@ async fn physical(parts: &Parts, mut state: SessionState, plan: &LogicalPlan) ->
     if rows_at_most(runs).is_some_and(|rows| rows <= parts.options.one_thread_rows) {
         state.config_mut().options_mut().execution.target_partitions = 1;
     }
-    Ok(state.query_planner().create_physical_plan(&plan, &state).await?)
+    match once::marked(&plan)? {
+        Some(marked) => Ok(once::planner().create_physical_plan(&marked, &state).await?),
+        None => Ok(state.query_planner().create_physical_plan(&plan, &state).await?),
+    }
 }
 
 /// Ends with the error when the time is over.

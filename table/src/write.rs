@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{FormatVersion, TableMetadata};
+use iceberg::spec::TableMetadata;
 
 use self::encode::{Encoder, Finished};
 use self::metrics_mode::MetricsModes;
@@ -65,11 +65,6 @@ pub struct DataFileWriter {
 impl DataFileWriter {
     /// For this state of the table.
     pub fn new(store: FileStore, table: &TableMetadata, options: WriteOptions) -> Result<Self> {
-        if table.format_version() == FormatVersion::V1 {
-            return Err(TableError::Unsupported {
-                what: "writing to a table of format version 1".into(),
-            });
-        }
         let schema = Arc::new(to_arrow(table.current_schema())?);
         let spec = table.default_partition_spec();
         let directory = directory(table);

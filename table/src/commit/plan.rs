@@ -1,6 +1,7 @@
 //! The snapshot producer: one attempt on one state of the table.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -258,11 +259,12 @@ async fn add(
 fn fold(snapshot_id: i64, kept: &mut Vec<ManifestFile>, spec_id: i32, new: usize, tail: Tail) -> Option<ManifestFile> {
     let Tail::Roll(entries_max) = tail else { return None };
     let usable = |m: &ManifestFile| m.partition_spec_id == spec_id && m.added_snapshot_id != snapshot_id;
+    // Format 1 has no sequence numbers: there the newest stands first, as `add` puts it.
     let (at, newest) = kept
         .iter()
         .enumerate()
         .filter(|(_, m)| usable(m))
-        .max_by_key(|(_, m)| m.sequence_number)?;
+        .max_by_key(|(at, m)| (m.sequence_number, Reverse(*at)))?;
     if newest.manifest_length > TAIL_BYTES_MAX {
         return None;
     }

@@ -92,7 +92,7 @@ fn flipped(good: &[u8], rng: &SeededRng) -> (usize, Vec<u8>) {
 async fn no_damaged_metadata_makes_other_rows() {
     let rng = SeededRng::new(13);
     let (mut told, mut harmless) = (0_u64, 0_u64);
-    for version in ["2", "3"] {
+    for version in ["1", "2", "3"] {
         let directory = tempfile::tempdir().expect("a folder");
         let mut lake = lake(directory.path(), version).await;
         let table = lake.table().await;
@@ -134,7 +134,7 @@ async fn no_damaged_metadata_makes_other_rows() {
 async fn no_damaged_bytes_panic() {
     let rng = SeededRng::new(14);
     let (mut refused, mut parsed) = (0_u64, 0_u64);
-    for version in ["2", "3"] {
+    for version in ["1", "2", "3"] {
         let directory = tempfile::tempdir().expect("a folder");
         let lake = lake(directory.path(), version).await;
         let table = lake.table().await.metadata;

@@ -25,7 +25,7 @@ impl Effect {
     }
 }
 
-/// Commits by sequence number, and what readers saw.
+/// Commits, each behind the one that it followed, and what readers saw.
 #[derive(Debug, Default)]
 pub(super) struct History {
     state: Mutex<State>,
@@ -33,8 +33,16 @@ pub(super) struct History {
 
 #[derive(Debug, Default)]
 struct State {
-    commits: BTreeMap<i64, (i64, Effect)>,
+    /// By the snapshot before them.
+    commits: BTreeMap<Option<i64>, Commit>,
     reads: Vec<(i64, Rows)>,
+}
+
+#[derive(Debug)]
+struct Commit {
+    snapshot_id: i64,
+    sequence: i64,
+    effect: Effect,
 }
 
 impl History {
@@ -42,12 +50,16 @@ impl History {
     pub(super) fn note(&self, done: &Done) {
         let Some(committed) = &done.committed else { return };
         let snapshot = committed.table.metadata.snapshot_by_id(committed.snapshot_id);
-        let sequence = snapshot.expect("the answer holds its snapshot").sequence_number();
+        let snapshot = snapshot.expect("the answer holds its snapshot");
+        let parent = snapshot.parent_snapshot_id();
+        let commit = Commit {
+            snapshot_id: committed.snapshot_id,
+            sequence: snapshot.sequence_number(),
+            effect: done.effect.clone(),
+        };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state
-            .commits
-            .insert(sequence, (committed.snapshot_id, done.effect.clone()));
-        assert!(before.is_none(), "two commits of one number: {sequence}");
+        let before = state.commits.insert(parent, commit);
+        assert!(before.is_none(), "two commits behind {parent:?}");
     }
 
     /// Notes what a reader found in a snapshot.
@@ -65,16 +77,24 @@ impl History {
     pub(super) fn replay(&self) -> Result<Rows, String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rows = Rows::new();
-        let mut seen = 0;
-        for (expected, (sequence, (snapshot_id, effect))) in (1..).zip(&state.commits) {
-            if expected != *sequence {
-                return Err(format!("no writer was told of commit {expected}"));
+        let (mut seen, mut number, mut parent) = (0, 0, None);
+        while let Some(commit) = state.commits.get(&parent) {
+            let Commit {
+                snapshot_id,
+                sequence,
+                effect,
+            } = commit;
+            number += 1;
+            parent = Some(*snapshot_id);
+            // Format 1 has none.
+            if *sequence != 0 && *sequence != number {
+                return Err(format!("commit {number} has the sequence number {sequence}"));
             }
             for row in &effect.gone {
                 match rows.get_mut(row) {
                     Some(1) => drop(rows.remove(row)),
                     Some(count) => *count -= 1,
-                    None => return Err(format!("commit {sequence} took {row:?}, which was not there")),
+                    None => return Err(format!("commit {number} took {row:?}, which was not there")),
                 }
             }
             for row in &effect.came {
@@ -82,10 +102,13 @@ impl History {
             }
             for (_, read) in state.reads.iter().filter(|(read, _)| read == snapshot_id) {
                 if *read != rows {
-                    return Err(format!("a reader of commit {sequence} saw {read:?}, not {rows:?}"));
+                    return Err(format!("a reader of commit {number} saw {read:?}, not {rows:?}"));
                 }
                 seen += 1;
             }
+        }
+        if usize::try_from(number).ok() != Some(state.commits.len()) {
+            return Err(format!("no writer was told of commit {}", number + 1));
         }
         match seen == state.reads.len() {
             true => Ok(rows),

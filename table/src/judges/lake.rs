@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
-use iceberg::spec::{NestedField, PrimitiveType, Schema, TableMetadata, Transform, Type, UnboundPartitionSpec};
+use iceberg::spec::{
+    FormatVersion, NestedField, PrimitiveType, Schema, TableMetadata, Transform, Type, UnboundPartitionSpec,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::history::{Effect, Rows};
@@ -92,6 +94,8 @@ impl Lake {
         let operation = match operation {
             Operation::Append if files.len() > FILES_MAX => Operation::Overwrite,
             other if files.is_empty() && other != Operation::Overwrite => Operation::Append,
+            // Format 1 knows no row deletes.
+            Operation::MergeOnRead if metadata.format_version() == FormatVersion::V1 => Operation::MergeCopying,
             other => other,
         };
         match operation {

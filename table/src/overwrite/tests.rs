@@ -13,11 +13,11 @@ fn partition(id: i64) -> Option<bool> {
     sample::value(id, 7, 0).map(|value| value == Datum::bool(true))
 }
 
-// Goal: exactly the partitions of the new rows are replaced, on main and on a branch, for formats 2 and 3. Method: random-looking
+// Goal: exactly the partitions of the new rows are replaced, on main and, but for format 1, on a branch. Method: random-looking
 // sets of rows against a model of rows by partition.
 #[tokio::test]
 async fn partitions_are_replaced() {
-    for version in ["2", "3"] {
+    for version in ["1", "2", "3"] {
         let lake = Lake::new(&[FLAG], &[("format-version", version)]).await;
         lake.append(0..40).await;
         lake.append(40..60).await;
@@ -37,7 +37,12 @@ async fn partitions_are_replaced() {
         let table = lake.table().await.metadata;
         let target = Target::Branch("audit".into());
         let change = overwrite_partitions(&lake.store, &table, &target, lake.files(&[300], 0).await);
-        lake.commit(&change.await.unwrap()).await.unwrap();
+        let outcome = lake.commit(&change.await.unwrap()).await;
+        // The format library forgets the names of format 1.
+        match version {
+            "1" => assert!(matches!(outcome, Err(TableError::Alteration { .. })), "{outcome:?}"),
+            _ => assert!(outcome.is_ok(), "{outcome:?}"),
+        }
         assert_eq!(lake.rows().await, model.into_iter().collect::<Vec<i64>>());
     }
 }

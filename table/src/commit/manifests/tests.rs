@@ -56,10 +56,10 @@ async fn append(lake: &Lake, ids: std::ops::Range<i64>) {
 }
 
 // Goal: entries are gathered by partition in few manifests, and every one keeps its numbers and row ids. Method: many small appends
-// for formats 2 and 3 with a removed file in between, faults during the rewrite, all entries compared before and after.
+// for each format with a removed file in between, faults during the rewrite, all entries compared before and after.
 #[tokio::test]
 async fn entries_are_gathered_and_keep_their_numbers() {
-    for version in ["2", "3"] {
+    for version in ["1", "2", "3"] {
         let directory = tempfile::tempdir().unwrap();
         let warehouse = format!("file://{}", directory.path().display());
         let spec = [(1, "id_bucket", Transform::Bucket(4))];

@@ -196,6 +196,31 @@ def _():
     both("changed", [], EVENTS)
 
 
+@check("format 1: the engine and SQL write by turns")
+def _():
+    if CHOSEN["engine"] == "duckdb":
+        return "not in DuckDB"
+    rows = [event(number) for number in range(8)]
+    table = made("first", EVENTS, rows[:4], parts=SPECS["days"][CHOSEN["engine"]], version=1)
+    same(catalog.load_table((NS, "first")).format_version, 1)
+    ours = f"{NS}.first"
+    ENGINE.insert(ENGINE.name(NS, "first"), EVENTS, rows[4:6])
+    sql(f"INSERT INTO {ours} SELECT id + 6 AS id, region, at, amount FROM {ours} WHERE id < 2")
+    rows = rows[:6] + [{**rows[number], "id": number + 6} for number in range(2)]
+    both("first", rows, EVENTS)
+    sql(f"UPDATE {ours} SET amount = amount + 1 WHERE id IN (1, 4, 6)")
+    rows = [{**row, "amount": row["amount"] + (row["id"] in (1, 4, 6))} for row in rows]
+    both("first", rows, EVENTS)
+    ENGINE.insert(table, EVENTS, [event(30)])
+    sql(f"DELETE FROM {ours} WHERE id = 2")
+    rows = [row for row in rows if row["id"] != 2] + [event(30)]
+    both("first", rows, EVENTS)
+    sql(f"CALL system.rewrite_data_files(table => '{ours}', options => map('rewrite-all', 'true'))")
+    ENGINE.insert(table, EVENTS, [event(31)])
+    rows.append(event(31))
+    both("first", rows, EVENTS)
+
+
 @check("format 3: rows and deletion vectors")
 def _():
     rows = [event(number) for number in range(6)]

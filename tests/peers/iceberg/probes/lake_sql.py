@@ -6,6 +6,7 @@ lake_read.py and lake_engine.py read every table that is there. It may run again
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
+import pyarrow as pa
 from adbc_driver_manager import Error
 
 from lake import agree, catalog, check, connection, run, same, value
@@ -13,6 +14,7 @@ from lake import agree, catalog, check, connection, run, same, value
 NS = "made"
 UTC = timezone.utc
 MODES = {
+    "first": "'format-version' = '1'",
     "copied": "'format-version' = '2'",
     "beside": "'format-version' = '2', 'write.update.mode' = 'merge-on-read', 'write.delete.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'",
     "vectors": "'format-version' = '3', 'write.update.mode' = 'merge-on-read', 'write.delete.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'",
@@ -189,6 +191,53 @@ def _():
     here("replaced", rows)
     do(f"ALTER TABLE {NS}.replaced CREATE TAG kept RETAIN 30 DAYS")
     same(set(catalog.load_table((NS, "replaced")).refs()), {"main", "kept"})
+
+
+@check("format 1: overwritten, altered, tidied, emptied, rolled back; PyIceberg adds in between, and after the upgrade")
+def _():
+    name, rows = f"{NS}.first_format", {number: visit(number) for number in range(12)}
+
+    def add(numbers):
+        rows.update((number, visit(number)) for number in numbers)
+        table = catalog.load_table((NS, "first_format"))
+        table.append(pa.Table.from_pylist([visit(number) for number in numbers], schema=table.schema().as_arrow()))
+        here("first_format", rows.values())
+
+    do(f"CREATE TABLE {name} ({COLUMNS}) PARTITIONED BY (region) TBLPROPERTIES ('format-version' = '1')")
+    do(f"INSERT INTO {name} VALUES {values(rows.values())}")
+    add([20, 21, 22])
+    do(f"INSERT OVERWRITE {name} VALUES {values([{**visit(50), 'region': 'eu'}])}")
+    rows = {number: row for number, row in rows.items() if row["region"] != "eu"} | {50: {**visit(50), "region": "eu"}}
+    here("first_format", rows.values())
+    add([23, 24])
+    do(f"ALTER TABLE {name} ADD COLUMN added int, ADD PARTITION FIELD month(at)")
+    do(f"INSERT INTO {name} VALUES (60, 'us', NULL, 1.5, 7)")
+    rows = {number: {**row, "added": None} for number, row in rows.items()} | {60: {"id": 60, "region": "us", "at": None, "amount": Decimal("1.50"), "added": 7}}
+    here("first_format", rows.values())
+    do(f"CALL system.rewrite_data_files(table => '{name}', options => map('rewrite-all', 'true'))")
+    do(f"CALL system.rewrite_manifests('{name}')")
+    here("first_format", rows.values())
+    same(do(f"UPDATE {name} SET added = 1 WHERE id >= 23"), 4)
+    rows = {number: {**row, "added": 1 if number >= 23 else row["added"]} for number, row in rows.items()}
+    here("first_format", rows.values())
+    table = catalog.load_table((NS, "first_format"))
+    same(table.format_version, 1)
+    assert {snapshot.sequence_number for snapshot in table.snapshots()} <= {0, None}, "format 1 has no sequence numbers"
+    same(set(table.inspect.entries().column("sequence_number").to_pylist()), {0})
+    before = table.current_snapshot().snapshot_id
+    do(f"DELETE FROM {name}")
+    here("first_format", [])
+    do(f"CALL system.rollback_to_snapshot('{name}', {before})")
+    here("first_format", rows.values())
+    refused(f"ALTER TABLE {name} CREATE TAG kept", "TBL-0024")
+    do(f"ALTER TABLE {name} SET TBLPROPERTIES ('format-version' = '2', 'write.delete.mode' = 'merge-on-read')")
+    same(do(f"DELETE FROM {name} WHERE id = 60"), 1)
+    del rows[60]
+    here("first_format", rows.values())
+    # One that stays as it is, for others to read.
+    do(f"CREATE TABLE {NS}.first_kept PARTITIONED BY (bucket(3, id)) TBLPROPERTIES ('format-version' = '1') AS SELECT * FROM {NS}.by_days")
+    same(do(f"DELETE FROM {NS}.first_kept WHERE id % 3 = 0"), 14)
+    here("first_kept", [visit(number) for number in range(40) if number % 3])
 
 
 @check("views are made, and what may not be done is refused")

@@ -379,7 +379,7 @@ def _():
     agree(table, rows)
 
 
-@check("changes: format 1 is read, and after its upgrade too")
+@check("changes: format 1 is read and written, and after its upgrade too")
 def _():
     table = create("old", CHANGED, properties={"format-version": "1"})
     append(table, [{"id": 1, "text": "x", "n": 1}])
