@@ -111,7 +111,7 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .merge(sql(&ready, address, tasks))
         .layer(from_fn_with_state(Arc::clone(clock), connections::read_body))
         .layer(from_fn(connections::tell_peer));
-    // Whether clients elsewhere may go on without TLS is asked of each route.
+    // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says.
     let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
     let stop = tasks.token();
     tasks.spawn("control", async move {

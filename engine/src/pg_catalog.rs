@@ -31,8 +31,10 @@ use tidewater_security::Access;
 
 pub use self::functions::{depends_on_session, pure as functions};
 pub(crate) use self::known::Known;
+pub(crate) use self::rewrite::figures;
 pub use self::relations::{Column, Relation, Relations};
 use crate::error::Result;
+use crate::session::ZONE;
 
 /// The schema that the catalog's tables are in, those of `information_schema` among them.
 const SCHEMA: &str = "pg_catalog";
@@ -82,6 +84,8 @@ pub struct Postgres {
     pub schemas: Vec<String>,
     /// Settings by name.
     pub settings: BTreeMap<String, String>,
+    /// The zone whose days and hours instants have, by a name or an offset that the query engine knows; UTC if not given.
+    pub zone: Option<String>,
     /// Whether the user may change data.
     pub writes: bool,
     /// What grants let the user do; none where no grant binds them.
@@ -119,6 +123,11 @@ impl Postgres {
         }
     }
 
+    /// The zone of its session, as types of instants tell it.
+    pub(crate) fn zone(&self) -> &str {
+        self.zone.as_deref().unwrap_or(ZONE)
+    }
+
     /// Gives `part` everything that decides how a statement is planned which neither asks what there is nor calls a function of the
     /// session ([`depends_on_session`]).
     pub(crate) fn planned_by(&self, mut part: impl FnMut(&[u8])) {
@@ -129,6 +138,7 @@ impl Postgres {
             pid: _,
             schemas,
             settings,
+            zone: _,
             writes,
             access: _,
             parameters,
@@ -176,6 +186,26 @@ pub(crate) fn named_apart(statement: &mut Statement) {
 /// A value as the text that PostgreSQL shows of it.
 pub(crate) fn shown_as_text(value: Expr) -> datafusion::common::Result<Expr> {
     functions::call("pg_text", vec![value])
+}
+
+/// The instant that a text tells, in a zone if it names none.
+pub(crate) fn instant_of_text(text: Expr, zone: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("pg_instant", vec![text, zone])
+}
+
+/// The hour that an instant lies in, by clocks of its zone.
+pub(crate) fn instant_hour(instant: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("pg_instant_hour", vec![instant])
+}
+
+/// An instant so much later, by the calendar of its zone.
+pub(crate) fn instant_plus(instant: Expr, span: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("pg_instant_plus", vec![instant, span])
+}
+
+/// `value AT TIME ZONE zone`.
+pub(crate) fn at_zone(zone: Expr, value: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("timezone", vec![zone, value])
 }
 
 /// The bytes that a text stands for (`bytea`).

@@ -5,6 +5,7 @@ mod asked_groups;
 mod balanced;
 mod beside;
 pub(crate) mod bytes;
+mod correlated;
 mod decimals;
 mod distinct;
 mod escapes;
@@ -34,6 +35,7 @@ mod versions;
 mod views;
 mod wildcards;
 mod windows;
+mod zoned;
 mod zones;
 
 use std::collections::{BTreeSet, HashMap};
@@ -67,11 +69,12 @@ pub(crate) use self::remembered::Plans;
 use self::remembered::{Key, Standing};
 pub(crate) use self::versions::MOMENT;
 pub(crate) use self::views::Resolved;
+pub(crate) use self::zoned::{instant_of, zone_of};
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
 
-/// The time zone of every session.
+/// The time zone of stored instants, and of sessions that name no other.
 pub const ZONE: &str = "+00:00";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
@@ -163,6 +166,11 @@ impl SessionOptions {
     pub fn default_schema(mut self, schema: impl Into<String>) -> Self {
         self.default_schema = Some(schema.into());
         self
+    }
+
+    /// The zone whose days and hours instants have, as their types tell it.
+    pub fn zone(&self) -> &str {
+        self.postgres.as_ref().map_or(ZONE, |postgres| postgres.zone())
     }
 
     /// With `table` under `name`, whatever the catalog has there.
@@ -272,7 +280,7 @@ impl Engine {
         settings.catalog.default_catalog = CATALOG.into();
         settings.catalog.default_schema = schema.unwrap_or_else(|| self.options().default_schema.clone());
         settings.catalog.information_schema = true;
-        settings.execution.time_zone = Some(ZONE.into());
+        settings.execution.time_zone = Some(options.zone().into());
         // A rule that fails (names that are not unique, DataFusion 55.2) leaves the plan as it was.
         settings.optimizer.skip_failed_rules = true;
         // Scans are cut where they are made, between row groups. DataFusion would cut anew, by bytes: a group of which the first bytes
@@ -340,6 +348,7 @@ impl Engine {
             planned => planned?,
         };
         complexity::check_plan(&plan)?;
+        let plan = zoned::in_zone(plan, &state)?;
         let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;
         if sql.contains("||")

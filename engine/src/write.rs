@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::opaque::Opaque;
 use crate::runner::{PlanRequest, PlanRunner};
-use crate::session::{CATALOG, Class};
+use crate::session::{CATALOG, Class, zone_of};
 
 pub use exec::{IcebergWriteExec, WriteSpec};
 pub(crate) use insert::insert;
@@ -88,7 +88,8 @@ impl Engine {
         request: WriteRequest,
     ) -> Result<Vec<Added>> {
         let target = request.target.clone();
-        let plan = self.write_plan(&request)?;
+        let settings = session.copied_config();
+        let plan = self.write_plan(&request, zone_of(settings.options()))?;
         let output = runner
             .run(PlanRequest {
                 job: request.job,
@@ -105,9 +106,9 @@ impl Engine {
         Ok(added)
     }
 
-    fn write_plan(&self, request: &WriteRequest) -> Result<LogicalPlan> {
+    fn write_plan(&self, request: &WriteRequest, zone: &str) -> Result<LogicalPlan> {
         let spec = WriteSpec::new(&request.target, request.job, &self.parts.options.write)?;
-        let input = align::align(request.input.clone(), &request.target)?;
+        let input = align::align(request.input.clone(), &request.target, zone)?;
         let target = WriteTarget::new(self.parts.store.clone(), spec, spread(request))?;
         let name = &request.target.name;
         let reference = TableReference::full(CATALOG, name.namespace().to_string(), name.name());

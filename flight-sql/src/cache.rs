@@ -32,7 +32,6 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::stream;
 use moka::sync::Cache;
 
-use tidewater_engine::ZONE;
 
 pub use self::bypass::{Bypass, CacheUse};
 use self::entry::Entry;
@@ -94,6 +93,8 @@ pub(crate) struct Circumstances<'a> {
     /// The settings that the plan runs with.
     pub(crate) config: &'a dyn Fn() -> Arc<ConfigOptions>,
     pub(crate) policy: &'a PolicyFingerprint,
+    /// The zone of its session.
+    pub(crate) zone: &'a str,
     /// The columns as the client is told of them.
     pub(crate) wire: &'a SchemaRef,
     pub(crate) now_ms: i64,
@@ -179,7 +180,7 @@ impl ResultCache {
         let settled = moment::settled(plan, around.config, around.now_ms)?;
         let mut writer = self.writer();
         writer.piece(around.policy.bytes());
-        writer.text(ZONE);
+        writer.text(around.zone);
         value::schema(&mut writer, around.wire);
         plan::plan(&mut writer, settled.as_ref().unwrap_or(plan))?;
         let written = writer.finish();

@@ -9,6 +9,7 @@ mod dates;
 #[cfg(test)]
 mod documented;
 mod extract;
+mod instants;
 mod json;
 mod lists;
 mod native;
@@ -87,7 +88,8 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
 
 /// The functions that every process knows.
 pub fn pure() -> Vec<ScalarUDF> {
-    let all = dates::all().into_iter().chain(spans::all()).chain(extract::all());
+    let all = dates::all().into_iter().chain(instants::all());
+    let all = all.chain(spans::all()).chain(extract::all());
     let all = all
         .chain(numbers::all())
         .chain(buckets::all())

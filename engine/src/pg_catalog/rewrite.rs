@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, LimitClause, Query, Select, Statement as SqlStatement, TableFactor, Value, VisitMut, VisitorMut,
 };
 
+pub(crate) use self::expressions::figures;
 use super::Postgres;
 
 /// Changes a statement that is not of the PostgreSQL wire in place.

@@ -11,10 +11,11 @@ use tidewater_table::iceberg::spec::Transform;
 use tidewater_table::schema::write_default;
 
 use crate::error::{EngineError, Result};
+use crate::session::instant_of;
 
 /// The target's columns in its order: matched by name, cast to its types, and where the query has none, what they are by default, or
-/// null.
-pub(super) fn align(input: LogicalPlan, target: &LoadedTable) -> Result<LogicalPlan> {
+/// null. What is to be an instant and tells no zone is told by clocks of `zone`.
+pub(super) fn align(input: LogicalPlan, target: &LoadedTable, zone: &str) -> Result<LogicalPlan> {
     let refused = |reason: String| EngineError::Columns {
         table: target.name.clone(),
         reason,
@@ -34,7 +35,13 @@ pub(super) fn align(input: LogicalPlan, target: &LoadedTable) -> Result<LogicalP
     for field in schema.fields() {
         let value = match given.remove(field.name()) {
             Some((column, data_type)) if data_type == *field.data_type() => Expr::Column(column),
-            Some((column, _)) => cast(Expr::Column(column), field.data_type().clone()),
+            Some((column, data_type)) => {
+                let value = match field.data_type() {
+                    DataType::Timestamp(_, Some(_)) => instant_of(Expr::Column(column), &data_type, zone)?,
+                    _ => Expr::Column(column),
+                };
+                cast(value, field.data_type().clone())
+            }
             None => match write_default(field)? {
                 Some(value) => lit(ScalarValue::try_from_array(&value, 0)?),
                 None if field.is_nullable() => lit(ScalarValue::try_new_null(field.data_type())?),

@@ -11,7 +11,7 @@ use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Transfo
 
 use crate::testing::Lake;
 use crate::write::{Distribution, WriteRequest, files_of};
-use crate::{Class, SessionOptions, restore_scans};
+use crate::{Class, SessionOptions, ZONE, restore_scans};
 
 fn events() -> Schema {
     Schema::builder()
@@ -139,7 +139,7 @@ async fn a_write_travels() {
         distribution: Distribution::AsPlanned,
         deadline: None,
     };
-    let plan = lake.engine.write_plan(&request).expect("a plan");
+    let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");
     let plan = session
         .state()
         .create_physical_plan(&plan)

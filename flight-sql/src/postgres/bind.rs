@@ -10,17 +10,17 @@ use datafusion::scalar::ScalarValue;
 use super::failure::{Failure, state};
 use super::types::{self, EPOCH_DAYS, EPOCH_US};
 
-/// The value that a client sent for a parameter of this type.
-pub(super) fn value(oid: u32, binary: bool, sent: Option<&Bytes>) -> Result<ScalarValue, Failure> {
+/// The value that a client sent for a parameter of this type. A text that names no zone is of `zone`, or of UTC.
+pub(super) fn value(oid: u32, binary: bool, sent: Option<&Bytes>, zone: Option<&str>) -> Result<ScalarValue, Failure> {
     let of = types::arrow(oid).unwrap_or(DataType::Utf8);
     let Some(sent) = sent else {
         return null(&of);
     };
     match binary {
-        true => from_binary(oid, sent.clone()),
+        true => from_binary(oid, sent.clone(), zone),
         false => {
             let text = std::str::from_utf8(sent).map_err(|_| invalid("a value is not UTF-8"))?;
-            from_text(oid, text)
+            from_text(oid, text, zone)
         }
     }
 }
@@ -34,7 +34,7 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(state::INVALID_TEXT, message)
 }
 
-fn from_text(oid: u32, text: &str) -> Result<ScalarValue, Failure> {
+fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Failure> {
     let wrong = || invalid(format!("invalid input syntax for a value of type {oid}: \"{text}\""));
     let trimmed = text.trim();
     Ok(match oid {
@@ -67,7 +67,7 @@ fn from_text(oid: u32, text: &str) -> Result<ScalarValue, Failure> {
                 let element = types::element(oid).ok_or_else(wrong)?;
                 let items = array::items(trimmed).ok_or_else(wrong)?;
                 let items = items.into_iter().map(|item| match item {
-                    Some(item) => from_text(element, &item),
+                    Some(item) => from_text(element, &item, zone),
                     None => null(&types::arrow(element).unwrap_or(DataType::Utf8)),
                 });
                 list(element, items.collect::<Result<_, _>>()?)?
@@ -79,7 +79,13 @@ fn from_text(oid: u32, text: &str) -> Result<ScalarValue, Failure> {
                     _ => trimmed,
                 };
                 let text = ScalarValue::Utf8(Some(trimmed.to_owned()));
-                text.cast_to(&of).map_err(|_| wrong())?
+                let told = match (&of, zone) {
+                    (DataType::Timestamp(unit, Some(_)), Some(zone)) => {
+                        text.cast_to(&DataType::Timestamp(*unit, Some(zone.into())))
+                    }
+                    _ => Ok(text),
+                };
+                told.and_then(|told| told.cast_to(&of)).map_err(|_| wrong())?
             }
         },
     })
@@ -125,7 +131,7 @@ fn list(element: u32, items: Vec<ScalarValue>) -> Result<ScalarValue, Failure> {
     Ok(ScalarValue::List(list))
 }
 
-fn from_binary(oid: u32, mut sent: Bytes) -> Result<ScalarValue, Failure> {
+fn from_binary(oid: u32, mut sent: Bytes, zone: Option<&str>) -> Result<ScalarValue, Failure> {
     let wrong = |_| {
         Failure::new(
             state::INVALID_BINARY,
@@ -186,7 +192,7 @@ fn from_binary(oid: u32, mut sent: Bytes) -> Result<ScalarValue, Failure> {
             } else {
                 element
             };
-            let items = items.iter().map(|item| value(element, true, item.as_ref()));
+            let items = items.iter().map(|item| value(element, true, item.as_ref(), zone));
             return list(element, items.collect::<Result<_, _>>()?);
         }
         _ => {
@@ -253,8 +259,8 @@ mod tests {
             (1009, "{}", b"\0\0\0\0\0\0\0\0\0\0\0\x19"),
         ];
         for (oid, text, binary) in cases {
-            let from_text = value(*oid, false, Some(&Bytes::copy_from_slice(text.as_bytes())));
-            let from_binary = value(*oid, true, Some(&Bytes::copy_from_slice(binary)));
+            let from_text = value(*oid, false, Some(&Bytes::copy_from_slice(text.as_bytes())), None);
+            let from_binary = value(*oid, true, Some(&Bytes::copy_from_slice(binary)), None);
             assert_eq!(from_text.expect("text"), from_binary.expect("binary"), "{oid} {text}");
         }
     }
@@ -268,7 +274,7 @@ mod tests {
             16, 17, 20, 21, 23, 25, 114, 700, 701, 1007, 1009, 1082, 1114, 1186, 1231, 1700, 2950, 3802, 99_999,
         ] {
             for end in 0..sent.len() {
-                let _ = value(oid, true, Some(&Bytes::copy_from_slice(&sent[..end])));
+                let _ = value(oid, true, Some(&Bytes::copy_from_slice(&sent[..end])), None);
             }
         }
         for (oid, text) in [
@@ -281,7 +287,7 @@ mod tests {
             (2950, "1"),
         ] {
             assert!(
-                value(oid, false, Some(&Bytes::copy_from_slice(text.as_bytes()))).is_err(),
+                value(oid, false, Some(&Bytes::copy_from_slice(text.as_bytes())), None).is_err(),
                 "{oid} {text}"
             );
         }

@@ -248,6 +248,14 @@ mod tests {
                 set("default_transaction_isolation", "read uncommitted"),
             ),
             (
+                "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+                set("default_transaction_read_only", "on"),
+            ),
+            (
+                "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
+                set("default_transaction_read_only", "off"),
+            ),
+            (
                 "SHOW TRANSACTION ISOLATION LEVEL",
                 What::Show(Some("transaction_isolation".into())),
             ),

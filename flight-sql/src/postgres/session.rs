@@ -233,6 +233,7 @@ impl Session {
             pid: self.place.pid,
             schemas: schemas.clone(),
             settings: self.settings.all(),
+            zone: self.settings.zone().name(),
             writes: self.service.authenticator().may_write(&self.principal),
             access: access.map_err(|error| Failure::of(&error, sql))?,
             parameters: types
@@ -262,7 +263,7 @@ impl Session {
     /// In a transaction, tables stay as they were seen first.
     async fn pin(&mut self, sql: &str, options: &mut SessionOptions) -> Result<(), Failure> {
         if let Some(pinned) = self.transaction.pinned() {
-            let seen = self.service.pin(sql, options, &pinned).await;
+            let seen = self.service.pin(&self.principal, sql, options, &pinned).await;
             let seen = seen.map_err(|error| Failure::of(&error, sql))?;
             options.moment = self.transaction.pin(seen);
         }

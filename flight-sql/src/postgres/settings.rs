@@ -52,6 +52,9 @@ const MESSAGE_LEVELS: [&str; 11] = [
 /// Whether a client is told of each query what became of it in the cache.
 pub(super) const CACHE_NOTICES: &str = "tidewater.cache_notices";
 
+/// Whether statements that change something are refused.
+pub(super) const READ_ONLY: &str = "default_transaction_read_only";
+
 /// Name as it is shown, default, kind.
 const KNOWN: &[(&str, &str, Kind)] = &[
     ("allow_in_place_tablespaces", "off", Taken),
@@ -67,7 +70,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("default_table_access_method", "iceberg", Fixed),
     ("default_transaction_deferrable", "off", Taken),
     ("default_transaction_isolation", "repeatable read", Taken),
-    ("default_transaction_read_only", "off", Taken),
+    (READ_ONLY, "off", Switch),
     ("effective_cache_size", "524288", Taken),
     ("enable_seqscan", "on", Taken),
     ("escape_string_warning", "on", Taken),
@@ -122,7 +125,7 @@ pub(super) const REPORTED: &[&str] = &[
     "application_name",
     "client_encoding",
     "DateStyle",
-    "default_transaction_read_only",
+    READ_ONLY,
     "in_hot_standby",
     "integer_datetimes",
     "IntervalStyle",

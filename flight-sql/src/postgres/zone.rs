@@ -1,4 +1,4 @@
-//! The time zone of a session: where instants are shown.
+//! The time zone of a session: where instants are shown, and whose days and hours they have.
 
 use std::str::FromStr;
 
@@ -28,6 +28,11 @@ impl Zone {
                 .map(|zone| Self(Some(zone)));
         }
         Tz::from_str(name).ok().map(|zone| Self(Some(zone)))
+    }
+
+    /// As the query engine calls it; none of UTC.
+    pub(super) fn name(self) -> Option<String> {
+        self.0.map(|zone| zone.to_string())
     }
 
     /// Seconds east of Greenwich at this instant, given in microseconds since 1970.

@@ -76,6 +76,7 @@ impl QueryService {
         let around = Circumstances {
             config: &|| Arc::clone(asked.session.made().copied_config().options()),
             policy: &PolicyFingerprint::of(principal, &self.0.authenticator, access.as_deref()),
+            zone: asked.session.options().zone(),
             wire,
             now_ms: self.0.engine.clock().now_ms(),
             since: asked.since,

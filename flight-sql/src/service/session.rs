@@ -9,14 +9,17 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::common::ParamValues;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use uuid::Uuid;
 
 use tidewater_core::{SharedClock, SharedRng};
 use tidewater_engine::pg_catalog::Relations;
-use tidewater_engine::{EngineError, Moment, SessionOptions};
+use tidewater_engine::{EngineError, IcebergTable, Moment, SessionOptions};
 use tidewater_security::Principal;
+use tidewater_table::LoadedTable;
 
 use super::late::LateSession;
 use super::{Asked, Changed, QueryService, Results, parameters};
@@ -127,9 +130,14 @@ impl QueryService {
         Ok(Opened::Rows(results, Some(how)))
     }
 
-    /// The tables that a statement names as they stand now, beside those of `pinned` that it names. Names of views are left
-    /// out.
-    pub async fn pin(&self, sql: &str, client: &SessionOptions, pinned: &Moment) -> Result<Moment, QueryError> {
+    /// The tables that a statement reads as they stand now, those behind views too, but for those of `pinned`.
+    pub async fn pin(
+        &self,
+        principal: &Principal,
+        sql: &str,
+        client: &SessionOptions,
+        pinned: &Moment,
+    ) -> Result<Moment, QueryError> {
         let named = self.0.engine.named(client, sql)?;
         let missing = named.tables.iter();
         let missing: Vec<_> = missing
@@ -140,7 +148,27 @@ impl QueryService {
             return Ok(Moment::new());
         }
         let found = self.0.engine.moment(missing).await?;
-        Ok(found.into_iter().filter(|(_, table)| table.is_some()).collect())
+        let no_tables = found.values().any(Option::is_none);
+        let mut seen: Moment = found.into_iter().filter(|(_, table)| table.is_some()).collect();
+        if !no_tables {
+            return Ok(seen);
+        }
+        // Views, or names of nothing.
+        let mut moment = pinned.clone();
+        moment.extend(seen.clone());
+        let client = SessionOptions {
+            moment: Arc::new(moment),
+            ..client.clone()
+        };
+        // What cannot be planned says so where it is to run.
+        if let Ok((_, plan)) = Box::pin(self.plan_as(principal, sql, &client)).await {
+            for table in tables_of(&plan)? {
+                if !client.moment.contains_key(&table.name) {
+                    seen.insert(table.name.clone(), Some(table));
+                }
+            }
+        }
+        Ok(seen)
     }
 
     /// What there is, as tools that know PostgreSQL ask for it.
@@ -201,6 +229,20 @@ impl QueryService {
         }
         self.plan_with(principal, sql, options).await
     }
+}
+
+/// The catalog's tables that a plan reads.
+fn tables_of(plan: &LogicalPlan) -> Result<Vec<LoadedTable>, QueryError> {
+    let mut tables = Vec::new();
+    let looked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let provider = source_as_provider(&scan.source)?;
+            tables.extend(provider.downcast_ref::<IcebergTable>().map(|table| table.table().clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    looked.map_err(EngineError::from)?;
+    Ok(tables)
 }
 
 fn with_values(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPlan, QueryError> {

@@ -14,7 +14,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 
 use tidewater_core::{Coded, ErrorKind, ManualClock, SeededRng, SharedClock, SystemClock};
-use tidewater_engine::EngineOptions;
+use tidewater_engine::{EngineOptions, ZONE};
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
     Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, StoreOptions, WriteOptions, commit_change,
@@ -152,6 +152,7 @@ impl Lake {
         let around = Circumstances {
             config: &|| Arc::clone(session.copied_config().options()),
             policy,
+            zone: ZONE,
             wire: &wire,
             now_ms: self.service.clock().now_ms(),
             since: Some(self.service.clock().monotonic()),

@@ -20,7 +20,7 @@ use super::number_patterns::number_to_text;
 use super::patterns::{date_to_text, text_to_date};
 
 /// Where instants are counted from.
-const UTC: &str = "+00:00";
+pub(super) const UTC: &str = "+00:00";
 
 pub(super) const DAY_US: i64 = 86_400_000_000;
 
@@ -28,7 +28,7 @@ fn plain() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, None)
 }
 
-fn instant() -> DataType {
+pub(super) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
 }
 
@@ -51,6 +51,19 @@ pub(super) fn moments(array: &ArrayRef) -> Result<(ArrayRef, bool)> {
     let zoned = matches!(array.data_type(), DataType::Timestamp(_, Some(_)));
     let wanted = if zoned { instant() } else { plain() };
     Ok((cast(array, &wanted)?, zoned))
+}
+
+/// The zone that the type of these instants tells; none of clocks.
+pub(super) fn zone_of(array: &ArrayRef) -> Option<Tz> {
+    match array.data_type() {
+        DataType::Timestamp(_, Some(name)) => Tz::from_str(name).ok(),
+        _ => None,
+    }
+}
+
+/// What clocks of a zone show at an instant, in microseconds.
+pub(super) fn clock(zone: Option<Tz>, micros: i64) -> i64 {
+    micros + zone.map_or(0, |zone| i64::from(offset_at(zone, micros)) * 1_000_000)
 }
 
 fn moment(array: &ArrayRef, row: usize) -> Option<i64> {
@@ -98,6 +111,7 @@ fn to_char() -> Native {
             }
             return Ok(strings(found.into_iter()));
         }
+        let zone = zone_of(values);
         let (values, zoned) = match values.data_type() {
             DataType::Interval(_) | DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_) => {
                 (since_midnight(values)?, false)
@@ -105,15 +119,20 @@ fn to_char() -> Native {
             _ => moments(values)?,
         };
         let shown = |row| {
-            Some(date_to_text(
-                naive(moment(&values, row)?)?,
-                0,
-                if zoned { "UTC" } else { "" },
-                text(&patterns, row)?,
-            ))
+            let (at, pattern) = (moment(&values, row)?, text(&patterns, row)?);
+            let offset_s = zone.map_or(0, |zone| offset_at(zone, at));
+            let name = zone.and_then(|zone| abbreviation(zone, at));
+            let name = name.as_deref().unwrap_or(if zoned { "UTC" } else { "" });
+            Some(date_to_text(naive(clock(zone, at))?, offset_s, name, pattern))
         };
         Ok(strings((0..rows).map(shown)))
     })
+}
+
+/// What a zone calls itself at an instant, winter and summer apart; none of a mere offset.
+fn abbreviation(zone: Tz, micros: i64) -> Option<String> {
+    let named: chrono_tz::Tz = zone.to_string().parse().ok()?;
+    Some(named.offset_from_utc_datetime(&naive(micros)?).to_string())
 }
 
 /// Times and spans of a day, as moments of the first day.
@@ -289,20 +308,21 @@ fn days_of(array: &ArrayRef) -> Result<ArrayRef> {
 /// instant.
 fn timezone() -> Native {
     let other = |of: &DataType| {
-        if matches!(of, DataType::Timestamp(_, Some(_))) {
-            plain()
-        } else {
+        if matches!(of, DataType::Timestamp(_, None)) {
             instant()
+        } else {
+            plain()
         }
     };
     let native = Native::new("timezone", (2, 2), plain(), move |arrays, rows| {
         let zones = texts(argument(arrays, 0)?)?;
         let values = argument(arrays, 1)?;
-        let text_is_instant = matches!(
+        // A day is the instant with which it begins.
+        let is_instant = matches!(
             values.data_type(),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Date32 | DataType::Date64
         );
-        let values = if text_is_instant {
+        let values = if is_instant {
             cast(values, &instant())?
         } else {
             Arc::clone(values)
@@ -356,12 +376,13 @@ pub(super) fn zone(name: &str) -> Option<Tz> {
     Tz::from_str(if utc { UTC } else { name }).ok()
 }
 
-fn moved(at: i64, zone: Tz, zoned: bool) -> Option<i64> {
+/// What clocks of a zone show at an instant, or the instant at which they show it.
+pub(super) fn moved(at: i64, zone: Tz, zoned: bool) -> Option<i64> {
     let clock = naive(at)?;
     let offset = match zoned {
         true => zone.offset_from_utc_datetime(&clock).fix(),
-        // An hour that comes twice is the first; one that never comes is taken as it was before.
-        false => match zone.offset_from_local_datetime(&clock).earliest() {
+        // An hour that comes twice is the second; one that never comes is taken as it was before.
+        false => match zone.offset_from_local_datetime(&clock).latest() {
             Some(offset) => offset.fix(),
             None => zone.offset_from_utc_datetime(&clock).fix(),
         },
@@ -375,9 +396,13 @@ fn moved(at: i64, zone: Tz, zoned: bool) -> Option<i64> {
 fn age() -> Native {
     let returns = DataType::Interval(IntervalUnit::MonthDayNano);
     Native::new("age", (2, 2), returns, |arrays, rows| {
-        let (later, _) = moments(argument(arrays, 0)?)?;
-        let (earlier, _) = moments(argument(arrays, 1)?)?;
-        let span = |row| between(naive(moment(&earlier, row)?)?, naive(moment(&later, row)?)?);
+        let (later, earlier) = (argument(arrays, 0)?, argument(arrays, 1)?);
+        let (later_zone, earlier_zone) = (zone_of(later), zone_of(earlier));
+        let ((later, _), (earlier, _)) = (moments(later)?, moments(earlier)?);
+        let span = |row| {
+            let earlier = clock(earlier_zone, moment(&earlier, row)?);
+            between(naive(earlier)?, naive(clock(later_zone, moment(&later, row)?))?)
+        };
         Ok(Arc::new((0..rows).map(span).collect::<IntervalMonthDayNanoArray>()))
     })
 }

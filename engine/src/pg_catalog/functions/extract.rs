@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::{Result, exec_err};
 
-use super::dates::{DAY_US, moments, naive};
+use super::dates::{DAY_US, moments, naive, offset_at, zone_of};
 use super::native::{Native, argument};
 
 /// A year as the epoch of an interval counts it, of 365 days and a quarter.
@@ -30,8 +30,9 @@ pub(super) fn all() -> Vec<Native> {
         part("pg_extract_millennium", 0, |at| {
             at.year().map(|year| from_one(year, 1000))
         }),
-        // Instants are shown in UTC here.
-        part("pg_extract_timezone", 0, |_| Some(0)),
+        part("pg_extract_timezone", 0, |at| Some(at.offset_s())),
+        part("pg_extract_timezone_hour", 0, |at| Some(at.offset_s() / 3600)),
+        part("pg_extract_timezone_minute", 0, |at| Some(at.offset_s() % 3600 / 60)),
     ]
 }
 
@@ -46,17 +47,32 @@ fn from_one(year: i64, length: i64) -> i64 {
 /// What has parts.
 #[derive(Clone, Copy)]
 enum Value {
-    /// In microseconds since 1970.
-    Moment(i64),
+    /// In microseconds since 1970, and the seconds that clocks of its zone are ahead of Greenwich.
+    Moment(i64, i32),
     /// In microseconds since midnight.
     Time(i64),
     Span(IntervalMonthDayNano),
 }
 
 impl Value {
+    fn offset_s(self) -> i64 {
+        match self {
+            Self::Moment(_, offset_s) => i64::from(offset_s),
+            Self::Time(_) | Self::Span(_) => 0,
+        }
+    }
+
+    /// What clocks of its zone show.
+    fn clock(self) -> Option<i64> {
+        match self {
+            Self::Moment(micros, _) => micros.checked_add(self.offset_s() * 1_000_000),
+            Self::Time(_) | Self::Span(_) => None,
+        }
+    }
+
     fn micros_of_minute(self) -> Option<i64> {
         Some(match self {
-            Self::Moment(micros) => micros.rem_euclid(60_000_000),
+            Self::Moment(..) => self.clock()?.rem_euclid(60_000_000),
             Self::Time(micros) => micros % 60_000_000,
             Self::Span(span) => span.nanoseconds / 1000 % 60_000_000,
         })
@@ -64,7 +80,7 @@ impl Value {
 
     fn epoch(self) -> Option<i64> {
         match self {
-            Self::Moment(micros) | Self::Time(micros) => Some(micros),
+            Self::Moment(micros, _) | Self::Time(micros) => Some(micros),
             Self::Span(span) => {
                 let (years, months) = (i64::from(span.months) / 12, i64::from(span.months) % 12);
                 let days = i64::from(span.days).checked_mul(DAY_US)?;
@@ -76,7 +92,7 @@ impl Value {
 
     fn year(self) -> Option<i64> {
         match self {
-            Self::Moment(micros) => Some(i64::from(naive(micros)?.year())),
+            Self::Moment(..) => Some(i64::from(naive(self.clock()?)?.year())),
             Self::Time(_) => None,
             Self::Span(span) => Some(i64::from(span.months) / 12),
         }
@@ -118,9 +134,12 @@ fn values(array: &ArrayRef) -> Result<Vec<Option<Value>>> {
             spans.map(|span| span.map(Value::Span)).collect()
         }
         _ => {
+            let zone = zone_of(array);
+            let offset_s = |micros| zone.map_or(0, |zone| offset_at(zone, micros));
             let (moments, _) = moments(array)?;
             let moments = moments.as_primitive::<TimestampMicrosecondType>().iter();
-            moments.map(|moment| moment.map(Value::Moment)).collect()
+            let moments = moments.map(|moment| moment.map(|micros| Value::Moment(micros, offset_s(micros))));
+            moments.collect()
         }
     })
 }
@@ -132,7 +151,7 @@ mod tests {
     // Goal: parts are those that PostgreSQL 15 tells. Method: what it said for each of these.
     #[test]
     fn parts_are_told() {
-        let moment = Value::Moment(1_709_219_049_123_456);
+        let moment = Value::Moment(1_709_219_049_123_456, 0);
         assert_eq!(moment.micros_of_minute(), Some(9_123_456));
         assert_eq!(moment.year().map(|year| from_one(year, 100)), Some(21));
         assert_eq!(from_one(2000, 100), 20);

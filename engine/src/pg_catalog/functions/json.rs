@@ -415,8 +415,9 @@ fn json_of(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
     let value = written(&array.slice(row, 1), None, ["true", "false"])?.pop().flatten();
     let value = match of {
         DataType::Timestamp(_, zone) => value.map(|value| {
-            let minutes = if zone.is_some() { ":00" } else { "" };
-            value.replacen(' ', "T", 1) + minutes
+            let offset = value.rfind(['+', '-']).and_then(|at| value.get(at..));
+            let hours_alone = zone.is_some() && offset.is_some_and(|offset| !offset.contains(':'));
+            value.replacen(' ', "T", 1) + if hours_alone { ":00" } else { "" }
         }),
         _ => value,
     };

@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::Result;
 
-use super::dates::{offset_at, zone};
+use super::dates::{offset_at, zone, zone_of};
 use super::native::{Native, argument, strings, text, texts};
 use crate::pg_catalog::shown;
 
@@ -36,7 +36,7 @@ fn spelled_alike(of: &DataType) -> bool {
         )
 }
 
-/// Of a value, and of the zone in which instants are shown, which is UTC if it is not told.
+/// Of a value, and of the zone in which instants are shown, which is that of their type if it is not told.
 fn native(name: &str, truths: [&'static str; 2]) -> Native {
     Native::new(name, (1, 2), DataType::Utf8, move |arrays, rows| {
         let values = argument(arrays, 0)?;
@@ -88,7 +88,7 @@ pub(super) fn written(array: &ArrayRef, named: Option<&str>, truths: [&str; 2]) 
         DataType::Timestamp(_, tz) => {
             let values = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, tz.clone()))?;
             let values = values.as_primitive::<TimestampMicrosecondType>();
-            let zone = named.and_then(zone);
+            let zone = named.and_then(zone).or_else(|| zone_of(array));
             each(&|row, out| {
                 let at = values.value(row);
                 match (tz, zone) {

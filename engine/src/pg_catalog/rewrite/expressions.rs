@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 
 pub(super) use self::casts::clock;
 pub(super) use self::documents::parts_of;
+pub(crate) use self::moments::figures;
 pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};
 use crate::pg_catalog::Postgres;

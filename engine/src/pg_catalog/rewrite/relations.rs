@@ -13,7 +13,7 @@ use super::expressions::parts_of;
 use super::names::{as_text, call, cast, name, parts, text};
 use crate::pg_catalog::functions::names;
 use crate::pg_catalog::tables::{INFORMATION, is_information, is_table};
-use crate::pg_catalog::{Postgres, SCHEMA};
+use crate::pg_catalog::{Postgres, SCHEMA, figures};
 
 /// Lets a name mean the table that PostgreSQL would find.
 pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTreeSet<String>) {
@@ -61,7 +61,9 @@ pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTree
                 *function = ObjectName::from(vec![Ident::new(&last)]);
             }
             if last == "generate_series" {
-                args.iter_mut().flat_map(|args| &mut args.args).for_each(bound);
+                let zone = postgres.zone();
+                let arguments = args.iter_mut().flat_map(|args| &mut args.args);
+                arguments.for_each(|argument| bound(argument, zone));
             }
             if let Some((lists, columns)) = args.as_ref().and_then(|given| rows_of(&last, given)) {
                 let was_called = alias.is_some();
@@ -236,7 +238,7 @@ fn rows_of(function: &str, given: &TableFunctionArgs) -> Option<(Vec<Expr>, &'st
 
 /// The bounds of an array are numbers of four bytes, and the query engine's series wants those of eight; moments it wants in
 /// nanoseconds.
-fn bound(argument: &mut FunctionArg) {
+fn bound(argument: &mut FunctionArg, zone: &str) {
     let FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) = argument else {
         return;
     };
@@ -248,27 +250,28 @@ fn bound(argument: &mut FunctionArg) {
             }
         }
         Expr::TypedString(typed) => {
-            if let (DataType::Timestamp(_, zone), Some(moment)) =
+            if let (DataType::Timestamp(_, of), Some(moment)) =
                 (&typed.data_type, typed.value.value.clone().into_string())
             {
-                *expression = nanoseconds(&moment, *zone);
+                *expression = nanoseconds(&moment, *of, zone);
             }
         }
         Expr::Cast { expr, data_type, .. } => {
-            if let (DataType::Timestamp(_, zone), Some(moment)) = (data_type, as_text(expr)) {
-                *expression = nanoseconds(moment, *zone);
+            if let (DataType::Timestamp(_, of), Some(moment)) = (data_type, as_text(expr)) {
+                *expression = nanoseconds(moment, *of, zone);
             }
         }
         _ => {}
     }
 }
 
-fn nanoseconds(moment: &str, zone: TimezoneInfo) -> Expr {
-    let of = match zone {
-        TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => "Timestamp(Nanosecond, None)",
-        TimezoneInfo::Tz | TimezoneInfo::WithTimeZone => "Timestamp(Nanosecond, Some(\"+00:00\"))",
+fn nanoseconds(moment: &str, of: TimezoneInfo, zone: &str) -> Expr {
+    let moment = figures(moment).unwrap_or_else(|| moment.to_owned());
+    let of = match of {
+        TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => "Timestamp(Nanosecond, None)".to_owned(),
+        TimezoneInfo::Tz | TimezoneInfo::WithTimeZone => format!("Timestamp(Nanosecond, Some(\"{zone}\"))"),
     };
-    call("arrow_cast", vec![text(moment), text(of)])
+    call("arrow_cast", vec![text(&moment), text(&of)])
 }
 
 fn called(name: &str) -> TableAlias {

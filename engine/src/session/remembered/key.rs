@@ -5,7 +5,7 @@ use datafusion::execution::SessionState;
 use crate::engine::Engine;
 use crate::lake::LakeCatalog;
 use crate::pg_catalog::Postgres;
-use crate::session::SessionOptions;
+use crate::session::{SessionOptions, zone_of};
 
 /// Longest statement of which anything is remembered, in bytes.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -17,6 +17,7 @@ pub(in crate::session) struct Key([u8; 32]);
 /// What a session says of itself.
 struct Reader<'a> {
     default_schema: &'a str,
+    zone: &'a str,
     /// What whoever asks may know of.
     seen: Option<[u8; 32]>,
     postgres: Option<&'a Postgres>,
@@ -28,6 +29,7 @@ impl Key {
         let postgres = state.config().get_extension::<Postgres>();
         let reader = Reader {
             default_schema: &state.config().options().catalog.default_schema,
+            zone: zone_of(state.config().options()),
             seen: lake.seen(),
             postgres: postgres.as_deref(),
         };
@@ -44,6 +46,7 @@ impl Key {
         let schema = options.default_schema.as_ref();
         let reader = Reader {
             default_schema: schema.unwrap_or_else(|| &engine.options().default_schema),
+            zone: options.zone(),
             seen: options.access.as_ref().map(|access| access.fingerprint()),
             postgres,
         };
@@ -62,6 +65,7 @@ impl Reader<'_> {
         };
         part(sql.as_bytes());
         part(self.default_schema.as_bytes());
+        part(self.zone.as_bytes());
         part(self.seen.as_ref().map_or(&[], |seen| seen.as_slice()));
         if let Some(postgres) = self.postgres {
             postgres.planned_by(part);

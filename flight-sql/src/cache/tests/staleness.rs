@@ -124,7 +124,7 @@ impl History {
         if self.draw(6) == 0 {
             self.pinned.clear();
         }
-        if let Ok(seen) = self.fresh.pin(sql, &client, &self.pinned).await {
+        if let Ok(seen) = self.fresh.pin(&self.user, sql, &client, &self.pinned).await {
             self.pinned.extend(seen);
         }
         client.moment = Arc::new(self.pinned.clone());

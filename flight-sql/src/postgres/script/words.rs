@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{CopyOut, Count, What, place};
 use crate::postgres::failure::{Failure, state};
+use crate::postgres::settings::READ_ONLY;
 
 /// The isolations that a transaction may ask for.
 const ISOLATIONS: [&str; 4] = ["serializable", "repeatable read", "read committed", "read uncommitted"];
@@ -181,16 +182,20 @@ impl<'a> Words<'a> {
             self.skip(&["SESSION"]);
         }
         if self.takes("TRANSACTION") {
-            return Ok(What::SetTransaction(self.isolation()));
+            return Ok(What::SetTransaction(isolation(&self.rest().to_lowercase())));
         }
         if self.takes("CHARACTERISTICS") {
-            return Ok(match self.isolation() {
-                Some(level) => What::Set {
-                    name: "default_transaction_isolation".into(),
-                    value: Some(level),
-                    local: false,
-                },
-                None => What::Nothing("SET"),
+            let modes = self.rest().to_lowercase();
+            let set = |name: &str, value: String| What::Set {
+                name: name.into(),
+                value: Some(value),
+                local: false,
+            };
+            // Of two modes the one that does something.
+            return Ok(match (access(&modes), isolation(&modes)) {
+                (Some(access), _) => set(READ_ONLY, access.into()),
+                (None, Some(level)) => set("default_transaction_isolation", level),
+                (None, None) => What::Nothing("SET"),
             });
         }
         let by_words = self.takes("NAMES");
@@ -249,13 +254,6 @@ impl<'a> Words<'a> {
     }
 
     /// The isolation that modes of transactions say.
-    fn isolation(&mut self) -> Option<String> {
-        let modes = self.rest().to_lowercase();
-        let (_, said) = modes.split_once("isolation level ")?;
-        let level = ISOLATIONS.iter().find(|level| said.trim_start().starts_with(**level));
-        level.map(|level| (*level).to_owned())
-    }
-
     fn show(&mut self) -> Result<What, Failure> {
         let at = self.at;
         let first = self.word();
@@ -460,5 +458,22 @@ impl<'a> Words<'a> {
         let end = place(to).unwrap_or(usize::MAX);
         let text: String = self.sql.chars().skip(start).take(end.saturating_sub(start)).collect();
         text.trim_end().to_owned()
+    }
+}
+
+/// The level of isolation among the modes of a transaction.
+fn isolation(modes: &str) -> Option<String> {
+    let (_, said) = modes.split_once("isolation level ")?;
+    let level = ISOLATIONS.iter().find(|level| said.trim_start().starts_with(**level));
+    level.map(|level| (*level).to_owned())
+}
+
+/// Whether it only reads, as the modes of a transaction say.
+fn access(modes: &str) -> Option<&'static str> {
+    let (only, write) = (modes.rfind("read only"), modes.rfind("read write"));
+    match (only, write) {
+        (None, None) => None,
+        (only, write) if only > write => Some("on"),
+        _ => Some("off"),
     }
 }

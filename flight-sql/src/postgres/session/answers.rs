@@ -14,6 +14,7 @@ use crate::postgres::connection::Wire;
 use crate::postgres::failure::{Failure, state};
 use crate::postgres::rows::Cursor;
 use crate::postgres::script::{CopyOut, Count, Sentence, What};
+use crate::postgres::settings::READ_ONLY;
 use crate::service::{Changed, Opened, Results};
 use crate::wire::{to_wire, wire_schema};
 
@@ -203,6 +204,13 @@ impl Session {
                 "a transaction block only reads: each statement that changes something is a transaction of its own",
             );
             return Err(failure.hint("switch the client to autocommit"));
+        }
+        if self.settings.get(READ_ONLY) == "on" && changes(sql) {
+            let failure = Failure::new(
+                state::READ_ONLY_TRANSACTION,
+                "cannot execute a statement that changes something in a read-only transaction",
+            );
+            return Err(failure.hint(format!("SET {READ_ONLY} = off")));
         }
         let options = self.options(sql, declared).await?;
         self.place.works_on(Some(id));

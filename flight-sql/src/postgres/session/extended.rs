@@ -126,8 +126,11 @@ impl Session {
             }
         }
         let pairs = kept.parameters.iter().zip(&sent.values).enumerate();
-        let values =
-            pairs.map(|(at, (oid, value))| bind::value(*oid, format_of(&sent.value_formats, at) == 1, value.as_ref()));
+        let zone = self.settings.zone().name();
+        let values = pairs.map(|(at, (oid, value))| {
+            let binary = format_of(&sent.value_formats, at) == 1;
+            bind::value(*oid, binary, value.as_ref(), zone.as_deref())
+        });
         let values = values.collect::<Result<Vec<ScalarValue>, Failure>>()?;
         let portal = Portal {
             kept,

@@ -68,6 +68,37 @@ async fn warnings_are_told_as_wanted() {
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
+// Goal: a session that says it only reads changes nothing. Method: each way to say so, statements that change something outside of a block,
+// reads, and each way to take it back.
+#[tokio::test]
+async fn sessions_that_only_read() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for (only, write) in [
+        ("SET default_transaction_read_only = on", "SET default_transaction_read_only TO off"),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        ),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+            "RESET default_transaction_read_only",
+        ),
+    ] {
+        client.query(only).await;
+        for sql in ["CREATE TABLE gold.fresh (id int)", "DROP TABLE gold.numbers"] {
+            assert_eq!(client.query(sql).await, ["E 25006", "Z I"], "{only}: {sql}");
+        }
+        let read = client.query("SELECT count(*) FROM gold.numbers").await;
+        assert!(read.contains(&"D 10".to_owned()), "{only}: {read:?}");
+        client.query(write).await;
+        let made = client.query("CREATE TABLE gold.fresh (id int)").await;
+        assert!(made.iter().all(|line| !line.starts_with('E')), "{write}: {made:?}");
+        client.query("DROP TABLE gold.fresh").await;
+    }
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
 // Goal: a transaction block is exact where a table bears older answers, of views too, which it does not hold; outside of it the age is told.
 // Method: a view over a table that bears an hour, asked before a commit, after it in a block, and after another one outside of it.
 #[tokio::test]
@@ -90,6 +121,25 @@ async fn transactions_bear_nothing_old() {
     let told = client.notices(count).await.remove(0);
     assert!(told.starts_with("NOTICE; 00000; cache: HIT; at most "), "{told}");
     assert!(client.query(count).await.contains(&"D 10".to_owned()));
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
+// Goal: a transaction sees a view's rows as it saw them first. Method: a view over a view, read in a block before and after a commit to the
+// table behind it, which then is read by its name and after the block.
+#[tokio::test]
+async fn views_stay_as_they_were_in_a_transaction() {
+    let server = Server::start().await;
+    let (mut client, mut writer) = (server.connect().await, server.connect().await);
+    writer.query("CREATE VIEW gold.v AS SELECT id FROM gold.numbers").await;
+    writer.query("CREATE VIEW gold.w AS SELECT id FROM gold.v WHERE id > 1").await;
+    client.query("BEGIN").await;
+    let count = "SELECT count(*) FROM gold.w";
+    assert!(client.query(count).await.contains(&"D 8".to_owned()));
+    assert_eq!(writer.query("DELETE FROM numbers WHERE id > 5").await, ["C DELETE 4", "Z I"]);
+    assert!(client.query(count).await.contains(&"D 8".to_owned()));
+    assert!(client.query("SELECT count(*) FROM numbers").await.contains(&"D 10".to_owned()));
+    client.query("COMMIT").await;
+    assert!(client.query(count).await.contains(&"D 4".to_owned()));
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 

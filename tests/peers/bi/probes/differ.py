@@ -2,8 +2,10 @@
 
 A line of differ.txt is a statement, behind ` -- differs: ` stands why its rows differ. The expressions of expressions.py are
 selected alone; expressions.differs says which of them differ and why. That marked statements do differ is checked: a mark that
-is no longer true, or of nothing, fails."""
+is no longer true, or of nothing, fails. The statements of zones.txt are asked in each of ZONES, and the expressions about time in the
+first of them: those that are marked may differ there or not, as a zone may hide it."""
 import pathlib
+import re
 import sys
 
 import expressions
@@ -31,6 +33,29 @@ def marks():
     return found
 
 
+# With summer time in either half of the year, of half an hour, and of none; all hours are whole in none of the last three.
+ZONES = ["America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/St_Johns"]
+ABOUT_TIME = re.compile("TIMESTAMP|DATE|INTERVAL|now|current_|local|to_char|epoch", re.IGNORECASE)
+
+
+def zoned(check, ours, theirs, every, known):
+    for zone in ZONES:
+        for connection in (ours, theirs):
+            connection.execute(f"SET TIME ZONE '{zone}'")
+        for at, line in enumerate((HERE / "zones.txt").read_text().splitlines(), 1):
+            if line.startswith("#"):
+                continue
+            statement, _, why = line.partition(" -- differs: ")
+            sql, _, with_ = statement.partition(" -- with: ")
+            params = with_.split(", ") if with_ else None
+            check(f"{zone}.{at}", lambda sql=sql, params=params, why=why: compare(rows(ours, sql, params), rows(theirs, sql, params), sql, why or None))
+    for connection in (ours, theirs):
+        connection.execute(f"SET TIME ZONE '{ZONES[0]}'")
+    for at, sql in enumerate(every, 1):
+        if ABOUT_TIME.search(sql) and sql.removeprefix("SELECT ") not in known:
+            check(f"{ZONES[0]}.expression.{at}", lambda sql=sql: compare(rows(ours, sql), rows(theirs, sql), sql, None))
+
+
 def main():
     ours, theirs = connect(*sys.argv[1:6]), connect(*sys.argv[6:11])
     opt = options(sys.argv[11:])
@@ -50,6 +75,7 @@ def main():
         return f"{len(known)} of {len(every)} expressions differ"
 
     check("expressions.marks", marked)
+    zoned(check, ours, theirs, every, known)
     check.finish()
 
 

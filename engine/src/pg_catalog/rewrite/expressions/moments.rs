@@ -5,7 +5,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// A day or moment, `Feb 29, 2024 10:20`, in figures; `None` where it stands so already.
-pub(super) fn figures(written: &str) -> Option<String> {
+pub(crate) fn figures(written: &str) -> Option<String> {
     let spaced = written.replace(',', " ");
     let mut words: Vec<String> = spaced.split_whitespace().map(str::to_owned).collect();
     if let Some(at) = words.iter().take(2).position(|word| month(word).is_some()) {
@@ -26,13 +26,19 @@ pub(super) fn figures(written: &str) -> Option<String> {
         }
     }
     for word in &mut words {
-        let clock: Vec<&str> = word.split(':').collect();
+        // `2024-02-29T10:20Z`, `10:20+02`.
+        let (day, time) = match word.split_once('T') {
+            Some((day, time)) if day.contains('-') => (format!("{day}T"), time),
+            _ => (String::new(), word.as_str()),
+        };
+        let (clock, zone) = time.split_at(time.find(['+', '-', 'Z', 'z']).unwrap_or(time.len()));
+        let clock: Vec<&str> = clock.split(':').collect();
         if let [hour, minute] = clock.as_slice()
             && [hour, minute]
                 .iter()
-                .all(|part| part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
+                .all(|part| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
         {
-            *word = format!("{hour:0>2}:{minute:0>2}:00");
+            *word = format!("{day}{hour:0>2}:{minute:0>2}:00{zone}");
         }
     }
     let figures = words.join(" ");
@@ -105,6 +111,8 @@ mod tests {
             ("2024/2/9", Some("2024-02-09")),
             (" 2024-02-29 ", Some("2024-02-29")),
             ("2024-02-29 1:02", Some("2024-02-29 01:02:00")),
+            ("2024-02-29 10:20+02", Some("2024-02-29 10:20:00+02")),
+            ("2024-02-29T10:20Z", Some("2024-02-29T10:20:00Z")),
             ("2024-02-29 10:20:30+02", None),
             ("x", None),
         ] {

@@ -102,7 +102,9 @@ pub(super) fn named_part(name: &str) -> Option<&'static str> {
         "decade" => "pg_extract_decade",
         "century" => "pg_extract_century",
         "millennium" => "pg_extract_millennium",
-        "timezone" | "timezone_hour" | "timezone_minute" => "pg_extract_timezone",
+        "timezone" => "pg_extract_timezone",
+        "timezone_hour" => "pg_extract_timezone_hour",
+        "timezone_minute" => "pg_extract_timezone_minute",
         _ => return None,
     })
 }
