@@ -12,7 +12,7 @@ use tidewater_core::{JobId, TableName, fail_point};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, Committed, FileDeletes, LoadedTable, Predicate, RewriteGroup, RewriteOptions, Scan,
-    TableError, commit_change, discard, plan_rewrite,
+    TableError, WriteOptions, commit_change, discard, plan_rewrite,
 };
 
 pub use self::order::RowOrder;
@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::runner::PlanRunner;
 use crate::session::{Class, SessionOptions};
-use crate::write::{Distribution, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest};
 
 /// Longest time that one group may take to be written.
 const GROUP_DEADLINE: Duration = Duration::from_secs(3600);
@@ -60,7 +60,22 @@ pub struct Compaction {
 impl Engine {
     /// What [`Self::compact`] would do now.
     pub async fn plan_compaction(&self, table: &LoadedTable, options: &RewriteOptions) -> Result<Vec<RewriteGroup>> {
-        self.groups(table, options, &Layout::default()).await
+        let options = self.sized(table, options)?;
+        self.groups(table, &options, &Layout::default()).await
+    }
+
+    /// With the size of files that the table itself asks for, if it does: files that are written as small as one setting says and
+    /// looked at by another would be written anew for ever.
+    pub(crate) fn sized(&self, table: &LoadedTable, options: &RewriteOptions) -> Result<RewriteOptions> {
+        let given = WriteOptions {
+            target_file_size_bytes: options.target_file_size_bytes,
+            ..self.options().write.clone()
+        };
+        let sized = given.of_properties(table.metadata.properties())?;
+        Ok(RewriteOptions {
+            target_file_size_bytes: sized.target_file_size_bytes,
+            ..options.clone()
+        })
     }
 
     async fn groups(
@@ -83,10 +98,12 @@ impl Engine {
         options: &RewriteOptions,
     ) -> Result<Compaction> {
         let table = self.load(name).await?;
-        self.lay_out(runner, &table, options, &Layout::default()).await
+        let options = self.sized(&table, options)?;
+        self.lay_out(runner, &table, &options, &Layout::default()).await
     }
 
-    /// The same for the files of a condition, with rows in an order. Each group is sorted for itself.
+    /// The same for the files of a condition, with rows in an order. Each group is sorted for itself. New files are as large as the
+    /// options say, whatever the table says.
     pub async fn lay_out(
         &self,
         runner: &dyn PlanRunner,
@@ -96,7 +113,8 @@ impl Engine {
     ) -> Result<Compaction> {
         let mut outcome = Compaction::default();
         for group in self.groups(table, options, layout).await? {
-            self.rewrite(runner, table, group, layout, &mut outcome).await?;
+            self.rewrite(runner, table, group, options, layout, &mut outcome)
+                .await?;
         }
         Ok(outcome)
     }
@@ -106,6 +124,7 @@ impl Engine {
         runner: &dyn PlanRunner,
         table: &LoadedTable,
         group: RewriteGroup,
+        options: &RewriteOptions,
         layout: &Layout,
         outcome: &mut Compaction,
     ) -> Result<()> {
@@ -115,7 +134,10 @@ impl Engine {
         let added = match rows {
             // All of its rows are gone: the files just leave.
             0 => Vec::new(),
-            _ => self.written(runner, job, table, group.clone(), layout).await?,
+            _ => {
+                let bytes = options.target_file_size_bytes;
+                self.written(runner, job, table, group.clone(), bytes, layout).await?
+            }
         };
         let written: u64 = added.iter().map(|added| added.file.record_count()).sum();
         if written != rows {
@@ -177,10 +199,11 @@ impl Engine {
         job: JobId,
         table: &LoadedTable,
         group: RewriteGroup,
+        target_file_size_bytes: u64,
         layout: &Layout,
     ) -> Result<Vec<Added>> {
         let session = self.session(Class::Batch, &SessionOptions::default());
-        let small = group.bytes <= self.options().write.target_file_size_bytes;
+        let small = group.bytes <= target_file_size_bytes;
         let distribution = match small || layout.order.is_some() {
             true => Distribution::Single,
             false => Distribution::ByPartition,
@@ -196,15 +219,19 @@ impl Engine {
                 (LogicalPlanBuilder::scan("small_files", provider, None)?, table.clone())
             }
         };
-        let rows = match &layout.order {
-            Some(order) => rows.sort(order.sorts())?,
-            None => rows,
+        // What is written in the table's own order is sorted by who writes it, and said to be.
+        let (rows, order) = match &layout.order {
+            Some(order) if order.is_of(&table.metadata) => (rows, Order::OfTable),
+            Some(order) => (rows.sort(order.sorts())?, Order::AsPlanned),
+            None => (rows, Order::AsPlanned),
         };
         let request = WriteRequest {
             job,
             input: rows.build()?,
             target,
             distribution,
+            order,
+            target_file_size_bytes: Some(target_file_size_bytes),
             deadline: Some(GROUP_DEADLINE),
         };
         self.write_with(runner, &session, request).await

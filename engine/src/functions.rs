@@ -20,6 +20,7 @@ use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
 use crate::compaction;
 use crate::session::ZONE;
+use crate::write;
 
 /// Functions to register everywhere a plan is made or run. A function must be known under the same name in every process,
 /// for only its name travels with a plan.
@@ -86,6 +87,7 @@ impl Functions {
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.
         self.scalar.push(Arc::new(compaction::zorder()));
+        self.scalar.push(Arc::new(write::iceberg_transform()));
         let known = SessionStateDefaults::default_scalar_functions();
         for (name, growth) in growth::KNOWN {
             let ours = self.scalar.iter().rev().find(|function| function.name() == *name);

@@ -68,4 +68,4 @@ pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route}
 pub use session::{CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, optimizer_rules};
 pub use sql::{Command, Sql};
 pub use statement::{BulkLoad, Done, IfExists, Workshop};
-pub use write::{Distribution, IcebergWriteExec, WriteRequest};
+pub use write::{Distribution, IcebergWriteExec, Order, WriteRequest};

@@ -347,11 +347,11 @@ impl TableProvider for IcebergTable {
 
     async fn insert_into(
         &self,
-        _: &dyn Session,
+        session: &dyn Session,
         input: Arc<dyn ExecutionPlan>,
         op: InsertOp,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        Ok(insert(self.parts.clone(), &self.table, input, op)?)
+        Ok(insert(self.parts.clone(), session, &self.table, input, op)?)
     }
 }
 

@@ -3,9 +3,11 @@
 mod align;
 mod exec;
 mod insert;
+mod order;
 mod target;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +20,9 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
 use datafusion::prelude::{SessionContext, col};
 use tidewater_core::JobId;
-use tidewater_table::{Added, LoadedTable};
+use tidewater_table::{Added, LoadedTable, WriteOptions};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Parts};
 use crate::error::{EngineError, Result};
 use crate::opaque::Opaque;
 use crate::runner::{PlanRequest, PlanRunner};
@@ -28,7 +30,11 @@ use crate::session::{CATALOG, Class, zone_of};
 
 pub use exec::{IcebergWriteExec, WriteSpec};
 pub(crate) use insert::insert;
+pub use order::Order;
+use order::TaskOrder;
+pub(crate) use order::table_order;
 use target::{Spread, WriteTarget};
+pub(crate) use transform::iceberg_transform;
 
 /// How rows are spread over the tasks that write them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +62,10 @@ pub struct WriteRequest {
     pub target: LoadedTable,
     /// How rows are spread.
     pub distribution: Distribution,
+    /// How they lie in the files of each task.
+    pub order: Order,
+    /// Size at which a file is closed; `None`: as the table says, or else the engine's options.
+    pub target_file_size_bytes: Option<u64>,
     /// Time it may take.
     pub deadline: Option<Duration>,
 }
@@ -75,6 +85,8 @@ impl Engine {
             input,
             target: target.clone(),
             distribution: Distribution::AsPlanned,
+            order: Order::OfTable,
+            target_file_size_bytes: None,
             deadline: None,
         };
         self.write_with(runner, session, request).await
@@ -107,9 +119,19 @@ impl Engine {
     }
 
     fn write_plan(&self, request: &WriteRequest, zone: &str) -> Result<LogicalPlan> {
-        let spec = WriteSpec::new(&request.target, request.job, &self.parts.options.write)?;
+        let order = match request.order {
+            Order::OfTable => TaskOrder::of(&request.target.metadata),
+            Order::AsPlanned => TaskOrder::default(),
+        };
+        let options = self.parts.write_options(&request.target)?;
+        let options = WriteOptions {
+            target_file_size_bytes: request.target_file_size_bytes.unwrap_or(options.target_file_size_bytes),
+            sorted: order.whole,
+            ..options
+        };
+        let spec = WriteSpec::new(&request.target, request.job, &options)?;
         let input = align::align(request.input.clone(), &request.target, zone)?;
-        let target = WriteTarget::new(self.parts.store.clone(), spec, spread(request))?;
+        let target = WriteTarget::new(self.parts.store.clone(), spec, spread(request), order.sorts)?;
         let name = &request.target.name;
         let reference = TableReference::full(CATALOG, name.namespace().to_string(), name.name());
         Ok(LogicalPlan::Dml(DmlStatement::new(
@@ -118,6 +140,16 @@ impl Engine {
             WriteOp::Insert(InsertOp::Append),
             Arc::new(input),
         )))
+    }
+}
+
+impl Parts {
+    /// How the files of a table are written: as its properties say, and where they say nothing, as the engine was told.
+    ///
+    /// # Errors
+    /// [`tidewater_table::TableError::Alteration`] for properties by which nothing can be written.
+    pub(crate) fn write_options(&self, table: &LoadedTable) -> Result<WriteOptions> {
+        Ok(self.options.write.of_properties(table.metadata.properties())?)
     }
 }
 

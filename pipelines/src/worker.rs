@@ -11,7 +11,7 @@ use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock, SharedRng, TableName, fail_point};
 use tidewater_engine::{
-    Class, Distribution, Engine, EngineError, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
+    Class, Distribution, Engine, EngineError, Order, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
 };
 use tidewater_table::{
     Added, Catalog, Change, CommitOptions, Committed, LoadedTable, Retention, ScanFile, TableError, commit_changes,
@@ -137,6 +137,8 @@ impl Worker {
             input,
             target: target.clone(),
             distribution,
+            order: Order::OfTable,
+            target_file_size_bytes: None,
             deadline: Some(STEP_DEADLINE),
         };
         let written = self.engine.write_with(self.runner.as_ref(), session, request).await;

@@ -314,6 +314,10 @@ impl StagedTable {
         if now_is.last_column_id() != base.last_column_id() || now_is.last_partition_id() != base.last_partition_id() {
             return Err(self.conflict("its columns or partitions were changed"));
         }
+        // The files name the order that they are in by the id it was to get.
+        if now_is.default_sort_order_id() != base.default_sort_order_id() {
+            return Err(self.conflict("its order was changed"));
+        }
         Ok(Met::Head(now))
     }
 
@@ -342,7 +346,8 @@ enum Met {
     Head(LoadedTable),
 }
 
-/// The ids that were given must still be free, and the head the one that the snapshot's numbers follow.
+/// The ids that were given must still be free, the order the one that another follows, and the head the one that the snapshot's
+/// numbers follow.
 fn requirements(table: &TableMetadata) -> Vec<TableRequirement> {
     vec![
         TableRequirement::UuidMatch { uuid: table.uuid() },
@@ -355,6 +360,9 @@ fn requirements(table: &TableMetadata) -> Vec<TableRequirement> {
         },
         TableRequirement::LastAssignedPartitionIdMatch {
             last_assigned_partition_id: table.last_partition_id(),
+        },
+        TableRequirement::DefaultSortOrderIdMatch {
+            default_sort_order_id: table.default_sort_order_id(),
         },
     ]
 }

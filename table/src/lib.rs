@@ -75,6 +75,7 @@ pub use refs::{
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};
 pub use statistics::{ComputedStatistics, DISTINCT, StatisticsOptions, compute_statistics};
+pub use transform::transformed;
 pub use verify::{Damage, Depth, Problem, Verified, VerifyOptions, verify};
 pub use view::{NewView, View};
-pub use write::{DataFileWriter, WriteOptions, discard};
+pub use write::{DataFileWriter, ParquetCodec, WriteOptions, check_write_properties, discard};

@@ -3,15 +3,38 @@
 
 mod arrays;
 mod hash;
+mod nested;
 
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
 use iceberg::spec::{Datum, PrimitiveLiteral, PrimitiveType, Transform};
 
 pub(crate) use self::arrays::transform_array;
 use self::hash::{bucket, bucket_decimal, bucket_long};
+pub(crate) use self::nested::child;
+use crate::error::{Result, TableError};
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 const NANOS_PER_MICRO: i64 = 1_000;
+
+/// What rows are partitioned or sorted by: the transformed values of a column, or of the field within it that these names lead to, as
+/// many as the column has. Types are those of [`crate::schema::to_arrow`].
+///
+/// # Errors
+/// [`TableError::Unsupported`] for a transform that does not take such values, [`TableError::Damaged`] for a field that is not there.
+pub fn transformed(transform: Transform, column: &ArrayRef, path: &[&str]) -> Result<ArrayRef> {
+    let mut column = column.clone();
+    for name in path {
+        let place = match column.data_type() {
+            DataType::Struct(fields) => fields.find(name).map(|(place, _)| place),
+            _ => None,
+        };
+        let place = place.ok_or_else(|| TableError::damaged(format!("there is no field {name:?} in its column")))?;
+        column = child(&column, place)?;
+    }
+    transform_array(transform, &column)
+}
 
 /// The transformed value; `None` if the transform does not take such a value.
 pub(crate) fn transform_value(transform: Transform, value: &Datum) -> Option<Datum> {

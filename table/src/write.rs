@@ -4,6 +4,7 @@ mod conform;
 mod encode;
 mod metrics;
 mod metrics_mode;
+mod options;
 mod partition;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use iceberg::spec::TableMetadata;
 
 use self::encode::{Encoder, Finished};
 use self::metrics_mode::MetricsModes;
+pub use self::options::{ParquetCodec, WriteOptions, check_write_properties};
 use self::partition::Splitter;
 use crate::change::Added;
 use crate::error::{Result, TableError};
@@ -24,33 +26,6 @@ use crate::schema::to_arrow;
 
 /// Files put at the same time: enough to hide a store's latency, few enough not to hold many files' bytes twice.
 const UPLOADS_MAX: usize = 4;
-
-/// How data files are written.
-#[derive(Debug, Clone)]
-pub struct WriteOptions {
-    /// A file is closed once it is about this large.
-    pub target_file_size_bytes: u64,
-    /// Most rows of a row group.
-    pub row_group_rows_max: usize,
-    /// Memory for files that are not closed yet: beyond it the largest is closed early.
-    pub buffered_bytes_max: u64,
-    /// zstd level, of files that are not small.
-    pub compression_level: i32,
-    /// The rows come in the table's sort order, which the files may then claim.
-    pub sorted: bool,
-}
-
-impl Default for WriteOptions {
-    fn default() -> Self {
-        Self {
-            target_file_size_bytes: 128 << 20,
-            row_group_rows_max: 1 << 20,
-            buffered_bytes_max: 256 << 20,
-            compression_level: 1,
-            sorted: false,
-        }
-    }
-}
 
 /// Writes batches of one table with its current schema and default partition spec.
 #[derive(Debug)]

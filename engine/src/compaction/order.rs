@@ -5,10 +5,11 @@ use datafusion::logical_expr::{Expr, SortExpr};
 use datafusion::sql::sqlparser::ast::{Expr as Parsed, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use tidewater_table::iceberg::spec::{NullOrder, SortDirection, TableMetadata, Transform};
+use tidewater_table::iceberg::spec::TableMetadata;
 
 use super::zorder::zorder;
 use crate::error::{EngineError, Result};
+use crate::write::table_order;
 
 /// An order of rows within files.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,23 +36,20 @@ impl RowOrder {
     /// The order that the table itself asks for; `None` if it asks for none.
     ///
     /// # Errors
-    /// [`EngineError::Unsupported`] for an order by functions of columns.
+    /// [`EngineError::Unsupported`] for an order by transforms that have no values or are not known.
     pub fn of_table(table: &TableMetadata) -> Result<Option<Self>> {
-        let order = table.default_sort_order();
-        let sorts = order.fields.iter().map(|field| {
-            let column = table.current_schema().name_by_field_id(field.source_id);
-            match (column, field.transform) {
-                (Some(name), Transform::Identity) => Ok(column_of(name).sort(
-                    field.direction == SortDirection::Ascending,
-                    field.null_order == NullOrder::First,
-                )),
-                _ => Err(EngineError::Unsupported {
-                    what: format!("sorting rows by {} of a column", field.transform),
-                }),
-            }
-        });
-        let sorts: Vec<SortExpr> = sorts.collect::<Result<_>>()?;
+        let sorts = table_order(table);
+        if let Some(field) = table.default_sort_order().fields.get(sorts.len()) {
+            return Err(EngineError::Unsupported {
+                what: format!("sorting rows by {} of a column", field.transform),
+            });
+        }
         Ok((!sorts.is_empty()).then_some(Self(sorts)))
+    }
+
+    /// Whether it is the table's own.
+    pub(super) fn is_of(&self, table: &TableMetadata) -> bool {
+        Self::of_table(table).is_ok_and(|own| own.as_ref() == Some(self))
     }
 
     pub(super) fn sorts(&self) -> Vec<SortExpr> {

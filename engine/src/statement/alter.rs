@@ -7,7 +7,7 @@ use tidewater_table::alter::{
     Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField as Existing, Position as Place, SortBy, alter_table,
 };
 use tidewater_table::iceberg::spec::{Literal, Schema, SnapshotRetention, Type};
-use tidewater_table::{LoadedTable, OnExisting, RefChange, TableError, change_refs};
+use tidewater_table::{LoadedTable, OnExisting, RefChange, TableError, change_refs, check_write_properties};
 
 use super::{Done, Workshop, missing, writable};
 use crate::error::{EngineError, Result};
@@ -70,7 +70,8 @@ impl Workshop<'_> {
         properties: &BTreeMap<String, Option<String>>,
     ) -> Result<Done> {
         let name = self.table_name(name)?;
-        self.altered(&name, &property_changes(properties)?).await?;
+        self.altered(&name, &property_changes(&HashMap::new(), properties)?)
+            .await?;
         Ok(Done::default())
     }
 
@@ -82,12 +83,17 @@ impl Workshop<'_> {
     }
 }
 
-fn property_changes(properties: &BTreeMap<String, Option<String>>) -> Result<Vec<Alteration>> {
+/// Changes of a table that has the properties of `before`.
+fn property_changes(
+    before: &HashMap<String, String>,
+    properties: &BTreeMap<String, Option<String>>,
+) -> Result<Vec<Alteration>> {
     let set = properties
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
     let set: HashMap<String, String> = set.collect();
     check_staleness(&set)?;
+    check_write_properties(before, &set)?;
     let unset = properties
         .iter()
         .filter(|(_, value)| value.is_none())
@@ -168,7 +174,7 @@ fn alteration(table: &LoadedTable, change: &AlterTable) -> Result<Vec<Alteration
             Alteration::ReplacePartitionField(existing(table, old), partition_by(new))
         }
         AlterTable::Order(fields) => Alteration::SetSortOrder(fields.iter().map(sort_by).collect()),
-        AlterTable::Properties(properties) => return property_changes(properties),
+        AlterTable::Properties(properties) => return property_changes(table.metadata.properties(), properties),
         AlterTable::CreateRef { .. } | AlterTable::DropRef { .. } => return Ok(Vec::new()),
     }])
 }

@@ -56,7 +56,8 @@ impl Workshop<'_> {
             Target::There(table) => table,
             Target::New(staged) => staged.table(),
         };
-        let options = self.engine.options().write.clone();
+        // Its rows are not sorted: there is no plan that could spill them.
+        let options = self.engine.parts.write_options(table)?;
         let store = self.engine.store();
         let mut writer =
             DataFileWriter::new(store.clone(), &table.metadata, options).map_err(|error| E::from(error.into()))?;

@@ -13,7 +13,7 @@ use tidewater_table::iceberg::spec::{
 };
 use tidewater_table::{
     CatalogFault, Change, CommitOptions, LoadedTable, NewTable, NewView, OnExisting, Staged, StagedTable, TableError,
-    discard, stage,
+    check_write_properties, discard, stage,
 };
 
 use super::{Done, Workshop};
@@ -21,7 +21,7 @@ use crate::error::{EngineError, Result};
 use crate::lake::base_name;
 use crate::provider::check_staleness;
 use crate::sql::{Column, CreateTable, CreateView, Existing, Name, PartitionField, SortField};
-use crate::write::{Distribution, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest};
 
 /// Field ids begin here.
 const FIRST_ID: i32 = 1;
@@ -43,6 +43,8 @@ impl Workshop<'_> {
             )));
         }
         check_staleness(&create.properties)?;
+        let properties: HashMap<String, String> = create.properties.clone().into_iter().collect();
+        check_write_properties(&HashMap::new(), &properties)?;
         let query = match &create.query {
             Some(query) => {
                 let session = self.session(self.options);
@@ -58,7 +60,7 @@ impl Workshop<'_> {
         let table = NewTable {
             partition_spec: partition_spec(&schema, &create.partitioning)?,
             sort_order: sort_order(&schema, &create.order)?,
-            properties: create.properties.clone().into_iter().collect(),
+            properties,
             location: create.location.clone(),
             ..NewTable::new(name.clone(), schema)
         };
@@ -88,6 +90,8 @@ impl Workshop<'_> {
                     input: in_order(plan, create, staged.table())?,
                     target: staged.table().clone(),
                     distribution: Distribution::ByPartition,
+                    order: Order::OfTable,
+                    target_file_size_bytes: None,
                     deadline: self.deadline,
                 };
                 let job = request.job;

@@ -12,7 +12,7 @@ use super::{ATTEMPTS_MAX, Done, Workshop, lost};
 use crate::error::{EngineError, Result};
 use crate::session::bytes;
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
-use crate::write::{Distribution, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest};
 
 /// What `ON CONFLICT` calls the row that was to be added, as PostgreSQL does.
 const EXCLUDED: &str = "excluded";
@@ -54,6 +54,8 @@ impl Workshop<'_> {
             input,
             target: table.clone(),
             distribution: Distribution::ByPartition,
+            order: Order::OfTable,
+            target_file_size_bytes: None,
             deadline: self.deadline,
         };
         let job = request.job;

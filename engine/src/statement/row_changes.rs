@@ -25,7 +25,7 @@ use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
 use crate::session::SessionOptions;
 use crate::sql::{Action, Merge, RowTarget};
-use crate::write::{Distribution, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest};
 
 /// Snapshot isolation lets others add rows meanwhile; else the rows that were looked at must be all there are.
 const SNAPSHOT_ISOLATION: &str = "snapshot";
@@ -351,6 +351,8 @@ impl Attempt<'_> {
             input: self.plan(&session, &self.sql.written(keep)).await?,
             target: self.table.clone(),
             distribution: Distribution::ByPartition,
+            order: Order::OfTable,
+            target_file_size_bytes: None,
             deadline: self.shop.deadline,
         };
         let added = engine.write_with(self.shop.runner, &session, request).await?;

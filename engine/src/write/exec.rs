@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -18,7 +18,7 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tidewater_core::{JobId, TableName};
 use tidewater_table::iceberg::spec::TableMetadata;
-use tidewater_table::{Added, DataFileWriter, FileStore, LoadedTable, WriteOptions};
+use tidewater_table::{Added, DataFileWriter, FileStore, LoadedTable, ParquetCodec, WriteOptions};
 
 use crate::error::{EngineError, Result};
 
@@ -46,6 +46,13 @@ pub struct WriteSpec {
     row_group_rows_max: usize,
     buffered_bytes_max: u64,
     compression_level: i32,
+    // What a process of another version does not send is as it was before there was a choice.
+    #[serde(default)]
+    row_group_bytes_max: Option<usize>,
+    #[serde(default)]
+    codec: Option<ParquetCodec>,
+    #[serde(default)]
+    sorted: bool,
 }
 
 impl WriteSpec {
@@ -66,6 +73,9 @@ impl WriteSpec {
             row_group_rows_max: options.row_group_rows_max,
             buffered_bytes_max: options.buffered_bytes_max,
             compression_level: options.compression_level,
+            row_group_bytes_max: options.row_group_bytes_max,
+            codec: options.codec,
+            sorted: options.sorted,
         })
     }
 
@@ -89,7 +99,9 @@ impl WriteSpec {
             row_group_rows_max: self.row_group_rows_max,
             buffered_bytes_max: self.buffered_bytes_max,
             compression_level: self.compression_level,
-            sorted: false,
+            row_group_bytes_max: self.row_group_bytes_max,
+            codec: self.codec,
+            sorted: self.sorted,
         }
     }
 }
@@ -103,6 +115,8 @@ pub struct IcebergWriteExec {
     store: FileStore,
     /// Asked of the optimiser. It does not travel: a plan that travels is optimised already.
     required: Distribution,
+    /// Likewise; `None`: the input's own.
+    order: Option<LexOrdering>,
     properties: Arc<PlanProperties>,
 }
 
@@ -121,6 +135,7 @@ impl IcebergWriteExec {
             spec,
             store,
             required: Distribution::UnspecifiedDistribution,
+            order: None,
             properties: Arc::new(properties),
         }
     }
@@ -129,6 +144,13 @@ impl IcebergWriteExec {
     #[must_use]
     pub fn with_required_distribution(mut self, required: Distribution) -> Self {
         self.required = required;
+        self
+    }
+
+    /// Asks for each task's rows in this order.
+    #[must_use]
+    pub fn with_required_order(mut self, order: Option<LexOrdering>) -> Self {
+        self.order = order;
         self
     }
 
@@ -170,9 +192,10 @@ impl ExecutionPlan for IcebergWriteExec {
         vec![self.required.clone()]
     }
 
-    // Rows that come in an order are written in it: without this the planner would let the sort go.
+    // Rows that come in an order are written in it: without this the planner would let the sort go. An order that is asked for the
+    // planner brings about, by a sort that spills.
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let order = self.input.output_ordering();
+        let order = self.order.as_ref().or_else(|| self.input.output_ordering());
         vec![order.map(|order| OrderingRequirements::from(order.clone()))]
     }
 
@@ -195,7 +218,8 @@ impl ExecutionPlan for IcebergWriteExec {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => {
                 let write = Self::new(input, self.spec.clone(), self.store.clone());
-                Ok(Arc::new(write.with_required_distribution(self.required.clone())))
+                let write = write.with_required_distribution(self.required.clone());
+                Ok(Arc::new(write.with_required_order(self.order.clone())))
             }
             _ => internal_err!("IcebergWriteExec has one input"),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,16 +19,18 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 use tidewater_core::JobId;
-use tidewater_table::{Change, CommitOptions, LoadedTable, commit_change};
+use tidewater_table::{Change, CommitOptions, LoadedTable, WriteOptions, commit_change};
 
 use super::exec::{IcebergWriteExec, WriteSpec};
 use super::files_of;
+use super::order::{self, TaskOrder};
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
 
 /// The plan of an `INSERT`.
 pub(crate) fn insert(
     parts: Arc<Parts>,
+    session: &dyn Session,
     table: &LoadedTable,
     input: Arc<dyn ExecutionPlan>,
     op: InsertOp,
@@ -38,8 +41,14 @@ pub(crate) fn insert(
         });
     }
     let job = JobId(parts.rng.uuid_v7(parts.clock.now_ms()));
-    let spec = WriteSpec::new(table, job, &parts.options.write)?;
-    let write = IcebergWriteExec::new(input, Arc::new(spec), parts.store.clone());
+    let order = TaskOrder::of(&table.metadata);
+    let options = WriteOptions {
+        sorted: order.whole,
+        ..parts.write_options(table)?
+    };
+    let spec = WriteSpec::new(table, job, &options)?;
+    let sorted = order::physical(&order.sorts, session, &input.schema())?;
+    let write = IcebergWriteExec::new(input, Arc::new(spec), parts.store.clone()).with_required_order(sorted);
     let files = Arc::new(CoalescePartitionsExec::new(Arc::new(write)));
     Ok(Arc::new(AppendExec::new(files, parts, table.clone(), job)))
 }

@@ -7,12 +7,13 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, DataFusionError, plan_err};
 use datafusion::datasource::TableType;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{Expr, SortExpr};
 use datafusion::physical_plan::{Distribution, ExecutionPlan};
 use tidewater_table::FileStore;
 
 use super::exec::{IcebergWriteExec, WriteSpec};
+use super::order;
 use crate::error::Result;
 use crate::opaque::Opaque;
 
@@ -22,6 +23,8 @@ pub(super) struct WriteTarget {
     spec: Arc<WriteSpec>,
     schema: SchemaRef,
     spread: Spread,
+    /// What each task sorts its rows by; nothing: as they come.
+    sorts: Opaque<Vec<SortExpr>>,
 }
 
 /// How rows are to be spread over the tasks.
@@ -34,13 +37,14 @@ pub(super) enum Spread {
 }
 
 impl WriteTarget {
-    pub(super) fn new(store: FileStore, spec: WriteSpec, spread: Spread) -> Result<Self> {
+    pub(super) fn new(store: FileStore, spec: WriteSpec, spread: Spread, sorts: Vec<SortExpr>) -> Result<Self> {
         let schema = tidewater_table::schema::to_arrow(spec.metadata().current_schema())?;
         Ok(Self {
             store,
             spec: Arc::new(spec),
             schema: schema.into(),
             spread,
+            sorts: Opaque::new(sorts),
         })
     }
 }
@@ -82,7 +86,9 @@ impl TableProvider for WriteTarget {
                 Distribution::KeyPartitioned(keys.collect::<Result<_, _>>()?)
             }
         };
+        let order = order::physical(&self.sorts, session, &input.schema())?;
         let write = IcebergWriteExec::new(input, self.spec.clone(), self.store.clone());
-        Ok(Arc::new(write.with_required_distribution(required)))
+        let write = write.with_required_distribution(required);
+        Ok(Arc::new(write.with_required_order(order)))
     }
 }

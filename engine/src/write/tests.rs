@@ -1,3 +1,6 @@
+mod order;
+mod properties;
+
 use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
@@ -10,7 +13,7 @@ use tidewater_core::Coded;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec};
 
 use crate::testing::Lake;
-use crate::write::{Distribution, WriteRequest, files_of};
+use crate::write::{Distribution, Order, WriteRequest, files_of};
 use crate::{Class, SessionOptions, ZONE, restore_scans};
 
 fn events() -> Schema {
@@ -42,6 +45,8 @@ async fn write(lake: &Lake, sql: &str, distribution: Distribution) -> crate::Res
         input: lake.engine.plan(&session, sql).await?,
         target: lake.load("silver.events").await,
         distribution,
+        order: Order::OfTable,
+        target_file_size_bytes: None,
         deadline: None,
     };
     lake.engine
@@ -137,6 +142,8 @@ async fn a_write_travels() {
             .expect("a plan"),
         target: lake.load("silver.events").await,
         distribution: Distribution::AsPlanned,
+        order: Order::OfTable,
+        target_file_size_bytes: None,
         deadline: None,
     };
     let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");

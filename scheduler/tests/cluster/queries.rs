@@ -2,13 +2,18 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type};
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::lake::{FILES, Lake, ROWS_PER_FILE};
 use tidewater_core::{Coded, ErrorKind, Retry};
-use tidewater_engine::{Class, Distribution, PlanRunner, Progress, WriteRequest};
+use tidewater_engine::{Class, Distribution, Order, PlanRunner, Progress, WriteRequest};
 use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
-use tidewater_table::{Change, CommitOptions, Scan, commit_change};
+use tidewater_table::iceberg::spec::{NullOrder, SortDirection, Transform};
+use tidewater_table::{
+    Alteration, Change, ColumnPath, CommitOptions, Scan, SortBy, alter_table, commit_change, transformed,
+};
 
 pub(crate) const STATEMENTS: [&str; 10] = [
     "SELECT count(*) FROM orders",
@@ -152,6 +157,8 @@ async fn a_write_is_spread_as_asked() {
                 .expect("a plan"),
             target: target.clone(),
             distribution: distribution.clone(),
+            order: Order::OfTable,
+            target_file_size_bytes: None,
             deadline: Some(Duration::from_secs(60)),
         };
         let added = lake
@@ -162,6 +169,77 @@ async fn a_write_is_spread_as_asked() {
         let rows: u64 = added.iter().map(|added| added.file.record_count()).sum();
         assert_eq!(rows, all, "{distribution:?}");
         assert!(added.len() <= files_max, "{distribution:?}: {} files", added.len());
+    }
+}
+
+// Goal: executors sort what they write into a table with an order, and the files say so. Method: an order by a transform, written by one
+// task and by several, the files read as they lie.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_is_sorted_as_the_table_asks() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let name = lake
+        .create("gold.sorted", &[("note", DataType::Utf8), ("id", DataType::Int64)])
+        .await;
+    let by = |transform, direction| SortBy {
+        path: ColumnPath::new(["id"]),
+        transform,
+        direction,
+        nulls: NullOrder::Last,
+    };
+    let order = Alteration::SetSortOrder(vec![
+        by(Transform::Bucket(4), SortDirection::Descending),
+        by(Transform::Identity, SortDirection::Ascending),
+    ]);
+    let (catalog, store) = (lake.engine.catalog().as_ref(), lake.engine.store());
+    alter_table(catalog, store, &name, &[order]).await.expect("an order");
+    let target = lake.engine.load(&name).await.expect("a table");
+    let own = i32::try_from(target.metadata.default_sort_order_id()).expect("a small number");
+    let session = lake.session(Class::Batch);
+    for distribution in [Distribution::Single, Distribution::AsPlanned] {
+        let request = WriteRequest {
+            job: lake.job(),
+            input: lake
+                .engine
+                .plan(&session, "SELECT note, id FROM orders")
+                .await
+                .expect("a plan"),
+            target: target.clone(),
+            distribution: distribution.clone(),
+            order: Order::OfTable,
+            target_file_size_bytes: None,
+            deadline: Some(Duration::from_secs(60)),
+        };
+        let added = lake
+            .engine
+            .write_with(&scheduler.runner(), &session, request)
+            .await
+            .expect("written");
+        let mut count = 0;
+        for added in added {
+            assert_eq!(added.file.sort_order_id(), Some(own), "{distribution:?}");
+            let bytes = store.get(added.file.file_path()).await.expect("a file");
+            let mut keys = Vec::new();
+            for batch in ParquetRecordBatchReader::try_new(bytes, 1024).expect("Parquet") {
+                let batch = batch.expect("rows");
+                let ids: &ArrayRef = batch.column_by_name("id").expect("ids");
+                let buckets = transformed(Transform::Bucket(4), ids, &[]).expect("buckets");
+                let buckets = buckets
+                    .as_primitive::<Int32Type>()
+                    .values()
+                    .iter()
+                    .map(|bucket| -bucket);
+                keys.extend(buckets.zip(ids.as_primitive::<Int64Type>().values().iter().copied()));
+            }
+            assert!(keys.is_sorted(), "{distribution:?}");
+            count += keys.len();
+        }
+        assert_eq!(
+            i64::try_from(count).expect("few"),
+            FILES * ROWS_PER_FILE,
+            "{distribution:?}"
+        );
     }
 }
 

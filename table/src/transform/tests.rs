@@ -145,3 +145,18 @@ fn hashes_are_those_of_the_specification() {
     let decimal = Datum::try_from_bytes(&1420i128.to_be_bytes(), DECIMAL).unwrap();
     assert_eq!(hash(decimal), Datum::int(of(-500_754_589)));
 }
+
+// Goal: a field within a struct is null where the struct is, whatever lies beneath. Method: a struct of which one is null, by hand; a
+// field that it does not have.
+#[test]
+fn fields_of_null_structs_are_null() {
+    let fields = arrow::datatypes::Fields::from(vec![arrow::datatypes::Field::new("n", DataType::Int64, true)]);
+    let inner: ArrayRef = Arc::new(Int64Array::from(vec![7, 8, 9]));
+    let nulls = arrow::buffer::NullBuffer::from(vec![true, false, true]);
+    let outer: ArrayRef = Arc::new(arrow::array::StructArray::new(fields, vec![inner], Some(nulls)));
+    let found = transformed(Transform::Truncate(5), &outer, &["n"]).unwrap();
+    let found: Vec<_> = found.as_primitive::<Int64Type>().iter().collect();
+    assert_eq!(found, [Some(5), None, Some(5)]);
+    assert!(transformed(Transform::Identity, &outer, &["m"]).is_err());
+    assert!(transformed(Transform::Identity, &outer.slice(0, 0), &["n", "o"]).is_err());
+}

@@ -9,15 +9,15 @@ use bytes::Bytes;
 use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, SchemaRef as TableSchema, Struct};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, LogicalType, Type as Physical, ZstdLevel};
+use parquet::basic::{Compression, LogicalType, Type as Physical};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
-use super::WriteOptions;
 use super::conform::conform;
 use super::metrics;
 use super::metrics_mode::MetricsModes;
+use super::options::{ParquetCodec, WriteOptions};
 use super::partition::Splitter;
 use crate::change::Added;
 use crate::digest;
@@ -27,6 +27,9 @@ use tidewater_core::{SharedClock, SharedRng};
 /// Below so much memory a column in its first batch, a file has no dictionaries and is compressed with Snappy: the tables that
 /// dictionaries are found with, and zstd's contexts, take some hundred kilobytes a column, which costs more than all the rest.
 const SMALL_COLUMN_BYTES: usize = 64 << 10;
+
+/// Row groups of a file: Parquet counts them in 15 bits, and who wants tiny ones gets more files.
+const ROW_GROUPS_MAX: usize = 32_000;
 
 /// A file that is ready to be put.
 #[derive(Debug)]
@@ -79,18 +82,18 @@ impl Encoder {
         }
         let batch = conform(batch, &self.arrow)?;
         for part in self.splitter.split(&batch)? {
-            let mut file = match self.open.remove(&part.key) {
-                Some(file) => file,
-                None => self.begin(part.values, &part.rows)?,
-            };
-            metrics::count_nans(&part.rows, &mut file.nans);
-            file.writer
-                .write(&part.rows)
-                .map_err(TableError::encode("encode rows"))?;
-            if file.size_bytes() >= self.options.target_file_size_bytes {
-                finished.push(self.finish(file)?);
-            } else {
-                self.open.insert(part.key, file);
+            for rows in pieces(&part.rows, self.options.row_group_rows_max) {
+                let mut file = match self.open.remove(&part.key) {
+                    Some(file) => file,
+                    None => self.begin(part.values.clone(), &rows)?,
+                };
+                metrics::count_nans(&rows, &mut file.nans);
+                file.writer.write(&rows).map_err(TableError::encode("encode rows"))?;
+                if self.is_full(&file) {
+                    finished.push(self.finish(file)?);
+                } else {
+                    self.open.insert(part.key.clone(), file);
+                }
             }
         }
         while self.open.values().map(OpenFile::memory_bytes).sum::<u64>() > self.options.buffered_bytes_max {
@@ -115,18 +118,26 @@ impl Encoder {
             .collect()
     }
 
+    fn is_full(&self, file: &OpenFile) -> bool {
+        file.size_bytes() >= self.options.target_file_size_bytes
+            || file.writer.flushed_row_groups().len() >= ROW_GROUPS_MAX
+    }
+
     fn begin(&self, partition: Struct, first: &RecordBatch) -> Result<OpenFile> {
         let fault = || TableError::encode("begin a Parquet file");
         let is_small = first.get_array_memory_size() / self.arrow.flattened_fields().len().max(1) < SMALL_COLUMN_BYTES;
-        let compression = if is_small {
-            Compression::SNAPPY
-        } else {
-            Compression::ZSTD(ZstdLevel::try_new(self.options.compression_level).map_err(fault())?)
+        let compression = match self.options.codec {
+            Some(codec) => codec.compression().map_err(fault())?,
+            None if is_small => Compression::SNAPPY,
+            None => ParquetCodec::Zstd(self.options.compression_level)
+                .compression()
+                .map_err(fault())?,
         };
         let properties = WriterProperties::builder()
             .set_compression(compression)
             .set_dictionary_enabled(!is_small)
             .set_max_row_group_row_count(Some(self.options.row_group_rows_max))
+            .set_max_row_group_bytes(self.options.row_group_bytes_max)
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_created_by(concat!("tidewater ", env!("CARGO_PKG_VERSION")).into())
             .build();
@@ -173,6 +184,14 @@ impl Encoder {
             bytes,
         })
     }
+}
+
+/// A batch cut so that none is more than a row group: the Parquet writer calls itself for each one that a batch fills.
+fn pieces(batch: &RecordBatch, rows_max: usize) -> impl Iterator<Item = RecordBatch> {
+    let (rows, rows_max) = (batch.num_rows(), rows_max.max(1));
+    (0..rows)
+        .step_by(rows_max)
+        .map(move |start| batch.slice(start, rows_max.min(rows - start)))
 }
 
 /// Writes what is left, the checksums of all chunks, and the footer that tells them.

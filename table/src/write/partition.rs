@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, make_array};
-use arrow::buffer::NullBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int32Type, Int64Type, SchemaRef,
@@ -14,7 +13,7 @@ use iceberg::spec::{Literal, PartitionSpec, PrimitiveType, Schema, Struct, Trans
 
 use crate::error::{Result, TableError};
 use crate::schema::field_id;
-use crate::transform::transform_array;
+use crate::transform::{child, transform_array};
 
 /// Rows of one partition. The key is the same for the same values, and orders partitions.
 #[derive(Debug)]
@@ -141,16 +140,7 @@ fn column_at(batch: &RecordBatch, path: &[usize]) -> Result<ArrayRef> {
     let (first, inner) = path.split_first().ok_or_else(lost)?;
     let mut column = batch.columns().get(*first).ok_or_else(lost)?.clone();
     for at in inner {
-        let outer = column.as_struct_opt().ok_or_else(lost)?;
-        let child = outer.columns().get(*at).ok_or_else(lost)?;
-        let nulls = NullBuffer::union(outer.nulls(), child.nulls());
-        let data = child
-            .to_data()
-            .into_builder()
-            .nulls(nulls)
-            .build()
-            .map_err(TableError::encode("mask a column"))?;
-        column = make_array(data);
+        column = child(&column, *at)?;
     }
     Ok(column)
 }

@@ -26,11 +26,13 @@ impl Workshop<'_> {
     pub(super) async fn rewrite_data_files(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let table = self.engine.load(&self.about(arguments)?).await?;
         let order = self.order(arguments, &table)?;
-        let mut options = RewriteOptions {
+        let options = RewriteOptions {
+            target_file_size_bytes: self.engine.options().write.target_file_size_bytes,
             everything: true,
             whole: order.is_some(),
             ..RewriteOptions::default()
         };
+        let mut options = self.engine.sized(&table, &options)?;
         let filter = match arguments.text("where")? {
             Some(condition) => Some(self.reached(&table, &condition).await?),
             None => None,
@@ -42,7 +44,10 @@ impl Workshop<'_> {
                     .map_err(|_| EngineError::statement(format!("option {key:?} is no number")))
             };
             match key.as_str() {
-                "target-file-size-bytes" => options.target_file_size_bytes = number()?,
+                "target-file-size-bytes" => match number()? {
+                    0 => return Err(EngineError::statement(format!("option {key:?} is to be 1 at least"))),
+                    bytes => options.target_file_size_bytes = bytes,
+                },
                 "max-file-group-size-bytes" => options.group_bytes_max = number()?,
                 "min-input-files" => options.files_min = usize::try_from(number()?).unwrap_or(usize::MAX),
                 "rewrite-all" if value == "true" => options.whole = true,
