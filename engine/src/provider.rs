@@ -1,6 +1,7 @@
 //! An Iceberg table as DataFusion sees it: its scan is nothing but DataFusion's own `DataSourceExec`, so that it travels to
 //! other processes without any codec, and above it what leaves out deleted rows.
 
+mod alike;
 mod groups;
 mod identity;
 mod predicate;

@@ -26,7 +26,8 @@ fn restore_scan(plan: Arc<dyn ExecutionPlan>, runtime: &RuntimeEnv) -> Result<Tr
     let Some((config, source)) = scan.downcast_to_file_source::<ParquetSource>() else {
         return Ok(Transformed::no(plan));
     };
-    if !has_ids(config.file_schema().fields()) {
+    // A column that partitions tell has its id too, and may be the only one.
+    if !has_ids(config.file_schema().fields()) && !has_ids(config.table_partition_cols()) {
         return Ok(Transformed::no(plan));
     }
     let reader = CheckedReads::new(runtime, &config.object_store_url)?;

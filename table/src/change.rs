@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Result, TableError};
-use crate::manifest::with_partition;
+use crate::manifest::{partition_key, with_partition};
 use crate::partition_value;
 use crate::predicate::Predicate;
 use crate::refs::WAP_ID;
@@ -130,7 +130,7 @@ pub struct Conditions {
     pub forbid_new_rows: bool,
     /// With [`Self::forbid_new_rows`]: only rows that may fulfil this count. `None`: all.
     pub rows_of: Option<Predicate>,
-    /// With [`Self::forbid_new_rows`]: only rows in these partitions count, by spec and values. `None`: in all.
+    /// With [`Self::forbid_new_rows`]: only rows in these partitions count, by spec and key. `None`: in all.
     pub rows_in: Option<HashSet<(i32, Struct)>>,
     /// Refuse if the name now means another table.
     pub table_uuid: Option<Uuid>,
@@ -291,8 +291,11 @@ impl Change {
     /// Refuse if others added rows to these partitions since [`Self::read_at`].
     #[must_use]
     pub fn forbid_new_rows_in(mut self, partitions: HashSet<(i32, Struct)>) -> Self {
+        let keys = partitions
+            .iter()
+            .map(|(spec_id, values)| (*spec_id, partition_key(values)));
         self.conditions.forbid_new_rows = true;
-        self.conditions.rows_in = Some(partitions);
+        self.conditions.rows_in = Some(keys.collect());
         self
     }
 

@@ -11,14 +11,16 @@ mod positions;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod told;
 mod vector;
 mod write;
 
+use arrow::array::ArrayRef;
 use iceberg::spec::{DataContentType, DataFile, DataFileFormat, Schema, TableMetadata};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::cache::DeleteCache;
-pub(crate) use self::columns::{Places, Wanted};
+pub(crate) use self::columns::{Places, Wanted, filled};
 pub use self::mask::RowMask;
 pub(crate) use self::reader::StoredParquet;
 pub(crate) use self::vector::read as read_vector;
@@ -37,6 +39,9 @@ pub struct FileDeletes {
     size_bytes: u64,
     record_count: u64,
     deletes: Vec<Delete>,
+    /// What the file's partition tells of columns that deletes by value compare and the file may lack: one value each, by field id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "told")]
+    told: Vec<(i32, ArrayRef)>,
 }
 
 /// One file, or part of one, that deletes rows.
@@ -63,11 +68,17 @@ impl FileDeletes {
             return Ok(None);
         }
         let deletes = file.deletes.iter().map(|delete| Delete::of(delete.data_file(), table));
+        let deletes = deletes.collect::<Result<Vec<Delete>>>()?;
+        let compared = deletes.iter().filter_map(|delete| match delete {
+            Delete::Equality { columns, .. } => Some(columns.as_ref()),
+            Delete::Vector { .. } | Delete::Positions { .. } => None,
+        });
         Ok(Some(Self {
             path: file.path.clone(),
             size_bytes: file.size_bytes,
             record_count: file.record_count,
-            deletes: deletes.collect::<Result<_>>()?,
+            told: told::of(file, table, compared)?,
+            deletes,
         }))
     }
 
@@ -112,7 +123,7 @@ impl FileDeletes {
             Delete::Equality { path, columns } => Some((path.as_str(), columns.as_ref())),
             Delete::Vector { .. } | Delete::Positions { .. } => None,
         });
-        equality::apply(store, &self.path, self.size_bytes, by_value, &mut mask).await?;
+        equality::apply(store, &self.path, self.size_bytes, &self.told, by_value, &mut mask).await?;
         store.deletes().keep_mask(key, &mask).await;
         Ok(mask)
     }

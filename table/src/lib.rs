@@ -6,9 +6,9 @@
 //!
 //! Main types: [`FileStore`] (local disk, S3, memory), [`Catalog`] (the seam to the table pointers), [`DataFileWriter`]
 //! (rows to [`Added`] files), [`Change`] with [`commit_change`] (a snapshot), [`Scan`] (files that may hold rows of a
-//! [`Predicate`]), [`changes_between`]; [`stage`] and [`create_with`] (tables), [`alter_table`] (their form), [`change_refs`] and
-//! [`cherry_pick`] (branches and tags), [`find_orphans`], [`rewrite_manifests`], [`verify`](verify()),
-//! [`compute_statistics`], [`overwrite_partitions`].
+//! [`Predicate`]), [`PartitionColumns`] (what a file's partition tells of its rows), [`changes_between`]; [`stage`] and
+//! [`create_with`] (tables), [`alter_table`] (their form), [`change_refs`] and [`cherry_pick`] (branches and tags), [`find_orphans`],
+//! [`rewrite_manifests`], [`verify`](verify()), [`compute_statistics`], [`overwrite_partitions`].
 //!
 //! Invariants: a snapshot never names a file that is not durable (INV-TBL-1); a commit that lost its race is planned again
 //! from the new head, never applied again (INV-TBL-2); pruning keeps every file that may hold a row.
@@ -73,7 +73,9 @@ pub use refs::{
     rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot, snapshot_of, staged_as,
 };
 pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
-pub use scan::{Coverage, DeleteFile, Part, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan};
+pub use scan::{
+    Constant, Coverage, DeleteFile, Part, PartitionColumns, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan,
+};
 pub use statistics::{ComputedStatistics, DISTINCT, StatisticsOptions, compute_statistics};
 pub use transform::transformed;
 pub use verify::{Damage, Depth, Problem, Verified, VerifyOptions, verify};

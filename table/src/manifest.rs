@@ -14,8 +14,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, Manifest, ManifestFile, ManifestList, ManifestStatus, Snapshot, Struct,
-    TableMetadata,
+    DataContentType, DataFile, DataFileBuilder, Literal, Manifest, ManifestFile, ManifestList, ManifestStatus,
+    PrimitiveLiteral, Snapshot, Struct, StructType, TableMetadata,
 };
 
 pub(crate) use self::cache::ManifestCache;
@@ -24,6 +24,7 @@ pub(crate) use self::writer::MetadataWriter;
 use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::schema::widened;
 
 /// Larger manifests take more than about a millisecond to parse, which is too long for a thread that others wait for.
 const INLINE_PARSE_BYTES_MAX: usize = 16 << 10;
@@ -173,6 +174,28 @@ fn with_first_row_id(file: &DataFile, spec_id: i32, first_row_id: Option<i64>) -
 /// The file in another partition.
 pub(crate) fn with_partition(file: &DataFile, spec_id: i32, partition: Struct) -> Result<DataFile> {
     rebuilt(file, spec_id, partition, file.first_row_id())
+}
+
+/// The file with its partition's values as ones of these types: a column that the table is partitioned by may have been widened since.
+fn with_widened_partition(file: DataFile, spec_id: i32, of: &StructType) -> Result<DataFile> {
+    let values = file.partition().iter().zip(of.fields());
+    let partition: Struct = values.map(|(value, field)| widened(value, &field.field_type)).collect();
+    match partition.fields().len() != file.partition().fields().len() || partition == *file.partition() {
+        true => Ok(file),
+        false => with_partition(&file, spec_id, partition),
+    }
+}
+
+/// A partition as a key, which is the same before a column is widened and after it.
+pub(crate) fn partition_key(partition: &Struct) -> Struct {
+    let widest = |value: Option<&Literal>| {
+        Some(match value? {
+            Literal::Primitive(PrimitiveLiteral::Int(number)) => Literal::long(i64::from(*number)),
+            Literal::Primitive(PrimitiveLiteral::Float(number)) => Literal::double(f64::from(number.0)),
+            other => other.clone(),
+        })
+    };
+    partition.iter().map(widest).collect()
 }
 
 /// A `DataFile` cannot be changed from outside its crate, so it is built again, field by field.

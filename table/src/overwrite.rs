@@ -7,6 +7,7 @@ use iceberg::spec::{Operation, Struct, TableMetadata};
 use crate::change::{Added, Change, Target};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::manifest::partition_key;
 use crate::predicate::Predicate;
 use crate::scan::Scan;
 
@@ -25,7 +26,7 @@ pub async fn overwrite_partitions(
 ) -> Result<Change> {
     let touched: HashSet<(i32, Struct)> = added
         .iter()
-        .map(|new| (new.spec_id, new.file.partition().clone()))
+        .map(|new| (new.spec_id, partition_key(new.file.partition())))
         .collect();
     let read_at = target.parent(table).map(|snapshot| snapshot.snapshot_id());
     let files = match read_at {
@@ -34,7 +35,7 @@ pub async fn overwrite_partitions(
     };
     let gone = files
         .into_iter()
-        .filter(|file| touched.contains(&(file.spec_id, file.partition.clone())));
+        .filter(|file| touched.contains(&(file.spec_id, partition_key(&file.partition))));
     let mut change = Change::overwrite(gone.map(|file| file.path), added)
         .read_at(read_at)
         .forbid_new_rows_in(touched)

@@ -10,10 +10,13 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema as ArrowSchema};
 use iceberg::spec::{
-    Datum, ListType, MapType, NestedField, PrimitiveType, Schema, StructType, Transform, Type, UnboundPartitionSpec,
+    DataContentType, DataFileBuilder, DataFileFormat, Datum, ListType, MapType, NestedField, PrimitiveType, Schema,
+    Struct, StructType, Transform, Type, UnboundPartitionSpec,
 };
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::schema::to_arrow;
 use crate::testing::MemoryCatalog;
 use crate::{
     Added, Catalog, Change, CommitOptions, Committed, DataFileWriter, FileStore, LoadedTable, NewTable, ScanFile,
@@ -279,6 +282,35 @@ impl Lake {
         let ids: Vec<i64> = ids.into_iter().collect();
         let change = Change::append(self.files(&ids, 0).await);
         self.commit(&change).await.unwrap()
+    }
+
+    pub(crate) async fn append_without(&self, column: &str, ids: &[i64], partition: Struct) {
+        let added = self.without(column, ids, partition).await;
+        self.commit(&Change::append(vec![added])).await.unwrap();
+    }
+
+    /// A file that leaves one of its columns to its partition, as those that were Hive's do.
+    pub(crate) async fn without(&self, column: &str, ids: &[i64], partition: Struct) -> Added {
+        let whole = Arc::new(to_arrow(&schema()).unwrap());
+        let mut rows = batch(&whole, ids, 0);
+        rows.remove_column(whole.index_of(column).unwrap());
+        let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        let location = self.table().await.metadata.location().to_owned();
+        let path = format!("{location}/data/{}.parquet", self.store.rng().uuid());
+        let file = DataFileBuilder::default()
+            .content(DataContentType::Data)
+            .file_format(DataFileFormat::Parquet)
+            .file_path(path.clone())
+            .file_size_in_bytes(bytes.len() as u64)
+            .record_count(ids.len() as u64)
+            .partition(partition)
+            .partition_spec_id(0)
+            .build()
+            .unwrap();
+        self.store.put_new(&path, bytes.into()).await.unwrap();
+        Added::new(file, 0)
     }
 
     pub(crate) async fn commit(&self, change: &Change) -> crate::Result<Committed> {

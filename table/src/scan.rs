@@ -2,6 +2,7 @@
 
 mod coverage;
 mod deletes;
+mod partition_columns;
 mod parts;
 mod pruning;
 
@@ -12,6 +13,7 @@ use iceberg::spec::{DataContentType, DataFile, Datum, ManifestContentType, Manif
 
 pub use self::coverage::{Coverage, covers};
 pub(crate) use self::deletes::Deletes;
+pub use self::partition_columns::{Constant, PartitionColumns};
 pub use self::parts::{Part, ScanParts, Verdict};
 pub(crate) use self::pruning::Pruner;
 use crate::error::{Result, TableError};

@@ -17,12 +17,12 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use self::theta::Theta;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::commit::backoff;
-use crate::deletes::{FileDeletes, Places, RowMask, StoredParquet, Wanted};
+use crate::deletes::{FileDeletes, Places, RowMask, StoredParquet, Wanted, filled};
 use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::scan::{Scan, ScanFile};
-use crate::schema::{mapped_names, to_arrow};
+use crate::scan::{PartitionColumns, Scan, ScanFile};
+use crate::schema::{initial_default, mapped_names, to_arrow};
 use tidewater_core::TableName;
 
 /// Nothing but the statistics of one snapshot is at stake, so whoever loses this many races has met a defect.
@@ -84,6 +84,7 @@ pub async fn compute_statistics(
     let fields = fields(&metadata, &options.columns)?;
     let mut sketches = vec![Theta::default(); fields.len()];
     let wanted = wanted(&metadata, &fields)?;
+    let partition_columns = PartitionColumns::new(&metadata, &to_arrow(metadata.current_schema())?);
     let scan = Scan::new(store, &metadata)
         .snapshot(Some(snapshot.snapshot_id()))
         .with_deletes();
@@ -92,6 +93,9 @@ pub async fn compute_statistics(
             Some(deletes) => deletes.mask(store).await?,
             None => RowMask::default(),
         };
+        let constants = partition_columns.of(&file)?.into_iter();
+        let told: Vec<_> = constants.map(|constant| (constant.field_id, constant.value)).collect();
+        let wanted: Vec<Wanted> = wanted.iter().map(|wanted| wanted.clone().told(&told)).collect();
         sketches = read(store, &file, &wanted, &mask, sketches).await?;
     }
     let counts = sketches.iter().map(|sketch| sketch.estimate().round() as u64);
@@ -135,7 +139,8 @@ fn wanted(table: &TableMetadata, fields: &[NestedFieldRef]) -> Result<Vec<Wanted
     let find = |field: &NestedFieldRef| {
         let as_arrow = arrow.field_with_name(&field.name);
         let as_arrow = as_arrow.map_err(TableError::encode(format!("find column {}", field.name)))?;
-        let wanted = Wanted::new(field.id, &field.name, as_arrow.data_type().clone());
+        let default = initial_default(as_arrow)?.map(|value| (field.id, value));
+        let wanted = Wanted::new(field.id, &field.name, as_arrow.data_type().clone()).told(default.as_slice());
         Ok(match &mut names {
             Some(names) => wanted.called(names.remove(&field.id).unwrap_or_default()),
             None => wanted,
@@ -164,17 +169,14 @@ async fn read(
         .map_err(TableError::encode(what()))?;
     let mut first = 0;
     while let Some(batch) = batches.try_next().await.map_err(TableError::encode(what()))? {
-        let columns = places.take(&batch, &file.path)?;
+        let columns = filled(places.take(&batch, &file.path)?, wanted, batch.num_rows())?;
         let rows = batch.num_rows() as u64;
         let kept: Vec<bool> = (first..first + rows).map(|row| !mask.is_deleted(row)).collect();
         first += rows;
         // Hashing a batch takes a millisecond and more.
         let task = tokio::task::spawn_blocking(move || {
             for (column, sketch) in columns.iter().zip(&mut sketches) {
-                // A column that a file lacks is null there.
-                if let Some(column) = column {
-                    values::each(column, &kept, &mut |value| sketch.update(value))?;
-                }
+                values::each(column, &kept, &mut |value| sketch.update(value))?;
             }
             Ok::<_, TableError>(sketches)
         });

@@ -9,8 +9,9 @@ use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::object_store::ObjectMeta;
 use datafusion::object_store::path::Path;
-use tidewater_table::{FileStore, ScanFile};
+use tidewater_table::FileStore;
 
+use super::alike::ToldFile;
 use crate::error::Result;
 
 /// A partition with less than this costs more to start than it saves.
@@ -30,31 +31,33 @@ const FEW_FILES: usize = 4;
 pub(super) struct StoreGroups {
     pub(super) store: ObjectStoreUrl,
     pub(super) groups: Vec<FileGroup>,
-    pub(super) files: Vec<ScanFile>,
+    pub(super) files: Vec<ToldFile>,
 }
 
 /// Spreads files over at most `partitions_max` groups, largest piece first, each into the group that has the fewest bytes.
-/// A cluster never splits a group, so the groups are all the parallelism a scan gets there. Where they are `named`, the path
-/// that the table knows a file by goes with it, as a value of its rows.
+/// A cluster never splits a group, so the groups are all the parallelism a scan gets there. What a file's partition tells goes with
+/// it, and where files are `named`, the path that the table knows it by behind that, as one more value of its rows.
 pub(super) fn spread(
     store: &FileStore,
-    files: Vec<ScanFile>,
+    files: Vec<ToldFile>,
     partitions_max: usize,
     named: bool,
 ) -> Result<Vec<StoreGroups>> {
-    let mut stores: BTreeMap<String, Vec<(Path, ScanFile)>> = BTreeMap::new();
-    for file in files {
-        let (base, _, path) = store.object_store(&file.path)?;
-        stores.entry(base.into()).or_default().push((path, file));
+    let mut stores: BTreeMap<String, Vec<(Path, ToldFile)>> = BTreeMap::new();
+    for of in files {
+        let (base, _, path) = store.object_store(&of.file.path)?;
+        stores.entry(base.into()).or_default().push((path, of));
     }
     let mut spread = Vec::with_capacity(stores.len());
     for (base, files) in stores {
         let few = files.len() <= partitions_max.saturating_mul(FEW_FILES);
         let piece_max = if few { FEW_BYTES_MAX } else { PIECE_BYTES_MAX };
-        let pieces = files.iter().flat_map(|(path, file)| {
+        let pieces = files.iter().flat_map(|(path, of)| {
+            let file = &of.file;
             let mut whole = whole(path.clone(), file.size_bytes);
+            whole.partition_values.clone_from(&of.values);
             if named {
-                whole.partition_values = vec![ScalarValue::from(file.path.as_str())];
+                whole.partition_values.push(ScalarValue::from(file.path.as_str()));
             }
             match file.size_bytes <= piece_max {
                 true => vec![whole],
@@ -64,7 +67,7 @@ pub(super) fn spread(
         spread.push(StoreGroups {
             store: ObjectStoreUrl::parse(base)?,
             groups: pack(pieces.collect(), files.len(), partitions_max),
-            files: files.into_iter().map(|(_, file)| file).collect(),
+            files: files.into_iter().map(|(_, of)| of).collect(),
         });
     }
     Ok(spread)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::parquet::arrow::RowNumber;
 use tidewater_core::TableName;
@@ -33,11 +33,12 @@ pub(super) fn with_identity(table: &TableName, columns: &Schema) -> Result<Schem
     Ok(Schema::new_with_metadata(fields, columns.metadata().clone()))
 }
 
-/// What the Parquet reader gives: the file's columns, the path as a value that goes with each file, and the position, which
-/// the reader counts itself.
-pub(super) fn reader_schema(columns: &SchemaRef) -> TableSchema {
-    TableSchema::builder(columns.clone())
-        .with_table_partition_cols(vec![file(HIDDEN_FILE)])
+/// What the Parquet reader gives: the columns that it reads, those that partitions tell, the path as one more value that goes with each
+/// file, and the position, which the reader counts itself.
+pub(super) fn reader_schema(columns: SchemaRef, mut told: Vec<FieldRef>) -> TableSchema {
+    told.push(file(HIDDEN_FILE));
+    TableSchema::builder(columns)
+        .with_table_partition_cols(told)
         .with_virtual_columns(vec![position(HIDDEN_POSITION)])
         .build()
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::common::{ColumnStatistics, Result, internal_datafusion_err};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
 use datafusion::physical_plan::ExecutionPlan;
@@ -16,6 +17,7 @@ use datafusion::physical_plan::union::UnionExec;
 use tidewater_table::iceberg::spec::{Schema as IcebergSchema, TableMetadata};
 use tidewater_table::{FileDeletes, FileStore, ScanFile};
 
+use super::alike::{Alike, ToldFile, alike};
 use super::groups::{self, StoreGroups};
 use super::{identity, statistics};
 use crate::deletes::RowDeletesExec;
@@ -39,28 +41,30 @@ pub(super) struct Request<'a> {
     pub(super) identity: bool,
 }
 
-/// One `DataSourceExec` for each object store that the files lie in, which is one as a rule, and another for files of which some
-/// rows are gone.
+/// One `DataSourceExec` for each object store that the files lie in, which is one as a rule, another for files of which some rows are
+/// gone, and others for files that leave columns to their partitions.
 pub(super) fn plan(
     session: &dyn Session,
     store: &FileStore,
     files: Vec<ScanFile>,
     request: &Request<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let files = enough(files, request);
-    let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.deletes.is_empty());
     let partitions_max = session.config().target_partitions();
     let mut scans = Vec::new();
-    for groups in groups::spread(store, whole, partitions_max, request.identity)? {
-        scans.push(scan(session, groups, request)?);
-    }
-    for groups in groups::spread(store, holed, partitions_max, request.identity)? {
-        let deletes = groups.files.iter().map(|file| FileDeletes::of(file, request.table));
-        let deletes: Vec<FileDeletes> = deletes
-            .filter_map(|deletes| deletes.map_err(EngineError::from).transpose())
-            .collect::<Result<_, _>>()?;
-        let scan = scan(session, groups, request)?;
-        scans.push(Arc::new(RowDeletesExec::new(scan, Arc::new(deletes), store.clone())));
+    for Alike { told, files } in alike(enough(files, request), request.table, request.schema)? {
+        let is_whole = |of: &ToldFile| of.file.deletes.is_empty();
+        let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(is_whole);
+        for groups in groups::spread(store, whole, partitions_max, request.identity)? {
+            scans.push(scan(session, groups, &told, request)?);
+        }
+        for groups in groups::spread(store, holed, partitions_max, request.identity)? {
+            let deletes = groups.files.iter().map(|of| FileDeletes::of(&of.file, request.table));
+            let deletes: Vec<FileDeletes> = deletes
+                .filter_map(|deletes| deletes.map_err(EngineError::from).transpose())
+                .collect::<Result<_, _>>()?;
+            let scan = scan(session, groups, &told, request)?;
+            scans.push(Arc::new(RowDeletesExec::new(scan, Arc::new(deletes), store.clone())));
+        }
     }
     match (scans.pop(), scans.is_empty()) {
         (None, _) => {
@@ -98,7 +102,13 @@ fn enough(mut files: Vec<ScanFile>, request: &Request<'_>) -> Vec<ScanFile> {
     files
 }
 
-fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Result<Arc<dyn ExecutionPlan>> {
+/// Of files whose partitions tell these columns.
+fn scan(
+    session: &dyn Session,
+    groups: StoreGroups,
+    told: &[usize],
+    request: &Request<'_>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let runtime = session.runtime_env();
     let options = TableParquetOptions {
         global: session.config_options().execution.parquet.clone(),
@@ -106,19 +116,22 @@ fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Re
     };
     // A bare ParquetSource reads every footer anew, and compares nothing.
     let reader = CheckedReads::new(runtime, &groups.store)?;
-    let columns = match request.identity {
-        true => identity::reader_schema(request.scan_schema),
-        false => request.scan_schema.into(),
-    };
-    let projection = projection(request, columns.table_schema());
+    let order = order(request, told);
+    let columns = reader_schema(request, told)?;
+    let projection = projection(request, &order, columns.table_schema());
     let source = ParquetSource::new(columns)
         .with_table_parquet_options(options)
         .with_parquet_file_reader_factory(Arc::new(reader));
     let source = source
         .try_pushdown_projection(&projection)?
         .ok_or_else(|| internal_datafusion_err!("a Parquet scan takes any projection of columns"))?;
-    let mut statistics = statistics::of(groups.files.iter(), request.columns, request.schema);
-    let holed = groups.files.iter().any(|file| !file.deletes.is_empty());
+    let mut statistics = statistics::of(&groups.files, told, request.columns, request.schema);
+    let in_order = order
+        .iter()
+        .map(|column| statistics.column_statistics.get(*column).cloned());
+    let in_order: Vec<ColumnStatistics> = in_order.flatten().collect();
+    statistics.column_statistics = in_order;
+    let holed = groups.files.iter().any(|of| !of.file.deletes.is_empty());
     if holed || request.filtered || request.limit.is_some() {
         statistics = statistics.to_inexact();
     }
@@ -133,10 +146,32 @@ fn scan(session: &dyn Session, groups: StoreGroups, request: &Request<'_>) -> Re
     Ok(DataSourceExec::from_data_source(config))
 }
 
-/// Gives hidden columns their public names.
-fn projection(request: &Request<'_>, columns: &SchemaRef) -> ProjectionExprs {
+/// The columns in the order in which a scan has them, each as its position among the table's: first those that are read, behind them
+/// those that partitions tell, then what tells which row it is.
+fn order(request: &Request<'_>, told: &[usize]) -> Vec<usize> {
+    let columns = request.scan_schema.fields().len();
+    let read = (0..columns).filter(|column| !told.contains(column));
+    let of_row = columns..request.schema.fields().len();
+    read.chain(told.iter().copied()).chain(of_row).collect()
+}
+
+/// The same columns as the Parquet reader knows them.
+fn reader_schema(request: &Request<'_>, told: &[usize]) -> Result<TableSchema> {
+    let all = request.scan_schema.fields();
+    let read: Vec<usize> = (0..all.len()).filter(|column| !told.contains(column)).collect();
+    let read: SchemaRef = Arc::new(request.scan_schema.project(&read)?);
+    let told: Vec<FieldRef> = told.iter().filter_map(|column| all.get(*column).cloned()).collect();
+    Ok(match request.identity {
+        true => identity::reader_schema(read, told),
+        false => TableSchema::builder(read).with_table_partition_cols(told).build(),
+    })
+}
+
+/// Gives hidden columns their public names, and all of them their places.
+fn projection(request: &Request<'_>, order: &[usize], columns: &SchemaRef) -> ProjectionExprs {
     let column = |index: usize| {
-        let hidden = Column::new(columns.field(index).name(), index);
+        let place = order.iter().position(|column| *column == index).unwrap_or(index);
+        let hidden = Column::new(columns.field(place).name(), place);
         ProjectionExpr::new(Arc::new(hidden), request.schema.field(index).name())
     };
     match request.projection {

@@ -5,24 +5,21 @@ use std::collections::BTreeSet;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
-use tidewater_table::ScanFile;
 use tidewater_table::iceberg::spec::{Datum, NestedFieldRef, PrimitiveLiteral, Schema, Type};
 
+use super::alike::ToldFile;
 use crate::field_ids::field_id;
 
 /// Beyond this many bounds only rows and bytes are told: adding them up would take longer than it saves.
 const BOUNDS_MAX: usize = 200_000;
 
 /// Rows and nulls are exact where no file has row-level deletes, and so are the bounds of numbers and times: writers keep the
-/// least and the greatest value of them. Everything else is a bound or an estimate.
-pub(super) fn of<'a>(
-    files: impl ExactSizeIterator<Item = &'a ScanFile> + Clone,
-    columns: &Schema,
-    schema: &SchemaRef,
-) -> Statistics {
+/// least and the greatest value of them. Everything else is a bound or an estimate. Of the columns that partitions `told` it is the
+/// partitions that tell.
+pub(super) fn of(files: &[ToldFile], told: &[usize], columns: &Schema, schema: &SchemaRef) -> Statistics {
     let mut statistics = Statistics::new_unknown(schema);
-    let rows: u64 = files.clone().map(|file| file.record_count).sum();
-    let bytes: u64 = files.clone().map(|file| file.size_bytes).sum();
+    let rows: u64 = files.iter().map(|of| of.file.record_count).sum();
+    let bytes: u64 = files.iter().map(|of| of.file.size_bytes).sum();
     statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
     statistics.total_byte_size = usize::try_from(bytes).map_or(Precision::Absent, Precision::Inexact);
     let fields = columns.as_struct().fields();
@@ -33,23 +30,25 @@ pub(super) fn of<'a>(
         let Some(column) = statistics.column_statistics.get_mut(index) else {
             break;
         };
-        *column = of_column(files.clone(), field, schema.field(index).data_type());
+        let told = told.iter().position(|column| *column == index);
+        *column = of_column(files, told, field, schema.field(index).data_type());
     }
     statistics
 }
 
 /// Field ids of floating-point columns of which every file tells that they hold no NaN.
-pub(super) fn without_nan(files: &[ScanFile], schema: &SchemaRef) -> BTreeSet<i32> {
+pub(super) fn without_nan(files: &[ToldFile], schema: &SchemaRef) -> BTreeSet<i32> {
     let floats = schema.fields().iter().filter(|field| field.data_type().is_floating());
     let none = |id: &i32| {
-        let tells = |file: &ScanFile| file.nan_value_count(*id) == Some(0);
+        let tells = |of: &ToldFile| of.file.nan_value_count(*id) == Some(0);
         files.iter().all(tells)
     };
     floats.filter_map(|field| field_id(field)).filter(none).collect()
 }
 
-fn of_column<'a>(
-    files: impl ExactSizeIterator<Item = &'a ScanFile> + Clone,
+fn of_column(
+    files: &[ToldFile],
+    told: Option<usize>,
     field: &NestedFieldRef,
     data_type: &DataType,
 ) -> ColumnStatistics {
@@ -57,20 +56,25 @@ fn of_column<'a>(
     if !matches!(&*field.field_type, Type::Primitive(_)) {
         return column;
     }
-    let nulls = |file: &ScanFile| file.null_value_count(field.id);
-    if let Some(count) = files.clone().map(nulls).sum::<Option<u64>>() {
+    let nulls = |of: &ToldFile| match of.value(told) {
+        Some(value) if value.is_null() => Some(of.file.record_count),
+        Some(_) => Some(0),
+        None => of.file.null_value_count(field.id),
+    };
+    if let Some(count) = files.iter().map(nulls).sum::<Option<u64>>() {
         column.null_count = usize::try_from(count).map_or(Precision::Absent, Precision::Exact);
     }
     // A file of nulls only has no bounds, and needs none.
-    let mut bounded = files.filter(|file| nulls(file) != Some(file.record_count)).peekable();
+    let mut bounded = files
+        .iter()
+        .filter(|of| nulls(of) != Some(of.file.record_count))
+        .peekable();
     if bounded.peek().is_none() {
         return column;
     }
     let mut range: Option<(ScalarValue, ScalarValue)> = None;
     for file in bounded {
-        let lower = file.lower_bound(field.id).and_then(|bound| scalar(&bound, data_type));
-        let upper = file.upper_bound(field.id).and_then(|bound| scalar(&bound, data_type));
-        let (Some(lower), Some(upper)) = (lower, upper) else {
+        let Some((lower, upper)) = bounds(file, told, field.id, data_type) else {
             return column;
         };
         range = Some(match range {
@@ -91,6 +95,24 @@ fn of_column<'a>(
         column.max_value = precision(greatest);
     }
     column
+}
+
+/// The least and the greatest value of a column in a file, NaN left aside.
+fn bounds(
+    of: &ToldFile,
+    told: Option<usize>,
+    field_id: i32,
+    data_type: &DataType,
+) -> Option<(ScalarValue, ScalarValue)> {
+    match of.value(told) {
+        // It may be NaN, which is no bound.
+        Some(_) if data_type.is_floating() => None,
+        Some(value) => Some((value.clone(), value.clone())),
+        None => Some((
+            scalar(&of.file.lower_bound(field_id)?, data_type)?,
+            scalar(&of.file.upper_bound(field_id)?, data_type)?,
+        )),
+    }
 }
 
 /// A bound as a value of the column's type; files written before a column was widened have bounds of the old type.

@@ -5,7 +5,7 @@ use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation
 use crate::change::{Change, Target};
 use crate::error::Result;
 use crate::file_store::FileStore;
-use crate::manifest::{self, Entry};
+use crate::manifest::{self, Entry, partition_key};
 use crate::scan::Pruner;
 
 /// `Some(reason)` if the change must be computed anew from the data; `None` if planning it again is enough.
@@ -114,7 +114,7 @@ async fn may_matter(
     let entries = manifest::entries(store, file).await?;
     let pruner = Pruner::new(table, rows_of.as_ref());
     let is_in = |entry: &Entry| match rows_in {
-        Some(partitions) => partitions.contains(&(entry.spec_id, entry.file.partition().clone())),
+        Some(partitions) => partitions.contains(&(entry.spec_id, partition_key(entry.file.partition()))),
         None => true,
     };
     let is_new = |entry: &Entry| entry.status == ManifestStatus::Added && entry.snapshot_id == snapshot.snapshot_id();

@@ -55,8 +55,16 @@ impl Wanted {
         wanted.collect()
     }
 
+    /// The same, which is one of these values, by field id, in rows of files that lack it.
+    pub(crate) fn told(mut self, values: &[(i32, ArrayRef)]) -> Self {
+        if let Some((_, value)) = values.iter().find(|(id, _)| *id == self.id) {
+            self.default = Some(value.clone());
+        }
+        self
+    }
+
     /// So many rows of a file that lacks it.
-    pub(super) fn absent(&self, rows: usize) -> Result<ArrayRef> {
+    fn absent(&self, rows: usize) -> Result<ArrayRef> {
         match &self.default {
             Some(one) => repeated(one, rows),
             None => Ok(new_null_array(&self.data_type, rows)),
@@ -66,6 +74,15 @@ impl Wanted {
     pub(super) fn data_type(&self) -> &DataType {
         &self.data_type
     }
+}
+
+/// The columns of so many rows: one that the file lacks is the same in all of them.
+pub(crate) fn filled(columns: Columns, wanted: &[Wanted], rows: usize) -> Result<Vec<ArrayRef>> {
+    let fill = |(column, wanted): (Option<ArrayRef>, &Wanted)| match column {
+        Some(column) => Ok(column),
+        None => wanted.absent(rows),
+    };
+    columns.into_iter().zip(wanted).map(fill).collect()
 }
 
 /// Columns that a table has or had, for an equality delete file.

@@ -12,7 +12,7 @@ use iceberg::spec::Schema;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 
 use super::cache::Keys;
-use super::columns::{self, Columns, Places, Wanted};
+use super::columns::{self, Columns, Places, Wanted, filled};
 use super::mask::RowMask;
 use super::reader::StoredParquet;
 use crate::digest;
@@ -27,8 +27,9 @@ struct Group {
 }
 
 impl Group {
-    fn new(columns: &Schema) -> Result<Self> {
-        let wanted = Wanted::all(columns)?;
+    fn new(columns: &Schema, told: &[(i32, ArrayRef)]) -> Result<Self> {
+        let wanted = Wanted::all(columns)?.into_iter().map(|wanted| wanted.told(told));
+        let wanted: Vec<Wanted> = wanted.collect();
         let sort = wanted.iter().map(|wanted| SortField::new(wanted.data_type().clone()));
         let converter = RowConverter::new(sort.collect()).map_err(TableError::encode("compare deleted values"))?;
         Ok(Self {
@@ -53,15 +54,6 @@ impl Group {
     }
 }
 
-/// A column that a file lacks is its default in all its rows.
-fn filled(columns: Columns, wanted: &[Wanted], rows: usize) -> Result<Vec<ArrayRef>> {
-    let fill = |(column, wanted): (Option<ArrayRef>, &Wanted)| match column {
-        Some(column) => Ok(column),
-        None => wanted.absent(rows),
-    };
-    columns.into_iter().zip(wanted).map(fill).collect()
-}
-
 /// The columns with the same bits for every NaN: rows are compared by their bits.
 fn with_one_nan(columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
     fn of<T>(column: &PrimitiveArray<T>, is_nan: impl Fn(T::Native) -> bool, nan: T::Native) -> ArrayRef
@@ -82,11 +74,13 @@ fn with_one_nan(columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
     columns.into_iter().map(one).collect()
 }
 
-/// Marks the rows of a data file that one of the delete files names.
+/// Marks the rows of a data file that one of the delete files names. The file's partition has told these values of columns that it may
+/// lack, by field id.
 pub(super) async fn apply(
     store: &FileStore,
     data_path: &str,
     data_bytes: u64,
+    told: &[(i32, ArrayRef)],
     deletes: impl Iterator<Item = (&str, &Schema)>,
     mask: &mut RowMask,
 ) -> Result<()> {
@@ -95,7 +89,7 @@ pub(super) async fn apply(
         let ids = columns.as_struct().fields().iter().map(|field| field.id).collect();
         let group = match groups.entry(ids) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => new.insert(Group::new(columns)?),
+            std::collections::btree_map::Entry::Vacant(new) => new.insert(Group::new(columns, told)?),
         };
         group.keys.push(keys(store, path, &group.wanted).await?);
     }

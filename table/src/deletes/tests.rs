@@ -2,14 +2,18 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Operation, Struct, Transform};
+use iceberg::spec::{
+    DataContentType, DataFileBuilder, DataFileFormat, Literal, NestedField, Operation, PrimitiveType, Schema, Struct,
+    Transform, Type,
+};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 
 use super::{FileDeletes, RowMask, write_deletes};
+use crate::change::Target;
 use crate::sample::{self, Lake};
-use crate::schema::to_arrow;
-use crate::{Added, Change, Scan, ScanFile, TableError};
+use crate::schema::{schema_commit, to_arrow};
+use crate::{Added, Catalog, Change, Scan, ScanFile, TableError, overwrite_partitions};
 
 /// Sets of columns to delete by: a key, one with nulls, two with nulls, one with NaN.
 const KEYS: [&[i32]; 4] = [&[1], &[2], &[7, 10], &[3]];
@@ -103,7 +107,7 @@ async fn delete_positions(lake: &Lake, gone: impl Fn(i64) -> bool) -> crate::Res
         .map(|_| ())
 }
 
-async fn delete_equal(lake: &Lake, columns: &[i32], ids: &[i64]) {
+async fn delete_equal(lake: &Lake, columns: &[i32], ids: &[i64], partition: Struct) {
     let table = lake.table().await;
     let whole = Arc::new(to_arrow(&sample::schema()).expect("a schema"));
     let batch = sample::batch(&whole, ids, 0);
@@ -117,7 +121,7 @@ async fn delete_equal(lake: &Lake, columns: &[i32], ids: &[i64]) {
         .content(DataContentType::EqualityDeletes)
         .file_path(path.clone())
         .file_format(DataFileFormat::Parquet)
-        .partition(Struct::empty())
+        .partition(partition)
         .partition_spec_id(0)
         .record_count(batch.num_rows() as u64)
         .file_size_in_bytes(bytes.len() as u64)
@@ -155,7 +159,7 @@ async fn check(steps: Vec<Step>, spec: &[(i32, &str, Transform)], version: &str)
             }
             Step::Equality(which, ids) => {
                 let columns = KEYS[which];
-                delete_equal(&lake, columns, &ids).await;
+                delete_equal(&lake, columns, &ids, Struct::empty()).await;
                 let gone: Vec<String> = ids.iter().map(|id| key(*id, columns)).collect();
                 wanted.retain(|id| !gone.contains(&key(*id, columns)));
             }
@@ -182,6 +186,57 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(check(steps, &[(1, "id_bucket", Transform::Bucket(4))], version));
     }
+}
+
+// Goal: deletes by the values of a column find rows of files that leave it to their partitions. Method: such files of a value, another
+// and none beside one that has the column; each deleted by it, and by another column with it.
+#[tokio::test]
+async fn columns_of_the_partition_are_compared() {
+    let lake = Lake::new(&[(7, "flag", Transform::Identity)], &[]).await;
+    let of = |flag: Option<bool>| Struct::from_iter([flag.map(Literal::bool)]);
+    lake.append_without("flag", &[2, 4, 6], of(Some(true))).await;
+    lake.append_without("flag", &[1, 3, 5], of(Some(false))).await;
+    lake.append_without("flag", &[19, 38, 57], of(None)).await;
+    lake.append([8, 10, 12]).await;
+    assert_eq!(rows(&lake).await, [1, 2, 3, 4, 5, 6, 8, 10, 12, 19, 38, 57]);
+    delete_equal(&lake, &[1, 7], &[3, 5], of(Some(false))).await;
+    assert_eq!(rows(&lake).await, [1, 2, 4, 6, 8, 10, 12, 19, 38, 57]);
+    delete_equal(&lake, &[7], &[1000], of(Some(true))).await;
+    assert_eq!(rows(&lake).await, [1, 19, 38, 57]);
+    delete_equal(&lake, &[7], &[0], of(None)).await;
+    assert_eq!(rows(&lake).await, [1]);
+}
+
+// Goal: a partition stays the same one when its column is widened: deletes find its older files, and those are listed beside newer ones.
+// Method: a file of an int, the column made long, a delete in the partition of the long, a file more, and the partition overwritten.
+#[tokio::test]
+async fn widened_partitions_stay_the_same() {
+    let lake = Lake::new(&[(9, "version", Transform::Identity)], &[]).await;
+    let five = || Struct::from_iter([Some(Literal::long(5_i64))]);
+    lake.append_without("version", &[1, 2, 3], Struct::from_iter([Some(Literal::int(5_i32))]))
+        .await;
+    let before = lake.table().await;
+    let fields = before.metadata.current_schema().as_struct().fields().iter();
+    let fields = fields.map(|field| match field.id {
+        9 => Arc::new(NestedField::optional(
+            9,
+            "version",
+            Type::Primitive(PrimitiveType::Long),
+        )),
+        _ => field.clone(),
+    });
+    let wider = Schema::builder().with_fields(fields).build().expect("a schema");
+    let commit = schema_commit(&lake.name, &before.metadata, wider);
+    lake.catalog.commit(vec![commit]).await.expect("a schema change");
+    delete_equal(&lake, &[1], &[2], five()).await;
+    assert_eq!(rows(&lake).await, [1, 3]);
+    lake.append_without("version", &[4], five()).await;
+    assert_eq!(rows(&lake).await, [1, 3, 4]);
+    let table = lake.table().await.metadata;
+    let added = vec![lake.without("version", &[6], five()).await];
+    let change = overwrite_partitions(&lake.store, &table, &Target::Main, added).await;
+    lake.commit(&change.expect("a change")).await.expect("a commit");
+    assert_eq!(rows(&lake).await, [6]);
 }
 
 // Goal: of two row deltas computed from one state the second is refused, and so is one on a file that was replaced meanwhile.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use iceberg::io::{FileWrite, MemoryStorage, OutputFile, Storage};
 use iceberg::spec::{
     FormatVersion, ManifestContentType, ManifestFile, ManifestListWriter, ManifestStatus, ManifestWriter,
-    ManifestWriterBuilder, PartitionSpec, Schema, SchemaRef, TableMetadata,
+    ManifestWriterBuilder, PartitionSpec, Schema, SchemaRef, StructType, TableMetadata,
 };
 
-use super::{Entry, header};
+use super::{Entry, header, with_widened_partition};
 use crate::change::Added;
 use crate::digest;
 use crate::error::{Result, TableError};
@@ -54,6 +54,8 @@ impl<'a> MetadataWriter<'a> {
         let stem = format!("{}-m{}", self.fresh_name(), self.written.len());
         let path = self.path(&stem);
         let fault = || TableError::metadata(format!("write manifest {path}"));
+        let partition_type = self.partition_type(spec_id)?;
+        let as_now = |old: &Entry| with_widened_partition(old.file.whole().into_owned(), spec_id, &partition_type);
         let mut writer = self.open(content, spec_id, &path)?;
         for new in added {
             // A negative number means: inherit the one of the commit.
@@ -63,17 +65,12 @@ impl<'a> MetadataWriter<'a> {
         }
         for old in existing {
             writer
-                .add_existing_file(
-                    old.file.whole().into_owned(),
-                    old.snapshot_id,
-                    old.sequence,
-                    Some(old.file_sequence),
-                )
+                .add_existing_file(as_now(old)?, old.snapshot_id, old.sequence, Some(old.file_sequence))
                 .map_err(fault())?;
         }
         for old in deleted {
             writer
-                .add_delete_file(old.file.whole().into_owned(), old.sequence, Some(old.file_sequence))
+                .add_delete_file(as_now(old)?, old.sequence, Some(old.file_sequence))
                 .map_err(fault())?;
         }
         let mut manifest = writer.write_manifest_file().await.map_err(fault())?;
@@ -142,14 +139,25 @@ impl<'a> MetadataWriter<'a> {
         Ok((path, handed_out))
     }
 
+    fn spec(&self, spec_id: i32) -> Result<&'a PartitionSpec> {
+        let spec = self.table.partition_spec_by_id(spec_id).map(AsRef::as_ref);
+        spec.ok_or_else(|| TableError::damaged(format!("no partition spec {spec_id}")))
+    }
+
+    /// The types of a partition's values in a manifest that is written now.
+    fn partition_type(&self, spec_id: i32) -> Result<StructType> {
+        let spec = self.spec(spec_id)?;
+        let found = spec.partition_type(schema_for(self.table, spec)?.as_ref());
+        found.map_err(TableError::metadata(format!(
+            "find the types of partition spec {spec_id}"
+        )))
+    }
+
     fn open(&self, content: ManifestContentType, spec_id: i32, path: &str) -> Result<ManifestWriter> {
-        let spec = self
-            .table
-            .partition_spec_by_id(spec_id)
-            .ok_or_else(|| TableError::damaged(format!("no partition spec {spec_id}")))?;
+        let spec = self.spec(spec_id)?;
         let output = OutputFile::new(self.scratch.clone(), path.to_owned());
         let schema = schema_for(self.table, spec)?;
-        let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec.as_ref().clone());
+        let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec.clone());
         match (self.table.format_version(), content) {
             (FormatVersion::V2, ManifestContentType::Data) => Ok(builder.build_v2_data()),
             (FormatVersion::V2, ManifestContentType::Deletes) => Ok(builder.build_v2_deletes()),

@@ -9,14 +9,14 @@ use iceberg::spec::{DataContentType, DataFileFormat, ManifestContentType, Manife
 use super::{DeleteFile, holds_live, reads_at_once};
 use crate::error::Result;
 use crate::file_store::FileStore;
-use crate::manifest::{self, Entry, Lender};
+use crate::manifest::{self, Entry, Lender, partition_key};
 
 /// The delete files of a snapshot, by what they may touch: a table has many of them, and each data file asks.
 pub(crate) struct Deletes {
     entries: Vec<Arc<Entry>>,
     /// Those that name the one data file that they touch, by their places among the entries.
     by_path: HashMap<String, Vec<usize>>,
-    /// Those of one partition, by partition spec id and values.
+    /// Those of one partition, by partition spec id and the key of its values.
     by_partition: HashMap<i32, HashMap<Struct, Vec<usize>>>,
     /// Those that touch every partition.
     everywhere: Vec<usize>,
@@ -52,7 +52,7 @@ impl Deletes {
         for (place, delete) in entries.iter().enumerate() {
             let mut in_partition = || {
                 let of_spec = by_partition.entry(delete.spec_id).or_default();
-                let partition = delete.file.partition().clone();
+                let partition = partition_key(delete.file.partition());
                 of_spec.entry(partition).or_default().push(place);
             };
             match delete.file.content_type() {
@@ -81,7 +81,7 @@ impl Deletes {
         }
         let of_path = self.by_path.get(data.file.file_path());
         let of_spec = self.by_partition.get(&data.spec_id);
-        let of_partition = of_spec.and_then(|of_spec| of_spec.get(data.file.partition()));
+        let of_partition = of_spec.and_then(|of_spec| of_spec.get(&partition_key(data.file.partition())));
         let places = [of_path, of_partition, Some(&self.everywhere)].into_iter().flatten();
         let mut places: Vec<usize> = places.flatten().copied().collect();
         places.sort_unstable();

@@ -71,7 +71,8 @@ impl<'a> Pruner<'a> {
         let Some(filter) = self.filter else { return true };
         let ranges = self.values(entry.spec_id, entry.file.partition().fields());
         may_hold(filter, &|field_id, leaf| {
-            among_partitions(&ranges, field_id, leaf) && of_column(&entry.file, field_id).may(leaf)
+            among_partitions(&ranges, field_id, leaf)
+                && (is_told(&ranges, field_id) || of_column(&entry.file, field_id).may(leaf))
         })
     }
 
@@ -100,7 +101,8 @@ impl<'a> Pruner<'a> {
     pub(super) fn covers(&self, condition: &Predicate, file: &ScanFile) -> bool {
         let ranges = self.values(file.spec_id, file.partition.fields());
         must_hold(condition, &|field_id, leaf| {
-            must_among_partitions(&ranges, field_id, leaf) || of_column(file.description(), field_id).must(leaf)
+            must_among_partitions(&ranges, field_id, leaf)
+                || (!is_told(&ranges, field_id) && of_column(file.description(), field_id).must(leaf))
         })
     }
 
@@ -120,6 +122,13 @@ impl<'a> Pruner<'a> {
             .filter(|bounds| bounds.len() == fields)
             .map_or(&[], Vec::as_slice)
     }
+}
+
+/// Whether a partition tells the column's value itself. Then nothing else is asked: the file may lack the column, and what its writer
+/// counts of it is of nothing.
+fn is_told(ranges: &[(&Bound, Range)], field_id: i32) -> bool {
+    let mut of_column = ranges.iter().filter(|(bound, _)| bound.source_id == field_id);
+    of_column.any(|(bound, _)| bound.transform == Transform::Identity)
 }
 
 /// Every partition field of the column must allow the condition.

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use arrow::array::{ArrayRef, Decimal128Array};
-use iceberg::spec::{Datum, Transform};
+use iceberg::spec::{Datum, Literal, Struct, Transform};
 
 use super::*;
 use crate::sample::{self, Lake};
@@ -64,6 +64,21 @@ async fn distinct_values_are_counted() {
         );
         assert_eq!(file.snapshot_id, head.current_snapshot_id().unwrap());
     }
+}
+
+// Goal: values that files leave to their partitions are counted. Method: two partitions and one of null, beside a file with the column.
+#[tokio::test]
+async fn values_of_partitions_are_counted() {
+    let lake = Lake::new(&[(9, "version", Transform::Identity)], &[]).await;
+    for version in [Some(3_i32), Some(4), None] {
+        let partition = Struct::from_iter([version.map(Literal::int)]);
+        lake.append_without("version", &[1, 2], partition).await;
+    }
+    lake.append(0..3).await;
+    let options = StatisticsOptions::default();
+    let computed = compute_statistics(&lake.catalog, &lake.store, &lake.name, &options).await;
+    // Those of the file that has it are 0.
+    assert_eq!(computed.unwrap().distinct["version"], 3);
 }
 
 // Goal: what is not a plain column is refused, and an empty table has nothing to tell. Method: by hand.

@@ -9,6 +9,8 @@ from decimal import Decimal
 
 import adbc_driver_manager
 from pyiceberg.expressions import EqualTo
+from pyiceberg.io.pyarrow import compute_statistics_plan, data_file_statistics_from_parquet_metadata, parquet_path_to_id_mapping
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform, MonthTransform, TruncateTransform, YearTransform
@@ -32,8 +34,10 @@ from pyiceberg.types import (
     TimeType,
     UUIDType,
 )
+from pyiceberg.typedef import Record
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lake import agree, catalog, check, multiset, quoted, run, same, sql, value
 
@@ -321,6 +325,98 @@ def _():
     agree(table, [{"area": row["region"], **row} for row in rows + more])
     filtered("identity", "area = 'eu'", [r["id"] for r in rows + more if r["region"] == "eu"])
     filtered("identity", "at >= TIMESTAMP '2024-01-18 00:00:00'", [r["id"] for r in rows + more if r["at"] >= datetime(2024, 1, 18)])
+
+
+# --- files that were Hive's
+
+HIVES = Schema(
+    field(1, "id", LongType()),
+    field(2, "text", StringType()),
+    field(3, "region", StringType()),
+    field(4, "day", DateType()),
+    field(5, "code", IntegerType()),
+    field(6, "price", DecimalType(9, 2)),
+)
+EPOCH = date(1970, 1, 1)
+# region, day, code, price
+HIVES_PARTS = [("eu", date(2024, 2, 29), 7, Decimal("12.34")), ("a/b=c d%", date(1969, 7, 20), -8, None), ("", None, 0, Decimal("0.00")), (None, date(1, 1, 1), 9, Decimal("-1.00"))]
+
+
+def taken_over(table, rows, part, ids):
+    """A file without what its folder tells, as Hive leaves them and Spark's `add_files` takes them over; PyIceberg's own looks for such values in the file."""
+    path = f"{table.location()}/data/{uuid.uuid4()}.parquet"
+    arrow = pa.Table.from_pylist(rows, schema=table.schema().select("id", "text").as_arrow())
+    if not ids:
+        arrow = arrow.cast(pa.schema([pa.field(column.name, column.type) for column in arrow.schema]))
+    with table.io.new_output(path).create() as out:
+        pq.write_table(arrow, out)
+    file = table.io.new_input(path)
+    with file.open() as bytes_of_file:
+        counted = data_file_statistics_from_parquet_metadata(
+            pq.read_metadata(bytes_of_file), compute_statistics_plan(table.schema(), table.properties), parquet_path_to_id_mapping(table.schema())
+        )
+    region, day, code, price = part
+    data_file = DataFile.from_args(
+        content=DataFileContent.DATA, file_path=path, file_format=FileFormat.PARQUET, file_size_in_bytes=len(file), spec_id=table.spec().spec_id,
+        partition=Record(region, day and (day - EPOCH).days, code, price), sort_order_id=None, equality_ids=None, key_metadata=None, **counted.to_serialized_dict(),
+    )  # fmt: skip
+    with table.transaction() as change, change.update_snapshot().fast_append() as append_files:
+        append_files.append_data_file(data_file)
+
+
+def hives(rows):
+    for condition, keeps in [
+        ("region = 'eu'", lambda r: r["region"] == "eu"),
+        ("region = ''", lambda r: r["region"] == ""),
+        ("region IS NULL", lambda r: r["region"] is None),
+        ("region <> 'eu' AND id > 3", lambda r: r["region"] not in ("eu", None) and r["id"] > 3),
+        ("region = 'a/b=c d%' OR id = 1", lambda r: r["region"] == "a/b=c d%" or r["id"] == 1),
+        ("region IN ('eu', '') AND text = 't7'", lambda r: r["region"] in ("eu", "") and r["id"] == 7),
+        ("day < DATE '1970-01-01'", lambda r: r["day"] is not None and r["day"] < EPOCH),
+        ("day IS NULL", lambda r: r["day"] is None),
+        ("code > 6", lambda r: r["code"] > 6),
+        ("code + id = 10", lambda r: r["code"] + r["id"] == 10),
+        ("price = 12.34", lambda r: r["price"] == Decimal("12.34")),
+        ("price < 1 AND code IS NOT NULL", lambda r: r["price"] is not None and r["price"] < 1),
+    ]:
+        filtered("hives", condition, [r["id"] for r in rows if keeps(r)])
+
+
+@check("taken over: what a file leaves to its partition is read from there, widened too, and written when the file is written anew")
+def _():
+    parts = [(3, "region"), (4, "day"), (5, "code"), (6, "price")]
+    spec = PartitionSpec(*[PartitionField(source, 1000 + at, IdentityTransform(), name) for at, (source, name) in enumerate(parts)])
+    table = create("hives", HIVES, partition_spec=spec)
+    with table.transaction() as change:
+        change.set_properties({"schema.name-mapping.default": table.schema().name_mapping.model_dump_json()})
+    rows = []
+    for at, part in enumerate(HIVES_PARTS):
+        own = [{"id": 3 * at + i, "text": f"t{3 * at + i}"} for i in range(3)]
+        taken_over(table, own, part, ids=at % 2 == 0)
+        rows += [{**row, **dict(zip(("region", "day", "code", "price"), part))} for row in own]
+    agree(table, rows)
+    hives(rows)
+    more = [{"id": 100 + at, "text": "own", **dict(zip(("region", "day", "code", "price"), part))} for at, part in enumerate(HIVES_PARTS)]
+    table = catalog.load_table((NS, "hives"))
+    table.append(pa.Table.from_pylist(more, schema=table.schema().as_arrow()))
+    rows += more
+    agree(table, rows)
+    hives(rows)
+    with table.update_schema() as update:
+        update.update_column("code", LongType())
+        update.update_column("price", DecimalType(18, 2))
+        update.rename_column("day", "date")
+    table = catalog.load_table((NS, "hives"))
+    agree(table, [{**row, "date": row["day"]} for row in rows])
+    filtered("hives", "code < 0 OR price > 12", [r["id"] for r in rows if r["code"] < 0 or (r["price"] or 0) > 12])
+    sql(f"DELETE FROM {NS}.hives WHERE region = 'eu' AND id = 1")
+    rows = [row for row in rows if row["id"] != 1]
+    agree(catalog.load_table((NS, "hives")), [{**row, "date": row["day"]} for row in rows])
+    sql(f"CALL system.rewrite_data_files(table => '{NS}.hives', options => map('rewrite-all', 'true'))")
+    table = catalog.load_table((NS, "hives"))
+    agree(table, [{**row, "date": row["day"]} for row in rows])
+    for task in table.scan().plan_files():
+        same(task.file.value_counts.get(5), task.file.record_count, "values of code in a file that was written anew:")
 
 
 # --- changes
