@@ -24,6 +24,9 @@ use crate::runner::PlanRunner;
 use crate::session::{Class, SessionOptions};
 use crate::write::{Distribution, Order, WriteRequest};
 
+/// Largest file that is made of smaller ones, whatever is asked for: each task holds twice as much in memory while it writes.
+const FILE_BYTES_MAX: u64 = 512 << 20;
+
 /// Longest time that one group may take to be written.
 const GROUP_DEADLINE: Duration = Duration::from_secs(3600);
 
@@ -72,10 +75,10 @@ impl Engine {
             ..self.options().write.clone()
         };
         let sized = given.of_properties(table.metadata.properties())?;
-        Ok(RewriteOptions {
+        Ok(reachable(&RewriteOptions {
             target_file_size_bytes: sized.target_file_size_bytes,
             ..options.clone()
-        })
+        }))
     }
 
     async fn groups(
@@ -111,6 +114,7 @@ impl Engine {
         options: &RewriteOptions,
         layout: &Layout,
     ) -> Result<Compaction> {
+        let options = &reachable(options);
         let mut outcome = Compaction::default();
         for group in self.groups(table, options, layout).await? {
             self.rewrite(runner, table, group, options, layout, &mut outcome)
@@ -243,6 +247,14 @@ fn deletes_removed(committed: &Committed) -> u64 {
     let snapshot = committed.table.metadata.snapshot_by_id(committed.snapshot_id);
     let told = snapshot.and_then(|snapshot| snapshot.summary().additional_properties.get("removed-delete-files"));
     told.and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// The options with a size that files can have.
+fn reachable(options: &RewriteOptions) -> RewriteOptions {
+    RewriteOptions {
+        target_file_size_bytes: options.target_file_size_bytes.min(FILE_BYTES_MAX),
+        ..options.clone()
+    }
 }
 
 #[cfg(test)]

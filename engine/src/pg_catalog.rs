@@ -31,8 +31,8 @@ use tidewater_security::Access;
 
 pub use self::functions::{depends_on_session, pure as functions};
 pub(crate) use self::known::Known;
-pub(crate) use self::rewrite::figures;
 pub use self::relations::{Column, Relation, Relations};
+pub(crate) use self::rewrite::figures;
 use crate::error::Result;
 use crate::session::ZONE;
 

@@ -69,7 +69,8 @@ pub(crate) use self::remembered::Plans;
 use self::remembered::{Key, Standing};
 pub(crate) use self::versions::MOMENT;
 pub(crate) use self::views::Resolved;
-pub(crate) use self::zoned::{instant_of, zone_of};
+pub use self::zoned::gives_zones;
+pub(crate) use self::zoned::{clock_of, instant_of, zone_of};
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";

@@ -126,6 +126,11 @@ impl Engine {
         let options = self.parts.write_options(&request.target)?;
         let options = WriteOptions {
             target_file_size_bytes: request.target_file_size_bytes.unwrap_or(options.target_file_size_bytes),
+            // Whoever asks for files of a size has to get them: smaller ones would be merged again and again.
+            buffered_bytes_max: match request.target_file_size_bytes {
+                Some(bytes) => options.buffered_bytes_max.max(bytes.saturating_mul(2)),
+                None => options.buffered_bytes_max,
+            },
             sorted: order.whole,
             ..options
         };

@@ -32,7 +32,6 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::stream;
 use moka::sync::Cache;
 
-
 pub use self::bypass::{Bypass, CacheUse};
 use self::entry::Entry;
 pub(crate) use self::older::ReadInstead;

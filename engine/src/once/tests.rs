@@ -168,7 +168,6 @@ impl PartitionStream for Source {
         &self.schema
     }
 
-    #[expect(clippy::panic, reason = "what a maker that panics does to its readers")]
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let (schema, ending) = (Arc::clone(&self.schema), self.ending);

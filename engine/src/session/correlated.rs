@@ -93,18 +93,20 @@ mod tests {
     #[tokio::test]
     async fn outer_rows_come_once() {
         let lake = Lake::new();
-        let values = (0..96).map(|hour| format!("(TIMESTAMP '2026-01-01 00:00:00' + {hour} * INTERVAL '1 hour', {hour}, {hour}.5)"));
+        let at =
+            |seconds: &str| format!("arrow_cast((1767225600 + {seconds}) * 1000000, 'Timestamp(Microsecond, None)')");
+        let values = (0..96).map(|hour| format!("({}, {hour}, {hour}.5)", at(&(hour * 3600).to_string())));
         let values: Vec<String> = values.collect();
         let inner = format!("(VALUES {}) AS i (at, n, x)", values.join(", "));
+        let day = at("o.n * 86400");
         for (key, outer) in [
-            ("CAST(i.at AS date)", "DATE '2026-01-01' + INTERVAL '1 day' * o.n"),
-            ("date_trunc('day', i.at)", "TIMESTAMP '2026-01-01 00:00:00' + INTERVAL '1 day' * o.n"),
-            ("i.n / 24", "o.n"),
-            ("CAST(i.x AS bigint)", "o.n"),
-            ("abs(i.n - 48)", "o.n"),
+            ("CAST(i.at AS date)", format!("CAST({day} AS date)")),
+            ("date_trunc('day', i.at)", day),
+            ("i.n / 24", "o.n".to_owned()),
+            ("CAST(i.x AS bigint)", "o.n".to_owned()),
+            ("abs(i.n - 48)", "o.n".to_owned()),
         ] {
-            let from = format!("FROM (VALUES (0), (1), (2), (3), (7), (100)) AS o (n)");
-            let outer = format!("CAST({outer} AS {})", if key.contains("at") { "timestamp" } else { "bigint" });
+            let from = "FROM (VALUES (0), (1), (2), (3), (7), (100)) AS o (n)";
             let correlated = format!(
                 "SELECT o.n, (SELECT count(*) FROM {inner} WHERE {key} = {outer}), (SELECT sum(i.n) FROM {inner} WHERE {outer} = {key} AND i.n > 1) {from} ORDER BY o.n"
             );

@@ -11,17 +11,19 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, ScalarUDF, Union, lit};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, ScalarUDF, Union, lit,
+};
 
-use super::beside::aligned;
 use super::ZONE;
+use super::beside::aligned;
 use super::decimals::compares;
 use crate::pg_catalog::{self, Postgres};
 
@@ -38,16 +40,44 @@ struct Zoned<'a> {
 /// session.
 pub(super) fn in_zone(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
     let zone = zone_of(state.config_options());
-    if zone == ZONE && state.config().get_extension::<Postgres>().is_none() {
+    if zone == ZONE && (state.config().get_extension::<Postgres>().is_none() || !has_texts(&plan)?) {
         return Ok(plan);
     }
     let now = state.scalar_functions().get("now").cloned();
     Zoned { zone, now }.plan(plan)
 }
 
+/// Whether a projection only gives the instants of its input their zone: all columns, each as it was called. Whoever asks which columns
+/// are read has to look at those that are asked of it.
+pub fn gives_zones(projection: &Projection) -> bool {
+    let columns = projection.input.schema().columns();
+    let mut zoned = 0;
+    let whole = columns.len() == projection.expr.len()
+        && columns.iter().zip(&projection.expr).all(|(column, expr)| {
+            let own = |expr: &Expr| matches!(expr, Expr::Column(of) if of == column);
+            match expr {
+                Expr::Alias(alias) if alias.relation == column.relation && alias.name == column.name => {
+                    zoned += 1;
+                    matches!(alias.expr.as_ref(), Expr::Cast(cast) if own(&cast.expr))
+                }
+                expr => own(expr),
+            }
+        });
+    whole && zoned > 0
+}
+
 /// The zone of a session, as types of instants tell it.
 pub(crate) fn zone_of(settings: &ConfigOptions) -> &str {
     settings.execution.time_zone.as_deref().unwrap_or(ZONE)
+}
+
+/// A value of this type as clocks of the zone show it where it is an instant, and what it says where it is a text.
+pub(crate) fn clock_of(value: Expr, of: &DataType, zone: &str) -> Result<Expr> {
+    match of {
+        DataType::Timestamp(_, Some(_)) if zone != ZONE => at_zone(zone, value),
+        of if is_text(of) => instant_of(value, of, ZONE),
+        _ => Ok(value),
+    }
 }
 
 /// A value of this type as an instant: told by clocks of the zone where it is none.
@@ -57,13 +87,35 @@ pub(crate) fn instant_of(value: Expr, of: &DataType, zone: &str) -> Result<Expr>
         false if is_text(of) => pg_catalog::instant_of_text(value, lit(zone))?,
         false => value,
     };
-    Ok(cast(told, DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()))))
+    Ok(cast(
+        told,
+        DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into())),
+    ))
+}
+
+fn has_texts(plan: &LogicalPlan) -> Result<bool> {
+    let is_text = |expr: &Expr| Ok(matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)), _)));
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found = found || expr.exists(is_text)?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
+    })?;
+    Ok(found)
 }
 
 impl Zoned<'_> {
     fn plan(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let zoned = plan.transform_up_with_subqueries(|node| match node {
-            LogicalPlan::TableScan(_) | LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => self.entering(node),
+            LogicalPlan::TableScan(_) | LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) if self.is_apart() => {
+                self.entering(node)
+            }
             LogicalPlan::Union(Union { inputs, .. }) if self.is_apart() => {
                 let union = Union::try_new_with_loose_types(inputs)?;
                 Ok(Transformed::yes(LogicalPlan::Union(union)))
@@ -178,11 +230,12 @@ impl Zoned<'_> {
         {
             return Ok(Ok(cast(instant_of(value, of, self.zone)?, to.clone())));
         }
-        let reckons = self.is_apart() && match (&of, to) {
-            (Some(of), DataType::Timestamp(_, Some(_))) => is_clock(of),
-            (Some(DataType::Timestamp(_, Some(_))), DataType::Timestamp(_, None)) => true,
-            _ => false,
-        };
+        let reckons = self.is_apart()
+            && match (&of, to) {
+                (Some(of), DataType::Timestamp(_, Some(_))) => is_clock(of),
+                (Some(DataType::Timestamp(_, Some(_))), DataType::Timestamp(_, None)) => true,
+                _ => false,
+            };
         Ok(match (reckons, &wanted) {
             (true, _) => {
                 let value = match &of {
@@ -258,7 +311,10 @@ impl Zoned<'_> {
     /// Makes instants of the clocks and days among these if one is an instant, and moments of the texts that stand beside moments.
     fn beside(&self, sides: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
         let types: Vec<Option<DataType>> = sides.iter().map(|side| side.get_type(schema).ok()).collect();
-        let instants = types.iter().flatten().any(|of| matches!(of, DataType::Timestamp(_, Some(_))));
+        let instants = types
+            .iter()
+            .flatten()
+            .any(|of| matches!(of, DataType::Timestamp(_, Some(_))));
         if !instants && !types.iter().flatten().any(is_clock) {
             return Ok(false);
         }
@@ -272,7 +328,9 @@ impl Zoned<'_> {
                         changed = true;
                     }
                 }
-                part if instants && (is_clock(&of) && self.is_apart() || is_text(&of) && matches!(part, Expr::Literal(..))) => {
+                part if instants
+                    && (is_clock(&of) && self.is_apart() || is_text(&of) && matches!(part, Expr::Literal(..))) =>
+                {
                     **side = instant_of(std::mem::take(*side), &of, self.zone)?;
                     changed = true;
                 }

@@ -11,10 +11,10 @@ use tidewater_table::iceberg::spec::Transform;
 use tidewater_table::schema::write_default;
 
 use crate::error::{EngineError, Result};
-use crate::session::instant_of;
+use crate::session::{clock_of, instant_of};
 
 /// The target's columns in its order: matched by name, cast to its types, and where the query has none, what they are by default, or
-/// null. What is to be an instant and tells no zone is told by clocks of `zone`.
+/// null. Clocks and instants are told by those of `zone`.
 pub(super) fn align(input: LogicalPlan, target: &LoadedTable, zone: &str) -> Result<LogicalPlan> {
     let refused = |reason: String| EngineError::Columns {
         table: target.name.clone(),
@@ -38,6 +38,7 @@ pub(super) fn align(input: LogicalPlan, target: &LoadedTable, zone: &str) -> Res
             Some((column, data_type)) => {
                 let value = match field.data_type() {
                     DataType::Timestamp(_, Some(_)) => instant_of(Expr::Column(column), &data_type, zone)?,
+                    DataType::Timestamp(_, None) => clock_of(Expr::Column(column), &data_type, zone)?,
                     _ => Expr::Column(column),
                 };
                 cast(value, field.data_type().clone())

@@ -237,7 +237,11 @@ fn tables_of(plan: &LogicalPlan) -> Result<Vec<LoadedTable>, QueryError> {
     let looked = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
             let provider = source_as_provider(&scan.source)?;
-            tables.extend(provider.downcast_ref::<IcebergTable>().map(|table| table.table().clone()));
+            tables.extend(
+                provider
+                    .downcast_ref::<IcebergTable>()
+                    .map(|table| table.table().clone()),
+            );
         }
         Ok(TreeNodeRecursion::Continue)
     });

@@ -40,7 +40,7 @@ async fn partitions_are_replaced() {
         let outcome = lake.commit(&change.await.unwrap()).await;
         // The format library forgets the names of format 1.
         match version {
-            "1" => assert!(matches!(outcome, Err(TableError::Alteration { .. })), "{outcome:?}"),
+            "1" => assert!(matches!(outcome, Err(TableError::Reference { .. })), "{outcome:?}"),
             _ => assert!(outcome.is_ok(), "{outcome:?}"),
         }
         assert_eq!(lake.rows().await, model.into_iter().collect::<Vec<i64>>());

@@ -101,7 +101,9 @@ fn hour() -> Native {
         let zone = zone_of(values);
         let (at, _) = moments(values)?;
         let at = at.as_primitive::<TimestampMicrosecondType>();
-        let hours = at.iter().map(|at| at.map(|at| at - clock(zone, at).rem_euclid(HOUR_US)));
+        let hours = at
+            .iter()
+            .map(|at| at.map(|at| at - clock(zone, at).rem_euclid(HOUR_US)));
         let found = hours.collect::<TimestampMicrosecondArray>().with_timezone(UTC);
         Ok(cast(&found, values.data_type())?)
     });
@@ -146,7 +148,11 @@ mod tests {
     fn hours_that_clocks_leave_out_or_repeat() {
         let newyork = zone("America/New_York").expect("a zone");
         let read = |text: &str| read(text, newyork).expect(text).expect("an instant");
-        let utc = |text: &str| super::read(text, zone("UTC").expect("a zone")).expect(text).expect("an instant");
+        let utc = |text: &str| {
+            super::read(text, zone("UTC").expect("a zone"))
+                .expect(text)
+                .expect("an instant")
+        };
         for (text, instant) in [
             ("2024-03-10 01:30", "2024-03-10 06:30:00"),
             ("2024-03-10 02:30", "2024-03-10 07:30:00"),

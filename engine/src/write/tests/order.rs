@@ -15,7 +15,7 @@ use tidewater_table::{Added, FileStore, Scan, transformed};
 use crate::statement::tests::{done, lake, rows};
 use crate::testing::Lake;
 use crate::write::{Distribution, Order, WriteRequest, files_of};
-use crate::{Class, SessionOptions, restore_scans};
+use crate::{Class, SessionOptions, ZONE, restore_scans};
 
 /// Rows in no order: `id` from 1 to 300, and a `k` that comes up and down and is null at times.
 const ROWS: &str = "SELECT value AS id, nullif(value * 7 % 13, 5) AS k FROM generate_series(1, 300)";
@@ -244,7 +244,7 @@ async fn an_order_travels() {
         target_file_size_bytes: None,
         deadline: None,
     };
-    let plan = lake.engine.write_plan(&request).expect("a plan");
+    let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");
     let plan = session.state().create_physical_plan(&plan).await.expect("a plan");
     let codec = lake.engine.physical_codec(Arc::new(DefaultPhysicalExtensionCodec {}));
     let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref()).expect("bytes");

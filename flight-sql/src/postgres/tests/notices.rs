@@ -75,7 +75,10 @@ async fn sessions_that_only_read() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     for (only, write) in [
-        ("SET default_transaction_read_only = on", "SET default_transaction_read_only TO off"),
+        (
+            "SET default_transaction_read_only = on",
+            "SET default_transaction_read_only TO off",
+        ),
         (
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
@@ -131,13 +134,23 @@ async fn views_stay_as_they_were_in_a_transaction() {
     let server = Server::start().await;
     let (mut client, mut writer) = (server.connect().await, server.connect().await);
     writer.query("CREATE VIEW gold.v AS SELECT id FROM gold.numbers").await;
-    writer.query("CREATE VIEW gold.w AS SELECT id FROM gold.v WHERE id > 1").await;
+    writer
+        .query("CREATE VIEW gold.w AS SELECT id FROM gold.v WHERE id > 1")
+        .await;
     client.query("BEGIN").await;
     let count = "SELECT count(*) FROM gold.w";
     assert!(client.query(count).await.contains(&"D 8".to_owned()));
-    assert_eq!(writer.query("DELETE FROM numbers WHERE id > 5").await, ["C DELETE 4", "Z I"]);
+    assert_eq!(
+        writer.query("DELETE FROM numbers WHERE id > 5").await,
+        ["C DELETE 4", "Z I"]
+    );
     assert!(client.query(count).await.contains(&"D 8".to_owned()));
-    assert!(client.query("SELECT count(*) FROM numbers").await.contains(&"D 10".to_owned()));
+    assert!(
+        client
+            .query("SELECT count(*) FROM numbers")
+            .await
+            .contains(&"D 10".to_owned())
+    );
     client.query("COMMIT").await;
     assert!(client.query(count).await.contains(&"D 4".to_owned()));
     server.tasks.shutdown(ANSWER_DEADLINE).await;

@@ -8,6 +8,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
 
+use tidewater_engine::gives_zones;
 use tidewater_security::Readable;
 
 /// A scan with the places of the columns that are read of it.
@@ -89,7 +90,12 @@ impl Walk {
         let inputs = plan.inputs();
         let mut within = vec![plan];
         within.extend_from_slice(around);
+        // Which of its columns are asked for is seen where they are ([`Self::mark`]).
+        let zones_alone = matches!(plan, LogicalPlan::Projection(projection) if gives_zones(projection));
         let visited = plan.apply_expressions(|expression| {
+            if zones_alone {
+                return Ok(TreeNodeRecursion::Stop);
+            }
             expression.apply(|one| {
                 match one {
                     Expr::Column(column) => self.named(&inputs, column),
@@ -183,6 +189,7 @@ impl Walk {
                     }
                 }
             }
+            LogicalPlan::Projection(projection) if gives_zones(projection) => self.mark(&projection.input, place),
             LogicalPlan::Projection(_)
             | LogicalPlan::Aggregate(_)
             | LogicalPlan::Values(_)

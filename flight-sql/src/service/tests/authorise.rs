@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use tidewater_engine::pg_catalog::Postgres;
 use tidewater_security::{
     Authorizer, Grant, Grantee, Object, Policy, PolicyChange, Privilege, PrivilegeSet, Resource, Role, SecurityError,
     UserSettings,
@@ -160,6 +161,43 @@ async fn columns_are_counted_where_they_are_named() {
     for sql in DENIED {
         let code = code(&service, sql).await;
         if !matches!(code, Some("SEC-0008" | "ENG-0006" | "ENG-0001" | "ENG-0004")) || code.is_none() {
+            wrong.push(format!("{sql}: {code:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+// Goal: a session in another zone counts the same columns, and instants only where they are named. Method: the statements of the test
+// above as PostgreSQL's in such a session, and some about the column of instants.
+#[tokio::test]
+async fn columns_are_counted_in_every_zone() {
+    let (_lake, service) = with_grants(&[], &[1]).await;
+    let zoned = SessionOptions {
+        postgres: Some(Arc::new(Postgres {
+            zone: Some("America/New_York".into()),
+            ..Postgres::default()
+        })),
+        ..SessionOptions::default()
+    };
+    let code = async |sql: &str| {
+        let told = service.tell(&ana(), sql, &zoned).await;
+        told.err().map(|error| error.code())
+    };
+    let denied = [
+        "SELECT at FROM numbers",
+        "SELECT id FROM numbers WHERE at > '2024-01-01'",
+        "SELECT max(at) FROM numbers",
+    ];
+    let mut wrong = Vec::new();
+    for sql in ALLOWED {
+        wrong.extend(code(sql).await.map(|code| format!("{sql}: {code}")));
+    }
+    for sql in DENIED.iter().chain(&denied) {
+        let code = code(sql).await;
+        if !matches!(
+            code,
+            Some("SEC-0008" | "ENG-0006" | "ENG-0001" | "ENG-0003" | "ENG-0004")
+        ) {
             wrong.push(format!("{sql}: {code:?}"));
         }
     }

@@ -98,7 +98,9 @@ async fn columns_that_a_file_may_lack_are_told() {
         (7, "flag", Transform::Identity),
     ];
     let lake = Lake::new(&spec, &[]).await;
-    let cases: [(Option<bool>, &[(i32, u64)], &str); 6] = [
+    // A partition's value, nulls that are counted by column, and what is told.
+    type Case = (Option<bool>, &'static [(i32, u64)], &'static str);
+    let cases: [Case; 6] = [
         (Some(true), &[], "flag=true version=5"),
         (Some(true), &[(1, 0), (2, 3)], "flag=true version=5"),
         (Some(true), &[(7, 0), (9, 0)], ""),
