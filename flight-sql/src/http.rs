@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -42,7 +42,9 @@ use crate::service::{Opened, QueryService, Results};
 /// The name of a statement, by which it is cancelled and found in `ops.queries`.
 const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
 
-/// Longest request: a statement with its values.
+/// Whether the rows were kept ones.
+const CACHE: HeaderName = HeaderName::from_static(authentication::CACHE_ANSWER);
+
 /// Longest body of a request.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;
 
@@ -141,8 +143,8 @@ async fn open(service: &QueryService, principal: &Principal, id: Uuid, ask: &Ask
 /// Rows as a body. The first batch is waited for, so that what fails before it has a status of its own; what fails later breaks the
 /// body off, so that nobody takes a part for the whole.
 async fn answer(format: Format, id: Uuid, opened: Opened) -> Result<Response, Failure> {
-    let results = match opened {
-        Opened::Rows(results, _) => results,
+    let (results, how) = match opened {
+        Opened::Rows(results, how) => (results, how),
         Opened::Changed(changed) => {
             let told = json!({"status": changed.verb(), "rows": changed.count()});
             return Ok(named(id, Json(told).into_response()));
@@ -156,6 +158,12 @@ async fn answer(format: Format, id: Uuid, opened: Opened) -> Result<Response, Fa
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(how) = how {
+        headers.insert(CACHE, HeaderValue::from_static(how.word()));
+        if let Some(seconds) = how.age_s() {
+            headers.insert(AGE, HeaderValue::from(seconds));
+        }
+    }
     Ok(named(id, response))
 }
 

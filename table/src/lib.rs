@@ -49,7 +49,9 @@ mod manifest;
 mod sample;
 mod transform;
 
-pub use alter::{Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table};
+pub use alter::{
+    Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table, usual_name,
+};
 pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, Since, TableCommit};
 pub use change::{Added, Change, Conditions, JOB_ID_KEY, Target};
 pub use changelog::{SnapshotChange, changes_between};

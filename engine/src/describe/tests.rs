@@ -6,6 +6,7 @@ use tidewater_table::iceberg::spec::{
 };
 use tidewater_table::{Catalog, NewTable};
 
+use crate::statement::tests::done;
 use crate::testing::{Lake, table_name};
 
 fn primitive(of: PrimitiveType) -> Type {
@@ -152,13 +153,52 @@ async fn a_table_tells_how_it_is_made() {
   address struct<\"Street\" varchar NOT NULL, zip int>,
   tags map<varchar, array<double>>
 )
-PARTITIONED BY (day(\"born at\"), bucket(16, id))
+PARTITIONED BY (day(\"born at\") AS born_day, bucket(16, id) AS id_bucket)
+WRITE ORDERED BY id DESC NULLS LAST
 LOCATION '{location}'
 TBLPROPERTIES (
   'format-version' = '2',
-  'owner' = 'it''s us',
-  'sort-order' = 'id DESC NULLS LAST'
+  'owner' = 'it''s us'
 )"
     );
     assert_eq!(text, wanted);
+}
+
+// Goal: what is told makes the same table again. Method: a table with a default of each kind, a key, partitions, an order and comments, whose
+// statement is carried out for another name, and told again.
+#[tokio::test]
+async fn what_is_told_makes_the_table_again() {
+    let lake = lake().await;
+    let create = "CREATE TABLE gold.one (id bigint COMMENT 'it''s a number', n int DEFAULT -5, x double DEFAULT 1.5, d decimal(8, 2) DEFAULT 3.25, \
+         b boolean DEFAULT true, s string DEFAULT 'o''clock', day date DEFAULT '2024-02-29', at timestamp DEFAULT '2024-02-29T10:20:30', \
+         seen timestamptz DEFAULT '2024-02-29T10:20:30Z', \"Two Words\" struct<a: int, \"B\": array<string>>, PRIMARY KEY (id)) \
+         PARTITIONED BY (month(seen), truncate(3, s), bucket(4, id) AS shard) WRITE ORDERED BY day DESC, bucket(8, n) \
+         TBLPROPERTIES ('format-version' = '3', 'write.parquet.compression-codec' = 'zstd')";
+    done(&lake, create).await;
+    let told = async |name: &str| {
+        let answer = lake.query(&format!("SHOW CREATE TABLE gold.{name}")).await;
+        datafusion::arrow::util::display::array_value_to_string(answer[0].column(3), 0).expect("a text")
+    };
+    let one = told("one").await;
+    for part in [
+        "DEFAULT 'o''clock'",
+        "PRIMARY KEY (id)",
+        "WRITE ORDERED BY day DESC NULLS LAST",
+        "AS shard",
+        "DEFAULT 3.25",
+    ] {
+        assert!(one.contains(part), "{part} of {one}");
+    }
+    let place = |text: &str| {
+        text.lines()
+            .find(|line| line.starts_with("LOCATION"))
+            .map(str::to_owned)
+            .expect("a place")
+    };
+    done(&lake, &one.replace("gold.one", "gold.two").replace(&place(&one), "")).await;
+    let two = told("two").await;
+    assert_eq!(
+        two.replace("gold.two", "gold.one").replace(&place(&two), &place(&one)),
+        one
+    );
 }

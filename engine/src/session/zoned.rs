@@ -2,8 +2,8 @@
 //!
 //! The query engine reckons with an instant in the zone that its type tells, and the types of stored columns tell none but UTC. In a
 //! session with another zone every instant is given that zone where it enters a plan: columns of tables, constants, parameters, and what
-//! functions answer. Values stay what they are. `date_trunc`, `extract`, casts to days and to clocks, and a day that is added then follow
-//! the zone by themselves.
+//! functions answer. Values stay what they are. `extract`, casts to days and to times, and most functions then follow the zone by
+//! themselves.
 //!
 //! A cast between an instant and a clock is a call of `timezone` here: the optimiser takes such a cast off a column and puts the
 //! constant beside it into the other type without a look at the zone (DataFusion 55.2).
@@ -29,6 +29,9 @@ use crate::pg_catalog::{self, Postgres};
 
 /// Functions of values of one type.
 const ALIKE: &[&str] = &["greatest", "least", "coalesce", "nullif", "pg_timestamp_minus"];
+
+/// Parts of `date_trunc` that begin with a day.
+const OF_CALENDAR: &[&str] = &["day", "week", "month", "quarter", "year"];
 
 /// What turns a plan.
 struct Zoned<'a> {
@@ -282,10 +285,17 @@ impl Zoned<'_> {
                 return Ok(Transformed::yes(told));
             }
             ("date_trunc", [Expr::Literal(ScalarValue::Utf8(Some(grain)), _), value])
-                if grain.eq_ignore_ascii_case("hour")
-                    && matches!(value.get_type(schema), Ok(DataType::Timestamp(_, Some(_)))) =>
+                if matches!(value.get_type(schema), Ok(DataType::Timestamp(_, Some(_)))) =>
             {
-                return Ok(Transformed::yes(pg_catalog::instant_hour(std::mem::take(value))?));
+                if grain.eq_ignore_ascii_case("hour") {
+                    return Ok(Transformed::yes(pg_catalog::instant_hour(std::mem::take(value))?));
+                }
+                // A midnight that comes twice would be the first for some rows of its day, and the second for others.
+                if OF_CALENDAR.iter().any(|known| grain.eq_ignore_ascii_case(known)) {
+                    *value = at_zone(self.zone, std::mem::take(value))?;
+                    let begins = at_zone(self.zone, Expr::ScalarFunction(call))?;
+                    return Ok(Transformed::yes(self.answered(begins, schema).data));
+                }
             }
             // A day is the instant with which it begins in the session's zone, whatever the zone that it is shown in.
             ("timezone", [_, day]) => {

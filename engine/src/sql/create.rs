@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -303,6 +303,15 @@ fn transform(made: &Expr) -> Option<(String, Transform)> {
     }
 }
 
+/// A moment as statements write it.
+fn micros(text: &str, zone: Option<&str>) -> Option<i64> {
+    let of = DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    match ScalarValue::try_from_string(text.to_owned(), &of).ok()? {
+        ScalarValue::TimestampMicrosecond(value, _) => value,
+        _ => None,
+    }
+}
+
 /// A default from its text.
 pub(crate) fn default_literal(text: &str, of: &PrimitiveType) -> Option<Literal> {
     Some(match of {
@@ -321,8 +330,8 @@ pub(crate) fn default_literal(text: &str, of: &PrimitiveType) -> Option<Literal>
         PrimitiveType::String => Literal::string(text),
         PrimitiveType::Date => Literal::date_from_str(text).ok()?,
         PrimitiveType::Time => Literal::time_from_str(text).ok()?,
-        PrimitiveType::Timestamp => Literal::timestamp_from_str(text).ok()?,
-        PrimitiveType::Timestamptz => Literal::timestamptz_from_str(text).ok()?,
+        PrimitiveType::Timestamp => Literal::timestamp(micros(text, None)?),
+        PrimitiveType::Timestamptz => Literal::timestamptz(micros(text, Some("+00:00"))?),
         PrimitiveType::Uuid => Literal::uuid_from_str(text).ok()?,
         _ => return None,
     })

@@ -85,6 +85,12 @@ impl CacheUse {
         }
     }
 
+    /// The same in whole seconds, as HTTP has them, and never less than it is.
+    pub fn age_s(&self) -> Option<u64> {
+        let age = self.age()?;
+        Some(age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0)))
+    }
+
     /// One word, for headers.
     pub fn word(&self) -> &'static str {
         match self {

@@ -29,9 +29,7 @@ pub(super) fn rows(results: Results, how: Option<&CacheUse>) -> Response<DataStr
     if let Some(how) = how {
         let word = MetadataValue::from_static(how.word());
         response.metadata_mut().insert(CACHE_ANSWER, word);
-        if let Some(age) = how.age() {
-            // Whole seconds, as HTTP has them, and never less than it is.
-            let seconds = age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0));
+        if let Some(seconds) = how.age_s() {
             response.metadata_mut().insert(AGE_ANSWER, MetadataValue::from(seconds));
         }
     }

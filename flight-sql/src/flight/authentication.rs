@@ -64,7 +64,7 @@ pub(crate) fn client(metadata: &MetadataMap) -> &str {
 const CACHE_WANTED: &str = "tidewater.cache";
 
 /// Tells what became of a statement in the cache.
-pub(super) const CACHE_ANSWER: &str = "x-cache";
+pub(crate) const CACHE_ANSWER: &str = "x-cache";
 
 /// Tells how old kept rows are at most, in seconds, where their tables bear that they are.
 pub(super) const AGE_ANSWER: &str = "age";

@@ -106,6 +106,25 @@ async fn rows_come_in_each_form() {
     assert_eq!(rows, 3);
 }
 
+// Goal: a client hears whether its rows were kept ones. Method: one statement twice, and once by a client that takes none.
+#[tokio::test]
+async fn the_cache_is_told() {
+    let server = Server::start().await;
+    let mut told = Vec::new();
+    for cache in ["on", "on", "off"] {
+        let headers = [
+            ("content-type", "text/plain"),
+            ("accept", "text/csv"),
+            ("tidewater.cache", cache),
+        ];
+        let sql = "SELECT count(*) FROM gold.numbers";
+        let (status, headers, _) = server.send(Method::POST, "/api/v1/sql", &headers, sql).await;
+        assert_eq!(status, StatusCode::OK);
+        told.push(headers.get("x-cache").cloned().expect("it is told"));
+    }
+    assert_eq!(told, ["MISS", "HIT", "BYPASS"]);
+}
+
 // Goal: no rows is an answer too. Method: an empty result in the forms that people read.
 #[tokio::test]
 async fn an_empty_result_has_its_columns() {

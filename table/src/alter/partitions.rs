@@ -37,7 +37,7 @@ impl Spec {
                 name: there.name.clone(),
             });
         }
-        let name = new.name.clone().unwrap_or_else(|| name_of(&dotted, new.transform));
+        let name = new.name.clone().unwrap_or_else(|| usual_name(&dotted, new.transform));
         let is_column = schema.field_by_name(&name);
         if is_column.is_some_and(|column| new.transform != Transform::Identity || column.id != source.id) {
             return Err(TableError::NameTaken { what: "column", name });
@@ -127,8 +127,8 @@ impl Spec {
     }
 }
 
-/// As other engines name it.
-fn name_of(column: &str, transform: Transform) -> String {
+/// A partition field's name where nobody chose one, as other engines have it.
+pub fn usual_name(column: &str, transform: Transform) -> String {
     match transform {
         Transform::Identity => column.to_owned(),
         Transform::Bucket(buckets) => format!("{column}_bucket_{buckets}"),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, Offset, TimeZone};
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, IntervalMonthDayNanoArray, PrimitiveArray, TimestampMicrosecondArray,
@@ -21,6 +21,9 @@ use super::patterns::{date_to_text, text_to_date};
 
 /// Where instants are counted from.
 pub(super) const UTC: &str = "+00:00";
+
+/// Longest time that clocks have left out: a whole day, in Samoa.
+const GAP_HOURS_MAX: i64 = 25;
 
 pub(super) const DAY_US: i64 = 86_400_000_000;
 
@@ -381,11 +384,12 @@ pub(super) fn moved(at: i64, zone: Tz, zoned: bool) -> Option<i64> {
     let clock = naive(at)?;
     let offset = match zoned {
         true => zone.offset_from_utc_datetime(&clock).fix(),
-        // An hour that comes twice is the second; one that never comes is taken as it was before.
-        false => match zone.offset_from_local_datetime(&clock).latest() {
-            Some(offset) => offset.fix(),
-            None => zone.offset_from_utc_datetime(&clock).fix(),
-        },
+        // An hour that comes twice is the second; one that never comes is taken as it was before, and so is a day.
+        false => {
+            let before = (0..=GAP_HOURS_MAX).filter_map(|hours| clock.checked_sub_signed(TimeDelta::hours(hours)));
+            let mut offsets = before.filter_map(|clock| zone.offset_from_local_datetime(&clock).latest());
+            offsets.next()?.fix()
+        }
     };
     let seconds = i64::from(offset.local_minus_utc());
     let sign = if zoned { 1 } else { -1 };

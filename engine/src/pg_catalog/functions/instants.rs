@@ -146,6 +146,8 @@ mod tests {
     // Goal: texts and sums about the hours in which clocks change are as PostgreSQL 15 has them. Method: what it said for each.
     #[test]
     fn hours_that_clocks_leave_out_or_repeat() {
+        let cairo = zone("Africa/Cairo").expect("a zone");
+        let apia = zone("Pacific/Apia").expect("a zone");
         let newyork = zone("America/New_York").expect("a zone");
         let read = |text: &str| read(text, newyork).expect(text).expect("an instant");
         let utc = |text: &str| {
@@ -164,6 +166,13 @@ mod tests {
             ("2024-07-01T00:30Z", "2024-07-01 00:30:00"),
         ] {
             assert_eq!(read(text), utc(instant), "{text}");
+        }
+        for (zone, text, instant) in [
+            (cairo, "2024-04-26 00:00", "2024-04-25 22:00:00"),
+            (apia, "2011-12-30 12:00", "2011-12-30 22:00:00"),
+        ] {
+            let found = super::read(text, zone).expect(text).expect("an instant");
+            assert_eq!(found, utc(instant), "{text}");
         }
         let span = |months, days, hours: i64| IntervalMonthDayNano::new(months, days, hours * 3_600_000_000_000);
         for (at, span, sum) in [

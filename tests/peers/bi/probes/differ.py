@@ -33,8 +33,8 @@ def marks():
     return found
 
 
-# With summer time in either half of the year, of half an hour, and of none; all hours are whole in none of the last three.
-ZONES = ["America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/St_Johns"]
+# With summer time in either half of the year, of half an hour, and of none, on half hours, and that begins at midnight.
+ZONES = ["America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Cairo"]
 ABOUT_TIME = re.compile("TIMESTAMP|DATE|INTERVAL|now|current_|local|to_char|epoch", re.IGNORECASE)
 
 

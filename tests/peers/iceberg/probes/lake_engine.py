@@ -18,8 +18,15 @@ NS = "probe_" + CHOSEN["engine"]
 UTC = timezone.utc
 
 
+# It takes the manifests that a table keeps from before its upgrade from format 1 for wrong: their entries have no sequence number, and
+# count as 0 (Iceberg spec, "Sequence Number Inheritance").
+UNREAD = {"duckdb": {("made", "first_format")}}
+
+
 def reader(identifier):
     def read():
+        if tuple(identifier) in UNREAD.get(CHOSEN["engine"], ()):
+            return f"not in {CHOSEN['engine']}"
         name = ".".join(quoted(part) for part in identifier)
         ours = sql(f"SELECT * FROM {name}")
         ENGINE.agrees(f"SELECT * FROM {ENGINE.name(*identifier)}", ours)
