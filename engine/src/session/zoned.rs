@@ -174,6 +174,7 @@ impl Zoned<'_> {
                 None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
             },
             Expr::Cast(Cast { expr, field }) => {
+                // What has no type yet is no instant that is known; the planner tells what can have none.
                 let of = expr.get_type(schema).ok();
                 match self.between(*expr, of, field.data_type())? {
                     Ok(zoned) => Transformed::yes(zoned),
