@@ -1,6 +1,5 @@
 //! Small files, and files of which rows are gone, written anew as fewer and larger ones, perhaps in an order.
 
-mod lineage;
 mod order;
 mod zorder;
 
@@ -20,6 +19,7 @@ pub(crate) use self::zorder::zorder;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::lineage;
 use crate::runner::PlanRunner;
 use crate::session::{Class, SessionOptions};
 use crate::write::{Distribution, Order, WriteRequest};

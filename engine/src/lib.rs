@@ -37,6 +37,7 @@ pub mod write;
 
 mod describe;
 mod lake;
+mod lineage;
 mod metadata_tables;
 mod object_stores;
 mod once;

@@ -149,7 +149,7 @@ async fn appends_go_on() {
 
 /// The ids of rows and the numbers of the commits that changed them, as the files themselves tell: `id,_row_id,_last_updated`.
 async fn told_by_files(lake: &Lake, name: &str) -> Vec<String> {
-    let table = super::lineage::with_lineage(&lake.load(name).await).expect("columns");
+    let table = crate::lineage::with_lineage(&lake.load(name).await).expect("columns");
     let files = Scan::new(&lake.store, &table.metadata)
         .with_deletes()
         .plan()

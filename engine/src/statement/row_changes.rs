@@ -1,6 +1,8 @@
 //! `UPDATE`, `DELETE` and `MERGE`: files with rows that change are written anew, or get a file beside them that says which of
 //! their rows are gone.
 
+mod written;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -25,7 +27,6 @@ use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
 use crate::session::SessionOptions;
 use crate::sql::{Action, Merge, RowTarget};
-use crate::write::{Distribution, Order, WriteRequest};
 
 /// Snapshot isolation lets others add rows meanwhile; else the rows that were looked at must be all there are.
 const SNAPSHOT_ISOLATION: &str = "snapshot";
@@ -116,7 +117,7 @@ impl Attempt<'_> {
         if matched.rows() == 0 {
             return Ok(Done::rows(0, self.read_at()));
         }
-        let change = match self.mode()? {
+        let change = match self.mode() {
             Mode::CopyOnWrite => self.write_anew(&matched).await,
             Mode::MergeOnRead => self.write_beside(&matched).await,
         }?;
@@ -197,23 +198,14 @@ impl Attempt<'_> {
         Ok(file.record_count.saturating_sub(gone))
     }
 
-    /// What the table asks for. In format 3 rows stay where they are, as those that move would lose their ids.
-    fn mode(&self) -> Result<Mode> {
+    /// What the table asks for. Where it asks for nothing, rows of format 3 stay where they are: its deletes cost readers little.
+    fn mode(&self) -> Mode {
         let verb = self.merge.verb.to_lowercase();
         let asked = self.property(&format!("write.{verb}.mode"));
         match (self.table.metadata.format_version(), asked) {
-            (FormatVersion::V3, Some("copy-on-write")) => Err(self.ids_lost()),
-            (FormatVersion::V3, _) | (FormatVersion::V2, Some("merge-on-read")) => Ok(Mode::MergeOnRead),
-            (FormatVersion::V1 | FormatVersion::V2, _) => Ok(Mode::CopyOnWrite),
-        }
-    }
-
-    fn ids_lost(&self) -> EngineError {
-        EngineError::Unsupported {
-            what: format!(
-                "writing rows of {} anew, which is of format 3: their row ids would be lost",
-                self.table.name
-            ),
+            (FormatVersion::V3, Some("copy-on-write")) => Mode::CopyOnWrite,
+            (FormatVersion::V3, _) | (FormatVersion::V2, Some("merge-on-read")) => Mode::MergeOnRead,
+            (FormatVersion::V1 | FormatVersion::V2, _) => Mode::CopyOnWrite,
         }
     }
 
@@ -269,18 +261,15 @@ impl Attempt<'_> {
                 rewritten.push(file.clone());
             }
         }
-        if kept > 0 && self.table.metadata.format_version() == FormatVersion::V3 {
-            return Err(self.ids_lost());
-        }
-        let rows = kept + matched.updated() + matched.inserted;
-        let added = self.write(rewritten, true, rows).await?;
+        let known = kept + matched.updated();
+        let added = self.write(rewritten, true, known, matched.inserted).await?;
         Ok(Change::overwrite(removed, added))
     }
 
     /// Rows that change are said to be gone, and written to new files as they are now.
     async fn write_beside(&self, matched: &Matched) -> Result<Change> {
         let mut added = self
-            .write(Vec::new(), false, matched.updated() + matched.inserted)
+            .write(Vec::new(), false, matched.updated(), matched.inserted)
             .await?;
         let deletes = match self.deletes(matched).await {
             Ok(deletes) => deletes,
@@ -337,31 +326,6 @@ impl Attempt<'_> {
             deletes.push((self.file(path)?.clone(), mask));
         }
         Ok(write_deletes(store, &self.table.metadata, &deletes).await?)
-    }
-
-    /// Writes the changed rows, which must be as many as were counted.
-    async fn write(&self, rewritten: Vec<ScanFile>, keep: bool, rows: u64) -> Result<Vec<Added>> {
-        if rows == 0 {
-            return Ok(Vec::new());
-        }
-        let engine = self.shop.engine;
-        let session = self.session(rewritten)?;
-        let request = WriteRequest {
-            job: self.shop.job(),
-            input: self.plan(&session, &self.sql.written(keep)).await?,
-            target: self.table.clone(),
-            distribution: Distribution::ByPartition,
-            order: Order::OfTable,
-            target_file_size_bytes: None,
-            deadline: self.shop.deadline,
-        };
-        let added = engine.write_with(self.shop.runner, &session, request).await?;
-        let written: u64 = added.iter().map(|added| added.file.record_count()).sum();
-        if written != rows {
-            discard(engine.store(), &added).await?;
-            return Err(self.miscounted(rows, written));
-        }
-        Ok(added)
     }
 
     /// Commits it on the state that was looked at.

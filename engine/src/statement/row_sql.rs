@@ -17,6 +17,7 @@ use tidewater_table::schema::write_default;
 
 use super::{ROWS_CATALOG, ROWS_SCHEMA};
 use crate::error::{EngineError, Result};
+use crate::lineage::Part;
 use crate::provider::{FILE, POSITION};
 use crate::sql::{Action, Clause, Merge, When, quoted};
 
@@ -29,6 +30,7 @@ pub(super) const REWRITTEN: &str = "rewritten";
 const SOURCE_MARK: &str = "_source";
 
 /// Writes the queries of one statement.
+#[derive(Clone)]
 pub(super) struct RowSql<'a> {
     merge: &'a Merge,
     schema: SchemaRef,
@@ -38,6 +40,8 @@ pub(super) struct RowSql<'a> {
     source: Option<String>,
     /// What columns are in rows that are added without them, where that is not null.
     defaults: BTreeMap<String, String>,
+    /// Whether `schema` has what rows of format 3 are known by.
+    tells_lineage: bool,
 }
 
 impl<'a> RowSql<'a> {
@@ -81,7 +85,18 @@ impl<'a> RowSql<'a> {
             table,
             source,
             defaults,
+            tells_lineage: false,
         })
+    }
+
+    /// The same for rows that are written with what they are known by, which are columns of `schema` too. Those that stay as they are
+    /// keep all of it, those that are changed their ids; the rest follows from the file that a row comes to be in.
+    pub(super) fn with_lineage(&self, schema: SchemaRef) -> Self {
+        Self {
+            schema,
+            tells_lineage: true,
+            ..self.clone()
+        }
     }
 
     /// Whether a row's fate can be told from the row itself.
@@ -285,12 +300,19 @@ impl<'a> RowSql<'a> {
     }
 
     fn own_columns(&self) -> String {
-        let table = quoted(&self.table);
         let columns = self.schema.fields().iter();
-        let columns: Vec<String> = columns
-            .map(|field| format!("{table}.{}", quoted(field.name())))
-            .collect();
-        columns.join(", ")
+        let columns = columns.map(|field| format!("{} AS {}", self.own(field.name()), quoted(field.name())));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What a row of the table has in a column.
+    fn own(&self, column: &str) -> String {
+        let name = self.lineage(column).map_or(column, |part| part.hidden());
+        format!("{}.{}", quoted(&self.table), quoted(name))
+    }
+
+    fn lineage(&self, column: &str) -> Option<Part> {
+        Part::of(column).filter(|_| self.tells_lineage)
     }
 
     /// What each column of a written row is.
@@ -298,7 +320,7 @@ impl<'a> RowSql<'a> {
         let fields = self.schema.fields().iter();
         let columns = fields.map(|field| {
             let name = quoted(field.name());
-            let own = format!("{}.{name}", quoted(&self.table));
+            let own = self.own(field.name());
             let mut choice = "CASE".to_owned();
             for clause in &self.merge.clauses {
                 // The first that holds decides, so those that write nothing count too.
@@ -316,6 +338,12 @@ impl<'a> RowSql<'a> {
     }
 
     fn value(&self, clause: &Clause, column: &str, data_type: &DataType, own: &str) -> String {
+        if let Some(part) = self.lineage(column) {
+            return match (part, &clause.action) {
+                (Part::RowId, Action::Update(_) | Action::UpdateAll) => own.to_owned(),
+                _ => "CAST(NULL AS BIGINT)".to_owned(),
+            };
+        }
         let cast = |value: String| match data_type.is_nested() {
             // What it is to become is found when the row is written.
             true => value,

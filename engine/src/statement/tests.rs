@@ -1,4 +1,5 @@
 mod branches;
+mod lineage;
 mod rows;
 mod staged;
 mod tables;
@@ -56,4 +57,5 @@ const MODES: &[&str] = &[
     "'format-version' = '2'",
     "'format-version' = '2', 'write.update.mode' = 'merge-on-read', 'write.delete.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'",
     "'format-version' = '3', 'write.update.mode' = 'merge-on-read', 'write.delete.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'",
+    "'format-version' = '3', 'write.update.mode' = 'copy-on-write', 'write.delete.mode' = 'copy-on-write', 'write.merge.mode' = 'copy-on-write'",
 ];

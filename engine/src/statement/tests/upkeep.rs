@@ -160,30 +160,3 @@ async fn files_out_of_reach_are_not_read() {
     assert_eq!(told.matches(".parquet").count(), 1, "{told}");
     assert_eq!(rows(&lake, "DELETE FROM s.t WHERE a = 4 AND b = 2").await, 1, "{name}");
 }
-
-// Goal: rows of a table of format 3 keep their ids, or nothing is done. Method: a change that asks for whole files to be written anew, an overwrite
-// of a part of a file, and one of whole files.
-#[tokio::test]
-async fn row_ids_are_not_lost() {
-    let lake = lake().await;
-    let properties = "'format-version' = '3', 'write.delete.mode' = 'copy-on-write'";
-    done(
-        &lake,
-        &format!("CREATE TABLE s.t (a int, b int) PARTITIONED BY (a) TBLPROPERTIES ({properties})"),
-    )
-    .await;
-    rows(&lake, "INSERT INTO s.t VALUES (1, 1), (1, 2), (2, 3)").await;
-    for sql in [
-        "DELETE FROM s.t WHERE b = 1",
-        "INSERT OVERWRITE s.t PARTITION (b = 1) (a) VALUES (3)",
-    ] {
-        assert_eq!(refused(&lake, sql).await.code(), "ENG-0015", "{sql}");
-    }
-    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1,1", "1,2", "2,3"]);
-    assert_eq!(
-        rows(&lake, "INSERT OVERWRITE s.t PARTITION (a = 1) (b) VALUES (9)").await,
-        1
-    );
-    assert_eq!(rows(&lake, "UPDATE s.t SET b = 4 WHERE b = 3").await, 1);
-    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1,9", "2,4"]);
-}

@@ -16,7 +16,7 @@ SPECS = {
     "truncate": {"ours": "truncate(2, region)", "spark": ["truncate(2, region)"], "trino": ["truncate(region, 2)"]},
 }
 MODES = {
-    "copied": "",
+    "copied": ", 'write.update.mode' = 'copy-on-write', 'write.delete.mode' = 'copy-on-write', 'write.merge.mode' = 'copy-on-write'",
     "beside": ", 'write.update.mode' = 'merge-on-read', 'write.delete.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'",
 }
 
@@ -70,6 +70,30 @@ def rewritten(table, version):
     return table.compare()
 
 
+def known_by(table):
+    """What each row is known by, by its number."""
+    ids = f"SELECT id, _row_id, _last_updated_sequence_number FROM {table.name(table.engine)}"
+    found = table.engine.arrow(ids).to_pydict()
+    return dict(zip(found["id"], zip(found["_row_id"], found["_last_updated_sequence_number"])))
+
+
+def kept(table):
+    """Rows that SQL changes keep their ids; those that it does not change, the number of their last change too, wherever they go."""
+    before = known_by(table)
+    table.update(OURS, "{n} = {n} + 1", "id % 5 = 2", lambda one: one["id"] % 5 == 2, plus(1))
+    table.delete(OURS, "id % 7 = 3", lambda one: one["id"] % 7 == 3)
+    changed = 0
+    for number, (row, updated) in known_by(table).items():
+        assert row == before[number][0], f"row {number} was {before[number][0]}, and is {row}"
+        if number % 5 == 2:
+            changed += 1
+            assert updated > before[number][1], f"row {number} changed, and its last change is {updated} still"
+        else:
+            assert updated == before[number][1], f"row {number} did not change, and its last change is {updated}"
+    assert changed, "no row was changed"
+    return table.compare()
+
+
 def verified(table):
     """`tidewater table verify`, where verify=COMMAND tells how it is called here."""
     done = subprocess.run([*shlex.split(CHOSEN["verify"]), f"{table.namespace}.{table.name_}"], capture_output=True, text=True)
@@ -77,6 +101,8 @@ def verified(table):
 
 
 def ends(table, version):
+    if NAME == "spark" and version == 3:
+        yield "rows keep their ids", lambda: kept(table)
     yield "files written anew", lambda: rewritten(table, version)
     if "verify" in CHOSEN:
         yield "its files are whole", lambda: verified(table)

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DataFusionError};
-use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
 use serde_json::{Value, json};
@@ -23,11 +24,39 @@ const LAST_UPDATED: (&str, i32) = ("_last_updated_sequence_number", i32::MAX - 1
 const ROWS: &str = "rows";
 const FILES: &str = "files";
 
+/// One of the two columns of an extended table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The row's id.
+    RowId,
+    /// The number of the commit that changed it last.
+    LastUpdated,
+}
+
+impl Part {
+    /// Of the column of this name.
+    pub(crate) fn of(column: &str) -> Option<Self> {
+        match column {
+            _ if column == ROW_ID.0 => Some(Self::RowId),
+            _ if column == LAST_UPDATED.0 => Some(Self::LastUpdated),
+            _ => None,
+        }
+    }
+
+    /// What the column is called in a [`view`]. Nobody writes such a name: what users write means there what it means elsewhere.
+    pub(crate) fn hidden(self) -> &'static str {
+        match self {
+            Self::RowId => "\u{1}_row_id",
+            Self::LastUpdated => "\u{1}_last_updated_sequence_number",
+        }
+    }
+}
+
 /// The table as if both were columns of it, for who moves rows. It is never committed.
 ///
 /// # Errors
 /// [`EngineError::Unsupported`] for a table with columns of these names.
-pub(super) fn with_lineage(table: &LoadedTable) -> Result<LoadedTable> {
+pub(crate) fn with_lineage(table: &LoadedTable) -> Result<LoadedTable> {
     let named = |name: &str| table.metadata.current_schema().field_by_name(name).is_some();
     if let Some((name, _)) = [ROW_ID, LAST_UPDATED].into_iter().find(|(name, _)| named(name)) {
         return Err(EngineError::Unsupported {
@@ -69,11 +98,40 @@ fn extend(metadata: &mut Value) -> Option<()> {
     Some(())
 }
 
-/// The rows of these files of a table that has been extended, each with what it is known by. Rows that have no id yet get theirs from
-/// the file they are written to.
-pub(super) fn rows(engine: &Engine, table: &LoadedTable, files: Vec<ScanFile>) -> Result<LogicalPlanBuilder> {
+/// The rows of these files of a table that has been extended, to be written as they are: each with what it is known by. Rows that have
+/// no id yet get theirs from the file they are written to.
+pub(crate) fn rows(engine: &Engine, table: &LoadedTable, files: Vec<ScanFile>) -> Result<LogicalPlanBuilder> {
     let origins = origins(&files)?;
-    let rows = provider_as_source(engine.rows_provider(table, files)?);
+    let rows = engine.rows_provider(table, files)?;
+    let columns = table.metadata.current_schema().as_struct().fields().iter();
+    let columns = columns.map(|field| Expr::Column(Column::from_name(&field.name)));
+    let columns: Vec<Expr> = columns.collect();
+    Ok(told(table, rows, origins)?.project(columns)?)
+}
+
+/// Rows of a table that has been extended that tell which they are, as one more table: each with what it is known by as well,
+/// under [hidden](Part::hidden) names. `files` are all of those that the rows lie in, and perhaps others.
+pub(crate) fn view<'a>(
+    table: &LoadedTable,
+    rows: Arc<dyn TableProvider>,
+    files: impl IntoIterator<Item = &'a ScanFile>,
+) -> Result<Arc<dyn TableProvider>> {
+    let columns = table.metadata.current_schema().as_struct().fields().iter();
+    let columns = columns.map(|field| field.name.as_str()).chain([FILE, POSITION]);
+    let columns = columns.map(|name| {
+        let column = Expr::Column(Column::from_name(name));
+        match Part::of(name) {
+            Some(part) => column.alias(part.hidden()),
+            None => column,
+        }
+    });
+    let columns: Vec<Expr> = columns.collect();
+    let plan = told(table, rows, origins(files)?)?.project(columns)?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// The table's columns, its rows' lineage in full among them, and behind them which row it is.
+fn told(table: &LoadedTable, rows: Arc<dyn TableProvider>, origins: Arc<MemTable>) -> Result<LogicalPlanBuilder> {
     let of_rows = |name: &str| Expr::Column(Column::new(Some(ROWS), name));
     let of_files = |name: &str| Expr::Column(Column::new(Some(FILES), name));
     let columns = table.metadata.current_schema().as_struct().fields().iter();
@@ -86,18 +144,17 @@ pub(super) fn rows(engine: &Engine, table: &LoadedTable, files: Vec<ScanFile>) -
         };
         value.alias(name)
     });
-    let columns: Vec<Expr> = columns.collect();
+    let which = [FILE, POSITION].map(|name| of_rows(name).alias(name));
+    let columns: Vec<Expr> = columns.chain(which).collect();
     let files = LogicalPlanBuilder::scan(FILES, provider_as_source(origins), None)?.build()?;
-    let joined = LogicalPlanBuilder::scan(ROWS, rows, None)?.join_on(
-        files,
-        JoinType::Inner,
-        [of_rows(FILE).eq(of_files("file"))],
-    )?;
+    let rows = LogicalPlanBuilder::scan(ROWS, provider_as_source(rows), None)?;
+    let joined = rows.join_on(files, JoinType::Inner, [of_rows(FILE).eq(of_files("file"))])?;
     Ok(joined.project(columns)?)
 }
 
 /// For each file the id of its first row, if it has been given one, and the number of the commit that brought its rows.
-fn origins(files: &[ScanFile]) -> Result<Arc<MemTable>> {
+fn origins<'a>(files: impl IntoIterator<Item = &'a ScanFile>) -> Result<Arc<MemTable>> {
+    let files: Vec<&ScanFile> = files.into_iter().collect();
     let paths: StringArray = files.iter().map(|file| Some(file.path.as_str())).collect();
     let first: Int64Array = files.iter().map(|file| file.data_file().first_row_id()).collect();
     let sequences: Int64Array = files.iter().map(|file| Some(file.sequence)).collect();
