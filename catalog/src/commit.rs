@@ -34,6 +34,7 @@ use crate::error::{CatalogError, Result};
 use crate::metadata::{self, CachedMetadata, METADATA_BYTES_MAX};
 use crate::service::{Service, Ticket};
 use crate::state::{State, TableRow};
+use tidewater_table::digest::named_metadata;
 
 pub(crate) use create::NewTable;
 pub(crate) use queue::TableQueue;
@@ -258,7 +259,7 @@ impl Service {
                 limit: METADATA_BYTES_MAX,
             });
         }
-        let location = self.metadata_file(metadata.location(), metadata.properties(), number);
+        let location = self.metadata_file(metadata.location(), metadata.properties(), number, &raw);
         let pointer = Pointer {
             uuid: metadata.uuid(),
             location: self.warehouse.checked(metadata.location())?,
@@ -275,8 +276,9 @@ impl Service {
         })
     }
 
-    /// A fresh name for a metadata file: in the folder that the properties ask for, if it lies in the table's or view's own.
-    fn metadata_file(&self, location: &str, properties: &HashMap<String, String>, number: u64) -> String {
+    /// A fresh name for a metadata file with these bytes: in the folder that the properties ask for, if it lies in the table's or view's
+    /// own.
+    fn metadata_file(&self, location: &str, properties: &HashMap<String, String>, number: u64, raw: &[u8]) -> String {
         let asked = properties.get(METADATA_PATH).map(|path| path.trim_end_matches('/'));
         let asked = asked.filter(|path| {
             let own = [(METADATA_PATH.to_owned(), (*path).to_owned())];
@@ -285,7 +287,7 @@ impl Service {
         });
         let folder = asked.map_or_else(|| format!("{location}/metadata"), str::to_owned);
         let name: Uuid = self.rng.uuid();
-        format!("{folder}/{number:05}-{name}.metadata.json")
+        format!("{folder}/{}", named_metadata(&format!("{number:05}-{name}"), raw))
     }
 
     /// Writes the files of tables, then proposes their pointers.

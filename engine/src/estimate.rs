@@ -158,7 +158,7 @@ impl Engine {
             let Some(table) = provider.downcast_ref::<IcebergTable>() else {
                 continue;
             };
-            let planned = table.plan_files(&filters).await?;
+            let planned = table.plan_files(session, &filters).await?;
             estimate.scans.push(TableEstimate {
                 table: table.table().name.clone(),
                 snapshot_id: table.snapshot_id(),

@@ -1,4 +1,6 @@
-//! EXPLAIN tells where a statement runs, why there, and what it reads.
+//! EXPLAIN tells where a statement runs, why there, what it reads, and how much of that was at hand.
+
+mod watch;
 
 use std::sync::Arc;
 
@@ -13,36 +15,49 @@ use crate::error::Result;
 use crate::estimate::ScanEstimate;
 use crate::runner::{PlanOutput, Route};
 
-/// Rows after those of EXPLAIN itself: `route`, `reason`, one `files` row for each scan of a table, and `more` by kind.
+pub use self::watch::Watch;
+pub(crate) use self::watch::store_of;
+
+/// A row: its kind, and what it says.
+type Line = (String, String);
+
+/// Rows after those of EXPLAIN itself: `route`, `reason`, one `files` row for each scan of a table, what `watch` heard if there are such
+/// scans, and `more` by kind. An answer that has not the two text columns of EXPLAIN stays as it is.
 pub fn with_route(
     output: PlanOutput,
     route: &Route,
     estimate: &ScanEstimate,
+    watch: Option<Watch>,
     more: &[(&str, String)],
-) -> Result<PlanOutput> {
-    let Some(rows) = route_rows(&output.schema, route, estimate, more)? else {
-        return Ok(output);
-    };
-    let stream = output.stream.chain(stream::once(async move { Ok(rows) }));
-    Ok(PlanOutput {
-        schema: output.schema.clone(),
-        stream: Box::pin(RecordBatchStreamAdapter::new(output.schema, stream)),
-        route: output.route,
-    })
-}
-
-/// The rows, or nothing if the answer has not the two text columns of EXPLAIN.
-pub fn route_rows(
-    schema: &SchemaRef,
-    route: &Route,
-    estimate: &ScanEstimate,
-    more: &[(&str, String)],
-) -> Result<Option<RecordBatch>> {
+) -> PlanOutput {
+    let schema = output.schema.clone();
     let text = schema.fields().iter().all(|field| *field.data_type() == DataType::Utf8);
     if schema.fields().len() != 2 || !text {
-        return Ok(None);
+        return output;
     }
-    let mut rows = vec![
+    let mut lines = route_lines(route, estimate);
+    let watch = watch.filter(|_| !estimate.scans.is_empty());
+    let more: Vec<Line> = more
+        .iter()
+        .map(|(kind, line)| ((*kind).to_owned(), line.clone()))
+        .collect();
+    let columns = schema.clone();
+    // It is asked for when the statement is at its end: only then it is known what it met.
+    let last = async move {
+        lines.extend(watch.iter().flat_map(Watch::lines));
+        lines.extend(more);
+        batch(columns, lines)
+    };
+    let stream = output.stream.chain(stream::once(last));
+    PlanOutput {
+        schema: schema.clone(),
+        stream: Box::pin(RecordBatchStreamAdapter::new(schema, stream)),
+        route: output.route,
+    }
+}
+
+fn route_lines(route: &Route, estimate: &ScanEstimate) -> Vec<Line> {
+    let mut lines = vec![
         ("route".to_owned(), route.place.to_string()),
         ("reason".to_owned(), route.reason.clone()),
     ];
@@ -65,12 +80,16 @@ pub fn route_rows(
             "{}{snapshot}: {}{total} files{pruned}, {} bytes, at most {} rows{deletes}",
             scan.table, scan.files, scan.bytes, scan.rows
         );
-        rows.push(("files".to_owned(), line));
+        lines.push(("files".to_owned(), line));
     }
-    rows.extend(more.iter().map(|(kind, line)| ((*kind).to_owned(), line.clone())));
-    let (kinds, lines): (Vec<String>, Vec<String>) = rows.into_iter().unzip();
-    let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(kinds)), Arc::new(StringArray::from(lines))];
-    Ok(Some(
-        RecordBatch::try_new(schema.clone(), columns).map_err(DataFusionError::from)?,
-    ))
+    lines
 }
+
+fn batch(schema: SchemaRef, lines: Vec<Line>) -> Result<RecordBatch, DataFusionError> {
+    let (kinds, lines): (Vec<String>, Vec<String>) = lines.into_iter().unzip();
+    let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(kinds)), Arc::new(StringArray::from(lines))];
+    Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,15 +22,17 @@ use datafusion::datasource::TableType;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::schema::{to_arrow, with_mapped_names};
-use tidewater_table::{DISTINCT, LoadedTable, Predicate, Scan, ScanFile, TableError};
+use tidewater_table::{DISTINCT, FileStore, LoadedTable, Predicate, Scan, ScanFile, TableError};
 use uuid::Uuid;
 
 use crate::engine::Parts;
 use crate::error::Result;
+use crate::explain::store_of;
 use crate::field_ids::{hide_names, reused_names};
 use crate::lake::version::Version;
 use crate::write::insert;
@@ -206,8 +208,13 @@ impl IcebergTable {
         chosen.filter(|_| self.newest)
     }
 
-    /// The files a scan with these filters reads.
-    pub async fn plan_files(&self, filters: &[Expr]) -> Result<PlannedFiles> {
+    /// The files a scan with these filters reads, for a statement of this session.
+    pub async fn plan_files(&self, session: &SessionContext, filters: &[Expr]) -> Result<PlannedFiles> {
+        let store = store_of(session.state_ref().read().config(), &self.parts.store);
+        self.planned(&store, filters).await
+    }
+
+    async fn planned(&self, store: &FileStore, filters: &[Expr]) -> Result<PlannedFiles> {
         let snapshot_id = match &self.source {
             Source::Snapshot(Some(snapshot_id)) => *snapshot_id,
             Source::Snapshot(None) => {
@@ -224,7 +231,7 @@ impl IcebergTable {
             }
         };
         let filter = some_rows(&filters.iter().collect::<Vec<_>>(), &self.columns);
-        let files = Scan::new(&self.parts.store, &self.table.metadata)
+        let files = Scan::new(store, &self.table.metadata)
             .snapshot(Some(snapshot_id))
             .filter((filter != Predicate::Always).then_some(&filter))
             .with_deletes()
@@ -293,7 +300,8 @@ impl IcebergTable {
         limit: Option<usize>,
     ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>, DataFusionError>> {
         let scan = async move {
-            let planned = self.plan_files(filters).await?;
+            let store = store_of(session.config(), &self.parts.store);
+            let planned = self.planned(&store, filters).await?;
             let request = scan::Request {
                 schema: &self.schema,
                 table: &self.table.metadata,
@@ -304,7 +312,7 @@ impl IcebergTable {
                 filtered: !filters.is_empty(),
                 identity: self.identity,
             };
-            scan::plan(session, &self.parts.store, planned.files, &request)
+            scan::plan(session, &store, planned.files, &request)
         };
         scan.boxed()
     }

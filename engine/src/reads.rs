@@ -3,6 +3,7 @@
 
 mod ahead;
 mod footer;
+mod opened;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,10 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
 use object_store::ObjectStore;
+use tidewater_table::AtHand;
 
 use self::ahead::Ahead;
+use self::opened::Opened;
 use self::reader::CheckedReader;
 
 /// Where bytes come as soon as they are asked for, so that nothing is gained by asking before.
@@ -35,6 +38,8 @@ pub(crate) struct CheckedReads {
     /// What is read ahead is charged to this; none where nothing is.
     ahead: Option<Arc<dyn MemoryPool>>,
     footers: Arc<FileMetadataCache>,
+    /// Who wants to know which footers were at hand.
+    at_hand: Option<Arc<AtHand>>,
 }
 
 impl CheckedReads {
@@ -51,7 +56,18 @@ impl CheckedReads {
             inner: DefaultParquetFileReaderFactory::new(Arc::clone(&store)),
             store,
             footers: runtime.cache_manager.get_file_metadata_cache(),
+            at_hand: None,
         })
+    }
+
+    /// The same for a statement that is watched: `store` is the same one, which tells of its blocks.
+    pub(crate) fn telling(self, store: Arc<dyn ObjectStore>, at_hand: Arc<AtHand>) -> Self {
+        Self {
+            inner: DefaultParquetFileReaderFactory::new(Arc::clone(&store)),
+            store,
+            at_hand: Some(at_hand),
+            ..self
+        }
     }
 }
 
@@ -69,12 +85,20 @@ impl ParquetFileReaderFactory for CheckedReads {
             let bytes = bytes.counter("bytes_scanned", partition_index);
             Ahead::new(Arc::clone(&self.store), pool, bytes)
         });
+        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition_index);
+        let opened = Opened {
+            kept: counter("footers_kept"),
+            read: counter("footers_read"),
+            at_hand: self.at_hand.clone(),
+        };
         let inner = self
             .inner
             .create_reader(partition_index, file, metadata_size_hint, metrics)?;
         let (store, footers) = (Arc::clone(&self.store), Arc::clone(&self.footers));
         Ok(Box::new(
-            CheckedReader::new(inner, store, meta, footers).with_ahead(ahead),
+            CheckedReader::new(inner, store, meta, footers)
+                .with_ahead(ahead)
+                .telling(opened),
         ))
     }
 }

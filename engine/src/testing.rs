@@ -31,10 +31,14 @@ pub(crate) struct Lake {
 
 impl Lake {
     pub(crate) fn new() -> Self {
+        Self::at("memory://lake")
+    }
+
+    /// With its tables there.
+    pub(crate) fn at(warehouse: &str) -> Self {
         let spill = tempfile::tempdir().expect("a temporary directory");
-        let rng = Arc::new(SeededRng::new(7));
-        let store = FileStore::new(StoreOptions::default(), SystemClock::shared(), rng);
-        let catalog = Arc::new(MemoryCatalog::new(store.clone(), "memory://lake"));
+        let store = fresh_store(7);
+        let catalog = Arc::new(MemoryCatalog::new(store.clone(), warehouse));
         let engine = open(&spill, catalog.clone(), &store);
         Self {
             engine,
@@ -150,9 +154,20 @@ impl Lake {
         self.engine = self.engine_over(self.catalog.clone());
     }
 
+    /// The same, and stores of which nothing is known: for tables on a disk.
+    pub(crate) fn forget_files(&mut self) {
+        self.store = fresh_store(8);
+        self.forget();
+    }
+
     pub(crate) fn job(&self) -> JobId {
         JobId(self.engine.rng().uuid())
     }
+}
+
+fn fresh_store(seed: u64) -> FileStore {
+    let rng = Arc::new(SeededRng::new(seed));
+    FileStore::new(StoreOptions::default(), SystemClock::shared(), rng)
 }
 
 fn open(spill: &tempfile::TempDir, catalog: Arc<dyn Catalog>, store: &FileStore) -> Engine {

@@ -2,7 +2,8 @@
 //! data file also of what follows its rows, and of each column chunk in its footer.
 //!
 //! The name is the one place that every table format keeps to the letter wherever an entry goes, and that costs nothing to find.
-//! [`Tail`] and [`ChunkChecksums`] are for readers of parts.
+//! [`Tail`] and [`ChunkChecksums`] are for readers of parts. The catalog names its metadata files with [`named_metadata`], and compares
+//! them with [`check_whole`].
 
 mod chunks;
 mod tail;
@@ -15,6 +16,11 @@ use crate::error::{Result, TableError};
 
 /// Between a file's own name and its digest.
 const MARK: &str = "-b3";
+
+/// The same in the name of a metadata file, where others name a codec: they look for the version before the first dash, some for a UUID of
+/// 36 characters behind it, and all for this end.
+const METADATA_MARK: &str = ".b3";
+const METADATA_END: &str = ".metadata.json";
 
 /// Hexadecimal digits in a name: 64 bits of BLAKE3. A flip goes unseen once in 1.8e19 times, and an entry grows by 19 bytes.
 const DIGITS: usize = 16;
@@ -33,6 +39,12 @@ pub(crate) fn named_parquet(stem: &str, footer: &ParquetMetaData, bytes: &[u8]) 
         Some(tail) => named(&format!("{stem}{}", tail::mark(tail)), "parquet", bytes),
         None => named(stem, "parquet", bytes),
     }
+}
+
+/// The name of a metadata file with these bytes, in the form `<version>-<uuid>.b3<digest>.metadata.json`; `stem` is what stands before the
+/// first dot.
+pub fn named_metadata(stem: &str, bytes: &[u8]) -> String {
+    format!("{stem}{METADATA_MARK}{}{METADATA_END}", digest(bytes))
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -63,8 +75,10 @@ pub(crate) fn told(location: &str) -> Option<&str> {
 /// A name's stem and the digest that it tells of the whole file.
 fn split(location: &str) -> Option<(&str, &str)> {
     let name = location.rsplit('/').next()?;
-    let (stem, _) = name.rsplit_once('.')?;
-    let (stem, digits) = stem.rsplit_once(MARK)?;
+    let (stem, digits) = match name.strip_suffix(METADATA_END) {
+        Some(stem) => stem.rsplit_once(METADATA_MARK)?,
+        None => name.rsplit_once('.')?.0.rsplit_once(MARK)?,
+    };
     is_digest(digits).then_some((stem, digits))
 }
 
@@ -128,6 +142,34 @@ mod tests {
             "s3://x/0199-x-t10-0123456789abcdef.parquet",
         ] {
             assert!(Tail::told(other).is_none(), "{other}");
+        }
+    }
+
+    // Goal: names of metadata files tell their bytes, keep the form that other clients parse, and those of before and of others tell
+    // nothing. Method: a name that is made here, taken apart as PyIceberg and Trino do; and names by hand.
+    #[test]
+    fn names_of_metadata_files_tell_their_bytes() {
+        let uuid = "0199e6b3-7c1f-7b32-b3aa-0123456789ab";
+        let name = named_metadata(&format!("00012-{uuid}"), b"{}");
+        let location = format!("s3://x/metadata/{name}");
+        assert_eq!(holds(&location, b"{}"), Some(true));
+        assert_eq!(holds(&location, b"{ }"), Some(false));
+        let (version, rest) = name.split_once('-').expect("a version");
+        let (id, rest) = rest.split_at(36);
+        let codec = rest.strip_suffix(".metadata.json").expect("their end");
+        assert_eq!((version, id), ("00012", uuid));
+        let word = codec.strip_prefix('.').expect("one word");
+        assert!(word.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{codec}");
+        for other in [
+            format!("s3://x/00012-{uuid}.metadata.json"),
+            format!("s3://x/00012-{uuid}.gz.metadata.json"),
+            format!("s3://x/00012-{uuid}.b3.metadata.json"),
+            format!("s3://x/00012-{uuid}-b30123456789abcdef.metadata.json"),
+            format!("s3://x/{name}.gz"),
+            format!("s3://x/{name}/1.metadata.json"),
+            "s3://x/v3.metadata.json".to_owned(),
+        ] {
+            assert_eq!(told(&other), None, "{other}");
         }
     }
 

@@ -26,6 +26,7 @@ pub use self::disk_cache::{DiskCacheFigures, DiskCacheOptions, ReadAnew};
 pub use self::location::Location;
 use self::names::SyncedNames;
 pub use self::s3::S3Options;
+use crate::at_hand::AtHand;
 use crate::deletes::DeleteCache;
 use crate::error::{Result, TableError};
 use crate::manifest::ManifestCache;
@@ -80,6 +81,16 @@ pub struct FileInfo {
 #[derive(Clone)]
 pub struct FileStore {
     inner: Arc<Inner>,
+    /// Who wants to know what reads through this handle find at hand.
+    at_hand: Option<Arc<AtHand>>,
+}
+
+/// A bucket that was opened.
+#[derive(Clone)]
+struct Bucket {
+    opened: Arc<dyn ObjectStore>,
+    /// The same behind the cache on the local disk, where there is one.
+    store: Arc<dyn ObjectStore>,
 }
 
 struct Inner {
@@ -87,7 +98,7 @@ struct Inner {
     local: Arc<LocalFileSystem>,
     synced_names: Arc<SyncedNames>,
     memory: Arc<dyn ObjectStore>,
-    buckets: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    buckets: Mutex<HashMap<String, Bucket>>,
     manifests: ManifestCache,
     deletes: DeleteCache,
     disk_cache: Option<DiskCache>,
@@ -133,6 +144,28 @@ impl FileStore {
                 clock,
                 rng,
             }),
+            at_hand: None,
+        }
+    }
+
+    /// The same stores and caches, whose reads from now on are told to `at_hand`: manifests and their lists, and blocks of the cache on the
+    /// local disk, also those of the stores that it hands out. Footers are told by who reads them.
+    #[must_use]
+    pub fn telling(&self, at_hand: Arc<AtHand>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            at_hand: Some(at_hand),
+        }
+    }
+
+    /// Who is told.
+    pub fn at_hand(&self) -> Option<&Arc<AtHand>> {
+        self.at_hand.as_ref()
+    }
+
+    pub(crate) fn tell(&self, what: impl FnOnce(&AtHand)) {
+        if let Some(at_hand) = &self.at_hand {
+            what(at_hand);
         }
     }
 
@@ -334,20 +367,30 @@ impl FileStore {
     }
 
     fn bucket(&self, bucket: &str, location: &str) -> Result<Arc<dyn ObjectStore>> {
+        let found = self.opened(bucket, location)?;
+        Ok(match (&self.inner.disk_cache, &self.at_hand) {
+            (Some(cache), Some(at_hand)) => cache.telling(bucket, found.opened, Arc::clone(at_hand)),
+            _ => found.store,
+        })
+    }
+
+    fn opened(&self, bucket: &str, location: &str) -> Result<Bucket> {
         let mut buckets = self.inner.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = buckets.get(bucket) {
             return Ok(known.clone());
         }
-        let mut opened = s3::open(bucket, &self.inner.options.s3).map_err(|source| TableError::Store {
+        let opened = s3::open(bucket, &self.inner.options.s3).map_err(|source| TableError::Store {
             operation: "open the bucket of",
             location: location.into(),
             source,
         })?;
-        if let Some(cache) = &self.inner.disk_cache {
-            opened = cache.over(bucket, opened);
-        }
-        buckets.insert(bucket.to_owned(), opened.clone());
-        Ok(opened)
+        let store = match &self.inner.disk_cache {
+            Some(cache) => cache.over(bucket, Arc::clone(&opened)),
+            None => Arc::clone(&opened),
+        };
+        let found = Bucket { opened, store };
+        buckets.insert(bucket.to_owned(), found.clone());
+        Ok(found)
     }
 
     async fn call<T>(

@@ -14,6 +14,7 @@
 //! from the new head, never applied again (INV-TBL-2); pruning keeps every file that may hold a row.
 
 pub mod alter;
+pub mod at_hand;
 pub mod catalog;
 pub mod change;
 pub mod changelog;
@@ -52,6 +53,7 @@ mod transform;
 pub use alter::{
     Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table, usual_name,
 };
+pub use at_hand::{AtHand, AtHandFigures, Found, Met};
 pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, Since, TableCommit};
 pub use change::{Added, Change, Conditions, JOB_ID_KEY, Target};
 pub use changelog::{SnapshotChange, changes_between};

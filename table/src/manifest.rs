@@ -21,6 +21,7 @@ use iceberg::spec::{
 pub(crate) use self::cache::ManifestCache;
 pub(crate) use self::entry::{Description, Entry, Lender};
 pub(crate) use self::writer::MetadataWriter;
+use crate::at_hand::Met;
 use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
@@ -40,8 +41,10 @@ pub(crate) async fn list(
     };
     let location = snapshot.manifest_list();
     if let Some(known) = store.manifests().known_list(location).await {
+        store.tell(|at_hand| at_hand.list(location, Met::Kept));
         return Ok(known.to_vec());
     }
+    store.tell(|at_hand| at_hand.list(location, Met::Read));
     let bytes = store.get(location).await?;
     digest::check_whole(location, &bytes)?;
     let manifests: Arc<[ManifestFile]> = parse_list(table, location, &bytes)?.into();
@@ -54,8 +57,10 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
     if let Some(known) = store.manifests().known(&manifest.manifest_path).await
         && inherited(&known, manifest)
     {
+        store.tell(|at_hand| at_hand.manifest(&manifest.manifest_path, Met::Kept));
         return Ok(known);
     }
+    store.tell(|at_hand| at_hand.manifest(&manifest.manifest_path, Met::Read));
     if manifest.key_metadata.is_some() {
         return Err(TableError::Unsupported {
             what: format!("encrypted manifest {}", manifest.manifest_path),

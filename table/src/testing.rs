@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use self::views::Views;
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
+use crate::digest::named_metadata;
 use crate::file_store::FileStore;
 use crate::view::{NewView, View};
 use tidewater_core::{Namespace, TableName};
@@ -36,6 +37,13 @@ pub struct MemoryCatalog {
     store: FileStore,
     warehouse: String,
     state: Mutex<State>,
+}
+
+/// One that has yet to be written.
+#[derive(Debug)]
+struct MetadataFile {
+    location: String,
+    bytes: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -73,20 +81,24 @@ impl MemoryCatalog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fresh_location(&self, table_location: &str) -> String {
-        let clock = self.store.clock().now_ms();
-        format!(
-            "{table_location}/metadata/{}.metadata.json",
-            self.store.rng().uuid_v7(clock)
-        )
+    /// The table, and its metadata file, which has yet to be written.
+    fn loaded(&self, name: &TableName, metadata: TableMetadata) -> Result<(LoadedTable, MetadataFile), CatalogFault> {
+        let bytes = serde_json::to_vec(&metadata).map_err(internal)?;
+        let id = self.store.rng().uuid_v7(self.store.clock().now_ms());
+        let file = named_metadata(&id.to_string(), &bytes);
+        let location = format!("{}/metadata/{file}", metadata.location());
+        let table = LoadedTable {
+            name: name.clone(),
+            metadata_location: location.clone(),
+            metadata: Arc::new(metadata),
+        };
+        let bytes = bytes.into();
+        Ok((table, MetadataFile { location, bytes }))
     }
 
-    async fn publish(&self, table: &LoadedTable) -> Result<(), CatalogFault> {
-        let bytes = serde_json::to_vec(table.metadata.as_ref()).map_err(internal)?;
-        self.store
-            .put_new(&table.metadata_location, Bytes::from(bytes))
-            .await
-            .map_err(internal)
+    async fn publish(&self, file: MetadataFile) -> Result<(), CatalogFault> {
+        let written = self.store.put_new(&file.location, file.bytes).await;
+        written.map_err(internal)
     }
 
     /// The first metadata of a table.
@@ -121,8 +133,8 @@ impl MemoryCatalog {
         Ok(built.metadata)
     }
 
-    /// Applies all or nothing under one lock; the metadata files follow after, for tests need no durability.
-    fn apply(&self, commits: &[TableCommit]) -> Result<CommitOutcome, CatalogFault> {
+    /// Applies all or nothing under one lock; the metadata files follow after, for tests need no durability. They are added to `files`.
+    fn apply(&self, commits: &[TableCommit], files: &mut Vec<MetadataFile>) -> Result<CommitOutcome, CatalogFault> {
         let mut state = self.lock();
         let mut after = Vec::with_capacity(commits.len());
         for commit in commits {
@@ -149,17 +161,16 @@ impl MemoryCatalog {
                     return Err(CatalogFault::Invalid { message });
                 }
             };
-            after.push(LoadedTable {
-                name: commit.name.clone(),
-                metadata_location: self.fresh_location(metadata.location()),
-                metadata: Arc::new(metadata),
-            });
+            after.push(self.loaded(&commit.name, metadata)?);
         }
-        for table in &after {
+        let mut tables = Vec::with_capacity(after.len());
+        for (table, file) in after {
             state.tables.insert(table.name.clone(), table.clone());
+            tables.push(table);
+            files.push(file);
         }
         state.commits += 1;
-        Ok(CommitOutcome::Committed(after))
+        Ok(CommitOutcome::Committed(tables))
     }
 }
 
@@ -248,11 +259,10 @@ impl Catalog for MemoryCatalog {
             }
             Some(Fault::AnswerLost) | None => {}
         }
-        let outcome = self.apply(&commits)?;
-        if let CommitOutcome::Committed(tables) = &outcome {
-            for table in tables {
-                self.publish(table).await?;
-            }
+        let mut files = Vec::new();
+        let outcome = self.apply(&commits, &mut files)?;
+        for file in files {
+            self.publish(file).await?;
         }
         Ok(if fault.is_some() { unknown() } else { outcome })
     }
@@ -260,18 +270,14 @@ impl Catalog for MemoryCatalog {
     async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault> {
         let metadata = self.first(&table)?;
         let name = table.name;
-        let loaded = LoadedTable {
-            name: name.clone(),
-            metadata_location: self.fresh_location(metadata.location()),
-            metadata: Arc::new(metadata),
-        };
+        let (loaded, file) = self.loaded(&name, metadata)?;
         {
             let mut state = self.lock();
             state.require_free(&name)?;
             state.namespaces.entry(name.namespace().clone()).or_default();
             state.tables.insert(name, loaded.clone());
         }
-        self.publish(&loaded).await?;
+        self.publish(file).await?;
         Ok(loaded)
     }
 

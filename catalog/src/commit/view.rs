@@ -144,7 +144,7 @@ impl Service {
         number: u64,
     ) -> Result<Outcome> {
         let raw = encode(metadata)?;
-        let file = self.metadata_file(metadata.location(), metadata.properties(), number);
+        let file = self.metadata_file(metadata.location(), metadata.properties(), number, &raw);
         let pointer = Pointer {
             uuid: metadata.uuid(),
             location: self.warehouse.checked(metadata.location())?,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use iceberg::spec::{TableMetadata, ViewMetadata};
 use moka::future::Cache;
 
-use super::{json, lossless, raw};
+use super::{json, lossless, raw, read_compared};
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::store::MetadataStore;
@@ -153,7 +153,7 @@ impl MetadataCache {
             return Ok(file);
         }
         let read = async {
-            let Some(raw) = self.store.get(location).await? else {
+            let Some(raw) = read_compared(&*self.store, location).await? else {
                 return Err(CatalogError::MissingFile {
                     location: location.to_owned(),
                 });
@@ -181,6 +181,7 @@ impl MetadataCache {
                 CatalogError::MissingFile { location } => CatalogError::MissingFile {
                     location: location.clone(),
                 },
+                CatalogError::Damaged { location, reason } => damaged(location, reason.as_str()),
                 other => damaged(location, other.to_string()),
             })
     }

@@ -6,7 +6,7 @@ use iceberg::spec::TableMetadata;
 use uuid::Uuid;
 
 use crate::error::{CatalogError, Result};
-use crate::metadata::parse;
+use crate::metadata::{parse, read_compared};
 use crate::service::Service;
 use crate::state::{DroppedTable, State, TableRow};
 use tidewater_table::TableError;
@@ -75,7 +75,7 @@ async fn files_of(service: &Service, state: &State, row: &TableRow, location: &s
         // Views have metadata files only, which no table names.
         return Ok(found);
     }
-    let Some(bytes) = service.store.get(current).await? else {
+    let Some(bytes) = read_compared(&*service.store, current).await? else {
         return Err(unclear(row, format!("{current} is gone")));
     };
     let metadata: TableMetadata = parse(&bytes).map_err(|error| unclear(row, format!("{current}: {error}")))?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::neighbours::Neighbours;
 use crate::command::{DropJobProblem, DropOp, PurgeProgress, PurgeStage};
 use crate::error::{CatalogError, Result};
-use crate::metadata::{METADATA_BYTES_MAX, parse};
+use crate::metadata::{METADATA_BYTES_MAX, parse, read_compared};
 use crate::raft::Fence;
 use crate::service::Service;
 use crate::state::{DropWork, DroppedTable};
@@ -113,7 +113,13 @@ impl<'a> Purge<'a> {
     /// Nothing when everything is gone.
     async fn metadata(&self) -> Result<Option<TableMetadata>> {
         let location = &self.dropped.row.pointer.metadata_location;
-        let Some(bytes) = self.service.store.get(location).await? else {
+        let read = read_compared(&*self.service.store, location).await;
+        // What it names is not what the table named: nothing is deleted by it.
+        let read = read.map_err(|error| match error {
+            CatalogError::Damaged { .. } => self.not_known(error.to_string()),
+            other => other,
+        });
+        let Some(bytes) = read? else {
             return match self.progress.stage {
                 PurgeStage::Metadata => Ok(None),
                 _ => Err(self.not_known(format!("metadata file {location} is gone"))),

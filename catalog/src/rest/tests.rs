@@ -5,6 +5,7 @@ mod append;
 mod authorise;
 mod columns;
 mod commits;
+mod damage;
 mod drops;
 mod errors;
 mod follow;

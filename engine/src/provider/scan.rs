@@ -55,14 +55,14 @@ pub(super) fn plan(
         let is_whole = |of: &ToldFile| of.file.deletes.is_empty();
         let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(is_whole);
         for groups in groups::spread(store, whole, partitions_max, request.identity)? {
-            scans.push(scan(session, groups, &told, request)?);
+            scans.push(scan(session, store, groups, &told, request)?);
         }
         for groups in groups::spread(store, holed, partitions_max, request.identity)? {
             let deletes = groups.files.iter().map(|of| FileDeletes::of(&of.file, request.table));
             let deletes: Vec<FileDeletes> = deletes
                 .filter_map(|deletes| deletes.map_err(EngineError::from).transpose())
                 .collect::<Result<_, _>>()?;
-            let scan = scan(session, groups, &told, request)?;
+            let scan = scan(session, store, groups, &told, request)?;
             scans.push(Arc::new(RowDeletesExec::new(scan, Arc::new(deletes), store.clone())));
         }
     }
@@ -105,6 +105,7 @@ fn enough(mut files: Vec<ScanFile>, request: &Request<'_>) -> Vec<ScanFile> {
 /// Of files whose partitions tell these columns.
 fn scan(
     session: &dyn Session,
+    store: &FileStore,
     groups: StoreGroups,
     told: &[usize],
     request: &Request<'_>,
@@ -115,7 +116,11 @@ fn scan(
         ..Default::default()
     };
     // A bare ParquetSource reads every footer anew, and compares nothing.
-    let reader = CheckedReads::new(runtime, &groups.store)?;
+    let mut reader = CheckedReads::new(runtime, &groups.store)?;
+    if let Some(at_hand) = store.at_hand() {
+        let telling = store.store_at(groups.store.as_str()).map_err(EngineError::from)?;
+        reader = reader.telling(telling, Arc::clone(at_hand));
+    }
     let order = order(request, told);
     let columns = reader_schema(request, told)?;
     let projection = projection(request, &order, columns.table_schema());

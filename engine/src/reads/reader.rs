@@ -13,10 +13,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::{GetOptions, ObjectMeta, ObjectStore};
 use tidewater_table::digest::{ChunkChecksums, Tail, check_whole};
-use tidewater_table::{ReadAnew, TableError};
+use tidewater_table::{Met, ReadAnew, TableError};
 
 use super::ahead::Ahead;
 use super::footer::{Footer, Parsed, parse};
+use super::opened::Opened;
 
 /// What is read first of a file that does not tell how long its footer is: a few columns' footer and indexes, and small files whole.
 const FOOTER_BYTES: u64 = 64 << 10;
@@ -40,6 +41,7 @@ pub(super) struct CheckedReader {
     footers: Arc<FileMetadataCache>,
     footer: Option<Footer>,
     ahead: Option<Ahead>,
+    opened: Opened,
 }
 
 impl CheckedReader {
@@ -57,12 +59,19 @@ impl CheckedReader {
             footers,
             footer: None,
             ahead: None,
+            opened: Opened::default(),
         }
     }
 
     /// The same, which reads ahead.
     pub(super) fn with_ahead(mut self, ahead: Option<Ahead>) -> Self {
         self.ahead = ahead;
+        self
+    }
+
+    /// The same, which tells whether the footer was at hand.
+    pub(super) fn telling(mut self, opened: Opened) -> Self {
+        self.opened = opened;
         self
     }
 
@@ -76,8 +85,10 @@ impl CheckedReader {
         if let Some(footer) = self.kept()
             && (indexes == PageIndexPolicy::Skip || footer.has_page_indexes())
         {
+            self.opened.tell(&self.file.location, Met::Kept);
             return Ok(footer);
         }
+        self.opened.tell(&self.file.location, Met::Read);
         let footer = match self.read_footer(indexes, Attempt::First).await {
             Ok(footer) => footer,
             Err(error) => {

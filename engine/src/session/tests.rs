@@ -280,7 +280,7 @@ async fn explain_tells_the_route() {
         deadline: None,
     };
     let output = lake.engine.local_runner().run(request).await.expect("a run");
-    let output = with_route(output, &Route::local("it is small"), &estimate, &[]).expect("rows");
+    let output = with_route(output, &Route::local("it is small"), &estimate, None, &[]);
     let told = lines(&output.collect().await.expect("rows")).join("\n");
     assert!(
         told.contains("route,local") && told.contains("reason,it is small"),

@@ -10,7 +10,7 @@ use futures::future::{Either, select};
 
 use tidewater_core::JobId;
 use tidewater_engine::cpu::WAITING_ROWS;
-use tidewater_engine::explain::with_route;
+use tidewater_engine::explain::{Watch, with_route};
 use tidewater_engine::{Class, EngineError, PlanOutput, PlanRequest, Progress};
 use tidewater_security::Principal;
 
@@ -204,11 +204,13 @@ impl QueryService {
             },
             Err(reason) => format!("bypass: {reason}"),
         };
+        let runs = matches!(asked.plan, LogicalPlan::Analyze(_));
+        let watch = Watch::attach(engine, asked.session.made(), runs);
         let explained = self.request(explained);
         let route = self.0.runner.route(&explained).await?;
         let estimate = engine.estimate(&explained.session, &explained.plan).await?;
         let output = self.0.runner.run(self.request(asked)).await?;
         more.push(("cache", cache));
-        Ok(with_route(output, &route, &estimate, &more)?)
+        Ok(with_route(output, &route, &estimate, Some(watch), &more))
     }
 }

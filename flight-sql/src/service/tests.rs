@@ -439,6 +439,7 @@ async fn explanations_tell_the_route() {
     ] {
         assert!(rows.contains(expected), "no {expected} in:\n{rows}");
     }
+    assert!(rows.contains("manifests") && !rows.contains("footers"), "{rows}");
     let analyzed = lake.rows("EXPLAIN ANALYZE SELECT id FROM numbers WHERE id > 3").await;
     let analyzed = analyzed.join("\n");
     for expected in [
@@ -447,6 +448,8 @@ async fn explanations_tell_the_route() {
         "analyzed",
         "gold.numbers",
         "1 of 1 files",
+        "manifests",
+        "footers",
         "cache",
     ] {
         assert!(analyzed.contains(expected), "no {expected} in:\n{analyzed}");

@@ -33,6 +33,7 @@ use self::folder::Folder;
 use self::index::Index;
 use self::object::CachedStore;
 pub use self::object::ReadAnew;
+use crate::at_hand::AtHand;
 use tidewater_core::{SharedClock, SharedRng};
 
 /// Bytes of a block. A smaller one costs more requests, a larger one reads more than was asked for: a column of a row group is
@@ -124,7 +125,17 @@ impl DiskCache {
 
     /// A store that is asked for what is not kept. `bucket` tells its objects from those of other stores.
     pub(super) fn over(&self, bucket: &str, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
-        Arc::new(CachedStore::new(self.clone(), bucket, store))
+        Arc::new(CachedStore::new(self.clone(), bucket, store, None))
+    }
+
+    /// The same for one reader, who is told which blocks were at hand.
+    pub(super) fn telling(
+        &self,
+        bucket: &str,
+        store: Arc<dyn ObjectStore>,
+        at_hand: Arc<AtHand>,
+    ) -> Arc<dyn ObjectStore> {
+        Arc::new(CachedStore::new(self.clone(), bucket, store, Some(at_hand)))
     }
 
     /// What was counted, and what is held now.

@@ -10,6 +10,7 @@ use object_store::path::Path;
 use object_store::{Error, GetOptions, ObjectMeta, ObjectStore};
 
 use super::{DiskCache, State};
+use crate::at_hand::{AtHand, Met};
 
 /// Blocks of one request: more come sooner as several requests at once.
 pub(super) const RUN_BLOCKS_MAX: u64 = 8;
@@ -27,6 +28,16 @@ pub(super) struct Source {
     pub(super) path: Path,
     /// Bucket and path.
     pub(super) name: Arc<str>,
+    /// Who asks, if it wants to know what was at hand.
+    pub(super) at_hand: Option<Arc<AtHand>>,
+}
+
+impl Source {
+    pub(super) fn tell(&self, what: impl FnOnce(&AtHand)) {
+        if let Some(at_hand) = &self.at_hand {
+            what(at_hand);
+        }
+    }
 }
 
 /// Where a block is that does not lie on the disk.
@@ -145,6 +156,7 @@ impl DiskCache {
             block_bytes,
         });
         self.inner.counters.misses.add(run.count());
+        source.tell(|at_hand| at_hand.blocks(run.count(), Met::Read));
         self.inner.counters.miss_bytes.add(run.bytes.len() as u64);
         self.keep(&run, duty);
         Ok(run)

@@ -16,6 +16,7 @@ use object_store::{
 
 use super::DiskCache;
 use super::fetch::Source;
+use crate::at_hand::AtHand;
 
 /// Ends of names of files that never change: data files, and files of deletes. Metadata is parsed once and kept in memory.
 const KEPT: [&str; 2] = [".parquet", ".puffin"];
@@ -31,14 +32,21 @@ pub(super) struct CachedStore {
     cache: DiskCache,
     bucket: Arc<str>,
     store: Arc<dyn ObjectStore>,
+    at_hand: Option<Arc<AtHand>>,
 }
 
 impl CachedStore {
-    pub(super) fn new(cache: DiskCache, bucket: &str, store: Arc<dyn ObjectStore>) -> Self {
+    pub(super) fn new(
+        cache: DiskCache,
+        bucket: &str,
+        store: Arc<dyn ObjectStore>,
+        at_hand: Option<Arc<AtHand>>,
+    ) -> Self {
         Self {
             cache,
             bucket: bucket.into(),
             store,
+            at_hand,
         }
     }
 
@@ -47,6 +55,7 @@ impl CachedStore {
             store: Arc::clone(&self.store),
             path: path.clone(),
             name: name(&self.bucket, path).into(),
+            at_hand: self.at_hand.clone(),
         }
     }
 

@@ -15,6 +15,7 @@ use super::folder::{Folder, Found};
 use super::index::{Stored, is_same};
 use super::seal::Identity;
 use super::{DISK_DEADLINE, DiskCache, State};
+use crate::at_hand::Met;
 
 /// Blocks of one read. A larger one is a copy of a whole file, which the store gives faster as one and for which others would have to go.
 const READ_BLOCKS_MAX: u64 = 256;
@@ -170,6 +171,7 @@ impl DiskCache {
         }
         let joined = plan.coming.len() as u64;
         self.inner.counters.joined.add(joined);
+        source.tell(|at_hand| at_hand.joined(joined));
         for run in missing {
             let coming = self.fetch(state, source, run);
             plan.coming.push((state.fetches, coming));
@@ -185,11 +187,19 @@ impl DiskCache {
         }
         for run in plan.in_memory {
             self.inner.counters.hits.add(run.count());
+            source.tell(|at_hand| at_hand.blocks(run.count(), Met::Kept));
             parts.push(async move { Ok(Part::Run(run)) }.boxed());
         }
         for block in plan.on_disk {
             let cache = self.clone();
-            parts.push(async move { Ok(cache.load(&source.name, block).await) }.boxed());
+            let load = async move {
+                let part = cache.load(&source.name, block).await;
+                if matches!(part, Part::Block(..)) {
+                    source.tell(|at_hand| at_hand.blocks(1, Met::Kept));
+                }
+                Ok(part)
+            };
+            parts.push(load.boxed());
         }
         parts
     }

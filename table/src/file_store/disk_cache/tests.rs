@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use self::peer::Peer;
 use super::*;
+use crate::at_hand::Found;
 use tidewater_core::{ManualClock, Rng, SeededRng};
 
 /// Bytes of a block here: small, so that there are many.
@@ -136,6 +137,31 @@ async fn a_second_read_asks_the_store_nothing() {
     let figures = bench.cache.figures();
     assert_eq!((figures.misses, figures.hits, figures.held_blocks), (8, 3 + 3 + 2, 8));
     assert_eq!(figures.miss_bytes, 5 * BLOCK + 100 + 2 * BLOCK);
+}
+
+// Goal: who wants to know is told of the blocks of its own reads, whatever others read meanwhile. Method: a cold read and a warm one of
+// an object through stores that tell, the warm one beside a reader of another object and one that nobody listens to.
+#[tokio::test]
+async fn a_reader_is_told_of_its_own_blocks() {
+    let (bench, rng) = (Bench::new(1 << 20), SeededRng::new(9));
+    for path in ["a.parquet", "b.parquet"] {
+        bench.put(path, 3 * BLOCK, &rng).await;
+    }
+    let read = async |path: &str| {
+        let at_hand = Arc::new(AtHand::default());
+        let store = bench.cache.telling("bucket", bench.peer.clone(), Arc::clone(&at_hand));
+        store.get_range(&Path::from(path), 10..2 * BLOCK + 10).await.unwrap();
+        at_hand.figures()
+    };
+    let cold = read("a.parquet").await;
+    assert_eq!((cold.blocks, cold.blocks_joined), (Found { kept: 0, read: 3 }, 0));
+    bench.settle().await;
+    let (warm, other, unheard) = tokio::join!(read("a.parquet"), read("b.parquet"), bench.range("b.parquet", 0..10));
+    unheard.unwrap();
+    assert_eq!((warm.blocks, warm.blocks_joined), (Found { kept: 3, read: 0 }, 0));
+    assert_eq!(other.blocks, Found { kept: 0, read: 3 });
+    let figures = bench.cache.figures();
+    assert_eq!((figures.misses, figures.hits, figures.joined), (6, 3, 1));
 }
 
 // Goal: neighbours that are missing come in requests of a bounded size, and what is kept between them is not asked for again. Method:
