@@ -37,6 +37,8 @@ pub struct Layout {
     pub filter: Option<Predicate>,
     /// Their order within each file; `None`: as they come.
     pub order: Option<RowOrder>,
+    /// The branch whose files they are, with the snapshot it stands at; `None`: main.
+    pub branch: Option<(String, i64)>,
 }
 
 /// What a compaction came to.
@@ -87,7 +89,13 @@ impl Engine {
         options: &RewriteOptions,
         layout: &Layout,
     ) -> Result<Vec<RewriteGroup>> {
-        let scan = Scan::new(self.store(), &table.metadata).filter(layout.filter.as_ref());
+        let snapshot_id = match &layout.branch {
+            Some((_, snapshot_id)) => Some(*snapshot_id),
+            None => table.metadata.current_snapshot_id(),
+        };
+        let scan = Scan::new(self.store(), &table.metadata)
+            .snapshot(snapshot_id)
+            .filter(layout.filter.as_ref());
         Ok(plan_rewrite(scan.with_deletes().plan().await?, options))
     }
 
@@ -154,9 +162,12 @@ impl Engine {
         }
         fail_point::pass("maintenance.files_written");
         let change = Change::replace(removed, added.clone())
-            .read_at(table.metadata.current_snapshot_id())
             .of_table(table.metadata.uuid())
             .of_job(job);
+        let change = match &layout.branch {
+            Some((branch, snapshot_id)) => change.read_at(Some(*snapshot_id)).on_branch_that_is_there(branch),
+            None => change.read_at(table.metadata.current_snapshot_id()),
+        };
         let catalog = self.catalog().as_ref();
         let committed = commit_change(catalog, self.store(), &table.name, &change, &CommitOptions::default()).await;
         fail_point::pass("maintenance.commit_answered");
@@ -250,7 +261,7 @@ fn deletes_removed(committed: &Committed) -> u64 {
 }
 
 /// The options with a size that files can have.
-fn reachable(options: &RewriteOptions) -> RewriteOptions {
+pub(crate) fn reachable(options: &RewriteOptions) -> RewriteOptions {
     RewriteOptions {
         target_file_size_bytes: options.target_file_size_bytes.min(FILE_BYTES_MAX),
         ..options.clone()

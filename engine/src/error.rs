@@ -125,6 +125,22 @@ pub enum EngineError {
         /// What was named of it.
         version: String,
     },
+    /// A table that is to make way for another one, in a session whose writes wait to be published.
+    #[error("replacing table {table} cannot wait to be published")]
+    CannotWait {
+        /// The table.
+        table: TableName,
+    },
+    /// What a procedure is not told: an argument or an option that it does not have, or a value of one that it does not heed.
+    #[error("{procedure} does not take {what}")]
+    NotTaken {
+        /// The procedure.
+        procedure: String,
+        /// The argument or option.
+        what: String,
+        /// What it takes, or what to do instead.
+        advice: String,
+    },
     /// A moment before a table's history begins.
     #[error("table {table} has no snapshot at {at}")]
     BeforeHistory {

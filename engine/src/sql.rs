@@ -44,6 +44,13 @@ pub enum Command {
     CreateTable(Box<CreateTable>),
     /// `CREATE [OR REPLACE] VIEW`.
     CreateView(Box<CreateView>),
+    /// `ALTER VIEW … AS`.
+    AlterView {
+        /// Its name.
+        name: Name,
+        /// What it answers with from now on.
+        query: Box<Query>,
+    },
     /// `CREATE SCHEMA`.
     CreateSchema {
         /// Its name.
@@ -121,6 +128,7 @@ impl Command {
         match self {
             Self::CreateTable(_) => "CREATE TABLE",
             Self::CreateView(_) => "CREATE VIEW",
+            Self::AlterView { .. } => "ALTER VIEW",
             Self::CreateSchema { .. } => "CREATE SCHEMA",
             Self::Drop { what, .. } => match what {
                 Object::Table => "DROP TABLE",

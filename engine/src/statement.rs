@@ -11,9 +11,11 @@ mod objects;
 mod row_changes;
 mod row_sql;
 mod settled;
+mod staging;
 mod target;
 #[cfg(test)]
 pub(crate) mod tests;
+mod views;
 
 use std::fmt;
 use std::sync::Arc;
@@ -107,6 +109,7 @@ impl Workshop<'_> {
             Command::Truncate { name, target } => self.merge(&truncation(name, target.as_ref())).await,
             Command::CreateTable(create) => self.create_table(create).await,
             Command::CreateView(create) => self.create_view(create).await,
+            Command::AlterView { name, query } => self.alter_view(name, query).await,
             Command::CreateSchema {
                 name,
                 if_not_exists,

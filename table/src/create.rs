@@ -171,7 +171,13 @@ impl StagedTable {
         &self.table
     }
 
-    /// Makes the table, with these first rows if there are some: `change` can only add files.
+    /// The table that makes way for it.
+    pub fn replaced(&self) -> Option<&LoadedTable> {
+        self.base.as_ref()
+    }
+
+    /// Makes the table, with these first rows if there are some: `change` can only add files. A change that is to be staged leaves main
+    /// without rows.
     ///
     /// # Errors
     /// If another one of that name was made in the meantime, or the one that is to be replaced has changed its columns.

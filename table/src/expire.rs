@@ -1,6 +1,7 @@
 //! Expiry: snapshots leave the metadata first, then the files that only they could reach leave the store.
 
 mod consumers;
+mod named;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -71,6 +72,30 @@ impl From<u32> for Keep {
     }
 }
 
+/// What an expiry is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// What stays.
+    pub keep: Keep,
+    /// Snapshots that go although they would stay.
+    pub snapshots: Vec<i64>,
+}
+
+impl From<Keep> for Expiry {
+    fn from(keep: Keep) -> Self {
+        Self {
+            keep,
+            snapshots: Vec::new(),
+        }
+    }
+}
+
+impl From<u32> for Expiry {
+    fn from(newest: u32) -> Self {
+        Keep::from(newest).into()
+    }
+}
+
 /// What a file is to its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
@@ -109,11 +134,12 @@ pub async fn plan_expiry(
     catalog: &dyn Catalog,
     store: &FileStore,
     name: &TableName,
-    keep: impl Into<Keep>,
+    expiry: impl Into<Expiry>,
 ) -> Result<Expired> {
     let missing = || TableError::TableNotFound { table: name.clone() };
     let table = catalog.load_table(name).await?.ok_or_else(missing)?;
-    let leaving = Leaving::of(&table.metadata, keep.into())?;
+    let expiry: Expiry = expiry.into();
+    let leaving = Leaving::of(&table.metadata, &expiry)?;
     let files = match leaving.is_empty() {
         true => BTreeMap::new(),
         false => {
@@ -136,7 +162,8 @@ struct Leaving {
 }
 
 impl Leaving {
-    fn of(table: &TableMetadata, keep: Keep) -> Result<Self> {
+    fn of(table: &TableMetadata, expiry: &Expiry) -> Result<Self> {
+        let keep = expiry.keep;
         let mut names = refs_of(table)?;
         let old = |name: &str, named: &SnapshotReference| {
             let age_ms = match &named.retention {
@@ -154,7 +181,8 @@ impl Leaving {
             .map(|(name, _)| name.clone())
             .collect();
         names.retain(|name, _| !refs.contains(name));
-        let snapshots = expired_snapshots(table, &names, keep.newest.max(1), keep.now_ms);
+        let mut snapshots = expired_snapshots(table, &names, keep.newest.max(1), keep.now_ms);
+        named::add(table, &names, &expiry.snapshots, &mut snapshots)?;
         Ok(Self { refs, snapshots })
     }
 
@@ -189,15 +217,19 @@ fn leaving(table: &TableMetadata, snapshots: &[i64]) -> Vec<TableUpdate> {
 ///
 /// A reader of a snapshot that goes loses its files: keep what the slowest reader needs. Of two racing expiries, one finds
 /// nothing to do or is refused with [`TableError::Contention`], which may be tried again.
+///
+/// # Errors
+/// If a snapshot that is named to go is not there, is what a branch or tag names, or stands between others that stay.
 pub async fn expire(
     catalog: &dyn Catalog,
     store: &FileStore,
     name: &TableName,
-    keep: impl Into<Keep>,
+    expiry: impl Into<Expiry>,
 ) -> Result<Expired> {
     let missing = || TableError::TableNotFound { table: name.clone() };
     let before = catalog.load_table(name).await?.ok_or_else(missing)?;
-    let leaving = Leaving::of(&before.metadata, keep.into())?;
+    let expiry: Expiry = expiry.into();
+    let leaving = Leaving::of(&before.metadata, &expiry)?;
     if leaving.is_empty() {
         return Ok(Expired {
             table: before,

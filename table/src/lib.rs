@@ -65,7 +65,7 @@ pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation
 pub use deletes::{FileDeletes, RowMask, write_deletes};
 pub use error::{Result, TableError};
 pub use expire::{
-    CONSUMED_KEY, Consumers, Expired, FileKind, Keep, Retention, expire, plan_expiry, remove_unreachable,
+    CONSUMED_KEY, Consumers, Expired, Expiry, FileKind, Keep, Retention, expire, plan_expiry, remove_unreachable,
 };
 pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, ReadAnew, S3Options, StoreOptions};
 pub use iceberg;
@@ -76,7 +76,7 @@ pub use refs::{
     HeadMoved, Picked, RefChange, change_refs, cherry_pick, fast_forward, is_wap_enabled, plan_rollback, refs_of,
     rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot, snapshot_of, staged_as,
 };
-pub use rewrite::{RewriteGroup, RewriteOptions, plan_rewrite};
+pub use rewrite::{GroupOrder, RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{
     Constant, Coverage, DeleteFile, Part, PartitionColumns, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan,
 };

@@ -39,6 +39,8 @@ pub struct OrphanOptions {
     pub allow_young: bool,
     /// Only files below this, which must be the table's location or lie in it.
     pub below: Option<String>,
+    /// Files whose path the table names in another store are left as if they were named, and are no error.
+    pub leave_doubtful: bool,
 }
 
 impl Default for OrphanOptions {
@@ -47,6 +49,7 @@ impl Default for OrphanOptions {
             older_than: AGE_DEFAULT,
             allow_young: false,
             below: None,
+            leave_doubtful: false,
         }
     }
 }
@@ -115,7 +118,11 @@ pub async fn find_orphans(
     let mut found = Orphans::default();
     for file in listed {
         let key = key(&file.location)?;
-        if named.own(&key, &file.location)? {
+        let own = match named.own(&key, &file.location) {
+            Err(TableError::Location { .. }) if options.leave_doubtful => true,
+            told => told?,
+        };
+        if own {
             found.named += 1;
         } else if neighbours.own(&key) {
             found.others += 1;

@@ -4,6 +4,7 @@
 //! few times in its life, however many commits a table gets, where merging all small files each time would write the first ones
 //! again with every commit.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use iceberg::spec::{DataContentType, Struct};
@@ -16,32 +17,69 @@ const LOWEST_TIER_BYTES: u64 = 128 << 10;
 /// Each tier holds files this many times as large as the one below.
 const TIER_FACTOR: u64 = 8;
 
+/// Which groups come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GroupOrder {
+    /// Those of the most files.
+    #[default]
+    MostFiles,
+    /// Those of the fewest files.
+    FewestFiles,
+    /// Those of the most bytes.
+    MostBytes,
+    /// Those of the fewest bytes.
+    FewestBytes,
+}
+
+impl GroupOrder {
+    fn compare(self, one: &RewriteGroup, other: &RewriteGroup) -> Ordering {
+        match self {
+            Self::MostFiles => other.files.len().cmp(&one.files.len()),
+            Self::FewestFiles => one.files.len().cmp(&other.files.len()),
+            Self::MostBytes => other.bytes.cmp(&one.bytes),
+            Self::FewestBytes => one.bytes.cmp(&other.bytes),
+        }
+    }
+}
+
 /// How files are chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RewriteOptions {
-    /// Size that files are to have. Files of three quarters of it are left alone.
+    /// Size that files are to have.
     pub target_file_size_bytes: u64,
+    /// Files of this size are left alone; of three quarters of the target if it is not said.
+    pub small_below_bytes: Option<u64>,
+    /// Larger files are written anew as several; however large they are, they are left alone if it is not said.
+    pub large_above_bytes: Option<u64>,
     /// So many files of one tier make a group.
     pub files_min: usize,
     /// Bytes of a group at most: what one job reads and writes.
     pub group_bytes_max: u64,
     /// Files of a group at most.
     pub group_files_max: usize,
-    /// Merge whatever is small, from two files on, and not tier by tier: for an operator, or a partition that is done.
+    /// Merge whatever is small, and not tier by tier: for an operator, or a partition that is done.
     pub everything: bool,
+    /// So many files make a group with [`Self::everything`], two if fewer; or two that have more bytes together than a file is to have.
+    pub everything_files_min: usize,
     /// Write files of any size anew: for another order of rows, or another compression.
     pub whole: bool,
+    /// Which groups come first.
+    pub first: GroupOrder,
 }
 
 impl Default for RewriteOptions {
     fn default() -> Self {
         Self {
             target_file_size_bytes: 128 << 20,
+            small_below_bytes: None,
+            large_above_bytes: None,
             files_min: 16,
             group_bytes_max: 512 << 20,
             group_files_max: 1_000,
             everything: false,
+            everything_files_min: 2,
             whole: false,
+            first: GroupOrder::default(),
         }
     }
 }
@@ -55,13 +93,17 @@ pub struct RewriteGroup {
     pub bytes: u64,
 }
 
-/// The groups among the files of a snapshot (planned with their deletes), each of one partition, those with the most files
-/// first. A file of which rows are gone is always worth it; what is large enough and whole is in no group.
+/// The groups among the files of a snapshot (planned with their deletes), each of one partition, in the order that is wanted. A file of
+/// which rows are gone is always worth it, as is one that is too large; what is large enough and whole is in no group.
 pub fn plan_rewrite(files: Vec<ScanFile>, options: &RewriteOptions) -> Vec<RewriteGroup> {
     let mut tiers: HashMap<(i32, Struct, u32), Vec<ScanFile>> = HashMap::new();
+    let small_below = options
+        .small_below_bytes
+        .unwrap_or(options.target_file_size_bytes / 4 * 3);
+    let is_large = |file: &ScanFile| options.large_above_bytes.is_some_and(|most| file.size_bytes > most);
     for file in files {
-        let holed = is_holed(&file);
-        if !holed && !options.whole && file.size_bytes >= options.target_file_size_bytes / 4 * 3 {
+        let is_right = !is_holed(&file) && !is_large(&file) && file.size_bytes >= small_below;
+        if is_right && !options.whole {
             continue;
         }
         let tier = if options.everything { 0 } else { tier(file.size_bytes) };
@@ -74,16 +116,22 @@ pub fn plan_rewrite(files: Vec<ScanFile>, options: &RewriteOptions) -> Vec<Rewri
         files.sort_by(|a, b| (a.sequence, &a.path).cmp(&(b.sequence, &b.path)));
         let files_min = match (options.whole, options.everything) {
             (true, _) => 1,
-            (false, true) => 2,
+            (false, true) => options.everything_files_min.max(2),
             (false, false) => options.files_min.max(2),
         };
-        groups.extend(
-            cut(files, options)
-                .into_iter()
-                .filter(|group| group.files.len() >= files_min || group.files.iter().any(is_holed)),
-        );
+        let is_full = |group: &RewriteGroup| {
+            options.everything && group.files.len() > 1 && group.bytes > options.target_file_size_bytes
+        };
+        groups.extend(cut(files, options).into_iter().filter(|group| {
+            let is_enough = group.files.len() >= files_min || is_full(group);
+            is_enough || group.files.iter().any(|file| is_holed(file) || is_large(file))
+        }));
     }
-    groups.sort_by(|a, b| (b.files.len(), &a.files[0].path).cmp(&(a.files.len(), &b.files[0].path)));
+    let path = |group: &RewriteGroup| group.files.first().map(|file| file.path.clone());
+    groups.sort_by(|one, other| {
+        let order = options.first.compare(one, other);
+        order.then_with(|| path(one).cmp(&path(other)))
+    });
     groups
 }
 

@@ -305,6 +305,13 @@ fn changes(node: &Node) {
         let denied = psql(node, "ana", sql).unwrap_err();
         assert!(denied.contains("42501"), "{sql}: {denied}");
     }
+    // A view's text takes what replacing the view takes, and what it reads.
+    psql(node, "root", "CREATE VIEW g.shown AS SELECT id FROM g.open").unwrap();
+    let alter = "ALTER VIEW g.shown AS SELECT name FROM g.open";
+    assert!(psql(node, "ana", alter).is_err());
+    psql(node, "root", "GRANT SELECT ON VIEW g.shown TO USER ana").unwrap();
+    until(node, "ana", "SELECT * FROM g.shown", true);
+    assert!(psql(node, "ana", alter).unwrap_err().contains("42501"));
     psql(node, "root", "GRANT INSERT ON g.open TO USER ana").unwrap();
     psql(node, "root", "GRANT CREATE ON SCHEMA g TO USER ana").unwrap();
     until(node, "ana", "INSERT INTO g.open VALUES (3, 'c')", true);
@@ -312,6 +319,11 @@ fn changes(node: &Node) {
     until(node, "ana", "CREATE TABLE g.mine (id int)", true);
     psql(node, "ana", "INSERT INTO g.mine SELECT id FROM g.open").unwrap();
     assert!(psql(node, "ana", "INSERT INTO g.mine SELECT id FROM g.secret").is_err());
+    assert!(psql(node, "ana", alter).unwrap_err().contains("42501"));
+    psql(node, "root", "GRANT ALTER ON VIEW g.shown TO USER ana").unwrap();
+    until(node, "ana", alter, true);
+    assert!(psql(node, "ana", "ALTER VIEW g.shown AS SELECT ssn FROM g.secret").is_err());
+    assert_eq!(psql(node, "ana", "SELECT max(name) FROM g.shown").unwrap(), "c");
     assert!(psql(node, "eve", "SELECT * FROM g.mine").unwrap_err().contains("42P01"));
     psql(node, "ana", "GRANT SELECT ON g.mine TO USER eve").unwrap();
     until(node, "eve", "SELECT * FROM g.mine", true);

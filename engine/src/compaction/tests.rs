@@ -233,8 +233,8 @@ async fn rows_keep_their_ids() {
         let table = lake.load("bronze.numbered").await;
         let order = RowOrder::parse("id DESC", &table.metadata).expect("an order");
         let layout = Layout {
-            filter: None,
             order: (round == 1).then_some(order),
+            ..Layout::default()
         };
         let done = lake.engine.lay_out(&runner, &table, &options(2), &layout).await;
         let done = done.expect("a compaction");

@@ -117,7 +117,7 @@ impl Coded for EngineError {
             }
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
             Self::Statement { .. } | Self::ManyMatches { .. } | Self::NotABranch { .. } => ErrorKind::Invalid,
-            Self::TooComplex { .. } | Self::ValueTooLarge { .. } => ErrorKind::Invalid,
+            Self::TooComplex { .. } | Self::ValueTooLarge { .. } | Self::NotTaken { .. } => ErrorKind::Invalid,
             Self::TooManyRows { .. } => ErrorKind::Exhausted,
             Self::Managed { .. } => ErrorKind::Denied,
             Self::Query { source } => match root(source) {
@@ -126,7 +126,7 @@ impl Coded for EngineError {
                 Root::DataFusion(error) => datafusion_kind(error),
             },
             Self::Deadline { .. } => ErrorKind::Timeout,
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Unsupported { .. } | Self::CannotWait { .. } => ErrorKind::Unsupported,
             Self::PlanDamaged { .. } => ErrorKind::Corrupt,
             Self::WriteAnswer { .. } | Self::RowsLost { .. } => ErrorKind::Internal,
         }
@@ -150,13 +150,14 @@ impl Coded for EngineError {
             Self::Options { .. } => "ENG-0014",
             Self::Unsupported { .. } => "ENG-0015",
             Self::RowsLost { .. } => "ENG-0016",
-            Self::Statement { .. } => "ENG-0017",
+            Self::Statement { .. } | Self::NotTaken { .. } => "ENG-0017",
             Self::Managed { .. } => "ENG-0018",
             Self::ManyMatches { .. } => "ENG-0019",
             Self::TooComplex { .. } => "ENG-0020",
             Self::ValueTooLarge { .. } => "ENG-0021",
             Self::NotABranch { .. } => "ENG-0022",
             Self::TooManyRows { .. } => "ENG-0023",
+            Self::CannotWait { .. } => "ENG-0024",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
         }
@@ -196,6 +197,12 @@ impl Coded for EngineError {
             Self::NotABranch { table, .. } => {
                 return Some(format!(
                     "write to the table, or to a branch: ALTER TABLE {table} CREATE BRANCH audit; INSERT INTO {table}.branch_audit …"
+                ));
+            }
+            Self::NotTaken { advice, .. } => return Some(advice.clone()),
+            Self::CannotWait { table } => {
+                return Some(format!(
+                    "stage rows instead: INSERT OVERWRITE {table} …, or DELETE and INSERT; or replace the table without an id: RESET tidewater.wap_id"
                 ));
             }
             Self::BeforeHistory {

@@ -17,6 +17,10 @@ impl Grammar<'_> {
             let to = self.name()?;
             return Ok(Command::Rename { what, from: name, to });
         }
+        if what == Object::View && self.word("AS") {
+            let query = self.parser.parse_query()?;
+            return Ok(Command::AlterView { name, query });
+        }
         match what {
             Object::Table => self.alter_table(name, if_exists),
             Object::View | Object::Schema => {

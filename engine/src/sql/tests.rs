@@ -82,6 +82,10 @@ fn statements_are_understood() {
             "ALTER TABLE",
         ),
         ("ALTER VIEW v SET TBLPROPERTIES ('a' = 'b')", "ALTER VIEW"),
+        (
+            "ALTER VIEW s.v AS WITH w AS (SELECT 1 AS a) SELECT a FROM w",
+            "ALTER VIEW",
+        ),
         ("ALTER SCHEMA s SET DBPROPERTIES ('a' = 'b')", "ALTER SCHEMA"),
         ("COMMENT ON TABLE t IS 'x'", "ALTER TABLE"),
         ("COMMENT ON COLUMN s.t.c IS NULL", "COMMENT"),
@@ -165,6 +169,9 @@ fn nonsense_is_refused() {
         ),
         ("INSERT INTO t PARTITION (a = 1) SELECT 1", "OVERWRITE"),
         ("CALL rewrite_data_files('t')", "CALL system."),
+        ("ALTER VIEW v AS 1", "SELECT"),
+        ("ALTER TABLE t AS SELECT 1 AS a", "altered"),
+        ("ALTER VIEW v (a) AS SELECT 1", "altered"),
         ("ALTER TABLE t CREATE BRANCH b RETAIN 99999999999999 DAYS", "shorter"),
     ];
     for (sql, reason) in refused {

@@ -38,7 +38,8 @@ pub struct BulkLoad {
 
 enum Target {
     There(LoadedTable),
-    New(Box<StagedTable>),
+    /// It is made, and its rows wait to be published under this id if there is one.
+    New(Box<StagedTable>, Option<String>),
 }
 
 impl Workshop<'_> {
@@ -54,7 +55,7 @@ impl Workshop<'_> {
         let target = self.bulk_target(load).await?;
         let table = match &target {
             Target::There(table) => table,
-            Target::New(staged) => staged.table(),
+            Target::New(staged, _) => staged.table(),
         };
         // Its rows are not sorted: there is no plan that could spill them.
         let options = self.engine.parts.write_options(table)?;
@@ -118,7 +119,10 @@ impl Workshop<'_> {
                     IfExists::Fail | IfExists::Append => OnExisting::Fail,
                 };
                 match stage(self.engine.catalog().as_ref(), table, on_existing).await? {
-                    Staged::New(staged) => Ok(Target::New(staged)),
+                    Staged::New(staged) => {
+                        let waiting = self.waiting_in(&staged)?;
+                        Ok(Target::New(staged, waiting))
+                    }
                     Staged::There(table) => Ok(Target::There(table)),
                 }
             }
@@ -130,7 +134,11 @@ impl Workshop<'_> {
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
         let change = (!added.is_empty()).then(|| Change::append(added.clone()).of_job(self.job()));
         let committed = match (target, change) {
-            (Target::New(staged), change) => {
+            (Target::New(staged, waiting), change) => {
+                let change = change.map(|change| match waiting {
+                    Some(id) => change.staged(id),
+                    None => change,
+                });
                 return self.committed(*staged, change, Some(rows)).await;
             }
             (Target::There(table), None) => return Ok(Done::rows(0, table.metadata.current_snapshot_id())),

@@ -3,6 +3,7 @@
 mod arguments;
 mod heads;
 mod maintenance;
+mod rewrite;
 
 use std::sync::Arc;
 
@@ -19,8 +20,10 @@ use crate::sql::Call;
 #[derive(Debug)]
 struct Procedure {
     name: &'static str,
-    /// Its arguments in order.
+    /// Its arguments in order, those that are not taken among them.
     arguments: &'static [&'static str],
+    /// Arguments that Spark's has and this one does not take, each with what to do instead.
+    not_taken: &'static [(&'static str, &'static str)],
     /// The columns of its answer.
     answer: &'static [(&'static str, DataType)],
 }
@@ -34,7 +37,8 @@ const HEAD: &[(&str, DataType)] = &[
 const PROCEDURES: &[Procedure] = &[
     Procedure {
         name: "rewrite_data_files",
-        arguments: &["table", "strategy", "sort_order", "options", "where"],
+        arguments: &["table", "strategy", "sort_order", "options", "where", "branch"],
+        not_taken: &[],
         answer: &[
             ("rewritten_data_files_count", DataType::Int32),
             ("added_data_files_count", DataType::Int32),
@@ -51,7 +55,10 @@ const PROCEDURES: &[Procedure] = &[
             "retain_last",
             "max_concurrent_deletes",
             "stream_results",
+            "snapshot_ids",
+            "clean_expired_metadata",
         ],
+        not_taken: &[],
         answer: &[
             ("deleted_data_files_count", DataType::Int64),
             ("deleted_position_delete_files_count", DataType::Int64),
@@ -63,7 +70,11 @@ const PROCEDURES: &[Procedure] = &[
     },
     Procedure {
         name: "rewrite_manifests",
-        arguments: &["table", "use_caching", "spec_id"],
+        arguments: &["table", "use_caching", "spec_id", "sort_by"],
+        not_taken: &[(
+            "sort_by",
+            "manifests are always sorted by all fields of their partitions",
+        )],
         answer: &[
             ("rewritten_manifests_count", DataType::Int32),
             ("added_manifests_count", DataType::Int32),
@@ -72,31 +83,62 @@ const PROCEDURES: &[Procedure] = &[
     Procedure {
         name: "compute_table_stats",
         arguments: &["table", "snapshot_id", "columns"],
+        not_taken: &[],
         answer: &[("statistics_file", DataType::Utf8)],
     },
     Procedure {
         name: "remove_orphan_files",
-        arguments: &["table", "older_than", "location", "dry_run"],
+        arguments: &[
+            "table",
+            "older_than",
+            "location",
+            "dry_run",
+            "max_concurrent_deletes",
+            "file_list_view",
+            "equal_schemes",
+            "equal_authorities",
+            "prefix_mismatch_mode",
+            "prefix_listing",
+            "stream_results",
+        ],
+        not_taken: &[
+            (
+                "file_list_view",
+                "files are listed where they lie, which alone tells that they are there",
+            ),
+            (
+                "equal_schemes",
+                "s3, s3a and s3n are one; with others give prefix_mismatch_mode => 'IGNORE'",
+            ),
+            (
+                "equal_authorities",
+                "give prefix_mismatch_mode => 'IGNORE': files that may be the table's are left",
+            ),
+        ],
         answer: &[("orphan_file_location", DataType::Utf8)],
     },
     Procedure {
         name: "rollback_to_snapshot",
         arguments: &["table", "snapshot_id"],
+        not_taken: &[],
         answer: HEAD,
     },
     Procedure {
         name: "rollback_to_timestamp",
         arguments: &["table", "timestamp"],
+        not_taken: &[],
         answer: HEAD,
     },
     Procedure {
         name: "set_current_snapshot",
         arguments: &["table", "snapshot_id", "ref"],
+        not_taken: &[],
         answer: HEAD,
     },
     Procedure {
         name: "cherrypick_snapshot",
         arguments: &["table", "snapshot_id"],
+        not_taken: &[],
         answer: &[
             ("source_snapshot_id", DataType::Int64),
             ("current_snapshot_id", DataType::Int64),
@@ -105,14 +147,22 @@ const PROCEDURES: &[Procedure] = &[
     Procedure {
         name: "publish_changes",
         arguments: &["table", "wap_id"],
+        not_taken: &[],
         answer: &[
             ("source_snapshot_id", DataType::Int64),
             ("current_snapshot_id", DataType::Int64),
         ],
     },
     Procedure {
+        name: "ancestors_of",
+        arguments: &["table", "snapshot_id"],
+        not_taken: &[],
+        answer: &[("snapshot_id", DataType::Int64), ("timestamp", DataType::Int64)],
+    },
+    Procedure {
         name: "fast_forward",
         arguments: &["table", "branch", "to"],
+        not_taken: &[],
         answer: &[
             ("branch_updated", DataType::Utf8),
             ("previous_ref", DataType::Int64),
@@ -170,7 +220,7 @@ impl Workshop<'_> {
     /// Carries a procedure out.
     pub(super) async fn call(&self, call: &Call) -> Result<Done> {
         let procedure = procedure(call)?;
-        let arguments = Arguments::of(call, procedure.arguments)?;
+        let arguments = Arguments::of(call, procedure.arguments, procedure.not_taken)?;
         let answer = match procedure.name {
             "rewrite_data_files" => self.rewrite_data_files(procedure, &arguments).await,
             "expire_snapshots" => self.expire_snapshots(procedure, &arguments).await,
@@ -182,6 +232,7 @@ impl Workshop<'_> {
             "remove_orphan_files" => self.remove_orphan_files(procedure, &arguments).await,
             "cherrypick_snapshot" => self.cherry_pick(procedure, &arguments).await,
             "publish_changes" => self.publish(procedure, &arguments).await,
+            "ancestors_of" => self.ancestors_of(procedure, &arguments).await,
             "fast_forward" => self.fast_forward(procedure, &arguments).await,
             other => Err(EngineError::statement(format!("procedure {other} is not carried out"))),
         }?;

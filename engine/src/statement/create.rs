@@ -1,18 +1,17 @@
-//! `CREATE TABLE`, `CREATE VIEW`, `CREATE SCHEMA`.
+//! `CREATE TABLE`, `CREATE SCHEMA`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::logical_expr::LogicalPlan;
-use tidewater_core::Namespace;
 use tidewater_table::alter::check_default;
 use tidewater_table::iceberg::spec::{
     ListType, MapType, NestedField, Schema, SortOrder, StructType, Transform, Type, UnboundPartitionField,
     UnboundPartitionSpec,
 };
 use tidewater_table::{
-    CatalogFault, Change, CommitOptions, LoadedTable, NewTable, NewView, OnExisting, Staged, StagedTable, TableError,
+    CatalogFault, Change, CommitOptions, LoadedTable, NewTable, OnExisting, Staged, StagedTable, TableError,
     check_write_properties, discard, stage,
 };
 
@@ -20,18 +19,11 @@ use super::{Done, Workshop};
 use crate::error::{EngineError, Result};
 use crate::lake::base_name;
 use crate::provider::check_staleness;
-use crate::sql::{Column, CreateTable, CreateView, Existing, Name, PartitionField, SortField};
+use crate::sql::{Column, CreateTable, Existing, Name, PartitionField, SortField};
 use crate::write::{Distribution, Order, WriteRequest};
 
 /// Field ids begin here.
 const FIRST_ID: i32 = 1;
-
-/// Those whose engines read a view's text. It is the same for all but for how names are quoted: what else differs between them, a
-/// view had better not use.
-const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
-
-/// Property of a view: what other engines call this catalog. Spark takes its own name for it if nothing is said, Trino must be told.
-const DEFAULT_CATALOG: &str = "tidewater.default-catalog";
 
 impl Workshop<'_> {
     /// Makes a table, with the query's rows if there is one: all of it is one commit.
@@ -83,6 +75,7 @@ impl Workshop<'_> {
             Staged::New(staged) => *staged,
             Staged::There(_) => return Ok(Done::default()),
         };
+        let waiting = self.waiting_in(&staged)?;
         match query {
             Some((session, plan)) => {
                 let request = WriteRequest {
@@ -98,6 +91,10 @@ impl Workshop<'_> {
                 let added = self.engine.write_with(self.runner, &session, request).await?;
                 let rows = added.iter().map(|added| added.file.record_count()).sum();
                 let change = (!added.is_empty()).then(|| Change::append(added).of_job(job));
+                let change = change.map(|change| match waiting {
+                    Some(id) => change.staged(id),
+                    None => change,
+                });
                 self.committed(staged, change, Some(rows)).await
             }
             None => self.committed(staged, None, None).await,
@@ -136,47 +133,6 @@ impl Workshop<'_> {
         }
     }
 
-    /// Makes a view, which Spark and Trino read as we do.
-    pub(super) async fn create_view(&self, create: &CreateView) -> Result<Done> {
-        let name = self.table_name(&create.name)?;
-        let session = self.session(self.options);
-        let mut sql = create.query.to_string();
-        if !create.columns.is_empty() {
-            let plan = self.engine.plan(&session, &sql).await?;
-            sql = renamed(&sql, &plan, create)?;
-        }
-        let plan = self.engine.plan(&session, &sql).await?;
-        let schema = commented(&of_query(&plan, &[])?, &create.columns)?;
-        let schema_of_names = self
-            .options
-            .default_schema
-            .as_deref()
-            .unwrap_or(&self.engine.options().default_schema);
-        let default: Namespace = schema_of_names.parse().map_err(|source| EngineError::Name {
-            name: schema_of_names.to_owned(),
-            source,
-        })?;
-        let view = NewView {
-            name: name.clone(),
-            schema,
-            default_catalog: create.properties.get(DEFAULT_CATALOG).cloned(),
-            default_namespace: Some(default),
-            queries: DIALECTS
-                .iter()
-                .map(|dialect| ((*dialect).to_owned(), crate::sql::in_dialect(&sql, dialect)))
-                .collect(),
-            properties: create.properties.clone().into_iter().collect(),
-        };
-        let catalog = self.engine.catalog();
-        let there = catalog.load_view(&name).await.map_err(TableError::from)?.is_some();
-        match (create.existing, there) {
-            (Existing::Keep, true) => return Ok(Done::default()),
-            (Existing::Replace, true) => catalog.replace_view(view).await.map_err(TableError::from)?,
-            _ => catalog.create_view(view).await.map_err(TableError::from)?,
-        };
-        Ok(Done::default())
-    }
-
     /// Makes a schema.
     pub(super) async fn create_schema(
         &self,
@@ -200,7 +156,7 @@ impl Workshop<'_> {
 }
 
 /// The columns that a query answers with.
-fn of_query(plan: &LogicalPlan, key: &[String]) -> Result<Schema> {
+pub(super) fn of_query(plan: &LogicalPlan, key: &[String]) -> Result<Schema> {
     let arrow: &ArrowSchema = plan.schema().as_arrow();
     let mut named = std::collections::HashSet::new();
     if let Some(twice) = arrow.fields().iter().find(|field| !named.insert(field.name())) {
@@ -233,7 +189,7 @@ fn of_columns(columns: &[Column], key: &[String]) -> Result<Schema> {
     built(fields.collect::<Result<_>>()?, key)
 }
 
-fn built(fields: Vec<Arc<NestedField>>, key: &[String]) -> Result<Schema> {
+pub(super) fn built(fields: Vec<Arc<NestedField>>, key: &[String]) -> Result<Schema> {
     let mut ids = Vec::with_capacity(key.len());
     for name in key {
         let field = fields.iter().find(|field| field.name == *name);
@@ -349,35 +305,4 @@ fn in_order(plan: LogicalPlan, create: &CreateTable, table: &LoadedTable) -> Res
     }
     let names: Vec<String> = create.columns.iter().map(|column| column.name.clone()).collect();
     super::insert::renamed(plan, &names, &table.name)
-}
-
-/// The view's query with its columns renamed.
-fn renamed(sql: &str, plan: &LogicalPlan, create: &CreateView) -> Result<String> {
-    let columns = plan.schema().fields().len();
-    if columns != create.columns.len() {
-        return Err(EngineError::statement(format!(
-            "view {} has {} columns, and its query {columns}",
-            create.name,
-            create.columns.len()
-        )));
-    }
-    let names: Vec<String> = create
-        .columns
-        .iter()
-        .map(|(name, _)| crate::sql::quoted(name))
-        .collect();
-    Ok(format!("SELECT * FROM ({sql}) AS \"v\" ({})", names.join(", ")))
-}
-
-fn commented(schema: &Schema, columns: &[(String, Option<String>)]) -> Result<Schema> {
-    let fields = schema.as_struct().fields().iter().map(|field| {
-        let mut field = field.as_ref().clone();
-        field.required = false;
-        field.doc = columns
-            .iter()
-            .find(|(name, _)| *name == field.name)
-            .and_then(|(_, comment)| comment.clone());
-        Arc::new(field)
-    });
-    built(fields.collect(), &[])
 }

@@ -50,7 +50,7 @@ impl Spec {
                 });
             }
             // Version 1 cannot forget a field; it makes way.
-            taken.name = format!("{name}_{}", taken.field_id.unwrap_or_default());
+            taken.name = set_aside(taken);
         }
         let field_id = match self.version {
             // There a void field keeps the id of what it was.
@@ -91,8 +91,10 @@ impl Spec {
         match self.version {
             // There fields are known by their place, which must stay taken.
             FormatVersion::V1 => {
+                let name = self.name_of_void(at, schema);
                 if let Some(field) = self.fields.get_mut(at) {
                     field.transform = Transform::Void;
+                    field.name = name.unwrap_or_else(|| field.name.clone());
                 }
             }
             _ => {
@@ -100,6 +102,18 @@ impl Spec {
             }
         }
         Ok(())
+    }
+
+    /// Another name for a field that becomes void, if a column has its name: only what is partitioned by a column as it is may be called
+    /// as the column.
+    fn name_of_void(&self, at: usize, schema: &Schema) -> Option<String> {
+        let field = self.fields.get(at)?;
+        schema.field_by_name(&field.name)?;
+        let mut name = set_aside(field);
+        while schema.field_by_name(&name).is_some() || self.fields.iter().any(|other| other.name == name) {
+            name.push('_');
+        }
+        Some(name)
     }
 
     /// The name of the field that is made from this column.
@@ -125,6 +139,11 @@ impl Spec {
                 (ours.source_id, ours.transform, &ours.name) == (theirs.source_id, theirs.transform, &theirs.name)
             })
     }
+}
+
+/// What a field is called that is in the way of another name, as other engines have it.
+fn set_aside(field: &UnboundPartitionField) -> String {
+    format!("{}_{}", field.name, field.field_id.unwrap_or_default())
 }
 
 /// A partition field's name where nobody chose one, as other engines have it.

@@ -14,7 +14,7 @@ use iceberg::spec::{
 use super::names::{require_target, requirements, updates};
 use super::{CommitOptions, Tail, summary, sweep, validate};
 use crate::catalog::{LoadedTable, TableCommit};
-use crate::change::{Added, Change, Target};
+use crate::change::{Added, Change};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Description, Entry, MetadataWriter};
@@ -95,12 +95,13 @@ pub async fn plan_append(
     change: &Change,
     options: &CommitOptions,
 ) -> Result<PlannedAppend> {
+    require_target(metadata, change)?;
     let mut writer = MetadataWriter::new(store, metadata, fresh_snapshot_id(store, metadata));
     let lost = |path: &str| TableError::damaged(format!("an append that removes {path}"));
     let made = match snapshot(&mut writer, store, metadata, change, options.tail, lost).await {
         Ok(made) => {
             let sequence = made.sequence_number();
-            updates(metadata, made, &Target::Main, options.keep_snapshots).map(|updates| (updates, sequence))
+            updates(metadata, made, &change.target, options.keep_snapshots).map(|updates| (updates, sequence))
         }
         Err(error) => Err(error),
     };

@@ -274,3 +274,52 @@ async fn consumers_need_what_they_have_not_read() {
     assert_eq!(needed(now_ms).await, 4);
     assert_eq!(needed(now_ms + 8 * 86_400_000).await, 0);
 }
+
+// Goal: snapshots that are named go with their files, whatever is kept, and no history gets a gap. Method: names of the head, of what a tag
+// stands at, of the middle and of none are refused and change nothing; then the oldest, and one that was rolled back.
+#[tokio::test]
+async fn named_snapshots_leave_no_gap() {
+    let lake = Lake::new(&[], &[]).await;
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        ids.push(lake.append([n]).await.snapshot_id);
+        if n == 3 {
+            named(&lake, "eoy", SnapshotRetention::Tag { max_ref_age_ms: None }).await;
+        }
+    }
+    let go = async |snapshots: &[i64]| {
+        let expiry = Expiry {
+            keep: Keep::from(100),
+            snapshots: snapshots.to_vec(),
+        };
+        expire(&lake.catalog, &lake.store, &lake.name, expiry).await
+    };
+    for wrong in [
+        &[ids[5]][..],
+        &[ids[3]],
+        &[ids[4]],
+        &[ids[2]],
+        &[ids[1], ids[2]],
+        &[ids[0], 7],
+    ] {
+        let refused = go(wrong).await;
+        assert!(
+            matches!(
+                refused,
+                Err(TableError::Reference { .. } | TableError::SnapshotNotFound { .. })
+            ),
+            "{wrong:?}: {refused:?}"
+        );
+        assert_eq!(lake.table().await.metadata.snapshots().count(), 6, "{wrong:?}");
+    }
+    let done = go(&[ids[1], ids[0]]).await.unwrap();
+    assert_eq!(done.snapshots.len(), 2);
+    assert_eq!(lake.rows().await, [0, 1, 2, 3, 4, 5]);
+    check_exact(&lake).await;
+    crate::refs::rollback_to_snapshot(&lake.catalog, &lake.store, &lake.name, ids[4])
+        .await
+        .unwrap();
+    assert_eq!(go(&[ids[5]]).await.unwrap().snapshots, [ids[5]]);
+    assert_eq!(lake.rows().await, [0, 1, 2, 3, 4]);
+    check_exact(&lake).await;
+}

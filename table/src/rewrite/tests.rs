@@ -111,3 +111,77 @@ async fn merging_comes_to_an_end() {
     assert_eq!(lake.rows().await, before);
     assert!(files(&lake).await.len() < 4 * 3);
 }
+
+// Goal: what counts as small or large, how many files are enough and which group comes first is as it is told. Method: files of three
+// buckets, of different sizes and numbers, planned with each option and without it.
+#[tokio::test]
+async fn options_are_heeded() {
+    let lake = Lake::new(&[(1, "id_bucket", Transform::Bucket(3))], &[]).await;
+    for round in 0..6 {
+        lake.append(round * 10..round * 10 + 10).await;
+    }
+    lake.append([1_000]).await;
+    lake.append(2_000..2_400).await;
+    let all = files(&lake).await;
+    let everything = RewriteOptions {
+        everything: true,
+        ..RewriteOptions::default()
+    };
+    let reached = |options: &RewriteOptions| {
+        let groups = plan_rewrite(all.clone(), options).into_iter();
+        let paths = groups.flat_map(|group| group.files.into_iter().map(|file| file.path));
+        paths.collect::<BTreeSet<String>>()
+    };
+    assert_eq!(reached(&everything).len(), all.len());
+    let none_small = RewriteOptions {
+        small_below_bytes: Some(0),
+        ..everything.clone()
+    };
+    assert!(reached(&none_small).is_empty());
+    let mut sizes: Vec<u64> = all.iter().map(|file| file.size_bytes).collect();
+    sizes.sort_unstable();
+    let most = sizes[sizes.len() - 2];
+    let large = RewriteOptions {
+        large_above_bytes: Some(most),
+        ..none_small
+    };
+    let larger = all.iter().filter(|file| file.size_bytes > most);
+    let larger: BTreeSet<String> = larger.map(|file| file.path.clone()).collect();
+    assert!(!larger.is_empty());
+    assert_eq!(reached(&large), larger, "each alone is worth it");
+    let many = RewriteOptions {
+        everything_files_min: 1_000,
+        ..everything.clone()
+    };
+    assert!(reached(&many).is_empty());
+    let full = RewriteOptions {
+        target_file_size_bytes: 1,
+        small_below_bytes: Some(u64::MAX),
+        ..many
+    };
+    assert_eq!(
+        reached(&full).len(),
+        all.len(),
+        "they are more than a file's bytes together"
+    );
+    for first in [
+        GroupOrder::MostFiles,
+        GroupOrder::FewestFiles,
+        GroupOrder::MostBytes,
+        GroupOrder::FewestBytes,
+    ] {
+        let options = RewriteOptions {
+            first,
+            ..everything.clone()
+        };
+        let groups = plan_rewrite(all.clone(), &options);
+        assert_eq!(groups.len(), 3);
+        let key = |group: &RewriteGroup| match first {
+            GroupOrder::MostFiles => -i64::try_from(group.files.len()).expect("few"),
+            GroupOrder::FewestFiles => i64::try_from(group.files.len()).expect("few"),
+            GroupOrder::MostBytes => -group.bytes.cast_signed(),
+            GroupOrder::FewestBytes => group.bytes.cast_signed(),
+        };
+        assert!(groups.is_sorted_by_key(key), "{first:?}");
+    }
+}

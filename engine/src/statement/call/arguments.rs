@@ -16,8 +16,8 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Those of a call, of which the procedure knows these.
-    pub(super) fn of(call: &Call, known: &[&str]) -> Result<Self> {
+    /// Those of a call, of which the procedure knows these, and does not take some.
+    pub(super) fn of(call: &Call, known: &[&str], not_taken: &[(&str, &str)]) -> Result<Self> {
         let refused = |reason: String| EngineError::statement(format!("{}: {reason}", call.procedure));
         if call.positional.len() > known.len() {
             return Err(refused(format!(
@@ -32,14 +32,24 @@ impl Arguments {
         }
         for (name, value) in &call.named {
             if !known.contains(&name.as_str()) {
-                return Err(refused(format!(
-                    "it has no argument {name:?}: there are {}",
-                    known.join(", ")
-                )));
+                let is_taken = |name: &&&str| !not_taken.iter().any(|(other, _)| other == *name);
+                let taken: Vec<&str> = known.iter().filter(is_taken).copied().collect();
+                return Err(EngineError::NotTaken {
+                    procedure: call.procedure.clone(),
+                    what: format!("argument {name:?}"),
+                    advice: format!("it takes {}", taken.join(", ")),
+                });
             }
             if given.insert(name.clone(), value.clone()).is_some() {
                 return Err(refused(format!("argument {name:?} is given twice")));
             }
+        }
+        if let Some((name, advice)) = not_taken.iter().find(|(name, _)| given.contains_key(*name)) {
+            return Err(EngineError::NotTaken {
+                procedure: call.procedure.clone(),
+                what: format!("argument {name:?}"),
+                advice: (*advice).to_owned(),
+            });
         }
         Ok(Self {
             procedure: call.procedure.clone(),
@@ -70,6 +80,24 @@ impl Arguments {
             .text(name)?
             .map(|text| text.parse().map_err(|_| self.refused(name, "a whole number")));
         parsed.transpose()
+    }
+
+    /// A whole number, 1 at least.
+    pub(super) fn count(&self, name: &str) -> Result<Option<i64>> {
+        match self.integer(name)? {
+            Some(number) if number < 1 => Err(self.refused(name, "1 at least")),
+            number => Ok(number),
+        }
+    }
+
+    /// `array(1, 2)`.
+    pub(super) fn integers(&self, name: &str) -> Result<Vec<i64>> {
+        let texts = self.texts(name)?.into_iter();
+        let numbers = texts.map(|text| {
+            text.parse()
+                .map_err(|_| self.refused(name, "whole numbers, as array(1, 2)"))
+        });
+        numbers.collect()
     }
 
     /// True or false.

@@ -102,4 +102,26 @@ impl Workshop<'_> {
         let picked = cherry_pick(self.engine.catalog().as_ref(), self.engine.store(), &name, snapshot).await?;
         procedure.numbers(&[snapshot, picked.snapshot_id])
     }
+
+    /// A snapshot and those before it, the newest first, with the time of each.
+    pub(super) async fn ancestors_of(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
+        let table = self.engine.load(&self.about(arguments)?).await?;
+        let mut at = match arguments.integer("snapshot_id")? {
+            Some(snapshot_id) => match table.metadata.snapshot_by_id(snapshot_id) {
+                Some(snapshot) => Some(snapshot),
+                None => return Err(TableError::SnapshotNotFound { snapshot_id }.into()),
+            },
+            None => table.metadata.current_snapshot(),
+        };
+        let (mut ids, mut times) = (Vec::new(), Vec::new());
+        while let Some(snapshot) = at {
+            ids.push(snapshot.snapshot_id());
+            times.push(snapshot.timestamp_ms());
+            at = snapshot
+                .parent_snapshot_id()
+                .and_then(|id| table.metadata.snapshot_by_id(id));
+        }
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids)), Arc::new(Int64Array::from(times))];
+        Ok(RecordBatch::try_new(procedure.schema(), columns).map_err(DataFusionError::from)?)
+    }
 }

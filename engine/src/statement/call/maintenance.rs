@@ -5,13 +5,12 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
 use tidewater_table::{
-    CommitOptions, Consumers, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests, RewriteOptions,
-    StatisticsOptions, compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
+    CommitOptions, Consumers, Expiry, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests, StatisticsOptions,
+    compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
 };
 
 use super::super::Workshop;
 use super::{Arguments, Procedure};
-use crate::compaction::{Layout, RowOrder};
 use crate::error::{EngineError, Result};
 use crate::sql::{Name, name};
 
@@ -22,99 +21,48 @@ impl Workshop<'_> {
         self.table_name(&name)
     }
 
-    /// Small files become larger ones.
-    pub(super) async fn rewrite_data_files(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
-        let table = self.engine.load(&self.about(arguments)?).await?;
-        let order = self.order(arguments, &table)?;
-        let options = RewriteOptions {
-            target_file_size_bytes: self.engine.options().write.target_file_size_bytes,
-            everything: true,
-            whole: order.is_some(),
-            ..RewriteOptions::default()
-        };
-        let mut options = self.engine.sized(&table, &options)?;
-        let filter = match arguments.text("where")? {
-            Some(condition) => Some(self.reached(&table, &condition).await?),
-            None => None,
-        };
-        for (key, value) in arguments.map("options")? {
-            let number = || {
-                value
-                    .parse::<u64>()
-                    .map_err(|_| EngineError::statement(format!("option {key:?} is no number")))
-            };
-            match key.as_str() {
-                "target-file-size-bytes" => match number()? {
-                    0 => return Err(EngineError::statement(format!("option {key:?} is to be 1 at least"))),
-                    bytes => options.target_file_size_bytes = bytes,
-                },
-                "max-file-group-size-bytes" => options.group_bytes_max = number()?,
-                "min-input-files" => options.files_min = usize::try_from(number()?).unwrap_or(usize::MAX),
-                "rewrite-all" if value == "true" => options.whole = true,
-                // Small files and deleted rows are always seen to, and every group is a commit of its own.
-                "rewrite-all" | "partial-progress.enabled" | "delete-file-threshold" => {}
-                other => return Err(EngineError::statement(format!("option {other:?} is not known"))),
-            }
-        }
-        let layout = Layout { filter, order };
-        let done = self.engine.lay_out(self.runner, &table, &options, &layout).await?;
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        procedure.numbers(&[
-            count(done.files_removed),
-            count(done.files_added),
-            i64::try_from(done.bytes_removed).unwrap_or(i64::MAX),
-            count(done.files_failed),
-            i64::try_from(done.deletes_removed).unwrap_or(i64::MAX),
-        ])
-    }
-
-    /// What `strategy` and `sort_order` ask for. An order says by itself that rows are to be sorted.
-    fn order(&self, arguments: &Arguments, table: &LoadedTable) -> Result<Option<RowOrder>> {
-        let strategy = arguments.text("strategy")?.map(|strategy| strategy.to_lowercase());
-        let order = arguments.text("sort_order")?;
-        match (strategy.as_deref(), order) {
-            (None | Some("sort"), Some(order)) => RowOrder::parse(&order, &table.metadata).map(Some),
-            (Some("sort"), None) => match RowOrder::of_table(&table.metadata)? {
-                Some(order) => Ok(Some(order)),
-                None => Err(EngineError::statement(format!(
-                    "{} has no sort order: give sort_order => '…', or ALTER TABLE … WRITE ORDERED BY …",
-                    table.name
-                ))),
-            },
-            (None | Some("binpack"), None) => Ok(None),
-            (Some("binpack"), Some(_)) => Err(EngineError::statement(
-                "binpack has no sort_order: give strategy => 'sort'",
-            )),
-            (Some(other), _) => Err(EngineError::statement(format!(
-                "there is no strategy {other:?}: there are binpack and sort"
-            ))),
-        }
-    }
-
-    /// Old snapshots leave, and the files that only they could reach. How many of them are removed at once is ours to say.
+    /// Old snapshots leave, and those that are named, and the files that only they could reach.
     pub(super) async fn expire_snapshots(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
         let table = self.engine.load(&name).await?;
-        let retain_last = arguments.integer("retain_last")?.unwrap_or(1);
-        if retain_last < 1 {
-            return Err(EngineError::statement(
-                "expire_snapshots: argument \"retain_last\" is to be 1 at least",
-            ));
+        // How many files are removed at once, and how their names get there, is ours to say.
+        arguments.count("max_concurrent_deletes")?;
+        arguments.truth("stream_results")?;
+        if arguments.truth("clean_expired_metadata")? == Some(true) {
+            return Err(EngineError::NotTaken {
+                procedure: procedure.name.to_owned(),
+                what: "argument \"clean_expired_metadata\"".into(),
+                advice:
+                    "columns and partition specs of the past stay: a writer may be at work on a file that names one"
+                        .into(),
+            });
         }
-        let older_than = arguments.time_ms("older_than")?;
         let now_ms = self.engine.clock().now_ms();
-        let older_than = older_than.unwrap_or(now_ms - FIVE_DAYS_MS);
+        let older_than = match arguments.time_ms("older_than")? {
+            Some(moment) => moment,
+            None => now_ms.saturating_sub(told_by(&table, MAX_AGE, FIVE_DAYS_MS)?),
+        };
+        let retain_last = match arguments.count("retain_last")? {
+            Some(count) => count,
+            None => told_by(&table, MIN_SNAPSHOTS, 1)?.max(1),
+        };
+        let named = arguments.integers("snapshot_ids")?;
         let catalog = self.engine.catalog();
         let consumers = Consumers::of(catalog.as_ref(), now_ms).await?;
+        let needed = consumers.need(&table.metadata);
+        require_read(&table, needed, &named)?;
         let newest = u32::try_from(retain_last)
             .unwrap_or(u32::MAX)
             .max(newer(&table, older_than))
-            .max(consumers.need(&table.metadata));
-        let keep = Keep {
-            newest,
-            now_ms: Some(now_ms),
+            .max(needed);
+        let expiry = Expiry {
+            keep: Keep {
+                newest,
+                now_ms: Some(now_ms),
+            },
+            snapshots: named,
         };
-        let expired = expire(catalog.as_ref(), self.engine.store(), &name, keep).await?;
+        let expired = expire(catalog.as_ref(), self.engine.store(), &name, expiry).await?;
         let count = |kind: FileKind| {
             let of_kind = expired.files.values().filter(|of| **of == kind);
             i64::try_from(of_kind.count()).unwrap_or(i64::MAX)
@@ -139,8 +87,23 @@ impl Workshop<'_> {
     ) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
         let now_ms = self.engine.clock().now_ms();
+        arguments.count("max_concurrent_deletes")?;
+        arguments.truth("stream_results")?;
+        arguments.truth("prefix_listing")?;
+        let mode = arguments.text("prefix_mismatch_mode")?.map(|mode| mode.to_uppercase());
         let mut options = OrphanOptions {
             below: arguments.text("location")?,
+            leave_doubtful: match mode.as_deref() {
+                None | Some("ERROR") => false,
+                Some("IGNORE") => true,
+                Some(_) => {
+                    return Err(EngineError::NotTaken {
+                        procedure: procedure.name.to_owned(),
+                        what: "another prefix_mismatch_mode than ERROR and IGNORE".into(),
+                        advice: "files that the table may name are never removed".into(),
+                    });
+                }
+            },
             ..OrphanOptions::default()
         };
         if let Some(older_than) = arguments.time_ms("older_than")? {
@@ -175,6 +138,7 @@ impl Workshop<'_> {
     pub(super) async fn rewrite_manifests(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        arguments.truth("use_caching")?;
         let spec_id = arguments
             .integer("spec_id")?
             .map(|id| i32::try_from(id).unwrap_or(i32::MAX));
@@ -189,8 +153,42 @@ impl Workshop<'_> {
     }
 }
 
+/// Table property: snapshots of this age go where a call does not say from when on, in milliseconds.
+const MAX_AGE: &str = "history.expire.max-snapshot-age-ms";
+
+/// Table property: so many newest snapshots stay where a call does not say how many.
+const MIN_SNAPSHOTS: &str = "history.expire.min-snapshots-to-keep";
+
 /// What Spark keeps if it is not told otherwise.
 const FIVE_DAYS_MS: i64 = 5 * 24 * 60 * 60 * 1000;
+
+/// The number that a table's property tells.
+fn told_by(table: &LoadedTable, key: &str, otherwise: i64) -> Result<i64> {
+    let Some(text) = table.metadata.properties().get(key) else {
+        return Ok(otherwise);
+    };
+    let told = text.trim().parse().ok().filter(|number| *number >= 0);
+    told.ok_or_else(|| EngineError::statement(format!("property {key} of {} is no number: {text:?}", table.name)))
+}
+
+/// Refuses to let one of main's newest snapshots go that those who follow the table have yet to read.
+fn require_read(table: &LoadedTable, needed: u32, named: &[i64]) -> Result<()> {
+    let mut at = table.metadata.current_snapshot();
+    for _ in 0..needed {
+        let Some(snapshot) = at else { break };
+        if named.contains(&snapshot.snapshot_id()) {
+            return Err(EngineError::statement(format!(
+                "expire_snapshots: a model that follows {} has yet to read on from snapshot {}",
+                table.name,
+                snapshot.snapshot_id()
+            )));
+        }
+        at = snapshot
+            .parent_snapshot_id()
+            .and_then(|id| table.metadata.snapshot_by_id(id));
+    }
+    Ok(())
+}
 
 /// Snapshots of the main branch from this time on.
 fn newer(table: &LoadedTable, since_ms: i64) -> u32 {

@@ -1,8 +1,11 @@
+use datafusion::arrow::array::RecordBatch;
 use tidewater_core::Coded;
 
+use super::super::{BulkLoad, IfExists, Workshop};
 use super::{MODES, done, lake, refused, tried_with};
-use crate::SessionOptions;
-use crate::testing::Lake;
+use crate::error::EngineError;
+use crate::testing::{Lake, table_name};
+use crate::{Result, SessionOptions};
 
 fn staging(wap_id: &str) -> SessionOptions {
     SessionOptions {
@@ -97,4 +100,97 @@ async fn only_tables_that_stage() {
     written(&lake, "night-2", "INSERT INTO s.t.branch_audit VALUES (2)").await;
     assert_eq!(ids(&lake).await, ["1"]);
     assert_eq!(lake.lines("SELECT id FROM s.t.branch_audit").await, ["1", "2"]);
+}
+
+// Goal: the first rows of a new table wait like any others, and are not lost meanwhile. Method: a table made of a query under an id, in both
+// formats, expired as far as may be, then published; tables that do not stage, and that have no rows, beside it.
+#[tokio::test]
+async fn rows_of_new_tables_wait() {
+    for version in ["2", "3"] {
+        let lake = lake().await;
+        let stages = format!("TBLPROPERTIES ('write.wap.enabled' = 'true', 'format-version' = '{version}')");
+        written(
+            &lake,
+            "night-1",
+            &format!("CREATE TABLE s.t {stages} AS SELECT 1 AS id"),
+        )
+        .await;
+        assert!(ids(&lake).await.is_empty(), "{version}");
+        assert_eq!(lake.load("s.t").await.metadata.current_snapshot_id(), None);
+        done(
+            &lake,
+            "CALL system.expire_snapshots('s.t', TIMESTAMP '2100-01-01 00:00:00')",
+        )
+        .await;
+        done(&lake, "CALL system.publish_changes('s.t', 'night-1')").await;
+        assert_eq!(ids(&lake).await, ["1"], "{version}");
+        written(&lake, "night-1", "CREATE TABLE s.u AS SELECT 2 AS id").await;
+        assert_eq!(lake.lines("SELECT id FROM s.u").await, ["2"]);
+        written(&lake, "night-1", &format!("CREATE TABLE s.w (id int) {stages}")).await;
+        assert!(lake.lines("SELECT id FROM s.w").await.is_empty());
+        written(&lake, "night-2", "INSERT INTO s.w VALUES (3)").await;
+        done(&lake, "CALL system.publish_changes('s.w', 'night-2')").await;
+        assert_eq!(lake.lines("SELECT id FROM s.w").await, ["3"]);
+    }
+}
+
+async fn loaded(lake: &Lake, options: &SessionOptions, table: &str, if_exists: IfExists) -> Result<()> {
+    let batches = lake.query("SELECT 7 AS id").await;
+    let load = BulkLoad {
+        table: table_name(table),
+        schema: batches[0].schema(),
+        create: true,
+        if_exists,
+    };
+    let runner = lake.engine.local_runner();
+    let shop = Workshop {
+        engine: &lake.engine,
+        runner: &runner,
+        options,
+        deadline: None,
+    };
+    let rows = futures::stream::iter(batches.into_iter().map(Ok::<RecordBatch, EngineError>));
+    shop.load(&load, rows).await.map(drop)
+}
+
+// Goal: no rows that nobody has audited take the place of those of a table that stages, nor does the table become empty before they are
+// there. Method: each way to replace a table, under an id and without one, where the old table, the new one or neither stages.
+#[tokio::test]
+async fn tables_that_stage_are_not_replaced() {
+    let lake = lake().await;
+    done(
+        &lake,
+        "CREATE TABLE s.t TBLPROPERTIES ('write.wap.enabled' = 'true') AS SELECT 1 AS id",
+    )
+    .await;
+    done(&lake, "CREATE TABLE s.plain AS SELECT 1 AS id").await;
+    let before = lake.load("s.t").await.metadata_location;
+    for sql in [
+        "CREATE OR REPLACE TABLE s.t AS SELECT 2 AS id",
+        "CREATE OR REPLACE TABLE s.t (id int)",
+        "CREATE OR REPLACE TABLE s.t TBLPROPERTIES ('write.wap.enabled' = 'false') AS SELECT 2 AS id",
+        "CREATE OR REPLACE TABLE s.plain TBLPROPERTIES ('write.wap.enabled' = 'true') AS SELECT 2 AS id",
+    ] {
+        let error = tried_with(&lake, &staging("night-1"), sql).await.expect_err(sql);
+        assert_eq!(error.code(), "ENG-0024", "{sql}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("RESET tidewater.wap_id")));
+    }
+    let error = loaded(&lake, &staging("night-1"), "s.t", IfExists::Replace).await;
+    assert_eq!(error.expect_err("a table that stages").code(), "ENG-0024");
+    assert_eq!(ids(&lake).await, ["1"]);
+    assert_eq!(
+        lake.load("s.t").await.metadata_location,
+        before,
+        "nothing was committed"
+    );
+    loaded(&lake, &staging("night-1"), "s.plain", IfExists::Replace)
+        .await
+        .expect("a table that does not stage");
+    assert_eq!(lake.lines("SELECT id FROM s.plain").await, ["7"]);
+    loaded(&lake, &staging("night-1"), "s.t", IfExists::Append)
+        .await
+        .expect("rows that wait");
+    assert_eq!(ids(&lake).await, ["1"]);
+    done(&lake, "CREATE OR REPLACE TABLE s.t AS SELECT 3 AS id").await;
+    assert_eq!(ids(&lake).await, ["3"]);
 }

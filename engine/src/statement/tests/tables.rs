@@ -279,3 +279,57 @@ async fn tables_are_altered() {
     }
     done(&lake, "ALTER TABLE IF EXISTS s.nope ADD COLUMN a int").await;
 }
+
+// Goal: a view gets another text and stays what it is besides, and only a view that is there does. Method: a view with a comment, a
+// property and readers, altered, read and altered wrongly; the same text by replacing it.
+#[tokio::test]
+async fn views_are_altered() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t AS SELECT 1 AS a, 2 AS b").await;
+    done(
+        &lake,
+        "CREATE VIEW s.v (a COMMENT 'first') COMMENT 'of t' TBLPROPERTIES ('owner' = 'me', 'tidewater.default-catalog' = 'lake') AS SELECT a FROM s.t",
+    )
+    .await;
+    done(&lake, "CREATE VIEW s.w AS SELECT * FROM s.v").await;
+    let load = async |name: &str| {
+        let view = lake.engine.catalog().load_view(&crate::testing::table_name(name)).await;
+        view.expect("an answer").expect("a view")
+    };
+    let before = load("s.v").await;
+    done(&lake, "ALTER VIEW s.v AS SELECT b, a + b AS c FROM s.t WHERE a > 0").await;
+    assert_eq!(lake.lines("SELECT * FROM s.v").await, ["2,3"]);
+    let altered = load("s.v").await;
+    assert_eq!((altered.uuid, &altered.properties), (before.uuid, &before.properties));
+    assert_eq!(altered.default_catalog.as_deref(), Some("lake"));
+    assert!(altered.version_id > before.version_id);
+    done(
+        &lake,
+        "CREATE OR REPLACE VIEW s.v AS SELECT b, a + b AS c FROM s.t WHERE a > 0",
+    )
+    .await;
+    let replaced = load("s.v").await;
+    assert_eq!(
+        (
+            &replaced.queries,
+            &replaced.default_catalog,
+            &replaced.default_namespace
+        ),
+        (&altered.queries, &altered.default_catalog, &altered.default_namespace)
+    );
+    assert_eq!(replaced.schema.as_struct(), altered.schema.as_struct());
+    done(&lake, "ALTER VIEW s.v SET TBLPROPERTIES ('team' = 'one')").await;
+    done(&lake, "ALTER VIEW s.v UNSET TBLPROPERTIES ('owner')").await;
+    let properties = load("s.v").await.properties;
+    assert_eq!(properties.get("team").map(String::as_str), Some("one"));
+    assert!(!properties.contains_key("owner") && properties.contains_key("comment"));
+    for (sql, code) in [
+        ("ALTER VIEW s.nope AS SELECT 1 AS a", "TBL-0030"),
+        ("ALTER VIEW s.t AS SELECT 1 AS a", "TBL-0030"),
+        ("ALTER VIEW s.v AS SELECT nope FROM s.t", "ENG-0003"),
+    ] {
+        assert_eq!(refused(&lake, sql).await.code(), code, "{sql}");
+    }
+    assert_eq!(lake.lines("SELECT * FROM s.v").await, ["2,3"]);
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1,2"]);
+}

@@ -160,3 +160,162 @@ async fn files_out_of_reach_are_not_read() {
     assert_eq!(told.matches(".parquet").count(), 1, "{told}");
     assert_eq!(rows(&lake, "DELETE FROM s.t WHERE a = 4 AND b = 2").await, 1, "{name}");
 }
+
+fn told(done: super::Done) -> Vec<String> {
+    crate::testing::lines(&[done.answer.expect("rows")])
+}
+
+// Goal: what expires is what a call, or else the table's properties, say, and snapshots that are named. Method: five snapshots; properties that
+// keep three, a name of the oldest, of the middle and of the head.
+#[tokio::test]
+async fn snapshots_expire_as_told() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (a int)").await;
+    let mut ids = Vec::new();
+    for a in 0..5 {
+        ids.extend(done(&lake, &format!("INSERT INTO s.t VALUES ({a})")).await.snapshot_id);
+    }
+    let mut chain = told(done(&lake, "CALL system.ancestors_of('s.t')").await);
+    chain.retain(|line| ids.iter().any(|id| line.starts_with(&format!("{id},"))));
+    assert_eq!(chain.len(), 5);
+    let older = done(&lake, &format!("CALL system.ancestors_of('s.t', {})", ids[1])).await;
+    assert_eq!(told(older).len(), 2);
+    assert_eq!(
+        refused(&lake, "CALL system.ancestors_of('s.t', 7)").await.code(),
+        "TBL-0018"
+    );
+    let kept = async || lake.load("s.t").await.metadata.snapshots().count();
+    let never = "older_than => TIMESTAMP '2000-01-01 00:00:00'";
+    for (named, code) in [(ids[4], "TBL-0024"), (ids[2], "TBL-0024"), (7, "TBL-0018")] {
+        let sql = format!("CALL system.expire_snapshots(table => 's.t', {never}, snapshot_ids => array({named}))");
+        assert_eq!(refused(&lake, &sql).await.code(), code, "{sql}");
+    }
+    assert_eq!(kept().await, 5);
+    done(
+        &lake,
+        &format!(
+            "CALL system.expire_snapshots(table => 's.t', {never}, snapshot_ids => array({}), max_concurrent_deletes => 4, stream_results => true, \
+             clean_expired_metadata => false)",
+            ids[0]
+        ),
+    )
+    .await;
+    assert_eq!(kept().await, 4);
+    done(
+        &lake,
+        "ALTER TABLE s.t SET TBLPROPERTIES ('history.expire.max-snapshot-age-ms' = '0', 'history.expire.min-snapshots-to-keep' = '3')",
+    )
+    .await;
+    // What is as old as the call is not older.
+    let later = lake.engine.clock().now_ms();
+    while lake.engine.clock().now_ms() <= later {
+        tokio::task::yield_now().await;
+    }
+    done(&lake, "CALL system.expire_snapshots('s.t')").await;
+    assert_eq!(kept().await, 3);
+    done(&lake, "CALL system.expire_snapshots(table => 's.t', retain_last => 2)").await;
+    assert_eq!(kept().await, 2);
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["0", "1", "2", "3", "4"]);
+    let error = refused(
+        &lake,
+        "CALL system.expire_snapshots(table => 's.t', clean_expired_metadata => true)",
+    )
+    .await;
+    assert_eq!(error.code(), "ENG-0017");
+    assert!(error.hint().is_some());
+}
+
+// Goal: options of a rewrite say which files are written anew, and what cannot be done is refused with what can. Method: five files, numbers of
+// files that are enough and are not; sizes; a branch; wrong options of each kind.
+#[tokio::test]
+async fn rewrites_heed_their_options() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (a int)").await;
+    for a in 0..2 {
+        rows(&lake, &format!("INSERT INTO s.t VALUES ({a})")).await;
+    }
+    done(&lake, "ALTER TABLE s.t CREATE BRANCH audit").await;
+    for a in 2..5 {
+        rows(&lake, &format!("INSERT INTO s.t.branch_audit VALUES ({a})")).await;
+    }
+    let rewrite = async |arguments: &str| {
+        let sql = format!("CALL system.rewrite_data_files(table => 's.t', {arguments})");
+        told(done(&lake, &sql).await).remove(0)
+    };
+    for idle in [
+        "options => map('min-input-files', '3')",
+        "branch => 'audit', options => map('min-input-files', '6')",
+        "options => map('min-file-size-bytes', '0', 'max-file-size-bytes', '100000000000')",
+        "options => map('min-file-size-bytes', '0', 'rewrite-job-order', 'bytes-asc', 'max-concurrent-file-group-rewrites', '2', 'partial-progress.enabled', 'true', 'delete-ratio-threshold', '0.3', 'output-spec-id', '0', 'use-starting-sequence-number', 'true', 'remove-dangling-deletes', 'false')",
+    ] {
+        assert!(rewrite(idle).await.starts_with("0,0,0,"), "{idle}");
+    }
+    let head = lake.load("s.t").await.metadata.current_snapshot_id();
+    let done_there = rewrite("branch => 'audit', options => map('min-input-files', '5')").await;
+    assert!(done_there.starts_with("5,1,"), "{done_there}");
+    assert_eq!(
+        lake.load("s.t").await.metadata.current_snapshot_id(),
+        head,
+        "main stays"
+    );
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["0", "1"]);
+    assert_eq!(
+        lake.lines("SELECT * FROM s.t.branch_audit").await,
+        ["0", "1", "2", "3", "4"]
+    );
+    assert!(rewrite("branch => 'main'").await.starts_with("2,1,"));
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["0", "1"]);
+    for (wrong, code) in [
+        ("options => map('nope', '1')", "ENG-0017"),
+        ("options => map('min-input-files', '0')", "ENG-0017"),
+        ("options => map('rewrite-all', 'yes')", "ENG-0017"),
+        ("options => map('rewrite-job-order', 'size')", "ENG-0017"),
+        ("options => map('output-spec-id', '9')", "ENG-0017"),
+        ("options => map('remove-dangling-deletes', 'true')", "ENG-0017"),
+        ("options => map('use-starting-sequence-number', 'false')", "ENG-0017"),
+        (
+            "options => map('min-file-size-bytes', '100', 'target-file-size-bytes', '50')",
+            "ENG-0017",
+        ),
+        (
+            "options => map('max-file-size-bytes', '50', 'target-file-size-bytes', '50')",
+            "ENG-0017",
+        ),
+        ("branch => 'nope'", "ENG-0030"),
+    ] {
+        let sql = format!("CALL system.rewrite_data_files(table => 's.t', {wrong})");
+        let error = refused(&lake, &sql).await;
+        assert_eq!(error.code(), code, "{wrong}");
+    }
+    for (sql, says) in [
+        (
+            "CALL system.rewrite_data_files(table => 's.t', tabel => 'x')",
+            "it takes table",
+        ),
+        (
+            "CALL system.rewrite_manifests(table => 's.t', sort_by => array('a'))",
+            "sorted",
+        ),
+        (
+            "CALL system.remove_orphan_files(table => 's.t', file_list_view => 'f')",
+            "listed",
+        ),
+        (
+            "CALL system.remove_orphan_files(table => 's.t', prefix_mismatch_mode => 'DELETE')",
+            "never removed",
+        ),
+    ] {
+        let error = refused(&lake, sql).await;
+        assert_eq!(error.code(), "ENG-0017", "{sql}");
+        assert!(
+            error.hint().is_some_and(|hint| hint.contains(says)),
+            "{sql}: {:?}",
+            error.hint()
+        );
+    }
+    done(
+        &lake,
+        "CALL system.remove_orphan_files(table => 's.t', dry_run => true, prefix_mismatch_mode => 'ignore', prefix_listing => true, max_concurrent_deletes => 2)",
+    )
+    .await;
+}

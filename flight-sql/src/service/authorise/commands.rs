@@ -145,6 +145,13 @@ impl May<'_> {
                 }
                 self.reads(&create.query.to_string()).await?;
             }
+            // As what it stands for: the view replaced.
+            Command::AlterView { name, query } => {
+                let name = self.name(name)?;
+                self.creates_in(name.namespace())?;
+                self.on(Object::View, &name, &[Alter]).await?;
+                self.reads(&query.to_string()).await?;
+            }
             Command::CreateSchema { name, .. } => match name.schema()?.parent() {
                 Some(parent) => self.creates_in(&parent)?,
                 None => self.on_warehouse(Create)?,
