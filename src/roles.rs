@@ -162,6 +162,7 @@ pub(crate) struct Running {
     pub(crate) ingest: Option<IngestHandle>,
     pub(crate) pipelines: Option<Pipelines>,
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
+    pub(crate) executor: Option<tidewater_executor::Executor>,
     pub(crate) maintenance: Option<tidewater_scheduler::Maintenance>,
     pub(crate) queries: Option<tidewater_flight_sql::QueryService>,
     pub(crate) leadership: Option<leadership::Leadership>,
@@ -266,6 +267,7 @@ where
         ingest: None,
         pipelines: None,
         scheduler: None,
+        executor: None,
         maintenance: None,
         queries: None,
         leadership: None,
@@ -303,6 +305,7 @@ async fn start_workers(
         let compute = compute::start(parts, engine, roles, background).await?;
         running.reports.extend(compute.reports);
         running.scheduler = compute.scheduler;
+        running.executor = compute.executor;
         running.leadership = compute.leadership;
         running.admission = Some(compute.admission);
         router = Some(compute.router);
@@ -395,6 +398,7 @@ pub(crate) struct Compute {
     pub(crate) router: SharedRunner,
     pub(crate) admission: tidewater_scheduler::Admission,
     pub(crate) scheduler: Option<tidewater_scheduler::Scheduler>,
+    pub(crate) executor: Option<tidewater_executor::Executor>,
     pub(crate) leadership: Option<leadership::Leadership>,
     pub(crate) reports: Vec<RoleReport>,
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExecutorError, Result};
+use crate::memory::{TaskLoad, TaskPools};
 use crate::options::ExecutorOptions;
 use crate::ports::listen;
 use crate::registration::{End, Place, Registration};
@@ -32,6 +33,7 @@ pub struct Executor {
     registered: watch::Receiver<Option<String>>,
     refused: watch::Receiver<Option<RemoteError>>,
     flight_port: u16,
+    pools: TaskPools,
     clock: SharedClock,
 }
 
@@ -66,6 +68,7 @@ impl Executor {
         );
         let (sender, registered) = watch::channel(None);
         let (refusals, refused) = watch::channel(None);
+        let pools = TaskPools::default();
         let supervisor = Supervisor {
             options,
             engine,
@@ -73,6 +76,7 @@ impl Executor {
             rng,
             work_dir,
             flight_port,
+            pools: pools.clone(),
             registered: sender,
             refused: refusals,
             stop: tasks.token(),
@@ -85,6 +89,7 @@ impl Executor {
             registered,
             refused,
             flight_port,
+            pools,
             clock,
         })
     }
@@ -97,6 +102,11 @@ impl Executor {
     /// The port on which shuffle files are served.
     pub fn flight_port(&self) -> u16 {
         self.flight_port
+    }
+
+    /// What its tasks hold now.
+    pub fn load(&self) -> TaskLoad {
+        self.pools.load()
     }
 
     /// Waits until the scheduler knows this executor; its name.
@@ -123,6 +133,7 @@ struct Supervisor {
     rng: SharedRng,
     work_dir: WorkDir,
     flight_port: u16,
+    pools: TaskPools,
     registered: watch::Sender<Option<String>>,
     refused: watch::Sender<Option<RemoteError>>,
     stop: CancellationToken,
@@ -207,6 +218,7 @@ impl Supervisor {
                     flight_port: self.flight_port,
                     shuffle: self.work_dir.shuffle(),
                     engine: &self.engine,
+                    pools: &self.pools,
                     clock: &self.clock,
                     scheduler: &scheduler,
                 };

@@ -3,7 +3,7 @@
 //! It does not plan, commit or decide anything: it takes tasks from the scheduler it registered with, runs them against
 //! the engine's runtime and serves their shuffle files to its peers. In the process of the scheduler (`up`) or in its own.
 //!
-//! Main types: [`Executor`], [`ExecutorOptions`], [`ExecutorError`].
+//! Main types: [`Executor`], [`ExecutorOptions`], [`TaskLoad`], [`ExecutorError`].
 //!
 //! Invariants: a working directory has one executor, and is empty when it registers; a task has no more memory than its
 //! share; one executor runs in a process at a time, because Ballista keeps its "terminating" flag in a static.
@@ -24,4 +24,5 @@ mod work_dir;
 
 pub use error::{ExecutorError, Result};
 pub use executor::Executor;
+pub use memory::TaskLoad;
 pub use options::{ExecutorOptions, FindScheduler};

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use crate::error::{ExecutorError, Result};
-use crate::memory::TaskRuntimes;
+use crate::memory::{TaskPools, TaskRuntimes};
 use crate::options::ExecutorOptions;
 use crate::ports::listen;
 use crate::stage::StageEngine;
@@ -71,6 +71,7 @@ pub(crate) struct Place<'a> {
     pub(crate) flight_port: u16,
     pub(crate) shuffle: &'a Path,
     pub(crate) engine: &'a Engine,
+    pub(crate) pools: &'a TaskPools,
     pub(crate) clock: &'a SharedClock,
     /// Host and port of the scheduler.
     pub(crate) scheduler: &'a (String, u16),
@@ -112,6 +113,7 @@ impl Registration {
             place.engine.runtime_env(),
             place.options.memory_bytes,
             config.vcores,
+            place.pools.clone(),
         ));
         let fallback = runtimes.clone();
         let runtime_producer: RuntimeProducer = Arc::new(move |_| fallback.runtime(1));

@@ -120,3 +120,68 @@ impl QueryStageExecutor for Stage {
         self.inner.collect_column_stats()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use ballista_core::RuntimeProducer;
+    use ballista_core::error::BallistaError;
+    use ballista_core::serde::protobuf::ExecutorRegistration;
+    use ballista_core::serde::scheduler::TaskKey;
+    use ballista_core::utils::default_config_producer;
+    use ballista_executor::executor::Executor;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Work that never ends by itself.
+    #[derive(Debug)]
+    struct Endless;
+
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Endless")
+        }
+    }
+
+    #[async_trait]
+    impl QueryStageExecutor for Endless {
+        async fn execute_query_stage(&self, _: usize, _: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+            pending().await
+        }
+
+        fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+            Vec::new()
+        }
+    }
+
+    // Goal: a cancellation that overtakes a task ends it all the same, and one of another job ends nothing. Method: tasks of two jobs
+    // that never end by themselves, one begun before its job is over and one after.
+    #[tokio::test]
+    async fn tasks_of_jobs_that_are_over_do_not_begin() {
+        let runtimes: RuntimeProducer = Arc::new(|_| Ok(Arc::new(RuntimeEnv::default())));
+        let configs = Arc::new(default_config_producer);
+        let executor = Executor::new_basic(ExecutorRegistration::default(), "", runtimes, configs, 2);
+        let run = |job: &str| {
+            let key = TaskKey {
+                job_id: job.into(),
+                stage_id: 1,
+                task_id: 0,
+            };
+            executor.execute_query_stage(key, Arc::new(Endless), Arc::new(TaskContext::default()))
+        };
+        let mut begun = Box::pin(run("begun"));
+        assert!(futures::poll!(&mut begun).is_pending());
+        executor.end_job(&"late".into());
+        assert!(futures::poll!(&mut begun).is_pending(), "it is of another job");
+        let late = tokio::time::timeout(DEADLINE, run("late")).await.expect("an end");
+        assert!(matches!(late, Err(BallistaError::Cancelled)), "{late:?}");
+        executor.end_job(&"begun".into());
+        let begun = tokio::time::timeout(DEADLINE, begun).await.expect("an end");
+        assert!(matches!(begun, Err(BallistaError::Cancelled)), "{begun:?}");
+        assert_eq!(executor.active_task_count(), 0);
+    }
+}

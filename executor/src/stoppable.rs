@@ -11,18 +11,20 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-/// Makes every source of rows in the plan, and every operator that lets go of its thread, end with an error once `stop` is
-/// cancelled. Those are the places that a computation comes by again and again.
+/// Makes every source of rows in the plan, every operator that lets go of its thread, and those that give rows when they have read
+/// all of theirs, end with an error once `stop` is cancelled. Those are the places that a computation comes by again and again.
 pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &CancellationToken) -> Result<Arc<dyn ExecutionPlan>> {
     let wrapped = plan.transform_up(|plan| {
         let yields = plan.downcast_ref::<CooperativeExec>().is_some();
-        if !yields && !plan.children().is_empty() {
+        if !yields && !collects(plan.as_ref()) && !plan.children().is_empty() {
             return Ok(Transformed::no(plan));
         }
         Ok(Transformed::yes(Arc::new(StoppableExec {
@@ -31,6 +33,11 @@ pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &CancellationToken) 
         })))
     })?;
     Ok(wrapped.data)
+}
+
+/// Whether what it gives comes from memory and spilled files alone: nothing is read any more that could be stopped.
+fn collects(plan: &dyn ExecutionPlan) -> bool {
+    plan.downcast_ref::<SortExec>().is_some() || plan.downcast_ref::<AggregateExec>().is_some()
 }
 
 /// Passes its input on until it is stopped. One partition of output for each of input, in the same order.
@@ -100,7 +107,7 @@ fn stopped() -> DataFusionError {
 mod tests {
     use std::time::Duration;
 
-    use datafusion::physical_plan::{collect, displayable};
+    use datafusion::physical_plan::{collect, displayable, execute_stream};
     use datafusion::prelude::SessionContext;
     use tidewater_core::SystemClock;
     use tidewater_engine::yielding;
@@ -131,6 +138,42 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
         let error = ended.expect("an end").unwrap().unwrap_err();
         assert!(error.to_string().contains("cancelled"), "{error}");
+    }
+
+    // Goal: what gives rows of memory when it has read all of its input ends too. Method: a sort and an aggregate over more rows than a
+    // batch has, stopped after the first batch.
+    #[tokio::test]
+    async fn rows_in_memory_end_when_they_are_stopped() {
+        let session = SessionContext::new();
+        for (sql, operator) in [
+            (
+                "SELECT value FROM generate_series(1, 300000) ORDER BY value % 1000, value",
+                "SortExec",
+            ),
+            (
+                "SELECT value, count(*) FROM generate_series(1, 300000) GROUP BY value",
+                "AggregateExec",
+            ),
+        ] {
+            let stop = CancellationToken::new();
+            let plan = plan(&session, sql, &stop).await;
+            let shown = displayable(plan.as_ref()).indent(false).to_string();
+            assert!(shown.contains(operator), "{shown}");
+            let mut rows = execute_stream(plan, session.task_ctx()).unwrap();
+            let first = rows.next().await.unwrap().unwrap();
+            assert!(first.num_rows() < 300_000, "{sql}: all rows at once");
+            stop.cancel();
+            let mut read = first.num_rows();
+            let error = loop {
+                match rows.next().await {
+                    Some(Ok(batch)) => read += batch.num_rows(),
+                    Some(Err(error)) => break error,
+                    None => panic!("{sql}: its end after {read} rows"),
+                }
+            };
+            assert!(error.to_string().contains("cancelled"), "{error}");
+            assert!(read < 300_000, "{sql}: {read} rows");
+        }
     }
 
     // Goal: what is not stopped is whole. Method: the same rows with and without.

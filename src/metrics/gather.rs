@@ -95,6 +95,9 @@ impl Gatherer {
                 of(|load| load.queued),
             ));
         }
+        if let Some(executor) = &running.executor {
+            groups.extend(of_executor(executor));
+        }
         if let Some(ingest) = &running.ingest {
             groups.extend(of_ingest(ingest));
         }
@@ -171,6 +174,22 @@ fn files_of_the_log(running: &Running) -> Group {
         "Files of the log and its snapshot",
         values.into_iter().collect(),
     )
+}
+
+fn of_executor(executor: &tidewater_executor::Executor) -> [Group; 2] {
+    let load = executor.load();
+    [
+        Group::gauge(
+            "tidewater_executor_tasks",
+            "Tasks whose work is not over, cancelled ones among them",
+            vec![(None, size(load.tasks))],
+        ),
+        Group::gauge(
+            "tidewater_executor_memory_bytes",
+            "Memory that tasks have reserved",
+            vec![(None, size(load.memory_bytes))],
+        ),
+    ]
 }
 
 fn of_ingest(ingest: &crate::roles::IngestHandle) -> Vec<Group> {

@@ -64,9 +64,13 @@ pub(super) async fn start(
         leadership = Some(Leadership::campaign(parts, place, leads_with_catalog).await?);
         scheduler = Some(started);
     }
+    let mut runs_tasks = None;
     if roles.contains(&Role::Executor) {
         let (parts, engine) = (parts.clone(), engine.clone());
-        reports.push(background.run(async move { executor(&parts, &engine).await }).await??);
+        let started = background.run(async move { executor(&parts, &engine).await });
+        let (started, report) = started.await??;
+        reports.push(report);
+        runs_tasks = Some(started);
     }
     let threads = engine.options().target_partitions;
     let local = CpuRunner::new(Compute::engine_of(engine), CpuRuntime::start(threads)?);
@@ -76,6 +80,7 @@ pub(super) async fn start(
         admission: router.admission().clone(),
         router: Arc::new(router),
         scheduler,
+        executor: runs_tasks,
         leadership,
         reports,
     })
@@ -96,7 +101,7 @@ impl FindScheduler for Leader {
     }
 }
 
-async fn executor(parts: &Parts, engine: &Engine) -> Result<RoleReport, Failure> {
+async fn executor(parts: &Parts, engine: &Engine) -> Result<(Executor, RoleReport), Failure> {
     let settings = &parts.settings.executor;
     let found = settings.scheduler == LEADER;
     let address = match settings.scheduler.as_str() {
@@ -129,6 +134,6 @@ async fn executor(parts: &Parts, engine: &Engine) -> Result<RoleReport, Failure>
     }
     let (clock, rng) = (Arc::clone(&parts.clock), Arc::clone(&parts.rng));
     let address = settings.listen.to_string();
-    Executor::start(options, engine.clone(), clock, rng, &parts.tasks.child("executor")).await?;
-    Ok(RoleReport::new(Role::Executor, address))
+    let started = Executor::start(options, engine.clone(), clock, rng, &parts.tasks.child("executor")).await?;
+    Ok((started, RoleReport::new(Role::Executor, address)))
 }

@@ -25,11 +25,12 @@ const LOOK: Duration = Duration::from_millis(100);
 /// So many looks without work are an end.
 const QUIET_LOOKS: u32 = 5;
 
-const CANCELLED: i32 = 1;
+pub const CANCELLED: i32 = 1;
 /// Both answers when there is nothing to cancel.
 const NOTHING: (i32, i32) = (3, 3);
 
-async fn connect(node: &Node) -> FlightSqlServiceClient<Channel> {
+/// A client of Flight SQL.
+pub async fn connect(node: &Node) -> FlightSqlServiceClient<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", node.ports().flight)).unwrap();
     FlightSqlServiceClient::new(endpoint.connect().await.unwrap())
 }
@@ -45,7 +46,7 @@ async fn act(node: &Node, kind: &str, body: Vec<u8>) -> Bytes {
 }
 
 /// Asks in both ways that clients know; the second must say what the first one left.
-async fn cancel(node: &Node, info: &FlightInfo) -> (i32, i32) {
+pub async fn cancel(node: &Node, info: &FlightInfo) -> (i32, i32) {
     let request = CancelFlightInfoRequest {
         info: Some(info.clone()),
     };
@@ -60,7 +61,7 @@ async fn cancel(node: &Node, info: &FlightInfo) -> (i32, i32) {
 }
 
 /// Clock ticks of CPU the process has used: a hundredth of a second each.
-fn ticks(node: &Node) -> u64 {
+pub fn ticks(node: &Node) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()

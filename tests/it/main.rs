@@ -12,6 +12,7 @@ mod cluster;
 mod demo;
 mod differential;
 mod engines;
+mod executor_cancel;
 mod executor_loss;
 mod grants;
 mod handles;

@@ -70,9 +70,37 @@ impl Wire {
         }
     }
 
+    /// By which others end what this connection does: its number and its secret, as they are told behind the welcome.
+    pub fn key(&mut self) -> [u8; 8] {
+        loop {
+            match self.next().unwrap() {
+                (b'K', body) => return body.try_into().unwrap(),
+                (kind, _) => assert!(kind == b'S', "{}", char::from(kind)),
+            }
+        }
+    }
+
+    /// Asks for the end of what the connection with this key does, and waits until the request was dealt with.
+    pub fn cancel(port: u16, key: [u8; 8]) {
+        let Self(mut stream) = Self::open(port);
+        let head = [16_u32.to_be_bytes(), 80_877_102_u32.to_be_bytes()];
+        stream.write_all(&[head.as_flattened(), &key].concat()).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it is not answered");
+    }
+
     /// The first row of a query, as text.
     pub fn row(&mut self, sql: &str) -> Result<Vec<String>, String> {
+        self.ask(sql);
+        self.answer()
+    }
+
+    /// Sends a query, whose answer [`Self::answer`] waits for.
+    pub fn ask(&mut self, sql: &str) {
         self.send(b'Q', &[sql.as_bytes(), &[0]].concat());
+    }
+
+    /// The first row that is answered, as text.
+    pub fn answer(&mut self) -> Result<Vec<String>, String> {
         let mut row = None;
         loop {
             match self.next() {

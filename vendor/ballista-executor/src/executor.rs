@@ -40,9 +40,10 @@ use futures::future::AbortHandle;
 use futures::task::AtomicWaker;
 use log::error;
 use log::warn;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 /// A future that resolves when all active tasks on an executor have completed.
@@ -68,6 +69,10 @@ impl Future for TasksDrainedFuture {
 }
 
 type AbortHandles = Arc<DashMap<TaskKey, AbortHandle>>;
+
+/// tidewater: ended jobs that are remembered; the oldest is forgotten. Their tasks arrive within
+/// seconds or never.
+const ENDED_JOBS_MAX: usize = 4096;
 
 /// Ballista executor
 #[derive(Clone)]
@@ -95,6 +100,9 @@ pub struct Executor {
 
     /// Handles to abort executing tasks
     abort_handles: AbortHandles,
+
+    /// tidewater: jobs that have ended, whose tasks do not begin any more.
+    ended_jobs: Arc<Mutex<VecDeque<JobId>>>,
 
     tasks_drained_waker: Arc<AtomicWaker>,
 
@@ -152,6 +160,7 @@ impl Executor {
             metrics_collector,
             vcores,
             abort_handles: Default::default(),
+            ended_jobs: Default::default(),
             tasks_drained_waker: Default::default(),
             execution_engine,
             session_runtime_cache: None,
@@ -177,6 +186,7 @@ impl Executor {
             metrics_collector,
             vcores,
             abort_handles: Default::default(),
+            ended_jobs: Default::default(),
             tasks_drained_waker: Default::default(),
             execution_engine: Arc::new(DefaultExecutionEngine::new()),
             session_runtime_cache: None,
@@ -244,7 +254,12 @@ impl Executor {
             query_stage_exec.execute_query_stage(key.task_id, task_ctx),
         );
 
-        self.abort_handles.insert(key.clone(), abort_handle);
+        self.abort_handles.insert(key.clone(), abort_handle.clone());
+        // tidewater: after the handle is there, so that whoever ends the job meanwhile either is seen
+        // here or finds it.
+        if self.has_ended(&key.job_id) {
+            abort_handle.abort();
+        }
 
         let partitions = match std::panic::AssertUnwindSafe(task).catch_unwind().await {
             Ok(Ok(result)) => result.map_err(BallistaError::from),
@@ -293,6 +308,35 @@ impl Executor {
         } else {
             Ok(false)
         }
+    }
+
+    /// tidewater: ends all tasks of a job, those too that have not begun or not arrived yet: a
+    /// cancellation finds only what has begun, and overtakes what is still on its way.
+    pub fn end_job(&self, job_id: &JobId) {
+        {
+            let mut ended = self
+                .ended_jobs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if !ended.contains(job_id) {
+                if ended.len() >= ENDED_JOBS_MAX {
+                    ended.pop_front();
+                }
+                ended.push_back(job_id.clone());
+            }
+        }
+        for task in self.abort_handles.iter() {
+            if task.key().job_id == *job_id {
+                task.value().abort();
+            }
+        }
+    }
+
+    fn has_ended(&self, job_id: &JobId) -> bool {
+        self.ended_jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(job_id)
     }
 
     /// Returns the working directory path for this executor.

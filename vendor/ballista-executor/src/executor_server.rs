@@ -1080,6 +1080,10 @@ impl<T: 'static + AsLogicalPlan, U: 'static + AsExecutionPlan> ExecutorGrpc
         let params = request.into_inner();
         let job_id = params.job_id.into();
 
+        // tidewater: a job whose files all go is over, however it ended.
+        if params.remove_stage_ids.is_empty() {
+            self.executor.end_job(&job_id);
+        }
         remove_job_data(&self.executor.work_dir, &job_id, &params.remove_stage_ids)
             .await
             .map_err(|e| Status::invalid_argument(e.to_string()))?;
