@@ -135,6 +135,8 @@ fn flight_info(
         .map_err(arrow_status)?
         .with_endpoint(endpoint)
         .with_descriptor(descriptor)
+        // Whoever reads its one endpoint has the rows in their order.
+        .with_ordered(true)
         .with_total_records(-1)
         .with_total_bytes(-1);
     Ok(Response::new(info))

@@ -5,6 +5,7 @@
 
 mod kit;
 
+mod arrow_go;
 mod bad_input;
 mod cancel;
 mod clients;

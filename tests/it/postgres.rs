@@ -7,11 +7,11 @@ use std::process::Command;
 use crate::clients::Verdict;
 use crate::kit::{Node, NodeBuilder, free_port, hashed};
 
-const USER: &str = "ana";
-const PASSWORD: &str = "correct horse: battery";
+pub(crate) const USER: &str = "ana";
+pub(crate) const PASSWORD: &str = "correct horse: battery";
 
 /// A process with one user who may write, and the tables of the probes.
-fn lake(dir: &Path) -> Node {
+pub(crate) fn lake(dir: &Path) -> Node {
     let hashed = hashed(PASSWORD);
     let user = format!(
         "[[security.users]]\nname = \"{USER}\"\npassword_hash = {}\nscram = {}\nrole = \"writer\"\n",

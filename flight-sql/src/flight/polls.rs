@@ -123,7 +123,6 @@ impl FlightSql {
             return Err(to_status(QueryError::NotHeld { id: handle.id }));
         };
         let endpoint = self.good_for(left).with_ticket(Ticket::new(ticket));
-        let expiration_time = endpoint.expiration_time;
         let info = FlightInfo::new()
             .try_with_schema(&schema)
             .map_err(arrow_status)?
@@ -132,10 +131,8 @@ impl FlightSql {
             .with_ordered(true)
             .with_total_records(rows)
             .with_total_bytes(-1);
-        complete(PollInfo {
-            expiration_time,
-            ..PollInfo::new().with_info(info)
-        })
+        // Only the descriptor of a further poll ends, of which there is none: Arrow's clients take an end here for a fault.
+        complete(PollInfo::new().with_info(info))
     }
 
     /// The rows of a query that was polled to its end, as often as they are asked for.
@@ -202,7 +199,7 @@ impl FlightSql {
         ticket.as_any().encode_to_vec()
     }
 
-    /// An endpoint that is good for so long from now; its end is that of a poll too.
+    /// An endpoint that is good for so long from now; its end is that of a further poll too.
     fn good_for(&self, left: Duration) -> FlightEndpoint {
         let ms = self.service.clock().now_ms().saturating_add(milliseconds(left));
         let mut endpoint = FlightEndpoint::new();

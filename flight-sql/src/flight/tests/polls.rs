@@ -72,10 +72,12 @@ async fn rows_are_held_when_polls_end() {
     let sql = "SELECT id, name FROM numbers ORDER BY id";
     let polled = client.whole(sql).await.expect("an end");
     assert_eq!(polled.progress, Some(1.0));
+    assert!(polled.expiration_time.is_none(), "there is nothing to poll again with");
     let info = polled.info.expect("info");
     assert_eq!(info.total_records, 10);
     let direct = client.info(sql).await.expect("info");
     assert_eq!(info.schema, direct.schema);
+    assert!(info.ordered && direct.ordered);
     let expected = client.fetch(&direct).await.expect("rows");
     for _ in 0..2 {
         let (schema, batches) = client.fetch(&info).await.expect("rows");

@@ -28,13 +28,20 @@ def connect(**who):
     return Client(host, port, **(who or own))
 
 
+def held_until(of):
+    """The end of an endpoint, in seconds."""
+    return fields(fields(of)[3][0])[1][0]
+
+
 def polled(client, sql):
-    """To its end: the info, when it ends, and how many polls it took."""
+    """To its end: the info, until when its rows are held, and how many polls it took."""
     descriptor = query(sql)
     for count in range(1, LOOKS_MAX):
         info, descriptor, until = client.poll(descriptor)
+        # There is nothing to poll with any more, whose time could end (Arrow's scenario poll_flight_info).
+        equal(descriptor is None, until is None)
         if descriptor is None:
-            return info, until, count
+            return info, held_until(endpoint(info)[0]), count
     raise AssertionError("it does not end")
 
 
@@ -139,7 +146,7 @@ def renewed():
     info, before, _ = polled(client, "SELECT 3 AS v")
     time.sleep(1.1)
     again = client.act("RenewFlightEndpoint", field(1, endpoint(info)[0]))
-    until = fields(fields(again)[3][0])[1][0]
+    until = held_until(again)
     if not before < until <= time.time() + 660:
         raise AssertionError(f"from {before} to {until}")
     return f"{until - before} s longer"
