@@ -29,8 +29,8 @@ use crate::error::EngineError;
 /// Masks made at the same time: hides a store's latency.
 const MASKS_AT_ONCE: usize = 8;
 
-/// Above a scan of Parquet files: leaves the deleted rows of each file out. It makes no row of its own and hides nothing but its
-/// scan's statistics, which count deleted rows.
+/// Above a scan of Parquet files: leaves the deleted rows of each file out, and of a file that a change is about all others. It makes
+/// no row of its own and hides nothing but its scan's statistics, which count deleted rows.
 #[derive(Debug)]
 pub struct RowDeletesExec {
     scan: Arc<dyn ExecutionPlan>,
@@ -221,17 +221,14 @@ async fn selection(
     delete: &FileDeletes,
     store: &FileStore,
 ) -> Result<(Path, ParquetRowSelection), DataFusionError> {
-    let mask = delete.mask(store).await.map_err(EngineError::from)?;
+    let kept = delete.kept(store).await.map_err(EngineError::from)?;
     let rows = delete.record_count();
     let too_many = |_| EngineError::PlanDamaged {
         reason: format!("{} has {rows} rows", delete.path()),
     };
     let total = usize::try_from(rows).map_err(too_many)?;
     // Positions are below the total, which fits.
-    let kept = mask
-        .kept(rows)
-        .into_iter()
-        .map(|kept| kept.start as usize..kept.end as usize);
+    let kept = kept.into_iter().map(|kept| kept.start as usize..kept.end as usize);
     let selection = RowSelection::from_consecutive_ranges(kept, total);
     Ok((path, ParquetRowSelection::new(selection)))
 }

@@ -94,7 +94,10 @@ impl PlannedFiles {
 
     /// Delete files that touch them, each once.
     pub fn delete_files(&self) -> u64 {
-        let deletes = self.files.iter().flat_map(|file| &file.deletes);
+        let deletes = self
+            .files
+            .iter()
+            .flat_map(|file| file.deletes.iter().chain(file.only.iter().flatten()));
         let paths: HashSet<&str> = deletes.map(|delete| delete.path.as_str()).collect();
         u64::try_from(paths.len()).unwrap_or(u64::MAX)
     }

@@ -14,8 +14,8 @@ use tidewater_engine::{
     Class, Distribution, Engine, EngineError, Order, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
 };
 use tidewater_table::{
-    Added, Catalog, Change, CommitOptions, Committed, LoadedTable, Retention, ScanFile, TableError, commit_changes,
-    expire, plan_scan, write,
+    Added, Catalog, Change, CommitOptions, Committed, LoadedTable, Retention, Scan, ScanFile, TableError,
+    commit_changes, expire, plan_scan, write,
 };
 use uuid::Uuid;
 
@@ -154,6 +154,16 @@ impl Worker {
                 step: "listing its files",
                 source: Below::coded(source),
             })
+    }
+
+    /// The same of a table of which rows may be deleted: whoever reads the files must leave those out, as the engine does.
+    pub(crate) async fn files_with_deletes(&self, table: &LoadedTable) -> Result<Vec<ScanFile>> {
+        let scan = Scan::new(self.engine.store(), &table.metadata).with_deletes();
+        scan.plan().await.map_err(|source| PipelineError::Table {
+            table: table.name.clone(),
+            step: "listing its files",
+            source: Below::coded(source),
+        })
     }
 
     /// Commits all changes or none. `None` if others moved a head: then everything is to be computed anew, and the files

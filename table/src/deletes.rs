@@ -1,7 +1,8 @@
 //! Row-level deletes: which rows of a data file are gone (Iceberg spec, "Row-level Deletes").
 //!
 //! [`FileDeletes`] names what a reader of one data file must apply and travels between processes; [`FileDeletes::mask`] reads it
-//! and answers the rows by position. Deletes by equality become positions too, so readers know one mechanism only.
+//! and answers the rows by position, [`FileDeletes::kept`] those that are to be read. Deletes by equality become positions too, so
+//! readers know one mechanism only.
 
 mod cache;
 mod columns;
@@ -15,6 +16,8 @@ mod told;
 mod vector;
 mod write;
 
+use std::ops::Range;
+
 use arrow::array::ArrayRef;
 use iceberg::spec::{DataContentType, DataFile, DataFileFormat, Schema, TableMetadata};
 use serde::{Deserialize, Serialize};
@@ -27,17 +30,18 @@ pub(crate) use self::vector::read as read_vector;
 pub use self::write::write_deletes;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::scan::ScanFile;
+use crate::scan::{DeleteFile, ScanFile};
 
 /// A delete file is held in memory as a whole while it is read.
 const DELETE_FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// What is gone from one data file.
+/// What is gone from one data file, or which of its rows a change is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileDeletes {
     path: String,
     size_bytes: u64,
     record_count: u64,
+    /// Behind all others at most one that is [`Delete::AllBut`].
     deletes: Vec<Delete>,
     /// What the file's partition tells of columns that deletes by value compare and the file may lack: one value each, by field id.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "told")]
@@ -59,25 +63,26 @@ enum Delete {
     Positions { path: String },
     /// A Parquet file of values: rows that have them are gone.
     Equality { path: String, columns: Box<Schema> },
+    /// All rows but those that these delete are gone. A kind of its own, so that a process that does not know it reads nothing
+    /// instead of too much.
+    AllBut(Vec<Delete>),
 }
 
 impl FileDeletes {
     /// What must be applied to the file; `None` if all its rows are there. Refuses deletes that cannot be read.
     pub fn of(file: &ScanFile, table: &TableMetadata) -> Result<Option<Self>> {
-        if file.deletes.is_empty() {
+        if file.is_whole() {
             return Ok(None);
         }
-        let deletes = file.deletes.iter().map(|delete| Delete::of(delete.data_file(), table));
-        let deletes = deletes.collect::<Result<Vec<Delete>>>()?;
-        let compared = deletes.iter().filter_map(|delete| match delete {
-            Delete::Equality { columns, .. } => Some(columns.as_ref()),
-            Delete::Vector { .. } | Delete::Positions { .. } => None,
-        });
+        let mut deletes = Delete::all(&file.deletes, table)?;
+        if let Some(only) = &file.only {
+            deletes.push(Delete::AllBut(Delete::all(only, table)?));
+        }
         Ok(Some(Self {
             path: file.path.clone(),
             size_bytes: file.size_bytes,
             record_count: file.record_count,
-            told: told::of(file, table, compared)?,
+            told: told::of(file, table, Delete::compared(&deletes).into_iter())?,
             deletes,
         }))
     }
@@ -94,17 +99,56 @@ impl FileDeletes {
 
     /// Files that delete its rows.
     pub fn delete_files(&self) -> usize {
-        self.deletes.len()
+        let (deletes, only) = self.parts();
+        deletes.len() + only.map_or(0, <[Delete]>::len)
     }
 
     /// The rows that are gone. Delete files and answers are remembered in the store's cache.
+    ///
+    /// # Errors
+    /// [`TableError::Unsupported`] for a file of which a change means some rows only: [`Self::kept`] tells which.
     pub async fn mask(&self, store: &FileStore) -> Result<RowMask> {
-        let key = self.cache_key();
+        match self.parts() {
+            (deletes, None) => self.deleted_by(store, deletes).await,
+            (_, Some(_)) => Err(TableError::Unsupported {
+                what: format!("naming the rows of {} that a change is not about", self.path),
+            }),
+        }
+    }
+
+    /// The rows to be read, as ranges in order; none is empty and none touches the next. Remembers as [`Self::mask`] does.
+    pub async fn kept(&self, store: &FileStore) -> Result<Vec<Range<u64>>> {
+        let (deletes, only) = self.parts();
+        let Some(only) = only else {
+            return Ok(self.deleted_by(store, deletes).await?.kept(self.record_count));
+        };
+        let meant = self.deleted_by(store, only).await?;
+        // A delete by value touches many files and names rows of few: of the others nothing more need be known.
+        if meant.is_empty() {
+            return Ok(Vec::new());
+        }
+        let besides = self.deleted_by(store, deletes).await?;
+        Ok(meant.without(&besides).lacked(self.record_count))
+    }
+
+    /// What deletes its rows, and what deletes the only ones that are meant.
+    fn parts(&self) -> (&[Delete], Option<&[Delete]>) {
+        match self.deletes.split_last() {
+            Some((Delete::AllBut(only), deletes)) => (deletes, Some(only.as_slice())),
+            _ => (self.deletes.as_slice(), None),
+        }
+    }
+
+    async fn deleted_by(&self, store: &FileStore, deletes: &[Delete]) -> Result<RowMask> {
+        let mut mask = RowMask::default();
+        if deletes.is_empty() {
+            return Ok(mask);
+        }
+        let key = self.cache_key(deletes);
         if let Some(known) = store.deletes().mask(&key).await {
             return Ok(known);
         }
-        let mut mask = RowMask::default();
-        for delete in &self.deletes {
+        for delete in deletes {
             match delete {
                 Delete::Vector {
                     path,
@@ -116,12 +160,12 @@ impl FileDeletes {
                     let positions = positions::read(store, path).await?;
                     mask.extend_from(positions.get(&self.path));
                 }
-                Delete::Equality { .. } => {}
+                Delete::Equality { .. } | Delete::AllBut(_) => {}
             }
         }
-        let by_value = self.deletes.iter().filter_map(|delete| match delete {
+        let by_value = deletes.iter().filter_map(|delete| match delete {
             Delete::Equality { path, columns } => Some((path.as_str(), columns.as_ref())),
-            Delete::Vector { .. } | Delete::Positions { .. } => None,
+            Delete::Vector { .. } | Delete::Positions { .. } | Delete::AllBut(_) => None,
         });
         equality::apply(store, &self.path, self.size_bytes, &self.told, by_value, &mut mask).await?;
         store.deletes().keep_mask(key, &mask).await;
@@ -129,13 +173,14 @@ impl FileDeletes {
     }
 
     /// Files never change, so their names say everything.
-    fn cache_key(&self) -> String {
+    fn cache_key(&self, deletes: &[Delete]) -> String {
         let mut key = self.path.clone();
-        for delete in &self.deletes {
+        for delete in deletes {
             key.push('\n');
             match delete {
                 Delete::Vector { path, offset, .. } => key.push_str(&format!("{offset} {path}")),
                 Delete::Positions { path } | Delete::Equality { path, .. } => key.push_str(path),
+                Delete::AllBut(_) => {}
             }
         }
         key
@@ -170,13 +215,30 @@ pub(crate) async fn positions(
                 found.push((of.clone(), mask));
             }
         }
-        Delete::Equality { .. } => {}
+        Delete::Equality { .. } | Delete::AllBut(_) => {}
     }
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
 }
 
 impl Delete {
+    fn all(files: &[DeleteFile], table: &TableMetadata) -> Result<Vec<Self>> {
+        files.iter().map(|file| Self::of(file.data_file(), table)).collect()
+    }
+
+    /// The columns that deletes by value compare.
+    fn compared(deletes: &[Self]) -> Vec<&Schema> {
+        let mut compared = Vec::new();
+        for delete in deletes {
+            match delete {
+                Self::Equality { columns, .. } => compared.push(columns.as_ref()),
+                Self::AllBut(only) => compared.extend(Self::compared(only)),
+                Self::Vector { .. } | Self::Positions { .. } => {}
+            }
+        }
+        compared
+    }
+
     fn of(file: &DataFile, table: &TableMetadata) -> Result<Self> {
         let path = file.file_path().to_owned();
         let unsupported = |what: &str| TableError::Unsupported {

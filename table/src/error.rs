@@ -167,6 +167,14 @@ pub enum TableError {
         /// What is missing.
         reason: String,
     },
+    /// Changes that many delete files have made of many data files: telling them at once would take too much memory.
+    #[error("telling the changes up to snapshot {snapshot_id} takes more than {max} pairs of data files and deletes")]
+    TooManyDeletes {
+        /// Of the snapshots that were asked for, the one at which there were too many.
+        snapshot_id: i64,
+        /// Pairs of a data file and a delete file that are told at once.
+        max: usize,
+    },
     /// A change of a table's form that is not possible.
     #[error("{what} is refused: {reason}")]
     Alteration {
@@ -244,6 +252,7 @@ impl Coded for TableError {
             | Self::Rows { .. }
             | Self::SchemaChange { .. }
             | Self::Alteration { .. }
+            | Self::TooManyDeletes { .. }
             | Self::Reference { .. } => ErrorKind::Invalid,
             Self::FileNotFound { .. }
             | Self::TableNotFound { .. }
@@ -290,6 +299,7 @@ impl Coded for TableError {
             Self::RefNotFound { .. } => "TBL-0023",
             Self::Reference { .. } => "TBL-0024",
             Self::BytesChanged { .. } => "TBL-0025",
+            Self::TooManyDeletes { .. } => "TBL-0026",
             Self::Catalog(fault) => fault.code(),
         }
     }
@@ -318,6 +328,9 @@ impl Coded for TableError {
             }
             Self::SchemaChange { .. } => "add a new column, or rebuild the table",
             Self::HistoryBroken { .. } => "read the table in full once, then go on from its current snapshot",
+            Self::TooManyDeletes { .. } => {
+                "ask for the changes of fewer snapshots at once, or rewrite data files so that their deletes go with them"
+            }
             Self::Conflict { .. } => "compute the change anew from the current snapshot",
             Self::Alteration { advice, .. } | Self::Reference { advice, .. } => advice,
             Self::ColumnNotFound { .. } => "look at the table's columns; names are case sensitive",

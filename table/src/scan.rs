@@ -59,10 +59,18 @@ pub struct ScanFile {
     pub snapshot_id: i64,
     /// Deletes that may touch its rows. Whoever reads the file must apply them.
     pub deletes: Vec<DeleteFile>,
+    /// If set, only rows are meant that one of these deletes and none of `deletes` does. `None` but in answers of
+    /// [`crate::changes_between`].
+    pub only: Option<Vec<DeleteFile>>,
     entry: Lender,
 }
 
 impl ScanFile {
+    /// Whether all rows in the file are meant, whatever is in delete files.
+    pub fn is_whole(&self) -> bool {
+        self.deletes.is_empty() && self.only.is_none()
+    }
+
     /// Everything the table knows of the file: counts, sizes and bounds by field id. It is unpacked for this and kept until the value
     /// is dropped, at some kilobytes: who asks for a column of many files asks for that alone.
     pub fn data_file(&self) -> &DataFile {
@@ -106,6 +114,12 @@ impl ScanFile {
         self.deletes = deletes.of(self.entry.entry());
     }
 
+    /// Only those of its rows that one of these deletes.
+    pub(crate) fn narrowed(mut self, only: Vec<DeleteFile>) -> Self {
+        self.only = Some(only);
+        self
+    }
+
     pub(crate) fn of(entry: &Arc<Entry>, deletes: Vec<DeleteFile>) -> Self {
         let file = &entry.file;
         Self {
@@ -118,6 +132,7 @@ impl ScanFile {
             file_sequence: entry.file_sequence,
             snapshot_id: entry.snapshot_id,
             deletes,
+            only: None,
             entry: Lender::new(entry.clone()),
         }
     }
@@ -144,6 +159,11 @@ impl DeleteFile {
     /// Everything the table knows of the file.
     pub fn data_file(&self) -> &DataFile {
         self.entry.file()
+    }
+
+    /// Where what it says stands: a file, and of a deletion vector where it begins in there.
+    pub(crate) fn place(&self) -> (&str, Option<i64>) {
+        (&self.path, self.entry.entry().file.content_offset())
     }
 }
 
@@ -256,7 +276,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Does the manifest list files of this kind that are part of the snapshot?
-fn holds_live(manifest: &ManifestFile, content: ManifestContentType) -> bool {
+pub(crate) fn holds_live(manifest: &ManifestFile, content: ManifestContentType) -> bool {
     manifest.content == content && (manifest.has_added_files() || manifest.has_existing_files())
 }
 

@@ -76,8 +76,8 @@ pub(super) async fn all(
     between(parts, table, None, snapshot).await
 }
 
-/// The changes after `from` up to and with `to`: rows of files that came are inserts, those of files that left are deletes.
-/// Snapshots that only re-arrange rows change nothing.
+/// The changes after `from` up to and with `to`: rows of files that came are inserts, those of files that left are deletes, and so are
+/// rows of files that stayed, if the deletes of these say so. Snapshots that only re-arrange rows change nothing.
 async fn between(
     parts: &Arc<Parts>,
     table: &LoadedTable,
@@ -100,15 +100,19 @@ async fn between(
     for (ordinal, change) in (0..).zip(changes) {
         let SnapshotChange {
             snapshot_id,
-            added,
-            removed,
+            added: mut came,
+            removed: mut left,
+            deleted,
+            restored,
             ..
         } = change;
-        if !removed.is_empty() {
-            add(removed, "delete", snapshot_id, ordinal)?;
+        left.extend(deleted);
+        came.extend(restored);
+        if !left.is_empty() {
+            add(left, "delete", snapshot_id, ordinal)?;
         }
-        if !added.is_empty() {
-            add(added, "insert", snapshot_id, ordinal)?;
+        if !came.is_empty() {
+            add(came, "insert", snapshot_id, ordinal)?;
         }
     }
     let plan = match union {
@@ -142,3 +146,6 @@ fn rows(
     let plan = scan.project(expressions).and_then(LogicalPlanBuilder::build);
     Ok(plan?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ pub(super) fn plan(
     let partitions_max = session.config().target_partitions();
     let mut scans = Vec::new();
     for Alike { told, files } in alike(enough(files, request), request.table, request.schema)? {
-        let is_whole = |of: &ToldFile| of.file.deletes.is_empty();
+        let is_whole = |of: &ToldFile| of.file.is_whole();
         let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(is_whole);
         for groups in groups::spread(store, whole, partitions_max, request.identity)? {
             scans.push(scan(session, store, groups, &told, request)?);
@@ -94,7 +94,7 @@ fn enough(mut files: Vec<ScanFile>, request: &Request<'_>) -> Vec<ScanFile> {
     let needed = files.iter().take_while(|file| {
         let more = rows < limit;
         // How many rows of it are left is not known yet.
-        rows += if file.deletes.is_empty() { file.record_count } else { 0 };
+        rows += if file.is_whole() { file.record_count } else { 0 };
         more
     });
     let needed = needed.count();
@@ -136,7 +136,7 @@ fn scan(
         .map(|column| statistics.column_statistics.get(*column).cloned());
     let in_order: Vec<ColumnStatistics> = in_order.flatten().collect();
     statistics.column_statistics = in_order;
-    let holed = groups.files.iter().any(|of| !of.file.deletes.is_empty());
+    let holed = groups.files.iter().any(|of| !of.file.is_whole());
     if holed || request.filtered || request.limit.is_some() {
         statistics = statistics.to_inexact();
     }

@@ -1,6 +1,6 @@
 //! One refresh of a `cdc` model: reads the new changes, merges them into the stored files that can hold their keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{Field, Schema};
@@ -9,7 +9,10 @@ use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 use tidewater_core::{ErrorKind, TableName};
 use tidewater_engine::SessionOptions;
-use tidewater_table::{Added, Change, LoadedTable, Predicate, ScanFile, changes_between, plan_scan};
+use tidewater_table::{
+    Added, Change, FileDeletes, FileStore, LoadedTable, Predicate, ScanFile, SnapshotChange, TableError,
+    changes_between, plan_scan,
+};
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::{CdcSpec, Model};
@@ -192,7 +195,7 @@ fn table_change(
         .property("tidewater.rows-without-key", rows.without_key.to_string()))
 }
 
-/// The change log's files with changes the model has not seen.
+/// The change log's files with changes the model has not seen, and what deletes rows of them.
 async fn changed_files(
     worker: &Worker,
     source: &LoadedTable,
@@ -203,26 +206,57 @@ async fn changed_files(
         return Ok(Vec::new());
     };
     if !incremental {
-        return worker.files(source).await;
+        return worker.files_with_deletes(source).await;
     }
     let from = plan
         .inputs
         .iter()
         .find(|input| input.table == source.name)
         .and_then(|input| input.from);
-    let changes = changes_between(worker.engine.store(), &source.metadata, from, to).await;
+    let changes = changes_of(worker.engine.store(), source, from, to).await;
     let changes = changes.map_err(|error| PipelineError::Table {
         table: source.name.clone(),
         step: "finding its changes",
         source: Below::coded(error),
     })?;
-    // Rows that retention removed meanwhile are no deletes of the source's rows; their files may be gone already.
-    let removed: BTreeSet<String> = changes
-        .iter()
-        .flat_map(|change| change.removed.iter().map(|file| file.path.clone()))
-        .collect();
-    let added = changes.into_iter().flat_map(|change| change.added);
-    Ok(added.filter(|file| !removed.contains(&file.path)).collect())
+    let mut files: BTreeMap<String, ScanFile> = BTreeMap::new();
+    for change in changes {
+        // Rows that retention removed meanwhile are no deletes of the source's rows; their files may be gone already.
+        for file in &change.removed {
+            files.remove(&file.path);
+        }
+        files.extend(change.added.into_iter().map(|file| (file.path.clone(), file)));
+        // Nor are rows that were deleted from files that stayed. What deleted them before this change still does: none came back.
+        for file in change.deleted {
+            if let Some(known) = files.get_mut(&file.path) {
+                known.deletes = file.deletes;
+                known.deletes.extend(file.only.into_iter().flatten());
+            }
+        }
+    }
+    Ok(files.into_values().collect())
+}
+
+/// The changes after `from` up to `to`. Refused if rows are there again that were deleted: they may be older than what was read, and
+/// were never read if they were gone then.
+async fn changes_of(
+    store: &FileStore,
+    source: &LoadedTable,
+    from: Option<i64>,
+    to: i64,
+) -> tidewater_table::Result<Vec<SnapshotChange>> {
+    let changes = changes_between(store, &source.metadata, from, to).await?;
+    let restored: Vec<&ScanFile> = changes.iter().flat_map(|change| &change.restored).collect();
+    for file in restored {
+        let Some(deletes) = FileDeletes::of(file, &source.metadata)? else {
+            continue;
+        };
+        if !deletes.kept(store).await?.is_empty() {
+            let reason = format!("rows of {} that were deleted are there again", file.path);
+            return Err(TableError::HistoryBroken { from, to, reason });
+        }
+    }
+    Ok(changes)
 }
 
 fn overlay(

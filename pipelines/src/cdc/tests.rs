@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use datafusion::arrow::datatypes::{DataType, Field};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tidewater_table::schema;
 use tidewater_table::testing::Fault;
+use tidewater_table::{Change, CommitOptions, RowMask, Scan, commit_change, schema, write_deletes};
 
 use crate::testing::{Lake, change, log_columns, patient, table_name};
 use crate::{Mode, Pipelines, RunOptions, Selection};
@@ -464,4 +464,64 @@ async fn partitions_follow_the_model() {
         .await;
     assert_eq!(run(&changed).await.mode, Mode::Incremental);
     assert_eq!(lake.lines(SILVER).await, ["1,5,b"]);
+}
+
+/// Of the log's file that is so many files old, only these rows are deleted, by position, as another engine would.
+async fn delete_rows(lake: &Lake, file: usize, gone: &[u64]) {
+    let table = lake.load("bronze.patients").await;
+    let scan = Scan::new(&lake.store, &table.metadata).with_deletes();
+    let mut files = scan.plan().await.expect("files");
+    files.sort_by_key(|file| file.sequence);
+    let file = files.remove(file);
+    let mask: RowMask = gone.iter().copied().collect();
+    let path = file.path.clone();
+    let added = match gone.is_empty() {
+        true => Vec::new(),
+        false => write_deletes(&lake.store, &table.metadata, &[(file, mask)])
+            .await
+            .expect("deletes"),
+    };
+    let head = table.metadata.current_snapshot_id().expect("a snapshot");
+    let delta = Change::row_delta(head, [path], added);
+    let options = CommitOptions::default();
+    commit_change(lake.catalog.as_ref(), &lake.store, &table.name, &delta, &options)
+        .await
+        .expect("a commit");
+}
+
+// Goal: a log of which rows are deleted by delete files is followed: those that were not read before are not read, those that were stay
+// applied, and where rows come back, so that some may never be read, an increment is refused. Method: deletes between the runs, then full
+// refreshes.
+#[tokio::test]
+async fn logs_with_deleted_rows_are_followed() {
+    let (lake, pipelines) = lake().await;
+    let all = RunOptions {
+        full_refresh: true,
+        ..RunOptions::default()
+    };
+    let created = |id: i64| change("c", 10 + id, id, id, id, Some("a"));
+    lake.append("bronze.patients", &[created(1), created(2), created(3)])
+        .await;
+    run(&pipelines).await;
+    lake.append("bronze.patients", &[created(4), created(5)]).await;
+    delete_rows(&lake, 1, &[0]).await;
+    delete_rows(&lake, 0, &[0]).await;
+    assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+    assert_eq!(lake.lines(SILVER).await, ["1,1,a", "2,2,a", "3,3,a", "5,5,a"]);
+    lake.append("bronze.patients", &[change("u", 30, 6, 2, 9, Some("b"))])
+        .await;
+    delete_rows(&lake, 1, &[0, 1]).await;
+    assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+    assert_eq!(lake.lines(SILVER).await, ["1,1,a", "2,9,b", "3,3,a", "5,5,a"]);
+    let report = pipelines.run(&Selection::All, all).await.expect("a run");
+    assert!(report.succeeded(), "{report:?}");
+    assert_eq!(lake.lines(SILVER).await, ["2,9,b", "3,3,a"]);
+    delete_rows(&lake, 1, &[]).await;
+    let report = pipelines.run(&Selection::All, RunOptions::default()).await;
+    let failure = report.expect("a run").models[0].failure.clone().expect("a failure");
+    assert_eq!(failure.code, "PIP-0020", "{failure:?}");
+    assert!(failure.message.contains("are there again"), "{failure:?}");
+    let report = pipelines.run(&Selection::All, all).await.expect("a run");
+    assert!(report.succeeded(), "{report:?}");
+    assert_eq!(lake.lines(SILVER).await, ["2,9,b", "3,3,a", "4,4,a", "5,5,a"]);
 }

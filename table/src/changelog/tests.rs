@@ -87,7 +87,8 @@ async fn appends_are_told_one_by_one() {
     );
     let table = lake.table().await.metadata;
     for change in &found {
-        let slow = change_of(&lake.store, &table, table.snapshot_by_id(change.snapshot_id).unwrap())
+        let snapshot = table.snapshot_by_id(change.snapshot_id).unwrap();
+        let slow = change_of(&lake.store, &table, snapshot, &Room::default())
             .await
             .unwrap();
         assert_eq!(

@@ -41,6 +41,18 @@ impl RowMask {
         self
     }
 
+    /// The rows that it lacks and the other one does not.
+    #[must_use]
+    pub(super) fn without(mut self, other: &Self) -> Self {
+        self.deleted -= &other.deleted;
+        self
+    }
+
+    /// Whether it lacks no row.
+    pub(super) fn is_empty(&self) -> bool {
+        self.deleted.is_empty()
+    }
+
     /// Memory, in bytes.
     pub(super) fn size(&self) -> usize {
         self.deleted.serialized_size()
@@ -78,6 +90,18 @@ impl RowMask {
             kept.push(next..rows);
         }
         kept
+    }
+
+    /// The ranges of the first `rows` rows that are gone, in order; none is empty and none touches the next.
+    pub(super) fn lacked(&self, rows: u64) -> Vec<Range<u64>> {
+        let mut lacked: Vec<Range<u64>> = Vec::new();
+        for gone in self.deleted.iter().take_while(|gone| *gone < rows) {
+            match lacked.last_mut() {
+                Some(last) if last.end == gone => last.end = gone + 1,
+                _ => lacked.push(gone..gone + 1),
+            }
+        }
+        lacked
     }
 }
 

@@ -59,20 +59,36 @@ impl Lake {
 
     /// With a store of the catalog's own for its metadata files.
     pub(super) async fn beside(of_catalog: FileStore, store: FileStore, warehouse: &str, format_version: &str) -> Self {
+        let spec = UnboundPartitionSpec::builder()
+            .add_partition_field(1, "id_bucket", Transform::Bucket(BUCKETS))
+            .expect("a field");
+        Self::made(of_catalog, store, warehouse, format_version, Some(spec.build())).await
+    }
+
+    /// Without partitions.
+    pub(super) async fn unpartitioned(store: FileStore, warehouse: &str, format_version: &str) -> Self {
+        let of_catalog = store.clone();
+        Self::made(of_catalog, store, warehouse, format_version, None).await
+    }
+
+    async fn made(
+        of_catalog: FileStore,
+        store: FileStore,
+        warehouse: &str,
+        format_version: &str,
+        spec: Option<UnboundPartitionSpec>,
+    ) -> Self {
         let long = |id, name: &str| NestedField::required(id, name, Type::Primitive(PrimitiveType::Long));
         let schema = Schema::builder()
             .with_fields([long(1, "id").into(), long(2, "n").into()])
             .build();
-        let spec = UnboundPartitionSpec::builder()
-            .add_partition_field(1, "id_bucket", Transform::Bucket(BUCKETS))
-            .expect("a field");
         let lake = Self {
             catalog: MemoryCatalog::new(of_catalog, warehouse),
             name: "s.t".parse().expect("a name"),
             store,
         };
         let mut table = NewTable::new(lake.name.clone(), schema.expect("a schema"));
-        table.partition_spec = Some(spec.build());
+        table.partition_spec = spec;
         table.properties = [("format-version".to_owned(), format_version.to_owned())].into();
         lake.catalog.create_table(table).await.expect("a table");
         lake
@@ -202,7 +218,7 @@ impl Lake {
         Ok((Some(committed), Effect::changed(rows.clone(), rows)))
     }
 
-    async fn commit(&self, change: &Change) -> Result<Committed> {
+    pub(super) async fn commit(&self, change: &Change) -> Result<Committed> {
         commit_change(
             &self.catalog,
             &self.store,
@@ -213,7 +229,7 @@ impl Lake {
         .await
     }
 
-    async fn write(&self, table: &TableMetadata, rows: &[(i64, i64)]) -> Result<Vec<Added>> {
+    pub(super) async fn write(&self, table: &TableMetadata, rows: &[(i64, i64)]) -> Result<Vec<Added>> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -251,7 +267,7 @@ impl Lake {
     }
 
     /// The rows of a data file by position.
-    async fn stored_rows(&self, file: &ScanFile) -> Result<Vec<(i64, i64)>> {
+    pub(super) async fn stored_rows(&self, file: &ScanFile) -> Result<Vec<(i64, i64)>> {
         let bytes = self.store.get(&file.path).await?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
             .and_then(ParquetRecordBatchReaderBuilder::build)

@@ -43,7 +43,12 @@ impl Deletes {
         self.entries.is_empty()
     }
 
-    pub(super) fn new(table: &TableMetadata, entries: Vec<Arc<Entry>>) -> Self {
+    /// All of them.
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    pub(crate) fn new(table: &TableMetadata, entries: Vec<Arc<Entry>>) -> Self {
         let specs = table.partition_specs_iter().filter(|spec| spec.is_unpartitioned());
         let unpartitioned: HashSet<i32> = specs.map(|spec| spec.spec_id()).collect();
         let mut by_path: HashMap<String, Vec<usize>> = HashMap::new();
