@@ -6,6 +6,7 @@
 
 mod adapter;
 mod cast;
+mod filled;
 mod nan;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use datafusion::arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use tidewater_table::iceberg::spec::TableMetadata;
-use tidewater_table::schema::stands_for;
+use tidewater_table::schema::{Within, stands_for};
 
 pub use adapter::FieldIdAdapterFactory;
 pub(crate) use cast::FieldIdCast;
@@ -30,12 +31,20 @@ pub(crate) fn has_ids(fields: &Fields) -> bool {
     fields.iter().any(|field| field_id(field).is_some())
 }
 
-/// The position of the field that `wanted` stands for: by id where `fields` have ids, else by the names that the table maps to it, or
+/// The position of the column that `wanted` stands for: by id where `fields` have ids, else by the names that the table maps to it, or
 /// by its own where the table maps none.
 pub(crate) fn position(fields: &Fields, wanted: &Field) -> Option<usize> {
     match field_id(wanted) {
         Some(id) if has_ids(fields) => fields.iter().position(|field| field_id(field) == Some(id)),
         _ => fields.iter().position(|field| stands_for(wanted, field.name())),
+    }
+}
+
+/// The same of a field within a column, of which `within` is known.
+pub(crate) fn position_within(fields: &Fields, wanted: &Field, within: &Within) -> Option<usize> {
+    match field_id(wanted) {
+        Some(id) if has_ids(fields) => fields.iter().position(|field| field_id(field) == Some(id)),
+        _ => fields.iter().position(|field| within.stands_for(wanted, field.name())),
     }
 }
 

@@ -16,6 +16,7 @@ mod told;
 mod vector;
 mod write;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use arrow::array::ArrayRef;
@@ -31,6 +32,7 @@ pub use self::write::write_deletes;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::scan::{DeleteFile, ScanFile};
+use crate::schema::mapped_names;
 
 /// A delete file is held in memory as a whole while it is read.
 const DELETE_FILE_BYTES_MAX: u64 = 256 << 20;
@@ -46,7 +48,13 @@ pub struct FileDeletes {
     /// What the file's partition tells of columns that deletes by value compare and the file may lack: one value each, by field id.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "told")]
     told: Vec<(i32, ArrayRef)>,
+    /// What the columns that deletes by value compare are called in files without field ids, if the table maps names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names: Option<Names>,
 }
+
+/// Names of columns in files without field ids, by field id.
+type Names = BTreeMap<i32, Vec<String>>;
 
 /// One file, or part of one, that deletes rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,11 +86,13 @@ impl FileDeletes {
         if let Some(only) = &file.only {
             deletes.push(Delete::AllBut(Delete::all(only, table)?));
         }
+        let compared = Delete::compared(&deletes);
         Ok(Some(Self {
             path: file.path.clone(),
             size_bytes: file.size_bytes,
             record_count: file.record_count,
-            told: told::of(file, table, Delete::compared(&deletes).into_iter())?,
+            told: told::of(file, table, compared.iter().copied())?,
+            names: names_of(table, &compared)?,
             deletes,
         }))
     }
@@ -167,14 +177,21 @@ impl FileDeletes {
             Delete::Equality { path, columns } => Some((path.as_str(), columns.as_ref())),
             Delete::Vector { .. } | Delete::Positions { .. } | Delete::AllBut(_) => None,
         });
-        equality::apply(store, &self.path, self.size_bytes, &self.told, by_value, &mut mask).await?;
+        let known = equality::Known {
+            told: &self.told,
+            names: self.names.as_ref(),
+        };
+        equality::apply(store, &self.path, self.size_bytes, known, by_value, &mut mask).await?;
         store.deletes().keep_mask(key, &mask).await;
         Ok(mask)
     }
 
-    /// Files never change, so their names say everything.
+    /// Files never change, so their names say everything, but for what columns are called in them.
     fn cache_key(&self, deletes: &[Delete]) -> String {
         let mut key = self.path.clone();
+        if let Some(names) = &self.names {
+            key.push_str(&format!("\n{names:?}"));
+        }
         for delete in deletes {
             key.push('\n');
             match delete {
@@ -185,6 +202,19 @@ impl FileDeletes {
         }
         key
     }
+}
+
+/// What these columns are called in files without field ids, if the table maps names.
+fn names_of(table: &TableMetadata, compared: &[&Schema]) -> Result<Option<Names>> {
+    if compared.is_empty() {
+        return Ok(None);
+    }
+    let Some(mapped) = mapped_names(table)? else {
+        return Ok(None);
+    };
+    let columns = compared.iter().flat_map(|columns| columns.as_struct().fields());
+    let names = columns.map(|column| (column.id, mapped.get(&column.id).cloned().unwrap_or_default()));
+    Ok(Some(names.collect()))
 }
 
 /// The rows that a position delete file or a deletion vector deletes, by data file in the order of their paths; none for a file that

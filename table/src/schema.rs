@@ -5,17 +5,21 @@ mod defaults;
 mod evolve;
 mod fresh_ids;
 mod name_mapping;
+mod within;
 
-use iceberg::spec::{Schema, TableMetadata};
+use std::collections::HashMap;
+
+use iceberg::spec::{DEFAULT_SCHEMA_NAME_MAPPING, Schema, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 pub use self::arrow_types::{FIELD_ID_KEY, field_id, from_arrow, to_arrow};
-pub(crate) use self::defaults::repeated;
+pub(crate) use self::defaults::{as_text, repeated};
 pub use self::defaults::{initial_default, write_default};
 pub use self::evolve::evolve;
 pub(crate) use self::fresh_ids::{FreshIds, widened};
-pub(crate) use self::name_mapping::mapped_names;
+pub(crate) use self::name_mapping::{changed_mapping, mapped_names};
 pub use self::name_mapping::{maps_names, stands_for, with_mapped_names};
+pub use self::within::{ToldWithin, Within, told_by_partition};
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
@@ -24,8 +28,16 @@ use tidewater_core::TableName;
 /// Schema changes are rare: whoever loses this many races has met a defect.
 const EVOLVE_ATTEMPTS_MAX: u32 = 10;
 
-/// The commit that makes `schema` (as [`evolve`] answers it) the table's current one.
+/// The commit that makes `schema` (as [`evolve`] answers it) the table's current one; a table's mapping of names follows it.
 pub fn schema_commit(name: &TableName, table: &TableMetadata, schema: Schema) -> TableCommit {
+    let mapping = changed_mapping(table, &schema).map(|mapping| TableUpdate::SetProperties {
+        updates: HashMap::from([(DEFAULT_SCHEMA_NAME_MAPPING.to_owned(), mapping)]),
+    });
+    let mut updates = vec![
+        TableUpdate::AddSchema { schema },
+        TableUpdate::SetCurrentSchema { schema_id: -1 },
+    ];
+    updates.extend(mapping);
     TableCommit {
         name: name.clone(),
         requirements: vec![
@@ -37,10 +49,7 @@ pub fn schema_commit(name: &TableName, table: &TableMetadata, schema: Schema) ->
                 last_assigned_field_id: table.last_column_id(),
             },
         ],
-        updates: vec![
-            TableUpdate::AddSchema { schema },
-            TableUpdate::SetCurrentSchema { schema_id: -1 },
-        ],
+        updates,
     }
 }
 

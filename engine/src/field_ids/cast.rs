@@ -1,4 +1,5 @@
-//! An array of a file turned into the type the table has now, children matched by field id.
+//! An array of a file turned into the type the table has now, children matched by field id, or by the names that the table maps, and
+//! those that the file lacks filled with what they are there.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -7,13 +8,17 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array,
 };
+use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
+use tidewater_table::schema::Within;
 
-use super::position;
+use super::filled::spread;
+use super::position_within;
+use crate::error::EngineError;
 
 /// Nothing is lost in silence: a value that does not fit is an error.
 const STRICT: CastOptions<'static> = CastOptions {
@@ -26,11 +31,13 @@ const STRICT: CastOptions<'static> = CastOptions {
 pub(crate) struct FieldIdCast {
     child: Arc<dyn PhysicalExpr>,
     target: FieldRef,
+    /// What the table's column tells of the fields within it.
+    within: Arc<Within>,
 }
 
 impl FieldIdCast {
-    pub(crate) fn new(child: Arc<dyn PhysicalExpr>, target: FieldRef) -> Self {
-        Self { child, target }
+    pub(crate) fn new(child: Arc<dyn PhysicalExpr>, target: FieldRef, within: Arc<Within>) -> Self {
+        Self { child, target, within }
     }
 }
 
@@ -41,9 +48,12 @@ impl PhysicalExpr for FieldIdCast {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         match self.child.evaluate(batch)? {
-            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(cast(&array, self.target.data_type())?)),
+            ColumnarValue::Array(array) => {
+                let array = cast(&array, self.target.data_type(), &self.within, None)?;
+                Ok(ColumnarValue::Array(array))
+            }
             ColumnarValue::Scalar(scalar) => {
-                let array = cast(&scalar.to_array()?, self.target.data_type())?;
+                let array = cast(&scalar.to_array()?, self.target.data_type(), &self.within, None)?;
                 Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
             }
         }
@@ -55,7 +65,7 @@ impl PhysicalExpr for FieldIdCast {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         match (children.pop(), children.is_empty()) {
-            (Some(child), true) => Ok(Arc::new(Self::new(child, self.target.clone()))),
+            (Some(child), true) => Ok(Arc::new(Self::new(child, self.target.clone(), self.within.clone()))),
             _ => exec_err!("a cast by field id has one child"),
         }
     }
@@ -73,7 +83,7 @@ impl fmt::Display for FieldIdCast {
 
 impl PartialEq for FieldIdCast {
     fn eq(&self, other: &Self) -> bool {
-        self.child.eq(&other.child) && self.target == other.target
+        self.child.eq(&other.child) && self.target == other.target && self.within == other.within
     }
 }
 
@@ -83,43 +93,50 @@ impl Hash for FieldIdCast {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.child.hash(state);
         self.target.hash(state);
+        self.within.hash(state);
     }
 }
 
-/// Casts by field id at every level of structs; lists and maps by their parts.
-pub(crate) fn cast(source: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+/// Casts by field id at every level of structs; lists and maps by their parts. `outer` are the nulls of the structs that the array is
+/// a field of: where they are null, so is what is filled in.
+fn cast(source: &ArrayRef, target: &DataType, within: &Within, outer: Option<&NullBuffer>) -> Result<ArrayRef> {
     match (source.data_type(), target) {
         (from, to) if from == to => Ok(source.clone()),
-        (DataType::Struct(_), DataType::Struct(fields)) => cast_struct(source, fields),
-        (DataType::List(_), DataType::List(item)) => cast_list(source, item),
+        (DataType::Struct(_), DataType::Struct(fields)) => cast_struct(source, fields, within, outer),
+        (DataType::List(_), DataType::List(item)) => cast_list(source, item, within),
         (DataType::LargeList(item) | DataType::FixedSizeList(item, _), DataType::List(_)) => {
             let list = cast_with_options(source, &DataType::List(item.clone()), &STRICT)?;
-            cast(&list, target)
+            cast(&list, target, within, outer)
         }
-        (DataType::Map(_, _), DataType::Map(entries, sorted)) => cast_map(source, entries, *sorted),
+        (DataType::Map(_, _), DataType::Map(entries, sorted)) => cast_map(source, entries, *sorted, within),
         _ => Ok(cast_with_options(source, target, &STRICT)?),
     }
 }
 
-fn cast_struct(source: &ArrayRef, target: &Fields) -> Result<ArrayRef> {
+fn cast_struct(source: &ArrayRef, target: &Fields, within: &Within, outer: Option<&NullBuffer>) -> Result<ArrayRef> {
     let source = source.as_struct();
-    let child = |field: &FieldRef| match position(source.fields(), field) {
-        Some(index) => cast(source.column(index), field.data_type()),
-        None => Ok(new_null_array(field.data_type(), source.len())),
+    let nulls = NullBuffer::union(outer, source.nulls());
+    let child = |field: &FieldRef| match position_within(source.fields(), field, within) {
+        Some(index) => cast(source.column(index), field.data_type(), within, nulls.as_ref()),
+        // What reads one field of a struct does not look at the struct's own nulls.
+        None => match within.absent(field).map_err(EngineError::from)? {
+            Some(value) => spread(&value, source.len(), nulls.as_ref()),
+            None => Ok(new_null_array(field.data_type(), source.len())),
+        },
     };
     let children = target.iter().map(child).collect::<Result<Vec<_>>>()?;
-    let array = StructArray::try_new_with_length(target.clone(), children, source.nulls().cloned(), source.len())?;
+    let array = StructArray::try_new_with_length(target.clone(), children, nulls, source.len())?;
     Ok(Arc::new(array))
 }
 
-fn cast_list(source: &ArrayRef, item: &FieldRef) -> Result<ArrayRef> {
+fn cast_list(source: &ArrayRef, item: &FieldRef, within: &Within) -> Result<ArrayRef> {
     let list = source.as_list::<i32>();
-    let values = cast(list.values(), item.data_type())?;
+    let values = cast(list.values(), item.data_type(), within, None)?;
     let array = ListArray::try_new(item.clone(), list.offsets().clone(), values, list.nulls().cloned())?;
     Ok(Arc::new(array))
 }
 
-fn cast_map(source: &ArrayRef, entries: &FieldRef, sorted: bool) -> Result<ArrayRef> {
+fn cast_map(source: &ArrayRef, entries: &FieldRef, sorted: bool, within: &Within) -> Result<ArrayRef> {
     let map = source.as_map();
     let DataType::Struct(fields) = entries.data_type() else {
         return exec_err!("a map's entries are not a struct but {}", entries.data_type());
@@ -130,8 +147,8 @@ fn cast_map(source: &ArrayRef, entries: &FieldRef, sorted: bool) -> Result<Array
             .map(AsRef::as_ref)
             .ok_or_else(|| exec_datafusion_err!("a map's entries lack a key or a value"))
     };
-    let keys = cast(map.keys(), field(0)?.data_type())?;
-    let values = cast(map.values(), field(1)?.data_type())?;
+    let keys = cast(map.keys(), field(0)?.data_type(), within, None)?;
+    let values = cast(map.values(), field(1)?.data_type(), within, None)?;
     let pairs = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
     let array = MapArray::try_new(
         entries.clone(),

@@ -1,5 +1,6 @@
 mod model;
 mod values;
+mod within;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

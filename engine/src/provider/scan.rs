@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::{ColumnStatistics, Result, internal_datafusion_err};
 use datafusion::config::TableParquetOptions;
@@ -15,6 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use tidewater_table::iceberg::spec::{Schema as IcebergSchema, TableMetadata};
+use tidewater_table::schema::{ToldWithin, told_by_partition};
 use tidewater_table::{FileDeletes, FileStore, ScanFile};
 
 use super::alike::{Alike, ToldFile, alike};
@@ -51,7 +52,12 @@ pub(super) fn plan(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let partitions_max = session.config().target_partitions();
     let mut scans = Vec::new();
-    for Alike { told, files } in alike(enough(files, request), request.table, request.schema)? {
+    for Alike { told, within, files } in alike(enough(files, request), request.table, request.schema)? {
+        let scan_schema = with_told(request.scan_schema, &within);
+        let request = &Request {
+            scan_schema: &scan_schema,
+            ..*request
+        };
         let is_whole = |of: &ToldFile| of.file.is_whole();
         let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(is_whole);
         for groups in groups::spread(store, whole, partitions_max, request.identity)? {
@@ -149,6 +155,20 @@ fn scan(
         .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory { without_nan })))
         .build();
     Ok(DataSourceExec::from_data_source(config))
+}
+
+/// The columns as the Parquet reader sees them, with what partitions tell of the fields within them.
+fn with_told(columns: &SchemaRef, within: &ToldWithin) -> SchemaRef {
+    if within.is_empty() {
+        return columns.clone();
+    }
+    let all = columns.fields().iter().enumerate();
+    let fields = all.map(|(index, field)| match within.get(&index) {
+        Some(values) => FieldRef::new(told_by_partition(field, values)),
+        None => field.clone(),
+    });
+    let fields: Vec<FieldRef> = fields.collect();
+    Schema::new_with_metadata(fields, columns.metadata().clone()).into()
 }
 
 /// The columns in the order in which a scan has them, each as its position among the table's: first those that are read, behind them

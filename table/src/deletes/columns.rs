@@ -8,6 +8,7 @@ use iceberg::spec::{NestedFieldRef, Schema, TableMetadata, Type};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::Names;
 use crate::error::{Result, TableError};
 use crate::schema::{field_id, initial_default, repeated, to_arrow};
 
@@ -40,6 +41,22 @@ impl Wanted {
     /// The same, called otherwise in files without field ids.
     pub(crate) fn called(self, names: Vec<String>) -> Self {
         Self { names, ..self }
+    }
+
+    /// The same, called in such files as the table maps it, if it maps names.
+    pub(super) fn named(self, names: Option<&Names>) -> Self {
+        match names {
+            Some(names) => {
+                let own = names.get(&self.id).cloned().unwrap_or_default();
+                self.called(own)
+            }
+            None => self,
+        }
+    }
+
+    /// What tells apart how the values of a file are read.
+    pub(super) fn key(&self) -> String {
+        format!("{} {:?}", self.data_type, self.names)
     }
 
     /// The columns of a schema.

@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use iceberg::spec::Schema;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 
+use super::Names;
 use super::cache::Keys;
 use super::columns::{self, Columns, Places, Wanted, filled};
 use super::mask::RowMask;
@@ -18,6 +19,15 @@ use super::reader::StoredParquet;
 use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+
+/// What is known of columns that a data file may lack, or call otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// What the file's partition tells of them: one value each, by field id.
+    pub(super) told: &'a [(i32, ArrayRef)],
+    /// Their names in files without field ids, if the table maps names.
+    pub(super) names: Option<&'a Names>,
+}
 
 /// Delete files of the same columns.
 struct Group {
@@ -27,8 +37,9 @@ struct Group {
 }
 
 impl Group {
-    fn new(columns: &Schema, told: &[(i32, ArrayRef)]) -> Result<Self> {
-        let wanted = Wanted::all(columns)?.into_iter().map(|wanted| wanted.told(told));
+    fn new(columns: &Schema, known: Known<'_>) -> Result<Self> {
+        let wanted = Wanted::all(columns)?.into_iter();
+        let wanted = wanted.map(|wanted| wanted.told(known.told).named(known.names));
         let wanted: Vec<Wanted> = wanted.collect();
         let sort = wanted.iter().map(|wanted| SortField::new(wanted.data_type().clone()));
         let converter = RowConverter::new(sort.collect()).map_err(TableError::encode("compare deleted values"))?;
@@ -74,13 +85,12 @@ fn with_one_nan(columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
     columns.into_iter().map(one).collect()
 }
 
-/// Marks the rows of a data file that one of the delete files names. The file's partition has told these values of columns that it may
-/// lack, by field id.
+/// Marks the rows of a data file that one of the delete files names.
 pub(super) async fn apply(
     store: &FileStore,
     data_path: &str,
     data_bytes: u64,
-    told: &[(i32, ArrayRef)],
+    known: Known<'_>,
     deletes: impl Iterator<Item = (&str, &Schema)>,
     mask: &mut RowMask,
 ) -> Result<()> {
@@ -89,7 +99,7 @@ pub(super) async fn apply(
         let ids = columns.as_struct().fields().iter().map(|field| field.id).collect();
         let group = match groups.entry(ids) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => new.insert(Group::new(columns, told)?),
+            std::collections::btree_map::Entry::Vacant(new) => new.insert(Group::new(columns, known)?),
         };
         group.keys.push(keys(store, path, &group.wanted).await?);
     }
@@ -101,9 +111,9 @@ pub(super) async fn apply(
 
 /// The values in a delete file.
 async fn keys(store: &FileStore, path: &str, wanted: &[Wanted]) -> Result<Arc<Keys>> {
-    // The types belong to it: a column that was widened has values of another width.
-    let types: Vec<String> = wanted.iter().map(|wanted| wanted.data_type().to_string()).collect();
-    let cache_key = format!("{} {path}", types.join(","));
+    // The types belong to it: a column that was widened has values of another width. So do the names, in a file without field ids.
+    let columns: Vec<String> = wanted.iter().map(Wanted::key).collect();
+    let cache_key = format!("{} {path}", columns.join(","));
     if let Some(known) = store.deletes().keys(&cache_key).await {
         return Ok(known);
     }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, Schema as ArrowSchema};
 use iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, Literal, NestedField, Operation, PrimitiveType, Schema, Struct,
-    Transform, Type,
+    DEFAULT_SCHEMA_NAME_MAPPING, DataContentType, DataFileBuilder, DataFileFormat, Literal, NestedField, Operation,
+    PrimitiveType, Schema, Struct, Transform, Type,
 };
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
@@ -205,6 +205,62 @@ async fn columns_of_the_partition_are_compared() {
     assert_eq!(rows(&lake).await, [1, 19, 38, 57]);
     delete_equal(&lake, &[7], &[0], of(None)).await;
     assert_eq!(rows(&lake).await, [1]);
+}
+
+// Goal: deletes by values find rows of files without field ids by the names that the table maps, whatever its columns are called now.
+// Method: a file of plain columns under other names, beside one of the table's own; deletes by one column, by two, and by one
+// that is mapped to no name of the file.
+#[tokio::test]
+async fn mapped_names_are_compared() {
+    let mapping = r#"[{"field-id": 1, "names": ["key"]}, {"field-id": 2, "names": ["name", "title"]}, {"field-id": 9, "names": []}]"#;
+    let lake = Lake::new(&[], &[(DEFAULT_SCHEMA_NAME_MAPPING, mapping)]).await;
+    lake.append([10, 20, 30]).await;
+    let whole = Arc::new(to_arrow(&sample::schema()).expect("a schema"));
+    let rows_of = |ids: &[i64]| {
+        let batch = sample::batch(&whole, ids, 0).project(&[0, 1, 8]).expect("columns");
+        let named = ["key", "title", "version"].iter().zip(batch.schema_ref().fields());
+        let named = named.map(|(name, field)| {
+            let field = field.as_ref().clone().with_name(*name);
+            field.with_metadata(Default::default())
+        });
+        let plain = Arc::new(ArrowSchema::new(named.collect::<Vec<_>>()));
+        RecordBatch::try_new(plain, batch.columns().to_vec()).expect("rows")
+    };
+    let batch = rows_of(&[1, 2, 3, 4]);
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    let bytes = writer.into_inner().expect("a file");
+    let path = format!("{}/data/migrated.parquet", lake.table().await.metadata.location());
+    let file = DataFileBuilder::default()
+        .content(DataContentType::Data)
+        .file_format(DataFileFormat::Parquet)
+        .file_path(path.clone())
+        .file_size_in_bytes(bytes.len() as u64)
+        .record_count(4)
+        .partition(Struct::empty())
+        .partition_spec_id(0)
+        .build()
+        .expect("a file");
+    lake.store.put_new(&path, bytes.into()).await.expect("a file");
+    lake.commit(&Change::append(vec![Added::new(file, 0)]))
+        .await
+        .expect("a commit");
+    let gone = async || {
+        let mut gone = 0;
+        for (file, mask) in masked(&lake).await {
+            if file.path == path {
+                gone = mask.deleted(file.record_count);
+            }
+        }
+        gone
+    };
+    delete_equal(&lake, &[1], &[2, 20], Struct::empty()).await;
+    assert_eq!(gone().await, 1, "by its id");
+    delete_equal(&lake, &[1, 2], &[3, 30], Struct::empty()).await;
+    assert_eq!(gone().await, 2, "by id and name");
+    // The column `version` is mapped to none: its values are not the table's.
+    delete_equal(&lake, &[9], &[1], Struct::empty()).await;
+    assert_eq!(gone().await, 2, "by a column that the file lacks");
 }
 
 // Goal: a partition stays the same one when its column is widened: deletes find its older files, and those are listed beside newer ones.

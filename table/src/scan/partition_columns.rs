@@ -1,13 +1,13 @@
-//! Columns that a file's partition tells: where a table is partitioned by a column as it is, every row of a file has the same value in
-//! it. Files that were another format's before (Hive's, which Spark's `migrate` and `add_files` take over as they are) do not hold such
-//! a column, and what it is in their rows is the partition's value
+//! Columns that a file's partition tells, and fields within structs: where a table is partitioned by one as it is, every row of a file
+//! has the same value in it. Files that were another format's before (Hive's, which Spark's `migrate` and `add_files` take over as they
+//! are) do not hold such a column, and what it is in their rows is the partition's value
 //! (<https://iceberg.apache.org/spec/#column-projection>, the first of its rules).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
     Float64Array, Int32Array, Int64Array, StringArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
@@ -18,7 +18,7 @@ use iceberg::spec::{Literal, PrimitiveLiteral, TableMetadata, Transform};
 
 use super::ScanFile;
 use crate::error::{Result, TableError};
-use crate::schema::field_id;
+use crate::schema::{ToldWithin, as_text, field_id};
 
 /// The columns that the partitions of a table tell.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct PartitionColumns {
     specs: HashMap<i32, Spec>,
 }
 
-/// What a column is in every row of a file.
+/// What a column is in every row of a file, or a field within it.
 #[derive(Debug, Clone)]
 pub struct Constant {
     /// The column's position among those that were asked for.
@@ -44,31 +44,41 @@ struct Spec {
     fields: usize,
     /// In the order of the columns, each once.
     told: Vec<Told>,
+    /// Fields within structs, each once.
+    within: Vec<Told>,
 }
 
-/// A column, and the field of a partition that tells it.
+/// A column or a field within one, and the field of a partition that tells it.
 #[derive(Debug)]
 struct Told {
     place: usize,
+    /// Of a field: the column that it is in.
     column: usize,
     field_id: i32,
     field: FieldRef,
 }
 
 impl PartitionColumns {
-    /// Of these columns of a table, at the top level and with their ids.
+    /// Of these columns of a table and the fields within them, with their ids.
     pub fn new(table: &TableMetadata, columns: &ArrowSchema) -> Self {
         let mut specs = HashMap::new();
         for spec in table.partition_specs_iter() {
-            let mut told: Vec<Told> = Vec::new();
+            let (mut told, mut within): (Vec<Told>, Vec<Told>) = (Vec::new(), Vec::new());
             for (place, source) in spec.fields().iter().enumerate() {
+                if source.transform != Transform::Identity {
+                    continue;
+                }
                 let mut all = columns.fields().iter().enumerate();
-                let found = all.find(|(_, field)| field_id(field) == Some(source.source_id));
-                if let Some((column, field)) = found
-                    && source.transform == Transform::Identity
-                    && told.iter().all(|other| other.column != column)
-                {
-                    told.push(Told {
+                let found = all.find_map(|(column, field)| Some((column, field, found_in(field, source.source_id)?)));
+                let Some((column, outer, field)) = found else {
+                    continue;
+                };
+                let level = match Arc::ptr_eq(outer, field) {
+                    true => &mut told,
+                    false => &mut within,
+                };
+                if level.iter().all(|other| other.field_id != source.source_id) {
+                    level.push(Told {
                         place,
                         column,
                         field_id: source.source_id,
@@ -77,9 +87,9 @@ impl PartitionColumns {
                 }
             }
             told.sort_unstable_by_key(|told| told.column);
-            if !told.is_empty() {
+            if !told.is_empty() || !within.is_empty() {
                 let fields = spec.fields().len();
-                specs.insert(spec.spec_id(), Spec { fields, told });
+                specs.insert(spec.spec_id(), Spec { fields, told, within });
             }
         }
         Self { specs }
@@ -91,13 +101,35 @@ impl PartitionColumns {
     /// # Errors
     /// [`TableError::Encode`] for a partition's value that is none of the column's type.
     pub fn of(&self, file: &ScanFile) -> Result<Vec<Constant>> {
+        self.constants(file, |spec| &spec.told)
+    }
+
+    /// The same of fields within columns, as [`told_by_partition`](crate::schema::told_by_partition) takes it.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn within(&self, file: &ScanFile) -> Result<ToldWithin> {
+        let mut told = ToldWithin::new();
+        for constant in self.constants(file, |spec| &spec.within)? {
+            let value = match constant.value.is_null(0) {
+                true => None,
+                false => Some(as_text(&constant.value)?),
+            };
+            told.entry(constant.column)
+                .or_default()
+                .insert(constant.field_id, value);
+        }
+        Ok(told)
+    }
+
+    fn constants(&self, file: &ScanFile, level: impl Fn(&Spec) -> &[Told]) -> Result<Vec<Constant>> {
         let values = file.partition.fields();
         // A partition that does not fit its spec tells nothing.
         let Some(spec) = self.specs.get(&file.spec_id).filter(|spec| spec.fields == values.len()) else {
             return Ok(Vec::new());
         };
         let mut constants = Vec::new();
-        for told in &spec.told {
+        for told in level(spec) {
             let value = values.get(told.place).and_then(Option::as_ref);
             if told.may_be_absent(file, value) {
                 let value = array(value, told.field.data_type()).map_err(TableError::encode(format!(
@@ -113,6 +145,17 @@ impl PartitionColumns {
             }
         }
         Ok(constants)
+    }
+}
+
+/// The column or the field of structs within it that has this id. Nothing is partitioned by what is in lists and maps.
+fn found_in(column: &FieldRef, id: i32) -> Option<&FieldRef> {
+    if field_id(column) == Some(id) {
+        return Some(column);
+    }
+    match column.data_type() {
+        DataType::Struct(fields) => fields.iter().find_map(|field| found_in(field, id)),
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, TimeUnit};
 use iceberg::spec::{ListType, MapType, NestedField, PrimitiveType, Schema, StructType, Type};
 
-use super::defaults;
+use super::{defaults, within};
 use crate::error::{Result, TableError};
 
 /// Arrow metadata key of a field's id, as the Parquet writer and reader of Arrow know it.
@@ -34,11 +34,10 @@ fn to_fields(fields: &[Arc<NestedField>], path: &str) -> Result<Fields> {
 }
 
 fn to_field(field: &NestedField, name: &str, path: &str) -> Result<FieldRef> {
-    // Fields within others have none that are read: where the outer one is null, so are they.
-    let defaults = if path.is_empty() {
-        defaults::told(field)?
-    } else {
-        Vec::new()
+    // Those of fields within others stand with the outermost.
+    let defaults = match path.is_empty() {
+        true => [defaults::told(field)?, within::defaults_within(field)?].concat(),
+        false => Vec::new(),
     };
     let path = join(path, name);
     let mut metadata = HashMap::from([(FIELD_ID_KEY.to_owned(), field.id.to_string())]);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, StringArray, UInt32Array};
 use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Decimal128Type, DecimalType, Field};
 use arrow::error::ArrowError;
@@ -11,13 +11,17 @@ use arrow::util::display::FormatOptions;
 use iceberg::spec::{Literal, NestedField, PrimitiveLiteral, PrimitiveType, Type};
 use serde_json::Value;
 
+use super::Within;
 use crate::error::{Result, TableError};
 
 /// What a column is in rows of files that lack it.
-const INITIAL_KEY: &str = "iceberg.initial-default";
+pub(super) const INITIAL_KEY: &str = "iceberg.initial-default";
 
 /// What it is in rows that are written without it.
-const WRITE_KEY: &str = "iceberg.write-default";
+pub(super) const WRITE_KEY: &str = "iceberg.write-default";
+
+/// The default of a struct that is not null: what its fields are, each of them tells itself.
+pub(super) const EMPTY_STRUCT: &str = "{}";
 
 /// The defaults of a column, for the metadata of its Arrow field.
 pub(super) fn told(field: &NestedField) -> Result<Vec<(String, String)>> {
@@ -32,8 +36,14 @@ pub(super) fn told(field: &NestedField) -> Result<Vec<(String, String)>> {
 }
 
 /// As JSON has it (spec, "JSON single-value serialization"), but for bytes, which are hexadecimal digits and nothing else.
-fn text(field: &NestedField, default: Option<&Literal>) -> Result<Option<String>> {
+pub(super) fn text(field: &NestedField, default: Option<&Literal>) -> Result<Option<String>> {
     let Some(default) = default else { return Ok(None) };
+    // With its fields, each of them null, as the format library has it.
+    if let Literal::Struct(parts) = default
+        && parts.fields().iter().all(Option::is_none)
+    {
+        return Ok(Some(EMPTY_STRUCT.to_owned()));
+    }
     // As digits: what is small has an exponent there, which no decimal is read from.
     if let (Type::Primitive(PrimitiveType::Decimal { precision, scale }), Literal::Primitive(literal)) =
         (field.field_type.as_ref(), default)
@@ -55,12 +65,16 @@ fn text(field: &NestedField, default: Option<&Literal>) -> Result<Option<String>
     )
 }
 
-/// What the column is in rows of files that lack it: one value; `None` if it is null there.
+/// What the column is in rows of files that lack it: one value; `None` if it is null there. A struct of which a partition tells a field
+/// is there.
 ///
 /// # Errors
-/// [`TableError::Encode`] for a default that is none of the column's type.
+/// [`TableError::Encode`] for a default that is none of the column's type; those of [`Within::absent`] for a struct.
 pub fn initial_default(field: &Field) -> Result<Option<ArrayRef>> {
-    value(field, INITIAL_KEY)
+    match field.data_type() {
+        DataType::Struct(_) => Within::of(field)?.absent(field),
+        _ => value(field, INITIAL_KEY),
+    }
 }
 
 /// What the column is in rows that are written without it: one value; `None` if it is null there.
@@ -68,7 +82,10 @@ pub fn initial_default(field: &Field) -> Result<Option<ArrayRef>> {
 /// # Errors
 /// As [`initial_default`].
 pub fn write_default(field: &Field) -> Result<Option<ArrayRef>> {
-    value(field, WRITE_KEY)
+    match field.data_type() {
+        DataType::Struct(_) => Within::written(field)?.absent(field),
+        _ => value(field, WRITE_KEY),
+    }
 }
 
 /// So many times the one value.
@@ -78,14 +95,38 @@ pub(crate) fn repeated(one: &ArrayRef, rows: usize) -> Result<ArrayRef> {
 }
 
 fn value(field: &Field, key: &str) -> Result<Option<ArrayRef>> {
-    let Some(text) = field.metadata().get(key) else {
-        return Ok(None);
-    };
-    let value = parsed(text, field.data_type());
-    value.map(Some).map_err(TableError::encode(format!(
+    let text = field.metadata().get(key);
+    text.map(|text| read(field, text)).transpose()
+}
+
+/// The value that a text tells of a field.
+pub(super) fn read(field: &Field, text: &str) -> Result<ArrayRef> {
+    parsed(text, field.data_type()).map_err(TableError::encode(format!(
         "read the default of column {}",
         field.name()
     )))
+}
+
+/// The one value of an array, which is not null, as the text that it is read from again.
+pub(crate) fn as_text(value: &ArrayRef) -> Result<String> {
+    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    if let Some(bytes) = value.as_binary_opt::<i32>() {
+        return Ok(hexadecimal(bytes.value(0)));
+    }
+    if let Some(bytes) = value.as_fixed_size_binary_opt() {
+        return Ok(hexadecimal(bytes.value(0)));
+    }
+    let text = cast_with_options(value, &DataType::Utf8, &strict());
+    let text = text.map_err(TableError::encode("write a value as text"))?;
+    Ok(text.as_string::<i32>().value(0).to_owned())
+}
+
+/// A value that does not fit is an error, never a null.
+fn strict() -> CastOptions<'static> {
+    CastOptions {
+        safe: false,
+        format_options: FormatOptions::default(),
+    }
 }
 
 fn parsed(text: &str, of: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
@@ -98,13 +139,7 @@ fn parsed(text: &str, of: &DataType) -> std::result::Result<ArrayRef, ArrowError
             }
             Arc::new(array)
         }
-        other => {
-            let options = CastOptions {
-                safe: false,
-                format_options: FormatOptions::default(),
-            };
-            cast_with_options(&StringArray::from(vec![text]), other, &options)?
-        }
+        other => cast_with_options(&StringArray::from(vec![text]), other, &strict())?,
     })
 }
 
@@ -189,6 +224,8 @@ mod tests {
             let shown = arrow::util::display::array_value_to_string(&value, 0).expect("text");
             assert_eq!(shown, wanted, "{of}");
             assert!(write_default(arrow.field(0)).expect("none").is_none());
+            let again = read(arrow.field(0), &as_text(&value).expect("text")).expect("the same");
+            assert_eq!(&again, &value, "{of}");
             assert_eq!(repeated(&value, 3).expect("rows").len(), 3);
         }
     }

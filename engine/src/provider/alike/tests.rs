@@ -1,3 +1,5 @@
+mod within;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{

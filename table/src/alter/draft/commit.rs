@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use iceberg::spec::{MAIN_BRANCH, Schema, SortOrder, TableMetadata};
+use iceberg::spec::{DEFAULT_SCHEMA_NAME_MAPPING, MAIN_BRANCH, Schema, SortOrder, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 use super::Draft;
 use crate::catalog::TableCommit;
 use crate::error::Result;
+use crate::schema::changed_mapping;
 use tidewater_core::TableName;
 
 impl Draft {
@@ -114,7 +115,14 @@ impl Draft {
             .iter()
             .filter(changed)
             .map(|(key, value)| (key.clone(), value.clone()));
-        let set: HashMap<_, _> = set.collect();
+        let mut set: HashMap<_, _> = set.collect();
+        // Unless the statement says itself what the mapping is to be.
+        let is_meant = |key: &str| self.set.contains_key(key) || self.unset.contains(key);
+        if !is_meant(DEFAULT_SCHEMA_NAME_MAPPING)
+            && let Some(mapping) = changed_mapping(table, &self.schema)
+        {
+            set.insert(DEFAULT_SCHEMA_NAME_MAPPING.to_owned(), mapping);
+        }
         if !set.is_empty() {
             updates.push(TableUpdate::SetProperties { updates: set });
         }
