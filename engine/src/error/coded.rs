@@ -119,7 +119,7 @@ impl Coded for EngineError {
             Self::Statement { .. } | Self::ManyMatches { .. } | Self::NotABranch { .. } => ErrorKind::Invalid,
             Self::TooComplex { .. } | Self::ValueTooLarge { .. } => ErrorKind::Invalid,
             Self::TooManyRows { .. } => ErrorKind::Exhausted,
-            Self::Managed { .. } => ErrorKind::Denied,
+            Self::Managed { .. } | Self::UnderPolicy { .. } => ErrorKind::Denied,
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.kind(),
                 Root::Table(error) => error.kind(),
@@ -159,6 +159,7 @@ impl Coded for EngineError {
             Self::TooManyRows { .. } => "ENG-0023",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
+            Self::UnderPolicy { .. } => "ENG-0032",
         }
     }
 
@@ -227,6 +228,7 @@ impl Coded for EngineError {
                 "ask for the first rows with LIMIT, or compact the table: CALL system.rewrite_data_files"
             }
             Self::ValueTooLarge { .. } => "ask for a smaller value, or for fewer rows at once",
+            Self::UnderPolicy { .. } => "ask for rows of the table, or let somebody do it who sees all of it",
             _ => return None,
         };
         Some(text.into())
