@@ -24,8 +24,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use tidewater_catalog::{Connections, Remote};
-use tidewater_core::{Coded, Secret, SharedClock, Tasks};
-use tidewater_flight_sql::http::status_of;
+use tidewater_core::{Coded, Secret, SharedClock};
+use tidewater_flight_sql::http::{HttpOptions, status_of};
 use tidewater_pipelines::{RunOptions, Selection};
 use tidewater_security::TokenKey;
 
@@ -108,10 +108,11 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .route("/ready", get(ready_for_work))
         .with_state(ready.clone())
         .merge(scrape::routes(scrape, guard))
-        .merge(sql(&ready, address, tasks))
+        .merge(sql(&ready, address, parts))
         .layer(from_fn_with_state(Arc::clone(clock), connections::read_body))
         .layer(from_fn(connections::tell_peer));
-    // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says.
+    // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says. Passwords are another
+    // matter: where statements come in, they are taken without TLS from this machine only.
     let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
     let stop = tasks.token();
     tasks.spawn("control", async move {
@@ -126,9 +127,15 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
 }
 
 /// Statements over HTTP, for users and not for operators: the query service asks who they are.
-fn sql(ready: &Ready, address: SocketAddr, tasks: &Tasks) -> Router {
-    let ready = ready.clone();
-    tidewater_flight_sql::http::routes(Arc::new(move || ready.0.get()?.queries.clone()), address, tasks)
+fn sql(ready: &Ready, address: SocketAddr, parts: &Parts) -> Router {
+    let (ready, settings) = (ready.clone(), &parts.settings);
+    let tls = settings.security.tls.as_ref();
+    let options = HttpOptions {
+        origins: settings.http.cors_origins.clone(),
+        plain_passwords: tls.is_some_and(|tls| tls.allow_plain),
+    };
+    let find = Arc::new(move || ready.0.get()?.queries.clone());
+    tidewater_flight_sql::http::routes(find, address, options, &parts.tasks)
 }
 
 /// Who may call.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_catalog_client::{Bearer, ClientOptions};
 use tidewater_core::config::{ConfigError, Layers};
 use tidewater_core::{Secret, SharedRng, SystemClock};
+use tidewater_flight_sql::http::Origin;
 use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
 use tidewater_security::{NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
 use tidewater_table::RewriteOptions;
@@ -217,6 +218,8 @@ pub(crate) struct HttpSettings {
     pub(crate) listen: SocketAddr,
     /// Opens `/metrics`, and nothing else, to whoever bears it. Where the nodes have a secret, a token of theirs opens it too.
     pub(crate) metrics_token: Option<Secret>,
+    /// Other origins whose pages may read answers of SQL over HTTP.
+    pub(crate) cors_origins: Vec<Origin>,
 }
 
 /// Who may come in.
@@ -362,6 +365,7 @@ impl Default for HttpSettings {
         Self {
             listen: loopback(8080),
             metrics_token: None,
+            cors_origins: Vec::new(),
         }
     }
 }
@@ -553,6 +557,21 @@ mod tests {
             error.hint().as_deref(),
             Some("did you mean storage.disk_cache.bytes_max?")
         );
+    }
+
+    // Goal: no page of another origin may read answers unless its origin is named, and what names none is told at the start. Method: the
+    // section as a user writes it, right and wrong.
+    #[test]
+    fn origins_are_named_one_by_one() {
+        assert!(read("").expect("an empty file").http.cors_origins.is_empty());
+        let toml = "[http]\ncors_origins = [\"https://notebooks.example\", \"http://localhost:8888\"]\n";
+        assert_eq!(read(toml).expect("a good file").http.cors_origins.len(), 2);
+        for wrong in ["*", "https://notebooks.example/lab"] {
+            assert!(
+                read(&format!("[http]\ncors_origins = [{wrong:?}]\n")).is_err(),
+                "{wrong}"
+            );
+        }
     }
 
     // Goal: what errors of ingest advise can be set. Method: the sections as a user writes them.

@@ -177,6 +177,14 @@ pub enum EngineError {
         /// How many it may have.
         max: usize,
     },
+    /// What would tell of rows, or change rows, that a policy keeps from whoever asks.
+    #[error("{what} is not done with {table}, of which a policy shows you a part")]
+    UnderPolicy {
+        /// The table.
+        table: TableName,
+        /// What was asked for.
+        what: String,
+    },
     /// A statement that is understood and not served.
     #[error("{what} is not supported")]
     Unsupported {

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::TableType;
 use tidewater_core::{Namespace, TableName};
 use tidewater_security::{Access, Readable};
@@ -19,8 +19,9 @@ use self::version::Version;
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
 use crate::metadata_tables;
+use crate::policy::{self, RowPolicies, RowPolicy};
 use crate::provider::IcebergTable;
-use crate::session::Resolved;
+use crate::session::{CATALOG, Resolved};
 
 /// What a session has under these names, whatever the catalog has there.
 pub(crate) type Overlay = HashMap<TableName, Arc<dyn TableProvider>>;
@@ -40,6 +41,8 @@ pub(crate) struct LakeCatalog {
 #[derive(Clone, Default)]
 struct Seen {
     access: Option<Arc<Access>>,
+    /// What they may see of rows; none where that is all of them.
+    policies: Option<Arc<dyn RowPolicies>>,
     /// Whether tables show the columns only that may be read, as listings do. Statements that read a table are told about the
     /// others that they may not be read.
     narrow: bool,
@@ -66,17 +69,27 @@ impl Seen {
             .is_none_or(|access| own() || access.sees_object(levels, base))
     }
 
-    /// The table with the columns that may be known.
-    fn shape(&self, table: IcebergTable) -> Arc<dyn TableProvider> {
+    /// The table, asked for by this name, with the rows that may be seen and the columns that may be known.
+    fn shape(&self, table: IcebergTable, asked: TableReference) -> Result<Arc<dyn TableProvider>> {
         let name = &table.table().name;
         let (levels, uuid) = (name.namespace().levels(), table.table().metadata.uuid());
         let access = self.access.as_ref().filter(|_| self.narrow);
         let access = access.filter(|access| !access.sees_shape(levels, name.name()));
-        match access.map(|access| access.readable(levels, name.name(), Some(uuid))) {
-            Some(Readable::Only(fields)) => narrow::columns(Arc::new(table), |field| fields.contains(&field)),
-            Some(Readable::Nothing) => narrow::columns(Arc::new(table), |_| false),
-            Some(Readable::All) | None => Arc::new(table),
-        }
+        let readable = access.map(|access| access.readable(levels, name.name(), Some(uuid)));
+        let table: Arc<dyn TableProvider> = match self.policy(table.table()) {
+            Some(policy) => policy::left(table, asked, policy)?,
+            None => Arc::new(table),
+        };
+        Ok(match readable {
+            Some(Readable::Only(fields)) => narrow::columns(table, |field| fields.contains(&field)),
+            Some(Readable::Nothing) => narrow::columns(table, |_| false),
+            Some(Readable::All) | None => table,
+        })
+    }
+
+    /// What is left of a table; none where that is all of it.
+    fn policy(&self, table: &LoadedTable) -> Option<RowPolicy> {
+        self.policies.as_ref()?.of(table)
     }
 }
 
@@ -90,9 +103,13 @@ impl LakeCatalog {
         }
     }
 
-    /// The same for somebody who may know of this.
-    pub(crate) fn seen_by(mut self, access: Option<Arc<Access>>) -> Self {
-        self.seen = Seen { access, narrow: true };
+    /// The same for somebody who may know of this, and see of rows what policies leave.
+    pub(crate) fn seen_by(mut self, access: Option<Arc<Access>>, policies: Option<Arc<dyn RowPolicies>>) -> Self {
+        self.seen = Seen {
+            access,
+            policies,
+            narrow: true,
+        };
         self
     }
 
@@ -130,6 +147,11 @@ impl LakeCatalog {
     /// The same for all who may know of the same; nothing where no grant binds.
     pub(crate) fn seen(&self) -> Option<[u8; 32]> {
         self.seen.access.as_ref().map(|access| access.fingerprint())
+    }
+
+    /// The same for all who see the same of rows; nothing where no policy binds.
+    pub(crate) fn policies(&self) -> Option<[u8; 32]> {
+        self.seen.policies.as_ref().map(|policies| policies.fingerprint())
     }
 
     /// The same with what these names stand for, beside what it holds already.
@@ -237,10 +259,15 @@ impl LakeSchema {
             None => Version::Current,
         };
         match part {
+            // It tells of all rows: how many, their bounds, and which came and went.
+            Some(part) if self.seen.policy(&table).is_some() => {
+                Err(policy::refused(table.name, format!("reading ${part}")))
+            }
             Some(part) => metadata_tables::open(&self.parts, &table, version, part).await,
             None => {
                 let table = IcebergTable::at(self.parts.clone(), table, version)?;
-                Ok(Some(self.seen.shape(table)))
+                let asked = TableReference::full(CATALOG, self.namespace.to_string(), name);
+                Ok(Some(self.seen.shape(table, asked)?))
             }
         }
     }

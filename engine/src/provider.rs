@@ -53,6 +53,8 @@ pub struct IcebergTable {
     identity: bool,
     /// Whether it was asked for without a version: as it is now.
     newest: bool,
+    /// Whether whoever reads it sees a part of its rows.
+    under_policy: bool,
 }
 
 /// Where the rows come from.
@@ -152,6 +154,7 @@ impl IcebergTable {
             scan_schema,
             identity: false,
             newest: false,
+            under_policy: false,
         })
     }
 
@@ -160,6 +163,18 @@ impl IcebergTable {
         self.schema = identity::with_identity(&self.table.name, &self.schema)?.into();
         self.identity = true;
         Ok(self)
+    }
+
+    /// The same for somebody who sees a part of its rows: what is known of all of them without reading any is not told, neither to the
+    /// optimiser, which answers with it, nor to whoever estimates.
+    pub(crate) fn under_policy(mut self) -> Self {
+        self.under_policy = true;
+        self
+    }
+
+    /// Whether it is read by somebody who sees a part of its rows.
+    pub(crate) fn is_under_policy(&self) -> bool {
+        self.under_policy
     }
 
     /// Whether it tells of each row which one it is. The plan of such a scan cannot leave this process: what is sent of a
@@ -258,6 +273,7 @@ impl IcebergTable {
     /// Rows of all files of what is read, deleted ones among them, told likewise.
     pub(crate) fn rows_total(&self) -> Option<u64> {
         match &self.source {
+            _ if self.under_policy => None,
             Source::Snapshot(Some(snapshot_id)) => self.total(*snapshot_id, "total-records"),
             Source::Snapshot(None) => Some(0),
             Source::Files(files) => Some(files.iter().map(|file| file.record_count).sum()),
@@ -266,6 +282,9 @@ impl IcebergTable {
 
     /// How many values a column at the top level had when they were counted last.
     pub(crate) fn distinct(&self, column: &str) -> Option<u64> {
+        if self.under_policy {
+            return None;
+        }
         let field = self.columns.field_by_name(column)?;
         let counted = self.table.metadata.statistics_iter();
         let of_column = counted.flat_map(|file| file.blob_metadata.iter());
@@ -314,6 +333,7 @@ impl IcebergTable {
                 limit,
                 filtered: !filters.is_empty(),
                 identity: self.identity,
+                tells: !self.under_policy,
             };
             scan::plan(session, &store, planned.files, &request)
         };

@@ -61,6 +61,7 @@ use crate::functions;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
 use crate::opaque::Opaque;
 use crate::pg_catalog::{self, Postgres};
+use crate::policy::{self, RowPolicies};
 
 pub use self::nulls::optimizer_rules;
 use self::parse::Parsed;
@@ -150,6 +151,8 @@ pub struct SessionOptions {
     pub postgres: Option<Arc<Postgres>>,
     /// What whoever asks may know of: names of anything else stand for nothing. None where no grant binds.
     pub access: Option<Arc<Access>>,
+    /// What whoever asks may see of the rows of tables. None where no policy binds.
+    pub policies: Option<Arc<dyn RowPolicies>>,
 }
 
 /// What a statement names.
@@ -273,7 +276,7 @@ impl Engine {
     /// What names of the catalog stand for in a session.
     fn lake(&self, options: &SessionOptions) -> LakeCatalog {
         LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
-            .seen_by(options.access.clone())
+            .seen_by(options.access.clone(), options.policies.clone())
     }
 
     fn settings(&self, settings: &mut ConfigOptions, options: &SessionOptions) {
@@ -349,6 +352,7 @@ impl Engine {
             planned => planned?,
         };
         complexity::check_plan(&plan)?;
+        policy::check_explained(&plan)?;
         let plan = zoned::in_zone(plan, &state)?;
         let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;

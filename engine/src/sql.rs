@@ -3,6 +3,7 @@
 //! The grammar is Spark's and Trino's where Iceberg needs words that the SQL standard does not have (`PARTITIONED BY`,
 //! `TBLPROPERTIES`, `CALL`), PostgreSQL's elsewhere.
 
+mod about;
 mod alter;
 mod change_rows;
 mod create;

@@ -34,6 +34,7 @@ pub use self::bulk::{BulkLoad, IfExists};
 pub use self::call::answer_schema;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::policy;
 use crate::runner::{PlanRequest, PlanRunner};
 use crate::session::{Class, SessionOptions};
 use crate::sql::{Action, Clause, Command, Merge, Name, Object, RowTarget, When};
@@ -100,9 +101,12 @@ impl Workshop<'_> {
     /// Carries a statement out.
     ///
     /// # Errors
-    /// [`EngineError::Managed`] for tables that others write, [`EngineError::Statement`] for what makes no sense,
+    /// [`EngineError::Managed`] for tables that others write, [`EngineError::UnderPolicy`] for those of which the session sees a part,
+    /// [`EngineError::Statement`] for what makes no sense,
     /// [`TableError::Conflict`] when others keep changing the same rows.
     pub async fn execute(&self, command: &Command) -> Result<Done> {
+        let changed = command.changes(self.default_schema());
+        self.sees_all_of(changed, command.verb()).await?;
         match command {
             Command::Insert(insert) => self.insert(insert).await,
             Command::Merge(merge) => self.merge(merge).await,
@@ -148,8 +152,35 @@ impl Workshop<'_> {
 
     /// A name as this session means it.
     fn table_name(&self, name: &Name) -> Result<TableName> {
+        name.table(self.default_schema())
+    }
+
+    /// The schema of names that have none.
+    fn default_schema(&self) -> &str {
         let schema = self.options.default_schema.as_deref();
-        name.table(schema.unwrap_or(&self.engine.options().default_schema))
+        schema.unwrap_or(&self.engine.options().default_schema)
+    }
+
+    /// Refuses tables of which the session sees a part: what it does not see would be changed, or counted, too.
+    async fn sees_all_of(&self, names: Vec<TableName>, what: &str) -> Result<()> {
+        if self.options.policies.is_none() {
+            return Ok(());
+        }
+        for name in names {
+            let table = self.engine.catalog().load_table(&name).await;
+            if let Some(table) = table.map_err(TableError::from)? {
+                self.sees_all(&table, what)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sees_all(&self, table: &LoadedTable, what: &str) -> Result<()> {
+        let policies = self.options.policies.as_ref();
+        match policies.and_then(|policies| policies.of(table)) {
+            Some(_) => Err(policy::refused(table.name.clone(), what)),
+            None => Ok(()),
+        }
     }
 
     /// These statements' tables as they stand at one moment, the target among them, and a session that sees them so.
@@ -158,6 +189,7 @@ impl Workshop<'_> {
         let table = options.moment.get(target).cloned().flatten();
         let table = table.ok_or_else(|| EngineError::TableNotFound { table: target.clone() })?;
         writable(&table)?;
+        self.sees_all(&table, "a change of rows")?;
         Ok((table, options))
     }
 

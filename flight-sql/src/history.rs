@@ -15,7 +15,7 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
-use tidewater_core::{Coded, ErrorKind, SharedClock};
+use tidewater_core::{Coded, ErrorKind, SharedClock, TableName};
 use tidewater_engine::{IcebergTable, Route};
 use tidewater_security::Principal;
 
@@ -45,7 +45,7 @@ pub struct QueryRecord {
     pub hash: String,
     /// The statement without its values.
     pub statement: String,
-    /// Tables it reads or changes.
+    /// Tables and views: those it changes first, then those it reads.
     pub tables: Vec<String>,
     /// The snapshots it reads, or the one it made.
     pub snapshots: Vec<i64>,
@@ -232,10 +232,21 @@ impl Note {
             .change(self.number, |record| record.cache = Some(how.to_string()));
     }
 
+    /// The tables and views that it changes, and then those that it reads: known before it is carried out.
+    pub(crate) fn about(&self, tables: impl IntoIterator<Item = TableName>) {
+        let mut told: Vec<String> = Vec::new();
+        for table in tables {
+            let table = table.to_string();
+            if told.len() < TABLES_MAX && !told.contains(&table) {
+                told.push(table);
+            }
+        }
+        self.history.change(self.number, |record| record.tables = told);
+    }
+
     /// What it changed.
-    pub(crate) fn changed(&self, tables: Vec<String>, rows: u64, snapshot: Option<i64>) {
+    pub(crate) fn changed(&self, rows: u64, snapshot: Option<i64>) {
         self.history.change(self.number, |record| {
-            record.tables = tables;
             record.rows = rows;
             record.snapshots = snapshot.into_iter().collect();
         });

@@ -3,6 +3,7 @@
 //!
 //! It has no logic of its own but for the forms of its messages: who may ask, what runs and what is told are [`QueryService`]'s.
 
+mod cors;
 mod failure;
 mod format;
 mod request;
@@ -17,6 +18,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -29,6 +31,8 @@ use uuid::Uuid;
 use tidewater_core::Tasks;
 use tidewater_security::{Peer, Principal, SecurityError};
 
+pub use self::cors::Origin;
+use self::cors::Readers;
 use self::failure::Failure;
 pub use self::failure::status_of;
 use self::format::Format;
@@ -57,29 +61,44 @@ const OPENAPI: &str = include_str!("http/openapi.json");
 /// Finds the service: none while the process still starts, or where it answers no statements.
 pub type Find = Arc<dyn Fn() -> Option<QueryService> + Send + Sync>;
 
+/// What is a matter of choice.
+#[derive(Debug, Clone, Default)]
+pub struct HttpOptions {
+    /// Other origins whose pages may read answers.
+    pub origins: Vec<Origin>,
+    /// Whether passwords from other machines are taken without TLS.
+    pub plain_passwords: bool,
+}
+
 #[derive(Clone)]
 struct Front {
     find: Find,
     /// Where it is served.
     address: SocketAddr,
+    plain_passwords: bool,
     tasks: Tasks,
 }
 
 /// The routes below `/api/v1`, to be served at this address beside others. Beyond loopback they answer nobody where there are no users:
 /// what else is served there has another key.
-pub fn routes(find: Find, address: SocketAddr, tasks: &Tasks) -> Router {
+pub fn routes(find: Find, address: SocketAddr, options: HttpOptions, tasks: &Tasks) -> Router {
     let front = Front {
         find,
         address,
+        plain_passwords: options.plain_passwords,
         tasks: tasks.child("http-sql"),
     };
-    Router::new()
+    let routes = Router::new()
         .route("/api/v1/sql", post(ask))
         .route("/api/v1/sql/{id}", get(look).delete(cancel))
         .route("/api/v1/sql/{id}/result", get(result))
         .route("/api/v1/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-        .with_state(front)
+        .with_state(front);
+    match options.origins.is_empty() {
+        true => routes,
+        false => routes.layer(from_fn_with_state(Readers::new(options.origins), cors::tell)),
+    }
 }
 
 async fn openapi() -> impl IntoResponse {
@@ -102,6 +121,13 @@ impl Front {
             .execution(authentication::execution(&metadata));
         // Who serves this tells where requests come from; nobody does in tests of the routes alone.
         let peer = extensions.get::<Peer>().cloned().unwrap_or_default();
+        if service.authenticator().required()
+            && authentication::shows_password(&metadata)
+            && !self.plain_passwords
+            && !peer.is_private()
+        {
+            return Err(QueryError::from(SecurityError::PlainPassword).into());
+        }
         let principal = authentication::principal(&service, &metadata, &peer).await?;
         Ok((service, principal))
     }

@@ -1,9 +1,11 @@
 //! Where the service hears what users may do.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use tidewater_engine::EngineError;
-use tidewater_security::{Authorizer, PolicyChange, SecurityError};
+use tidewater_engine::{EngineError, RowPolicies};
+use tidewater_security::{Authorizer, PolicyChange, Principal, SecurityError};
 
 /// Whoever keeps the policy of this process up to date.
 #[async_trait]
@@ -13,6 +15,11 @@ pub trait PolicySource: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// [`SecurityError::PolicyUnknown`] when what is known is too old to decide by.
     fn authorizer(&self) -> Result<&Authorizer, SecurityError>;
+
+    /// What is left of the rows of tables for somebody; none where that is all of them, as it is for everybody today.
+    fn row_policies(&self, _: &Principal) -> Option<Arc<dyn RowPolicies>> {
+        None
+    }
 
     /// Changes the policy, which whoever asks for it may. What is known afterwards has the change.
     async fn change(&self, change: &PolicyChange) -> Result<(), EngineError>;

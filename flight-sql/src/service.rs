@@ -39,6 +39,7 @@ mod late;
 mod listing;
 mod parameters;
 mod read_only;
+mod routed;
 mod running;
 mod schemas;
 mod session;

@@ -141,6 +141,9 @@ pub enum SecurityError {
         /// Whom it names.
         user: String,
     },
+    /// A password came from another machine where others may read it on its way. It was not looked at.
+    #[error("passwords are taken over TLS or on this machine only")]
+    PlainPassword,
     /// A message of a login is not one of the mechanism.
     #[error("a message of the login is not as SCRAM has it: {reason}")]
     BadExchange {
@@ -158,6 +161,7 @@ impl Coded for SecurityError {
             | Self::RevokedToken
             | Self::ForeignToken { .. }
             | Self::UnknownCertificate { .. }
+            | Self::PlainPassword
             | Self::PermissionDenied { .. } => ErrorKind::Denied,
             Self::TooManyAttempts { .. } => ErrorKind::Exhausted,
             Self::PolicyUnknown { .. } | Self::KeysUnknown { .. } | Self::NoNodeTls { .. } => ErrorKind::Unavailable,
@@ -194,6 +198,7 @@ impl Coded for SecurityError {
             Self::CertificateNotWritten { .. } => "SEC-0020",
             Self::NotIssued { .. } => "SEC-0021",
             Self::NoNodeTls { .. } => "SEC-0022",
+            Self::PlainPassword => "SEC-0023",
             Self::RevokedToken => "SEC-0006",
             Self::TooManyAttempts { .. } => "SEC-0007",
             Self::PermissionDenied { .. } => "SEC-0008",
@@ -207,6 +212,10 @@ impl Coded for SecurityError {
             Self::ExpiredToken | Self::RevokedToken => Some("log in again".into()),
             Self::PermissionDenied { privilege, .. } => Some(format!("ask who manages grants for {privilege}")),
             Self::PolicyUnknown { .. } => Some("is the catalog running, and does it have a leader?".into()),
+            Self::PlainPassword => Some(
+                "call by https, or show a token; security.tls.allow_plain lets passwords through, to whoever reads along too"
+                    .into(),
+            ),
             Self::KeysUnknown { .. } => Some("can this machine reach the issuer? the log tells why not".into()),
             Self::NotANode { .. } => Some("make one with: tidewater cluster node-cert".into()),
             Self::CertificateExists { .. } => Some("move it away first, or name another folder".into()),

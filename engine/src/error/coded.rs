@@ -119,7 +119,7 @@ impl Coded for EngineError {
             Self::Statement { .. } | Self::ManyMatches { .. } | Self::NotABranch { .. } => ErrorKind::Invalid,
             Self::TooComplex { .. } | Self::ValueTooLarge { .. } | Self::NotTaken { .. } => ErrorKind::Invalid,
             Self::TooManyRows { .. } => ErrorKind::Exhausted,
-            Self::Managed { .. } => ErrorKind::Denied,
+            Self::Managed { .. } | Self::UnderPolicy { .. } => ErrorKind::Denied,
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.kind(),
                 Root::Table(error) => error.kind(),
@@ -160,6 +160,7 @@ impl Coded for EngineError {
             Self::CannotWait { .. } => "ENG-0024",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
+            Self::UnderPolicy { .. } => "ENG-0032",
         }
     }
 
@@ -234,6 +235,7 @@ impl Coded for EngineError {
                 "ask for the first rows with LIMIT, or compact the table: CALL system.rewrite_data_files"
             }
             Self::ValueTooLarge { .. } => "ask for a smaller value, or for fewer rows at once",
+            Self::UnderPolicy { .. } => "ask for rows of the table, or let somebody do it who sees all of it",
             _ => return None,
         };
         Some(text.into())

@@ -1,27 +1,26 @@
 //! A table that shows some of its columns only.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::DataFusionError;
+use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::TableType;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
-
-use crate::provider::IcebergTable;
 
 /// The columns at these places, of a table that has more.
 struct Narrow {
-    table: Arc<IcebergTable>,
+    table: Arc<dyn TableProvider>,
     places: Vec<usize>,
     schema: SchemaRef,
 }
 
 /// The table with those of its columns whose field ids are `shown`.
-pub(super) fn columns(table: Arc<IcebergTable>, shown: impl Fn(i32) -> bool) -> Arc<dyn TableProvider> {
+pub(super) fn columns(table: Arc<dyn TableProvider>, shown: impl Fn(i32) -> bool) -> Arc<dyn TableProvider> {
     let all = table.schema();
     let fields = all.fields().iter().enumerate();
     let shown = fields.filter(|(_, field)| tidewater_table::schema::field_id(field).is_some_and(&shown));
@@ -41,6 +40,17 @@ impl TableProvider for Narrow {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    // What is left of a table by a policy is a plan, and is seen to as one.
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        let all = self.table.get_logical_plan()?.into_owned();
+        let places = self.places.iter();
+        let shown: Vec<Expr> = places
+            .map(|place| Expr::Column(Column::from(all.schema().qualified_field(*place))))
+            .collect();
+        let plan = LogicalPlanBuilder::new(all).project(shown).ok()?.build().ok()?;
+        Some(Cow::Owned(plan))
     }
 
     async fn scan(

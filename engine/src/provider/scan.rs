@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{ColumnStatistics, Result, internal_datafusion_err};
+use datafusion::common::{ColumnStatistics, Result, Statistics, internal_datafusion_err};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -40,6 +40,8 @@ pub(super) struct Request<'a> {
     pub(super) filtered: bool,
     /// `schema` ends with the columns that tell which row it is.
     pub(super) identity: bool,
+    /// What manifests tell of its rows is told.
+    pub(super) tells: bool,
 }
 
 /// One `DataSourceExec` for each object store that the files lie in, which is one as a rule, another for files of which some rows are
@@ -136,7 +138,10 @@ fn scan(
     let source = source
         .try_pushdown_projection(&projection)?
         .ok_or_else(|| internal_datafusion_err!("a Parquet scan takes any projection of columns"))?;
-    let mut statistics = statistics::of(&groups.files, told, request.columns, request.schema);
+    let mut statistics = match request.tells {
+        true => statistics::of(&groups.files, told, request.columns, request.schema),
+        false => Statistics::new_unknown(request.schema),
+    };
     let in_order = order
         .iter()
         .map(|column| statistics.column_statistics.get(*column).cloned());

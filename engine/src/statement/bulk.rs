@@ -52,6 +52,7 @@ impl Workshop<'_> {
         S: Stream<Item = Result<RecordBatch, E>> + Unpin,
         E: From<EngineError>,
     {
+        self.sees_all_of(vec![load.table.clone()], "a bulk load").await?;
         let target = self.bulk_target(load).await?;
         let table = match &target {
             Target::There(table) => table,

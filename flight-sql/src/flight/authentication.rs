@@ -41,6 +41,11 @@ fn credentials(metadata: &MetadataMap) -> Option<Credentials> {
     })
 }
 
+/// Whether a password is among what was sent.
+pub(crate) fn shows_password(metadata: &MetadataMap) -> bool {
+    matches!(credentials(metadata), Some(Credentials::Basic { .. }))
+}
+
 /// Where a call comes from, and whom its client's certificate names. Nobody tells in tests of the front alone.
 pub(super) fn peer<T>(request: &Request<T>) -> Peer {
     request.extensions().get::<Peer>().cloned().unwrap_or_default()

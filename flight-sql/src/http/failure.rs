@@ -77,7 +77,10 @@ impl From<&QueryError> for Failure {
     fn from(error: &QueryError) -> Self {
         let status = match error {
             QueryError::Security(
-                SecurityError::PermissionDenied { .. } | SecurityError::OpenWithoutAuthentication { .. },
+                SecurityError::PermissionDenied { .. }
+                | SecurityError::OpenWithoutAuthentication { .. }
+                // Asked for credentials, a browser would show the password again.
+                | SecurityError::PlainPassword,
             ) => StatusCode::FORBIDDEN,
             QueryError::Security(_) if error.kind() == ErrorKind::Denied => StatusCode::UNAUTHORIZED,
             _ if error.is_not_admitted() => StatusCode::TOO_MANY_REQUESTS,

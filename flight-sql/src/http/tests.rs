@@ -6,6 +6,9 @@ use axum::http::{Method, Request};
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
+use tidewater_core::{SeededRng, SharedRng};
+use tidewater_security::authenticator::hash_password;
+use tidewater_security::{Role, UserSettings};
 use tower::ServiceExt;
 
 use super::*;
@@ -19,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Server {
     routes: Router,
-    lake: Lake,
+    service: QueryService,
+    _lake: Lake,
     _tasks: Tasks,
 }
 
@@ -29,14 +33,20 @@ impl Server {
     }
 
     async fn at(address: &str) -> Self {
+        Self::with(address, HttpOptions::default(), Vec::new()).await
+    }
+
+    async fn with(address: &str, options: HttpOptions, users: Vec<UserSettings>) -> Self {
         let lake = Lake::new().await;
-        let service = lake.service.clone();
+        let (service, _) = lake.for_users(users);
         let tasks = Tasks::new("test");
         let address = address.parse().expect("an address");
-        let routes = routes(Arc::new(move || Some(service.clone())), address, &tasks);
+        let found = service.clone();
+        let routes = routes(Arc::new(move || Some(found.clone())), address, options, &tasks);
         Self {
             routes,
-            lake,
+            service,
+            _lake: lake,
             _tasks: tasks,
         }
     }
@@ -257,7 +267,7 @@ async fn statements_are_fetched_later() {
     let (status, _) = server.json(Method::DELETE, &path, &Value::Null).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     let idle = async {
-        while server.lake.service.at_work() > 0 {
+        while server.service.at_work() > 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -290,5 +300,122 @@ async fn the_description_names_what_is_there() {
         let path = path.replace("{id}", "00000000-0000-0000-0000-000000000000");
         let (status, _, _) = server.send(Method::PATCH, &path, &[], "").await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+}
+
+/// A header of an answer.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().expect("text"))
+}
+
+// Goal: pages of origins that are named may read answers and refusals, and are told so before they send; no other page is, and none at all
+// where none is named. Method: requests as browsers send them, of a named origin, of others that look like it, and of none, to a server
+// that names one and to one that names none.
+#[tokio::test]
+async fn pages_of_named_origins_may_read() {
+    let named = "https://notebooks.example";
+    let origins = vec![Origin::try_from(named.to_owned()).expect("an origin")];
+    let options = HttpOptions {
+        origins,
+        ..HttpOptions::default()
+    };
+    let some = Server::with("127.0.0.1:8080", options, Vec::new()).await;
+    let none = Server::start().await;
+    let others = [
+        "https://notebooks.example:8443",
+        "http://notebooks.example",
+        "https://example",
+        "null",
+    ];
+    for (server, origin, may) in std::iter::once((&some, named, true))
+        .chain(others.map(|other| (&some, other, false)))
+        .chain([(&none, named, false)])
+    {
+        let asking = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,content-type"),
+        ];
+        let (status, headers, _) = server.send(Method::OPTIONS, "/api/v1/sql", &asking, "").await;
+        let wanted = if may {
+            StatusCode::NO_CONTENT
+        } else {
+            StatusCode::METHOD_NOT_ALLOWED
+        };
+        assert_eq!(status, wanted, "{origin}");
+        let allowed = header(&headers, "access-control-allow-origin");
+        assert_eq!(allowed, may.then_some(named), "{origin}");
+        assert_eq!(headers.contains_key("access-control-allow-methods"), may, "{origin}");
+        let sent = header(&headers, "access-control-allow-headers");
+        assert_eq!(sent.is_some_and(|sent| sent.contains("authorization")), may, "{origin}");
+
+        for (sql, wanted) in [
+            ("SELECT id FROM gold.numbers WHERE id = 1", StatusCode::OK),
+            ("SELECT no_such FROM gold.numbers", StatusCode::BAD_REQUEST),
+        ] {
+            let sending = [("origin", origin), ("content-type", "text/plain")];
+            let (status, headers, _) = server.send(Method::POST, "/api/v1/sql", &sending, sql).await;
+            assert_eq!(status, wanted, "{origin}: {sql}");
+            let allowed = header(&headers, "access-control-allow-origin");
+            assert_eq!(allowed, may.then_some(named), "{origin}: {sql}");
+            assert!(!headers.contains_key("access-control-allow-credentials"), "{origin}");
+        }
+    }
+    let plain = [("content-type", "text/plain")];
+    for (server, varies) in [(&some, true), (&none, false)] {
+        let (_, headers, _) = server.send(Method::POST, "/api/v1/sql", &plain, "SELECT 1").await;
+        assert!(!headers.contains_key("access-control-allow-origin"));
+        assert_eq!(
+            headers.contains_key("vary"),
+            varies,
+            "what is kept between must not go to other origins"
+        );
+    }
+}
+
+// Goal: a password that others may have read is not taken, and whoever sent it is not asked for it again; a token is. Method: a password
+// from this machine, by TLS and in clear from another, and a token in clear; the same where the configuration takes passwords in clear.
+#[tokio::test]
+async fn passwords_are_not_taken_in_clear() {
+    let rng: SharedRng = Arc::new(SeededRng::new(1));
+    let ana = UserSettings {
+        name: "ana".to_owned(),
+        password_hash: hash_password("x", &rng).expect("a hash"),
+        scram: None,
+        role: Role::Reader,
+    };
+    let at = |address: &str| Peer::at(Some(address.parse().expect("an address")));
+    for plain_passwords in [false, true] {
+        let options = HttpOptions {
+            plain_passwords,
+            ..HttpOptions::default()
+        };
+        let server = Server::with("127.0.0.1:8080", options, vec![ana.clone()]).await;
+        let token = server.service.authenticator().issue(&Principal::named("ana"));
+        let token = format!("Bearer {token}");
+        let secret = at("192.0.2.1:5");
+        secret.encrypted();
+        // "ana:x"
+        let password = "Basic YW5hOng=".to_owned();
+        for (peer, shown, taken) in [
+            (at("127.0.0.1:5"), &password, true),
+            (secret, &password, true),
+            (at("192.0.2.1:5"), &password, plain_passwords),
+            (at("192.0.2.1:5"), &token, true),
+        ] {
+            let request = Request::builder().method(Method::POST).uri("/api/v1/sql");
+            let request = request
+                .header("content-type", "text/plain")
+                .header("authorization", shown);
+            let request = request.extension(peer.clone()).body(Body::from("SELECT 1"));
+            let answer = server.routes.clone().oneshot(request.expect("a request")).await;
+            let (parts, body) = answer.expect("an answer").into_parts();
+            let wanted = if taken { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            assert_eq!(parts.status, wanted, "{peer:?} {shown}");
+            let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.expect("a body");
+            let told: Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(told["error"]["code"] == json!("SEC-0023"), !taken, "{told}");
+            assert!(!parts.headers.contains_key("www-authenticate"));
+        }
     }
 }

@@ -75,7 +75,12 @@ impl QueryService {
         let access = self.access(principal).map_err(|_| Bypass::SessionOff)?;
         let around = Circumstances {
             config: &|| Arc::clone(asked.session.made().copied_config().options()),
-            policy: &PolicyFingerprint::of(principal, &self.0.authenticator, access.as_deref()),
+            policy: &PolicyFingerprint::of(
+                principal,
+                &self.0.authenticator,
+                access.as_deref(),
+                asked.session.options().policies.as_deref(),
+            ),
             zone: asked.session.options().zone(),
             wire,
             now_ms: self.0.engine.clock().now_ms(),

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{LogicalPlan, TableScan};
 
 use tidewater_core::TableName;
 use tidewater_engine::live::LiveTable;
-use tidewater_engine::{CATALOG, EngineError, IcebergTable, SessionOptions};
+use tidewater_engine::{CATALOG, EngineError, IcebergTable, RowPolicies, SessionOptions};
 use tidewater_security::{Access, Principal, Privilege, Readable, SecurityError};
 
 use self::columns::Read;
@@ -37,14 +37,20 @@ impl QueryService {
         Ok(Some(authorizer.access(principal)).filter(|access| !access.is_everything()))
     }
 
-    /// The options of somebody's statements: names of what they may not know of stand for nothing.
+    /// The options of somebody's statements: names of what they may not know of stand for nothing, and tables for what is left of them.
     pub(super) fn seen_by(
         &self,
         principal: &Principal,
         mut options: SessionOptions,
     ) -> Result<SessionOptions, QueryError> {
         options.access = self.access(principal)?;
+        options.policies = self.row_policies(principal);
         Ok(options)
+    }
+
+    /// What is left of the rows of tables for a principal; none where that is all of them.
+    pub(super) fn row_policies(&self, principal: &Principal) -> Option<Arc<dyn RowPolicies>> {
+        self.0.policy.as_ref()?.row_policies(principal)
     }
 
     /// Refuses a plan that reads what this principal may not.

@@ -14,11 +14,16 @@ use tidewater_engine::{BulkLoad, Command, Done, SessionOptions, Sql, Workshop};
 use tidewater_security::{GrantStatement, Principal};
 
 use super::authorise::Verdict;
+use super::routed::Routed;
 use super::{Prepared, QueryService, Results, parameters};
 use crate::error::QueryError;
 use crate::handle::Statement;
+use crate::history::Note;
 use crate::placeholder::{number_placeholders, placeholders, with_values};
 use crate::wire::{to_wire, wire_schema};
+
+/// What a bulk load is called where statements have a text.
+const LOAD: &str = "INGEST";
 
 impl QueryService {
     /// The command that a statement is, with its parameters in their places; `None` for a query.
@@ -132,23 +137,47 @@ impl QueryService {
         }
     }
 
-    /// Takes the rows of a client in, all of them or none: how many there were.
+    /// Takes the rows of a client in, all of them or none: how many there were. It is a statement among the others in the history.
     pub async fn load<S>(&self, principal: &Principal, load: &BulkLoad, rows: S) -> Result<u64, QueryError>
     where
         S: Stream<Item = Result<RecordBatch, QueryError>> + Unpin,
     {
-        self.may(principal, "INGEST")?;
+        // It has no text of its own.
+        let statement = Statement::new(format!("{LOAD} INTO {}", load.table));
+        let mut note = self.note(principal, &statement);
+        note.about([load.table.clone()]);
+        let loaded = Box::pin(self.load_noted(principal, load, rows, &mut note)).await;
+        note.end(loaded)
+    }
+
+    async fn load_noted<S>(
+        &self,
+        principal: &Principal,
+        load: &BulkLoad,
+        rows: S,
+        note: &mut Note,
+    ) -> Result<u64, QueryError>
+    where
+        S: Stream<Item = Result<RecordBatch, QueryError>> + Unpin,
+    {
+        self.may(principal, LOAD)?;
         let options = self.seen_by(principal, self.settings())?;
         self.may_load(principal, &options, load).await?;
-        let at_work = self.0.running.enter(self.fresh_id(), principal)?;
+        let at_work = self.0.running.enter(note.id(), principal)?;
+        note.may_be_cut(at_work.cause());
+        let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {
             engine: &self.0.engine,
-            runner: self.0.runner.as_ref(),
+            runner: &runner,
             options: &options,
             deadline: None,
         };
-        let done = at_work.run(Box::pin(shop.load(load, rows))).await?;
-        Ok(done.rows.unwrap_or_default())
+        let done = at_work.run(Box::pin(shop.load(load, rows))).await;
+        note.routed(&runner.route());
+        let done = done?;
+        let rows = done.rows.unwrap_or_default();
+        note.changed(rows, done.snapshot_id);
+        Ok(rows)
     }
 
     /// Carries a statement out if it changes something; `None` for a query, of which nothing is done. Cancelling it before its
@@ -195,6 +224,9 @@ impl QueryService {
         if let Err(error) = Box::pin(self.0.engine.settle(&options, &mut command)).await {
             return note.end(Err(error.into()));
         }
+        let schema = options.default_schema.as_deref();
+        let schema = schema.unwrap_or_else(|| self.default_schema());
+        note.about(command.changes(schema).into_iter().chain(command.reads(schema)));
         match self.may_change(principal, &options, &command).await {
             Ok(Verdict::Goes) => {}
             Ok(Verdict::DoesNothing) => {
@@ -203,18 +235,21 @@ impl QueryService {
             }
             Err(error) => return note.end(Err(error)),
         }
+        let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {
             engine: &self.0.engine,
-            runner: self.0.runner.as_ref(),
+            runner: &runner,
             options: &options,
             deadline: Some(deadline),
         };
         let work = async { Ok(Box::pin(shop.execute(&command)).await?) };
-        let done = match at_work.run(self.caller(principal).scope(work)).await {
+        let done = at_work.run(self.caller(principal).scope(work)).await;
+        note.routed(&runner.route());
+        let done = match done {
             Ok(done) => done,
             Err(error) => return note.end(Err(error)),
         };
-        note.changed(Vec::new(), done.rows.unwrap_or_default(), done.snapshot_id);
+        note.changed(done.rows.unwrap_or_default(), done.snapshot_id);
         if let Err(error) = self.give_to_maker(principal, &options, &command).await {
             // It is made: who made it has to be given it by somebody else.
             tracing::warn!(user = %principal.name, verb, %error, "what was made could not be granted to its maker");

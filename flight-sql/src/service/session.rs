@@ -176,8 +176,12 @@ impl QueryService {
         let access = self.access(principal)?;
         let views = self.0.sessions.views().await;
         let relations = self.0.engine.relations(views).await?;
-        Ok(match access {
+        let relations = match access {
             Some(access) => Arc::new(Arc::unwrap_or_clone(relations).seen_by(&access)),
+            None => relations,
+        };
+        Ok(match self.row_policies(principal) {
+            Some(_) => Arc::new(Arc::unwrap_or_clone(relations).without_counts()),
             None => relations,
         })
     }

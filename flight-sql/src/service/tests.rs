@@ -1,7 +1,9 @@
 mod authorise;
 mod cut;
+mod policies;
 mod readers;
 mod rows;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use futures::TryStreamExt;
 
 use tidewater_core::{Coded, ErrorKind, ManualClock, SeededRng, SharedClock, SystemClock};
 use tidewater_engine::{EngineOptions, ZONE};
+use tidewater_security::{Authorizer, UserSettings};
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
     Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, StoreOptions, WriteOptions, commit_change,
@@ -124,9 +127,25 @@ impl Lake {
         service
     }
 
+    /// A service over the same tables for these users, whose grants and policies somebody else tells.
+    pub(crate) fn for_users(&self, users: Vec<UserSettings>) -> (QueryService, Authorizer) {
+        let inner = &self.service.0;
+        let users = Authenticator::new(users, inner.key.clone(), SystemClock::shared()).expect("good users");
+        let authorizer = Authorizer::new(&users);
+        let service = QueryService::new(
+            inner.engine.clone(),
+            inner.runner.clone(),
+            users,
+            inner.key.clone(),
+            inner.options.clone(),
+            inner.sessions.clone(),
+        );
+        (service, authorizer)
+    }
+
     /// What the cache would look for.
     pub(crate) async fn key(&self, sql: &str, values: Bytes, client: &SessionOptions) -> Result<Key, Bypass> {
-        let policy = PolicyFingerprint::of(&Principal::local(), self.service.authenticator(), None);
+        let policy = PolicyFingerprint::of(&Principal::local(), self.service.authenticator(), None, None);
         let question = self.question(sql, values, client, &policy).await?;
         Ok(question.key)
     }

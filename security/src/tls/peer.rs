@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,7 @@ fn take<'a>(bytes: &mut &'a [u8], tags: &[u8]) -> Option<&'a [u8]> {
 pub struct Peer {
     address: Option<SocketAddr>,
     user: Arc<OnceLock<String>>,
+    tls: Arc<AtomicBool>,
 }
 
 impl Peer {
@@ -115,12 +117,24 @@ impl Peer {
         Self {
             address,
             user: Arc::default(),
+            tls: Arc::default(),
         }
     }
 
     /// Where they are.
     pub fn ip(&self) -> Option<IpAddr> {
         self.address.map(|address| address.ip())
+    }
+
+    /// Whether nobody else can read what they send: it comes by TLS, or from this machine.
+    pub fn is_private(&self) -> bool {
+        let here = self.ip().is_some_and(|ip| ip.to_canonical().is_loopback());
+        here || self.tls.load(Ordering::Acquire)
+    }
+
+    /// Takes note that the connection speaks TLS; at the end of the handshake.
+    pub fn encrypted(&self) {
+        self.tls.store(true, Ordering::Release);
     }
 
     /// The user that their certificate names. Its CA vouched for it in the handshake.
@@ -152,6 +166,26 @@ mod tests {
         params.subject_alt_names = names;
         let key = KeyPair::generate().expect("a key");
         params.self_signed(&key).expect("a certificate").der().to_vec()
+    }
+
+    // Goal: what others may read along is told from what they may not, also where the handshake comes after the first look. Method:
+    // addresses of this machine and of another, before and after TLS, seen by a clone from before it; an unknown address.
+    #[test]
+    fn what_others_may_read_is_told() {
+        let at = |address: &str| Peer::at(Some(address.parse().expect("an address")));
+        for (peer, private) in [
+            (at("127.0.0.1:1"), true),
+            (at("[::1]:1"), true),
+            (at("[::ffff:127.0.0.1]:1"), true),
+            (at("192.0.2.1:1"), false),
+            (at("[2001:db8::1]:1"), false),
+            (Peer::at(None), false),
+        ] {
+            assert_eq!(peer.is_private(), private, "{peer:?}");
+            let before = peer.clone();
+            peer.encrypted();
+            assert!(before.is_private(), "{peer:?}");
+        }
     }
 
     // Goal: a certificate names one user or none. Method: each kind of name, alone, twice, absent, strange, and through a map.

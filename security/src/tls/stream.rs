@@ -82,6 +82,9 @@ impl Opening {
             match ready!(handshake.as_mut().poll(cx)) {
                 Ok((stream, user)) => {
                     self.peer.named(user);
+                    if stream.is_tls() {
+                        self.peer.encrypted();
+                    }
                     self.state = State::Open(stream);
                 }
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! The first messages of the PostgreSQL wire, byte by byte: what it answers to those who are not in yet.
+//! Messages of the PostgreSQL wire, byte by byte: what it answers to those who are not in yet, and to each message of those who are.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -25,6 +25,40 @@ impl Wire {
         Self(stream)
     }
 
+    /// A connection that is in, and what its statements are cancelled by: its number and its secret, four bytes each.
+    pub fn enter(port: u16, user: &str, password: &str) -> (Self, [u8; 8]) {
+        let mut wire = Self::open(port);
+        assert_eq!(wire.log_in(user, password), Said::Welcome, "{user}");
+        let told = wire.batch();
+        let key = told.iter().find(|(kind, _)| *kind == b'K').unwrap();
+        (wire, key.1.as_slice().try_into().unwrap())
+    }
+
+    /// Asks that a statement be cancelled, and waits until nothing more comes of it.
+    pub fn cancel(port: u16, key: [u8; 8]) {
+        let mut wire = Self::open(port);
+        let parts = [16_u32.to_be_bytes(), 80_877_102_u32.to_be_bytes()];
+        wire.0.write_all(&[parts.concat().as_slice(), &key].concat()).unwrap();
+        assert_eq!(
+            wire.message(),
+            None,
+            "whether there was something to cancel is not told"
+        );
+    }
+
+    /// What comes up to the end of a batch, or of the connection.
+    pub fn batch(&mut self) -> Vec<(u8, Vec<u8>)> {
+        let mut told = Vec::new();
+        while let Some(message) = self.message() {
+            let ends = message.0 == b'Z';
+            told.push(message);
+            if ends {
+                break;
+            }
+        }
+        told
+    }
+
     /// Says who wants in.
     pub fn begin(&mut self, user: &str) {
         let mut body = 196_608_u32.to_be_bytes().to_vec();
@@ -46,7 +80,7 @@ impl Wire {
     /// Logs in with a password in clear.
     pub fn log_in(&mut self, user: &str, password: &str) -> Said {
         self.begin(user);
-        match self.next() {
+        match self.message() {
             Some((b'R', body)) if body == 3_u32.to_be_bytes() => {
                 self.send(b'p', &[password.as_bytes(), &[0]].concat());
                 self.outcome()
@@ -61,7 +95,7 @@ impl Wire {
     /// Whether the client is in, or why not; what else is said is passed over.
     pub fn outcome(&mut self) -> Said {
         loop {
-            match self.next() {
+            match self.message() {
                 Some((b'R', body)) if body == 0_u32.to_be_bytes() => return Said::Welcome,
                 Some((b'E', body)) => return Said::Refused(sqlstate(&body)),
                 Some(_) => {}
@@ -103,7 +137,7 @@ impl Wire {
     pub fn answer(&mut self) -> Result<Vec<String>, String> {
         let mut row = None;
         loop {
-            match self.next() {
+            match self.message() {
                 Some((b'D', body)) => row = row.or_else(|| Some(values(&body))),
                 Some((b'E', body)) => return Err(sqlstate(&body)),
                 // Before it come what is told of the session and of the columns.
@@ -114,7 +148,19 @@ impl Wire {
         }
     }
 
-    fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+    /// The same of a connection that has entered; the whole answer is read.
+    pub fn ask(&mut self, sql: &str) -> Result<Vec<String>, String> {
+        self.send(b'Q', &[sql.as_bytes(), &[0]].concat());
+        let told = self.batch();
+        let of = |wanted: u8| told.iter().find(|(kind, _)| *kind == wanted).map(|(_, body)| body);
+        match of(b'E') {
+            Some(error) => Err(sqlstate(error)),
+            None => Ok(of(b'D').map(|row| values(row)).unwrap_or_default()),
+        }
+    }
+
+    /// The next message; none at the end of the connection.
+    pub fn message(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 5];
         self.0.read_exact(&mut head).ok()?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
@@ -139,7 +185,8 @@ fn values(body: &[u8]) -> Vec<String> {
     values
 }
 
-fn sqlstate(body: &[u8]) -> String {
+/// The SQLSTATE of an error.
+pub fn sqlstate(body: &[u8]) -> String {
     let fields = body.split(|byte| *byte == 0);
     let mut states = fields.filter(|field| field.first() == Some(&b'C'));
     String::from_utf8(states.next().unwrap()[1..].to_vec()).unwrap()

@@ -20,6 +20,8 @@ struct Reader<'a> {
     zone: &'a str,
     /// What whoever asks may know of.
     seen: Option<[u8; 32]>,
+    /// What they may see of rows.
+    policies: Option<[u8; 32]>,
     postgres: Option<&'a Postgres>,
 }
 
@@ -31,6 +33,7 @@ impl Key {
             default_schema: &state.config().options().catalog.default_schema,
             zone: zone_of(state.config().options()),
             seen: lake.seen(),
+            policies: lake.policies(),
             postgres: postgres.as_deref(),
         };
         reader.key(sql)
@@ -48,6 +51,7 @@ impl Key {
             default_schema: schema.unwrap_or_else(|| &engine.options().default_schema),
             zone: options.zone(),
             seen: options.access.as_ref().map(|access| access.fingerprint()),
+            policies: options.policies.as_ref().map(|policies| policies.fingerprint()),
             postgres,
         };
         reader.key(sql)
@@ -67,6 +71,7 @@ impl Reader<'_> {
         part(self.default_schema.as_bytes());
         part(self.zone.as_bytes());
         part(self.seen.as_ref().map_or(&[], |seen| seen.as_slice()));
+        part(self.policies.as_ref().map_or(&[], |policies| policies.as_slice()));
         if let Some(postgres) = self.postgres {
             postgres.planned_by(part);
         }

@@ -130,7 +130,7 @@ async fn older_rows_stay_within_their_policy() {
     let authenticator = authenticator.expect("good users");
     let mut keys = Vec::new();
     for name in ["ana", "eva", "ben"] {
-        let policy = PolicyFingerprint::of(&Principal::named(name), &authenticator, None);
+        let policy = PolicyFingerprint::of(&Principal::named(name), &authenticator, None, None);
         let options = SessionOptions::default();
         let asked = kit
             .lake

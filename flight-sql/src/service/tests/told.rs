@@ -1,0 +1,85 @@
+//! What the history tells of statements that change something.
+
+use tidewater_engine::{BulkLoad, IfExists};
+
+use super::*;
+use crate::history::QueryRecord;
+
+/// What is told of the statement that came last.
+fn last(service: &QueryService) -> QueryRecord {
+    let all = service.history().all();
+    all.first().cloned().expect("a statement")
+}
+
+// Goal: of a statement that changes something it is told which tables it is about, how many rows it changed and where it ran; also of one
+// that fails. Method: a statement of each kind, one after another, each with what it should be told of it.
+#[tokio::test]
+async fn changes_are_told() {
+    let lake = Lake::new().await;
+    let cases: [(&str, &[&str], u64); 9] = [
+        ("CREATE TABLE gold.t (id BIGINT)", &["gold.t"], 0),
+        (
+            "INSERT INTO gold.t SELECT id FROM numbers WHERE id < 4",
+            &["gold.t", "gold.numbers"],
+            4,
+        ),
+        ("UPDATE t SET id = id + 10 WHERE id < 2", &["gold.t"], 2),
+        (
+            "MERGE INTO t USING numbers AS n ON t.id = n.id WHEN MATCHED THEN DELETE",
+            &["gold.t", "gold.numbers"],
+            2,
+        ),
+        ("CREATE TABLE gold.u AS SELECT * FROM t", &["gold.u", "gold.t"], 2),
+        ("DELETE FROM t WHERE id = 10", &["gold.t"], 1),
+        ("ALTER TABLE t ADD COLUMN name STRING", &["gold.t"], 0),
+        ("CREATE VIEW v AS SELECT id FROM t", &["gold.v", "gold.t"], 0),
+        ("DROP TABLE gold.u", &["gold.u"], 0),
+    ];
+    for (sql, tables, rows) in cases {
+        let changed = lake.service.change(&Principal::local(), &Statement::new(sql)).await;
+        changed.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+        let told = last(&lake.service);
+        assert_eq!(told.tables, tables, "{sql}");
+        assert_eq!((told.rows, told.route.as_deref()), (rows, Some("local")), "{sql}");
+        assert_eq!(told.error, None, "{sql}");
+    }
+    let sql = "DELETE FROM gold.nowhere";
+    let refused = lake.service.change(&Principal::local(), &Statement::new(sql)).await;
+    let code = refused.expect_err("no such table").code();
+    let told = last(&lake.service);
+    assert_eq!((told.tables, told.rows), (vec!["gold.nowhere".to_owned()], 0));
+    assert_eq!(told.error.as_deref(), Some(code));
+}
+
+// Goal: a bulk load is a statement among the others, with its table and its rows, or with its error. Method: one that makes a table, and
+// one whose client stops in the middle.
+#[tokio::test]
+async fn bulk_loads_are_told() {
+    let lake = Lake::new().await;
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let batch = RecordBatch::try_from_iter([("id", ids)]).expect("rows");
+    let load = BulkLoad {
+        table: "gold.loaded".parse().expect("a name"),
+        schema: batch.schema(),
+        create: true,
+        if_exists: IfExists::Append,
+    };
+    let rows = stream::iter([Ok(batch.clone())]);
+    let service = lake.service.through(Front::FlightSql).of_client("loader");
+    let loaded = service.load(&Principal::local(), &load, rows).await;
+    assert_eq!(loaded.expect("a load"), 3);
+    let told = last(&service);
+    assert_eq!(told.statement, "INGEST INTO gold.loaded");
+    assert_eq!((told.tables, told.rows), (vec!["gold.loaded".to_owned()], 3));
+    assert_eq!((told.client.as_str(), told.route.as_deref()), ("loader", Some("local")));
+    assert_eq!((told.snapshots.len(), told.error), (1, None));
+
+    let broken = stream::iter([Ok(batch), Err(QueryError::BadHandle)]);
+    let failed = service.load(&Principal::local(), &load, broken).await;
+    assert_eq!(failed.expect_err("it breaks off").code(), "SQL-0002");
+    let told = last(&service);
+    assert_eq!((told.tables, told.rows), (vec!["gold.loaded".to_owned()], 0));
+    assert_eq!(told.error.as_deref(), Some("SQL-0002"));
+    assert_eq!(service.history().all().len(), 2);
+    assert_eq!(lake.rows("SELECT count(*) FROM gold.loaded").await, ["3"]);
+}
