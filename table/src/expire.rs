@@ -79,6 +79,9 @@ pub struct Expiry {
     pub keep: Keep,
     /// Snapshots that go although they would stay.
     pub snapshots: Vec<i64>,
+    /// The table's current snapshot when somebody counted what is to stay: `newest` means others once it is another. `None`: whichever
+    /// it is.
+    pub counted_at: Option<i64>,
 }
 
 impl From<Keep> for Expiry {
@@ -86,6 +89,7 @@ impl From<Keep> for Expiry {
         Self {
             keep,
             snapshots: Vec::new(),
+            counted_at: None,
         }
     }
 }
@@ -229,6 +233,12 @@ pub async fn expire(
     let missing = || TableError::TableNotFound { table: name.clone() };
     let before = catalog.load_table(name).await?.ok_or_else(missing)?;
     let expiry: Expiry = expiry.into();
+    if expiry.counted_at.is_some() && expiry.counted_at != before.metadata.current_snapshot_id() {
+        return Err(TableError::Contention {
+            table: name.clone(),
+            attempts: 1,
+        });
+    }
     let leaving = Leaving::of(&before.metadata, &expiry)?;
     if leaving.is_empty() {
         return Ok(Expired {

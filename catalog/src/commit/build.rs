@@ -2,6 +2,7 @@
 
 use iceberg::TableUpdate;
 use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
+use tidewater_table::{TableError, refs_of};
 
 use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
@@ -97,6 +98,7 @@ pub(super) fn apply(
         false => built.metadata,
     };
     columns::check(&work.table, Some(current), &metadata)?;
+    check_names(work, current, &metadata)?;
     let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });
     if metadata.format_version() < FormatVersion::V3 && work.updates.iter().any(adds_key) {
         // They have no place in the older formats: the file would not hold them.
@@ -126,6 +128,28 @@ pub(super) fn apply(
         .filter(|file| deletes && file.starts_with(&own) && warehouse.checked(file).is_ok())
         .collect();
     Ok(Next { metadata, expired })
+}
+
+/// A branch or tag goes when a commit says so, not because its snapshot does: who removes snapshots has not seen a name that was given to
+/// one of them meanwhile.
+fn check_names(work: &TableWork, current: &TableMetadata, next: &TableMetadata) -> Result<()> {
+    let removes = |update: &TableUpdate| matches!(update, TableUpdate::RemoveSnapshots { .. });
+    if !work.updates.iter().any(removes) {
+        return Ok(());
+    }
+    let read = |error: TableError| CatalogError::internal(error.to_string());
+    let (before, after) = (refs_of(current).map_err(read)?, refs_of(next).map_err(read)?);
+    let said = |name: &str| {
+        let says = |update: &TableUpdate| matches!(update, TableUpdate::RemoveSnapshotRef { ref_name } if ref_name == name);
+        work.updates.iter().any(says)
+    };
+    match before.keys().find(|name| !after.contains_key(*name) && !said(name)) {
+        None => Ok(()),
+        Some(name) => Err(CatalogError::CommitFailed {
+            table: work.table.clone(),
+            reason: format!("it removes the snapshot that {name} stands at"),
+        }),
+    }
 }
 
 /// Roles read with the catalog's own rights what a snapshot names: nothing outside of the warehouse.

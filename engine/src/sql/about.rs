@@ -24,6 +24,7 @@ impl Command {
         let found = match self {
             Self::CreateTable(create) => [named(&create.name), None],
             Self::CreateView(create) => [named(&create.name), None],
+            Self::AlterView { name, .. } => [named(name), None],
             Self::AlterTable { name, .. } | Self::CommentColumn { table: name, .. } => [named(name), None],
             Self::Rename { from, to, .. } => {
                 let from = named(from);
@@ -58,6 +59,7 @@ impl Command {
                 }
             }
             Self::CreateView(create) => read.visit(&create.query),
+            Self::AlterView { query, .. } => read.visit(query),
             Self::Insert(insert) => read.visit(&insert.query),
             Self::Merge(merge) => read.merge(merge),
             _ => {}

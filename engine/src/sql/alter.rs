@@ -17,7 +17,7 @@ impl Grammar<'_> {
             let to = self.name()?;
             return Ok(Command::Rename { what, from: name, to });
         }
-        if what == Object::View && self.word("AS") {
+        if what == Object::View && !if_exists && self.word("AS") {
             let query = self.parser.parse_query()?;
             return Ok(Command::AlterView { name, query });
         }

@@ -75,7 +75,7 @@ pub(super) fn updates(
 
 /// Snapshots beyond the newest `keep` of the main branch. Kept as well are what tags name, what other branches have of their
 /// own (at `now_ms`, if it is told, no more than their retention says), and what is staged and as young as the oldest of main's, or
-/// at all where main has none.
+/// at all where nothing of main goes.
 pub(crate) fn expired_snapshots(
     table: &TableMetadata,
     names: &BTreeMap<String, SnapshotReference>,
@@ -89,8 +89,8 @@ pub(crate) fn expired_snapshots(
         oldest_ms = oldest_ms.min(snapshot.timestamp_ms());
         at = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
     }
-    if table.current_snapshot().is_none() {
-        // All that is staged for a table without rows is yet to be looked at.
+    if at.is_none() {
+        // Where nothing of main goes, nothing is too old to wait: what is staged for a table without rows, too.
         oldest_ms = i64::MIN;
     }
     if table.snapshots().len() == kept.len() {

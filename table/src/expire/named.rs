@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use iceberg::spec::{SnapshotReference, TableMetadata};
 
 use crate::error::{Result, TableError};
-use crate::refs::refused;
+use crate::refs::{SOURCE, refused};
 
 /// Adds named snapshots to those that leave anyway, where `names` are the branches and tags that stay.
 ///
 /// # Errors
-/// If one is not there, or is what a branch or tag names. And if it stands between others that stay: whoever follows a history goes
+/// If one is not there, is what a branch or tag names, or took the rows of one that stays. And if it stands between others that stay: whoever follows a history goes
 /// from each snapshot to the one before it, and would take those before a gap for none of it.
 pub(super) fn add(
     table: &TableMetadata,
@@ -25,7 +25,7 @@ pub(super) fn add(
         let by = names.iter().find(|(_, reference)| reference.snapshot_id == *id);
         let by = by.map(|(name, _)| name.as_str());
         // Version 1 has no names that are told.
-        let by = by.or((table.current_snapshot_id() == Some(*id)).then_some("the table"));
+        let by = by.or_else(|| (table.current_snapshot_id() == Some(*id)).then_some("the table"));
         if let Some(by) = by {
             return Err(refused(
                 format!("expiring snapshot {id}"),
@@ -39,6 +39,13 @@ pub(super) fn add(
     }
     let gone: BTreeSet<i64> = leaving.iter().copied().collect();
     for id in named {
+        if let Some(source) = source_of(table, *id).filter(|source| !gone.contains(source)) {
+            return Err(refused(
+                format!("expiring snapshot {id}"),
+                format!("it alone tells that the rows of snapshot {source} are in the table"),
+                "name that one as well",
+            ));
+        }
         let is_followed = table
             .snapshots()
             .any(|other| other.parent_snapshot_id() == Some(*id) && !gone.contains(&other.snapshot_id()));
@@ -51,6 +58,14 @@ pub(super) fn add(
         }
     }
     Ok(())
+}
+
+/// The snapshot whose rows this one took, if it is still there: it would be taken again.
+fn source_of(table: &TableMetadata, id: i64) -> Option<i64> {
+    let snapshot = table.snapshot_by_id(id)?;
+    let source = snapshot.summary().additional_properties.get(SOURCE)?;
+    let source = source.parse::<i64>().ok()?;
+    table.snapshot_by_id(source).map(|source| source.snapshot_id())
 }
 
 /// The next snapshot before this one that stays for the sake of what came after it. What a branch or tag stands at stays by itself.

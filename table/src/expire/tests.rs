@@ -291,6 +291,7 @@ async fn named_snapshots_leave_no_gap() {
         let expiry = Expiry {
             keep: Keep::from(100),
             snapshots: snapshots.to_vec(),
+            counted_at: None,
         };
         expire(&lake.catalog, &lake.store, &lake.name, expiry).await
     };

@@ -24,7 +24,7 @@ pub(crate) const WAP_ID: &str = "wap.id";
 pub(crate) const PUBLISHED_WAP_ID: &str = "published-wap-id";
 
 /// Summary key of a snapshot that took the rows of another one.
-const SOURCE: &str = "source-snapshot-id";
+pub(crate) const SOURCE: &str = "source-snapshot-id";
 
 /// The table property without which nothing is staged.
 const WAP_ENABLED: &str = "write.wap.enabled";

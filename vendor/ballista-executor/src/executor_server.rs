@@ -1081,7 +1081,7 @@ impl<T: 'static + AsLogicalPlan, U: 'static + AsExecutionPlan> ExecutorGrpc
         let job_id = params.job_id.into();
 
         // tidewater: a job whose files all go is over, however it ended.
-        if params.remove_stage_ids.is_empty() {
+        if params.remove_stage_ids.is_empty() && is_job_folder(&job_id) {
             self.executor.end_job(&job_id);
         }
         remove_job_data(&self.executor.work_dir, &job_id, &params.remove_stage_ids)

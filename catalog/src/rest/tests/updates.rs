@@ -126,7 +126,7 @@ async fn each_update_is_applied() {
             json!({"type": "branch", "snapshot-id": 1, "min-snapshots-to-keep": 3}),
         ),
         (
-            json!([{"action": "remove-snapshots", "snapshot-ids": [1]}]),
+            json!([{"action": "remove-snapshot-ref", "ref-name": "first"}, {"action": "remove-snapshots", "snapshot-ids": [1]}]),
             "/snapshots/0/snapshot-id",
             json!(2),
         ),
@@ -213,6 +213,26 @@ async fn each_update_is_applied() {
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds.len(), 23, "{kinds:?}");
+}
+
+// Goal: a tag that was given to a snapshot meanwhile does not go with it. Method: snapshots removed by who does not know of a tag, and who does.
+#[tokio::test]
+async fn tags_do_not_go_unsaid() {
+    let kit = rich().await;
+    let unaware = json!([{"action": "remove-snapshots", "snapshot-ids": [1]}]);
+    let refused = kit.update(unaware.clone()).await;
+    assert_eq!(
+        (refused.status, refused.kind()),
+        (409, "CommitFailedException"),
+        "{}",
+        refused.body
+    );
+    let loaded = kit.get(TABLE).await.body["metadata"].clone();
+    assert_eq!(loaded["refs"]["first"]["snapshot-id"], 1);
+    assert_eq!(loaded["snapshots"].as_array().map(Vec::len), Some(2));
+    let untagged = kit.update(json!([{"action": "remove-snapshot-ref", "ref-name": "first"}])).await;
+    assert_eq!(untagged.status, 200, "{}", untagged.body);
+    assert_eq!(kit.update(unaware).await.status, 200);
 }
 
 // Goal: an upgrade of the format goes up and not down, and what an older format has no place for is refused, not lost. Method: both on format 2.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
 use tidewater_table::{
-    CommitOptions, Consumers, Expiry, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests, StatisticsOptions,
+    CommitOptions, Consumers, Expired, Expiry, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests, StatisticsOptions, TableError,
     compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
 };
 
-use super::super::Workshop;
+use super::super::{ATTEMPTS_MAX, Workshop};
 use super::{Arguments, Procedure};
 use crate::error::{EngineError, Result};
 use crate::sql::{Name, name};
@@ -24,7 +24,6 @@ impl Workshop<'_> {
     /// Old snapshots leave, and those that are named, and the files that only they could reach.
     pub(super) async fn expire_snapshots(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
-        let table = self.engine.load(&name).await?;
         // How many files are removed at once, and how their names get there, is ours to say.
         arguments.count("max_concurrent_deletes")?;
         arguments.truth("stream_results")?;
@@ -37,6 +36,31 @@ impl Workshop<'_> {
                         .into(),
             });
         }
+        let named = arguments.integers("snapshot_ids")?;
+        let mut attempt = 1;
+        let expired = loop {
+            match self.expire_once(&name, arguments, named.clone()).await {
+                // Somebody else's commit came between the count and the expiry.
+                Err(EngineError::Table(TableError::Contention { .. })) if attempt < ATTEMPTS_MAX => attempt += 1,
+                expired => break expired?,
+            }
+        };
+        let count = |kind: FileKind| {
+            let of_kind = expired.files.values().filter(|of| **of == kind);
+            i64::try_from(of_kind.count()).unwrap_or(i64::MAX)
+        };
+        procedure.numbers(&[
+            count(FileKind::Data),
+            count(FileKind::PositionDeletes),
+            count(FileKind::EqualityDeletes),
+            count(FileKind::Manifest),
+            count(FileKind::ManifestList),
+            count(FileKind::Statistics),
+        ])
+    }
+
+    async fn expire_once(&self, name: &TableName, arguments: &Arguments, named: Vec<i64>) -> Result<Expired> {
+        let table = self.engine.load(name).await?;
         let now_ms = self.engine.clock().now_ms();
         let older_than = match arguments.time_ms("older_than")? {
             Some(moment) => moment,
@@ -46,7 +70,6 @@ impl Workshop<'_> {
             Some(count) => count,
             None => told_by(&table, MIN_SNAPSHOTS, 1)?.max(1),
         };
-        let named = arguments.integers("snapshot_ids")?;
         let catalog = self.engine.catalog();
         let consumers = Consumers::of(catalog.as_ref(), now_ms).await?;
         let needed = consumers.need(&table.metadata);
@@ -61,20 +84,9 @@ impl Workshop<'_> {
                 now_ms: Some(now_ms),
             },
             snapshots: named,
+            counted_at: table.metadata.current_snapshot_id(),
         };
-        let expired = expire(catalog.as_ref(), self.engine.store(), &name, expiry).await?;
-        let count = |kind: FileKind| {
-            let of_kind = expired.files.values().filter(|of| **of == kind);
-            i64::try_from(of_kind.count()).unwrap_or(i64::MAX)
-        };
-        procedure.numbers(&[
-            count(FileKind::Data),
-            count(FileKind::PositionDeletes),
-            count(FileKind::EqualityDeletes),
-            count(FileKind::Manifest),
-            count(FileKind::ManifestList),
-            count(FileKind::Statistics),
-        ])
+        Ok(expire(catalog.as_ref(), self.engine.store(), name, expiry).await?)
     }
 }
 

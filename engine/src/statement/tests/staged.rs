@@ -134,6 +134,43 @@ async fn rows_of_new_tables_wait() {
     }
 }
 
+// Goal: what is staged outlives an expiry that takes nothing of main, and is not published twice because the snapshot that tells of its
+// publication was told to go. Method: rows staged for an empty table, younger ones in main; each expiry, then both publications.
+#[tokio::test]
+async fn expiries_leave_what_is_staged() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (id int) TBLPROPERTIES ('write.wap.enabled' = 'true')").await;
+    written(&lake, "night-1", "INSERT INTO s.t VALUES (1)").await;
+    done(&lake, "INSERT INTO s.t VALUES (2)").await;
+    done(&lake, "CALL system.expire_snapshots('s.t')").await;
+    done(&lake, "CALL system.publish_changes('s.t', 'night-1')").await;
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    done(&lake, "INSERT INTO s.t VALUES (3)").await;
+    let metadata = lake.load("s.t").await.metadata;
+    let parent = |id: i64| metadata.snapshot_by_id(id).and_then(|snapshot| snapshot.parent_snapshot_id());
+    let published = metadata.current_snapshot_id().and_then(parent).expect("a publication");
+    let first = parent(published).expect("a first snapshot");
+    let staged = metadata.snapshots().map(|snapshot| snapshot.snapshot_id());
+    let staged: Vec<i64> = staged
+        .filter(|id| ![first, published].contains(id) && Some(*id) != metadata.current_snapshot_id())
+        .collect();
+    let [staged] = staged[..] else {
+        panic!("not one staged snapshot: {staged:?}")
+    };
+    let expire = |named: String| {
+        format!(
+            "CALL system.expire_snapshots(table => 's.t', older_than => TIMESTAMP '2000-01-01 00:00:00', snapshot_ids => array({named}))"
+        )
+    };
+    let error = refused(&lake, &expire(format!("{first}, {published}"))).await;
+    assert_eq!(error.code(), "TBL-0024");
+    assert!(error.to_string().contains("it alone tells"), "{error}");
+    done(&lake, &expire(format!("{first}, {published}, {staged}"))).await;
+    let error = refused(&lake, "CALL system.publish_changes('s.t', 'night-1')").await;
+    assert!(error.to_string().contains("nothing is staged"), "{error}");
+    assert_eq!(ids(&lake).await, ["1", "2", "3"]);
+}
+
 async fn loaded(lake: &Lake, options: &SessionOptions, table: &str, if_exists: IfExists) -> Result<()> {
     let batches = lake.query("SELECT 7 AS id").await;
     let load = BulkLoad {
