@@ -156,7 +156,7 @@ fn told(table: &LoadedTable, rows: Arc<dyn TableProvider>, origins: Arc<MemTable
 fn origins<'a>(files: impl IntoIterator<Item = &'a ScanFile>) -> Result<Arc<MemTable>> {
     let files: Vec<&ScanFile> = files.into_iter().collect();
     let paths: StringArray = files.iter().map(|file| Some(file.path.as_str())).collect();
-    let first: Int64Array = files.iter().map(|file| file.data_file().first_row_id()).collect();
+    let first: Int64Array = files.iter().map(|file| file.first_row_id()).collect();
     let sequences: Int64Array = files.iter().map(|file| Some(file.sequence)).collect();
     let batch = RecordBatch::try_from_iter_with_nullable([
         ("file", Arc::new(paths) as ArrayRef, false),

@@ -173,6 +173,8 @@ async fn change_of(
     for file in &mut change.added {
         file.add_deletes(&after.deletes);
     }
+    let told = change.removed.iter().chain(&change.added);
+    room.take(id, told.map(|file| file.deletes.len()).sum())?;
     let stayed = stayed(store, table, id, &before, &after, room).await?;
     change.deleted = stayed.deleted;
     change.restored = stayed.restored;

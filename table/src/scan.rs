@@ -77,6 +77,11 @@ impl ScanFile {
         self.entry.file()
     }
 
+    /// The id of its first row, where the table has given one.
+    pub fn first_row_id(&self) -> Option<i64> {
+        self.description().first_row_id()
+    }
+
     /// Nulls in a column, by field id, where the table knows.
     pub fn null_value_count(&self, field_id: i32) -> Option<u64> {
         self.description().null_value_count(field_id)

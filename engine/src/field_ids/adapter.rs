@@ -30,7 +30,11 @@ pub struct FieldIdAdapterFactory {
 impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
         let (columns, without) = (Arc::clone(&table), Arc::clone(&self.without_nan));
-        let within = table.fields().iter().map(|field| Within::of(field).map(Arc::new));
+        let plain = Arc::new(Within::default());
+        let within = table.fields().iter().map(|field| match field.data_type().is_nested() {
+            true => Within::of(field).map(Arc::new),
+            false => Ok(Arc::clone(&plain)),
+        });
         let within = within.collect::<Result<Vec<_>, _>>().map_err(EngineError::from)?;
         // A file without any id was written by something that knows no ids: names are all there is, the table's own or those it maps.
         let lacks_default = table

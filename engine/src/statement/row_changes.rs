@@ -346,6 +346,11 @@ impl Attempt<'_> {
                 None => change.forbid_new_rows(),
             };
         }
+        // Rows that were looked at before they were given ids must not be written by who gives them meanwhile.
+        let of_v3 = self.table.metadata.format_version() == FormatVersion::V3;
+        if of_v3 && self.files.values().any(|file| file.first_row_id().is_none()) {
+            change = change.exact_head();
+        }
         let catalog = engine.catalog().as_ref();
         let options = CommitOptions::default();
         match commit_change(catalog, engine.store(), &self.table.name, &change, &options).await {

@@ -101,6 +101,10 @@ fn value(field: &Field, key: &str) -> Result<Option<ArrayRef>> {
 
 /// The value that a text tells of a field.
 pub(super) fn read(field: &Field, text: &str) -> Result<ArrayRef> {
+    if field.data_type().is_nested() {
+        let reason = format!("the default of {} is of a type that has none but null", field.name());
+        return Err(TableError::damaged(reason));
+    }
     parsed(text, field.data_type()).map_err(TableError::encode(format!(
         "read the default of column {}",
         field.name()

@@ -81,6 +81,6 @@ pub fn stands_for(column: &Field, name: &str) -> bool {
         Some(names) => {
             serde_json::from_str::<Vec<String>>(names).is_ok_and(|names| names.iter().any(|known| known == name))
         }
-        None => column.name() == name,
+        None => within::own_name(column) == name,
     }
 }

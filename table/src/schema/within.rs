@@ -2,13 +2,14 @@
 //! and what they are in rows of files that lack them. It stands with the column and not with each of them: nested types are compared
 //! with all metadata of their fields, and types that are the same have to stay the same.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StructArray, new_null_array};
 use arrow::datatypes::{DataType, Field};
 use iceberg::spec::{NestedField, NestedFieldRef, Type};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{defaults, field_id};
 use crate::error::{Result, TableError};
@@ -40,7 +41,7 @@ impl Within {
     /// [`TableError::Damaged`] if the column's metadata cannot be read.
     pub fn of(column: &Field) -> Result<Self> {
         let partition = match column.name().strip_prefix(PARTITION_PREFIX) {
-            Some(text) => parsed(text, column)?,
+            Some(text) => parsed::<(String, BTreeMap<i32, Option<String>>)>(text, column)?.1,
             None => BTreeMap::new(),
         };
         Ok(Self {
@@ -144,10 +145,20 @@ impl Within {
     }
 }
 
-/// A column under a name that tells what a partition tells of fields within it, as the texts that defaults travel as, by field id.
+/// A column under a name that tells what a partition tells of fields within it, as the texts that defaults travel as, by field id;
+/// [`own_name`] is its name.
 pub fn told_by_partition(column: &Field, values: &BTreeMap<i32, Option<String>>) -> Field {
-    let told = serde_json::json!(values);
+    let told = serde_json::json!([column.name(), values]);
     column.clone().with_name(format!("{PARTITION_PREFIX}{told}"))
+}
+
+/// What the column is called, whatever a partition tells of the fields within it.
+pub(super) fn own_name(column: &Field) -> Cow<'_, str> {
+    let told = column.name().strip_prefix(PARTITION_PREFIX);
+    match told.and_then(|text| serde_json::from_str::<(String, IgnoredAny)>(text).ok()) {
+        Some((name, _)) => Cow::Owned(name),
+        None => Cow::Borrowed(column.name()),
+    }
 }
 
 /// The defaults of fields within a column, for the metadata of its Arrow field.

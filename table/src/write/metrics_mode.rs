@@ -1,6 +1,6 @@
 //! How much is told of each column: the table properties `write.metadata.metrics.*`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use iceberg::spec::{Schema, TableMetadata};
 
@@ -60,10 +60,17 @@ impl MetricsModes {
         let schema = table.current_schema();
         let mut by_id = HashMap::new();
         let inferred = chosen.unwrap_or(MetricsMode::Truncate(BOUND_LENGTH));
+        // Whether a file has the columns that the table is partitioned by is asked at each scan.
+        let spec = table.default_partition_spec();
+        let parts: HashSet<i32> = spec.fields().iter().map(|field| field.source_id).collect();
         for (at, id) in primitive_ids(schema).into_iter().enumerate() {
             // Who sets a default means all columns.
-            let beyond = chosen.is_none() && at >= columns_max;
-            by_id.insert(id, if beyond { MetricsMode::None } else { inferred });
+            let mode = match (chosen.is_none() && at >= columns_max, parts.contains(&id)) {
+                (false, _) => inferred,
+                (true, true) => MetricsMode::Counts,
+                (true, false) => MetricsMode::None,
+            };
+            by_id.insert(id, mode);
         }
         for (id, mode) in by_id.iter_mut() {
             let name = schema.name_by_field_id(*id).unwrap_or_default();
