@@ -23,7 +23,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    fn take(&self, snapshot_id: i64, pairs: usize) -> Result<()> {
+    pub(super) fn take(&self, snapshot_id: i64, pairs: usize) -> Result<()> {
         let before = self.taken.fetch_add(pairs, Ordering::Relaxed);
         match before.saturating_add(pairs) > PAIRS_MAX {
             true => Err(TableError::TooManyDeletes {
