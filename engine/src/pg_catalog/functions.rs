@@ -8,6 +8,7 @@ mod catalog;
 mod dates;
 #[cfg(test)]
 mod documented;
+mod eras;
 mod extract;
 mod instants;
 mod json;
@@ -18,6 +19,7 @@ mod numbers;
 mod objects;
 mod ordered;
 mod output;
+mod overlaps;
 mod patterns;
 mod privileges;
 mod regexes;
@@ -90,6 +92,7 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
 pub fn pure() -> Vec<ScalarUDF> {
     let all = dates::all().into_iter().chain(instants::all());
     let all = all.chain(spans::all()).chain(extract::all());
+    let all = all.chain(eras::all()).chain(overlaps::all());
     let all = all
         .chain(numbers::all())
         .chain(buckets::all())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, UInt32Array};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::kernels::cmp::not_distinct;
 use datafusion::arrow::compute::{cast, filter, not, take};
@@ -33,6 +33,30 @@ pub(super) fn all() -> Vec<Native> {
             });
             Ok(strings(found.collect::<Result<Vec<_>>>()?.into_iter()))
         }),
+        // Of lists whose elements stand beside each other, the places of those of the longest.
+        Native::new(
+            "pg_ordinals",
+            (1, usize::MAX),
+            DataType::new_list(DataType::Int64, true),
+            |arrays, rows| {
+                let (mut places, mut ends) = (Vec::new(), vec![0_i32]);
+                for row in 0..rows {
+                    let mut longest = 0;
+                    for list in arrays {
+                        longest = length(list, row)?.max(longest);
+                    }
+                    places.extend(1..=longest);
+                    match i32::try_from(places.len()) {
+                        Ok(end) => ends.push(end),
+                        Err(_) => return exec_err!("array size exceeds the maximum allowed"),
+                    }
+                }
+                let item = Arc::new(Field::new_list_field(DataType::Int64, true));
+                let ends = OffsetBuffer::new(ends.into());
+                let found = ListArray::try_new(item, ends, Arc::new(Int64Array::from(places)), None)?;
+                Ok(Arc::new(found))
+            },
+        ),
         // Of a group's texts in their order: null if there is none.
         Native::new("pg_string_agg", (2, 2), DataType::Utf8, |arrays, rows| {
             let list = argument(arrays, 0)?;
@@ -73,6 +97,20 @@ pub(super) fn all() -> Vec<Native> {
             _ => plan_err!("array_remove takes an array and an element"),
         }),
     ]
+}
+
+/// How many elements a list has; one that is null has none.
+fn length(list: &ArrayRef, row: usize) -> Result<i64> {
+    if list.is_null(row) {
+        return Ok(0);
+    }
+    match list.data_type() {
+        DataType::List(_) => Ok(i64::from(list.as_list::<i32>().value_length(row))),
+        DataType::LargeList(_) => Ok(list.as_list::<i64>().value_length(row)),
+        DataType::FixedSizeList(_, length) => Ok(i64::from(*length)),
+        DataType::Null => Ok(0),
+        of => exec_err!("{of} is no array"),
+    }
 }
 
 /// The items of a list as they are put out, and of lists within it.

@@ -3,6 +3,7 @@
 mod casts;
 mod documents;
 mod functions;
+mod gathered;
 mod moments;
 mod spellings;
 mod subqueries;
@@ -12,7 +13,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 pub(super) use self::casts::clock;
-pub(super) use self::documents::parts_of;
+pub(super) use self::documents::{is_json, makes_json, parts_of};
+pub(super) use self::functions::is_vector;
 pub(crate) use self::moments::figures;
 pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};
@@ -161,6 +163,7 @@ fn spelled_otherwise(op: &BinaryOperator) -> bool {
         op,
         BinaryOperator::PGStartsWith
             | BinaryOperator::PGOverlap
+            | BinaryOperator::Overlaps
             | BinaryOperator::PGRegexMatch
             | BinaryOperator::PGRegexIMatch
             | BinaryOperator::PGRegexNotMatch

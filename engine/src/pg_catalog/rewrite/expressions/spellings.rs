@@ -33,6 +33,16 @@ pub(super) fn change(expression: &mut Expr) {
             op: BinaryOperator::PGOverlap,
             right,
         } => Some(call("array_has_any", vec![take(left), take(right)])),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Overlaps,
+            right,
+        } => match (left.as_ref(), right.as_ref()) {
+            (Expr::Tuple(first), Expr::Tuple(second)) if first.len() == 2 && second.len() == 2 => {
+                Some(call("pg_overlaps", [first.as_slice(), second.as_slice()].concat()))
+            }
+            _ => None,
+        },
         Expr::BinaryOp { right, .. } => {
             **right = pattern(take(right));
             None
@@ -105,6 +115,16 @@ pub(super) fn named_part(name: &str) -> Option<&'static str> {
         "timezone" => "pg_extract_timezone",
         "timezone_hour" => "pg_extract_timezone_hour",
         "timezone_minute" => "pg_extract_timezone_minute",
+        _ => return None,
+    })
+}
+
+/// The function that cuts to a part of `date_trunc` which the query engine does not know.
+pub(super) fn era(written: &Expr) -> Option<&'static str> {
+    Some(match as_text(written)?.to_lowercase().as_str() {
+        "decade" | "decades" => "pg_trunc_decade",
+        "century" | "centuries" => "pg_trunc_century",
+        "millennium" | "millennia" => "pg_trunc_millennium",
         _ => return None,
     })
 }
