@@ -12,6 +12,7 @@ mod eras;
 mod extract;
 mod instants;
 mod json;
+mod liked;
 mod lists;
 mod native;
 mod number_patterns;
@@ -92,7 +93,7 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
 pub fn pure() -> Vec<ScalarUDF> {
     let all = dates::all().into_iter().chain(instants::all());
     let all = all.chain(spans::all()).chain(extract::all());
-    let all = all.chain(eras::all()).chain(overlaps::all());
+    let all = all.chain(eras::all()).chain(overlaps::all()).chain(liked::all());
     let all = all
         .chain(numbers::all())
         .chain(buckets::all())

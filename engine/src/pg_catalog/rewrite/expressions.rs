@@ -93,6 +93,9 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = functions::own(&word, postgres).unwrap_or_else(|| expression.clone());
             }
         }
+        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } | Expr::AnyOp { .. } => {
+            spellings::change(expression)
+        }
         Expr::Like { .. } | Expr::ILike { .. } => pattern(expression),
         Expr::Interval(interval) => {
             if let Some(spelled) = as_text(&interval.value).and_then(casts::spelled) {

@@ -17,6 +17,15 @@ pub(super) fn array(query: &Query) -> Option<Expr> {
     if never(query) {
         return Some(call("make_array", Vec::new()));
     }
+    if let SetExpr::Query(inner) = query.body.as_ref() {
+        // In brackets of its own, which may have an order that nothing outside of them sees.
+        let bare = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none();
+        return if bare && query.fetch.is_none() {
+            array(inner)
+        } else {
+            None
+        };
+    }
     let listed = within(query).or_else(|| around(query))?;
     // An aggregate of no rows is null.
     let list = Expr::Subquery(Box::new(listed));

@@ -47,6 +47,26 @@ pub(super) fn change(expression: &mut Expr) {
             **right = pattern(take(right));
             None
         }
+        Expr::Like {
+            negated,
+            any: true,
+            expr,
+            pattern,
+            escape_char: None,
+        } if is_list(pattern) => Some(like_any(take(expr), take(pattern), (false, *negated))),
+        Expr::ILike {
+            negated,
+            any: true,
+            expr,
+            pattern,
+            escape_char: None,
+        } if is_list(pattern) => Some(like_any(take(expr), take(pattern), (true, *negated))),
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            ..
+        } if is_list(right) => liked(compare_op).map(|how| like_any(take(left), take(right), how)),
         Expr::Ceil { expr, field } if unit_of(field) => Some(call("pg_ceil", vec![take(expr)])),
         Expr::Floor { expr, field } if unit_of(field) => Some(call("pg_floor", vec![take(expr)])),
         Expr::Extract { field, expr, .. } => part(field).map(|function| call(function, vec![take(expr)])),
@@ -78,6 +98,31 @@ pub(super) fn change(expression: &mut Expr) {
     if let Some(changed) = changed {
         *expression = changed;
     }
+}
+
+/// Whether patterns are an array, and no query.
+fn is_list(patterns: &Expr) -> bool {
+    match patterns {
+        Expr::Nested(inner) => is_list(inner),
+        Expr::Subquery(_) | Expr::Tuple(_) | Expr::Value(_) => false,
+        _ => true,
+    }
+}
+
+/// Of an operator that is a `LIKE`, whether capitals are as small letters to it, and whether it is a `NOT LIKE`.
+fn liked(op: &BinaryOperator) -> Option<(bool, bool)> {
+    Some(match op {
+        BinaryOperator::PGLikeMatch => (false, false),
+        BinaryOperator::PGNotLikeMatch => (false, true),
+        BinaryOperator::PGILikeMatch => (true, false),
+        BinaryOperator::PGNotILikeMatch => (true, true),
+        _ => return None,
+    })
+}
+
+fn like_any(value: Expr, patterns: Expr, (insensitive, negated): (bool, bool)) -> Expr {
+    let truth = |truth| Expr::value(Value::Boolean(truth));
+    call("pg_like_any", vec![value, patterns, truth(insensitive), truth(negated)])
 }
 
 /// What the query engine matches where PostgreSQL matches this.
