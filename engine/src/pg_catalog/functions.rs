@@ -8,9 +8,11 @@ mod catalog;
 mod dates;
 #[cfg(test)]
 mod documented;
+mod eras;
 mod extract;
 mod instants;
 mod json;
+mod liked;
 mod lists;
 mod native;
 mod number_patterns;
@@ -18,6 +20,7 @@ mod numbers;
 mod objects;
 mod ordered;
 mod output;
+mod overlaps;
 mod patterns;
 mod privileges;
 mod regexes;
@@ -90,6 +93,7 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
 pub fn pure() -> Vec<ScalarUDF> {
     let all = dates::all().into_iter().chain(instants::all());
     let all = all.chain(spans::all()).chain(extract::all());
+    let all = all.chain(eras::all()).chain(overlaps::all()).chain(liked::all());
     let all = all
         .chain(numbers::all())
         .chain(buckets::all())

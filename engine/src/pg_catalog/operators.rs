@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions::call;
-use super::types;
+use super::{FIELD_AS_DOCUMENT, types};
 
 /// Plans arithmetic of dates, times, intervals and whole numbers.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ fn json(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::QuestionPipe => "pg_json_has_any",
         BinaryOperator::QuestionAnd => "pg_json_has_all",
         BinaryOperator::AtArrow | BinaryOperator::ArrowAt => "pg_json_contains",
+        BinaryOperator::Custom(op) => match op.strip_prefix(FIELD_AS_DOCUMENT)? {
+            "->" => "pg_json_get",
+            "#>" => "pg_json_path",
+            _ => return None,
+        },
         _ => return None,
     })
 }
@@ -80,11 +85,16 @@ fn document(
     if !left.is_string() && !nested(left) {
         return Ok(PlannerResult::Original(raw));
     }
+    let as_document = matches!(raw.op, BinaryOperator::Custom(_));
     let arguments = match raw.op {
         BinaryOperator::ArrowAt => vec![raw.right, raw.left],
         _ => vec![raw.left, raw.right],
     };
-    Ok(PlannerResult::Planned(call(function, arguments)?))
+    let found = call(function, arguments)?;
+    Ok(PlannerResult::Planned(match as_document {
+        true => call("pg_document", vec![found])?,
+        false => found,
+    }))
 }
 
 /// A text beside a truth is one: `active = 't'`.

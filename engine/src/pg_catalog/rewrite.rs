@@ -4,8 +4,10 @@ mod expressions;
 mod names;
 mod projection;
 mod relations;
+mod rows;
 mod series;
 mod shared;
+mod ties;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -43,6 +45,7 @@ pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
             let mut rewriter = Rewriter {
                 postgres,
                 ctes: BTreeSet::new(),
+                known: rows::Known::new(),
             };
             if let SqlStatement::Query(query) = statement.as_mut() {
                 series::in_order(query);
@@ -58,6 +61,7 @@ struct Rewriter<'a> {
     postgres: &'a Postgres,
     /// Names that a statement gives to its own parts.
     ctes: BTreeSet<String>,
+    known: rows::Known,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -68,9 +72,11 @@ impl VisitorMut for Rewriter<'_> {
             self.ctes
                 .extend(with.cte_tables.iter().map(|cte| cte.alias.name.value.to_lowercase()));
         }
+        rows::learn(query, &mut self.known);
         // A lock on rows is a promise about a change that nobody makes.
         query.locks.clear();
         first_rows(query);
+        ties::ranked(query);
         if expressions::never(query) {
             // There is nothing to sort.
             query.order_by = None;
@@ -78,10 +84,16 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        rows::forget(query, &mut self.known);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         // Before its expressions are changed: columns are called by what was written.
         projection::name(select);
         relations::elements(select);
+        rows::told(select, &self.known);
         expressions::hollow(select);
         ControlFlow::Continue(())
     }

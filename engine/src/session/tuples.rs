@@ -33,8 +33,8 @@ fn by_parts(expr: &mut Expr) -> Option<Expr> {
             if left.len() != right.len() || left.is_empty() {
                 return None;
             }
-            let (left, right) = (take(left), take(right));
             let comparison = Comparison::of(op)?;
+            let (left, right) = (take(left), take(right));
             Some(comparison.written(&left, &right))
         }
         Expr::InList { expr, list, negated } => {

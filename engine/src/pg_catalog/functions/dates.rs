@@ -15,7 +15,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::{Result, exec_err, plan_err};
 
-use super::native::{Native, argument, number, numbers, strings, text, texts};
+use super::native::{Native, argument, number, numbers, strings, text, texts, truths};
 use super::number_patterns::number_to_text;
 use super::patterns::{date_to_text, text_to_date};
 
@@ -46,7 +46,25 @@ pub(super) fn all() -> Vec<Native> {
         plus(),
         minus(),
         moments_between(),
+        is_finite(),
     ]
+}
+
+/// `isfinite(x)`: there is no moment and no interval without end here.
+fn is_finite() -> Native {
+    Native::new("isfinite", (1, 1), DataType::Boolean, |arrays, rows| {
+        let values = argument(arrays, 0)?;
+        let untyped = *values.data_type() == DataType::Null;
+        Ok(truths(
+            (0..rows).map(|row| (!untyped && !values.is_null(row)).then_some(true)),
+        ))
+    })
+    .returning(|types| match types {
+        [DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Interval(_) | DataType::Null] => {
+            Ok(DataType::Boolean)
+        }
+        _ => plan_err!("isfinite takes a date, a timestamp or an interval"),
+    })
 }
 
 /// Moments in microseconds since 1970, and whether they are instants.

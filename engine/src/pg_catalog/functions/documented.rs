@@ -55,6 +55,7 @@ const WRITTEN_OUTRIGHT: &[&str] = &[
     "jsonb_object_keys",
     "localtimestamp",
     "make_map",
+    "make_timestamptz",
     "mod",
     "mode",
     "num_nonnulls",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, LargeStringArray, StructArray};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{Result, exec_err, plan_err};
 
 use self::value::{Json, Kind, quote};
 use super::native::{Native, argument, number, numbers, strings, text, texts, truths};
@@ -31,6 +31,7 @@ pub(super) fn all() -> Vec<Native> {
         has_keys("pg_json_has_all", true),
         without(),
     ];
+    all.push(row_to_json());
     all.extend(rows::all());
     all.extend(changed::all());
     for kind in ["json", "jsonb"] {
@@ -327,6 +328,14 @@ fn of_value(name: &str, canonical_form: bool) -> Native {
             });
         }
         Ok(strings(found.into_iter()))
+    })
+}
+
+/// `row_to_json(row)`.
+fn row_to_json() -> Native {
+    of_value("row_to_json", false).returning(|types| match types {
+        [DataType::Struct(_)] => Ok(DataType::Utf8),
+        _ => plan_err!("row_to_json takes a row"),
     })
 }
 

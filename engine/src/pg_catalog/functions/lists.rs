@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, UInt32Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, UInt32Array, new_empty_array,
+};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::kernels::cmp::not_distinct;
-use datafusion::arrow::compute::{cast, filter, not, take};
+use datafusion::arrow::compute::{cast, concat, filter, not, take};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_err, plan_err};
 
-use super::native::{Native, argument, strings, text, texts};
+use super::native::{Native, argument, number, numbers, strings, text, texts};
 use super::output::written;
 
 /// The functions of the query engine by these names mean something else; ours have `pg_` before it.
@@ -32,6 +34,37 @@ pub(super) fn all() -> Vec<Native> {
                 Ok(Some(items.join(between)))
             });
             Ok(strings(found.collect::<Result<Vec<_>>>()?.into_iter()))
+        }),
+        // Of lists whose elements stand beside each other, the places of those of the longest.
+        Native::new(
+            "pg_ordinals",
+            (1, usize::MAX),
+            DataType::new_list(DataType::Int64, true),
+            |arrays, rows| {
+                let (mut places, mut ends) = (Vec::new(), vec![0_i32]);
+                for row in 0..rows {
+                    let mut longest = 0;
+                    for list in arrays {
+                        longest = length(list, row)?.max(longest);
+                    }
+                    places.extend(1..=longest);
+                    match i32::try_from(places.len()) {
+                        Ok(end) => ends.push(end),
+                        Err(_) => return exec_err!("array size exceeds the maximum allowed"),
+                    }
+                }
+                let item = Arc::new(Field::new_list_field(DataType::Int64, true));
+                let ends = OffsetBuffer::new(ends.into());
+                let found = ListArray::try_new(item, ends, Arc::new(Int64Array::from(places)), None)?;
+                Ok(Arc::new(found))
+            },
+        ),
+        Native::new("trim_array", (2, 2), DataType::Null, |arrays, rows| {
+            trimmed(argument(arrays, 0)?, argument(arrays, 1)?, rows)
+        })
+        .returning(|types| match types {
+            [list @ DataType::List(_), count] if count.is_integer() || count.is_null() => Ok(list.clone()),
+            _ => plan_err!("trim_array takes an array and a whole number"),
         }),
         // Of a group's texts in their order: null if there is none.
         Native::new("pg_string_agg", (2, 2), DataType::Utf8, |arrays, rows| {
@@ -73,6 +106,61 @@ pub(super) fn all() -> Vec<Native> {
             _ => plan_err!("array_remove takes an array and an element"),
         }),
     ]
+}
+
+/// How many elements a list has; one that is null has none.
+fn length(list: &ArrayRef, row: usize) -> Result<i64> {
+    if list.is_null(row) {
+        return Ok(0);
+    }
+    match list.data_type() {
+        DataType::List(_) => Ok(i64::from(list.as_list::<i32>().value_length(row))),
+        DataType::LargeList(_) => Ok(list.as_list::<i64>().value_length(row)),
+        DataType::FixedSizeList(_, length) => Ok(i64::from(*length)),
+        DataType::Null => Ok(0),
+        of => exec_err!("{of} is no array"),
+    }
+}
+
+/// Each list without so many of its last elements.
+fn trimmed(list: &ArrayRef, counts: &ArrayRef, rows: usize) -> Result<ArrayRef> {
+    let (DataType::List(item), Some(lists)) = (list.data_type(), list.as_list_opt::<i32>()) else {
+        return exec_err!("{} is no array", list.data_type());
+    };
+    let counts = numbers(counts)?;
+    let (mut items, mut ends, mut known) = (Vec::new(), vec![0_i32], Vec::with_capacity(rows));
+    let mut total = 0;
+    for row in 0..rows {
+        let count = number(&counts, row).filter(|_| !lists.is_null(row));
+        if let Some(count) = count {
+            let all = lists.value(row);
+            let kept = usize::try_from(count)
+                .ok()
+                .and_then(|count| all.len().checked_sub(count));
+            let Some(kept) = kept else {
+                return exec_err!("number of elements to trim must be between 0 and {}", all.len());
+            };
+            total += kept;
+            items.push(all.slice(0, kept));
+        }
+        known.push(count.is_some());
+        match i32::try_from(total) {
+            Ok(end) => ends.push(end),
+            Err(_) => return exec_err!("array size exceeds the maximum allowed"),
+        }
+    }
+    let items: Vec<&dyn Array> = items.iter().map(|items| items.as_ref()).collect();
+    let items = match items.as_slice() {
+        [] => new_empty_array(item.data_type()),
+        items => concat(items)?,
+    };
+    let ends = OffsetBuffer::new(ends.into());
+    Ok(Arc::new(ListArray::try_new(
+        Arc::clone(item),
+        ends,
+        items,
+        Some(known.into()),
+    )?))
 }
 
 /// The items of a list as they are put out, and of lists within it.

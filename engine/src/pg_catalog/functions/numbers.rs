@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::scalar::ScalarValue;
 
 use super::native::{Native, argument, number, numbers};
@@ -26,6 +26,7 @@ pub(super) fn all() -> Vec<Native> {
         whole("pg_int8", DataType::Int64),
         division(),
         scale(),
+        min_scale(),
     ]
 }
 
@@ -200,6 +201,32 @@ fn scale() -> Native {
     })
 }
 
+/// `min_scale(x)`: the digits behind the point that are no zeros at its end.
+fn min_scale() -> Native {
+    Native::new("min_scale", (1, 1), DataType::Int32, |arrays, rows| {
+        let array = argument(arrays, 0)?;
+        let Some((values, scale)) = decimals(array)? else {
+            let none = (0..rows).map(|row| (!array.is_null(row)).then_some(0));
+            return Ok(cast(&super::native::longs(none), &DataType::Int32)?);
+        };
+        let needed = |value: i128| {
+            let (mut digits, mut needed) = (value, i64::from(scale).max(0));
+            while needed > 0 && digits % 10 == 0 {
+                digits /= 10;
+                needed -= 1;
+            }
+            needed
+        };
+        let values = values.as_primitive::<Decimal128Type>().iter();
+        let found = values.map(|value| value.map(needed));
+        Ok(cast(&super::native::longs(found), &DataType::Int32)?)
+    })
+    .returning(|types| match types {
+        [of] if of.is_integer() || of.is_decimal() || of.is_null() => Ok(DataType::Int32),
+        _ => plan_err!("min_scale takes a numeric"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use datafusion::logical_expr::lit;
@@ -242,6 +269,9 @@ mod tests {
             ("pg_int4", vec![lit("12")], "12"),
             ("div", vec![lit(-7_i64), lit(2_i64)], "-3"),
             ("scale", vec![decimal(841, 2)], "2"),
+            ("min_scale", vec![decimal(84_100, 4)], "2"),
+            ("min_scale", vec![decimal(0, 4)], "0"),
+            ("min_scale", vec![lit(100_i64)], "0"),
         ] {
             let expression = call(name, arguments.clone()).expect("a call");
             assert_eq!(shown(expression).await, wanted, "{name} {arguments:?}");

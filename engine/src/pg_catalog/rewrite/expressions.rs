@@ -3,6 +3,7 @@
 mod casts;
 mod documents;
 mod functions;
+mod gathered;
 mod moments;
 mod spellings;
 mod subqueries;
@@ -12,7 +13,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 pub(super) use self::casts::clock;
-pub(super) use self::documents::parts_of;
+pub(super) use self::documents::{is_json, makes_json, parts_of};
+pub(super) use self::functions::is_vector;
 pub(crate) use self::moments::figures;
 pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};
@@ -91,6 +93,9 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = functions::own(&word, postgres).unwrap_or_else(|| expression.clone());
             }
         }
+        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } | Expr::AnyOp { .. } => {
+            spellings::change(expression)
+        }
         Expr::Like { .. } | Expr::ILike { .. } => pattern(expression),
         Expr::Interval(interval) => {
             if let Some(spelled) = as_text(&interval.value).and_then(casts::spelled) {
@@ -161,6 +166,7 @@ fn spelled_otherwise(op: &BinaryOperator) -> bool {
         op,
         BinaryOperator::PGStartsWith
             | BinaryOperator::PGOverlap
+            | BinaryOperator::Overlaps
             | BinaryOperator::PGRegexMatch
             | BinaryOperator::PGRegexIMatch
             | BinaryOperator::PGRegexNotMatch

@@ -46,7 +46,7 @@ pub(super) fn name(select: &mut Select) {
 }
 
 /// What PostgreSQL calls the column of an expression.
-fn called(expression: &Expr) -> String {
+pub(super) fn called(expression: &Expr) -> String {
     known(expression).unwrap_or_else(|| "?column?".into())
 }
 

@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, TableAlias, TableAliasColumnDef,
-    TableFactor, TableFunctionArgs, TimezoneInfo, visit_expressions_mut,
+    TableFactor, TableFunctionArgs, TimezoneInfo, Visit, visit_expressions_mut,
 };
 
-use super::expressions::parts_of;
-use super::names::{as_text, call, cast, name, parts, text};
+use super::expressions::{is_vector, parts_of};
+use super::names::{as_number, as_text, call, cast, name, parts, text};
+use super::ties::Queries;
 use crate::pg_catalog::functions::names;
 use crate::pg_catalog::tables::{INFORMATION, is_information, is_table};
 use crate::pg_catalog::{Postgres, SCHEMA, figures};
@@ -18,6 +19,27 @@ use crate::pg_catalog::{Postgres, SCHEMA, figures};
 /// Lets a name mean the table that PostgreSQL would find.
 pub(super) fn change(factor: &mut TableFactor, postgres: &Postgres, ctes: &BTreeSet<String>) {
     beside(factor);
+    if let Some(numbered) = numbered(factor) {
+        *factor = numbered;
+        return;
+    }
+    if let TableFactor::Table {
+        alias,
+        args: Some(_),
+        with_ordinality: true,
+        ..
+    } = factor
+    {
+        // The planner would leave the places out. Of lists it says that it does not know them.
+        *factor = TableFactor::UNNEST {
+            alias: alias.take(),
+            array_exprs: Vec::new(),
+            with_offset: false,
+            with_offset_alias: None,
+            with_ordinality: true,
+        };
+        return;
+    }
     match factor {
         TableFactor::Table {
             name: table,
@@ -106,12 +128,13 @@ fn beside(factor: &mut TableFactor) {
         lateral: true,
         name: function,
         args,
-        with_ordinality: false,
+        with_ordinality,
         alias,
     } = factor
     else {
         return;
     };
+    let with_ordinality = *with_ordinality;
     let given = args.iter().map(|argument| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression.clone()),
         _ => None,
@@ -125,7 +148,7 @@ fn beside(factor: &mut TableFactor) {
             array_exprs: lists,
             with_offset: false,
             with_offset_alias: None,
-            with_ordinality: false,
+            with_ordinality,
         },
         _ => TableFactor::Table {
             name: function.clone(),
@@ -136,13 +159,80 @@ fn beside(factor: &mut TableFactor) {
             }),
             with_hints: Vec::new(),
             version: None,
-            with_ordinality: false,
+            with_ordinality,
             partitions: Vec::new(),
             json_path: None,
             sample: None,
             index_hints: Vec::new(),
         },
     };
+}
+
+/// Columns of functions that are called as these.
+const UNNAMED: &[&str] = &[];
+
+/// `f(x) WITH ORDINALITY`: beside the lists of what a function has as rows one of their places. None for what has none, and where a
+/// list is what a query answers, which would be asked two times.
+fn numbered(factor: &TableFactor) -> Option<TableFactor> {
+    let (function, lists, columns, alias) = match factor {
+        TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_offset: false,
+            with_ordinality: true,
+            ..
+        } => ("unnest".to_owned(), array_exprs.clone(), UNNAMED, alias),
+        TableFactor::Table {
+            name,
+            alias,
+            args: Some(given),
+            with_ordinality: true,
+            ..
+        } => {
+            let last = match parts(name).as_slice() {
+                [last] => last.clone(),
+                [schema, last] if schema == SCHEMA => last.clone(),
+                _ => return None,
+            };
+            let (lists, columns) = match last.as_str() {
+                "generate_series" => (vec![call("pg_series", given_to(given)?)], UNNAMED),
+                _ => rows_of(&last, given)?,
+            };
+            (last, lists, columns, alias)
+        }
+        _ => return None,
+    };
+    if lists.iter().any(|list| list.visit(&mut Queries).is_break()) {
+        return None;
+    }
+    let mut alias = alias.clone().unwrap_or_else(|| called(&function));
+    let mut names: Vec<Ident> = match columns {
+        [] => vec![alias.name.clone(); lists.len()],
+        columns => columns.iter().map(|name| Ident::new(*name)).collect(),
+    };
+    names.push(Ident::with_quote('"', "ordinality"));
+    if alias.columns.len() > names.len() {
+        return None;
+    }
+    let rest = names.iter().skip(alias.columns.len()).map(column);
+    alias.columns.extend(rest);
+    let places = call("pg_ordinals", lists.clone());
+    Some(TableFactor::UNNEST {
+        alias: Some(alias),
+        array_exprs: lists.into_iter().chain([places]).collect(),
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    })
+}
+
+/// What a function is given, if it is plain expressions.
+fn given_to(given: &TableFunctionArgs) -> Option<Vec<Expr>> {
+    let arguments = given.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression.clone()),
+        _ => None,
+    });
+    arguments.collect()
 }
 
 /// Lets the elements of an array be called `e` and `e.value` where the function that has them as rows is called `e`.
@@ -174,11 +264,13 @@ fn only_column(factor: &TableFactor) -> Option<(Ident, &'static str)> {
         name: function,
         alias: Some(alias),
         args: Some(_),
+        with_ordinality: false,
         ..
     }
     | TableFactor::Function {
         name: function,
         alias: Some(alias),
+        with_ordinality: false,
         ..
     }) = factor
     else {
@@ -214,11 +306,7 @@ const SESSION: &[&str] = &[
 /// and what its columns are called, where not as itself.
 fn rows_of(function: &str, given: &TableFunctionArgs) -> Option<(Vec<Expr>, &'static [&'static str])> {
     static NAMES: LazyLock<BTreeMap<String, &str>> = LazyLock::new(names);
-    let arguments = given.args.iter().map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression.clone()),
-        _ => None,
-    });
-    let arguments: Vec<Expr> = arguments.collect::<Option<_>>()?;
+    let arguments = given_to(given)?;
     if let Some((lists, columns)) = parts_of(function) {
         let lists = lists.iter().map(|list| call(list, arguments.clone()));
         return Some((lists.collect(), columns));
@@ -228,6 +316,12 @@ fn rows_of(function: &str, given: &TableFunctionArgs) -> Option<(Vec<Expr>, &'st
         "string_to_table" => call("string_to_array", arguments),
         "regexp_matches" => call("pg_regexp_matches", arguments),
         "generate_series" | "range" | "unnest" => return None,
+        "generate_subscripts" => match arguments.as_slice() {
+            [array, dimension] if !is_vector(array) && as_number(dimension).as_deref() == Some("1") => {
+                call("pg_ordinals", vec![array.clone()])
+            }
+            _ => return None,
+        },
         scalar if NAMES.get(scalar) == Some(&"f") || SESSION.contains(&scalar) => {
             call("make_array", vec![call(scalar, arguments)])
         }

@@ -108,6 +108,23 @@ fn statements_are_changed() {
         ("SELECT a FROM t FOR UPDATE", "SELECT a FROM t"),
         ("SELECT a FROM t FETCH FIRST 2 ROWS ONLY", "SELECT a FROM t LIMIT 2"),
         (
+            "SELECT a, b AS c FROM t ORDER BY 2 DESC FETCH FIRST 2 ROWS WITH TIES",
+            "SELECT a, b AS c FROM t QUALIFY CAST(\"rank\"() OVER (ORDER BY b DESC) AS BIGINT) <= 2 ORDER BY 2 DESC",
+        ),
+        (
+            "SELECT ARRAY(SELECT b FROM t ORDER BY c DESC)",
+            "SELECT \"coalesce\"((SELECT \"array_agg\"(b ORDER BY c DESC) FROM t), \"make_array\"()) AS \"array\"",
+        ),
+        (
+            "SELECT row_to_json(t) FROM (SELECT 1 AS a) t",
+            "SELECT row_to_json(\"named_struct\"('a', t.\"a\")) AS \"row_to_json\" FROM (SELECT 1 AS a) t",
+        ),
+        // What a table of the lake has is not known.
+        (
+            "SELECT json_agg(t) AS j FROM t, (SELECT 1 AS a) u",
+            "SELECT \"pg_json_list\"(\"array_agg\"(t)) AS j FROM t, (SELECT 1 AS a) u",
+        ),
+        (
             "SELECT CAST(a AS integer), a::text, round(a, 2), 'x'::text FROM t",
             "SELECT \"pg_int4\"(a) AS \"a\", \"pg_text\"(a) AS \"a~1\", \"pg_round\"(a, 2) AS \"round\", 'x'::TEXT AS \"text\" FROM t",
         ),

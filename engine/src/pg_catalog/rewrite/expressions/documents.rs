@@ -15,9 +15,13 @@ const MAKERS: &[&str] = &[
     "json_build_object",
     "jsonb_build_array",
     "jsonb_build_object",
+    "row_to_json",
     "to_json",
     "to_jsonb",
 ];
+
+/// Functions that make JSON of a group's values.
+const GATHERERS: &[&str] = &["json_agg", "json_object_agg", "jsonb_agg", "jsonb_object_agg"];
 
 /// Others that answer JSON. What `->` answers may be a field of a struct, and is not among them.
 const OTHERS: &[&str] = &[
@@ -32,6 +36,16 @@ const OTHERS: &[&str] = &[
     "pg_jsonb_concat",
     "pg_jsonb_list",
 ];
+
+/// Whether a function makes JSON of its arguments, of which it wants to know what they are.
+pub(in crate::pg_catalog::rewrite) fn makes_json(called: &str) -> bool {
+    MAKERS.contains(&called) || GATHERERS.contains(&called)
+}
+
+/// Whether a function answers JSON.
+pub(in crate::pg_catalog::rewrite) fn is_json(called: &str) -> bool {
+    makes_json(called) || OTHERS.contains(&called)
+}
 
 /// The lists of the parts that a function of JSON has as rows, and what PostgreSQL calls their columns.
 pub(in crate::pg_catalog::rewrite) fn parts_of(

@@ -6,9 +6,10 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, Subscript, TimezoneInfo, Value,
 };
 
-use super::super::names::{arguments, as_number, as_text, call, cast, name, parts, text};
+use super::super::names::{arguments, as_number, as_text, call, cast, name, parts, text, value};
 use super::documents;
-use super::spellings::{grain, named_part};
+use super::gathered;
+use super::spellings::{era, grain, named_part};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::{SAME, renamed};
 
@@ -187,7 +188,15 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
     if let FunctionArguments::Subquery(query) = &function.args
         && last == "array"
     {
-        *expression = super::subqueries::array(query.as_ref());
+        if let Some(array) = gathered::array(query.as_ref()) {
+            *expression = array;
+        }
+        return;
+    }
+    if last == "make_interval"
+        && let Some(parts) = parts_of_interval(&function.args)
+    {
+        *expression = call("make_interval", parts);
         return;
     }
     let Some(arguments) = arguments(&function.args) else {
@@ -249,6 +258,8 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             let today = call("date_trunc", vec![text("day"), call("now", Vec::new())]);
             *expression = call("age", vec![today, at.clone()]);
         }
+        // A series in the place of a table, which is a list there.
+        ("pg_series", _) => *expression = call("generate_series", arguments),
         ("generate_series", _) => *expression = call("unnest", vec![call("generate_series", arguments)]),
         // Of a parameter the query engine's own say which type it has.
         ("ceil" | "ceiling" | "floor" | "round" | "trunc", [Expr::Value(value), ..])
@@ -285,10 +296,27 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             let grain = grain(written).unwrap_or_default();
             *expression = call("date_trunc", vec![text(grain), value.clone()]);
         }
+        ("date_trunc", [written, value]) if era(written).is_some() => {
+            *expression = call(era(written).unwrap_or_default(), vec![value.clone()]);
+        }
         ("date_trunc", [written, value, zone]) => {
-            let grain = grain(written).map_or_else(|| written.clone(), text);
             let local = call("timezone", vec![zone.clone(), value.clone()]);
-            *expression = call("timezone", vec![zone.clone(), call("date_trunc", vec![grain, local])]);
+            let cut = match era(written) {
+                Some(era) => call(era, vec![local]),
+                None => {
+                    let grain = grain(written).map_or_else(|| written.clone(), text);
+                    call("date_trunc", vec![grain, local])
+                }
+            };
+            *expression = call("timezone", vec![zone.clone(), cut]);
+        }
+        ("make_timestamptz", [moment @ .., zone]) if moment.len() == 6 && is_name(zone) => {
+            let moment = call("make_timestamp", moment.to_vec());
+            *expression = call("timezone", vec![zone.clone(), moment]);
+        }
+        ("make_timestamptz", [_, _, _, _, _, _]) => {
+            let moment = call("make_timestamp", arguments);
+            *expression = call("timezone", vec![text(postgres.zone()), moment]);
         }
         ("num_nulls" | "num_nonnulls", [_, ..]) => {
             let one = |argument: Expr| {
@@ -321,6 +349,44 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             }
         }
     }
+}
+
+/// Whether a zone is told by its name. Of hours it is not sure to which side of Greenwich they are.
+fn is_name(zone: &Expr) -> bool {
+    as_text(zone).is_some_and(|zone| zone.starts_with(|first: char| first.is_ascii_alphabetic()))
+}
+
+/// The arguments of `make_interval` in their order, where some have names; zero for what is left out.
+fn parts_of_interval(given: &FunctionArguments) -> Option<Vec<Expr>> {
+    const NAMES: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+    let FunctionArguments::List(list) = given else {
+        return None;
+    };
+    let mut found = vec![None; NAMES.len()];
+    for (at, argument) in list.args.iter().enumerate() {
+        let (at, given) = match argument {
+            FunctionArg::Unnamed(given) => (at, given),
+            FunctionArg::Named { name, arg, .. } => (NAMES.iter().position(|known| *known == value(name))?, arg),
+            FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg,
+                ..
+            } => (NAMES.iter().position(|known| *known == value(name))?, arg),
+            FunctionArg::ExprNamed { .. } => return None,
+        };
+        let FunctionArgExpr::Expr(given) = given else {
+            return None;
+        };
+        if found.get_mut(at)?.replace(given.clone()).is_some() {
+            return None;
+        }
+    }
+    Some(
+        found
+            .into_iter()
+            .map(|part| part.unwrap_or_else(|| number("0")))
+            .collect(),
+    )
 }
 
 /// How many elements an array has in a dimension. The dimension is kept whatever it is: it may be a parameter, whose type is
@@ -380,7 +446,7 @@ const VECTORS: &[&str] = &[
 ];
 
 /// Whether an expression is a column of vectors.
-fn is_vector(expression: &Expr) -> bool {
+pub(in super::super) fn is_vector(expression: &Expr) -> bool {
     let last = match expression {
         Expr::Identifier(ident) => Some(ident),
         Expr::CompoundIdentifier(idents) => idents.last(),

@@ -33,10 +33,40 @@ pub(super) fn change(expression: &mut Expr) {
             op: BinaryOperator::PGOverlap,
             right,
         } => Some(call("array_has_any", vec![take(left), take(right)])),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Overlaps,
+            right,
+        } => match (left.as_ref(), right.as_ref()) {
+            (Expr::Tuple(first), Expr::Tuple(second)) if first.len() == 2 && second.len() == 2 => {
+                Some(call("pg_overlaps", [first.as_slice(), second.as_slice()].concat()))
+            }
+            _ => None,
+        },
         Expr::BinaryOp { right, .. } => {
             **right = pattern(take(right));
             None
         }
+        Expr::Like {
+            negated,
+            any: true,
+            expr,
+            pattern,
+            escape_char: None,
+        } if is_list(pattern) => Some(like_any(take(expr), take(pattern), (false, *negated))),
+        Expr::ILike {
+            negated,
+            any: true,
+            expr,
+            pattern,
+            escape_char: None,
+        } if is_list(pattern) => Some(like_any(take(expr), take(pattern), (true, *negated))),
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            ..
+        } if is_list(right) => liked(compare_op).map(|how| like_any(take(left), take(right), how)),
         Expr::Ceil { expr, field } if unit_of(field) => Some(call("pg_ceil", vec![take(expr)])),
         Expr::Floor { expr, field } if unit_of(field) => Some(call("pg_floor", vec![take(expr)])),
         Expr::Extract { field, expr, .. } => part(field).map(|function| call(function, vec![take(expr)])),
@@ -68,6 +98,31 @@ pub(super) fn change(expression: &mut Expr) {
     if let Some(changed) = changed {
         *expression = changed;
     }
+}
+
+/// Whether patterns are an array, and no query.
+fn is_list(patterns: &Expr) -> bool {
+    match patterns {
+        Expr::Nested(inner) => is_list(inner),
+        Expr::Subquery(_) | Expr::Tuple(_) | Expr::Value(_) => false,
+        _ => true,
+    }
+}
+
+/// Of an operator that is a `LIKE`, whether capitals are as small letters to it, and whether it is a `NOT LIKE`.
+fn liked(op: &BinaryOperator) -> Option<(bool, bool)> {
+    Some(match op {
+        BinaryOperator::PGLikeMatch => (false, false),
+        BinaryOperator::PGNotLikeMatch => (false, true),
+        BinaryOperator::PGILikeMatch => (true, false),
+        BinaryOperator::PGNotILikeMatch => (true, true),
+        _ => return None,
+    })
+}
+
+fn like_any(value: Expr, patterns: Expr, (insensitive, negated): (bool, bool)) -> Expr {
+    let truth = |truth| Expr::value(Value::Boolean(truth));
+    call("pg_like_any", vec![value, patterns, truth(insensitive), truth(negated)])
 }
 
 /// What the query engine matches where PostgreSQL matches this.
@@ -105,6 +160,16 @@ pub(super) fn named_part(name: &str) -> Option<&'static str> {
         "timezone" => "pg_extract_timezone",
         "timezone_hour" => "pg_extract_timezone_hour",
         "timezone_minute" => "pg_extract_timezone_minute",
+        _ => return None,
+    })
+}
+
+/// The function that cuts to a part of `date_trunc` which the query engine does not know.
+pub(super) fn era(written: &Expr) -> Option<&'static str> {
+    Some(match as_text(written)?.to_lowercase().as_str() {
+        "decade" | "decades" => "pg_trunc_decade",
+        "century" | "centuries" => "pg_trunc_century",
+        "millennium" | "millennia" => "pg_trunc_millennium",
         _ => return None,
     })
 }

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::super::names::{as_text, call, cast, parts, text, value};
 use crate::pg_catalog::tables::{empty_column, is_empty};
 
-const AGGREGATES: &[&str] = &[
+pub(super) const AGGREGATES: &[&str] = &[
     "count",
     "array_agg",
     "string_agg",
@@ -318,23 +318,6 @@ fn single(select: &mut Select) {
     *value = call("max", vec![value.clone()]);
 }
 
-/// `ARRAY(SELECT …)`.
-pub(super) fn array(query: &Query) -> Expr {
-    if never(query) {
-        return call("make_array", Vec::new());
-    }
-    let mut query = query.clone();
-    // One array has no order that a query around it could see.
-    query.order_by = None;
-    if let SetExpr::Select(select) = query.body.as_mut()
-        && let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] =
-            select.projection.as_mut_slice()
-    {
-        *value = call("array_agg", vec![value.clone()]);
-    }
-    Expr::Subquery(Box::new(query))
-}
-
-fn grouped(select: &Select) -> bool {
+pub(super) fn grouped(select: &Select) -> bool {
     !matches!(&select.group_by, GroupByExpr::Expressions(expressions, _) if expressions.is_empty())
 }
