@@ -553,7 +553,7 @@ fn every_message_of_postgres_in_the_wrong_role() {
     flight(&node, &root, "INSERT INTO g.t VALUES (7)").unwrap();
     let port = node.ports().postgres;
     let (mut theirs, _) = Wire::enter(port, "corp/root", &root);
-    assert_eq!(theirs.ask("BEGIN").unwrap(), Vec::<String>::new());
+    assert_eq!(theirs.asked("BEGIN").unwrap(), Vec::<String>::new());
     theirs.send(b'P', &[text(&["theirs", "SELECT id FROM g.t"]), vec![0, 0]].concat());
     theirs.send(b'B', &[text(&["theirs", "theirs"]), vec![0; 6]].concat());
     theirs.send(b'S', &[]);
@@ -613,10 +613,10 @@ fn every_message_of_postgres_in_the_wrong_role() {
     theirs.send(b'S', &[]);
     let told = theirs.batch();
     assert_eq!(told.iter().filter(|(kind, _)| *kind == b'D').count(), 1, "{told:?}");
-    theirs.ask("COMMIT").unwrap();
-    assert_eq!(theirs.ask("SELECT count(*), max(id) FROM g.t").unwrap(), ["1", "7"]);
+    theirs.asked("COMMIT").unwrap();
+    assert_eq!(theirs.asked("SELECT count(*), max(id) FROM g.t").unwrap(), ["1", "7"]);
     let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'g'";
-    assert_eq!(theirs.ask(tables).unwrap(), ["1"]);
+    assert_eq!(theirs.asked(tables).unwrap(), ["1"]);
 }
 
 // Goal: a statement is cancelled by the key of its connection and by no other, nor by another user's functions. Method: a statement whose
@@ -649,7 +649,7 @@ fn nobody_else_cancels_on_postgres() {
             false => {
                 wrong.iter().for_each(|key| Wire::cancel(port, *key));
                 for function in ["pg_cancel_backend", "pg_terminate_backend"] {
-                    let ended = wire.ask(&format!("SELECT {function}({pid})"));
+                    let ended = wire.asked(&format!("SELECT {function}({pid})"));
                     assert_eq!(ended.unwrap(), ["f"], "{function}");
                 }
             }

@@ -140,7 +140,8 @@ fn check_names(work: &TableWork, current: &TableMetadata, next: &TableMetadata) 
     let read = |error: TableError| CatalogError::internal(error.to_string());
     let (before, after) = (refs_of(current).map_err(read)?, refs_of(next).map_err(read)?);
     let said = |name: &str| {
-        let says = |update: &TableUpdate| matches!(update, TableUpdate::RemoveSnapshotRef { ref_name } if ref_name == name);
+        let says =
+            |update: &TableUpdate| matches!(update, TableUpdate::RemoveSnapshotRef { ref_name } if ref_name == name);
         work.updates.iter().any(says)
     };
     match before.keys().find(|name| !after.contains_key(*name) && !said(name)) {

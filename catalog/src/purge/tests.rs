@@ -518,8 +518,11 @@ async fn a_namespace_goes_with_all_it_holds() {
     }
 }
 
+/// Bytes of a metadata file, changed.
+type Changed<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 /// What is left of a purge that begins after this happened to a table's metadata file.
-async fn purged_after(change: Option<&dyn Fn(&[u8]) -> Vec<u8>>, told: &str) -> Lake {
+async fn purged_after(change: Option<Changed<'_>>, told: &str) -> Lake {
     let lake = Lake::new().await;
     let table = lake.table("t", PLACE, &["memory:///lake/a/t/1.parquet"]).await;
     lake.drop_table("t", 0).await;

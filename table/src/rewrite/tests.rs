@@ -135,7 +135,7 @@ async fn options_are_heeded() {
     assert_eq!(reached(&everything).len(), all.len());
     let none_small = RewriteOptions {
         small_below_bytes: Some(0),
-        ..everything.clone()
+        ..everything
     };
     assert!(reached(&none_small).is_empty());
     let mut sizes: Vec<u64> = all.iter().map(|file| file.size_bytes).collect();
@@ -151,7 +151,7 @@ async fn options_are_heeded() {
     assert_eq!(reached(&large), larger, "each alone is worth it");
     let many = RewriteOptions {
         everything_files_min: 1_000,
-        ..everything.clone()
+        ..everything
     };
     assert!(reached(&many).is_empty());
     let full = RewriteOptions {

@@ -308,7 +308,7 @@ async fn row_deletes_are_told_or_refused() {
             assert_eq!(file.deletes.len(), usize::from(touched), "{}", file.path);
         }
         let changes = crate::changes_between(&lake.store, &table, before, 4711).await.unwrap();
-        let paths = |files: &[ScanFile]| -> std::collections::BTreeSet<String> {
+        let paths = |files: &[ScanFile]| -> BTreeSet<String> {
             let holed = files.iter().filter(|file| !file.is_whole());
             holed.map(|file| file.path.clone()).collect()
         };

@@ -107,19 +107,11 @@ impl Wire {
     /// By which others end what this connection does: its number and its secret, as they are told behind the welcome.
     pub fn key(&mut self) -> [u8; 8] {
         loop {
-            match self.next().unwrap() {
+            match self.message().unwrap() {
                 (b'K', body) => return body.try_into().unwrap(),
                 (kind, _) => assert!(kind == b'S', "{}", char::from(kind)),
             }
         }
-    }
-
-    /// Asks for the end of what the connection with this key does, and waits until the request was dealt with.
-    pub fn cancel(port: u16, key: [u8; 8]) {
-        let Self(mut stream) = Self::open(port);
-        let head = [16_u32.to_be_bytes(), 80_877_102_u32.to_be_bytes()];
-        stream.write_all(&[head.as_flattened(), &key].concat()).unwrap();
-        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it is not answered");
     }
 
     /// The first row of a query, as text.
@@ -148,8 +140,8 @@ impl Wire {
         }
     }
 
-    /// The same of a connection that has entered; the whole answer is read.
-    pub fn ask(&mut self, sql: &str) -> Result<Vec<String>, String> {
+    /// The first row of a query, as text, on a connection that has entered; the whole answer is read.
+    pub fn asked(&mut self, sql: &str) -> Result<Vec<String>, String> {
         self.send(b'Q', &[sql.as_bytes(), &[0]].concat());
         let told = self.batch();
         let of = |wanted: u8| told.iter().find(|(kind, _)| *kind == wanted).map(|(_, body)| body);

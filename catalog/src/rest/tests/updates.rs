@@ -230,7 +230,9 @@ async fn tags_do_not_go_unsaid() {
     let loaded = kit.get(TABLE).await.body["metadata"].clone();
     assert_eq!(loaded["refs"]["first"]["snapshot-id"], 1);
     assert_eq!(loaded["snapshots"].as_array().map(Vec::len), Some(2));
-    let untagged = kit.update(json!([{"action": "remove-snapshot-ref", "ref-name": "first"}])).await;
+    let untagged = kit
+        .update(json!([{"action": "remove-snapshot-ref", "ref-name": "first"}]))
+        .await;
     assert_eq!(untagged.status, 200, "{}", untagged.body);
     assert_eq!(kit.update(unaware).await.status, 200);
 }

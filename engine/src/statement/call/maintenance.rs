@@ -5,8 +5,8 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
 use tidewater_table::{
-    CommitOptions, Consumers, Expired, Expiry, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests, StatisticsOptions, TableError,
-    compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
+    CommitOptions, Consumers, Expired, Expiry, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests,
+    StatisticsOptions, TableError, compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
 };
 
 use super::super::{ATTEMPTS_MAX, Workshop};

@@ -139,7 +139,11 @@ async fn rows_of_new_tables_wait() {
 #[tokio::test]
 async fn expiries_leave_what_is_staged() {
     let lake = lake().await;
-    done(&lake, "CREATE TABLE s.t (id int) TBLPROPERTIES ('write.wap.enabled' = 'true')").await;
+    done(
+        &lake,
+        "CREATE TABLE s.t (id int) TBLPROPERTIES ('write.wap.enabled' = 'true')",
+    )
+    .await;
     written(&lake, "night-1", "INSERT INTO s.t VALUES (1)").await;
     done(&lake, "INSERT INTO s.t VALUES (2)").await;
     done(&lake, "CALL system.expire_snapshots('s.t')").await;
@@ -147,7 +151,11 @@ async fn expiries_leave_what_is_staged() {
     assert_eq!(ids(&lake).await, ["1", "2"]);
     done(&lake, "INSERT INTO s.t VALUES (3)").await;
     let metadata = lake.load("s.t").await.metadata;
-    let parent = |id: i64| metadata.snapshot_by_id(id).and_then(|snapshot| snapshot.parent_snapshot_id());
+    let parent = |id: i64| {
+        metadata
+            .snapshot_by_id(id)
+            .and_then(|snapshot| snapshot.parent_snapshot_id())
+    };
     let published = metadata.current_snapshot_id().and_then(parent).expect("a publication");
     let first = parent(published).expect("a first snapshot");
     let staged = metadata.snapshots().map(|snapshot| snapshot.snapshot_id());

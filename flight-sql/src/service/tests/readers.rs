@@ -7,7 +7,7 @@ use super::*;
 async fn readers_change_nothing() {
     let lake = Lake::new().await;
     let rng: tidewater_core::SharedRng = Arc::new(SeededRng::new(9));
-    let user = |name: &str, role| tidewater_security::UserSettings {
+    let user = |name: &str, role| UserSettings {
         name: name.to_owned(),
         password_hash: tidewater_security::authenticator::hash_password("x", &rng).expect("a hash"),
         scram: None,
