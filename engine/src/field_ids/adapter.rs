@@ -15,6 +15,7 @@ use datafusion::physical_expr_adapter::{
 };
 use tidewater_table::schema::{Within, initial_default, maps_names};
 
+use super::cast::has_unmasked;
 use super::filled::Filled;
 use super::nan::NanGuard;
 use super::{FieldIdCast, has_ids, position, position_within};
@@ -44,7 +45,8 @@ impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
         let own = has_ids(file.fields())
             || lacks_default
             || table.fields().iter().any(|field| maps_names(field))
-            || within.iter().any(|within| !within.is_plain());
+            || within.iter().any(|within| !within.is_plain())
+            || table.fields().iter().any(|field| has_unmasked(field.data_type()));
         let inner: Arc<dyn PhysicalExprAdapter> = match own {
             false => DefaultPhysicalExprAdapterFactory.create(table, file)?,
             true => Arc::new(FieldIdAdapter { table, file, within }),
@@ -155,7 +157,11 @@ impl FieldIdAdapter {
         }
         // A struct on the way may be null.
         let target = Arc::new(Field::clone(leaf).with_nullable(true));
-        convert(of_file(&names)?, source, &target, within).map(Some)
+        let mut found = of_file(&names)?;
+        if !source.is_nullable() {
+            found = Arc::new(Filled::masked(found, names.len().saturating_sub(1), source));
+        }
+        convert(found, source, &target, within).map(Some)
     }
 
     /// The field of a column that these names lead to.
@@ -264,10 +270,10 @@ fn convert(
     within: &Arc<Within>,
 ) -> Result<Arc<dyn PhysicalExpr>> {
     let (from, to) = (source.data_type(), target.data_type());
-    if from == to {
+    if from == to && !has_unmasked(to) {
         return Ok(expr);
     }
-    if same_by_name(from, to, within) {
+    if !has_unmasked(to) && same_by_name(from, to, within) {
         return Ok(Arc::new(CastExpr::new_with_target_field(expr, target.clone(), None)));
     }
     Ok(Arc::new(FieldIdCast::new(expr, target.clone(), within.clone())))

@@ -16,7 +16,7 @@ use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use tidewater_table::schema::Within;
 
-use super::filled::spread;
+use super::filled::{masked, spread};
 use super::position_within;
 use crate::error::EngineError;
 
@@ -97,11 +97,25 @@ impl Hash for FieldIdCast {
     }
 }
 
+/// Whether there is a field within that has no nulls of its own, and is something also where the struct that it is in is null.
+pub(super) fn has_unmasked(of: &DataType) -> bool {
+    let within = |field: &FieldRef| has_unmasked(field.data_type());
+    match of {
+        DataType::Struct(fields) => fields.iter().any(|field| !field.is_nullable() || within(field)),
+        DataType::List(element) => within(element),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => fields.iter().any(within),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// Casts by field id at every level of structs; lists and maps by their parts. `outer` are the nulls of the structs that the array is
 /// a field of: where they are null, so is what is filled in.
 fn cast(source: &ArrayRef, target: &DataType, within: &Within, outer: Option<&NullBuffer>) -> Result<ArrayRef> {
     match (source.data_type(), target) {
-        (from, to) if from == to => Ok(source.clone()),
+        (from, to) if from == to && !has_unmasked(to) => Ok(source.clone()),
         (DataType::Struct(_), DataType::Struct(fields)) => cast_struct(source, fields, within, outer),
         (DataType::List(_), DataType::List(item)) => cast_list(source, item, within),
         (DataType::LargeList(item) | DataType::FixedSizeList(item, _), DataType::List(_)) => {
@@ -117,8 +131,14 @@ fn cast_struct(source: &ArrayRef, target: &Fields, within: &Within, outer: Optio
     let source = source.as_struct();
     let nulls = NullBuffer::union(outer, source.nulls());
     let child = |field: &FieldRef| match position_within(source.fields(), field, within) {
-        Some(index) => cast(source.column(index), field.data_type(), within, nulls.as_ref()),
         // What reads one field of a struct does not look at the struct's own nulls.
+        Some(index) => {
+            let values = cast(source.column(index), field.data_type(), within, nulls.as_ref())?;
+            match field.is_nullable() {
+                true => Ok(values),
+                false => masked(&values, nulls.as_ref()),
+            }
+        }
         None => match within.absent(field).map_err(EngineError::from)? {
             Some(value) => spread(&value, source.len(), nulls.as_ref()),
             None => Ok(new_null_array(field.data_type(), source.len())),

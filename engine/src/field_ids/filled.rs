@@ -1,12 +1,13 @@
-//! A field that a file's struct lacks: the same value in every row, but where the struct is null.
+//! Fields of structs that may be null: one that a file's struct lacks, which has the same value in every row, and one that must not be
+//! null itself. Where the struct is null, they are.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use datafusion::arrow::buffer::NullBuffer;
-use datafusion::arrow::compute::take;
+use datafusion::arrow::compute::{nullif, take};
 use datafusion::arrow::datatypes::{Field, FieldRef, Schema};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::functions::core::getfield::GetFieldFunc;
@@ -22,7 +23,8 @@ pub(super) struct Filled {
     beside: Arc<dyn PhysicalExpr>,
     /// How many of its names lead from the column to the struct.
     depth: usize,
-    value: ScalarValue,
+    /// `None` for the value beside itself, which is something also where the struct is null: it has no nulls of its own.
+    value: Option<ScalarValue>,
     target: FieldRef,
 }
 
@@ -31,9 +33,19 @@ impl Filled {
         Self {
             beside,
             depth,
-            value,
+            value: Some(value),
             // The struct may be null.
             target: Arc::new(Field::clone(target).with_nullable(true)),
+        }
+    }
+
+    /// A field that the file has, and that is never null in a struct that is there.
+    pub(super) fn masked(field: Arc<dyn PhysicalExpr>, depth: usize, of: &Field) -> Self {
+        Self {
+            beside: field,
+            depth,
+            value: None,
+            target: Arc::new(of.clone().with_nullable(true)),
         }
     }
 
@@ -65,6 +77,14 @@ pub(super) fn spread(value: &ArrayRef, rows: usize, nulls: Option<&NullBuffer>) 
     Ok(take(value, &places, None)?)
 }
 
+/// The values, null where `nulls` are too.
+pub(super) fn masked(values: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+    match nulls.filter(|nulls| nulls.null_count() > 0) {
+        None => Ok(values.clone()),
+        Some(nulls) => Ok(nullif(values, &BooleanArray::new(!nulls.inner(), None))?),
+    }
+}
+
 impl PhysicalExpr for Filled {
     fn return_field(&self, _: &Schema) -> Result<FieldRef> {
         Ok(self.target.clone())
@@ -72,7 +92,13 @@ impl PhysicalExpr for Filled {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let nulls = self.nulls(batch)?;
-        let filled = spread(&self.value.to_array()?, batch.num_rows(), nulls.as_ref())?;
+        let filled = match &self.value {
+            Some(value) => spread(&value.to_array()?, batch.num_rows(), nulls.as_ref())?,
+            None => {
+                let values = self.beside.evaluate(batch)?.into_array(batch.num_rows())?;
+                masked(&values, nulls.as_ref())?
+            }
+        };
         Ok(ColumnarValue::Array(filled))
     }
 
@@ -97,7 +123,10 @@ impl PhysicalExpr for Filled {
 
 impl fmt::Display for Filled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BESIDE({}, {})", self.beside, self.value)
+        match &self.value {
+            Some(value) => write!(f, "BESIDE({}, {value})", self.beside),
+            None => write!(f, "MASKED({})", self.beside),
+        }
     }
 }
 

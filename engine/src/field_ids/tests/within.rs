@@ -241,6 +241,8 @@ async fn fields_are_read_as_if_they_were_written() {
     }
     let found = lake.lines("select id from silver.grown where n['x'] = 7").await;
     assert_eq!(found, ["1", "3", "4", "6", "8"], "the oracle has what is meant");
+    let null = lake.lines(&format!("select id from {FULL} where n['x'] is null")).await;
+    assert_eq!(null, ["2", "5", "9"], "and null where the struct is");
     let named = lake
         .lines("select n['a'], attrs['k']['v'] from silver.grown where id = 4")
         .await;

@@ -256,7 +256,9 @@ async fn ranges_follow_one_another(lake: &Lake, metadata: &TableMetadata, what: 
         end = Some(first + added);
     }
     assert_eq!(end, Some(metadata.next_row_id()), "{what}");
-    let files = Scan::new(&lake.store, metadata).snapshot(metadata.current_snapshot_id());
+    let files = Scan::new(&lake.store, metadata)
+        .with_deletes()
+        .snapshot(metadata.current_snapshot_id());
     let files = files.plan().await.expect("files").into_iter();
     let mut given: Vec<(u64, u64)> = files
         .map(|file| {
