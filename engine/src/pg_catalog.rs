@@ -42,8 +42,9 @@ const SCHEMA: &str = "pg_catalog";
 /// The metadata of a field whose values PostgreSQL calls otherwise than their Arrow type tells: the name of its type.
 pub const TYPE_KEY: &str = "postgres.type";
 
-/// Before `->` and `#>` whose answer is put into a document: what they take of one is one.
-const FIELD_AS_DOCUMENT: &str = "document ";
+/// The schema of `->` and `#>` whose answer is put into a document: what they take of one is one. Written `OPERATOR(document.->)`, as a
+/// statement may be printed and parsed again.
+const FIELD_AS_DOCUMENT: &str = "document";
 
 /// What `SHOW` shows of what there is.
 const SHOWN: &[&str] = &["tables", "views", "schemas", "columns", "databases", "namespaces"];

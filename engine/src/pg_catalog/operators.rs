@@ -55,9 +55,12 @@ fn json(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::QuestionPipe => "pg_json_has_any",
         BinaryOperator::QuestionAnd => "pg_json_has_all",
         BinaryOperator::AtArrow | BinaryOperator::ArrowAt => "pg_json_contains",
-        BinaryOperator::Custom(op) => match op.strip_prefix(FIELD_AS_DOCUMENT)? {
-            "->" => "pg_json_get",
-            "#>" => "pg_json_path",
+        BinaryOperator::PGCustomBinaryOperator(of) => match of.as_slice() {
+            [schema, op] if schema == FIELD_AS_DOCUMENT => match op.as_str() {
+                "->" => "pg_json_get",
+                "#>" => "pg_json_path",
+                _ => return None,
+            },
             _ => return None,
         },
         _ => return None,
@@ -85,7 +88,7 @@ fn document(
     if !left.is_string() && !nested(left) {
         return Ok(PlannerResult::Original(raw));
     }
-    let as_document = matches!(raw.op, BinaryOperator::Custom(_));
+    let as_document = matches!(raw.op, BinaryOperator::PGCustomBinaryOperator(_));
     let arguments = match raw.op {
         BinaryOperator::ArrowAt => vec![raw.right, raw.left],
         _ => vec![raw.left, raw.right],

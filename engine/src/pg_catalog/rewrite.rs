@@ -1,6 +1,7 @@
 //! From what PostgreSQL's clients write to what the query engine understands, in the parsed statement.
 
 mod expressions;
+mod gathering;
 mod names;
 mod projection;
 mod relations;
@@ -45,6 +46,7 @@ pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
             let mut rewriter = Rewriter {
                 postgres,
                 ctes: BTreeSet::new(),
+                documents: rows::wanted(statement),
                 known: rows::Known::new(),
             };
             if let SqlStatement::Query(query) = statement.as_mut() {
@@ -61,6 +63,8 @@ struct Rewriter<'a> {
     postgres: &'a Postgres,
     /// Names that a statement gives to its own parts.
     ctes: BTreeSet<String>,
+    /// Whether it makes JSON.
+    documents: bool,
     known: rows::Known,
 }
 
@@ -72,7 +76,11 @@ impl VisitorMut for Rewriter<'_> {
             self.ctes
                 .extend(with.cte_tables.iter().map(|cte| cte.alias.name.value.to_lowercase()));
         }
-        rows::learn(query, &mut self.known);
+        if self.documents {
+            rows::learn(query, &mut self.known);
+            rows::sorted(query, &self.known);
+        }
+        gathering::sorted(query);
         // A lock on rows is a promise about a change that nobody makes.
         query.locks.clear();
         first_rows(query);
@@ -85,7 +93,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        rows::forget(query, &mut self.known);
+        if self.documents {
+            rows::forget(query, &mut self.known);
+        }
         ControlFlow::Continue(())
     }
 
@@ -93,7 +103,10 @@ impl VisitorMut for Rewriter<'_> {
         // Before its expressions are changed: columns are called by what was written.
         projection::name(select);
         relations::elements(select);
-        rows::told(select, &self.known);
+        if self.documents {
+            rows::told(select, &self.known);
+        }
+        gathering::in_order(select);
         expressions::hollow(select);
         ControlFlow::Continue(())
     }

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Select, SetExpr, Statement, TableFactor, Value, VisitMut,
-    VisitorMut, visit_expressions, visit_expressions_mut,
+    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SetExpr, Statement, TableFactor, Value,
+    VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -22,27 +22,52 @@ struct Unnested;
 impl VisitorMut for Unnested {
     type Break = ();
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let mut at = 0;
-        while at < select.from.len() {
-            if let Some(joined) = folded_join(select, at) {
-                renamed(select, &joined);
-            } else if at > 0
-                && let Some(joined) = folded_part(select, at)
-            {
-                renamed(select, &joined);
-            } else {
-                at += 1;
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let Query { body, order_by, .. } = query;
+        if let SetExpr::Select(select) = &mut **body {
+            for elements in folded(select) {
+                // A bare name would be that of a column of the answer first.
+                let _: ControlFlow<()> = visit_expressions_mut(order_by, |expression| {
+                    rename(expression, &elements, Some(&elements.beside));
+                    ControlFlow::Continue(())
+                });
             }
         }
         ControlFlow::Continue(())
     }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        folded(select);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Folds what can be, and tells what.
+fn folded(select: &mut Select) -> Vec<Elements> {
+    let mut all = Vec::new();
+    let mut at = 0;
+    while at < select.from.len() {
+        let mut found = folded_join(select, at);
+        if found.is_none() && at > 0 {
+            found = folded_part(select, at);
+        }
+        match found {
+            Some(elements) => {
+                renamed(select, &elements);
+                all.push(elements);
+            }
+            None => at += 1,
+        }
+    }
+    all
 }
 
 /// What the elements are called: their table and their columns.
 struct Elements {
     table: Ident,
     columns: Vec<Ident>,
+    /// The table whose columns they are now.
+    beside: Ident,
 }
 
 /// `t CROSS JOIN unnest(…)`, and with `JOIN` or `LEFT JOIN` on nothing.
@@ -133,6 +158,7 @@ fn with_elements(table: &TableFactor, lists: &TableFactor, rows: Rows) -> Option
     let elements = Elements {
         table: alias.name.clone(),
         columns,
+        beside: name,
     };
     Some((relation, elements))
 }
@@ -145,24 +171,33 @@ fn has_column(list: &Expr) -> bool {
     found.is_break()
 }
 
-/// Names the elements without the table that they are no longer of.
+/// Names the elements without the table that they are no longer of, or by the one that they are of.
+fn rename(expression: &mut Expr, elements: &Elements, beside: Option<&Ident>) {
+    if let Expr::CompoundIdentifier(parts) = expression
+        && let [table, column] = parts.as_slice()
+        && table.value.eq_ignore_ascii_case(&elements.table.value)
+        && let Some(known) = elements
+            .columns
+            .iter()
+            .find(|known| column.value.eq_ignore_ascii_case(&known.value))
+    {
+        *expression = match beside {
+            Some(beside) => Expr::CompoundIdentifier(vec![beside.clone(), known.clone()]),
+            None => Expr::Identifier(known.clone()),
+        };
+    }
+}
+
 fn renamed(select: &mut Select, elements: &Elements) {
     let rename = |expression: &mut Expr| {
-        if let Expr::CompoundIdentifier(parts) = expression
-            && let [table, column] = parts.as_slice()
-            && table.value.eq_ignore_ascii_case(&elements.table.value)
-            && let Some(known) = elements
-                .columns
-                .iter()
-                .find(|known| column.value.eq_ignore_ascii_case(&known.value))
-        {
-            *expression = Expr::Identifier(known.clone());
-        }
+        rename(expression, elements, None);
         ControlFlow::<()>::Continue(())
     };
+    let _: ControlFlow<()> = visit_expressions_mut(&mut select.distinct, rename);
     let _: ControlFlow<()> = visit_expressions_mut(&mut select.projection, rename);
     let _: ControlFlow<()> = visit_expressions_mut(&mut select.selection, rename);
     let _: ControlFlow<()> = visit_expressions_mut(&mut select.having, rename);
+    let _: ControlFlow<()> = visit_expressions_mut(&mut select.qualify, rename);
     let _: ControlFlow<()> = visit_expressions_mut(&mut select.from, rename);
     if let GroupByExpr::Expressions(grouped, _) = &mut select.group_by {
         let _: ControlFlow<()> = visit_expressions_mut(grouped, rename);

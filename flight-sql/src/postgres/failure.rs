@@ -17,6 +17,7 @@ pub(super) mod state {
     pub(in crate::postgres) const DIVISION_BY_ZERO: &str = "22012";
     pub(in crate::postgres) const INVALID_PARAMETER: &str = "22023";
     pub(in crate::postgres) const BAD_POWER: &str = "2201F";
+    pub(in crate::postgres) const ARRAY_ELEMENT: &str = "2202E";
     pub(in crate::postgres) const INVALID_TEXT: &str = "22P02";
     pub(in crate::postgres) const INVALID_BINARY: &str = "22P03";
     pub(in crate::postgres) const NO_TRANSACTION: &str = "25P01";
@@ -186,6 +187,7 @@ const WORDS: &[(&str, &str)] = &[
     ("field value out of range", state::DATE_OUT_OF_RANGE),
     ("Unable to parse date from", state::DATE_OUT_OF_RANGE),
     ("cannot take square root", state::BAD_POWER),
+    ("number of elements to trim", state::ARRAY_ELEMENT),
     ("time zone \"", state::INVALID_PARAMETER),
     ("for format()", state::INVALID_PARAMETER),
     ("format() type specifier", state::INVALID_PARAMETER),

@@ -1,5 +1,6 @@
 //! Expressions: operators, casts and functions that PostgreSQL has and the query engine calls otherwise.
 
+mod arrays;
 mod casts;
 mod documents;
 mod functions;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, ObjectNamePart, Select, SelectItem, TrimWhereField};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, Expr, Ident, ObjectNamePart, Select, SelectItem, TrimWhereField,
+};
 
 use super::names::value;
 
@@ -85,6 +87,10 @@ fn known(expression: &Expr) -> Option<String> {
             _ => "btrim".into(),
         }),
         Expr::Overlay { .. } => Some("overlay".into()),
+        Expr::BinaryOp {
+            op: BinaryOperator::Overlaps,
+            ..
+        } => Some("overlaps".into()),
         Expr::AtTimeZone { .. } => Some("timezone".into()),
         Expr::Subquery(query) => match query.body.as_select()?.projection.first()? {
             SelectItem::UnnamedExpr(inner) => known(inner),

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinOperator,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    visit_expressions, visit_relations,
 };
 
 use super::expressions::{is_json, makes_json};
@@ -28,13 +29,24 @@ pub(super) struct Column {
 /// Adds the queries that a query gives names to.
 pub(super) fn learn(query: &Query, known: &mut Known) {
     let Some(with) = &query.with else { return };
+    // Names that a query of these asks for may be those of tables, also where a query has the same one.
+    let mut asked = BTreeSet::new();
     for cte in &with.cte_tables {
+        let _: ControlFlow<()> = visit_relations(&cte.query, |table| {
+            if let [only] = parts(table).as_slice() {
+                asked.insert(only.clone());
+            }
+            ControlFlow::Continue(())
+        });
         let columns = match with.recursive {
             true => None,
             false => columns(&cte.query, known).and_then(|columns| renamed(columns, &cte.alias)),
         };
         let name = value(&cte.alias.name);
-        let columns = if known.contains_key(&name) { None } else { columns };
+        let columns = match known.contains_key(&name) || asked.contains(&name) {
+            true => None,
+            false => columns,
+        };
         known.insert(name, columns);
     }
 }
@@ -46,14 +58,34 @@ pub(super) fn forget(query: &Query, known: &mut Known) {
     }
 }
 
+/// Whether a statement calls a function that makes JSON: nothing has to be known for others.
+pub(super) fn wanted(statement: &Statement) -> bool {
+    let found = visit_expressions(statement, |part| match part {
+        Expr::Function(function) if makes_json(&called(function)) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
 /// Tells the functions that make JSON in a SELECT which of their arguments are JSON or rows.
 pub(super) fn told(select: &mut Select, known: &Known) {
     let beside = Beside::of(select, known);
     let mut calls = Calls { beside, depth: 0 };
+    let _: ControlFlow<()> = select.distinct.visit(&mut calls);
     let _: ControlFlow<()> = select.projection.visit(&mut calls);
     let _: ControlFlow<()> = select.selection.visit(&mut calls);
     let _: ControlFlow<()> = select.having.visit(&mut calls);
     let _: ControlFlow<()> = select.group_by.visit(&mut calls);
+    let _: ControlFlow<()> = select.qualify.visit(&mut calls);
+}
+
+/// Tells the same to what a SELECT is sorted by, which is compared with its columns.
+pub(super) fn sorted(query: &mut Query, known: &Known) {
+    let Query { body, order_by, .. } = query;
+    if let (SetExpr::Select(select), Some(order)) = (&**body, order_by) {
+        let beside = Beside::of(select, known);
+        let _: ControlFlow<()> = order.visit(&mut Calls { beside, depth: 0 });
+    }
 }
 
 /// The columns of a query that names all of them, each otherwise.
@@ -162,8 +194,8 @@ impl<'a> Beside<'a> {
             }
             Expr::Function(function) if function.over.is_none() => match called(function).as_str() {
                 "coalesce" => arguments(&function.args).is_some_and(|all| {
-                    all.iter().any(|one| self.is_document(one))
-                        && all.iter().all(|one| is_untyped(one) || self.is_document(one))
+                    let mut typed = all.iter().filter(|one| !is_untyped(one)).peekable();
+                    typed.peek().is_some() && typed.all(|one| self.is_document(one))
                 }),
                 name => is_json(name),
             },
@@ -178,7 +210,7 @@ impl<'a> Beside<'a> {
             None => true,
         });
         let mut columns = of.flat_map(|(_, columns)| columns.iter().flatten());
-        columns.any(|column| column.name == wanted && column.document)
+        columns.any(|column| column.document && column.name == wanted)
     }
 
     /// The row of a table as a struct, where the word means that and no column.
@@ -212,7 +244,7 @@ impl<'a> Beside<'a> {
                 right,
             } => Expr::BinaryOp {
                 left,
-                op: BinaryOperator::Custom(format!("{FIELD_AS_DOCUMENT}{op}")),
+                op: BinaryOperator::PGCustomBinaryOperator(vec![FIELD_AS_DOCUMENT.to_owned(), op.to_string()]),
                 right,
             },
             Expr::Nested(inner) => Expr::Nested(Box::new(self.typed(*inner))),

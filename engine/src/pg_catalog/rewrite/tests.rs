@@ -143,3 +143,34 @@ fn own_names_stay() {
     let sql = "WITH pg_class AS (SELECT 1 AS x) SELECT x FROM pg_class";
     assert_eq!(changed(sql), sql);
 }
+
+// Goal: a query's columns are not taken for those of the table that it asks for by the same name. Method: the same query of that table
+// and of another, in which its column is known to be JSON.
+#[test]
+fn a_query_named_as_its_table() {
+    let of = |table: &str| {
+        let query = format!("SELECT id, to_json(j) AS j FROM {table}");
+        changed(&format!("WITH t2 AS ({query}) SELECT json_build_array(j) FROM t2"))
+    };
+    assert!(of("t3").contains("pg_document"), "{}", of("t3"));
+    assert!(!of("t2").contains("pg_document"), "{}", of("t2"));
+}
+
+// Goal: rows with ties are ranked only where no column makes rows of its own, and not by what is over a window. Method: a plain query
+// beside those.
+#[test]
+fn rows_with_ties() {
+    let of = |columns: &str| {
+        changed(&format!(
+            "SELECT {columns} FROM t ORDER BY k FETCH FIRST 2 ROWS WITH TIES"
+        ))
+    };
+    assert!(of("k, l").contains("QUALIFY"), "{}", of("k, l"));
+    for columns in [
+        "k, unnest(l)",
+        "k, json_array_elements(l)",
+        "row_number() OVER (ORDER BY l) AS k",
+    ] {
+        assert!(!of(columns).contains("QUALIFY"), "{columns}");
+    }
+}

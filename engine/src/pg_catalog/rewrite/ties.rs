@@ -4,11 +4,23 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Distinct, Expr, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Value, Visit, Visitor, WindowSpec, WindowType,
+    Value, Visit, Visitor, WindowSpec, WindowType, visit_expressions,
 };
 
-use super::names::{as_number, call, value};
+use super::expressions::parts_of;
+use super::names::{as_number, call, parts, value};
 use super::projection;
+
+/// Functions whose answers are rows, beside those of JSON.
+const MAKERS: &[&str] = &[
+    "_pg_expandarray",
+    "generate_series",
+    "generate_subscripts",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+    "unnest",
+];
 
 /// Lets the rank of a row decide. What cannot be ranked so is left, and refused when it is planned.
 pub(super) fn ranked(query: &mut Query) {
@@ -23,6 +35,10 @@ fn condition(query: &Query) -> Option<Expr> {
     let fetch = query.fetch.as_ref().filter(|fetch| fetch.with_ties && !fetch.percent)?;
     let select = query.body.as_select()?;
     if !matches!(select.distinct, None | Some(Distinct::All)) || select.qualify.is_some() {
+        return None;
+    }
+    // Rows that columns make are counted, and come after the rank.
+    if select.projection.visit(&mut Makers { depth: 0 }).is_break() {
         return None;
     }
     let wanted = fetch.quantity.as_ref().map_or(Some(1), count)?;
@@ -55,7 +71,10 @@ fn condition(query: &Query) -> Option<Expr> {
             window_frame: None,
         }));
     }
-    let last = wanted.checked_add(skipped)?;
+    let last = match wanted {
+        0 => 0,
+        wanted => wanted.checked_add(skipped)?,
+    };
     Some(Expr::BinaryOp {
         left: Box::new(rank),
         op: BinaryOperator::LtEq,
@@ -89,13 +108,22 @@ fn written_out(key: &OrderByExpr, select: &Select) -> Option<OrderByExpr> {
         }
         other => other.clone(),
     };
-    // It is asked for two times: to rank and to sort.
-    let asks = expr.visit(&mut Queries).is_break();
-    (!asks).then(|| OrderByExpr { expr, ..key.clone() })
+    // It is asked for two times: to rank and to sort. There is no rank by a rank.
+    let asks = expr.visit(&mut Queries).is_break() || expr.visit(&mut Makers { depth: 0 }).is_break();
+    (!asks && !over_rows(&expr)).then(|| OrderByExpr { expr, ..key.clone() })
+}
+
+/// Whether a function over a window is in it.
+fn over_rows(expression: &Expr) -> bool {
+    let found = visit_expressions(expression, |part| match part {
+        Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// A column of a query and what it is called; none of a wildcard.
-fn column(item: &SelectItem) -> Option<(String, &Expr)> {
+pub(super) fn column(item: &SelectItem) -> Option<(String, &Expr)> {
     match item {
         SelectItem::UnnamedExpr(expr) => Some((projection::called(expr), expr)),
         SelectItem::ExprWithAlias { expr, alias } => Some((value(alias), expr)),
@@ -111,5 +139,38 @@ impl Visitor for Queries {
 
     fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
         ControlFlow::Break(())
+    }
+}
+
+/// Finds a function whose answers are rows, not in a query within.
+struct Makers {
+    /// Queries around what is looked at.
+    depth: usize,
+}
+
+impl Visitor for Makers {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Function(function) if self.depth == 0 => {
+                let last = parts(&function.name).pop().unwrap_or_default();
+                match MAKERS.contains(&last.as_str()) || parts_of(&last).is_some() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            }
+            _ => ControlFlow::Continue(()),
+        }
     }
 }

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::super::names::{call, parts, value};
+use super::super::projection;
 use super::subqueries::{AGGREGATES, grouped, never};
 
 /// The list of the values of a query's one column, empty where it has no rows. None where its order cannot be told.
@@ -139,7 +140,14 @@ fn keys(query: &Query) -> Option<Vec<OrderByExpr>> {
     };
     let column = query.body.as_select().map(|select| only(&select.projection));
     let of = |key: &OrderByExpr| {
-        let counted = matches!(&key.expr, Expr::Value(place) if matches!(place.value, Value::Number(..)));
+        let counted = match &key.expr {
+            Expr::Value(place) => match &place.value {
+                Value::Number(place, _) if place == "1" => true,
+                Value::Number(..) => return None,
+                _ => false,
+            },
+            _ => false,
+        };
         let named = match &key.expr {
             Expr::Identifier(name) => Some(name),
             _ => None,
@@ -147,9 +155,8 @@ fn keys(query: &Query) -> Option<Vec<OrderByExpr>> {
         let expr = match column {
             Some(column) => {
                 let (column, alias) = column?;
-                let is_alias = named
-                    .zip(alias)
-                    .is_some_and(|(name, alias)| value(name) == value(alias));
+                let called = alias.map_or_else(|| projection::called(column), value);
+                let is_alias = named.is_some_and(|name| value(name) == called);
                 if counted || is_alias {
                     column.clone()
                 } else {

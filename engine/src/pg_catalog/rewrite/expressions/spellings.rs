@@ -1,8 +1,11 @@
 //! Operators and forms that the query engine knows by another name.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CeilFloorKind, DateTimeField, Expr, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, UnaryOperator, Value,
+};
 
-use super::super::names::{as_text, call, text};
+use super::super::names::{as_text, call, cast, text};
+use super::arrays::elements;
 use super::take;
 use crate::pg_catalog::functions::{Options, translated};
 
@@ -53,20 +56,20 @@ pub(super) fn change(expression: &mut Expr) {
             expr,
             pattern,
             escape_char: None,
-        } if is_list(pattern) => Some(like_any(take(expr), take(pattern), (false, *negated))),
+        } => list(pattern).map(|patterns| like_any(take(expr), patterns, (false, *negated))),
         Expr::ILike {
             negated,
             any: true,
             expr,
             pattern,
             escape_char: None,
-        } if is_list(pattern) => Some(like_any(take(expr), take(pattern), (true, *negated))),
+        } => list(pattern).map(|patterns| like_any(take(expr), patterns, (true, *negated))),
         Expr::AnyOp {
             left,
             compare_op,
             right,
             ..
-        } if is_list(right) => liked(compare_op).map(|how| like_any(take(left), take(right), how)),
+        } => liked(compare_op).and_then(|how| list(right).map(|patterns| like_any(take(left), patterns, how))),
         Expr::Ceil { expr, field } if unit_of(field) => Some(call("pg_ceil", vec![take(expr)])),
         Expr::Floor { expr, field } if unit_of(field) => Some(call("pg_floor", vec![take(expr)])),
         Expr::Extract { field, expr, .. } => part(field).map(|function| call(function, vec![take(expr)])),
@@ -100,17 +103,27 @@ pub(super) fn change(expression: &mut Expr) {
     }
 }
 
-/// Whether patterns are an array, and no query.
-fn is_list(patterns: &Expr) -> bool {
+/// Patterns that are an array, written out or as a parameter; none of a query, and of a text that is no array.
+fn list(patterns: &Expr) -> Option<Expr> {
+    let texts = || DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None));
+    if let Some(written) = as_text(patterns) {
+        let items = elements(written)?.into_iter().map(|item| match item {
+            Some(item) => text(&item),
+            None => cast(Expr::value(Value::Null), DataType::Text),
+        });
+        return Some(cast(call("make_array", items.collect()), texts()));
+    }
     match patterns {
-        Expr::Nested(inner) => is_list(inner),
-        Expr::Subquery(_) | Expr::Tuple(_) | Expr::Value(_) => false,
-        _ => true,
+        Expr::Nested(inner) => list(inner),
+        // One whose type the client said to be another is cast to that already.
+        Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => Some(cast(patterns.clone(), texts())),
+        Expr::Subquery(_) | Expr::Tuple(_) | Expr::Value(_) => None,
+        other => Some(other.clone()),
     }
 }
 
 /// Of an operator that is a `LIKE`, whether capitals are as small letters to it, and whether it is a `NOT LIKE`.
-fn liked(op: &BinaryOperator) -> Option<(bool, bool)> {
+pub(super) fn liked(op: &BinaryOperator) -> Option<(bool, bool)> {
     Some(match op {
         BinaryOperator::PGLikeMatch => (false, false),
         BinaryOperator::PGNotLikeMatch => (false, true),

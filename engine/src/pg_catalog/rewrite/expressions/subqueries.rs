@@ -8,22 +8,49 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::super::names::{as_text, call, cast, parts, text, value};
+use super::spellings::liked;
 use crate::pg_catalog::tables::{empty_column, is_empty};
 
 pub(super) const AGGREGATES: &[&str] = &[
-    "count",
+    "any_value",
     "array_agg",
-    "string_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "every",
+    "json_agg",
+    "json_object_agg",
+    "jsonb_agg",
+    "jsonb_object_agg",
     "max",
     "min",
+    "mode",
+    "percentile_cont",
+    "percentile_disc",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
     "sum",
-    "avg",
-    "bool_or",
-    "bool_and",
-    "json_agg",
-    "jsonb_agg",
-    "json_object_agg",
-    "jsonb_object_agg",
+    "var_pop",
+    "var_samp",
+    "variance",
 ];
 
 /// A subquery over a table that never has rows is known without being asked, and one that looks a single value up is an
@@ -62,6 +89,8 @@ pub(super) fn change(expression: &mut Expr) {
         Expr::InSubquery { subquery, negated, .. } if never(subquery) => {
             *expression = Expr::value(Value::Boolean(*negated))
         }
+        // Of a `LIKE` every letter counts, and they are read as such.
+        Expr::AnyOp { compare_op, .. } if liked(compare_op).is_some() => {}
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
             // `= ANY ('{a,b}')`.
             if let Some(literal) = as_text(right)
