@@ -3,6 +3,7 @@
 mod expressions;
 mod gathering;
 mod names;
+mod places;
 mod projection;
 mod relations;
 mod rows;
@@ -76,6 +77,7 @@ impl VisitorMut for Rewriter<'_> {
             self.ctes
                 .extend(with.cte_tables.iter().map(|cte| cte.alias.name.value.to_lowercase()));
         }
+        places::of_keys(query);
         if self.documents {
             rows::learn(query, &mut self.known);
             rows::sorted(query, &self.known);

@@ -88,7 +88,7 @@ pub(super) fn sorted(query: &mut Query, known: &Known) {
     }
 }
 
-/// The columns of a query that names all of them, each otherwise.
+/// The columns of a query that names all of them, perhaps some alike.
 fn columns(query: &Query, known: &Known) -> Option<Vec<Column>> {
     match &query.with {
         None => of_rows(&query.body, known),
@@ -121,7 +121,6 @@ fn of_rows(rows: &SetExpr, known: &Known) -> Option<Vec<Column>> {
 
 fn of_select(select: &Select, known: &Known) -> Option<Vec<Column>> {
     let beside = Beside::of(select, known);
-    let mut names = BTreeSet::new();
     let column = |item: &SelectItem| {
         let (expression, name) = match item {
             SelectItem::UnnamedExpr(expression) => (expression, projection::called(expression)),
@@ -129,7 +128,7 @@ fn of_select(select: &Select, known: &Known) -> Option<Vec<Column>> {
             _ => return None,
         };
         let document = beside.is_document(expression);
-        names.insert(name.clone()).then_some(Column { name, document })
+        Some(Column { name, document })
     };
     select.projection.iter().map(column).collect()
 }
