@@ -243,6 +243,11 @@ fn what_is_cancelled_ends_on_executors() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::start(dir.path());
     bench.answers();
+    // Whoever runs it beside other suites says how much slower everything may be there.
+    let slack = std::env::var("HOSTILE_SLACK")
+        .ok()
+        .and_then(|times| times.parse::<u32>().ok());
+    let ended_max = ENDED_MAX * slack.unwrap_or(1).min(4);
     let mut worst = (Duration::ZERO, "");
     let mut late = Vec::new();
     for (name, way) in WAYS {
@@ -250,7 +255,7 @@ fn what_is_cancelled_ends_on_executors() {
         let ended = bench.ended_after(from);
         println!("{name}: executors are free {ended:?} later");
         worst = worst.max((ended, name));
-        if ended > ENDED_MAX {
+        if ended > ended_max {
             late.push(name);
         }
         bench.answers();
@@ -258,7 +263,7 @@ fn what_is_cancelled_ends_on_executors() {
         bench.ended_after(now());
     }
     println!("at worst {:?}: {}", worst.0, worst.1);
-    assert!(late.is_empty(), "later than {ENDED_MAX:?}: {late:?}");
+    assert!(late.is_empty(), "later than {ended_max:?}: {late:?}");
     let (mut wire, _) = bench.wire();
     wire.ask(&bench.endless());
     bench.wait_until_it_works();
