@@ -15,7 +15,7 @@ fn read(toml: &str) -> Result<Settings, ConfigError> {
 // Goal: the page of settings names every one. Method: all keys of the defaults are looked for in it.
 #[test]
 fn settings_are_documented() {
-    let page = include_str!("../docs/configuration.md");
+    let page = include_str!("../../docs/configuration.md");
     let all = serde_json::to_value(Settings::default()).expect("settings are data");
     for (section, keys) in all.as_object().expect("sections") {
         assert!(
