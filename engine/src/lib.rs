@@ -61,6 +61,7 @@ pub use estimate::{ScanEstimate, TableEstimate, reads_at_most, reads_memory_only
 pub use field_ids::FieldIdAdapterFactory;
 pub use functions::Functions;
 pub use lake::Moment;
+pub use lineage::{LAST_UPDATED_COLUMN, Moving, ROW_ID_COLUMN};
 pub use planning::reading;
 pub use policy::{RowPolicies, RowPolicy};
 pub use progress::Progress;

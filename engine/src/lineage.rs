@@ -10,15 +10,21 @@ use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
 use serde_json::{Value, json};
+use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{LoadedTable, ScanFile, TableError};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::provider::{FILE, POSITION};
 
+/// The column that has a row's id, in files of format 3 and among [rows that move](Moving).
+pub const ROW_ID_COLUMN: &str = "_row_id";
+/// The column that has the number of the commit that changed a row last, likewise.
+pub const LAST_UPDATED_COLUMN: &str = "_last_updated_sequence_number";
+
 /// The columns that files have these in, where they do not follow from the file, and their reserved ids.
-const ROW_ID: (&str, i32) = ("_row_id", i32::MAX - 107);
-const LAST_UPDATED: (&str, i32) = ("_last_updated_sequence_number", i32::MAX - 108);
+const ROW_ID: (&str, i32) = (ROW_ID_COLUMN, i32::MAX - 107);
+const LAST_UPDATED: (&str, i32) = (LAST_UPDATED_COLUMN, i32::MAX - 108);
 
 /// What the two sides of the join are called.
 const ROWS: &str = "rows";
@@ -49,6 +55,36 @@ impl Part {
             Self::RowId => "\u{1}_row_id",
             Self::LastUpdated => "\u{1}_last_updated_sequence_number",
         }
+    }
+}
+
+/// Rows of a table of format 3 on their way to other files.
+#[derive(Debug, Clone)]
+pub struct Moving {
+    /// The rows: the table's current columns and behind them `_row_id` and `_last_updated_sequence_number`, both `int64` and null for
+    /// a row that has none yet. Plans over it run in this process only.
+    pub rows: Arc<dyn TableProvider>,
+    /// The table with these two columns, to be named as the target of who writes the rows. What is written null there follows from the
+    /// new file: a row's id if it had none, the commit's number if the row is changed. It is never committed itself.
+    pub target: LoadedTable,
+}
+
+impl Engine {
+    /// The rows of exactly these files, without those that are deleted, with what they are known by (Iceberg spec, "Row Lineage").
+    /// `None` for a table of an older format, whose rows have no ids.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] for a table with columns of these names.
+    pub fn moving(&self, table: &LoadedTable, files: Vec<ScanFile>) -> Result<Option<Moving>> {
+        if table.metadata.format_version() != FormatVersion::V3 {
+            return Ok(None);
+        }
+        let target = with_lineage(table)?;
+        let plan = rows(self, &target, files)?.build()?;
+        Ok(Some(Moving {
+            rows: Arc::new(ViewTable::new(plan, None)),
+            target,
+        }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! SQL that brings newest changes and stored rows together.
 
+use tidewater_engine::{LAST_UPDATED_COLUMN, ROW_ID_COLUMN};
+
 use crate::sql::{literal, quoted};
 
 use super::events::{DELETED, Events, PRESENT, STORED, Sequence, greater, newer, sequence_of, value_name};
@@ -7,9 +9,25 @@ use super::events::{DELETED, Events, PRESENT, STORED, Sequence, greater, newer, 
 /// Sequence of a value that was never seen: every change is newer.
 const NEVER: i64 = -1;
 
-/// The rows of the table after the run, in the stored files that were given and new; without stored files, all rows.
-pub(super) fn merged(events: &Events<'_>, with_stored: bool) -> String {
-    if with_stored { with_old(events) } else { afresh(events) }
+/// What changes are merged into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Old {
+    /// Nothing: they are all there is.
+    Nothing,
+    /// The rows of stored files.
+    Rows,
+    /// The same of a table whose rows have ids, with these and the numbers of the commits that changed them last.
+    NumberedRows,
+}
+
+/// The rows of the table after the run, in the stored files that were given and new; without stored files, all rows. A row that is
+/// stored keeps its id; the number of its last commit is null where this one changes it.
+pub(super) fn merged(events: &Events<'_>, old: Old) -> String {
+    match old {
+        Old::Nothing => afresh(events),
+        Old::Rows => with_old(events, false),
+        Old::NumberedRows => with_old(events, true),
+    }
 }
 
 /// No old rows: the newest changes are the table.
@@ -51,7 +69,7 @@ fn afresh(events: &Events<'_>) -> String {
 }
 
 /// Old rows and newest changes meet by key; the greater sequence wins, column by column where columns may be left out.
-fn with_old(events: &Events<'_>) -> String {
+fn with_old(events: &Events<'_>, numbered: bool) -> String {
     let first_key = events.key.first().map(|key| quoted(key)).unwrap_or_default();
     let no_old = format!("\"o\".{first_key} IS NULL");
     let present = format!("coalesce(\"n\".{}, false)", quoted(PRESENT));
@@ -68,6 +86,7 @@ fn with_old(events: &Events<'_>) -> String {
         .map(|(at, column)| (at, column.name.as_str()))
         .collect();
     let mut items = Vec::new();
+    let mut changes = vec![wins.clone()];
     for column in &events.shape.columns {
         let name = quoted(&column.name);
         let (new, old) = (format!("\"n\".{name}"), format!("\"o\".{name}"));
@@ -81,6 +100,7 @@ fn with_old(events: &Events<'_>) -> String {
                 &old,
                 &column.name,
             ));
+            changes.push(registers.takes_new);
         } else {
             items.push(choose(&wins, &new, &old, &column.name));
         }
@@ -116,6 +136,11 @@ fn with_old(events: &Events<'_>) -> String {
         }
     }
 
+    if numbered {
+        items.push(format!("\"o\".{0} AS {0}", quoted(ROW_ID_COLUMN)));
+        let last = format!("\"o\".{}", quoted(LAST_UPDATED_COLUMN));
+        items.push(choose(&changes.join(" OR "), "NULL", &last, LAST_UPDATED_COLUMN));
+    }
     let on: Vec<String> = events
         .key
         .iter()
@@ -124,7 +149,7 @@ fn with_old(events: &Events<'_>) -> String {
     format!(
         "SELECT {items} FROM ({old}) AS \"o\" FULL JOIN ({newest}) AS \"n\" ON {on} WHERE NOT ({wins} AND \"n\".{deleted})",
         items = items.join(", "),
-        old = stored(events),
+        old = stored(events, numbered),
         newest = events.newest(),
         on = on.join(" AND "),
         deleted = quoted(DELETED),
@@ -132,11 +157,12 @@ fn with_old(events: &Events<'_>) -> String {
 }
 
 /// The stored rows that a truncate leaves, with older values of their columns taken away.
-fn stored(events: &Events<'_>) -> String {
+fn stored(events: &Events<'_>, numbered: bool) -> String {
     let Some(left) = events.after_truncate(|s| quoted(&s.name)) else {
         return format!("SELECT * FROM {STORED}");
     };
     let mut items: Vec<String> = Vec::new();
+    let mut unchanged: Vec<String> = Vec::new();
     for column in &events.shape.columns {
         let name = quoted(&column.name);
         if events.carried.contains(&column.name) && !events.key.contains(&column.name) {
@@ -147,6 +173,7 @@ fn stored(events: &Events<'_>) -> String {
                 .map_or_else(|| "true".into(), |s| format!("{} IS NULL", of(s)));
             let left = events.after_truncate(of).unwrap_or_else(|| "true".into());
             items.push(format!("CASE WHEN {unknown} OR {left} THEN {name} END AS {name}"));
+            unchanged.push(format!("({name} IS NULL OR {unknown} OR {left})"));
         } else {
             items.push(name);
         }
@@ -159,6 +186,14 @@ fn stored(events: &Events<'_>) -> String {
                 .iter()
                 .map(|s| quoted(&sequence_of(&s.name, &column.name))),
         );
+    }
+    if numbered {
+        items.push(quoted(ROW_ID_COLUMN));
+        let last = quoted(LAST_UPDATED_COLUMN);
+        items.push(match unchanged.is_empty() {
+            true => last,
+            false => format!("CASE WHEN {} THEN {last} END AS {last}", unchanged.join(" AND ")),
+        });
     }
     format!("SELECT {} FROM {STORED} WHERE {left}", items.join(", "))
 }

@@ -25,6 +25,7 @@ use crate::target;
 use crate::worker::{Worker, bytes_of, failed};
 
 use super::events::{CHANGES, Events, STORED, Sequence, TOMBSTONES};
+use super::merge::Old;
 use super::shape::{self, Shape};
 use super::{affected, events, merge, tombstones};
 
@@ -133,15 +134,28 @@ pub(crate) async fn prepare(
         Vec::new()
     } else {
         let bytes = changed_bytes.saturating_add(bytes_of(&touched));
-        let session = match incremental {
-            true => worker.session(&overlay(worker, model, options, STORED, &target, touched.clone())?),
-            false => session.clone(),
+        // New rows alone get their ids from the files that they are written to.
+        let moving = match incremental && !touched.is_empty() {
+            true => worker
+                .engine
+                .moving(&target, touched.clone())
+                .map_err(failed(model, "opening the stored rows"))?,
+            false => None,
         };
-        let input = worker
-            .plan(model, &session, &merge::merged(&events, incremental))
-            .await?;
+        let (session, old, into) = match (incremental, moving) {
+            (false, _) => (session.clone(), Old::Nothing, target.clone()),
+            (true, None) => {
+                let options = overlay(worker, model, options, STORED, &target, touched.clone())?;
+                (worker.session(&options), Old::Rows, target.clone())
+            }
+            (true, Some(moving)) => {
+                let options = options.overlay(input_name(&target, STORED)?, moving.rows);
+                (worker.session(&options), Old::NumberedRows, moving.target)
+            }
+        };
+        let input = worker.plan(model, &session, &merge::merged(&events, old)).await?;
         let input = sorted(model, input).map_err(failed(model, "sorting the rows"))?;
-        worker.write(model, &session, input, &target, bytes).await?
+        worker.write(model, &session, input, &into, bytes).await?
     };
     rows.written = added.iter().map(|added| added.file.record_count()).sum();
 
@@ -271,12 +285,16 @@ fn overlay(
         .engine
         .files_provider(table, files)
         .map_err(failed(model, "opening an input"))?;
-    let name: TableName = name.parse().map_err(|error| PipelineError::Table {
+    Ok(options.overlay(input_name(table, name)?, provider))
+}
+
+/// The name by which a run's statements call rows of this table.
+fn input_name(table: &LoadedTable, name: &str) -> Result<TableName> {
+    name.parse().map_err(|error| PipelineError::Table {
         table: table.name.clone(),
         step: "naming an input",
         source: Below::plain(ErrorKind::Internal, error),
-    })?;
-    Ok(options.overlay(name, provider))
+    })
 }
 
 async fn look(
