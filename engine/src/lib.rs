@@ -49,6 +49,7 @@ mod reads;
 pub mod sizes;
 #[cfg(test)]
 mod testing;
+mod this_query;
 
 pub use caller::Caller;
 pub use compaction::Compaction;

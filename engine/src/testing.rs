@@ -1,5 +1,7 @@
 //! A small lake for this crate's tests.
 
+mod foreign;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

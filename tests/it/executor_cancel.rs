@@ -25,7 +25,8 @@ use crate::kit::wire::Wire;
 /// that is not optimised on a machine that does other work.
 const ENDED_MAX: Duration = Duration::from_secs(2);
 
-/// How much later than the one before each of the early cancellations comes, and how many there are.
+/// How much later than the one before each of the early cancellations comes, and how many there are. They are spread over time and wait
+/// for nothing: most moments before the work show in no state, and one that was seen is over when the cancellation comes.
 const EARLY_STEP: Duration = Duration::from_millis(75);
 const EARLY_COUNT: u32 = 8;
 

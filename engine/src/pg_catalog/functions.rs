@@ -3,6 +3,7 @@
 //! Those that depend on their arguments alone are known in every process ([`pure`]), for a plan with them may run anywhere. Where
 //! the query engine has one of the same name, ours has `pg_` before it, and statements of the PostgreSQL wire mean ours.
 
+mod ages;
 mod buckets;
 mod catalog;
 mod dates;
@@ -14,6 +15,7 @@ mod instants;
 mod json;
 mod liked;
 mod lists;
+mod moments;
 mod native;
 mod number_patterns;
 mod numbers;
@@ -28,6 +30,7 @@ mod spans;
 mod split;
 mod texts;
 mod values;
+mod zones;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
@@ -92,6 +95,7 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
 /// The functions that every process knows.
 pub fn pure() -> Vec<ScalarUDF> {
     let all = dates::all().into_iter().chain(instants::all());
+    let all = all.chain(zones::all()).chain(ages::all());
     let all = all.chain(spans::all()).chain(extract::all());
     let all = all.chain(eras::all()).chain(overlaps::all()).chain(liked::all());
     let all = all

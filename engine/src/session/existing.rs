@@ -14,6 +14,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use crate::this_query::{self, Change};
+
 /// Counts where it has to.
 pub(super) fn counted(statement: &mut Statement) {
     let _: ControlFlow<()> = statement.visit(&mut Places);
@@ -51,37 +53,20 @@ impl VisitorMut for Places {
 /// Counts in an expression: everywhere, or within `CASE`.
 fn count(expression: &mut Expr, everywhere: bool) {
     let cases = usize::from(everywhere);
-    let _: ControlFlow<()> = expression.visit(&mut Within { depth: 0, cases });
+    this_query::change(expression, &mut Within { cases });
 }
 
-/// Looks at an expression's own parts, not at those of queries within it.
+/// Counts among an expression's own parts that are within `CASE`.
 struct Within {
-    depth: usize,
     cases: usize,
 }
 
-impl VisitorMut for Within {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
+impl Change for Within {
+    fn before(&mut self, part: &mut Expr) {
+        self.cases += usize::from(matches!(part, Expr::Case { .. }));
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, part: &mut Expr) -> ControlFlow<()> {
-        self.cases += usize::from(self.depth == 0 && matches!(part, Expr::Case { .. }));
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, part: &mut Expr) -> ControlFlow<()> {
-        if self.depth > 0 {
-            return ControlFlow::Continue(());
-        }
+    fn after(&mut self, part: &mut Expr) {
         match part {
             Expr::Case { .. } => self.cases -= 1,
             Expr::Exists { subquery, negated } if self.cases > 0 => {
@@ -98,7 +83,6 @@ impl VisitorMut for Within {
             }
             _ => {}
         }
-        ControlFlow::Continue(())
     }
 }
 

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::among_rows;
+use crate::this_query::{self, Change};
 
 /// Writes such conditions out: true if there is a match, else unknown if there is a null, else false.
 pub(super) fn counted(statement: &mut Statement) {
@@ -123,34 +124,19 @@ fn alternative(condition: &mut Expr) {
 }
 
 fn within(expression: &mut Expr) {
-    let _: ControlFlow<()> = expression.visit(&mut Within { depth: 0 });
+    this_query::change(expression, &mut Counted);
 }
 
-/// Looks at an expression's own parts, not at those of queries within it.
-struct Within {
-    depth: usize,
-}
+/// Writes out the conditions among an expression's own parts.
+struct Counted;
 
-impl VisitorMut for Within {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, part: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Expr::InSubquery {
-                expr,
-                subquery,
-                negated,
-            } = part
+impl Change for Counted {
+    fn after(&mut self, part: &mut Expr) {
+        if let Expr::InSubquery {
+            expr,
+            subquery,
+            negated,
+        } = part
             && let Some(written) = written(expr, subquery)
         {
             *part = match negated {
@@ -161,7 +147,6 @@ impl VisitorMut for Within {
                 false => written,
             };
         }
-        ControlFlow::Continue(())
     }
 }
 

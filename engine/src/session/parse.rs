@@ -50,6 +50,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         windows::whole(statement);
         values::floating(statement);
         joined::by_names(statement);
+        // Before `t.*` is told whose it is and columns get their names, which go by what stands in FROM.
         unnested::beside(statement);
         members::counted(statement);
         balanced::conditions(statement);
@@ -58,7 +59,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     }
     pg_catalog::understand(state, &mut statement);
     if let Some(statement) = innermost(&mut statement) {
-        // PostgreSQL's functions in the place of tables are lists by now.
+        // Again: PostgreSQL's functions in the place of tables are lists only now, and so is what was LATERAL.
         unnested::beside(statement);
         listed::known(statement);
         existing::counted(statement);

@@ -8,30 +8,27 @@
 //! A cast between an instant and a clock is a call of `timezone` here: the optimiser takes such a cast off a column and puts the
 //! constant beside it into the other type without a look at the zone (DataFusion 55.2).
 
+mod functions;
+mod values;
+
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, ScalarUDF, Union, lit,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, ScalarUDF, Union};
 
+use self::values::{at_zone, cast, is_clock, is_text, moment};
+pub(crate) use self::values::{clock_of, instant_of};
 use super::ZONE;
 use super::beside::aligned;
 use super::decimals::compares;
 use crate::pg_catalog::{self, Postgres};
-
-/// Functions of values of one type.
-const ALIKE: &[&str] = &["greatest", "least", "coalesce", "nullif", "pg_timestamp_minus"];
-
-/// Parts of `date_trunc` that begin with a day.
-const OF_CALENDAR: &[&str] = &["day", "week", "month", "quarter", "year"];
 
 /// What turns a plan.
 struct Zoned<'a> {
@@ -72,28 +69,6 @@ pub fn gives_zones(projection: &Projection) -> bool {
 /// The zone of a session, as types of instants tell it.
 pub(crate) fn zone_of(settings: &ConfigOptions) -> &str {
     settings.execution.time_zone.as_deref().unwrap_or(ZONE)
-}
-
-/// A value of this type as clocks of the zone show it where it is an instant, and what it says where it is a text.
-pub(crate) fn clock_of(value: Expr, of: &DataType, zone: &str) -> Result<Expr> {
-    match of {
-        DataType::Timestamp(_, Some(_)) if zone != ZONE => at_zone(zone, value),
-        of if is_text(of) => instant_of(value, of, ZONE),
-        _ => Ok(value),
-    }
-}
-
-/// A value of this type as an instant: told by clocks of the zone where it is none.
-pub(crate) fn instant_of(value: Expr, of: &DataType, zone: &str) -> Result<Expr> {
-    let told = match is_clock(of) && zone != ZONE {
-        true => at_zone(zone, moment(value, of))?,
-        false if is_text(of) => pg_catalog::instant_of_text(value, lit(zone))?,
-        false => value,
-    };
-    Ok(cast(
-        told,
-        DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into())),
-    ))
 }
 
 fn has_texts(plan: &LogicalPlan) -> Result<bool> {
@@ -253,64 +228,6 @@ impl Zoned<'_> {
         })
     }
 
-    fn function(&self, mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
-        if ALIKE.contains(&call.name()) {
-            let changed = self.beside(&mut call.args.iter_mut().collect::<Vec<_>>(), schema)?;
-            return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
-        }
-        if !self.is_apart() {
-            return Ok(Transformed::no(Expr::ScalarFunction(call)));
-        }
-        // Of now, which a statement that asks more than once is told (`statement/settled.rs`).
-        let of_now = match call.name() {
-            "current_date" | "today" => Some(DataType::Date32),
-            "current_time" => Some(DataType::Time64(TimeUnit::Nanosecond)),
-            _ => None,
-        };
-        if let (Some(to), Some(now), []) = (of_now, &self.now, call.args.as_slice()) {
-            let now = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(now), Vec::new()));
-            return Ok(Transformed::yes(cast(self.answered(now, schema).data, to)));
-        }
-        let name = call.name().to_owned();
-        match (name.as_str(), call.args.as_mut_slice()) {
-            ("arrow_cast", [value, Expr::Literal(ScalarValue::Utf8(Some(name)), _)]) => {
-                if let Ok(to) = name.parse::<DataType>()
-                    && let Ok(zoned) = self.between(value.clone(), value.get_type(schema).ok(), &to)?
-                {
-                    return Ok(Transformed::yes(zoned));
-                }
-            }
-            ("pg_to_timestamp", [_, Expr::Literal(ScalarValue::Utf8(Some(pattern)), _)]) if !names_zone(pattern) => {
-                let clock = at_zone("UTC", Expr::ScalarFunction(call))?;
-                let told = self.answered(at_zone(self.zone, clock)?, schema).data;
-                return Ok(Transformed::yes(told));
-            }
-            ("date_trunc", [Expr::Literal(ScalarValue::Utf8(Some(grain)), _), value])
-                if matches!(value.get_type(schema), Ok(DataType::Timestamp(_, Some(_)))) =>
-            {
-                if grain.eq_ignore_ascii_case("hour") {
-                    return Ok(Transformed::yes(pg_catalog::instant_hour(std::mem::take(value))?));
-                }
-                // A midnight that comes twice would be the first for some rows of its day, and the second for others.
-                if OF_CALENDAR.iter().any(|known| grain.eq_ignore_ascii_case(known)) {
-                    *value = at_zone(self.zone, std::mem::take(value))?;
-                    let begins = at_zone(self.zone, Expr::ScalarFunction(call))?;
-                    return Ok(Transformed::yes(self.answered(begins, schema).data));
-                }
-            }
-            // A day is the instant with which it begins in the session's zone, whatever the zone that it is shown in.
-            ("timezone", [_, day]) => {
-                if let Ok(of @ (DataType::Date32 | DataType::Date64)) = day.get_type(schema) {
-                    *day = instant_of(std::mem::take(day), &of, self.zone)?;
-                    let shown = self.answered(Expr::ScalarFunction(call), schema).data;
-                    return Ok(Transformed::yes(shown));
-                }
-            }
-            _ => {}
-        }
-        Ok(self.answered(Expr::ScalarFunction(call), schema))
-    }
-
     /// What an expression gives.
     fn answered(&self, expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         match expr.get_type(schema).ok().and_then(|of| self.typed(&of)) {
@@ -379,36 +296,4 @@ impl Zoned<'_> {
         let to = self.typed(field.data_type())?;
         Some(Arc::new(Field::clone(field).with_data_type(to)))
     }
-}
-
-/// What clocks and calendars of a zone tell.
-fn is_clock(of: &DataType) -> bool {
-    matches!(of, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64)
-}
-
-fn is_text(of: &DataType) -> bool {
-    matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-/// Whether a pattern of `to_timestamp` tells the zone.
-fn names_zone(pattern: &str) -> bool {
-    let pattern = pattern.to_uppercase();
-    pattern.contains("TZ") || pattern.contains("OF")
-}
-
-/// A day as the moment with which it begins.
-fn moment(value: Expr, of: &DataType) -> Expr {
-    match of {
-        DataType::Timestamp(..) => value,
-        _ => cast(value, DataType::Timestamp(TimeUnit::Microsecond, None)),
-    }
-}
-
-/// `timezone(zone, value)`.
-fn at_zone(zone: &str, value: Expr) -> Result<Expr> {
-    pg_catalog::at_zone(lit(zone), value)
-}
-
-fn cast(value: Expr, to: DataType) -> Expr {
-    Expr::Cast(Cast::new(Box::new(value), to))
 }

@@ -159,6 +159,7 @@ mod tests {
                 "s.v",
                 "s.c",
             ),
+            ("ALTER VIEW v AS SELECT * FROM b", "s.v", "s.b"),
             ("CREATE SCHEMA x", "", ""),
             ("DROP TABLE x.a", "x.a", ""),
             ("DROP VIEW v", "s.v", ""),

@@ -23,7 +23,8 @@ const GOES_ON_MAX: Duration = Duration::from_secs(10);
 /// What executors hold together of a statement that is at work: its joins keep a side of each in memory.
 const HELD_MIN: u64 = 1 << 20;
 
-/// Processor time of an executor without work, in hundredths of a second of a look this long: a fifth of a processor.
+/// Processor time of an executor without work, in hundredths of a second of a look this long: a fifth of a processor. It is what is
+/// measured, not a wait: that nothing is computed shows in no state, only over time.
 const REST_MAX: u64 = 4;
 const LOOK: Duration = Duration::from_millis(200);
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
 use datafusion::arrow::json::ReaderBuilder;
-use datafusion::parquet::arrow::ArrowWriter;
+use tidewater_table::Catalog;
 use tidewater_table::iceberg::TableUpdate;
 use tidewater_table::iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, FormatVersion, ListType, Literal, MapType, NestedField,
-    NestedFieldRef, PrimitiveType, Schema, Struct, StructType, Type,
+    FormatVersion, ListType, Literal, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, Struct, StructType,
+    Type,
 };
 use tidewater_table::schema::{schema_commit, to_arrow};
-use tidewater_table::{Added, Catalog};
 
 use crate::testing::{Lake, lines};
 use crate::{Class, SessionOptions};
@@ -106,26 +105,6 @@ fn migrated(field: &Field) -> FieldRef {
     Arc::new(Field::new(name, of, field.is_nullable()))
 }
 
-/// Commits a file as it is, which tells nothing of its columns.
-async fn leave(lake: &Lake, name: &str, rows: &RecordBatch) {
-    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).expect("a writer");
-    writer.write(rows).expect("rows");
-    let bytes = writer.into_inner().expect("a file");
-    let path = format!("memory://lake/{name}.parquet");
-    let file = DataFileBuilder::default()
-        .content(DataContentType::Data)
-        .file_format(DataFileFormat::Parquet)
-        .file_path(path.clone())
-        .file_size_in_bytes(bytes.len() as u64)
-        .record_count(rows.num_rows() as u64)
-        .partition(Struct::empty())
-        .partition_spec_id(0)
-        .build()
-        .expect("a description");
-    lake.store.put_new(&path, bytes.into()).await.expect("a put");
-    lake.commit(TABLE, vec![Added::new(file, 0)]).await;
-}
-
 async fn create(lake: &Lake, name: &str) {
     let id = NestedField::required(1, "id", Type::Primitive(PrimitiveType::Long)).into();
     let alone = Schema::builder().with_fields([id]).build().expect("a schema");
@@ -160,7 +139,8 @@ async fn lake() -> Lake {
         r#"{"id": 2}"#,
         r#"{"id": 3, "n": {}, "items": [], "attrs": {}}"#,
     ];
-    leave(&lake, "older", &rows(Arc::clone(&older), &with_ids)).await;
+    let rows_of_older = rows(Arc::clone(&older), &with_ids);
+    lake.leave(TABLE, "older", Struct::empty(), &rows_of_older, None).await;
     let fields = older.fields().iter().map(|field| migrated(field));
     let plain: SchemaRef = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
     let without_ids = [
@@ -168,7 +148,8 @@ async fn lake() -> Lake {
         r#"{"id": 5, "person": null, "things": null, "props": null}"#,
         r#"{"id": 6, "person": {"nick": null, "x": "8"}, "things": [{"kind": null}], "props": {"k": {}}}"#,
     ];
-    leave(&lake, "plain", &rows(plain, &without_ids)).await;
+    let rows_of_plain = rows(plain, &without_ids);
+    lake.leave(TABLE, "plain", Struct::empty(), &rows_of_plain, None).await;
     let newer = [
         r#"{"id": 7, "n": {"a": "r", "x": 1, "m": {"y": "us", "z": 3}}, "items": [{"k": "j", "q": 5}], "attrs": {"k": {"v": "u", "w": 6}}}"#,
         r#"{"id": 8, "n": {"a": null, "x": 7, "m": null}, "items": [{"q": null}], "attrs": {"k": {"w": null}}}"#,

@@ -7,8 +7,9 @@ use datafusion::arrow::array::{Array, AsArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_err, plan_err};
 
-use super::dates::{clock, moments, moved, naive, zone_of};
+use super::moments::{clock, moments, naive, zone_of};
 use super::native::{Native, argument};
+use super::zones::moved;
 
 pub(super) fn all() -> Vec<Native> {
     vec![

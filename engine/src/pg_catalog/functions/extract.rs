@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::{Result, exec_err};
 
-use super::dates::{DAY_US, moments, naive, offset_at, zone_of};
+use super::moments::{DAY_US, moments, naive, offset_at, zone_of};
 use super::native::{Native, argument};
 
 /// A year as the epoch of an interval counts it, of 365 days and a quarter.

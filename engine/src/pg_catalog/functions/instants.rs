@@ -12,8 +12,9 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::{Result, exec_err, plan_err};
 
-use super::dates::{UTC, clock, instant, moments, moved, naive, zone, zone_of};
+use super::moments::{UTC, clock, instant, moments, naive, zone_of};
 use super::native::{Native, argument, text, texts};
+use super::zones::{moved, zone};
 use crate::pg_catalog::figures;
 
 const HOUR_US: i64 = 3_600_000_000;

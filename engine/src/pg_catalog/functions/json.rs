@@ -1,47 +1,39 @@
 //! JSON, which is text here: its operators and functions.
 
 mod changed;
+mod found;
+mod made;
 mod rows;
 mod value;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, LargeStringArray, StructArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, LargeStringArray};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::common::{Result, exec_err};
 
-use self::value::{Json, Kind, quote};
+use self::made::json_of;
+use self::value::{Json, Kind};
 use super::native::{Native, argument, number, numbers, strings, text, texts, truths};
-use super::output::written;
 
 pub(super) fn all() -> Vec<Native> {
     let mut all = vec![
         parsed("pg_json", |json| json.text.to_owned()),
         parsed("pg_jsonb", canonical),
         document(),
-        listed("pg_json_list", false),
-        listed("pg_jsonb_list", true),
-        got("pg_json_get", false),
-        got("pg_json_get_text", true),
-        path("pg_json_path", false),
-        path("pg_json_path_text", true),
         truth("pg_json_contains", |json, other| Ok(json.contains(&other))),
         has(),
         has_keys("pg_json_has_any", false),
         has_keys("pg_json_has_all", true),
         without(),
     ];
-    all.push(row_to_json());
+    all.extend(found::all());
+    all.extend(made::all());
     all.extend(rows::all());
     all.extend(changed::all());
     for kind in ["json", "jsonb"] {
         all.push(described(&format!("{kind}_typeof")));
         all.push(length(&format!("{kind}_array_length")));
-        all.push(path(&format!("{kind}_extract_path"), false));
-        all.push(path(&format!("{kind}_extract_path_text"), true));
-        all.push(of_value(&format!("to_{kind}"), kind == "jsonb"));
-        all.push(built(&format!("{kind}_build_array"), kind == "jsonb", false));
-        all.push(built(&format!("{kind}_build_object"), kind == "jsonb", true));
     }
     all
 }
@@ -108,32 +100,6 @@ fn document() -> Native {
     })
 }
 
-fn answer(json: &Json<'_>, as_text: bool) -> Option<String> {
-    match as_text {
-        true => json.shown(),
-        false => Some(json.text.to_owned()),
-    }
-}
-
-/// `->` and `->>`: a field by its name, an element by its number.
-fn got(name: &str, as_text: bool) -> Native {
-    Native::new(name, (2, 2), DataType::Utf8, move |arrays, rows| {
-        let keys = argument(arrays, 1)?;
-        if keys.data_type().is_integer() {
-            let keys = numbers(keys)?;
-            return each(argument(arrays, 0)?, rows, |row, json| {
-                let found = number(&keys, row).and_then(|at| json.element(at));
-                Ok(found.and_then(|found| answer(found, as_text)))
-            });
-        }
-        let keys = texts(keys)?;
-        each(argument(arrays, 0)?, rows, |row, json| {
-            let found = text(&keys, row).and_then(|name| json.field(name));
-            Ok(found.and_then(|found| answer(found, as_text)))
-        })
-    })
-}
-
 /// The texts of an array, or of one written as `{a,b}`.
 fn steps(array: &ArrayRef, row: usize) -> Result<Option<Vec<String>>> {
     if let Some(lists) = array.as_list_opt::<i32>() {
@@ -158,35 +124,6 @@ fn steps(array: &ArrayRef, row: usize) -> Result<Option<Vec<String>>> {
     };
     let steps = inner.split(',').map(|step| step.trim().trim_matches('"').to_owned());
     Ok(Some(steps.filter(|_| !inner.is_empty()).collect()))
-}
-
-/// `#>` and `#>>`, and `json_extract_path` with its steps as arguments.
-fn path(name: &str, as_text: bool) -> Native {
-    let operator = name.starts_with("pg_");
-    Native::new(name, (2, 100), DataType::Utf8, move |arrays, rows| {
-        let (first, rest) = (argument(arrays, 0)?, arrays.get(1..).unwrap_or_default());
-        let columns = match operator {
-            true => Vec::new(),
-            false => rest.iter().map(texts).collect::<Result<Vec<_>>>()?,
-        };
-        each(first, rows, |row, json| {
-            let steps = match operator {
-                true => steps(argument(arrays, 1)?, row)?,
-                false => columns
-                    .iter()
-                    .map(|column| text(column, row).map(str::to_owned))
-                    .collect(),
-            };
-            let Some(steps) = steps else {
-                return Ok(None);
-            };
-            let mut at = Some(&json);
-            for step in &steps {
-                at = at.and_then(|at| at.step(step));
-            }
-            Ok(at.and_then(|found| answer(found, as_text)))
-        })
-    })
 }
 
 /// A condition on two documents.
@@ -306,173 +243,6 @@ fn length(name: &str) -> Native {
             });
         }
         Ok(Arc::new(Int32Array::from(found)))
-    })
-}
-
-/// `to_json(x)`.
-fn of_value(name: &str, canonical_form: bool) -> Native {
-    Native::new(name, (1, 1), DataType::Utf8, move |arrays, rows| {
-        let array = argument(arrays, 0)?;
-        let mut found = Vec::with_capacity(rows);
-        for row in 0..rows {
-            found.push(match array.is_null(row) {
-                true => None,
-                false => {
-                    let mut out = String::new();
-                    json_of(array, row, &mut out)?;
-                    Some(match canonical_form {
-                        true => canonical(&read(&out)?),
-                        false => out,
-                    })
-                }
-            });
-        }
-        Ok(strings(found.into_iter()))
-    })
-}
-
-/// `row_to_json(row)`.
-fn row_to_json() -> Native {
-    of_value("row_to_json", false).returning(|types| match types {
-        [DataType::Struct(_)] => Ok(DataType::Utf8),
-        _ => plan_err!("row_to_json takes a row"),
-    })
-}
-
-/// A list as `json_agg` writes it: what has parts begins on a line of its own.
-fn listed(name: &str, canonical_form: bool) -> Native {
-    Native::new(name, (1, 1), DataType::Utf8, move |arrays, rows| {
-        let array = argument(arrays, 0)?;
-        let Some(lists) = array.as_list_opt::<i32>() else {
-            return exec_err!("a list is wanted, not {}", array.data_type());
-        };
-        let mut found = Vec::with_capacity(rows);
-        for row in 0..rows {
-            if lists.is_null(row) {
-                found.push(None);
-                continue;
-            }
-            let items = lists.value(row);
-            let has_parts = items.data_type().is_nested();
-            let mut out = String::from("[");
-            for at in 0..items.len() {
-                if at > 0 {
-                    out.push_str(if has_parts { ", \n " } else { ", " });
-                }
-                json_of(&items, at, &mut out)?;
-            }
-            out.push(']');
-            found.push(Some(match canonical_form {
-                true => canonical(&read(&out)?),
-                false => out,
-            }));
-        }
-        Ok(strings(found.into_iter()))
-    })
-}
-
-/// A value as JSON.
-fn json_of(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
-    if array.is_null(row) || *array.data_type() == DataType::Null {
-        out.push_str("null");
-        return Ok(());
-    }
-    if let Some(documents) = array.as_any().downcast_ref::<LargeStringArray>() {
-        let document = documents.value(row);
-        // A text that somebody made one of this type is none.
-        match Json::parse(document) {
-            Some(_) => out.push_str(document),
-            None => quote(document, out),
-        }
-        return Ok(());
-    }
-    if let Some(fields) = array.as_any().downcast_ref::<StructArray>() {
-        out.push('{');
-        let unnamed = fields
-            .column_names()
-            .iter()
-            .enumerate()
-            .all(|(at, name)| *name == format!("c{at}"));
-        for (at, (name, column)) in fields.column_names().into_iter().zip(fields.columns()).enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            match unnamed {
-                // The parts of a row that was written out.
-                true => quote(&format!("f{}", at + 1), out),
-                false => quote(name, out),
-            }
-            out.push(':');
-            json_of(column, row, out)?;
-        }
-        out.push('}');
-        return Ok(());
-    }
-    if let Some(lists) = array.as_list_opt::<i32>() {
-        let items = lists.value(row);
-        out.push('[');
-        for at in 0..items.len() {
-            if at > 0 {
-                out.push(',');
-            }
-            json_of(&items, at, out)?;
-        }
-        out.push(']');
-        return Ok(());
-    }
-    let of = array.data_type();
-    let value = written(&array.slice(row, 1), None, ["true", "false"])?.pop().flatten();
-    let value = match of {
-        DataType::Timestamp(_, zone) => value.map(|value| {
-            let offset = value.rfind(['+', '-']).and_then(|at| value.get(at..));
-            let hours_alone = zone.is_some() && offset.is_some_and(|offset| !offset.contains(':'));
-            value.replacen(' ', "T", 1) + if hours_alone { ":00" } else { "" }
-        }),
-        _ => value,
-    };
-    let value = value.unwrap_or_default();
-    let is_number = of.is_numeric() && value.bytes().all(|byte| !byte.is_ascii_alphabetic() || byte == b'e');
-    match is_number || *of == DataType::Boolean {
-        true => out.push_str(&value),
-        false => quote(&value, out),
-    }
-    Ok(())
-}
-
-/// `json_build_object('a', 1)` and `json_build_array(1, 'a')`.
-fn built(name: &str, canonical_form: bool, object: bool) -> Native {
-    Native::new(name, (0, usize::MAX), DataType::Utf8, move |arrays, rows| {
-        if object && !arrays.len().is_multiple_of(2) {
-            return exec_err!("argument list must have even number of elements");
-        }
-        let mut found = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let mut out = String::from(if object { "{" } else { "[" });
-            for (at, array) in arrays.iter().enumerate() {
-                let name = object && at % 2 == 0;
-                match (at, object && at % 2 == 1) {
-                    (0, _) => {}
-                    (_, true) => out.push_str(" : "),
-                    _ => out.push_str(", "),
-                }
-                match name {
-                    false => json_of(array, row, &mut out)?,
-                    true => {
-                        let name = written(&array.slice(row, 1), None, ["true", "false"])?.pop().flatten();
-                        match name {
-                            Some(name) => quote(&name, &mut out),
-                            None => return exec_err!("null value not allowed for object key"),
-                        }
-                    }
-                }
-            }
-            out.push(if object { '}' } else { ']' });
-            found.push(Some(match canonical_form {
-                true => canonical(&read(&out)?),
-                false => out,
-            }));
-        }
-        Ok(strings(found.into_iter()))
     })
 }
 

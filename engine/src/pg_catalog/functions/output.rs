@@ -10,8 +10,9 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::Result;
 
-use super::dates::{offset_at, zone, zone_of};
+use super::moments::{offset_at, zone_of};
 use super::native::{Native, argument, strings, text, texts};
+use super::zones::zone;
 use crate::pg_catalog::shown;
 
 pub(super) fn all() -> Vec<Native> {

@@ -7,7 +7,7 @@ use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, exec_err, plan_err};
 
-use super::dates::instant;
+use super::moments::instant;
 use super::native::{Native, number, numbers, truths};
 use super::values::strictly;
 

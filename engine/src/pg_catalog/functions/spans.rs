@@ -9,7 +9,8 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::exec_err;
 
-use super::dates::{DAY_US, floats, row_of};
+use super::dates::{floats, row_of};
+use super::moments::DAY_US;
 use super::native::{Native, argument};
 
 pub(super) fn all() -> Vec<Native> {

@@ -3,9 +3,11 @@
 mod arrays;
 mod casts;
 mod documents;
+mod elements;
 mod functions;
 mod gathered;
 mod moments;
+mod ordered;
 mod spellings;
 mod subqueries;
 
@@ -15,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 
 pub(super) use self::casts::clock;
 pub(super) use self::documents::{is_json, makes_json, parts_of};
-pub(super) use self::functions::is_vector;
+pub(super) use self::elements::is_vector;
 pub(crate) use self::moments::figures;
 pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};
@@ -113,7 +115,7 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = typed;
             }
         }
-        Expr::CompoundFieldAccess { .. } => functions::fields(expression),
+        Expr::CompoundFieldAccess { .. } => elements::fields(expression),
         Expr::UnaryOp { op, expr } if *op == UnaryOperator::Plus => *expression = take(expr),
         Expr::UnaryOp { .. } => spellings::change(expression),
         _ => {}

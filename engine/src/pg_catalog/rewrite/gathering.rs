@@ -1,22 +1,21 @@
 //! Lists of a sorted query's rows: `SELECT json_agg(q) FROM (SELECT … ORDER BY …) q` has them in its order.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select,
-    SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    SelectItem, SetExpr, TableAlias, TableFactor, Value,
 };
 
 use super::names::{arguments, as_number, as_text, parts, value};
 use super::ties;
+use crate::this_query::{self, Change};
 
 /// Lets the lists of a SELECT have the order of the one query that it is of, if that is sorted by columns of its own.
 pub(super) fn in_order(select: &mut Select) {
     let Some(keys) = keys(select) else { return };
-    let mut lists = Lists { keys, depth: 0 };
-    let _: ControlFlow<()> = select.projection.visit(&mut lists);
-    let _: ControlFlow<()> = select.having.visit(&mut lists);
-    let _: ControlFlow<()> = select.qualify.visit(&mut lists);
+    let mut lists = Lists { keys };
+    this_query::change(&mut select.projection, &mut lists);
+    this_query::change(&mut select.having, &mut lists);
+    this_query::change(&mut select.qualify, &mut lists);
 }
 
 /// The same of what a SELECT is sorted by, which is compared with its columns.
@@ -25,7 +24,7 @@ pub(super) fn sorted(query: &mut Query) {
     if let (SetExpr::Select(select), Some(order)) = (&**body, order_by)
         && let Some(keys) = keys(select)
     {
-        let _: ControlFlow<()> = order.visit(&mut Lists { keys, depth: 0 });
+        this_query::change(order, &mut Lists { keys });
     }
 }
 
@@ -96,28 +95,14 @@ fn column(key: &Expr, inner: &Select, alias: &TableAlias) -> Option<String> {
     (same == 1).then(|| wanted.clone())
 }
 
-/// Gives the lists of one SELECT an order, and not those of queries within it.
+/// Gives the lists of a SELECT an order.
 struct Lists {
     keys: Vec<OrderByExpr>,
-    depth: usize,
 }
 
-impl VisitorMut for Lists {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Expr::Function(function) = expression
+impl Change for Lists {
+    fn before(&mut self, expression: &mut Expr) {
+        if let Expr::Function(function) = expression
             && is_list(function)
             && let FunctionArguments::List(list) = &mut function.args
             && list.clauses.is_empty()
@@ -125,7 +110,6 @@ impl VisitorMut for Lists {
         {
             list.clauses.push(FunctionArgumentClause::OrderBy(self.keys.clone()));
         }
-        ControlFlow::Continue(())
     }
 }
 

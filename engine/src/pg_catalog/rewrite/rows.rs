@@ -6,14 +6,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinOperator,
-    Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
-    visit_expressions, visit_relations,
+    Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Value, visit_expressions, visit_relations,
 };
 
 use super::expressions::{is_json, makes_json};
 use super::names::{arguments, call, parts, text, value};
 use super::projection;
 use crate::pg_catalog::FIELD_AS_DOCUMENT;
+use crate::this_query::{self, Change};
 
 /// The columns of the queries that a statement gives names to; none where they cannot be told, or the name is given twice.
 pub(super) type Known = BTreeMap<String, Option<Vec<Column>>>;
@@ -70,13 +70,13 @@ pub(super) fn wanted(statement: &Statement) -> bool {
 /// Tells the functions that make JSON in a SELECT which of their arguments are JSON or rows.
 pub(super) fn told(select: &mut Select, known: &Known) {
     let beside = Beside::of(select, known);
-    let mut calls = Calls { beside, depth: 0 };
-    let _: ControlFlow<()> = select.distinct.visit(&mut calls);
-    let _: ControlFlow<()> = select.projection.visit(&mut calls);
-    let _: ControlFlow<()> = select.selection.visit(&mut calls);
-    let _: ControlFlow<()> = select.having.visit(&mut calls);
-    let _: ControlFlow<()> = select.group_by.visit(&mut calls);
-    let _: ControlFlow<()> = select.qualify.visit(&mut calls);
+    let mut calls = Calls { beside };
+    this_query::change(&mut select.distinct, &mut calls);
+    this_query::change(&mut select.projection, &mut calls);
+    this_query::change(&mut select.selection, &mut calls);
+    this_query::change(&mut select.having, &mut calls);
+    this_query::change(&mut select.group_by, &mut calls);
+    this_query::change(&mut select.qualify, &mut calls);
 }
 
 /// Tells the same to what a SELECT is sorted by, which is compared with its columns.
@@ -84,7 +84,7 @@ pub(super) fn sorted(query: &mut Query, known: &Known) {
     let Query { body, order_by, .. } = query;
     if let (SetExpr::Select(select), Some(order)) = (&**body, order_by) {
         let beside = Beside::of(select, known);
-        let _: ControlFlow<()> = order.visit(&mut Calls { beside, depth: 0 });
+        this_query::change(order, &mut Calls { beside });
     }
 }
 
@@ -308,32 +308,16 @@ fn called(function: &Function) -> String {
     }
 }
 
-/// Finds the functions of one SELECT, and not of queries within it.
+/// The functions of a SELECT.
 struct Calls<'a> {
     beside: Beside<'a>,
-    depth: usize,
 }
 
-impl VisitorMut for Calls<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Expr::Function(function) = expression
-        {
+impl Change for Calls<'_> {
+    fn before(&mut self, expression: &mut Expr) {
+        if let Expr::Function(function) = expression {
             self.tell(function);
         }
-        ControlFlow::Continue(())
     }
 }
 

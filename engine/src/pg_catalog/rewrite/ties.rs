@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::expressions::parts_of;
 use super::names::{as_number, call, parts, value};
 use super::projection;
+use crate::this_query;
 
 /// Functions whose answers are rows, beside those of JSON.
 const MAKERS: &[&str] = &[
@@ -38,7 +39,7 @@ fn condition(query: &Query) -> Option<Expr> {
         return None;
     }
     // Rows that columns make are counted, and come after the rank.
-    if select.projection.visit(&mut Makers { depth: 0 }).is_break() {
+    if this_query::has(&select.projection, makes_rows) {
         return None;
     }
     let wanted = fetch.quantity.as_ref().map_or(Some(1), count)?;
@@ -109,7 +110,7 @@ fn written_out(key: &OrderByExpr, select: &Select) -> Option<OrderByExpr> {
         other => other.clone(),
     };
     // It is asked for two times: to rank and to sort. There is no rank by a rank.
-    let asks = expr.visit(&mut Queries).is_break() || expr.visit(&mut Makers { depth: 0 }).is_break();
+    let asks = expr.visit(&mut Queries).is_break() || this_query::has(&expr, makes_rows);
     (!asks && !over_rows(&expr)).then(|| OrderByExpr { expr, ..key.clone() })
 }
 
@@ -142,35 +143,11 @@ impl Visitor for Queries {
     }
 }
 
-/// Finds a function whose answers are rows, not in a query within.
-struct Makers {
-    /// Queries around what is looked at.
-    depth: usize,
-}
-
-impl Visitor for Makers {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
-        match expression {
-            Expr::Function(function) if self.depth == 0 => {
-                let last = parts(&function.name).pop().unwrap_or_default();
-                match MAKERS.contains(&last.as_str()) || parts_of(&last).is_some() {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                }
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
+/// Whether it is a function whose answers are rows.
+fn makes_rows(expression: &Expr) -> bool {
+    let Expr::Function(function) = expression else {
+        return false;
+    };
+    let last = parts(&function.name).pop().unwrap_or_default();
+    MAKERS.contains(&last.as_str()) || parts_of(&last).is_some()
 }

@@ -6,14 +6,12 @@ use datafusion::arrow::array::{
     Date32Array, Decimal128Array, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
-use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::prelude::SessionContext;
 use tidewater_table::iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, Literal, NestedField, PrimitiveType, Schema, Struct, Transform,
-    Type, UnboundPartitionSpec,
+    Literal, NestedField, PrimitiveType, Schema, Struct, Transform, Type, UnboundPartitionSpec,
 };
 use tidewater_table::schema::{schema_commit, to_arrow};
-use tidewater_table::{Added, Catalog, Scan};
+use tidewater_table::{Catalog, Scan};
 
 use crate::statement::tests::done;
 use crate::testing::{Lake, lines, table_name};
@@ -122,11 +120,7 @@ async fn leave(lake: &Lake, name: &str, of: Part, ids: &[i64], with_ids: bool) {
         }
     });
     let arrow = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
-    let rows = RecordBatch::try_new(Arc::clone(&arrow), rows.columns().to_vec()).expect("rows");
-    let mut writer = ArrowWriter::try_new(Vec::new(), arrow, None).expect("a writer");
-    writer.write(&rows).expect("rows");
-    let bytes = writer.into_inner().expect("a file");
-    let path = format!("memory://lake/{name}.parquet");
+    let rows = RecordBatch::try_new(arrow, rows.columns().to_vec()).expect("rows");
     let partition = [
         of.region.map(Literal::string),
         Some(Literal::int(of.code)),
@@ -134,18 +128,7 @@ async fn leave(lake: &Lake, name: &str, of: Part, ids: &[i64], with_ids: bool) {
         of.cents.map(Literal::decimal),
         of.day.map(Literal::date),
     ];
-    let file = DataFileBuilder::default()
-        .content(DataContentType::Data)
-        .file_format(DataFileFormat::Parquet)
-        .file_path(path.clone())
-        .file_size_in_bytes(bytes.len() as u64)
-        .record_count(ids.len() as u64)
-        .partition(Struct::from_iter(partition))
-        .partition_spec_id(0)
-        .build()
-        .expect("a description");
-    lake.store.put_new(&path, bytes.into()).await.expect("a put");
-    lake.commit(TABLE, vec![Added::new(file, 0)]).await;
+    lake.leave(TABLE, name, Struct::from_iter(partition), &rows, None).await;
 }
 
 /// Files that leave columns to three partitions, and one that has them all.

@@ -3,15 +3,12 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
-use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::prelude::SessionContext;
 use tidewater_table::iceberg::TableUpdate;
-use tidewater_table::iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, NestedField, PrimitiveType, Schema, Struct, Type,
-};
+use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Struct, Type};
 use tidewater_table::schema::{schema_commit, to_arrow};
-use tidewater_table::{Added, Catalog, Change, CommitOptions, RowMask, Scan, commit_change, write_deletes};
+use tidewater_table::{Catalog, Change, CommitOptions, RowMask, Scan, commit_change, write_deletes};
 
 use crate::testing::{Lake, lines, table_name};
 use crate::{Class, SessionOptions};
@@ -60,22 +57,7 @@ async fn add_small_groups(lake: &Lake, name: &str, rows: &RecordBatch) {
         .set_write_batch_size(2)
         .set_statistics_enabled(EnabledStatistics::Page)
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).expect("a writer");
-    writer.write(rows).expect("rows");
-    let bytes = writer.into_inner().expect("a file");
-    let path = format!("memory://lake/{name}.parquet");
-    let file = DataFileBuilder::default()
-        .content(DataContentType::Data)
-        .file_format(DataFileFormat::Parquet)
-        .file_path(path.clone())
-        .file_size_in_bytes(bytes.len() as u64)
-        .record_count(rows.num_rows() as u64)
-        .partition(Struct::empty())
-        .partition_spec_id(0)
-        .build()
-        .expect("a description");
-    lake.store.put_new(&path, bytes.into()).await.expect("a put");
-    lake.commit(TABLE, vec![Added::new(file, 0)]).await;
+    lake.leave(TABLE, name, Struct::empty(), rows, Some(properties)).await;
 }
 
 /// Deletes every `by`-th position of each file.

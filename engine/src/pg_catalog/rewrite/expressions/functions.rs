@@ -1,14 +1,14 @@
 //! Functions: those of the session, and those that are called otherwise.
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, Subscript, TimezoneInfo, Value,
+    Array, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, TimezoneInfo, Value,
 };
 
 use super::super::names::{arguments, as_number, as_text, call, cast, name, parts, text, value};
 use super::documents;
+use super::elements::{before, first_of, is_vector, length, number};
 use super::gathered;
+use super::ordered;
 use super::spellings::{era, grain, named_part};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::{SAME, renamed};
@@ -56,8 +56,8 @@ pub(super) fn shared(expression: &mut Expr) {
     };
     let found = parts(&function.name);
     let [only] = found.as_slice() else { return };
-    let listed = of_ordered_rows(function, only)
-        .or_else(|| of_ordered_texts(function, only))
+    let listed = ordered::rows(function, only)
+        .or_else(|| ordered::texts(function, only))
         .or_else(|| documents::of_rows(function, only));
     if let Some(listed) = listed {
         *expression = listed;
@@ -83,62 +83,6 @@ pub(super) fn shared(expression: &mut Expr) {
         }
         _ => {}
     }
-}
-
-/// `string_agg` in an order of its own: the query engine takes one order for all of a query's.
-fn of_ordered_texts(function: &Function, called: &str) -> Option<Expr> {
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    let [FunctionArgumentClause::OrderBy(_)] = list.clauses.as_slice() else {
-        return None;
-    };
-    let [value, FunctionArg::Unnamed(FunctionArgExpr::Expr(between))] = list.args.as_slice() else {
-        return None;
-    };
-    if called != "string_agg" || function.over.is_some() {
-        return None;
-    }
-    let between = text(as_text(between)?);
-    let list = FunctionArgumentList {
-        args: vec![value.clone()],
-        ..list.clone()
-    };
-    let list = Expr::Function(Function {
-        name: name(&["array_agg"]),
-        args: FunctionArguments::List(list),
-        ..function.clone()
-    });
-    Some(call("pg_string_agg", vec![list, between]))
-}
-
-/// `percentile_cont`, `percentile_disc` and `mode`, of the list of a group's values in their order.
-fn of_ordered_rows(function: &Function, called: &str) -> Option<Expr> {
-    let ours = match called {
-        "percentile_cont" => "pg_percentile_cont",
-        "percentile_disc" => "pg_percentile_disc",
-        "mode" => "pg_mode",
-        _ => return None,
-    };
-    let [order] = function.within_group.as_slice() else {
-        return None;
-    };
-    if function.over.is_some() {
-        return None;
-    }
-    let list = FunctionArgumentList {
-        duplicate_treatment: None,
-        args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(order.expr.clone()))],
-        clauses: vec![FunctionArgumentClause::OrderBy(vec![order.clone()])],
-    };
-    let list = Expr::Function(Function {
-        name: name(&["array_agg"]),
-        args: FunctionArguments::List(list),
-        within_group: Vec::new(),
-        ..function.clone()
-    });
-    let shares = arguments(&function.args)?;
-    Some(call(ours, [vec![list], shares].concat()))
 }
 
 fn modulo(left: &Expr, right: &Expr) -> Expr {
@@ -389,130 +333,10 @@ fn parts_of_interval(given: &FunctionArguments) -> Option<Vec<Expr>> {
     )
 }
 
-/// How many elements an array has in a dimension. The dimension is kept whatever it is: it may be a parameter, whose type is
-/// told by this.
-fn length(array: &Expr, dimension: &Expr) -> Expr {
-    let dimension = cast(dimension.clone(), DataType::BigInt(None));
-    let length = cast(
-        call("array_length", vec![array.clone(), dimension]),
-        DataType::Int(None),
-    );
-    // An empty array has none.
-    call("nullif", vec![length, cast(number("0"), DataType::Int(None))])
-}
-
-fn number(digits: &str) -> Expr {
-    Expr::value(Value::Number(digits.into(), false))
-}
-
-/// The first place of an array of this length; an empty one has none.
-fn first_of(length: Expr, place: &str) -> Expr {
-    let place = cast(number(place), DataType::Int(None));
-    Expr::Case {
-        case_token: AttachedToken::empty(),
-        end_token: AttachedToken::empty(),
-        operand: None,
-        conditions: vec![CaseWhen {
-            condition: Expr::IsNotNull(Box::new(length)),
-            result: place,
-        }],
-        else_result: None,
-    }
-}
-
-/// One less.
-fn before(length: Expr) -> Expr {
-    let one = cast(number("1"), DataType::Int(None));
-    Expr::Nested(Box::new(Expr::BinaryOp {
-        left: Box::new(length),
-        op: BinaryOperator::Minus,
-        right: Box::new(one),
-    }))
-}
-
-/// Columns of PostgreSQL's tables whose places are counted from 0 (`int2vector`, `oidvector`).
-const VECTORS: &[&str] = &[
-    "indkey",
-    "indclass",
-    "indcollation",
-    "indoption",
-    "proargtypes",
-    "tgattr",
-    "partattrs",
-    "partclass",
-    "partcollation",
-    "stxkeys",
-    "prattrs",
-];
-
-/// Whether an expression is a column of vectors.
-pub(in super::super) fn is_vector(expression: &Expr) -> bool {
-    let last = match expression {
-        Expr::Identifier(ident) => Some(ident),
-        Expr::CompoundIdentifier(idents) => idents.last(),
-        Expr::Nested(inner) => return is_vector(inner),
-        _ => None,
-    };
-    last.is_some_and(|ident| VECTORS.contains(&ident.value.to_lowercase().as_str()))
-}
-
 fn same(last: &str) -> String {
     if let Some(ours) = renamed(last) {
         return ours;
     }
     let found = SAME.iter().find(|(postgres, _)| *postgres == last);
     found.map_or(last, |(_, ours)| ours).to_owned()
-}
-
-/// `(x).field` of a row is a field of a struct, and elements are counted from 1.
-pub(super) fn fields(expression: &mut Expr) {
-    let Expr::CompoundFieldAccess { root, access_chain } = expression else {
-        return;
-    };
-    let mut vector = is_vector(root);
-    for access in access_chain.iter_mut() {
-        match access {
-            AccessExpr::Dot(field) => vector = is_vector(field),
-            AccessExpr::Subscript(Subscript::Index { index }) if std::mem::take(&mut vector) => {
-                let place = std::mem::replace(index, number("1"));
-                *index = Expr::BinaryOp {
-                    left: Box::new(Expr::Nested(Box::new(place))),
-                    op: BinaryOperator::Plus,
-                    right: Box::new(number("1")),
-                };
-            }
-            AccessExpr::Subscript(_) => {}
-        }
-        if let AccessExpr::Subscript(Subscript::Slice {
-            lower_bound,
-            upper_bound,
-            ..
-        }) = access
-        {
-            // A slice may begin at the first and end at the last element without saying so.
-            lower_bound.get_or_insert_with(|| number("1"));
-            upper_bound.get_or_insert_with(|| number("2147483647"));
-        }
-    }
-    // `t.column[1]` is a column of a table, `(row).field` is not.
-    let Expr::Nested(inner) = root.as_ref() else {
-        return;
-    };
-    let mut value = inner.as_ref().clone();
-    for access in access_chain.iter() {
-        value = match access {
-            AccessExpr::Dot(Expr::Identifier(Ident { value: field, .. })) => {
-                call("get_field", vec![value, text(field)])
-            }
-            AccessExpr::Subscript(Subscript::Index { index }) => Expr::CompoundFieldAccess {
-                root: Box::new(value),
-                access_chain: vec![AccessExpr::Subscript(Subscript::Index { index: index.clone() })],
-            },
-            other => Expr::CompoundFieldAccess {
-                root: Box::new(value),
-                access_chain: vec![other.clone()],
-            },
-        };
-    }
-    *expression = value;
 }

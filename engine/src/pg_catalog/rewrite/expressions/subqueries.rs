@@ -1,15 +1,14 @@
 //! Subqueries of the catalog in places where the query engine takes none.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinOperator,
-    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, Visitor,
+    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
 };
 
 use super::super::names::{as_text, call, cast, parts, text, value};
 use super::spellings::liked;
 use crate::pg_catalog::tables::{empty_column, is_empty};
+use crate::this_query;
 
 pub(super) const AGGREGATES: &[&str] = &[
     "any_value",
@@ -293,41 +292,16 @@ fn aggregates(select: &Select) -> bool {
             SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => expression,
             _ => return false,
         };
-        expression.visit(&mut Aggregates { depth: 0 }).is_break()
+        this_query::has(expression, is_aggregate)
     })
 }
 
-struct Aggregates {
-    /// Queries around what is looked at.
-    depth: usize,
-}
-
-impl Visitor for Aggregates {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
-        match expression {
-            Expr::Function(call)
-                if self.depth == 0
-                    && parts(&call.name)
-                        .last()
-                        .is_some_and(|name| AGGREGATES.contains(&name.as_str())) =>
-            {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
+fn is_aggregate(expression: &Expr) -> bool {
+    let Expr::Function(call) = expression else {
+        return false;
+    };
+    let name = parts(&call.name).pop();
+    name.is_some_and(|name| AGGREGATES.contains(&name.as_str()))
 }
 
 /// Lets a lookup in the catalog be an aggregate, which there is one value of whatever the row around it.

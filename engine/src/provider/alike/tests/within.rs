@@ -5,13 +5,12 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, StructArray};
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
-use datafusion::parquet::arrow::ArrowWriter;
+use tidewater_table::Scan;
 use tidewater_table::iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, Literal, NestedField, NestedFieldRef, PrimitiveType, Schema,
-    Struct, StructType, Transform, Type, UnboundPartitionSpec,
+    Literal, NestedField, NestedFieldRef, PrimitiveType, Schema, Struct, StructType, Transform, Type,
+    UnboundPartitionSpec,
 };
 use tidewater_table::schema::to_arrow;
-use tidewater_table::{Added, Scan};
 
 use crate::statement::tests::done;
 use crate::testing::{Lake, lines};
@@ -69,23 +68,10 @@ fn without_region(rows: &RecordBatch, with_ids: bool, with_struct: bool) -> Reco
     RecordBatch::try_new(arrow, vec![rows.column(0).clone(), Arc::new(n)]).expect("rows")
 }
 
+/// Of the partition of a region.
 async fn leave(lake: &Lake, name: &str, region: Option<&str>, rows: &RecordBatch) {
-    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).expect("a writer");
-    writer.write(rows).expect("rows");
-    let bytes = writer.into_inner().expect("a file");
-    let path = format!("memory://lake/{name}.parquet");
-    let file = DataFileBuilder::default()
-        .content(DataContentType::Data)
-        .file_format(DataFileFormat::Parquet)
-        .file_path(path.clone())
-        .file_size_in_bytes(bytes.len() as u64)
-        .record_count(rows.num_rows() as u64)
-        .partition(Struct::from_iter([region.map(Literal::string)]))
-        .partition_spec_id(0)
-        .build()
-        .expect("a description");
-    lake.store.put_new(&path, bytes.into()).await.expect("a put");
-    lake.commit(TABLE, vec![Added::new(file, 0)]).await;
+    let partition = Struct::from_iter([region.map(Literal::string)]);
+    lake.leave(TABLE, name, partition, rows, None).await;
 }
 
 /// What each row is to be read as: `region` of a row with a struct is its partition's.
