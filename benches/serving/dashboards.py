@@ -8,7 +8,9 @@ client in C++ for Flight SQL: both need little of the processor, which clients s
 and asked by ADBC's driver for Flight SQL, first of a process that does nothing else (`idle`). `cold` is the first time of each
 statement in the process, `warm` without kept results, `cached` with them. Users ask again as soon as they have an answer, which no
 person does: as many as keep both cores busy, clients among them. Those that are `paced` ask four times a second, as one whose
-dashboard of 19 charts comes anew every five seconds, and wait from when a statement is due. DuckDB reads the same Parquet files with
+dashboard of 19 charts comes anew every five seconds, and wait from when a statement is due. `floor` is the same client's load on a
+server that looks nothing up and sends what tidewater sent (floor.py), beside the same demo: what the client and its protocol take of
+the processor, and make all wait for, whatever answers. DuckDB reads the same Parquet files with
 as many threads, one user, in its own process; Trino reads the same tables by the catalog, as one user too, and what it answers
 otherwise does not count.
 Nothing is asserted: goals that are missed are told.
@@ -17,7 +19,8 @@ import argparse, glob, json, os, re, subprocess, time
 import adbc_driver_flightsql.dbapi as dbapi
 from arrow_client import Session
 from compare import differ
-from lake import Lake, Report, percentile
+from floor import Floor, of_flight, of_postgres
+from lake import Lake, Report, computed, percentile
 from sql_engines import Trino
 from users import pgbench, users
 
@@ -46,15 +49,44 @@ def statements():
     return found
 
 
-def postgres(count, texts, cached, rate=None):
-    return pgbench(count, lake.dsn, texts, given.seconds, f"-c tidewater.cache={'on' if cached else 'off'}", rate)
+def postgres(count, texts, cached, rate=None, server=None):
+    return pgbench(count, (server or lake).dsn, texts, given.seconds, settings(cached), rate)
 
 
-def flight(count, texts, cached, rate=None):
+def settings(cached):
+    return f"-c tidewater.cache={'on' if cached else 'off'}"
+
+
+def flight(count, texts, cached, rate=None, server=None):
     def ask():
-        session = Session(lake.flight(), {} if cached else {"tidewater.cache": "off"})
+        session = Session((server or lake).flight(), {} if cached else {"tidewater.cache": "off"})
         return lambda at: session.ask(texts[at % len(texts)])
     return users(count, ask, given.seconds, rate=rate)
+
+
+def floor(kind):
+    """A server that sends what tidewater keeps for the statements, and looks nothing up."""
+    if kind == "flight":
+        return Floor(kind, of_flight(lake.flight(), order, lake.folder))
+    return Floor(kind, of_postgres(lake.ports["postgres"], order, settings(True)))
+
+
+def load(label, ask, count, cached, rate, goals=(None, None), server=None):
+    """Tells what so many users waited for, and whose work it was; the wait that 95 % of them did not exceed."""
+    process = (server or lake).process.pid
+    before = computed(process), clients_cpu()
+    waits = ask(count, order, cached, rate, server)
+    used = computed(process) - before[0], clients_cpu() - before[1]
+    p95 = percentile(waits, 0.95)
+    told(f"{label}.p50", percentile(waits, 0.5), "ms")
+    told(f"{label}.p95", p95, "ms", goals[0])
+    told(f"{label}.max", max(waits), "ms", goals[1])
+    told(f"{label}.rate", len(waits) / given.seconds, "statements/s")
+    if not rate:
+        whose = "the server that only sends" if server else "tidewater, which streams the demo in meanwhile"
+        told(f"{label}.processor", used[0] * 1000 / len(waits), f"ms a statement in {whose}")
+        told(f"{label}.processor.clients", used[1] * 1000 / len(waits), "ms a statement in the clients")
+    return p95
 
 
 def clients_cpu():
@@ -164,19 +196,16 @@ with Lake(given.tidewater, "--demo", "--events-per-second", str(given.rate)) as 
     told("postgres.cold.max", max(cold.values()), "ms", 3000)
     order = list(texts.values())
     for kind, ask in (("postgres", postgres), ("flight", flight)):
-        for cached, goal in ((False, 500), (True, 10)):
-            for count, rate in ((1, None), (8, None), (32, None), (32, PACE)):
-                before = lake.cpu(), clients_cpu()
-                waits = ask(count, order, cached, rate)
-                used = lake.cpu() - before[0], clients_cpu() - before[1]
-                label = f"{kind}.{'cached' if cached else 'warm'}.{count}_users{'_paced' if rate else ''}"
-                told(f"{label}.p50", percentile(waits, 0.5), "ms")
-                told(f"{label}.p95", percentile(waits, 0.95), "ms", goal)
-                told(f"{label}.max", max(waits), "ms", 3000)
-                told(f"{label}.rate", len(waits) / given.seconds, "statements/s")
-                if not rate:
-                    told(f"{label}.processor", used[0] * 1000 / len(waits), "ms a statement in tidewater, which streams the demo in meanwhile")
-                    told(f"{label}.processor.clients", used[1] * 1000 / len(waits), "ms a statement in the clients")
+        users_are = ((1, None), (8, None), (32, None), (32, PACE))
+        for count, rate in users_are:
+            load(f"{kind}.warm.{count}_users{'_paced' if rate else ''}", ask, count, False, rate, (500, 3000))
+        # Each beside its floor at once: the demo grows, and a machine is not always the same.
+        with floor(kind) as server:
+            for count, rate in users_are:
+                label = f"{count}_users{'_paced' if rate else ''}"
+                p95 = load(f"{kind}.cached.{label}", ask, count, True, rate, (10, 3000))
+                least = load(f"{kind}.floor.{label}", ask, count, True, rate, server=server)
+                told(f"{kind}.cached.{label}.p95_of_floor", p95 / least, "times the p95 of a server that only sends the same")
         # The demo's own tables and views, which change while they are asked: kept results are good until then.
         waits = ask(32, [sql.replace("big.", "gold.") for sql in order], True, PACE)
         for part in (0.5, 0.95):

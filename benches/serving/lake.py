@@ -10,6 +10,13 @@ def percentile(values, part):
     return values[min(len(values) - 1, int(len(values) * part))] if values else float("nan")
 
 
+def computed(pid):
+    """Seconds that a process has computed."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Report:
     """Figures: printed as they come, and written as JSON with the command and the machine."""
 
@@ -102,9 +109,7 @@ class Lake:
 
     def cpu(self):
         """Seconds that it has computed."""
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return computed(self.process.pid)
 
     def forget_most(self):
         """From now on the most that memory() tells is counted anew."""

@@ -3,13 +3,14 @@
 streaming.py TIDEWATER --out FILE [--rows N] [--rounds N]
 
 The client is the same for both: Arrow's own in C++, which counts the rows and drops them. The other server is Arrow's own too, in a
-process of its own. A third statement reads the same columns and sends one row: what of tidewater's time is reading Parquet, which the
-other server does not. All are asked in turn; ratios are of the best of each. Nothing is asserted: a goal that is missed is told.
+process of its own (floor.py). A third statement reads the same columns and sends one row: what of tidewater's time is reading Parquet,
+which the other server does not. All are asked in turn; ratios are of the best of each. Nothing is asserted: a goal that is missed is
+told.
 """
-import argparse, subprocess, sys, time
-import pyarrow as pa
+import argparse, time
 import pyarrow.flight as flight
 from arrow_client import Session, statement
+from floor import Floor, of_flight
 from lake import Lake, Report
 
 arguments = argparse.ArgumentParser()
@@ -22,28 +23,12 @@ SQL = "SELECT id, amount, at, label FROM load.t"
 # Sums, as the largest values are found without reading every row group.
 SCAN = "SELECT sum(id), sum(amount), count(at), sum(length(label)) FROM load.t WHERE id + length(label) > 0"
 
-SERVER = """
-import sys
-import pyarrow as pa
-import pyarrow.flight as flight
-with pa.memory_map(sys.argv[1]) as file:
-    table = pa.ipc.open_file(file).read_all()
-class Server(flight.FlightServerBase):
-    def do_get(self, context, ticket):
-        return flight.RecordBatchStream(table)
-server = Server("grpc://127.0.0.1:0")
-print(server.port, flush=True)
-server.serve()
-"""
 
-
-def fetch(reader, keep=None):
+def fetch(reader):
     begun, rows, size = time.perf_counter(), 0, 0
     for chunk in reader:
         rows += chunk.data.num_rows
         size += chunk.data.nbytes
-        if keep is not None:
-            keep.append(chunk.data)
     assert rows == given.rows, rows
     return time.perf_counter() - begun, size
 
@@ -56,9 +41,9 @@ with Lake(given.tidewater) as lake:
                            f"'label-' || (n % 1000) AS label FROM generate_series(1, {given.rows}) s(n)")
     client = flight.connect(lake.flight())
 
-    def own(keep=None):
+    def own():
         info = client.get_flight_info(statement(SQL))
-        return fetch(client.do_get(info.endpoints[0].ticket), keep)
+        return fetch(client.do_get(info.endpoints[0].ticket))
 
     session = Session(lake.flight(), {"tidewater.cache": "off"})
 
@@ -67,23 +52,16 @@ with Lake(given.tidewater) as lake:
         session.ask(SCAN)
         return time.perf_counter() - begun, 0
 
-    batches = []
-    own(batches)
-    report.told("batches", len(batches), "batches")
-    with pa.OSFile(f"{lake.folder}/batches.arrow", "wb") as file, pa.ipc.new_file(file, batches[0].schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    batches.clear()
-    with subprocess.Popen([sys.executable, "-c", SERVER, f"{lake.folder}/batches.arrow"], stdout=subprocess.PIPE, text=True) as server:
-        raw_client = flight.connect(f"grpc://127.0.0.1:{server.stdout.readline().strip()}")
-        raw = lambda: fetch(raw_client.do_get(flight.Ticket(b"all")))
-        raw()
+    with Floor("flight", of_flight(lake.flight(), [SQL], lake.folder)) as server:
+        raw_client = flight.connect(server.flight())
+        endpoint = raw_client.get_flight_info(statement(SQL)).endpoints[0]
+        report.told("batches", sum(1 for _ in raw_client.do_get(endpoint.ticket)), "batches")
+        raw = lambda: fetch(raw_client.do_get(endpoint.ticket))
         took = {"own": [], "raw": [], "scan": []}
         for _ in range(given.rounds):
             for name, one in (("scan", scan), ("own", own), ("raw", raw)):
                 seconds, size = one()
                 took[name].append(seconds)
-        server.terminate()
     scanned = min(took.pop("scan"))
     report.told("scan.rows_per_second", given.rows / scanned, "rows/s")
     for name, seconds in took.items():

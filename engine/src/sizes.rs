@@ -1,5 +1,7 @@
 //! How large values are. What arrow tells of an array is what it holds on to, which for a slice is all that it was cut from.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 
@@ -29,6 +31,13 @@ pub(crate) fn of_array(array: &ArrayRef) -> usize {
             let lists = array.as_list::<i64>();
             list_bytes(lists.value_offsets(), lists.values())
         }
+        DataType::Map(..) => {
+            let maps = array.as_map();
+            let entries: ArrayRef = Arc::new(maps.entries().clone());
+            list_bytes(maps.value_offsets(), &entries)
+        }
+        DataType::FixedSizeList(..) => of_array(array.as_fixed_size_list().values()),
+        DataType::FixedSizeBinary(width) => array.len().saturating_mul(usize::try_from(*width).unwrap_or(OTHER)),
         DataType::Struct(_) => {
             let columns = array.as_struct().columns().iter();
             columns.fold(0, |sum, column| sum.saturating_add(of_array(column)))
@@ -55,9 +64,9 @@ fn list_bytes<O: OffsetSizeTrait>(offsets: &[O], values: &ArrayRef) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use datafusion::arrow::array::{Int64Array, ListArray, StringArray};
+    use datafusion::arrow::array::{
+        FixedSizeBinaryArray, FixedSizeListArray, Int64Array, Int64Builder, ListArray, MapBuilder, StringArray,
+    };
     use datafusion::arrow::datatypes::Int64Type;
 
     use super::*;
@@ -71,7 +80,25 @@ mod tests {
         ));
         let lists = (0..10_000).map(|n| Some(vec![Some(n); 3]));
         let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
-        for (array, bytes) in [(numbers, 80), (texts, 10 * 10 + 11 * 4), (lists, 10 * 3 * 8 + 11 * 4)] {
+        let threes = (0..10_000).map(|n| Some(vec![Some(n); 3]));
+        let threes: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<Int64Type, _, _>(threes, 3));
+        let wide = std::iter::repeat_n([7_u8; 100], 10_000);
+        let wide: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter(wide).expect("of one width"));
+        let mut maps = MapBuilder::new(None, Int64Builder::new(), Int64Builder::new());
+        for n in 0..10_000 {
+            maps.keys().append_value(n);
+            maps.values().append_value(n);
+            maps.append(true).expect("a value for each key");
+        }
+        let maps: ArrayRef = Arc::new(maps.finish());
+        for (array, bytes) in [
+            (numbers, 80),
+            (texts, 10 * 10 + 11 * 4),
+            (lists, 10 * 3 * 8 + 11 * 4),
+            (threes, 10 * 3 * 8),
+            (wide, 10 * 100),
+            (maps, 10 * 2 * 8 + 11 * 4),
+        ] {
             assert_eq!(of_array(&array.slice(5_000, 10)), bytes, "{}", array.data_type());
         }
     }

@@ -20,6 +20,7 @@ mod registration;
 mod shuffle;
 mod stage;
 mod stoppable;
+mod stops;
 mod work_dir;
 
 pub use error::{ExecutorError, Result};

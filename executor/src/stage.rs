@@ -13,12 +13,12 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
-use tokio_util::sync::CancellationToken;
 
 use crate::failure::keep_code;
 use crate::job_folders::check_readers;
 use crate::pool::ClientPool;
 use crate::stoppable::stoppable;
+use crate::stops::{Stop, Stops};
 use tidewater_core::SharedClock;
 use tidewater_engine::{quick_first, restore_scans, yielding};
 use tidewater_security::NodeTls;
@@ -28,6 +28,7 @@ pub(crate) struct StageEngine {
     inner: DefaultExecutionEngine,
     runtime: Arc<RuntimeEnv>,
     clock: SharedClock,
+    stops: Stops,
 }
 
 impl StageEngine {
@@ -39,6 +40,7 @@ impl StageEngine {
             inner: DefaultExecutionEngine::with_client_pool(pool),
             runtime,
             clock,
+            stops: Stops::default(),
         }
     }
 }
@@ -54,12 +56,12 @@ impl ExecutionEngine for StageEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        let stop = CancellationToken::new();
+        let stop = self.stops.begin(&job_id);
         check_readers(&plan).map_err(keep_code)?;
         let plan = restore_scans(plan, &self.runtime)
             .and_then(|plan| yielding(plan, &self.clock))
             .and_then(quick_first)
-            .and_then(|plan| stoppable(plan, &stop))
+            .and_then(|plan| stoppable(plan, stop.token()))
             .map_err(keep_code)?;
         let stage = self
             .inner
@@ -75,13 +77,17 @@ impl ExecutionEngine for StageEngine {
             .map_err(keep_code)?;
         Ok(Arc::new(Stage { inner: stage, stop }))
     }
+
+    fn end_job(&self, job_id: &JobId) {
+        self.stops.end(job_id);
+    }
 }
 
 /// Ballista's stage, with errors that keep their code on the way to the scheduler, and a plan that ends with its task.
 #[derive(Debug)]
 struct Stage {
     inner: Arc<dyn QueryStageExecutor>,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 impl fmt::Display for Stage {
@@ -97,7 +103,7 @@ impl QueryStageExecutor for Stage {
         task_id: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        let _stops_when_dropped = self.stop.clone().drop_guard();
+        let _stops_when_dropped = self.stop.token().clone().drop_guard();
         self.inner
             .execute_query_stage(task_id, context)
             .await
@@ -128,10 +134,13 @@ mod tests {
 
     use ballista_core::RuntimeProducer;
     use ballista_core::error::BallistaError;
+    use ballista_core::registry::BallistaFunctionRegistry;
     use ballista_core::serde::protobuf::ExecutorRegistration;
     use ballista_core::serde::scheduler::TaskKey;
     use ballista_core::utils::default_config_producer;
     use ballista_executor::executor::Executor;
+    use ballista_executor::metrics::LoggingMetricsCollector;
+    use tidewater_core::SystemClock;
 
     use super::*;
 
@@ -183,5 +192,28 @@ mod tests {
         let begun = tokio::time::timeout(DEADLINE, begun).await.expect("an end");
         assert!(matches!(begun, Err(BallistaError::Cancelled)), "{begun:?}");
         assert_eq!(executor.active_task_count(), 0);
+    }
+
+    // Goal: the plans of a job that is over end without a turn of their tasks, which have none while a plan keeps their only thread.
+    // Method: an executor that nobody moves on is told of the end of one of two jobs.
+    #[test]
+    fn plans_of_jobs_that_are_over_end_at_once() {
+        let runtime = Arc::new(RuntimeEnv::default());
+        let engine = Arc::new(StageEngine::new(None, runtime, SystemClock::shared()));
+        let runtimes: RuntimeProducer = Arc::new(|_| Ok(Arc::new(RuntimeEnv::default())));
+        let executor = Executor::new(
+            ExecutorRegistration::default(),
+            "",
+            runtimes,
+            Arc::new(default_config_producer),
+            Arc::new(BallistaFunctionRegistry::default()),
+            Arc::new(LoggingMetricsCollector::default()),
+            1,
+            engine.clone(),
+        );
+        let (over, other) = (engine.stops.begin(&"over".into()), engine.stops.begin(&"other".into()));
+        executor.end_job(&"over".into());
+        assert!(over.token().is_cancelled());
+        assert!(!other.token().is_cancelled());
     }
 }

@@ -10,12 +10,14 @@ use datafusion::arrow::util::display::FormatOptions;
 
 use crate::sql_types;
 use tidewater_engine::pg_catalog::TYPE_KEY;
+use tidewater_engine::sizes;
 
 /// Rows of one message at most: small enough that five long text columns stay under the client's message limit.
 const ROWS_MAX: usize = 8192;
 
-/// Bytes of one message, before clients refuse it (the common default is 64 MiB and more; ADBC's 16 MiB is the smallest).
-const BYTES_TARGET: usize = 4 << 20;
+/// Bytes of the rows of one message, unless it is one row: half of what the usual gRPC client takes, as what is around them and what
+/// marks nulls is not counted.
+const BYTES_MAX: usize = 2 << 20;
 
 /// The schema a client is told for a result of `schema`: views and dictionaries become plain values, large lists become
 /// lists, what is null throughout is text, and no name carries a qualifier; each column tells what SQL calls its type, its precision and
@@ -73,17 +75,27 @@ pub fn to_wire(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<RecordBatc
         .collect::<Result<Vec<ArrayRef>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
-    let rows = rows_per_message(&batch);
-    let starts = (0..batch.num_rows()).step_by(rows);
-    Ok(starts
-        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
-        .collect())
+    let mut messages = Vec::new();
+    for start in (0..batch.num_rows()).step_by(ROWS_MAX) {
+        halve(
+            batch.slice(start, ROWS_MAX.min(batch.num_rows() - start)),
+            &mut messages,
+        );
+    }
+    Ok(messages)
 }
 
-fn rows_per_message(batch: &RecordBatch) -> usize {
-    let rows = batch.num_rows().max(1);
-    let bytes_per_row = (batch.get_array_memory_size() / rows).max(1);
-    (BYTES_TARGET / bytes_per_row).clamp(1, ROWS_MAX)
+/// Cuts until each part is small enough. Rows need not be alike, so each part is looked at; and only its own rows, as a part of what an
+/// aggregate gives holds on to all of it.
+fn halve(batch: RecordBatch, messages: &mut Vec<RecordBatch>) {
+    let rows = batch.num_rows();
+    if rows <= 1 || sizes::of_batch(&batch) <= BYTES_MAX {
+        messages.push(batch);
+        return;
+    }
+    let half = rows / 2;
+    halve(batch.slice(0, half), messages);
+    halve(batch.slice(half, rows - half), messages);
 }
 
 #[cfg(test)]
@@ -148,6 +160,28 @@ mod tests {
             .downcast_ref::<StringArray>()
             .expect("plain text");
         assert!(text.value(text.len() - 1).ends_with(" 19999"));
+        Ok(())
+    }
+
+    // Goal: a message has as many rows as fit, whatever they were cut from, and no more, however unlike they are. Method: a hundred rows
+    // out of a million; and ten thousand of which the first hundred are nearly all of the bytes.
+    #[test]
+    fn messages_are_as_large_as_their_rows() -> Result<(), ArrowError> {
+        let numbers = Int32Array::from_iter_values(0..1_000_000);
+        let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef)])?;
+        let schema = wire_schema(&batch.schema());
+        let parts = to_wire(&batch.slice(500_000, 100), &schema)?;
+        assert_eq!(parts.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [100]);
+        let long = "x".repeat(100_000);
+        let texts = StringArray::from_iter_values((0..10_000).map(|at| if at < 100 { long.as_str() } else { "y" }));
+        let batch = RecordBatch::try_from_iter([("t", Arc::new(texts) as ArrayRef)])?;
+        let parts = to_wire(&batch, &wire_schema(&batch.schema()))?;
+        assert_eq!(parts.iter().map(RecordBatch::num_rows).sum::<usize>(), 10_000);
+        assert!(parts.iter().all(|part| sizes::of_batch(part) <= BYTES_MAX));
+        assert!(parts.len() < 30, "{} messages", parts.len());
+        let last = parts.last().expect("several parts");
+        let same = batch.slice(10_000 - last.num_rows(), last.num_rows());
+        assert_eq!(last.column(0), same.column(0));
         Ok(())
     }
 }

@@ -14,6 +14,10 @@ use super::status::to_status;
 use crate::cache::CacheUse;
 use crate::service::Results;
 
+/// Rows come cut into messages (`wire`). Arrow's encoder would cut them again, and takes a slice for all that it was cut from: of a large
+/// aggregate it makes messages of some twenty rows.
+const NOT_CUT_AGAIN: usize = usize::MAX;
+
 /// Rows as they come, with what became of the statement in the cache.
 pub(super) fn rows(results: Results, how: Option<&CacheUse>) -> Response<DataStream<FlightData>> {
     let batches = results
@@ -21,7 +25,9 @@ pub(super) fn rows(results: Results, how: Option<&CacheUse>) -> Response<DataStr
         .map_err(|error| FlightError::Tonic(Box::new(to_status(error))));
     // A driver that is sent no batch at all does not know the columns of an empty result.
     let empty = RecordBatch::new_empty(results.schema.clone());
-    let encoder = FlightDataEncoderBuilder::new().with_schema(results.schema);
+    let encoder = FlightDataEncoderBuilder::new()
+        .with_schema(results.schema)
+        .with_max_flight_data_size(NOT_CUT_AGAIN);
     let first = stream::once(async move { Ok(empty) });
     let data = encoder.build(first.chain(batches)).map_err(Status::from);
     let data: DataStream<FlightData> = Box::pin(data);

@@ -74,9 +74,11 @@ impl Door {
         let path = request.uri().path();
         let writes = WRITING.contains(&path);
         if path != HANDSHAKE {
-            let metadata = MetadataMap::from_headers(request.headers().clone());
+            let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
             let peer = line.as_ref().map(|line| line.peer.clone()).unwrap_or_default();
-            match authentication::principal(&self.service, &metadata, &peer).await {
+            let admitted = authentication::principal(&self.service, &metadata, &peer).await;
+            *request.headers_mut() = metadata.into_headers();
+            match admitted {
                 Ok(principal) => request.extensions_mut().insert(principal),
                 Err(error) => return to_status(error).into_http(),
             };

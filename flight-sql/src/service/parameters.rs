@@ -35,6 +35,10 @@ pub(super) fn told(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
 /// The types by number, as far as the statement tells them.
 pub(super) fn numbered(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<DataType>>, QueryError> {
     let types = plan.get_parameter_types().map_err(EngineError::from)?;
+    // Most statements have none, and are asked about it each time that they run.
+    if types.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let used = types_by_use(plan).map_err(EngineError::from)?;
     let mut numbered = BTreeMap::new();
     for (name, data_type) in types {

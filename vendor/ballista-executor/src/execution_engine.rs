@@ -66,6 +66,10 @@ pub trait ExecutionEngine: Sync + Send {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>>;
+
+    /// tidewater: all tasks of a job are to end, of which none is begun any more. An aborted task hears
+    /// of it when it gets its turn, which may be long after on a thread that its plan computes on.
+    fn end_job(&self, _job_id: &JobId) {}
 }
 
 /// Executor for a single query stage in a distributed query.

@@ -330,6 +330,7 @@ impl Executor {
                 task.value().abort();
             }
         }
+        self.execution_engine.end_job(job_id);
     }
 
     fn has_ended(&self, job_id: &JobId) -> bool {
