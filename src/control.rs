@@ -5,6 +5,7 @@ mod executors;
 mod jobs;
 mod queries;
 mod scrape;
+mod siblings;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use tidewater_security::TokenKey;
 
 pub(crate) use self::executors::DrainRequest;
 pub(crate) use self::jobs::name_of;
+pub(crate) use self::siblings::PATH as SIBLINGS_PATH;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
 use crate::cli::failure::Failure;
 use crate::readiness::{self, Check};
@@ -108,6 +110,7 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .route("/ready", get(ready_for_work))
         .with_state(ready.clone())
         .merge(scrape::routes(scrape, guard))
+        .merge(siblings::routes(&ready, parts))
         .merge(sql(&ready, address, parts))
         .layer(from_fn_with_state(Arc::clone(clock), connections::read_body))
         .layer(from_fn(connections::tell_peer));

@@ -34,6 +34,7 @@ mod pipelines;
 mod policy;
 mod ports;
 mod serving;
+mod siblings;
 pub(crate) mod storage;
 
 pub(crate) use ingest::IngestHandle;

@@ -3,6 +3,7 @@
 mod authorities;
 mod compute;
 mod serving;
+mod siblings;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tidewater_table::RewriteOptions;
 pub(crate) use self::authorities::authorities;
 pub(crate) use self::compute::{AdmissionSettings, EngineSettings, ExecutorSettings, SchedulerSettings};
 pub(crate) use self::serving::ServingSettings;
+pub(crate) use self::siblings::Sibling;
 pub(crate) use self::storage::StorageSettings;
 use crate::cli::failure::Failure;
 use crate::roles::local_secret;
@@ -202,6 +204,8 @@ pub(crate) struct FlightSqlSettings {
     pub(crate) listen: SocketAddr,
     /// Longest time a query may run.
     pub(crate) query_timeout_ms: u64,
+    /// Control endpoints of the other processes that answer statements behind the same address.
+    pub(crate) siblings: Vec<Sibling>,
 }
 
 /// The PostgreSQL wire, of processes that have the role `flight-sql`. `flight_sql.query_timeout_ms` is its too.
@@ -348,6 +352,7 @@ impl Default for FlightSqlSettings {
         Self {
             listen: loopback(32010),
             query_timeout_ms: 300_000,
+            siblings: Vec::new(),
         }
     }
 }

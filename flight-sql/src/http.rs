@@ -263,8 +263,6 @@ async fn cancel(
     Path(id): Path<Uuid>,
 ) -> Result<Response, Failure> {
     let (service, principal) = front.enter(&headers, &extensions).await?;
-    if service.held().forget(&principal, id)? {
-        service.end(id);
-    }
+    service.forget_anywhere(&principal, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -3,7 +3,7 @@
 //! [`QueryService`] authenticates, plans, admits, runs and cancels, and keeps results ([`cache`]); [`flight`] speaks Arrow Flight SQL in
 //! front of it, [`postgres`] the PostgreSQL wire, [`http`] HTTP. A front has no logic of its own.
 //!
-//! Main types: [`QueryService`], [`Statement`], [`flight::FlightSql`], [`postgres::serve`], [`QueryError`].
+//! Main types: [`QueryService`], [`Statement`], [`flight::FlightSql`], [`postgres::serve`], [`Siblings`], [`QueryError`].
 //!
 //! Invariants: a result has exactly the schema that was told before ([`wire_schema`]); a handle or ticket is good on every
 //! node; no work goes on for a client that has gone away.
@@ -21,6 +21,7 @@ pub mod policy;
 pub mod postgres;
 pub mod server;
 pub mod service;
+pub mod siblings;
 mod sql_types;
 mod texts;
 pub mod wire;
@@ -33,4 +34,5 @@ pub use metrics::{Front, QueryMetrics};
 pub use policy::PolicySource;
 pub use server::serve;
 pub use service::{PlainSessions, QueryOptions, QueryService, SessionSource};
+pub use siblings::Siblings;
 pub use wire::wire_schema;

@@ -8,6 +8,7 @@ mod connection;
 mod copy;
 mod encode;
 mod failure;
+mod key;
 mod login;
 mod message;
 mod registry;
@@ -31,7 +32,8 @@ use tidewater_core::Tasks;
 use tidewater_security::Tls;
 
 use self::connection::{CONNECTIONS_MAX, Front};
-use self::registry::Registry;
+pub use self::key::CancelKey;
+pub(crate) use self::registry::Registry;
 use self::script::Scripts;
 pub(crate) use self::settings::milliseconds;
 use crate::metrics;
@@ -48,7 +50,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub fn serve(listener: TcpListener, service: QueryService, tls: Option<Tls>, tasks: &Tasks) {
     let front = Front {
         service: service.through(metrics::Front::Postgres),
-        registry: Registry::default(),
         scripts: Scripts::default(),
         tls,
     };

@@ -26,6 +26,8 @@ use crate::history::{Note, QueryHistory};
 use crate::metrics::Front;
 use crate::placeholder::number_placeholders;
 use crate::policy::PolicySource;
+use crate::postgres::Registry;
+use crate::siblings::Siblings;
 use crate::texts::Texts;
 use crate::wire::{to_wire, wire_schema};
 
@@ -173,6 +175,9 @@ struct Inner {
     queries: Texts<()>,
     held: Held,
     policy: Option<Arc<dyn PolicySource>>,
+    /// Connections of the PostgreSQL wire.
+    connections: Registry,
+    siblings: Option<Arc<dyn Siblings>>,
 }
 
 impl QueryService {
@@ -202,6 +207,8 @@ impl QueryService {
             queries: Texts::default(),
             held,
             policy: None,
+            connections: Registry::default(),
+            siblings: None,
         };
         let client = Client {
             name: Arc::from(""),
@@ -229,6 +236,15 @@ impl QueryService {
     pub fn govern(mut self, policy: Arc<dyn PolicySource>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.policy = Some(policy);
+        }
+        self
+    }
+
+    /// With other processes, in which what is to end may run. To be called before the service is shared; later it has no effect.
+    #[must_use]
+    pub fn beside(mut self, siblings: Arc<dyn Siblings>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.siblings = Some(siblings);
         }
         self
     }
@@ -337,11 +353,6 @@ impl QueryService {
     /// Statements at work and those that have ended.
     pub fn history(&self) -> &QueryHistory {
         &self.0.history
-    }
-
-    /// Ends a statement, whoever runs it. False: it is not at work here.
-    pub fn end(&self, id: Uuid) -> bool {
-        self.0.running.end(id)
     }
 
     /// Who lets users in.

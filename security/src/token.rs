@@ -21,6 +21,9 @@ const NODE_DOMAIN: &str = "tidewater 2026 node tokens v1";
 /// Domain of the key of operators: a token that opens the nodes' ports does not change their group.
 const OPERATOR_DOMAIN: &str = "tidewater 2026 operator tokens v1";
 
+/// Domain of the key of processes that have each other end statements: a token that a node gave to somebody speaks for no other user.
+const SIBLING_DOMAIN: &str = "tidewater 2026 sibling tokens v1";
+
 /// Signs and checks tokens.
 #[derive(Clone)]
 pub struct TokenKey([u8; 32]);
@@ -45,6 +48,12 @@ impl TokenKey {
     /// Derives the key of the tokens of those who change the group of nodes, from the secret that the nodes share.
     pub fn for_operators(secret: &[u8]) -> Self {
         Self(blake3::derive_key(OPERATOR_DOMAIN, secret))
+    }
+
+    /// Derives the key of the tokens that processes show each other which answer statements, from the secret that the nodes share. Who
+    /// bears one is believed whose statement is to end.
+    pub fn for_siblings(secret: &[u8]) -> Self {
+        Self(blake3::derive_key(SIBLING_DOMAIN, secret))
     }
 
     /// The signature of `body`, for handles that other crates make.
@@ -99,7 +108,11 @@ mod tests {
         assert!(TokenKey::derive(b"other").verify(&token, 0).is_err());
         assert!(TokenKey::for_nodes(b"secret").verify(&token, 0).is_err());
         let node = TokenKey::for_nodes(b"secret").issue(&principal, 1_000);
+        let operator = TokenKey::for_operators(b"secret").issue(&principal, 1_000);
         assert!(TokenKey::for_operators(b"secret").verify(&node, 0).is_err());
+        for other in [&token, &node, &operator] {
+            assert!(TokenKey::for_siblings(b"secret").verify(other, 0).is_err());
+        }
         let bytes = URL_SAFE_NO_PAD.decode(&token).expect("our own encoding");
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();

@@ -10,7 +10,7 @@ use tidewater_flight_sql::{QueryRecord, QueryService};
 
 use super::{Ready, Refusal, running};
 
-fn queries(ready: &Ready) -> Result<&QueryService, Refusal> {
+pub(super) fn queries(ready: &Ready) -> Result<&QueryService, Refusal> {
     running(ready)?.queries.as_ref().ok_or_else(|| {
         let hint = "ask the process that has the flight-sql role (http.listen)".to_owned();
         Refusal::new(
@@ -44,7 +44,7 @@ fn line(query: &QueryRecord) -> Value {
 }
 
 pub(super) async fn cancel(State(ready): State<Ready>, Path(id): Path<Uuid>) -> Result<Json<Value>, Refusal> {
-    match queries(&ready)?.end(id) {
+    match queries(&ready)?.end_anywhere(id).await {
         true => Ok(Json(json!({"cancelled": id}))),
         false => Err(Refusal::new(
             StatusCode::NOT_FOUND,

@@ -139,6 +139,13 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
         .hint("make one with: openssl rand -hex 32")
         .exit(2));
     }
+    if opens(Role::FlightSql) && !settings.flight_sql.siblings.is_empty() && settings.security.node_secret.is_none() {
+        return Err(Failure::new(
+            "flight_sql.siblings are named, and there is no secret that they would know this process by",
+        )
+        .hint("set security.node_secret to the same text on all nodes")
+        .exit(2));
+    }
     for port in Port::ALL {
         if port.role().is_none_or(&opens) {
             port.check(settings)?;
@@ -279,6 +286,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    // Goal: who asks others to end statements has what they are known by. Method: siblings with and without a secret, with and without the
+    // role that asks.
+    #[test]
+    fn siblings_need_a_secret() {
+        let mut settings = Settings::default();
+        settings.flight_sql.siblings = vec!["sql:8080".to_owned().try_into().expect("a place")];
+        assert!(check(&settings, |_| true).is_err());
+        assert!(check(&settings, |role| role != Role::FlightSql).is_ok());
+        settings.security.node_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));
+        assert!(check(&settings, |_| true).is_ok());
     }
 
     // Goal: no secret that can be guessed, and no address that nobody can call. Method: one of each.

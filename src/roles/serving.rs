@@ -15,7 +15,7 @@ use tidewater_security::Authenticator;
 use super::ops::OpsTables;
 use super::policy::PolicyKeeper;
 use super::ports::{self, Port};
-use super::{Parts, Role, SharedRunner};
+use super::{Parts, Role, SharedRunner, siblings};
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 
@@ -51,6 +51,10 @@ pub(super) async fn start(
     let service = QueryService::new(engine, runner, authenticator, key, options, sessions)
         .remember(history)
         .govern(Arc::clone(&policy) as Arc<dyn PolicySource>);
+    let service = match siblings::others(parts)? {
+        Some(others) => service.beside(others),
+        None => service,
+    };
     policy.follow(parts, service.clone());
     let tls = parts.tls.clone();
     tidewater_flight_sql::postgres::serve(postgres, service.clone(), tls.clone(), &parts.tasks.child("postgres"));

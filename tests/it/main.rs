@@ -31,6 +31,7 @@ mod oidc;
 mod postgres;
 mod real_cdc;
 mod shell;
+mod siblings;
 mod slt;
 mod spine;
 mod three_nodes;

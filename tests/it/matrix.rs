@@ -63,7 +63,10 @@ fn routes(file: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let text = fs::read_to_string(&path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let constants: BTreeMap<&str, String> = BTreeMap::from([("oauth::PATH", "/v1/oauth/tokens".to_owned())]);
+    let constants: BTreeMap<&str, String> = BTreeMap::from([
+        ("oauth::PATH", "/v1/oauth/tokens".to_owned()),
+        ("PATH", "/internal/v1/siblings".to_owned()),
+    ]);
     let mut found = Vec::new();
     for part in text.split(".route(").skip(1) {
         let part = part.trim_start();
@@ -118,6 +121,7 @@ fn doors() -> BTreeMap<(&'static str, &'static str, &'static str), Door> {
     let internal = "catalog/src/internal.rs";
     let control = "src/control.rs";
     let metrics = "src/control/scrape.rs";
+    let siblings = "src/control/siblings.rs";
     let sql = "flight-sql/src/http.rs";
     let namespace = "/v1/namespaces/{namespace}";
     let table = "/v1/namespaces/{namespace}/tables/{table}";
@@ -214,6 +218,7 @@ fn doors() -> BTreeMap<(&'static str, &'static str, &'static str), Door> {
         ((control, "GET", "/health"), Open),
         ((control, "GET", "/ready"), Open),
         ((metrics, "GET", "/metrics"), Nodes),
+        ((siblings, "POST", "/internal/v1/siblings"), Nodes),
         ((sql, "POST", "/api/v1/sql"), Users),
         ((sql, "GET", "/api/v1/sql/{id}"), Users),
         ((sql, "DELETE", "/api/v1/sql/{id}"), Users),
@@ -255,6 +260,7 @@ fn every_route_with_every_key() {
         "catalog/src/internal.rs",
         "src/control.rs",
         "src/control/scrape.rs",
+        "src/control/siblings.rs",
         "flight-sql/src/http.rs",
     ] {
         let port = match file.starts_with("catalog") {

@@ -71,7 +71,7 @@ impl FlightSql {
                 )
             }
             "CancelFlightInfo" => {
-                let status = cancel::flight_info(&self.service, &principal, action.body)?;
+                let status = cancel::flight_info(&self.service, &principal, action.body).await?;
                 answer(CancelFlightInfoResult { status }.encode_to_vec(), None)
             }
             "RenewFlightEndpoint" => {

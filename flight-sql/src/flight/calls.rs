@@ -331,7 +331,7 @@ impl FlightSqlService for FlightSql {
     ) -> Result<ActionCancelQueryResult, Status> {
         let principal = self.principal(&request).await?;
         Ok(ActionCancelQueryResult {
-            result: cancel::query(&self.service, &principal, query.info)?,
+            result: cancel::query(&self.service, &principal, query.info).await?,
         })
     }
 

@@ -18,40 +18,42 @@ const CANCELLED: i32 = 1;
 const NOT_CANCELLABLE: i32 = 3;
 
 /// For `CancelQuery`, whose request holds an encoded flight info. The status, which both calls number alike.
-pub(super) fn query(service: &QueryService, principal: &Principal, info: Bytes) -> Result<i32, Status> {
+pub(super) async fn query(service: &QueryService, principal: &Principal, info: Bytes) -> Result<i32, Status> {
     let info = FlightInfo::decode(info).map_err(|error| unreadable(&error))?;
-    cancel(service, principal, &info)
+    cancel(service, principal, &info).await
 }
 
 /// For `CancelFlightInfo`.
-pub(super) fn flight_info(service: &QueryService, principal: &Principal, body: Bytes) -> Result<i32, Status> {
+pub(super) async fn flight_info(service: &QueryService, principal: &Principal, body: Bytes) -> Result<i32, Status> {
     let request = CancelFlightInfoRequest::decode(body).map_err(|error| unreadable(&error))?;
     let info = request
         .info
         .ok_or_else(|| Status::invalid_argument("the request to cancel names no flight"))?;
-    cancel(service, principal, &info)
+    cancel(service, principal, &info).await
 }
 
-fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> Result<i32, Status> {
+async fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> Result<i32, Status> {
     let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());
     let tickets = tickets.map(|ticket| &ticket.ticket);
     // What is polled has no ticket before its end, but a descriptor.
     let descriptor = info.flight_descriptor.iter().map(|descriptor| &descriptor.cmd);
     let handles = tickets.chain(descriptor).filter_map(|bytes| handle_of(service, bytes));
-    let handles: Vec<Handle> = handles.collect();
+    let mut handles: Vec<Handle> = handles.collect();
+    // What is polled to its end has both.
+    handles.dedup();
     if handles.is_empty() {
         return Err(Status::not_found(
             "none of the flight's tickets is of a statement that is known here",
         ));
     }
-    let ended = handles
-        .iter()
-        .filter(|handle| match handle {
-            Handle::Statement(statement) => service.cancel(principal, statement),
-            Handle::Held(held) => service.cancel_polled(principal, held.id),
-        })
-        .count();
-    Ok(if ended > 0 {
+    let mut ended = false;
+    for handle in &handles {
+        ended |= match handle {
+            Handle::Statement(statement) => service.cancel_anywhere(principal, statement).await,
+            Handle::Held(held) => service.cancel_polled_anywhere(principal, held.id).await,
+        };
+    }
+    Ok(if ended {
         tracing::info!(user = %principal.name, "statement cancelled");
         CANCELLED
     } else {

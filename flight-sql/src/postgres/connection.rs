@@ -14,7 +14,6 @@ use tidewater_security::tls::Stream;
 use super::failure::{Failure, state};
 use super::login::{self, Start};
 use super::message::{self, MESSAGE_BYTES_MAX, Malformed, Message};
-use super::registry::Registry;
 use super::reply::Replies;
 use super::script::Scripts;
 use super::session::{Session, Settled};
@@ -40,7 +39,6 @@ const AHEAD_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Front {
     pub(super) service: QueryService,
-    pub(super) registry: Registry,
     pub(super) scripts: Scripts,
     pub(super) tls: Option<Tls>,
 }
@@ -180,14 +178,17 @@ async fn talk(start: Start, input: &mut Input, wire: &mut Wire, front: &Front) -
         login = login::log_in(start, input, wire, front) => login?,
         () = clock.sleep(LOGIN_DEADLINE) => return Err(End::Gone),
     };
-    let place = front.registry.enter(&principal, front.service.rng(), CONNECTIONS_MAX);
+    let service = &front.service;
+    let place = service
+        .connections()
+        .enter(&principal, service.rng(), service.key(), CONNECTIONS_MAX);
     let place = place.ok_or_else(|| End::Fatal(Failure::new(state::TOO_MANY, "sorry, too many clients already")))?;
     let end = place.end.clone();
     wire.replies.authentication(0, &[]);
     for name in REPORTED {
         wire.replies.parameter_status(name, settings.get(name));
     }
-    wire.replies.backend_key(place.pid, place.secret);
+    wire.replies.backend_key(place.key.pid(), place.key.secret());
     wire.replies.ready(b'I');
     wire.flush().await.map_err(|_| End::Gone)?;
     let mut session = Session::new(front.service.clone(), front.scripts.clone(), principal, place, settings);

@@ -12,6 +12,7 @@ use tidewater_security::{Principal, SecurityError, scram};
 
 use super::connection::{End, Front, Input, Wire};
 use super::failure::{Failure, state};
+use super::key::CancelKey;
 use super::message::{self, Malformed, Message, Opening, STARTUP_BYTES_MAX};
 use super::reply::Replies;
 use super::settings::Settings;
@@ -62,7 +63,7 @@ pub(super) async fn open(tcp: TcpStream, front: &Front) -> Option<Opened> {
             // There is no Kerberos here; the client decides whether it goes on without.
             Opening::Gss => answer(&mut stream, b"N").await?,
             Opening::Cancel { pid, secret } => {
-                front.registry.cancel(&front.service, pid, secret);
+                front.service.cancel_by_key(CancelKey::shown(pid, secret)).await;
                 return None;
             }
             Opening::Startup { minor, parameters } => {

@@ -6,19 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use tidewater_core::SharedRng;
-use tidewater_security::Principal;
+use tidewater_security::{Principal, TokenKey};
 use tokio_util::sync::CancellationToken;
 
+use super::key::CancelKey;
 use crate::handle::Statement;
 use crate::service::QueryService;
 
 /// All connections that were let in.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Registry(Arc<Mutex<BTreeMap<i32, Entry>>>);
+pub(crate) struct Registry(Arc<Mutex<BTreeMap<i32, Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
-    secret: i32,
+    key: CancelKey,
     principal: Principal,
     /// The statement that is at work.
     statement: Option<Uuid>,
@@ -28,81 +29,71 @@ struct Entry {
 
 impl Registry {
     /// A place for a connection, given back when what is returned is dropped. `None` when there are as many as may be.
-    pub(super) fn enter(&self, principal: &Principal, rng: &SharedRng, connections_max: usize) -> Option<Place> {
+    pub(super) fn enter(
+        &self,
+        principal: &Principal,
+        rng: &SharedRng,
+        key: &TokenKey,
+        connections_max: usize,
+    ) -> Option<Place> {
         let mut entries = self.lock();
         if entries.len() >= connections_max {
             return None;
         }
-        let random = rng.uuid().as_u128().to_be_bytes();
-        let number = |at: usize| {
-            random
-                .get(at..at + 4)
-                .map_or(0, |bytes| bytes.iter().fold(0_i32, |n, b| (n << 8) | i32::from(*b)))
-        };
-        let mut pid = number(0).unsigned_abs() >> 1;
-        // Process ids are positive, and one stands for one connection.
-        let pid = loop {
-            let candidate = i32::try_from(pid).unwrap_or(1).max(1);
-            if !entries.contains_key(&candidate) {
-                break candidate;
-            }
-            pid = pid.wrapping_add(1);
-        };
+        let key = CancelKey::new(rng, key, |pid| entries.contains_key(&pid));
         let end = CancellationToken::new();
-        let secret = number(12);
         let entry = Entry {
-            secret,
+            key,
             principal: principal.clone(),
             statement: None,
             end: end.clone(),
         };
-        entries.insert(pid, entry);
+        entries.insert(key.pid(), entry);
         Some(Place {
             registry: self.clone(),
-            pid,
-            secret,
+            key,
             end,
         })
     }
 
-    /// Ends the statement of the connection that was given this secret.
-    pub(super) fn cancel(&self, service: &QueryService, pid: i32, secret: i32) {
+    /// Ends the statement of the connection that was given this key. False where there is no such connection.
+    pub(crate) fn cancel(&self, service: &QueryService, key: CancelKey) -> bool {
         let found = self
             .lock()
-            .get(&pid)
-            .filter(|entry| entry.secret == secret)
-            .map(Entry::at_work);
-        end(service, found);
-    }
-
-    /// Ends the statement of a connection of this principal. False where there is no such connection.
-    pub(super) fn cancel_own(&self, service: &QueryService, pid: i32, principal: &Principal) -> bool {
-        let found = self
-            .lock()
-            .get(&pid)
-            .filter(|entry| entry.principal == *principal)
+            .get(&key.pid())
+            .filter(|entry| entry.key.fits(key))
             .map(Entry::at_work);
         end(service, found)
     }
 
-    /// Ends a connection of this principal. False where there is none.
-    pub(super) fn terminate_own(&self, service: &QueryService, pid: i32, principal: &Principal) -> bool {
+    /// Ends the statement of a connection of the user of this name. False where there is no such connection.
+    pub(crate) fn cancel_of(&self, service: &QueryService, pid: i32, owner: &str) -> bool {
         let found = self
             .lock()
             .get(&pid)
-            .filter(|entry| entry.principal == *principal)
+            .filter(|entry| entry.principal.name == owner)
+            .map(Entry::at_work);
+        end(service, found)
+    }
+
+    /// Ends a connection of the user of this name. False where there is none.
+    pub(crate) fn terminate_of(&self, service: &QueryService, pid: i32, owner: &str) -> bool {
+        let found = self
+            .lock()
+            .get(&pid)
+            .filter(|entry| entry.principal.name == owner)
             .map(|entry| entry.end.clone());
-        let ended = self.cancel_own(service, pid, principal);
+        let ended = self.cancel_of(service, pid, owner);
         if let Some(end) = found {
             end.cancel();
         }
         ended
     }
 
-    /// The connections of this principal.
-    pub(super) fn pids_of(&self, principal: &Principal) -> BTreeMap<i32, String> {
+    /// The connections of the user of this name, and whether they are `active` or `idle`.
+    pub(crate) fn pids_of(&self, owner: &str) -> BTreeMap<i32, String> {
         let entries = self.lock();
-        let own = entries.iter().filter(|(_, entry)| entry.principal == *principal);
+        let own = entries.iter().filter(|(_, entry)| entry.principal.name == owner);
         own.map(|(pid, entry)| {
             let doing = if entry.statement.is_some() { "active" } else { "idle" };
             (*pid, doing.to_owned())
@@ -139,8 +130,7 @@ fn end(service: &QueryService, found: Option<(Principal, Option<Uuid>)>) -> bool
 #[derive(Debug)]
 pub(super) struct Place {
     registry: Registry,
-    pub(super) pid: i32,
-    pub(super) secret: i32,
+    pub(super) key: CancelKey,
     /// Cancelled when the connection is to end.
     pub(super) end: CancellationToken,
 }
@@ -148,18 +138,14 @@ pub(super) struct Place {
 impl Place {
     /// What it does now.
     pub(super) fn works_on(&self, statement: Option<Uuid>) {
-        if let Some(entry) = self.registry.lock().get_mut(&self.pid) {
+        if let Some(entry) = self.registry.lock().get_mut(&self.key.pid()) {
             entry.statement = statement;
         }
-    }
-
-    pub(super) fn registry(&self) -> &Registry {
-        &self.registry
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.registry.lock().remove(&self.pid);
+        self.registry.lock().remove(&self.key.pid());
     }
 }

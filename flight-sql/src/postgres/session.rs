@@ -1,22 +1,24 @@
 //! What one connection is in the middle of: its settings, transaction, statements and portals.
 
 mod answers;
+mod backends;
 mod extended;
 mod notices;
 mod simple;
 mod transaction;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use uuid::Uuid;
 
-use tidewater_engine::pg_catalog::{self, Backends, Postgres};
+use tidewater_engine::pg_catalog::{self, Postgres};
 use tidewater_engine::{Execution, SessionOptions};
 use tidewater_security::Principal;
 
+use self::backends::Own;
 use self::transaction::Transaction;
 use super::connection::{Unreachable, Wire};
 use super::encode::Style;
@@ -220,17 +222,13 @@ impl Session {
     async fn options(&mut self, sql: &str, types: &[u32]) -> Result<SessionOptions, Failure> {
         let schemas = self.settings.schemas();
         let wants_relations = pg_catalog::asks(sql);
-        let backends = Own {
-            service: self.service.clone(),
-            registry: self.place.registry().clone(),
-            principal: self.principal.clone(),
-        };
+        let backends = Own::named_by(sql, &self.service, &self.principal).await;
         let access = self.service.access(&self.principal);
         let mut postgres = Postgres {
             user: self.settings.get("session_authorization").to_owned(),
             database: self.service.catalog_name().to_owned(),
             version: super::settings::SERVER_VERSION.to_owned(),
-            pid: self.place.pid,
+            pid: self.place.key.pid(),
             schemas: schemas.clone(),
             settings: self.settings.all(),
             zone: self.settings.zone().name(),
@@ -291,27 +289,5 @@ fn tagged(word: &str, count: u64) -> String {
     match word {
         "SHOW" | "EXPLAIN" | "CALL" => word.to_owned(),
         _ => format!("{word} {count}"),
-    }
-}
-
-/// The connections of the same user.
-#[derive(Debug)]
-struct Own {
-    service: QueryService,
-    registry: super::registry::Registry,
-    principal: Principal,
-}
-
-impl Backends for Own {
-    fn cancel(&self, pid: i32) -> bool {
-        self.registry.cancel_own(&self.service, pid, &self.principal)
-    }
-
-    fn terminate(&self, pid: i32) -> bool {
-        self.registry.terminate_own(&self.service, pid, &self.principal)
-    }
-
-    fn pids(&self) -> BTreeMap<i32, String> {
-        self.registry.pids_of(&self.principal)
     }
 }

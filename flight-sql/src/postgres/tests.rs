@@ -2,6 +2,7 @@
 
 mod idle;
 mod notices;
+mod siblings;
 mod staging;
 
 use std::time::Duration;

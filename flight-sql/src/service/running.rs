@@ -27,6 +27,17 @@ type Slot = Arc<Mutex<Option<Batches>>>;
 /// A statement that nobody reads is ended so long after its time: who reads is told of the end by the rows themselves before.
 const LATE: Duration = Duration::from_secs(5);
 
+/// What a request to end a statement finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It was at work here and ends, or was ended here before.
+    Ended,
+    /// It has not begun here, and does not any more.
+    NotBegun,
+    /// It has ended by itself, is another's, or is none.
+    Over,
+}
+
 /// Until when rows may be read, and the time that the statement was given for it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Until {
@@ -190,14 +201,16 @@ impl Running {
         }
     }
 
-    /// Ends a statement of this owner: its work, or that it ever begins here. Again and again it is told that it is ended. False
-    /// when it has ended by itself, is another's, or is at work on another node.
-    pub(super) fn cancel(&self, id: Uuid, owner: &Principal) -> bool {
+    /// Ends a statement of the owner of this name: its work, or that it ever begins here. Again and again it is told that it is ended.
+    pub(super) fn cancel(&self, id: Uuid, owner: &str) -> Fate {
+        if id.is_nil() {
+            return Fate::Over;
+        }
         let found: Vec<(CancellationToken, Slot)> = self
             .lock()
             .by_number
             .values()
-            .filter(|entry| entry.id == id && entry.owner.name == owner.name && !id.is_nil())
+            .filter(|entry| entry.id == id && entry.owner.name == owner)
             .map(|entry| (entry.token.clone(), Arc::clone(&entry.rows)))
             .collect();
         for (token, rows) in &found {
@@ -205,12 +218,15 @@ impl Running {
             // Also when its client reads nothing at the moment.
             drop(take(rows));
         }
-        let key = (id, owner.name.clone());
-        let ends = !found.is_empty() || (!id.is_nil() && !self.begun.contains_key(&id));
-        if ends {
-            self.cancelled.insert(key.clone(), ());
-        }
-        ends || self.cancelled.contains_key(&key)
+        let key = (id, owner.to_owned());
+        let fate = match (found.is_empty(), self.begun.contains_key(&id)) {
+            (false, _) => Fate::Ended,
+            (true, false) => Fate::NotBegun,
+            (true, true) if self.cancelled.contains_key(&key) => return Fate::Ended,
+            (true, true) => return Fate::Over,
+        };
+        self.cancelled.insert(key, ());
+        fate
     }
 
     /// Takes note that somebody cancelled a statement of theirs.
@@ -230,8 +246,8 @@ impl Running {
             .by_number
             .values()
             .find(|entry| entry.id == id)
-            .map(|entry| entry.owner.clone());
-        owner.is_some_and(|owner| self.cancel(id, &owner))
+            .map(|entry| entry.owner.name.clone());
+        owner.is_some_and(|owner| self.cancel(id, &owner) == Fate::Ended)
     }
 
     #[cfg(test)]
@@ -366,6 +382,6 @@ mod tests {
         assert_eq!(told.code(), "ENG-0009");
         assert!(late.next().await.is_none());
         assert!(futures::poll!(other.next()).is_pending(), "it goes on");
-        assert!(running.cancel(Uuid::from_u128(2), &ana));
+        assert_eq!(running.cancel(Uuid::from_u128(2), &ana.name), Fate::Ended);
     }
 }

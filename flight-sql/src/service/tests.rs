@@ -3,6 +3,7 @@ mod cut;
 mod policies;
 mod readers;
 mod rows;
+pub(crate) mod siblings;
 mod told;
 
 use std::sync::Arc;
