@@ -47,7 +47,8 @@ fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo) -> R
     let ended = handles
         .iter()
         .filter(|handle| match handle {
-            Handle::Statement(statement) => service.cancel(principal, statement),
+            // Its end is of no account: what was fetched in time may be at work still.
+            Handle::Statement(handle) => handle.owner == principal.name && service.cancel(principal, &handle.statement),
             Handle::Held(held) => service.cancel_polled(principal, held.id),
         })
         .count();
