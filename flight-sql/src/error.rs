@@ -31,6 +31,12 @@ pub enum QueryError {
     /// Not a handle or ticket of this installation.
     #[error("the handle or ticket is not one of this server")]
     BadHandle,
+    /// A handle or ticket that somebody else was given. Nothing is told of what it stands for, nor whose it is.
+    #[error("the handle or ticket was given to another user")]
+    ForeignHandle,
+    /// A handle or ticket of theirs whose time is over.
+    #[error("the handle or ticket has ended")]
+    ExpiredHandle,
     /// Parameters are missing or do not fit.
     #[error("cannot bind parameters: {reason}")]
     Parameters {
@@ -131,12 +137,12 @@ impl Coded for QueryError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Statement { .. } => ErrorKind::Unsupported,
-            Self::ReadOnly { .. } => ErrorKind::Denied,
+            Self::ReadOnly { .. } | Self::ForeignHandle => ErrorKind::Denied,
             Self::BadHandle | Self::Parameters { .. } => ErrorKind::Invalid,
             Self::Busy { .. } | Self::TooManyHeld { .. } | Self::TooLarge { .. } | Self::Reading { .. } => {
                 ErrorKind::Exhausted
             }
-            Self::NotHeld { .. } => ErrorKind::NotFound,
+            Self::NotHeld { .. } | Self::ExpiredHandle => ErrorKind::NotFound,
             Self::StillRuns { .. } => ErrorKind::Unavailable,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Unseen { .. } => ErrorKind::Timeout,
@@ -161,6 +167,8 @@ impl Coded for QueryError {
             Self::StillRuns { .. } => "SQL-0035",
             Self::Reading { .. } => "SQL-0036",
             Self::Unseen { .. } => "SQL-0037",
+            Self::ForeignHandle => "SQL-0038",
+            Self::ExpiredHandle => "SQL-0039",
             Self::Security(error) => error.code(),
             Self::Engine(error) => error.code(),
         }
@@ -186,6 +194,8 @@ impl Coded for QueryError {
                 Some("let them write with role = \"writer\" beside their name in security.users".into())
             }
             Self::BadHandle => Some("prepare the statement again".into()),
+            Self::ForeignHandle => Some("run or prepare the statement as the user who asks for it".into()),
+            Self::ExpiredHandle => Some("run the statement again, or prepare it again if it was prepared".into()),
             Self::NotHeld { .. } => Some("results are kept for ten minutes, in the process that was asked".into()),
             Self::TooManyHeld { .. } => Some("fetch results and let go of them, or ask for rows as they come".into()),
             Self::TooLarge { .. } => Some("ask for rows as they come, without \"async\" and without polls".into()),

@@ -26,6 +26,8 @@ pub mod authentication;
 mod calls;
 mod cancel;
 mod changes;
+mod handles;
+mod handshake;
 mod ingest;
 pub mod keys;
 mod metadata;
@@ -78,8 +80,8 @@ impl FlightSql {
     }
 
     /// The same front for the client of this call, as its session and then the call itself want it.
-    fn of(&self, metadata: &MetadataMap) -> Self {
-        let session = self.session(metadata);
+    fn of(&self, principal: &Principal, metadata: &MetadataMap) -> Self {
+        let session = self.session(principal, metadata);
         let cached = authentication::cache_wanted(metadata).or(session.cached);
         let execution = authentication::execution_wanted(metadata).or(session.execution);
         let mut front = self.clone();
@@ -95,8 +97,9 @@ impl FlightSql {
     }
 
     /// What the client of this call has set.
-    fn session(&self, metadata: &MetadataMap) -> Session {
-        Session::of(metadata, self.service.key(), self.service.clock().now_ms())
+    fn session(&self, principal: &Principal, metadata: &MetadataMap) -> Session {
+        let now_ms = self.service.clock().now_ms();
+        Session::of(metadata, self.service.key(), &principal.name, now_ms)
     }
 
     /// A statement that keeps the schema of the session it was made in.
@@ -108,9 +111,14 @@ impl FlightSql {
     }
 
     /// A prepared statement, and the front as it is for it: in the schema it was made with, whatever the session has now.
-    fn prepared(&self, handle: &[u8], metadata: &MetadataMap) -> Result<(Self, Statement), Status> {
-        let statement = Statement::open(handle, self.service.key()).map_err(to_status)?;
-        Ok((self.of(metadata).within(&statement), statement))
+    fn prepared(
+        &self,
+        principal: &Principal,
+        handle: &[u8],
+        metadata: &MetadataMap,
+    ) -> Result<(Self, Statement), Status> {
+        let statement = self.opened(principal, handle)?;
+        Ok((self.of(principal, metadata).within(&statement), statement))
     }
 
     fn within(mut self, statement: &Statement) -> Self {

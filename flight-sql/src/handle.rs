@@ -1,19 +1,20 @@
-//! Handles and tickets that carry everything they stand for, signed: any node serves any call, and nothing is evicted.
+//! Handles and tickets that carry everything they stand for, signed, with whose they are and until when: any node serves any call, and
+//! nothing is evicted.
 
 use bytes::Bytes;
 use uuid::Uuid;
 
-use tidewater_security::TokenKey;
+use tidewater_security::{Principal, TokenKey};
 
 use crate::error::QueryError;
 
 /// First byte of the handle of a statement: a new layout gets a new number.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// First byte of the handle of a result that is held.
 const HELD_VERSION: u8 = 0x81;
 
-/// A statement with its parameters, as a client holds it.
+/// A statement with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The text as the client sent it.
@@ -40,41 +41,82 @@ impl Statement {
         }
     }
 
+    /// The schema that was chosen, if one was.
+    pub fn chosen_schema(&self) -> Option<&str> {
+        Some(self.schema.as_str()).filter(|schema| !schema.is_empty())
+    }
+}
+
+/// A statement as a client holds it: whose it is and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementHandle {
+    /// What it stands for, which is told to its owner only, see [`Self::shown_by`].
+    pub statement: Statement,
+    /// The name of the principal who was given it.
+    pub owner: String,
+    /// From this moment on it is not good any more, milliseconds since the Unix epoch.
+    pub until_ms: i64,
+}
+
+impl StatementHandle {
     /// The signed form.
     pub fn seal(&self, key: &TokenKey) -> Bytes {
+        let statement = &self.statement;
         let mut body = vec![VERSION];
-        body.extend_from_slice(self.id.as_bytes());
-        for part in [self.sql.as_bytes(), &self.answer, self.schema.as_bytes()] {
+        body.extend_from_slice(statement.id.as_bytes());
+        body.extend_from_slice(&self.until_ms.to_be_bytes());
+        for part in [
+            self.owner.as_bytes(),
+            statement.sql.as_bytes(),
+            &statement.answer,
+            statement.schema.as_bytes(),
+        ] {
             // A statement of 4 GiB is far beyond the message limit.
             let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
             body.extend_from_slice(&length.to_be_bytes());
             body.extend_from_slice(part);
         }
-        body.extend_from_slice(&self.parameters);
+        body.extend_from_slice(&statement.parameters);
         signed(body, key)
     }
 
-    /// The schema that was chosen, if one was.
-    pub fn chosen_schema(&self) -> Option<&str> {
-        Some(self.schema.as_str()).filter(|schema| !schema.is_empty())
-    }
-
-    /// What a handle stands for. Refused when it was not sealed with `key`.
+    /// What a handle says. Refused when it was not sealed with `key`.
     pub fn open(sealed: &[u8], key: &TokenKey) -> Result<Self, QueryError> {
         Self::read(body(sealed, key)?).ok_or(QueryError::BadHandle)
     }
 
+    /// The statement, for who shows its handle at this moment. Who it is counts by name, whichever way they logged in.
+    ///
+    /// # Errors
+    /// [`QueryError::ForeignHandle`] for everybody but its owner, [`QueryError::ExpiredHandle`] for them after its end.
+    pub fn shown_by(self, principal: &Principal, now_ms: i64) -> Result<Statement, QueryError> {
+        if self.owner != principal.name {
+            return Err(QueryError::ForeignHandle);
+        }
+        match now_ms < self.until_ms {
+            true => Ok(self.statement),
+            false => Err(QueryError::ExpiredHandle),
+        }
+    }
+
     fn read(body: &[u8]) -> Option<Self> {
         let (id, rest) = body.strip_prefix(&[VERSION])?.split_at_checked(16)?;
+        let (until_ms, rest) = rest.split_at_checked(8)?;
+        let (owner, rest) = part(rest)?;
         let (sql, rest) = part(rest)?;
         let (answer, rest) = part(rest)?;
         let (schema, parameters) = part(rest)?;
-        Some(Self {
+        let statement = Statement {
             sql: String::from_utf8(sql.to_vec()).ok()?,
             parameters: Bytes::copy_from_slice(parameters),
             answer: Bytes::copy_from_slice(answer),
             schema: String::from_utf8(schema.to_vec()).ok()?,
             id: Uuid::from_slice(id).ok()?,
+        };
+        Some(Self {
+            statement,
+            owner: String::from_utf8(owner.to_vec()).ok()?,
+            until_ms: i64::from_be_bytes(until_ms.try_into().ok()?),
         })
     }
 }
@@ -115,7 +157,7 @@ impl HeldHandle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handle {
     /// A statement that is run when its rows are fetched.
-    Statement(Statement),
+    Statement(StatementHandle),
     /// Rows that are held.
     Held(HeldHandle),
 }
@@ -124,7 +166,7 @@ impl Handle {
     /// Refused when it was not sealed with `key`.
     pub fn open(sealed: &[u8], key: &TokenKey) -> Result<Self, QueryError> {
         let body = body(sealed, key)?;
-        let statement = Statement::read(body).map(Self::Statement);
+        let statement = StatementHandle::read(body).map(Self::Statement);
         let handle = statement.or_else(|| HeldHandle::read(body).map(Self::Held));
         handle.ok_or(QueryError::BadHandle)
     }
@@ -153,27 +195,37 @@ fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use tidewater_core::Coded;
+
     use super::*;
+
+    fn given() -> StatementHandle {
+        StatementHandle {
+            statement: Statement {
+                sql: "SELECT 'größe'".into(),
+                parameters: Bytes::from_static(b"\x00\xff"),
+                answer: Bytes::from_static(b"\x01"),
+                schema: "gold".into(),
+                id: Uuid::from_u128(7),
+            },
+            owner: "ana".into(),
+            until_ms: 1_000,
+        }
+    }
 
     // Goal: a handle comes back as it was sealed, and no other bytes are one. Method: round trip, then flip each byte.
     #[test]
     fn only_sealed_handles_open() {
         let key = TokenKey::derive(b"secret");
-        let statement = Statement {
-            sql: "SELECT 'größe'".into(),
-            parameters: Bytes::from_static(b"\x00\xff"),
-            answer: Bytes::from_static(b"\x01"),
-            schema: "gold".into(),
-            id: Uuid::from_u128(7),
-        };
+        let statement = given();
         let sealed = statement.seal(&key);
-        assert_eq!(Statement::open(&sealed, &key).expect("our own handle"), statement);
+        assert_eq!(StatementHandle::open(&sealed, &key).expect("our own handle"), statement);
         for at in 0..sealed.len() {
             let mut altered = sealed.to_vec();
             altered[at] ^= 1;
-            assert!(Statement::open(&altered, &key).is_err(), "byte {at}");
+            assert!(StatementHandle::open(&altered, &key).is_err(), "byte {at}");
         }
-        assert!(Statement::open(b"", &key).is_err());
+        assert!(StatementHandle::open(b"", &key).is_err());
         let held = HeldHandle {
             id: Uuid::from_u128(8),
             owner: "ana".into(),
@@ -181,11 +233,40 @@ mod tests {
         };
         let sealed_held = held.seal(&key);
         assert!(
-            Statement::open(&sealed_held, &key).is_err(),
+            StatementHandle::open(&sealed_held, &key).is_err(),
             "rows that are held are no statement"
         );
         assert_eq!(Handle::open(&sealed_held, &key).expect("ours"), Handle::Held(held));
         assert_eq!(Handle::open(&sealed, &key).expect("ours"), Handle::Statement(statement));
-        assert!(Statement::open(&sealed, &TokenKey::derive(b"other")).is_err());
+        assert!(StatementHandle::open(&sealed, &TokenKey::derive(b"other")).is_err());
+    }
+
+    // Goal: a handle is its owner's until its end, and says nothing to anybody else, before and after it. Method: the owner, names that are
+    // near theirs, the moments about the end; a handle of the layout before this one.
+    #[test]
+    fn handles_are_their_owners_until_their_end() {
+        let shown = |name: &str, now_ms| given().shown_by(&Principal::named(name), now_ms);
+        for now_ms in [i64::MIN, 0, 999] {
+            assert_eq!(shown("ana", now_ms).expect("its owner"), given().statement);
+        }
+        for now_ms in [1_000, i64::MAX] {
+            assert_eq!(shown("ana", now_ms).expect_err("it has ended").code(), "SQL-0039");
+        }
+        for name in ["bob", "Ana", "ana ", "an", "", "local"] {
+            for now_ms in [0, 1_000] {
+                let refused = shown(name, now_ms).expect_err(name);
+                assert_eq!(refused.code(), "SQL-0038", "{name:?}");
+                assert!(!refused.chain().contains("ana"), "{}", refused.chain());
+            }
+        }
+        let key = TokenKey::derive(b"secret");
+        let mut older = vec![4];
+        older.extend_from_slice(Uuid::nil().as_bytes());
+        for part in [&b"SELECT 1"[..], b"", b""] {
+            older.extend_from_slice(&u32::try_from(part.len()).expect("short").to_be_bytes());
+            older.extend_from_slice(part);
+        }
+        let refused = Handle::open(&signed(older, &key), &key).expect_err("it has no owner");
+        assert_eq!(refused.code(), "SQL-0002");
     }
 }

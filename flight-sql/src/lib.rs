@@ -6,7 +6,7 @@
 //! Main types: [`QueryService`], [`Statement`], [`flight::FlightSql`], [`postgres::serve`], [`Siblings`], [`QueryError`].
 //!
 //! Invariants: a result has exactly the schema that was told before ([`wire_schema`]); a handle or ticket is good on every
-//! node; no work goes on for a client that has gone away.
+//! node, for who was given it; no work goes on for a client that has gone away.
 
 pub mod cache;
 pub mod error;

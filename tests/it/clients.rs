@@ -201,7 +201,7 @@ fn unmodified_clients() {
         .concat(),
     );
     let both = [USER, PASSWORD, OTHER, PASSWORD];
-    verdict.probe("bi", &[&raw[..], &both[..], &["--min", "24"]].concat());
+    verdict.probe("bi", &[&raw[..], &both[..], &["--min", "26"]].concat());
     let token = output(script("bi").args(["token", "127.0.0.1", &port, USER, PASSWORD]));
     verdict.probe(
         "bi",

@@ -9,9 +9,10 @@ use std::path::Path;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{Any, CommandGetCatalogs, CommandStatementQuery, ProstMessageExt};
-use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, HandshakeRequest, Ticket};
+use arrow_flight::{Action, BasicAuth, Criteria, Empty, FlightData, FlightDescriptor, HandshakeRequest, Ticket};
 use prost::Message;
 use serde_json::json;
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
@@ -318,15 +319,39 @@ fn every_route_with_every_key() {
     assert_eq!(looked_at, doors.len(), "a route in the table is made nowhere");
 }
 
-async fn call(client: &mut FlightServiceClient<Channel>, name: &str, token: Option<&str>) -> Result<(), tonic::Status> {
-    fn with<T>(body: T, token: Option<&str>) -> Request<T> {
+/// In which header a call shows its key.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// The one of today.
+    Bearer,
+    /// That of older clients of Arrow Flight.
+    Older,
+}
+
+impl Way {
+    fn with<T>(self, body: T, token: Option<&str>) -> Request<T> {
         let mut request = Request::new(body);
-        if let Some(token) = token {
-            let header = format!("Bearer {token}").parse().unwrap();
-            request.metadata_mut().insert("authorization", header);
+        match (self, token) {
+            (_, None) => {}
+            (Self::Bearer, Some(token)) => {
+                let header = format!("Bearer {token}").parse().unwrap();
+                request.metadata_mut().insert("authorization", header);
+            }
+            (Self::Older, Some(token)) => {
+                let header = MetadataValue::from_bytes(token.as_bytes());
+                request.metadata_mut().insert_bin("auth-token-bin", header);
+            }
         }
         request
     }
+}
+
+async fn call(
+    client: &mut FlightServiceClient<Channel>,
+    name: &str,
+    token: Option<&str>,
+    way: Way,
+) -> Result<(), tonic::Status> {
     async fn drained<T>(stream: tonic::Response<tonic::Streaming<T>>) -> Result<(), tonic::Status> {
         let mut stream = stream.into_inner();
         while stream.message().await?.is_some() {}
@@ -342,30 +367,37 @@ async fn call(client: &mut FlightServiceClient<Channel>, name: &str, token: Opti
     match name {
         "handshake" => {
             let stream = futures::stream::iter([HandshakeRequest::default()]);
-            drained(client.handshake(with(stream, token)).await?).await
+            drained(client.handshake(way.with(stream, token)).await?).await
         }
-        "list_flights" => drained(client.list_flights(with(Criteria::default(), token)).await?).await,
-        "get_flight_info" => client.get_flight_info(with(descriptor, token)).await.map(drop),
+        "list_flights" => drained(client.list_flights(way.with(Criteria::default(), token)).await?).await,
+        "get_flight_info" => client.get_flight_info(way.with(descriptor, token)).await.map(drop),
         "poll_flight_info" => {
             let mut next = Some(descriptor);
             while let Some(descriptor) = next {
-                let polled = client.poll_flight_info(with(descriptor, token)).await?;
+                let polled = client.poll_flight_info(way.with(descriptor, token)).await?;
                 next = polled.into_inner().flight_descriptor;
             }
             Ok(())
         }
-        "get_schema" => client.get_schema(with(descriptor, token)).await.map(drop),
-        "do_get" => drained(client.do_get(with(Ticket::new(catalogs), token)).await?).await,
-        "do_put" => drained(client.do_put(with(futures::stream::iter([data]), token)).await?).await,
-        "do_exchange" => drained(client.do_exchange(with(futures::stream::iter([data]), token)).await?).await,
-        "list_actions" => drained(client.list_actions(with(Empty {}, token)).await?).await,
+        "get_schema" => client.get_schema(way.with(descriptor, token)).await.map(drop),
+        "do_get" => drained(client.do_get(way.with(Ticket::new(catalogs), token)).await?).await,
+        "do_put" => drained(client.do_put(way.with(futures::stream::iter([data]), token)).await?).await,
+        "do_exchange" => {
+            drained(
+                client
+                    .do_exchange(way.with(futures::stream::iter([data]), token))
+                    .await?,
+            )
+            .await
+        }
+        "list_actions" => drained(client.list_actions(way.with(Empty {}, token)).await?).await,
         action => {
             let kind = action.strip_prefix("do_action ").unwrap();
             let action = Action {
                 r#type: kind.to_owned(),
                 body: Vec::new().into(),
             };
-            drained(client.do_action(with(action, token)).await?).await
+            drained(client.do_action(way.with(action, token)).await?).await
         }
     }
 }
@@ -384,7 +416,7 @@ fn calls() -> Vec<String> {
 }
 
 // Goal: no call and no action of Flight answers who is not in, and who may do nothing gets nothing of what is there. Method: all calls
-// as the service makes them and all actions that it lists, with each key.
+// as the service makes them and all actions that it lists, with each key in each of the headers that are taken.
 #[tokio::test]
 async fn every_call_of_flight_with_every_key() {
     let dir = tempfile::tempdir().unwrap();
@@ -412,8 +444,8 @@ async fn every_call_of_flight_with_every_key() {
     }
     assert!(names.len() > 12, "{names:?}");
     for name in &names {
-        for key in KEYS {
-            let answer = call(&mut client, name, keys[key].as_deref()).await;
+        for (key, way) in KEYS.iter().flat_map(|key| [(*key, Way::Bearer), (*key, Way::Older)]) {
+            let answer = call(&mut client, name, keys[key].as_deref(), way).await;
             let code = answer.as_ref().err().map(tonic::Status::code);
             let expected = match key {
                 "role" => match name.as_str() {
@@ -426,10 +458,30 @@ async fn every_call_of_flight_with_every_key() {
                 },
                 _ => code == Some(Code::Unauthenticated),
             };
-            assert!(expected, "{name} with {key}: {answer:?}");
+            assert!(expected, "{name} with {key} ({way:?}): {answer:?}");
             if key == "role" && matches!(name.as_str(), "get_flight_info" | "poll_flight_info" | "get_schema") {
                 assert!(answer.is_err(), "{name}: a table that its caller may not know of");
             }
+        }
+    }
+    // The login of older clients, whose message holds the key in the place of a password.
+    for key in KEYS {
+        let basic = BasicAuth {
+            username: "corp/ana".into(),
+            password: keys[key].clone().unwrap_or_default(),
+        };
+        let said = HandshakeRequest {
+            protocol_version: 0,
+            payload: basic.encode_to_vec().into(),
+        };
+        let answer = client.handshake(futures::stream::iter([said])).await;
+        let answer = match answer {
+            Ok(answer) => answer.into_inner().message().await,
+            Err(refused) => Err(refused),
+        };
+        match key {
+            "role" => assert!(answer.unwrap().is_some_and(|answer| !answer.payload.is_empty())),
+            _ => assert_eq!(answer.expect_err(key).code(), Code::Unauthenticated, "{key}"),
         }
     }
     tokio::task::spawn_blocking(move || drop((issuer, node))).await.unwrap();

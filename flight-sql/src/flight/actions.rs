@@ -45,7 +45,7 @@ pub(super) fn all() -> Vec<Result<ActionType, Status>> {
 impl FlightSql {
     pub(super) async fn act(&self, request: Request<Action>) -> Result<Answers, Status> {
         let principal = self.principal(&request).await?;
-        let session = self.session(request.metadata());
+        let session = self.session(&principal, request.metadata());
         let action = request.into_inner();
         let usual = Usual {
             catalog: self.service.catalog_name(),
@@ -59,7 +59,8 @@ impl FlightSql {
                 schemas.push("information_schema".to_owned());
                 let (wanted, result) = options::set(session.clone(), &request, usual, &schemas);
                 let now_ms = self.service.clock().now_ms();
-                let cookie = (wanted != session).then(|| wanted.cookie(self.service.key(), now_ms));
+                let key = self.service.key();
+                let cookie = (wanted != session).then(|| wanted.cookie(key, &principal.name, now_ms));
                 answer(result.encode_to_vec(), cookie)
             }
             "GetSessionOptions" => answer(options::told(&session, usual).encode_to_vec(), None),

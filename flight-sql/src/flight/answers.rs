@@ -71,9 +71,21 @@ mod tests {
     use tidewater_security::Principal;
 
     use crate::flight::FlightSql;
-    use crate::handle::Statement;
+    use crate::handle::{Statement, StatementHandle};
     use crate::service::QueryOptions;
     use crate::service::tests::Lake;
+
+    /// A ticket of whoever is on this machine, without an end.
+    fn ticket(lake: &Lake, sql: &str) -> TicketStatementQuery {
+        let handle = StatementHandle {
+            statement: Statement::new(sql),
+            owner: Principal::local().name,
+            until_ms: i64::MAX,
+        };
+        TicketStatementQuery {
+            statement_handle: handle.seal(lake.service.key()),
+        }
+    }
 
     // Goal: a client is told whether its rows were kept ones, and may refuse such. Method: one ticket three times, the last time with the
     // header that says no.
@@ -81,12 +93,9 @@ mod tests {
     async fn the_cache_is_told_and_refused() {
         let lake = Lake::new().await;
         let front = FlightSql::new(lake.service.clone()).expect("a front");
-        let statement = Statement::new("SELECT count(*) FROM numbers");
         let mut told = Vec::new();
         for header in [None, None, Some("OFF")] {
-            let ticket = TicketStatementQuery {
-                statement_handle: statement.seal(lake.service.key()),
-            };
+            let ticket = ticket(&lake, "SELECT count(*) FROM numbers");
             let mut request = Request::new(Ticket::default());
             if let Some(header) = header {
                 request
@@ -116,9 +125,7 @@ mod tests {
             let changed = lake.service.change(&Principal::local(), &Statement::new(change)).await;
             changed.expect("it is changed");
             clock.advance(Duration::from_millis(moved));
-            let ticket = TicketStatementQuery {
-                statement_handle: Statement::new("SELECT count(*) FROM numbers").seal(lake.service.key()),
-            };
+            let ticket = ticket(&lake, "SELECT count(*) FROM numbers");
             let answer = front.do_get_statement(ticket, Request::new(Ticket::default())).await;
             let answer = answer.expect("rows");
             let header = |name: &str| {

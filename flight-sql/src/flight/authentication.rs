@@ -1,4 +1,5 @@
-//! Credentials in gRPC metadata: `authorization: Basic …` at the handshake, `Bearer …` ever after.
+//! Credentials in gRPC metadata: `authorization: Basic …` at the handshake, `Bearer …` ever after, or as older clients of Arrow Flight
+//! have it the bare token in a header of its own.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -19,31 +20,66 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-enum Credentials {
-    Basic { user: String, password: String },
-    Bearer(String),
+/// In which older clients of Arrow Flight (its `ClientAuthHandler`) show the token that a handshake gave them.
+const OLDER_TOKEN: &str = "auth-token-bin";
+
+/// What is shown of who somebody is.
+pub(super) enum Shown {
+    /// Nothing.
+    Nothing,
+    /// What looks like credentials and is none, and must not be taken for their absence.
+    Garbled,
+    /// A user with their password, or with a token in its place.
+    Password { user: String, password: String },
+    /// A token.
+    Token(String),
 }
 
-fn credentials(metadata: &MetadataMap) -> Option<Credentials> {
-    let header = metadata.get("authorization")?.to_str().ok()?;
-    let (scheme, rest) = header.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(Credentials::Bearer(rest.trim().to_owned()));
+impl Shown {
+    /// What a request shows in the header that all clients know.
+    pub(super) fn by_header(metadata: &MetadataMap) -> Self {
+        match metadata.get("authorization") {
+            None => Self::Nothing,
+            Some(header) => header.to_str().ok().and_then(Self::read).unwrap_or(Self::Garbled),
+        }
     }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+
+    fn read(header: &str) -> Option<Self> {
+        let (scheme, rest) = header.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(Self::Token(rest.trim().to_owned()));
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let text = String::from_utf8(BASE64.decode(rest.trim()).ok()?).ok()?;
+        let (user, password) = text.split_once(':')?;
+        Some(Self::Password {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        })
     }
-    let text = String::from_utf8(BASE64.decode(rest.trim()).ok()?).ok()?;
-    let (user, password) = text.split_once(':')?;
-    Some(Credentials::Basic {
-        user: user.to_owned(),
-        password: password.to_owned(),
-    })
+
+    /// What a call of Flight shows: in the same header, or where that is missing in the older one.
+    pub(super) fn by_call(metadata: &MetadataMap) -> Self {
+        match (Self::by_header(metadata), metadata.get_bin(OLDER_TOKEN)) {
+            (Self::Nothing, Some(token)) => {
+                let bytes = token.to_bytes().ok();
+                match bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()) {
+                    // Arrow's C++ client sends an empty one where nobody gave it any.
+                    Some(token) if token.is_empty() => Self::Nothing,
+                    Some(token) => Self::Token(token),
+                    None => Self::Garbled,
+                }
+            }
+            (shown, _) => shown,
+        }
+    }
 }
 
 /// Whether a password is among what was sent.
 pub(crate) fn shows_password(metadata: &MetadataMap) -> bool {
-    matches!(credentials(metadata), Some(Credentials::Basic { .. }))
+    matches!(Shown::by_header(metadata), Shown::Password { .. })
 }
 
 /// Where a call comes from, and whom its client's certificate names. Nobody tells in tests of the front alone.
@@ -55,7 +91,7 @@ pub(super) fn peer<T>(request: &Request<T>) -> Peer {
 pub(super) async fn caller<T>(service: &QueryService, request: &Request<T>) -> Result<Principal, QueryError> {
     match request.extensions().get::<Principal>() {
         Some(principal) => Ok(principal.clone()),
-        None => principal(service, request.metadata(), &peer(request)).await,
+        None => caller_by(service, request.metadata(), &peer(request)).await,
     }
 }
 
@@ -99,47 +135,66 @@ pub(super) fn cache_wanted(metadata: &MetadataMap) -> Option<bool> {
     Some(!["off", "false"].iter().any(|word| wanted.eq_ignore_ascii_case(word)))
 }
 
-/// Whom a call speaks for: whoever its credentials name, or without any its client's certificate.
+/// Whom a call of Flight speaks for.
+pub(crate) async fn caller_by(
+    service: &QueryService,
+    metadata: &MetadataMap,
+    peer: &Peer,
+) -> Result<Principal, QueryError> {
+    admitted(service, Shown::by_call(metadata), peer).await
+}
+
+/// Whom a request speaks for by the one header that all fronts know.
 pub(crate) async fn principal(
     service: &QueryService,
     metadata: &MetadataMap,
     peer: &Peer,
 ) -> Result<Principal, QueryError> {
+    admitted(service, Shown::by_header(metadata), peer).await
+}
+
+/// Whoever the credentials name, or without any the client's certificate.
+async fn admitted(service: &QueryService, shown: Shown, peer: &Peer) -> Result<Principal, QueryError> {
     let authenticator = service.authenticator();
     if !authenticator.required() {
         return Ok(Principal::local());
     }
-    match (credentials(metadata), peer.user()) {
-        (Some(Credentials::Bearer(token)), _) => Ok(authenticator.admit(&token).await?),
+    match (shown, peer.user()) {
+        (Shown::Token(token), _) => Ok(authenticator.admit(&token).await?),
         // Clients that send the password with each call pay for the hash each time; tokens are the fast way.
-        (Some(Credentials::Basic { user, password }), _) => service.login_from(user, password, peer.ip()).await,
-        // What looks like credentials and is none must not be taken for their absence.
-        (None, Some(user)) if metadata.get("authorization").is_none() => Ok(authenticator.certified(user)?),
-        (None, _) => Err(SecurityError::BadCredentials.into()),
+        (Shown::Password { user, password }, _) => service.login_from(user, password, peer.ip()).await,
+        (Shown::Nothing, Some(user)) => Ok(authenticator.certified(user)?),
+        (Shown::Nothing | Shown::Garbled, _) => Err(SecurityError::BadCredentials.into()),
     }
 }
 
-/// Checks the credentials of a handshake and gives the token for the calls after it: one of ours, or the one of another issuer that was
-/// shown, whose word we cannot give in its place.
-pub(super) async fn handshake(
-    service: &QueryService,
-    metadata: &MetadataMap,
-    peer: &Peer,
-) -> Result<String, QueryError> {
-    let principal = principal(service, metadata, peer).await?;
-    match credentials(metadata) {
-        Some(Credentials::Basic { password: token, .. } | Credentials::Bearer(token)) if principal.is_vouched() => {
-            Ok(token)
-        }
-        _ => Ok(service.authenticator().issue(&principal)),
+/// Checks what a handshake shows and gives the token for the calls after it: one of ours, or the one of another issuer that was shown,
+/// whose word we cannot give in its place.
+pub(super) async fn token_for(service: &QueryService, shown: Shown, peer: &Peer) -> Result<String, QueryError> {
+    let secret = match &shown {
+        Shown::Password { password: token, .. } | Shown::Token(token) => Some(token.clone()),
+        Shown::Nothing | Shown::Garbled => None,
+    };
+    let principal = admitted(service, shown, peer).await?;
+    match secret.filter(|_| principal.is_vouched()) {
+        Some(token) => Ok(token),
+        None => Ok(service.authenticator().issue(&principal)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, HeaderValue};
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+    use tonic::metadata::MetadataValue;
 
     use super::*;
+
+    fn headers(authorization: &str) -> MetadataMap {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("authorization", authorization.parse().expect("a header"));
+        metadata
+    }
 
     // Goal: a user and password come through as they were typed, from any client. Method: passwords of three lengths, with colon
     // and umlaut, encoded with and without padding.
@@ -148,10 +203,8 @@ mod tests {
         for password in ["a", "ab", "abc", "correct horse: battery", "größe:"] {
             let text = format!("ana:{password}");
             for encoded in [STANDARD.encode(&text), STANDARD_NO_PAD.encode(&text)] {
-                let mut metadata = MetadataMap::new();
-                metadata.insert("authorization", format!("Basic {encoded}").parse().expect("a header"));
-                match credentials(&metadata) {
-                    Some(Credentials::Basic { user, password: read }) => {
+                match Shown::by_header(&headers(&format!("Basic {encoded}"))) {
+                    Shown::Password { user, password: read } => {
                         assert_eq!((user.as_str(), read.as_str()), ("ana", password));
                     }
                     _ => panic!("{encoded} was not read"),
@@ -160,14 +213,38 @@ mod tests {
         }
     }
 
-    // Goal: what is no credential names nobody. Method: no header, another scheme, no base64, no colon.
+    // Goal: what is no credential names nobody, and is not taken for nothing. Method: no header, another scheme, no base64, no colon.
     #[test]
     fn anything_else_is_no_credential() {
-        assert!(credentials(&MetadataMap::new()).is_none());
+        assert!(matches!(Shown::by_call(&MetadataMap::new()), Shown::Nothing));
         for header in ["Digest x", "Basic ???", "Basic YQ==", "Basic"] {
+            assert!(matches!(Shown::by_call(&headers(header)), Shown::Garbled), "{header}");
+        }
+    }
+
+    // Goal: the header of older clients is a token, in calls of Flight only, and gives way to the newer one. Method: a token, an empty one,
+    // bytes that are no text, characters that are no bytes, each alone and beside the newer header.
+    #[test]
+    fn older_clients_show_their_token() {
+        let older = |token: &[u8]| {
             let mut metadata = MetadataMap::new();
-            metadata.insert("authorization", header.parse().expect("a header"));
-            assert!(credentials(&metadata).is_none(), "{header}");
+            metadata.insert_bin(OLDER_TOKEN, MetadataValue::from_bytes(token));
+            metadata
+        };
+        assert!(matches!(Shown::by_call(&older(b"t-1")), Shown::Token(token) if token == "t-1"));
+        assert!(matches!(Shown::by_header(&older(b"t-1")), Shown::Nothing));
+        assert!(matches!(Shown::by_call(&older(b"")), Shown::Nothing));
+        assert!(matches!(Shown::by_call(&older(b"\xff")), Shown::Garbled));
+        let mut raw = HeaderMap::new();
+        raw.insert(OLDER_TOKEN, HeaderValue::from_static("!!"));
+        assert!(matches!(
+            Shown::by_call(&MetadataMap::from_headers(raw)),
+            Shown::Garbled
+        ));
+        for token in [&b"t-1"[..], b"", b"\xff"] {
+            let mut both = older(token);
+            both.insert("authorization", "Bearer t-2".parse().expect("a header"));
+            assert!(matches!(Shown::by_call(&both), Shown::Token(token) if token == "t-2"));
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The calls of Flight SQL, each handed on to what serves it.
 
-use std::time::Duration;
-
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
@@ -14,20 +12,13 @@ use arrow_flight::sql::{
     CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, Ticket};
-use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
-use futures::future::ready;
-use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answers::one_batch;
-use super::status::to_status;
-use super::{DataStream, FlightSql, authentication, cancel, flight_info, ingest, keys, metadata, sql_info};
-
-/// How long a client that has its token may take to end what it says.
-const HANDSHAKE_END: Duration = Duration::from_secs(5);
+use super::{DataStream, FlightSql, cancel, flight_info, ingest, keys, metadata, sql_info};
 
 type Rows = Response<<FlightSql as FlightService>::DoGetStream>;
 type Info = Response<FlightInfo>;
@@ -59,30 +50,7 @@ impl FlightSqlService for FlightSql {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<DataStream<HandshakeResponse>>, Status> {
-        let (metadata, peer) = (request.metadata(), authentication::peer(&request));
-        let token = authentication::handshake(&self.service, metadata, &peer).await;
-        let token = token.map_err(to_status)?;
-        let answer = HandshakeResponse {
-            protocol_version: 0,
-            payload: Bytes::from(token.clone()),
-        };
-        // A client of C++ that still writes when the call ends waits for ever.
-        let (clock, mut said) = (self.service.clock().clone(), request.into_inner());
-        let end = async move {
-            tokio::select! {
-                () = async { while let Ok(Some(_)) = said.message().await {} } => {}
-                () = clock.sleep(HANDSHAKE_END) => {}
-            }
-        };
-        let ended = stream::once(end).filter_map(|()| ready(None));
-        let answers: DataStream<HandshakeResponse> = Box::pin(stream::once(ready(Ok(answer))).chain(ended));
-        let mut response = Response::new(answers);
-        // The JDBC driver reads the token from this header only.
-        let header = format!("Bearer {token}")
-            .parse()
-            .map_err(|_| Status::internal("a token that is no header"))?;
-        response.metadata_mut().insert("authorization", header);
-        Ok(response)
+        self.let_in(request).await
     }
 
     async fn get_flight_info_statement(
@@ -159,7 +127,7 @@ impl FlightSqlService for FlightSql {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let principal = self.principal(&request).await?;
-        let front = self.of(request.metadata());
+        let front = self.of(&principal, request.metadata());
         ingest::ingest(&front.service, &principal, command, request.into_inner()).await
     }
 

@@ -49,7 +49,10 @@ async fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo
     let mut ended = false;
     for handle in &handles {
         ended |= match handle {
-            Handle::Statement(statement) => service.cancel_anywhere(principal, statement).await,
+            // Its end is of no account: what was fetched in time may be at work still.
+            Handle::Statement(handle) => {
+                handle.owner == principal.name && service.cancel_anywhere(principal, &handle.statement).await
+            }
             Handle::Held(held) => service.cancel_polled_anywhere(principal, held.id).await,
         };
     }

@@ -40,12 +40,12 @@ impl FlightSql {
                 return self.poll_again(&principal, &ticket).await;
             }
             Ok(Command::CommandStatementQuery(query)) => {
-                let front = self.of(request.metadata());
+                let front = self.of(&principal, request.metadata());
                 let statement = front.statement(query.query);
                 (front, statement)
             }
             Ok(Command::CommandPreparedStatementQuery(query)) => {
-                self.prepared(&query.prepared_statement_handle, request.metadata())?
+                self.prepared(&principal, &query.prepared_statement_handle, request.metadata())?
             }
             _ => {
                 let info = self.get_flight_info(request).await?.into_inner();
@@ -158,7 +158,7 @@ impl FlightSql {
         }
     }
 
-    /// Holds rows longer: the endpoint with its new end. One whose rows are not held has none.
+    /// Holds rows longer, or makes a ticket good for longer: the endpoint with its new end.
     pub(super) fn renew(
         &self,
         principal: &Principal,
@@ -178,7 +178,7 @@ impl FlightSql {
                     ..endpoint
                 })
             }
-            Some(Handle::Statement(_)) => Ok(endpoint),
+            Some(Handle::Statement(handle)) => self.renewed(principal, handle, endpoint),
             None => Err(to_status(QueryError::BadHandle)),
         }
     }
@@ -200,7 +200,7 @@ impl FlightSql {
     }
 
     /// An endpoint that is good for so long from now; its end is that of a further poll too.
-    fn good_for(&self, left: Duration) -> FlightEndpoint {
+    pub(super) fn good_for(&self, left: Duration) -> FlightEndpoint {
         let ms = self.service.clock().now_ms().saturating_add(milliseconds(left));
         let mut endpoint = FlightEndpoint::new();
         let end = endpoint.expiration_time.get_or_insert_default();

@@ -4,11 +4,10 @@ use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, CommandPreparedStatementQuery,
-    CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt, TicketStatementQuery,
+    CommandStatementQuery, DoPutPreparedStatementResult, TicketStatementQuery,
 };
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, Ticket};
 use bytes::Bytes;
-use prost::Message;
 use tonic::{Request, Response, Status};
 
 use tidewater_security::Principal;
@@ -28,7 +27,7 @@ impl FlightSql {
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(&request).await?;
         no_transaction(query.transaction_id.as_ref())?;
-        let front = self.of(request.metadata());
+        let front = self.of(&principal, request.metadata());
         let statement = front.statement(query.query);
         front.info(&principal, statement, request).await
     }
@@ -39,7 +38,7 @@ impl FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(&request).await?;
-        let (front, statement) = self.prepared(&query.prepared_statement_handle, request.metadata())?;
+        let (front, statement) = self.prepared(&principal, &query.prepared_statement_handle, request.metadata())?;
         front.info(&principal, statement, request).await
     }
 
@@ -72,10 +71,7 @@ impl FlightSql {
                 .await
                 .map_err(to_status)?,
         };
-        let ticket = TicketStatementQuery {
-            statement_handle: statement.seal(self.service.key()),
-        };
-        flight_info(&schema, ticket.as_any().encode_to_vec(), descriptor)
+        flight_info(&schema, self.ticket_of(principal, statement), descriptor)
     }
 
     pub(super) async fn statement_rows(
@@ -86,8 +82,9 @@ impl FlightSql {
         let principal = self.principal(&request).await?;
         match Handle::open(&ticket.statement_handle, self.service.key()).map_err(to_status)? {
             Handle::Held(held) => self.held_rows(&principal, &held),
-            Handle::Statement(statement) => {
-                let front = self.of(request.metadata()).within(&statement);
+            Handle::Statement(handle) => {
+                let statement = self.shown(&principal, handle)?;
+                let front = self.of(&principal, request.metadata()).within(&statement);
                 Box::pin(front.rows(&principal, &statement)).await
             }
         }
@@ -99,7 +96,7 @@ impl FlightSql {
         request: Request<Ticket>,
     ) -> Result<Rows, Status> {
         let principal = self.principal(&request).await?;
-        let (front, statement) = self.prepared(&query.prepared_statement_handle, request.metadata())?;
+        let (front, statement) = self.prepared(&principal, &query.prepared_statement_handle, request.metadata())?;
         Box::pin(front.rows(&principal, &statement)).await
     }
 
@@ -119,11 +116,11 @@ impl FlightSql {
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let principal = self.principal(&request).await?;
         no_transaction(query.transaction_id.as_ref())?;
-        let front = self.of(request.metadata());
+        let front = self.of(&principal, request.metadata());
         let prepared = front.service.prepare(&principal, &query.query).await;
         let prepared = prepared.map_err(to_status)?;
         Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: front.statement(query.query).seal(self.service.key()),
+            prepared_statement_handle: self.prepared_handle(&principal, front.statement(query.query)),
             dataset_schema: schema_bytes(&prepared.schema)?,
             parameter_schema: schema_bytes(&prepared.parameters)?,
         })
@@ -134,11 +131,11 @@ impl FlightSql {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        self.principal(&request).await?;
-        let mut statement = Statement::open(&query.prepared_statement_handle, self.service.key()).map_err(to_status)?;
+        let principal = self.principal(&request).await?;
+        let mut statement = self.opened(&principal, &query.prepared_statement_handle)?;
         statement.parameters = parameters::read(request.into_inner()).await?;
         Ok(DoPutPreparedStatementResult {
-            prepared_statement_handle: Some(statement.seal(self.service.key())),
+            prepared_statement_handle: Some(self.prepared_handle(&principal, statement)),
         })
     }
 }

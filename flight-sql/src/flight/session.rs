@@ -1,5 +1,5 @@
-//! What a client has set for its session. The server keeps none of it: it is a signed cookie, which any node reads and which gives no
-//! rights, so that a call without it is the same call with the usual settings.
+//! What a client has set for its session. The server keeps none of it: it is a signed cookie, which any node reads, which counts for who
+//! was given it and gives no rights, so that a call without it is the same call with the usual settings.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ const NAME: &str = "tidewater_session";
 const VERSION: u8 = 0x82;
 
 /// How long settings last: longer than connections do.
-const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+pub(super) const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// Longest cookie that is looked at: the longest name of a schema in it is shorter.
-const COOKIE_BYTES_MAX: usize = 4 << 10;
+/// Longest cookie that is looked at: the longest names of a schema and a user in it are shorter.
+const COOKIE_BYTES_MAX: usize = 8 << 10;
 
 /// The settings of a session; none where everything is as usual.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,11 +46,15 @@ struct Written {
     timeout_ms: Option<u64>,
     #[serde(default)]
     wap_id: Option<String>,
+    /// Whose settings these are. An earlier version did not write it down: what it gave counts until its end, as settings that
+    /// are lost without a word could let rows be seen that were to wait.
+    #[serde(default)]
+    owner: Option<String>,
 }
 
 impl Session {
-    /// That of a call. A cookie that is damaged, too old or not ours is none.
-    pub(super) fn of(metadata: &MetadataMap, key: &TokenKey, now_ms: i64) -> Self {
+    /// That of a call of somebody. A cookie that is damaged, too old, another's or not ours is none.
+    pub(super) fn of(metadata: &MetadataMap, key: &TokenKey, owner: &str, now_ms: i64) -> Self {
         let headers = metadata.get_all("cookie").iter();
         let cookies = headers
             .filter_map(|header| header.to_str().ok())
@@ -58,11 +62,11 @@ impl Session {
         let mut values = cookies.filter_map(|cookie| cookie.trim().strip_prefix(NAME)?.strip_prefix('='));
         // Java puts the value in quotes.
         values
-            .find_map(|value| Self::open(value.trim_matches('"'), key, now_ms))
+            .find_map(|value| Self::open(value.trim_matches('"'), key, owner, now_ms))
             .unwrap_or_default()
     }
 
-    fn open(value: &str, key: &TokenKey, now_ms: i64) -> Option<Self> {
+    fn open(value: &str, key: &TokenKey, owner: &str, now_ms: i64) -> Option<Self> {
         if value.len() > COOKIE_BYTES_MAX {
             return None;
         }
@@ -76,6 +80,9 @@ impl Session {
             return None;
         }
         let written: Written = serde_json::from_slice(written).ok()?;
+        if written.owner.is_some_and(|given| given != owner) {
+            return None;
+        }
         Some(Self {
             schema: written.schema,
             cached: written.cached,
@@ -85,8 +92,8 @@ impl Session {
         })
     }
 
-    /// The header that makes a client keep it.
-    pub(super) fn cookie(&self, key: &TokenKey, now_ms: i64) -> String {
+    /// The header that makes a client of this owner keep it.
+    pub(super) fn cookie(&self, key: &TokenKey, owner: &str, now_ms: i64) -> String {
         let written = serde_json::json!(Written {
             schema: self.schema.clone(),
             cached: self.cached,
@@ -95,6 +102,7 @@ impl Session {
                 .timeout
                 .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             wap_id: self.wap_id.clone(),
+            owner: Some(owner.to_owned()),
         });
         let mut body = vec![VERSION];
         body.extend_from_slice(&now_ms.saturating_add(KEPT_MS).to_be_bytes());
@@ -123,6 +131,7 @@ pub(super) fn named(execution: Execution) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handle::{Statement, StatementHandle};
 
     fn sent(cookie: &str) -> MetadataMap {
         let mut metadata = MetadataMap::new();
@@ -131,7 +140,7 @@ mod tests {
     }
 
     // Goal: settings come back from any client until their end, and nothing else is a setting. Method: the cookie as Go and as Java send it;
-    // each of its characters altered; after its end; with another key; a handle in its place.
+    // each of its characters altered; after its end; with another key; another's; a handle in its place; one of before there were owners.
     #[test]
     fn only_our_own_cookies_set_anything() {
         let key = TokenKey::derive(b"secret");
@@ -142,20 +151,37 @@ mod tests {
             timeout: Some(Duration::from_millis(5)),
             wap_id: Some("night-1".into()),
         };
-        let header = session.cookie(&key, 1_000);
+        let header = session.cookie(&key, "ana", 1_000);
         assert!(header.ends_with("; Path=/; HttpOnly"), "{header}");
         let pair = header.split(';').next().expect("a pair");
         let value = pair.split_once('=').expect("a value").1;
-        let of = |cookie: &str, now_ms| Session::of(&sent(cookie), &key, now_ms);
+        let of = |cookie: &str, now_ms| Session::of(&sent(cookie), &key, "ana", now_ms);
         assert_eq!(of(pair, 1_000), session);
         assert_eq!(of(&format!("a=b; {NAME}=\"{value}\";$Path=\"/\""), 1_000), session);
         assert_eq!(of(&format!("{NAME}=x; {pair}"), 1_000), session);
         let usual = Session::default();
         assert_eq!(of(pair, 1_000 + KEPT_MS), usual);
-        assert_eq!(Session::of(&sent(pair), &TokenKey::derive(b"other"), 1_000), usual);
-        assert_eq!(Session::of(&MetadataMap::new(), &key, 1_000), usual);
-        let handle = URL_SAFE_NO_PAD.encode(crate::Statement::new("SELECT 1").seal(&key));
+        assert_eq!(
+            Session::of(&sent(pair), &TokenKey::derive(b"other"), "ana", 1_000),
+            usual
+        );
+        assert_eq!(Session::of(&MetadataMap::new(), &key, "ana", 1_000), usual);
+        assert_eq!(Session::of(&sent(pair), &key, "bob", 1_000), usual);
+        let handle = StatementHandle {
+            statement: Statement::new("SELECT 1"),
+            owner: "ana".into(),
+            until_ms: i64::MAX,
+        };
+        let handle = URL_SAFE_NO_PAD.encode(handle.seal(&key));
         assert_eq!(of(&format!("{NAME}={handle}"), 1_000), usual);
+        let mut body = vec![VERSION];
+        body.extend_from_slice(&2_000_i64.to_be_bytes());
+        body.extend_from_slice(br#"{"schema":"older","cached":null,"execution":null,"timeout_ms":null}"#);
+        let mut older = key.sign(&body).to_vec();
+        older.append(&mut body);
+        let older = format!("{NAME}={}", URL_SAFE_NO_PAD.encode(older));
+        assert_eq!(of(&older, 1_000).schema.as_deref(), Some("older"));
+        assert_eq!(of(&older, 2_000), usual);
         for at in 0..value.len() {
             let mut altered = value.as_bytes().to_vec();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };

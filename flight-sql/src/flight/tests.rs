@@ -1,5 +1,6 @@
 //! The front as clients see it, without a network between.
 
+mod handles;
 mod polls;
 mod room;
 mod schemas;
@@ -19,16 +20,18 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use tidewater_core::Tasks;
+use tidewater_security::Principal;
 
 use super::{FlightSql, WithSchemaCalls};
 use crate::service::tests::Lake;
 
-/// A front with the cookies of one client.
+/// A front with the cookies of one client, and whom its calls speak for if it is not whoever is on this machine.
 struct Client {
     lake: Lake,
     front: FlightSql,
     calls: WithSchemaCalls,
     cookie: Option<String>,
+    user: Option<Principal>,
     _tasks: Tasks,
 }
 
@@ -46,6 +49,7 @@ impl Client {
             front,
             calls,
             cookie: None,
+            user: None,
             _tasks: tasks,
         }
     }
@@ -55,6 +59,9 @@ impl Client {
         if let Some(cookie) = &self.cookie {
             let cookie = cookie.parse().expect("a header");
             request.metadata_mut().insert("cookie", cookie);
+        }
+        if let Some(user) = &self.user {
+            request.extensions_mut().insert(user.clone());
         }
         request
     }

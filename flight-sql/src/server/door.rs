@@ -1,5 +1,5 @@
-//! What every call goes through before the Flight SQL front sees it: nothing of a message is read before it is known who sent it, and
-//! what is answered is watched until it is taken.
+//! What every call goes through before the Flight SQL front sees it: nothing of a message is read before it is known who sent it, but for
+//! the short ones of a handshake, and what is answered is watched until it is taken.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -31,7 +31,14 @@ const CALL_BYTES_MAX: usize = 16 << 20;
 const READING_BYTES_MAX: usize = 256 << 20;
 const WRITING_BYTES_MAX: usize = 512 << 20;
 
-/// The one call by which it is learned who somebody is; its messages are not read.
+/// The longest message of a handshake, which is read before it is known who sent it: a name with a token of another issuer in the place of
+/// a password, as long as headers may be.
+const ENTERING_BYTES_MAX: usize = 64 << 10;
+
+/// The most that is in the middle of being read of them: whoever can connect can use it up, and keeps nobody else from working.
+const ENTERING_BYTES_AT_ONCE_MAX: usize = 64 << 20;
+
+/// The one call by which it is learned who somebody is.
 const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
 
 /// The calls by which rows are written.
@@ -44,8 +51,10 @@ const WRITING: [&str; 2] = [
 #[derive(Debug, Clone)]
 pub(super) struct Door {
     service: QueryService,
+    entering: Budget,
     reading: Budget,
     writing: Budget,
+    handshakes: FlightServiceServer<WithSchemaCalls>,
     calls: FlightServiceServer<WithSchemaCalls>,
     writes: FlightServiceServer<WithSchemaCalls>,
 }
@@ -59,8 +68,10 @@ impl Door {
         };
         Self {
             service,
+            entering: Budget::new(ENTERING_BYTES_AT_ONCE_MAX),
             reading: Budget::new(READING_BYTES_MAX),
             writing: Budget::new(WRITING_BYTES_MAX),
+            handshakes: limited(ENTERING_BYTES_MAX),
             calls: limited(CALL_BYTES_MAX),
             writes: limited(GRPC_MESSAGE_BYTES_MAX),
         }
@@ -71,28 +82,25 @@ impl Door {
         if let Some(line) = &line {
             request.extensions_mut().insert(line.peer.clone());
         }
-        let path = request.uri().path();
-        let writes = WRITING.contains(&path);
-        if path != HANDSHAKE {
-            let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
-            let peer = line.as_ref().map(|line| line.peer.clone()).unwrap_or_default();
-            let admitted = authentication::principal(&self.service, &metadata, &peer).await;
-            *request.headers_mut() = metadata.into_headers();
-            match admitted {
-                Ok(principal) => request.extensions_mut().insert(principal),
-                Err(error) => return to_status(error).into_http(),
-            };
-        }
-        let Ok(response) = match writes {
-            true => {
-                let request = request.map(|body| self.writing.of(body));
-                self.writes.call(request).await
-            }
-            false => {
-                let request = request.map(|body| self.reading.of(body));
-                self.calls.call(request).await
+        let (budget, server) = match request.uri().path() {
+            HANDSHAKE => (self.entering, &mut self.handshakes),
+            path => {
+                let parts = match WRITING.contains(&path) {
+                    true => (self.writing, &mut self.writes),
+                    false => (self.reading, &mut self.calls),
+                };
+                let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
+                let peer = line.as_ref().map(|line| line.peer.clone()).unwrap_or_default();
+                let admitted = authentication::caller_by(&self.service, &metadata, &peer).await;
+                *request.headers_mut() = metadata.into_headers();
+                match admitted {
+                    Ok(principal) => request.extensions_mut().insert(principal),
+                    Err(error) => return to_status(error).into_http(),
+                };
+                parts
             }
         };
+        let Ok(response) = server.call(request.map(|body| budget.of(body))).await;
         match line {
             None => response,
             Some(line) => response.map(|body| {

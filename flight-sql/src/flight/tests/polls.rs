@@ -23,7 +23,7 @@ const LONG: &str =
 const POLLS_MAX: usize = 120;
 
 impl Client {
-    async fn poll(&self, descriptor: FlightDescriptor) -> Result<PollInfo, Status> {
+    pub(super) async fn poll(&self, descriptor: FlightDescriptor) -> Result<PollInfo, Status> {
         let polled = self.calls.poll_flight_info(self.request(descriptor)).await;
         polled.map(Response::into_inner)
     }
@@ -40,7 +40,7 @@ impl Client {
         panic!("{sql} does not end");
     }
 
-    async fn cancel(&mut self, info: FlightInfo) -> i32 {
+    pub(super) async fn cancel(&mut self, info: FlightInfo) -> i32 {
         let request = CancelFlightInfoRequest { info: Some(info) };
         let body = self
             .act("CancelFlightInfo", request.encode_to_vec())
@@ -49,7 +49,7 @@ impl Client {
         CancelFlightInfoResult::decode(&*body).expect("a status").status
     }
 
-    async fn renew(&mut self, endpoint: FlightEndpoint) -> Result<FlightEndpoint, Status> {
+    pub(super) async fn renew(&mut self, endpoint: FlightEndpoint) -> Result<FlightEndpoint, Status> {
         let request = RenewFlightEndpointRequest {
             endpoint: Some(endpoint),
         };
@@ -58,7 +58,7 @@ impl Client {
     }
 }
 
-fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, text: &str) {
+pub(super) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, text: &str) {
     let status = answer.expect_err("it is refused");
     assert_eq!(status.code(), code, "{status}");
     assert!(status.message().contains(text), "{status}");

@@ -9,8 +9,8 @@ use datafusion::arrow::array::{Int64Array, StringArray};
 use tidewater_core::{Rng, SeededRng};
 
 use super::*;
-use crate::Statement;
 use crate::flight::update_flag;
+use crate::handle::{Statement, StatementHandle};
 use crate::service::tests::row;
 
 /// Random plans that are compared.
@@ -180,12 +180,17 @@ async fn every_call_tells_one_schema() {
         let Ok((handle, prepared)) = client.prepare(&sql).await else {
             continue;
         };
-        let statement = Statement {
-            parameters: values.clone(),
-            ..Statement::open(&handle, client.lake.service.key()).expect("our own")
+        let key = client.lake.service.key();
+        let given = StatementHandle::open(&handle, key).expect("our own");
+        let bound = StatementHandle {
+            statement: Statement {
+                parameters: values.clone(),
+                ..given.statement
+            },
+            ..given
         };
         let bound = command_of(&CommandPreparedStatementQuery {
-            prepared_statement_handle: statement.seal(client.lake.service.key()),
+            prepared_statement_handle: bound.seal(key),
         });
         let mut descriptors = vec![bound];
         if !sql.contains('$') {

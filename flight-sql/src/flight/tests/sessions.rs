@@ -6,7 +6,6 @@ use arrow_flight::sql::CommandPreparedStatementQuery;
 use datafusion::arrow::array::Int64Array;
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
-use tidewater_security::Principal;
 
 use super::*;
 use crate::Statement;
@@ -151,6 +150,22 @@ async fn settings_last_as_long_as_the_session() {
     client.cookie = Some(format!("{kept}x"));
     assert_eq!(client.get("schema").await, Some(OptionValue::Text("gold".into())));
     assert_eq!(client.rows("SELECT id FROM numbers").await.expect("rows"), 10);
+}
+
+// Goal: settings are for who made them. Method: a cookie that another shows, and its owner again.
+#[tokio::test]
+async fn a_cookie_of_another_sets_nothing() {
+    let mut client = with_copper().await;
+    client.user = Some(Principal::named("ana"));
+    assert_eq!(client.set("schema", "copper").await, HashMap::new());
+    for (name, schema) in [("bob", "gold"), ("ana", "copper")] {
+        client.user = Some(Principal::named(name));
+        assert_eq!(
+            client.get("schema").await,
+            Some(OptionValue::Text(schema.into())),
+            "{name}"
+        );
+    }
 }
 
 // Goal: everything that is answered is named. Method: the list, and an answer other than "not supported" to each.

@@ -8,7 +8,7 @@ import time
 import pyarrow.flight
 
 from checks import Checks, Skip, equal, options
-from flight_wire import CANCELLED, EXHAUSTED, INVALID, NOT_FOUND, OUT_OF_RANGE, UNAUTHENTICATED, Client, endpoint, field, fields, query, refused
+from flight_wire import CANCELLED, DENIED, EXHAUSTED, INVALID, NOT_FOUND, OUT_OF_RANGE, UNAUTHENTICATED, Client, endpoint, field, fields, query, refused
 
 host, port = sys.argv[1:3]
 rest = sys.argv[3:]
@@ -70,6 +70,37 @@ if own:
         ("message-of-20-mb", "GetFlightInfo", query("x" * 20_000_000)),
     ]:
         check(f"auth.{name}", lambda method=method, message=message: outside(method, message))
+
+
+class Older(pyarrow.flight.ClientAuthHandler):
+    """How clients logged in before there were headers for it: a message, and the token that is its answer with each call."""
+
+    def __init__(self, user, password):
+        super().__init__()
+        self.basic, self.token = pyarrow.flight.BasicAuth(user, password), b""
+
+    def authenticate(self, outgoing, incoming):
+        outgoing.write(self.basic.serialize())
+        self.token = incoming.read()
+
+    def get_token(self):
+        return self.token
+
+
+def by_message():
+    client = pyarrow.flight.FlightClient(f"grpc://{host}:{port}")
+    client.authenticate(Older(own["user"], own["password"]))
+    listed = len(list(client.list_actions()))
+    equal(8, listed)
+    wrong = [(own["user"], "not the password"), ("nobody-of-this-name", own["password"])]
+    bodies = [field(2, field(2, user) + field(3, password)) for user, password in wrong]
+    said = [refused([UNAUTHENTICATED], lambda body=body: Client(host, port).call("Handshake", body)) for body in bodies]
+    # Neither tells which of the two was wrong.
+    return equal(said[0], said[1])
+
+
+if own:
+    check("auth.by-message", by_message)
 
 
 def at_once():
@@ -158,10 +189,17 @@ check("renew.held-rows", renewed)
 def plain():
     client = connect()
     first = endpoint(client.info("SELECT 4 AS v"))[0]
-    return equal(first, client.act("RenewFlightEndpoint", field(1, first))) and "as it was"
+    equal(None, fields(first).get(3))
+    again = client.act("RenewFlightEndpoint", field(1, first))
+    left = held_until(again) - time.time()
+    if not 86_000 < left <= 86_460:
+        raise AssertionError(f"good for {left:.0f} s")
+    for one in (first, again):
+        equal([4], fetched(fields(fields(one)[1][0])[1][0], client).column(0).to_pylist())
+    return f"good for {left:.0f} s"
 
 
-check("renew.what-is-not-held", plain)
+check("renew.ticket", plain)
 check("renew.no-endpoint", lambda: refused([INVALID], lambda: connect().act("RenewFlightEndpoint")))
 check("renew.not-ours", lambda: refused([INVALID, NOT_FOUND], lambda: connect().act("RenewFlightEndpoint", field(1, field(1, field(1, "x" * 80))))))
 
@@ -200,6 +238,28 @@ def of_another():
 
 
 check("poll.of-another", of_another)
+
+
+def ticket_of_another():
+    if not other:
+        raise Skip("no other user")
+    client, stranger = connect(), connect(**other)
+    info = client.info("SELECT 6 AS v")
+    first, ticket = endpoint(info)
+    try:
+        fetched(ticket, stranger)
+        raise AssertionError("another's ticket")
+    except pyarrow.flight.FlightUnauthorizedError as e:
+        said = str(e)
+    if "SQL-0038" not in said or "SELECT" in said:
+        raise AssertionError(said)
+    refused([DENIED], lambda: stranger.act("RenewFlightEndpoint", field(1, first)))
+    equal(3, fields(stranger.act("CancelFlightInfo", field(1, info)))[1][0])
+    equal([6], fetched(ticket, client).column(0).to_pylist())
+    return "neither fetched, renewed nor cancelled"
+
+
+check("ticket.of-another", ticket_of_another)
 
 
 def actions():
@@ -249,7 +309,9 @@ def session_of_another():
     client, stranger = connect(), connect(**other)
     setting(client, "tidewater.cache", "off")
     stranger.cookie = client.cookie
-    return f"it sets {settings(stranger)['tidewater.cache'][1][0].decode()} and gives no rights"
+    equal(b"off", settings(client)["tidewater.cache"][1][0])
+    equal(b"on", settings(stranger)["tidewater.cache"][1][0])
+    return "it sets nothing"
 
 
 check("session.cookie-of-another", session_of_another)
