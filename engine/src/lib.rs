@@ -49,6 +49,7 @@ mod reads;
 pub mod sizes;
 #[cfg(test)]
 mod testing;
+mod text_views;
 mod this_query;
 
 pub use caller::Caller;
@@ -73,4 +74,5 @@ pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route}
 pub use session::{CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, gives_zones, optimizer_rules};
 pub use sql::{Command, Sql};
 pub use statement::{BulkLoad, Done, IfExists, Workshop};
+pub use text_views::text_views;
 pub use write::{Distribution, IcebergWriteExec, Order, WriteRequest};

@@ -27,6 +27,7 @@ use crate::once;
 use crate::progress::Progress;
 use crate::quick_first::quick_first;
 use crate::session::Class;
+use crate::text_views::text_views;
 
 /// A plan to be run.
 #[derive(Clone)]
@@ -191,7 +192,7 @@ impl LocalRunner {
                 Either::Right((passed, _)) => return Err(passed),
             },
         };
-        let plan = quick_first(yielding(plan, clock)?)?;
+        let plan = quick_first(yielding(text_views(plan)?, clock)?)?;
         if let Some(progress) = Progress::of(&request.session) {
             progress.watch(&plan);
         }

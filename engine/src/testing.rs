@@ -22,7 +22,7 @@ use tidewater_table::{
 };
 
 use crate::error::{EngineError, Result};
-use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions, restore_scans};
+use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions, restore_scans, text_views};
 
 pub(crate) struct Lake {
     pub(crate) engine: Engine,
@@ -147,7 +147,7 @@ impl Lake {
         let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref())?;
         let context = session.task_ctx();
         let decoded = physical_plan_from_bytes_with_extension_codec(&bytes, &context, codec.as_ref())?;
-        let decoded = restore_scans(decoded, &self.engine.runtime_env())?;
+        let decoded = text_views(restore_scans(decoded, &self.engine.runtime_env())?)?;
         Ok(lines(&collect(decoded, context).await?))
     }
 

@@ -20,7 +20,7 @@ use crate::pool::ClientPool;
 use crate::stoppable::stoppable;
 use crate::stops::{Stop, Stops};
 use tidewater_core::SharedClock;
-use tidewater_engine::{quick_first, restore_scans, yielding};
+use tidewater_engine::{quick_first, restore_scans, text_views, yielding};
 use tidewater_security::NodeTls;
 
 /// Ballista's engine, after the scans were told again to match columns by field id and to compare what they read.
@@ -59,6 +59,7 @@ impl ExecutionEngine for StageEngine {
         let stop = self.stops.begin(&job_id);
         check_readers(&plan).map_err(keep_code)?;
         let plan = restore_scans(plan, &self.runtime)
+            .and_then(text_views)
             .and_then(|plan| yielding(plan, &self.clock))
             .and_then(quick_first)
             .and_then(|plan| stoppable(plan, stop.token()))
