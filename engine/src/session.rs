@@ -4,7 +4,6 @@ mod among_rows;
 mod asked_groups;
 mod balanced;
 mod beside;
-pub(crate) mod bytes;
 mod correlated;
 mod decimals;
 mod distinct;
@@ -21,6 +20,7 @@ mod members;
 mod nulls;
 mod parse;
 mod quantified;
+pub(crate) mod read_texts;
 mod remembered;
 mod same_names;
 mod semi_joins;
@@ -362,7 +362,7 @@ impl Engine {
             plan = functions::within_limits(plan, function)?;
         }
         if state.config().get_extension::<Postgres>().is_some() {
-            plan = bytes::read(plan)?;
+            plan = read_texts::read(plan)?;
         }
         let plan = types::typed(plan, &state)?;
         if let (Some(key), Some(standing)) = (key, standing) {
