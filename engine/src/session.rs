@@ -5,6 +5,7 @@ mod asked_groups;
 mod balanced;
 mod beside;
 mod correlated;
+mod counted_sets;
 mod decimals;
 mod distinct;
 mod escapes;
@@ -63,6 +64,7 @@ use crate::opaque::Opaque;
 use crate::pg_catalog::{self, Postgres};
 use crate::policy::{self, RowPolicies};
 
+pub use self::counted_sets::count_sets;
 pub use self::nulls::optimizer_rules;
 use self::parse::Parsed;
 pub(crate) use self::parse::one_name;
@@ -364,7 +366,7 @@ impl Engine {
         if state.config().get_extension::<Postgres>().is_some() {
             plan = read_texts::read(plan)?;
         }
-        let plan = types::typed(plan, &state)?;
+        let plan = count_sets(types::typed(plan, &state)?, &state)?;
         if let (Some(key), Some(standing)) = (key, standing) {
             self.parts.plans.keep(key, standing, &plan);
         }
