@@ -4,6 +4,7 @@
 //! changed in the parsed statement ([`rewrite`]), never in its text; `pg_catalog` and `information_schema` are tables in
 //! memory that are made for one statement ([`tables`]), from what the catalog says at that time ([`known`]).
 
+pub mod array_text;
 mod functions;
 mod keywords;
 mod known;
@@ -215,6 +216,11 @@ pub(crate) fn at_zone(zone: Expr, value: Expr) -> datafusion::common::Result<Exp
 /// The bytes that a text stands for (`bytea`).
 pub(crate) fn bytes_of_text(text: Expr) -> datafusion::common::Result<Expr> {
     functions::call("pg_bytea", vec![text])
+}
+
+/// The array that a text stands for, of texts.
+pub(crate) fn array_of_text(text: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("pg_array_of_text", vec![text])
 }
 
 /// Changes a parsed statement into what the query engine understands: all of it if it is of such a session, else the little that

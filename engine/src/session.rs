@@ -4,8 +4,8 @@ mod among_rows;
 mod asked_groups;
 mod balanced;
 mod beside;
-pub(crate) mod bytes;
 mod correlated;
+mod counted_sets;
 mod decimals;
 mod distinct;
 mod escapes;
@@ -22,6 +22,7 @@ mod nulls;
 mod options;
 mod parse;
 mod quantified;
+pub(crate) mod read_texts;
 mod remembered;
 mod same_names;
 mod semi_joins;
@@ -60,6 +61,7 @@ use crate::lake::{self, LakeCatalog, Moment, base_name};
 use crate::pg_catalog::{self, Postgres};
 use crate::policy;
 
+pub use self::counted_sets::count_sets;
 pub use self::nulls::optimizer_rules;
 pub use self::options::{Class, Execution, Named, SessionKind, SessionOptions};
 use self::parse::Parsed;
@@ -173,9 +175,9 @@ impl Engine {
             plan = functions::within_limits(plan, function)?;
         }
         if state.config().get_extension::<Postgres>().is_some() {
-            plan = bytes::read(plan)?;
+            plan = read_texts::read(plan)?;
         }
-        let plan = types::typed(plan, &state)?;
+        let plan = count_sets(types::typed(plan, &state)?, &state)?;
         if let (Some(key), Some(standing)) = (key, standing) {
             self.parts.plans.keep(key, standing, &plan);
         }

@@ -11,7 +11,7 @@ use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock, SharedRng, TableName, fail_point};
 use tidewater_engine::{
-    Class, Distribution, Engine, EngineError, Order, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
+    Class, Distribution, Engine, EngineError, Order, PlanRequest, PlanRunner, SessionOptions, WriteRequest, count_sets,
 };
 use tidewater_table::{
     Added, Catalog, Change, CommitOptions, Committed, LoadedTable, Retention, Scan, ScanFile, TableError,
@@ -85,7 +85,9 @@ impl Worker {
         query: Query,
     ) -> Result<LogicalPlan> {
         let statement = AnyStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-        session.state().statement_to_plan(statement).await.map_err(|error| {
+        let state = session.state();
+        let planned = state.statement_to_plan(statement).await;
+        planned.and_then(|plan| count_sets(plan, &state)).map_err(|error| {
             let error = EngineError::from(error);
             match error.kind() {
                 ErrorKind::Invalid | ErrorKind::Unsupported => PipelineError::Sql {

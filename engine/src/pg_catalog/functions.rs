@@ -4,6 +4,7 @@
 //! the query engine has one of the same name, ours has `pg_` before it, and statements of the PostgreSQL wire mean ours.
 
 mod ages;
+mod array_texts;
 mod buckets;
 mod catalog;
 mod dates;
@@ -105,7 +106,7 @@ pub fn pure() -> Vec<ScalarUDF> {
         .chain(output::all());
     let all = all.chain(json::all()).chain(values::all());
     let all = all.chain(objects::all()).chain(split::all()).chain(regexes::all());
-    let all = all.chain(lists::all()).chain(ordered::all());
+    let all = all.chain(lists::all()).chain(ordered::all()).chain(array_texts::all());
     all.map(Native::into_function).collect()
 }
 

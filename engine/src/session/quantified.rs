@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, JoinConstraint, JoinOperator, Query, SetExpr, SetOperator, SetQuantifier, Statement,
-    VisitMut, VisitorMut,
+    BinaryOperator, Expr, JoinConstraint, JoinOperator, Query, SetExpr, Statement, VisitMut, VisitorMut,
 };
 
 use crate::error::{EngineError, Result};
 
-/// `= ANY (SELECT …)` becomes `IN`, `<> ALL (SELECT …)` becomes `NOT IN`; what else still compares with all rows of a query, or counts equal
-/// rows of two, or joins fully by names, is refused.
+/// `= ANY (SELECT …)` becomes `IN`, `<> ALL (SELECT …)` becomes `NOT IN`; what else still compares with all rows of a query, or joins fully by
+/// names, is refused.
 pub(super) fn refuse(statement: &mut Statement) -> Result<()> {
     let mut forms = Forms { refused: None };
     let _: ControlFlow<()> = statement.visit(&mut forms);
@@ -30,14 +29,6 @@ struct Forms {
 impl Forms {
     fn body(&mut self, body: &SetExpr) {
         match body {
-            // DataFusion 55 makes them of joins that let each row of the left pass, however often it stands on the right.
-            SetExpr::SetOperation {
-                op: SetOperator::Except | SetOperator::Intersect,
-                set_quantifier: SetQuantifier::All,
-                ..
-            } => {
-                self.refused = Some("EXCEPT ALL and INTERSECT ALL: number the rows with row_number() and leave ALL out")
-            }
             SetExpr::SetOperation { left, right, .. } => {
                 self.body(left);
                 self.body(right);
@@ -126,9 +117,6 @@ mod tests {
         let session = lake.engine.session(Class::Interactive, &SessionOptions::default());
         let (a, b) = ("(VALUES (1), (2), (2), (3)) AS a (x)", "(VALUES (2), (3)) AS b (x)");
         for sql in [
-            format!("SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b}"),
-            format!("SELECT x FROM {a} INTERSECT ALL SELECT x FROM {b}"),
-            format!("SELECT count(*) FROM (SELECT 1 AS x UNION (SELECT x FROM {a} EXCEPT ALL SELECT x FROM {b})) AS c"),
             format!("SELECT x >= ALL (SELECT x FROM {b}) FROM {a}"),
             format!("SELECT (x < ANY (SELECT x FROM {b})) IS NULL FROM {a}"),
             format!("SELECT (x, 1) IN (SELECT x, 1 FROM {b}) FROM {a}"),

@@ -10,7 +10,7 @@ use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableErro
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, lost};
 use crate::error::{EngineError, Result};
-use crate::session::bytes;
+use crate::session::read_texts;
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
 use crate::write::{Distribution, Order, WriteRequest};
 
@@ -47,7 +47,7 @@ impl Workshop<'_> {
         if self.options.postgres.is_some() {
             let schema = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
             let of = |name: &str| schema.field_with_name(name).ok().map(|field| field.data_type().clone());
-            input = bytes::columns(input, of)?;
+            input = read_texts::columns(input, of)?;
         }
         let request = WriteRequest {
             job: self.job(),

@@ -6,6 +6,7 @@ mod numeric;
 use bytes::{Buf, Bytes};
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::scalar::ScalarValue;
+use tidewater_engine::pg_catalog::array_text::{self, NoArray};
 
 use super::failure::{Failure, state};
 use super::types::{self, EPOCH_DAYS, EPOCH_US};
@@ -65,7 +66,13 @@ fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Fa
             None | Some(DataType::Utf8) => ScalarValue::Utf8(Some(text.to_owned())),
             Some(DataType::List(_)) => {
                 let element = types::element(oid).ok_or_else(wrong)?;
-                let items = array::items(trimmed).ok_or_else(wrong)?;
+                let items = array_text::elements(trimmed).map_err(|refused| {
+                    let state = match refused {
+                        NoArray::Malformed => state::INVALID_TEXT,
+                        NoArray::Dimensions => state::NOT_SUPPORTED,
+                    };
+                    Failure::new(state, refused.told(text))
+                })?;
                 let items = items.into_iter().map(|item| match item {
                     Some(item) => from_text(element, &item, zone),
                     None => null(&types::arrow(element).unwrap_or(DataType::Utf8)),
@@ -265,6 +272,17 @@ mod tests {
         }
     }
 
+    // Goal: an array that is none is told as PostgreSQL tells it, and one that is not understood as that. Method: the states of both.
+    #[test]
+    fn arrays_that_are_refused() {
+        for (text, state) in [("{a", state::INVALID_TEXT), ("{{a},{b}}", state::NOT_SUPPORTED)] {
+            let sent = Bytes::copy_from_slice(text.as_bytes());
+            let refused = value(1009, false, Some(&sent), None).expect_err(text);
+            assert_eq!(refused.state, state, "{text}");
+            assert!(refused.message.contains(text), "{}", refused.message);
+        }
+    }
+
     // Goal: what is no value of its type is refused and never a panic. Method: every prefix of a binary array for every type,
     // and texts that are none.
     #[test]
@@ -284,6 +302,8 @@ mod tests {
             (1082, "yesterday"),
             (17, "\\x0"),
             (1007, "{1"),
+            (1009, "{a,}"),
+            (1009, "a"),
             (2950, "1"),
         ] {
             assert!(

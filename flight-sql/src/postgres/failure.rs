@@ -199,6 +199,7 @@ const WORDS: &[(&str, &str)] = &[
     ("to value of Date", state::INVALID_DATE),
     ("to value of Timestamp", state::INVALID_DATE),
     ("to value of Time", state::INVALID_DATE),
+    ("malformed array literal", state::INVALID_TEXT),
     ("Cannot cast string", state::INVALID_TEXT),
     ("Cannot parse", state::INVALID_TEXT),
     ("Cast error: ", state::INVALID_TEXT),
@@ -319,6 +320,7 @@ mod tests {
             ("No field named nope. Did you mean 'a'?", state::NO_COLUMN, Some(12)),
             ("table 'lake.gold.t' not found", state::NO_TABLE, Some(22)),
             ("Invalid function 'f'.", state::NO_FUNCTION, None),
+            ("malformed array literal: \"{a\"", state::INVALID_TEXT, None),
             (
                 "sql parser error: Expected: x, found: y at Line: 2, Column: 2",
                 state::SYNTAX,

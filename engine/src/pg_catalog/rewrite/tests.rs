@@ -99,7 +99,19 @@ fn statements_are_changed() {
         ),
         (
             "SELECT a FROM t WHERE a = ANY ('{r,v}')",
-            "SELECT a FROM t WHERE a = ANY(ARRAY['r', 'v'])",
+            "SELECT a FROM t WHERE a IN ('r', 'v')",
+        ),
+        (
+            "SELECT a FROM t WHERE a || 'x' <> ALL ('{\"r,\", NULL}')",
+            "SELECT a FROM t WHERE (a || 'x') NOT IN ('r,', NULL)",
+        ),
+        (
+            "SELECT a FROM t WHERE a < ANY ('{1,2}') AND a >= ALL ('{}') AND a = ANY ('{1')",
+            "SELECT a FROM t WHERE ((a < '1') OR (a < '2')) AND true AND a = ANY(\"pg_array_of_text\"('{1'))",
+        ),
+        (
+            "SELECT '{1,NULL}'::int[] AS a, '{a\\_b,\"c,d\"}'::text[] AS b, '{}'::int[][] AS c, '{1'::int[] AS d",
+            "SELECT ARRAY[CAST('1' AS INT), CAST(NULL AS INT)] AS a, ARRAY[CAST('a_b' AS TEXT), CAST('c,d' AS TEXT)] AS b, CAST(ARRAY[] AS INT[]) AS c, '{1'::INT[] AS d",
         ),
         (
             "SELECT (CASE WHEN t.typtype = 'c' THEN (SELECT array_agg(x) FROM y) ELSE NULL END) AS a FROM t",

@@ -1,67 +1,78 @@
-//! Arrays that are written as a text: `{a,"b,c",NULL}` (PostgreSQL 15, 8.15.2).
+//! Arrays that a statement writes as a text.
 
-use std::iter::Peekable;
-use std::str::Chars;
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, Value};
 
-/// The elements of an array of texts that has one dimension, null among them. None where PostgreSQL would refuse it, and for others.
-pub(super) fn elements(literal: &str) -> Option<Vec<Option<String>>> {
-    let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let mut found = Vec::new();
-    if inner.trim().is_empty() {
-        return Some(found);
-    }
-    let mut letters = inner.chars().peekable();
-    loop {
-        skip(&mut letters);
-        let (item, written_out) = match letters.next_if_eq(&'"') {
-            Some(_) => (quoted(&mut letters)?, true),
-            None => bare(&mut letters)?,
-        };
-        let null = !written_out && item.eq_ignore_ascii_case("null");
-        found.push((!null).then_some(item));
-        skip(&mut letters);
-        match letters.next() {
-            None => return Some(found),
-            Some(',') => {}
-            Some(_) => return None,
-        }
-    }
+use super::super::names::{as_text, call, cast, text};
+use crate::pg_catalog::array_text::elements;
+
+/// An array of texts. One that is malformed is told when it is asked for.
+pub(super) fn of_texts(written: &str) -> Expr {
+    let Ok(items) = elements(written) else {
+        return call("pg_array_of_text", vec![text(written)]);
+    };
+    let items = items.into_iter().map(|item| match item {
+        Some(item) => text(&item),
+        None => cast(Expr::value(Value::Null), DataType::Text),
+    });
+    let texts = DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None));
+    cast(call("make_array", items.collect()), texts)
 }
 
-fn skip(letters: &mut Peekable<Chars<'_>>) {
-    while letters.next_if(char::is_ascii_whitespace).is_some() {}
+/// `x = ANY ('{a,b}')` and its like as comparisons with each element, which is a literal there and so of the type of `x`. None where
+/// no array is written out.
+pub(super) fn compared(left: &Expr, op: &BinaryOperator, right: &mut Expr, all: bool) -> Option<Expr> {
+    let written = as_text(right)?.to_owned();
+    let Ok(items) = elements(&written) else {
+        *right = of_texts(&written);
+        return None;
+    };
+    // Of none, whatever `x` is.
+    if items.is_empty() {
+        return Some(Expr::value(Value::Boolean(all)));
+    }
+    let items = items.into_iter().map(|item| match item {
+        Some(item) => text(&item),
+        None => Expr::value(Value::Null),
+    });
+    if matches!((op, all), (BinaryOperator::Eq, false) | (BinaryOperator::NotEq, true)) {
+        return Some(Expr::InList {
+            expr: operand(left),
+            list: items.collect(),
+            negated: all,
+        });
+    }
+    let comparisons = items.map(|item| binary(operand(left), op.clone(), Box::new(item)));
+    let comparisons: Vec<Expr> = comparisons.collect();
+    let between = match all {
+        true => BinaryOperator::And,
+        false => BinaryOperator::Or,
+    };
+    joined(&comparisons, &between)
 }
 
-/// What stands before the second quote.
-fn quoted(letters: &mut Peekable<Chars<'_>>) -> Option<String> {
-    let mut item = String::new();
-    loop {
-        match letters.next()? {
-            '"' => return Some(item),
-            '\\' => item.push(letters.next()?),
-            other => item.push(other),
+/// What stands on the left, in brackets where operators may bind otherwise.
+fn operand(left: &Expr) -> Box<Expr> {
+    Box::new(match left {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Function(_) | Expr::Nested(_) => {
+            left.clone()
         }
-    }
+        other => Expr::Nested(Box::new(other.clone())),
+    })
 }
 
-/// What stands before the next comma, without the spaces behind it, and whether a letter is marked to be none but itself.
-fn bare(letters: &mut Peekable<Chars<'_>>) -> Option<(String, bool)> {
-    let (mut item, mut end, mut marked) = (String::new(), 0, false);
-    while let Some(letter) = letters.next_if(|letter| *letter != ',') {
-        match letter {
-            '{' | '}' | '"' => return None,
-            '\\' => {
-                item.push(letters.next()?);
-                marked = true;
-                end = item.len();
-            }
-            space if space.is_ascii_whitespace() => item.push(space),
-            other => {
-                item.push(other);
-                end = item.len();
-            }
+fn binary(left: Box<Expr>, op: BinaryOperator, right: Box<Expr>) -> Expr {
+    Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }))
+}
+
+/// The conditions as a tree that is as low as it can be.
+fn joined(conditions: &[Expr], between: &BinaryOperator) -> Option<Expr> {
+    match conditions {
+        [] => None,
+        [only] => Some(only.clone()),
+        _ => {
+            let (first, second) = conditions.split_at(conditions.len() / 2);
+            let (first, second) = (joined(first, between)?, joined(second, between)?);
+            Some(binary(Box::new(first), between.clone(), Box::new(second)))
         }
     }
-    item.truncate(end);
-    (!item.is_empty()).then_some((item, marked))
 }

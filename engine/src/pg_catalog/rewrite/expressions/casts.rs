@@ -9,6 +9,7 @@ use super::super::names::{as_number, as_text, call, cast, text};
 use super::moments::{figures, iso_span};
 use super::take;
 use crate::pg_catalog::Postgres;
+use crate::pg_catalog::array_text::elements;
 
 /// A number that is cast to a decimal is read digit by digit, not as a floating-point number first.
 pub(super) fn exact(expression: &mut Expr) {
@@ -108,19 +109,10 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = changed;
                 return;
             }
-            if let (DataType::Array(element), Some(literal)) = (&*data_type, as_text(inner))
-                && let Some(items) = elements(literal)
-                && let Some(mut of) = element_type(element)
+            if let (Some(of), Some(literal)) = (innermost(data_type), as_text(inner))
+                && let Ok(items) = elements(literal)
             {
-                plain(&mut of);
-                let items = items.into_iter().map(|item| match item {
-                    Some(item) => cast(text(&item), of.clone()),
-                    None => cast(Expr::value(Value::Null), of.clone()),
-                });
-                *expression = Expr::Array(Array {
-                    elem: items.collect(),
-                    named: true,
-                });
+                *expression = listed(items, &of, postgres);
                 return;
             }
             plain(data_type);
@@ -251,23 +243,39 @@ fn element_type(element: &ArrayElemTypeDef) -> Option<DataType> {
     }
 }
 
-/// The elements of `{a,b}`, without quotes and escapes that need a parser.
-fn elements(literal: &str) -> Option<Vec<Option<String>>> {
-    let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
-    if inner.contains(['{', '\\']) {
+/// The type of an array's elements, however many dimensions are said: PostgreSQL does not count them.
+fn innermost(of: &DataType) -> Option<DataType> {
+    let DataType::Array(element) = of else {
         return None;
-    }
-    if inner.trim().is_empty() {
-        return Some(Vec::new());
-    }
-    let items = inner.split(',').map(|item| {
-        let item = item.trim();
-        match item.eq_ignore_ascii_case("null") {
-            true => None,
-            false => Some(item.trim_matches('"').to_owned()),
-        }
+    };
+    let element = element_type(element)?;
+    innermost(&element).or(Some(element))
+}
+
+/// An array of these elements, each of them read as a literal of this type.
+fn listed(items: Vec<Option<String>>, of: &DataType, postgres: &Postgres) -> Expr {
+    let none = items.is_empty();
+    let items = items.into_iter().map(|item| {
+        let item = item.map_or_else(|| Expr::value(Value::Null), |item| text(&item));
+        let mut item = cast(item, of.clone());
+        exact(&mut item);
+        change(&mut item, postgres);
+        item
     });
-    Some(items.collect())
+    let array = Expr::Array(Array {
+        elem: items.collect(),
+        named: true,
+    });
+    let mut of = of.clone();
+    plain(&mut of);
+    // What has no elements that tell its type is told it, if the query engine has it by a name.
+    match none && !matches!(of, DataType::Uuid | DataType::Regclass | DataType::Custom(..)) {
+        true => cast(
+            array,
+            DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(of), None)),
+        ),
+        false => array,
+    }
 }
 
 /// Types as the query engine has them.

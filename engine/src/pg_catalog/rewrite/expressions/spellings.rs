@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::super::names::{as_text, call, cast, text};
-use super::arrays::elements;
+use super::arrays::of_texts;
 use super::take;
 use crate::pg_catalog::functions::{Options, translated};
 
@@ -103,15 +103,11 @@ pub(super) fn change(expression: &mut Expr) {
     }
 }
 
-/// Patterns that are an array, written out or as a parameter; none of a query, and of a text that is no array.
+/// Patterns that are an array, written out or as a parameter; none of a query.
 fn list(patterns: &Expr) -> Option<Expr> {
     let texts = || DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None));
     if let Some(written) = as_text(patterns) {
-        let items = elements(written)?.into_iter().map(|item| match item {
-            Some(item) => text(&item),
-            None => cast(Expr::value(Value::Null), DataType::Text),
-        });
-        return Some(cast(call("make_array", items.collect()), texts()));
+        return Some(of_texts(written));
     }
     match patterns {
         Expr::Nested(inner) => list(inner),

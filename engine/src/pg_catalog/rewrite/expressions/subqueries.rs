@@ -1,11 +1,12 @@
 //! Subqueries of the catalog in places where the query engine takes none.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinOperator,
-    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
+    ArrayElemTypeDef, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinOperator, Query,
+    Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
 };
 
-use super::super::names::{as_text, call, cast, parts, text, value};
+use super::super::names::{as_text, call, cast, parts, value};
+use super::arrays;
 use super::spellings::liked;
 use crate::pg_catalog::tables::{empty_column, is_empty};
 use crate::this_query;
@@ -88,18 +89,25 @@ pub(super) fn change(expression: &mut Expr) {
         Expr::InSubquery { subquery, negated, .. } if never(subquery) => {
             *expression = Expr::value(Value::Boolean(*negated))
         }
-        // Of a `LIKE` every letter counts, and they are read as such.
-        Expr::AnyOp { compare_op, .. } if liked(compare_op).is_some() => {}
-        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
-            // `= ANY ('{a,b}')`.
-            if let Some(literal) = as_text(right)
-                && let Some(inner) = literal.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'))
-            {
-                let items = inner.split(',').map(|item| text(item.trim().trim_matches('"')));
-                **right = Expr::Array(Array {
-                    elem: items.collect(),
-                    named: true,
-                });
+        // The patterns of a `LIKE` stay a list.
+        Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } if liked(compare_op).is_some() => {}
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            ..
+        } => {
+            if let Some(compared) = arrays::compared(left, compare_op, right, false) {
+                *expression = compared;
+            }
+        }
+        Expr::AllOp {
+            left,
+            compare_op,
+            right,
+        } => {
+            if let Some(compared) = arrays::compared(left, compare_op, right, true) {
+                *expression = compared;
             }
         }
         _ => {}

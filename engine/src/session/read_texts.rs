@@ -1,8 +1,10 @@
-//! Texts that stand for bytes, as PostgreSQL reads them: `'\x00ff'` is two bytes (8.4.1), in a comparison and where a row is written.
+//! Texts that stand for bytes or for arrays, as PostgreSQL reads them: `'\x00ff'` is two bytes (8.4.1), in a comparison and where a row is
+//! written, and `'{a,b}'` has two elements (8.15.2), in a cast and where a row is written. The query engine takes the letters, and makes
+//! of a text an array that has it as its one element.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
@@ -12,7 +14,7 @@ use super::beside::aligned;
 use super::decimals;
 use crate::pg_catalog;
 
-/// Reads texts that are cast to bytes, and literals beside bytes, as PostgreSQL does.
+/// Reads texts that are cast to bytes or arrays, and literals beside bytes, as PostgreSQL does.
 pub(super) fn read(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(read_node)?.data)
 }
@@ -35,6 +37,13 @@ fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::Cast(Cast { expr, field }) if is_bytes(field.data_type()) && is_text(&expr, schema) => {
             Ok(Transformed::yes(pg_catalog::bytes_of_text(*expr)?))
+        }
+        Expr::Cast(Cast { expr, field }) if is_array(field.data_type()) && is_text(&expr, schema) => {
+            let texts = array_of_text(*expr, field.data_type())?;
+            Ok(Transformed::yes(Expr::Cast(Cast::new_from_field(
+                Box::new(texts),
+                field,
+            ))))
         }
         expr => {
             let mut failed = None;
@@ -59,26 +68,48 @@ fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
-/// The query's columns, of which texts that are to become bytes of a table are read as PostgreSQL does. `of` is the type that a column
-/// will have.
+/// The query's columns, of which texts that are to become bytes or arrays of a table are read as PostgreSQL does. `of` is the type that a
+/// column will have.
 pub(crate) fn columns(plan: LogicalPlan, of: impl Fn(&str) -> Option<DataType>) -> Result<LogicalPlan> {
     let fields = plan.schema().fields();
     let becomes = |at: usize| {
-        let field = fields.get(at);
-        field.is_some_and(|field| field.data_type().is_string() && of(field.name()).is_some_and(|of| is_bytes(&of)))
+        let field = fields.get(at).filter(|field| field.data_type().is_string())?;
+        of(field.name()).filter(|of| is_bytes(of) || is_array(of))
     };
-    if !(0..fields.len()).any(becomes) {
+    if !(0..fields.len()).any(|at| becomes(at).is_some()) {
         return Ok(plan);
     }
     let columns = plan.schema().columns().into_iter().enumerate().map(|(at, column)| {
         let name = column.name.clone();
+        let column = Expr::Column(column);
         match becomes(at) {
-            true => Ok(pg_catalog::bytes_of_text(Expr::Column(column))?.alias(name)),
-            false => Ok(Expr::Column(column)),
+            Some(of) if is_bytes(&of) => Ok(pg_catalog::bytes_of_text(column)?.alias(name)),
+            Some(of) => Ok(array_of_text(column, &of)?.alias(name)),
+            None => Ok(column),
         }
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+/// The array of texts that a text is, whose elements a cast reads as those of an array of this type. Refused are those that it would read
+/// otherwise than PostgreSQL: bytes, and instants, which are of the session's zone if they name none.
+fn array_of_text(text: Expr, of: &DataType) -> Result<Expr> {
+    match of {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => match item.data_type() {
+            of @ DataType::Timestamp(_, Some(_)) => plan_err!("a text is not read as an array of {of}: write ARRAY"),
+            of if is_bytes(of) || of.is_nested() => plan_err!("a text is not read as an array of {of}: write ARRAY"),
+            _ => pg_catalog::array_of_text(text),
+        },
+        of => plan_err!("{of} is no array"),
+    }
+}
+
+fn is_array(of: &DataType) -> bool {
+    matches!(
+        of,
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+    )
 }
 
 fn is_bytes(of: &DataType) -> bool {
