@@ -7,9 +7,11 @@ mod opened;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
@@ -38,16 +40,18 @@ pub(crate) struct CheckedReads {
     /// What is read ahead is charged to this; none where nothing is.
     ahead: Option<Arc<dyn MemoryPool>>,
     footers: Arc<FileMetadataCache>,
+    /// The columns that are read of the files.
+    columns: SchemaRef,
     /// Who wants to know which footers were at hand.
     at_hand: Option<Arc<AtHand>>,
 }
 
 impl CheckedReads {
-    /// For the files of one object store.
+    /// For the files of one object store, of which `columns` are read.
     ///
     /// # Errors
     /// No such store.
-    pub(crate) fn new(runtime: &RuntimeEnv, store: &ObjectStoreUrl) -> Result<Self> {
+    pub(crate) fn new(runtime: &RuntimeEnv, store: &ObjectStoreUrl, columns: &SchemaRef) -> Result<Self> {
         let near = NEAR.iter().any(|scheme| store.as_str().starts_with(scheme));
         let ahead = (!near).then(|| Arc::clone(&runtime.memory_pool));
         let store = runtime.object_store(store)?;
@@ -56,6 +60,7 @@ impl CheckedReads {
             inner: DefaultParquetFileReaderFactory::new(Arc::clone(&store)),
             store,
             footers: runtime.cache_manager.get_file_metadata_cache(),
+            columns: Arc::clone(columns),
             at_hand: None,
         })
     }
@@ -98,6 +103,7 @@ impl ParquetFileReaderFactory for CheckedReads {
         Ok(Box::new(
             CheckedReader::new(inner, store, meta, footers)
                 .with_ahead(ahead)
+                .of_columns(Arc::clone(&self.columns))
                 .telling(opened),
         ))
     }

@@ -30,7 +30,7 @@ fn restore_scan(plan: Arc<dyn ExecutionPlan>, runtime: &RuntimeEnv) -> Result<Tr
     if !has_ids(config.file_schema().fields()) && !has_ids(config.table_partition_cols()) {
         return Ok(Transformed::no(plan));
     }
-    let reader = CheckedReads::new(runtime, &config.object_store_url)?;
+    let reader = CheckedReads::new(runtime, &config.object_store_url, config.file_schema())?;
     let source = source.clone().with_parquet_file_reader_factory(Arc::new(reader));
     let config: FileScanConfig = FileScanConfigBuilder::from(config.clone())
         .with_source(Arc::new(source))

@@ -123,14 +123,14 @@ fn scan(
         global: session.config_options().execution.parquet.clone(),
         ..Default::default()
     };
+    let order = order(request, told);
+    let columns = reader_schema(request, told)?;
     // A bare ParquetSource reads every footer anew, and compares nothing.
-    let mut reader = CheckedReads::new(runtime, &groups.store)?;
+    let mut reader = CheckedReads::new(runtime, &groups.store, columns.file_schema())?;
     if let Some(at_hand) = store.at_hand() {
         let telling = store.store_at(groups.store.as_str()).map_err(EngineError::from)?;
         reader = reader.telling(telling, Arc::clone(at_hand));
     }
-    let order = order(request, told);
-    let columns = reader_schema(request, told)?;
     let projection = projection(request, &order, columns.table_schema());
     let source = ParquetSource::new(columns)
         .with_table_parquet_options(options)

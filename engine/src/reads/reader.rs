@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
@@ -18,6 +19,7 @@ use tidewater_table::{Met, ReadAnew, TableError};
 use super::ahead::Ahead;
 use super::footer::{Footer, Parsed, parse};
 use super::opened::Opened;
+use super::texts::annotated;
 
 /// What is read first of a file that does not tell how long its footer is: a few columns' footer and indexes, and small files whole.
 const FOOTER_BYTES: u64 = 64 << 10;
@@ -41,6 +43,7 @@ pub(super) struct CheckedReader {
     footers: Arc<FileMetadataCache>,
     footer: Option<Footer>,
     ahead: Option<Ahead>,
+    columns: Option<SchemaRef>,
     opened: Opened,
 }
 
@@ -59,6 +62,7 @@ impl CheckedReader {
             footers,
             footer: None,
             ahead: None,
+            columns: None,
             opened: Opened::default(),
         }
     }
@@ -66,6 +70,12 @@ impl CheckedReader {
     /// The same, which reads ahead.
     pub(super) fn with_ahead(mut self, ahead: Option<Ahead>) -> Self {
         self.ahead = ahead;
+        self
+    }
+
+    /// The same, which says of these columns that they are texts where the file does not.
+    pub(super) fn of_columns(mut self, columns: SchemaRef) -> Self {
+        self.columns = Some(columns);
         self
     }
 
@@ -248,7 +258,10 @@ impl AsyncFileReader for CheckedReader {
         let indexes = options.map_or(PageIndexPolicy::Optional, ArrowReaderOptions::column_index_policy);
         async move {
             let footer = self.footer(indexes).await?;
-            let metadata = Arc::clone(&footer.metadata);
+            let metadata = match &self.columns {
+                Some(columns) => annotated(&footer.metadata, columns)?,
+                None => Arc::clone(&footer.metadata),
+            };
             self.footer = Some(footer);
             Ok(metadata)
         }
