@@ -3,7 +3,7 @@
 //! What is asked here goes from process to process by whoever implements [`Siblings`], and each answers for itself alone
 //! ([`QueryService::heed`](crate::QueryService::heed)): nothing is asked further.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -77,9 +77,9 @@ pub enum Found {
 pub struct Answer {
     /// What became of it.
     pub found: Found,
-    /// The connections that were asked for.
+    /// The connections that were asked for, and what each does (`active`, `idle`).
     #[serde(default)]
-    pub backends: BTreeSet<i32>,
+    pub backends: BTreeMap<i32, String>,
 }
 
 impl Answer {

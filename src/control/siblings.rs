@@ -33,7 +33,7 @@ pub(super) fn routes(ready: &Ready, parts: &Parts) -> Router {
     };
     Router::new()
         .route(PATH, post(heed))
-        .layer(from_fn_with_state(known, admit))
+        .route_layer(from_fn_with_state(known, admit))
         .with_state(ready.clone())
 }
 

@@ -17,6 +17,9 @@ const CANCELLED: i32 = 1;
 /// There is nothing here that this user could end: it has ended, or is another's.
 const NOT_CANCELLABLE: i32 = 3;
 
+/// Tickets of a flight that are looked at: ours have one, and a descriptor.
+const HANDLES_MAX: usize = 16;
+
 /// For `CancelQuery`, whose request holds an encoded flight info. The status, which both calls number alike.
 pub(super) async fn query(service: &QueryService, principal: &Principal, info: Bytes) -> Result<i32, Status> {
     let info = FlightInfo::decode(info).map_err(|error| unreadable(&error))?;
@@ -46,6 +49,12 @@ async fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo
             "none of the flight's tickets is of a statement that is known here",
         ));
     }
+    if handles.len() > HANDLES_MAX {
+        return Err(Status::invalid_argument(format!(
+            "the flight has {} tickets; {HANDLES_MAX} at most are of one statement",
+            handles.len()
+        )));
+    }
     let mut ended = false;
     for handle in &handles {
         ended |= match handle {
@@ -53,7 +62,9 @@ async fn cancel(service: &QueryService, principal: &Principal, info: &FlightInfo
             Handle::Statement(handle) => {
                 handle.owner == principal.name && service.cancel_anywhere(principal, &handle.statement).await
             }
-            Handle::Held(held) => service.cancel_polled_anywhere(principal, held.id).await,
+            Handle::Held(held) => {
+                held.owner == principal.name && service.cancel_polled_anywhere(principal, held.id).await
+            }
         };
     }
     Ok(if ended {

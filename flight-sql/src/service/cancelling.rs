@@ -1,6 +1,6 @@
 //! Statements that their owners end, here or in whichever other process runs them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
@@ -94,8 +94,8 @@ impl QueryService {
         self.0.siblings.is_some()
     }
 
-    /// The connections of the PostgreSQL wire that this principal has in other processes.
-    pub(crate) async fn backends_elsewhere(&self, principal: &Principal) -> BTreeSet<i32> {
+    /// The connections of the PostgreSQL wire that this principal has in other processes, and what each does.
+    pub(crate) async fn backends_elsewhere(&self, principal: &Principal) -> BTreeMap<i32, String> {
         let owner = principal.name.clone();
         self.ask(&Ask::Backends { owner }).await.backends
     }
@@ -135,7 +135,7 @@ impl QueryService {
                 false => self.connections().cancel_of(self, *pid, owner),
             }),
             Ask::Backends { owner } => Answer {
-                backends: self.connections().pids_of(owner).into_keys().collect(),
+                backends: self.connections().pids_of(owner),
                 ..Answer::default()
             },
         };

@@ -231,3 +231,15 @@ pub(crate) fn row(values: Vec<ArrayRef>) -> Bytes {
 fn long(value: i64) -> ArrayRef {
     Arc::new(Int64Array::from(vec![value]))
 }
+
+/// A statement that takes hours, as the ticket of user `ana` has it.
+fn hours() -> Statement {
+    let tables: Vec<String> = (0..12).map(|at| format!("numbers t{at}")).collect();
+    Statement {
+        id: Uuid::from_u128(5),
+        ..Statement::new(format!(
+            "SELECT sum(sqrt(t0.id * t1.id)) FROM {}",
+            tables.join(" CROSS JOIN ")
+        ))
+    }
+}

@@ -1,6 +1,6 @@
 //! The connections of a session's user, here and in other processes, for statements that end them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tidewater_engine::pg_catalog::Backends;
 use tidewater_security::Principal;
@@ -17,7 +17,7 @@ pub(super) struct Own {
     service: QueryService,
     owner: String,
     /// Those in other processes, if the statement may end one: whoever calls a function cannot wait for an answer.
-    elsewhere: BTreeSet<i32>,
+    elsewhere: BTreeMap<i32, String>,
 }
 
 impl Own {
@@ -29,7 +29,7 @@ impl Own {
         };
         let elsewhere = match service.has_siblings() && ends() {
             true => service.backends_elsewhere(principal).await,
-            false => BTreeSet::new(),
+            false => BTreeMap::new(),
         };
         Self {
             service: service.clone(),
@@ -42,7 +42,7 @@ impl Own {
     fn ask(&self, pid: i32, connection: bool) -> bool {
         let owner = self.owner.clone();
         let ask = Ask::Backend { pid, owner, connection };
-        self.elsewhere.contains(&pid) && self.service.tell_siblings(ask)
+        self.elsewhere.contains_key(&pid) && self.service.tell_siblings(ask)
     }
 }
 
@@ -58,6 +58,8 @@ impl Backends for Own {
     }
 
     fn pids(&self) -> BTreeMap<i32, String> {
-        self.service.connections().pids_of(&self.owner)
+        let mut all = self.elsewhere.clone();
+        all.extend(self.service.connections().pids_of(&self.owner));
+        all
     }
 }

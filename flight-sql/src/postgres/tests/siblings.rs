@@ -1,5 +1,6 @@
 //! Statements of connections that are ended at another process.
 
+use super::super::key::CancelKey;
 use super::*;
 use crate::service::tests::siblings::Near;
 use crate::siblings::{Ask, Found};
@@ -67,6 +68,10 @@ async fn keys_are_good_at_every_server() {
         let mut guessed = key.to_vec();
         guessed[bit / 8] ^= 1 << (bit % 8);
         pair.show(&guessed).await;
+        let mut bytes = &guessed[..];
+        let shown = CancelKey::shown(bytes.get_i32(), bytes.get_i32());
+        let there = pair.first.lake.service.heed(&Ask::Key(shown)).found;
+        assert_eq!(there, Found::Nothing, "bit {bit}");
     }
     assert!(
         pair.near.asked().len() <= 1,
@@ -104,7 +109,9 @@ async fn numbers_are_good_at_every_server() {
     assert!(told.contains(&"D t".to_owned()), "{told:?}");
     let told = answer(&mut client).await;
     assert!(told.contains(&"E 57014".to_owned()), "{told:?}");
-    let told = other.query(&format!("SELECT pg_terminate_backend({pid})")).await;
+    // As Superset stops what it asked.
+    let stop = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = '{pid}'");
+    let told = other.query(&stop).await;
     assert!(told.contains(&"D t".to_owned()), "{told:?}");
     let (kind, body) = client.next().await.expect("why it ends");
     assert_eq!(line(kind, body), "E 57P01");

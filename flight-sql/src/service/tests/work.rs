@@ -18,18 +18,6 @@ async fn statements_at_work_are_bounded() {
     assert_eq!(lake.service.0.running.count(), 0);
 }
 
-/// A statement that takes hours, as the ticket of user `ana` has it.
-fn hours() -> Statement {
-    let tables: Vec<String> = (0..12).map(|at| format!("numbers t{at}")).collect();
-    Statement {
-        id: Uuid::from_u128(5),
-        ..Statement::new(format!(
-            "SELECT sum(sqrt(t0.id * t1.id)) FROM {}",
-            tables.join(" CROSS JOIN ")
-        ))
-    }
-}
-
 // Goal: its owner ends a statement at once, also when nobody reads its rows, or keeps it from beginning; nobody else can, and what has
 // ended by itself cannot be cancelled. Method: a cross join of hours, asked about by two users and with other ids.
 #[tokio::test]
