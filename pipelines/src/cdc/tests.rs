@@ -390,7 +390,7 @@ async fn full_refresh_when_increments_cannot_go_on() {
         (again.mode, again.reason.as_str()),
         (Mode::Full, "the model has changed since its last run")
     );
-    tidewater_table::Catalog::drop_table(lake.catalog.as_ref(), &table_name("bronze.patients"), false)
+    Catalog::drop_table(lake.catalog.as_ref(), &table_name("bronze.patients"), false)
         .await
         .expect("a drop");
     let gone = changed
@@ -437,7 +437,7 @@ async fn tombstones_are_compacted() {
         run(&pipelines).await;
     }
     let table = lake.load("ops.tombstones__silver__patients").await;
-    let files = tidewater_table::plan_scan(&lake.store, &table.metadata, None, None)
+    let files = plan_scan(&lake.store, &table.metadata, None, None)
         .await
         .expect("files");
     assert!(files.len() < 5, "{}", files.len());
