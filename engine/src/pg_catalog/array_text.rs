@@ -30,7 +30,7 @@ pub fn elements(written: &str) -> Result<Vec<Option<String>>, NoArray> {
     skip(&mut letters);
     match letters.next() {
         Some('{') => {}
-        Some('[') => return Err(NoArray::Dimensions),
+        Some('[') => return Err(with_bounds(&letters.collect::<String>())),
         _ => return Err(NoArray::Malformed),
     }
     skip(&mut letters);
@@ -53,6 +53,20 @@ pub fn elements(written: &str) -> Result<Vec<Option<String>>, NoArray> {
     match letters.next() {
         None => Ok(found),
         Some(_) => Err(NoArray::Malformed),
+    }
+}
+
+/// Why what stands behind a bracket is not read: it is bounds and an array, or nothing.
+fn with_bounds(rest: &str) -> NoArray {
+    let are_bounds = |bounds: &str| {
+        let letters = |letter: char| letter.is_ascii_digit() || matches!(letter, '-' | '+' | ':' | '[' | ']');
+        bounds.ends_with(']') && bounds.chars().all(letters)
+    };
+    match rest.split_once('=') {
+        Some((bounds, array)) if are_bounds(bounds.trim_end()) && array.trim_start().starts_with('{') => {
+            NoArray::Dimensions
+        }
+        _ => NoArray::Malformed,
     }
 }
 

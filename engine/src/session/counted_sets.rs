@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{Column, JoinType, NullEquality, Result, plan_err};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, JoinType, NullEquality, Result, not_impl_err, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, Join, LogicalPlan, Projection, Window};
+use datafusion::logical_expr::{Distinct, Expr, ExprFunctionExt, Join, LogicalPlan, Projection, Window};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
@@ -44,7 +44,7 @@ pub fn count_sets(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan
 fn is_of_all(join: &Join) -> bool {
     matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti)
         && join.null_equality == NullEquality::NullEqualsNull
-        && !matches!(join.left.as_ref(), LogicalPlan::Distinct(_))
+        && !matches!(join.left.as_ref(), LogicalPlan::Distinct(Distinct::All(_)))
         && !join.on.iter().any(|(left, _)| is_number(left))
 }
 
@@ -56,6 +56,10 @@ fn numbered(mut join: Join) -> Result<LogicalPlan> {
     let columns = join.left.schema().columns();
     if join.on.len() != columns.len() {
         return plan_err!("EXCEPT ALL and INTERSECT ALL compare all columns");
+    }
+    // Conditions on what is around are taken out of a subquery, over the numbers, which would be those of other rows then.
+    if is_correlated(&join.left)? || is_correlated(&join.right)? {
+        return not_impl_err!("EXCEPT ALL and INTERSECT ALL of rows that depend on the query around them");
     }
     let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
     let [left, right] = NUMBERS;
@@ -76,6 +80,10 @@ fn numbered(mut join: Join) -> Result<LogicalPlan> {
     let columns = columns.into_iter().map(Expr::Column).collect();
     let columns = Projection::try_new(columns, Arc::new(LogicalPlan::Join(join)))?;
     Ok(LogicalPlan::Projection(columns))
+}
+
+fn is_correlated(rows: &LogicalPlan) -> Result<bool> {
+    rows.exists(|part| Ok(part.contains_outer_reference()))
 }
 
 /// The rows with a number among those that have the same keys.
@@ -164,6 +172,11 @@ mod tests {
             ),
             (format!("SELECT x FROM {a} EXCEPT SELECT x FROM {b}"), vec!["1"]),
             (
+                "SELECT DISTINCT ON (k) v FROM (VALUES (1, 7), (2, 7)) AS t (k, v) EXCEPT ALL SELECT w FROM (VALUES (7)) AS u (w)"
+                    .to_owned(),
+                vec!["7"],
+            ),
+            (
                 format!("SELECT x FROM {a} EXCEPT ALL SELECT 2.0"),
                 vec!["", "", "1", "2", "2"],
             ),
@@ -174,5 +187,8 @@ mod tests {
         ] {
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
         }
+        let sql = format!("SELECT x FROM {a} WHERE x IN (SELECT x FROM {b} WHERE b.x = a.x EXCEPT ALL SELECT 3)");
+        let error = lake.answered(&sql).await.expect_err("it is refused");
+        assert!(error.to_string().contains("depend on the query around them"), "{error}");
     }
 }

@@ -66,7 +66,7 @@ fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Fa
             None | Some(DataType::Utf8) => ScalarValue::Utf8(Some(text.to_owned())),
             Some(DataType::List(_)) => {
                 let element = types::element(oid).ok_or_else(wrong)?;
-                let items = array_text::elements(trimmed).map_err(|refused| {
+                let items = array_text::elements(text).map_err(|refused| {
                     let state = match refused {
                         NoArray::Malformed => state::INVALID_TEXT,
                         NoArray::Dimensions => state::NOT_SUPPORTED,

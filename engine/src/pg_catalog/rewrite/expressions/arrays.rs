@@ -4,6 +4,13 @@ use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType
 
 use super::super::names::{as_text, call, cast, text};
 use crate::pg_catalog::array_text::elements;
+use crate::this_query;
+
+/// Elements that are compared one by one; with more the array is compared as such.
+const COMPARISONS_MAX: usize = 1_000;
+
+/// Functions that answer otherwise each time.
+const VOLATILE: [&str; 4] = ["random", "gen_random_uuid", "clock_timestamp", "timeofday"];
 
 /// An array of texts. One that is malformed is told when it is asked for.
 pub(super) fn of_texts(written: &str) -> Expr {
@@ -41,6 +48,11 @@ pub(super) fn compared(left: &Expr, op: &BinaryOperator, right: &mut Expr, all: 
             negated: all,
         });
     }
+    // What is compared stands once for each element.
+    if items.len() > COMPARISONS_MAX || !is_repeatable(left) {
+        *right = of_texts(&written);
+        return None;
+    }
     let comparisons = items.map(|item| binary(operand(left), op.clone(), Box::new(item)));
     let comparisons: Vec<Expr> = comparisons.collect();
     let between = match all {
@@ -48,6 +60,15 @@ pub(super) fn compared(left: &Expr, op: &BinaryOperator, right: &mut Expr, all: 
         false => BinaryOperator::Or,
     };
     joined(&comparisons, &between)
+}
+
+/// Whether it may stand for each element anew: it is the same however often it is asked for, and no query.
+fn is_repeatable(left: &Expr) -> bool {
+    !this_query::has(left, |part| match part {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => true,
+        Expr::Function(function) => VOLATILE.contains(&function.name.to_string().to_lowercase().as_str()),
+        _ => false,
+    })
 }
 
 /// What stands on the left, in brackets where operators may bind otherwise.
