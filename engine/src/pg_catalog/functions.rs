@@ -3,6 +3,7 @@
 //! Those that depend on their arguments alone are known in every process ([`pure`]), for a plan with them may run anywhere. Where
 //! the query engine has one of the same name, ours has `pg_` before it, and statements of the PostgreSQL wire mean ours.
 
+mod array_fill;
 mod array_texts;
 mod buckets;
 mod catalog;
@@ -17,6 +18,7 @@ mod liked;
 mod lists;
 mod native;
 mod number_patterns;
+mod number_reading;
 mod numbers;
 mod objects;
 mod ordered;
@@ -103,6 +105,7 @@ pub fn pure() -> Vec<ScalarUDF> {
     let all = all.chain(json::all()).chain(values::all());
     let all = all.chain(objects::all()).chain(split::all()).chain(regexes::all());
     let all = all.chain(lists::all()).chain(ordered::all()).chain(array_texts::all());
+    let all = all.chain(array_fill::all()).chain(number_reading::all());
     all.map(Native::into_function).collect()
 }
 
