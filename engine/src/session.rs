@@ -28,6 +28,7 @@ mod same_names;
 mod semi_joins;
 mod settings;
 mod sorted;
+mod standard_forms;
 #[cfg(test)]
 mod tests;
 mod tuples;
@@ -86,7 +87,8 @@ const SAME_NAMES: &str = "Projections require unique expression names";
 
 /// The statement with each table at a version (`t FOR VERSION AS OF 5`) as a single name (`"t@5"`).
 pub(crate) fn at_versions(sql: &str) -> Result<String> {
-    Ok(versions::rewrite(sql, &GenericDialect {})?.sql)
+    let sql = standard_forms::readable(sql, &GenericDialect {});
+    Ok(versions::rewrite(&sql, &GenericDialect {})?.sql)
 }
 
 fn named(state: &SessionState, statement: &Statement) -> Result<Named> {

@@ -4,6 +4,7 @@
 //! the query engine has one of the same name, ours has `pg_` before it, and statements of the PostgreSQL wire mean ours.
 
 mod ages;
+mod array_fill;
 mod array_texts;
 mod buckets;
 mod catalog;
@@ -19,6 +20,7 @@ mod lists;
 mod moments;
 mod native;
 mod number_patterns;
+mod number_reading;
 mod numbers;
 mod objects;
 mod ordered;
@@ -107,6 +109,7 @@ pub fn pure() -> Vec<ScalarUDF> {
     let all = all.chain(json::all()).chain(values::all());
     let all = all.chain(objects::all()).chain(split::all()).chain(regexes::all());
     let all = all.chain(lists::all()).chain(ordered::all()).chain(array_texts::all());
+    let all = all.chain(array_fill::all()).chain(number_reading::all());
     all.map(Native::into_function).collect()
 }
 

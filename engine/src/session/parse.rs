@@ -16,8 +16,8 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, balanced, distinct, escapes, existing, joined, listed, members, tuples, unnested, values, wildcards,
-    windows,
+    CATALOG, balanced, distinct, escapes, existing, joined, listed, members, standard_forms, tuples, unnested, values,
+    wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -34,7 +34,10 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     complexity::check(sql)?;
     let options = &state.config().options().sql_parser;
     let versioned = match dialect_from_str(options.dialect.as_ref()) {
-        Some(dialect) => versions::rewrite(&escapes::without_outer_joins(sql, dialect.as_ref()), dialect.as_ref())?,
+        Some(dialect) => {
+            let sql = standard_forms::readable(sql, dialect.as_ref());
+            versions::rewrite(&escapes::without_outer_joins(&sql, dialect.as_ref()), dialect.as_ref())?
+        }
         None => versions::Versioned {
             sql: sql.to_owned(),
             ..Default::default()
@@ -45,6 +48,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         .sql_to_statement(&versioned.sql, &dialect)
         .map_err(|error| windows::told(&versioned.sql, error))?;
     if let Some(statement) = innermost(&mut statement) {
+        standard_forms::bounds(statement)?;
         distinct::regroup(statement);
         tuples::compared(statement);
         windows::whole(statement);
@@ -56,6 +60,8 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         balanced::conditions(statement);
         wildcards::named_as_read(statement);
         complexity::check_parts(statement)?;
+    } else {
+        standard_forms::unmarked(&versioned.sql)?;
     }
     pg_catalog::understand(state, &mut statement);
     if let Some(statement) = innermost(&mut statement) {

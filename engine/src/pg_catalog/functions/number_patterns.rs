@@ -5,7 +5,7 @@ const ROMAN: usize = 15;
 
 /// What a pattern is made of.
 #[derive(Debug, Clone, PartialEq)]
-enum Piece {
+pub(super) enum Piece {
     /// `9` and `0`.
     Digit(bool),
     Point,
@@ -23,30 +23,31 @@ enum Piece {
 
 /// A pattern and what it says of the number as a whole.
 #[derive(Debug, Default)]
-struct Pattern {
-    pieces: Vec<Piece>,
+pub(super) struct Pattern {
+    pub(super) pieces: Vec<Piece>,
     /// Digits before the point, behind it, and those that the number is shifted by.
-    before: usize,
-    behind: usize,
-    shift: usize,
+    pub(super) before: usize,
+    pub(super) behind: usize,
+    pub(super) shift: usize,
     /// Before which digit zeros begin.
     zeros_from: Option<usize>,
     /// The last `0`, counted from the first digit.
     last_zero: usize,
     /// Without padding.
-    fill: bool,
-    decimal: bool,
+    pub(super) fill: bool,
+    pub(super) decimal: bool,
     /// Whether there is an `S`, and whether it stands behind the digits.
-    sign: Option<bool>,
-    brackets: bool,
-    minus: bool,
-    plus: bool,
-    exponent: bool,
+    pub(super) sign: Option<bool>,
+    pub(super) brackets: bool,
+    pub(super) minus: bool,
+    pub(super) plus: bool,
+    pub(super) exponent: bool,
 }
 
 const WORDS: &[&str] = &["EEEE", "FM", "MI", "PL", "PR", "RN", "SG", "TH"];
 
-fn parsed(pattern: &str) -> Result<Pattern, String> {
+/// A pattern taken apart.
+pub(super) fn parsed(pattern: &str) -> Result<Pattern, String> {
     let mut of = Pattern::default();
     let mut rest = pattern;
     let (mut shifted, mut sign_at) = (false, None);

@@ -96,10 +96,13 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
                 *expression = functions::own(&word, postgres).unwrap_or_else(|| expression.clone());
             }
         }
-        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } | Expr::AnyOp { .. } => {
+        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } | Expr::AnyOp { .. } | Expr::AllOp { .. } => {
             spellings::change(expression)
         }
-        Expr::Like { .. } | Expr::ILike { .. } => pattern(expression),
+        Expr::Like { .. } | Expr::ILike { .. } => match spellings::like_all(expression) {
+            Some(all) => *expression = all,
+            None => pattern(expression),
+        },
         Expr::Interval(interval) => {
             if let Some(spelled) = as_text(&interval.value).and_then(casts::spelled) {
                 *interval.value = text(&spelled);

@@ -110,6 +110,10 @@ fn statements_are_changed() {
             "SELECT a FROM t WHERE ((a < '1') OR (a < '2')) AND true AND a = ANY(\"pg_array_of_text\"('{1'))",
         ),
         (
+            "SELECT a FROM t WHERE a NOT LIKE ALL (ARRAY['x']) AND a LIKE ALL ('{y}')",
+            "SELECT a FROM t WHERE (NOT \"pg_like_any\"(a, ARRAY['x'], false, false)) AND (NOT \"pg_like_any\"(a, CAST(\"make_array\"('y') AS TEXT[]), false, true))",
+        ),
+        (
             "SELECT '{1,NULL}'::int[] AS a, '{a\\_b,\"c,d\"}'::text[] AS b, '{}'::int[][] AS c, '{1'::int[] AS d",
             "SELECT ARRAY[CAST('1' AS INT), CAST(NULL AS INT)] AS a, ARRAY[CAST('a_b' AS TEXT), CAST('c,d' AS TEXT)] AS b, CAST(ARRAY[] AS INT[]) AS c, '{1'::INT[] AS d",
         ),

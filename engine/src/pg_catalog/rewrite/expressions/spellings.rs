@@ -1,10 +1,11 @@
 //! Operators and forms that the query engine knows by another name.
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, UnaryOperator, Value,
+    ArrayElemTypeDef, BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, ObjectNamePart, UnaryOperator,
+    Value,
 };
 
-use super::super::names::{as_text, call, cast, text};
+use super::super::names::{arguments, as_text, call, cast, text};
 use super::arrays::of_texts;
 use super::take;
 use crate::pg_catalog::functions::{Options, translated};
@@ -70,6 +71,11 @@ pub(super) fn change(expression: &mut Expr) {
             right,
             ..
         } => liked(compare_op).and_then(|how| list(right).map(|patterns| like_any(take(left), patterns, how))),
+        Expr::AllOp {
+            left,
+            compare_op,
+            right,
+        } => liked(compare_op).and_then(|how| list(right).map(|patterns| like_each(take(left), patterns, how))),
         Expr::Ceil { expr, field } if unit_of(field) => Some(call("pg_ceil", vec![take(expr)])),
         Expr::Floor { expr, field } if unit_of(field) => Some(call("pg_floor", vec![take(expr)])),
         Expr::Extract { field, expr, .. } => part(field).map(|function| call(function, vec![take(expr)])),
@@ -127,6 +133,48 @@ pub(super) fn liked(op: &BinaryOperator) -> Option<(bool, bool)> {
         BinaryOperator::PGNotILikeMatch => (true, true),
         _ => return None,
     })
+}
+
+/// `x LIKE ALL (array)`, which is parsed as a `LIKE` of what a function `ALL` answers; none of another pattern.
+pub(super) fn like_all(expression: &mut Expr) -> Option<Expr> {
+    let insensitive = matches!(expression, Expr::ILike { .. });
+    let (Expr::Like {
+        negated,
+        any: false,
+        expr,
+        pattern,
+        escape_char: None,
+    }
+    | Expr::ILike {
+        negated,
+        any: false,
+        expr,
+        pattern,
+        escape_char: None,
+    }) = expression
+    else {
+        return None;
+    };
+    let Expr::Function(function) = pattern.as_ref() else {
+        return None;
+    };
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+        return None;
+    };
+    if name.quote_style.is_some() || !name.value.eq_ignore_ascii_case("all") {
+        return None;
+    }
+    let [patterns] = <[Expr; 1]>::try_from(arguments(&function.args)?).ok()?;
+    let patterns = list(&patterns)?;
+    Some(like_each(take(expr), patterns, (insensitive, *negated)))
+}
+
+/// A text is like each pattern where there is none that it is not like.
+fn like_each(value: Expr, patterns: Expr, (insensitive, negated): (bool, bool)) -> Expr {
+    Expr::Nested(Box::new(Expr::UnaryOp {
+        op: UnaryOperator::Not,
+        expr: Box::new(like_any(value, patterns, (insensitive, !negated))),
+    }))
 }
 
 fn like_any(value: Expr, patterns: Expr, (insensitive, negated): (bool, bool)) -> Expr {

@@ -1,0 +1,210 @@
+//! Forms of standard SQL that the parser does not know: `trim(BOTH FROM x)`, and `BETWEEN SYMMETRIC` where `SYMMETRIC` can be no column,
+//! as in PostgreSQL.
+//!
+//! They are changed in the text, for nothing else is there before the parser. A mark before the lower bound tells of the latter, where the
+//! parser leaves it: whatever binds the bound together stands to its right.
+
+use std::borrow::Cow;
+use std::mem::replace;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, UnaryOperator, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+use super::versions::Places;
+use crate::error::{EngineError, Result};
+
+/// A text that nobody writes.
+const MARK: &str = "\u{1}\u{1}\u{1}\u{1}";
+
+/// The statement as the parser can read it. [`bounds`] has to be asked for what it makes of it.
+pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> {
+    let small = sql.to_ascii_lowercase();
+    let bounds = dialect.is::<PostgreSqlDialect>() && small.contains("symmetric");
+    if !bounds && !small.contains("trim") {
+        return Cow::Borrowed(sql);
+    }
+    // What cannot be cut into tokens is told by the parser.
+    let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else {
+        return Cow::Borrowed(sql);
+    };
+    let tokens: Vec<TokenWithSpan> = tokens
+        .into_iter()
+        .filter(|token| !matches!(token.token, Token::Whitespace(_)))
+        .collect();
+    let places = Places::new(sql);
+    let mut written = sql.to_owned();
+    // From the end, so that places before stay what they are.
+    for at in (0..tokens.len()).rev() {
+        match tokens.get(at..).unwrap_or_default() {
+            [between, word, ..] if bounds && is(between, "between") && is(word, "symmetric") => {
+                let begin = places.offset(word.span.start);
+                put(&mut written, begin, "symmetric".len(), &format!("'{MARK}'|| "));
+            }
+            [between, word, ..] if bounds && is(between, "between") && is(word, "asymmetric") => {
+                let length = "asymmetric".len();
+                put(
+                    &mut written,
+                    places.offset(word.span.start),
+                    length,
+                    &" ".repeat(length),
+                );
+            }
+            [trim, bracket, side, from, ..]
+                if is(trim, "trim")
+                    && bracket.token == Token::LParen
+                    && ["both", "leading", "trailing"].iter().any(|word| is(side, word))
+                    && is(from, "from") =>
+            {
+                put(&mut written, places.offset(from.span.start), 0, "' ' ");
+            }
+            _ => {}
+        }
+    }
+    Cow::Owned(written)
+}
+
+fn is(token: &TokenWithSpan, word: &str) -> bool {
+    matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
+}
+
+fn put(written: &mut String, begin: usize, length: usize, text: &str) {
+    if written.get(begin..begin + length).is_some() {
+        written.replace_range(begin..begin + length, text);
+    }
+}
+
+/// Reads the marks: a value is between two bounds in either order. A mark that is not where it was put is refused.
+pub(super) fn bounds(statement: &mut Statement) -> Result<()> {
+    match statement.visit(&mut Bounds) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(refused()),
+    }
+}
+
+/// Refuses marks in what [`bounds`] is not asked about.
+pub(super) fn unmarked(sql: &str) -> Result<()> {
+    match sql.contains(MARK) {
+        false => Ok(()),
+        true => Err(refused()),
+    }
+}
+
+fn refused() -> EngineError {
+    EngineError::statement("BETWEEN SYMMETRIC at such a place, or of such a bound: put the bound in brackets")
+}
+
+struct Bounds;
+
+impl VisitorMut for Bounds {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if is_mark(expr) {
+            return ControlFlow::Break(());
+        }
+        let Expr::Between {
+            expr: value,
+            negated,
+            low,
+            high,
+        } = expr
+        else {
+            return ControlFlow::Continue(());
+        };
+        if !taken(low) {
+            return ControlFlow::Continue(());
+        }
+        let (value, low, high) = (value.as_ref(), low.as_ref(), high.as_ref());
+        let between = |low: &Expr, high: &Expr| {
+            Box::new(Expr::Between {
+                expr: Box::new(value.clone()),
+                negated: false,
+                low: Box::new(low.clone()),
+                high: Box::new(high.clone()),
+            })
+        };
+        let either = Expr::Nested(Box::new(Expr::BinaryOp {
+            left: between(low, high),
+            op: BinaryOperator::Or,
+            right: between(high, low),
+        }));
+        *expr = match negated {
+            true => Expr::Nested(Box::new(Expr::UnaryOp {
+                op: UnaryOperator::Not,
+                expr: Box::new(either),
+            })),
+            false => either,
+        };
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_mark(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(&value.value, Value::SingleQuotedString(text) if text == MARK),
+        _ => false,
+    }
+}
+
+/// Takes the mark away from the beginning of an expression, if it stands there.
+fn taken(first: &mut Expr) -> bool {
+    let Expr::BinaryOp { left, op, right } = first else {
+        return false;
+    };
+    if !is_mark(left) || *op != BinaryOperator::StringConcat {
+        return taken(left);
+    }
+    let bound = replace(right.as_mut(), Expr::Value(Value::Null.into()));
+    *first = bound;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    use super::*;
+
+    fn read(sql: &str, dialect: &dyn Dialect) -> String {
+        let sql = readable(sql, dialect);
+        let mut statements = Parser::parse_sql(dialect, &sql).expect(&sql);
+        let statement = statements.first_mut().expect("a statement");
+        bounds(statement).expect(&sql);
+        statement.to_string()
+    }
+
+    // Goal: the forms mean what SQL says, and what only looks like one is left. Method: statements before and after.
+    #[test]
+    fn forms_are_read() {
+        for (before, after) in [
+            (
+                "SELECT x BETWEEN SYMMETRIC 3 AND 1",
+                "SELECT (x BETWEEN 3 AND 1 OR x BETWEEN 1 AND 3)",
+            ),
+            (
+                "SELECT x NOT BETWEEN symmetric -a + 1 AND b * 2 AND c",
+                "SELECT (NOT (x BETWEEN -a + 1 AND b * 2 OR x BETWEEN b * 2 AND -a + 1)) AND c",
+            ),
+            (
+                "SELECT x BETWEEN SYMMETRIC a || b::text AND (c)",
+                "SELECT (x BETWEEN a || b::TEXT AND (c) OR x BETWEEN (c) AND a || b::TEXT)",
+            ),
+            ("SELECT x BETWEEN ASYMMETRIC 1 AND 2", "SELECT x BETWEEN 1 AND 2"),
+            (
+                "SELECT \"symmetric\", 'BETWEEN SYMMETRIC' FROM t",
+                "SELECT \"symmetric\", 'BETWEEN SYMMETRIC' FROM t",
+            ),
+            (
+                "SELECT trim(BOTH FROM a), trim(\n leading from b), trim(TRAILING 'x' FROM c), trim(both FROM trim(BOTH FROM d))",
+                "SELECT TRIM(BOTH ' ' FROM a), TRIM(LEADING ' ' FROM b), TRIM(TRAILING 'x' FROM c), TRIM(BOTH ' ' FROM TRIM(BOTH ' ' FROM d))",
+            ),
+        ] {
+            assert_eq!(read(before, &PostgreSqlDialect {}), after, "{before}");
+        }
+        let column = "SELECT x BETWEEN symmetric AND y";
+        assert_eq!(read(column, &GenericDialect {}), column);
+    }
+}
