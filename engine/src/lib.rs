@@ -71,9 +71,7 @@ pub use provider::{FILE, IcebergTable, MAX_STALENESS_KEY, POSITION, PlannedFiles
 pub use quick_first::quick_first;
 pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
-pub use session::{
-    CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, count_sets, gives_zones, optimizer_rules,
-};
+pub use session::{CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, gives_zones, optimizer_rules};
 pub use sql::{Command, Sql};
 pub use statement::{BulkLoad, Done, IfExists, Workshop};
 pub use text_views::text_views;

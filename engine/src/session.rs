@@ -45,10 +45,12 @@ mod zones;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::catalog::CatalogProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use tidewater_core::TableName;
 use tidewater_table::TableError;
@@ -62,7 +64,7 @@ use crate::lake::{self, LakeCatalog, Moment, base_name};
 use crate::pg_catalog::{self, Postgres};
 use crate::policy;
 
-pub use self::counted_sets::count_sets;
+use self::counted_sets::count_sets;
 pub use self::nulls::optimizer_rules;
 pub use self::options::{Class, Execution, Named, SessionKind, SessionOptions};
 use self::parse::Parsed;
@@ -89,6 +91,11 @@ const SAME_NAMES: &str = "Projections require unique expression names";
 pub(crate) fn at_versions(sql: &str) -> Result<String> {
     let sql = standard_forms::readable(sql, &GenericDialect {});
     Ok(versions::rewrite(&sql, &GenericDialect {})?.sql)
+}
+
+/// Where the tables of a session are looked up.
+fn lake_of(catalog: Option<&Arc<dyn CatalogProvider>>) -> Option<&LakeCatalog> {
+    catalog.and_then(|catalog| catalog.downcast_ref::<LakeCatalog>())
 }
 
 fn named(state: &SessionState, statement: &Statement) -> Result<Named> {
@@ -126,13 +133,11 @@ impl Engine {
     }
 
     async fn plan_here(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-        let mut state = session.state();
+        let state = session.state();
         let parsed = parse::parse(&state, sql)?;
         let list = state.catalog_list().clone();
         let catalog = list.catalog(CATALOG);
-        let lake = catalog
-            .as_ref()
-            .and_then(|catalog| catalog.downcast_ref::<LakeCatalog>());
+        let lake = lake_of(catalog.as_ref());
         let missing = self.missing(&parsed, lake).await?;
         let key = lake.and_then(|lake| Key::of(&state, lake, sql));
         let statement = parsed.resolve(&state, &missing);
@@ -141,6 +146,56 @@ impl Engine {
             Answer::Query(query) => return Box::pin(self.plan_here(session, &query)).await,
             Answer::Other => {}
         }
+        let (plan, standing) = self
+            .planned(state, statement, &missing, lake, sql.contains("||"))
+            .await?;
+        if let (Some(key), Some(standing)) = (key, standing) {
+            self.parts.plans.keep(key, standing, &plan);
+        }
+        Ok(plan)
+    }
+
+    /// Plans a query that was parsed elsewhere, as [`Self::plan`] does one that is written.
+    pub async fn plan_query(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
+        let (engine, session) = (self.clone(), session.clone());
+        let work = Box::pin(async move {
+            let state = session.state();
+            let (statement, missing) = engine.understood(&state, query).await?;
+            let list = state.catalog_list().clone();
+            let catalog = list.catalog(CATALOG);
+            let planned = engine.planned(state, statement, &missing, lake_of(catalog.as_ref()), true);
+            Ok(planned.await?.0)
+        });
+        self.parts.planner.run(work).await
+    }
+
+    /// What a view says, to stand in the plans of statements that name it: these make the best of it as a whole.
+    pub async fn plan_view(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
+        let state = session.state();
+        let (statement, _) = self.understood(&state, query).await?;
+        Ok(state.statement_to_plan(statement).await?)
+    }
+
+    /// What is meant by a query, and which of its names are those of parts of tables.
+    async fn understood(&self, state: &SessionState, query: Query) -> Result<(Statement, BTreeSet<TableName>)> {
+        let query = Statement::Statement(Box::new(SqlStatement::Query(Box::new(query))));
+        let parsed = parse::understood(state, query, &BTreeSet::new())?;
+        let catalog = state.catalog_list().catalog(CATALOG);
+        let missing = self.missing(&parsed, lake_of(catalog.as_ref())).await?;
+        let statement = parsed.resolve(state, &missing);
+        Ok((statement, missing))
+    }
+
+    /// Plans a statement on its tables as they stand at one moment. What holds as long as they stand so is told for statements that
+    /// can be remembered.
+    async fn planned(
+        &self,
+        mut state: SessionState,
+        statement: Statement,
+        missing: &BTreeSet<TableName>,
+        lake: Option<&LakeCatalog>,
+        concatenates: bool,
+    ) -> Result<(LogicalPlan, Option<Standing>)> {
         let named = named(&state, &statement)?;
         if named.information_schema {
             self.refresh_names().await?;
@@ -153,7 +208,7 @@ impl Engine {
                     resolved.views.entry(name).or_insert(view);
                 }
             } else {
-                standing = Standing::of(&named.tables, &missing, &mut resolved, lake);
+                standing = Standing::of(&named.tables, missing, &mut resolved, lake);
             }
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
@@ -171,19 +226,14 @@ impl Engine {
         let plan = zoned::in_zone(plan, &state)?;
         let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;
-        if sql.contains("||")
-            && let Some(function) = self.functions().text_concat()
-        {
+        if concatenates && let Some(function) = self.functions().text_concat() {
             plan = functions::within_limits(plan, function)?;
         }
         if state.config().get_extension::<Postgres>().is_some() {
             plan = read_texts::read(plan)?;
         }
         let plan = count_sets(types::typed(plan, &state)?, &state)?;
-        if let (Some(key), Some(standing)) = (key, standing) {
-            self.parts.plans.keep(key, standing, &plan);
-        }
-        Ok(plan)
+        Ok((plan, standing))
     }
 
     /// What a statement names, as a session with these options understands it. A name that may be read in two ways counts as

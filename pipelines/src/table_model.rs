@@ -85,3 +85,6 @@ pub(crate) async fn prepare(
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

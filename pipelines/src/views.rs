@@ -9,9 +9,6 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
-use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement as AnyStatement;
-use datafusion::sql::sqlparser::ast::{Query, Statement};
 use tidewater_core::TableName;
 use tidewater_engine::{Class, Engine, SessionOptions};
 
@@ -19,6 +16,7 @@ use crate::error::{PipelineError, Result};
 use crate::model::{Kind, Model};
 use crate::project::Project;
 use crate::sql;
+use crate::worker::deepest;
 
 /// The views of a project, each after those it reads.
 #[derive(Debug, Clone, Default)]
@@ -194,21 +192,11 @@ impl View {
         let model = &self.model;
         let query = sql::with_run_time(&model.path, &model.query, run_ms)?;
         let session = engine.session(Class::Interactive, options);
-        let plan = plan(&session, query.clone())
-            .await
-            .map_err(|reason| PipelineError::Sql {
-                place: model.place(),
-                reason,
-            })?;
+        let plan = engine.plan_view(&session, query.clone()).await;
+        let plan = plan.map_err(|error| PipelineError::Sql {
+            place: model.place(),
+            reason: deepest(&error),
+        })?;
         Ok(Arc::new(ViewTable::new(plan, Some(query.to_string()))))
     }
-}
-
-async fn plan(session: &SessionContext, query: Query) -> Result<datafusion::logical_expr::LogicalPlan, String> {
-    let statement = AnyStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-    session
-        .state()
-        .statement_to_plan(statement)
-        .await
-        .map_err(|error| error.to_string())
 }

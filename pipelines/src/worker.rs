@@ -7,11 +7,10 @@ use std::time::Duration;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement as AnyStatement;
-use datafusion::sql::sqlparser::ast::{Query, Statement};
+use datafusion::sql::sqlparser::ast::Query;
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock, SharedRng, TableName, fail_point};
 use tidewater_engine::{
-    Class, Distribution, Engine, EngineError, Order, PlanRequest, PlanRunner, SessionOptions, WriteRequest, count_sets,
+    Class, Distribution, Engine, EngineError, Order, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
 };
 use tidewater_table::{
     Added, Catalog, Change, CommitOptions, Committed, LoadedTable, Retention, Scan, ScanFile, TableError,
@@ -84,18 +83,13 @@ impl Worker {
         session: &SessionContext,
         query: Query,
     ) -> Result<LogicalPlan> {
-        let statement = AnyStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-        let state = session.state();
-        let planned = state.statement_to_plan(statement).await;
-        planned.and_then(|plan| count_sets(plan, &state)).map_err(|error| {
-            let error = EngineError::from(error);
-            match error.kind() {
-                ErrorKind::Invalid | ErrorKind::Unsupported => PipelineError::Sql {
-                    place: model.place(),
-                    reason: deepest(&error),
-                },
-                _ => failed(model, "planning the query")(error),
-            }
+        let planned = self.engine.plan_query(session, query).await;
+        planned.map_err(|error| match error.kind() {
+            ErrorKind::Invalid | ErrorKind::Unsupported => PipelineError::Sql {
+                place: model.place(),
+                reason: deepest(&error),
+            },
+            _ => failed(model, "planning the query")(error),
         })
     }
 
@@ -255,7 +249,7 @@ pub(crate) fn failed(model: &Model, step: &'static str) -> impl FnOnce(EngineErr
 }
 
 /// The text at the bottom of a chain of errors: what the planner itself says.
-fn deepest(error: &dyn std::error::Error) -> String {
+pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
     let mut at = error;
     while let Some(source) = at.source() {
         at = source;

@@ -18,7 +18,7 @@ use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 const NUMBERS: [&str; 2] = ["number$left", "number$right"];
 
 /// The plan with the rows of such operations counted. It has to come from the planner: what an optimiser did may look like one.
-pub fn count_sets(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+pub(super) fn count_sets(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
     let mut found = false;
     plan.apply_with_subqueries(|part| {
         found |= matches!(part, LogicalPlan::Join(join) if is_of_all(join));

@@ -47,8 +47,21 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     let mut statement = state
         .sql_to_statement(&versioned.sql, &dialect)
         .map_err(|error| windows::told(&versioned.sql, error))?;
+    match innermost(&mut statement) {
+        Some(statement) => standard_forms::bounds(statement)?,
+        None => standard_forms::unmarked(&versioned.sql)?,
+    }
+    understood(state, statement, &versioned.names)
+}
+
+/// What is meant by a statement as it was parsed: the planner takes some of it for something else, or not at all. `at_versions` are
+/// its names of tables at a version.
+pub(super) fn understood(
+    state: &SessionState,
+    mut statement: Statement,
+    at_versions: &BTreeSet<String>,
+) -> Result<Parsed> {
     if let Some(statement) = innermost(&mut statement) {
-        standard_forms::bounds(statement)?;
         distinct::regroup(statement);
         tuples::compared(statement);
         windows::whole(statement);
@@ -60,8 +73,6 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         balanced::conditions(statement);
         wildcards::named_as_read(statement);
         complexity::check_parts(statement)?;
-    } else {
-        standard_forms::unmarked(&versioned.sql)?;
     }
     pg_catalog::understand(state, &mut statement);
     if let Some(statement) = innermost(&mut statement) {
@@ -72,7 +83,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     }
     let mut names = Names {
         state,
-        versioned: &versioned.names,
+        versioned: at_versions,
         missing: None,
         doubtful: Vec::new(),
     };
