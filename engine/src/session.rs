@@ -163,7 +163,7 @@ impl Engine {
             let (statement, missing) = engine.understood(&state, query).await?;
             let list = state.catalog_list().clone();
             let catalog = list.catalog(CATALOG);
-            let planned = engine.planned(state, statement, &missing, lake_of(catalog.as_ref()), true);
+            let planned = engine.on_tables(state, statement, &missing, lake_of(catalog.as_ref()), true);
             Ok(planned.await?.0)
         });
         self.parts.planner.run(work).await
@@ -188,7 +188,7 @@ impl Engine {
 
     /// Plans a statement on its tables as they stand at one moment. What holds as long as they stand so is told for statements that
     /// can be remembered.
-    async fn planned(
+    async fn on_tables(
         &self,
         mut state: SessionState,
         statement: Statement,
