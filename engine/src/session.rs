@@ -147,7 +147,7 @@ impl Engine {
             Answer::Other => {}
         }
         let (plan, standing) = self
-            .planned(state, statement, &missing, lake, sql.contains("||"))
+            .on_tables(state, statement, &missing, lake, sql.contains("||"))
             .await?;
         if let (Some(key), Some(standing)) = (key, standing) {
             self.parts.plans.keep(key, standing, &plan);
