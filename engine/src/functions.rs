@@ -3,6 +3,7 @@
 mod bounded;
 mod extreme;
 mod growth;
+pub(crate) mod perhaps;
 pub(crate) mod quotient;
 mod text_concat;
 
@@ -15,6 +16,7 @@ use datafusion::prelude::SessionContext;
 
 use self::bounded::Bounded;
 use self::extreme::Extreme;
+use self::perhaps::Perhaps;
 use self::quotient::Quotient;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
@@ -84,6 +86,7 @@ impl Functions {
         }
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
+        self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Perhaps::new())));
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.
         self.scalar.push(Arc::new(compaction::zorder()));

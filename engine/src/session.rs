@@ -21,6 +21,7 @@ mod members;
 mod nulls;
 mod options;
 mod parse;
+mod perhaps;
 mod quantified;
 pub(crate) mod read_texts;
 mod remembered;
@@ -223,7 +224,7 @@ impl Engine {
         };
         complexity::check_plan(&plan)?;
         policy::check_explained(&plan)?;
-        let plan = zoned::in_zone(plan, &state)?;
+        let plan = zoned::in_zone(perhaps::without_rows(plan)?, &state)?;
         let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;
         if concatenates && let Some(function) = self.functions().text_concat() {
