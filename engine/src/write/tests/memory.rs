@@ -6,15 +6,17 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, Schem
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::future::{self, Either};
 use futures::{Stream, StreamExt, stream};
 use tidewater_table::{Added, DataFileWriter, ParquetCodec, WriteOptions};
 
 use super::events;
+use crate::ZONE;
 use crate::testing::Lake;
 use crate::write::exec::write_files;
-use crate::write::{FileMemory, WriteSpec};
+use crate::write::{Distribution, FileMemory, IcebergWriteExec, Order, WriteRequest, WriteSpec};
 
 const TABLE: &str = "silver.events";
 
@@ -148,6 +150,37 @@ async fn files_of_a_size_are_whole() {
         let counted = seen.iter().map(|(counted, _)| *counted).max();
         assert_eq!(counted, Some(most), "{seen:?}");
         assert_eq!(pool.reserved(), 0);
+    }
+}
+
+fn spec(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<WriteSpec>> {
+    match plan.downcast_ref::<IcebergWriteExec>() {
+        Some(write) => Some(Arc::clone(write.spec())),
+        None => plan.children().into_iter().find_map(spec),
+    }
+}
+
+// Goal: whoever asks for files of a size gets them, in another process too, and nobody else does. Method: what the plans of both tell as
+// they travel.
+#[tokio::test]
+async fn plans_tell_who_asked_for_a_size() {
+    let lake = lake().await;
+    let session = lake.session();
+    for size in [None, Some(1 << 20)] {
+        let request = WriteRequest {
+            job: lake.job(),
+            input: lake.engine.plan(&session, "SELECT 1 AS id").await.expect("a plan"),
+            target: lake.load(TABLE).await,
+            distribution: Distribution::AsPlanned,
+            order: Order::OfTable,
+            target_file_size_bytes: size,
+            deadline: None,
+        };
+        let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");
+        let plan = session.state().create_physical_plan(&plan).await;
+        let spec = spec(&plan.expect("a physical plan")).expect("a write");
+        let told = serde_json::to_value(spec.as_ref()).expect("JSON");
+        assert_eq!(told["sized"], size.is_some(), "{size:?}");
     }
 }
 
