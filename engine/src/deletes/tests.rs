@@ -161,7 +161,7 @@ async fn deleted_rows_are_counted_while_others_are_read() {
     delete(&lake, |id| id % 2 == 0).await;
     let session = lake.session();
     let pool = Arc::clone(&lake.engine.runtime_env().memory_pool);
-    for (others, is_left_early) in [(0, false), (0, true), (1 << 30, false)] {
+    for (others, is_left_early) in [(0, false), (0, true), (1_usize << 30, false)] {
         let held_by_others = MemoryConsumer::new("others").register(&pool);
         let plan = lake.engine.plan(&session, "SELECT id FROM silver.visits").await;
         let plan = session.state().create_physical_plan(&plan.expect("a plan")).await;

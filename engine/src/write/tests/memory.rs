@@ -90,7 +90,7 @@ async fn written(
 #[tokio::test]
 async fn files_are_closed_early_where_there_is_no_room() {
     let lake = lake().await;
-    let full = |_: i64| 1 << 30;
+    let full = |_: i64| 1_usize << 30;
     let free = |_: i64| 0;
 
     let much = pool(1 << 30);
