@@ -1,5 +1,9 @@
 //! Reading files of which some rows are gone: which they are is found out where the scan runs, just before it does.
 
+mod counted;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +15,10 @@ use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::object_store::path::Path;
-use datafusion::parquet::arrow::arrow_reader::RowSelection;
+use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::metrics::MetricsSet;
@@ -24,7 +29,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tidewater_table::{FileDeletes, FileStore};
 use tokio::sync::OnceCell;
 
+use self::counted::Counted;
 use crate::error::EngineError;
+
+/// What the selected rows are called where memory runs out.
+const DELETED_ROWS: &str = "deleted rows";
 
 /// Masks made at the same time: hides a store's latency.
 const MASKS_AT_ONCE: usize = 8;
@@ -37,7 +46,15 @@ pub struct RowDeletesExec {
     deletes: Arc<Vec<FileDeletes>>,
     store: FileStore,
     /// The scan with the rows selected, once the first partition has asked for it.
-    selected: Arc<OnceCell<Arc<dyn ExecutionPlan>>>,
+    selected: Arc<OnceCell<Selected>>,
+}
+
+/// A scan that reads only the rows that are there.
+#[derive(Debug)]
+struct Selected {
+    scan: Arc<dyn ExecutionPlan>,
+    /// Memory that tells which they are, by partition.
+    bytes: Vec<usize>,
 }
 
 impl RowDeletesExec {
@@ -111,9 +128,13 @@ impl ExecutionPlan for RowDeletesExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (scan, deletes, store) = (self.scan.clone(), self.deletes.clone(), self.store.clone());
         let selected = self.selected.clone();
+        // Of each stream, not of the plan: others may keep that for its metrics.
+        let memory = MemoryConsumer::new(DELETED_ROWS).register(context.memory_pool());
         let rows = async move {
-            let scan = selected.get_or_try_init(|| select(scan, &deletes, &store)).await?;
-            scan.execute(partition, context)
+            let found = selected.get_or_try_init(|| select(scan, &deletes, &store)).await?;
+            let bytes = found.bytes.get(partition).copied().unwrap_or_default();
+            let rows = found.scan.execute(partition, context)?;
+            Ok::<_, DataFusionError>(Counted::new(rows, memory, bytes))
         };
         let schema: SchemaRef = self.schema();
         Ok(Box::pin(RecordBatchStreamAdapter::new(
@@ -123,7 +144,7 @@ impl ExecutionPlan for RowDeletesExec {
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        self.selected.get()?.metrics()
+        self.selected.get()?.scan.metrics()
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
@@ -161,16 +182,15 @@ impl ExecutionPlan for RowDeletesExec {
 }
 
 /// The same scan, reading only the rows that are there.
-async fn select(
-    scan: Arc<dyn ExecutionPlan>,
-    deletes: &[FileDeletes],
-    store: &FileStore,
-) -> Result<Arc<dyn ExecutionPlan>> {
+async fn select(scan: Arc<dyn ExecutionPlan>, deletes: &[FileDeletes], store: &FileStore) -> Result<Selected> {
     // On an executor, what ends a scan that nobody waits for stands between.
     if let [input] = scan.children().as_slice() {
         let selected = Box::pin(select(Arc::clone(input), deletes, store)).await?;
         let properties = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        return scan.replace_children(vec![selected], properties);
+        return Ok(Selected {
+            scan: scan.replace_children(vec![selected.scan], properties)?,
+            bytes: selected.bytes,
+        });
     }
     let Some((config, _)) = scan
         .downcast_ref::<DataSourceExec>()
@@ -198,40 +218,48 @@ async fn select(
         .into_iter()
         .map(|(path, delete)| selection(path, delete, store))
         .collect();
-    let selections: HashMap<Path, ParquetRowSelection> = stream::iter(reads)
+    let selections: HashMap<Path, (ParquetRowSelection, usize)> = stream::iter(reads)
         .buffer_unordered(MASKS_AT_ONCE)
         .try_collect()
         .await?;
     let groups = config.file_groups.iter().map(|group| {
         let files = group.files().iter().map(|file| match selections.get(file.path()) {
-            Some(selection) => file.clone().with_extension(selection.clone()),
+            Some((selection, _)) => file.clone().with_extension(selection.clone()),
             None => file.clone(),
         });
         FileGroup::new(files.collect())
     });
     let groups = groups.collect();
+    let bytes = config.file_groups.iter().map(|group| {
+        let found = group.files().iter().filter_map(|file| selections.get(file.path()));
+        found.fold(0_usize, |sum, (_, bytes)| sum.saturating_add(*bytes))
+    });
+    let bytes = bytes.collect();
     let config: FileScanConfig = FileScanConfigBuilder::from(config.clone())
         .with_file_groups(groups)
         .build();
-    Ok(DataSourceExec::from_data_source(config))
+    Ok(Selected {
+        scan: DataSourceExec::from_data_source(config),
+        bytes,
+    })
 }
 
 async fn selection(
     path: Path,
     delete: &FileDeletes,
     store: &FileStore,
-) -> Result<(Path, ParquetRowSelection), DataFusionError> {
+) -> Result<(Path, (ParquetRowSelection, usize)), DataFusionError> {
     let kept = delete.kept(store).await.map_err(EngineError::from)?;
     let rows = delete.record_count();
     let too_many = |_| EngineError::PlanDamaged {
         reason: format!("{} has {rows} rows", delete.path()),
     };
     let total = usize::try_from(rows).map_err(too_many)?;
+    // Each range that is kept lies between two gaps.
+    let ranges = kept.len().saturating_mul(2).saturating_add(1);
     // Positions are below the total, which fits.
     let kept = kept.into_iter().map(|kept| kept.start as usize..kept.end as usize);
     let selection = RowSelection::from_consecutive_ranges(kept, total);
-    Ok((path, ParquetRowSelection::new(selection)))
+    let bytes = ranges.saturating_mul(size_of::<RowSelector>());
+    Ok((path, (ParquetRowSelection::new(selection), bytes)))
 }
-
-#[cfg(test)]
-mod tests;

@@ -32,7 +32,8 @@ const CONSUMERS_NAMED: std::num::NonZeroUsize = match std::num::NonZeroUsize::ne
     None => std::num::NonZeroUsize::MIN,
 };
 
-/// Memory of one task's open data files. It is not the pool's, and every partition of a write is a task.
+/// Memory of one task's open data files, of which every partition of a write is one. A quarter of it they have also where the pool has
+/// no room.
 const WRITE_BUFFER_BYTES_MAX: u64 = 64 << 20;
 
 /// Rows that are not worth a second thread: as many as come in one batch.
@@ -44,7 +45,7 @@ const SPILL_PREFIX: &str = "datafusion-";
 /// How much of the machine an engine may use.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Memory of all running queries together; beyond it they spill, then fail.
+    /// Memory of all running queries together; beyond it they spill, write smaller files, then fail.
     pub memory_bytes: usize,
     /// Where queries spill to. The directory is this engine's alone: what a killed process left in it is removed.
     pub spill_dir: PathBuf,

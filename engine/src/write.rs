@@ -3,6 +3,7 @@
 mod align;
 mod exec;
 mod insert;
+mod memory;
 mod order;
 mod target;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::session::{CATALOG, Class, zone_of};
 
 pub use exec::{IcebergWriteExec, WriteSpec};
 pub(crate) use insert::insert;
+pub(crate) use memory::FileMemory;
 pub use order::Order;
 use order::TaskOrder;
 pub(crate) use order::table_order;
@@ -64,7 +66,8 @@ pub struct WriteRequest {
     pub distribution: Distribution,
     /// How they lie in the files of each task.
     pub order: Order,
-    /// Size at which a file is closed; `None`: as the table says, or else the engine's options.
+    /// Size at which a file is closed, however little memory there is; `None`: as the table says, or else the engine's options, and
+    /// earlier where memory is short.
     pub target_file_size_bytes: Option<u64>,
     /// Time it may take.
     pub deadline: Option<Duration>,
@@ -135,6 +138,10 @@ impl Engine {
             ..options
         };
         let spec = WriteSpec::new(&request.target, request.job, &options)?;
+        let spec = match request.target_file_size_bytes {
+            Some(_) => spec.with_files_of_their_size(),
+            None => spec,
+        };
         let input = align::align(request.input.clone(), &request.target, zone)?;
         let target = WriteTarget::new(self.parts.store.clone(), spec, spread(request), order.sorts)?;
         let name = &request.target.name;

@@ -34,6 +34,7 @@ pub struct DataFileWriter {
     schema: SchemaRef,
     /// Away while it works, and gone for good after a failure.
     encoder: Option<Box<Encoder>>,
+    held_bytes: u64,
     added: Vec<Added>,
 }
 
@@ -60,6 +61,7 @@ impl DataFileWriter {
             store,
             schema,
             encoder: Some(Box::new(encoder)),
+            held_bytes: 0,
             added: Vec::new(),
         })
     }
@@ -72,6 +74,17 @@ impl DataFileWriter {
     /// Takes rows in. Files that are full are written out. After a failure the writer takes no more rows.
     pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         let finished = self.compute(move |encoder| encoder.write(&batch)).await?;
+        self.put(finished).await
+    }
+
+    /// About the memory that files hold which are not closed yet.
+    pub fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// Closes files early, the largest first, until the others hold no more than this. After a failure the writer takes no more rows.
+    pub async fn close_beyond(&mut self, bytes_max: u64) -> Result<()> {
+        let finished = self.compute(move |encoder| encoder.close_beyond(bytes_max)).await?;
         self.put(finished).await
     }
 
@@ -99,11 +112,13 @@ impl DataFileWriter {
         };
         let task = tokio::task::spawn_blocking(move || {
             let finished = work(&mut encoder);
-            (encoder, finished)
+            let held_bytes = encoder.held_bytes();
+            (encoder, finished, held_bytes)
         });
-        let (encoder, finished) = task.await.map_err(TableError::encode("encode rows"))?;
+        let (encoder, finished, held_bytes) = task.await.map_err(TableError::encode("encode rows"))?;
         let finished = finished?;
         self.encoder = Some(encoder);
+        self.held_bytes = held_bytes;
         Ok(finished)
     }
 

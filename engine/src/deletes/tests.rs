@@ -2,10 +2,15 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{Int64Type, Schema as ArrowSchema};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::parquet::arrow::arrow_reader::RowSelector;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
 use proptest::prelude::*;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use tidewater_table::{Change, CommitOptions, FileDeletes, RowMask, Scan, commit_change, write_deletes};
 
+use super::RowDeletesExec;
 use crate::testing::{Lake, table_name};
 
 const TABLE: &str = "silver.visits";
@@ -134,5 +139,49 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         runtime.block_on(check(files, deletes));
+    }
+}
+
+fn row_deletes(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    match plan.is::<RowDeletesExec>() {
+        true => Some(Arc::clone(plan)),
+        false => plan.children().into_iter().find_map(row_deletes),
+    }
+}
+
+// Goal: which rows are gone counts as memory as long as the others are read, also where the plan is kept; where there is no room they are
+// read all the same. Method: every second row deleted; a scan that is read to its end, one that is left early, and one whose memory others
+// have.
+#[tokio::test]
+async fn deleted_rows_are_counted_while_others_are_read() {
+    let lake = Lake::new();
+    lake.create(TABLE, schema(), None).await;
+    let ids: Vec<i64> = (0..3_000).collect();
+    lake.append(TABLE, rows(&ids)).await;
+    delete(&lake, |id| id % 2 == 0).await;
+    let session = lake.session();
+    let pool = Arc::clone(&lake.engine.runtime_env().memory_pool);
+    for (others, is_left_early) in [(0, false), (0, true), (1_usize << 30, false)] {
+        let held_by_others = MemoryConsumer::new("others").register(&pool);
+        let plan = lake.engine.plan(&session, "SELECT id FROM silver.visits").await;
+        let plan = session.state().create_physical_plan(&plan.expect("a plan")).await;
+        let scan = row_deletes(&plan.expect("a physical plan")).expect("deletes above the scan");
+        held_by_others.grow(others);
+        let (mut found, mut most) = (0, 0);
+        for partition in 0..scan.output_partitioning().partition_count() {
+            let mut rows = scan.execute(partition, session.task_ctx()).expect("a stream");
+            while let Some(batch) = rows.next().await {
+                found += batch.expect("rows").num_rows();
+                most = most.max(pool.reserved() - others);
+                if is_left_early {
+                    break;
+                }
+            }
+        }
+        assert_eq!(pool.reserved(), others);
+        assert!(found == 1_500 || is_left_early, "{found} rows");
+        // As many ranges as there are rows, each gone or kept.
+        let is_counted = most >= 3_000 * size_of::<RowSelector>();
+        assert_eq!(is_counted, others == 0, "{most} bytes");
     }
 }

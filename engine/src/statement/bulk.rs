@@ -11,6 +11,7 @@ use tidewater_table::{
 
 use super::{Done, Workshop, writable};
 use crate::error::{EngineError, Result};
+use crate::write::FileMemory;
 
 /// What is done with rows for a table that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +62,17 @@ impl Workshop<'_> {
         // Its rows are not sorted: there is no plan that could spill them.
         let options = self.engine.parts.write_options(table)?;
         let store = self.engine.store();
+        let memory = FileMemory::new(&self.engine.parts.runtime.memory_pool, &options, false);
         let mut writer =
             DataFileWriter::new(store.clone(), &table.metadata, options).map_err(|error| E::from(error.into()))?;
         let failed = loop {
             let written = match rows.next().await {
                 None => break None,
                 Some(Ok(batch)) if batch.num_rows() == 0 => continue,
-                Some(Ok(batch)) => writer.write(batch).await.map_err(|error| E::from(error.into())),
+                Some(Ok(batch)) => match writer.write(batch).await {
+                    Ok(()) => memory.follow(&mut writer).await.map_err(E::from),
+                    Err(error) => Err(E::from(error.into())),
+                },
                 Some(Err(error)) => Err(error),
             };
             if let Err(error) = written {
@@ -81,6 +86,7 @@ impl Workshop<'_> {
             return Err(error);
         }
         let added = writer.close().await.map_err(|error| E::from(error.into()))?;
+        drop(memory);
         Ok(self.loaded(load, target, added).await?)
     }
 

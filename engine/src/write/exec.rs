@@ -20,6 +20,7 @@ use tidewater_core::{JobId, TableName};
 use tidewater_table::iceberg::spec::TableMetadata;
 use tidewater_table::{Added, DataFileWriter, FileStore, LoadedTable, ParquetCodec, WriteOptions};
 
+use super::memory::FileMemory;
 use crate::error::{EngineError, Result};
 
 /// The column that describes a data file, as [`Added::to_json`] does.
@@ -53,6 +54,9 @@ pub struct WriteSpec {
     codec: Option<ParquetCodec>,
     #[serde(default)]
     sorted: bool,
+    /// Files are to have the size that they were asked for, however little memory there is.
+    #[serde(default)]
+    sized: bool,
 }
 
 impl WriteSpec {
@@ -76,7 +80,15 @@ impl WriteSpec {
             row_group_bytes_max: options.row_group_bytes_max,
             codec: options.codec,
             sorted: options.sorted,
+            sized: false,
         })
+    }
+
+    /// Files are not closed early where memory is short.
+    #[must_use]
+    pub(super) fn with_files_of_their_size(mut self) -> Self {
+        self.sized = true;
+        self
     }
 
     /// The table.
@@ -230,9 +242,10 @@ impl ExecutionPlan for IcebergWriteExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let memory = FileMemory::new(context.memory_pool(), &self.spec.options(), self.spec.sized);
         let input = self.input.execute(partition, context)?;
         let (store, spec) = (self.store.clone(), self.spec.clone());
-        let answer = async move { Ok(write_files(input, store, &spec).await?) };
+        let answer = async move { Ok(write_files(input, store, &spec, memory).await?) };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),
             stream::once(answer).boxed(),
@@ -240,11 +253,17 @@ impl ExecutionPlan for IcebergWriteExec {
     }
 }
 
-async fn write_files(mut input: SendableRecordBatchStream, store: FileStore, spec: &WriteSpec) -> Result<RecordBatch> {
+/// The memory is counted until all files are durable, or nobody waits for them.
+pub(super) async fn write_files(
+    mut input: SendableRecordBatchStream,
+    store: FileStore,
+    spec: &WriteSpec,
+    memory: FileMemory,
+) -> Result<RecordBatch> {
     let mut writer = DataFileWriter::new(store, &spec.metadata, spec.options())?;
     while let Some(batch) = input.next().await {
         let written = match batch {
-            Ok(batch) => writer.write(batch).await.map_err(EngineError::from),
+            Ok(batch) => take(&mut writer, batch, &memory).await,
             Err(error) => Err(error.into()),
         };
         if let Err(error) = written {
@@ -256,6 +275,11 @@ async fn write_files(mut input: SendableRecordBatchStream, store: FileStore, spe
         }
     }
     answer(&writer.close().await?, spec)
+}
+
+async fn take(writer: &mut DataFileWriter, batch: RecordBatch, memory: &FileMemory) -> Result<()> {
+    writer.write(batch).await?;
+    memory.follow(writer).await
 }
 
 fn answer(added: &[Added], spec: &WriteSpec) -> Result<RecordBatch> {

@@ -96,7 +96,19 @@ impl Encoder {
                 }
             }
         }
-        while self.open.values().map(OpenFile::memory_bytes).sum::<u64>() > self.options.buffered_bytes_max {
+        finished.extend(self.close_beyond(self.options.buffered_bytes_max)?);
+        Ok(finished)
+    }
+
+    /// About what all open files hold in memory.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.open.values().map(OpenFile::memory_bytes).sum()
+    }
+
+    /// Finishes the largest files until the others hold no more than this.
+    pub(super) fn close_beyond(&mut self, bytes_max: u64) -> Result<Vec<Finished>> {
+        let mut finished = Vec::new();
+        while self.held_bytes() > bytes_max {
             let largest = self
                 .open
                 .iter()

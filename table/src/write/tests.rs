@@ -181,6 +181,37 @@ async fn files_roll() {
     }
 }
 
+// Goal: files are closed early when somebody asks for it, the largest first, and no row is lost. Method: rows of three partitions, of one
+// more than of the others; half of what they hold, then all of it, and more rows behind that.
+#[tokio::test]
+async fn files_are_closed_early() {
+    let lake = Lake::new(&[(7, "flag", Transform::Identity)], &[]).await;
+    let table = lake.table().await.metadata;
+    let mut writer = DataFileWriter::new(lake.store.clone(), &table, WriteOptions::default()).unwrap();
+    let schema = writer.schema().clone();
+    assert_eq!(writer.held_bytes(), 0);
+    let ids: Vec<i64> = (0..2000).collect();
+    writer.write(sample::batch(&schema, &ids, 0)).await.unwrap();
+    let held = writer.held_bytes();
+    assert!(held > 0 && lake.stored().await.0.is_empty());
+    writer.close_beyond(held).await.unwrap();
+    assert_eq!(writer.held_bytes(), held, "nothing is beyond it");
+    writer.close_beyond(held - 1).await.unwrap();
+    assert_eq!(lake.stored().await.0.len(), 1, "the largest makes room enough");
+    assert!((1..held).contains(&writer.held_bytes()));
+    writer.close_beyond(0).await.unwrap();
+    let closed = lake.stored().await.0.len();
+    assert_eq!(writer.held_bytes(), 0);
+    writer.write(sample::batch(&schema, &ids, 1)).await.unwrap();
+    let added = writer.close().await.unwrap();
+    assert_eq!(
+        added.len(),
+        2 * closed,
+        "each partition has a file of before and one of after"
+    );
+    assert_eq!(added.iter().map(|a| a.file.record_count()).sum::<u64>(), 4000);
+}
+
 // Goal: an abandoned write leaves nothing behind. Method: list the table's files.
 #[tokio::test]
 async fn abort_removes_files() {
