@@ -76,8 +76,12 @@ fn route_lines(route: &Route, estimate: &ScanEstimate) -> Vec<Line> {
             0 => String::new(),
             count => format!(", {count} delete files"),
         };
+        let of_files = match scan.bytes == scan.file_bytes {
+            true => String::new(),
+            false => format!(" of {}", scan.file_bytes),
+        };
         let line = format!(
-            "{}{snapshot}: {}{total} files{pruned}, {} bytes, at most {} rows{deletes}",
+            "{}{snapshot}: {}{total} files{pruned}, {}{of_files} bytes, at most {} rows{deletes}",
             scan.table, scan.files, scan.bytes, scan.rows
         );
         lines.push(("files".to_owned(), line));
