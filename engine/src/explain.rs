@@ -1,5 +1,6 @@
 //! EXPLAIN tells where a statement runs, why there, what it reads, and how much of that was at hand.
 
+mod elsewhere;
 mod watch;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::error::Result;
 use crate::estimate::ScanEstimate;
 use crate::runner::{PlanOutput, Route};
 
+pub use self::elsewhere::counted;
 pub use self::watch::Watch;
 pub(crate) use self::watch::store_of;
 
