@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use tidewater_core::JobId;
 use tidewater_core::limits::STACK_BYTES;
 
 use crate::error::{EngineError, Result};
@@ -100,6 +101,10 @@ impl PlanRunner for CpuRunner {
 
     fn room(&self, plan: &LogicalPlan, class: Class) -> Result<()> {
         self.inner.room(plan, class)
+    }
+
+    fn stages(&self, job: JobId) -> Vec<String> {
+        self.inner.stages(job)
     }
 }
 

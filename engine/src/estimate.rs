@@ -1,5 +1,6 @@
 //! What a plan would read, told before it runs: the router decides by it, and EXPLAIN shows it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -10,6 +11,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use datafusion::prelude::SessionContext;
 use tidewater_core::TableName;
+use tidewater_table::iceberg::spec::{NestedFieldRef, Schema, Type};
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -27,8 +29,10 @@ pub struct TableEstimate {
     pub files: u64,
     /// Files of the snapshot, where its summary tells.
     pub files_total: Option<u64>,
-    /// Bytes of the files left.
+    /// Bytes of the files left, but for what columns have of them that the scan does not read.
     pub bytes: u64,
+    /// All bytes of the files left.
+    pub file_bytes: u64,
     /// Rows of the files left.
     pub rows: u64,
     /// Delete files that touch them.
@@ -43,7 +47,7 @@ pub struct ScanEstimate {
 }
 
 impl ScanEstimate {
-    /// Bytes of all scans.
+    /// Bytes that all scans read.
     pub fn bytes(&self) -> u64 {
         self.scans.iter().map(|scan| scan.bytes).sum()
     }
@@ -135,6 +139,44 @@ fn sum(plan: &LogicalPlan, of: impl Fn(&LogicalPlan) -> Option<u64>) -> Option<u
     visited.ok().and(sum)
 }
 
+/// What a plan asks of a table.
+struct Asked {
+    provider: Arc<dyn TableProvider>,
+    /// Columns at the top level, those of conditions among them; `None` for all.
+    projection: Option<Vec<usize>>,
+    filters: Vec<Expr>,
+    limit: Option<usize>,
+}
+
+/// Field ids of the leaves of these columns: files have bytes for leaves only.
+fn leaves(columns: &Schema, projection: Option<&[usize]>) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    for (index, field) in columns.as_struct().fields().iter().enumerate() {
+        if projection.is_none_or(|read| read.contains(&index)) {
+            add_leaves(field, &mut found);
+        }
+    }
+    found
+}
+
+fn add_leaves(field: &NestedFieldRef, found: &mut BTreeSet<i32>) {
+    match &*field.field_type {
+        Type::Primitive(_) => {
+            found.insert(field.id);
+        }
+        Type::Struct(of) => {
+            for field in of.fields() {
+                add_leaves(field, found);
+            }
+        }
+        Type::List(of) => add_leaves(&of.element_field, found),
+        Type::Map(of) => {
+            add_leaves(&of.key_field, found);
+            add_leaves(&of.value_field, found);
+        }
+    }
+}
+
 impl Engine {
     /// What the plan would read after pruning. Manifests come from the cache if the plan runs soon after.
     pub async fn estimate(&self, session: &SessionContext, plan: &LogicalPlan) -> Result<ScanEstimate> {
@@ -144,27 +186,34 @@ impl Engine {
             plan => plan,
         };
         let optimized = session.state().optimize(plan)?;
-        let mut scans: Vec<(Arc<dyn TableProvider>, Vec<Expr>)> = Vec::new();
+        let mut scans: Vec<Asked> = Vec::new();
         optimized.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node
                 && let Ok(provider) = source_as_provider(&scan.source)
             {
-                scans.push((provider, scan.filters.clone()));
+                scans.push(Asked {
+                    provider,
+                    projection: scan.projection.clone(),
+                    filters: scan.filters.clone(),
+                    limit: scan.fetch,
+                });
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
         let mut estimate = ScanEstimate::default();
-        for (provider, filters) in scans {
-            let Some(table) = provider.downcast_ref::<IcebergTable>() else {
+        for scan in scans {
+            let Some(table) = scan.provider.downcast_ref::<IcebergTable>() else {
                 continue;
             };
-            let planned = table.plan_files(session, &filters).await?;
+            let planned = table.plan_files(session, &scan.filters, scan.limit).await?;
+            let read = leaves(table.columns(), scan.projection.as_deref());
             estimate.scans.push(TableEstimate {
                 table: table.table().name.clone(),
                 snapshot_id: table.snapshot_id(),
                 files: u64::try_from(planned.files.len()).unwrap_or(u64::MAX),
                 files_total: planned.files_total,
-                bytes: planned.bytes(),
+                bytes: planned.bytes_of(&read),
+                file_bytes: planned.bytes(),
                 rows: planned.rows(),
                 delete_files: planned.delete_files(),
             });
@@ -172,3 +221,6 @@ impl Engine {
         Ok(estimate)
     }
 }
+
+#[cfg(test)]
+mod tests;

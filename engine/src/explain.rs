@@ -1,5 +1,6 @@
 //! EXPLAIN tells where a statement runs, why there, what it reads, and how much of that was at hand.
 
+mod elsewhere;
 mod watch;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::error::Result;
 use crate::estimate::ScanEstimate;
 use crate::runner::{PlanOutput, Route};
 
+pub use self::elsewhere::counted;
 pub use self::watch::Watch;
 pub(crate) use self::watch::store_of;
 
@@ -76,8 +78,12 @@ fn route_lines(route: &Route, estimate: &ScanEstimate) -> Vec<Line> {
             0 => String::new(),
             count => format!(", {count} delete files"),
         };
+        let of_files = match scan.bytes == scan.file_bytes {
+            true => String::new(),
+            false => format!(" of {}", scan.file_bytes),
+        };
         let line = format!(
-            "{}{snapshot}: {}{total} files{pruned}, {} bytes, at most {} rows{deletes}",
+            "{}{snapshot}: {}{total} files{pruned}, {}{of_files} bytes, at most {} rows{deletes}",
             scan.table, scan.files, scan.bytes, scan.rows
         );
         lines.push(("files".to_owned(), line));

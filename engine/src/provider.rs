@@ -9,7 +9,7 @@ mod scan;
 mod staleness;
 mod statistics;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +92,11 @@ impl PlannedFiles {
     /// Bytes of the files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
+    }
+
+    /// Bytes of them that a reader of these columns reads, by the field ids of leaves.
+    pub(crate) fn bytes_of(&self, leaves: &BTreeSet<i32>) -> u64 {
+        self.files.iter().map(|file| file.bytes_of(leaves)).sum()
     }
 
     /// Delete files that touch them, each once.
@@ -226,10 +231,17 @@ impl IcebergTable {
         chosen.filter(|_| self.newest)
     }
 
-    /// The files a scan with these filters reads, for a statement of this session.
-    pub async fn plan_files(&self, session: &SessionContext, filters: &[Expr]) -> Result<PlannedFiles> {
+    /// The files a scan with these filters reads that ends after so many rows, for a statement of this session.
+    pub async fn plan_files(
+        &self,
+        session: &SessionContext,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<PlannedFiles> {
         let store = store_of(session.state_ref().read().config(), &self.parts.store);
-        self.planned(&store, filters).await
+        let mut planned = self.planned(&store, filters).await?;
+        planned.files = scan::enough(planned.files, limit, !filters.is_empty());
+        Ok(planned)
     }
 
     async fn planned(&self, store: &FileStore, filters: &[Expr]) -> Result<PlannedFiles> {

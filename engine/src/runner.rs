@@ -144,6 +144,11 @@ pub trait PlanRunner: fmt::Debug + Send + Sync {
         future::ready(Ok(Route::local(HERE))).boxed()
     }
 
+    /// What became of a plan that ran on the executors: a line for each of its stages, for people. None of one that ran in this process.
+    fn stages(&self, _: JobId) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The error with which a plan of the present caller would be refused if it came now, as too many wait already: for who has begun
     /// nothing yet.
     fn room(&self, _: &LogicalPlan, _: Class) -> Result<()> {

@@ -121,6 +121,17 @@ impl History {
         let reports = plans.iter().map(|plan| lock(plan).clone());
         reports.filter(|plan| plan.job == Some(job) || plan.id == job).collect()
     }
+
+    /// The stages of the newest run of the plan of this id, for people.
+    pub(crate) fn stages(&self, id: JobId) -> Vec<String> {
+        let plans = lock(&self.plans);
+        let reports = plans.iter().rev().map(|plan| lock(plan));
+        let newest = reports.filter(|plan| plan.id == id).find_map(|plan| {
+            let attempt = plan.attempts.last()?;
+            Some(attempt.stages.iter().map(ToString::to_string).collect())
+        });
+        newest.unwrap_or_default()
+    }
 }
 
 /// Takes note of what becomes of one plan.

@@ -26,7 +26,7 @@ pub struct SchedulerOptions {
     /// Partitions of distributed plans for each virtual core in the cluster. With more than one, an executor that is slow takes fewer
     /// of them, and nobody waits long for it; each costs its files and messages.
     pub partitions_per_core: usize,
-    /// Bytes, after pruning, up to which an interactive query runs in this process.
+    /// Bytes of columns that it reads, after pruning, up to which an interactive query runs in this process.
     pub local_scan_bytes_max: u64,
     /// Which build this is: executors of another are refused.
     pub build: String,

@@ -15,7 +15,7 @@ use crate::error::NOT_PLANNED;
 use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach};
 use crate::runner::ClusterRunner;
-use tidewater_core::{Coded, ErrorKind, SharedClock};
+use tidewater_core::{Coded, ErrorKind, JobId, SharedClock};
 use tidewater_engine::{
     Caller, Class, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route, reads_at_most,
     reads_memory_only,
@@ -163,6 +163,11 @@ impl PlanRunner for Router {
             Some(lane) => Ok(self.admission.room(lane, caller.user.as_deref())?),
             None => Ok(()),
         }
+    }
+
+    fn stages(&self, job: JobId) -> Vec<String> {
+        let cluster = self.cluster.as_ref();
+        cluster.map(|cluster| cluster.stages(job)).unwrap_or_default()
     }
 }
 

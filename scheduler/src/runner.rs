@@ -12,7 +12,7 @@ use crate::fetch::{fetch, limited};
 use crate::history::Recording;
 use crate::scheduler::{EXECUTOR_POLL, Scheduler};
 use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
-use tidewater_core::Coded;
+use tidewater_core::{Coded, JobId};
 use tidewater_engine::{Caller, EngineError, PlanOutput, PlanRequest, PlanRunner, Progress, Route};
 
 /// How often a plan is run at most. A dead executor can cost two: one run that cannot fetch from it, and one that is given
@@ -149,6 +149,10 @@ impl PlanRunner for ClusterRunner {
 
     fn route<'a>(&'a self, _: &'a PlanRequest) -> BoxFuture<'a, Result<Route, EngineError>> {
         future::ready(Ok(Route::cluster(THERE))).boxed()
+    }
+
+    fn stages(&self, job: JobId) -> Vec<String> {
+        self.scheduler.history().stages(job)
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct SchedulerSettings {
     /// Scheduler and executors ask nobody who they are. Set, they may listen beyond loopback all the same: only where
     /// nobody but tidewater reaches their ports.
     pub(crate) trusted_network: bool,
-    /// Queries that read more than this after pruning go to the executors.
+    /// Queries that read more than this go to the executors: after pruning, and of the columns that they name.
     pub(crate) local_bytes_max: u64,
     /// Partitions of a query on the executors for each of their cores.
     pub(crate) partitions_per_core: usize,

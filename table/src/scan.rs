@@ -6,6 +6,7 @@ mod partition_columns;
 mod parts;
 mod pruning;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -75,6 +76,28 @@ impl ScanFile {
     /// is dropped, at some kilobytes: who asks for a column of many files asks for that alone.
     pub fn data_file(&self) -> &DataFile {
         self.entry.file()
+    }
+
+    /// Bytes that a reader of these columns reads, by the field ids of leaves: all of the file but what other columns have of it. As far as
+    /// the table does not know how much that is, it counts as read; so does a whole file of which rows are deleted by their values,
+    /// which are read too.
+    pub fn bytes_of(&self, leaves: &BTreeSet<i32>) -> u64 {
+        let mut deletes = self.deletes.iter().chain(self.only.iter().flatten());
+        if deletes.any(|delete| delete.content == DataContentType::EqualityDeletes) {
+            return self.size_bytes;
+        }
+        let (mut all, mut unread) = (0_u64, 0_u64);
+        self.description().each_column_size(|id, bytes| {
+            all = all.saturating_add(bytes);
+            if !leaves.contains(&id) {
+                unread = unread.saturating_add(bytes);
+            }
+        });
+        // What other writers say is believed only where it can be so.
+        match all <= self.size_bytes {
+            true => self.size_bytes.saturating_sub(unread),
+            false => self.size_bytes,
+        }
     }
 
     /// The id of its first row, where the table has given one.

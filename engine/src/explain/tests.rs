@@ -5,7 +5,7 @@ use tidewater_table::reachable::manifests_of;
 
 use super::*;
 use crate::testing::{Lake, lines};
-use crate::{Class, PlanRequest, PlanRunner};
+use crate::{Class, PlanRequest, PlanRunner, TableEstimate};
 
 /// Files of each table.
 const FILES: i64 = 4;
@@ -110,5 +110,27 @@ async fn scans_count_footers() {
         let told = lake.lines("EXPLAIN ANALYZE SELECT id FROM gold.one").await.join("\n");
         assert!(told.contains(&format!("{has}={expected}")), "{told}");
         assert!(told.contains("footers_kept="), "{told}");
+    }
+}
+
+// Goal: people read how much of the files is read. Method: a scan of all of what is in its files, and one of a part.
+#[test]
+fn files_rows_tell_what_is_read() {
+    for (bytes, expected) in [
+        (50, "gold.one: 1 of 3 files (2 pruned), 50 bytes, at most 7 rows"),
+        (10, "gold.one: 1 of 3 files (2 pruned), 10 of 50 bytes, at most 7 rows"),
+    ] {
+        let scan = TableEstimate {
+            table: "gold.one".parse().expect("a name"),
+            snapshot_id: None,
+            files: 1,
+            files_total: Some(3),
+            bytes,
+            file_bytes: 50,
+            rows: 7,
+            delete_files: 0,
+        };
+        let lines = route_lines(&Route::local("asked"), &ScanEstimate { scans: vec![scan] });
+        assert_eq!(lines.last(), Some(&("files".to_owned(), expected.to_owned())));
     }
 }

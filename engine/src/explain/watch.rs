@@ -28,6 +28,12 @@ impl Watch {
         }
     }
 
+    /// Of a statement that runs in other processes: what it reads there is not heard here.
+    #[must_use]
+    pub fn of_plan_only(self) -> Self {
+        Self { runs: false, ..self }
+    }
+
     /// Lines of an explanation, each with its kind. What only a run reads is not told of a plan.
     pub(super) fn lines(&self) -> Vec<(String, String)> {
         let found = self.at_hand.figures();

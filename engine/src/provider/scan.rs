@@ -54,7 +54,8 @@ pub(super) fn plan(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let partitions_max = session.config().target_partitions();
     let mut scans = Vec::new();
-    for Alike { told, within, files } in alike(enough(files, request), request.table, request.schema)? {
+    let files = enough(files, request.limit, request.filtered);
+    for Alike { told, within, files } in alike(files, request.table, request.schema)? {
         let scan_schema = with_told(request.scan_schema, &within);
         let request = &Request {
             scan_schema: &scan_schema,
@@ -91,11 +92,11 @@ pub(super) fn plan(
 }
 
 /// Without a filter, as many files as the limit needs.
-fn enough(mut files: Vec<ScanFile>, request: &Request<'_>) -> Vec<ScanFile> {
-    let Some(limit) = request.limit.and_then(|limit| u64::try_from(limit).ok()) else {
+pub(super) fn enough(mut files: Vec<ScanFile>, limit: Option<usize>, filtered: bool) -> Vec<ScanFile> {
+    let Some(limit) = limit.and_then(|limit| u64::try_from(limit).ok()) else {
         return files;
     };
-    if request.filtered {
+    if filtered {
         return files;
     }
     let mut rows = 0;

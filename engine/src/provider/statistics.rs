@@ -14,8 +14,8 @@ use crate::field_ids::field_id;
 const BOUNDS_MAX: usize = 200_000;
 
 /// Rows and nulls are exact where no file has row-level deletes, and so are the bounds of numbers and times: writers keep the
-/// least and the greatest value of them. Everything else is a bound or an estimate. Of the columns that partitions `told` it is the
-/// partitions that tell.
+/// least and the greatest value of them. Those of floating-point numbers are where every file tells that it holds no NaN, but for zero.
+/// Everything else is a bound or an estimate. Of the columns that partitions `told` it is the partitions that tell.
 pub(super) fn of(files: &[ToldFile], told: &[usize], columns: &Schema, schema: &SchemaRef) -> Statistics {
     let mut statistics = Statistics::new_unknown(schema);
     let rows: u64 = files.iter().map(|of| of.file.record_count).sum();
@@ -73,7 +73,9 @@ fn of_column(
         return column;
     }
     let mut range: Option<(ScalarValue, ScalarValue)> = None;
+    let mut may_be_nan = false;
     for file in bounded {
+        may_be_nan |= data_type.is_floating() && file.file.nan_value_count(field.id) != Some(0);
         let Some((lower, upper)) = bounds(file, told, field.id, data_type) else {
             return column;
         };
@@ -86,15 +88,25 @@ fn of_column(
         });
     }
     if let Some((least, greatest)) = range {
-        let precision = match data_type {
+        let precision = |bound: ScalarValue| match data_type {
             // Bounds of strings may be cut short, and those of floats leave NaN out.
-            DataType::Utf8 | DataType::Float32 | DataType::Float64 => Precision::Inexact,
-            _ => Precision::Exact,
+            DataType::Utf8 => Precision::Inexact(bound),
+            _ if may_be_nan || is_bound_only(&bound) => Precision::Inexact(bound),
+            _ => Precision::Exact(bound),
         };
         column.min_value = precision(least);
         column.max_value = precision(greatest);
     }
     column
+}
+
+/// Whether a bound does not tell the value itself: writers give a zero the sign with which it is a bound of both zeros. A NaN is none.
+fn is_bound_only(bound: &ScalarValue) -> bool {
+    match bound {
+        ScalarValue::Float32(Some(value)) => *value == 0.0 || value.is_nan(),
+        ScalarValue::Float64(Some(value)) => *value == 0.0 || value.is_nan(),
+        _ => false,
+    }
 }
 
 /// The least and the greatest value of a column in a file, NaN left aside.
@@ -143,3 +155,6 @@ fn scalar(bound: &Datum, data_type: &DataType) -> Option<ScalarValue> {
     };
     (value.data_type() == *data_type).then_some(value)
 }
+
+#[cfg(test)]
+mod tests;

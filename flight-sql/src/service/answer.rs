@@ -10,8 +10,8 @@ use futures::future::{Either, select};
 
 use tidewater_core::JobId;
 use tidewater_engine::cpu::WAITING_ROWS;
-use tidewater_engine::explain::{Watch, with_route};
-use tidewater_engine::{Class, EngineError, PlanOutput, PlanRequest, Progress};
+use tidewater_engine::explain::{Watch, counted, with_route};
+use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, Progress};
 use tidewater_security::Principal;
 
 use super::late::LateSession;
@@ -194,10 +194,7 @@ impl QueryService {
         let mut more = Vec::new();
         match &asked.plan {
             LogicalPlan::Explain(explain) => explained.plan = explain.plan.as_ref().clone(),
-            LogicalPlan::Analyze(analyze) => {
-                explained.plan = analyze.input.as_ref().clone();
-                more.push(("analyzed", "in this process, wherever it would run".to_owned()));
-            }
+            LogicalPlan::Analyze(analyze) => explained.plan = analyze.input.as_ref().clone(),
             _ => {}
         }
         let wire = wire_schema(explained.plan.schema().as_arrow());
@@ -214,7 +211,24 @@ impl QueryService {
         let explained = self.request(explained);
         let route = self.0.runner.route(&explained).await?;
         let estimate = engine.estimate(&explained.session, &explained.plan).await?;
-        let output = self.0.runner.run(self.request(asked)).await?;
+        let (output, route, watch) = if runs && route.place == Place::Cluster {
+            let columns = Arc::new(asked.plan.schema().as_arrow().clone());
+            let (runner, job) = (Arc::clone(&self.0.runner), explained.job);
+            let ran = runner.run(explained).await?;
+            // It may have run elsewhere after all.
+            let route = ran.route.clone();
+            let output = counted(columns, ran, move || runner.stages(job));
+            (output, route, watch.of_plan_only())
+        } else {
+            (self.0.runner.run(self.request(asked)).await?, route, watch)
+        };
+        if runs {
+            let ran = match route.place {
+                Place::Local => "in this process",
+                Place::Cluster => "on the executors",
+            };
+            more.push(("analyzed", ran.to_owned()));
+        }
         more.push(("cache", cache));
         Ok(with_route(output, &route, &estimate, Some(watch), &more))
     }

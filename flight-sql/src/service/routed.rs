@@ -6,6 +6,7 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use tidewater_core::JobId;
 use tidewater_engine::{Class, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 
 /// What is said of a statement none of whose plans went elsewhere.
@@ -60,6 +61,10 @@ impl PlanRunner for Routed {
 
     fn room(&self, plan: &LogicalPlan, class: Class) -> tidewater_engine::Result<()> {
         self.runner.room(plan, class)
+    }
+
+    fn stages(&self, job: JobId) -> Vec<String> {
+        self.runner.stages(job)
     }
 }
 

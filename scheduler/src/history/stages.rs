@@ -1,6 +1,7 @@
 //! Figures of the stages of a distributed plan, taken from Ballista's graph of it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use ballista_core::serde::protobuf::{SuccessfulTask, task_status};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
@@ -40,6 +41,28 @@ pub struct StageReport {
     pub skew_percent: u64,
     /// Executors that had a part in it.
     pub executors: Vec<String>,
+}
+
+impl fmt::Display for StageReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {} tasks", self.stage, self.state, self.tasks)?;
+        write!(f, " of {} partitions", self.partitions)?;
+        if self.tasks_failed > 0 {
+            write!(f, " ({} failed)", self.tasks_failed)?;
+        }
+        write!(f, ", {} rows and {} bytes made", self.rows, self.bytes)?;
+        if self.spills > 0 {
+            write!(f, ", {} bytes spilled {} times", self.spilled_bytes, self.spills)?;
+        }
+        write!(f, ", longest task {} ms", self.task_ms_max)?;
+        if self.skew_percent > 0 {
+            write!(f, ", most rows of a task {} % of the average", self.skew_percent)?;
+        }
+        match self.executors.is_empty() {
+            true => Ok(()),
+            false => write!(f, ", on {}", self.executors.join(", ")),
+        }
+    }
 }
 
 /// All stages of a plan as they stand.
@@ -166,5 +189,40 @@ mod tests {
         ] {
             assert_eq!(skew_percent(&rows), percent, "{rows:?}");
         }
+    }
+
+    // Goal: a stage reads well, with what went wrong and without. Method: one of each kind.
+    #[test]
+    fn stages_read_well() {
+        let plain = StageReport {
+            stage: 2,
+            state: "done",
+            partitions: 8,
+            partitions_done: 8,
+            tasks: 4,
+            tasks_running: 0,
+            tasks_failed: 0,
+            rows: 100,
+            bytes: 2_000,
+            spills: 0,
+            spilled_bytes: 0,
+            task_ms_max: 12,
+            skew_percent: 130,
+            executors: vec!["a".to_owned(), "b".to_owned()],
+        };
+        let expected = "2 done: 4 tasks of 8 partitions, 100 rows and 2000 bytes made, longest task 12 ms, \
+                        most rows of a task 130 % of the average, on a, b";
+        assert_eq!(plain.to_string(), expected);
+        let hard = StageReport {
+            tasks_failed: 1,
+            spills: 3,
+            spilled_bytes: 50,
+            skew_percent: 0,
+            executors: Vec::new(),
+            ..plain
+        };
+        let expected = "2 done: 4 tasks of 8 partitions (1 failed), 100 rows and 2000 bytes made, 50 bytes spilled 3 times, \
+                        longest task 12 ms";
+        assert_eq!(hard.to_string(), expected);
     }
 }

@@ -50,6 +50,8 @@ async fn a_drained_executor_ends_its_work() {
         stages.iter().any(|stage| stage.rows > 0 && stage.bytes > 0),
         "{stages:?}"
     );
+    let told: Vec<String> = stages.iter().map(ToString::to_string).collect();
+    assert_eq!(scheduler.runner().stages(job), told, "as people read it");
     lake.clock.sleep(COMES_BACK).await;
     let left = scheduler.executors().await.expect("a list");
     assert!(left.iter().all(|executor| executor.id != drained.id), "{left:?}");

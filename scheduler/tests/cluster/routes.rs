@@ -85,6 +85,27 @@ async fn plans_run_where_they_belong() {
         assert!(route.reason.contains(reason), "{sql}: {}", route.reason);
     }
 
+    // What it takes to read one column of the table.
+    let ids = "SELECT sum(id) FROM orders";
+    let request = lake.request(Class::Interactive, ids).await;
+    let estimate = lake.engine.estimate(&request.session, &request.plan).await;
+    let narrow = SchedulerOptions {
+        local_scan_bytes_max: estimate.expect("an estimate").bytes(),
+        ..options.clone()
+    };
+    let local = Arc::new(lake.engine.local_runner());
+    let narrow = Router::new(local, Some(scheduler.runner()), &narrow, lake.clock.clone());
+    for (sql, place) in [
+        (ids, Place::Local),
+        ("SELECT sum(id), min(note) FROM orders", Place::Cluster),
+        ("SELECT * FROM orders LIMIT 10", Place::Local),
+    ] {
+        let request = lake.request(Class::Interactive, sql).await;
+        let route = narrow.route(&request).await.expect(sql);
+        assert_eq!(route.place, place, "{sql}: {}", route.reason);
+        assert!(route.reason.contains("it reads"), "{sql}: {}", route.reason);
+    }
+
     let local_rows = lake.rows(&lake.engine.local_runner(), count).await;
     let request = lake.request(Class::Interactive, count).await;
     let output = tight.run(request).await.expect("it runs");

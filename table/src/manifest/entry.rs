@@ -141,6 +141,18 @@ impl Description {
         }
     }
 
+    /// Gives the bytes of each column that has some, with its field id, as far as they are told.
+    pub(crate) fn each_column_size(&self, mut each: impl FnMut(i32, u64)) {
+        match self {
+            Self::Whole(file) => {
+                for (id, bytes) in file.column_sizes() {
+                    each(*id, *bytes);
+                }
+            }
+            Self::Packed(packed) => packed.each_count(Metric::ColumnSizes, each),
+        }
+    }
+
     pub(crate) fn value_count(&self, field_id: i32) -> Option<u64> {
         match self {
             Self::Whole(file) => file.value_counts().get(&field_id).copied(),

@@ -176,11 +176,22 @@ impl Packed {
         self.record.get(begin as usize..)
     }
 
+    /// Gives each count with the field id of its column.
+    pub(super) fn each_count(&self, metric: Metric, mut each: impl FnMut(i32, u64)) {
+        if let Some(mut rest) = self.metric(metric) {
+            counts(&mut rest, |id, count| {
+                if let Some(count) = count {
+                    each(id, count);
+                }
+            });
+        }
+    }
+
     fn counts(&self, metric: Metric) -> HashMap<i32, u64> {
         let mut found = HashMap::new();
-        if let Some(mut rest) = self.metric(metric) {
-            counts(&mut rest, |id, count| found.extend(count.map(|count| (id, count))));
-        }
+        self.each_count(metric, |id, count| {
+            found.insert(id, count);
+        });
         found
     }
 

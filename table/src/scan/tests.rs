@@ -219,6 +219,75 @@ async fn snapshots_are_found() {
     ));
 }
 
+/// A data file of 1,000 bytes of which a manifest tells these sizes of columns, with a delete file of this kind if there is one.
+fn sized(sizes: &[(i32, u64)], deletes: Option<DataContentType>) -> ScanFile {
+    use iceberg::spec::{DataFileBuilder, DataFileFormat, ManifestStatus};
+
+    let file = DataFileBuilder::default()
+        .content(DataContentType::Data)
+        .file_format(DataFileFormat::Parquet)
+        .file_path("memory://lake/file".to_owned())
+        .partition(Struct::empty())
+        .partition_spec_id(0)
+        .record_count(10)
+        .file_size_in_bytes(1_000)
+        .column_sizes(sizes.iter().copied().collect())
+        .build()
+        .unwrap();
+    let entry = Arc::new(Entry {
+        status: ManifestStatus::Added,
+        file: file.into(),
+        spec_id: 0,
+        snapshot_id: 1,
+        sequence: 1,
+        file_sequence: 1,
+    });
+    let deletes = deletes.map(|content| DeleteFile {
+        path: "memory://lake/deletes".to_owned(),
+        content,
+        sequence: 2,
+        entry: Lender::new(Arc::clone(&entry)),
+    });
+    ScanFile::of(&entry, deletes.into_iter().collect())
+}
+
+// Goal: of a file counts what its readers read, and what nobody knows counts as read. Method: a file as it was written and as its manifest
+// is read again, for all columns, some and none; files of which nothing, too much or a part is told, with deletes and without.
+#[tokio::test]
+async fn bytes_are_those_of_columns() {
+    let directory = tempfile::tempdir().unwrap();
+    let warehouse = format!("file://{}", directory.path().display());
+    let lake = Lake::at(&warehouse, "t", &[], &[]).await;
+    lake.append(0..200).await;
+    let table = lake.table().await.metadata;
+    for store in [&lake.store, &FileStore::system()] {
+        let file = plan_scan(store, &table, None, None).await.unwrap().remove(0);
+        let sizes = file.data_file().column_sizes().clone();
+        let all: BTreeSet<i32> = sizes.keys().copied().collect();
+        let besides = file.size_bytes - sizes.values().sum::<u64>();
+        assert!(besides > 0 && all.len() == 15, "{sizes:?}");
+        assert_eq!(file.bytes_of(&all), file.size_bytes);
+        assert_eq!(file.bytes_of(&BTreeSet::new()), besides);
+        let some = file.bytes_of(&[1, 14, 17].into());
+        assert_eq!(some, besides + sizes[&1] + sizes[&14] + sizes[&17]);
+    }
+
+    let (positions, values) = (DataContentType::PositionDeletes, DataContentType::EqualityDeletes);
+    for (sizes, deletes, expected) in [
+        (vec![(1, 100), (2, 700)], None, 300),
+        (vec![(1, 100), (2, 700)], Some(positions), 300),
+        (vec![(1, 100), (2, 700)], Some(values), 1_000),
+        (vec![(2, 700)], None, 300),
+        (vec![(1, 100)], None, 1_000),
+        (vec![], None, 1_000),
+        (vec![(1, 100), (2, 950)], None, 1_000),
+        (vec![(1, u64::MAX), (2, u64::MAX)], None, 1_000),
+    ] {
+        let file = sized(&sizes, deletes);
+        assert_eq!(file.bytes_of(&[1].into()), expected, "{sizes:?} {deletes:?}");
+    }
+}
+
 /// Commits a position delete file (described, not written) of one data file, as another engine would.
 async fn delete_rows(lake: &Lake, target: &ScanFile, referenced: bool) {
     use iceberg::spec::{DataFileBuilder, DataFileFormat};
