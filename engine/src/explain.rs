@@ -53,6 +53,7 @@ pub fn with_route(
         schema: schema.clone(),
         stream: Box::pin(RecordBatchStreamAdapter::new(schema, stream)),
         route: output.route,
+        attempt: output.attempt,
     }
 }
 

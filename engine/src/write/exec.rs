@@ -18,7 +18,7 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tidewater_core::{JobId, TableName};
 use tidewater_table::iceberg::spec::TableMetadata;
-use tidewater_table::{Added, DataFileWriter, FileStore, LoadedTable, ParquetCodec, WriteOptions};
+use tidewater_table::{Added, DataFileWriter, FileStore, LoadedTable, ParquetCodec, WriteOptions, WriteRun};
 
 use crate::error::{EngineError, Result};
 
@@ -53,6 +53,8 @@ pub struct WriteSpec {
     codec: Option<ParquetCodec>,
     #[serde(default)]
     sorted: bool,
+    #[serde(default)]
+    run: Option<WriteRun>,
 }
 
 impl WriteSpec {
@@ -76,7 +78,14 @@ impl WriteSpec {
             row_group_bytes_max: options.row_group_bytes_max,
             codec: options.codec,
             sorted: options.sorted,
+            run: None,
         })
+    }
+
+    /// As this run, of which the names of the files tell.
+    #[must_use]
+    pub fn of_run(self, run: WriteRun) -> Self {
+        Self { run: Some(run), ..self }
     }
 
     /// The table.
@@ -242,6 +251,9 @@ impl ExecutionPlan for IcebergWriteExec {
 
 async fn write_files(mut input: SendableRecordBatchStream, store: FileStore, spec: &WriteSpec) -> Result<RecordBatch> {
     let mut writer = DataFileWriter::new(store, &spec.metadata, spec.options())?;
+    if let Some(run) = spec.run {
+        writer = writer.of_run(run);
+    }
     while let Some(batch) = input.next().await {
         let written = match batch {
             Ok(batch) => writer.write(batch).await.map_err(EngineError::from),

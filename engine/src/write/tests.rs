@@ -1,3 +1,4 @@
+mod leftovers;
 mod order;
 mod properties;
 
@@ -10,6 +11,7 @@ use datafusion_proto::bytes::{
 };
 use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
 use tidewater_core::Coded;
+use tidewater_table::WriteRun;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec};
 
 use crate::testing::Lake;
@@ -146,7 +148,10 @@ async fn a_write_travels() {
         target_file_size_bytes: None,
         deadline: None,
     };
-    let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");
+    let plan = lake
+        .engine
+        .write_plan(&request, WriteRun::new(lake.store.rng()), ZONE)
+        .expect("a plan");
     let plan = session
         .state()
         .create_physical_plan(&plan)
