@@ -13,6 +13,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use tidewater_core::{SharedClock, SharedRng, TableName};
 use tidewater_table::{Catalog, FileStore, LoadedTable, ScanFile, WriteOptions};
+use tokio::sync::Semaphore;
 
 use crate::codec::Codec;
 use crate::error::{EngineError, Result};
@@ -25,6 +26,7 @@ use crate::planning::Planner;
 use crate::provider::IcebergTable;
 use crate::runner::LocalRunner;
 use crate::session::Plans;
+use crate::write::SWEEPS_MAX;
 
 /// Consumers named in the message when memory runs out.
 const CONSUMERS_NAMED: std::num::NonZeroUsize = match std::num::NonZeroUsize::new(5) {
@@ -111,6 +113,8 @@ pub(crate) struct Parts {
     /// What is the same of all sessions.
     pub(crate) usual: OnceLock<Opaque<SessionState>>,
     pub(crate) plans: Plans,
+    /// Places for looking for what writes left that did not end well.
+    pub(crate) sweeps: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -156,6 +160,7 @@ impl Engine {
                 planner: Arc::new(planner),
                 usual: OnceLock::new(),
                 plans: Plans::default(),
+                sweeps: Arc::new(Semaphore::new(SWEEPS_MAX)),
             }),
         })
     }

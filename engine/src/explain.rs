@@ -55,6 +55,7 @@ pub fn with_route(
         schema: schema.clone(),
         stream: Box::pin(RecordBatchStreamAdapter::new(schema, stream)),
         route: output.route,
+        attempt: output.attempt,
     }
 }
 

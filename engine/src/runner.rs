@@ -111,6 +111,8 @@ pub struct PlanOutput {
     pub stream: SendableRecordBatchStream,
     /// Where they are made.
     pub route: Route,
+    /// In which attempt at the plan they are made, from 1. What earlier ones wrote may lie about.
+    pub attempt: u32,
 }
 
 impl PlanOutput {
@@ -215,6 +217,7 @@ impl LocalRunner {
             schema,
             stream,
             route: Route::local(HERE),
+            attempt: 1,
         })
     }
 }

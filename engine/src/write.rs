@@ -3,6 +3,7 @@
 mod align;
 mod exec;
 mod insert;
+mod leftovers;
 mod memory;
 mod order;
 mod target;
@@ -21,7 +22,7 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
 use datafusion::prelude::{SessionContext, col};
 use tidewater_core::JobId;
-use tidewater_table::{Added, LoadedTable, WriteOptions};
+use tidewater_table::{Added, LoadedTable, WriteOptions, WriteRun};
 
 use crate::engine::{Engine, Parts};
 use crate::error::{EngineError, Result};
@@ -31,6 +32,8 @@ use crate::session::{CATALOG, Class, zone_of};
 
 pub use exec::{IcebergWriteExec, WriteSpec};
 pub(crate) use insert::insert;
+use leftovers::Leftovers;
+pub(crate) use leftovers::SWEEPS_MAX;
 pub(crate) use memory::FileMemory;
 pub use order::Order;
 use order::TaskOrder;
@@ -95,7 +98,8 @@ impl Engine {
         self.write_with(runner, session, request).await
     }
 
-    /// [`Self::write`] with a say in how rows are spread, and a deadline.
+    /// [`Self::write`] with a say in how rows are spread, and a deadline. Files of attempts that were lost are gone when it answers; when
+    /// it fails or nobody waits for it any more, those of the whole run go soon after.
     pub async fn write_with(
         &self,
         runner: &dyn PlanRunner,
@@ -104,7 +108,9 @@ impl Engine {
     ) -> Result<Vec<Added>> {
         let target = request.target.clone();
         let settings = session.copied_config();
-        let plan = self.write_plan(&request, zone_of(settings.options()))?;
+        let run = WriteRun::new(&self.parts.rng);
+        let plan = self.write_plan(&request, run, zone_of(settings.options()))?;
+        let leftovers = Leftovers::new(&self.parts, &target, run);
         let output = runner
             .run(PlanRequest {
                 job: request.job,
@@ -114,14 +120,16 @@ impl Engine {
                 deadline: request.deadline,
             })
             .await?;
+        let attempt = output.attempt;
         let mut added = Vec::new();
         for batch in output.collect().await? {
             files_of(&batch, &target, &mut added)?;
         }
+        leftovers.answered(&added, attempt).await;
         Ok(added)
     }
 
-    fn write_plan(&self, request: &WriteRequest, zone: &str) -> Result<LogicalPlan> {
+    fn write_plan(&self, request: &WriteRequest, run: WriteRun, zone: &str) -> Result<LogicalPlan> {
         let order = match request.order {
             Order::OfTable => TaskOrder::of(&request.target.metadata),
             Order::AsPlanned => TaskOrder::default(),
@@ -137,7 +145,7 @@ impl Engine {
             sorted: order.whole,
             ..options
         };
-        let spec = WriteSpec::new(&request.target, request.job, &options)?;
+        let spec = WriteSpec::new(&request.target, request.job, &options)?.of_run(run);
         let spec = match request.target_file_size_bytes {
             Some(_) => spec.with_files_of_their_size(),
             None => spec,

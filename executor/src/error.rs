@@ -78,6 +78,14 @@ pub enum ExecutorError {
         /// What became of them.
         reason: String,
     },
+    /// Shuffle files take more of the disk than they may.
+    #[error("shuffle files take {bytes} bytes of an executor's disk, of at most {bytes_max}")]
+    ShuffleFull {
+        /// What they took.
+        bytes: u64,
+        /// What they may take.
+        bytes_max: u64,
+    },
     /// Ballista refused something.
     #[error("{operation} failed")]
     Ballista {
@@ -100,6 +108,7 @@ impl Coded for ExecutorError {
             },
             Self::WorkDirTaken { .. } | Self::Bind { .. } | Self::Refused { .. } => ErrorKind::Conflict,
             Self::NotNodes { .. } => ErrorKind::Denied,
+            Self::ShuffleFull { .. } => ErrorKind::Exhausted,
             Self::NotRegistered { .. } | Self::Ballista { .. } | Self::Unknown | Self::InputLost { .. } => {
                 ErrorKind::Unavailable
             }
@@ -118,6 +127,7 @@ impl Coded for ExecutorError {
             Self::Unknown => "EXE-0008",
             Self::NotNodes { .. } => "EXE-0009",
             Self::InputLost { .. } => INPUT_LOST,
+            Self::ShuffleFull { .. } => "EXE-0011",
         }
     }
 
@@ -144,6 +154,10 @@ impl Coded for ExecutorError {
                 "set [node_tls] on both, with certificates of one CA (tidewater cluster node-cert)".to_owned()
             }
             Self::InputLost { .. } => "see in the executors' logs whether one of them ended, and why".to_owned(),
+            Self::ShuffleFull { .. } => {
+                "read fewer rows or columns, run fewer jobs at once, use more executors, or give them more disk (executor.shuffle_bytes_max)"
+                    .to_owned()
+            }
             Self::Refused { source } => return source.hint.clone(),
             Self::Ballista { .. } => return None,
         })

@@ -10,8 +10,10 @@ use crate::error::{ExecutorError, Result};
 use crate::memory::{TaskLoad, TaskPools};
 use crate::options::ExecutorOptions;
 use crate::ports::listen;
+use crate::quota;
 use crate::registration::{End, Place, Registration};
 use crate::shuffle;
+use crate::stops::Stops;
 use crate::work_dir::{self, WorkDir};
 use tidewater_core::{Coded, RemoteError, SharedClock, SharedRng, Tasks};
 use tidewater_engine::Engine;
@@ -66,6 +68,17 @@ impl Executor {
                 tasks.token(),
             ),
         );
+        let stops = Stops::default();
+        tasks.spawn(
+            "shuffle-quota",
+            quota::watch(
+                work_dir.shuffle().to_owned(),
+                options.shuffle_bytes_max,
+                stops.clone(),
+                clock.clone(),
+                tasks.token(),
+            ),
+        );
         let (sender, registered) = watch::channel(None);
         let (refusals, refused) = watch::channel(None);
         let pools = TaskPools::default();
@@ -77,6 +90,7 @@ impl Executor {
             work_dir,
             flight_port,
             pools: pools.clone(),
+            stops,
             registered: sender,
             refused: refusals,
             stop: tasks.token(),
@@ -134,6 +148,7 @@ struct Supervisor {
     work_dir: WorkDir,
     flight_port: u16,
     pools: TaskPools,
+    stops: Stops,
     registered: watch::Sender<Option<String>>,
     refused: watch::Sender<Option<RemoteError>>,
     stop: CancellationToken,
@@ -219,6 +234,7 @@ impl Supervisor {
                     shuffle: self.work_dir.shuffle(),
                     engine: &self.engine,
                     pools: &self.pools,
+                    stops: &self.stops,
                     clock: &self.clock,
                     scheduler: &scheduler,
                 };

@@ -56,6 +56,11 @@ pub(crate) fn keep_code(error: DataFusionError) -> DataFusionError {
     })
 }
 
+/// An error of our own, in that form.
+pub(crate) fn coded(error: &ExecutorError) -> DataFusionError {
+    travelling(RemoteError::of(error))
+}
+
 fn travelling(error: RemoteError) -> DataFusionError {
     DataFusionError::External(Box::new(Travelling(error)))
 }

@@ -6,7 +6,8 @@
 //! Main types: [`Executor`], [`ExecutorOptions`], [`TaskLoad`], [`ExecutorError`].
 //!
 //! Invariants: a working directory has one executor, and is empty when it registers; a task has no more memory than its
-//! share; one executor runs in a process at a time, because Ballista keeps its "terminating" flag in a static.
+//! share; a plan whose shuffle files are too large ends, not the executor; one executor runs in a process at a time, because
+//! Ballista keeps its "terminating" flag in a static.
 
 mod error;
 mod executor;
@@ -16,6 +17,7 @@ mod memory;
 mod options;
 mod pool;
 mod ports;
+mod quota;
 mod registration;
 mod shuffle;
 mod stage;

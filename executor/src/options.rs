@@ -14,6 +14,9 @@ use tidewater_security::NodeTls;
 /// Smallest memory of one virtual core. Below it a hash table of a few columns spills at every batch.
 pub(crate) const MEMORY_PER_VCORE_BYTES_MIN: u64 = 16 << 20;
 
+/// Disk that shuffle files take at most where nobody says more or less: as much as what queries spill.
+const SHUFFLE_BYTES_MAX: u64 = 64 << 30;
+
 /// Virtual cores of one executor at most. The scheduler hands out tasks by them; more belong to more executors.
 pub(crate) const VCORES_MAX: usize = 256;
 
@@ -43,6 +46,9 @@ pub struct ExecutorOptions {
     pub finder: Option<Arc<dyn FindScheduler>>,
     /// Where shuffle files lie. `shuffle` in it is emptied at start; it belongs to this executor alone.
     pub work_dir: PathBuf,
+    /// Disk that shuffle files may take: beyond it the job with the most of them fails. More for a moment, as they are counted now and
+    /// then.
+    pub shuffle_bytes_max: u64,
     /// Memory of all running tasks together.
     pub memory_bytes: u64,
     /// Tasks that run at the same time.
@@ -70,6 +76,7 @@ impl ExecutorOptions {
             scheduler_port: scheduler.port(),
             finder: None,
             work_dir: work_dir.into(),
+            shuffle_bytes_max: SHUFFLE_BYTES_MAX,
             memory_bytes: 512 << 20,
             vcores: std::thread::available_parallelism().map_or(2, usize::from),
             job_files_ttl: Duration::from_secs(6 * 3600),
@@ -90,6 +97,9 @@ impl ExecutorOptions {
                 "{} bytes of memory for {} virtual cores: give at least {least}",
                 self.memory_bytes, self.vcores
             ));
+        }
+        if self.shuffle_bytes_max == 0 {
+            return refuse("no disk for shuffle files: every plan has some".to_owned());
         }
         if self.external_host.is_empty() || self.scheduler_host.is_empty() {
             return refuse("an empty host name".to_owned());
@@ -112,6 +122,9 @@ mod tests {
         assert!(bad.validate().is_err());
         let mut bad = good.clone();
         bad.memory_bytes = 1;
+        assert!(bad.validate().is_err());
+        let mut bad = good.clone();
+        bad.shuffle_bytes_max = 0;
         assert!(bad.validate().is_err());
         let mut bad = good;
         bad.external_host.clear();

@@ -32,6 +32,7 @@ use crate::memory::{TaskPools, TaskRuntimes};
 use crate::options::ExecutorOptions;
 use crate::ports::listen;
 use crate::stage::StageEngine;
+use crate::stops::Stops;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_core::{RemoteError, SharedClock};
 use tidewater_engine::Engine;
@@ -72,6 +73,7 @@ pub(crate) struct Place<'a> {
     pub(crate) shuffle: &'a Path,
     pub(crate) engine: &'a Engine,
     pub(crate) pools: &'a TaskPools,
+    pub(crate) stops: &'a Stops,
     pub(crate) clock: &'a SharedClock,
     /// Host and port of the scheduler.
     pub(crate) scheduler: &'a (String, u16),
@@ -125,7 +127,12 @@ impl Registration {
             Arc::new(functions(place.engine)),
             Arc::new(LoggingMetricsCollector::default()),
             config.vcores,
-            Arc::new(StageEngine::new(tls, place.engine.runtime_env(), place.clock.clone())),
+            Arc::new(StageEngine::new(
+                tls,
+                place.engine.runtime_env(),
+                place.clock.clone(),
+                place.stops.clone(),
+            )),
         )
         .with_session_runtime_cache(Some(runtimes));
         let executor = Arc::new(executor);

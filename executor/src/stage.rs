@@ -14,7 +14,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
-use crate::failure::keep_code;
+use crate::error::ExecutorError;
+use crate::failure::{coded, keep_code};
 use crate::job_folders::check_readers;
 use crate::pool::ClientPool;
 use crate::stoppable::stoppable;
@@ -32,15 +33,15 @@ pub(crate) struct StageEngine {
 }
 
 impl StageEngine {
-    /// `runtime` has the stores that scans read from and the memory for their footers.
-    pub(crate) fn new(node_tls: Option<&NodeTls>, runtime: Arc<RuntimeEnv>, clock: SharedClock) -> Self {
+    /// `runtime` has the stores that scans read from and the memory for their footers; `stops` ends tasks that begin.
+    pub(crate) fn new(node_tls: Option<&NodeTls>, runtime: Arc<RuntimeEnv>, clock: SharedClock, stops: Stops) -> Self {
         // An engine of our own switches Ballista's connection pool off.
         let pool = Arc::new(ClientPool::new(node_tls, Arc::clone(&clock)));
         Self {
             inner: DefaultExecutionEngine::with_client_pool(pool),
             runtime,
             clock,
-            stops: Stops::default(),
+            stops,
         }
     }
 }
@@ -105,10 +106,14 @@ impl QueryStageExecutor for Stage {
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let _stops_when_dropped = self.stop.token().clone().drop_guard();
-        self.inner
-            .execute_query_stage(task_id, context)
-            .await
-            .map_err(keep_code)
+        let written = self.inner.execute_query_stage(task_id, context).await;
+        written.map_err(|error| match self.stop.full() {
+            Some(full) => coded(&ExecutorError::ShuffleFull {
+                bytes: full.bytes,
+                bytes_max: full.bytes_max,
+            }),
+            None => keep_code(error),
+        })
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
@@ -200,7 +205,7 @@ mod tests {
     #[test]
     fn plans_of_jobs_that_are_over_end_at_once() {
         let runtime = Arc::new(RuntimeEnv::default());
-        let engine = Arc::new(StageEngine::new(None, runtime, SystemClock::shared()));
+        let engine = Arc::new(StageEngine::new(None, runtime, SystemClock::shared(), Stops::default()));
         let runtimes: RuntimeProducer = Arc::new(|_| Ok(Arc::new(RuntimeEnv::default())));
         let executor = Executor::new(
             ExecutorRegistration::default(),

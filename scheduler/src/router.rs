@@ -137,7 +137,9 @@ impl Router {
                 }
                 tracing::info!(job = %request.job, %error, "too large for this process, runs on the cluster");
                 let reason = "it needs more memory than this process has for it";
-                return cluster.run_because(request, reason, waited).await;
+                let mut output = cluster.run_because(request, reason, waited).await?;
+                output.attempt += 1;
+                return Ok(output);
             }
             (Some(Err(error)), None) => return Err(error.into()),
             (first, _) => first,
@@ -217,7 +219,9 @@ impl Router {
                         tracing::warn!(job = %request.job, %error, "the cluster cannot plan it, it runs in this process");
                         let mut route = Route::local("the cluster cannot plan it");
                         route.waited = waited;
-                        self.run_local(request, route, &caller).await?
+                        let mut output = self.run_local(request, route, &caller).await?;
+                        output.attempt += 1;
+                        output
                     }
                     began => began?,
                 }

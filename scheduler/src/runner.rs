@@ -138,6 +138,7 @@ impl ClusterRunner {
             schema: stream.schema(),
             stream,
             route,
+            attempt,
         })
     }
 }

@@ -129,6 +129,7 @@ async fn executor(parts: &Parts, engine: &Engine) -> Result<(Executor, RoleRepor
         options.finder = Some(Arc::new(Leader(parts.client.clone())));
     }
     options.memory_bytes = u64::try_from(settings.memory_bytes).unwrap_or(u64::MAX);
+    options.shuffle_bytes_max = settings.shuffle_bytes_max;
     if settings.vcores > 0 {
         options.vcores = settings.vcores;
     }

@@ -72,6 +72,8 @@ pub(crate) struct ExecutorSettings {
     /// `host:port` of the scheduler, or `leader`: whoever schedules now. Empty: where this process's own scheduler listens, or would.
     pub(crate) scheduler: String,
     pub(crate) memory_bytes: usize,
+    /// Disk that files between the stages of its jobs may take.
+    pub(crate) shuffle_bytes_max: u64,
     /// Tasks at once; 0 means one for each core.
     pub(crate) vcores: usize,
 }
@@ -144,6 +146,7 @@ impl Default for ExecutorSettings {
             grpc_port: 50052,
             scheduler: String::new(),
             memory_bytes: 1 << 30,
+            shuffle_bytes_max: 64 << 30,
             vcores: 0,
         }
     }

@@ -6,6 +6,7 @@ mod metrics;
 mod metrics_mode;
 mod options;
 mod partition;
+mod run;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use self::encode::{Encoder, Finished};
 use self::metrics_mode::MetricsModes;
 pub use self::options::{ParquetCodec, WriteOptions, check_write_properties};
 use self::partition::Splitter;
+pub use self::run::{WriteRun, sweep_run};
 use crate::change::Added;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
@@ -52,6 +54,7 @@ impl DataFileWriter {
             spec_id: spec.spec_id(),
             sort_order_id: i32::try_from(table.default_sort_order_id()).unwrap_or(0),
             directory,
+            run: None,
             options,
             clock: store.clock().clone(),
             rng: store.rng().clone(),
@@ -64,6 +67,15 @@ impl DataFileWriter {
             held_bytes: 0,
             added: Vec::new(),
         })
+    }
+
+    /// As part of this run, which the names of its files tell.
+    #[must_use]
+    pub fn of_run(mut self, run: WriteRun) -> Self {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.run = Some(run);
+        }
+        self
     }
 
     /// The table's columns as Arrow, with field ids. Batches are matched to it by name and cast; missing optional columns are null.

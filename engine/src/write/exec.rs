@@ -18,7 +18,7 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tidewater_core::{JobId, TableName};
 use tidewater_table::iceberg::spec::TableMetadata;
-use tidewater_table::{Added, DataFileWriter, FileStore, LoadedTable, ParquetCodec, WriteOptions};
+use tidewater_table::{Added, DataFileWriter, FileStore, LoadedTable, ParquetCodec, WriteOptions, WriteRun};
 
 use super::memory::FileMemory;
 use crate::error::{EngineError, Result};
@@ -57,6 +57,8 @@ pub struct WriteSpec {
     /// Files are to have the size that they were asked for, however little memory there is.
     #[serde(default)]
     sized: bool,
+    #[serde(default)]
+    run: Option<WriteRun>,
 }
 
 impl WriteSpec {
@@ -81,6 +83,7 @@ impl WriteSpec {
             codec: options.codec,
             sorted: options.sorted,
             sized: false,
+            run: None,
         })
     }
 
@@ -89,6 +92,12 @@ impl WriteSpec {
     pub(super) fn with_files_of_their_size(mut self) -> Self {
         self.sized = true;
         self
+    }
+
+    /// As this run, of which the names of the files tell.
+    #[must_use]
+    pub fn of_run(self, run: WriteRun) -> Self {
+        Self { run: Some(run), ..self }
     }
 
     /// The table.
@@ -261,6 +270,9 @@ pub(super) async fn write_files(
     memory: FileMemory,
 ) -> Result<RecordBatch> {
     let mut writer = DataFileWriter::new(store, &spec.metadata, spec.options())?;
+    if let Some(run) = spec.run {
+        writer = writer.of_run(run);
+    }
     while let Some(batch) = input.next().await {
         let written = match batch {
             Ok(batch) => take(&mut writer, batch, &memory).await,

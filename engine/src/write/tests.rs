@@ -1,3 +1,4 @@
+mod leftovers;
 mod memory;
 mod order;
 mod properties;
@@ -11,6 +12,7 @@ use datafusion_proto::bytes::{
 };
 use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
 use tidewater_core::Coded;
+use tidewater_table::WriteRun;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec};
 
 use crate::testing::Lake;
@@ -147,7 +149,10 @@ async fn a_write_travels() {
         target_file_size_bytes: None,
         deadline: None,
     };
-    let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");
+    let plan = lake
+        .engine
+        .write_plan(&request, WriteRun::new(lake.store.rng()), ZONE)
+        .expect("a plan");
     let plan = session
         .state()
         .create_physical_plan(&plan)

@@ -15,7 +15,7 @@ use crate::failing::{Failure, let_fail, take_back};
 use crate::kills::{kill_at, statement};
 use crate::lake::{Lake, START_DEADLINE};
 use crate::loss::{Moment, wait_for};
-use crate::work::{Begun, Work, begin, columns_of};
+use crate::work::{Begun, Work, begin, columns_of, nothing_is_left};
 
 /// Nothing may hang longer, whatever happens.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -240,6 +240,9 @@ async fn dies(work: Work, moment: Moment) -> Cluster {
     assert_eq!(rows.expect("rows"), expected, "{work:?}");
     assert!(cluster.attempts(job) > 1, "its death disturbed nothing");
     assert!(took < HEALED_MAX * 2, "{took:?}");
+    if work == Work::Writes {
+        nothing_is_left(&cluster.lake, &format!("gold.fault_{}", cluster.begun)).await;
+    }
     cluster
 }
 

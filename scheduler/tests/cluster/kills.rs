@@ -8,7 +8,7 @@ use tidewater_scheduler::{Scheduler, SchedulerOptions};
 use crate::child::ExecutorChild;
 use crate::lake::{Lake, START_DEADLINE};
 use crate::loss::{Moment, PATIENCE, progress, reached};
-use crate::work::{Work, begin, columns_of};
+use crate::work::{Work, begin, columns_of, nothing_is_left};
 
 /// Kills of a run of the usual size: each of the twelve cases eight times and more.
 const KILLS: usize = 100;
@@ -70,9 +70,10 @@ pub(crate) async fn kill_at(
     }
 }
 
-// Goal: whenever an executor dies, rows are right and each file is listed once. Method: clusters whose executors are killed and
-// replaced again and again: at three moments, with ordered aggregates and without, reading and writing; rows against one process; in
-// the end a job that takes up every core. What did not die at its moment does not count, and enough have to.
+// Goal: whenever an executor dies, rows are right, each file is listed once, and none is left that no snapshot has. Method: clusters
+// whose executors are killed and replaced again and again: at three moments, with ordered aggregates and without, reading and writing;
+// rows against one process, files against the folder; in the end a job that takes up every core. What did not die at its moment does not
+// count, and enough have to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "scripts/chaos runs it: minutes"]
 async fn executors_die_again_and_again() {
@@ -127,6 +128,9 @@ async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
             "{kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}"
         ));
         assert_eq!(found, expected, "{moment:?} orders {orders} writes {writes}");
+        if writes {
+            nothing_is_left(&lake, &target).await;
+        }
         drop(victim);
         let begun = lake.clock.monotonic();
         while scheduler.executors().await.expect("a list").len() > 1 {

@@ -169,7 +169,11 @@ impl Lake {
 
     /// An executor in this process.
     pub(crate) async fn executor(&self, scheduler: &Scheduler) -> Executor {
-        let options = executor_options(scheduler.address(), self.home.path().join("work"));
+        self.executor_with(executor_options(scheduler.address(), self.home.path().join("work")))
+            .await
+    }
+
+    pub(crate) async fn executor_with(&self, options: ExecutorOptions) -> Executor {
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
         let executor = Executor::start(options, self.engine.clone(), clock, rng, &self.tasks.child("executor"))
             .await

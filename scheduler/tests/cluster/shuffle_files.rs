@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ballista_core::client::BallistaClient;
 use ballista_core::extension::BallistaConfigGrpcEndpoint;
@@ -18,8 +19,11 @@ use futures::TryStreamExt;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::lake::Lake;
+use crate::lake::{Lake, executor_options};
+use crate::loss::PATIENCE;
+use tidewater_core::{Coded, ErrorKind, RemoteError};
 pub(crate) use tidewater_engine::cluster::Secure;
+use tidewater_engine::{Class, PlanRunner};
 use tidewater_scheduler::SchedulerOptions;
 use tidewater_scheduler::executors::ExecutorInfo;
 
@@ -147,4 +151,52 @@ fn launch_of(job: &str) -> LaunchMultiTaskParams {
         multi_tasks: vec![task],
         ..LaunchMultiTaskParams::default()
     }
+}
+
+/// Disk that shuffle files may take in the test of that: less than the rows of its large statement, more than those of its small one.
+const DISK_BYTES: u64 = 1 << 20;
+
+// Goal: a statement whose shuffle files take more of the disk than they may fails with the code that says so; the executor goes on under its
+// name, and the disk is free again. Method: groups of texts that cannot be packed, and a second stage that takes its time; a small
+// statement afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn files_between_stages_have_a_limit() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let work = lake.home.path().join("work");
+    let mut options = executor_options(scheduler.address(), work.clone());
+    options.shuffle_bytes_max = DISK_BYTES;
+    let executor = lake.executor_with(options).await;
+    let name = executor.id();
+    let large = "SELECT count(*), sum(slow(n, 500))
+                 FROM (SELECT text, count(*) AS n
+                       FROM (SELECT md5('a' || id) || md5('b' || id) || md5('c' || id) || md5('d' || id) AS text FROM orders)
+                       GROUP BY text)";
+    let request = lake.request(Class::Batch, large).await;
+    let error = scheduler.runner().run(request).await.expect_err("no room");
+    assert_eq!(error.kind(), ErrorKind::Exhausted, "{error:?}");
+    let told = RemoteError::of(&error).message;
+    assert!(told.contains("[EXE-0011]"), "{told}");
+
+    let shuffle = work.join("shuffle");
+    let began = lake.clock.monotonic();
+    while bytes_below(&shuffle) > DISK_BYTES {
+        assert!(lake.clock.monotonic() - began < PATIENCE, "the disk stays full");
+        lake.clock.sleep(Duration::from_millis(20)).await;
+    }
+    let small = "SELECT note, count(*) FROM orders GROUP BY note";
+    let expected = lake.rows(&lake.engine.local_runner(), small).await;
+    assert_eq!(lake.rows(&scheduler.runner(), small).await, expected);
+    assert_eq!(executor.id(), name, "it registered again");
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    // Files come and go meanwhile.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
 }

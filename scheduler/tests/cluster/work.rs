@@ -8,7 +8,7 @@ use tokio::sync::oneshot::Receiver;
 use tidewater_core::{JobId, TableName};
 use tidewater_engine::{Class, EngineError, PlanRunner};
 use tidewater_scheduler::Scheduler;
-use tidewater_table::{Added, Change, CommitOptions, commit_change};
+use tidewater_table::{Added, Change, CommitOptions, commit_change, plan_scan};
 
 use crate::lake::{Lake, text};
 use crate::loss::PATIENCE;
@@ -102,6 +102,21 @@ impl Begun {
             }
         }
     }
+}
+
+/// No data file lies with the table but those of its newest snapshot, which is its only one.
+pub(crate) async fn nothing_is_left(lake: &Lake, target: &str) {
+    let target: TableName = target.parse().expect("a name");
+    let table = lake.engine.load(&target).await.expect("a table");
+    let store = lake.engine.store();
+    let name = |location: &str| location.rsplit('/').next().unwrap_or_default().to_owned();
+    let files = plan_scan(store, &table.metadata, None, None).await.expect("its files");
+    let named: BTreeSet<String> = files.iter().map(|file| name(&file.path)).collect();
+    let folder = format!("{}/data", table.metadata.location());
+    let listed = store.list(&folder).await.expect("a listing");
+    let listed: BTreeSet<String> = listed.iter().map(|file| name(&file.location)).collect();
+    assert!(!named.is_empty(), "{target} has no files");
+    assert_eq!(listed, named, "{target}");
 }
 
 async fn within<T>(lake: &Lake, outcome: Receiver<Result<T, EngineError>>) -> Result<T, EngineError> {

@@ -19,6 +19,7 @@ use super::metrics;
 use super::metrics_mode::MetricsModes;
 use super::options::{ParquetCodec, WriteOptions};
 use super::partition::Splitter;
+use super::run::WriteRun;
 use crate::change::Added;
 use crate::digest;
 use crate::error::{Result, TableError};
@@ -48,6 +49,7 @@ pub(super) struct Encoder {
     pub(super) spec_id: i32,
     pub(super) sort_order_id: i32,
     pub(super) directory: String,
+    pub(super) run: Option<WriteRun>,
     pub(super) options: WriteOptions,
     pub(super) clock: SharedClock,
     pub(super) rng: SharedRng,
@@ -172,7 +174,8 @@ impl Encoder {
         let footer = finished(&mut file.writer)?;
         let bytes = Bytes::from(std::mem::take(file.writer.inner_mut()));
         let id = self.rng.uuid_v7(self.clock.now_ms());
-        let name = digest::named_parquet(&id.to_string(), &footer, &bytes);
+        let stem = self.run.map_or_else(|| id.to_string(), |run| run.stem(id));
+        let name = digest::named_parquet(&stem, &footer, &bytes);
         let location = format!("{}/{name}", self.directory);
         let mut builder = DataFileBuilder::default();
         builder

@@ -10,7 +10,7 @@ use datafusion_proto::bytes::{
 };
 use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
 use tidewater_table::iceberg::spec::Transform;
-use tidewater_table::{Added, FileStore, Scan, transformed};
+use tidewater_table::{Added, FileStore, Scan, WriteRun, transformed};
 
 use crate::statement::tests::{done, lake, rows};
 use crate::testing::Lake;
@@ -244,7 +244,10 @@ async fn an_order_travels() {
         target_file_size_bytes: None,
         deadline: None,
     };
-    let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");
+    let plan = lake
+        .engine
+        .write_plan(&request, WriteRun::new(lake.store.rng()), ZONE)
+        .expect("a plan");
     let plan = session.state().create_physical_plan(&plan).await.expect("a plan");
     let codec = lake.engine.physical_codec(Arc::new(DefaultPhysicalExtensionCodec {}));
     let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref()).expect("bytes");
