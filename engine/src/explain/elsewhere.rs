@@ -14,7 +14,12 @@ pub fn counted(
     output: PlanOutput,
     stages: impl FnOnce() -> Vec<String> + Send + 'static,
 ) -> PlanOutput {
-    let PlanOutput { mut stream, route, .. } = output;
+    let PlanOutput {
+        mut stream,
+        route,
+        attempt,
+        ..
+    } = output;
     let schema = columns.clone();
     let all = async move {
         let mut rows = 0_usize;
@@ -29,5 +34,6 @@ pub fn counted(
         schema: columns.clone(),
         stream: Box::pin(RecordBatchStreamAdapter::new(columns, stream::once(all))),
         route,
+        attempt,
     }
 }
