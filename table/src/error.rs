@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use iceberg::spec::DataFileFormat;
 use thiserror::Error;
 
 use crate::catalog::CatalogFault;
@@ -120,6 +121,14 @@ pub enum TableError {
     Unsupported {
         /// What was asked for.
         what: String,
+    },
+    /// A data file in a format that is not read here. It is not damaged.
+    #[error("reading data file {path} in the format {format} is not supported")]
+    FileFormat {
+        /// Its location.
+        path: String,
+        /// The format, as the table names it.
+        format: DataFileFormat,
     },
     /// Others changed what this commit rests on: its rows must be computed anew.
     #[error("commit to {table} conflicts: {reason}")]
@@ -266,7 +275,7 @@ impl Coded for TableError {
             Self::StoreTimeout { .. } | Self::UnknownOutcome { .. } => ErrorKind::Timeout,
             Self::Metadata { .. } | Self::Damaged { .. } | Self::BytesChanged { .. } => ErrorKind::Corrupt,
             Self::Encode { .. } => ErrorKind::Internal,
-            Self::UnsupportedType { .. } | Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::UnsupportedType { .. } | Self::Unsupported { .. } | Self::FileFormat { .. } => ErrorKind::Unsupported,
             Self::Contention { .. } => ErrorKind::Exhausted,
             Self::Catalog(fault) => fault.kind(),
         }
@@ -300,6 +309,7 @@ impl Coded for TableError {
             Self::Reference { .. } => "TBL-0024",
             Self::BytesChanged { .. } => "TBL-0025",
             Self::TooManyDeletes { .. } => "TBL-0026",
+            Self::FileFormat { .. } => "TBL-0027",
             Self::Catalog(fault) => fault.code(),
         }
     }
@@ -330,6 +340,9 @@ impl Coded for TableError {
             Self::HistoryBroken { .. } => "read the table in full once, then go on from its current snapshot",
             Self::TooManyDeletes { .. } => {
                 "ask for the changes of fewer snapshots at once, or rewrite data files so that their deletes go with them"
+            }
+            Self::FileFormat { .. } => {
+                "set write.format.default to parquet and let the engine that wrote the file write the table's data files anew"
             }
             Self::Conflict { .. } => "compute the change anew from the current snapshot",
             Self::Alteration { advice, .. } | Self::Reference { advice, .. } => advice,

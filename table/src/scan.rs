@@ -9,7 +9,9 @@ mod pruning;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, DataFile, Datum, ManifestContentType, ManifestFile, Struct, TableMetadata};
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileFormat, Datum, ManifestContentType, ManifestFile, Struct, TableMetadata,
+};
 
 pub use self::coverage::{Coverage, covers};
 pub(crate) use self::deletes::Deletes;
@@ -69,6 +71,20 @@ impl ScanFile {
     /// Whether all rows in the file are meant, whatever is in delete files.
     pub fn is_whole(&self) -> bool {
         self.deletes.is_empty() && self.only.is_none()
+    }
+
+    /// Refuses a file whose rows nobody here can read. What the table tells of it can be used all the same.
+    ///
+    /// # Errors
+    /// [`TableError::FileFormat`] unless it is Parquet.
+    pub fn require_readable(&self) -> Result<()> {
+        match self.description().file_format() {
+            DataFileFormat::Parquet => Ok(()),
+            format => Err(TableError::FileFormat {
+                path: self.path.clone(),
+                format,
+            }),
+        }
     }
 
     /// Everything the table knows of the file: counts, sizes and bounds by field id. It is unpacked for this and kept until the value

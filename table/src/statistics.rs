@@ -89,6 +89,7 @@ pub async fn compute_statistics(
         .snapshot(Some(snapshot.snapshot_id()))
         .with_deletes();
     for file in scan.plan().await? {
+        file.require_readable()?;
         let mask = match FileDeletes::of(&file, &metadata)? {
             Some(deletes) => deletes.mask(store).await?,
             None => RowMask::default(),
