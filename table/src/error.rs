@@ -130,6 +130,14 @@ pub enum TableError {
         /// The format, as the table names it.
         format: DataFileFormat,
     },
+    /// A data file that may lack a column whose default was not read with the table: it would be null there.
+    #[error("reading {path} is not supported: it may lack column {column}, whose default cannot be read")]
+    DefaultLost {
+        /// Dotted name of the column.
+        column: String,
+        /// The file.
+        path: String,
+    },
     /// Others changed what this commit rests on: its rows must be computed anew.
     #[error("commit to {table} conflicts: {reason}")]
     Conflict {
@@ -275,7 +283,10 @@ impl Coded for TableError {
             Self::StoreTimeout { .. } | Self::UnknownOutcome { .. } => ErrorKind::Timeout,
             Self::Metadata { .. } | Self::Damaged { .. } | Self::BytesChanged { .. } => ErrorKind::Corrupt,
             Self::Encode { .. } => ErrorKind::Internal,
-            Self::UnsupportedType { .. } | Self::Unsupported { .. } | Self::FileFormat { .. } => ErrorKind::Unsupported,
+            Self::UnsupportedType { .. }
+            | Self::Unsupported { .. }
+            | Self::FileFormat { .. }
+            | Self::DefaultLost { .. } => ErrorKind::Unsupported,
             Self::Contention { .. } => ErrorKind::Exhausted,
             Self::Catalog(fault) => fault.kind(),
         }
@@ -310,6 +321,7 @@ impl Coded for TableError {
             Self::BytesChanged { .. } => "TBL-0025",
             Self::TooManyDeletes { .. } => "TBL-0026",
             Self::FileFormat { .. } => "TBL-0027",
+            Self::DefaultLost { .. } => "TBL-0028",
             Self::Catalog(fault) => fault.code(),
         }
     }
@@ -343,6 +355,9 @@ impl Coded for TableError {
             }
             Self::FileFormat { .. } => {
                 "set write.format.default to parquet and let the engine that wrote the file write the table's data files anew"
+            }
+            Self::DefaultLost { .. } => {
+                "let the engine that added the column write the table's data files anew, so that each of them has it"
             }
             Self::Conflict { .. } => "compute the change anew from the current snapshot",
             Self::Alteration { advice, .. } | Self::Reference { advice, .. } => advice,

@@ -98,6 +98,11 @@ impl ScanFile {
         self.description().first_row_id()
     }
 
+    /// Whether the table knows how many values of a column are in it, so that it has the column for sure.
+    pub(crate) fn counts_values(&self, field_id: i32) -> bool {
+        self.description().value_count(field_id).is_some()
+    }
+
     /// Nulls in a column, by field id, where the table knows.
     pub fn null_value_count(&self, field_id: i32) -> Option<u64> {
         self.description().null_value_count(field_id)

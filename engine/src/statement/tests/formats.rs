@@ -1,8 +1,10 @@
 use tidewater_core::{Coded, ErrorKind};
-use tidewater_table::Added;
 use tidewater_table::iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat};
+use tidewater_table::schema::LostDefaults;
+use tidewater_table::{Added, Scan};
 
 use super::{done, lake, rows, tried};
+use crate::EngineError;
 
 // Goal: rows of a file that is not Parquet are neither read as if it were nor left out, and nothing calls it damaged. Method: a table
 // with a file of each format in its manifests; every way to its rows is refused with the file's name, also where manifests could
@@ -23,7 +25,7 @@ async fn other_formats_are_refused() {
             .build()
             .expect("a file");
         lake.commit("s.t", vec![Added::new(theirs, 0)]).await;
-        let refused = |error: crate::EngineError, sql: &str| {
+        let refused = |error: EngineError, sql: &str| {
             assert_eq!(
                 (error.code(), error.kind()),
                 ("TBL-0027", ErrorKind::Unsupported),
@@ -53,4 +55,38 @@ async fn other_formats_are_refused() {
         assert_eq!(rows(&lake, "DELETE FROM s.t").await, 5);
         assert_eq!(lake.lines("SELECT count(*) FROM s.t").await, ["0"]);
     }
+}
+
+// Goal: where a column's default was not read, files that lack the column are not read as if it were null. Method: a table with a file
+// from before the column and one with it, told that the default was lost: all of it is refused, the later file is read.
+#[tokio::test]
+async fn lost_defaults_are_no_nulls() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (id bigint)").await;
+    rows(&lake, "INSERT INTO s.t VALUES (1)").await;
+    done(&lake, "ALTER TABLE s.t ADD COLUMN n bigint").await;
+    rows(&lake, "INSERT INTO s.t VALUES (2, 2)").await;
+    let mut table = lake.load("s.t").await;
+    let document = r#"{"schemas": [{"fields": [{"id": 2, "initial-default": 7}]}]}"#;
+    table.lost_defaults = LostDefaults::of(document, &table.metadata).expect("a document");
+    let files = Scan::new(&lake.store, &table.metadata).plan().await.expect("files");
+    let (later, older): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|file| file.data_file().value_counts().contains_key(&2));
+    assert_eq!((later.len(), older.len()), (1, 1));
+    let snapshot = table.metadata.current_snapshot_id();
+    let whole = lake.engine.provider(&table, snapshot).expect("a table");
+    let older = lake.engine.files_provider(&table, older).expect("files");
+    for provider in [whole, older] {
+        let frame = lake.session().read_table(provider).expect("a frame");
+        let error = EngineError::from(frame.collect().await.expect_err("a column that would be null"));
+        assert_eq!(
+            (error.code(), error.kind()),
+            ("TBL-0028", ErrorKind::Unsupported),
+            "{error:?}"
+        );
+    }
+    let later = lake.engine.files_provider(&table, later).expect("files");
+    let frame = lake.session().read_table(later).expect("a frame");
+    assert_eq!(crate::testing::lines(&frame.collect().await.expect("rows")), ["2,2"]);
 }
