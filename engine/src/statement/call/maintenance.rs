@@ -1,5 +1,6 @@
 //! Procedures that tidy a table.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -119,6 +120,8 @@ impl Workshop<'_> {
                     });
                 }
             },
+            equal_schemes: equals(arguments, "equal_schemes")?,
+            equal_authorities: equals(arguments, "equal_authorities")?,
             ..OrphanOptions::default()
         };
         if let Some(older_than) = arguments.time_ms("older_than")? {
@@ -166,6 +169,16 @@ impl Workshop<'_> {
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         procedure.numbers(&[count(done.replaced), count(done.created)])
     }
+}
+
+/// What several names mean: `map('a,b', 'c')` says that `a` and `b` mean `c`.
+fn equals(arguments: &Arguments, name: &str) -> Result<BTreeMap<String, String>> {
+    let told = arguments.map(name)?;
+    let each = told.iter().flat_map(|(names, meaning)| {
+        let names = names.split(',');
+        names.map(move |name| (name.trim().to_owned(), meaning.trim().to_owned()))
+    });
+    Ok(each.collect())
 }
 
 /// What Spark keeps if it is not told otherwise.
