@@ -446,3 +446,42 @@ impl Catalog for CatalogClient {
         Ok(self.names(path::tables(namespace), namespace).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a loaded table tells which defaults were not read. Method: an answer about a table with one that the format library drops and
+    // one that it reads, alone and among others; then without the one.
+    #[test]
+    fn lost_defaults_are_told() {
+        let metadata = r#"{"format-version": 3, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1", "location": "memory://lake/t",
+            "last-sequence-number": 0, "last-updated-ms": 1602638573590, "last-column-id": 2, "current-schema-id": 0, "next-row-id": 0,
+            "schemas": [{"type": "struct", "schema-id": 0, "fields": [
+                {"id": 1, "name": "id", "required": false, "type": "long", "initial-default": 7},
+                {"id": 2, "name": "at", "required": false, "type": "timestamp_ns", "initial-default": "2026-01-01T00:00:00.000000001"}
+            ]}],
+            "default-spec-id": 0, "partition-specs": [{"spec-id": 0, "fields": []}], "last-partition-id": 999,
+            "default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}]}"#;
+        let name: TableName = "a.t".parse().expect("a name");
+        let loaded = |metadata: &str| {
+            let answer = format!(r#"{{"metadata-location": "memory://lake/t/1.json", "metadata": {metadata}}}"#);
+            let answer: TableAnswer = serde_json::from_str(&answer).expect("an answer");
+            answer
+                .metadata
+                .table(&name, answer.metadata_location.unwrap_or_default())
+        };
+        let lost = loaded(metadata).lost_defaults;
+        assert_ne!(lost, LostDefaults::default());
+        let several = format!(
+            r#"{{"tables": [null, {{"metadata-location": "x", "etag": "e", "metadata": {metadata}}},
+                {{"metadata-location": "x", "etag": "e", "metadata": null}}]}}"#
+        );
+        let several: TablesAnswer = serde_json::from_str(&several).expect("an answer");
+        let told = several.tables.into_iter().flatten();
+        let told: Vec<_> = told.map(|at| at.metadata.map(|read| read.lost_defaults)).collect();
+        assert_eq!(told, [Some(lost), None]);
+        let read = loaded(&metadata.replace("\"2026-01-01T00:00:00.000000001\"", "null"));
+        assert_eq!(read.lost_defaults, LostDefaults::default());
+    }
+}
