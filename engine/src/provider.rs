@@ -31,7 +31,7 @@ use tidewater_table::{DISTINCT, FileStore, LoadedTable, Predicate, Scan, ScanFil
 use uuid::Uuid;
 
 use crate::engine::Parts;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::explain::store_of;
 use crate::field_ids::{hide_names, reused_names};
 use crate::lake::version::Version;
@@ -336,6 +336,9 @@ impl IcebergTable {
         let scan = async move {
             let store = store_of(session.config(), &self.parts.store);
             let planned = self.planned(&store, filters).await?;
+            let lost = &self.table.lost_defaults;
+            lost.require_none(&self.columns, &planned.files)
+                .map_err(EngineError::from)?;
             let request = scan::Request {
                 schema: &self.schema,
                 table: &self.table.metadata,

@@ -15,6 +15,7 @@ use tidewater_catalog_client::dto::{
 use tidewater_core::{Namespace, TableName};
 use tidewater_table::iceberg::spec::{SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec};
 use tidewater_table::iceberg::{TableCreation, TableRequirement, TableUpdate};
+use tidewater_table::schema::LostDefaults;
 use tidewater_table::{Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit};
 
 /// The records of `fixtures/debezium-3.6.3-pg15.jsonl`.
@@ -126,6 +127,7 @@ impl ModelLog {
             name: table.name.clone(),
             metadata_location: format!("{}/metadata/0.json", metadata.location()),
             metadata: Arc::new(metadata),
+            lost_defaults: LostDefaults::default(),
         };
         self.lock().tables.insert(table.name.clone(), table);
     }
@@ -212,6 +214,7 @@ fn apply_table(current: Option<&LoadedTable>, commit: &TableCommit) -> Result<Lo
             metadata.last_sequence_number()
         ),
         metadata: Arc::new(metadata),
+        lost_defaults: LostDefaults::default(),
     })
 }
 

@@ -13,7 +13,7 @@ use tidewater_engine::{
     Class, Distribution, Engine, EngineError, Order, PlanRequest, PlanRunner, SessionOptions, WriteRequest,
 };
 use tidewater_table::{
-    Added, Catalog, Change, CommitOptions, Committed, LoadedTable, Retention, Scan, ScanFile, TableError,
+    Added, Catalog, Change, CommitOptions, Committed, Expiry, LoadedTable, Retention, Scan, ScanFile, TableError,
     commit_changes, expire, plan_scan, write,
 };
 use uuid::Uuid;
@@ -30,7 +30,7 @@ const SINGLE_WRITER_BYTES_MAX: u64 = 64 << 20;
 /// Longest time of one query or write of a run: longer than any should take, so that a run never hangs.
 const STEP_DEADLINE: Duration = Duration::from_secs(3600);
 
-/// What is kept of the history of models' tables. Queries may run for minutes on a snapshot, so that the files of one stay for
+/// What is kept of the history of models' tables at least. Queries may run for minutes on a snapshot, so that the files of one stay for
 /// longer, even where a model commits every second.
 const RETENTION: Retention = Retention {
     snapshots_min: 20,
@@ -211,14 +211,33 @@ impl Worker {
 
     /// Expires old snapshots and removes their files. What fails is done after the next commit.
     async fn trim(&self, table: &LoadedTable) {
-        let Some(keep) = RETENTION.due(&table.metadata, self.clock.now_ms()) else {
+        let retention = match RETENTION.of_table(&table.metadata) {
+            // A table may ask for more, never for less than its readers need.
+            Ok(told) => Retention {
+                snapshots_min: told.snapshots_min.max(RETENTION.snapshots_min),
+                age: told.age.max(RETENTION.age),
+                ..told
+            },
+            Err(error) => {
+                tracing::warn!(table = %table.name, %error, "old snapshots stay");
+                return;
+            }
+        };
+        let Some(keep) = retention.due(&table.metadata, self.clock.now_ms()) else {
             return;
         };
-        match expire(self.catalog.as_ref(), self.engine.store(), &table.name, keep).await {
+        let expiry = Expiry {
+            counted_at: table.metadata.current_snapshot_id(),
+            ..Expiry::from(keep)
+        };
+        match expire(self.catalog.as_ref(), self.engine.store(), &table.name, expiry).await {
             Ok(expired) => tracing::info!(
                 table = %table.name, snapshots = expired.snapshots.len(), files = expired.files.len(),
                 "old snapshots expired"
             ),
+            Err(error @ TableError::Contention { .. }) => {
+                tracing::debug!(table = %table.name, %error, "old snapshots stay until the next commit");
+            }
             Err(error) => tracing::warn!(table = %table.name, %error, "old snapshots stay"),
         }
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tidewater_core::{Coded, Retry, TableName, Tasks};
 use tidewater_engine::{Caller, Compaction, Engine, EngineError, PlanRunner};
-use tidewater_table::{Consumers, Keep, LoadedTable, Retention, RewriteOptions, TableError, expire, plan_expiry};
+use tidewater_table::{
+    Consumers, Expiry, Keep, LoadedTable, Retention, RewriteOptions, TableError, expire, plan_expiry,
+};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -30,7 +32,7 @@ pub struct MaintenanceOptions {
     pub interval: Duration,
     /// How small files are merged.
     pub rewrite: RewriteOptions,
-    /// How much history stays.
+    /// How much history stays of tables that do not say it themselves.
     pub retention: Retention,
     /// More snapshots than that stay while a consumer has not read them, but never more than this.
     pub consumers_max: u32,
@@ -57,6 +59,17 @@ pub struct Visit {
     pub snapshots_expired: usize,
     /// Files that went with them.
     pub files_deleted: usize,
+}
+
+/// How many of main's newest snapshots are to stay.
+#[derive(Debug, Clone, Copy)]
+enum Stay {
+    /// So many.
+    These(u32),
+    /// What the table's retention keeps.
+    Retained,
+    /// The same, if enough others have gathered.
+    IfDue,
 }
 
 /// Looks after tables. Clones share everything.
@@ -102,37 +115,61 @@ impl Maintenance {
         Ok(visit(name, &done))
     }
 
-    /// Lets all but the newest `keep` snapshots go, with the files that only they have. Those that branches and tags name stay, and
-    /// those that a consumer has not read.
-    pub async fn expire(&self, name: &TableName, keep: u32) -> Result<Visit, EngineError> {
+    /// Lets all but the newest `keep` snapshots go, with the files that only they have; without a number, those that the table's
+    /// retention does not keep. Those that branches and tags name stay, and those that a consumer has not read.
+    pub async fn expire(&self, name: &TableName, keep: Option<u32>) -> Result<Visit, EngineError> {
         let _turn = self.turn.lock().await;
         let mut visit = visit(name, &Compaction::default());
-        let keep = self.kept(name, keep).await?;
-        self.expire_into(name, keep, &mut visit).await?;
+        let now_ms = self.engine.clock().now_ms();
+        let consumers = Consumers::of(self.engine.catalog().as_ref(), now_ms).await?;
+        self.expire_into(name, Stay::asked(keep), &consumers, &mut visit)
+            .await?;
         Ok(visit)
     }
 
-    /// What stays where somebody wants so many snapshots to stay.
-    async fn kept(&self, name: &TableName, keep: u32) -> Result<Keep, EngineError> {
+    /// What [`Self::expire`] would do now; nothing is changed.
+    pub async fn plan_expiry(&self, name: &TableName, keep: Option<u32>) -> Result<Visit, EngineError> {
         let now_ms = self.engine.clock().now_ms();
         let consumers = Consumers::of(self.engine.catalog().as_ref(), now_ms).await?;
         let table = self.engine.load(name).await?;
-        Ok(Keep {
-            newest: keep.max(consumers.need(&table.metadata)),
-            now_ms: Some(now_ms),
-        })
-    }
-
-    /// What [`Self::expire`] would do now; nothing is changed.
-    pub async fn plan_expiry(&self, name: &TableName, keep: u32) -> Result<Visit, EngineError> {
-        let keep = self.kept(name, keep).await?;
-        let expired = plan_expiry(self.engine.catalog().as_ref(), self.engine.store(), name, keep).await?;
+        let Some(expiry) = self.expiry(&table, Stay::asked(keep), &consumers)? else {
+            return Ok(visit(name, &Compaction::default()));
+        };
+        let expired = plan_expiry(self.engine.catalog().as_ref(), self.engine.store(), name, expiry).await?;
         Ok(Visit {
             table: name.to_string(),
             snapshots_expired: expired.snapshots.len(),
             files_deleted: expired.files.len(),
             ..Visit::default()
         })
+    }
+
+    /// What goes of a table as it is; `None` if that is not worth its while yet.
+    fn expiry(&self, table: &LoadedTable, stay: Stay, consumers: &Consumers) -> Result<Option<Expiry>, EngineError> {
+        let (metadata, now_ms) = (&table.metadata, self.engine.clock().now_ms());
+        let needed = consumers.need(metadata);
+        let newest = match stay {
+            Stay::These(keep) => Some(keep.max(needed)),
+            Stay::Retained => Some(
+                self.options
+                    .retention
+                    .of_table(metadata)?
+                    .kept(metadata, now_ms)
+                    .max(needed),
+            ),
+            Stay::IfDue => {
+                let due = self.options.retention.of_table(metadata)?.due(metadata, now_ms);
+                due.map(|keep| keep.max(needed.min(self.options.consumers_max)))
+            }
+        };
+        Ok(newest.map(|newest| Expiry {
+            keep: Keep {
+                newest,
+                now_ms: Some(now_ms),
+            },
+            snapshots: Vec::new(),
+            counted_at: metadata.current_snapshot_id(),
+        }))
     }
 
     /// Visits tables until the process ends.
@@ -218,9 +255,8 @@ impl Maintenance {
 
     async fn visit(&self, table: &LoadedTable, changed: bool, consumers: &Consumers) -> Result<Visit, EngineError> {
         let mut done = visit(&table.name, &Compaction::default());
-        let now_ms = self.engine.clock().now_ms();
         let many = changed && files(table) >= self.options.rewrite.files_min as u64;
-        if !many && self.options.retention.due(&table.metadata, now_ms).is_none() {
+        if !many && self.expiry(table, Stay::IfDue, consumers)?.is_none() {
             return Ok(done);
         }
         let _turn = self.turn.lock().await;
@@ -230,22 +266,24 @@ impl Maintenance {
             let compacted = Caller::maintenance().scope(work).await?;
             done = visit(&table.name, &compacted);
         }
-        let now = self.engine.load(&table.name).await?;
-        if let Some(keep) = self.options.retention.due(&now.metadata, now_ms) {
-            let needed = consumers.need(&now.metadata).min(self.options.consumers_max);
-            let keep = Keep {
-                newest: keep.max(needed),
-                now_ms: Some(now_ms),
-            };
-            self.expire_into(&table.name, keep, &mut done).await?;
-        }
+        self.expire_into(&table.name, Stay::IfDue, consumers, &mut done).await?;
         Ok(done)
     }
 
-    async fn expire_into(&self, name: &TableName, keep: Keep, visit: &mut Visit) -> Result<(), EngineError> {
+    async fn expire_into(
+        &self,
+        name: &TableName,
+        stay: Stay,
+        consumers: &Consumers,
+        visit: &mut Visit,
+    ) -> Result<(), EngineError> {
         let mut attempt = 1;
         loop {
-            match expire(self.engine.catalog().as_ref(), self.engine.store(), name, keep).await {
+            let table = self.engine.load(name).await?;
+            let Some(expiry) = self.expiry(&table, stay, consumers)? else {
+                return Ok(());
+            };
+            match expire(self.engine.catalog().as_ref(), self.engine.store(), name, expiry).await {
                 Ok(expired) => {
                     visit.snapshots_expired += expired.snapshots.len();
                     visit.files_deleted += expired.files.len();
@@ -263,6 +301,12 @@ impl Maintenance {
             everything,
             ..self.options.rewrite.clone()
         }
+    }
+}
+
+impl Stay {
+    fn asked(keep: Option<u32>) -> Self {
+        keep.map_or(Self::Retained, Self::These)
     }
 }
 

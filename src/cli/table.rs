@@ -71,9 +71,10 @@ pub(super) enum TableVerb {
     Expire {
         /// Such as bronze.users
         table: TableName,
-        /// How many of the newest snapshots stay; there is no way back to the others
+        /// How many of the newest snapshots stay; without it what the table's properties `history.expire.*` say, else the configuration;
+        /// there is no way back to the others
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-        keep: u32,
+        keep: Option<u32>,
         /// Only tell what would go
         #[arg(long)]
         dry_run: bool,

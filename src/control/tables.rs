@@ -25,8 +25,9 @@ pub(crate) struct CompactRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ExpireRequest {
     pub(crate) table: TableName,
-    /// How many of the newest snapshots stay.
-    pub(crate) keep: u32,
+    /// How many of the newest snapshots stay; `None`: what the table's retention keeps.
+    #[serde(default)]
+    pub(crate) keep: Option<u32>,
     /// Only tell what would be done.
     #[serde(default)]
     pub(crate) dry_run: bool,
@@ -60,7 +61,7 @@ pub(super) async fn expire(
     State(ready): State<Ready>,
     Json(request): Json<ExpireRequest>,
 ) -> Result<Json<Value>, Refusal> {
-    let (maintenance, keep) = (maintenance(&ready)?, request.keep.max(1));
+    let (maintenance, keep) = (maintenance(&ready)?, request.keep.map(|keep| keep.max(1)));
     let visit = match request.dry_run {
         true => maintenance.plan_expiry(&request.table, keep).await?,
         false => maintenance.expire(&request.table, keep).await?,

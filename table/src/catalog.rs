@@ -10,6 +10,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::schema::LostDefaults;
 use crate::view::{NewView, View};
 use tidewater_core::{Coded, ErrorKind, Namespace, Retry, TableName};
 
@@ -22,6 +23,8 @@ pub struct LoadedTable {
     pub metadata: Arc<TableMetadata>,
     /// The file that holds the state.
     pub metadata_location: String,
+    /// Defaults that the file has and `metadata` lacks.
+    pub lost_defaults: LostDefaults,
 }
 
 /// What became of a table since it was seen.

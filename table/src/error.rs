@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use iceberg::spec::DataFileFormat;
 use thiserror::Error;
 
 use crate::catalog::CatalogFault;
@@ -120,6 +121,22 @@ pub enum TableError {
     Unsupported {
         /// What was asked for.
         what: String,
+    },
+    /// A data file in a format that is not read here. It is not damaged.
+    #[error("reading data file {path} in the format {format} is not supported")]
+    FileFormat {
+        /// Its location.
+        path: String,
+        /// The format, as the table names it.
+        format: DataFileFormat,
+    },
+    /// A data file that may lack a column whose default was not read with the table: it would be null there.
+    #[error("reading {path} is not supported: it may lack column {column}, whose default cannot be read")]
+    DefaultLost {
+        /// Dotted name of the column.
+        column: String,
+        /// The file.
+        path: String,
     },
     /// Others changed what this commit rests on: its rows must be computed anew.
     #[error("commit to {table} conflicts: {reason}")]
@@ -266,7 +283,10 @@ impl Coded for TableError {
             Self::StoreTimeout { .. } | Self::UnknownOutcome { .. } => ErrorKind::Timeout,
             Self::Metadata { .. } | Self::Damaged { .. } | Self::BytesChanged { .. } => ErrorKind::Corrupt,
             Self::Encode { .. } => ErrorKind::Internal,
-            Self::UnsupportedType { .. } | Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::UnsupportedType { .. }
+            | Self::Unsupported { .. }
+            | Self::FileFormat { .. }
+            | Self::DefaultLost { .. } => ErrorKind::Unsupported,
             Self::Contention { .. } => ErrorKind::Exhausted,
             Self::Catalog(fault) => fault.kind(),
         }
@@ -300,6 +320,8 @@ impl Coded for TableError {
             Self::Reference { .. } => "TBL-0024",
             Self::BytesChanged { .. } => "TBL-0025",
             Self::TooManyDeletes { .. } => "TBL-0026",
+            Self::FileFormat { .. } => "TBL-0027",
+            Self::DefaultLost { .. } => "TBL-0028",
             Self::Catalog(fault) => fault.code(),
         }
     }
@@ -330,6 +352,12 @@ impl Coded for TableError {
             Self::HistoryBroken { .. } => "read the table in full once, then go on from its current snapshot",
             Self::TooManyDeletes { .. } => {
                 "ask for the changes of fewer snapshots at once, or rewrite data files so that their deletes go with them"
+            }
+            Self::FileFormat { .. } => {
+                "set write.format.default to parquet and let the engine that wrote the file write the table's data files anew"
+            }
+            Self::DefaultLost { .. } => {
+                "let the engine that added the column write the table's data files anew, so that each of them has it"
             }
             Self::Conflict { .. } => "compute the change anew from the current snapshot",
             Self::Alteration { advice, .. } | Self::Reference { advice, .. } => advice,

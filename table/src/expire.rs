@@ -2,9 +2,9 @@
 
 mod consumers;
 mod named;
+mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{
@@ -13,6 +13,7 @@ use iceberg::spec::{
 use iceberg::{TableRequirement, TableUpdate};
 
 pub use self::consumers::{CONSUMED_KEY, Consumers};
+pub use self::retention::{Retention, ToldRetention};
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::commit::expired_snapshots;
 use crate::create::applied;
@@ -24,36 +25,6 @@ use tidewater_core::TableName;
 
 /// Files removed at the same time.
 const REMOVALS_MAX: usize = 16;
-
-/// How much of a table's history is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// As many snapshots of main are kept at least, however old.
-    pub snapshots_min: u32,
-    /// Younger ones are kept as well, as long as there are not too many: what the slowest reader needs.
-    pub age: Duration,
-    /// More are never kept: each of them stands in the metadata file that every commit writes.
-    pub snapshots_max: u32,
-}
-
-impl Retention {
-    /// How many of main's newest snapshots are to stay, if an expiry is worth its while now: it is once half as many more
-    /// have gathered, so that not every commit pays for one.
-    pub fn due(&self, table: &TableMetadata, now_ms: i64) -> Option<u32> {
-        let since_ms = now_ms.saturating_sub(i64::try_from(self.age.as_millis()).unwrap_or(i64::MAX));
-        let (mut young, mut all) = (0_u32, 0_u32);
-        let mut at = table.current_snapshot();
-        while let Some(snapshot) = at {
-            all += 1;
-            if snapshot.timestamp_ms() >= since_ms {
-                young = all;
-            }
-            at = snapshot.parent_snapshot_id().and_then(|id| table.snapshot_by_id(id));
-        }
-        let keep = young.min(self.snapshots_max).max(self.snapshots_min).max(1);
-        (all > keep + keep / 2).then_some(keep)
-    }
-}
 
 /// What an expiry keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

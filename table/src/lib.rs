@@ -65,7 +65,8 @@ pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation
 pub use deletes::{FileDeletes, RowMask, write_deletes};
 pub use error::{Result, TableError};
 pub use expire::{
-    CONSUMED_KEY, Consumers, Expired, Expiry, FileKind, Keep, Retention, expire, plan_expiry, remove_unreachable,
+    CONSUMED_KEY, Consumers, Expired, Expiry, FileKind, Keep, Retention, ToldRetention, expire, plan_expiry,
+    remove_unreachable,
 };
 pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, ReadAnew, S3Options, StoreOptions};
 pub use iceberg;

@@ -2,14 +2,16 @@
 //! ended early. Nothing outside of the location is looked at, and nothing young, for somebody may be about to commit it.
 
 mod neighbours;
+mod spelling;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::TableMetadata;
 
 use self::neighbours::Neighbours;
+use self::spelling::Spelling;
 use crate::catalog::{Catalog, LoadedTable};
 use crate::error::{Result, TableError};
 use crate::file_store::{FileInfo, FileStore, Location};
@@ -41,6 +43,10 @@ pub struct OrphanOptions {
     pub below: Option<String>,
     /// Files whose path the table names in another store are left as if they were named, and are no error.
     pub leave_doubtful: bool,
+    /// Schemes that mean another one, besides `s3a` and `s3n`, which mean `s3`: two with one meaning are one.
+    pub equal_schemes: BTreeMap<String, String>,
+    /// Authorities (buckets, hosts) that mean another one, likewise.
+    pub equal_authorities: BTreeMap<String, String>,
 }
 
 impl Default for OrphanOptions {
@@ -50,6 +56,8 @@ impl Default for OrphanOptions {
             allow_young: false,
             below: None,
             leave_doubtful: false,
+            equal_schemes: BTreeMap::new(),
+            equal_authorities: BTreeMap::new(),
         }
     }
 }
@@ -112,8 +120,9 @@ pub async fn find_orphans(
             reason: "the name means another table now".into(),
         });
     }
-    let neighbours = Neighbours::of(catalog, store, &table, &place, &listed).await?;
-    let named = names(store, &table, &place).await?;
+    let spelling = Spelling::of(table.metadata.location(), options);
+    let neighbours = Neighbours::of(catalog, store, &table, &place, &listed, &spelling).await?;
+    let named = names(store, &table, &place, &spelling).await?;
     let oldest_ms = now_ms.saturating_sub(i64::try_from(options.older_than.as_millis()).unwrap_or(i64::MAX));
     let mut found = Orphans::default();
     for file in listed {
@@ -208,16 +217,25 @@ struct Named {
     keys: HashSet<String>,
     /// Locations of other stores: the same path there may be the same file under another name.
     elsewhere: HashSet<String>,
+    spelling: Spelling,
 }
 
 impl Named {
+    fn spelled(spelling: &Spelling) -> Self {
+        Self {
+            spelling: spelling.clone(),
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, location: &str, place: &Place) -> Result<()> {
-        match key(location) {
+        let location = self.spelling.here(location);
+        match key(&location) {
             Ok(key) if place.holds(&key) => {
                 self.keys.insert(key);
             }
             _ => {
-                self.elsewhere.insert(bare(location).join("/"));
+                self.elsewhere.insert(bare(&location).join("/"));
             }
         }
         if self.keys.len() + self.elsewhere.len() > FILES_MAX {
@@ -244,8 +262,8 @@ impl Named {
 
 /// Everything that the table's current metadata names, over all of its snapshots. A file that a manifest tells to be deleted is
 /// named as well: expiry removes it.
-async fn names(store: &FileStore, table: &LoadedTable, place: &Place) -> Result<Named> {
-    let mut named = Named::default();
+async fn names(store: &FileStore, table: &LoadedTable, place: &Place, spelling: &Spelling) -> Result<Named> {
+    let mut named = Named::spelled(spelling);
     let metadata = table.metadata.as_ref();
     named.add(&table.metadata_location, place)?;
     named.add(&format!("{}/metadata/version-hint.text", metadata.location()), place)?;

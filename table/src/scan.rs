@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, DataFile, Datum, ManifestContentType, ManifestFile, Struct, TableMetadata};
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileFormat, Datum, ManifestContentType, ManifestFile, Struct, TableMetadata,
+};
 
 pub use self::coverage::{Coverage, covers};
 pub(crate) use self::deletes::Deletes;
@@ -72,6 +74,20 @@ impl ScanFile {
         self.deletes.is_empty() && self.only.is_none()
     }
 
+    /// Refuses a file whose rows nobody here can read. What the table tells of it can be used all the same.
+    ///
+    /// # Errors
+    /// [`TableError::FileFormat`] unless it is Parquet.
+    pub fn require_readable(&self) -> Result<()> {
+        match self.description().file_format() {
+            DataFileFormat::Parquet => Ok(()),
+            format => Err(TableError::FileFormat {
+                path: self.path.clone(),
+                format,
+            }),
+        }
+    }
+
     /// Everything the table knows of the file: counts, sizes and bounds by field id. It is unpacked for this and kept until the value
     /// is dropped, at some kilobytes: who asks for a column of many files asks for that alone.
     pub fn data_file(&self) -> &DataFile {
@@ -103,6 +119,11 @@ impl ScanFile {
     /// The id of its first row, where the table has given one.
     pub fn first_row_id(&self) -> Option<i64> {
         self.description().first_row_id()
+    }
+
+    /// Whether the table knows how many values of a column are in it, so that it has the column for sure.
+    pub(crate) fn counts_values(&self, field_id: i32) -> bool {
+        self.description().value_count(field_id).is_some()
     }
 
     /// Nulls in a column, by field id, where the table knows.

@@ -4,6 +4,7 @@ mod arrow_types;
 mod defaults;
 mod evolve;
 mod fresh_ids;
+mod lost_defaults;
 mod name_mapping;
 mod within;
 
@@ -17,6 +18,7 @@ pub(crate) use self::defaults::{as_text, repeated};
 pub use self::defaults::{initial_default, write_default};
 pub use self::evolve::evolve;
 pub(crate) use self::fresh_ids::{FreshIds, widened};
+pub use self::lost_defaults::LostDefaults;
 pub(crate) use self::name_mapping::{changed_mapping, mapped_names};
 pub use self::name_mapping::{maps_names, stands_for, with_mapped_names};
 pub use self::within::{ToldWithin, Within, told_by_partition};

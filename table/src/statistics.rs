@@ -88,7 +88,10 @@ pub async fn compute_statistics(
     let scan = Scan::new(store, &metadata)
         .snapshot(Some(snapshot.snapshot_id()))
         .with_deletes();
-    for file in scan.plan().await? {
+    let files = scan.plan().await?;
+    table.lost_defaults.require_none(metadata.current_schema(), &files)?;
+    for file in files {
+        file.require_readable()?;
         let mask = match FileDeletes::of(&file, &metadata)? {
             Some(deletes) => deletes.mask(store).await?,
             None => RowMask::default(),

@@ -15,6 +15,7 @@ use self::views::Views;
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 use crate::digest::named_metadata;
 use crate::file_store::FileStore;
+use crate::schema::LostDefaults;
 use crate::view::{NewView, View};
 use tidewater_core::{Namespace, TableName};
 
@@ -91,6 +92,7 @@ impl MemoryCatalog {
             name: name.clone(),
             metadata_location: location.clone(),
             metadata: Arc::new(metadata),
+            lost_defaults: LostDefaults::default(),
         };
         let bytes = bytes.into();
         Ok((table, MetadataFile { location, bytes }))
@@ -297,6 +299,7 @@ impl Catalog for MemoryCatalog {
             name: table.name.clone(),
             metadata: Arc::new(metadata),
             metadata_location: String::new(),
+            lost_defaults: LostDefaults::default(),
         })
     }
 

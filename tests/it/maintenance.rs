@@ -135,6 +135,13 @@ fn operators_look_after_one_table() {
     let unknown = node.cli(&["table", "rollback", "shop.t", "--snapshot", "1", "--dry-run"]);
     assert!(unknown.is_err(), "{unknown:?}");
 
+    let told = "'history.expire.min-snapshots-to-keep' = '1', 'history.expire.max-snapshot-age-ms' = '0'";
+    node.query(&format!("ALTER TABLE shop.t SET TBLPROPERTIES ({told})"))
+        .unwrap();
+    cell(&node, &["table", "expire", "shop.t"], "snapshots_expired");
+    assert_eq!(history().len(), 1, "what the table itself says");
+    assert_eq!(sum(), 6);
+
     assert_eq!(cell(&node, &["table", "gc", "shop.t", "--dry-run"], "orphans"), 0);
     assert_eq!(cell(&node, &["table", "verify", "shop.t"], "problems"), 0);
     let path = node.query("SELECT file_path FROM shop.\"t$files\" LIMIT 1").unwrap()[0]["file_path"].clone();

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use crate::client::CatalogClient;
 use crate::dto::WantedTable;
@@ -15,6 +17,7 @@ use crate::error::{ClientError, Result};
 use crate::path;
 use crate::transport::{Call, Reply};
 use tidewater_core::{Namespace, TableName};
+use tidewater_table::schema::LostDefaults;
 use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, NewView, Since, TableCommit, View};
 
 /// Tables that one call asks for: their names and files have to fit into its URL.
@@ -24,7 +27,7 @@ const TABLES_PER_CALL: usize = 100;
 #[serde(rename_all = "kebab-case")]
 struct TableAnswer {
     metadata_location: Option<String>,
-    metadata: TableMetadata,
+    metadata: Read,
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,7 +36,37 @@ struct TableAt {
     metadata_location: String,
     etag: String,
     /// None: the one that was known.
-    metadata: Option<TableMetadata>,
+    metadata: Option<Read>,
+}
+
+/// Metadata, and what of it was not read.
+#[derive(Debug)]
+struct Read {
+    metadata: TableMetadata,
+    lost_defaults: LostDefaults,
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let document = Box::<RawValue>::deserialize(deserializer)?;
+        let metadata: TableMetadata = serde_json::from_str(document.get()).map_err(D::Error::custom)?;
+        let lost_defaults = LostDefaults::of(document.get(), &metadata).map_err(D::Error::custom)?;
+        Ok(Self {
+            metadata,
+            lost_defaults,
+        })
+    }
+}
+
+impl Read {
+    fn table(self, name: &TableName, metadata_location: String) -> LoadedTable {
+        LoadedTable {
+            name: name.clone(),
+            metadata: Arc::new(self.metadata),
+            metadata_location,
+            lost_defaults: self.lost_defaults,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,7 +140,7 @@ impl CatalogClient {
     /// As [`Catalog::create_table`].
     pub async fn stage_table(&self, table: &NewTable) -> Result<TableMetadata> {
         let answer: TableAnswer = self.post_table(table, true).await?.json()?;
-        Ok(answer.metadata)
+        Ok(answer.metadata.metadata)
     }
 
     async fn rename(&self, path: &str, from: &TableName, to: &TableName) -> Result<()> {
@@ -149,11 +182,9 @@ impl CatalogClient {
 
     fn loaded(&self, name: &TableName, reply: &Reply) -> Result<LoadedTable> {
         let answer: TableAnswer = reply.json()?;
-        let table = LoadedTable {
-            name: name.clone(),
-            metadata: Arc::new(answer.metadata),
-            metadata_location: answer.metadata_location.unwrap_or_default(),
-        };
+        let table = answer
+            .metadata
+            .table(name, answer.metadata_location.unwrap_or_default());
         self.tables.keep(reply.etag.clone(), &table);
         Ok(table)
     }
@@ -195,11 +226,7 @@ impl CatalogClient {
                 Some(at) => match (at.metadata, held.take()) {
                     (None, held) => held,
                     (Some(metadata), _) => {
-                        let table = LoadedTable {
-                            name: name.clone(),
-                            metadata: Arc::new(metadata),
-                            metadata_location: at.metadata_location,
-                        };
+                        let table = metadata.table(name, at.metadata_location);
                         self.tables.keep(Some(at.etag), &table);
                         Some(table)
                     }
@@ -290,11 +317,7 @@ impl Catalog for CatalogClient {
                     metadata: Some(metadata),
                     metadata_location,
                     ..
-                }) => Since::Changed(LoadedTable {
-                    name: name.clone(),
-                    metadata: Arc::new(metadata),
-                    metadata_location,
-                }),
+                }) => Since::Changed(metadata.table(name, metadata_location)),
             }));
         }
         Ok(found)
@@ -327,6 +350,7 @@ impl Catalog for CatalogClient {
             name: table.name.clone(),
             metadata: Arc::new(metadata),
             metadata_location: String::new(),
+            lost_defaults: LostDefaults::default(),
         })
     }
 
@@ -420,5 +444,44 @@ impl Catalog for CatalogClient {
 
     async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {
         Ok(self.names(path::tables(namespace), namespace).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a loaded table tells which defaults were not read. Method: an answer about a table with one that the format library drops and
+    // one that it reads, alone and among others; then without the one.
+    #[test]
+    fn lost_defaults_are_told() {
+        let metadata = r#"{"format-version": 3, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1", "location": "memory://lake/t",
+            "last-sequence-number": 0, "last-updated-ms": 1602638573590, "last-column-id": 2, "current-schema-id": 0, "next-row-id": 0,
+            "schemas": [{"type": "struct", "schema-id": 0, "fields": [
+                {"id": 1, "name": "id", "required": false, "type": "long", "initial-default": 7},
+                {"id": 2, "name": "at", "required": false, "type": "timestamp_ns", "initial-default": "2026-01-01T00:00:00.000000001"}
+            ]}],
+            "default-spec-id": 0, "partition-specs": [{"spec-id": 0, "fields": []}], "last-partition-id": 999,
+            "default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}]}"#;
+        let name: TableName = "a.t".parse().expect("a name");
+        let loaded = |metadata: &str| {
+            let answer = format!(r#"{{"metadata-location": "memory://lake/t/1.json", "metadata": {metadata}}}"#);
+            let answer: TableAnswer = serde_json::from_str(&answer).expect("an answer");
+            answer
+                .metadata
+                .table(&name, answer.metadata_location.unwrap_or_default())
+        };
+        let lost = loaded(metadata).lost_defaults;
+        assert_ne!(lost, LostDefaults::default());
+        let several = format!(
+            r#"{{"tables": [null, {{"metadata-location": "x", "etag": "e", "metadata": {metadata}}},
+                {{"metadata-location": "x", "etag": "e", "metadata": null}}]}}"#
+        );
+        let several: TablesAnswer = serde_json::from_str(&several).expect("an answer");
+        let told = several.tables.into_iter().flatten();
+        let told: Vec<_> = told.map(|at| at.metadata.map(|read| read.lost_defaults)).collect();
+        assert_eq!(told, [Some(lost), None]);
+        let read = loaded(&metadata.replace("\"2026-01-01T00:00:00.000000001\"", "null"));
+        assert_eq!(read.lost_defaults, LostDefaults::default());
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn statement(table: &LoadedTable) -> Result<String> {
 }
 
 /// What rows have in a column that say nothing of it, as a literal; none of values that no literal says.
-fn default_of(field: &NestedField, arrow: &Field) -> Result<Option<String>> {
+pub(super) fn default_of(field: &NestedField, arrow: &Field) -> Result<Option<String>> {
     let Some(value) = write_default(arrow)? else {
         return Ok(None);
     };

@@ -3,8 +3,9 @@
 use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ResolvedTableReference;
+use tidewater_table::schema::to_arrow;
 
-use super::create::{partition_fields, properties};
+use super::create::{default_of, partition_fields, properties};
 use super::text_batch;
 use super::types::sql_type;
 use crate::error::Result;
@@ -15,17 +16,22 @@ struct Described {
     of: String,
     nullable: bool,
     comment: Option<String>,
+    default: Option<String>,
 }
 
 /// The columns of a table. Those of our own tables have the types of SQL, others the query engine's.
-fn columns(provider: &dyn TableProvider) -> Vec<Described> {
+fn columns(provider: &dyn TableProvider) -> Result<Vec<Described>> {
     if let Some(table) = provider.downcast_ref::<IcebergTable>() {
+        let arrow = to_arrow(table.columns())?;
         let fields = table.columns().as_struct().fields().iter();
-        let fields = fields.map(|field| Described {
-            name: field.name.clone(),
-            of: sql_type(&field.field_type),
-            nullable: !field.required,
-            comment: field.doc.clone(),
+        let fields = fields.zip(arrow.fields()).map(|(field, arrow)| {
+            default_of(field, arrow).map(|default| Described {
+                name: field.name.clone(),
+                of: sql_type(&field.field_type),
+                nullable: !field.required,
+                comment: field.doc.clone(),
+                default,
+            })
         });
         return fields.collect();
     }
@@ -35,8 +41,9 @@ fn columns(provider: &dyn TableProvider) -> Vec<Described> {
         of: field.data_type().to_string(),
         nullable: field.is_nullable(),
         comment: None,
+        default: None,
     });
-    fields.collect()
+    Ok(fields.collect())
 }
 
 fn yes_or_no(nullable: bool) -> String {
@@ -45,17 +52,23 @@ fn yes_or_no(nullable: bool) -> String {
 
 /// A row for each column; with `extended` rows for what the table is partitioned by and for the table itself.
 pub(super) fn describe(provider: &dyn TableProvider, extended: bool) -> Result<RecordBatch> {
-    let mut rows: Vec<[Option<String>; 4]> = columns(provider)
+    let mut rows: Vec<[Option<String>; 5]> = columns(provider)?
         .into_iter()
         .map(|column| {
-            let nullable = yes_or_no(column.nullable);
-            [Some(column.name), Some(column.of), Some(nullable), column.comment]
+            let nullable = Some(yes_or_no(column.nullable));
+            [
+                Some(column.name),
+                Some(column.of),
+                nullable,
+                column.comment,
+                column.default,
+            ]
         })
         .collect();
     if let (true, Some(table)) = (extended, provider.downcast_ref::<IcebergTable>()) {
         let loaded = table.table();
         let metadata = &loaded.metadata;
-        let mut add = |name: &str, value: String| rows.push([Some(name.to_owned()), Some(value), None, None]);
+        let mut add = |name: &str, value: String| rows.push([Some(name.to_owned()), Some(value), None, None, None]);
         let partitions = partition_fields(metadata);
         if !partitions.is_empty() {
             add("# Partitioning", String::new());
@@ -85,6 +98,7 @@ pub(super) fn describe(provider: &dyn TableProvider, extended: bool) -> Result<R
         ("data_type", column(1)),
         ("is_nullable", column(2)),
         ("comment", column(3)),
+        ("column_default", column(4)),
     ])
 }
 
@@ -94,7 +108,7 @@ pub(super) fn show_columns(
     provider: &dyn TableProvider,
     pattern: &Option<String>,
 ) -> Result<RecordBatch> {
-    let mut found = columns(provider);
+    let mut found = columns(provider)?;
     if let Some(pattern) = pattern {
         found.retain(|column| like(&column.name, pattern));
     }

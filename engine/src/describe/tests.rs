@@ -120,18 +120,18 @@ async fn names_are_listed() {
 async fn a_table_is_described() {
     let lake = lake().await;
     let mut wanted = vec![
-        "address,struct<\"Street\" varchar NOT NULL, zip int>,YES,",
-        "bill,decimal(12, 2),YES,",
-        "born at,timestamp with time zone,YES,",
-        "id,bigint,NO,the patient's number",
-        "tags,map<varchar, array<double>>,YES,",
+        "address,struct<\"Street\" varchar NOT NULL, zip int>,YES,,",
+        "bill,decimal(12, 2),YES,,",
+        "born at,timestamp with time zone,YES,,",
+        "id,bigint,NO,the patient's number,",
+        "tags,map<varchar, array<double>>,YES,,",
     ];
     assert_eq!(lake.lines("DESCRIBE gold.patients").await, wanted);
     let extended = lake.lines("DESCRIBE EXTENDED gold.patients").await;
     wanted.extend([
-        "Part 0,day(\"born at\"),,",
-        "Part 1,bucket(16, id),,",
-        "Property owner,it's us,,",
+        "Part 0,day(\"born at\"),,,",
+        "Part 1,bucket(16, id),,,",
+        "Property owner,it's us,,,",
     ]);
     for line in wanted {
         assert!(extended.iter().any(|told| told == line), "{line} of {extended:?}");
@@ -188,6 +188,10 @@ async fn what_is_told_makes_the_table_again() {
         "DEFAULT 3.25",
     ] {
         assert!(one.contains(part), "{part} of {one}");
+    }
+    let described = lake.lines("DESCRIBE gold.one").await;
+    for line in ["s,varchar,YES,,'o''clock'", "n,int,YES,,-5"] {
+        assert!(described.iter().any(|told| told == line), "{line} of {described:?}");
     }
     let place = |text: &str| {
         text.lines()

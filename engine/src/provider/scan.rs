@@ -52,6 +52,10 @@ pub(super) fn plan(
     files: Vec<ScanFile>,
     request: &Request<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    // Also where only counts are asked for, which manifests answer: what a table can be asked does not hang on the question.
+    for file in &files {
+        file.require_readable().map_err(EngineError::from)?;
+    }
     let partitions_max = session.config().target_partitions();
     let mut scans = Vec::new();
     let files = enough(files, request.limit, request.filtered);

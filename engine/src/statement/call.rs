@@ -101,20 +101,10 @@ const PROCEDURES: &[Procedure] = &[
             "prefix_listing",
             "stream_results",
         ],
-        not_taken: &[
-            (
-                "file_list_view",
-                "files are listed where they lie, which alone tells that they are there",
-            ),
-            (
-                "equal_schemes",
-                "s3, s3a and s3n are one; with others give prefix_mismatch_mode => 'IGNORE'",
-            ),
-            (
-                "equal_authorities",
-                "give prefix_mismatch_mode => 'IGNORE': files that may be the table's are left",
-            ),
-        ],
+        not_taken: &[(
+            "file_list_view",
+            "files are listed where they lie, which alone tells that they are there",
+        )],
         answer: &[("orphan_file_location", DataType::Utf8)],
     },
     Procedure {

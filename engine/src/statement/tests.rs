@@ -1,4 +1,5 @@
 mod branches;
+mod formats;
 mod lineage;
 mod rows;
 mod staged;

@@ -10,7 +10,7 @@ use crate::error::{IngestError, Result};
 use crate::layout::PARTITION_COLUMN;
 use tidewater_core::TableName;
 use tidewater_table::iceberg::spec::{Schema, Transform, UnboundPartitionSpec};
-use tidewater_table::schema::{evolve, evolve_table, from_arrow};
+use tidewater_table::schema::{LostDefaults, evolve, evolve_table, from_arrow};
 use tidewater_table::{Added, DataFileWriter, LoadedTable, NewTable, TableError, WriteOptions};
 
 /// Table property: the topic whose rows the table holds.
@@ -134,6 +134,7 @@ async fn stage(committer: &Committer, rows: &TableRows, schema: Schema) -> Resul
         name: rows.name.clone(),
         metadata: Arc::new(metadata),
         metadata_location: String::new(),
+        lost_defaults: LostDefaults::default(),
     })
 }
 

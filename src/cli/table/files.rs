@@ -59,7 +59,8 @@ pub(super) fn verified(
         snapshot_id,
     };
     let progress = Progress::start("looking at the table's files");
-    let found = drive(async { Ok(verify(&store, &loaded, &options, &|_, _| {}).await?) });
+    let told = |done, total| progress.files(done, total);
+    let found = drive(async { Ok(verify(&store, &loaded, &options, &told).await?) });
     drop(progress);
     let found = found?;
     output.one(&Line {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use iceberg::spec::SnapshotRetention;
 
 use super::*;
@@ -157,6 +159,65 @@ async fn retention_goes_by_age_and_number() {
     let later_ms = newest_ms + 10 * i64::try_from(age.as_millis()).unwrap();
     assert_eq!(retention(3, 100).due(&table, later_ms), Some(3));
     assert_eq!(retention(9, 100).due(&table, later_ms), None);
+}
+
+// Goal: what a table says of its history holds in the place of what we would keep, its branch main before its properties, and what it
+// does not say is ours. Method: a table of ten snapshots that says nothing, then a number and an age by properties, then others by
+// main, then what is no number.
+#[tokio::test]
+async fn tables_tell_their_retention() {
+    // Ten years: whatever the sample's clock does between two commits.
+    let age_ms = 315_360_000_000;
+    let ours = Retention {
+        snapshots_min: 2,
+        age: Duration::ZERO,
+        snapshots_max: 4,
+    };
+    for (properties, min, age, kept) in [
+        (vec![], 2, 0, 2),
+        (vec![("history.expire.min-snapshots-to-keep", "6")], 6, 0, 6),
+        (
+            vec![("history.expire.max-snapshot-age-ms", "315360000000")],
+            2,
+            age_ms,
+            10,
+        ),
+    ] {
+        let lake = Lake::new(&[], &properties).await;
+        for n in 0..10 {
+            lake.append([n]).await;
+        }
+        let table = lake.table().await.metadata;
+        // A little later than all of them.
+        let now_ms = table.current_snapshot().unwrap().timestamp_ms() + 1;
+        let now = ours.of_table(&table).unwrap();
+        assert_eq!(
+            (now.snapshots_min, now.age),
+            (min, Duration::from_millis(age)),
+            "{properties:?}"
+        );
+        assert_eq!(now.kept(&table, now_ms), kept, "{properties:?}");
+
+        let id = table.current_snapshot_id().unwrap();
+        let retention = SnapshotRetention::branch(Some(7), Some(1), None);
+        let commit = TableCommit {
+            name: lake.name.clone(),
+            requirements: Vec::new(),
+            updates: vec![TableUpdate::SetSnapshotRef {
+                ref_name: MAIN_BRANCH.into(),
+                reference: SnapshotReference::new(id, retention),
+            }],
+        };
+        lake.catalog.commit(vec![commit]).await.unwrap();
+        let table = lake.table().await.metadata;
+        let by_main = ours.of_table(&table).unwrap();
+        assert_eq!((by_main.snapshots_min, by_main.age), (7, Duration::from_millis(1)));
+        assert_eq!(by_main.kept(&table, now_ms + 10), 7);
+    }
+    let lake = Lake::new(&[], &[("history.expire.max-snapshot-age-ms", "5 days")]).await;
+    let table = lake.table().await.metadata;
+    let refused = ToldRetention::of(&table).unwrap_err();
+    assert!(matches!(refused, TableError::Alteration { .. }), "{refused:?}");
 }
 
 fn aged(now_ms: i64) -> Keep {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Named, Place, content, key};
+use super::{Named, Place, Spelling, content, key};
 use crate::catalog::{Catalog, LoadedTable};
 use crate::error::Result;
 use crate::file_store::{FileInfo, FileStore};
@@ -13,7 +13,7 @@ use tidewater_core::TableName;
 const LOADS_MAX: usize = 64;
 
 /// What lies in a table's location and is another's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Neighbours {
     /// Places that lie deeper: all in them is left.
     inner: Vec<Place>,
@@ -30,8 +30,12 @@ impl Neighbours {
         table: &LoadedTable,
         place: &Place,
         listed: &[FileInfo],
+        spelling: &Spelling,
     ) -> Result<Self> {
-        let mut found = Self::default();
+        let mut found = Self {
+            inner: Vec::new(),
+            files: Named::spelled(spelling),
+        };
         let own_metadata = format!("{}/metadata", place.key);
         let mut deeper = BTreeSet::new();
         for file in listed.iter().filter(|file| file.location.ends_with(".metadata.json")) {
@@ -72,7 +76,7 @@ impl Neighbours {
         let others = catalog.load_tables(names).await?.into_iter().flatten();
         for other in others.filter(|other| other.metadata.uuid() != table.metadata.uuid()) {
             // Of a store that is not served here, so not of this place.
-            let Ok(theirs) = Place::of(other.metadata.location()) else {
+            let Ok(theirs) = Place::of(&self.files.spelling.here(other.metadata.location())) else {
                 continue;
             };
             if theirs.key == place.key || theirs.holds(&place.key) {

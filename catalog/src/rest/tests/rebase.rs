@@ -8,6 +8,7 @@ use super::append::Lake;
 use super::kit::{TABLE, request, set};
 use crate::append::DataFileJson;
 use tidewater_table::reachable::manifests_of;
+use tidewater_table::schema::LostDefaults;
 use tidewater_table::{Added, Change, CommitOptions, LoadedTable, PlannedCommit, Tail, plan_commit};
 
 impl Lake {
@@ -18,6 +19,7 @@ impl Lake {
             name: "a.t".parse().expect("a name"),
             metadata: metadata.into(),
             metadata_location: answer["metadata-location"].as_str().expect("a location").into(),
+            lost_defaults: LostDefaults::default(),
         }
     }
 

@@ -73,6 +73,19 @@ const WRITTEN_OUTRIGHT: &[&str] = &[
     "variance",
 ];
 
+/// Functions that are called without parentheses.
+const BARE: &[&str] = &[
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "localtimestamp",
+    "session_user",
+    "user",
+];
+
 /// The names in the first column of the document's tables.
 fn documented() -> BTreeSet<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/functions.md");
@@ -121,4 +134,38 @@ async fn every_function_is_written_down() {
         .filter(|name| !outright(name))
         .collect();
     assert!(unknown.is_empty(), "docs/functions.md has {unknown:?}");
+}
+
+/// What the statements of `tests/slt` call, and those of [`BARE`] that they name.
+fn asked() -> BTreeSet<String> {
+    let is_in_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut asked = BTreeSet::new();
+    for folder in ["common", "lake"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/slt").join(folder);
+        for file in fs::read_dir(folder).expect("a folder of tests/slt") {
+            let text = fs::read_to_string(file.expect("a file").path()).expect("a corpus file");
+            for line in text.to_lowercase().lines().filter(|line| !line.starts_with('#')) {
+                let before_parentheses = line.match_indices('(').filter_map(|(at, _)| line.get(..at));
+                let called = before_parentheses
+                    .filter_map(|before| before.trim_end().rsplit(|letter: char| !is_in_name(letter)).next());
+                let words = line.split(|letter: char| !is_in_name(letter));
+                let named = words.filter(|word| BARE.contains(word));
+                asked.extend(called.chain(named).map(str::to_owned));
+            }
+        }
+    }
+    asked
+}
+
+// Goal: what is written down is tried: each function is asked in the corpus, whose answers are PostgreSQL's where it has the function.
+// Method: the document's names against the calls in `tests/slt`, without those that statements are rewritten to (`pg_…`).
+#[test]
+fn every_function_is_asked_for() {
+    let asked = asked();
+    let documented = documented();
+    let never: Vec<_> = documented
+        .iter()
+        .filter(|name| !name.starts_with("pg_") && !asked.contains(*name))
+        .collect();
+    assert!(never.is_empty(), "no file of tests/slt calls {never:?}");
 }

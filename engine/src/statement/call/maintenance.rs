@@ -1,12 +1,14 @@
 //! Procedures that tidy a table.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use tidewater_core::TableName;
 use tidewater_table::{
     CommitOptions, Consumers, Expired, Expiry, FileKind, Keep, LoadedTable, OrphanOptions, RewriteManifests,
-    StatisticsOptions, TableError, compute_statistics, expire, find_orphans, remove_orphans, rewrite_manifests,
+    StatisticsOptions, TableError, ToldRetention, compute_statistics, expire, find_orphans, remove_orphans,
+    rewrite_manifests,
 };
 
 use super::super::{ATTEMPTS_MAX, Workshop};
@@ -62,14 +64,16 @@ impl Workshop<'_> {
     async fn expire_once(&self, name: &TableName, arguments: &Arguments, named: Vec<i64>) -> Result<Expired> {
         let table = self.engine.load(name).await?;
         let now_ms = self.engine.clock().now_ms();
-        let older_than = match arguments.time_ms("older_than")? {
-            Some(moment) => moment,
-            None => now_ms.saturating_sub(told_by(&table, MAX_AGE, FIVE_DAYS_MS)?),
+        let (older_than, retain_last) = (arguments.time_ms("older_than")?, arguments.count("retain_last")?);
+        let told = match (older_than, retain_last) {
+            (Some(_), Some(_)) => ToldRetention::default(),
+            _ => ToldRetention::of(&table.metadata)?,
         };
-        let retain_last = match arguments.count("retain_last")? {
-            Some(count) => count,
-            None => told_by(&table, MIN_SNAPSHOTS, 1)?.max(1),
-        };
+        let age_ms = told
+            .age
+            .map_or(FIVE_DAYS_MS, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let older_than = older_than.unwrap_or_else(|| now_ms.saturating_sub(age_ms));
+        let retain_last = retain_last.unwrap_or_else(|| told.snapshots_min.map_or(1, i64::from).max(1));
         let catalog = self.engine.catalog();
         let consumers = Consumers::of(catalog.as_ref(), now_ms).await?;
         let needed = consumers.need(&table.metadata);
@@ -116,6 +120,8 @@ impl Workshop<'_> {
                     });
                 }
             },
+            equal_schemes: equals(arguments, "equal_schemes")?,
+            equal_authorities: equals(arguments, "equal_authorities")?,
             ..OrphanOptions::default()
         };
         if let Some(older_than) = arguments.time_ms("older_than")? {
@@ -165,23 +171,18 @@ impl Workshop<'_> {
     }
 }
 
-/// Table property: snapshots of this age go where a call does not say from when on, in milliseconds.
-const MAX_AGE: &str = "history.expire.max-snapshot-age-ms";
-
-/// Table property: so many newest snapshots stay where a call does not say how many.
-const MIN_SNAPSHOTS: &str = "history.expire.min-snapshots-to-keep";
+/// What several names mean: `map('a,b', 'c')` says that `a` and `b` mean `c`.
+fn equals(arguments: &Arguments, name: &str) -> Result<BTreeMap<String, String>> {
+    let told = arguments.map(name)?;
+    let each = told.iter().flat_map(|(names, meaning)| {
+        let names = names.split(',');
+        names.map(move |name| (name.trim().to_owned(), meaning.trim().to_owned()))
+    });
+    Ok(each.collect())
+}
 
 /// What Spark keeps if it is not told otherwise.
 const FIVE_DAYS_MS: i64 = 5 * 24 * 60 * 60 * 1000;
-
-/// The number that a table's property tells.
-fn told_by(table: &LoadedTable, key: &str, otherwise: i64) -> Result<i64> {
-    let Some(text) = table.metadata.properties().get(key) else {
-        return Ok(otherwise);
-    };
-    let told = text.trim().parse().ok().filter(|number| *number >= 0);
-    told.ok_or_else(|| EngineError::statement(format!("property {key} of {} is no number: {text:?}", table.name)))
-}
 
 /// Refuses to let one of main's newest snapshots go that those who follow the table have yet to read.
 fn require_read(table: &LoadedTable, needed: u32, named: &[i64]) -> Result<()> {
