@@ -31,7 +31,7 @@ use tidewater_pipelines::{RunOptions, Selection};
 use tidewater_security::TokenKey;
 
 pub(crate) use self::executors::DrainRequest;
-pub(crate) use self::jobs::name_of;
+pub(crate) use self::jobs::{attempt_of, name_of};
 pub(crate) use self::siblings::PATH as SIBLINGS_PATH;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
 use crate::cli::failure::Failure;
@@ -281,10 +281,15 @@ async fn plan(State(ready): State<Ready>, Json(request): Json<RunRequest>) -> Re
 }
 
 async fn run(State(ready): State<Ready>, Json(request): Json<RunRequest>) -> Result<Json<Value>, Refusal> {
-    let pipelines = running(&ready)?.pipelines.as_ref().ok_or_else(no_pipelines)?;
-    let report = pipelines
-        .run(&Selection::of(request.models.clone()), options(&request))
-        .await?;
+    let asked = options(&request);
+    run_models(running(&ready)?, Selection::of(request.models), asked).await
+}
+
+/// Goes on if whoever asked goes away: it is ended by `job cancel`.
+async fn run_models(running: &Running, selection: Selection, options: RunOptions) -> Result<Json<Value>, Refusal> {
+    let pipelines = running.pipelines.as_ref().ok_or_else(no_pipelines)?;
+    let tasks = running.parts.tasks.child("asked");
+    let report = pipelines.run_in(&tasks, selection, options).await?;
     Ok(Json(json!({"succeeded": report.succeeded(), "models": report.models})))
 }
 

@@ -330,7 +330,7 @@ async fn start_workers(
         running.pipelines = project.clone();
         let (own, leadership, project) = (parts.clone(), leadership.clone(), project.clone());
         background
-            .run(async move { leadership.lead(&own, upkeep, project).await })
+            .run(async move { leadership.lead(&own, upkeep, project) })
             .await?;
     }
     if roles.contains(&Role::FlightSql) {

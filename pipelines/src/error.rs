@@ -225,6 +225,9 @@ pub enum PipelineError {
         /// The model.
         model: TableName,
     },
+    /// The process stops before a run ends.
+    #[error("this process stops before the run ends")]
+    LeftToOthers,
     /// The stored progress of a model cannot be understood.
     #[error("model {model}: its refresh state cannot be read")]
     State {
@@ -288,6 +291,7 @@ impl Coded for PipelineError {
             Self::Contended { .. } => ErrorKind::Conflict,
             Self::OutcomeUnknown { .. } => ErrorKind::Timeout,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
+            Self::LeftToOthers => ErrorKind::Unavailable,
             Self::State { .. } => ErrorKind::Corrupt,
             Self::Query { source, .. } | Self::Catalog { source, .. } | Self::Table { source, .. } => source.kind,
         }
@@ -316,6 +320,7 @@ impl Coded for PipelineError {
             Self::Catalog { .. } => "PIP-0019",
             Self::Table { .. } => "PIP-0020",
             Self::Cancelled { .. } => "PIP-0023",
+            Self::LeftToOthers => "PIP-0024",
         }
     }
 
@@ -323,7 +328,7 @@ impl Coded for PipelineError {
         match self {
             Self::Query { source, .. } | Self::Catalog { source, .. } | Self::Table { source, .. } => source.retry,
             Self::Contended { .. } => Retry::AfterRefresh,
-            Self::OutcomeUnknown { .. } => Retry::Unknown,
+            Self::OutcomeUnknown { .. } | Self::LeftToOthers => Retry::Unknown,
             _ => Retry::Never,
         }
     }
@@ -350,6 +355,9 @@ impl Coded for PipelineError {
             Self::Cancelled { .. } => Some(
                 "nothing of it was committed; the model runs again when it is due, or by tidewater job retry".into(),
             ),
+            Self::LeftToOthers => {
+                Some("the process that schedules next finishes it: tidewater job ls tells how far it is".into())
+            }
             Self::OutcomeUnknown { .. } => Some("the next run looks for the job before it does anything".into()),
             _ => None,
         }

@@ -164,7 +164,9 @@ impl Pipelines {
             full: false,
             run_ms: self.inner.worker.clock.now_ms(),
         };
-        (at, self.inner.refresh(&unit, wish).await)
+        let rows = unit.models.iter().map(|_| self.inner.new_row(None)).collect();
+        let open = self.inner.open.enter(rows);
+        (at, self.inner.refresh(&unit, open, wish).await)
     }
 }
 

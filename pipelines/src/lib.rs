@@ -9,7 +9,8 @@
 //! data quality.
 //!
 //! Invariants: rows and progress are committed together; a commit rests on exactly the head its rows were computed from, and
-//! is computed anew if that moved; a job is committed at most once; a mode is never chosen without a reason that is shown.
+//! is computed anew if that moved; a job is committed at most once, and so is a run that somebody asked for, whoever finishes it; a mode
+//! is never chosen without a reason that is shown.
 
 pub mod error;
 pub mod feed;
@@ -30,6 +31,7 @@ mod open_runs;
 mod refresh;
 mod sql;
 mod table_model;
+mod takeover;
 mod target;
 #[cfg(test)]
 mod testing;

@@ -8,22 +8,29 @@ use tokio::sync::watch;
 
 use tidewater_core::JobId;
 
+use crate::run_log::RunRow;
+
 /// By the ids under which they are noted.
 #[derive(Debug, Default)]
 pub(crate) struct OpenRuns(Mutex<BTreeMap<JobId, Arc<watch::Sender<bool>>>>);
 
 impl OpenRuns {
-    /// One run begins, under an id for each of its models. It is open until what is answered is dropped.
-    pub(crate) fn enter<'a>(&'a self, ids: &'a [JobId]) -> OpenRun<'a> {
+    /// One run is to begin, with a row for each of its models. It is open until what is answered is dropped.
+    pub(crate) fn enter(&self, rows: Vec<RunRow>) -> OpenRun<'_> {
         let (cancel, cancelled) = watch::channel(false);
         let cancel = Arc::new(cancel);
-        let named = ids.iter().map(|id| (*id, Arc::clone(&cancel)));
+        let named = rows.iter().map(|row| (row.id, Arc::clone(&cancel)));
         self.lock().extend(named);
         OpenRun {
             runs: self,
-            ids,
+            rows,
             cancelled,
         }
+    }
+
+    /// Whether the run with this id is one of this process.
+    pub(crate) fn has(&self, id: JobId) -> bool {
+        self.lock().contains_key(&id)
     }
 
     /// Ends the run with this id; whether there is one.
@@ -41,13 +48,14 @@ impl OpenRuns {
 #[derive(Debug)]
 pub(crate) struct OpenRun<'a> {
     runs: &'a OpenRuns,
-    ids: &'a [JobId],
+    rows: Vec<RunRow>,
     cancelled: watch::Receiver<bool>,
 }
 
 impl OpenRun<'_> {
-    pub(crate) fn ids(&self) -> &[JobId] {
-        self.ids
+    /// One of each model, in their order.
+    pub(crate) fn rows(&self) -> &[RunRow] {
+        &self.rows
     }
 
     /// What the work comes to; `None` as soon as the run is cancelled, the work being dropped.
@@ -64,8 +72,8 @@ impl OpenRun<'_> {
 impl Drop for OpenRun<'_> {
     fn drop(&mut self) {
         let mut open = self.runs.lock();
-        for id in self.ids {
-            open.remove(id);
+        for row in &self.rows {
+            open.remove(&row.id);
         }
     }
 }
@@ -99,7 +107,7 @@ mod tests {
         let run = pipelines.run(&Selection::All, RunOptions::default());
         let cancelled = async {
             loop {
-                if let Some(id) = lake.noted.last() {
+                if let Some((id, JobPhase::Running)) = lake.noted.last() {
                     break id;
                 }
                 tokio::task::yield_now().await;
@@ -110,12 +118,17 @@ mod tests {
             id = timeout(DEADLINE, cancelled) => id.expect("it is noted"),
             report = &mut run => unreachable!("it ended by itself: {report:?}"),
         };
-        assert!(pipelines.cancel(id) && !pipelines.cancel(id), "once");
+        assert!(pipelines.cancel(id).await && !pipelines.cancel(id).await, "once");
+        assert_eq!(
+            lake.noted.last(),
+            Some((id, JobPhase::Cancelled)),
+            "known to whoever takes over"
+        );
         let report = timeout(DEADLINE, run).await.expect("it ends").expect("a report");
         let failure = report.models[0].failure.as_ref().expect("it was cancelled");
         assert_eq!(failure.code, "PIP-0023", "{failure:?}");
-        assert_eq!(lake.noted.all().last().map(|(_, phase)| *phase), Some(JobPhase::Failed));
-        assert!(!pipelines.cancel(id), "it is over");
+        assert_eq!(lake.noted.last(), Some((id, JobPhase::Cancelled)));
+        assert!(!pipelines.cancel(id).await, "it is over");
         assert!(!lake.catalog_has("gold.pairs").await || lake.lines("SELECT * FROM gold.pairs").await.is_empty());
     }
 }

@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
+use iceberg::spec::SnapshotRef;
+use serde::{Deserialize, Serialize};
 use tidewater_catalog_client::dto::JobPhase;
-use tidewater_core::{JobId, SharedClock, SharedRng, TableName};
+use tidewater_core::{JobId, SharedClock, SharedRng, TableName, Tasks};
 use tidewater_engine::{Caller, Engine, PlanRunner};
-use tidewater_table::{Catalog, LoadedTable};
+use tidewater_table::{Catalog, Change, JOB_ID_KEY, LoadedTable};
+use tokio::sync::oneshot;
 
 use crate::cdc;
 use crate::error::{PipelineError, Result};
 use crate::model::{Kind, Model};
 use crate::open_runs::{OpenRun, OpenRuns};
-use crate::plan::{ModelPlan, Tables, Wish, resolve, target_lag};
+use crate::plan::{Mode, ModelPlan, Tables, Wish, resolve, target_lag};
 use crate::project::Project;
 use crate::refresh::Prepared;
 use crate::report::{Failure, ModelRun, ModelStatus, RowCounts, RunReport};
-use crate::run_log::RunLog;
+use crate::run_log::{Asked, Edit, RunLog, RunRow, edit};
 use crate::selection::Selection;
 use crate::state::RefreshState;
 use crate::table_model;
@@ -36,8 +39,12 @@ const LOADS_AT_ONCE_MAX: usize = 8;
 /// Times the rows of a model are computed before it gives up because others keep committing to its table.
 const ATTEMPTS_MAX: u32 = 5;
 
+/// Summary key that names the run which somebody asked for and a snapshot comes from, by the id of its row.
+pub(crate) const RUN_ID_KEY: &str = "tidewater.run-id";
+
 /// What a run is asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunOptions {
     /// What `run_ts()` and `run_date()` answer, milliseconds since the Unix epoch; now if not given.
     pub as_of_ms: Option<i64>,
@@ -58,7 +65,7 @@ pub(crate) struct Inner {
     /// One run of a model at a time in this process; between processes the commit's conditions decide.
     turns: BTreeMap<TableName, tokio::sync::Mutex<()>>,
     last_runs: Mutex<BTreeMap<TableName, ModelRun>>,
-    open: OpenRuns,
+    pub(crate) open: OpenRuns,
 }
 
 impl Pipelines {
@@ -100,13 +107,21 @@ impl Pipelines {
 
     /// Ends a run of this process before it commits, with its queries; whether there is one under this id. A commit that has begun goes
     /// through. A model that is behind its inputs runs again when it is due.
-    pub fn cancel(&self, run: JobId) -> bool {
-        self.inner.open.cancel(run)
-    }
-
-    /// Ends the rows of runs whose process is gone; to be called once, before the first run. What they committed stays.
-    pub async fn end_abandoned_runs(&self) -> Result<()> {
-        self.inner.worker.log.end_abandoned().await
+    pub async fn cancel(&self, run: JobId) -> bool {
+        let found = self.inner.open.cancel(run);
+        if found {
+            let failure = Failure {
+                code: "PIP-0023".into(),
+                message: "the run was cancelled".into(),
+                hint: Some("tidewater job retry runs the model once more".into()),
+            };
+            // At once: should this process end now, whoever takes over leaves it.
+            let end = Edit::End(JobPhase::Cancelled, &failure);
+            if let Err(error) = edit(self.inner.worker.log.as_ref(), run, end).await {
+                tracing::warn!(%run, %error, "it was not noted that a run was cancelled");
+            }
+        }
+        found
     }
 
     /// The project.
@@ -138,12 +153,56 @@ impl Pipelines {
     pub async fn run(&self, selection: &Selection, options: RunOptions) -> Result<RunReport> {
         let inner = &self.inner;
         inner.check_inputs().await?;
-        let selected = selection.resolve(&inner.project)?;
+        let asked = Asked {
+            request: inner.new_id(),
+            options,
+        };
+        let mut rows = BTreeMap::new();
+        for name in selection.resolve(&inner.project)? {
+            rows.insert(name, inner.new_row(Some(asked)));
+        }
+        Ok(self.run_asked(&rows, options).await)
+    }
+
+    /// The same in a task, which goes on if nobody waits for its end any more. When the tasks are told to stop it is left to the next
+    /// process.
+    pub async fn run_in(&self, tasks: &Tasks, selection: Selection, options: RunOptions) -> Result<RunReport> {
+        let (pipelines, token) = (self.clone(), tasks.token());
+        let (answer, answered) = oneshot::channel();
+        tasks.spawn("run", async move {
+            tokio::select! {
+                // Nobody may wait for it.
+                report = pipelines.run(&selection, options) => drop(answer.send(report)),
+                () = token.cancelled() => {}
+            }
+        });
+        answered.await.unwrap_or(Err(PipelineError::LeftToOthers))
+    }
+
+    /// The same under rows of their own, one a model. They are written before anything runs: what has not begun when this process ends
+    /// is not lost either.
+    pub(crate) async fn run_asked(&self, rows: &BTreeMap<TableName, RunRow>, options: RunOptions) -> RunReport {
+        let inner = &self.inner;
+        let order = inner.project.graph.order();
+        let selected: Vec<TableName> = order.iter().filter(|name| rows.contains_key(*name)).cloned().collect();
         let units = units(&inner.project, &selected);
         let wish = inner.wish(options);
+        // Entered at once: what waits for its turn can be cancelled, too.
+        let mut waiting: Vec<Option<OpenRun<'_>>> = Vec::with_capacity(units.len());
+        for unit in &units {
+            let rows = unit.models.iter().filter_map(|name| rows.get(name).copied());
+            waiting.push(Some(inner.open.enter(rows.collect())));
+        }
+        for name in &selected {
+            if let (Some(row), Some(model)) = (rows.get(name), inner.project.models.get(name))
+                && row.attempt == 1
+                && is_noted(row, model)
+            {
+                inner.note(row, &blank(model), JobPhase::Queued).await;
+            }
+        }
 
         let mut done: BTreeMap<usize, Vec<ModelRun>> = BTreeMap::new();
-        let mut begun: BTreeSet<usize> = BTreeSet::new();
         let mut running = FuturesUnordered::new();
         while done.len() < units.len() {
             for (at, unit) in units.iter().enumerate() {
@@ -151,9 +210,9 @@ impl Pipelines {
                     break;
                 }
                 let ready = unit.after.iter().all(|before| done.contains_key(before));
-                if !ready || !begun.insert(at) {
+                let Some(open) = waiting.get_mut(at).filter(|_| ready).and_then(Option::take) else {
                     continue;
-                }
+                };
                 let failed = unit.after.iter().filter_map(|before| done.get(before)).flatten();
                 let failed = failed
                     .filter(|run| run.failure.is_some())
@@ -161,8 +220,8 @@ impl Pipelines {
                     .next();
                 running.push(async move {
                     let runs = match failed {
-                        Some(upstream) => inner.skipped(unit, &upstream),
-                        None => inner.refresh(unit, wish).await,
+                        Some(upstream) => inner.skipped(unit, &open, &upstream).await,
+                        None => inner.refresh(unit, open, wish).await,
                     };
                     (at, runs)
                 });
@@ -178,7 +237,7 @@ impl Pipelines {
         let mut models: Vec<ModelRun> = done.into_values().flatten().collect();
         let place = |name: &TableName| selected.iter().position(|selected| selected == name);
         models.sort_by_key(|run| place(&run.name));
-        Ok(RunReport { models })
+        RunReport { models }
     }
 
     /// How every model stands.
@@ -226,6 +285,19 @@ impl Pipelines {
 }
 
 impl Inner {
+    fn new_id(&self) -> JobId {
+        JobId(self.worker.rng.uuid_v7(self.worker.clock.now_ms()))
+    }
+
+    /// The row of a model that is to run in this process first.
+    pub(crate) fn new_row(&self, asked: Option<Asked>) -> RunRow {
+        RunRow {
+            id: self.new_id(),
+            attempt: 1,
+            asked,
+        }
+    }
+
     fn wish(&self, options: RunOptions) -> Wish {
         Wish {
             full: options.full_refresh,
@@ -263,23 +335,28 @@ impl Inner {
             .collect())
     }
 
-    fn skipped(&self, unit: &Unit, upstream: &TableName) -> Vec<ModelRun> {
-        let models = unit.models.iter().filter_map(|name| self.project.models.get(name));
-        models
-            .map(|model| {
-                let mut run = blank(model);
-                run.failure = Some(Failure {
-                    code: "PIP-0021".into(),
-                    message: format!("not run: {upstream}, which it reads, failed"),
-                    hint: Some(format!("see the failure of {upstream}")),
-                });
-                run
-            })
-            .collect()
+    async fn skipped(&self, unit: &Unit, open: &OpenRun<'_>, upstream: &TableName) -> Vec<ModelRun> {
+        let mut runs = Vec::with_capacity(unit.models.len());
+        for (name, row) in unit.models.iter().zip(open.rows()) {
+            let Some(model) = self.project.models.get(name) else {
+                continue;
+            };
+            let mut run = blank(model);
+            run.failure = Some(Failure {
+                code: "PIP-0021".into(),
+                message: format!("not run: {upstream}, which it reads, failed"),
+                hint: Some(format!("see the failure of {upstream}")),
+            });
+            if is_noted(row, model) {
+                self.note(row, &run, JobPhase::Failed).await;
+            }
+            runs.push(run);
+        }
+        runs
     }
 
     /// One run of a unit, committed in one transaction, never failing: failures stand in the runs.
-    pub(crate) async fn refresh(&self, unit: &Unit, wish: Wish) -> Vec<ModelRun> {
+    pub(crate) async fn refresh(&self, unit: &Unit, open: OpenRun<'_>, wish: Wish) -> Vec<ModelRun> {
         let begun = self.worker.clock.monotonic();
         let models: Vec<&Model> = unit
             .models
@@ -294,50 +371,54 @@ impl Inner {
             }
         }
         let mut runs: Vec<ModelRun> = models.iter().map(|model| blank(model)).collect();
-        let now_ms = self.worker.clock.now_ms();
-        let ids: Vec<JobId> = models.iter().map(|_| JobId(self.worker.rng.uuid_v7(now_ms))).collect();
-        let open = self.open.enter(&ids);
+        let mut ended = JobPhase::Succeeded;
         if let Err(error) = self.attempts(&models, &open, wish, &mut runs).await {
+            ended = match error {
+                PipelineError::Cancelled { .. } => JobPhase::Cancelled,
+                _ => JobPhase::Failed,
+            };
             let failure = Failure::of(&error);
             for run in &mut runs {
                 tracing::warn!(model = %run.name, code = failure.code, error = failure.message, "model failed");
                 run.failure = Some(failure.clone());
             }
         }
-        drop(open);
         let duration = self.worker.clock.monotonic().saturating_sub(begun);
-        for (id, run) in ids.iter().zip(&mut runs) {
+        for ((model, row), run) in models.iter().zip(open.rows()).zip(&mut runs) {
             run.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-            match (&run.failure, run.mode.works()) {
-                (Some(_), _) => self.note(*id, run, JobPhase::Failed).await,
-                (None, true) => self.note(*id, run, JobPhase::Succeeded).await,
-                (None, false) => {}
+            if run.failure.is_some() || run.mode.works() || is_noted(row, model) {
+                self.note(row, run, ended).await;
             }
         }
+        // Not before its end is noted: until then it would look like a run whose process is gone.
+        drop(open);
         let mut last_runs = self.last_runs.lock().unwrap_or_else(PoisonError::into_inner);
         last_runs.extend(runs.iter().map(|run| (run.name.clone(), run.clone())));
         runs
     }
 
-    async fn note(&self, id: JobId, run: &ModelRun, phase: JobPhase) {
-        if let Err(error) = self.worker.log.note(id, run, phase).await {
-            tracing::debug!(model = %run.name, %error, "the run was not noted");
+    async fn note(&self, row: &RunRow, run: &ModelRun, phase: JobPhase) {
+        if let Err(error) = self.worker.log.write(row.id, &row.put(run, phase)).await {
+            tracing::warn!(model = %run.name, %error, "the run was not noted");
         }
     }
 
     async fn attempts(&self, models: &[&Model], open: &OpenRun<'_>, wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
         for attempt in 1..=ATTEMPTS_MAX {
             let mut all: Vec<(usize, Prepared)> = Vec::new();
-            for (at, ((model, id), run)) in models.iter().zip(open.ids()).zip(runs.iter_mut()).enumerate() {
+            for (at, ((model, row), run)) in models.iter().zip(open.rows()).zip(runs.iter_mut()).enumerate() {
                 run.attempts = attempt;
-                let prepared = open.unless_cancelled(self.prepare(model, *id, wish, run)).await;
+                let prepared = open.unless_cancelled(self.prepare(model, row, wish, run)).await;
                 let cancelled = || PipelineError::Cancelled {
                     model: model.name.clone(),
                 };
                 match prepared.unwrap_or_else(|| Err(cancelled())) {
-                    Ok(Some(prepared)) => {
+                    Ok(Some(mut prepared)) => {
                         run.job = Some(prepared.job);
                         run.rows = prepared.rows;
+                        if row.asked.is_some() {
+                            prepared.changes = of_run(prepared.changes, row.id);
+                        }
                         all.push((at, prepared));
                     }
                     Ok(None) => {}
@@ -383,8 +464,23 @@ impl Inner {
         }
     }
 
-    async fn prepare(&self, model: &Model, id: JobId, wish: Wish, run: &mut ModelRun) -> Result<Option<Prepared>> {
+    async fn prepare(&self, model: &Model, row: &RunRow, wish: Wish, run: &mut ModelRun) -> Result<Option<Prepared>> {
         let tables = self.tables(&[model]).await?;
+        // Its job would not tell: it is named by what the rows rest on, and that has moved with the commit.
+        if let Some(own) = tables.get(&model.name)
+            && let Some(snapshot) = committed_by(own, row)
+        {
+            run.mode = Mode::UpToDate;
+            run.reason = "an earlier attempt of this run committed it".into();
+            let job = snapshot.summary().additional_properties.get(JOB_ID_KEY);
+            run.job = job.and_then(|job| job.parse().ok());
+            run.snapshot_id = Some(snapshot.snapshot_id());
+            run.rows = RowCounts {
+                total: rows_total(own).unwrap_or(0),
+                ..RowCounts::default()
+            };
+            return Ok(None);
+        }
         let plan = resolve(&self.project, model, &tables, wish)?;
         run.mode = plan.mode;
         run.reason.clone_from(&plan.reason);
@@ -392,14 +488,14 @@ impl Inner {
             return Ok(None);
         }
         if run.attempts == 1 {
-            self.note(id, run, JobPhase::Running).await;
+            self.note(row, run, JobPhase::Running).await;
         }
         if plan.loud {
             tracing::warn!(model = %model.name, reason = plan.reason, "full refresh");
         }
         let worker = &self.worker;
         // What runs for it is found under its id.
-        let caller = Caller::job(id);
+        let caller = Caller::job(row.id);
         let prepared = match &model.kind {
             Kind::View => return Ok(None),
             Kind::Table => {
@@ -415,11 +511,30 @@ impl Inner {
     }
 }
 
+/// Whether a model's row stands from the beginning, and ends even if there was nothing to do. Views never run.
+fn is_noted(row: &RunRow, model: &Model) -> bool {
+    row.asked.is_some() && !matches!(model.kind, Kind::View)
+}
+
+/// The changes, with the run that they are of.
+fn of_run(changes: Vec<(TableName, Change)>, run: JobId) -> Vec<(TableName, Change)> {
+    let run = run.to_string();
+    let named = |(table, change): (TableName, Change)| (table, change.property(RUN_ID_KEY, run.as_str()));
+    changes.into_iter().map(named).collect()
+}
+
+/// The snapshot that a run has committed to a table, in an earlier attempt or in another process.
+fn committed_by<'a>(table: &'a LoadedTable, row: &RunRow) -> Option<&'a SnapshotRef> {
+    let run = row.asked.map(|_| row.id.to_string())?;
+    let mut snapshots = table.metadata.snapshots();
+    snapshots.find(|snapshot| snapshot.summary().additional_properties.get(RUN_ID_KEY) == Some(&run))
+}
+
 fn blank(model: &Model) -> ModelRun {
     ModelRun {
         name: model.name.clone(),
         kind: model.kind.name(),
-        mode: crate::plan::Mode::Waiting,
+        mode: Mode::Waiting,
         reason: String::new(),
         job: None,
         snapshot_id: None,

@@ -1,6 +1,7 @@
 //! A small lake with a change log, for this crate's tests.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
@@ -8,42 +9,81 @@ use datafusion::arrow::json::ReaderBuilder;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use serde_json::{Value, json};
-use tidewater_catalog_client::dto::JobPhase;
+use tidewater_catalog_client::dto::{JobPhase, JobPut, JobRow};
 use tidewater_core::{JobId, SeededRng, SharedRng, SystemClock, TableName};
-use tidewater_engine::{Class, Engine, EngineOptions, SessionOptions};
+use tidewater_engine::{Class, Engine, EngineOptions, PlanRunner, SessionOptions};
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
     Catalog, Change, CommitOptions, DataFileWriter, FileStore, LoadedTable, NewTable, StoreOptions, WriteOptions,
     commit_change, schema,
 };
 
-use crate::{Model, ModelRun, Pipelines, Project, RunLog};
+use crate::{Model, Pipelines, Project, RunLog};
 
-/// Remembers what was noted.
+/// Keeps rows as the catalog does, and remembers what was noted.
 #[derive(Debug, Default)]
-pub(crate) struct Noted(std::sync::Mutex<Vec<(JobId, TableName, JobPhase)>>);
+pub(crate) struct Noted(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    rows: BTreeMap<JobId, JobRow>,
+    noted: Vec<(JobId, TableName, JobPhase)>,
+}
 
 impl Noted {
     pub(crate) fn all(&self) -> Vec<(TableName, JobPhase)> {
-        let noted = self.0.lock().expect("no panic");
-        noted.iter().map(|(_, name, phase)| (name.clone(), *phase)).collect()
+        let kept = self.0.lock().expect("no panic");
+        kept.noted
+            .iter()
+            .map(|(_, name, phase)| (name.clone(), *phase))
+            .collect()
     }
 
-    /// The run that was noted last.
-    pub(crate) fn last(&self) -> Option<JobId> {
-        self.0.lock().expect("no panic").last().map(|(id, ..)| *id)
+    /// What was noted last, and of which run.
+    pub(crate) fn last(&self) -> Option<(JobId, JobPhase)> {
+        let kept = self.0.lock().expect("no panic");
+        kept.noted.last().map(|(id, _, phase)| (*id, *phase))
+    }
+
+    /// All rows, in the order of their ids.
+    pub(crate) fn rows(&self) -> Vec<JobRow> {
+        self.0.lock().expect("no panic").rows.values().cloned().collect()
     }
 }
 
 #[async_trait]
 impl RunLog for Noted {
-    async fn note(&self, id: JobId, run: &ModelRun, phase: JobPhase) -> crate::Result<()> {
-        self.0.lock().expect("no panic").push((id, run.name.clone(), phase));
-        Ok(())
+    async fn write(&self, run: JobId, row: &JobPut) -> crate::Result<bool> {
+        let mut kept = self.0.lock().expect("no panic");
+        let before = kept.rows.get(&run);
+        let version = before.map_or(0, |before| before.version);
+        let wakes = before.is_some_and(|before| before.phase.is_final()) && !row.phase.is_final();
+        if wakes || row.expect_version.is_some_and(|expected| expected != version) {
+            return Ok(false);
+        }
+        let name = row.body["name"].as_str().expect("a name");
+        kept.noted.push((run, table_name(name), row.phase));
+        let row = JobRow {
+            id: run,
+            kind: row.kind.clone(),
+            phase: row.phase,
+            body: row.body.clone(),
+            version: version + 1,
+            created_at_ms: 0,
+            updated_at_ms: 0,
+        };
+        kept.rows.insert(run, row);
+        Ok(true)
     }
 
-    async fn end_abandoned(&self) -> crate::Result<()> {
-        Ok(())
+    async fn read(&self, run: JobId) -> crate::Result<Option<JobRow>> {
+        Ok(self.0.lock().expect("no panic").rows.get(&run).cloned())
+    }
+
+    async fn open(&self) -> crate::Result<Vec<JobRow>> {
+        let mut rows = self.rows();
+        rows.retain(|row| !row.phase.is_final());
+        Ok(rows)
     }
 }
 
@@ -80,14 +120,24 @@ impl Lake {
 
     /// Pipelines over models given as (name, text).
     pub(crate) fn pipelines(&self, models: &[(&str, &str)]) -> Pipelines {
+        let runner = Arc::new(self.engine.local_runner());
+        self.pipelines_on(runner, self.noted.clone(), models)
+    }
+
+    /// The same with plans and rows of one's own.
+    pub(crate) fn pipelines_on(
+        &self,
+        runner: Arc<dyn PlanRunner>,
+        log: Arc<dyn RunLog>,
+        models: &[(&str, &str)],
+    ) -> Pipelines {
         let models = models.iter().map(|(name, text)| model(name, text)).collect();
         let project = Project::of_models("test", models).expect("a project");
-        let runner = Arc::new(self.engine.local_runner());
         Pipelines::new(
             self.engine.clone(),
             runner,
             self.catalog.clone(),
-            self.noted.clone(),
+            log,
             self.engine.clock().clone(),
             self.rng.clone(),
             project,

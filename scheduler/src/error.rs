@@ -1,6 +1,5 @@
 //! What can go wrong when plans and jobs are scheduled, with the stable code of each.
 
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use ballista_core::error::BallistaError;
 use thiserror::Error;
 
-use tidewater_core::{Coded, ErrorKind, JobId, RemoteError, Retry};
+use tidewater_core::{Coded, ErrorKind, RemoteError, Retry};
 use tidewater_engine::{EngineError, RunnerError};
 
 /// The result of this crate's calls.
@@ -148,31 +147,6 @@ pub enum SchedulerError {
         #[source]
         source: Box<datafusion::error::DataFusionError>,
     },
-    /// Where job rows are kept does not answer as it should.
-    #[error("{operation} job rows failed")]
-    JobStore {
-        /// What was attempted.
-        operation: &'static str,
-        /// The job, if it was about one.
-        job: Option<JobId>,
-        /// What the store says.
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// Another process owns the row by now.
-    #[error("job {job} was taken over by another process")]
-    JobTaken {
-        /// The job.
-        job: JobId,
-    },
-    /// A job row that cannot be read.
-    #[error("row of job {job} is damaged: {reason}")]
-    JobDamaged {
-        /// The job.
-        job: JobId,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 impl Coded for SchedulerError {
@@ -192,9 +166,6 @@ impl Coded for SchedulerError {
             Self::Ballista { .. } | Self::Session { .. } | Self::Stalled | Self::NotPlanned { .. } => {
                 ErrorKind::Internal
             }
-            Self::JobStore { .. } => ErrorKind::Unavailable,
-            Self::JobTaken { .. } => ErrorKind::Fenced,
-            Self::JobDamaged { .. } => ErrorKind::Corrupt,
         }
     }
 
@@ -212,9 +183,6 @@ impl Coded for SchedulerError {
             Self::QueueDeadline { .. } => "SCH-0010",
             Self::Ballista { .. } => "SCH-0011",
             Self::Session { .. } => "SCH-0012",
-            Self::JobStore { .. } => "SCH-0013",
-            Self::JobTaken { .. } => "SCH-0014",
-            Self::JobDamaged { .. } => "SCH-0015",
             Self::Stalled => "SCH-0016",
             Self::OtherBuild { .. } => "SCH-0017",
             Self::UserQueueFull { .. } => "SCH-0018",
@@ -237,7 +205,6 @@ impl Coded for SchedulerError {
             | Self::QueueFull { .. }
             | Self::UserQueueFull { .. }
             | Self::QueueDeadline { .. } => Retry::Safe,
-            Self::JobStore { .. } => Retry::Unknown,
             _ => Retry::Never,
         }
     }

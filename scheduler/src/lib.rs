@@ -4,23 +4,21 @@
 //! It does not plan scans, commit tables or run tasks: providers and writes are the engine's, commits are the caller's,
 //! tasks are the executors'. What it sees to by itself is that tables stay in shape ([`Maintenance`]).
 //!
-//! Main types: [`Scheduler`], [`ClusterRunner`], [`Router`], [`Admission`], [`JobStore`] with [`run_job`].
+//! Main types: [`Scheduler`], [`ClusterRunner`], [`Router`], [`Admission`].
 //!
 //! Invariants: a job that a lost executor had a part in is cancelled before Ballista repairs it, and runs again as a whole;
-//! a plan that is dropped is cancelled; every wait has a limit; a job that runs twice commits once
-//! ([`committed_snapshot`], INV-JOB-1).
+//! a plan that is dropped is cancelled; every wait has a limit. That a job which runs twice commits once (INV-JOB-1) is seen to by those
+//! who commit.
 
 pub mod admission;
 pub mod executors;
 pub mod history;
-pub mod job;
 pub mod maintenance;
 
 mod error;
 mod fetch;
 mod guard;
 mod job_ids;
-mod job_store;
 mod options;
 mod reach;
 mod router;
@@ -34,8 +32,6 @@ pub use admission::{Admission, AdmissionLimits, ClassLimits, Lane, Permit};
 pub use error::{Result, SchedulerError};
 pub use executors::{Drained, ExecutorInfo, ExecutorLoad};
 pub use history::{History, PlanReport, StageReport};
-pub use job::{Attempt, JobRow, JobSpec, JobState, committed_snapshot, run_job};
-pub use job_store::{CatalogJobStore, JobStore, MemoryJobStore};
 pub use maintenance::{MAINTENANCE_KEY, Maintenance, MaintenanceOptions, Visit};
 pub use options::SchedulerOptions;
 pub use router::Router;

@@ -53,6 +53,7 @@ struct JobLine {
     id: JobId,
     kind: String,
     phase: String,
+    attempt: Option<u64>,
     name: String,
     progress: String,
     updated: String,
@@ -64,6 +65,7 @@ fn line(row: &JobRow) -> JobLine {
         id: row.id,
         kind: row.kind.clone(),
         phase: format!("{:?}", row.phase).to_lowercase(),
+        attempt: control::attempt_of(row),
         name: name.unwrap_or_default().to_owned(),
         progress: progress(row),
         updated: time(row.updated_at_ms),
@@ -90,7 +92,10 @@ pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result
             };
             let rows = block_on(async { Ok(client.jobs(&filter).await?) })?;
             let lines: Vec<JobLine> = rows.iter().map(line).collect();
-            output.rows(&["id", "kind", "phase", "name", "progress", "updated"], &lines)
+            output.rows(
+                &["id", "kind", "phase", "attempt", "name", "progress", "updated"],
+                &lines,
+            )
         }
         JobVerb::Show { id } => show(settings, &client, id, output),
         JobVerb::Logs { id } => {

@@ -13,7 +13,7 @@ use tidewater_core::JobId;
 use tidewater_pipelines::{RunOptions, Selection};
 use tidewater_scheduler::PlanReport;
 
-use super::{Ready, Refusal, no_pipelines, running};
+use super::{Ready, Refusal, run_models, running};
 
 /// Kind of the job rows of models.
 const MODEL: &str = "model";
@@ -28,11 +28,14 @@ pub(super) struct Wanted {
     limit: Option<usize>,
 }
 
-/// What a job is about, wherever its owner writes it.
+/// What a job is about, where its owner tells.
 pub(crate) fn name_of(row: &JobRow) -> Option<&str> {
-    ["/name", "/spec/name", "/model"]
-        .iter()
-        .find_map(|path| row.body.pointer(path)?.as_str())
+    row.body.get("name")?.as_str()
+}
+
+/// How many processes have worked on a job so far, where its owner tells.
+pub(crate) fn attempt_of(row: &JobRow) -> Option<u64> {
+    row.body.get("attempt")?.as_u64()
 }
 
 pub(super) async fn list(State(ready): State<Ready>, Query(wanted): Query<Wanted>) -> Result<Json<Value>, Refusal> {
@@ -95,6 +98,9 @@ pub(super) async fn logs(State(ready): State<Ready>, Path(id): Path<Uuid>) -> Re
     if let Some(row) = row {
         line(row.created_at_ms, None, format!("{} accepted", row.kind));
         let mut text = format!("{:?}", row.phase).to_lowercase();
+        if let Some(attempt) = attempt_of(&row).filter(|attempt| *attempt > 1) {
+            text = format!("{text}, attempt {attempt} of the run");
+        }
         if let Some(failure) = row.body.pointer("/run/failure").filter(|failure| !failure.is_null()) {
             let part = |key: &str| failure.get(key).and_then(Value::as_str).unwrap_or_default();
             text = format!("{text}: {} {}", part("code"), part("message"));
@@ -124,17 +130,16 @@ pub(super) async fn retry(State(ready): State<Ready>, Path(id): Path<Uuid>) -> R
         let hint = "what finishes drops goes on by itself until it succeeds".to_owned();
         Refusal::new(StatusCode::NOT_IMPLEMENTED, "CTL-0008", text, Some(hint))
     })?;
-    let pipelines = running(&ready)?.pipelines.as_ref().ok_or_else(no_pipelines)?;
     let selection = Selection::of(vec![name.to_owned()]);
-    let report = pipelines.run(&selection, RunOptions::default()).await?;
-    Ok(Json(json!({"succeeded": report.succeeded(), "models": report.models})))
+    run_models(running(&ready)?, selection, RunOptions::default()).await
 }
 
 pub(super) async fn cancel(State(ready): State<Ready>, Path(id): Path<Uuid>) -> Result<Json<Value>, Refusal> {
     let id = JobId(id);
     let running = running(&ready)?;
-    let here = running.pipelines.as_ref().is_some_and(|pipelines| pipelines.cancel(id));
-    if here {
+    if let Some(pipelines) = &running.pipelines
+        && pipelines.cancel(id).await
+    {
         return Ok(Json(json!({"cancelled": id})));
     }
     let row = running.parts.client.job(id).await?.ok_or_else(|| unknown(id))?;

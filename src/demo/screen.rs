@@ -25,7 +25,7 @@ const COMMITS_SHOWN: usize = 6;
 struct View {
     ingest: Value,
     models: Value,
-    /// Names of the models that a job works on.
+    /// Names of the models that a job works on, or is to.
     running: Vec<String>,
     now_ms: i64,
 }

@@ -89,18 +89,14 @@ impl Leadership {
         }
     }
 
-    /// Looks after tables and models whenever it is this process's turn. Returns once what is to be done first is done, if it is
-    /// its turn already.
-    pub(super) async fn lead(&self, parts: &Parts, maintenance: Maintenance, project: Option<Pipelines>) {
+    /// Looks after tables and models whenever it is this process's turn, on the threads that this is called on.
+    pub(super) fn lead(&self, parts: &Parts, maintenance: Maintenance, project: Option<Pipelines>) {
         let term = Term {
             parts: parts.clone(),
             maintenance,
             project,
         };
-        let first = match self.leads() {
-            true => Some(term.begin().await),
-            false => None,
-        };
+        let first = self.leads().then(|| term.begin());
         let (mut leads, stop) = (self.leads.clone(), parts.tasks.token());
         parts.tasks.spawn("leading", async move {
             let mut running = first;
@@ -114,7 +110,7 @@ impl Leadership {
                     return;
                 }
                 running = match running.take() {
-                    None => Some(term.begin().await),
+                    None => Some(term.begin()),
                     // What runs is dropped: it has committed as a whole or not at all.
                     Some(tasks) => {
                         tasks.token().cancel();
@@ -134,14 +130,14 @@ struct Term {
 }
 
 impl Term {
-    async fn begin(&self) -> tidewater_core::Tasks {
+    fn begin(&self) -> tidewater_core::Tasks {
         tracing::info!("this process schedules now");
         let tasks = self.parts.tasks.child("term");
         if self.parts.settings.maintenance.enabled {
             self.maintenance.follow(&tasks.child("maintenance"));
         }
         if let Some(project) = &self.project {
-            pipelines::follow(&self.parts, project, &tasks).await;
+            pipelines::follow(&self.parts, project, &tasks);
         }
         tasks
     }

@@ -202,7 +202,7 @@ impl LiveRows for Jobs {
             Arc::new(values.collect::<Int64Array>())
         };
         let error = |row: &JobRow| -> Option<String> {
-            let paths = ["/run/failure/code", "/state/error/code", "/problem"];
+            let paths = ["/run/failure/code", "/problem"];
             let found = paths.iter().find_map(|path| row.body.pointer(path)?.as_str());
             found.map(str::to_owned)
         };

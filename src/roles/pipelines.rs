@@ -28,11 +28,10 @@ pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Res
     Ok(Some(pipelines))
 }
 
-/// Refreshes models within their target lag as their inputs change, as long as `tasks` live.
-pub(super) async fn follow(parts: &Parts, pipelines: &Pipelines, tasks: &Tasks) {
-    if let Err(error) = pipelines.end_abandoned_runs().await {
-        tracing::warn!(%error, "job rows of runs that are gone stay open");
-    }
+/// Finishes what the process that scheduled before was asked for, and refreshes models within their target lag as their inputs change,
+/// as long as `tasks` live.
+pub(super) fn follow(parts: &Parts, pipelines: &Pipelines, tasks: &Tasks) {
+    pipelines.take_over(&tasks.child("pipelines"));
     if parts.settings.pipelines.follow {
         pipelines.follow(Arc::new(parts.client.clone()), &tasks.child("pipelines"));
     }

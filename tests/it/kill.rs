@@ -73,8 +73,10 @@ fn nothing_is_lost_or_doubled() {
     assert!(kills >= 20, "{kills} kills");
     builder.env.clear();
     let node = builder.start();
-    let open = node.cli(&["job", "ls", "--open", "--output", "json"]).unwrap();
-    assert_eq!(open.trim(), "[]", "runs of killed processes are still noted as running");
+    wait_for("runs of killed processes end", REACH_DEADLINE, || {
+        let open = node.cli(&["job", "ls", "--open", "--output", "json"]).unwrap();
+        (open.trim() == "[]").then_some(())
+    });
     wait_ingested(&node, &hospital);
     bronze_equals_the_log(&node, &hospital);
     run_models(&node);

@@ -3,7 +3,6 @@
 mod child;
 mod failing;
 mod faults;
-mod jobs;
 mod kills;
 mod lake;
 mod loss;

@@ -9,10 +9,10 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use crate::lake::{FILES, Lake, ROWS_PER_FILE};
 use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_engine::{Class, Distribution, Order, PlanRunner, Progress, WriteRequest};
-use tidewater_scheduler::{SchedulerOptions, committed_snapshot};
+use tidewater_scheduler::SchedulerOptions;
 use tidewater_table::iceberg::spec::{NullOrder, SortDirection, Transform};
 use tidewater_table::{
-    Alteration, Change, ColumnPath, CommitOptions, Scan, SortBy, alter_table, commit_change, transformed,
+    Alteration, Change, ColumnPath, CommitOptions, JOB_ID_KEY, Scan, SortBy, alter_table, commit_change, transformed,
 };
 
 pub(crate) const STATEMENTS: [&str; 10] = [
@@ -119,11 +119,8 @@ async fn a_write_lists_each_file_once() {
     }
     let table = lake.engine.load(&name).await.expect("a table");
     assert_eq!(table.metadata.snapshots().len(), 1);
-    assert_eq!(
-        committed_snapshot(&table.metadata, job),
-        table.metadata.current_snapshot_id()
-    );
-    assert_eq!(committed_snapshot(&table.metadata, lake.job()), None);
+    let summary = table.metadata.current_snapshot().expect("a snapshot").summary();
+    assert_eq!(summary.additional_properties.get(JOB_ID_KEY), Some(&job.to_string()));
     let files = Scan::new(lake.engine.store(), &table.metadata)
         .plan()
         .await
