@@ -36,6 +36,7 @@ mod ports;
 mod serving;
 mod siblings;
 pub(crate) mod storage;
+mod users;
 
 pub(crate) use ingest::IngestHandle;
 pub(crate) use ports::listeners;
@@ -225,8 +226,7 @@ where
     let settings = Arc::new(settings);
     let user_key = settings.user_key(&rng);
     let oidc = issuers::believed(&settings, &clock)?;
-    let users = Authenticator::new(settings.security.users.clone(), user_key.clone(), Arc::clone(&clock))?;
-    let users = users.believing(oidc.clone());
+    let known = users::known(&settings.security, user_key.clone(), oidc.clone(), &clock)?;
     let store = |warehouse: String| {
         let options = storage::cached_options(&settings, warehouse);
         FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
@@ -242,7 +242,7 @@ where
         clock: Arc::clone(&clock),
         rng: Arc::clone(&rng),
         user_key,
-        users: Arc::new(users),
+        users: Arc::new(known),
         oidc,
         tls: tls(&settings, roles, &clock, tasks)?,
         node_tls: node_tls(&settings, roles, &clock, tasks)?,
@@ -275,6 +275,9 @@ where
         parts: parts.clone(),
     };
     start_workers(&parts, roles, background, &mut running).await?;
+    if roles.contains(&Role::Catalog) || roles.contains(&Role::FlightSql) {
+        users::warn_of_no_grants(&parts).await;
+    }
     ready.publish(running.clone());
     tracing::info!(roles = %join(roles), http = %settings.http.listen, "ready");
     let stop = tasks.token();

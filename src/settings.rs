@@ -18,7 +18,7 @@ use tidewater_core::config::{ConfigError, Layers};
 use tidewater_core::{Secret, SharedRng, SystemClock};
 use tidewater_flight_sql::http::Origin;
 use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
-use tidewater_security::{NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
+use tidewater_security::{Grants, NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
 use tidewater_table::RewriteOptions;
 
 pub(crate) use self::authorities::authorities;
@@ -231,6 +231,8 @@ pub(crate) struct HttpSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecuritySettings {
     pub(crate) users: Vec<UserSettings>,
+    /// From when on what nobody was granted is denied.
+    pub(crate) grants: Grants,
     /// Issuers of OpenID Connect whose tokens let in too.
     pub(crate) oidc: Vec<OidcSettings>,
     /// PEM: the CA of issuers whose certificates nobody else vouches for.

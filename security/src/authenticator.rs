@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::{SharedClock, SharedRng};
 
 use crate::attempts::Attempts;
+use crate::authorizer::Grants;
 use crate::error::SecurityError;
 use crate::oidc::Oidc;
 use crate::policy::Policy;
@@ -80,6 +81,7 @@ pub struct Authenticator {
     policy: RwLock<Arc<Policy>>,
     /// Whose word counts beside the configuration's.
     oidc: Option<Arc<Oidc>>,
+    grants: Grants,
 }
 
 impl fmt::Debug for Authenticator {
@@ -121,6 +123,7 @@ impl Authenticator {
             issued: AtomicU64::default(),
             policy: RwLock::default(),
             oidc: None,
+            grants: Grants::default(),
         })
     }
 
@@ -129,6 +132,18 @@ impl Authenticator {
     pub fn believing(mut self, oidc: Option<Arc<Oidc>>) -> Self {
         self.oidc = oidc;
         self
+    }
+
+    /// With this said of when grants decide.
+    #[must_use]
+    pub fn binding_by(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// From when on what is not granted is denied.
+    pub fn grants(&self) -> Grants {
+        self.grants
     }
 
     /// Whether anybody has to say who they are.

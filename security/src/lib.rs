@@ -29,7 +29,7 @@ pub mod token;
 pub use access::{Access, Readable};
 pub use attempts::Attempts;
 pub use authenticator::{Authenticator, Role, UserSettings};
-pub use authorizer::Authorizer;
+pub use authorizer::{Authorizer, Grants};
 pub use error::SecurityError;
 pub use listen::ListenPolicy;
 pub use node_tls::{Authority, NODE_NAME, NodePem, NodeStream, NodeTls, NodeTlsSettings};
