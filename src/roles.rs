@@ -19,7 +19,7 @@ use tidewater_table::FileStore;
 use crate::background::Background;
 use crate::cli::failure::Failure;
 use crate::control::{self, RoleReport};
-use crate::metrics::Metrics;
+use crate::metrics::{LoginCollector, Metrics};
 use crate::settings::Settings;
 
 mod catalog;
@@ -249,6 +249,12 @@ where
         metrics: Metrics::new(),
         tasks: tasks.clone(),
     };
+    if parts.users.required() {
+        let logins = Arc::clone(parts.users.logins());
+        parts
+            .metrics
+            .register(|registry| registry.register_collector(Box::new(LoginCollector(logins))));
+    }
     let control_listener = ports::bind(&settings, ports::Port::Http).await?;
     let ready = control::serve(control_listener, &parts);
     let mut reports = Vec::new();

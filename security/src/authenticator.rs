@@ -15,6 +15,7 @@ use tidewater_core::{SharedClock, SharedRng};
 use crate::attempts::Attempts;
 use crate::authorizer::Grants;
 use crate::error::SecurityError;
+use crate::logins::{Logins, Way};
 use crate::oidc::Oidc;
 use crate::policy::Policy;
 use crate::principal::Principal;
@@ -82,6 +83,7 @@ pub struct Authenticator {
     /// Whose word counts beside the configuration's.
     oidc: Option<Arc<Oidc>>,
     grants: Grants,
+    logins: Arc<Logins>,
 }
 
 impl fmt::Debug for Authenticator {
@@ -124,6 +126,7 @@ impl Authenticator {
             policy: RwLock::default(),
             oidc: None,
             grants: Grants::default(),
+            logins: Arc::default(),
         })
     }
 
@@ -139,6 +142,51 @@ impl Authenticator {
     pub fn binding_by(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
+    }
+
+    /// With logins counted among these, as others of the process are.
+    #[must_use]
+    pub fn counting_in(mut self, logins: Arc<Logins>) -> Self {
+        self.logins = logins;
+        self
+    }
+
+    /// Who came in and who did not.
+    pub fn logins(&self) -> &Arc<Logins> {
+        &self.logins
+    }
+
+    /// Takes note of what became of a login that was decided elsewhere, and hands it on.
+    ///
+    /// # Errors
+    /// The login's own.
+    pub fn noted<T>(
+        &self,
+        way: Way,
+        user: Option<&str>,
+        address: Option<IpAddr>,
+        login: Result<T, SecurityError>,
+    ) -> Result<T, SecurityError> {
+        let now_ms = self.clock.now_ms();
+        self.logins.note(way, user, address, login.as_ref().err(), now_ms);
+        login
+    }
+
+    /// The same for what is shown with each call, of which only refusals are worth a note.
+    ///
+    /// # Errors
+    /// What was shown is not good.
+    pub fn noted_if_refused<T>(
+        &self,
+        way: Way,
+        user: Option<&str>,
+        address: Option<IpAddr>,
+        shown: Result<T, SecurityError>,
+    ) -> Result<T, SecurityError> {
+        match shown {
+            Ok(principal) => Ok(principal),
+            refused => self.noted(way, user, address, refused),
+        }
     }
 
     /// From when on what is not granted is denied.
@@ -189,8 +237,13 @@ impl Authenticator {
         if let Ok(principal) = self.verify(password)
             && principal.name == user
         {
-            return Ok(principal);
+            return self.noted(Way::Token, Some(user), address, Ok(principal));
         }
+        let login = self.try_password(user, password, address);
+        self.noted(Way::Password, Some(user), address, login)
+    }
+
+    fn try_password(&self, user: &str, password: &str, address: Option<IpAddr>) -> Result<Principal, SecurityError> {
         self.attempts.check(user, address, self.clock.now_ms())?;
         let checked = self.check_password(user, password);
         match &checked {
@@ -243,9 +296,12 @@ impl Authenticator {
         first: &[u8],
         rng: &SharedRng,
     ) -> Result<(ScramExchange, String), SecurityError> {
-        self.attempts.check(user, address, self.clock.now_ms())?;
-        let verifier = self.users.get(user).and_then(|user| user.scram.as_ref());
-        ScramExchange::begin(user, verifier, first, &self.key, rng)
+        let begun = self.attempts.check(user, address, self.clock.now_ms()).and_then(|()| {
+            let verifier = self.users.get(user).and_then(|user| user.scram.as_ref());
+            ScramExchange::begin(user, verifier, first, &self.key, rng)
+        });
+        // That it began well is no login yet.
+        self.noted_if_refused(Way::Scram, Some(user), address, begun)
     }
 
     /// Checks a client's proof; who it is, and what to answer.
@@ -260,7 +316,7 @@ impl Authenticator {
         exchange: ScramExchange,
         last: &[u8],
     ) -> Result<(Principal, String), SecurityError> {
-        match exchange.finish(last) {
+        let proven = match exchange.finish(last) {
             Ok(answer) => {
                 self.attempts.succeeded(user, address);
                 Ok((Principal::named(user), answer))
@@ -269,7 +325,8 @@ impl Authenticator {
                 self.attempts.failed(user, address, self.clock.now_ms());
                 Err(error)
             }
-        }
+        };
+        self.noted(Way::Scram, Some(user), address, proven)
     }
 
     /// A token for a principal who is in.
@@ -387,6 +444,7 @@ mod tests {
     use tidewater_core::{ManualClock, SeededRng};
 
     use super::*;
+    use crate::logins::Outcome;
 
     // Goal: only the right password and live tokens let in. Method: each wrong way once, beside the right one.
     #[test]
@@ -454,6 +512,15 @@ mod tests {
             }
         }
         assert_eq!(refused, 7);
+        let counted = |way: Way, outcome: Outcome| {
+            let counts = door.logins().counts();
+            let found = counts.iter().find(|(of, what, _)| (*of, *what) == (way, outcome));
+            found.map(|(_, _, count)| *count)
+        };
+        assert_eq!(counted(Way::Password, Outcome::Denied), Some(3 + 5));
+        assert_eq!(counted(Way::Password, Outcome::Throttled), Some(7));
+        assert_eq!(counted(Way::Password, Outcome::Succeeded), Some(0));
+        assert_eq!(counted(Way::Token, Outcome::Succeeded), Some(1));
         assert!(door.login_from("ana", "correct horse", address).is_err());
         assert!(
             door.login_from("ana", "correct horse", Some(IpAddr::from([127, 0, 0, 2])))

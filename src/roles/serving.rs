@@ -30,6 +30,7 @@ pub(super) async fn start(
     let postgres = ports::bind(settings, Port::Postgres).await?;
     let key = parts.user_key.clone();
     let authenticator = users::known(&settings.security, key.clone(), parts.oidc.clone(), &parts.clock)?;
+    let authenticator = authenticator.counting_in(Arc::clone(parts.users.logins()));
     let options = QueryOptions {
         query_timeout: Duration::from_millis(settings.flight_sql.query_timeout_ms),
         cache: settings.serving.cache.options(),
