@@ -224,6 +224,8 @@ pub(crate) struct HttpSettings {
     pub(crate) metrics_token: Option<Secret>,
     /// Other origins whose pages may read answers of SQL over HTTP.
     pub(crate) cors_origins: Vec<Origin>,
+    /// Whether requests of other machines are taken over TLS only, but for what probes and scrapes ask.
+    pub(crate) require_tls: bool,
 }
 
 /// Who may come in.
@@ -373,6 +375,7 @@ impl Default for HttpSettings {
             listen: loopback(8080),
             metrics_token: None,
             cors_origins: Vec::new(),
+            require_tls: false,
         }
     }
 }
