@@ -213,6 +213,8 @@ pub(crate) struct FlightSqlSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PostgresSettings {
     pub(crate) listen: SocketAddr,
+    /// Connections that one user may have in a process; 0 means as many as there are places.
+    pub(crate) user_connections_max: usize,
 }
 
 /// Health, status and operations.
@@ -365,6 +367,7 @@ impl Default for PostgresSettings {
     fn default() -> Self {
         Self {
             listen: loopback(15432),
+            user_connections_max: 1_000,
         }
     }
 }

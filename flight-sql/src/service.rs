@@ -69,6 +69,8 @@ pub struct QueryOptions {
     pub query_timeout: Duration,
     /// How much of what was answered is kept.
     pub cache: CacheOptions,
+    /// Connections of one user at the PostgreSQL wire; none means as many as there are places.
+    pub user_connections_max: Option<usize>,
 }
 
 impl Default for QueryOptions {
@@ -78,6 +80,8 @@ impl Default for QueryOptions {
             statements_max: 512,
             query_timeout: Duration::from_secs(300),
             cache: CacheOptions::default(),
+            // A fifth of all: more than the pools of one tool, and four others can do the same.
+            user_connections_max: Some(1_000),
         }
     }
 }

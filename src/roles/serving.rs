@@ -34,6 +34,8 @@ pub(super) async fn start(
     let options = QueryOptions {
         query_timeout: Duration::from_millis(settings.flight_sql.query_timeout_ms),
         cache: settings.serving.cache.options(),
+        user_connections_max: (settings.postgres.user_connections_max > 0)
+            .then_some(settings.postgres.user_connections_max),
         ..QueryOptions::default()
     };
     let history = QueryHistory::new(Arc::clone(&parts.clock));
