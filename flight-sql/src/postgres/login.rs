@@ -185,7 +185,7 @@ pub(super) async fn log_in(
         true => principal.name.as_str(),
         false => user,
     };
-    let mut settings = Settings::new(shown, service.default_schema());
+    let mut settings = Settings::new(shown, service.default_schema()).offering_tls(front.tls.is_some());
     let others = parameters.iter().filter(|(name, _)| {
         !matches!(name.as_str(), "user" | "database" | "replication" | "options") && !name.starts_with("_pq_.")
     });
