@@ -244,6 +244,8 @@ pub(crate) struct SecuritySettings {
     /// Signs the tokens of users; the same on all nodes. None means `node_secret`, or without it a random one, good until
     /// the process ends.
     pub(crate) token_secret: Option<Secret>,
+    /// How long the token of a login is good; none means twelve hours.
+    pub(crate) login_token_ttl_s: Option<u64>,
     /// Known to all nodes and nobody else: proves the catalog's nodes to each other, and signs the tokens without which
     /// catalog and control endpoint answer nobody. None means that these ports stay on loopback.
     pub(crate) node_secret: Option<Secret>,

@@ -22,7 +22,7 @@ use crate::principal::Principal;
 use crate::scram::{ScramExchange, ScramVerifier};
 use crate::token::{Claims, TokenKey};
 
-/// How long a token is good for: a working day.
+/// How long the token of a login is good for where nobody says otherwise: a working day.
 pub const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
 
 /// A user as configured.
@@ -84,6 +84,7 @@ pub struct Authenticator {
     oidc: Option<Arc<Oidc>>,
     grants: Grants,
     logins: Arc<Logins>,
+    login_ttl_ms: i64,
 }
 
 impl fmt::Debug for Authenticator {
@@ -127,6 +128,7 @@ impl Authenticator {
             oidc: None,
             grants: Grants::default(),
             logins: Arc::default(),
+            login_ttl_ms: TOKEN_TTL_MS,
         })
     }
 
@@ -142,6 +144,18 @@ impl Authenticator {
     pub fn binding_by(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
+    }
+
+    /// With tokens of logins that are good for so long, at most [`TOKEN_TTL_MS_MAX`](crate::TOKEN_TTL_MS_MAX).
+    #[must_use]
+    pub fn issuing_for(mut self, login_ttl_ms: i64) -> Self {
+        self.login_ttl_ms = login_ttl_ms.min(crate::TOKEN_TTL_MS_MAX);
+        self
+    }
+
+    /// How long the token of a login is good for.
+    pub fn login_ttl_ms(&self) -> i64 {
+        self.login_ttl_ms
     }
 
     /// With logins counted among these, as others of the process are.
@@ -331,7 +345,7 @@ impl Authenticator {
 
     /// A token for a principal who is in.
     pub fn issue(&self, principal: &Principal) -> String {
-        self.issue_for(principal, TOKEN_TTL_MS).1
+        self.issue_for(principal, self.login_ttl_ms).1
     }
 
     /// A token that is good for `ttl_ms`, with what it says.
@@ -538,6 +552,31 @@ mod tests {
             door.login("robot", &token),
             Err(SecurityError::BadCredentials)
         ));
+        assert!(door.verify(&door.issue(&robot)).is_ok());
+    }
+
+    // Goal: the token of a login is good for as long as it was set, and one that is given out for longer is not touched by that. Method:
+    // tokens of a minute and of a day, looked at within and after the minute; more than may be is as much as may be.
+    #[test]
+    fn tokens_of_logins_end_when_they_are_to() {
+        let clock = Arc::new(ManualClock::new(1_000));
+        let robot = UserSettings {
+            name: "robot".into(),
+            password_hash: String::new(),
+            scram: None,
+            role: Role::Reader,
+        };
+        let door = Authenticator::new(vec![robot], TokenKey::derive(b"k"), clock.clone()).expect("good users");
+        assert_eq!(door.login_ttl_ms(), TOKEN_TTL_MS);
+        let door = door.issuing_for(60_000);
+        let robot = Principal::named("robot");
+        let (token, (_, longer)) = (door.issue(&robot), door.issue_for(&robot, TOKEN_TTL_MS));
+        clock.advance(Duration::from_secs(59));
+        assert!(door.verify(&token).is_ok());
+        clock.advance(Duration::from_secs(2));
+        assert!(matches!(door.verify(&token), Err(SecurityError::ExpiredToken)));
+        assert!(door.verify(&longer).is_ok());
+        let door = door.issuing_for(i64::MAX);
         assert!(door.verify(&door.issue(&robot)).is_ok());
     }
 

@@ -18,7 +18,6 @@ use super::authenticate::peer_of;
 use super::respond::json_bytes;
 use crate::policy::known;
 use crate::service::Service;
-use tidewater_security::authenticator::TOKEN_TTL_MS;
 use tidewater_security::{Authenticator, Principal, SecurityError, Way};
 
 /// The path, which needs no token.
@@ -156,7 +155,7 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
     Ok(json!({
         "access_token": logins.users.issue(&principal),
         "token_type": "bearer",
-        "expires_in": TOKEN_TTL_MS / 1_000,
+        "expires_in": logins.users.login_ttl_ms() / 1_000,
         "issued_token_type": ACCESS_TOKEN,
         "scope": asked.scope.as_deref().unwrap_or("catalog"),
     }))
