@@ -8,7 +8,8 @@
 //! [`Authorizer`], [`GrantStatement`], [`Tls`], [`NodeTls`], [`ListenPolicy`].
 //!
 //! Invariants: a password is never kept, only its Argon2 hash and what SCRAM needs; a token that was altered, is over or was taken back
-//! names nobody; once a role or grant was made, what is not granted is denied; a certificate without the name of nodes is no node's, whoever issued it.
+//! names nobody; once a role or grant was made, and always where grants are
+//! required, what is not granted is denied; a certificate without the name of nodes is no node's, whoever issued it.
 
 pub mod access;
 pub mod attempts;
