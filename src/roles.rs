@@ -281,12 +281,12 @@ where
         parts: parts.clone(),
     };
     start_workers(&parts, roles, background, &mut running).await?;
-    if roles.contains(&Role::Catalog) || roles.contains(&Role::FlightSql) {
-        users::warn_of_no_grants(&parts).await;
-    }
     ready.publish(running.clone());
     tracing::info!(roles = %join(roles), http = %settings.http.listen, "ready");
     let stop = tasks.token();
+    if roles.contains(&Role::Catalog) || roles.contains(&Role::FlightSql) {
+        stop.run_until_cancelled(users::warn_of_no_grants(&parts)).await;
+    }
     tokio::select! {
         result = beside(running) => {
             result?;
