@@ -112,10 +112,14 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .merge(scrape::routes(scrape, guard))
         .merge(siblings::routes(&ready, parts))
         .merge(sql(&ready, address, parts))
-        .layer(from_fn_with_state(Arc::clone(clock), connections::read_body))
-        .layer(from_fn(connections::tell_peer));
-    // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says. Passwords are another
-    // matter: where statements come in, they are taken without TLS from this machine only.
+        .layer(from_fn_with_state(Arc::clone(clock), connections::read_body));
+    let routes = match parts.settings.http.require_tls {
+        true => routes.layer(from_fn(connections::refuse_plain)),
+        false => routes,
+    };
+    let routes = routes.layer(from_fn(connections::tell_peer));
+    // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says: probes and scrapes do.
+    // Passwords are another matter: where statements come in, they are taken without TLS from this machine only.
     let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
     let stop = tasks.token();
     tasks.spawn("control", async move {

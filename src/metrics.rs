@@ -4,6 +4,7 @@
 //! is asked for. No label holds what a client sent: labels are this program's own words, routes, topics and models.
 
 mod gather;
+mod logins;
 mod process;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub(crate) use self::gather::Gatherer;
+pub(crate) use self::logins::LoginCollector;
 use self::process::ProcessCollector;
 
 /// The media type of what [`Metrics::text`] gives.

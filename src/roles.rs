@@ -19,7 +19,7 @@ use tidewater_table::FileStore;
 use crate::background::Background;
 use crate::cli::failure::Failure;
 use crate::control::{self, RoleReport};
-use crate::metrics::Metrics;
+use crate::metrics::{LoginCollector, Metrics};
 use crate::settings::Settings;
 
 mod catalog;
@@ -36,6 +36,7 @@ mod ports;
 mod serving;
 mod siblings;
 pub(crate) mod storage;
+mod users;
 
 pub(crate) use ingest::IngestHandle;
 pub(crate) use ports::listeners;
@@ -225,8 +226,7 @@ where
     let settings = Arc::new(settings);
     let user_key = settings.user_key(&rng);
     let oidc = issuers::believed(&settings, &clock)?;
-    let users = Authenticator::new(settings.security.users.clone(), user_key.clone(), Arc::clone(&clock))?;
-    let users = users.believing(oidc.clone());
+    let known = users::known(&settings.security, user_key.clone(), oidc.clone(), &clock)?;
     let store = |warehouse: String| {
         let options = storage::cached_options(&settings, warehouse);
         FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
@@ -242,13 +242,19 @@ where
         clock: Arc::clone(&clock),
         rng: Arc::clone(&rng),
         user_key,
-        users: Arc::new(users),
+        users: Arc::new(known),
         oidc,
         tls: tls(&settings, roles, &clock, tasks)?,
         node_tls: node_tls(&settings, roles, &clock, tasks)?,
         metrics: Metrics::new(),
         tasks: tasks.clone(),
     };
+    if parts.users.required() {
+        let logins = Arc::clone(parts.users.logins());
+        parts
+            .metrics
+            .register(|registry| registry.register_collector(Box::new(LoginCollector(logins))));
+    }
     let control_listener = ports::bind(&settings, ports::Port::Http).await?;
     let ready = control::serve(control_listener, &parts);
     let mut reports = Vec::new();
@@ -278,6 +284,9 @@ where
     ready.publish(running.clone());
     tracing::info!(roles = %join(roles), http = %settings.http.listen, "ready");
     let stop = tasks.token();
+    if roles.contains(&Role::Catalog) || roles.contains(&Role::FlightSql) {
+        stop.run_until_cancelled(users::warn_of_no_grants(&parts)).await;
+    }
     tokio::select! {
         result = beside(running) => {
             result?;

@@ -18,7 +18,7 @@ use tidewater_core::config::{ConfigError, Layers};
 use tidewater_core::{Secret, SharedRng, SystemClock};
 use tidewater_flight_sql::http::Origin;
 use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
-use tidewater_security::{NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
+use tidewater_security::{Grants, NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
 use tidewater_table::RewriteOptions;
 
 pub(crate) use self::authorities::authorities;
@@ -213,6 +213,8 @@ pub(crate) struct FlightSqlSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PostgresSettings {
     pub(crate) listen: SocketAddr,
+    /// Connections that one user may have in a process; 0 means as many as there are places.
+    pub(crate) user_connections_max: usize,
 }
 
 /// Health, status and operations.
@@ -224,6 +226,8 @@ pub(crate) struct HttpSettings {
     pub(crate) metrics_token: Option<Secret>,
     /// Other origins whose pages may read answers of SQL over HTTP.
     pub(crate) cors_origins: Vec<Origin>,
+    /// Whether requests of other machines are taken over TLS only, but for what probes and scrapes ask.
+    pub(crate) require_tls: bool,
 }
 
 /// Who may come in.
@@ -231,6 +235,8 @@ pub(crate) struct HttpSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecuritySettings {
     pub(crate) users: Vec<UserSettings>,
+    /// From when on what nobody was granted is denied.
+    pub(crate) grants: Grants,
     /// Issuers of OpenID Connect whose tokens let in too.
     pub(crate) oidc: Vec<OidcSettings>,
     /// PEM: the CA of issuers whose certificates nobody else vouches for.
@@ -238,6 +244,8 @@ pub(crate) struct SecuritySettings {
     /// Signs the tokens of users; the same on all nodes. None means `node_secret`, or without it a random one, good until
     /// the process ends.
     pub(crate) token_secret: Option<Secret>,
+    /// How long the token of a login is good; none means twelve hours.
+    pub(crate) login_token_ttl_s: Option<u64>,
     /// Known to all nodes and nobody else: proves the catalog's nodes to each other, and signs the tokens without which
     /// catalog and control endpoint answer nobody. None means that these ports stay on loopback.
     pub(crate) node_secret: Option<Secret>,
@@ -361,6 +369,7 @@ impl Default for PostgresSettings {
     fn default() -> Self {
         Self {
             listen: loopback(15432),
+            user_connections_max: 1_000,
         }
     }
 }
@@ -371,6 +380,7 @@ impl Default for HttpSettings {
             listen: loopback(8080),
             metrics_token: None,
             cors_origins: Vec::new(),
+            require_tls: false,
         }
     }
 }

@@ -74,6 +74,16 @@ def database(metabase, details):
     return number
 
 
+def filters(path):
+    """The columns that filters of a dashboard are about: those that all share, and its own, which may not mean something else by a name."""
+    shared = json.loads((HERE / "fields.json").read_text())
+    file = path / "fields.json"
+    own = json.loads(file.read_text()) if file.exists() else {}
+    if twice := sorted(name for name in own if name in shared and own[name] != shared[name]):
+        sys.exit(f"setup: {file}: {', '.join(twice)}: means something else in fields.json")
+    return {**shared, **own}
+
+
 def fields(metabase, number, wanted):
     """The numbers of the columns that filters are about, as soon as Metabase has seen the tables."""
     until = time.monotonic() + SYNC_S
@@ -168,13 +178,13 @@ def main():
     }
     if options.ssl:
         details["ssl-mode"] = "require"
-    of = json.loads((HERE / "fields.json").read_text())
+    paths = sorted(p.parent for p in HERE.glob("*/dashboard.json"))
+    wanted = [(path, filters(path)) for path in paths if not options.dashboard or path.name in options.dashboard]
     number = database(metabase, details)
-    known = fields(metabase, number, of)
     folder = collection(metabase)
-    for path in sorted(p.parent for p in HERE.glob("*/dashboard.json")):
-        if not options.dashboard or path.name in options.dashboard:
-            print(dashboard(metabase, path, number, folder, known, of))
+    for path, of in wanted:
+        known = fields(metabase, number, of)
+        print(dashboard(metabase, path, number, folder, known, of))
 
 
 if __name__ == "__main__":

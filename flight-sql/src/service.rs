@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use tidewater_core::TableName;
 use tidewater_engine::{CATALOG, Caller, Class, Engine, EngineError, Execution, PlanRunner, SessionOptions, sizes};
-use tidewater_security::{Authenticator, Oidc, Principal, SecurityError, TokenKey};
+use tidewater_security::{Authenticator, Oidc, Principal, SecurityError, TokenKey, Way};
 
 use crate::cache::{CacheOptions, CacheUse, ResultCache};
 use crate::error::QueryError;
@@ -69,6 +69,8 @@ pub struct QueryOptions {
     pub query_timeout: Duration,
     /// How much of what was answered is kept.
     pub cache: CacheOptions,
+    /// Connections of one user at the PostgreSQL wire; none means as many as there are places.
+    pub user_connections_max: Option<usize>,
 }
 
 impl Default for QueryOptions {
@@ -78,6 +80,8 @@ impl Default for QueryOptions {
             statements_max: 512,
             query_timeout: Duration::from_secs(300),
             cache: CacheOptions::default(),
+            // A fifth of all: more than the pools of one tool, and four others can do the same.
+            user_connections_max: Some(1_000),
         }
     }
 }
@@ -390,11 +394,11 @@ impl QueryService {
     ) -> Result<Principal, QueryError> {
         // A token of another issuer in the place of a password: its keys may have to be fetched.
         if self.authenticator().believes() && !self.authenticator().knows(&user) && Oidc::may_be(&password) {
-            let principal = self.authenticator().admit(&password).await?;
-            return match principal.name == user {
-                true => Ok(principal),
-                false => Err(SecurityError::BadCredentials.into()),
+            let login = match self.authenticator().admit(&password).await {
+                Ok(principal) if principal.name != user => Err(SecurityError::BadCredentials),
+                login => login,
             };
+            return Ok(self.authenticator().noted(Way::Token, Some(&user), address, login)?);
         }
         let service = self.clone();
         let login = tokio::task::spawn_blocking(move || service.authenticator().login_from(&user, &password, address));

@@ -79,9 +79,14 @@ impl Access {
 
     /// The same for a user who has these roles beside what was granted.
     pub fn compile_with<'a>(policy: &Policy, user: &str, more: impl IntoIterator<Item = &'a str>) -> Self {
-        if !policy.in_force {
-            return Self::everything();
+        match policy.in_force {
+            true => Self::granted(policy, user, more),
+            false => Self::everything(),
         }
+    }
+
+    /// What grants give, and nothing else, whether or not any was ever made.
+    pub(crate) fn granted<'a>(policy: &Policy, user: &str, more: impl IntoIterator<Item = &'a str>) -> Self {
         let roles = policy.roles_with(user, more);
         let mut access = Self::default();
         let objects: BTreeMap<Uuid, &Object> = policy.objects.iter().map(|object| (object.id, object)).collect();

@@ -13,14 +13,16 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::{SharedClock, SharedRng};
 
 use crate::attempts::Attempts;
+use crate::authorizer::Grants;
 use crate::error::SecurityError;
+use crate::logins::{Logins, Way};
 use crate::oidc::Oidc;
 use crate::policy::Policy;
 use crate::principal::Principal;
 use crate::scram::{ScramExchange, ScramVerifier};
 use crate::token::{Claims, TokenKey};
 
-/// How long a token is good for: a working day.
+/// How long the token of a login is good for where nobody says otherwise: a working day.
 pub const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
 
 /// A user as configured.
@@ -80,6 +82,9 @@ pub struct Authenticator {
     policy: RwLock<Arc<Policy>>,
     /// Whose word counts beside the configuration's.
     oidc: Option<Arc<Oidc>>,
+    grants: Grants,
+    logins: Arc<Logins>,
+    login_ttl_ms: i64,
 }
 
 impl fmt::Debug for Authenticator {
@@ -121,6 +126,9 @@ impl Authenticator {
             issued: AtomicU64::default(),
             policy: RwLock::default(),
             oidc: None,
+            grants: Grants::default(),
+            logins: Arc::default(),
+            login_ttl_ms: TOKEN_TTL_MS,
         })
     }
 
@@ -129,6 +137,75 @@ impl Authenticator {
     pub fn believing(mut self, oidc: Option<Arc<Oidc>>) -> Self {
         self.oidc = oidc;
         self
+    }
+
+    /// With this said of when grants decide.
+    #[must_use]
+    pub fn binding_by(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// With tokens of logins that are good for so long, at most [`TOKEN_TTL_MS_MAX`](crate::TOKEN_TTL_MS_MAX).
+    #[must_use]
+    pub fn issuing_for(mut self, login_ttl_ms: i64) -> Self {
+        self.login_ttl_ms = login_ttl_ms.min(crate::TOKEN_TTL_MS_MAX);
+        self
+    }
+
+    /// How long the token of a login is good for.
+    pub fn login_ttl_ms(&self) -> i64 {
+        self.login_ttl_ms
+    }
+
+    /// With logins counted among these, as others of the process are.
+    #[must_use]
+    pub fn counting_in(mut self, logins: Arc<Logins>) -> Self {
+        self.logins = logins;
+        self
+    }
+
+    /// Who came in and who did not.
+    pub fn logins(&self) -> &Arc<Logins> {
+        &self.logins
+    }
+
+    /// Takes note of what became of a login that was decided elsewhere, and hands it on.
+    ///
+    /// # Errors
+    /// The login's own.
+    pub fn noted<T>(
+        &self,
+        way: Way,
+        user: Option<&str>,
+        address: Option<IpAddr>,
+        login: Result<T, SecurityError>,
+    ) -> Result<T, SecurityError> {
+        let now_ms = self.clock.now_ms();
+        self.logins.note(way, user, address, login.as_ref().err(), now_ms);
+        login
+    }
+
+    /// The same for what is shown with each call, of which only refusals are worth a note.
+    ///
+    /// # Errors
+    /// What was shown is not good.
+    pub fn noted_if_refused<T>(
+        &self,
+        way: Way,
+        user: Option<&str>,
+        address: Option<IpAddr>,
+        shown: Result<T, SecurityError>,
+    ) -> Result<T, SecurityError> {
+        match shown {
+            Ok(principal) => Ok(principal),
+            refused => self.noted(way, user, address, refused),
+        }
+    }
+
+    /// From when on what is not granted is denied.
+    pub fn grants(&self) -> Grants {
+        self.grants
     }
 
     /// Whether anybody has to say who they are.
@@ -174,8 +251,13 @@ impl Authenticator {
         if let Ok(principal) = self.verify(password)
             && principal.name == user
         {
-            return Ok(principal);
+            return self.noted(Way::Token, Some(user), address, Ok(principal));
         }
+        let login = self.try_password(user, password, address);
+        self.noted(Way::Password, Some(user), address, login)
+    }
+
+    fn try_password(&self, user: &str, password: &str, address: Option<IpAddr>) -> Result<Principal, SecurityError> {
         self.attempts.check(user, address, self.clock.now_ms())?;
         let checked = self.check_password(user, password);
         match &checked {
@@ -228,9 +310,12 @@ impl Authenticator {
         first: &[u8],
         rng: &SharedRng,
     ) -> Result<(ScramExchange, String), SecurityError> {
-        self.attempts.check(user, address, self.clock.now_ms())?;
-        let verifier = self.users.get(user).and_then(|user| user.scram.as_ref());
-        ScramExchange::begin(user, verifier, first, &self.key, rng)
+        let begun = self.attempts.check(user, address, self.clock.now_ms()).and_then(|()| {
+            let verifier = self.users.get(user).and_then(|user| user.scram.as_ref());
+            ScramExchange::begin(user, verifier, first, &self.key, rng)
+        });
+        // That it began well is no login yet.
+        self.noted_if_refused(Way::Scram, Some(user), address, begun)
     }
 
     /// Checks a client's proof; who it is, and what to answer.
@@ -245,7 +330,7 @@ impl Authenticator {
         exchange: ScramExchange,
         last: &[u8],
     ) -> Result<(Principal, String), SecurityError> {
-        match exchange.finish(last) {
+        let proven = match exchange.finish(last) {
             Ok(answer) => {
                 self.attempts.succeeded(user, address);
                 Ok((Principal::named(user), answer))
@@ -254,12 +339,13 @@ impl Authenticator {
                 self.attempts.failed(user, address, self.clock.now_ms());
                 Err(error)
             }
-        }
+        };
+        self.noted(Way::Scram, Some(user), address, proven)
     }
 
     /// A token for a principal who is in.
     pub fn issue(&self, principal: &Principal) -> String {
-        self.issue_for(principal, TOKEN_TTL_MS).1
+        self.issue_for(principal, self.login_ttl_ms).1
     }
 
     /// A token that is good for `ttl_ms`, with what it says.
@@ -372,6 +458,7 @@ mod tests {
     use tidewater_core::{ManualClock, SeededRng};
 
     use super::*;
+    use crate::logins::Outcome;
 
     // Goal: only the right password and live tokens let in. Method: each wrong way once, beside the right one.
     #[test]
@@ -439,6 +526,15 @@ mod tests {
             }
         }
         assert_eq!(refused, 7);
+        let counted = |way: Way, outcome: Outcome| {
+            let counts = door.logins().counts();
+            let found = counts.iter().find(|(of, what, _)| (*of, *what) == (way, outcome));
+            found.map(|(_, _, count)| *count)
+        };
+        assert_eq!(counted(Way::Password, Outcome::Denied), Some(3 + 5));
+        assert_eq!(counted(Way::Password, Outcome::Throttled), Some(7));
+        assert_eq!(counted(Way::Password, Outcome::Succeeded), Some(0));
+        assert_eq!(counted(Way::Token, Outcome::Succeeded), Some(1));
         assert!(door.login_from("ana", "correct horse", address).is_err());
         assert!(
             door.login_from("ana", "correct horse", Some(IpAddr::from([127, 0, 0, 2])))
@@ -456,6 +552,31 @@ mod tests {
             door.login("robot", &token),
             Err(SecurityError::BadCredentials)
         ));
+        assert!(door.verify(&door.issue(&robot)).is_ok());
+    }
+
+    // Goal: the token of a login is good for as long as it was set, and one that is given out for longer is not touched by that. Method:
+    // tokens of a minute and of a day, looked at within and after the minute; more than may be is as much as may be.
+    #[test]
+    fn tokens_of_logins_end_when_they_are_to() {
+        let clock = Arc::new(ManualClock::new(1_000));
+        let robot = UserSettings {
+            name: "robot".into(),
+            password_hash: String::new(),
+            scram: None,
+            role: Role::Reader,
+        };
+        let door = Authenticator::new(vec![robot], TokenKey::derive(b"k"), clock.clone()).expect("good users");
+        assert_eq!(door.login_ttl_ms(), TOKEN_TTL_MS);
+        let door = door.issuing_for(60_000);
+        let robot = Principal::named("robot");
+        let (token, (_, longer)) = (door.issue(&robot), door.issue_for(&robot, TOKEN_TTL_MS));
+        clock.advance(Duration::from_secs(59));
+        assert!(door.verify(&token).is_ok());
+        clock.advance(Duration::from_secs(2));
+        assert!(matches!(door.verify(&token), Err(SecurityError::ExpiredToken)));
+        assert!(door.verify(&longer).is_ok());
+        let door = door.issuing_for(i64::MAX);
         assert!(door.verify(&door.issue(&robot)).is_ok());
     }
 

@@ -8,7 +8,8 @@
 //! [`Authorizer`], [`GrantStatement`], [`Tls`], [`NodeTls`], [`ListenPolicy`].
 //!
 //! Invariants: a password is never kept, only its Argon2 hash and what SCRAM needs; a token that was altered, is over or was taken back
-//! names nobody; once a role or grant was made, what is not granted is denied; a certificate without the name of nodes is no node's, whoever issued it.
+//! names nobody; once a role or grant was made, and always where grants are
+//! required, what is not granted is denied; a certificate without the name of nodes is no node's, whoever issued it.
 
 pub mod access;
 pub mod attempts;
@@ -16,6 +17,7 @@ pub mod authenticator;
 pub mod authorizer;
 pub mod error;
 pub mod listen;
+pub mod logins;
 pub mod node_tls;
 pub mod oidc;
 pub mod policy;
@@ -29,9 +31,10 @@ pub mod token;
 pub use access::{Access, Readable};
 pub use attempts::Attempts;
 pub use authenticator::{Authenticator, Role, UserSettings};
-pub use authorizer::Authorizer;
+pub use authorizer::{Authorizer, Grants};
 pub use error::SecurityError;
 pub use listen::ListenPolicy;
+pub use logins::{Logins, Outcome, Way};
 pub use node_tls::{Authority, NODE_NAME, NodePem, NodeStream, NodeTls, NodeTlsSettings};
 pub use oidc::{Oidc, OidcSettings};
 pub use policy::{Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, TokenRow};

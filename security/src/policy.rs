@@ -115,7 +115,8 @@ pub struct TokenRow {
 pub struct Policy {
     /// Raised by every change.
     pub version: u64,
-    /// Whether what is not granted is denied. False until the first role or grant is made, and true ever after.
+    /// Whether what is not granted is denied. False until the first role or grant is made, and true ever after; whoever
+    /// decides may be told to deny it before ([`crate::Grants`]).
     pub in_force: bool,
     /// The roles there are.
     pub roles: BTreeSet<String>,

@@ -3,16 +3,21 @@
 use std::error::Error as _;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use tidewater_core::SystemClock;
-use tidewater_security::NodeTls;
 use tidewater_security::node_tls::WARN_DAYS;
+use tidewater_security::{Grants, NodeTls};
 
 use super::failure::Failure;
 use super::output::Output;
+use super::{block_on, role};
 use crate::settings::{Settings, SourceSettings};
+
+/// How long the catalog may take to tell what was granted: it may not be running yet.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Serialize)]
 struct Check {
@@ -41,6 +46,7 @@ pub(super) fn run(settings: &Settings, output: &Output) -> Result<ExitCode, Fail
     checks.extend(settings.ingest.sources.iter().map(source));
     checks.push(project(settings));
     checks.push(node_tls(settings));
+    checks.push(grants(settings));
     checks.push(open_files());
     output.rows(&["check", "verdict", "detail"], &checks)?;
     let sound = checks.iter().all(|check| check.verdict == "ok");
@@ -129,6 +135,33 @@ fn node_tls(settings: &Settings) -> Check {
         }),
     };
     Check::new("node TLS", found)
+}
+
+/// Whether users may do more than they were granted.
+fn grants(settings: &Settings) -> Check {
+    let open = "every user may do everything at the catalog until the first role or grant is made";
+    let found = if !settings.security.knows_users() {
+        Ok("no users are configured".to_owned())
+    } else if settings.security.grants == Grants::Required {
+        Ok("required: what nobody was granted is denied".to_owned())
+    } else {
+        match anything_granted(settings) {
+            Some(true) => Ok("made: what nobody was granted is denied".to_owned()),
+            Some(false) => Err(format!(
+                "NOTHING WAS GRANTED, and {open}: set security.grants = \"required\""
+            )),
+            None => Ok(format!("not known, as the catalog does not tell: {open}")),
+        }
+    };
+    Check::new("grants", found)
+}
+
+/// Whether a role or grant was ever made; none if the catalog does not tell.
+fn anything_granted(settings: &Settings) -> Option<bool> {
+    let client = role::client(settings).ok()?;
+    let asked = block_on(async { Ok(tokio::time::timeout(ASK_DEADLINE, client.policy(None)).await) });
+    let state = asked.ok()?.ok()?.ok()?;
+    Some(state.policy.is_some_and(|policy| policy.in_force))
 }
 
 /// Scans and shuffles hold many files open.

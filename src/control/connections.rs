@@ -15,9 +15,13 @@ use super::Refusal;
 use tidewater_catalog::{AtWork, Remote};
 use tidewater_core::SharedClock;
 use tidewater_flight_sql::http::REQUEST_BYTES_MAX;
+use tidewater_security::Peer;
 
 /// How long the body of a request may take to come: the largest one at some hundred kilobytes a second.
 const READ_MAX: Duration = Duration::from_secs(30);
+
+/// What is answered without TLS wherever it is asked from.
+const OPEN: [&str; 3] = ["/health", "/ready", "/metrics"];
 
 /// Tells the routes who is at the other end, in the terms that they know. While it is answered, a connection may be silent.
 pub(super) async fn tell_peer(
@@ -34,6 +38,17 @@ pub(super) async fn tell_peer(
             _at_work: at_work,
         })
     })
+}
+
+/// Refuses what others may read along, but for what probes and scrapes ask. To be asked before a token is looked at.
+pub(super) async fn refuse_plain(request: Request, next: Next) -> Response {
+    let is_private = request.extensions().get::<Peer>().is_some_and(Peer::is_private);
+    if is_private || OPEN.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let text = "requests of other machines are taken over TLS only";
+    let hint = "call by https, and replace the token if one was sent".to_owned();
+    Refusal::new(StatusCode::FORBIDDEN, "CTL-0018", text, Some(hint)).into_response()
 }
 
 /// Reads the body of a request before anything of it is done.
@@ -86,5 +101,55 @@ impl HttpBody for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    // Goal: where TLS is required nothing but probes and scrapes is answered in clear to another machine. Method: paths of each kind, one
+    // that is none among them, asked for in clear from elsewhere and from here, by TLS from elsewhere, and from nobody knows where.
+    #[tokio::test]
+    async fn plain_requests_of_others_are_refused() {
+        let paths = [
+            ("/health", true),
+            ("/ready", true),
+            ("/metrics", true),
+            ("/v1/status", false),
+            ("/api/v1/sql", false),
+            ("/internal/v1/siblings", false),
+            ("/health/x", false),
+        ];
+        let routes = Router::new().fallback(|| async { "here" });
+        let routes = routes.layer(from_fn(refuse_plain));
+        let at = |address: &str| Peer::at(Some(address.parse().expect("an address")));
+        let encrypted = at("10.0.0.9:4000");
+        encrypted.encrypted();
+        let peers = [
+            (Some(at("10.0.0.9:4000")), false),
+            (None, false),
+            (Some(at("127.0.0.1:4000")), true),
+            (Some(encrypted), true),
+        ];
+        for (peer, is_private) in peers {
+            for (path, is_open) in paths {
+                let mut request = Request::new(Body::empty());
+                *request.uri_mut() = path.parse().expect("a path");
+                if let Some(peer) = &peer {
+                    request.extensions_mut().insert(peer.clone());
+                }
+                let answer = routes.clone().oneshot(request).await.expect("an answer");
+                let wanted = match is_private || is_open {
+                    true => StatusCode::OK,
+                    false => StatusCode::FORBIDDEN,
+                };
+                assert_eq!(answer.status(), wanted, "{path} from {peer:?}");
+            }
+        }
     }
 }

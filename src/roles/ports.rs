@@ -146,6 +146,13 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
         .hint("set security.node_secret to the same text on all nodes")
         .exit(2));
     }
+    if settings.http.require_tls && settings.security.tls.is_none() {
+        return Err(
+            Failure::new("http.require_tls is set, and there is no certificate that TLS could be spoken with")
+                .hint("set [security.tls]")
+                .exit(2),
+        );
+    }
     for port in Port::ALL {
         if port.role().is_none_or(&opens) {
             port.check(settings)?;
@@ -226,7 +233,7 @@ pub(super) fn external_host(advertise: &str, listen: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use tidewater_core::Secret;
-    use tidewater_security::{NodeTlsSettings, UserSettings};
+    use tidewater_security::{NodeTlsSettings, TlsSettings, UserSettings};
 
     use super::*;
 
@@ -297,6 +304,22 @@ mod tests {
         assert!(check(&settings, |_| true).is_err());
         assert!(check(&settings, |role| role != Role::FlightSql).is_ok());
         settings.security.node_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));
+        assert!(check(&settings, |_| true).is_ok());
+    }
+
+    // Goal: TLS is not promised where it cannot be spoken. Method: it is required with and without a certificate.
+    #[test]
+    fn required_tls_needs_a_certificate() {
+        let mut settings = Settings::default();
+        settings.http.require_tls = true;
+        assert!(check(&settings, |_| true).is_err());
+        settings.security.tls = Some(TlsSettings {
+            cert: "cert.pem".into(),
+            key: "key.pem".into(),
+            client_ca: None,
+            client_names: None,
+            allow_plain: false,
+        });
         assert!(check(&settings, |_| true).is_ok());
     }
 

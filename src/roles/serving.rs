@@ -10,12 +10,11 @@ use tidewater_core::{SharedClock, TableName};
 use tidewater_engine::{Engine, SessionOptions};
 use tidewater_flight_sql::{PolicySource, QueryHistory, QueryOptions, QueryService, SessionSource, serve};
 use tidewater_pipelines::{Pipelines, Views};
-use tidewater_security::Authenticator;
 
 use super::ops::OpsTables;
 use super::policy::PolicyKeeper;
 use super::ports::{self, Port};
-use super::{Parts, Role, SharedRunner, siblings};
+use super::{Parts, Role, SharedRunner, siblings, users};
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 
@@ -30,11 +29,13 @@ pub(super) async fn start(
     let listener = ports::bind(settings, Port::FlightSql).await?;
     let postgres = ports::bind(settings, Port::Postgres).await?;
     let key = parts.user_key.clone();
-    let authenticator = Authenticator::new(settings.security.users.clone(), key.clone(), Arc::clone(&parts.clock))?;
-    let authenticator = authenticator.believing(parts.oidc.clone());
+    let authenticator = users::known(&settings.security, key.clone(), parts.oidc.clone(), &parts.clock)?;
+    let authenticator = authenticator.counting_in(Arc::clone(parts.users.logins()));
     let options = QueryOptions {
         query_timeout: Duration::from_millis(settings.flight_sql.query_timeout_ms),
         cache: settings.serving.cache.options(),
+        user_connections_max: (settings.postgres.user_connections_max > 0)
+            .then_some(settings.postgres.user_connections_max),
         ..QueryOptions::default()
     };
     let history = QueryHistory::new(Arc::clone(&parts.clock));

@@ -103,3 +103,18 @@ fn secrets_are_not_shown() {
     let shown = format!("{settings:?} {settings:#?}");
     assert!(shown.contains("ana") && !shown.contains("hush"), "{shown}");
 }
+
+// Goal: grants are required only where somebody says so, and a word that means nothing is refused rather than taken for the laxer one.
+// Method: the setting left out, as a user writes it, and misspelt.
+#[test]
+fn grants_are_required_in_so_many_words() {
+    assert_eq!(read("").expect("an empty file").security.grants, Grants::WhenMade);
+    for (word, grants) in [
+        ("required", Some(Grants::Required)),
+        ("when_made", Some(Grants::WhenMade)),
+        ("require", None),
+    ] {
+        let settings = read(&format!("[security]\ngrants = {word:?}\n"));
+        assert_eq!(settings.ok().map(|settings| settings.security.grants), grants, "{word}");
+    }
+}

@@ -14,7 +14,7 @@ use crate::policy::known;
 use crate::raft::Consensus;
 use crate::server::Access;
 use tidewater_core::{Coded, ErrorKind, SharedClock};
-use tidewater_security::{Authenticator, Authorizer, Peer, Principal, SecurityError, TokenKey};
+use tidewater_security::{Authenticator, Authorizer, Peer, Principal, SecurityError, TokenKey, Way};
 
 /// What the check needs.
 #[derive(Debug, Clone)]
@@ -70,13 +70,21 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
         Access::Open => Ok(Caller::Open),
         Access::Tokens(key) => nodes_token(key),
         Access::Users { users, .. } if certified.is_some() => {
-            let checked = users.certified(certified.unwrap_or_default());
+            let user = certified.unwrap_or_default();
+            let checked = users.noted_if_refused(Way::Certificate, Some(user), peer.ip(), users.certified(user));
             checked.map(Caller::User).map_err(Failure::from)
         }
         Access::Users { users, nodes } => match (guard.user(users, token()?).await, nodes) {
             // Signed by neither key, or by the nodes'.
-            (Err(SecurityError::BadToken), Some(nodes)) => nodes_token(nodes),
-            (checked, _) => checked.map(Caller::User).map_err(Failure::from),
+            (Err(SecurityError::BadToken), Some(nodes)) => {
+                let checked = nodes.verify(token()?, guard.clock.now_ms());
+                let checked = users.noted_if_refused(Way::Token, None, peer.ip(), checked);
+                checked.map(|_| Caller::Installation).map_err(Failure::from)
+            }
+            (checked, _) => {
+                let checked = users.noted_if_refused(Way::Token, None, peer.ip(), checked);
+                checked.map(Caller::User).map_err(Failure::from)
+            }
         },
     };
     match checked {

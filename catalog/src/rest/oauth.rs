@@ -18,8 +18,7 @@ use super::authenticate::peer_of;
 use super::respond::json_bytes;
 use crate::policy::known;
 use crate::service::Service;
-use tidewater_security::authenticator::TOKEN_TTL_MS;
-use tidewater_security::{Authenticator, Principal, SecurityError};
+use tidewater_security::{Authenticator, Principal, SecurityError, Way};
 
 /// The path, which needs no token.
 pub(crate) const PATH: &str = "/v1/oauth/tokens";
@@ -139,6 +138,8 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
                 }
                 None => logins.users.admit(token).await,
             };
+            let user = checked.as_ref().ok().map(|principal| principal.name.clone());
+            let checked = logins.users.noted(Way::Token, user.as_deref(), address, checked);
             let principal = checked.map_err(|error| refused(&error))?;
             if principal.is_vouched() {
                 let says = "a token of another issuer is exchanged for none of ours: use it as it is";
@@ -154,7 +155,7 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
     Ok(json!({
         "access_token": logins.users.issue(&principal),
         "token_type": "bearer",
-        "expires_in": TOKEN_TTL_MS / 1_000,
+        "expires_in": logins.users.login_ttl_ms() / 1_000,
         "issued_token_type": ACCESS_TOKEN,
         "scope": asked.scope.as_deref().unwrap_or("catalog"),
     }))

@@ -9,7 +9,7 @@ use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use tidewater_engine::Execution;
-use tidewater_security::{Peer, Principal, SecurityError};
+use tidewater_security::{Peer, Principal, SecurityError, Way};
 
 use crate::error::QueryError;
 use crate::service::QueryService;
@@ -160,10 +160,16 @@ async fn admitted(service: &QueryService, shown: Shown, peer: &Peer) -> Result<P
         return Ok(Principal::local());
     }
     match (shown, peer.user()) {
-        (Shown::Token(token), _) => Ok(authenticator.admit(&token).await?),
+        (Shown::Token(token), _) => {
+            let shown = authenticator.admit(&token).await;
+            Ok(authenticator.noted_if_refused(Way::Token, None, peer.ip(), shown)?)
+        }
         // Clients that send the password with each call pay for the hash each time; tokens are the fast way.
         (Shown::Password { user, password }, _) => service.login_from(user, password, peer.ip()).await,
-        (Shown::Nothing, Some(user)) => Ok(authenticator.certified(user)?),
+        (Shown::Nothing, Some(user)) => {
+            let shown = authenticator.certified(user);
+            Ok(authenticator.noted_if_refused(Way::Certificate, Some(user), peer.ip(), shown)?)
+        }
         (Shown::Nothing | Shown::Garbled, _) => Err(SecurityError::BadCredentials.into()),
     }
 }

@@ -8,12 +8,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 
 use tidewater_core::SharedClock;
-use tidewater_security::Tls;
 use tidewater_security::tls::Stream;
+use tidewater_security::{Principal, Tls};
 
 use super::failure::{Failure, state};
 use super::login::{self, Start};
 use super::message::{self, MESSAGE_BYTES_MAX, Malformed, Message};
+use super::registry::{Full, Limits};
 use super::reply::Replies;
 use super::script::Scripts;
 use super::session::{Session, Settled};
@@ -179,10 +180,14 @@ async fn talk(start: Start, input: &mut Input, wire: &mut Wire, front: &Front) -
         () = clock.sleep(LOGIN_DEADLINE) => return Err(End::Gone),
     };
     let service = &front.service;
+    let limits = Limits {
+        all: CONNECTIONS_MAX,
+        user: service.user_connections_max(),
+    };
     let place = service
         .connections()
-        .enter(&principal, service.rng(), service.key(), CONNECTIONS_MAX);
-    let place = place.ok_or_else(|| End::Fatal(Failure::new(state::TOO_MANY, "sorry, too many clients already")))?;
+        .enter(&principal, service.rng(), service.key(), limits);
+    let place = place.map_err(|full| End::Fatal(no_place(full, &principal)))?;
     let end = place.end.clone();
     wire.replies.authentication(0, &[]);
     for name in REPORTED {
@@ -209,6 +214,18 @@ async fn talk(start: Start, input: &mut Input, wire: &mut Wire, front: &Front) -
             Ok(Settled::Goes) => {}
             Ok(Settled::Ends) => return Ok(()),
             Err(Unreachable) => return Err(End::Gone),
+        }
+    }
+}
+
+fn no_place(full: Full, principal: &Principal) -> Failure {
+    match full {
+        Full::OfAll => Failure::new(state::TOO_MANY, "sorry, too many clients already"),
+        Full::OfUser => {
+            let text = format!("too many connections for role \"{}\"", principal.name);
+            let hint =
+                "close connections that are not used, share some in a pool, or raise postgres.user_connections_max";
+            Failure::new(state::TOO_MANY, text).hint(hint)
         }
     }
 }

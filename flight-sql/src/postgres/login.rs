@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use tidewater_core::{Coded, ErrorKind};
 use tidewater_security::tls::{Protocol, Stream, begins_tls};
-use tidewater_security::{Principal, SecurityError, scram};
+use tidewater_security::{Principal, SecurityError, Way, scram};
 
 use super::connection::{End, Front, Input, Wire};
 use super::failure::{Failure, state};
@@ -185,7 +185,7 @@ pub(super) async fn log_in(
         true => principal.name.as_str(),
         false => user,
     };
-    let mut settings = Settings::new(shown, service.default_schema());
+    let mut settings = Settings::new(shown, service.default_schema()).offering_tls(front.tls.is_some());
     let others = parameters.iter().filter(|(name, _)| {
         !matches!(name.as_str(), "user" | "database" | "replication" | "options") && !name.starts_with("_pq_.")
     });
@@ -214,6 +214,13 @@ async fn authenticate(
     if start.certified.as_deref() == Some(user)
         && let Ok(principal) = users.certified(user)
     {
+        users.logins().note(
+            Way::Certificate,
+            Some(user),
+            wire.address,
+            None,
+            service.clock().now_ms(),
+        );
         return Ok(principal);
     }
     if users.knows_scram() && !(secure && (token || users.wants_password(user))) {

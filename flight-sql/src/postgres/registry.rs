@@ -17,6 +17,24 @@ use crate::service::QueryService;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry(Arc<Mutex<BTreeMap<i32, Entry>>>);
 
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Of everybody.
+    pub(super) all: usize,
+    /// Of one user; none where nobody says who they are.
+    pub(super) user: Option<usize>,
+}
+
+/// Why there is no place for another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// There are as many as may be.
+    OfAll,
+    /// The user has as many as they may have.
+    OfUser,
+}
+
 #[derive(Debug)]
 struct Entry {
     key: CancelKey,
@@ -28,17 +46,22 @@ struct Entry {
 }
 
 impl Registry {
-    /// A place for a connection, given back when what is returned is dropped. `None` when there are as many as may be.
+    /// A place for a connection, given back when what is returned is dropped.
     pub(super) fn enter(
         &self,
         principal: &Principal,
         rng: &SharedRng,
         key: &TokenKey,
-        connections_max: usize,
-    ) -> Option<Place> {
+        limits: Limits,
+    ) -> Result<Place, Full> {
         let mut entries = self.lock();
-        if entries.len() >= connections_max {
-            return None;
+        if entries.len() >= limits.all {
+            return Err(Full::OfAll);
+        }
+        let own = entries.values().filter(|entry| entry.principal.name == principal.name);
+        let own = own.count();
+        if limits.user.is_some_and(|most| own >= most) {
+            return Err(Full::OfUser);
         }
         let key = CancelKey::new(rng, key, |pid| entries.contains_key(&pid));
         let end = CancellationToken::new();
@@ -49,7 +72,7 @@ impl Registry {
             end: end.clone(),
         };
         entries.insert(key.pid(), entry);
-        Some(Place {
+        Ok(Place {
             registry: self.clone(),
             key,
             end,
@@ -147,5 +170,34 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.key.pid());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_core::SeededRng;
+
+    use super::*;
+
+    // Goal: one user leaves places for the others, whoever vouches for them, and gets theirs back; nobody gets more than there are. Method:
+    // a user to their limit and beyond, others to the limit of all, then a place that is given back.
+    #[test]
+    fn one_user_leaves_places_for_others() {
+        let registry = Registry::default();
+        let rng: SharedRng = Arc::new(SeededRng::new(1));
+        let key = TokenKey::derive(b"test");
+        let within = |name: &str, user| {
+            let limits = Limits { all: 4, user };
+            registry.enter(&Principal::named(name), &rng, &key, limits)
+        };
+        let first = within("ana", Some(2)).expect("a place");
+        let _second = within("ana", Some(2)).expect("a second place");
+        assert_eq!(within("ana", Some(2)).err(), Some(Full::OfUser));
+        let _other = within("eve", Some(2)).expect("a place of another");
+        drop(first);
+        let _again = within("ana", Some(2)).expect("the place that was given back");
+        assert_eq!(within("ana", Some(2)).err(), Some(Full::OfUser));
+        let _more = within("ana", None).expect("no limit of a user");
+        assert_eq!(within("bob", Some(2)).err(), Some(Full::OfAll));
     }
 }

@@ -168,6 +168,15 @@ impl Settings {
         }
     }
 
+    /// Of a server that speaks TLS, whether or not this session does: so PostgreSQL tells it.
+    #[must_use]
+    pub(super) fn offering_tls(mut self, offers: bool) -> Self {
+        if offers {
+            self.defaults.insert("ssl".into(), "on".into());
+        }
+        self
+    }
+
     /// What a client says at the start is what `RESET` goes back to.
     pub(super) fn begin_with(&mut self, name: &str, value: &str) -> Result<(), Failure> {
         let name = self.set(name, value)?;
@@ -374,6 +383,18 @@ mod tests {
             ("tidewater.cache", "sometimes"),
         ] {
             assert!(settings.set(name, value).is_err(), "{name}");
+        }
+    }
+
+    // Goal: whether the server speaks TLS is told, and nobody changes what is told. Method: a server with it and one without.
+    #[test]
+    fn tls_is_told() {
+        for (offers, shown) in [(false, "off"), (true, "on")] {
+            let mut settings = Settings::new("ana", "gold").offering_tls(offers);
+            assert_eq!(settings.show("SSL").expect("known").1, shown);
+            assert!(settings.begin_with("ssl", "on").is_err());
+            settings.reset_all();
+            assert_eq!(settings.all().get("ssl").map(String::as_str), Some(shown));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Conversations with the front, byte by byte.
 
+mod crowd;
 mod idle;
 mod notices;
 mod siblings;

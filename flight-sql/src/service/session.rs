@@ -71,6 +71,12 @@ impl QueryService {
         self.0.options.query_timeout
     }
 
+    /// Connections that one user may have at the PostgreSQL wire. None where nobody has to say who they are: all are one user then.
+    pub(crate) fn user_connections_max(&self) -> Option<usize> {
+        let most = self.0.options.user_connections_max;
+        most.filter(|_| self.authenticator().required())
+    }
+
     /// Statements at work now.
     #[cfg(test)]
     pub(crate) fn at_work(&self) -> usize {

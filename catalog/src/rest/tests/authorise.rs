@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::kit::{Kit, Reply, TABLE, TABLES, append, new_table, request};
 use crate::server::Access;
 use tidewater_core::{Clock, ManualClock, SystemClock};
-use tidewater_security::{Authenticator, Principal, Role, TokenKey, UserSettings};
+use tidewater_security::{Authenticator, Grants, Principal, Role, TokenKey, UserSettings};
 
 const SECRET: &[u8] = b"users";
 const NODES: &[u8] = b"nodes";
@@ -26,6 +26,10 @@ struct Lake {
 impl Lake {
     /// With the namespaces `a` and `b`, a table `t` and a view `v` in each.
     async fn new() -> Self {
+        Self::binding_by(Grants::WhenMade).await
+    }
+
+    async fn binding_by(grants: Grants) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock::shared().now_ms()));
         let user = |name: &str, role| UserSettings {
             name: name.into(),
@@ -39,7 +43,8 @@ impl Lake {
             user("root", Role::Admin),
         ];
         let shared: Arc<dyn Clock> = clock.clone();
-        let users = Arc::new(Authenticator::new(users, TokenKey::derive(SECRET), Arc::clone(&shared)).expect("users"));
+        let users = Authenticator::new(users, TokenKey::derive(SECRET), Arc::clone(&shared)).expect("users");
+        let users = Arc::new(users.binding_by(grants));
         let access = Access::Users {
             users: Arc::clone(&users),
             nodes: Some(TokenKey::for_nodes(NODES)),
@@ -431,4 +436,27 @@ async fn tokens_are_taken_back() {
     assert_eq!(lake.status("eve", "GET", TABLE, None).await, 200);
     let state = lake.with(&lake.node_token(), "GET", POLICY, None).await;
     assert_eq!(state.body["policy"]["in_force"], false);
+}
+
+// Goal: where grants are required nobody may do anything before they were given it, not even know what is there; else all may. Method:
+// reads and changes by a reader, a writer and an administrator before any grant, then one grant.
+#[tokio::test]
+async fn grants_may_be_required_from_the_start() {
+    let made = || Some(json!({"namespace": ["c"]}));
+    for (grants, loads, creates) in [(Grants::WhenMade, 200, 200), (Grants::Required, 404, 403)] {
+        let lake = Lake::binding_by(grants).await;
+        assert_eq!(lake.status("ana", "GET", TABLE, None).await, loads, "{grants:?}");
+        assert_eq!(lake.status("eve", "GET", TABLE, None).await, loads, "{grants:?}");
+        let reply = lake.call("eve", "POST", "/v1/namespaces", made()).await;
+        assert_eq!(reply.status, creates, "{grants:?}: {}", reply.body);
+        let listed = lake.call("ana", "GET", "/v1/namespaces", None).await;
+        let any = listed.body["namespaces"]
+            .as_array()
+            .is_some_and(|found| !found.is_empty());
+        assert_eq!(any, grants == Grants::WhenMade, "{}", listed.body);
+        assert_eq!(lake.status("root", "GET", TABLE, None).await, 200, "{grants:?}");
+        lake.grant(&["select"], &[], table("a", "t"), "ana").await;
+        assert_eq!(lake.status("ana", "GET", TABLE, None).await, 200, "{grants:?}");
+        assert_eq!(lake.status("eve", "GET", TABLE, None).await, 404, "{grants:?}");
+    }
 }
