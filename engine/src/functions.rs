@@ -4,6 +4,7 @@ mod bounded;
 mod extreme;
 mod growth;
 pub(crate) mod quotient;
+mod sum;
 mod text_concat;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use datafusion::prelude::SessionContext;
 use self::bounded::Bounded;
 use self::extreme::Extreme;
 use self::quotient::Quotient;
+use self::sum::Sum;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
 use crate::compaction;
@@ -82,6 +84,7 @@ impl Functions {
         for extreme in [Extreme::largest(), Extreme::smallest()] {
             self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(extreme)));
         }
+        self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Sum::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
         self.scalar.extend(in_our_zone());
