@@ -6,11 +6,12 @@ mod growth;
 pub(crate) mod quotient;
 mod sum;
 mod text_concat;
+mod whole;
 
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::{FunctionRegistry, SessionStateDefaults};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
@@ -87,6 +88,7 @@ impl Functions {
         self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Sum::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
+        self.scalar.extend(whole::functions());
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.
         self.scalar.push(Arc::new(compaction::zorder()));
@@ -103,7 +105,7 @@ impl Functions {
         self
     }
 
-    /// Makes them known to a session.
+    /// Makes them known to a session, whose operators of whole numbers become functions that fail where they overflow.
     pub fn register(&self, session: &SessionContext) {
         for function in &self.scalar {
             session.register_udf(function.as_ref().clone());
@@ -114,6 +116,11 @@ impl Functions {
         for function in &self.window {
             session.register_udwf(function.as_ref().clone());
         }
+        // One more is added: it has no way to fail.
+        let _ = session
+            .state_ref()
+            .write()
+            .register_function_rewrite(Arc::new(whole::Checked));
     }
 }
 
