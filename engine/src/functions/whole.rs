@@ -14,6 +14,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility,
@@ -134,6 +135,12 @@ impl ScalarUDFImpl for Whole {
 
     fn is_strict(&self) -> bool {
         true
+    }
+
+    /// Any number of the type: one without a type cannot be compared with others.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let mut kinds = inputs.iter().map(|input| input.data_type());
+        Interval::make_unbounded(&kinds.find(|kind| !kind.is_null()).unwrap_or(DataType::Null))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -70,6 +70,8 @@ async fn what_fits_is_reckoned() {
     assert_eq!(lake.lines(&rolled).await, [",3", "1,1", "2,2"]);
     let limited = format!("SELECT k {rows} ORDER BY k + 1 LIMIT 2");
     assert_eq!(lake.lines(&limited).await, ["1", "2"]);
+    let compared = format!("SELECT k, k + 1 > 2 AND -x < k * 2 {rows} ORDER BY k + 1 > 2, k * 2 + 1");
+    assert_eq!(lake.lines(&compared).await, ["1,false", "2,", "3,false"]);
     let counted = "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r";
     assert_eq!(lake.lines(counted).await, ["1", "2", "3"]);
 }
