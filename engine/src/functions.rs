@@ -5,12 +5,14 @@ mod extreme;
 mod growth;
 pub(crate) mod perhaps;
 pub(crate) mod quotient;
+mod sum;
 mod text_concat;
+mod whole;
 
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::{FunctionRegistry, SessionStateDefaults};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
@@ -18,6 +20,7 @@ use self::bounded::Bounded;
 use self::extreme::Extreme;
 use self::perhaps::Perhaps;
 use self::quotient::Quotient;
+use self::sum::Sum;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
 use crate::compaction;
@@ -84,9 +87,11 @@ impl Functions {
         for extreme in [Extreme::largest(), Extreme::smallest()] {
             self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(extreme)));
         }
+        self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Sum::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Perhaps::new())));
+        self.scalar.extend(whole::functions());
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.
         self.scalar.push(Arc::new(compaction::zorder()));
@@ -103,7 +108,7 @@ impl Functions {
         self
     }
 
-    /// Makes them known to a session.
+    /// Makes them known to a session, whose operators of whole numbers become functions that fail where they overflow.
     pub fn register(&self, session: &SessionContext) {
         for function in &self.scalar {
             session.register_udf(function.as_ref().clone());
@@ -114,6 +119,11 @@ impl Functions {
         for function in &self.window {
             session.register_udwf(function.as_ref().clone());
         }
+        // One more is added: it has no way to fail.
+        let _ = session
+            .state_ref()
+            .write()
+            .register_function_rewrite(Arc::new(whole::Checked));
     }
 }
 

@@ -321,6 +321,7 @@ mod tests {
             ("table 'lake.gold.t' not found", state::NO_TABLE, Some(22)),
             ("Invalid function 'f'.", state::NO_FUNCTION, None),
             ("malformed array literal: \"{a\"", state::INVALID_TEXT, None),
+            ("bigint out of range", state::OUT_OF_RANGE, None),
             (
                 "sql parser error: Expected: x, found: y at Line: 2, Column: 2",
                 state::SYNTAX,
