@@ -10,7 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::future::{self, Either};
 use futures::{Stream, StreamExt, stream};
-use tidewater_table::{Added, DataFileWriter, ParquetCodec, WriteOptions};
+use tidewater_table::{Added, DataFileWriter, ParquetCodec, WriteOptions, WriteRun};
 
 use super::events;
 use crate::ZONE;
@@ -176,7 +176,10 @@ async fn plans_tell_who_asked_for_a_size() {
             target_file_size_bytes: size,
             deadline: None,
         };
-        let plan = lake.engine.write_plan(&request, ZONE).expect("a plan");
+        let plan = lake
+            .engine
+            .write_plan(&request, WriteRun::new(lake.store.rng()), ZONE)
+            .expect("a plan");
         let plan = session.state().create_physical_plan(&plan).await;
         let spec = spec(&plan.expect("a physical plan")).expect("a write");
         let told = serde_json::to_value(spec.as_ref()).expect("JSON");
