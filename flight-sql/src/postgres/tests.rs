@@ -456,6 +456,25 @@ async fn kept_statements_have_the_columns_that_were_told() {
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
+// Goal: a table that is named in the result shows as its name, and is a number elsewhere. Method: one of the catalog's and one of our own,
+// by both protocols, alone and compared.
+#[tokio::test]
+async fn tables_show_as_their_names() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let sql = "SELECT 'pg_class'::regclass, 'gold.numbers'::regclass AS own, 'pg_class'::regclass::oid, 'pg_class'::regclass = 1259";
+    let row = "D pg_class|numbers|1259|t".to_owned();
+    let told = client.query(sql).await;
+    assert!(told[0].starts_with("T regclass:25|own:25|oid:"), "{told:?}");
+    assert!(told.contains(&row), "{told:?}");
+    client.parse("s", sql).await;
+    client.bind("s", &[], false).await;
+    client.execute("s", 0).await;
+    let told = client.sync().await;
+    assert!(told.contains(&row), "{told:?}");
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
 // Goal: a client that waits for an error before it ends its batch gets it. Method: a statement that cannot be planned, and no end
 // of the batch until its error has come.
 #[tokio::test]
