@@ -19,6 +19,7 @@ mod grants;
 mod handles;
 mod hostile;
 mod jobs;
+mod kept_results;
 mod kill;
 mod leader;
 mod lin;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 mod dependencies;
+mod differences;
 mod error_pages;
 mod source;
 
@@ -32,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
     let mut findings = dependencies::check(root)?;
     findings.extend(source::check(root, &files)?);
     findings.extend(error_pages::check(root, &files)?);
+    findings.extend(differences::check(root)?);
     for finding in &findings {
         report(finding);
     }

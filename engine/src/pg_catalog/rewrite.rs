@@ -1,5 +1,6 @@
 //! From what PostgreSQL's clients write to what the query engine understands, in the parsed statement.
 
+mod classes;
 mod expressions;
 mod gathering;
 mod names;
@@ -44,6 +45,10 @@ pub(super) fn apart(statement: &mut Statement) {
 pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
     match statement {
         Statement::Statement(statement) => {
+            let classes = match &**statement {
+                SqlStatement::Query(query) => classes::among(query),
+                _ => Vec::new(),
+            };
             let mut rewriter = Rewriter {
                 postgres,
                 ctes: BTreeSet::new(),
@@ -54,6 +59,9 @@ pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
                 series::in_order(query);
             }
             let _: ControlFlow<()> = statement.visit(&mut rewriter);
+            if let SqlStatement::Query(query) = statement.as_mut() {
+                classes::show(query, &classes);
+            }
         }
         Statement::Explain(explain) => self::statement(&mut explain.statement, postgres),
         _ => {}

@@ -377,3 +377,20 @@ async fn a_statement_sees_one_moment() {
         assert_eq!(lines(&seen), ["0,0"], "commit at the loading of {when}");
     }
 }
+
+// Goal: no function in the place of a table reads a file or an address. Method: the closed list of those that there are, with what the
+// PostgreSQL wire adds and without.
+#[tokio::test]
+async fn functions_of_tables_are_a_closed_list() {
+    let lake = Lake::new();
+    for postgres in [None, Some(Arc::default())] {
+        let options = SessionOptions {
+            postgres,
+            ..SessionOptions::default()
+        };
+        let state = lake.engine.session(Class::Interactive, &options).state();
+        let mut names: Vec<&String> = state.table_functions().keys().collect();
+        names.sort();
+        assert_eq!(names, ["generate_series", "range"]);
+    }
+}

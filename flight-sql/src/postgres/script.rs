@@ -336,5 +336,8 @@ mod tests {
         for text in ["COPY t FROM STDIN", "SET x", "FETCH PRIOR FROM c", "LISTEN"] {
             assert!(sentences(text).is_err(), "{text}");
         }
+        for text in ["COPY t TO '/tmp/t.csv'", "COPY (SELECT 1) TO PROGRAM 'cat'"] {
+            assert_eq!(sentences(text).expect_err(text).state, state::DENIED);
+        }
     }
 }

@@ -429,6 +429,31 @@ async fn transactions_see_one_state() {
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
+// Goal: tables that a transaction has named once stay together as they were then, unread too. Method: a statement that names two and reads
+// none, a row in each from another connection, and each read alone.
+#[tokio::test]
+async fn transactions_see_tables_that_they_named_first() {
+    let server = Server::start().await;
+    let (mut reader, mut writer) = (server.connect().await, server.connect().await);
+    writer
+        .query("CREATE SCHEMA other; CREATE TABLE other.letters AS SELECT 'x' AS letter")
+        .await;
+    reader
+        .query("BEGIN; SELECT 1 FROM numbers, other.letters LIMIT 0")
+        .await;
+    writer
+        .query("INSERT INTO numbers VALUES (10, 'n10', TIMESTAMP '2026-01-01 00:00:00')")
+        .await;
+    writer.query("INSERT INTO other.letters VALUES ('y')").await;
+    let counts = ["SELECT count(*) FROM numbers", "SELECT count(*) FROM other.letters"];
+    for (of, (before, after)) in counts.into_iter().zip([("D 10", "D 11"), ("D 1", "D 2")]) {
+        assert!(reader.query(of).await.contains(&before.to_owned()), "{of}");
+        assert!(writer.query(of).await.contains(&after.to_owned()), "{of}");
+    }
+    reader.query("COMMIT").await;
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
 // Goal: no rows are sent under columns of other types than were told. Method: a statement that is kept while its name means one table and
 // run when it means another; then kept anew.
 #[tokio::test]
@@ -454,6 +479,25 @@ async fn kept_statements_have_the_columns_that_were_told() {
         assert!(told.contains(&expected.to_owned()), "{name}: {told:?}");
         assert!(name == "again" || !told.iter().any(|line| line.starts_with('D')));
     }
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
+// Goal: a table that is named in the result shows as its name, and is a number elsewhere. Method: one of the catalog's and one of our own,
+// by both protocols, alone and compared.
+#[tokio::test]
+async fn tables_show_as_their_names() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let sql = "SELECT 'pg_class'::regclass, 'gold.numbers'::regclass AS own, 'pg_class'::regclass::oid, 'pg_class'::regclass = 1259";
+    let row = "D pg_class|numbers|1259|t".to_owned();
+    let told = client.query(sql).await;
+    assert!(told[0].starts_with("T regclass:25|own:25|oid:"), "{told:?}");
+    assert!(told.contains(&row), "{told:?}");
+    client.parse("s", sql).await;
+    client.bind("s", &[], false).await;
+    client.execute("s", 0).await;
+    let told = client.sync().await;
+    assert!(told.contains(&row), "{told:?}");
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 

@@ -3,6 +3,7 @@
 mod authorise;
 mod changes;
 mod cut;
+mod files;
 mod listed;
 mod policies;
 mod readers;

@@ -32,7 +32,15 @@ fn statements_are_changed() {
         ),
         (
             "SELECT 'pg_class'::regclass",
-            "SELECT \"pg_regclass\"('pg_class') AS \"regclass\"",
+            "SELECT \"pg_regclass_name\"(\"pg_regclass\"('pg_class')) AS \"regclass\"",
+        ),
+        (
+            "SELECT 'pg_class'::regclass::oid",
+            "SELECT \"pg_regclass\"('pg_class') AS \"oid\"",
+        ),
+        (
+            "SELECT * FROM (SELECT 'pg_class'::regclass AS c) s",
+            "SELECT * FROM (SELECT \"pg_regclass\"('pg_class') AS c) s",
         ),
         (
             "SELECT a OPERATOR(pg_catalog.~) '^x' COLLATE pg_catalog.default FROM t",

@@ -319,6 +319,11 @@ fn plain(data_type: &mut DataType) {
     }
 }
 
+/// Whether it is `'t'::regclass` of a name that is written out.
+pub(in super::super) fn of_class(expression: &Expr) -> bool {
+    matches!(expression, Expr::Cast { expr, data_type, .. } if named(data_type) == "regclass" && as_text(expr).is_some())
+}
+
 /// `x::regclass`: a name is a number, a number shows as a name.
 fn class(inner: &Expr) -> Expr {
     match inner {
