@@ -105,7 +105,7 @@ fn kafka(bootstrap: &str, topics: &str) -> Result<String, String> {
         .ok()
         .and_then(|mut found| found.next())
         .ok_or_else(|| format!("{first} cannot be resolved"))?;
-    std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_secs(3))
+    std::net::TcpStream::connect_timeout(&address, Duration::from_secs(3))
         .map(|_| format!("{bootstrap} answers; topics {topics}"))
         .map_err(|error| format!("{bootstrap}: {error}"))
 }
