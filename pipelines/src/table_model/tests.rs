@@ -86,6 +86,6 @@ async fn models_mean_what_sql_means() {
         .await
         .expect("a run");
     let failure = report.models[0].failure.clone().expect("it is refused");
-    assert!(told.to_string().contains("USING"), "{told}");
+    assert!(format!("{told:?}").contains("USING"), "{told:?}");
     assert!(failure.message.contains("USING"), "{failure:?}");
 }
