@@ -1,6 +1,8 @@
-//! A catalog in memory for tests of whoever commits: atomic over several tables, with faults on demand.
+//! A catalog in memory for tests of whoever commits: atomic over several tables, with faults on demand. And files in a store of one's
+//! own, such as one that fails.
 
 mod views;
+pub mod weather;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +11,28 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use iceberg::spec::{FormatVersion, TableMetadata, TableMetadataBuilder};
 use iceberg::{TableCreation, TableRequirement, TableUpdate};
+use object_store::ObjectStore;
 use uuid::Uuid;
 
 use self::views::Views;
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 use crate::digest::named_metadata;
-use crate::file_store::FileStore;
+use crate::file_store::{FileStore, StoreOptions};
 use crate::view::{NewView, View};
-use tidewater_core::{Namespace, TableName};
+use tidewater_core::{Namespace, SharedClock, SharedRng, TableName};
+
+/// The bucket of S3 that [`store_over`] knows.
+pub const BUCKET: &str = "bucket";
+
+/// Files that lie in `objects`, both those in memory and those of [`BUCKET`].
+pub fn store_over(
+    objects: Arc<dyn ObjectStore>,
+    options: StoreOptions,
+    clock: SharedClock,
+    rng: SharedRng,
+) -> FileStore {
+    FileStore::over(Arc::clone(&objects), options, clock, rng).with_bucket(BUCKET, objects)
+}
 
 /// What the next commit meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
