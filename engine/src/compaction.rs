@@ -11,7 +11,7 @@ use tidewater_core::{JobId, TableName, fail_point};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, Committed, FileDeletes, LoadedTable, Predicate, RewriteGroup, RewriteOptions, Scan,
-    TableError, WriteOptions, commit_change, discard, plan_rewrite,
+    TableError, WriteOptions, commit_change, plan_rewrite,
 };
 
 pub use self::order::RowOrder;
@@ -22,7 +22,7 @@ use crate::error::{EngineError, Result};
 use crate::lineage;
 use crate::runner::PlanRunner;
 use crate::session::{Class, SessionOptions};
-use crate::write::{Distribution, Order, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
 /// Largest file that is made of smaller ones, whatever is asked for: each task holds twice as much in memory while it writes.
 const FILE_BYTES_MAX: u64 = 512 << 20;
@@ -153,7 +153,7 @@ impl Engine {
         };
         let written: u64 = added.iter().map(|added| added.file.record_count()).sum();
         if written != rows {
-            discard(self.store(), &added).await?;
+            drop_files(self.store(), &added).await;
             return Err(EngineError::RowsLost {
                 table: table.name.clone(),
                 before: rows,
@@ -185,12 +185,13 @@ impl Engine {
                 tracing::info!(table = %table.name, reason, "files are not compacted now");
                 outcome.conflicts += 1;
                 outcome.files_failed += group.files.len();
-                Ok(discard(self.store(), &added).await?)
+                drop_files(self.store(), &added).await;
+                Ok(())
             }
             // It may be in the table: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
             Err(error) => {
-                discard(self.store(), &added).await?;
+                drop_files(self.store(), &added).await;
                 Err(error.into())
             }
         }

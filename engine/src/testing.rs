@@ -1,5 +1,6 @@
 //! A small lake for this crate's tests.
 
+mod counting;
 mod foreign;
 
 use std::collections::HashMap;
@@ -13,14 +14,17 @@ use datafusion_proto::bytes::{
     physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
 };
 use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use tidewater_core::{JobId, SeededRng, SystemClock, TableName};
 use tidewater_table::iceberg::spec::{Schema, UnboundPartitionSpec};
-use tidewater_table::testing::MemoryCatalog;
+use tidewater_table::testing::{MemoryCatalog, store_over};
 use tidewater_table::{
     Added, Catalog, Change, CommitOptions, DataFileWriter, FileStore, LoadedTable, NewTable, StoreOptions,
     WriteOptions, commit_change,
 };
 
+pub(crate) use self::counting::Counting;
 use crate::error::{EngineError, Result};
 use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions, restore_scans, text_views};
 
@@ -38,9 +42,24 @@ impl Lake {
 
     /// With its tables there.
     pub(crate) fn at(warehouse: &str) -> Self {
-        let spill = tempfile::tempdir().expect("a temporary directory");
         let store = fresh_store(7);
-        let catalog = Arc::new(MemoryCatalog::new(store.clone(), warehouse));
+        Self::of(store.clone(), store, warehouse)
+    }
+
+    /// With its tables in a store of one's own, to which every look at their metadata goes. The catalog's own files lie elsewhere.
+    pub(crate) fn over(objects: Arc<dyn ObjectStore>, warehouse: &str) -> Self {
+        let uncached = StoreOptions {
+            manifest_cache_bytes: 0,
+            delete_cache_bytes: 0,
+            ..StoreOptions::default()
+        };
+        let of_catalog = stored(Arc::new(InMemory::new()), 9, StoreOptions::default());
+        Self::of(of_catalog, stored(objects, 7, uncached), warehouse)
+    }
+
+    fn of(of_catalog: FileStore, store: FileStore, warehouse: &str) -> Self {
+        let spill = tempfile::tempdir().expect("a temporary directory");
+        let catalog = Arc::new(MemoryCatalog::new(of_catalog, warehouse));
         let engine = open(&spill, catalog.clone(), &store);
         Self {
             engine,
@@ -165,6 +184,10 @@ impl Lake {
     pub(crate) fn job(&self) -> JobId {
         JobId(self.engine.rng().uuid())
     }
+}
+
+fn stored(objects: Arc<dyn ObjectStore>, seed: u64, options: StoreOptions) -> FileStore {
+    store_over(objects, options, SystemClock::shared(), Arc::new(SeededRng::new(seed)))
 }
 
 fn fresh_store(seed: u64) -> FileStore {

@@ -22,7 +22,7 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
 use datafusion::prelude::{SessionContext, col};
 use tidewater_core::JobId;
-use tidewater_table::{Added, LoadedTable, WriteOptions, WriteRun};
+use tidewater_table::{Added, FileStore, LoadedTable, WriteOptions, WriteRun, discard};
 
 use crate::engine::{Engine, Parts};
 use crate::error::{EngineError, Result};
@@ -74,6 +74,14 @@ pub struct WriteRequest {
     pub target_file_size_bytes: Option<u64>,
     /// Time it may take.
     pub deadline: Option<Duration>,
+}
+
+/// Removes files that no snapshot will have. Those that cannot be removed now are found by maintenance later; whoever asked hears why the
+/// statement failed, not of them.
+pub(crate) async fn drop_files(store: &FileStore, added: &[Added]) {
+    if let Err(error) = discard(store, added).await {
+        tracing::debug!(%error, files = added.len(), "files of a failed statement stay behind");
+    }
 }
 
 impl Engine {

@@ -8,7 +8,7 @@ use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::SnapshotRef;
 use serde::{Deserialize, Serialize};
-use tidewater_catalog_client::dto::JobPhase;
+use tidewater_catalog_client::dto::{JobPhase, JobRow};
 use tidewater_core::{JobId, SharedClock, SharedRng, TableName, Tasks};
 use tidewater_engine::{Caller, Engine, PlanRunner};
 use tidewater_table::{Catalog, Change, JOB_ID_KEY, LoadedTable};
@@ -38,6 +38,12 @@ const LOADS_AT_ONCE_MAX: usize = 8;
 
 /// Times the rows of a model are computed before it gives up because others keep committing to its table.
 const ATTEMPTS_MAX: u32 = 5;
+
+/// Times that the end of a run is written while the catalog does not answer, or others write the row.
+const NOTES_MAX: u32 = 5;
+
+/// Wait before it is written again.
+const NOTE_WAIT: Duration = Duration::from_secs(2);
 
 /// Summary key that names the run which somebody asked for and a snapshot comes from, by the id of its row.
 pub(crate) const RUN_ID_KEY: &str = "tidewater.run-id";
@@ -171,9 +177,11 @@ impl Pipelines {
         let (answer, answered) = oneshot::channel();
         tasks.spawn("run", async move {
             tokio::select! {
+                biased;
+                // First: what fails because all ends is not to be noted.
+                () = token.cancelled() => {}
                 // Nobody may wait for it.
                 report = pipelines.run(&selection, options) => drop(answer.send(report)),
-                () = token.cancelled() => {}
             }
         });
         answered.await.unwrap_or(Err(PipelineError::LeftToOthers))
@@ -384,6 +392,7 @@ impl Inner {
             }
         }
         let duration = self.worker.clock.monotonic().saturating_sub(begun);
+        drop(turns);
         for ((model, row), run) in models.iter().zip(open.rows()).zip(&mut runs) {
             run.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             if run.failure.is_some() || run.mode.works() || is_noted(row, model) {
@@ -397,10 +406,40 @@ impl Inner {
         runs
     }
 
+    /// Writes the row. An end is written again and again for a while: a row that stays open is run once more by the next process.
     async fn note(&self, row: &RunRow, run: &ModelRun, phase: JobPhase) {
-        if let Err(error) = self.worker.log.write(row.id, &row.put(run, phase)).await {
-            tracing::warn!(model = %run.name, %error, "the run was not noted");
+        for _ in 0..NOTES_MAX {
+            match self.noted(row, run, phase).await {
+                Ok(true) => return,
+                // Somebody wrote it in between.
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(model = %run.name, %error, "the run was not noted");
+                    if !phase.is_final() {
+                        return;
+                    }
+                    self.worker.clock.sleep(NOTE_WAIT).await;
+                }
+            }
         }
+    }
+
+    /// Whether the row is done with: it is written, or another process works on it now, or it has ended and this is no end.
+    async fn noted(&self, row: &RunRow, run: &ModelRun, phase: JobPhase) -> Result<bool> {
+        let log = &self.worker.log;
+        let mut put = row.put(run, phase);
+        if row.asked.is_some() {
+            let found = log.read(row.id).await?;
+            let is_taken = |found: &JobRow| {
+                RunRow::of(found).attempt > row.attempt || (found.phase.is_final() && !phase.is_final())
+            };
+            if found.as_ref().is_some_and(is_taken) {
+                return Ok(true);
+            }
+            put.expect_version = Some(found.map_or(0, |found| found.version));
+        }
+        // Where no version is expected, a refusal says that the row has ended.
+        Ok(log.write(row.id, &put).await? || put.expect_version.is_none())
     }
 
     async fn attempts(&self, models: &[&Model], open: &OpenRun<'_>, wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
@@ -481,6 +520,12 @@ impl Inner {
             };
             return Ok(None);
         }
+        if let Some(own) = tables.get(&model.name).filter(|own| is_overtaken(own, row)) {
+            run.mode = Mode::UpToDate;
+            run.reason = "a run that was asked for later came first".into();
+            run.rows.total = rows_total(own).unwrap_or(0);
+            return Ok(None);
+        }
         let plan = resolve(&self.project, model, &tables, wish)?;
         run.mode = plan.mode;
         run.reason.clone_from(&plan.reason);
@@ -521,6 +566,19 @@ fn of_run(changes: Vec<(TableName, Change)>, run: JobId) -> Vec<(TableName, Chan
     let run = run.to_string();
     let named = |(table, change): (TableName, Change)| (table, change.property(RUN_ID_KEY, run.as_str()));
     changes.into_iter().map(named).collect()
+}
+
+/// Whether a run that was asked for later has committed, so that an older one which goes on would bring an older state back. Ids are in
+/// the order of time.
+fn is_overtaken(table: &LoadedTable, row: &RunRow) -> bool {
+    if row.attempt == 1 || row.asked.is_none_or(|asked| asked.options.full_refresh) {
+        return false;
+    }
+    let mut runs = table.metadata.snapshots().filter_map(|snapshot| {
+        let run = snapshot.summary().additional_properties.get(RUN_ID_KEY)?;
+        run.parse::<JobId>().ok()
+    });
+    runs.any(|run| run > row.id)
 }
 
 /// The snapshot that a run has committed to a table, in an earlier attempt or in another process.

@@ -9,6 +9,7 @@ use tidewater_catalog_client::dto::{JobPhase, JobRow};
 use tidewater_core::{JobId, TableName, Tasks};
 
 use crate::error::{PipelineError, Result, nearest};
+use crate::model::Kind;
 use crate::pipelines::{Pipelines, RunOptions};
 use crate::report::Failure;
 use crate::run_log::{Asked, Edit, JOB_KIND, RunRow, edit};
@@ -32,8 +33,10 @@ impl Pipelines {
         let (pipelines, token) = (self.clone(), tasks.token());
         tasks.spawn("takeover", async move {
             tokio::select! {
-                () = pipelines.resume() => {}
+                biased;
+                // First: what fails because all ends is not to be noted.
                 () = token.cancelled() => {}
+                () = pipelines.resume() => {}
             }
         });
     }
@@ -44,9 +47,29 @@ impl Pipelines {
             tracing::warn!(%error, "runs of the process before stay open");
             self.inner.worker.clock.sleep(LOOK_WAIT).await;
         }
-        // In the order in which they were asked.
+        // In the order in which they were asked. A request that waits for its turn has not been begun by this process.
         for request in requests.into_values() {
-            self.run_asked(&request.rows, request.options).await;
+            let mut rows = BTreeMap::new();
+            for (model, row) in request.rows {
+                if let Some(own) = self.own(row.id).await {
+                    tracing::info!(%model, run = %own.id, attempt = own.attempt, "a run goes on in this process");
+                    rows.insert(model, own);
+                }
+            }
+            self.run_asked(&rows, request.options).await;
+        }
+    }
+
+    /// The row as one that this process works on; `None` if it has ended meanwhile.
+    async fn own(&self, run: JobId) -> Option<RunRow> {
+        loop {
+            match edit(self.inner.worker.log.as_ref(), run, Edit::TakeOver).await {
+                Ok(own) => return own,
+                Err(error) => {
+                    tracing::warn!(%run, %error, "a run waits for the catalog");
+                    self.inner.worker.clock.sleep(LOOK_WAIT).await;
+                }
+            }
         }
     }
 
@@ -59,15 +82,11 @@ impl Pipelines {
             }
             match self.goes_on(&row) {
                 Ok((model, asked)) => {
-                    let Some(own) = edit(log, row.id, Edit::TakeOver).await? else {
-                        continue;
-                    };
-                    tracing::info!(%model, run = %row.id, attempt = own.attempt, "a run goes on in this process");
                     let request = requests.entry(asked.request).or_insert_with(|| Request {
                         options: asked.options,
                         rows: BTreeMap::new(),
                     });
-                    request.rows.insert(model, own);
+                    request.rows.insert(model, RunRow::of(&row));
                 }
                 Err(failure) => {
                     edit(log, row.id, Edit::End(JobPhase::Failed, &failure)).await?;
@@ -88,7 +107,12 @@ impl Pipelines {
             ));
         };
         let name = row.body.get("name").and_then(Value::as_str).unwrap_or_default();
-        let Some(model) = name.parse::<TableName>().ok().and_then(|name| models.get(&name)) else {
+        let Some(model) = name
+            .parse::<TableName>()
+            .ok()
+            .and_then(|name| models.get(&name))
+            .filter(|model| !matches!(model.kind, Kind::View))
+        else {
             let names: Vec<String> = models.keys().map(ToString::to_string).collect();
             return Err(Failure::of(&PipelineError::NoSuchModel {
                 name: name.into(),

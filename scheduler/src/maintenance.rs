@@ -22,6 +22,9 @@ const LOADS_MAX: usize = 64;
 /// An expiry that loses against commits is tried so often; the next round tries again.
 const EXPIRE_ATTEMPTS_MAX: u32 = 5;
 
+/// Age of snapshots that queries may read still, however little a table asks to be kept.
+const READERS_AGE: Duration = Duration::from_secs(15 * 60);
+
 /// Table property: `true` or `false` says whether a table is looked after, whoever writes it.
 pub const MAINTENANCE_KEY: &str = "tidewater.maintenance";
 
@@ -150,15 +153,9 @@ impl Maintenance {
         let needed = consumers.need(metadata);
         let newest = match stay {
             Stay::These(keep) => Some(keep.max(needed)),
-            Stay::Retained => Some(
-                self.options
-                    .retention
-                    .of_table(metadata)?
-                    .kept(metadata, now_ms)
-                    .max(needed),
-            ),
+            Stay::Retained => Some(self.retention(table)?.kept(metadata, now_ms).max(needed)),
             Stay::IfDue => {
-                let due = self.options.retention.of_table(metadata)?.due(metadata, now_ms);
+                let due = self.retention(table)?.due(metadata, now_ms);
                 due.map(|keep| keep.max(needed.min(self.options.consumers_max)))
             }
         };
@@ -170,6 +167,16 @@ impl Maintenance {
             snapshots: Vec::new(),
             counted_at: metadata.current_snapshot_id(),
         }))
+    }
+
+    /// What a table says itself comes before what is kept of all, but never takes snapshots from queries that may read them.
+    fn retention(&self, table: &LoadedTable) -> Result<Retention, EngineError> {
+        let own = self.options.retention;
+        let told = own.of_table(&table.metadata)?;
+        Ok(Retention {
+            age: told.age.max(own.age.min(READERS_AGE)),
+            ..told
+        })
     }
 
     /// Visits tables until the process ends.

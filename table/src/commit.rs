@@ -93,7 +93,7 @@ pub async fn commit_change(
 /// Commits changes of several tables, all or none. Each table may be named once.
 ///
 /// A lost race is planned again from the new heads. If the answer is lost, the tables are looked at for every snapshot tried
-/// before anything is sent again; [`TableError::UnknownOutcome`] if even that cannot tell.
+/// before anything is sent again; [`TableError::UnknownOutcome`] if even that cannot tell, whatever is met afterwards.
 pub async fn commit_changes(
     catalog: &dyn Catalog,
     store: &FileStore,
@@ -103,8 +103,28 @@ pub async fn commit_changes(
     let Some((first, _)) = changes.first() else {
         return Ok(Vec::new());
     };
-    let deadline = store.clock().monotonic() + options.deadline;
     let mut attempts = Attempts::default();
+    match try_all(catalog, store, first, changes, options, &mut attempts).await {
+        Err(error @ TableError::UnknownOutcome { .. }) => Err(error),
+        // Whoever hears of anything else takes the files of the change away.
+        Err(error) if !attempts.is_empty() => Err(TableError::UnknownOutcome {
+            table: first.clone(),
+            reason: format!("an attempt had no answer, and then: {error}"),
+        }),
+        told => told,
+    }
+}
+
+/// `attempts` are those whose outcome is not known in the end.
+async fn try_all(
+    catalog: &dyn Catalog,
+    store: &FileStore,
+    first: &TableName,
+    changes: &[(TableName, Change)],
+    options: &CommitOptions,
+    attempts: &mut Attempts,
+) -> Result<Vec<Committed>> {
+    let deadline = store.clock().monotonic() + options.deadline;
     let mut count = 0;
     while count < options.attempts_max && store.clock().monotonic() < deadline {
         let tables = load(catalog, changes).await?;

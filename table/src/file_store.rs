@@ -148,6 +148,18 @@ impl FileStore {
         }
     }
 
+    /// With a store of one's own for this bucket of S3 too.
+    pub(crate) fn with_bucket(self, bucket: &str, objects: Arc<dyn ObjectStore>) -> Self {
+        let known = Bucket {
+            opened: Arc::clone(&objects),
+            store: objects,
+        };
+        let mut buckets = self.inner.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.insert(bucket.to_owned(), known);
+        drop(buckets);
+        self
+    }
+
     /// The same stores and caches, whose reads from now on are told to `at_hand`: manifests and their lists, and blocks of the cache on the
     /// local disk, also those of the stores that it hands out. Footers are told by who reads them.
     #[must_use]

@@ -7,4 +7,3 @@ mod faults;
 mod history;
 mod lake;
 mod storm;
-mod weather;

@@ -1,6 +1,8 @@
-//! A catalog in memory for tests of whoever commits: atomic over several tables, with faults on demand.
+//! A catalog in memory for tests of whoever commits: atomic over several tables, with faults on demand. And files in a store of one's
+//! own, such as one that fails.
 
 mod views;
+pub mod weather;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +11,29 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use iceberg::spec::{FormatVersion, TableMetadata, TableMetadataBuilder};
 use iceberg::{TableCreation, TableRequirement, TableUpdate};
+use object_store::ObjectStore;
 use uuid::Uuid;
 
 use self::views::Views;
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 use crate::digest::named_metadata;
-use crate::file_store::FileStore;
+use crate::file_store::{FileStore, StoreOptions};
 use crate::schema::LostDefaults;
 use crate::view::{NewView, View};
-use tidewater_core::{Namespace, TableName};
+use tidewater_core::{Namespace, SharedClock, SharedRng, TableName};
+
+/// The bucket of S3 that [`store_over`] knows.
+pub const BUCKET: &str = "bucket";
+
+/// Files that lie in `objects`, both those in memory and those of [`BUCKET`].
+pub fn store_over(
+    objects: Arc<dyn ObjectStore>,
+    options: StoreOptions,
+    clock: SharedClock,
+    rng: SharedRng,
+) -> FileStore {
+    FileStore::over(Arc::clone(&objects), options, clock, rng).with_bucket(BUCKET, objects)
+}
 
 /// What the next commit meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +46,8 @@ pub enum Fault {
     Conflict,
     /// The catalog does not answer.
     Unavailable,
+    /// It is applied, but the answer is lost, and so is that to the look at the table that follows.
+    AnswersLost,
 }
 
 /// Keeps tables in memory and their metadata files in a [`FileStore`].
@@ -55,6 +73,8 @@ struct State {
     /// What was staged and may be made: a real catalog makes it from the updates alone.
     staged: BTreeMap<Uuid, TableMetadata>,
     faults: VecDeque<Fault>,
+    /// The next look at a table has no answer.
+    is_away: bool,
     commits: u64,
 }
 
@@ -223,6 +243,13 @@ fn updated(before: &TableMetadata, location: Option<String>, commit: &TableCommi
     Ok(builder.build()?.metadata)
 }
 
+fn away() -> CatalogFault {
+    CatalogFault::Unavailable {
+        message: "planted fault".into(),
+        source: None,
+    }
+}
+
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> CatalogFault {
     CatalogFault::Internal {
         message: "memory catalog".into(),
@@ -233,7 +260,11 @@ fn internal(error: impl std::error::Error + Send + Sync + 'static) -> CatalogFau
 #[async_trait]
 impl Catalog for MemoryCatalog {
     async fn load_table(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogFault> {
-        Ok(self.lock().tables.get(name).cloned())
+        let mut state = self.lock();
+        match std::mem::take(&mut state.is_away) {
+            true => Err(away()),
+            false => Ok(state.tables.get(name).cloned()),
+        }
     }
 
     async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault> {
@@ -253,12 +284,8 @@ impl Catalog for MemoryCatalog {
                     message: "planted fault".into(),
                 });
             }
-            Some(Fault::Unavailable) => {
-                return Err(CatalogFault::Unavailable {
-                    message: "planted fault".into(),
-                    source: None,
-                });
-            }
+            Some(Fault::Unavailable) => return Err(away()),
+            Some(Fault::AnswersLost) => self.lock().is_away = true,
             Some(Fault::AnswerLost) | None => {}
         }
         let mut files = Vec::new();

@@ -73,7 +73,7 @@ fn nothing_is_lost_or_doubled() {
     assert!(kills >= 20, "{kills} kills");
     builder.env.clear();
     let node = builder.start();
-    wait_for("runs of killed processes end", REACH_DEADLINE, || {
+    wait_for("runs of killed processes end", REACH_DEADLINE * 3, || {
         let open = node.cli(&["job", "ls", "--open", "--output", "json"]).unwrap();
         (open.trim() == "[]").then_some(())
     });

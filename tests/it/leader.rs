@@ -169,7 +169,7 @@ fn another_node_finishes_what_was_asked_for() {
     for job in &open {
         let ended = ended.iter().find(|ended| ended["id"] == job["id"]).unwrap();
         assert_eq!(ended["phase"], "succeeded", "{ended}");
-        again += usize::from(ended["attempt"] == 2);
+        again += usize::from(ended["attempt"].as_u64() > Some(1));
     }
     assert!(again > 0, "the leader had finished everything: {ended:?}");
     compare_all(&nodes[0], &hospital);

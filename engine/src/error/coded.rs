@@ -14,11 +14,13 @@ use super::EngineError;
 enum Root<'a> {
     Engine(&'a EngineError),
     Table(&'a TableError),
+    Store(&'a object_store::Error),
     DataFusion(&'a DataFusionError),
 }
 
 fn root(error: &DataFusionError) -> Root<'_> {
     let mut deepest = error;
+    let mut store = None;
     let mut next: Option<&(dyn Error + 'static)> = error.source();
     // `source` of an external error skips the error itself, so that is asked first.
     loop {
@@ -35,13 +37,17 @@ fn root(error: &DataFusionError) -> Root<'_> {
             }
         }
         let Some(error) = next else {
-            return Root::DataFusion(deepest);
+            return store.map_or(Root::DataFusion(deepest), Root::Store);
         };
         if let Some(ours) = error.downcast_ref::<EngineError>() {
             return Root::Engine(ours);
         }
         if let Some(table) = error.downcast_ref::<TableError>() {
             return Root::Table(table);
+        }
+        // The Parquet reader wraps what the store says as if the file were damaged.
+        if let Some(told) = error.downcast_ref::<object_store::Error>() {
+            store.get_or_insert(told);
         }
         if let Some(inner) = error.downcast_ref::<DataFusionError>() {
             deepest = inner;
@@ -67,15 +73,24 @@ fn datafusion_kind(error: &DataFusionError) -> ErrorKind {
         DataFusionError::NotImplemented(_) | DataFusionError::Substrait(_) => ErrorKind::Unsupported,
         DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
         DataFusionError::ParquetError(_) => ErrorKind::Corrupt,
-        DataFusionError::ObjectStore(error) => match error.as_ref() {
-            object_store::Error::NotFound { .. } => ErrorKind::NotFound,
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                ErrorKind::Denied
-            }
-            _ => ErrorKind::Unavailable,
-        },
+        DataFusionError::ObjectStore(error) => store_kind(error),
         DataFusionError::IoError(_) => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
+    }
+}
+
+fn store_kind(error: &object_store::Error) -> ErrorKind {
+    match error {
+        object_store::Error::NotFound { .. } => ErrorKind::NotFound,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Denied,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+fn retry_of(kind: ErrorKind) -> Retry {
+    match kind {
+        ErrorKind::Unavailable | ErrorKind::Exhausted => Retry::Safe,
+        _ => Retry::Never,
     }
 }
 
@@ -123,6 +138,7 @@ impl Coded for EngineError {
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.kind(),
                 Root::Table(error) => error.kind(),
+                Root::Store(error) => store_kind(error),
                 Root::DataFusion(error) => datafusion_kind(error),
             },
             Self::Deadline { .. } => ErrorKind::Timeout,
@@ -141,6 +157,7 @@ impl Coded for EngineError {
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.code(),
                 Root::Table(error) => error.code(),
+                Root::Store(error) => datafusion_code(store_kind(error)),
                 Root::DataFusion(error) => datafusion_code(datafusion_kind(error)),
             },
             Self::Deadline { .. } => "ENG-0009",
@@ -171,10 +188,8 @@ impl Coded for EngineError {
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.retry(),
                 Root::Table(error) => error.retry(),
-                Root::DataFusion(error) => match datafusion_kind(error) {
-                    ErrorKind::Unavailable | ErrorKind::Exhausted => Retry::Safe,
-                    _ => Retry::Never,
-                },
+                Root::Store(error) => retry_of(store_kind(error)),
+                Root::DataFusion(error) => retry_of(datafusion_kind(error)),
             },
             // A query changes nothing before its end.
             Self::Deadline { .. } => Retry::Safe,
@@ -220,7 +235,7 @@ impl Coded for EngineError {
                 Root::DataFusion(error) if datafusion_kind(error) == ErrorKind::Exhausted => {
                     "free space on the spill disk, give it a larger part of it (engine.spill_bytes_max), or give the engine more memory"
                 }
-                Root::DataFusion(_) => return None,
+                Root::Store(_) | Root::DataFusion(_) => return None,
             },
             Self::Deadline { .. } => "filter on a partition column, or ask for a longer time limit",
             Self::Managed { .. } => {
@@ -269,5 +284,14 @@ mod tests {
             assert_eq!((full.code(), full.retry()), ("ENG-0005", Retry::Safe));
         }
         assert!(memory.hint().is_some());
+        let away = || object_store::Error::Generic {
+            store: "S3",
+            source: "503".into(),
+        };
+        let read = datafusion::parquet::errors::ParquetError::External(Box::new(away()));
+        for away in [DataFusionError::from(away()), DataFusionError::from(read)] {
+            let away = EngineError::from(away.context("while reading"));
+            assert_eq!((away.code(), away.retry()), ("ENG-0007", Retry::Safe), "{away:?}");
+        }
     }
 }

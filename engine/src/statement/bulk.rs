@@ -6,12 +6,12 @@ use futures::{Stream, StreamExt};
 use tidewater_core::TableName;
 use tidewater_table::{
     Added, Change, CommitOptions, DataFileWriter, LoadedTable, NewTable, OnExisting, Staged, StagedTable, TableError,
-    commit_change, discard, is_wap_enabled, stage,
+    commit_change, is_wap_enabled, stage,
 };
 
 use super::{Done, Workshop, writable};
 use crate::error::{EngineError, Result};
-use crate::write::FileMemory;
+use crate::write::{FileMemory, drop_files};
 
 /// What is done with rows for a table that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl Workshop<'_> {
             // It may be in the table: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
             Err(error) => {
-                discard(store, &added).await?;
+                drop_files(store, &added).await;
                 Err(error.into())
             }
         }

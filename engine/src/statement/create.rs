@@ -12,7 +12,7 @@ use tidewater_table::iceberg::spec::{
 };
 use tidewater_table::{
     CatalogFault, Change, CommitOptions, LoadedTable, NewTable, OnExisting, Staged, StagedTable, TableError,
-    check_write_properties, discard, stage,
+    check_write_properties, stage,
 };
 
 use super::{Done, Workshop};
@@ -20,7 +20,7 @@ use crate::error::{EngineError, Result};
 use crate::lake::base_name;
 use crate::provider::check_staleness;
 use crate::sql::{Column, CreateTable, Existing, Name, PartitionField, SortField};
-use crate::write::{Distribution, Order, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
 /// Field ids begin here.
 const FIRST_ID: i32 = 1;
@@ -113,7 +113,7 @@ impl Workshop<'_> {
             .await
         {
             Ok(created) if created.was_there => {
-                discard(store, &change.map(|change| change.added).unwrap_or_default()).await?;
+                drop_files(store, &change.map(|change| change.added).unwrap_or_default()).await;
                 Ok(Done {
                     rows: rows.map(|_| 0),
                     ..Done::default()
@@ -127,7 +127,7 @@ impl Workshop<'_> {
             // It may be there: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
             Err(error) => {
-                discard(store, &change.map(|change| change.added).unwrap_or_default()).await?;
+                drop_files(store, &change.map(|change| change.added).unwrap_or_default()).await;
                 Err(error.into())
             }
         }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Ident};
 use tidewater_core::TableName;
-use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, discard};
+use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change};
 
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, lost};
 use crate::error::{EngineError, Result};
 use crate::session::read_texts;
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
-use crate::write::{Distribution, Order, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
 /// What `ON CONFLICT` calls the row that was to be added, as PostgreSQL does.
 const EXCLUDED: &str = "excluded";
@@ -65,7 +65,7 @@ impl Workshop<'_> {
             Ok(Some(change)) => head.takes(change).of_table(table.metadata.uuid()).of_job(job),
             Ok(None) => return Ok(Done::rows(rows, head.snapshot_id)),
             Err(error) => {
-                discard(self.engine.store(), &added).await?;
+                drop_files(self.engine.store(), &added).await;
                 return Err(error);
             }
         };
@@ -76,7 +76,7 @@ impl Workshop<'_> {
             // It may be in the table: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
             Err(error) => {
-                discard(store, &written).await?;
+                drop_files(store, &written).await;
                 Err(error.into())
             }
         }

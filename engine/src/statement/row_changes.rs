@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change,
-    discard, write_deletes,
+    write_deletes,
 };
 
 use super::condition::Reach;
@@ -27,6 +27,7 @@ use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
 use crate::session::SessionOptions;
 use crate::sql::{Action, Merge, RowTarget};
+use crate::write::drop_files;
 
 /// Snapshot isolation lets others add rows meanwhile; else the rows that were looked at must be all there are.
 const SNAPSHOT_ISOLATION: &str = "snapshot";
@@ -274,7 +275,7 @@ impl Attempt<'_> {
         let deletes = match self.deletes(matched).await {
             Ok(deletes) => deletes,
             Err(error) => {
-                discard(self.shop.engine.store(), &added).await?;
+                drop_files(self.shop.engine.store(), &added).await;
                 return Err(error);
             }
         };
@@ -358,7 +359,7 @@ impl Attempt<'_> {
             // It may be in the table: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
             Err(error) => {
-                discard(engine.store(), &added).await?;
+                drop_files(engine.store(), &added).await;
                 Err(error.into())
             }
         }

@@ -5,6 +5,7 @@ mod rows;
 mod staged;
 mod tables;
 mod upkeep;
+mod weather;
 mod writers;
 
 use super::{Done, Workshop};

@@ -235,6 +235,25 @@ async fn unknown_outcomes_are_looked_for() {
     check_clean(&lake).await;
 }
 
+// Goal: whatever is met after an attempt without an answer, its outcome is told to be unknown: whoever hears of anything else deletes its
+// files, which the table may have. Method: a catalog that applies a commit, loses the answer, and does not answer the next look.
+#[tokio::test]
+async fn what_is_met_afterwards_tells_nothing() {
+    let lake = Lake::new(&[], &[]).await;
+    lake.catalog.inject([Fault::AnswersLost]);
+    let change = Change::append(lake.files(&[1], 0).await);
+    let options = CommitOptions::default();
+    let outcome = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await;
+    assert!(matches!(outcome, Err(TableError::UnknownOutcome { .. })), "{outcome:?}");
+    assert_eq!(lake.rows().await, [1], "it is in the table");
+    lake.catalog.inject([Fault::Unavailable]);
+    let outcome = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options).await;
+    assert!(
+        !matches!(outcome, Ok(_) | Err(TableError::UnknownOutcome { .. })),
+        "nothing of it was sent: {outcome:?}"
+    );
+}
+
 // Goal: an attempt that can land no more is swept up. Method: lose a request, let another writer move the head, commit again.
 #[tokio::test]
 async fn lost_attempts_are_swept_up() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::history::History;
 use super::lake::{Lake, Operation};
-use super::weather::{Fault, Weather};
 use crate::testing::Fault as CatalogFault;
+use crate::testing::weather::{Fault, Weather};
 use crate::{FileStore, StoreOptions, TableError, expire};
 use tidewater_core::{Coded, ErrorKind, Rng, SeededRng, SystemClock};
 

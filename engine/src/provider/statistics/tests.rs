@@ -3,7 +3,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch};
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 
-use crate::testing::Lake;
+use crate::statement::tests::{done, rows};
+use crate::testing::{Counting, Lake};
 
 const TABLE: &str = "silver.readings";
 
@@ -69,4 +70,40 @@ async fn floats_are_told_where_they_are_sure() {
         assert_eq!(plan.contains("DataSourceExec"), reads, "{plan}");
         assert_eq!(lake.lines(&sql).await, [wanted], "{sql}");
     }
+}
+
+// Goal: how many rows and values there are, and the least and greatest whole numbers and days, are told without opening a data file.
+// Method: a store that notes which are opened, over columns with and without nulls; and a sum, for which it has to note all of them.
+#[tokio::test]
+async fn counts_and_bounds_open_no_file() {
+    let store = Arc::new(Counting::default());
+    let mut lake = Lake::over(store.clone(), "memory://lake");
+    done(&lake, "CREATE SCHEMA s").await;
+    done(&lake, "CREATE TABLE s.t (id bigint, n int, day date)").await;
+    for values in [
+        "(1, 5, DATE '2024-02-29'), (2, -3, DATE '2023-12-31')",
+        "(3, NULL, DATE '2024-01-01'), (4, 1, NULL)",
+        "(-5, 9, DATE '2024-03-01'), (6, 0, NULL)",
+    ] {
+        rows(&lake, &format!("INSERT INTO s.t VALUES {values}")).await;
+    }
+    lake.forget();
+    store.opened();
+    for (columns, wanted) in [
+        ("count(*)", "6"),
+        ("count(n), count(day)", "5,4"),
+        ("min(id), max(id)", "-5,6"),
+        ("min(n), max(n)", "-3,9"),
+        ("min(day), max(day)", "2023-12-31,2024-03-01"),
+        ("count(*), max(id), min(n), max(day)", "6,6,-3,2024-03-01"),
+    ] {
+        assert_eq!(
+            lake.lines(&format!("SELECT {columns} FROM s.t")).await,
+            [wanted],
+            "{columns}"
+        );
+        assert_eq!(store.opened(), 0, "{columns}");
+    }
+    assert_eq!(lake.lines("SELECT sum(n) FROM s.t").await, ["12"]);
+    assert_eq!(store.opened(), 3, "what is opened is noted");
 }

@@ -3,14 +3,14 @@
 use datafusion::prelude::SessionContext;
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::schema::to_arrow;
-use tidewater_table::{Added, LoadedTable, ScanFile, discard};
+use tidewater_table::{Added, LoadedTable, ScanFile};
 
 use super::super::give;
 use super::super::row_sql::{REWRITTEN, TARGET};
 use super::Attempt;
 use crate::error::Result;
 use crate::lineage;
-use crate::write::{Distribution, Order, WriteRequest};
+use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
 impl Attempt<'_> {
     /// Writes the rows that are changed or added, and with `keep` those of the `rewritten` files that stay as they are. They must be as
@@ -44,7 +44,7 @@ impl Attempt<'_> {
         let added = engine.write_with(self.shop.runner, &session, request).await?;
         let written: u64 = added.iter().map(|added| added.file.record_count()).sum();
         if written != rows {
-            discard(engine.store(), &added).await?;
+            drop_files(engine.store(), &added).await;
             return Err(self.miscounted(rows, written));
         }
         Ok(added)

@@ -19,7 +19,7 @@ use tidewater_core::{Rng, SeededRng, SystemClock};
 
 /// What a call meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
+pub enum Fault {
     /// As a 503: nothing is done.
     Refused,
     /// Done, and the connection ends before the answer.
@@ -34,8 +34,9 @@ pub(super) enum Fault {
 
 /// The store.
 #[derive(Debug)]
-pub(super) struct Weather {
+pub struct Weather {
     inner: InMemory,
+    tells_lengths: bool,
     rng: SeededRng,
     stormy: AtomicBool,
     met: Mutex<BTreeMap<Fault, u64>>,
@@ -44,9 +45,20 @@ pub(super) struct Weather {
 
 impl Weather {
     /// Calm at first.
-    pub(super) fn new(seed: u64) -> Arc<Self> {
+    pub fn new(seed: u64) -> Arc<Self> {
+        Self::of(seed, false)
+    }
+
+    /// The same, whose answers tell how long a part of a file is, as those of S3 do: a client hears of each that ends early. Whole files
+    /// may still end without a word.
+    pub fn telling_lengths(seed: u64) -> Arc<Self> {
+        Self::of(seed, true)
+    }
+
+    fn of(seed: u64, tells_lengths: bool) -> Arc<Self> {
         Arc::new(Self {
             inner: InMemory::new(),
+            tells_lengths,
             rng: SeededRng::new(seed),
             stormy: AtomicBool::new(false),
             met: Mutex::default(),
@@ -54,17 +66,18 @@ impl Weather {
         })
     }
 
-    pub(super) fn storm(&self, stormy: bool) {
+    /// From now on calls fail, or no longer do.
+    pub fn storm(&self, stormy: bool) {
         self.stormy.store(stormy, Ordering::SeqCst);
     }
 
     /// How often each fault was met.
-    pub(super) fn met(&self) -> BTreeMap<Fault, u64> {
+    pub fn met(&self) -> BTreeMap<Fault, u64> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Calls while it was stormy.
-    pub(super) fn calls(&self) -> u64 {
+    pub fn calls(&self) -> u64 {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,9 +135,11 @@ impl ObjectStore for Weather {
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
         let is_head = options.head;
-        let fault = self
-            .next(&[Fault::Refused, Fault::Reset, Fault::Truncated, Fault::Slow])
-            .await;
+        let possible: &[Fault] = match self.tells_lengths && options.range.is_some() {
+            true => &[Fault::Refused, Fault::Reset, Fault::Slow],
+            false => &[Fault::Refused, Fault::Reset, Fault::Truncated, Fault::Slow],
+        };
+        let fault = self.next(possible).await;
         if fault == Some(Fault::Refused) || (is_head && fault == Some(Fault::Reset)) {
             return Err(failed("503"));
         }
