@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::SnapshotRef;
 use serde::{Deserialize, Serialize};
-use tidewater_catalog_client::dto::{JobPhase, JobRow};
+use tidewater_catalog_client::dto::JobPhase;
 use tidewater_core::{JobId, SharedClock, SharedRng, TableName, Tasks};
 use tidewater_engine::{Caller, Engine, PlanRunner};
-use tidewater_table::{Catalog, Change, JOB_ID_KEY, LoadedTable};
+use tidewater_table::{Catalog, JOB_ID_KEY, LoadedTable};
 use tokio::sync::oneshot;
 
 use crate::cdc;
 use crate::error::{PipelineError, Result};
 use crate::model::{Kind, Model};
+use crate::noted::{committed_by, is_noted, is_overtaken, of_run};
 use crate::open_runs::{OpenRun, OpenRuns};
 use crate::plan::{Mode, ModelPlan, Tables, Wish, resolve, target_lag};
 use crate::project::Project;
@@ -38,15 +38,6 @@ const LOADS_AT_ONCE_MAX: usize = 8;
 
 /// Times the rows of a model are computed before it gives up because others keep committing to its table.
 const ATTEMPTS_MAX: u32 = 5;
-
-/// Times that the end of a run is written while the catalog does not answer, or others write the row.
-const NOTES_MAX: u32 = 5;
-
-/// Wait before it is written again.
-const NOTE_WAIT: Duration = Duration::from_secs(2);
-
-/// Summary key that names the run which somebody asked for and a snapshot comes from, by the id of its row.
-pub(crate) const RUN_ID_KEY: &str = "tidewater.run-id";
 
 /// What a run is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -406,42 +397,6 @@ impl Inner {
         runs
     }
 
-    /// Writes the row. An end is written again and again for a while: a row that stays open is run once more by the next process.
-    async fn note(&self, row: &RunRow, run: &ModelRun, phase: JobPhase) {
-        for _ in 0..NOTES_MAX {
-            match self.noted(row, run, phase).await {
-                Ok(true) => return,
-                // Somebody wrote it in between.
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(model = %run.name, %error, "the run was not noted");
-                    if !phase.is_final() {
-                        return;
-                    }
-                    self.worker.clock.sleep(NOTE_WAIT).await;
-                }
-            }
-        }
-    }
-
-    /// Whether the row is done with: it is written, or another process works on it now, or it has ended and this is no end.
-    async fn noted(&self, row: &RunRow, run: &ModelRun, phase: JobPhase) -> Result<bool> {
-        let log = &self.worker.log;
-        let mut put = row.put(run, phase);
-        if row.asked.is_some() {
-            let found = log.read(row.id).await?;
-            let is_taken = |found: &JobRow| {
-                RunRow::of(found).attempt > row.attempt || (found.phase.is_final() && !phase.is_final())
-            };
-            if found.as_ref().is_some_and(is_taken) {
-                return Ok(true);
-            }
-            put.expect_version = Some(found.map_or(0, |found| found.version));
-        }
-        // Where no version is expected, a refusal says that the row has ended.
-        Ok(log.write(row.id, &put).await? || put.expect_version.is_none())
-    }
-
     async fn attempts(&self, models: &[&Model], open: &OpenRun<'_>, wish: Wish, runs: &mut [ModelRun]) -> Result<()> {
         for attempt in 1..=ATTEMPTS_MAX {
             let mut all: Vec<(usize, Prepared)> = Vec::new();
@@ -554,38 +509,6 @@ impl Inner {
         };
         Ok(Some(prepared))
     }
-}
-
-/// Whether a model's row stands from the beginning, and ends even if there was nothing to do. Views never run.
-fn is_noted(row: &RunRow, model: &Model) -> bool {
-    row.asked.is_some() && !matches!(model.kind, Kind::View)
-}
-
-/// The changes, with the run that they are of.
-fn of_run(changes: Vec<(TableName, Change)>, run: JobId) -> Vec<(TableName, Change)> {
-    let run = run.to_string();
-    let named = |(table, change): (TableName, Change)| (table, change.property(RUN_ID_KEY, run.as_str()));
-    changes.into_iter().map(named).collect()
-}
-
-/// Whether a run that was asked for later has committed, so that an older one which goes on would bring an older state back. Ids are in
-/// the order of time.
-fn is_overtaken(table: &LoadedTable, row: &RunRow) -> bool {
-    if row.attempt == 1 || row.asked.is_none_or(|asked| asked.options.full_refresh) {
-        return false;
-    }
-    let mut runs = table.metadata.snapshots().filter_map(|snapshot| {
-        let run = snapshot.summary().additional_properties.get(RUN_ID_KEY)?;
-        run.parse::<JobId>().ok()
-    });
-    runs.any(|run| run > row.id)
-}
-
-/// The snapshot that a run has committed to a table, in an earlier attempt or in another process.
-fn committed_by<'a>(table: &'a LoadedTable, row: &RunRow) -> Option<&'a SnapshotRef> {
-    let run = row.asked.map(|_| row.id.to_string())?;
-    let mut snapshots = table.metadata.snapshots();
-    snapshots.find(|snapshot| snapshot.summary().additional_properties.get(RUN_ID_KEY) == Some(&run))
 }
 
 fn blank(model: &Model) -> ModelRun {

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_table::{Added, LoadedTable, WriteRun, sweep_run};
 use tokio::runtime::Handle;
+
+use tidewater_table::{Added, LoadedTable, WriteRun, sweep_run};
 
 use crate::engine::Parts;
 

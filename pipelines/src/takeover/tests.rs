@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::Selection;
-use crate::pipelines::RUN_ID_KEY;
+use crate::noted::RUN_ID_KEY;
 use crate::run_log::RunLog;
 use crate::testing::{Lake, Noted, table_name};
 
