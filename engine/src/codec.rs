@@ -15,12 +15,14 @@ use tidewater_table::{FileDeletes, FileStore};
 
 use crate::deletes::RowDeletesExec;
 use crate::error::EngineError;
+use crate::session::outer_sides::UntoldExec;
 use crate::write::{IcebergWriteExec, WriteSpec};
 
 /// Other codecs take whatever is valid protobuf for theirs, so ours must not be valid: no protobuf message starts with a
 /// zero byte, for there is no field number 0.
 const WRITE_MAGIC: &[u8] = b"\0tidewater:write:1\0";
 const DELETES_MAGIC: &[u8] = b"\0tidewater:deletes:1\0";
+const UNTOLD_MAGIC: &[u8] = b"\0tidewater:untold:1\0";
 
 /// Made by [`crate::Engine::physical_codec`].
 #[derive(Debug)]
@@ -76,6 +78,9 @@ impl PhysicalExtensionCodec for Codec {
                 self.store.clone(),
             )));
         }
+        if buf == UNTOLD_MAGIC {
+            return Ok(Arc::new(UntoldExec::new(input()?)));
+        }
         self.inner.try_decode(buf, inputs, context, converter)
     }
 
@@ -90,6 +95,10 @@ impl PhysicalExtensionCodec for Codec {
         }
         if let Some(deletes) = node.downcast_ref::<RowDeletesExec>() {
             return append(buf, DELETES_MAGIC, deletes.deletes().as_ref());
+        }
+        if node.downcast_ref::<UntoldExec>().is_some() {
+            buf.extend_from_slice(UNTOLD_MAGIC);
+            return Ok(());
         }
         self.inner.try_encode(node, buf, converter)
     }

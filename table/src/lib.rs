@@ -70,6 +70,7 @@ pub use expire::{
 };
 pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, ReadAnew, S3Options, StoreOptions};
 pub use iceberg;
+pub use manifest::partition_key;
 pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
 pub use overwrite::{overwrite_partitions, overwrite_where};
 pub use predicate::{Comparison, Predicate};

@@ -192,7 +192,7 @@ fn with_widened_partition(file: DataFile, spec_id: i32, of: &StructType) -> Resu
 }
 
 /// A partition as a key, which is the same before a column is widened and after it.
-pub(crate) fn partition_key(partition: &Struct) -> Struct {
+pub fn partition_key(partition: &Struct) -> Struct {
     let widest = |value: Option<&Literal>| {
         Some(match value? {
             Literal::Primitive(PrimitiveLiteral::Int(number)) => Literal::long(i64::from(*number)),

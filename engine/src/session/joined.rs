@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Select, SelectItem,
-    Statement, TableFactor, VisitMut, VisitorMut, visit_expressions_mut,
+    Statement, TableFactor, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+
+use crate::this_query::{self, Change};
 
 /// Writes `a FULL JOIN b USING (x)` with ON, and each `x` as the one that is there, where a SELECT joins two tables and names its columns.
 /// What is left is refused later.
@@ -72,14 +74,9 @@ fn written(select: &mut Select) -> Option<()> {
             .parse_expr()
             .ok()
     };
-    let replace = |expression: &mut Expr| {
-        if let Expr::Identifier(ident) = expression
-            && names.iter().any(|name| same(name, ident))
-            && let Some(column) = there(ident)
-        {
-            *expression = column;
-        }
-        ControlFlow::<()>::Continue(())
+    let mut replaces = There {
+        names: &names,
+        column: there,
     };
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(Expr::Identifier(ident)) = item
@@ -90,14 +87,31 @@ fn written(select: &mut Select) -> Option<()> {
                 expr: Expr::Identifier(ident.clone()),
             };
         }
-        let _: ControlFlow<()> = visit_expressions_mut(item, replace);
+        this_query::change(item, &mut replaces);
     }
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.selection, replace);
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.having, replace);
+    this_query::change(&mut select.selection, &mut replaces);
+    this_query::change(&mut select.having, &mut replaces);
     if let GroupByExpr::Expressions(grouped, _) = &mut select.group_by {
-        let _: ControlFlow<()> = visit_expressions_mut(grouped, replace);
+        this_query::change(grouped, &mut replaces);
     }
     Some(())
+}
+
+/// Writes the columns of this query's join as those that are there. Queries within it have columns of their own by these names.
+struct There<'a, F> {
+    names: &'a [Ident],
+    column: F,
+}
+
+impl<F: Fn(&Ident) -> Option<Expr>> Change for There<'_, F> {
+    fn after(&mut self, expression: &mut Expr) {
+        if let Expr::Identifier(ident) = expression
+            && self.names.iter().any(|name| same(name, ident))
+            && let Some(column) = (self.column)(ident)
+        {
+            *expression = column;
+        }
+    }
 }
 
 fn same(name: &Ident, other: &Ident) -> bool {
@@ -142,6 +156,12 @@ mod tests {
             (
                 format!("SELECT s FROM {a} FULL JOIN {b} USING (k) WHERE k = 3"),
                 vec![""],
+            ),
+            (
+                format!(
+                    "SELECT k FROM {a} FULL JOIN {b} USING (k) WHERE EXISTS (SELECT 1 FROM (VALUES (2)) AS c (k) WHERE k = 2)"
+                ),
+                vec!["1", "2", "3"],
             ),
             (
                 format!("SELECT k + count(*) AS n FROM {a} FULL JOIN {b} USING (k) GROUP BY k"),

@@ -4,61 +4,109 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, OrderBy, OrderByKind, Query, Select, SelectItem, Statement, UnaryOperator, VisitMut,
-    VisitorMut,
+    BinaryOperator, Expr, JoinConstraint, JoinOperator, OrderBy, OrderByKind, Query, Select, SelectItem, Statement,
+    UnaryOperator, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::among_rows;
+use crate::error::{EngineError, Result};
 use crate::this_query::{self, Change};
 
 /// Writes such conditions out: true if there is a match, else unknown if there is a null, else false.
-pub(super) fn counted(statement: &mut Statement) {
-    let _: ControlFlow<()> = statement.visit(&mut Members { depth: 0 });
+///
+/// # Errors
+/// Too many of them are within one another.
+pub(super) fn counted(statement: &mut Statement) -> Result<()> {
+    let mut members = Members { depth: 0 };
+    match statement.visit(&mut members) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(EngineError::Unsupported {
+            what: format!("a comparison with a query's rows within {DEPTH_MAX} others"),
+        }),
+    }
 }
 
-/// Queries within queries from which on nothing is written out: what is written out has its query three times.
+/// Subqueries that stand for values within one another, from which on nothing is written out: what is written out has its query three
+/// times.
 const DEPTH_MAX: usize = 4;
 
 struct Members {
     depth: usize,
 }
 
+impl Members {
+    /// Writes out what is among a part, or ends where that is no more to be done and would have to be.
+    fn write<T: Clone + PartialEq>(&self, part: &mut T, write: impl FnOnce(&mut T)) -> ControlFlow<()> {
+        if self.depth < DEPTH_MAX {
+            write(part);
+            return ControlFlow::Continue(());
+        }
+        let mut written = part.clone();
+        write(&mut written);
+        match written == *part {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    }
+}
+
 impl VisitorMut for Members {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if self.depth < DEPTH_MAX
-            && let Some(OrderBy {
-                kind: OrderByKind::Expressions(keys),
-                ..
-            }) = &mut query.order_by
+        if let Some(OrderBy {
+            kind: OrderByKind::Expressions(keys),
+            ..
+        }) = &mut query.order_by
         {
-            keys.iter_mut().for_each(|key| within(&mut key.expr));
+            for key in keys {
+                self.write(&mut key.expr, within)?;
+            }
         }
-        self.depth += 1;
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        self.depth += usize::from(matches!(expression, Expr::Subquery(_)));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        self.depth -= usize::from(matches!(expression, Expr::Subquery(_)));
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        if self.depth >= DEPTH_MAX {
-            return ControlFlow::Continue(());
+        for condition in [&mut select.selection, &mut select.having].into_iter().flatten() {
+            self.write(condition, conjunct)?;
         }
-        if let Some(condition) = &mut select.selection {
-            conjunct(condition);
+        for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+            if let Some(condition) = condition_of(&mut join.join_operator) {
+                self.write(condition, conjunct)?;
+            }
         }
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. } = item {
-                within(column);
+                self.write(column, within)?;
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// What a join goes by, if it is a condition.
+fn condition_of(join: &mut JoinOperator) -> Option<&mut Expr> {
+    match join {
+        JoinOperator::Join(JoinConstraint::On(condition))
+        | JoinOperator::Inner(JoinConstraint::On(condition))
+        | JoinOperator::Left(JoinConstraint::On(condition))
+        | JoinOperator::LeftOuter(JoinConstraint::On(condition))
+        | JoinOperator::Right(JoinConstraint::On(condition))
+        | JoinOperator::RightOuter(JoinConstraint::On(condition))
+        | JoinOperator::FullOuter(JoinConstraint::On(condition)) => Some(condition),
+        _ => None,
     }
 }
 

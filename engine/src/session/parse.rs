@@ -69,7 +69,7 @@ pub(super) fn understood(
         joined::by_names(statement);
         // Before `t.*` is told whose it is and columns get their names, which go by what stands in FROM.
         unnested::beside(statement);
-        members::counted(statement);
+        members::counted(statement)?;
         balanced::conditions(statement);
         wildcards::named_as_read(statement);
         complexity::check_parts(statement)?;

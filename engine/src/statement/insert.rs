@@ -1,11 +1,12 @@
 //! `INSERT`: rows are added, after others have gone perhaps.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Ident};
 use tidewater_core::TableName;
-use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change};
+use tidewater_table::iceberg::spec::Struct;
+use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, partition_key};
 
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, lost};
@@ -120,6 +121,7 @@ impl Workshop<'_> {
     async fn touched(&self, table: &LoadedTable, snapshot: Option<i64>, added: &[Added]) -> Result<Vec<String>> {
         let files = Scan::new(self.engine.store(), &table.metadata)
             .snapshot(snapshot)
+            .with_deletes()
             .plan()
             .await?;
         let spec = table.metadata.default_partition_spec();
@@ -134,13 +136,12 @@ impl Workshop<'_> {
                 ),
             });
         }
-        let partitions: BTreeSet<String> = added
-            .iter()
-            .map(|added| format!("{:?}", added.file.partition()))
-            .collect();
+        // Files of before a column was widened are of the same partitions.
+        let partitions = added.iter().map(|added| partition_key(added.file.partition()));
+        let partitions: HashSet<Struct> = partitions.collect();
         let touched = files
             .into_iter()
-            .filter(|file| partitions.contains(&format!("{:?}", file.partition)));
+            .filter(|file| partitions.contains(&partition_key(&file.partition)));
         Ok(touched.map(|file| file.path).collect())
     }
 

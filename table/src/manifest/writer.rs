@@ -60,7 +60,11 @@ impl<'a> MetadataWriter<'a> {
         for new in added {
             // A negative number means: inherit the one of the commit.
             writer
-                .add_file(new.file.clone(), new.sequence.unwrap_or(-1))
+                .add_file(
+                    // What deletes rows of older files is of their partitions, as they were written.
+                    with_widened_partition(new.file.clone(), spec_id, &partition_type)?,
+                    new.sequence.unwrap_or(-1),
+                )
                 .map_err(fault())?;
         }
         for old in existing {

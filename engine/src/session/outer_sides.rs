@@ -1,0 +1,224 @@
+//! Rows that an outer join makes up are null, whatever its input says of its columns.
+//!
+//! DataFusion 55.2 takes a column that is constant on the side of an outer join that may have no row (`s.k = 1` among its conditions) for
+//! constant behind the join too: groups by it come twice, sorts leave it out. Such a side stands below a node that says nothing of its
+//! rows. Likewise a column that is constant in each part of a union is not: where parts look for the first rows by a sort that leaves it
+//! out, they must not tell each other how far they are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, Result, Statistics, internal_err};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{AcrossPartitions, EquivalenceProperties};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::limit::LocalLimitExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+};
+
+/// The rule that chooses the sides of joins; after it they stay.
+pub(super) const SIDES: &str = "join_selection";
+
+/// Runs a rule, then sees to the sides that may have no row.
+#[derive(Debug)]
+pub(super) struct OuterSides(pub(super) Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+
+impl PhysicalOptimizerRule for OuterSides {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = self.0.optimize(plan, config)?;
+        Ok(plan.transform_up(untold)?.data)
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
+}
+
+fn untold(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let hashed = plan.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
+    let looped = plan.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
+    let merged = plan
+        .downcast_ref::<SortMergeJoinExec>()
+        .map(SortMergeJoinExec::join_type);
+    let joins = hashed.or(looped).or(merged);
+    let padded = match joins {
+        Some(JoinType::Left) => [false, true],
+        Some(JoinType::Right) => [true, false],
+        Some(JoinType::Full) => [true, true],
+        _ => return Ok(Transformed::no(plan)),
+    };
+    let mut changed = false;
+    let sides = plan.children().into_iter().zip(padded).map(|(side, padded)| {
+        if padded && !side.equivalence_properties().constants().is_empty() {
+            changed = true;
+            return Arc::new(UntoldExec::new(Arc::clone(side))) as Arc<dyn ExecutionPlan>;
+        }
+        Arc::clone(side)
+    });
+    let sides: Vec<Arc<dyn ExecutionPlan>> = sides.collect();
+    match changed {
+        true => Ok(Transformed::yes(plan.with_new_children(sides)?)),
+        false => Ok(Transformed::no(plan)),
+    }
+}
+
+/// Runs a rule after first rows that parts of a union look for are each looked for alone.
+#[derive(Debug)]
+pub(super) struct PartsAlone(pub(super) Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+
+impl PhysicalOptimizerRule for PartsAlone {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        self.0.optimize(plan.transform_up(alone)?.data, config)
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
+}
+
+fn alone(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let Some(sort) = plan.downcast_ref::<SortExec>() else {
+        return Ok(Transformed::no(plan));
+    };
+    let constants = sort.input().equivalence_properties().constants();
+    let differs = |across: &AcrossPartitions| matches!(across, AcrossPartitions::Heterogeneous);
+    match sort.fetch() {
+        Some(fetch)
+            if sort.preserve_partitioning()
+                && constants.iter().any(|constant| differs(&constant.across_partitions)) =>
+        {
+            let all = sort.with_fetch(None);
+            Ok(Transformed::yes(Arc::new(LocalLimitExec::new(Arc::new(all), fetch))))
+        }
+        _ => Ok(Transformed::no(plan)),
+    }
+}
+
+/// Its input's rows, of which nothing is told.
+#[derive(Debug)]
+pub(crate) struct UntoldExec {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl UntoldExec {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+        let properties = input.properties().as_ref().clone();
+        let nothing = EquivalenceProperties::new(input.schema());
+        Self {
+            input,
+            properties: Arc::new(properties.with_eq_properties(nothing)),
+        }
+    }
+}
+
+impl DisplayAs for UntoldExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UntoldExec")
+    }
+}
+
+impl ExecutionPlan for UntoldExec {
+    fn name(&self) -> &str {
+        "UntoldExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => Ok(Arc::new(Self::new(input))),
+            _ => internal_err!("UntoldExec has one input"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(&self, counted: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        match counted {
+            [counted] => Ok(Arc::clone(counted)),
+            _ => Ok(Arc::new(Statistics::new_unknown(&self.schema()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Lake;
+
+    // Goal: rows that an outer join makes up, and parts of a union that differ, are what they are wherever groups, orders and first rows go by
+    // them, in process and after a journey. Method: a side whose condition fixes a column, either way round; a union of constants.
+    #[tokio::test]
+    async fn what_is_fixed_below_is_not_above() {
+        let lake = Lake::new();
+        let r = "(VALUES (1, 1), (2, 1), (3, 2)) AS s (id, k)";
+        let b = "(SELECT * FROM (VALUES (1), (2), (3)) AS x (k) UNION ALL SELECT * FROM (VALUES (1), (3), (4)) AS y (k)) AS b";
+        let left = format!("{b} LEFT JOIN {r} ON b.k = s.id AND s.k = 1");
+        let right = format!("{r} RIGHT JOIN {b} ON b.k = s.id AND s.k = 1");
+        let full = format!("(SELECT * FROM {r} WHERE k = 1) AS s FULL JOIN {b} ON b.k = s.id");
+        let c = "(SELECT 1 AS c, id AS d FROM (VALUES (1), (2), (3)) AS u (id) UNION ALL SELECT 2, id FROM (VALUES (1), (2), (3)) AS v (id)) AS z";
+        for (sql, rows) in [
+            (
+                format!("SELECT s.k, count(*) AS n FROM {left} GROUP BY 1"),
+                vec![",3", "1,3"],
+            ),
+            (
+                format!("SELECT s.k, count(*) AS n FROM {right} GROUP BY 1"),
+                vec![",3", "1,3"],
+            ),
+            (
+                format!("SELECT s.k, count(*) AS n FROM {full} GROUP BY 1"),
+                vec![",3", "1,3"],
+            ),
+            (format!("SELECT DISTINCT s.k FROM {left}"), vec!["", "1"]),
+            (
+                format!("SELECT b.k, s.k FROM {left} ORDER BY s.k, b.k LIMIT 3"),
+                vec!["1,1", "1,1", "2,1"],
+            ),
+            (
+                format!("SELECT c, d FROM {c} ORDER BY c, d LIMIT 3"),
+                vec!["1,1", "1,2", "1,3"],
+            ),
+        ] {
+            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+            assert_eq!(lake.travelled(&sql).await.expect("rows"), rows, "{sql}");
+        }
+    }
+}
