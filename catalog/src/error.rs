@@ -445,6 +445,7 @@ impl CatalogError {
             Self::Security(error) => match error.kind() {
                 ErrorKind::Denied => (403, "ForbiddenException"),
                 ErrorKind::Exhausted => (429, "TooManyRequestsException"),
+                ErrorKind::Invalid => (400, "BadRequestException"),
                 _ => (500, "InternalServerError"),
             },
             Self::Damaged { .. } | Self::NotPurged { .. } | Self::Internal { .. } => (500, "InternalServerError"),

@@ -15,7 +15,7 @@ struct Version {
 pub(super) fn run(output: &Output) -> Result<(), Failure> {
     output.one(&Version {
         tidewater: env!("CARGO_PKG_VERSION"),
-        iceberg_format: "1, 2 (read and write), 3 (metadata)",
+        iceberg_format: "1, 2, 3 (read and write)",
         flight_sql: "Arrow Flight SQL over gRPC",
     })
 }

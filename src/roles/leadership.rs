@@ -286,6 +286,11 @@ pub(super) async fn leader(client: &CatalogClient) -> Option<Leader> {
 pub(crate) async fn scheduler_of(parts: &Parts) -> Option<(String, u16)> {
     match parts.settings.executor.scheduler.as_str() {
         super::compute::LEADER => address(&leader(&parts.client).await?.scheduler),
+        // Its own, as the executor has it.
+        "" => {
+            let own = parts.settings.scheduler.listen;
+            Some((super::ports::external_host("", own.ip()), own.port()))
+        }
         place => address(place),
     }
 }
