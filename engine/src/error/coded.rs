@@ -61,6 +61,10 @@ fn root(error: &DataFusionError) -> Root<'_> {
 fn datafusion_kind(error: &DataFusionError) -> ErrorKind {
     match error {
         DataFusionError::ArrowError(error, _) if no_disk_left(error) => ErrorKind::Exhausted,
+        // What cannot be read of a file.
+        DataFusionError::ArrowError(error, _) if matches!(error.as_ref(), ArrowError::ParquetError(_)) => {
+            ErrorKind::Corrupt
+        }
         DataFusionError::IoError(error) if is_full(error) => ErrorKind::Exhausted,
         DataFusionError::SQL(..)
         | DataFusionError::Plan(_)
