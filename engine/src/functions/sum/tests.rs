@@ -125,7 +125,8 @@ async fn what_fits_is_told() {
             vec!["2,-5".into(), "2,-5".into(), "3,2".into(), "3,2".into()],
         ),
         (
-            "sum(CAST(x AS decimal(10, 2))), sum(y) FROM (VALUES (1, 1.5::double), (2, 2.0::double)) AS v (x, y)".to_owned(),
+            "sum(CAST(x AS decimal(10, 2))), sum(y) FROM (VALUES (1, 1.5::double), (2, 2.0::double)) AS v (x, y)"
+                .to_owned(),
             vec!["3.00,3.5".into()],
         ),
     ] {

@@ -246,6 +246,9 @@ async fn a_cache_without_snapshots_is_caught() {
 /// Rows that are added while others count them.
 const ADDED: i64 = 40;
 
+/// The same on a machine so busy that few answers are shared.
+const ADDED_MAX: i64 = 400;
+
 // Goal: an answer is never older than what was committed before it was asked for, also of a statement that runs for several, and never
 // of what is not committed. Method: one client adds rows one by one, four count them without a pause; each count lies between what was
 // acknowledged before it and what had begun after it.
@@ -273,7 +276,18 @@ async fn answers_keep_up_with_commits() {
             }
         });
     }
-    for id in 0..ADDED {
+    let is_shared = || {
+        let records = lake.service.history().all();
+        let told = |word: &str| {
+            let found = records.iter().filter(|record| record.cache.as_deref() == Some(word));
+            found.count()
+        };
+        told("MISS") > 10 && told("HIT") + told("COALESCED") > 10
+    };
+    for id in 0..ADDED_MAX {
+        if id >= ADDED && is_shared() {
+            break;
+        }
         begun.fetch_add(1, Ordering::SeqCst);
         let statement = Statement::new(format!("INSERT INTO gold.t VALUES ({id})"));
         lake.service.change(&user, &statement).await.expect("a row");
@@ -283,13 +297,5 @@ async fn answers_keep_up_with_commits() {
     while let Some(client) = clients.join_next().await {
         client.expect("every count was right");
     }
-    let records = lake.service.history().all();
-    let told = |word: &str| {
-        let found = records.iter().filter(|record| record.cache.as_deref() == Some(word));
-        found.count()
-    };
-    assert!(
-        told("MISS") > 10 && told("HIT") + told("COALESCED") > 10,
-        "nothing was shared"
-    );
+    assert!(is_shared(), "nothing was shared");
 }
