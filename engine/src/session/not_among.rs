@@ -133,7 +133,7 @@ mod tests {
             ),
             (
                 format!("a NOT IN (SELECT q.b FROM {q} WHERE q.k = p.k)"),
-                vec!["1", "3"],
+                vec!["1", "3", "4"],
             ),
             (
                 format!("k NOT IN (SELECT b FROM {q} WHERE q.id < p.id) AND id > 1"),
