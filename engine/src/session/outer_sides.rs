@@ -20,6 +20,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+    replace_children_if_necessary,
 };
 
 /// The rule that chooses the sides of joins; after it they stay.
@@ -67,7 +68,7 @@ fn untold(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionP
     });
     let sides: Vec<Arc<dyn ExecutionPlan>> = sides.collect();
     match changed {
-        true => Ok(Transformed::yes(plan.with_new_children(sides)?)),
+        true => Ok(Transformed::yes(replace_children_if_necessary(plan, sides)?)),
         false => Ok(Transformed::no(plan)),
     }
 }
