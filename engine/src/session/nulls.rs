@@ -14,6 +14,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::asked_groups::AskedGroups;
 use super::correlated::CorrelatedKeys;
+use super::derived::CorrelatedDerived;
 use super::join_order::JoinOrder;
 use super::not_among::NotAmong;
 use super::semi_joins::SemiJoinsFirst;
@@ -24,11 +25,16 @@ const FOLDS: &str = "simplify_expressions";
 /// The rule after which conditions stand at the tables that they are of.
 const LOWERS: &str = "push_down_filter";
 
-/// First one for rows that are not among those of a query, and one that makes columns of the keys of correlated conditions; then these rules; after each that folds constants one that makes a
+/// First one for rows that are not among those of a query, one that makes columns of the keys of correlated conditions, and one that takes
+/// such conditions out of derived tables; then these rules; after each that folds constants one that makes a
 /// condition `false` when a part of it is null, as no row passes it; when conditions stand where they belong one that puts joins in order;
 /// and in the end one that puts semi joins before inner joins, and one that leaves out groups that nobody asks for.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(NotAmong), Arc::new(CorrelatedKeys)];
+    let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+        Arc::new(NotAmong),
+        Arc::new(CorrelatedKeys),
+        Arc::new(CorrelatedDerived),
+    ];
     for rule in rules {
         let (folds, lowers) = (rule.name() == FOLDS, rule.name() == LOWERS);
         all.push(rule);

@@ -119,7 +119,7 @@ mod tests {
         for sql in [
             format!("SELECT x >= ALL (SELECT x FROM {b}) FROM {a}"),
             format!("SELECT (x < ANY (SELECT x FROM {b})) IS NULL FROM {a}"),
-            format!("SELECT (x, 1) IN (SELECT x, 1 FROM {b}) FROM {a}"),
+            format!("SELECT (x, 1, 2) IN (SELECT x, 1, 2 FROM {b}) FROM {a}"),
             format!("SELECT * FROM {a} FULL JOIN {b} USING (x)"),
             format!("SELECT x FROM {a} NATURAL FULL JOIN {b}"),
         ] {
