@@ -3,8 +3,10 @@
 mod bounded;
 mod extreme;
 mod growth;
+mod mean;
 pub(crate) mod perhaps;
 pub(crate) mod quotient;
+pub(crate) mod rounded;
 mod sum;
 mod text_concat;
 mod whole;
@@ -18,8 +20,10 @@ use datafusion::prelude::SessionContext;
 
 use self::bounded::Bounded;
 use self::extreme::Extreme;
+use self::mean::Mean;
 use self::perhaps::Perhaps;
 use self::quotient::Quotient;
+use self::rounded::Rounded;
 use self::sum::Sum;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
@@ -88,9 +92,11 @@ impl Functions {
             self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(extreme)));
         }
         self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Sum::new())));
+        self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Mean::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Perhaps::new())));
+        self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Rounded::new())));
         self.scalar.extend(whole::functions());
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.

@@ -9,7 +9,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
-use super::{floats, guarded, instants};
+use super::{floats, guarded, instants, rounded};
 use crate::functions::quotient::{self, MORE_DIGITS, digits};
 
 /// Reads such numbers as the decimal numbers that they are written as, wherever they are compared with a decimal number.
@@ -32,6 +32,7 @@ fn exact_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             compared(expr, &schema)?
                 .transform_data(|expr| instants::beside(expr, &schema))?
                 .transform_data(|expr| Ok(floats::beside(expr, &schema)))?
+                .transform_data(|expr| Ok(rounded::cast(expr, &schema)))?
                 .transform_data(|expr| guarded::guard(expr, &schema))
         })?;
         Ok(expr.update_data(|expr| name.restore(expr)))

@@ -344,11 +344,14 @@ impl<'a> RowSql<'a> {
                 _ => "CAST(NULL AS BIGINT)".to_owned(),
             };
         }
-        let cast = |value: String| match data_type.is_nested() {
+        let cast = |value: String| match data_type {
             // What it is to become is found when the row is written.
-            true => value,
+            of if of.is_nested() => value,
+            // These round what they are given.
+            DataType::Int32 => format!("CAST({value} AS INT)"),
+            DataType::Int64 => format!("CAST({value} AS BIGINT)"),
             // Each by itself: what a row keeps is not to pass through the type that holds all the branches.
-            false => format!("arrow_cast({value}, '{data_type}')"),
+            of => format!("arrow_cast({value}, '{of}')"),
         };
         let of_source = || match &self.source {
             Some(source) => cast(format!("{}.{}", quoted(source), quoted(column))),

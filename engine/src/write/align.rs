@@ -11,6 +11,7 @@ use tidewater_table::iceberg::spec::Transform;
 use tidewater_table::schema::write_default;
 
 use crate::error::{EngineError, Result};
+use crate::functions::rounded::{has_fractions, rounded};
 use crate::session::{clock_of, instant_of};
 
 /// The target's columns in its order: matched by name, cast to its types, and where the query has none, what they are by default, or
@@ -39,6 +40,7 @@ pub(super) fn align(input: LogicalPlan, target: &LoadedTable, zone: &str) -> Res
                 let value = match field.data_type() {
                     DataType::Timestamp(_, Some(_)) => instant_of(Expr::Column(column), &data_type, zone)?,
                     DataType::Timestamp(_, None) => clock_of(Expr::Column(column), &data_type, zone)?,
+                    of if of.is_integer() && has_fractions(&data_type) => rounded(Expr::Column(column)),
                     _ => Expr::Column(column),
                 };
                 cast(value, field.data_type().clone())
