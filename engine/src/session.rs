@@ -9,6 +9,7 @@ mod counted_sets;
 mod decimals;
 mod derived;
 mod distinct;
+mod elements;
 mod escapes;
 mod exact_top;
 mod existing;

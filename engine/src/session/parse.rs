@@ -16,8 +16,8 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, balanced, distinct, escapes, existing, grouping, joined, listed, members, standard_forms, tuples,
-    unnested, values, wildcards, windows,
+    CATALOG, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, standard_forms,
+    tuples, unnested, values, wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -65,6 +65,7 @@ pub(super) fn understood(
         distinct::regroup(statement);
         grouping::plain(statement)?;
         tuples::compared(statement);
+        elements::sought(statement);
         windows::whole(statement);
         values::floating(statement);
         joined::by_names(statement);
