@@ -17,6 +17,7 @@ use tidewater_table::schema::write_default;
 
 use super::{ROWS_CATALOG, ROWS_SCHEMA};
 use crate::error::{EngineError, Result};
+use crate::functions::plain_list;
 use crate::lineage::Part;
 use crate::provider::{FILE, POSITION};
 use crate::sql::{Action, Clause, Merge, When, quoted};
@@ -320,7 +321,10 @@ impl<'a> RowSql<'a> {
         let fields = self.schema.fields().iter();
         let columns = fields.map(|field| {
             let name = quoted(field.name());
-            let own = self.own(field.name());
+            let own = match plain_list::is_plain(field.data_type()) {
+                true => plainly(&self.own(field.name())),
+                false => self.own(field.name()),
+            };
             let mut choice = "CASE".to_owned();
             for clause in &self.merge.clauses {
                 // The first that holds decides, so those that write nothing count too.
@@ -345,6 +349,7 @@ impl<'a> RowSql<'a> {
             };
         }
         let cast = |value: String| match data_type {
+            of if plain_list::is_plain(of) => plainly(&value),
             // What it is to become is found when the row is written.
             of if of.is_nested() => value,
             // These round what they are given.
@@ -379,6 +384,11 @@ impl<'a> RowSql<'a> {
             None => own_name::called(expr, &self.merge.table, &self.table).to_string(),
         }
     }
+}
+
+/// A list of which all branches have the same type, whether it is a table's or written out.
+fn plainly(list: &str) -> String {
+    format!("{}({list})", plain_list::NAME)
 }
 
 /// The one value of an array, as an expression.

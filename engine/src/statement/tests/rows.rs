@@ -311,3 +311,61 @@ async fn histories_end_like_a_map() {
         }
     }
 }
+
+// Goal: a list may be set from what is written out and from another table, whichever rows a batch has. Method: a table of several batches
+// in every mode: few rows changed, then a merge whose clauses differ.
+#[tokio::test]
+async fn lists_are_set_from_anywhere() {
+    for mode in MODES {
+        let lake = lake().await;
+        done(
+            &lake,
+            &format!("CREATE TABLE s.t (id bigint, l array<string>) TBLPROPERTIES ({mode})"),
+        )
+        .await;
+        rows(
+            &lake,
+            "INSERT INTO s.t SELECT value, make_array('a') FROM generate_series(1, 20000)",
+        )
+        .await;
+        done(
+            &lake,
+            "CREATE TABLE s.u AS SELECT id, make_array('u', NULL) AS l FROM (VALUES (1), (2), (20001)) AS v (id)",
+        )
+        .await;
+        let counts = "SELECT array_to_string(l, ',', 'null') AS t, count(*) FROM s.t GROUP BY 1";
+        assert_eq!(
+            rows(&lake, "UPDATE s.t SET l = make_array('b') WHERE id = 12000").await,
+            1
+        );
+        assert_eq!(lake.lines(counts).await, ["a,19999", "b,1"], "{mode}");
+        let merge = "MERGE INTO s.t AS t USING s.u AS u ON t.id = u.id WHEN MATCHED AND t.id = 1 THEN UPDATE SET l = u.l \
+                     WHEN MATCHED THEN UPDATE SET l = make_array('m', 'n') WHEN NOT MATCHED THEN INSERT (id, l) VALUES (u.id, u.l)";
+        assert_eq!(rows(&lake, merge).await, 3);
+        assert_eq!(
+            lake.lines(counts).await,
+            ["a,19997", "b,1", "m,n,1", "u,null,2"],
+            "{mode}"
+        );
+    }
+}
+
+// Goal: a number that is put into a column of whole numbers is rounded as a cast rounds it. Method: values, a query, an update and a
+// merge, of decimals and floating-point numbers.
+#[tokio::test]
+async fn whole_columns_round() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (id int, n int, l bigint)").await;
+    rows(&lake, "INSERT INTO s.t VALUES (1, 2.5, -2.5), (2, 0.4, 1.5)").await;
+    rows(
+        &lake,
+        "INSERT INTO s.t SELECT 3, CAST('2.5' AS double), CAST('3.5' AS decimal(4, 1))",
+    )
+    .await;
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1,3,-3", "2,0,2", "3,2,4"]);
+    rows(&lake, "UPDATE s.t SET n = l * 1.5, l = NULL WHERE id = 1").await;
+    let merge = "MERGE INTO s.t AS t USING (SELECT 2 AS id, CAST('6.5' AS decimal(4, 1)) AS v) AS u ON t.id = u.id \
+                 WHEN MATCHED THEN UPDATE SET n = u.v";
+    rows(&lake, merge).await;
+    assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1,-5,", "2,7,2", "3,2,4"]);
+}
