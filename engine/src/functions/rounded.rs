@@ -121,6 +121,10 @@ impl ScalarUDFImpl for Rounded {
         }
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     /// Any number of the type: one without a type cannot be compared with others.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         match inputs {

@@ -30,6 +30,14 @@ impl OptimizerRule for CorrelatedDerived {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let mut asks = false;
+        plan.apply_expressions(|expr| {
+            asks |= has_query(expr);
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if !asks {
+            return Ok(Transformed::no(plan));
+        }
         let name = || config.alias_generator().next("__outer");
         plan.map_expressions(|expr| expr.transform_up(|part| in_queries(part, &name)))
     }
