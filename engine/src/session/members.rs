@@ -239,9 +239,9 @@ fn of_two(first: &Expr, second: &Expr, query: &Query) -> String {
         some(&format!("{first_equal} AND {second_null}")),
         some(&format!("{first_null} AND {second_equal}")),
         some(&format!("{first_null} AND {second_null}")),
-        some(second_equal),
+        some(second_equal.as_str()),
         some(second_null),
-        some(first_equal),
+        some(first_equal.as_str()),
         some(first_null),
         some("true"),
     )
