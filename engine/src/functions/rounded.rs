@@ -128,7 +128,10 @@ impl ScalarUDFImpl for Rounded {
     /// Any number of the type: one without a type cannot be compared with others.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         match inputs {
-            [input] => Interval::make_unbounded(&whole(&input.data_type())?),
+            [input] => {
+                let kind = input.data_type();
+                Interval::make_unbounded(&whole(&kind).unwrap_or(kind))
+            }
             _ => plan_err!("{NAME} takes one number"),
         }
     }
