@@ -8,7 +8,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, Subquery, SubqueryAlias};
+use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection, Subquery, SubqueryAlias};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -47,7 +47,7 @@ impl OptimizerRule for CorrelatedDerived {
 fn in_queries(part: Expr, name: &dyn Fn() -> String) -> Result<Transformed<Expr>> {
     Ok(match part {
         Expr::Exists(Exists { subquery, negated }) => {
-            in_query(subquery, name)?.update_data(|subquery| Expr::Exists(Exists { subquery, negated }))
+            in_query(subquery, Groups::Asked, name)?.update_data(|subquery| Expr::Exists(Exists { subquery, negated }))
         }
         Expr::InSubquery(InSubquery {
             expr,
@@ -61,8 +61,26 @@ fn in_queries(part: Expr, name: &dyn Fn() -> String) -> Result<Transformed<Expr>
     })
 }
 
+/// Aggregates above a derived table, over which its conditions are taken to the query around.
+#[derive(Clone, Copy)]
+enum Groups {
+    /// Those of keys. The one group of all rows is there without rows too, which the planner knows of a value's topmost aggregate only.
+    Asked,
+    /// The one group of all rows too.
+    OneForAll,
+}
+
+impl Groups {
+    fn has(self, aggregate: &Aggregate) -> bool {
+        match aggregate.group_expr.as_slice() {
+            [] => matches!(self, Self::OneForAll),
+            keys => !keys.iter().any(|key| matches!(key, Expr::GroupingSet(_))),
+        }
+    }
+}
+
 /// Behind an outer join or a window such a condition would mean something else, and what is joined by it is not asked there.
-fn in_query(query: Subquery, name: &dyn Fn() -> String) -> Result<Transformed<Subquery>> {
+fn in_query(query: Subquery, mut groups: Groups, name: &dyn Fn() -> String) -> Result<Transformed<Subquery>> {
     let Subquery {
         subquery,
         outer_ref_columns,
@@ -71,10 +89,20 @@ fn in_query(query: Subquery, name: &dyn Fn() -> String) -> Result<Transformed<Su
     let changed = Arc::unwrap_or_clone(subquery).transform_down(|part| match part {
         LogicalPlan::SubqueryAlias(_) => match behind(&part, name)? {
             Some(changed) => Ok(Transformed::new(changed, true, TreeNodeRecursion::Jump)),
-            None => Ok(Transformed::no(part)),
+            None => {
+                groups = Groups::Asked;
+                Ok(Transformed::no(part))
+            }
         },
-        LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::Aggregate(_) => Ok(Transformed::no(part)),
-        LogicalPlan::Join(ref join) if join.join_type == JoinType::Inner => Ok(Transformed::no(part)),
+        LogicalPlan::Projection(_) | LogicalPlan::Filter(_) => Ok(Transformed::no(part)),
+        LogicalPlan::Aggregate(ref aggregate) if groups.has(aggregate) => {
+            groups = Groups::Asked;
+            Ok(Transformed::no(part))
+        }
+        LogicalPlan::Join(ref join) if join.join_type == JoinType::Inner => {
+            groups = Groups::Asked;
+            Ok(Transformed::no(part))
+        }
         part => Ok(Transformed::new(part, false, TreeNodeRecursion::Jump)),
     })?;
     let transformed = changed.transformed;
