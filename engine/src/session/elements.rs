@@ -198,10 +198,11 @@ impl<'a> Element<'a> {
 
     fn is(&self, expr: &Expr) -> bool {
         match bare(expr) {
-            Expr::Identifier(name) => same(name, self.column),
-            Expr::CompoundIdentifier(names) => {
-                matches!(names.as_slice(), [table, column] if same(table, self.table) && same(column, self.column))
-            }
+            Expr::Identifier(name) => called(name) == called(self.column),
+            Expr::CompoundIdentifier(names) => match names.as_slice() {
+                [table, column] => called(table) == called(self.table) && called(column) == called(self.column),
+                _ => false,
+            },
             _ => false,
         }
     }
@@ -220,6 +221,15 @@ impl<'a> Element<'a> {
     }
 }
 
+/// What a name is when it is looked for.
+fn called(name: &Ident) -> String {
+    match name.quote_style {
+        None => name.value.to_lowercase(),
+        Some(_) => name.value.clone(),
+    }
+}
+
+/// Whether two names may be one.
 fn same(left: &Ident, right: &Ident) -> bool {
     left.value.eq_ignore_ascii_case(&right.value)
 }

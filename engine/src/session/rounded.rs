@@ -4,26 +4,34 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use crate::functions::rounded::{has_fractions, rounded};
 
 /// The cast of a rounded number. What is written out with a point is a decimal, as in PostgreSQL, of which half goes away from zero.
 pub(super) fn cast(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let Expr::Cast(Cast { expr: value, field }) = expr else {
-        return Transformed::no(expr);
+    let (value, kind) = match &expr {
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => (expr, field.data_type()),
+        _ => return Transformed::no(expr),
     };
-    if !field.data_type().is_integer() || !of_fractions(&value, schema) {
-        return Transformed::no(Expr::Cast(Cast { expr: value, field }));
+    if !kind.is_integer() || !of_fractions(value, schema) {
+        return Transformed::no(expr);
     }
-    let whole = match *value {
+    Transformed::yes(match expr {
+        Expr::Cast(Cast { expr, field }) => Expr::Cast(Cast::new_from_field(whole(*expr), field)),
+        Expr::TryCast(TryCast { expr, field }) => Expr::TryCast(TryCast::new_from_field(whole(*expr), field)),
+        other => other,
+    })
+}
+
+fn whole(value: Expr) -> Box<Expr> {
+    Box::new(match value {
         Expr::Literal(ScalarValue::Float64(Some(number)), metadata) => {
             Expr::Literal(ScalarValue::Float64(Some(number.round())), metadata)
         }
         value => rounded(value),
-    };
-    Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(whole), field)))
+    })
 }
 
 /// Whether a value may have digits behind the point. The branches of a `CASE` are of several types yet.
@@ -68,6 +76,9 @@ mod tests {
             ("CAST('12' AS int)", "12"),
             ("CAST(CASE WHEN length('a') = 2 THEN 1 ELSE 1.5e0 END AS int)", "2"),
             ("arrow_typeof(CAST(1.5 AS smallint))", "Int16"),
+            ("TRY_CAST(2.5 AS int)", "3"),
+            ("TRY_CAST(CAST('2.5' AS decimal(10, 2)) AS int)", "3"),
+            ("TRY_CAST(32767.5 AS smallint)", ""),
         ] {
             assert_eq!(lake.lines(&format!("SELECT {sql}")).await, [wanted], "{sql}");
         }
@@ -93,6 +104,10 @@ mod tests {
             (
                 format!("SELECT id FROM {rows} WHERE CAST(d AS bigint) IN (3, -3)"),
                 vec!["2", "4"],
+            ),
+            (
+                format!("SELECT id FROM {rows} WHERE TRY_CAST(d AS int) = 2"),
+                vec!["1", "3"],
             ),
             (format!("SELECT id FROM {rows} WHERE CAST(d AS int) > 2"), vec!["2"]),
             (
