@@ -349,9 +349,7 @@ impl Coded for PipelineError {
                 did_you_mean(nearest).or_else(|| Some("declare it in sources/*.yml or write a model for it".into()))
             }
             Self::NoSuchModel { nearest, .. } => did_you_mean(nearest),
-            Self::SchemaChange { .. } => {
-                Some("run the model with a full refresh, or give the column a new name".into())
-            }
+            Self::SchemaChange { .. } => Some("cast the column to the table's type, or give it a new name".into()),
             Self::Cancelled { .. } => Some(
                 "nothing of it was committed; the model runs again when it is due, or by tidewater job retry".into(),
             ),
