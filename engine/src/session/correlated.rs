@@ -3,11 +3,14 @@
 //! Of `(SELECT count(*) FROM t WHERE CAST(t.at AS date) = outer.day)` DataFusion 55.2 makes groups by the column within the cast, of
 //! which many belong to one day, and joins each with the outer row: the row comes once for each of them. Here such a key becomes a column
 //! first, and groups are by that. Keys of other expressions, which it refuses, are then understood too.
+//!
+//! Of `EXISTS (SELECT * FROM a JOIN b ON … WHERE b.id = outer.id)` it looks for the first column that is called `id`, which is that of `a`.
+//! Columns that share their name with others are keys with names of their own.
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection};
 use datafusion::optimizer::optimizer::ApplyOrder;
@@ -39,8 +42,9 @@ impl OptimizerRule for CorrelatedKeys {
         }
         let mut keys = Vec::new();
         let parts = split_conjunction_owned(filter.predicate.clone()).into_iter();
-        let parts = parts.map(|part| keyed(part, || config.alias_generator().next("__key"), &mut keys));
-        let parts: Vec<Expr> = parts.collect();
+        let name = || config.alias_generator().next("__key");
+        let parts = parts.map(|part| apart(keyed(part, name, &mut keys), filter.input.schema(), &name, &mut keys));
+        let parts = parts.collect::<Result<Vec<Expr>>>()?;
         if keys.is_empty() {
             return Ok(Transformed::no(LogicalPlan::Filter(filter)));
         }
@@ -71,6 +75,22 @@ fn keyed(part: Expr, name: impl FnOnce() -> String, keys: &mut Vec<Expr>) -> Exp
         _ => (left, right),
     };
     Expr::BinaryExpr(BinaryExpr::new(left, Operator::Eq, right))
+}
+
+/// The condition with a column of its own for each that is called as another one is.
+fn apart(part: Expr, schema: &DFSchema, name: &dyn Fn() -> String, keys: &mut Vec<Expr>) -> Result<Expr> {
+    if !part.contains_outer() {
+        return Ok(part);
+    }
+    let apart = part.transform_up(|part| {
+        Ok(match part {
+            Expr::Column(shared) if schema.columns_with_unqualified_name(&shared.name).len() > 1 => {
+                Transformed::yes(column(Expr::Column(shared), name(), keys))
+            }
+            part => Transformed::no(part),
+        })
+    })?;
+    Ok(apart.data)
 }
 
 fn column(key: Expr, name: String, keys: &mut Vec<Expr>) -> Expr {
@@ -117,6 +137,39 @@ mod tests {
             let found = lake.lines(&correlated).await;
             assert_eq!(found.len(), 6, "{correlated}: {found:?}");
             assert_eq!(found, lake.lines(&joined).await, "{correlated}");
+        }
+    }
+
+    // Goal: a condition is on the column that it names, though others are called so. Method: tables of which both have an `id`, looked for by
+    // the one, by the other, by both and by order, in each kind of subquery.
+    #[tokio::test]
+    async fn columns_of_one_name_are_told_apart() {
+        let lake = Lake::new();
+        let joined = "(VALUES (1, 7), (2, 8)) AS y (id, k) JOIN (VALUES (20, 7), (10, 8)) AS w (id, k) ON y.k = w.k";
+        for (condition, wanted) in [
+            (
+                format!("EXISTS (SELECT * FROM {joined} WHERE w.id = x.b)"),
+                vec!["1,10", "2,10", "2,20"],
+            ),
+            (
+                format!("a IN (SELECT y.id FROM {joined} WHERE w.id = x.b)"),
+                vec!["2,10"],
+            ),
+            (
+                format!("NOT EXISTS (SELECT 1 FROM {joined} WHERE y.id = x.a AND w.id = x.b)"),
+                vec!["1,10", "2,20"],
+            ),
+            (
+                format!("(SELECT count(*) FROM {joined} WHERE y.id = x.a AND w.id = x.b) = 1"),
+                vec!["2,10"],
+            ),
+            (
+                format!("EXISTS (SELECT y.id FROM {joined} WHERE w.id > x.b)"),
+                vec!["1,10", "2,10"],
+            ),
+        ] {
+            let sql = format!("SELECT a, b FROM (VALUES (1, 10), (2, 10), (2, 20)) AS x (a, b) WHERE {condition}");
+            assert_eq!(lake.lines(&sql).await, wanted, "{condition}");
         }
     }
 }

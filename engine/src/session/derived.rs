@@ -144,7 +144,6 @@ fn lifted(plan: &LogicalPlan, name: &dyn Fn() -> String) -> Result<Option<Lifted
             };
             let mut columns = Columns {
                 given: projection.expr.clone(),
-                called: projection.schema.columns(),
             };
             let conditions = conditions.into_iter().map(|condition| columns.said(condition, name));
             let conditions = conditions.collect::<Result<Vec<Expr>>>()?;
@@ -198,14 +197,13 @@ fn of_filter(filter: &Filter, name: &dyn Fn() -> String) -> Result<Option<Lifted
     Ok(Some(Lifted { rows, conditions }))
 }
 
-/// Columns of a projection, and what they are called behind it.
+/// Columns of a projection.
 struct Columns {
     given: Vec<Expr>,
-    called: Vec<Column>,
 }
 
 impl Columns {
-    /// A condition by the columns that there are, to which those are added that it needs.
+    /// A condition by columns that are added for it.
     fn said(&mut self, condition: Expr, name: &dyn Fn() -> String) -> Result<Expr> {
         let said = condition.transform_up(|part| match part {
             Expr::Column(column) => Ok(Transformed::yes(Expr::Column(self.called(column, name)))),
@@ -214,23 +212,11 @@ impl Columns {
         Ok(said.data)
     }
 
+    /// By a name of its own: the planner tells the columns that it joins by apart by their names only, whatever table they are of.
     fn called(&mut self, column: Column, name: &dyn Fn() -> String) -> Column {
-        let mut known = self.given.iter().zip(&self.called);
-        if let Some((_, called)) = known.find(|(given, _)| is_column(given, &column)) {
-            return called.clone();
-        }
         let called = Column::from_name(name());
         self.given.push(Expr::Column(column).alias(called.name.as_str()));
-        self.called.push(called.clone());
         called
-    }
-}
-
-fn is_column(given: &Expr, column: &Column) -> bool {
-    match given {
-        Expr::Column(known) => known == column,
-        Expr::Alias(alias) => is_column(&alias.expr, column),
-        _ => false,
     }
 }
 
