@@ -31,6 +31,7 @@ mod nodes;
 mod oidc;
 mod postgres;
 mod real_cdc;
+mod scheduler_death;
 mod shell;
 mod siblings;
 mod slt;
