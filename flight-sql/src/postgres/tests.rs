@@ -1,5 +1,6 @@
 //! Conversations with the front, byte by byte.
 
+mod bound;
 mod crowd;
 mod idle;
 mod notices;
