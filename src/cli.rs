@@ -106,7 +106,7 @@ enum Verb {
     #[command(subcommand)]
     Cluster(cluster::ClusterVerb),
     /// Check the configuration and this machine
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// Manage users
     #[command(subcommand)]
     User(user::UserVerb),
@@ -163,7 +163,7 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
         Verb::Executor(verb) => executor::run(settings, verb, output),
         Verb::Job(verb) => job::run(settings, verb, output),
         Verb::Pipeline(verb) => pipeline::run(settings, verb, output),
-        Verb::Doctor => return doctor::run(settings, output),
+        Verb::Doctor(args) => return doctor::run(settings, args, output),
         Verb::User(verb) => user::run(settings, verb, output),
         Verb::Role(verb) => role::run(settings, verb, output),
         Verb::Token(verb) => token::run(settings, verb, output),

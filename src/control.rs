@@ -34,7 +34,7 @@ pub(crate) use self::executors::DrainRequest;
 pub(crate) use self::jobs::{attempt_of, name_of};
 pub(crate) use self::siblings::PATH as SIBLINGS_PATH;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::readiness::{self, Check};
 use crate::roles::{Parts, Role, Running};
 use crate::settings::Settings;
@@ -334,9 +334,9 @@ async fn ask_within<B: Serialize>(
     let address = settings.http.listen;
     let url = format!("http://{address}{path}");
     let unreachable = |error: reqwest::Error| match error.is_timeout() {
-        true => Failure::new(format!("{address} does not answer in time"))
+        true => Failure::new(Reason::Unreachable, format!("{address} does not answer in time"))
             .hint("the process is overloaded or hangs: look at its log"),
-        false => Failure::new(format!("cannot reach {address}: {error}"))
+        false => Failure::new(Reason::Unreachable, format!("cannot reach {address}: {error}"))
             .hint("start it with: tidewater up, or set http.listen to where it is"),
     };
     let client = reqwest::Client::builder()

@@ -14,7 +14,7 @@ use tidewater_table::FileStore;
 
 use super::block_on;
 use super::certificates::{InitCa, NodeCert, init_ca, node_cert};
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use crate::roles::storage;
 use crate::settings::Settings;
@@ -81,7 +81,7 @@ impl Nodes {
 }
 
 pub(super) fn run(settings: &Settings, verb: ClusterVerb, output: &Output) -> Result<(), Failure> {
-    let client = || operating_client(settings, settings.catalog_endpoints());
+    let client = || commanding_client(settings);
     match verb {
         ClusterVerb::Init => init(settings, output),
         ClusterVerb::Join { from } => join(settings, from, output),
@@ -131,6 +131,13 @@ pub(crate) fn operating_client(settings: &Settings, endpoints: Vec<String>) -> R
     Ok(CatalogClient::new(options)?)
 }
 
+/// The same for one command, which does not wait for nodes that nobody started.
+pub(super) fn commanding_client(settings: &Settings) -> Result<CatalogClient, Failure> {
+    let mut options = settings.command_client()?;
+    options.operator = settings.operator_bearer();
+    Ok(CatalogClient::new(options)?)
+}
+
 /// What the others are to call this node by.
 fn own_address(settings: &Settings) -> Result<PeerAddress, Failure> {
     let (raft, catalog) = (&settings.raft, &settings.catalog);
@@ -139,9 +146,10 @@ fn own_address(settings: &Settings) -> Result<PeerAddress, Failure> {
         ("catalog", catalog.listen, &catalog.advertise),
     ] {
         if listen.ip().is_unspecified() && advertise.is_empty() {
-            return Err(Failure::new(format!(
-                "{section}.listen is {listen}, an address that others cannot call"
-            ))
+            return Err(Failure::new(
+                Reason::Settings,
+                format!("{section}.listen is {listen}, an address that others cannot call"),
+            )
             .hint(format!("set {section}.advertise to what other machines call this one"))
             .exit(2));
         }
@@ -240,10 +248,13 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
         ));
     }
     output.rows(&["namespace", "name", "metadata_location"], &missing)?;
-    Err(Failure::new(format!(
-        "{} tables cannot be read: their metadata files are missing",
-        missing.len()
-    )))
+    Err(Failure::new(
+        Reason::NotThere,
+        format!(
+            "{} tables cannot be read: their metadata files are missing",
+            missing.len()
+        ),
+    ))
 }
 
 fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<(), Failure> {
@@ -253,7 +264,7 @@ fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<()
             true => output.one(&json!({"warning": survivor.warning()}))?,
             false => output.line(&survivor.warning())?,
         }
-        return Err(Failure::new("nothing was changed")
+        return Err(Failure::new(Reason::Usage, "nothing was changed")
             .hint("on the node whose last entry is the greatest: tidewater cluster recover --accept-loss"));
     }
     let founded = survivor.recover(&founder(settings)?, SystemRng::shared().as_ref())?;

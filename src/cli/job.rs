@@ -8,7 +8,7 @@ use tidewater_catalog_client::dto::JobRow;
 use tidewater_catalog_client::{CatalogClient, JobFilter};
 use tidewater_core::JobId;
 
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
 use super::{block_on, drive};
@@ -82,7 +82,7 @@ fn progress(row: &JobRow) -> String {
 }
 
 pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(settings.catalog_client()?)?;
+    let client = CatalogClient::new(settings.command_client()?)?;
     match verb {
         JobVerb::Ls { open, limit } => {
             let filter = JobFilter {
@@ -119,10 +119,8 @@ pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result
             )?;
             match report["succeeded"].as_bool() {
                 Some(true) => Ok(()),
-                _ => {
-                    Err(Failure::new("it failed again")
-                        .hint("tidewater job ls tells the new job; tidewater job logs why"))
-                }
+                _ => Err(Failure::new(Reason::Unsuccessful, "it failed again")
+                    .hint("tidewater job ls tells the new job; tidewater job logs why")),
             }
         }
     }
@@ -168,7 +166,7 @@ fn show(settings: &Settings, client: &CatalogClient, id: JobId, output: &Output)
     }
     match block_on(async { Ok(client.job(id).await?) })? {
         Some(row) => output.one(&row),
-        None => Err(Failure::new(format!("job {id} does not exist")).hint("tidewater job ls")),
+        None => Err(Failure::new(Reason::NotThere, format!("job {id} does not exist")).hint("tidewater job ls")),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use tidewater_core::Namespace;
 
 use super::block_on;
-use super::cluster::operating_client;
+use super::cluster::commanding_client;
 use super::failure::Failure;
 use super::output::Output;
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ pub(super) enum NamespaceVerb {
 }
 
 pub(super) fn run(settings: &Settings, verb: NamespaceVerb, output: &Output) -> Result<(), Failure> {
-    let client = operating_client(settings, settings.catalog_endpoints())?;
+    let client = commanding_client(settings)?;
     let NamespaceVerb::Drop {
         namespace,
         cascade,

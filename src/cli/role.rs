@@ -8,7 +8,7 @@ use tidewater_catalog_client::CatalogClient;
 use tidewater_security::{GrantStatement, Grantee, Policy, PolicyChange, Resource};
 
 use super::block_on;
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use crate::settings::Settings;
 
@@ -97,7 +97,7 @@ pub(super) fn run(settings: &Settings, verb: RoleVerb, output: &Output) -> Resul
         RoleVerb::Revoke { privileges, on, from } => format!("REVOKE {privileges} ON {on} FROM {from}"),
     };
     let Some(GrantStatement::Change(change)) = GrantStatement::parse(&sql)? else {
-        return Err(Failure::new(format!("{sql:?} is no statement about roles")).exit(2));
+        return Err(Failure::new(Reason::Usage, format!("{sql:?} is no statement about roles")).exit(2));
     };
     apply(&client, &change, output)
 }
@@ -109,7 +109,7 @@ pub(super) fn apply(client: &CatalogClient, change: &PolicyChange, output: &Outp
 }
 
 pub(super) fn client(settings: &Settings) -> Result<CatalogClient, Failure> {
-    Ok(CatalogClient::new(settings.catalog_client()?)?)
+    Ok(CatalogClient::new(settings.command_client()?)?)
 }
 
 pub(super) fn policy(client: &CatalogClient) -> Result<Policy, Failure> {

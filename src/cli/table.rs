@@ -12,7 +12,7 @@ use tidewater_catalog_client::dto::{DroppedTable, FullName, Undrop};
 use tidewater_core::{Coded, JobId, Namespace, TableName};
 use tidewater_table::{Catalog, LoadedTable, StatisticsOptions};
 
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
 use super::{block_on, drive};
@@ -171,7 +171,7 @@ struct SnapshotLine {
 }
 
 pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(settings.catalog_client()?)?;
+    let client = CatalogClient::new(settings.command_client()?)?;
     match verb {
         TableVerb::Ls {
             namespace,
@@ -290,7 +290,9 @@ async fn load(client: &CatalogClient, name: &TableName) -> Result<LoadedTable, F
         Some(_) => Failure::from(error),
         None => Failure::from(error).hint("is the catalog running? tidewater status"),
     })?;
-    loaded.ok_or_else(|| Failure::new(format!("table {name} does not exist")).hint("tidewater table ls"))
+    loaded.ok_or_else(|| {
+        Failure::new(Reason::NotThere, format!("table {name} does not exist")).hint("tidewater table ls")
+    })
 }
 
 fn total(table: &LoadedTable, key: &str) -> Option<u64> {

@@ -8,7 +8,7 @@ use tidewater_core::{SystemClock, SystemRng};
 use tidewater_security::{Authenticator, PolicyChange, Principal, TOKEN_TTL_MS_MAX, TokenRow};
 
 use super::block_on;
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::role::{apply, client, policy};
 use crate::settings::Settings;
@@ -75,6 +75,7 @@ fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Resu
     let security = &settings.security;
     if security.token_secret.is_none() && security.node_secret.is_none() {
         return Err(Failure::new(
+            Reason::Settings,
             "neither security.token_secret nor security.node_secret is set: each process signs its own tokens",
         )
         .hint("set security.token_secret to the same text on all nodes")
@@ -83,9 +84,11 @@ fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Resu
     let key = settings.user_key(&SystemRng::shared());
     let users = Authenticator::new(security.users.clone(), key, SystemClock::shared())?;
     if !users.knows(&name) {
-        return Err(Failure::new(format!("{name:?} is not among security.users"))
-            .hint("a service account is a user without password_hash")
-            .exit(2));
+        return Err(
+            Failure::new(Reason::NotThere, format!("{name:?} is not among security.users"))
+                .hint("a service account is a user without password_hash")
+                .exit(2),
+        );
     }
     let (claims, token) = users.issue_for(&Principal::named(name), hours.saturating_mul(HOUR_MS));
     let row = TokenRow {

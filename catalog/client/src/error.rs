@@ -127,7 +127,9 @@ impl Coded for ClientError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unavailable { .. } => "check that the catalog runs and that its address is right".into(),
+            Self::Unavailable { .. } => {
+                "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration".into()
+            },
             Self::Unknown { .. } => "look at the table or the offsets before doing it again".into(),
             Self::Answer { .. } => "check that the address is that of a tidewater catalog of this version".into(),
             Self::Refused {
