@@ -84,7 +84,7 @@ enum Verb {
     /// Look at tables, bring dropped ones back
     #[command(subcommand)]
     Table(table::TableVerb),
-    /// Drop namespaces
+    /// List and drop namespaces
     #[command(subcommand)]
     Namespace(namespace::NamespaceVerb),
     /// Look at the consumers of change data

@@ -1,9 +1,11 @@
-//! `tidewater namespace drop`
+//! `tidewater namespace ls|drop`
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use tidewater_catalog_client::CatalogClient;
 use tidewater_core::Namespace;
+use tidewater_table::Catalog;
 
 use super::block_on;
 use super::cluster::commanding_client;
@@ -13,6 +15,8 @@ use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum NamespaceVerb {
+    /// List namespaces
+    Ls,
     /// Drop a namespace
     Drop {
         /// Such as bronze
@@ -28,11 +32,14 @@ pub(super) enum NamespaceVerb {
 
 pub(super) fn run(settings: &Settings, verb: NamespaceVerb, output: &Output) -> Result<(), Failure> {
     let client = commanding_client(settings)?;
-    let NamespaceVerb::Drop {
-        namespace,
-        cascade,
-        purge,
-    } = verb;
+    let (namespace, cascade, purge) = match verb {
+        NamespaceVerb::Ls => return list(&client, output),
+        NamespaceVerb::Drop {
+            namespace,
+            cascade,
+            purge,
+        } => (namespace, cascade, purge),
+    };
     if !cascade {
         block_on(async { Ok(client.drop_namespace(&namespace).await?) })?;
         return output.one(&json!({"namespace": namespace.to_string()}));
@@ -43,4 +50,13 @@ pub(super) fn run(settings: &Settings, verb: NamespaceVerb, output: &Output) -> 
         return Ok(());
     }
     output.line(&format!("the catalog goes on with it: tidewater job show {job}"))
+}
+
+fn list(client: &CatalogClient, output: &Output) -> Result<(), Failure> {
+    let namespaces = block_on(async { Ok(client.list_namespaces().await?) })?;
+    let lines: Vec<Value> = namespaces
+        .iter()
+        .map(|namespace| json!({"namespace": namespace.to_string()}))
+        .collect();
+    output.rows(&["namespace"], &lines)
 }

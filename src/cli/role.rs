@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use tidewater_catalog_client::CatalogClient;
-use tidewater_security::{GrantStatement, Grantee, Policy, PolicyChange, Resource};
+use tidewater_security::{GrantStatement, Grantee, Membership, Policy, PolicyChange, Resource, Whom};
 
 use super::block_on;
 use super::failure::{Failure, Reason};
@@ -99,11 +99,31 @@ pub(super) fn run(settings: &Settings, verb: RoleVerb, output: &Output) -> Resul
     let Some(GrantStatement::Change(change)) = GrantStatement::parse(&sql)? else {
         return Err(Failure::new(Reason::Usage, format!("{sql:?} is no statement about roles")).exit(2));
     };
+    if let PolicyChange::RemoveMember { roles, from } = &change
+        && let Some((role, member)) = no_member(&policy(&client)?, roles, from)
+    {
+        return Err(Failure::new(
+            Reason::NotThere,
+            format!("{member} does not have role {role}: nothing was changed"),
+        )
+        .hint("tidewater role ls tells who has which"));
+    }
     apply(&client, &change, output)
 }
 
+/// The first who does not have a role that is to be taken.
+fn no_member(policy: &Policy, roles: &[String], from: &[Whom]) -> Option<(String, Grantee)> {
+    let pairs = roles.iter().flat_map(|role| from.iter().map(move |whom| (role, whom)));
+    let mut memberships = pairs.map(|(role, whom)| Membership {
+        role: role.clone(),
+        member: whom.settled(policy),
+    });
+    let none = memberships.find(|membership| !policy.members.contains(membership))?;
+    Some((none.role, none.member))
+}
+
 /// Sends a change as whoever knows the secret of the nodes.
-pub(super) fn apply(client: &CatalogClient, change: &PolicyChange, output: &Output) -> Result<(), Failure> {
+fn apply(client: &CatalogClient, change: &PolicyChange, output: &Output) -> Result<(), Failure> {
     let version = block_on(async { Ok(client.change_policy(change).await?) })?;
     output.one(&json!({"done": change.verb(), "version": version}))
 }
@@ -168,4 +188,33 @@ fn on(policy: &Policy, resource: &Resource) -> String {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: to take a role from somebody who does not have it is told, and not done in silence. Method: one who has it, one who has not, a
+    // role that is none, both at once.
+    #[test]
+    fn who_has_no_role_loses_none() {
+        let ana = Grantee::User("ana".into());
+        let policy = Policy {
+            roles: ["analyst".to_owned()].into(),
+            members: [Membership {
+                role: "analyst".into(),
+                member: ana.clone(),
+            }]
+            .into(),
+            ..Policy::default()
+        };
+        let none = |role: &str, from: &[&str]| {
+            let from: Vec<Whom> = from.iter().map(|name| Whom::Either((*name).to_owned())).collect();
+            no_member(&policy, &[role.to_owned()], &from)
+        };
+        assert_eq!(none("analyst", &["ana"]), None);
+        assert_eq!(none("nurse", &["ana"]), Some(("nurse".to_owned(), ana)));
+        let bob = Grantee::User("bob".into());
+        assert_eq!(none("analyst", &["ana", "bob"]), Some(("analyst".to_owned(), bob)));
+    }
 }

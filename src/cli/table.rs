@@ -1,6 +1,7 @@
 //! `tidewater table ls|show|history|undrop|compact|expire|stats|verify|gc|rollback`
 
 mod files;
+mod types;
 
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -334,7 +335,7 @@ fn show(table: &LoadedTable, output: &Output) -> Result<(), Failure> {
         .map(|field| Column {
             id: field.id,
             column: field.name.clone(),
-            r#type: field.field_type.to_string(),
+            r#type: types::spelled(&field.field_type),
             required: field.required,
         })
         .collect();

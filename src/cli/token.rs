@@ -2,15 +2,17 @@
 
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
+use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{SystemClock, SystemRng};
-use tidewater_security::{Authenticator, PolicyChange, Principal, TOKEN_TTL_MS_MAX, TokenRow};
+use tidewater_security::{Authenticator, Policy, PolicyChange, Principal, TOKEN_TTL_MS_MAX, TokenRow};
 
 use super::block_on;
 use super::failure::{Failure, Reason};
 use super::output::Output;
-use super::role::{apply, client, policy};
+use super::role::{client, policy};
 use crate::settings::Settings;
 
 /// Milliseconds of an hour.
@@ -62,13 +64,38 @@ pub(super) fn run(settings: &Settings, verb: TokenVerb, output: &Output) -> Resu
         TokenVerb::Ls => list(settings, output),
         TokenVerb::Revoke { id: Some(id), .. } => {
             let until_ms = SystemClock::shared().now_ms().saturating_add(TOKEN_TTL_MS_MAX);
-            apply(&client(settings)?, &PolicyChange::RevokeToken { id, until_ms }, output)
+            let client = client(settings)?;
+            let listed = policy(&client)?.tokens.iter().any(|row| row.id == id);
+            let note = (!listed).then_some("no token of this id is in tidewater token ls: good if a login gave it out");
+            revoke(&client, &PolicyChange::RevokeToken { id, until_ms }, note, output)
         }
         TokenVerb::Revoke { user, .. } => {
             let user = user.unwrap_or_default();
-            apply(&client(settings)?, &PolicyChange::RevokeTokensOf { user }, output)
+            let client = client(settings)?;
+            let known = may_be_known(settings, &policy(&client)?, &user);
+            let note =
+                (!known).then_some("nobody of this name is in security.users, nor has one a token: is it misspelled?");
+            revoke(&client, &PolicyChange::RevokeTokensOf { user }, note, output)
         }
     }
+}
+
+/// Taken back is also what is not in the list, for it may be out in the world all the same; that is said.
+fn revoke(client: &CatalogClient, change: &PolicyChange, note: Option<&str>, output: &Output) -> Result<(), Failure> {
+    let version = block_on(async { Ok(client.change_policy(change).await?) })?;
+    let mut done = json!({"done": change.verb(), "version": version});
+    if let Some(note) = note {
+        done["note"] = note.into();
+    }
+    output.one(&done)
+}
+
+/// Whether somebody of this name can have a token. Whom issuers know, nobody here can tell.
+fn may_be_known(settings: &Settings, policy: &Policy, user: &str) -> bool {
+    let security = &settings.security;
+    !security.oidc.is_empty()
+        || security.users.iter().any(|known| known.name == user)
+        || policy.tokens.iter().any(|row| row.subject == user)
 }
 
 fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Result<(), Failure> {
@@ -140,4 +167,36 @@ fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
         state: "revoked",
     }));
     output.rows(&["id", "subject", "issued_ms", "until_ms", "state"], &lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_security::{Role, UserSettings};
+
+    use super::*;
+
+    // Goal: a misspelled name is told from one that may have tokens. Method: a user of the configuration, one with a token, and neither.
+    #[test]
+    fn names_that_nobody_has_are_told() {
+        let mut settings = Settings::default();
+        settings.security.users = vec![UserSettings {
+            name: "ana".into(),
+            password_hash: String::new(),
+            scram: None,
+            role: Role::Reader,
+        }];
+        let row = TokenRow {
+            id: Uuid::nil(),
+            subject: "robot".into(),
+            issued_ms: 0,
+            until_ms: 1,
+            revoked: false,
+        };
+        let policy = Policy {
+            tokens: vec![row],
+            ..Policy::default()
+        };
+        let known = ["ana", "robot", "anna"].map(|name| may_be_known(&settings, &policy, name));
+        assert_eq!(known, [true, true, false]);
+    }
 }
