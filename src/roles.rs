@@ -39,6 +39,7 @@ mod siblings;
 pub(crate) mod storage;
 mod users;
 
+pub(crate) use catalog::warehouse;
 pub(crate) use ingest::IngestHandle;
 pub(crate) use ports::listeners;
 

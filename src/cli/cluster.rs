@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use tidewater_catalog::backup::{BackupWriter, missing_metadata, restore_into};
-use tidewater_catalog::raft::{Founder, GroupIdentity, PeerAddress, Survivor};
+use tidewater_catalog::backup::{BackupWriter, missing_metadata, verify};
+use tidewater_catalog::raft::{self, ExportedTable, Founder, GroupIdentity, PeerAddress, Survivor};
 use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{NodeId, SystemClock, SystemRng};
 use tidewater_table::FileStore;
@@ -16,7 +16,7 @@ use super::block_on;
 use super::certificates::{InitCa, NodeCert, init_ca, node_cert};
 use super::failure::{Failure, Reason};
 use super::output::Output;
-use crate::roles::storage;
+use crate::roles::{self, storage};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -223,16 +223,22 @@ fn founder(settings: &Settings) -> Result<Founder, Failure> {
 }
 
 fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Output) -> Result<(), Failure> {
-    let (manifest, founded) = restore_into(&from, &founder(settings)?, SystemRng::shared().as_ref())?;
+    let (manifest, state) = verify(&from)?;
+    let warehouse = roles::warehouse(settings)?;
+    if let Some(table) = manifest
+        .tables
+        .iter()
+        .find(|table| !warehouse.holds(&table.metadata_location))
+    {
+        return Err(lies_elsewhere(table, warehouse.location()));
+    }
+    let founded = raft::restore(state, &founder(settings)?, SystemRng::shared().as_ref())?;
     let founded = json!({"node": founded.node, "entry": founded.index});
     if !check_files {
         return output.one(&founded);
     }
-    let warehouse = settings
-        .warehouse()
-        .map_err(|source| Failure::io("resolve the data directory", source))?;
     let store = FileStore::new(
-        storage::options(settings, warehouse),
+        storage::options(settings, warehouse.location().to_owned()),
         SystemClock::shared(),
         SystemRng::shared(),
     );
@@ -257,6 +263,32 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
     ))
 }
 
+/// A catalog whose tables cannot be read is not made.
+fn lies_elsewhere(table: &ExportedTable, warehouse: &str) -> Failure {
+    let (namespace, name) = (table.namespace.join("."), &table.name);
+    let location = &table.metadata_location;
+    let failure = Failure::new(
+        Reason::Settings,
+        format!("{namespace}.{name} lies at {location}, outside of the warehouse {warehouse}: nothing was restored"),
+    );
+    let place = old_warehouse(table).unwrap_or("PLACE");
+    failure
+        .hint(format!(
+            "name the old catalog's warehouse, here and where the node is started: TIDEWATER__CATALOG__WAREHOUSE={place}"
+        ))
+        .exit(2)
+}
+
+/// Where a catalog that placed the table itself has its warehouse.
+fn old_warehouse(table: &ExportedTable) -> Option<&str> {
+    let mut place = table.metadata_location.as_str();
+    // The file, `metadata`, the table's folder, and one for each level of its namespace.
+    for _ in 0..table.namespace.len() + 3 {
+        place = place.rsplit_once('/')?.0;
+    }
+    Some(place)
+}
+
 fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<(), Failure> {
     let survivor = Survivor::look(settings.raft_dir())?;
     if !accept_loss {
@@ -269,4 +301,28 @@ fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<()
     }
     let founded = survivor.recover(&founder(settings)?, SystemRng::shared().as_ref())?;
     output.one(&json!({"node": founded.node, "entry": founded.index}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: whoever restores where the tables cannot be read is told which warehouse to name. Method: a table within two levels.
+    #[test]
+    fn the_old_warehouse_is_told() {
+        let table = ExportedTable {
+            namespace: vec!["a".into(), "b".into()],
+            name: "t".into(),
+            uuid: uuid::Uuid::nil(),
+            version: 1,
+            snapshot_id: None,
+            metadata_location: "file:///old/lake/a/b/t-0/metadata/0.metadata.json".into(),
+        };
+        assert_eq!(old_warehouse(&table), Some("file:///old/lake"));
+        let told = lies_elsewhere(&table, "file:///new/lake").in_one_line();
+        assert!(
+            told.contains("TIDEWATER__CATALOG__WAREHOUSE=file:///old/lake"),
+            "{told}"
+        );
+    }
 }

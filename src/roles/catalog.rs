@@ -130,7 +130,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
 }
 
 /// Where tables lie.
-pub(super) fn warehouse(settings: &Settings) -> Result<Warehouse, Failure> {
+pub(crate) fn warehouse(settings: &Settings) -> Result<Warehouse, Failure> {
     let location = settings
         .warehouse()
         .map_err(|source| Failure::io("resolve the data directory", source))?;
