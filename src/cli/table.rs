@@ -291,8 +291,13 @@ async fn load(client: &CatalogClient, name: &TableName) -> Result<LoadedTable, F
         Some(_) => Failure::from(error),
         None => Failure::from(error).hint("is the catalog running? tidewater status"),
     })?;
-    loaded.ok_or_else(|| {
-        Failure::new(Reason::NotThere, format!("table {name} does not exist")).hint("tidewater table ls")
+    if let Some(table) = loaded {
+        return Ok(table);
+    }
+    Err(match client.load_view(name).await?.is_some() {
+        true => Failure::new(Reason::NotThere, format!("{name} is a view, not a table"))
+            .hint(format!("\\d {name} in tidewater sql tells its columns")),
+        false => Failure::new(Reason::NotThere, format!("table {name} does not exist")).hint("tidewater table ls"),
     })
 }
 
