@@ -57,7 +57,7 @@ impl Background {
             None => Handle::current(),
         };
         let ended = handle.spawn(future).await;
-        ended.map_err(|error| Failure::new(Reason::Start, format!("a role cannot be started: {error}")))
+        ended.map_err(|error| Failure::of(Reason::Start, format!("a role cannot be started: {error}")))
     }
 
     /// To be called outside of any runtime, when the tasks have ended.

@@ -22,6 +22,7 @@ mod output;
 mod pipeline;
 mod progress;
 mod query;
+mod revoke;
 mod role;
 mod serve;
 mod sql;

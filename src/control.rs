@@ -338,11 +338,11 @@ async fn ask_within<B: Serialize>(
     let address = settings.http.listen;
     let url = format!("http://{address}{path}");
     let unreachable = |error: reqwest::Error| match error.is_timeout() {
-        true => Failure::new(Reason::Unreachable, format!("{address} does not answer in time"))
+        true => Failure::of(Reason::Unreachable, format!("{address} does not answer in time"))
             .hint("the process is overloaded or hangs: look at its log"),
-        false if error.is_connect() => Failure::new(Reason::Unreachable, format!("nobody answers at {address}"))
+        false if error.is_connect() => Failure::of(Reason::Unreachable, format!("nobody answers at {address}"))
             .hint("start it with: tidewater up, or set http.listen to where it is"),
-        false => Failure::new(Reason::Unreachable, format!("cannot reach {address}: {error}"))
+        false => Failure::of(Reason::Unreachable, format!("cannot reach {address}: {error}"))
             .hint("start it with: tidewater up, or set http.listen to where it is"),
     };
     let client = reqwest::Client::builder()

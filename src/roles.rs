@@ -373,11 +373,11 @@ async fn wait_for_catalog(parts: &Parts) -> Result<String, Failure> {
             Err(_) => {}
         }
         if parts.tasks.token().is_cancelled() {
-            return Err(Failure::new(Reason::Start, "stopped while waiting for the catalog"));
+            return Err(Failure::of(Reason::Start, "stopped while waiting for the catalog"));
         }
         if parts.clock.monotonic() - begun > READY_DEADLINE {
             return Err(
-                Failure::new(Reason::Start, "the catalog has no leader").hint("are a majority of its nodes running?")
+                Failure::of(Reason::Start, "the catalog has no leader").hint("are a majority of its nodes running?")
             );
         }
         parts.clock.sleep(Duration::from_millis(100)).await;

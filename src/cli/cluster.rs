@@ -146,7 +146,7 @@ fn own_address(settings: &Settings) -> Result<PeerAddress, Failure> {
         ("catalog", catalog.listen, &catalog.advertise),
     ] {
         if listen.ip().is_unspecified() && advertise.is_empty() {
-            return Err(Failure::new(
+            return Err(Failure::of(
                 Reason::Settings,
                 format!("{section}.listen is {listen}, an address that others cannot call"),
             )
@@ -254,7 +254,7 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
         ));
     }
     output.rows(&["namespace", "name", "metadata_location"], &missing)?;
-    Err(Failure::new(
+    Err(Failure::of(
         Reason::NotThere,
         format!(
             "{} tables cannot be read: their metadata files are missing",
@@ -267,7 +267,7 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
 fn lies_elsewhere(table: &ExportedTable, warehouse: &str) -> Failure {
     let (namespace, name) = (table.namespace.join("."), &table.name);
     let location = &table.metadata_location;
-    let failure = Failure::new(
+    let failure = Failure::of(
         Reason::Settings,
         format!("{namespace}.{name} lies at {location}, outside of the warehouse {warehouse}: nothing was restored"),
     );
@@ -296,7 +296,7 @@ fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<()
             true => output.one(&json!({"warning": survivor.warning()}))?,
             false => output.line(&survivor.warning())?,
         }
-        return Err(Failure::new(Reason::Usage, "nothing was changed")
+        return Err(Failure::of(Reason::Usage, "nothing was changed")
             .hint("on the node whose last entry is the greatest: tidewater cluster recover --accept-loss"));
     }
     let founded = survivor.recover(&founder(settings)?, SystemRng::shared().as_ref())?;

@@ -94,7 +94,7 @@ impl ConnectArgs {
                 text = format!("{text}: {source}");
                 next = source.source();
             }
-            Failure::new(Reason::Unreachable, format!("cannot reach the Flight SQL endpoint {address}: {text}")).hint(
+            Failure::of(Reason::Unreachable, format!("cannot reach the Flight SQL endpoint {address}: {text}")).hint(
                 "start it with: tidewater up, or name another with --endpoint; one with a certificate of its own CA wants --ca",
             )
         };
@@ -113,7 +113,7 @@ impl ConnectArgs {
             .trim_matches(['[', ']'])
             .to_owned();
         let name = ServerName::try_from(host).map_err(|_| {
-            Failure::new(
+            Failure::of(
                 Reason::Usage,
                 format!("{address} names no host that a certificate could be for"),
             )
@@ -145,7 +145,7 @@ impl ConnectArgs {
         }
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new(Reason::System, format!("cannot speak TLS: {error}")))?
+            .map_err(|error| Failure::of(Reason::System, format!("cannot speak TLS: {error}")))?
             .with_root_certificates(roots);
         let mut config = match self.cert.as_deref().zip(self.key.as_deref()) {
             None => builder.with_no_client_auth(),
@@ -172,7 +172,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 }
 
 fn unusable(file: &Path, why: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Reason::Settings, format!("cannot use {}: {why}", file.display()))
+    Failure::of(Reason::Settings, format!("cannot use {}: {why}", file.display()))
         .hint("it has to be a PEM file that this user may read")
 }
 
@@ -184,7 +184,7 @@ pub(super) fn refused(error: &FlightError) -> Failure {
     let text = error.to_string();
     match message_in(&text) {
         Some(message) => Failure::told(&message),
-        None => Failure::new(Reason::Answer, text).hint("the server's log may tell more"),
+        None => Failure::of(Reason::Answer, text).hint("the server's log may tell more"),
     }
 }
 

@@ -51,8 +51,13 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// In the words of the verb itself.
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+    /// Of work that did not succeed, in the words of the verb itself.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self::of(Reason::Unsuccessful, message)
+    }
+
+    /// For another reason.
+    pub(crate) fn of(reason: Reason, message: impl Into<String>) -> Self {
         Self::coded(reason.code(), message.into())
     }
 
@@ -73,7 +78,7 @@ impl Failure {
             io::ErrorKind::StorageFull => "free space on this disk",
             _ => "the system's own words say why; tidewater doctor checks this machine",
         };
-        Self::new(Reason::System, format!("cannot {what}: {source}")).hint(hint)
+        Self::of(Reason::System, format!("cannot {what}: {source}")).hint(hint)
     }
 
     /// In the words of a server: a code may stand before the message, a hint after it.
@@ -84,7 +89,7 @@ impl Failure {
         };
         let failure = match message.split_once(' ') {
             Some((code, message)) if is_code(code) => Self::coded(code, message.trim().to_owned()),
-            _ => Self::new(Reason::Answer, message.trim()),
+            _ => Self::of(Reason::Answer, message.trim()),
         };
         match hint {
             Some(hint) => failure.hint(hint),

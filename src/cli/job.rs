@@ -119,8 +119,10 @@ pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result
             )?;
             match report["succeeded"].as_bool() {
                 Some(true) => Ok(()),
-                _ => Err(Failure::new(Reason::Unsuccessful, "it failed again")
-                    .hint("tidewater job ls tells the new job; tidewater job logs why")),
+                _ => {
+                    Err(Failure::new("it failed again")
+                        .hint("tidewater job ls tells the new job; tidewater job logs why"))
+                }
             }
         }
     }
@@ -166,7 +168,7 @@ fn show(settings: &Settings, client: &CatalogClient, id: JobId, output: &Output)
     }
     match block_on(async { Ok(client.job(id).await?) })? {
         Some(row) => output.one(&row),
-        None => Err(Failure::new(Reason::NotThere, format!("job {id} does not exist")).hint("tidewater job ls")),
+        None => Err(Failure::of(Reason::NotThere, format!("job {id} does not exist")).hint("tidewater job ls")),
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::failure::{Failure, Reason};
+use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
 use super::{block_on, drive};
@@ -70,8 +70,7 @@ pub(super) fn run(settings: &Settings, verb: PipelineVerb, output: &Output) -> R
             )?;
             match report.get("succeeded").and_then(Value::as_bool) {
                 Some(true) => Ok(()),
-                _ => Err(Failure::new(Reason::Unsuccessful, "some models failed")
-                    .hint("their reasons are in the column failure")),
+                _ => Err(Failure::new("some models failed").hint("their reasons are in the column failure")),
             }
         }
     }

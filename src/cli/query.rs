@@ -75,7 +75,7 @@ pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Resu
     drive(async {
         tokio::select! {
             done = query(settings, args, output) => done,
-            () = clock.sleep(allowed) => Err(Failure::new(Reason::Unsuccessful, format!("the query did not end within {} s", allowed.as_secs()))
+            () = clock.sleep(allowed) => Err(Failure::new(format!("the query did not end within {} s", allowed.as_secs()))
                 .hint("allow more with --timeout")),
         }
     })
@@ -110,10 +110,8 @@ fn heard(printed: Result<(), ArrowError>) -> Result<Option<()>, Failure> {
         Ok(()) => Ok(Some(())),
         Err(ArrowError::IoError(_, error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         Err(ArrowError::IoError(_, error)) => Err(Failure::io("write the result", error)),
-        Err(error) => Err(
-            Failure::new(Reason::Answer, format!("cannot print the result: {error}"))
-                .hint("cast the column to text, or ask for other columns"),
-        ),
+        Err(error) => Err(Failure::of(Reason::Answer, format!("cannot print the result: {error}"))
+            .hint("cast the column to text, or ask for other columns")),
     }
 }
 

@@ -97,12 +97,12 @@ pub(super) fn run(settings: &Settings, verb: RoleVerb, output: &Output) -> Resul
         RoleVerb::Revoke { privileges, on, from } => format!("REVOKE {privileges} ON {on} FROM {from}"),
     };
     let Some(GrantStatement::Change(change)) = GrantStatement::parse(&sql)? else {
-        return Err(Failure::new(Reason::Usage, format!("{sql:?} is no statement about roles")).exit(2));
+        return Err(Failure::of(Reason::Usage, format!("{sql:?} is no statement about roles")).exit(2));
     };
     if let PolicyChange::RemoveMember { roles, from } = &change
         && let Some((role, member)) = no_member(&policy(&client)?, roles, from)
     {
-        return Err(Failure::new(
+        return Err(Failure::of(
             Reason::NotThere,
             format!("{member} does not have role {role}: nothing was changed"),
         )
@@ -123,7 +123,7 @@ fn no_member(policy: &Policy, roles: &[String], from: &[Whom]) -> Option<(String
 }
 
 /// Sends a change as whoever knows the secret of the nodes.
-fn apply(client: &CatalogClient, change: &PolicyChange, output: &Output) -> Result<(), Failure> {
+pub(super) fn apply(client: &CatalogClient, change: &PolicyChange, output: &Output) -> Result<(), Failure> {
     let version = block_on(async { Ok(client.change_policy(change).await?) })?;
     output.one(&json!({"done": change.verb(), "version": version}))
 }

@@ -23,7 +23,7 @@ use self::names::Names;
 use self::session::{Ended, Session};
 use self::split::split;
 use super::connect::ConnectArgs;
-use super::failure::{Failure, Reason};
+use super::failure::Failure;
 use super::output::Output;
 use crate::settings::Settings;
 
@@ -98,7 +98,7 @@ fn script(runtime: &Runtime, session: &mut Session, text: &str) -> Result<(), Fa
         };
         match outcome? {
             Ended::Done => {}
-            Ended::Cancelled => return Err(Failure::new(Reason::Unsuccessful, "cancelled").exit(130)),
+            Ended::Cancelled => return Err(Failure::new("cancelled").exit(130)),
             Ended::Quit => break,
         }
     }

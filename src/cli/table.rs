@@ -295,9 +295,9 @@ async fn load(client: &CatalogClient, name: &TableName) -> Result<LoadedTable, F
         return Ok(table);
     }
     Err(match client.load_view(name).await?.is_some() {
-        true => Failure::new(Reason::NotThere, format!("{name} is a view, not a table"))
+        true => Failure::of(Reason::NotThere, format!("{name} is a view, not a table"))
             .hint(format!("\\d {name} in tidewater sql tells its columns")),
-        false => Failure::new(Reason::NotThere, format!("table {name} does not exist")).hint("tidewater table ls"),
+        false => Failure::of(Reason::NotThere, format!("table {name} does not exist")).hint("tidewater table ls"),
     })
 }
 

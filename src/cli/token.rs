@@ -2,16 +2,15 @@
 
 use clap::Subcommand;
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
-use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{SystemClock, SystemRng};
-use tidewater_security::{Authenticator, Policy, PolicyChange, Principal, TOKEN_TTL_MS_MAX, TokenRow};
+use tidewater_security::{Authenticator, PolicyChange, Principal, TOKEN_TTL_MS_MAX, TokenRow};
 
 use super::block_on;
-use super::failure::{Failure, Reason};
+use super::failure::Failure;
 use super::output::Output;
+use super::revoke;
 use super::role::{client, policy};
 use crate::settings::Settings;
 
@@ -62,47 +61,15 @@ pub(super) fn run(settings: &Settings, verb: TokenVerb, output: &Output) -> Resu
     match verb {
         TokenVerb::Issue { name, hours } => issue(settings, name, hours, output),
         TokenVerb::Ls => list(settings, output),
-        TokenVerb::Revoke { id: Some(id), .. } => {
-            let until_ms = SystemClock::shared().now_ms().saturating_add(TOKEN_TTL_MS_MAX);
-            let client = client(settings)?;
-            let listed = policy(&client)?.tokens.iter().any(|row| row.id == id);
-            let note = (!listed).then_some("no token of this id is in tidewater token ls: good if a login gave it out");
-            revoke(&client, &PolicyChange::RevokeToken { id, until_ms }, note, output)
-        }
-        TokenVerb::Revoke { user, .. } => {
-            let user = user.unwrap_or_default();
-            let client = client(settings)?;
-            let known = may_be_known(settings, &policy(&client)?, &user);
-            let note =
-                (!known).then_some("nobody of this name is in security.users, nor has one a token: is it misspelled?");
-            revoke(&client, &PolicyChange::RevokeTokensOf { user }, note, output)
-        }
+        TokenVerb::Revoke { id: Some(id), .. } => revoke::token(settings, id, output),
+        TokenVerb::Revoke { user, .. } => revoke::tokens_of(settings, user.unwrap_or_default(), output),
     }
-}
-
-/// Taken back is also what is not in the list, for it may be out in the world all the same; that is said.
-fn revoke(client: &CatalogClient, change: &PolicyChange, note: Option<&str>, output: &Output) -> Result<(), Failure> {
-    let version = block_on(async { Ok(client.change_policy(change).await?) })?;
-    let mut done = json!({"done": change.verb(), "version": version});
-    if let Some(note) = note {
-        done["note"] = note.into();
-    }
-    output.one(&done)
-}
-
-/// Whether somebody of this name can have a token. Whom issuers know, nobody here can tell.
-fn may_be_known(settings: &Settings, policy: &Policy, user: &str) -> bool {
-    let security = &settings.security;
-    !security.oidc.is_empty()
-        || security.users.iter().any(|known| known.name == user)
-        || policy.tokens.iter().any(|row| row.subject == user)
 }
 
 fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Result<(), Failure> {
     let security = &settings.security;
     if security.token_secret.is_none() && security.node_secret.is_none() {
         return Err(Failure::new(
-            Reason::Settings,
             "neither security.token_secret nor security.node_secret is set: each process signs its own tokens",
         )
         .hint("set security.token_secret to the same text on all nodes")
@@ -111,11 +78,9 @@ fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Resu
     let key = settings.user_key(&SystemRng::shared());
     let users = Authenticator::new(security.users.clone(), key, SystemClock::shared())?;
     if !users.knows(&name) {
-        return Err(
-            Failure::new(Reason::NotThere, format!("{name:?} is not among security.users"))
-                .hint("a service account is a user without password_hash")
-                .exit(2),
-        );
+        return Err(Failure::new(format!("{name:?} is not among security.users"))
+            .hint("a service account is a user without password_hash")
+            .exit(2));
     }
     let (claims, token) = users.issue_for(&Principal::named(name), hours.saturating_mul(HOUR_MS));
     let row = TokenRow {
@@ -167,36 +132,4 @@ fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
         state: "revoked",
     }));
     output.rows(&["id", "subject", "issued_ms", "until_ms", "state"], &lines)
-}
-
-#[cfg(test)]
-mod tests {
-    use tidewater_security::{Role, UserSettings};
-
-    use super::*;
-
-    // Goal: a misspelled name is told from one that may have tokens. Method: a user of the configuration, one with a token, and neither.
-    #[test]
-    fn names_that_nobody_has_are_told() {
-        let mut settings = Settings::default();
-        settings.security.users = vec![UserSettings {
-            name: "ana".into(),
-            password_hash: String::new(),
-            scram: None,
-            role: Role::Reader,
-        }];
-        let row = TokenRow {
-            id: Uuid::nil(),
-            subject: "robot".into(),
-            issued_ms: 0,
-            until_ms: 1,
-            revoked: false,
-        };
-        let policy = Policy {
-            tokens: vec![row],
-            ..Policy::default()
-        };
-        let known = ["ana", "robot", "anna"].map(|name| may_be_known(&settings, &policy, name));
-        assert_eq!(known, [true, true, false]);
-    }
 }

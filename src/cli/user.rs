@@ -9,7 +9,7 @@ use tidewater_core::{SystemClock, SystemRng};
 use tidewater_security::authenticator::hash_password;
 use tidewater_security::{Principal, Role, ScramVerifier};
 
-use super::failure::{Failure, Reason};
+use super::failure::Failure;
 use super::output::Output;
 use crate::settings::Settings;
 
@@ -83,7 +83,7 @@ pub(super) fn hash(output: &Output) -> Result<(), Failure> {
         .map_err(|source| Failure::io("read the password", source))?;
     let password = password.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(Failure::new(Reason::Usage, "the password is empty")
+        return Err(Failure::new("the password is empty")
             .hint("printf '%s' PASSWORD | tidewater user hash")
             .exit(2));
     }
@@ -99,12 +99,9 @@ pub(super) fn hash(output: &Output) -> Result<(), Failure> {
 
 fn token(settings: &Settings, name: String, days: u16, output: &Output) -> Result<(), Failure> {
     let key = settings.node_key().ok_or_else(|| {
-        Failure::new(
-            Reason::Settings,
-            "security.node_secret is not set, so no token is asked for",
-        )
-        .hint("set it to the same text on all nodes")
-        .exit(2)
+        Failure::new("security.node_secret is not set, so no token is asked for")
+            .hint("set it to the same text on all nodes")
+            .exit(2)
     })?;
     let until_ms = SystemClock::shared().now_ms().saturating_add(DAY_MS * i64::from(days));
     let token = key.issue(&Principal::named(name), until_ms);

@@ -165,7 +165,7 @@ pub(super) fn delegation(settings: &Settings) -> Result<DelegationOptions, Failu
     }
     if access.static_access_key_id.is_some() != access.static_secret_access_key.is_some() {
         return Err(
-            Failure::new(Reason::Settings, "catalog.access has one half of a pair of static keys")
+            Failure::of(Reason::Settings, "catalog.access has one half of a pair of static keys")
                 .hint("set both static_access_key_id and static_secret_access_key, or none")
                 .exit(2),
         );
@@ -205,7 +205,7 @@ pub(super) fn raft_options(
         let mut peers = BTreeMap::new();
         for (id, peer) in &raft.peers {
             let id = id.parse().map_err(|_| {
-                Failure::new(Reason::Settings, format!("raft.peers.{id} is not a node id"))
+                Failure::of(Reason::Settings, format!("raft.peers.{id} is not a node id"))
                     .hint("node ids are numbers from 1")
                     .exit(2)
             })?;
@@ -220,7 +220,7 @@ pub(super) fn raft_options(
         let node = NodeId(raft.node_id);
         if !peers.contains_key(&node) {
             return Err(
-                Failure::new(Reason::Settings, format!("raft.node_id {node} is not among raft.peers"))
+                Failure::of(Reason::Settings, format!("raft.node_id {node} is not among raft.peers"))
                     .hint(format!(
                         "add the entry [raft.peers.{node}], or set raft.node_id to one that is there"
                     ))

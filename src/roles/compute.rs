@@ -115,7 +115,7 @@ pub(super) fn scheduler_address(settings: &Settings) -> Result<(String, u16), Fa
     };
     let found = leadership::address(&address).filter(|(host, _)| !host.is_empty() && !host.contains('/'));
     found.ok_or_else(|| {
-        Failure::new(
+        Failure::of(
             Reason::Settings,
             format!("executor.scheduler {named:?} is not an address"),
         )

@@ -34,7 +34,7 @@ pub(super) fn believed(settings: &Settings, clock: &SharedClock) -> Result<Optio
     }
     let client = client
         .build()
-        .map_err(|error| Failure::new(Reason::Start, format!("cannot make a client for the issuers: {error}")))?;
+        .map_err(|error| Failure::of(Reason::Start, format!("cannot make a client for the issuers: {error}")))?;
     let oidc = Oidc::new(security.oidc.clone(), Arc::new(Http(client)), Arc::clone(clock))?;
     Ok(Some(Arc::new(oidc)))
 }

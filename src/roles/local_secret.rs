@@ -27,7 +27,7 @@ pub(crate) fn read(data_dir: &Path) -> Option<Secret> {
 /// Refuses users of a catalog whose nodes would not know each other: on one machine alone a secret is made for them.
 pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     if settings.security.node_secret.is_none() && !settings.raft.peers.is_empty() {
-        return Err(Failure::new(
+        return Err(Failure::of(
             Reason::Settings,
             "with [[security.users]] the catalog's nodes have to show each other who they are",
         )

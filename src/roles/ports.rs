@@ -149,7 +149,7 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
     if let Some(secret) = &settings.security.node_secret
         && secret.expose().len() < NODE_SECRET_BYTES_MIN
     {
-        return Err(Failure::new(
+        return Err(Failure::of(
             Reason::Settings,
             format!("security.node_secret is shorter than {NODE_SECRET_BYTES_MIN} bytes"),
         )
@@ -157,7 +157,7 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
         .exit(2));
     }
     if opens(Role::FlightSql) && !settings.flight_sql.siblings.is_empty() && settings.security.node_secret.is_none() {
-        return Err(Failure::new(
+        return Err(Failure::of(
             Reason::Settings,
             "flight_sql.siblings are named, and there is no secret that they would know this process by",
         )
@@ -165,7 +165,7 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
         .exit(2));
     }
     if settings.http.require_tls && settings.security.tls.is_none() {
-        return Err(Failure::new(
+        return Err(Failure::of(
             Reason::Settings,
             "http.require_tls is set, and there is no certificate that TLS could be spoken with",
         )
@@ -194,7 +194,7 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
     for (role, port, nameless) in named {
         if opens(role) && nameless && port.address(settings).ip().is_unspecified() {
             let section = port.section();
-            return Err(Failure::new(
+            return Err(Failure::of(
                 Reason::Settings,
                 format!(
                     "{section}.listen is {}, an address that others cannot call",
@@ -224,7 +224,7 @@ fn no_two_on_one(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result<()
             address.port() != 0 && address.port() == other.port() && (ip == other_ip || everywhere)
         };
         if let Some(other) = opened.iter().skip(at + 1).find(meets) {
-            return Err(Failure::new(
+            return Err(Failure::of(
                 Reason::Settings,
                 format!("{} and {} are both {address}", port.key(), other.key()),
             )
@@ -265,7 +265,7 @@ fn leaving(
 pub(super) async fn bind(settings: &Settings, port: Port) -> Result<TcpListener, Failure> {
     let address = port.check(settings)?;
     TcpListener::bind(address).await.map_err(|source| {
-        Failure::new(Reason::System, format!("cannot listen on {address}: {source}")).hint(format!(
+        Failure::of(Reason::System, format!("cannot listen on {address}: {source}")).hint(format!(
             "another process uses the port: stop it, or set {}.listen to another address",
             port.section()
         ))

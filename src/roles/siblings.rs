@@ -65,7 +65,7 @@ pub(super) fn others(parts: &Parts) -> Result<Option<Arc<dyn Siblings>>, Failure
         siblings,
         plain: client()
             .build()
-            .map_err(|error| Failure::new(Reason::Start, format!("cannot make a client for siblings: {error}")))?,
+            .map_err(|error| Failure::of(Reason::Start, format!("cannot make a client for siblings: {error}")))?,
         authorities: settings.catalog_authorities()?,
         bearer,
         clock: Arc::clone(&parts.clock),

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 /// Makes the data directory and proves that it can be written.
 pub(super) fn prepare_data_dir(dir: &Path) -> Result<(), Failure> {
     let refused = |source: std::io::Error| {
-        Failure::new(
+        Failure::of(
             Reason::System,
             format!("cannot write to the data directory {}: {source}", dir.display()),
         )

@@ -44,7 +44,7 @@ pub(super) struct Editor {
 
 impl Editor {
     pub(super) fn open(names: SharedNames) -> Result<Self, Failure> {
-        let failed = |error: ReadlineError| Failure::new(Reason::System, format!("cannot use this terminal: {error}"));
+        let failed = |error: ReadlineError| Failure::of(Reason::System, format!("cannot use this terminal: {error}"));
         let config = Config::builder()
             .max_history_size(HISTORY_MAX)
             .map_err(failed)?
@@ -67,7 +67,7 @@ impl Editor {
             Ok(text) => Ok(Line::Text(text)),
             Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
             Err(ReadlineError::Eof) => Ok(Line::End),
-            Err(error) => Err(Failure::new(
+            Err(error) => Err(Failure::of(
                 Reason::System,
                 format!("cannot read from this terminal: {error}"),
             )),

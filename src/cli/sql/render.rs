@@ -37,7 +37,7 @@ pub(super) fn rows(schema: &SchemaRef, batches: &[RecordBatch], look: &Look) -> 
         false => table(schema, batches, look),
     };
     shown.map_err(|error| {
-        Failure::new(Reason::Answer, format!("cannot print the result: {error}"))
+        Failure::of(Reason::Answer, format!("cannot print the result: {error}"))
             .hint("cast the column to text, or ask for other columns")
     })
 }

@@ -143,7 +143,7 @@ impl Session {
     async fn show_json(&mut self, rows: FlightRecordBatchStream) -> Result<(), Failure> {
         use arrow::json::writer::{JsonArray, WriterBuilder};
         let bad =
-            |error: arrow::error::ArrowError| Failure::new(Reason::Answer, format!("cannot print the result: {error}"));
+            |error: arrow::error::ArrowError| Failure::of(Reason::Answer, format!("cannot print the result: {error}"));
         let mut writer = WriterBuilder::new()
             .with_explicit_nulls(true)
             .build::<_, JsonArray>(Vec::new());
@@ -207,9 +207,9 @@ pub(super) async fn ask(
         .map_err(|error| refused(&error))?;
     let ticket = info.endpoint.first().and_then(|endpoint| endpoint.ticket.clone());
     let ticket =
-        ticket.ok_or_else(|| Failure::new(Reason::Answer, "the endpoint names nothing to fetch the rows with"))?;
+        ticket.ok_or_else(|| Failure::of(Reason::Answer, "the endpoint names nothing to fetch the rows with"))?;
     let schema = info.try_decode_schema().map_err(|error| {
-        Failure::new(
+        Failure::of(
             Reason::Answer,
             format!("cannot read the columns of the answer: {error}"),
         )

@@ -12,7 +12,7 @@ use tidewater_table::{
     remove_orphans, rollback_to_snapshot,
 };
 
-use super::super::failure::{Failure, Reason};
+use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::super::{block_on, drive};
@@ -80,11 +80,10 @@ pub(super) fn verified(
         problem: problem.damage.to_string(),
     });
     output.rows(&["file", "column", "problem"], &problems.collect::<Vec<_>>())?;
-    Err(Failure::new(
-        Reason::Unsuccessful,
-        format!("{table} is damaged in {} places", found.problem_count),
+    Err(
+        Failure::new(format!("{table} is damaged in {} places", found.problem_count))
+            .hint("roll back to a snapshot without the damaged files, or write them anew from their source"),
     )
-    .hint("roll back to a snapshot without the damaged files, or write them anew from their source"))
 }
 
 /// Removes the files that nothing names, or tells which they are.
