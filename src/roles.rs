@@ -17,12 +17,13 @@ use tidewater_security::{Authenticator, NodeTls, Oidc, Tls, TokenKey};
 use tidewater_table::FileStore;
 
 use crate::background::Background;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::control::{self, RoleReport};
 use crate::metrics::{LoginCollector, Metrics};
 use crate::settings::Settings;
 
 mod catalog;
+pub(crate) mod check;
 mod compute;
 mod ingest;
 mod issuers;
@@ -38,6 +39,7 @@ mod siblings;
 pub(crate) mod storage;
 mod users;
 
+pub(crate) use catalog::warehouse;
 pub(crate) use ingest::IngestHandle;
 pub(crate) use ports::listeners;
 
@@ -218,7 +220,7 @@ where
 {
     let mut settings = settings;
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
-    ports::check(&settings, |role| roles.contains(&role))?;
+    check::check(&settings, roles)?;
     storage::prepare_data_dir(&settings.data_dir)?;
     if roles.contains(&Role::Catalog) && settings.security.knows_users() {
         local_secret::ensure(&mut settings, &rng)?;
@@ -371,10 +373,12 @@ async fn wait_for_catalog(parts: &Parts) -> Result<String, Failure> {
             Err(_) => {}
         }
         if parts.tasks.token().is_cancelled() {
-            return Err(Failure::new("stopped while waiting for the catalog"));
+            return Err(Failure::of(Reason::Start, "stopped while waiting for the catalog"));
         }
         if parts.clock.monotonic() - begun > READY_DEADLINE {
-            return Err(Failure::new("the catalog has no leader").hint("are a majority of its nodes running?"));
+            return Err(
+                Failure::of(Reason::Start, "the catalog has no leader").hint("are a majority of its nodes running?")
+            );
         }
         parts.clock.sleep(Duration::from_millis(100)).await;
     }

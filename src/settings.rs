@@ -501,6 +501,13 @@ impl Settings {
         Ok(options)
     }
 
+    /// The same for a command of the command line: where nobody listens, nothing is being started either.
+    pub(crate) fn command_client(&self) -> Result<ClientOptions, Failure> {
+        let mut options = self.catalog_client()?;
+        options.await_start = false;
+        Ok(options)
+    }
+
     /// Whose word on the catalog's nodes is taken besides the public CAs'.
     pub(crate) fn catalog_authorities(&self) -> Result<Vec<Certificate>, Failure> {
         let file = self.catalog.ca.as_deref();

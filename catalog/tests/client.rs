@@ -452,6 +452,28 @@ async fn the_leader_is_found() {
     assert_eq!(gone.map_err(|error| error.retry()), Err(Retry::Safe));
 }
 
+// Goal: a command does not wait for a catalog that nobody started, and what goes on for longer does. Method: a port that nobody listens on
+// any more; the command's deadline is far away, the other's near, and only the latter is reached.
+#[tokio::test]
+async fn a_command_does_not_wait_for_a_start() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let place = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let ask = |await_start: bool, deadline: Duration| {
+        let mut options = ClientOptions::new([place.clone(), place.clone()]);
+        options.await_start = await_start;
+        options.deadline = deadline;
+        let client = CatalogClient::new(options).expect("good options");
+        async move { tokio::time::timeout(Duration::from_secs(20), client.cluster_status()).await }
+    };
+    let gone = ask(false, Duration::from_secs(600)).await.expect("at once");
+    assert!(matches!(gone, Err(ClientError::Unavailable { .. })), "{gone:?}");
+    let clock = SystemClock::shared();
+    let begun = clock.monotonic();
+    let waited = ask(true, Duration::from_secs(1)).await.expect("at its deadline");
+    assert!(waited.is_err() && clock.monotonic() - begun >= Duration::from_millis(300));
+}
+
 // Goal: what a producer hands over through the client is in the table as it was described, once, also when the answer was lost.
 // Method: a file with a partition and bounds; the log loses the first answer; the scan of the table.
 #[tokio::test]

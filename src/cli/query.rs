@@ -15,7 +15,7 @@ use tidewater_core::SystemClock;
 use tidewater_engine::Execution;
 
 use super::connect::{ConnectArgs, refused};
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
 use super::{block_on, drive};
@@ -110,7 +110,7 @@ fn heard(printed: Result<(), ArrowError>) -> Result<Option<()>, Failure> {
         Ok(()) => Ok(Some(())),
         Err(ArrowError::IoError(_, error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         Err(ArrowError::IoError(_, error)) => Err(Failure::io("write the result", error)),
-        Err(error) => Err(Failure::new(format!("cannot print the result: {error}"))
+        Err(error) => Err(Failure::of(Reason::Answer, format!("cannot print the result: {error}"))
             .hint("cast the column to text, or ask for other columns")),
     }
 }

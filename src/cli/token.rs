@@ -10,7 +10,8 @@ use tidewater_security::{Authenticator, PolicyChange, Principal, TOKEN_TTL_MS_MA
 use super::block_on;
 use super::failure::Failure;
 use super::output::Output;
-use super::role::{apply, client, policy};
+use super::revoke;
+use super::role::{client, policy};
 use crate::settings::Settings;
 
 /// Milliseconds of an hour.
@@ -60,14 +61,8 @@ pub(super) fn run(settings: &Settings, verb: TokenVerb, output: &Output) -> Resu
     match verb {
         TokenVerb::Issue { name, hours } => issue(settings, name, hours, output),
         TokenVerb::Ls => list(settings, output),
-        TokenVerb::Revoke { id: Some(id), .. } => {
-            let until_ms = SystemClock::shared().now_ms().saturating_add(TOKEN_TTL_MS_MAX);
-            apply(&client(settings)?, &PolicyChange::RevokeToken { id, until_ms }, output)
-        }
-        TokenVerb::Revoke { user, .. } => {
-            let user = user.unwrap_or_default();
-            apply(&client(settings)?, &PolicyChange::RevokeTokensOf { user }, output)
-        }
+        TokenVerb::Revoke { id: Some(id), .. } => revoke::token(settings, id, output),
+        TokenVerb::Revoke { user, .. } => revoke::tokens_of(settings, user.unwrap_or_default(), output),
     }
 }
 

@@ -52,6 +52,9 @@ pub struct ClientOptions {
     pub endpoints: Vec<String>,
     /// How long a call is tried, repetitions included.
     pub deadline: Duration,
+    /// Whether nodes are tried until the deadline that nobody listens for: they may be starting. Otherwise a call ends when
+    /// each of them refused the connection.
+    pub await_start: bool,
     /// Shown with each call.
     pub token: Option<Bearer>,
     /// Shown as well with calls that change the group of nodes or take a backup: a token of the nodes' secret.
@@ -70,6 +73,7 @@ impl ClientOptions {
         Self {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             deadline: DEADLINE,
+            await_start: true,
             token: None,
             operator: None,
             authorities: Vec::new(),
