@@ -165,6 +165,7 @@ impl QueryService {
         self.may_load(principal, &options, load).await?;
         let at_work = self.0.running.enter(note.id(), principal)?;
         note.may_be_cut(at_work.cause());
+        note.kept().await?;
         let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {
             engine: &self.0.engine,
@@ -201,6 +202,9 @@ impl QueryService {
         }
         if let Some(grants) = GrantStatement::parse(&statement.sql)? {
             let (note, verb) = (self.note(principal, statement), grants.verb());
+            if let Err(error) = note.kept().await {
+                return note.end(Err(error));
+            }
             return note.end(match self.grants(principal, &client, grants).await {
                 Ok(done) => Ok(Some(Changed { verb, done })),
                 Err(error) => Err(error),
@@ -234,6 +238,9 @@ impl QueryService {
                 return note.end(Ok(Some(Changed { verb, done })));
             }
             Err(error) => return note.end(Err(error)),
+        }
+        if let Err(error) = note.kept().await {
+            return note.end(Err(error));
         }
         let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {
