@@ -89,7 +89,7 @@ impl FlightSql {
         front.service = self
             .service
             .of_client(authentication::client(metadata))
-            .from_address(authentication::peer(request).ip())
+            .at_address(authentication::peer(request).ip())
             .cached(cached.unwrap_or(true))
             .execution(execution.unwrap_or_default())
             .within(session.schema.as_deref())

@@ -279,7 +279,7 @@ impl QueryService {
 
     /// The same service for a client at this address.
     #[must_use]
-    pub fn from_address(&self, address: Option<IpAddr>) -> Self {
+    pub fn at_address(&self, address: Option<IpAddr>) -> Self {
         let client = Client {
             address,
             ..self.1.clone()
@@ -551,10 +551,15 @@ impl QueryService {
     /// Plans a statement that is not run now; what cannot be planned is all that becomes of it.
     async fn plan_or_note(&self, principal: &Principal, sql: &str) -> Result<(LateSession, LogicalPlan), QueryError> {
         let planned = self.plan(principal, sql).await;
-        if planned.is_ok() {
-            return planned;
+        self.or_note(principal, sql, planned)
+    }
+
+    /// Takes note of a statement that is refused before it is asked for: drivers ask first what it will look like, and go no further.
+    fn or_note<T>(&self, principal: &Principal, sql: &str, told: Result<T, QueryError>) -> Result<T, QueryError> {
+        match told {
+            Ok(told) => Ok(told),
+            refused => self.note(principal, &Statement::new(sql)).end(refused),
         }
-        self.note(principal, &Statement::new(sql)).end(planned)
     }
 
     async fn plan(&self, principal: &Principal, sql: &str) -> Result<(LateSession, LogicalPlan), QueryError> {

@@ -20,7 +20,7 @@ impl Default for AuditSettings {
         Self {
             enabled: true,
             keep_days: 90,
-            // Eight million statements of everyday length.
+            // Of statements of everyday length, half a kilobyte each, eight million.
             bytes_max: 4 << 30,
             required: false,
         }

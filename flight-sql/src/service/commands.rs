@@ -74,7 +74,7 @@ impl QueryService {
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
             return Ok(None);
         };
-        self.may(principal, command.verb())?;
+        self.or_note(principal, sql, self.may(principal, command.verb()))?;
         let count = placeholders(&numbered);
         let plain = || {
             Schema::new(
@@ -114,7 +114,7 @@ impl QueryService {
         let Sql::Command(command) = tidewater_engine::sql::parse(&number_placeholders(&statement.sql))? else {
             return self.result_schema(principal, statement).await;
         };
-        self.may(principal, command.verb())?;
+        self.or_note(principal, &statement.sql, self.may(principal, command.verb()))?;
         Ok(match command.as_ref() {
             Command::Call(call) => wire_schema(tidewater_engine::statement::answer_schema(call)?.as_ref()),
             Command::Insert(_) | Command::Merge(_) | Command::Truncate { .. } => Arc::new(count()),
