@@ -28,8 +28,8 @@ pub use self::read::{AuditFilter, read};
 use self::files::Files;
 use self::writer::{Message, Writer};
 
-/// Lines that wait to be written: some seconds of the most that a process answers. More are lost, or refused where they are required.
-const WAITING_MAX: usize = 16_384;
+/// Lines that wait to be written, some megabytes: seconds of the most that a process answers. More are lost, or refused where they are required.
+const WAITING_MAX: usize = 8_192;
 
 /// How long the disk may take with a line that is waited for.
 const KEPT_DEADLINE: Duration = Duration::from_secs(5);
