@@ -1,5 +1,6 @@
 //! Every setting of the binary: one struct a section, with the defaults of `tidewater up`.
 
+mod audit;
 mod authorities;
 mod compute;
 mod serving;
@@ -21,6 +22,7 @@ use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
 use tidewater_security::{Grants, NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
 use tidewater_table::RewriteOptions;
 
+pub(crate) use self::audit::AuditSettings;
 pub(crate) use self::authorities::authorities;
 pub(crate) use self::compute::{AdmissionSettings, EngineSettings, ExecutorSettings, SchedulerSettings};
 pub(crate) use self::serving::ServingSettings;
@@ -53,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) serving: ServingSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
+    pub(crate) audit: AuditSettings,
     /// TLS between nodes, on the ports of Raft, scheduler and executors. None means that they do not speak it.
     pub(crate) node_tls: Option<NodeTlsSettings>,
     /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
@@ -286,6 +289,7 @@ impl Default for Settings {
             serving: ServingSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
+            audit: AuditSettings::default(),
             node_tls: None,
             local_secret: None,
         }
@@ -412,6 +416,11 @@ impl Settings {
     /// Where the catalog's log lies.
     pub(crate) fn raft_dir(&self) -> PathBuf {
         self.data_dir.join("raft")
+    }
+
+    /// Where the log of who did what lies.
+    pub(crate) fn audit_dir(&self) -> PathBuf {
+        self.data_dir.join("audit")
     }
 
     /// `host:port` by which other nodes reach this one's log.

@@ -1,4 +1,6 @@
-//! `tidewater query SQL|ls|cancel`: through the Flight SQL endpoint, as any other client. Rows are printed as they come.
+//! `tidewater query SQL|ls|cancel|log`: through the Flight SQL endpoint, as any other client. Rows are printed as they come.
+
+mod log;
 
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
@@ -34,6 +36,8 @@ enum QueryVerb {
         /// As `query ls` prints it
         id: Uuid,
     },
+    /// Read the audit log of this machine: statements that have ended, logins, and what was refused
+    Log(log::LogArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +72,7 @@ pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Resu
             let path = format!("/v1/queries/{id}/cancel");
             return output.one(&block_on(control::ask_about(settings, &path, &()))?);
         }
+        Some(QueryVerb::Log(args)) => return log::run(settings, args, output),
         None => {}
     }
     let allowed = Duration::from_secs(args.timeout);

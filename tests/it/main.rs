@@ -6,6 +6,7 @@
 mod kit;
 
 mod arrow_go;
+mod audit;
 mod bad_input;
 mod cancel;
 mod clients;

@@ -93,7 +93,8 @@ impl QueryService {
                 changes: true,
             });
         }
-        let (_, plan) = self.plan_as(principal, sql, client).await?;
+        let planned = self.plan_as(principal, sql, client).await;
+        let (_, plan) = self.or_note(principal, sql, planned)?;
         let types = parameters::numbered(&plan)?;
         let count = types.last_key_value().map_or(0, |(number, _)| *number);
         let parameters: Vec<Option<DataType>> = (1..=count).map(|at| types.get(&at).cloned().flatten()).collect();
