@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::authenticator::Role;
 
@@ -12,6 +13,9 @@ use crate::authenticator::Role;
 pub struct Principal {
     /// The name policies and the audit log know.
     pub name: String,
+    /// Who of those that had the name, for a user whom the catalog keeps.
+    #[serde(skip)]
+    account: Option<Uuid>,
     /// What another issuer vouched for, where one did.
     #[serde(skip)]
     vouched: Option<Arc<Vouched>>,
@@ -34,14 +38,29 @@ impl Principal {
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            account: None,
             vouched: None,
         }
+    }
+
+    /// A user whom the catalog keeps under this id.
+    pub(crate) fn kept(name: impl Into<String>, id: Uuid) -> Self {
+        Self {
+            account: Some(id),
+            ..Self::named(name)
+        }
+    }
+
+    /// The id that the catalog keeps them under; none for users of the configuration, and of other issuers.
+    pub(crate) fn account(&self) -> Option<Uuid> {
+        self.account
     }
 
     /// Somebody for whom an issuer vouches, with what their groups make of them.
     pub(crate) fn vouched(name: String, role: Role, roles: BTreeSet<String>) -> Self {
         Self {
             name,
+            account: None,
             vouched: Some(Arc::new(Vouched { role, roles })),
         }
     }
