@@ -268,7 +268,7 @@ impl Authenticator {
         let row = policy.users.get(user).filter(|row| !row.disabled)?;
         let password = row.password.as_ref();
         Some(Found {
-            principal: Principal::kept(user, row.id),
+            principal: Principal::kept(user, row),
             password_hash: password.map(|password| password.hash.clone()).unwrap_or_default(),
             scram: password.and_then(|password| ScramVerifier::parse(&password.scram)),
         })
@@ -278,18 +278,23 @@ impl Authenticator {
         Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether somebody who came in may go on: users of the catalog may have been disabled or dropped since.
+    /// Whether somebody who came in may go on: users of the catalog may have been disabled or dropped since, be they enabled again, and
+    /// a name that an issuer gave may have become one of theirs.
     ///
     /// # Errors
-    /// [`SecurityError::UserGone`] if they were.
+    /// [`SecurityError::UserGone`] if so.
     pub fn still_lets(&self, principal: &Principal) -> Result<(), SecurityError> {
-        let Some(account) = principal.account() else {
-            return Ok(());
-        };
         let policy = self.policy();
-        match policy.users.get(&principal.name) {
-            Some(row) if row.id == account && !row.disabled => Ok(()),
-            _ => Err(SecurityError::UserGone {
+        let lets = match (principal.account(), policy.users.get(&principal.name)) {
+            (Some(_), Some(row)) => principal.is(row) && !row.disabled,
+            (Some(_), None) => false,
+            // What is granted to the name is granted to whom the catalog keeps, not to an issuer's.
+            (None, Some(_)) => !principal.is_vouched(),
+            (None, None) => true,
+        };
+        match lets {
+            true => Ok(()),
+            false => Err(SecurityError::UserGone {
                 user: principal.name.clone(),
             }),
         }
@@ -436,19 +441,22 @@ impl Authenticator {
     /// The same by a policy that the caller has at hand.
     pub fn verify_by(&self, token: &str, policy: &Policy) -> Result<Principal, SecurityError> {
         let claims = Claims::open(&self.key, token, self.clock.now_ms())?;
-        let row = policy.users.get(&claims.subject);
+        let configured = self.configures(&claims.subject);
+        let row = policy.users.get(&claims.subject).filter(|_| !configured);
         let theirs = match row {
-            // A user of the name whom the catalog kept is another one.
-            _ if self.configures(&claims.subject) => claims.account.is_none(),
             Some(row) => claims.account == Some(row.id) && row.heeds_token_of(claims.issued_ms),
             // Who was taken out of the configuration, or was dropped, is out, whatever tokens they hold.
-            None if self.required() => return Err(SecurityError::BadToken),
-            None => true,
+            None if self.required() && !configured => return Err(SecurityError::BadToken),
+            // A user of the name whom the catalog kept is another one.
+            None => claims.account.is_none(),
         };
-        match theirs && !claims.is_revoked_by(policy) {
-            true => Ok(claims.principal()),
-            false => Err(SecurityError::RevokedToken),
+        if !theirs || claims.is_revoked_by(policy) {
+            return Err(SecurityError::RevokedToken);
         }
+        Ok(match row {
+            Some(row) => Principal::kept(claims.subject, row),
+            None => Principal::named(claims.subject),
+        })
     }
 
     /// The principal of a token, whoever of those that are believed issued it.
@@ -498,9 +506,13 @@ impl Authenticator {
         }
     }
 
-    /// From now on tokens that this policy takes back are refused, and the users that it keeps are let in.
+    /// From now on tokens that this policy takes back are refused, and the users that it keeps are let in. One that is older than what
+    /// is known changes nothing: who was disabled must not come in by it.
     pub fn heed(&self, policy: Arc<Policy>) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+        let mut known = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        if policy.version >= known.version {
+            *known = policy;
+        }
     }
 }
 
@@ -536,6 +548,7 @@ pub fn hash_password(password: &str, rng: &SharedRng) -> Result<String, Security
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -688,7 +701,7 @@ mod tests {
         assert!(door.login("ana", "of the catalog").is_err());
         let ana = door.login("ana", "of the file").expect("the file's password");
         assert_eq!(ana.account(), None);
-        let other = door.issue(&Principal::kept("ana", Uuid::from_u128(3)));
+        let other = door.issue(&Principal::kept("ana", &row(3, None)));
         assert!(matches!(door.verify(&other), Err(SecurityError::RevokedToken)));
         // Disabled.
         let disabled = UserRow {
@@ -701,17 +714,21 @@ mod tests {
         assert!(door.login("ben", &token).is_err() && door.certified("ben").is_err());
         assert!(matches!(door.still_lets(&ben), Err(SecurityError::UserGone { .. })));
         assert!(door.principal("ben").is_none() && door.knows("ben") && !door.wants_password("ben"));
-        // Enabled again: only tokens of after.
+        // Enabled again: only tokens and sessions of after.
         let enabled = UserRow {
             enabled_ms: Some(1_000),
             ..first
         };
         told(&[("ben", enabled)]);
-        assert!(door.verify(&token).is_err());
+        assert!(door.verify(&token).is_err() && door.still_lets(&ben).is_err());
         clock.advance(Duration::from_millis(1));
         let ben = door.login("ben", "first").expect("the right password");
         let token = door.issue(&ben);
-        assert!(door.verify(&token).is_ok());
+        assert_eq!(door.verify(&token).expect("a good token"), ben);
+        assert!(door.still_lets(&ben).is_ok());
+        // An issuer's user of the name is not them.
+        let vouched = |name: &str| Principal::vouched(name.to_owned(), Role::Reader, BTreeSet::new());
+        assert!(door.still_lets(&vouched("ben")).is_err() && door.still_lets(&vouched("eve")).is_ok());
         // Another one of the name, and nobody.
         told(&[("ben", row(4, Some("second")))]);
         assert!(matches!(door.verify(&token), Err(SecurityError::RevokedToken)));
@@ -720,6 +737,18 @@ mod tests {
         told(&[]);
         assert!(matches!(door.verify(&token), Err(SecurityError::BadToken)));
         assert!(door.still_lets(&ben).is_err() && door.login("ben", "second").is_err());
+        // What is heard late changes nothing.
+        let heard = |version: u64, rows: &[(&str, UserRow)]| {
+            let users = rows.iter().map(|(name, row)| ((*name).to_owned(), row.clone()));
+            door.heed(Arc::new(Policy {
+                version,
+                users: users.collect(),
+                ..Policy::default()
+            }));
+        };
+        heard(2, &[]);
+        heard(1, &[("ben", row(5, Some("second")))]);
+        assert!(door.principal("ben").is_none());
     }
 
     // Goal: the token of a login is good for as long as it was set, and one that is given out for longer is not touched by that. Method:

@@ -162,8 +162,8 @@ pub enum SecurityError {
         /// The user.
         user: String,
     },
-    /// Somebody who came in was disabled, or dropped, since.
-    #[error("user {user:?} was disabled or dropped")]
+    /// Somebody who came in was disabled, or dropped, since; or the name is another's now.
+    #[error("user {user:?} was disabled or dropped since the login")]
     UserGone {
         /// The user.
         user: String,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::authenticator::Role;
+use crate::policy::UserRow;
 
 /// An authenticated user, or the one local user of an installation without users.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,10 +16,26 @@ pub struct Principal {
     pub name: String,
     /// Who of those that had the name, for a user whom the catalog keeps.
     #[serde(skip)]
-    account: Option<Uuid>,
+    account: Option<Account>,
     /// What another issuer vouched for, where one did.
     #[serde(skip)]
     vouched: Option<Arc<Vouched>>,
+}
+
+/// A user of the catalog, as of the last time that they were enabled: who came in before that has to come in anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Account {
+    id: Uuid,
+    enabled_ms: Option<i64>,
+}
+
+impl Account {
+    fn of(row: &UserRow) -> Self {
+        Self {
+            id: row.id,
+            enabled_ms: row.enabled_ms,
+        }
+    }
 }
 
 /// What somebody is by the word of an issuer that is believed, and not by the configuration.
@@ -43,17 +60,22 @@ impl Principal {
         }
     }
 
-    /// A user whom the catalog keeps under this id.
-    pub(crate) fn kept(name: impl Into<String>, id: Uuid) -> Self {
+    /// A user whom the catalog keeps as this one.
+    pub(crate) fn kept(name: impl Into<String>, row: &UserRow) -> Self {
         Self {
-            account: Some(id),
+            account: Some(Account::of(row)),
             ..Self::named(name)
         }
     }
 
+    /// Whether they are whom the catalog keeps as this one, and came in since they were enabled.
+    pub(crate) fn is(&self, row: &UserRow) -> bool {
+        self.account == Some(Account::of(row))
+    }
+
     /// The id that the catalog keeps them under; none for users of the configuration, and of other issuers.
     pub(crate) fn account(&self) -> Option<Uuid> {
-        self.account
+        self.account.map(|account| account.id)
     }
 
     /// Somebody for whom an issuer vouches, with what their groups make of them.

@@ -464,11 +464,11 @@ fn users_come_and_go() {
         .map(|line| (&line["name"], &line["state"]));
     let disabled: Vec<_> = states.filter(|(_, state)| *state == "disabled").collect();
     assert_eq!(disabled.len(), 2, "{listed}");
-    // In again, but not by tokens of before.
-    cli(&["user", "enable", "ben"]);
+    // In again, but not by tokens and sessions of before.
     cli(&["user", "enable", "etl"]);
-    wait_for("the open session goes on", KNOWN_DEADLINE, || session.asked(count).ok());
+    cli(&["user", "enable", "ben"]);
     until(&node, "ben", count, true);
+    assert!(session.asked(count).is_err());
     assert_eq!(rest.get("/namespaces/g/tables/open").0, 401);
     assert!(psql_with(&node, "etl", &token, count).is_err());
     with_password(&node, &["user", "passwd", "ben"], "battery staple").unwrap();

@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::TokenKey;
 use crate::error::SecurityError;
 use crate::policy::Policy;
-use crate::principal::Principal;
 
 /// Domain of the key: nothing else that the installation signs is a token of a user.
 const DOMAIN: &str = "tidewater 2026 user tokens v2";
@@ -133,14 +132,6 @@ impl Claims {
         })
     }
 
-    /// Whom it speaks for.
-    pub fn principal(&self) -> Principal {
-        match self.account {
-            Some(account) => Principal::kept(self.subject.clone(), account),
-            None => Principal::named(self.subject.clone()),
-        }
-    }
-
     /// Whether it was taken back.
     pub fn is_revoked_by(&self, policy: &Policy) -> bool {
         let ended = policy.tokens_from_ms.get(&self.subject);
@@ -160,6 +151,7 @@ mod tests {
 
     use super::*;
     use crate::policy::TokenRow;
+    use crate::principal::Principal;
 
     const NOW: i64 = 1_000_000;
 
@@ -230,9 +222,9 @@ mod tests {
         // What else this installation signs.
         add(
             "a token of the older form",
-            key().issue(&claims().principal(), i64::MAX),
+            key().issue(&Principal::named("ana"), i64::MAX),
         );
-        let node = TokenKey::for_nodes(b"secret").issue(&claims().principal(), i64::MAX);
+        let node = TokenKey::for_nodes(b"secret").issue(&Principal::named("ana"), i64::MAX);
         add("a node's token", node);
         let body = &bytes[32..];
         add(
@@ -321,8 +313,6 @@ mod tests {
         let kept = claims().of_account(Some(account));
         let token = kept.seal(&key());
         assert_eq!(Claims::open(&key(), &token, NOW).expect("a good token"), kept);
-        assert_eq!(kept.principal().account(), Some(account));
-        assert_eq!(claims().principal().account(), None);
         let bytes = URL_SAFE_NO_PAD.decode(&token).expect("our own encoding");
         for bit in 0..bytes.len() * 8 {
             let mut altered = bytes.clone();

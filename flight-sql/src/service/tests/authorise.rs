@@ -128,8 +128,9 @@ async fn without_a_grant_nothing_is_there() {
     }
 }
 
-// Goal: a user of the catalog who was disabled or dropped after they came in is refused at the next statement, and goes on when enabled.
-// Method: statements of one who came in, before and after each change of the policy; another one of the name does not help them.
+// Goal: a user of the catalog who was disabled or dropped after they came in is refused at the next statement, and comes in anew when
+// enabled. Method: statements of one who came in, before and after each change of the policy; another one of the name does not help
+// them.
 #[tokio::test]
 async fn who_was_disabled_is_refused_at_the_next_statement() {
     let (_lake, service) = with_grants(&[Privilege::Select], &[]).await;
@@ -159,8 +160,14 @@ async fn who_was_disabled_is_refused_at_the_next_statement() {
         assert_eq!(refusal().await, Some("SEC-0027"));
         assert!(service.prepare(&ana(), "SELECT id FROM numbers").await.is_ok());
     }
-    told(Some(row(7, false)));
-    assert_eq!(refusal().await, None);
+    let enabled = UserRow {
+        enabled_ms: Some(2),
+        ..row(7, false)
+    };
+    told(Some(enabled));
+    assert_eq!(refusal().await, Some("SEC-0027"));
+    let again = service.authenticator().principal("ben").expect("a user");
+    assert!(service.prepare(&again, "SELECT 1").await.is_ok());
 }
 
 const ALLOWED: &[&str] = &[
