@@ -60,10 +60,14 @@ impl Views {
     /// `options` with every view, all as their tables stand at one moment. A view whose tables do not exist yet is left out: its readers
     /// are told that it is missing.
     pub async fn options(&self, engine: &Engine, mut options: SessionOptions, run_ms: i64) -> SessionOptions {
-        let moment = Arc::clone(&options.moment);
+        let (moment, one_moment) = (Arc::clone(&options.moment), options.one_moment.clone());
         options = self.at_one_moment(engine, options, BTreeSet::new(), |_| true).await;
         options = self.beside(engine, options, run_ms, |_| true).await;
-        SessionOptions { moment, ..options }
+        SessionOptions {
+            moment,
+            one_moment,
+            ..options
+        }
     }
 
     /// `options` with the views that a statement names, and those they read. Views and statement see all tables as they stand
@@ -112,8 +116,11 @@ impl Views {
             .chain(more)
             .filter(|name| !views.contains(name) && !options.overlay.contains_key(name))
             .collect();
-        match engine.moment(tables.into_iter().cloned().collect()).await {
+        let tables = tables.into_iter().cloned().collect();
+        match engine.moment_of(&options, tables).await {
             Ok(mut moment) => {
+                // Views of the catalog perhaps, which are looked up where the statement is planned.
+                moment.retain(|_, table| table.is_some());
                 // What is pinned already is seen so through views too.
                 moment.extend(options.moment.iter().map(|(name, table)| (name.clone(), table.clone())));
                 SessionOptions {
