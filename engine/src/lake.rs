@@ -266,11 +266,10 @@ impl LakeSchema {
         };
         let table = match (self.moment.get(&base), &self.one_moment) {
             (Some(table), _) => table.clone(),
-            (None, Some(at)) => at
-                .tables(&self.parts, vec![base.clone()])
-                .await?
-                .remove(&base)
-                .flatten(),
+            (None, Some(at)) => {
+                let found = Box::pin(at.tables(&self.parts, vec![base.clone()])).await;
+                found?.remove(&base).flatten()
+            }
             (None, None) => self.parts.catalog.load_table(&base).await.map_err(TableError::from)?,
         };
         let Some(table) = table else {

@@ -84,7 +84,7 @@ impl fmt::Debug for OneMoment {
 /// These tables as they stand at one moment: that one, or now.
 pub(crate) async fn tables(parts: &Parts, at: Option<&OneMoment>, names: Vec<TableName>) -> Result<Moment> {
     if let Some(at) = at {
-        return at.tables(parts, names).await;
+        return Box::pin(at.tables(parts, names)).await;
     }
     let loaded = parts.catalog.load_tables(&names).await.map_err(TableError::from)?;
     Ok(names.into_iter().zip(loaded).collect())
