@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tidewater_core::{Coded, ErrorKind, TableName};
 use tidewater_table::{LoadedTable, Pointers, TableError, TablePointer};
-use tokio::sync::OnceCell;
 
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
@@ -22,7 +21,7 @@ const TABLES_PER_CALL: usize = 100;
 /// Tables as they stood when the first of them was asked for. One that was made later is not among them.
 #[derive(Default)]
 pub struct OneMoment {
-    pointers: OnceCell<Arc<Pointers>>,
+    pointers: tokio::sync::OnceCell<Arc<Pointers>>,
     /// Those that were asked for, as they stood then.
     loaded: Mutex<HashMap<TableName, LoadedTable>>,
 }
