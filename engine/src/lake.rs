@@ -89,6 +89,16 @@ impl Seen {
         })
     }
 
+    /// Whether rights on its name are rights on this table: another one may bear the name by now.
+    fn is_meant(&self, table: &LoadedTable) -> bool {
+        let (levels, name) = (table.name.namespace().levels(), table.name.name());
+        let uuid = Some(table.metadata.uuid());
+        self.access.as_ref().is_none_or(|access| {
+            access.on_object(levels, name, None) == access.on_object(levels, name, uuid)
+                && access.readable(levels, name, None) == access.readable(levels, name, uuid)
+        })
+    }
+
     /// What is left of a table; none where that is all of it.
     fn policy(&self, table: &LoadedTable) -> Option<RowPolicy> {
         self.policies.as_ref()?.of(table)
@@ -275,6 +285,9 @@ impl LakeSchema {
         let Some(table) = table else {
             return Ok(None);
         };
+        if self.one_moment.is_some() && !self.seen.is_meant(&table) {
+            return Ok(None);
+        }
         let version = match version {
             Some(version) => version::resolve(&table, version)?,
             None => Version::Current,

@@ -18,11 +18,14 @@ use crate::lake::Moment;
 /// Tables that one call asks for: their names and files have to fit into its URL.
 const TABLES_PER_CALL: usize = 100;
 
+/// Tables that are kept: with 200 snapshots each, some 100 MB. More than a session reads; further ones are loaded each time.
+const TABLES_MAX: usize = 200;
+
 /// Tables as they stood when the first of them was asked for. One that was made later is not among them.
 #[derive(Default)]
 pub struct OneMoment {
     pointers: tokio::sync::OnceCell<Arc<Pointers>>,
-    /// Those that were asked for, as they stood then.
+    /// Those that were asked for first, as they stood then.
     loaded: Mutex<HashMap<TableName, LoadedTable>>,
 }
 
@@ -67,7 +70,9 @@ impl OneMoment {
 
     fn keep(&self, table: &LoadedTable) {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.insert(table.name.clone(), table.clone());
+        if loaded.len() < TABLES_MAX {
+            loaded.insert(table.name.clone(), table.clone());
+        }
     }
 }
 

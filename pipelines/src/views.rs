@@ -60,14 +60,10 @@ impl Views {
     /// `options` with every view, all as their tables stand at one moment. A view whose tables do not exist yet is left out: its readers
     /// are told that it is missing.
     pub async fn options(&self, engine: &Engine, mut options: SessionOptions, run_ms: i64) -> SessionOptions {
-        let (moment, one_moment) = (Arc::clone(&options.moment), options.one_moment.clone());
+        let moment = Arc::clone(&options.moment);
         options = self.at_one_moment(engine, options, BTreeSet::new(), |_| true).await;
         options = self.beside(engine, options, run_ms, |_| true).await;
-        SessionOptions {
-            moment,
-            one_moment,
-            ..options
-        }
+        SessionOptions { moment, ..options }
     }
 
     /// `options` with the views that a statement names, and those they read. Views and statement see all tables as they stand

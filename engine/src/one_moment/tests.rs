@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use tidewater_core::Coded;
+use tidewater_security::{Access, Grant, Grantee, Object, Policy, Privilege, Resource};
 use tidewater_table::{Change, CommitOptions, commit_changes};
 
 use crate::error::Result;
@@ -138,4 +139,45 @@ async fn states_whose_files_are_gone() {
     let gone = answer(&lake, &began, "SELECT id FROM t3").await.expect_err("gone");
     assert_eq!(gone.code(), "ENG-0040", "{gone:?}");
     assert!(gone.hint().is_some());
+}
+
+// Goal: rights on a name are rights on the table that bears it now, not on the one that bore it. Method: a table that is dropped after the
+// moment and another one of its name, which is granted; its rows and what its metadata tells, then and now.
+#[tokio::test]
+async fn rights_on_a_name_are_those_on_its_table_of_now() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t AS SELECT 7 AS id").await;
+    let mut began = at_one_moment();
+    let seen = answer(&lake, &began, "SELECT id FROM t").await;
+    assert_eq!(seen.expect("rows"), "7", "no grant binds");
+    for sql in ["DROP TABLE s.t", "CREATE TABLE s.t AS SELECT 8 AS id"] {
+        done(&lake, sql).await;
+    }
+    let uuid = lake.load("s.t").await.metadata.uuid();
+    let policy = Policy {
+        in_force: true,
+        objects: vec![Object {
+            id: uuid,
+            uuid,
+            namespace: vec!["s".into()],
+            name: "t".into(),
+        }],
+        grants: vec![Grant {
+            to: Grantee::User("ana".into()),
+            on: Resource::Object(uuid),
+            privileges: Privilege::Select.into(),
+        }],
+        ..Policy::default()
+    };
+    began.access = Some(Arc::new(Access::compile(&policy, "ana")));
+    let today = SessionOptions {
+        access: began.access.clone(),
+        ..now()
+    };
+    for sql in ["SELECT id FROM t", "SELECT count(*) FROM \"t$files\""] {
+        let hidden = answer(&lake, &began, sql).await.expect_err("another table");
+        assert!(format!("{hidden:?}").contains("not found"), "{sql}: {hidden:?}");
+        let seen = answer(&lake, &today, sql).await;
+        seen.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
 }
