@@ -56,7 +56,6 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use tidewater_core::TableName;
-use tidewater_table::TableError;
 
 use crate::complexity;
 use crate::describe::{self, Answer};
@@ -64,6 +63,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::functions;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
+use crate::one_moment;
 use crate::pg_catalog::{self, Postgres};
 use crate::policy;
 
@@ -266,10 +266,10 @@ impl Engine {
         let hidden: BTreeSet<TableName> = hidden.cloned().collect();
         let asked = doubtful.filter(|table| lake.is_some_and(|lake| lake.asks_for(table)));
         let asked: Vec<TableName> = asked.cloned().collect();
-        if asked.is_empty() {
+        let (Some(lake), false) = (lake, asked.is_empty()) else {
             return Ok(hidden);
-        }
-        let found = self.moment(asked).await?.into_iter();
+        };
+        let found = lake.tables(asked).await?.into_iter();
         let missing = found.filter(|(_, table)| table.is_none()).map(|(name, _)| name);
         Ok(missing.chain(hidden).collect())
     }
@@ -298,8 +298,12 @@ impl Engine {
 
     /// These tables as they stand at one moment.
     pub async fn moment(&self, names: Vec<TableName>) -> Result<Moment> {
-        let loaded = self.catalog().load_tables(&names).await.map_err(TableError::from)?;
-        Ok(names.into_iter().zip(loaded).collect())
+        one_moment::tables(&self.parts, None, names).await
+    }
+
+    /// These tables as a session with these options sees those of the catalog, all at one moment.
+    pub async fn moment_of(&self, options: &SessionOptions, names: Vec<TableName>) -> Result<Moment> {
+        one_moment::tables(&self.parts, options.one_moment.as_deref(), names).await
     }
 
     /// Lists the catalog's tables anew for `information_schema`. [`Self::plan`] does it where a statement needs it.

@@ -77,6 +77,7 @@ impl Engine {
     /// What names of the catalog stand for in a session.
     pub(super) fn lake(&self, options: &SessionOptions) -> LakeCatalog {
         LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
+            .standing_at(options.one_moment.clone())
             .seen_by(options.access.clone(), options.policies.clone())
     }
 

@@ -78,7 +78,7 @@ impl Engine {
                 .filter(|name| !texts.contains_key(*name))
                 .cloned()
                 .collect();
-            let tables = self.moment(tables).await?;
+            let tables = lake.tables(tables).await?;
             let absent = tables
                 .iter()
                 .filter(|(name, table)| table.is_none() && !missing.contains(*name));

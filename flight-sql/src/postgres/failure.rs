@@ -54,6 +54,8 @@ pub(super) mod state {
     pub(in crate::postgres) const SHUTDOWN: &str = "57P01";
     pub(in crate::postgres) const IDLE: &str = "57P05";
     pub(in crate::postgres) const UNAVAILABLE: &str = "58000";
+    /// PostgreSQL calls it a snapshot that is too old.
+    pub(in crate::postgres) const SNAPSHOT_GONE: &str = "72000";
     pub(in crate::postgres) const INTERNAL: &str = "XX000";
     pub(in crate::postgres) const CORRUPT: &str = "XX001";
 }
@@ -225,6 +227,7 @@ fn state_of(error: &QueryError, chain: &str) -> &'static str {
         "TBL-0022" => return state::OBJECT_EXISTS,
         "ENG-0020" => return state::TOO_COMPLEX,
         "ENG-0021" => return state::LIMIT,
+        "ENG-0040" => return state::SNAPSHOT_GONE,
         _ => {}
     }
     let named = || {

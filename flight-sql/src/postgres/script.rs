@@ -28,8 +28,8 @@ pub(super) struct Sentence {
 pub(super) enum What {
     /// Rows, or a change of data: the service tells.
     Query,
-    /// `BEGIN`, and whether it says that nothing is to be written.
-    Begin,
+    /// `BEGIN`, and the isolation that it says.
+    Begin(Option<String>),
     Commit,
     Rollback,
     Savepoint(String),
@@ -207,12 +207,16 @@ mod tests {
             local: false,
         };
         for (text, what) in [
-            ("BEGIN", What::Begin),
+            ("BEGIN", What::Begin(None)),
             (
                 "begin transaction isolation level repeatable read read only",
-                What::Begin,
+                What::Begin(Some("repeatable read".into())),
             ),
-            ("START TRANSACTION READ ONLY", What::Begin),
+            ("START TRANSACTION READ ONLY", What::Begin(None)),
+            (
+                "START TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                What::Begin(Some("read committed".into())),
+            ),
             ("END", What::Commit),
             ("ABORT", What::Rollback),
             ("ROLLBACK TO SAVEPOINT \"S 1\"", What::RollbackTo("S 1".into())),

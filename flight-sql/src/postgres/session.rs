@@ -250,22 +250,12 @@ impl Session {
             execution: Execution::named(self.settings.get("tidewater.execution")).unwrap_or_default(),
             wap_id: Some(self.settings.get(WAP_ID).to_owned()).filter(|id| !id.is_empty()),
             in_transaction: self.transaction.open(),
+            one_moment: self.transaction.one_moment(),
             ..SessionOptions::default()
         };
         options.overlay = postgres.tables(sql).map_err(|error| Failure::of(&error.into(), sql))?;
         options.postgres = Some(Arc::new(postgres));
-        self.pin(sql, &mut options).await?;
         Ok(options)
-    }
-
-    /// In a transaction, tables stay as they were seen first.
-    async fn pin(&mut self, sql: &str, options: &mut SessionOptions) -> Result<(), Failure> {
-        if let Some(pinned) = self.transaction.pinned() {
-            let seen = self.service.pin(&self.principal, sql, options, &pinned).await;
-            let seen = seen.map_err(|error| Failure::of(&error, sql))?;
-            options.moment = self.transaction.pin(seen);
-        }
-        Ok(())
     }
 }
 

@@ -35,8 +35,8 @@ impl<'a> Words<'a> {
     pub(super) fn read(mut self) -> Result<What, Failure> {
         let first = self.word();
         let what = match first.as_str() {
-            "BEGIN" => self.ends(What::Begin),
-            "START" if self.takes("TRANSACTION") => self.ends(What::Begin),
+            "BEGIN" => What::Begin(isolation(&self.rest().to_lowercase())),
+            "START" if self.takes("TRANSACTION") => What::Begin(isolation(&self.rest().to_lowercase())),
             "COMMIT" | "END" => self.ends(What::Commit),
             "ROLLBACK" | "ABORT" => {
                 self.skip(&["WORK", "TRANSACTION"]);

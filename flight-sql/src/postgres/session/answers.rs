@@ -14,7 +14,7 @@ use crate::postgres::connection::Wire;
 use crate::postgres::failure::{Failure, state};
 use crate::postgres::rows::Cursor;
 use crate::postgres::script::{CopyOut, Count, Sentence, What};
-use crate::postgres::settings::READ_ONLY;
+use crate::postgres::settings::{ISOLATION, READ_ONLY};
 use crate::service::{Changed, Opened, Results};
 use crate::wire::{to_wire, wire_schema};
 
@@ -50,9 +50,14 @@ impl Session {
                 let declared = kept.map_or(&[][..], |kept| &kept.declared);
                 return self.run(id, &sentence.sql, declared, values, wire).await;
             }
-            What::Begin => {
+            What::Begin(level) => {
                 match self.transaction.begin() {
-                    true => self.settings.begin(),
+                    true => {
+                        self.settings.begin();
+                        if let Some(level) = level {
+                            drop(self.settings.set_local(ISOLATION, level)?);
+                        }
+                    }
                     false => {
                         let message = "there is already a transaction in progress";
                         self.warn(wire, state::IN_TRANSACTION, message);
@@ -79,7 +84,7 @@ impl Session {
             }
             What::SetTransaction(level) => {
                 match (self.transaction.open(), level) {
-                    (true, Some(level)) => drop(self.settings.set_local("transaction_isolation", level)?),
+                    (true, Some(level)) => drop(self.settings.set_local(ISOLATION, level)?),
                     (true, None) => {}
                     (false, _) => {
                         let message = "SET TRANSACTION can only be used in transaction blocks";
@@ -246,6 +251,8 @@ impl Session {
 
     /// Sets or resets one setting; for the transaction only, if it says so.
     fn set(&mut self, name: &str, value: Option<&str>, local: bool, wire: &mut Wire) -> Result<(), Failure> {
+        // What a transaction is ends with it, however it was said.
+        let local = local || (self.transaction.open() && name.eq_ignore_ascii_case(ISOLATION));
         if local && !self.transaction.open() {
             // What cannot be set is refused all the same.
             let mut nowhere = self.settings.clone();
