@@ -9,7 +9,7 @@ use serde_json::Value;
 use tidewater_core::SystemClock;
 use tidewater_security::{AuditFilter, audit};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::cli::output::Output;
 use crate::settings::Settings;
 
@@ -126,7 +126,7 @@ fn moment(text: &str, now_ms: i64) -> Result<i64, Failure> {
     let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
     let midnight = day.and_then(|day| day.and_hms_opt(0, 0, 0));
     midnight.map(|time| time.and_utc().timestamp_millis()).ok_or_else(|| {
-        Failure::new(format!("{text:?} is no time"))
+        Failure::of(Reason::Usage, format!("{text:?} is no time"))
             .hint("write 2026-11-29, 2026-11-29T08:00:00Z, or 24h for a day ago")
             .exit(2)
     })
