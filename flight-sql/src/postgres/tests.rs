@@ -1,6 +1,8 @@
 //! Conversations with the front, byte by byte.
 
 mod crowd;
+mod cursors;
+mod executed;
 mod idle;
 mod notices;
 mod siblings;
