@@ -125,7 +125,7 @@ mod tests {
         };
         let good: &[(&str, &[u32], &[&str], &str)] = &[
             ("SELECT 10 - $1", &[], &["1 - 2"], "SELECT 10 - (1 - 2\n)"),
-            ("SELECT 3 -$1", &[], &["-5"], "SELECT 3 -(-5\n)"),
+            ("SELECT 3 - $1", &[], &["-5"], "SELECT 3 - (-5\n)"),
             ("SELECT $1, $1", &[], &["'it''s'"], "SELECT 'it''s', 'it''s'"),
             ("SELECT $1 LIMIT 1", &[], &["1 -- one"], "SELECT (1 -- one\n) LIMIT 1"),
             (
