@@ -1,5 +1,6 @@
 //! A text as its statements, and those that are about the session itself.
 
+mod copying;
 mod words;
 
 use std::sync::Arc;
@@ -53,8 +54,10 @@ pub(super) enum What {
     },
     /// `DEALLOCATE`; none is all.
     Deallocate(Option<String>),
+    /// `PREPARE`, and the types of its parameters as they were written.
     Prepare {
         name: String,
+        types: Vec<String>,
         sql: String,
     },
     Execute {
@@ -94,6 +97,9 @@ pub(super) struct CopyOut {
     pub(super) header: bool,
     pub(super) delimiter: char,
     pub(super) null: String,
+    /// What values of CSV stand in, and what stands before it within one.
+    pub(super) quote: char,
+    pub(super) escape: char,
 }
 
 /// Texts that were read before, with their statements.
@@ -271,9 +277,10 @@ mod tests {
             ("DISCARD ALL", What::Discard { all: true }),
             ("DEALLOCATE PREPARE x", What::Deallocate(Some("x".into()))),
             (
-                "PREPARE p (int, text) AS SELECT $1",
+                "PREPARE p (int, numeric(10, 2)) AS SELECT $1",
                 What::Prepare {
                     name: "p".into(),
+                    types: vec!["int".into(), "numeric(10, 2)".into()],
                     sql: "SELECT $1".into(),
                 },
             ),

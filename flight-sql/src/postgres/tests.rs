@@ -2,6 +2,8 @@
 
 mod bound;
 mod crowd;
+mod cursors;
+mod executed;
 mod idle;
 mod moments;
 mod notices;

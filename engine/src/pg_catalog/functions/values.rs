@@ -15,7 +15,7 @@ use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::scalar::ScalarValue;
 
 use super::native::{Native, argument, strings, text, texts};
-use crate::pg_catalog::types;
+use crate::pg_catalog::{byte_text, types};
 
 /// Digits of decimals that come of texts and of floating-point numbers.
 const DIGITS: DataType = DataType::Decimal128(38, 10);
@@ -107,26 +107,14 @@ fn bytea() -> Native {
         for row in 0..rows {
             found.push(match text(&texts, row) {
                 None => None,
-                Some(text) => match text.strip_prefix("\\x") {
-                    None => Some(text.as_bytes().to_vec()),
-                    Some(digits) => match hex(digits) {
-                        Some(bytes) => Some(bytes),
-                        None => return exec_err!("Cannot parse {text:?} as bytea"),
-                    },
+                Some(text) => match byte_text::read(text) {
+                    Some(bytes) => Some(bytes),
+                    None => return exec_err!("Cannot parse {text:?} as bytea"),
                 },
             });
         }
         Ok(Arc::new(found.iter().map(Option::as_deref).collect::<BinaryArray>()))
     })
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| match pair {
-        [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
-        _ => None,
-    };
-    pairs.map(byte).collect()
 }
 
 /// `'…'::uuid`.
@@ -143,7 +131,7 @@ fn uuid() -> Native {
                 None => builder.append_null(),
                 Some(text) => {
                     let digits: String = text.chars().filter(|c| !matches!(c, '-' | '{' | '}')).collect();
-                    match hex(&digits).filter(|bytes| bytes.len() == 16) {
+                    match byte_text::hex(&digits).filter(|bytes| bytes.len() == 16) {
                         Some(bytes) => builder.append_value(bytes)?,
                         None => return exec_err!("Cannot parse {text:?} as uuid"),
                     }

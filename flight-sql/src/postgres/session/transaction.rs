@@ -33,6 +33,11 @@ impl Transaction {
         self.block.as_ref().is_some_and(|block| block.failed)
     }
 
+    /// Its savepoints; `None` outside of one.
+    pub(super) fn depth(&self) -> Option<usize> {
+        self.block.as_ref().map(|block| block.savepoints.len())
+    }
+
     /// As clients are told of it.
     pub(super) fn status(&self) -> u8 {
         match &self.block {
@@ -124,7 +129,9 @@ mod tests {
             state::NO_TRANSACTION
         );
         assert!(transaction.begin() && !transaction.begin());
+        assert_eq!(transaction.depth(), Some(0));
         transaction.savepoint("a").expect("in a block");
+        assert_eq!(transaction.depth(), Some(1));
         transaction.fail();
         assert_eq!(transaction.status(), b'E');
         transaction.rollback_to("a").expect("a savepoint");
