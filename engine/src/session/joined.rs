@@ -12,6 +12,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::MOMENT;
+use crate::lake::parts;
 use crate::this_query::{self, Change};
 
 /// Names the table of each such column, if the first two tables of FROM have it. `a FULL JOIN b USING (x)` is written with ON, and each `x`
@@ -21,7 +23,7 @@ pub(super) fn by_names(statement: &mut Statement) {
 }
 
 struct Joined {
-    /// Expressions with queries around what is visited.
+    /// Expressions with queries, and queries that are LATERAL, around what is visited.
     within: usize,
 }
 
@@ -41,6 +43,16 @@ impl VisitorMut for Joined {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        self.within += usize::from(is_lateral(factor));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        self.within -= usize::from(is_lateral(factor));
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         self.within += usize::from(has_query(expr));
         ControlFlow::Continue(())
@@ -52,7 +64,13 @@ impl VisitorMut for Joined {
     }
 }
 
-fn has_query(expr: &Expr) -> bool {
+/// Whether it is a query that sees columns of others beside it.
+pub(super) fn is_lateral(factor: &TableFactor) -> bool {
+    matches!(factor, TableFactor::Derived { lateral: true, .. })
+}
+
+/// Whether it is an expression with a query of its own, which sees columns of the one around.
+pub(super) fn has_query(expr: &Expr) -> bool {
     match expr {
         Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => true,
         Expr::Function(function) => matches!(function.args, FunctionArguments::Subquery(_)),
@@ -105,9 +123,13 @@ impl Either {
         if select.projection.iter().any(all) {
             return None;
         }
+        let (left, right) = (called(&from.relation)?, called(&join.relation)?);
+        if same(&left, &right) {
+            return None;
+        }
         Some(Self {
-            left: called(&from.relation)?,
-            right: called(&join.relation)?,
+            left,
+            right,
             names: words(names)?,
         })
     }
@@ -309,16 +331,56 @@ pub(super) fn called(factor: &TableFactor) -> Option<Ident> {
         TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
             Some(alias.name.clone())
         }
-        TableFactor::Table { name, .. } => name.0.last().and_then(ObjectNamePart::as_ident).cloned(),
+        TableFactor::Table { name, .. } => name.0.last().and_then(ObjectNamePart::as_ident).map(without_version),
         _ => None,
     }
 }
 
+/// A table at a version is called as the table by the time it is planned.
+fn without_version(table: &Ident) -> Ident {
+    if table.value.starts_with(MOMENT) || !table.value.contains(MOMENT) {
+        return table.clone();
+    }
+    let (base, _, part) = parts(&table.value);
+    let name = part.map_or_else(|| base.to_owned(), |part| format!("{base}${part}"));
+    Ident::with_quote('"', name)
+}
+
 #[cfg(test)]
 mod tests {
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
     use tidewater_core::Coded;
 
+    use super::by_names;
     use crate::testing::Lake;
+
+    // Goal: a table is named as it is called when it is planned, and only where that is one table. Method: a table at a version, a query
+    // that sees tables beside it, and two tables of one name.
+    #[test]
+    fn tables_as_they_are_called() {
+        for (sql, wanted) in [
+            (
+                r#"SELECT s FROM n."t@5" JOIN b USING (k) WHERE k = 1"#,
+                r#"WHERE "t".k = 1"#,
+            ),
+            (
+                r#"SELECT s FROM n."t@5$files" JOIN b USING (k) WHERE k = 1"#,
+                r#"WHERE "t$files".k = 1"#,
+            ),
+            (
+                "SELECT m FROM c, LATERAL (SELECT max(k) AS m FROM a JOIN b USING (k)) AS l",
+                "SELECT max(a.k) AS m",
+            ),
+            ("SELECT k FROM x.t FULL JOIN y.t USING (k)", "SELECT k FROM"),
+            ("SELECT s FROM x.t JOIN y.t USING (k) WHERE k = 1", "WHERE k = 1"),
+        ] {
+            let mut statements = Parser::parse_sql(&GenericDialect {}, sql).expect(sql);
+            statements.iter_mut().for_each(by_names);
+            let found: Vec<String> = statements.iter().map(ToString::to_string).collect();
+            assert!(found.iter().any(|text| text.contains(wanted)), "{found:?}");
+        }
+    }
 
     // Goal: the column of a right or full join by names is the one that is there. Method: rows that only one side has, and forms that
     // are refused because it cannot be told which one that is.

@@ -82,7 +82,7 @@ fn is_lossy(from: &DataType, to: &DataType) -> bool {
         (DataType::Timestamp(..), DataType::Date32 | DataType::Date64) => true,
         (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => to < from,
         (DataType::Float64, DataType::Float32) => true,
-        (from, to) => from.is_floating() && to.is_integer(),
+        (from, to) => from.is_floating() && (to.is_integer() || to.is_decimal()),
     }
 }
 

@@ -1,6 +1,8 @@
-//! The columns of natural joins, where they stand without a table. Which these are is told by the tables, so it is the planner that finds
-//! that a name is of both: then it is that of the left one. It does not find it in a subquery of a query that has a column of that name.
+//! The columns of joins by names, where they stand without a table and no table of them could be told from the statement alone. Which those
+//! of a natural join are is told by the tables, so it is the planner that finds that a name is of both: then it is that of the left one. It
+//! does not find it in a subquery of a query that has a column of that name, and takes that one: such a statement is refused.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -8,27 +10,25 @@ use datafusion::common::{DataFusionError, Result, SchemaError, not_impl_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr as Planned, LogicalPlan};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Join, JoinConstraint, JoinOperator, Select, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SetExpr, TableFactor, TableWithJoins, VisitMut,
+    VisitorMut,
+};
 
-use super::joined::called;
+use super::joined::{called, has_query, is_lateral};
 use super::parse::innermost;
 use crate::this_query::{self, Change};
 
 /// Plans a statement. Names in conditions of natural joins that are those of two columns are told to be the left one's.
 pub(super) async fn planned(state: &SessionState, statement: &mut Statement) -> Result<LogicalPlan> {
-    let mut found = Found {
-        told: None,
-        is_there: false,
-        changed: false,
-    };
+    let mut found = Found::default();
     found.look(statement);
     loop {
         let refused = match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) if found.is_there => {
-                known(&plan)?;
+            Ok(plan) => {
+                known(&plan, &found.bare)?;
                 return Ok(plan);
             }
-            Ok(plan) => return Ok(plan),
             Err(refused) => refused,
         };
         let Some(name) = ambiguous(&refused).filter(|_| found.is_there) else {
@@ -55,14 +55,19 @@ fn ambiguous(refused: &DataFusionError) -> Option<String> {
     }
 }
 
-/// Refuses subqueries with a natural join that look at a column of the query around by the name of one of the join's: it cannot be told
-/// which one is meant.
-fn known(plan: &LogicalPlan) -> Result<()> {
+/// Refuses subqueries with a join by names that look at a column of the query around by one of them, if it is among those that stand without
+/// a table: it cannot be told which one is meant.
+fn known(plan: &LogicalPlan, bare: &BTreeSet<String>) -> Result<()> {
+    if bare.is_empty() {
+        return Ok(());
+    }
     plan.apply_with_subqueries(|node| {
         let mut outside = Vec::new();
         node.apply_expressions(|expr| {
             expr.apply(|part| {
-                if let Planned::OuterReferenceColumn(_, column) = part {
+                if let Planned::OuterReferenceColumn(_, column) = part
+                    && bare.contains(&column.name)
+                {
                     outside.push(column.name.clone());
                 }
                 Ok(TreeNodeRecursion::Continue)
@@ -73,11 +78,9 @@ fn known(plan: &LogicalPlan) -> Result<()> {
         }
         for input in node.inputs() {
             let joined = input.using_columns()?;
-            if let Some(name) = joined.iter().flatten().find(|column| outside.contains(&column.name)) {
-                let name = &name.name;
-                return not_impl_err!(
-                    "a NATURAL JOIN by {name}, which the query around it has too: write it with USING"
-                );
+            if let Some(column) = joined.iter().flatten().find(|column| outside.contains(&column.name)) {
+                let name = &column.name;
+                return not_impl_err!("a join by {name}, which the query around it has too: name the table of {name}");
             }
         }
         Ok(TreeNodeRecursion::Continue)
@@ -85,16 +88,22 @@ fn known(plan: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
+#[derive(Default)]
 struct Found {
     /// The name to be told whose it is.
     told: Option<String>,
-    /// Whether there is a natural join.
+    /// Whether there is a natural join of which a name could be told.
     is_there: bool,
     changed: bool,
+    /// Expressions with queries, and queries that are LATERAL, around what is visited.
+    within: usize,
+    /// Names that stand without a table in queries within others that join by names.
+    bare: BTreeSet<String>,
 }
 
 impl Found {
     fn look(&mut self, statement: &mut Statement) {
+        self.bare.clear();
         if let Some(statement) = innermost(statement) {
             let _: ControlFlow<()> = statement.visit(self);
         }
@@ -103,6 +112,14 @@ impl Found {
 
 impl VisitorMut for Found {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let by_names = matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.iter().any(by_names));
+        if self.within > 0 && by_names {
+            let _: ControlFlow<()> = query.order_by.visit(&mut Bare(&mut self.bare));
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         let mut joins = select.from.iter().flat_map(|from| &from.joins);
@@ -121,8 +138,69 @@ impl VisitorMut for Found {
             this_query::change(&mut select.selection, &mut left);
             self.changed |= left.changed;
         }
+        if self.within > 0 && select.from.iter().any(by_names) {
+            let _: ControlFlow<()> = select.visit(&mut Bare(&mut self.bare));
+        }
         ControlFlow::Continue(())
     }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        self.within += usize::from(is_lateral(factor));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        self.within -= usize::from(is_lateral(factor));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.within += usize::from(has_query(expr));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.within -= usize::from(has_query(expr));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Collects names that stand without a table, in queries within too.
+struct Bare<'a>(&'a mut BTreeSet<String>);
+
+impl VisitorMut for Bare<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(ident) = expr {
+            self.0.insert(name_of(ident));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether tables are joined by names there.
+fn by_names(from: &TableWithJoins) -> bool {
+    let nested = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => by_names(table_with_joins),
+        _ => false,
+    };
+    let mut joins = from.joins.iter();
+    nested(&from.relation) || joins.any(|join| is_by_names(join) || nested(&join.relation))
+}
+
+fn is_by_names(join: &Join) -> bool {
+    let constraint = match &join.join_operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint) => constraint,
+        _ => return false,
+    };
+    matches!(constraint, JoinConstraint::Natural | JoinConstraint::Using(_))
 }
 
 /// Whether it is a natural join whose columns are the left ones.
@@ -146,14 +224,18 @@ struct Left<'a> {
 impl Change for Left<'_> {
     fn after(&mut self, expression: &mut Expr) {
         let Expr::Identifier(ident) = expression else { return };
-        let is_it = match ident.quote_style {
-            None => ident.value.to_lowercase() == self.name,
-            Some(_) => ident.value == self.name,
-        };
-        if is_it {
+        if name_of(ident) == self.name {
             *expression = Expr::CompoundIdentifier(vec![self.table.clone(), ident.clone()]);
             self.changed = true;
         }
+    }
+}
+
+/// The name as the planner reads it.
+fn name_of(ident: &Ident) -> String {
+    match ident.quote_style {
+        None => ident.value.to_lowercase(),
+        Some(_) => ident.value.clone(),
     }
 }
 
@@ -164,7 +246,7 @@ mod tests {
     use crate::testing::Lake;
 
     // Goal: the column of a natural join is the left one in conditions too, and what cannot be told apart is refused. Method: joins by one
-    // name and by two, names that neither table has, and a query around with a column of that name.
+    // name and by two, names that neither table has, and a query around with a column of that name, which is named with its table and not.
     #[tokio::test]
     async fn the_left_column() {
         let lake = Lake::new();
@@ -192,11 +274,20 @@ mod tests {
                 ),
                 vec!["1"],
             ),
+            (
+                format!("SELECT r FROM {one} WHERE EXISTS (SELECT 1 FROM {a} NATURAL JOIN {b} WHERE a.k = c.k)"),
+                vec!["q"],
+            ),
         ] {
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
         }
-        let around = format!("SELECT r FROM {one} WHERE EXISTS (SELECT 1 FROM {a} NATURAL JOIN {b} WHERE k = 2)");
-        assert_eq!(lake.refused(&around).await.code(), "ENG-0004");
+        let three = format!("(VALUES (1), (2)) AS d (m) JOIN {a} ON a.n = d.m JOIN {b} USING (k)");
+        for around in [
+            format!("SELECT r FROM {one} WHERE EXISTS (SELECT 1 FROM {a} NATURAL JOIN {b} WHERE k = 2)"),
+            format!("SELECT r FROM {one} WHERE EXISTS (SELECT 1 FROM {three} WHERE k = 2)"),
+        ] {
+            assert_eq!(lake.refused(&around).await.code(), "ENG-0004", "{around}");
+        }
         for sql in [
             format!("SELECT s FROM {a} NATURAL JOIN {b} WHERE m = 2"),
             format!("SELECT a.s FROM {a} CROSS JOIN {b} WHERE k = 2"),
