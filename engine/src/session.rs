@@ -4,20 +4,25 @@ mod among_rows;
 mod asked_groups;
 mod balanced;
 mod beside;
+mod beside_null;
 mod correlated;
 mod counted_sets;
+mod crossed_lists;
 mod decimals;
 mod distinct;
 mod escapes;
 mod exact_top;
 mod existing;
+mod first_rows;
 mod floats;
 mod guarded;
 mod instants;
 mod join_order;
 mod joined;
 mod listed;
+mod lossy_casts;
 mod members;
+mod natural;
 mod not_among;
 mod nulls;
 mod options;
@@ -26,6 +31,7 @@ mod parse;
 mod perhaps;
 mod quantified;
 pub(crate) mod read_texts;
+mod recursive;
 mod remembered;
 mod same_names;
 mod semi_joins;
@@ -40,6 +46,7 @@ mod unnested;
 mod values;
 mod versions;
 mod views;
+mod widened;
 mod wildcards;
 mod windows;
 mod zoned;
@@ -175,8 +182,8 @@ impl Engine {
     /// What a view says, to stand in the plans of statements that name it: these make the best of it as a whole.
     pub async fn plan_view(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
         let state = session.state();
-        let (statement, _) = self.understood(&state, query).await?;
-        Ok(state.statement_to_plan(statement).await?)
+        let (mut statement, _) = self.understood(&state, query).await?;
+        Ok(natural::planned(&state, &mut statement).await?)
     }
 
     /// What is meant by a query, and which of its names are those of parts of tables.
@@ -194,7 +201,7 @@ impl Engine {
     async fn on_tables(
         &self,
         mut state: SessionState,
-        statement: Statement,
+        mut statement: Statement,
         missing: &BTreeSet<TableName>,
         lake: Option<&LakeCatalog>,
         concatenates: bool,
@@ -216,16 +223,17 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
         }
-        let plan = match state.statement_to_plan(statement.clone()).await {
+        let plan = match natural::planned(&state, &mut statement).await {
             Err(refused) if refused.to_string().contains(SAME_NAMES) => {
-                let mut apart = statement;
-                pg_catalog::named_apart(&mut apart);
-                state.statement_to_plan(apart).await?
+                pg_catalog::named_apart(&mut statement);
+                natural::planned(&state, &mut statement).await?
             }
             planned => planned?,
         };
         complexity::check_plan(&plan)?;
         policy::check_explained(&plan)?;
+        // Before what goes by the types of columns.
+        let plan = first_rows::sorted_once(widened::widened(plan)?)?;
         let plan = zoned::in_zone(perhaps::without_rows(plan)?, &state)?;
         let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;
@@ -235,7 +243,7 @@ impl Engine {
         if state.config().get_extension::<Postgres>().is_some() {
             plan = read_texts::read(plan)?;
         }
-        let plan = count_sets(types::typed(plan, &state)?, &state)?;
+        let plan = recursive::alike(count_sets(types::typed(plan, &state)?, &state)?)?;
         Ok((plan, standing))
     }
 
