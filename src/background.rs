@@ -11,7 +11,7 @@ use thread_priority::{
 use tidewater_core::limits::STACK_BYTES;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 
 /// About a third of the share of a thread that has none, wherever both want a core.
 const NICENESS: i32 = 5;
@@ -57,7 +57,7 @@ impl Background {
             None => Handle::current(),
         };
         let ended = handle.spawn(future).await;
-        ended.map_err(|error| Failure::new(format!("a role cannot be started: {error}")))
+        ended.map_err(|error| Failure::of(Reason::Start, format!("a role cannot be started: {error}")))
     }
 
     /// To be called outside of any runtime, when the tasks have ended.

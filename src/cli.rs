@@ -22,6 +22,7 @@ mod output;
 mod pipeline;
 mod progress;
 mod query;
+mod revoke;
 mod role;
 mod serve;
 mod sql;
@@ -84,7 +85,7 @@ enum Verb {
     /// Look at tables, bring dropped ones back
     #[command(subcommand)]
     Table(table::TableVerb),
-    /// Drop namespaces
+    /// List and drop namespaces
     #[command(subcommand)]
     Namespace(namespace::NamespaceVerb),
     /// Look at the consumers of change data
@@ -106,7 +107,7 @@ enum Verb {
     #[command(subcommand)]
     Cluster(cluster::ClusterVerb),
     /// Check the configuration and this machine
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// Manage users
     #[command(subcommand)]
     User(user::UserVerb),
@@ -163,7 +164,7 @@ fn configured(verb: Verb, settings: &Settings, output: &Output) -> Result<ExitCo
         Verb::Executor(verb) => executor::run(settings, verb, output),
         Verb::Job(verb) => job::run(settings, verb, output),
         Verb::Pipeline(verb) => pipeline::run(settings, verb, output),
-        Verb::Doctor => return doctor::run(settings, output),
+        Verb::Doctor(args) => return doctor::run(settings, args, output),
         Verb::User(verb) => user::run(settings, verb, output),
         Verb::Role(verb) => role::run(settings, verb, output),
         Verb::Token(verb) => token::run(settings, verb, output),

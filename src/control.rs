@@ -1,5 +1,6 @@
 //! The control endpoint of a process: health, status, and the operations of its roles, for operators and the command line.
 
+mod coded;
 mod connections;
 mod executors;
 mod jobs;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -34,7 +35,7 @@ pub(crate) use self::executors::DrainRequest;
 pub(crate) use self::jobs::{attempt_of, name_of};
 pub(crate) use self::siblings::PATH as SIBLINGS_PATH;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::readiness::{self, Check};
 use crate::roles::{Parts, Role, Running};
 use crate::settings::Settings;
@@ -117,7 +118,9 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         true => routes.layer(from_fn(connections::refuse_plain)),
         false => routes,
     };
-    let routes = routes.layer(from_fn(connections::tell_peer));
+    let routes = routes
+        .layer(map_response(coded::give_code))
+        .layer(from_fn(connections::tell_peer));
     // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says: probes and scrapes do.
     // Passwords are another matter: where statements come in, they are taken without TLS from this machine only.
     let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
@@ -178,6 +181,7 @@ struct Refusal(StatusCode, Value);
 
 impl Refusal {
     fn new(status: StatusCode, code: &str, message: impl Into<String>, hint: Option<String>) -> Self {
+        let hint = hint.unwrap_or_else(|| format!("see docs/errors/{code}.md"));
         Self(
             status,
             json!({"error": {"code": code, "message": message.into(), "hint": hint}}),
@@ -237,7 +241,7 @@ async fn ready_for_work(State(ready): State<Ready>) -> Response {
     let failing = checks.iter().filter(|check| !check.ok);
     let failing: Vec<&str> = failing.map(|check| check.name).collect();
     let message = format!("not ready: {}", failing.join(", "));
-    let error = json!({"code": "CTL-0012", "message": message, "hint": null});
+    let error = json!({"code": "CTL-0012", "message": message, "hint": "see docs/errors/CTL-0012.md"});
     let told = json!({"ready": false, "checks": checks, "error": error});
     (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response()
 }
@@ -334,9 +338,11 @@ async fn ask_within<B: Serialize>(
     let address = settings.http.listen;
     let url = format!("http://{address}{path}");
     let unreachable = |error: reqwest::Error| match error.is_timeout() {
-        true => Failure::new(format!("{address} does not answer in time"))
+        true => Failure::of(Reason::Unreachable, format!("{address} does not answer in time"))
             .hint("the process is overloaded or hangs: look at its log"),
-        false => Failure::new(format!("cannot reach {address}: {error}"))
+        false if error.is_connect() => Failure::of(Reason::Unreachable, format!("nobody answers at {address}"))
+            .hint("start it with: tidewater up, or set http.listen to where it is"),
+        false => Failure::of(Reason::Unreachable, format!("cannot reach {address}: {error}"))
             .hint("start it with: tidewater up, or set http.listen to where it is"),
     };
     let client = reqwest::Client::builder()

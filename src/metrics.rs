@@ -3,6 +3,7 @@
 //! Counters are kept by the roles themselves and registered once; what others know already (queues, lags, jobs) is gathered when it
 //! is asked for. No label holds what a client sent: labels are this program's own words, routes, topics and models.
 
+mod audit;
 mod gather;
 mod logins;
 mod process;
@@ -15,6 +16,7 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::audit::AuditCollector;
 pub(crate) use self::gather::Gatherer;
 pub(crate) use self::logins::LoginCollector;
 use self::process::ProcessCollector;

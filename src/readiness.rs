@@ -134,6 +134,7 @@ mod tests {
             last_log: 5_000,
             applied: 4_990,
             snapshot: 4_000,
+            snapshot_failures: 0,
             purged: 3_000,
             quorum_ack_ms: None,
             members: Vec::new(),

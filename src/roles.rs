@@ -13,16 +13,18 @@ use tidewater_core::limits::{SHUTDOWN_DEADLINE, STACK_BYTES};
 use tidewater_core::{Coded, ErrorKind, SharedClock, SharedRng, SystemClock, SystemRng, Tasks};
 use tidewater_engine::Engine;
 use tidewater_pipelines::Pipelines;
-use tidewater_security::{Authenticator, NodeTls, Oidc, Tls, TokenKey};
+use tidewater_security::{AuditLog, Authenticator, NodeTls, Oidc, Tls, TokenKey};
 use tidewater_table::FileStore;
 
 use crate::background::Background;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::control::{self, RoleReport};
-use crate::metrics::{LoginCollector, Metrics};
+use crate::metrics::{AuditCollector, LoginCollector, Metrics};
 use crate::settings::Settings;
 
+mod audit;
 mod catalog;
+pub(crate) mod check;
 mod compute;
 mod ingest;
 mod issuers;
@@ -38,6 +40,7 @@ mod siblings;
 pub(crate) mod storage;
 mod users;
 
+pub(crate) use catalog::warehouse;
 pub(crate) use ingest::IngestHandle;
 pub(crate) use ports::listeners;
 
@@ -114,6 +117,8 @@ pub(crate) struct Parts {
     pub(crate) tls: Option<Tls>,
     /// TLS with other nodes, on the ports of Raft, scheduler and executors; none means that nodes speak without.
     pub(crate) node_tls: Option<NodeTls>,
+    /// Where it is kept who did what, if it is.
+    pub(crate) audit: Option<AuditLog>,
     /// What all roles count.
     pub(crate) metrics: Metrics,
     pub(crate) tasks: Tasks,
@@ -184,12 +189,13 @@ where
         .map_err(|source| Failure::io("start a runtime", source))?;
     // Whoever asks this process for rows waits for them; nobody waits for what the other roles do.
     let background = Background::start(roles.contains(&Role::FlightSql))?;
+    let mut audit = None;
     let result = runtime.block_on(async {
         let tasks = Tasks::new("tidewater");
         let stop = tasks.token();
         tasks.spawn("signals", signals(stop));
         let mut exit = catalog::Exit::default();
-        let result = assemble(settings, &roles, &background, &tasks, &mut exit, beside).await;
+        let result = assemble(settings, &roles, &background, &tasks, (&mut exit, &mut audit), beside).await;
         exit.hand_over().await;
         if !tasks.shutdown(SHUTDOWN_DEADLINE).await {
             tracing::warn!("some tasks did not end in time");
@@ -201,6 +207,9 @@ where
     // Blocking work that hangs must not keep the process.
     background.end();
     runtime.shutdown_timeout(Duration::from_secs(2));
+    if let Some(log) = &audit {
+        audit::settle(log);
+    }
     result
 }
 
@@ -209,7 +218,7 @@ async fn assemble<F, B>(
     roles: &BTreeSet<Role>,
     background: &Background,
     tasks: &Tasks,
-    exit: &mut catalog::Exit,
+    (exit, audit): (&mut catalog::Exit, &mut Option<AuditLog>),
     beside: F,
 ) -> Result<(), Failure>
 where
@@ -218,12 +227,13 @@ where
 {
     let mut settings = settings;
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
-    ports::check(&settings, |role| roles.contains(&role))?;
+    check::check(&settings, roles)?;
     storage::prepare_data_dir(&settings.data_dir)?;
     if roles.contains(&Role::Catalog) && settings.security.knows_users() {
         local_secret::ensure(&mut settings, &rng)?;
     }
     let settings = Arc::new(settings);
+    *audit = audit::start(&settings, roles, &clock)?;
     let user_key = settings.user_key(&rng);
     let oidc = issuers::believed(&settings, &clock)?;
     let known = users::known(&settings.security, user_key.clone(), oidc.clone(), &clock)?;
@@ -246,9 +256,17 @@ where
         oidc,
         tls: tls(&settings, roles, &clock, tasks)?,
         node_tls: node_tls(&settings, roles, &clock, tasks)?,
+        audit: audit.clone(),
         metrics: Metrics::new(),
         tasks: tasks.clone(),
     };
+    if let Some(log) = &parts.audit {
+        parts.users.logins().keep_in(log.clone());
+        let collector = Box::new(AuditCollector(log.clone()));
+        parts
+            .metrics
+            .register(|registry| registry.register_collector(collector));
+    }
     if parts.users.required() {
         let logins = Arc::clone(parts.users.logins());
         parts
@@ -371,10 +389,12 @@ async fn wait_for_catalog(parts: &Parts) -> Result<String, Failure> {
             Err(_) => {}
         }
         if parts.tasks.token().is_cancelled() {
-            return Err(Failure::new("stopped while waiting for the catalog"));
+            return Err(Failure::of(Reason::Start, "stopped while waiting for the catalog"));
         }
         if parts.clock.monotonic() - begun > READY_DEADLINE {
-            return Err(Failure::new("the catalog has no leader").hint("are a majority of its nodes running?"));
+            return Err(
+                Failure::of(Reason::Start, "the catalog has no leader").hint("are a majority of its nodes running?")
+            );
         }
         parts.clock.sleep(Duration::from_millis(100)).await;
     }

@@ -1,5 +1,6 @@
 //! Every setting of the binary: one struct a section, with the defaults of `tidewater up`.
 
+mod audit;
 mod authorities;
 mod compute;
 mod serving;
@@ -21,6 +22,7 @@ use tidewater_ingest::{DecodeOptions, IngestOptions, MappingRule};
 use tidewater_security::{Grants, NodeTlsSettings, OidcSettings, Principal, TlsSettings, TokenKey, UserSettings};
 use tidewater_table::RewriteOptions;
 
+pub(crate) use self::audit::AuditSettings;
 pub(crate) use self::authorities::authorities;
 pub(crate) use self::compute::{AdmissionSettings, EngineSettings, ExecutorSettings, SchedulerSettings};
 pub(crate) use self::serving::ServingSettings;
@@ -53,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) serving: ServingSettings,
     pub(crate) http: HttpSettings,
     pub(crate) security: SecuritySettings,
+    pub(crate) audit: AuditSettings,
     /// TLS between nodes, on the ports of Raft, scheduler and executors. None means that they do not speak it.
     pub(crate) node_tls: Option<NodeTlsSettings>,
     /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
@@ -286,6 +289,7 @@ impl Default for Settings {
             serving: ServingSettings::default(),
             http: HttpSettings::default(),
             security: SecuritySettings::default(),
+            audit: AuditSettings::default(),
             node_tls: None,
             local_secret: None,
         }
@@ -414,6 +418,11 @@ impl Settings {
         self.data_dir.join("raft")
     }
 
+    /// Where the log of who did what lies.
+    pub(crate) fn audit_dir(&self) -> PathBuf {
+        self.data_dir.join("audit")
+    }
+
     /// `host:port` by which other nodes reach this one's log.
     pub(crate) fn raft_address(&self) -> String {
         match self.raft.advertise.as_str() {
@@ -498,6 +507,13 @@ impl Settings {
         let mut options = ClientOptions::new(self.catalog_endpoints());
         options.token = self.bearer();
         options.authorities = self.catalog_authorities()?;
+        Ok(options)
+    }
+
+    /// The same for a command of the command line: where nobody listens, nothing is being started either.
+    pub(crate) fn command_client(&self) -> Result<ClientOptions, Failure> {
+        let mut options = self.catalog_client()?;
+        options.await_start = false;
         Ok(options)
     }
 

@@ -154,6 +154,7 @@ impl Consensus for MemoryConsensus {
             last_log: applied,
             applied,
             snapshot: 0,
+            snapshot_failures: 0,
             purged: 0,
             quorum_ack_ms: Some(0),
             members: vec![Member {

@@ -41,6 +41,7 @@ mod record;
 mod recovery;
 mod replay;
 mod runtime;
+mod snapshot_failures;
 mod snapshot_file;
 mod snapshot_stream;
 mod standing;

@@ -86,6 +86,11 @@ impl Warehouse {
         Err(refused(location, reason))
     }
 
+    /// Whether a file or folder lies in it, or below one of the other places.
+    pub fn holds(&self, location: &str) -> bool {
+        spelled_once(location).is_ok_and(|location| self.roots().any(|root| is_below(&location, root)))
+    }
+
     fn roots(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.location).chain(&self.others)
     }
@@ -354,6 +359,8 @@ mod tests {
             assert_eq!(below(bad), None, "{bad}");
         }
         assert_eq!(warehouse.file_below("file:///data", "/data/x"), None);
+        assert!(warehouse.holds("file:///data/lake/t/metadata/x.json") && warehouse.holds("/data/lake/a%b"));
+        assert!(!warehouse.holds("/data/lake-2/t/x") && !warehouse.holds("/data/lake/../x"));
     }
 
     // Goal: writers cannot be sent elsewhere by a property. Method: inside, outside and look-alike paths.

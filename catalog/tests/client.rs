@@ -391,6 +391,36 @@ async fn tables_of_one_moment() {
     );
 }
 
+// Goal: where all tables stand is told as it is, and nothing is sent while it stays so. Method: tables that are made, renamed and dropped,
+// and a change of something else.
+#[tokio::test]
+async fn pointers_of_all_tables() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let ask = || async { client.pointers().await.expect("an answer") };
+    assert!(ask().await.is_empty());
+    let a = client.create_table(new_table("bronze.a")).await.expect("made");
+    let first = ask().await;
+    let pointer = &first[&name("bronze.a")];
+    assert_eq!(
+        (pointer.uuid, &pointer.metadata_location, pointer.snapshot_id),
+        (a.metadata.uuid(), &a.metadata_location, None)
+    );
+    let other: Namespace = "silver".parse().expect("a name");
+    client.create_namespace(&other).await.expect("made");
+    assert!(Arc::ptr_eq(&first, &ask().await), "no table moved");
+    client.create_table(new_table("bronze.b")).await.expect("made");
+    assert_eq!(ask().await.len(), 2);
+    let (b, c) = (name("bronze.b"), name("bronze.c"));
+    client.rename_table(&b, &c).await.expect("renamed");
+    let renamed = ask().await;
+    assert!(renamed.contains_key(&c) && !renamed.contains_key(&b));
+    client.drop_table(&a.name, false).await.expect("dropped");
+    assert_eq!(ask().await.len(), 1);
+    assert_eq!(first.len(), 1, "what was told stays");
+}
+
 // Goal: who looks at all tables is sent those that changed, however many there are. Method: more tables than one call may name;
 // one that is committed to, one that is dropped and one that is new.
 #[tokio::test]
@@ -450,6 +480,28 @@ async fn the_leader_is_found() {
     let gone = alone.cluster_status().await;
     assert!(matches!(gone, Err(ClientError::Unavailable { .. })), "{gone:?}");
     assert_eq!(gone.map_err(|error| error.retry()), Err(Retry::Safe));
+}
+
+// Goal: a command does not wait for a catalog that nobody started, and what goes on for longer does. Method: a port that nobody listens on
+// any more; the command's deadline is far away, the other's near, and only the latter is reached.
+#[tokio::test]
+async fn a_command_does_not_wait_for_a_start() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let place = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let ask = |await_start: bool, deadline: Duration| {
+        let mut options = ClientOptions::new([place.clone(), place.clone()]);
+        options.await_start = await_start;
+        options.deadline = deadline;
+        let client = CatalogClient::new(options).expect("good options");
+        async move { tokio::time::timeout(Duration::from_secs(20), client.cluster_status()).await }
+    };
+    let gone = ask(false, Duration::from_secs(600)).await.expect("at once");
+    assert!(matches!(gone, Err(ClientError::Unavailable { .. })), "{gone:?}");
+    let clock = SystemClock::shared();
+    let begun = clock.monotonic();
+    let waited = ask(true, Duration::from_secs(1)).await.expect("at its deadline");
+    assert!(waited.is_err() && clock.monotonic() - begun >= Duration::from_millis(300));
 }
 
 // Goal: what a producer hands over through the client is in the table as it was described, once, also when the answer was lost.

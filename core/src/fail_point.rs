@@ -24,6 +24,8 @@ pub const ALL: &[&str] = &[
     "pipelines.commit_answered",
     "maintenance.files_written",
     "maintenance.commit_answered",
+    "statements.files_written",
+    "statements.commit_answered",
 ];
 
 /// Every point that can be made slow.

@@ -29,6 +29,10 @@ const FIND_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one that was drained still serves its files: rows of a plan that had just ended may be on their way.
 const RESULTS_KEPT: Duration = Duration::from_secs(30);
 
+/// How long tasks of a registration that is over are waited for, and how often it is looked: they end with their next batch.
+const TASKS_END_MAX: Duration = Duration::from_secs(3);
+const TASKS_END_POLL: Duration = Duration::from_millis(20);
+
 /// A running executor. It stops, drained, when the tasks it was started with are told to.
 #[derive(Debug, Clone)]
 pub struct Executor {
@@ -171,6 +175,7 @@ impl Supervisor {
                 registration.drain(self.options.drain_deadline).await;
             }
             registration.end().await;
+            self.end_tasks().await;
             if end == Some(End::Drained) {
                 tracing::info!("executor drained: it takes no more tasks until its process starts again");
                 tokio::select! {
@@ -190,6 +195,20 @@ impl Supervisor {
                     return;
                 }
             }
+        }
+    }
+
+    /// Ends what still runs for a registration that is over. Else it would write into the folder after that was emptied, where nobody
+    /// asks for its files, and hold places and memory that the next registration gives away anew.
+    async fn end_tasks(&self) {
+        self.stops.end_all();
+        let begun = self.clock.monotonic();
+        while !self.stops.is_empty() {
+            if self.clock.monotonic().saturating_sub(begun) >= TASKS_END_MAX {
+                tracing::warn!("tasks of a registration that is over still run");
+                return;
+            }
+            self.clock.sleep(TASKS_END_POLL).await;
         }
     }
 

@@ -208,8 +208,14 @@ impl Registration {
         let mut scheduler = self.scheduler.clone();
         self.call("terminating", scheduler.heart_beat_from_executor(terminating))
             .await;
+        let mut given_up = self.notifier.subscribe_for_shutdown();
         tokio::select! {
             () = TasksDrainedFuture(self.executor.clone()) => {}
+            // By the heartbeats that fail: the tasks are nobody's any more.
+            () = given_up.recv() => tracing::info!(
+                executor = %self.metadata.id,
+                "the scheduler is gone, its tasks are not waited for",
+            ),
             () = self.clock.sleep(deadline) => tracing::warn!(
                 executor = %self.metadata.id,
                 tasks = self.executor.active_task_count(),

@@ -60,6 +60,12 @@ impl Stops {
         tokens.iter().for_each(CancellationToken::cancel);
     }
 
+    /// Ends the plans of all tasks that have begun.
+    pub(crate) fn end_all(&self) {
+        let tokens: Vec<CancellationToken> = self.lock().by_number.values().map(|(_, token)| token.clone()).collect();
+        tokens.iter().for_each(CancellationToken::cancel);
+    }
+
     /// Whether no task has begun that is not over.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().by_number.is_empty()
@@ -128,8 +134,8 @@ impl Drop for Stop {
 mod tests {
     use super::*;
 
-    // Goal: the end of a job ends all its tasks and no other's, and nothing is kept of a task that is over. Method: two tasks of one job,
-    // one of another and one that is over.
+    // Goal: the end of a job ends all its tasks and no other's, the end of all ends every one, and nothing is kept of a task that is over.
+    // Method: two tasks of one job, one of another and one that is over.
     #[test]
     fn all_tasks_of_a_job_end() {
         let stops = Stops::default();
@@ -141,6 +147,8 @@ mod tests {
         stops.end(&"job".into());
         let ended = [&first, &second, &other].map(|stop| stop.token().is_cancelled());
         assert_eq!(ended, [true, true, false]);
+        stops.end_all();
+        assert!(other.token().is_cancelled());
         assert!(!of_over.is_cancelled());
         drop((first, second, other));
         assert!(stops.is_empty());

@@ -1,6 +1,7 @@
 //! The errors of this crate.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use datafusion::arrow::error::ArrowError;
@@ -88,6 +89,13 @@ pub enum QueryError {
         /// The most.
         bytes_max: usize,
     },
+    /// Nothing may be done that is not kept, and it cannot be kept.
+    #[error("cannot keep who asked for this, and nothing may be done without that (audit.required)")]
+    NotKept {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A result could not be put on the wire.
     #[error("cannot encode the result")]
     Encode {
@@ -143,7 +151,7 @@ impl Coded for QueryError {
                 ErrorKind::Exhausted
             }
             Self::NotHeld { .. } | Self::ExpiredHandle => ErrorKind::NotFound,
-            Self::StillRuns { .. } => ErrorKind::Unavailable,
+            Self::StillRuns { .. } | Self::NotKept { .. } => ErrorKind::Unavailable,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Unseen { .. } => ErrorKind::Timeout,
             Self::Encode { .. } => ErrorKind::Internal,
@@ -169,6 +177,7 @@ impl Coded for QueryError {
             Self::Unseen { .. } => "SQL-0037",
             Self::ForeignHandle => "SQL-0038",
             Self::ExpiredHandle => "SQL-0039",
+            Self::NotKept { .. } => "SQL-0045",
             Self::Security(error) => error.code(),
             Self::Engine(error) => error.code(),
         }
@@ -179,6 +188,7 @@ impl Coded for QueryError {
             Self::Busy { .. }
             | Self::TooManyHeld { .. }
             | Self::StillRuns { .. }
+            | Self::NotKept { .. }
             | Self::Reading { .. }
             | Self::Unseen { .. } => Retry::Safe,
             Self::Security(error) => error.retry(),
@@ -202,6 +212,7 @@ impl Coded for QueryError {
             Self::StillRuns { .. } => Some("poll until there is a flight info without a descriptor".into()),
             Self::Unseen { .. } => Some("poll more often: a poll waits for a second by itself".into()),
             Self::Reading { .. } => Some("try again when other calls were read".into()),
+            Self::NotKept { .. } => Some("an operator has to look at the disk below data_dir/audit".into()),
             Self::Busy { .. } => Some("try again when other queries have ended".into()),
             Self::Security(error) => error.hint(),
             Self::Engine(error) => error.hint(),

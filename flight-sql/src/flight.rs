@@ -80,7 +80,8 @@ impl FlightSql {
     }
 
     /// The same front for the client of this call, as its session and then the call itself want it.
-    fn of(&self, principal: &Principal, metadata: &MetadataMap) -> Self {
+    fn of<T>(&self, principal: &Principal, request: &Request<T>) -> Self {
+        let metadata = request.metadata();
         let session = self.session(principal, metadata);
         let cached = authentication::cache_wanted(metadata).or(session.cached);
         let execution = authentication::execution_wanted(metadata).or(session.execution);
@@ -88,6 +89,7 @@ impl FlightSql {
         front.service = self
             .service
             .of_client(authentication::client(metadata))
+            .at_address(authentication::peer(request).ip())
             .cached(cached.unwrap_or(true))
             .execution(execution.unwrap_or_default())
             .within(session.schema.as_deref())
@@ -111,14 +113,14 @@ impl FlightSql {
     }
 
     /// A prepared statement, and the front as it is for it: in the schema it was made with, whatever the session has now.
-    fn prepared(
+    fn prepared<T>(
         &self,
         principal: &Principal,
         handle: &[u8],
-        metadata: &MetadataMap,
+        request: &Request<T>,
     ) -> Result<(Self, Statement), Status> {
         let statement = self.opened(principal, handle)?;
-        Ok((self.of(principal, metadata).within(&statement), statement))
+        Ok((self.of(principal, request).within(&statement), statement))
     }
 
     fn within(mut self, statement: &Statement) -> Self {

@@ -5,6 +5,7 @@ mod redact;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use futures::{Stream, StreamExt};
+use serde::Serialize;
 use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind, SharedClock, TableName};
 use tidewater_engine::{IcebergTable, Route};
-use tidewater_security::Principal;
+use tidewater_security::{AuditLog, Principal};
 
 use self::redact::redact;
 use crate::cache::{CacheUse, ReadInstead};
@@ -32,8 +34,8 @@ const ENDED_MAX: usize = 2_000;
 /// Tables of one statement that are told.
 const TABLES_MAX: usize = 64;
 
-/// What is known of a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is known of a statement. Its names are those of the audit log's lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QueryRecord {
     /// Names this asking of it.
     pub id: Uuid,
@@ -41,6 +43,10 @@ pub struct QueryRecord {
     pub user: String,
     /// What they asked with, as it calls itself.
     pub client: String,
+    /// Which way it came.
+    pub front: &'static str,
+    /// Where they asked from, where that is known.
+    pub address: Option<IpAddr>,
     /// The same for statements that differ by values only.
     pub hash: String,
     /// The statement without its values.
@@ -76,6 +82,16 @@ pub struct QueryHistory {
     texts: Texts<Redacted>,
     metrics: QueryMetrics,
     clock: SharedClock,
+    audit: Option<AuditLog>,
+}
+
+/// Who sent a statement, as far as the history tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) front: Front,
+    pub(crate) client: &'a str,
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// A statement without its values, and what it has in common with those that differ by values only.
@@ -106,7 +122,15 @@ impl QueryHistory {
             texts: Texts::default(),
             metrics: QueryMetrics::default(),
             clock,
+            audit: None,
         }
+    }
+
+    /// The same, that is kept in this log too.
+    #[must_use]
+    pub fn kept_in(mut self, audit: Option<AuditLog>) -> Self {
+        self.audit = audit;
+        self
     }
 
     /// What is counted of them.
@@ -127,12 +151,15 @@ impl QueryHistory {
     }
 
     /// Takes note of a statement that begins. It has ended when what is returned is dropped.
-    pub(crate) fn begin(&self, id: Uuid, principal: &Principal, (front, client): (Front, &str), sql: &str) -> Note {
+    pub(crate) fn begin(&self, id: Uuid, sender: Sender<'_>, sql: &str) -> Note {
+        let front = sender.front;
         let Redacted { statement, hash } = self.redacted(sql);
         let record = QueryRecord {
             id,
-            user: principal.name.clone(),
-            client: client.to_owned(),
+            user: sender.principal.name.clone(),
+            client: sender.client.to_owned(),
+            front: front.name(),
+            address: sender.address,
             hash,
             statement,
             tables: Vec::new(),
@@ -252,6 +279,20 @@ impl Note {
         });
     }
 
+    /// Comes back when it is kept who asks for what, where nothing may be done without that. To be called when its tables are known, and
+    /// before it is carried out or gives its first row.
+    pub(crate) async fn kept(&self) -> Result<(), QueryError> {
+        let Some(audit) = self.history.audit.as_ref().filter(|audit| audit.is_required()) else {
+            return Ok(());
+        };
+        let record = lock(&self.history.statements).running.get(&self.number).cloned();
+        let Some(record) = record else {
+            return Ok(());
+        };
+        let kept = Box::pin(audit.kept("began", &record)).await;
+        kept.map_err(|source| QueryError::NotKept { source })
+    }
+
     /// Ends it with the outcome, which it hands on.
     pub(crate) fn end<T>(mut self, outcome: Result<T, QueryError>) -> Result<T, QueryError> {
         self.finish(outcome.as_ref().err().map(of_failure));
@@ -284,10 +325,16 @@ impl Note {
         });
         record.error = failure.map(|(code, _)| code.to_owned());
         record.duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        let kept = self.history.audit.as_ref().map(|audit| (audit, record.clone()));
         if statements.ended.len() >= ENDED_MAX {
             statements.ended.pop_front();
         }
         statements.ended.push_back(record);
+        // No other statement waits while it is written down.
+        drop(statements);
+        if let Some((audit, record)) = kept {
+            audit.keep("statement", &record);
+        }
     }
 }
 
@@ -375,8 +422,13 @@ mod tests {
         let clock = Arc::new(ManualClock::new(5));
         let history = QueryHistory::new(clock.clone());
         let ana = Principal::named("ana");
-        let begin =
-            |number: u128| history.begin(Uuid::from_u128(number), &ana, (Front::Http, "test"), "SELECT 'secret'");
+        let sender = Sender {
+            principal: &ana,
+            front: Front::Http,
+            client: "test",
+            address: None,
+        };
+        let begin = |number: u128| history.begin(Uuid::from_u128(number), sender, "SELECT 'secret'");
         let note = begin(1);
         assert_eq!(history.running().len(), 1);
         clock.advance(Duration::from_millis(40));

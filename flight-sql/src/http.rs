@@ -129,7 +129,7 @@ impl Front {
             return Err(QueryError::from(SecurityError::PlainPassword).into());
         }
         let principal = authentication::principal(&service, &metadata, &peer).await?;
-        Ok((service, principal))
+        Ok((service.at_address(peer.ip()), principal))
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Front {
 }
 
 impl Front {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::FlightSql => "flight_sql",
             Self::Postgres => "postgres",

@@ -22,7 +22,7 @@ use crate::cache::{CacheOptions, CacheUse, ResultCache};
 use crate::error::QueryError;
 use crate::handle::Statement;
 use crate::held::Held;
-use crate::history::{Note, QueryHistory};
+use crate::history::{Note, QueryHistory, Sender};
 use crate::metrics::Front;
 use crate::placeholder::number_placeholders;
 use crate::policy::PolicySource;
@@ -152,6 +152,8 @@ struct Client {
     name: Arc<str>,
     /// Which way it came.
     front: Front,
+    /// Where it is, where its front knows.
+    address: Option<IpAddr>,
     /// Whether it takes rows that are kept.
     cached: bool,
     /// Where it wants its queries to run.
@@ -217,6 +219,7 @@ impl QueryService {
         let client = Client {
             name: Arc::from(""),
             front: Front::default(),
+            address: None,
             cached: true,
             execution: Execution::Auto,
             schema: None,
@@ -269,6 +272,16 @@ impl QueryService {
         let name = client.get(..CLIENT_BYTES_MAX.min(client.len())).unwrap_or_default();
         let client = Client {
             name: Arc::from(name),
+            ..self.1.clone()
+        };
+        Self(Arc::clone(&self.0), client)
+    }
+
+    /// The same service for a client at this address.
+    #[must_use]
+    pub fn at_address(&self, address: Option<IpAddr>) -> Self {
+        let client = Client {
+            address,
             ..self.1.clone()
         };
         Self(Arc::clone(&self.0), client)
@@ -474,6 +487,9 @@ impl QueryService {
         let work = self.caller(principal).scope(start(&note));
         match Box::pin(at_work.run(work)).await {
             Ok((started, how)) => {
+                if let Err(error) = note.kept().await {
+                    return note.end(Err(error));
+                }
                 let results = Results {
                     batches: at_work.rows(note.follow(started.batches), until),
                     ..started
@@ -515,9 +531,13 @@ impl QueryService {
             true => self.fresh_id(),
             false => statement.id,
         };
-        self.0
-            .history
-            .begin(id, principal, (self.1.front, &self.1.name), &statement.sql)
+        let sender = Sender {
+            principal,
+            front: self.1.front,
+            client: &self.1.name,
+            address: self.1.address,
+        };
+        self.0.history.begin(id, sender, &statement.sql)
     }
 
     /// Users have shares of their own where there are users.
@@ -531,10 +551,15 @@ impl QueryService {
     /// Plans a statement that is not run now; what cannot be planned is all that becomes of it.
     async fn plan_or_note(&self, principal: &Principal, sql: &str) -> Result<(LateSession, LogicalPlan), QueryError> {
         let planned = self.plan(principal, sql).await;
-        if planned.is_ok() {
-            return planned;
+        self.or_note(principal, sql, planned)
+    }
+
+    /// Takes note of a statement that is refused before it is asked for: drivers ask first what it will look like, and go no further.
+    fn or_note<T>(&self, principal: &Principal, sql: &str, told: Result<T, QueryError>) -> Result<T, QueryError> {
+        match told {
+            Ok(told) => Ok(told),
+            refused => self.note(principal, &Statement::new(sql)).end(refused),
         }
-        self.note(principal, &Statement::new(sql)).end(planned)
     }
 
     async fn plan(&self, principal: &Principal, sql: &str) -> Result<(LateSession, LogicalPlan), QueryError> {

@@ -117,8 +117,8 @@ pub enum SchedulerError {
         /// The scheduler's.
         ours: String,
     },
-    /// An executor that was given up, or let go, under this name.
-    #[error("executor {executor} was taken off the list and does not come back under this name")]
+    /// An executor that was given up, or let go, under this name, or that had it from a scheduler which is no more.
+    #[error("executor {executor} is not on the list and does not come back under this name")]
     GivenUp {
         /// The executor.
         executor: String,

@@ -35,6 +35,9 @@ const OPEN_MAX: usize = 256;
 /// Longest time until an executor answers with the first bytes.
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Longest time until more of a result comes that is held. Once its plan has ended, nothing else tells that an executor hangs.
+const NEXT_DEADLINE: Duration = Duration::from_secs(30);
+
 /// Tries and waits of Ballista's client, in milliseconds.
 const TRIES: u8 = 3;
 const TRY_WAIT_MS: u64 = 200;
@@ -73,7 +76,7 @@ async fn held(locations: Vec<PartitionLocation>, planned: SchemaRef, way: Way<'_
         .map(|location| async move {
             let rows = open(location, way).await?;
             let schema = rows.schema();
-            Ok::<_, BallistaError>((schema, rows.try_collect().await?))
+            Ok::<_, BallistaError>((schema, collected(rows, way.clock).await?))
         })
         .buffered(PARALLEL)
         .try_collect()
@@ -81,6 +84,28 @@ async fn held(locations: Vec<PartitionLocation>, planned: SchemaRef, way: Way<'_
     let schema = partitions.first().map_or(planned, |(schema, _)| schema.clone());
     let batches = partitions.into_iter().flat_map(|(_, batches)| batches).map(Ok);
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches))))
+}
+
+/// All rows, as long as they keep coming.
+async fn collected(
+    mut rows: SendableRecordBatchStream,
+    clock: &SharedClock,
+) -> Result<Vec<RecordBatch>, BallistaError> {
+    let mut batches = Vec::new();
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = rows.next() => next,
+            () = clock.sleep(NEXT_DEADLINE) => {
+                let late = format!("no more rows within {NEXT_DEADLINE:?}");
+                return Err(BallistaError::GrpcConnectionError(late));
+            }
+        };
+        match next {
+            Some(batch) => batches.push(batch?),
+            None => return Ok(batches),
+        }
+    }
 }
 
 async fn streamed(locations: Vec<PartitionLocation>, planned: SchemaRef, way: Way<'_>) -> Opened {
@@ -156,4 +181,35 @@ async fn open_now(location: PartitionLocation, tls: Option<&NodeTls>) -> Opened 
     client
         .fetch_partition(&executor.id, &partition.into(), location.file_id, layout, false)
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{ArrayRef, Int64Array};
+    use futures::channel::mpsc::channel;
+    use tidewater_core::ManualClock;
+
+    use super::*;
+
+    // Goal: an executor that hangs in the middle of a result is given up, and one that is slow is waited for. Method: batches that come
+    // just in time, then none, by a clock that the test moves.
+    #[tokio::test]
+    async fn a_result_that_stops_is_given_up() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let batch = RecordBatch::try_from_iter([("id", column)]).expect("rows");
+        let (mut sender, receiver) = channel::<Result<RecordBatch, DataFusionError>>(2);
+        let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), receiver));
+        let manual = Arc::new(ManualClock::new(0));
+        let clock: SharedClock = manual.clone();
+        let mut collecting = Box::pin(collected(rows, &clock));
+        for _ in 0..2 {
+            assert!(futures::poll!(&mut collecting).is_pending());
+            manual.advance(NEXT_DEADLINE - Duration::from_secs(1));
+            sender.try_send(Ok(batch.clone())).expect("room");
+        }
+        assert!(futures::poll!(&mut collecting).is_pending());
+        manual.advance(NEXT_DEADLINE);
+        let error = collecting.await.expect_err("nothing comes");
+        assert!(matches!(error, BallistaError::GrpcConnectionError(_)), "{error:?}");
+    }
 }

@@ -208,12 +208,6 @@ impl ClusterState for Guard {
         if let Err(error) = self.check_build(&metadata) {
             return Err(self.refuse(&metadata, &error));
         }
-        // One that was given up too early still works on tasks that others do again. It learns by this that it has to begin
-        // anew, under a new name and with nothing.
-        if lock(&self.lost).contains(&metadata.id) {
-            let executor = metadata.id.clone();
-            return Err(self.refuse(&metadata, &SchedulerError::GivenUp { executor }));
-        }
         for other in self.inner.registered_executor_metadata().await {
             let same_place = (&other.host, other.grpc_port) == (&metadata.host, metadata.grpc_port);
             if same_place && other.id != metadata.id {
@@ -221,6 +215,18 @@ impl ClusterState for Guard {
             }
         }
         self.inner.register_executor(metadata, spec).await
+    }
+
+    /// One that was given up too early still works on tasks that others do again, and one that comes from a scheduler that is no more, on
+    /// tasks that nobody waits for, in places that would be given away as free ones. It learns by this that it has to begin anew, under a
+    /// new name and with nothing.
+    async fn may_return(&self, metadata: &ExecutorMetadata) -> Result<()> {
+        let executor = metadata.id.clone();
+        let error = match self.check_build(metadata) {
+            Ok(()) => SchedulerError::GivenUp { executor },
+            Err(of_another_build) => of_another_build,
+        };
+        Err(self.refuse(metadata, &error))
     }
 
     async fn init(&self) -> Result<()> {
@@ -295,7 +301,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use ballista_core::serde::scheduler::{ExecutorOperatingSystemSpecification, ExecutorSpecification};
+    use tidewater_engine::cluster::tell_build;
+
     use super::*;
+
+    // Goal: who is not on the list has to register and does not get there by a heartbeat; it is told why. Method: an executor of this
+    // build and one of another.
+    #[tokio::test]
+    async fn nobody_comes_back_by_a_heartbeat() {
+        let guard = Guard::new("ours".to_owned());
+        for (build, code) in [("ours", "SCH-0019"), ("another", "SCH-0017")] {
+            let executor = ExecutorMetadata {
+                id: "old".to_owned(),
+                host: "localhost".to_owned(),
+                port: 1,
+                grpc_port: 2,
+                specification: ExecutorSpecification::default(),
+                os_info: ExecutorOperatingSystemSpecification {
+                    os_ver_long: tell_build(build),
+                    ..ExecutorOperatingSystemSpecification::default()
+                },
+            };
+            let refused = guard.may_return(&executor).await.expect_err("it is not known");
+            let told = RemoteError::find(&refused.to_string()).expect("an error of ours");
+            assert_eq!(told.code, code);
+        }
+        assert!(guard.registered_executor_metadata().await.is_empty());
+    }
 
     // Goal: what is remembered has a limit, and the newest wins. Method: one more than fit.
     #[test]

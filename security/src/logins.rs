@@ -1,14 +1,19 @@
-//! Who came in and who did not: counted by way and outcome, and told in the log, though no more often than somebody can read.
+//! Who came in and who did not: counted by way and outcome, and told in the log and in the audit log, though no more often than somebody can
+//! read: who guesses must not be able to push out what was kept before.
 //!
 //! Neither passwords nor tokens come here. Names do, which are the sender's: they are cut, and no label of a metric.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use serde::Serialize;
+use serde_json::json;
 
 use tidewater_core::{Coded, ErrorKind};
 
+use crate::audit::AuditLog;
 use crate::error::SecurityError;
 
 /// Within such a time the same user's same login from the same address is told once.
@@ -92,6 +97,18 @@ impl Outcome {
 pub struct Logins {
     counts: [[AtomicU64; Outcome::ALL.len()]; Way::ALL.len()],
     told: Mutex<Told>,
+    /// Where they are kept, if they are.
+    audit: OnceLock<AuditLog>,
+}
+
+/// A login as it is kept.
+#[derive(Serialize)]
+struct Kept<'a> {
+    way: &'static str,
+    outcome: &'static str,
+    user: Option<&'a str>,
+    address: Option<IpAddr>,
+    error: Option<&'static str>,
 }
 
 /// What was told in the time that goes on.
@@ -104,6 +121,11 @@ struct Told {
 }
 
 impl Logins {
+    /// Keeps them in this log from now on. The first one that is given counts.
+    pub fn keep_in(&self, audit: AuditLog) {
+        self.audit.get_or_init(|| audit);
+    }
+
     /// Takes note of a login, with the error if it failed. The user is who they say they are, where they say it.
     pub fn note(
         &self,
@@ -123,11 +145,24 @@ impl Logins {
                 left_out,
                 "more logins than are told one by one: these were counted only"
             );
+            if let Some(audit) = self.audit.get() {
+                audit.keep("logins_left_out", &json!({"logins": left_out}));
+            }
         }
         if !tells {
             return;
         }
         let user = user.map(|name| name.chars().take(NAME_CHARS_MAX).collect::<String>());
+        if let Some(audit) = self.audit.get() {
+            let kept = Kept {
+                way: way.name(),
+                outcome: outcome.name(),
+                user: user.as_deref(),
+                address,
+                error: error.map(SecurityError::code),
+            };
+            audit.keep("login", &kept);
+        }
         let peer = address.map(|address| address.to_string());
         match error {
             None => tracing::info!(way = way.name(), user, peer, "logged in"),
@@ -243,6 +278,50 @@ mod tests {
         assert_eq!(tells("user 1", true, 170_000), (true, 10_000 - FAILURES_MAX as u64));
         assert_eq!(tells("user 1", true, 170_001), (false, 0));
         assert_eq!(tells("user 2", true, 170_002), (true, 0));
+    }
+
+    // Goal: what is told is kept too, with who, whence and why, and what is not told as a number. Method: a success, a refusal and a flood of
+    // them into a log, whose lines are read back.
+    #[tokio::test]
+    async fn logins_are_kept() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let options = crate::AuditOptions {
+            directory: dir.path().to_owned(),
+            keep: std::time::Duration::from_secs(3_600),
+            bytes_max: 1 << 20,
+            required: false,
+            process: "lake-1".to_owned(),
+        };
+        let audit = AuditLog::start(options, tidewater_core::SystemClock::shared()).expect("a log");
+        let logins = Logins::default();
+        logins.keep_in(audit.clone());
+        let wrong = Some(&SecurityError::BadCredentials);
+        logins.note(Way::Token, Some("ana"), from(1), None, 100_000);
+        logins.note(Way::Password, Some("eve"), from(2), wrong, 100_001);
+        for at in 0..1_000_i64 {
+            logins.note(Way::Password, Some(&format!("guess {at}")), None, wrong, 100_002 + at);
+        }
+        logins.note(Way::Password, Some("eve"), from(2), wrong, 170_000);
+        audit.flush().await.expect("kept");
+        let mut kept = Vec::new();
+        crate::audit::read(dir.path(), &crate::AuditFilter::default(), |line| kept.push(line)).expect("a folder");
+        let text = |at: usize, key: &str| kept[at][key].as_str().map(str::to_owned);
+        assert_eq!(
+            (text(0, "user"), text(0, "outcome")),
+            (Some("ana".into()), Some("ok".into()))
+        );
+        assert_eq!((text(0, "address"), text(0, "error")), (Some("10.0.0.1".into()), None));
+        assert_eq!(
+            (text(1, "user"), text(1, "outcome")),
+            (Some("eve".into()), Some("denied".into()))
+        );
+        assert_eq!(text(1, "error").as_deref(), Some(SecurityError::BadCredentials.code()));
+        assert_eq!(kept.len(), 1 + FAILURES_MAX + 2);
+        let left_out = &kept[1 + FAILURES_MAX];
+        assert_eq!(
+            (&left_out["event"], &left_out["logins"]),
+            (&"logins_left_out".into(), &941.into())
+        );
     }
 
     // Goal: the same user from elsewhere, or by another way, is told too. Method: one of each beside the first.

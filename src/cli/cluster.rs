@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use tidewater_catalog::backup::{BackupWriter, missing_metadata, restore_into};
-use tidewater_catalog::raft::{Founder, GroupIdentity, PeerAddress, Survivor};
+use tidewater_catalog::backup::{BackupWriter, missing_metadata, verify};
+use tidewater_catalog::raft::{self, ExportedTable, Founder, GroupIdentity, PeerAddress, Survivor};
 use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{NodeId, SystemClock, SystemRng};
 use tidewater_table::FileStore;
 
 use super::block_on;
 use super::certificates::{InitCa, NodeCert, init_ca, node_cert};
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
-use crate::roles::storage;
+use crate::roles::{self, storage};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -81,7 +81,7 @@ impl Nodes {
 }
 
 pub(super) fn run(settings: &Settings, verb: ClusterVerb, output: &Output) -> Result<(), Failure> {
-    let client = || operating_client(settings, settings.catalog_endpoints());
+    let client = || commanding_client(settings);
     match verb {
         ClusterVerb::Init => init(settings, output),
         ClusterVerb::Join { from } => join(settings, from, output),
@@ -131,6 +131,13 @@ pub(crate) fn operating_client(settings: &Settings, endpoints: Vec<String>) -> R
     Ok(CatalogClient::new(options)?)
 }
 
+/// The same for one command, which does not wait for nodes that nobody started.
+pub(super) fn commanding_client(settings: &Settings) -> Result<CatalogClient, Failure> {
+    let mut options = settings.command_client()?;
+    options.operator = settings.operator_bearer();
+    Ok(CatalogClient::new(options)?)
+}
+
 /// What the others are to call this node by.
 fn own_address(settings: &Settings) -> Result<PeerAddress, Failure> {
     let (raft, catalog) = (&settings.raft, &settings.catalog);
@@ -139,9 +146,10 @@ fn own_address(settings: &Settings) -> Result<PeerAddress, Failure> {
         ("catalog", catalog.listen, &catalog.advertise),
     ] {
         if listen.ip().is_unspecified() && advertise.is_empty() {
-            return Err(Failure::new(format!(
-                "{section}.listen is {listen}, an address that others cannot call"
-            ))
+            return Err(Failure::of(
+                Reason::Settings,
+                format!("{section}.listen is {listen}, an address that others cannot call"),
+            )
             .hint(format!("set {section}.advertise to what other machines call this one"))
             .exit(2));
         }
@@ -215,16 +223,22 @@ fn founder(settings: &Settings) -> Result<Founder, Failure> {
 }
 
 fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Output) -> Result<(), Failure> {
-    let (manifest, founded) = restore_into(&from, &founder(settings)?, SystemRng::shared().as_ref())?;
+    let (manifest, state) = verify(&from)?;
+    let warehouse = roles::warehouse(settings)?;
+    if let Some(table) = manifest
+        .tables
+        .iter()
+        .find(|table| !warehouse.holds(&table.metadata_location))
+    {
+        return Err(lies_elsewhere(table, warehouse.location()));
+    }
+    let founded = raft::restore(state, &founder(settings)?, SystemRng::shared().as_ref())?;
     let founded = json!({"node": founded.node, "entry": founded.index});
     if !check_files {
         return output.one(&founded);
     }
-    let warehouse = settings
-        .warehouse()
-        .map_err(|source| Failure::io("resolve the data directory", source))?;
     let store = FileStore::new(
-        storage::options(settings, warehouse),
+        storage::options(settings, warehouse.location().to_owned()),
         SystemClock::shared(),
         SystemRng::shared(),
     );
@@ -240,10 +254,39 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
         ));
     }
     output.rows(&["namespace", "name", "metadata_location"], &missing)?;
-    Err(Failure::new(format!(
-        "{} tables cannot be read: their metadata files are missing",
-        missing.len()
-    )))
+    Err(Failure::of(
+        Reason::NotThere,
+        format!(
+            "{} tables cannot be read: their metadata files are missing",
+            missing.len()
+        ),
+    ))
+}
+
+/// A catalog whose tables cannot be read is not made.
+fn lies_elsewhere(table: &ExportedTable, warehouse: &str) -> Failure {
+    let (namespace, name) = (table.namespace.join("."), &table.name);
+    let location = &table.metadata_location;
+    let failure = Failure::of(
+        Reason::Settings,
+        format!("{namespace}.{name} lies at {location}, outside of the warehouse {warehouse}: nothing was restored"),
+    );
+    let place = old_warehouse(table).unwrap_or("PLACE");
+    failure
+        .hint(format!(
+            "name the old catalog's warehouse, here and where the node is started: TIDEWATER__CATALOG__WAREHOUSE={place}"
+        ))
+        .exit(2)
+}
+
+/// Where a catalog that placed the table itself has its warehouse.
+fn old_warehouse(table: &ExportedTable) -> Option<&str> {
+    let mut place = table.metadata_location.as_str();
+    // The file, `metadata`, the table's folder, and one for each level of its namespace.
+    for _ in 0..table.namespace.len() + 3 {
+        place = place.rsplit_once('/')?.0;
+    }
+    Some(place)
 }
 
 fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<(), Failure> {
@@ -253,9 +296,33 @@ fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<()
             true => output.one(&json!({"warning": survivor.warning()}))?,
             false => output.line(&survivor.warning())?,
         }
-        return Err(Failure::new("nothing was changed")
+        return Err(Failure::of(Reason::Usage, "nothing was changed")
             .hint("on the node whose last entry is the greatest: tidewater cluster recover --accept-loss"));
     }
     let founded = survivor.recover(&founder(settings)?, SystemRng::shared().as_ref())?;
     output.one(&json!({"node": founded.node, "entry": founded.index}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: whoever restores where the tables cannot be read is told which warehouse to name. Method: a table within two levels.
+    #[test]
+    fn the_old_warehouse_is_told() {
+        let table = ExportedTable {
+            namespace: vec!["a".into(), "b".into()],
+            name: "t".into(),
+            uuid: uuid::Uuid::nil(),
+            version: 1,
+            snapshot_id: None,
+            metadata_location: "file:///old/lake/a/b/t-0/metadata/0.metadata.json".into(),
+        };
+        assert_eq!(old_warehouse(&table), Some("file:///old/lake"));
+        let told = lies_elsewhere(&table, "file:///new/lake").in_one_line();
+        assert!(
+            told.contains("TIDEWATER__CATALOG__WAREHOUSE=file:///old/lake"),
+            "{told}"
+        );
+    }
 }

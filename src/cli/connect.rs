@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use crate::settings::Settings;
 
 /// Holds the password of `--user`: what stands on a command line is seen by everybody on the machine.
@@ -94,7 +94,7 @@ impl ConnectArgs {
                 text = format!("{text}: {source}");
                 next = source.source();
             }
-            Failure::new(format!("cannot reach the Flight SQL endpoint {address}: {text}")).hint(
+            Failure::of(Reason::Unreachable, format!("cannot reach the Flight SQL endpoint {address}: {text}")).hint(
                 "start it with: tidewater up, or name another with --endpoint; one with a certificate of its own CA wants --ca",
             )
         };
@@ -112,8 +112,12 @@ impl ConnectArgs {
             .unwrap_or_default()
             .trim_matches(['[', ']'])
             .to_owned();
-        let name = ServerName::try_from(host)
-            .map_err(|_| Failure::new(format!("{address} names no host that a certificate could be for")))?;
+        let name = ServerName::try_from(host).map_err(|_| {
+            Failure::of(
+                Reason::Usage,
+                format!("{address} names no host that a certificate could be for"),
+            )
+        })?;
         let target = match address.rsplit_once(':') {
             Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => address.to_owned(),
             _ => format!("{address}:443"),
@@ -141,7 +145,7 @@ impl ConnectArgs {
         }
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new(format!("cannot speak TLS: {error}")))?
+            .map_err(|error| Failure::of(Reason::System, format!("cannot speak TLS: {error}")))?
             .with_root_certificates(roots);
         let mut config = match self.cert.as_deref().zip(self.key.as_deref()) {
             None => builder.with_no_client_auth(),
@@ -168,14 +172,58 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 }
 
 fn unusable(file: &Path, why: &dyn std::fmt::Display) -> Failure {
-    Failure::new(format!("cannot use {}: {why}", file.display()))
+    Failure::of(Reason::Settings, format!("cannot use {}: {why}", file.display()))
         .hint("it has to be a PEM file that this user may read")
 }
 
 /// The server's words without what the transport wraps around them.
 pub(super) fn refused(error: &FlightError) -> Failure {
-    match error {
-        FlightError::Tonic(status) => Failure::told(status.message()),
-        other => Failure::new(other.to_string()).hint("the server's log may tell more"),
+    if let FlightError::Tonic(status) = error {
+        return Failure::told(status.message());
+    }
+    let text = error.to_string();
+    match message_in(&text) {
+        Some(message) => Failure::told(&message),
+        None => Failure::of(Reason::Answer, text).hint("the server's log may tell more"),
+    }
+}
+
+/// The message of a status that the client's handshake has made a text of: `code: '…', message: "…"`.
+fn message_in(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once(", message: \"")?;
+    let end = rest.find("\", source: ").or_else(|| rest.rfind('"'))?;
+    Some(rest.get(..end)?.replace("\\\"", "\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::error::ArrowError;
+
+    use super::*;
+
+    // Goal: a login that is refused is told in the server's words, with their code. Method: statuses as the handshake gives them, one with
+    // marks of its own in it, and an error that is none.
+    #[test]
+    fn a_refused_handshake_has_a_code() {
+        for (status, said) in [
+            (
+                tonic::Status::unauthenticated("SEC-0001 user name or password is wrong"),
+                "user name or password is wrong [SEC-0001]",
+            ),
+            (
+                tonic::Status::unavailable("SEC-0009 say \"please\""),
+                "say \"please\" [SEC-0009]",
+            ),
+        ] {
+            let error = ArrowError::IpcError(format!("Can't handshake {status}"));
+            assert!(refused(&FlightError::Arrow(error)).in_one_line().starts_with(said));
+            assert!(
+                refused(&FlightError::Tonic(Box::new(status)))
+                    .in_one_line()
+                    .starts_with(said)
+            );
+        }
+        let other = FlightError::ProtocolError("nothing came".into());
+        assert!(refused(&other).in_one_line().contains("[CTL-0034]"));
     }
 }

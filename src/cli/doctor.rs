@@ -1,10 +1,12 @@
 //! `tidewater doctor`: the configuration in force, and whether this machine can run it.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Serialize;
 
 use tidewater_core::SystemClock;
@@ -14,6 +16,7 @@ use tidewater_security::{Grants, NodeTls};
 use super::failure::Failure;
 use super::output::Output;
 use super::{block_on, role};
+use crate::roles::{Role, check, listeners};
 use crate::settings::{Settings, SourceSettings};
 
 /// How long the catalog may take to tell what was granted: it may not be running yet.
@@ -40,9 +43,28 @@ impl Check {
     }
 }
 
-pub(super) fn run(settings: &Settings, output: &Output) -> Result<ExitCode, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Of a process with these roles, separated by commas; by default with all, as `up` has
+    #[arg(long, value_delimiter = ',', value_name = "ROLES")]
+    roles: Vec<Role>,
+}
+
+pub(super) fn run(settings: &Settings, args: DoctorArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let roles: BTreeSet<Role> = match args.roles.is_empty() {
+        true => Role::ALL.into_iter().collect(),
+        false => args.roles.into_iter().collect(),
+    };
     let mut checks = vec![data_dir(settings)];
-    checks.extend(ports(settings).into_iter().map(|(name, address)| port(name, address)));
+    checks.extend(check::parts(settings, &roles).map(|(part, found)| {
+        let found = found.map(|()| "can be used".to_owned());
+        Check::new(
+            format!("settings: {part}"),
+            found.map_err(|failure| failure.in_one_line()),
+        )
+    }));
+    let ports = listeners(settings, &roles).into_iter();
+    checks.extend(ports.map(|(name, address)| port(name, address)));
     checks.extend(settings.ingest.sources.iter().map(source));
     checks.push(project(settings));
     checks.push(node_tls(settings));
@@ -51,19 +73,6 @@ pub(super) fn run(settings: &Settings, output: &Output) -> Result<ExitCode, Fail
     output.rows(&["check", "verdict", "detail"], &checks)?;
     let sound = checks.iter().all(|check| check.verdict == "ok");
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn ports(settings: &Settings) -> Vec<(&'static str, SocketAddr)> {
-    let executor_grpc = SocketAddr::new(settings.executor.listen.ip(), settings.executor.grpc_port);
-    vec![
-        ("catalog", settings.catalog.listen),
-        ("scheduler", settings.scheduler.listen),
-        ("executor shuffle", settings.executor.listen),
-        ("executor tasks", executor_grpc),
-        ("flight_sql", settings.flight_sql.listen),
-        ("postgres", settings.postgres.listen),
-        ("http", settings.http.listen),
-    ]
 }
 
 fn port(name: &str, address: SocketAddr) -> Check {

@@ -8,7 +8,7 @@ use tidewater_catalog_client::dto::JobRow;
 use tidewater_catalog_client::{CatalogClient, JobFilter};
 use tidewater_core::JobId;
 
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
 use super::{block_on, drive};
@@ -82,7 +82,7 @@ fn progress(row: &JobRow) -> String {
 }
 
 pub(super) fn run(settings: &Settings, verb: JobVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(settings.catalog_client()?)?;
+    let client = CatalogClient::new(settings.command_client()?)?;
     match verb {
         JobVerb::Ls { open, limit } => {
             let filter = JobFilter {
@@ -168,7 +168,7 @@ fn show(settings: &Settings, client: &CatalogClient, id: JobId, output: &Output)
     }
     match block_on(async { Ok(client.job(id).await?) })? {
         Some(row) => output.one(&row),
-        None => Err(Failure::new(format!("job {id} does not exist")).hint("tidewater job ls")),
+        None => Err(Failure::of(Reason::NotThere, format!("job {id} does not exist")).hint("tidewater job ls")),
     }
 }
 

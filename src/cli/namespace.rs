@@ -1,18 +1,22 @@
-//! `tidewater namespace drop`
+//! `tidewater namespace ls|drop`
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use tidewater_catalog_client::CatalogClient;
 use tidewater_core::Namespace;
+use tidewater_table::Catalog;
 
 use super::block_on;
-use super::cluster::operating_client;
+use super::cluster::commanding_client;
 use super::failure::Failure;
 use super::output::Output;
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum NamespaceVerb {
+    /// List namespaces
+    Ls,
     /// Drop a namespace
     Drop {
         /// Such as bronze
@@ -27,12 +31,15 @@ pub(super) enum NamespaceVerb {
 }
 
 pub(super) fn run(settings: &Settings, verb: NamespaceVerb, output: &Output) -> Result<(), Failure> {
-    let client = operating_client(settings, settings.catalog_endpoints())?;
-    let NamespaceVerb::Drop {
-        namespace,
-        cascade,
-        purge,
-    } = verb;
+    let client = commanding_client(settings)?;
+    let (namespace, cascade, purge) = match verb {
+        NamespaceVerb::Ls => return list(&client, output),
+        NamespaceVerb::Drop {
+            namespace,
+            cascade,
+            purge,
+        } => (namespace, cascade, purge),
+    };
     if !cascade {
         block_on(async { Ok(client.drop_namespace(&namespace).await?) })?;
         return output.one(&json!({"namespace": namespace.to_string()}));
@@ -43,4 +50,13 @@ pub(super) fn run(settings: &Settings, verb: NamespaceVerb, output: &Output) -> 
         return Ok(());
     }
     output.line(&format!("the catalog goes on with it: tidewater job show {job}"))
+}
+
+fn list(client: &CatalogClient, output: &Output) -> Result<(), Failure> {
+    let namespaces = block_on(async { Ok(client.list_namespaces().await?) })?;
+    let lines: Vec<Value> = namespaces
+        .iter()
+        .map(|namespace| json!({"namespace": namespace.to_string()}))
+        .collect();
+    output.rows(&["namespace"], &lines)
 }

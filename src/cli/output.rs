@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,8 +33,8 @@ impl Output {
 
     /// Many things of one kind: a row each. `columns` names the keys of the serialized value in order.
     pub(crate) fn rows<T: Serialize>(&self, columns: &[&str], items: &[T]) -> Result<(), Failure> {
-        let values =
-            serde_json::to_value(items).map_err(|error| Failure::new(format!("cannot print the result: {error}")))?;
+        let values = serde_json::to_value(items)
+            .map_err(|error| Failure::of(Reason::Answer, format!("cannot print the result: {error}")))?;
         if self.is_json() {
             return self.json(&values);
         }
@@ -52,8 +52,8 @@ impl Output {
 
     /// One thing: a line for each of its keys.
     pub(crate) fn one<T: Serialize>(&self, item: &T) -> Result<(), Failure> {
-        let value =
-            serde_json::to_value(item).map_err(|error| Failure::new(format!("cannot print the result: {error}")))?;
+        let value = serde_json::to_value(item)
+            .map_err(|error| Failure::of(Reason::Answer, format!("cannot print the result: {error}")))?;
         if self.is_json() {
             return self.json(&value);
         }
@@ -66,7 +66,7 @@ impl Output {
 
     pub(crate) fn json(&self, value: &Value) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)
-            .map_err(|error| Failure::new(format!("cannot print the result: {error}")))?;
+            .map_err(|error| Failure::of(Reason::Answer, format!("cannot print the result: {error}")))?;
         self.line(&text)
     }
 

@@ -1,4 +1,6 @@
-//! `tidewater query SQL|ls|cancel`: through the Flight SQL endpoint, as any other client. Rows are printed as they come.
+//! `tidewater query SQL|ls|cancel|log`: through the Flight SQL endpoint, as any other client. Rows are printed as they come.
+
+mod log;
 
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
@@ -15,7 +17,7 @@ use tidewater_core::SystemClock;
 use tidewater_engine::Execution;
 
 use super::connect::{ConnectArgs, refused};
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
 use super::{block_on, drive};
@@ -34,6 +36,8 @@ enum QueryVerb {
         /// As `query ls` prints it
         id: Uuid,
     },
+    /// Read the audit log of this machine: statements that have ended, logins, and what was refused
+    Log(log::LogArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +72,7 @@ pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Resu
             let path = format!("/v1/queries/{id}/cancel");
             return output.one(&block_on(control::ask_about(settings, &path, &()))?);
         }
+        Some(QueryVerb::Log(args)) => return log::run(settings, args, output),
         None => {}
     }
     let allowed = Duration::from_secs(args.timeout);
@@ -110,7 +115,7 @@ fn heard(printed: Result<(), ArrowError>) -> Result<Option<()>, Failure> {
         Ok(()) => Ok(Some(())),
         Err(ArrowError::IoError(_, error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         Err(ArrowError::IoError(_, error)) => Err(Failure::io("write the result", error)),
-        Err(error) => Err(Failure::new(format!("cannot print the result: {error}"))
+        Err(error) => Err(Failure::of(Reason::Answer, format!("cannot print the result: {error}"))
             .hint("cast the column to text, or ask for other columns")),
     }
 }

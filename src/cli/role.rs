@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use tidewater_catalog_client::CatalogClient;
-use tidewater_security::{GrantStatement, Grantee, Policy, PolicyChange, Resource};
+use tidewater_security::{GrantStatement, Grantee, Membership, Policy, PolicyChange, Resource, Whom};
 
 use super::block_on;
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use crate::settings::Settings;
 
@@ -97,9 +97,29 @@ pub(super) fn run(settings: &Settings, verb: RoleVerb, output: &Output) -> Resul
         RoleVerb::Revoke { privileges, on, from } => format!("REVOKE {privileges} ON {on} FROM {from}"),
     };
     let Some(GrantStatement::Change(change)) = GrantStatement::parse(&sql)? else {
-        return Err(Failure::new(format!("{sql:?} is no statement about roles")).exit(2));
+        return Err(Failure::of(Reason::Usage, format!("{sql:?} is no statement about roles")).exit(2));
     };
+    if let PolicyChange::RemoveMember { roles, from } = &change
+        && let Some((role, member)) = no_member(&policy(&client)?, roles, from)
+    {
+        return Err(Failure::of(
+            Reason::NotThere,
+            format!("{member} does not have role {role}: nothing was changed"),
+        )
+        .hint("tidewater role ls tells who has which"));
+    }
     apply(&client, &change, output)
+}
+
+/// The first who does not have a role that is to be taken.
+fn no_member(policy: &Policy, roles: &[String], from: &[Whom]) -> Option<(String, Grantee)> {
+    let pairs = roles.iter().flat_map(|role| from.iter().map(move |whom| (role, whom)));
+    let mut memberships = pairs.map(|(role, whom)| Membership {
+        role: role.clone(),
+        member: whom.settled(policy),
+    });
+    let none = memberships.find(|membership| !policy.members.contains(membership))?;
+    Some((none.role, none.member))
 }
 
 /// Sends a change as whoever knows the secret of the nodes.
@@ -109,7 +129,7 @@ pub(super) fn apply(client: &CatalogClient, change: &PolicyChange, output: &Outp
 }
 
 pub(super) fn client(settings: &Settings) -> Result<CatalogClient, Failure> {
-    Ok(CatalogClient::new(settings.catalog_client()?)?)
+    Ok(CatalogClient::new(settings.command_client()?)?)
 }
 
 pub(super) fn policy(client: &CatalogClient) -> Result<Policy, Failure> {
@@ -168,4 +188,33 @@ fn on(policy: &Policy, resource: &Resource) -> String {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: to take a role from somebody who does not have it is told, and not done in silence. Method: one who has it, one who has not, a
+    // role that is none, both at once.
+    #[test]
+    fn who_has_no_role_loses_none() {
+        let ana = Grantee::User("ana".into());
+        let policy = Policy {
+            roles: ["analyst".to_owned()].into(),
+            members: [Membership {
+                role: "analyst".into(),
+                member: ana.clone(),
+            }]
+            .into(),
+            ..Policy::default()
+        };
+        let none = |role: &str, from: &[&str]| {
+            let from: Vec<Whom> = from.iter().map(|name| Whom::Either((*name).to_owned())).collect();
+            no_member(&policy, &[role.to_owned()], &from)
+        };
+        assert_eq!(none("analyst", &["ana"]), None);
+        assert_eq!(none("nurse", &["ana"]), Some(("nurse".to_owned(), ana)));
+        let bob = Grantee::User("bob".into());
+        assert_eq!(none("analyst", &["ana", "bob"]), Some(("analyst".to_owned(), bob)));
+    }
 }

@@ -1,6 +1,7 @@
 //! `tidewater table ls|show|history|undrop|compact|expire|stats|verify|gc|rollback`
 
 mod files;
+mod types;
 
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,7 +13,7 @@ use tidewater_catalog_client::dto::{DroppedTable, FullName, Undrop};
 use tidewater_core::{Coded, JobId, Namespace, TableName};
 use tidewater_table::{Catalog, LoadedTable, StatisticsOptions};
 
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
 use super::{block_on, drive};
@@ -171,7 +172,7 @@ struct SnapshotLine {
 }
 
 pub(super) fn run(settings: &Settings, verb: TableVerb, output: &Output) -> Result<(), Failure> {
-    let client = CatalogClient::new(settings.catalog_client()?)?;
+    let client = CatalogClient::new(settings.command_client()?)?;
     match verb {
         TableVerb::Ls {
             namespace,
@@ -290,7 +291,14 @@ async fn load(client: &CatalogClient, name: &TableName) -> Result<LoadedTable, F
         Some(_) => Failure::from(error),
         None => Failure::from(error).hint("is the catalog running? tidewater status"),
     })?;
-    loaded.ok_or_else(|| Failure::new(format!("table {name} does not exist")).hint("tidewater table ls"))
+    if let Some(table) = loaded {
+        return Ok(table);
+    }
+    Err(match client.load_view(name).await?.is_some() {
+        true => Failure::of(Reason::NotThere, format!("{name} is a view, not a table"))
+            .hint(format!("\\d {name} in tidewater sql tells its columns")),
+        false => Failure::of(Reason::NotThere, format!("table {name} does not exist")).hint("tidewater table ls"),
+    })
 }
 
 fn total(table: &LoadedTable, key: &str) -> Option<u64> {
@@ -332,7 +340,7 @@ fn show(table: &LoadedTable, output: &Output) -> Result<(), Failure> {
         .map(|field| Column {
             id: field.id,
             column: field.name.clone(),
-            r#type: field.field_type.to_string(),
+            r#type: types::spelled(&field.field_type),
             required: field.required,
         })
         .collect();

@@ -12,11 +12,12 @@ use tidewater_catalog::{
     Access, AccessKeys, CatalogOptions, CatalogServer, DelegationOptions, DropRetention, Vending, Warehouse,
 };
 use tidewater_core::NodeId;
+use tidewater_security::NodeTls;
 
 use super::ports::{self, Port};
 use super::{Parts, Role, storage};
 use crate::cli::cluster::operating_client;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::cli::{REMOVED, STORAGE_FAILED};
 use crate::control::RoleReport;
 use crate::settings::Settings;
@@ -71,7 +72,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
     let settings = &parts.settings;
     let listener = ports::bind(settings, Port::Catalog).await?;
     let identity = GroupIdentity::read(&settings.raft_dir())?;
-    let options = raft_options(parts, identity.as_ref())?;
+    let options = raft_options(settings, parts.node_tls.clone(), identity.as_ref())?;
     // A node with a number from its group may be joined by others.
     let alone = options.peers.len() == 1 && identity.is_none();
     let peers = match alone {
@@ -129,7 +130,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
 }
 
 /// Where tables lie.
-pub(super) fn warehouse(settings: &Settings) -> Result<Warehouse, Failure> {
+pub(crate) fn warehouse(settings: &Settings) -> Result<Warehouse, Failure> {
     let location = settings
         .warehouse()
         .map_err(|source| Failure::io("resolve the data directory", source))?;
@@ -155,7 +156,7 @@ fn join(parts: &Parts, consensus: &RaftConsensus, identity: GroupIdentity) -> Re
 }
 
 /// What clients are given to reach files with.
-fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
+pub(super) fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
     let access = &settings.catalog.access;
     let mut options = DelegationOptions::new(storage::options(settings, String::new()).s3);
     options.remote_signing = access.remote_signing;
@@ -163,9 +164,11 @@ fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
         options.lifetime = Duration::from_secs(seconds);
     }
     if access.static_access_key_id.is_some() != access.static_secret_access_key.is_some() {
-        return Err(Failure::new("catalog.access has one half of a pair of static keys")
-            .hint("set both static_access_key_id and static_secret_access_key, or none")
-            .exit(2));
+        return Err(
+            Failure::of(Reason::Settings, "catalog.access has one half of a pair of static keys")
+                .hint("set both static_access_key_id and static_secret_access_key, or none")
+                .exit(2),
+        );
     }
     let fixed = access
         .static_access_key_id
@@ -187,8 +190,11 @@ fn delegation(settings: &Settings) -> Result<DelegationOptions, Failure> {
     Ok(options)
 }
 
-fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftOptions, Failure> {
-    let settings = &parts.settings;
+pub(super) fn raft_options(
+    settings: &Settings,
+    node_tls: Option<NodeTls>,
+    identity: Option<&GroupIdentity>,
+) -> Result<RaftOptions, Failure> {
     let dir = settings.raft_dir();
     let raft = &settings.raft;
     let mut options = if let Some(identity) = identity {
@@ -199,7 +205,7 @@ fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftO
         let mut peers = BTreeMap::new();
         for (id, peer) in &raft.peers {
             let id = id.parse().map_err(|_| {
-                Failure::new(format!("raft.peers.{id} is not a node id"))
+                Failure::of(Reason::Settings, format!("raft.peers.{id} is not a node id"))
                     .hint("node ids are numbers from 1")
                     .exit(2)
             })?;
@@ -213,11 +219,13 @@ fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftO
         }
         let node = NodeId(raft.node_id);
         if !peers.contains_key(&node) {
-            return Err(Failure::new(format!("raft.node_id {node} is not among raft.peers"))
-                .hint(format!(
-                    "add the entry [raft.peers.{node}], or set raft.node_id to one that is there"
-                ))
-                .exit(2));
+            return Err(
+                Failure::of(Reason::Settings, format!("raft.node_id {node} is not among raft.peers"))
+                    .hint(format!(
+                        "add the entry [raft.peers.{node}], or set raft.node_id to one that is there"
+                    ))
+                    .exit(2),
+            );
         }
         RaftOptions::group(node, dir, peers)
     };
@@ -226,7 +234,7 @@ fn raft_options(parts: &Parts, identity: Option<&GroupIdentity>) -> Result<RaftO
         .node_secret
         .as_ref()
         .map(|secret| secret.expose().to_owned());
-    options.node_tls = parts.node_tls.clone();
+    options.node_tls = node_tls;
     options.heartbeat = Duration::from_millis(raft.heartbeat_ms);
     options.election_min = Duration::from_millis(raft.election_min_ms);
     options.election_max = Duration::from_millis(raft.election_max_ms);

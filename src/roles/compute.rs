@@ -13,8 +13,9 @@ use super::leadership::{self, Leadership};
 use super::ports::external_host;
 use super::{Compute, Parts, Role, catalog_of};
 use crate::background::Background;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::control::RoleReport;
+use crate::settings::Settings;
 
 /// Memory, caches and stores for queries.
 pub(super) fn engine(parts: &Parts) -> Result<Engine, Failure> {
@@ -101,22 +102,32 @@ impl FindScheduler for Leader {
     }
 }
 
-async fn executor(parts: &Parts, engine: &Engine) -> Result<(Executor, RoleReport), Failure> {
-    let settings = &parts.settings.executor;
-    let found = settings.scheduler == LEADER;
-    let address = match settings.scheduler.as_str() {
+/// Host and port that `executor.scheduler` names; of whoever schedules now, none that counts.
+pub(super) fn scheduler_address(settings: &Settings) -> Result<(String, u16), Failure> {
+    let named = &settings.executor.scheduler;
+    let address = match named.as_str() {
         LEADER => "127.0.0.1:0".to_owned(),
         "" => {
-            let own = parts.settings.scheduler.listen;
+            let own = settings.scheduler.listen;
             format!("{}:{}", external_host("", own.ip()), own.port())
         }
         address => address.to_owned(),
     };
-    let (host, port) = leadership::address(&address).ok_or_else(|| {
-        Failure::new(format!("executor.scheduler {:?} is not an address", settings.scheduler))
-            .hint(format!("write host:port, such as 127.0.0.1:50050, or {LEADER:?}"))
-            .exit(2)
-    })?;
+    let found = leadership::address(&address).filter(|(host, _)| !host.is_empty() && !host.contains('/'));
+    found.ok_or_else(|| {
+        Failure::of(
+            Reason::Settings,
+            format!("executor.scheduler {named:?} is not an address"),
+        )
+        .hint(format!("write host:port, such as 127.0.0.1:50050, or {LEADER:?}"))
+        .exit(2)
+    })
+}
+
+async fn executor(parts: &Parts, engine: &Engine) -> Result<(Executor, RoleReport), Failure> {
+    let (host, port) = scheduler_address(&parts.settings)?;
+    let settings = &parts.settings.executor;
+    let found = settings.scheduler == LEADER;
     let mut options = ExecutorOptions::loopback(parts.settings.scheduler.listen, parts.settings.data_dir.join("work"));
     options.bind = settings.listen.ip();
     options.external_host = external_host(&settings.advertise, settings.listen.ip());

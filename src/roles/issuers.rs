@@ -11,7 +11,7 @@ use tidewater_core::SharedClock;
 use tidewater_security::Oidc;
 use tidewater_security::oidc::{Fetch, Fetched};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::settings::{Settings, authorities};
 
 /// How long connecting to an issuer may take; the whole has a deadline of its own.
@@ -34,7 +34,7 @@ pub(super) fn believed(settings: &Settings, clock: &SharedClock) -> Result<Optio
     }
     let client = client
         .build()
-        .map_err(|error| Failure::new(format!("cannot make a client for the issuers: {error}")))?;
+        .map_err(|error| Failure::of(Reason::Start, format!("cannot make a client for the issuers: {error}")))?;
     let oidc = Oidc::new(security.oidc.clone(), Arc::new(Http(client)), Arc::clone(clock))?;
     Ok(Some(Arc::new(oidc)))
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tidewater_core::{Secret, SharedRng};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::settings::Settings;
 
 fn file(data_dir: &Path) -> PathBuf {
@@ -24,18 +24,25 @@ pub(crate) fn read(data_dir: &Path) -> Option<Secret> {
     }
 }
 
+/// Refuses users of a catalog whose nodes would not know each other: on one machine alone a secret is made for them.
+pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
+    if settings.security.node_secret.is_none() && !settings.raft.peers.is_empty() {
+        return Err(Failure::of(
+            Reason::Settings,
+            "with [[security.users]] the catalog's nodes have to show each other who they are",
+        )
+        .hint("set security.node_secret to the same text on all nodes; make one with: openssl rand -hex 32")
+        .exit(2));
+    }
+    Ok(())
+}
+
 /// Makes one unless there is one, or the nodes share one. Only its owner can read the file.
 pub(super) fn ensure(settings: &mut Settings, rng: &SharedRng) -> Result<(), Failure> {
     if settings.security.node_secret.is_some() {
         return Ok(());
     }
-    if !settings.raft.peers.is_empty() {
-        return Err(
-            Failure::new("with [[security.users]] the catalog's nodes have to show each other who they are")
-                .hint("set security.node_secret to the same text on all nodes; make one with: openssl rand -hex 32")
-                .exit(2),
-        );
-    }
+    check(settings)?;
     settings.local_secret = read(&settings.data_dir);
     if settings.local_secret.is_some() {
         return Ok(());

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tidewater_security::ListenPolicy;
 
 use super::Role;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::settings::Settings;
 
 /// Shortest secret of the nodes: from a token on the wire, a shorter one could be found by trying.
@@ -65,6 +65,22 @@ impl Port {
             Self::ExecutorGrpc => SocketAddr::new(settings.executor.listen.ip(), settings.executor.grpc_port),
             Self::FlightSql => settings.flight_sql.listen,
             Self::Postgres => settings.postgres.listen,
+        }
+    }
+
+    /// The setting that names its port.
+    fn key(self) -> String {
+        match self {
+            Self::ExecutorGrpc => "executor.grpc_port".to_owned(),
+            port => format!("{}.listen", port.section()),
+        }
+    }
+
+    /// Whether a process of these roles opens it. A log without others has no listener.
+    fn is_opened(self, settings: &Settings, opens: impl Fn(Role) -> bool) -> bool {
+        match self {
+            Self::Raft if settings.raft.peers.is_empty() => false,
+            port => port.role().is_none_or(opens),
         }
     }
 
@@ -133,31 +149,35 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
     if let Some(secret) = &settings.security.node_secret
         && secret.expose().len() < NODE_SECRET_BYTES_MIN
     {
-        return Err(Failure::new(format!(
-            "security.node_secret is shorter than {NODE_SECRET_BYTES_MIN} bytes"
-        ))
+        return Err(Failure::of(
+            Reason::Settings,
+            format!("security.node_secret is shorter than {NODE_SECRET_BYTES_MIN} bytes"),
+        )
         .hint("make one with: openssl rand -hex 32")
         .exit(2));
     }
     if opens(Role::FlightSql) && !settings.flight_sql.siblings.is_empty() && settings.security.node_secret.is_none() {
-        return Err(Failure::new(
+        return Err(Failure::of(
+            Reason::Settings,
             "flight_sql.siblings are named, and there is no secret that they would know this process by",
         )
         .hint("set security.node_secret to the same text on all nodes")
         .exit(2));
     }
     if settings.http.require_tls && settings.security.tls.is_none() {
-        return Err(
-            Failure::new("http.require_tls is set, and there is no certificate that TLS could be spoken with")
-                .hint("set [security.tls]")
-                .exit(2),
-        );
+        return Err(Failure::of(
+            Reason::Settings,
+            "http.require_tls is set, and there is no certificate that TLS could be spoken with",
+        )
+        .hint("set [security.tls]")
+        .exit(2));
     }
     for port in Port::ALL {
         if port.role().is_none_or(&opens) {
             port.check(settings)?;
         }
     }
+    no_two_on_one(settings, &opens)?;
     let named = [
         (
             Role::Catalog,
@@ -174,11 +194,41 @@ pub(super) fn check(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result
     for (role, port, nameless) in named {
         if opens(role) && nameless && port.address(settings).ip().is_unspecified() {
             let section = port.section();
-            return Err(Failure::new(format!(
-                "{section}.listen is {}, an address that others cannot call",
-                port.address(settings)
-            ))
+            return Err(Failure::of(
+                Reason::Settings,
+                format!(
+                    "{section}.listen is {}, an address that others cannot call",
+                    port.address(settings)
+                ),
+            )
             .hint(format!("set {section}.advertise to what other machines call this one"))
+            .exit(2));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two listeners of a process on one address: the second could not be opened.
+fn no_two_on_one(settings: &Settings, opens: impl Fn(Role) -> bool) -> Result<(), Failure> {
+    let opened: Vec<Port> = Port::ALL
+        .into_iter()
+        .filter(|port| port.is_opened(settings, &opens))
+        .collect();
+    for (at, port) in opened.iter().enumerate() {
+        let address = port.address(settings);
+        let meets = |other: &&Port| {
+            let other = other.address(settings);
+            let (ip, other_ip) = (address.ip(), other.ip());
+            let everywhere = ip.is_unspecified() || other_ip.is_unspecified();
+            // The system finds a free one for each that asks for port 0.
+            address.port() != 0 && address.port() == other.port() && (ip == other_ip || everywhere)
+        };
+        if let Some(other) = opened.iter().skip(at + 1).find(meets) {
+            return Err(Failure::of(
+                Reason::Settings,
+                format!("{} and {} are both {address}", port.key(), other.key()),
+            )
+            .hint("give each listener a port of its own")
             .exit(2));
         }
     }
@@ -215,7 +265,7 @@ fn leaving(
 pub(super) async fn bind(settings: &Settings, port: Port) -> Result<TcpListener, Failure> {
     let address = port.check(settings)?;
     TcpListener::bind(address).await.map_err(|source| {
-        Failure::new(format!("cannot listen on {address}: {source}")).hint(format!(
+        Failure::of(Reason::System, format!("cannot listen on {address}: {source}")).hint(format!(
             "another process uses the port: stop it, or set {}.listen to another address",
             port.section()
         ))

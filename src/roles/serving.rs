@@ -38,7 +38,7 @@ pub(super) async fn start(
             .then_some(settings.postgres.user_connections_max),
         ..QueryOptions::default()
     };
-    let history = QueryHistory::new(Arc::clone(&parts.clock));
+    let history = QueryHistory::new(Arc::clone(&parts.clock)).kept_in(parts.audit.clone());
     parts.metrics.register(|registry| history.metrics().register(registry));
     let views = ProjectViews {
         engine: engine.clone(),

@@ -20,7 +20,7 @@ use tidewater_flight_sql::Siblings;
 use tidewater_flight_sql::siblings::{Answer, Ask, Found};
 
 use super::Parts;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::control::SIBLINGS_PATH;
 use crate::settings::Sibling;
 
@@ -65,7 +65,7 @@ pub(super) fn others(parts: &Parts) -> Result<Option<Arc<dyn Siblings>>, Failure
         siblings,
         plain: client()
             .build()
-            .map_err(|error| Failure::new(format!("cannot make a client for siblings: {error}")))?,
+            .map_err(|error| Failure::of(Reason::Start, format!("cannot make a client for siblings: {error}")))?,
         authorities: settings.catalog_authorities()?,
         bearer,
         clock: Arc::clone(&parts.clock),

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use tidewater_table::{S3Options, StoreOptions};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::settings::Settings;
 
 /// Makes the data directory and proves that it can be written.
 pub(super) fn prepare_data_dir(dir: &Path) -> Result<(), Failure> {
     let refused = |source: std::io::Error| {
-        Failure::new(format!(
-            "cannot write to the data directory {}: {source}",
-            dir.display()
-        ))
+        Failure::of(
+            Reason::System,
+            format!("cannot write to the data directory {}: {source}", dir.display()),
+        )
         .hint("choose another with --data-dir, or give this user the right to write there")
     };
     std::fs::create_dir_all(dir).map_err(refused)?;

@@ -6,7 +6,7 @@ use tidewater_core::SharedClock;
 use tidewater_security::{Authenticator, Grants, Oidc, TOKEN_TTL_MS_MAX, TokenKey};
 
 use super::Parts;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::settings::SecuritySettings;
 
 /// Shortest life of a token: clients ask for the next one before it ends.
@@ -34,7 +34,7 @@ fn login_ttl_ms(seconds: u64) -> Result<i64, Failure> {
     let within = ttl_ms.filter(|ttl_ms| (LOGIN_TTL_MS_MIN..=TOKEN_TTL_MS_MAX).contains(ttl_ms));
     within.ok_or_else(|| {
         let (least, most) = (LOGIN_TTL_MS_MIN / 1_000, TOKEN_TTL_MS_MAX / 1_000);
-        Failure::new(format!("security.login_token_ttl_s is {seconds}"))
+        Failure::of(Reason::Settings, format!("security.login_token_ttl_s is {seconds}"))
             .hint(format!(
                 "it is from {least} to {most} seconds; leave it out for twelve hours"
             ))

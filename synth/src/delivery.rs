@@ -164,6 +164,11 @@ impl RecordStream {
         self.world.pause_until(now_ms);
     }
 
+    /// Makes so many changes a day from its next step on; see [`World::change_rate`].
+    pub fn change_rate(&mut self, changes_per_day: u64) {
+        self.world.change_rate(changes_per_day);
+    }
+
     /// The hospital's clock at the next record: live writers wait for it.
     pub fn now_ms(&self) -> i64 {
         self.world.now_ms()

@@ -30,7 +30,7 @@ mod words;
 pub use capture::UNAVAILABLE;
 pub use delivery::{DeliveryCounts, RecordStream, Report};
 pub use error::SynthError;
-pub use options::{DefectRates, DeliveryOptions, Pause, Shape, WorldOptions};
+pub use options::{DefectRates, DeliveryOptions, Pause, RateChange, Shape, WorldOptions};
 pub use oracle::Oracle;
 pub use record::Record;
 pub use run::{Hooks, RunOptions, SinkOptions};

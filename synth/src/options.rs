@@ -38,6 +38,9 @@ pub struct WorldOptions {
     pub defects: DefectRates,
     /// Jumps of the hospital's clock, made when a live world goes on after it was stopped.
     pub pauses: Vec<Pause>,
+    /// Other means of changes a day, where a live world went on with another one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_changes: Vec<RateChange>,
 }
 
 impl Default for WorldOptions {
@@ -52,6 +55,7 @@ impl Default for WorldOptions {
             diurnal: true,
             defects: DefectRates::default(),
             pauses: Vec::new(),
+            rate_changes: Vec::new(),
         }
     }
 }
@@ -67,12 +71,19 @@ impl WorldOptions {
         }
     }
 
-    pub(crate) fn changes_per_day_mean(&self) -> u64 {
-        if self.changes_per_day == 0 {
+    /// The mean that `changes_per_day` stands for.
+    pub(crate) fn mean_of(&self, changes_per_day: u64) -> u64 {
+        if changes_per_day == 0 {
             u64::from(self.patients).saturating_mul(40)
         } else {
-            self.changes_per_day
+            changes_per_day
         }
+    }
+
+    /// As it was chosen last.
+    pub(crate) fn last_changes_per_day(&self) -> u64 {
+        let last = self.rate_changes.last();
+        last.map_or(self.changes_per_day, |last| last.changes_per_day)
     }
 
     /// Refuses what no world can be.
@@ -103,6 +114,16 @@ pub struct Pause {
     pub after_steps: u64,
     /// By this many milliseconds.
     pub by_ms: i64,
+}
+
+/// Another mean of changes a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateChange {
+    /// After this many steps of the world.
+    pub after_steps: u64,
+    /// As in [`WorldOptions::changes_per_day`].
+    pub changes_per_day: u64,
 }
 
 /// How many of a million new rows carry each defect.

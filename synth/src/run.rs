@@ -74,7 +74,7 @@ impl SinkOptions {
 /// What a run does.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// The hospital. A run that goes on takes it from where it was begun, pauses included.
+    /// The hospital. A run that goes on takes it from where it was begun, pauses included; a live one goes on at the rate that is named here.
     pub world: WorldOptions,
     /// How its changes are sent.
     pub delivery: DeliveryOptions,
@@ -171,6 +171,9 @@ pub async fn run(
         if options.live && clock.now_ms() - stream.now_ms() > BACKLOG_MAX_MS {
             stream.pause_until(clock.now_ms());
         }
+    }
+    if options.live {
+        stream.change_rate(options.world.changes_per_day);
     }
     state.save(stream.world().options(), &options.delivery)?;
     let paced = Pace {

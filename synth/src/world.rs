@@ -21,7 +21,7 @@ pub use self::store::Row;
 use self::store::{RowNumber, Store};
 use crate::dice::Dice;
 use crate::error::SynthError;
-use crate::options::WorldOptions;
+use crate::options::{RateChange, WorldOptions};
 use crate::schema::{self, TableId};
 use crate::value::DAY_US;
 
@@ -178,10 +178,7 @@ impl World {
             world.changes.clear();
         }
         world.now_us = start_us;
-        world.us_per_change = DAY_US
-            / i64::try_from(world.options.changes_per_day_mean())
-                .unwrap_or(i64::MAX)
-                .max(1);
+        world.us_per_change = us_per_change(&world.options, world.options.changes_per_day);
         world.streaming = true;
         Ok(world)
     }
@@ -238,6 +235,10 @@ impl World {
         self.now_us = self
             .now_us
             .saturating_add(pause.map_or(0, |pause| pause.by_ms.saturating_mul(1_000)));
+        let rates = &self.options.rate_changes;
+        if let Some(rate) = rates.iter().find(|rate| rate.after_steps == self.steps) {
+            self.us_per_change = us_per_change(&self.options, rate.changes_per_day);
+        }
         self.steps += 1;
         while self.changes.is_empty() {
             self.happen();
@@ -265,6 +266,18 @@ impl World {
                 by_ms,
             });
         }
+    }
+
+    /// Makes so many changes a day from the next step on, and remembers it in the options.
+    pub fn change_rate(&mut self, changes_per_day: u64) {
+        if changes_per_day == self.options.last_changes_per_day() {
+            return;
+        }
+        self.options.rate_changes.retain(|rate| rate.after_steps != self.steps);
+        self.options.rate_changes.push(RateChange {
+            after_steps: self.steps,
+            changes_per_day,
+        });
     }
 
     /// The next item of the agenda if its time has come, else something new; then the clock moves on.
@@ -330,6 +343,11 @@ impl World {
             changes,
         })
     }
+}
+
+fn us_per_change(options: &WorldOptions, changes_per_day: u64) -> i64 {
+    let mean = i64::try_from(options.mean_of(changes_per_day)).unwrap_or(i64::MAX);
+    DAY_US / mean.max(1)
 }
 
 #[cfg(test)]

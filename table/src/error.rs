@@ -359,6 +359,9 @@ impl Coded for TableError {
             Self::DefaultLost { .. } => {
                 "let the engine that added the column write the table's data files anew, so that each of them has it"
             }
+            Self::Catalog(CatalogFault::Unavailable { .. }) => {
+                "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration"
+            }
             Self::Conflict { .. } => "compute the change anew from the current snapshot",
             Self::Alteration { advice, .. } | Self::Reference { advice, .. } => advice,
             Self::ColumnNotFound { .. } => "look at the table's columns; names are case sensitive",

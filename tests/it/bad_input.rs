@@ -71,6 +71,40 @@ fn open_port_without_users() {
     }
 }
 
+// Goal: what a start refuses, doctor finds in the same words, and nothing is done before. Method: a mistake of each kind, given to both.
+#[test]
+fn doctor_looks_as_a_start_does() {
+    for (config, words) in [
+        ("[executor]\nscheduler = \"nowhere\"\n", "executor.scheduler"),
+        ("[catalog]\nwarehouse = \"ftp://lake/x\"\n", "none of file, s3, memory"),
+        (
+            "[http]\nlisten = \"127.0.0.1:7\"\n[postgres]\nlisten = \"127.0.0.1:7\"\n",
+            "http.listen and postgres.listen",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (builder, code) = NodeBuilder::up(dir.path()).config(config).spawn().wait_end();
+        let told = builder.log();
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains(words) && told.contains("hint: "), "{told}");
+        assert!(
+            !builder.data_dir().try_exists().unwrap(),
+            "{words}: nothing is done before"
+        );
+        let doctor = Command::new(env!("CARGO_BIN_EXE_tidewater"))
+            .arg("doctor")
+            .arg("--config")
+            .arg(dir.path().join("tidewater.toml"))
+            .arg("--data-dir")
+            .arg(builder.data_dir())
+            .output()
+            .unwrap();
+        let found = String::from_utf8(doctor.stdout).unwrap();
+        assert_eq!(doctor.status.code(), Some(1), "{found}");
+        assert!(found.contains(words) && found.contains("PROBLEM"), "{found}");
+    }
+}
+
 // Goal: what needs no configuration works with a broken one, in JSON too; every refusal says how to go on. Method: a broken file
 // in the working directory.
 #[test]

@@ -155,3 +155,21 @@ fn a_group_by_the_command_line() {
         "the state of the backup"
     );
 }
+
+// Goal: nobody joins a lake that was begun alone, which others could not reach, and it is told how to go on. Method: a node without a group,
+// another that is to join it; nothing of that one is written.
+#[test]
+fn a_lake_begun_alone_is_not_joined() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = catalog(dir.path(), "lake").start();
+    let other = catalog(dir.path(), "other");
+    let refused = other
+        .cli(&["cluster", "join", "--from", &url(lake.builder())])
+        .unwrap_err();
+    assert!(
+        refused.contains("CAT-1022") && refused.contains("tidewater cluster init"),
+        "{refused}"
+    );
+    assert!(!other.data_dir().join("raft/membership.json").try_exists().unwrap());
+    assert_eq!(lake.stop().1, Some(0));
+}

@@ -1,6 +1,6 @@
 //! Whoever ends a statement ends its work on executors, by every way in which a client can.
 
-mod bench;
+pub mod bench;
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -49,7 +49,7 @@ const WAYS: [(&str, Way); 12] = [
 ];
 
 #[expect(clippy::disallowed_methods, reason = "how soon work ends is measured in real time")]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 

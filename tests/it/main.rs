@@ -6,6 +6,7 @@
 mod kit;
 
 mod arrow_go;
+mod audit;
 mod bad_input;
 mod cancel;
 mod clients;
@@ -31,6 +32,7 @@ mod nodes;
 mod oidc;
 mod postgres;
 mod real_cdc;
+mod scheduler_death;
 mod shell;
 mod siblings;
 mod slt;

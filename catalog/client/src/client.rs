@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::error::{ClientError, Result};
 use crate::nearby::Nearby;
+use crate::pointers::LastPointers;
 use crate::table_cache::TableCache;
 use crate::transport::{Call, Reply, Transport};
 use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
@@ -52,6 +53,9 @@ pub struct ClientOptions {
     pub endpoints: Vec<String>,
     /// How long a call is tried, repetitions included.
     pub deadline: Duration,
+    /// Whether nodes are tried until the deadline that nobody listens for: they may be starting. Otherwise a call ends when
+    /// each of them refused the connection.
+    pub await_start: bool,
     /// Shown with each call.
     pub token: Option<Bearer>,
     /// Shown as well with calls that change the group of nodes or take a backup: a token of the nodes' secret.
@@ -70,6 +74,7 @@ impl ClientOptions {
         Self {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             deadline: DEADLINE,
+            await_start: true,
             token: None,
             operator: None,
             authorities: Vec::new(),
@@ -79,11 +84,12 @@ impl ClientOptions {
     }
 }
 
-/// A client of the catalog. Clones share connections and the cache of loaded tables.
+/// A client of the catalog. Clones share connections and what was told of tables last.
 #[derive(Debug, Clone)]
 pub struct CatalogClient {
     pub(crate) transport: Arc<Transport>,
     pub(crate) tables: Arc<TableCache>,
+    pub(crate) pointers: Arc<LastPointers>,
 }
 
 impl CatalogClient {
@@ -95,6 +101,7 @@ impl CatalogClient {
         Ok(Self {
             transport: Arc::new(Transport::new(options)?),
             tables: Arc::default(),
+            pointers: Arc::default(),
         })
     }
 

@@ -127,7 +127,9 @@ impl Coded for ClientError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unavailable { .. } => "check that the catalog runs and that its address is right".into(),
+            Self::Unavailable { .. } => {
+                "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration".into()
+            },
             Self::Unknown { .. } => "look at the table or the offsets before doing it again".into(),
             Self::Answer { .. } => "check that the address is that of a tidewater catalog of this version".into(),
             Self::Refused {
@@ -152,9 +154,15 @@ impl From<ClientError> for CatalogFault {
                 source: Some(Box::new(error)),
             },
             ClientError::Unknown { .. } => Self::Timeout { message },
-            ClientError::Refused { kind, .. } => match (error.kind(), kind.as_str()) {
-                (ErrorKind::NotFound, _) => Self::NotFound { what: message },
-                (ErrorKind::Conflict, "AlreadyExistsException") => Self::AlreadyExists { what: message },
+            ClientError::Refused {
+                kind, message: told, ..
+            } => match (error.kind(), kind.as_str()) {
+                (ErrorKind::NotFound, _) => Self::NotFound {
+                    what: subject(told).unwrap_or(message),
+                },
+                (ErrorKind::Conflict, "AlreadyExistsException") => Self::AlreadyExists {
+                    what: subject(told).unwrap_or(message),
+                },
                 (ErrorKind::Conflict, _) => Self::Conflict { message },
                 (ErrorKind::Denied, _) => Self::Denied { message },
                 (ErrorKind::Internal, _) => Self::Internal {
@@ -169,5 +177,55 @@ impl From<ClientError> for CatalogFault {
                 source: Some(Box::new(error)),
             },
         }
+    }
+}
+
+/// What the catalog's words are about: a fault says itself what is the matter with it.
+fn subject(told: &str) -> Option<String> {
+    let verdicts = ["does not exist", "already exists", "exists already"];
+    let found = verdicts.into_iter().find_map(|verdict| {
+        let (before, after) = told.split_once(verdict)?;
+        let before = before.trim_end();
+        match after.strip_prefix(": ") {
+            _ if before.is_empty() => None,
+            Some(name) => Some(format!("{before} {name}")),
+            None if after.is_empty() => Some(before.to_owned()),
+            None => None,
+        }
+    })?;
+    let mut letters = found.chars();
+    let first = letters.next()?.to_lowercase();
+    Some(first.chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a fault says once what is the matter, and of what. Method: refusals in the words of the catalog.
+    #[test]
+    fn a_fault_says_it_once() {
+        let fault = |status: u16, message: &str| {
+            let kind = if status == 409 { "AlreadyExistsException" } else { "" };
+            let refused = ClientError::Refused {
+                call: "GET /v1/namespaces/a/tables/t".into(),
+                status,
+                kind: kind.into(),
+                message: message.into(),
+                error_code: "CAT-0002".into(),
+                catalog_hint: None,
+            };
+            CatalogFault::from(refused).to_string()
+        };
+        for (status, told, said) in [
+            (404, "Table does not exist: a.t", "table a.t does not exist"),
+            (404, "warehouse \"x\" does not exist", "warehouse \"x\" does not exist"),
+            (409, "Table already exists: a.T", "table a.T exists already"),
+            (409, "Namespace already exists", "namespace exists already"),
+            (409, "role r exists already", "role r exists already"),
+        ] {
+            assert_eq!(fault(status, told), said);
+        }
+        assert!(fault(404, "no such endpoint: /x").contains("no such endpoint: /x"));
     }
 }

@@ -114,6 +114,8 @@ enum Attempt {
     Done(Reply),
     /// Nothing happened there; another node or a later moment may do.
     Again(String),
+    /// Nobody listens there.
+    Nobody(String),
     /// It may have happened.
     Lost(String),
     Refused(ClientError),
@@ -133,6 +135,7 @@ pub(crate) struct Transport {
     token: Option<Bearer>,
     operator: Option<Bearer>,
     deadline: Duration,
+    await_start: bool,
     clock: SharedClock,
     rng: SharedRng,
 }
@@ -166,6 +169,7 @@ impl Transport {
             token: options.token,
             operator: options.operator,
             deadline: options.deadline,
+            await_start: options.await_start,
             clock: options.clock,
             rng: options.rng,
         })
@@ -191,6 +195,8 @@ impl Transport {
     pub(crate) async fn send(&self, call: &Call) -> Result<Reply> {
         let until = self.clock.monotonic() + self.deadline + call.wait;
         let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None);
+        // The node that answered last may be none of those that were given.
+        let (mut silent, silent_max) = (0, self.endpoints.len() + 1);
         loop {
             let endpoint = self.preferred();
             let left = until.saturating_sub(self.clock.monotonic());
@@ -206,8 +212,16 @@ impl Transport {
                     continue;
                 }
                 Attempt::Elsewhere(leader) => format!("sent on to {leader} once too often"),
-                Attempt::Again(reason) => reason,
+                Attempt::Again(reason) => {
+                    silent = 0;
+                    reason
+                }
+                Attempt::Nobody(reason) => {
+                    silent += 1;
+                    reason
+                }
                 Attempt::Lost(reason) => {
+                    silent = 0;
                     lost = Some(reason.clone());
                     if call.method != Method::GET && call.key.is_none() {
                         return Err(unknown(call, reason));
@@ -219,7 +233,8 @@ impl Transport {
             redirects = 0;
             let pause = self.backoff(attempts);
             attempts += 1;
-            if self.clock.monotonic() + pause >= until {
+            let given_up = !self.await_start && silent >= silent_max;
+            if given_up || self.clock.monotonic() + pause >= until {
                 return Err(match lost {
                     Some(reason) if call.method != Method::GET => unknown(call, reason),
                     _ => ClientError::Unavailable {
@@ -251,7 +266,7 @@ impl Transport {
             let body = response.bytes().await.unwrap_or_default();
             match refused(call, status, &body) {
                 Attempt::Refused(error) => return Err(error),
-                Attempt::Again(reason) | Attempt::Lost(reason) => last = reason,
+                Attempt::Again(reason) | Attempt::Nobody(reason) | Attempt::Lost(reason) => last = reason,
                 Attempt::Done(_) | Attempt::Elsewhere(_) => last = format!("{status}"),
             }
         }
@@ -327,6 +342,7 @@ impl Transport {
     ) -> std::result::Result<reqwest::Response, Attempt> {
         let sent = self.request(call, endpoint).timeout(deadline).send().await;
         sent.map_err(|error| match error.is_connect() || error.is_builder() {
+            true if is_refused(&error) => Attempt::Nobody(chain(&error)),
             true => Attempt::Again(chain(&error)),
             false => Attempt::Lost(chain(&error)),
         })
@@ -445,6 +461,18 @@ fn unknown(call: &Call, reason: String) -> ClientError {
         call: call.name(),
         reason,
     }
+}
+
+/// Whether a connection met no listener.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.kind() == std::io::ErrorKind::ConnectionRefused;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// An error with its causes: reqwest's own text leaves them out.

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use crate::command::{Op, Outcome};
 use crate::error::{CatalogError, Result};
-use crate::raft::{Member, MemberChange, PeerAddress, Role};
+use crate::raft::{ConsensusError, Member, MemberChange, PeerAddress, Role};
 use crate::rest::{Answer, Body, Shared, json};
 use crate::service::Service;
 use tidewater_catalog_client::dto;
@@ -45,6 +45,11 @@ fn status_of(service: &Service) -> dto::ClusterStatus {
 
 /// `POST /internal/v1/cluster/nodes`: gives out a number for a node that is to join.
 pub(super) async fn allocate(State(service): Shared, body: Body<dto::NodeAllocate>) -> Answer {
+    // Whoever joined could reach nobody, and would end.
+    let members = service.consensus.status().members;
+    if let Some(alone) = members.iter().find(|member| member.address.raft.is_empty()) {
+        return Err(ConsensusError::Alone { node: alone.id }.into());
+    }
     match service.propose(&body.ticket, Op::AllocateNode).await? {
         Outcome::Node { id } => {
             let members = service.consensus.status().members;

@@ -47,6 +47,11 @@ impl Collector for RaftCollector {
                 status.snapshot,
             ),
             (
+                "snapshot_failures",
+                "Snapshots that could not be written since the node began",
+                status.snapshot_failures,
+            ),
+            (
                 "log_entries",
                 "Entries in the log on disk",
                 status.last_log.saturating_sub(status.purged),

@@ -249,11 +249,19 @@ pub(super) fn io_error(error: impl Into<redb::Error>) -> io::Error {
 /// Writes a file so that after a crash it is there as a whole, old or new.
 pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    write(&mut file)?;
-    file.sync_all()?;
+    if let Err(error) = write_file(&new, write) {
+        // Half a file takes room that others need.
+        drop(fs::remove_file(&new));
+        return Err(error);
+    }
     fs::rename(&new, path)?;
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn write_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    write(&mut file)?;
+    file.sync_all()
 }
 
 /// A rename is durable only when its directory was synced.

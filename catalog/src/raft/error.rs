@@ -149,6 +149,20 @@ pub enum ConsensusError {
         /// The directory.
         dir: PathBuf,
     },
+    /// A snapshot that was asked for could not be written. The node goes on.
+    #[error("could not write a snapshot of the catalog on node {node}: {problem}")]
+    Snapshot {
+        /// The node.
+        node: NodeId,
+        /// The system's words.
+        problem: String,
+    },
+    /// The node was begun alone, without an address for others.
+    #[error("the catalog was begun alone: node {node} has no address by which another node could reach its log")]
+    Alone {
+        /// The node.
+        node: NodeId,
+    },
     /// The group knows this node as a voter, and its files are new: it has forgotten votes it gave.
     #[error("node {node} is a voter of a running catalog and its files are new")]
     Forgotten {
@@ -185,6 +199,8 @@ impl Coded for ConsensusError {
             | Self::Membership { .. }
             | Self::Transfer { .. }
             | Self::NodeIdUsed { .. }
+            | Self::Snapshot { .. }
+            | Self::Alone { .. }
             | Self::DirNotEmpty { .. } => ErrorKind::Conflict,
             Self::LogLost { .. } | Self::Damaged { .. } | Self::Backup { .. } => ErrorKind::Corrupt,
             Self::Storage { source, .. } => match source.kind() {
@@ -219,6 +235,8 @@ impl Coded for ConsensusError {
             Self::NodeIdUsed { .. } => "CAT-1018",
             Self::Backup { .. } => "CAT-1019",
             Self::DirNotEmpty { .. } => "CAT-1020",
+            Self::Snapshot { .. } => "CAT-1021",
+            Self::Alone { .. } => "CAT-1022",
         }
     }
 
@@ -259,6 +277,12 @@ impl Coded for ConsensusError {
             Self::NodeIdUsed { .. } => "let the group give out a number: tidewater cluster join".into(),
             Self::Backup { .. } => "use another backup; this one was cut or changed since it was made".into(),
             Self::DirNotEmpty { .. } => "name an empty directory; nothing is overwritten".into(),
+            Self::Snapshot { .. } => "free space on that node's disk and ask again; nothing is lost".into(),
+            Self::Alone { .. } => {
+                "begin a group with tidewater cluster init in an empty directory; to turn this catalog into \
+                 one: tidewater cluster backup, stop it, tidewater cluster restore into an empty directory"
+                    .into()
+            }
             _ => return None,
         })
     }

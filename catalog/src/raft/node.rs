@@ -32,6 +32,7 @@ use super::purge_gate::PurgeGate;
 use super::read_barrier::{Gate, ReadBarrier};
 use super::replay::replay;
 use super::runtime::OwnRuntime;
+use super::snapshot_failures::SnapshotFailures;
 use super::snapshot_file::SnapshotFile;
 use super::standing::{Removal, Watch};
 use super::state_store::{Published, StateStore};
@@ -76,6 +77,7 @@ struct Inner {
     closing: Arc<AtomicBool>,
     members: Members,
     removal: Removal,
+    failures: Arc<SnapshotFailures>,
     dir: Weak<DataDir>,
     clock: SharedClock,
     tasks: Tasks,
@@ -143,7 +145,7 @@ impl RaftConsensus {
             pressure,
         } = files;
         let node = options.node;
-        let published = states.published();
+        let (published, failures) = (states.published(), states.failures());
         let credentials = Credentials::new(node, options.secret.as_deref());
         let network = Network::new(transport, options.peers.clone());
         let raft = Raft::new(node.0, config, network.clone(), log, states);
@@ -222,6 +224,7 @@ impl RaftConsensus {
             closing,
             members,
             removal,
+            failures,
             dir: held,
             clock: ticking,
             tasks,
@@ -421,6 +424,8 @@ impl Consensus for RaftConsensus {
         let raft = &self.inner.proposer.raft;
         let wanted = self.inner.published.applied().index;
         let begun = self.inner.clock.monotonic();
+        let failures = &self.inner.failures;
+        let failed_before = failures.count();
         loop {
             let saved = raft.metrics().borrow().snapshot.map_or(0, |id| id.index);
             if saved >= wanted {
@@ -432,7 +437,16 @@ impl Consensus for RaftConsensus {
                     waited: SNAPSHOT_DEADLINE,
                 });
             }
+            if failures.count() > failed_before
+                && let Some(error) = failures.last()
+            {
+                return Err(ConsensusError::Snapshot {
+                    node: self.inner.proposer.node,
+                    problem: error.to_string(),
+                });
+            }
             // Asked again each time: one that was under way may have begun before the entry that is wanted.
+            failures.ask();
             raft.trigger().snapshot().await.map_err(|_| ConsensusError::Stopped)?;
             self.inner.clock.sleep(SNAPSHOT_PAUSE).await;
         }
@@ -445,7 +459,7 @@ impl Consensus for RaftConsensus {
 
     fn status(&self) -> Status {
         let metrics = self.inner.proposer.raft.metrics().borrow().clone();
-        status_of(&metrics)
+        status_of(&metrics, self.inner.failures.count())
     }
 }
 

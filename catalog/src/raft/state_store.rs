@@ -3,6 +3,7 @@
 //! Nothing is written on apply: after a crash openraft applies the log again, from the last snapshot to the commit
 //! mark. A snapshot is an O(1) clone, encoded and synced away from Raft's tasks.
 
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use openraft::storage::RaftStateMachine;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use super::Applied;
 use super::pressure::Pressure;
 use super::purge_gate::PurgeGate;
+use super::snapshot_failures::SnapshotFailures;
 use super::snapshot_file::SnapshotHome;
 use super::types::{Entry, LogId, Membership, Snapshot, SnapshotMeta, StorageError, TypeConfig};
 use crate::command::Outcome;
@@ -111,6 +113,7 @@ pub(super) struct StateStore {
     home: Arc<dyn SnapshotHome>,
     pressure: Arc<Pressure>,
     gate: Arc<PurgeGate>,
+    failures: Arc<SnapshotFailures>,
 }
 
 impl StateStore {
@@ -127,6 +130,7 @@ impl StateStore {
             home: Arc::new(home),
             pressure,
             gate,
+            failures: Arc::default(),
         }
     }
 
@@ -138,16 +142,36 @@ impl StateStore {
         &self.pressure
     }
 
+    pub(super) fn failures(&self) -> Arc<SnapshotFailures> {
+        Arc::clone(&self.failures)
+    }
+
     /// Shows readers a machine that went on from the one they saw.
     pub(super) fn publish(&self, machine: Machine) {
         self.published.publish(Arc::new(machine));
     }
 
-    async fn save(&self, machine: Arc<Machine>) -> Result<Arc<Machine>, StorageError> {
-        let saved = self.home.save(machine).await;
-        saved
-            .inspect(|saved| self.gate.kept(saved.index()))
-            .map_err(|e| StorageIOError::<u64>::write_snapshot(None, AnyError::new(&e)).into())
+    async fn save(&self, machine: Arc<Machine>) -> io::Result<Arc<Machine>> {
+        let saved = self.home.save(machine).await?;
+        self.gate.kept(saved.index());
+        self.failures.written();
+        Ok(saved)
+    }
+
+    /// What stands in the file after a try. openraft ends the node over a snapshot that fails, so what is there is answered
+    /// then: it cuts no more of the log than that holds.
+    async fn save_or_keep(&self, machine: Arc<Machine>) -> Arc<Machine> {
+        let index = machine.index();
+        if self.failures.may_try(index) {
+            match self.save(machine).await {
+                Ok(saved) => return saved,
+                Err(error) => {
+                    tracing::warn!(%error, index, "no snapshot of the catalog could be written: the log is kept instead");
+                    self.failures.failed(index, error);
+                }
+            }
+        }
+        self.home.saved().unwrap_or_default()
     }
 }
 
@@ -202,7 +226,8 @@ impl RaftStateMachine<TypeConfig> for StateStore {
         };
         machine.note_members();
         let machine = Arc::new(machine);
-        self.save(Arc::clone(&machine)).await?;
+        let saved = self.save(Arc::clone(&machine)).await;
+        saved.map_err(|e| StorageIOError::<u64>::write_snapshot(None, AnyError::new(&e)))?;
         self.published.publish(machine);
         Ok(())
     }
@@ -221,7 +246,7 @@ pub(super) struct Builder {
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
-        let saved = self.store.save(Arc::clone(&self.machine)).await?;
+        let saved = self.store.save_or_keep(Arc::clone(&self.machine)).await;
         Ok(snapshot_of(&saved))
     }
 }

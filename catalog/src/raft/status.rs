@@ -53,6 +53,8 @@ pub struct Status {
     pub applied: u64,
     /// Last entry in the snapshot on disk.
     pub snapshot: u64,
+    /// Snapshots that could not be written since the node began.
+    pub snapshot_failures: u64,
     /// Last entry dropped from the log.
     pub purged: u64,
     /// Leader only: time since a majority was last heard from.
@@ -61,7 +63,7 @@ pub struct Status {
     pub members: Vec<Member>,
 }
 
-pub(super) fn status_of(metrics: &Metrics) -> Status {
+pub(super) fn status_of(metrics: &Metrics, snapshot_failures: u64) -> Status {
     let role = match metrics.state {
         _ if metrics.running_state.is_err() => Role::Stopped,
         ServerState::Leader => Role::Leader,
@@ -87,6 +89,7 @@ pub(super) fn status_of(metrics: &Metrics) -> Status {
         last_log: metrics.last_log_index.unwrap_or(0),
         applied: metrics.last_applied.map_or(0, |id| id.index),
         snapshot: metrics.snapshot.map_or(0, |id| id.index),
+        snapshot_failures,
         purged: metrics.purged.map_or(0, |id| id.index),
         quorum_ack_ms: metrics.millis_since_quorum_ack,
         members: members.collect(),

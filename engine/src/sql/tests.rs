@@ -2,6 +2,8 @@ use tidewater_core::Coded;
 
 use super::*;
 
+mod written;
+
 fn command(sql: &str) -> Command {
     match parse(sql) {
         Ok(Sql::Command(command)) => *command,

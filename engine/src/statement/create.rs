@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::logical_expr::LogicalPlan;
+use tidewater_core::fail_point;
 use tidewater_table::alter::check_default;
 use tidewater_table::iceberg::spec::{
     ListType, MapType, NestedField, Schema, SortOrder, StructType, Transform, Type, UnboundPartitionField,
@@ -89,13 +90,16 @@ impl Workshop<'_> {
                 };
                 let job = request.job;
                 let added = self.engine.write_with(self.runner, &session, request).await?;
+                fail_point::pass("statements.files_written");
                 let rows = added.iter().map(|added| added.file.record_count()).sum();
                 let change = (!added.is_empty()).then(|| Change::append(added).of_job(job));
                 let change = change.map(|change| match waiting {
                     Some(id) => change.staged(id),
                     None => change,
                 });
-                self.committed(staged, change, Some(rows)).await
+                let done = self.committed(staged, change, Some(rows)).await?;
+                fail_point::pass("statements.commit_answered");
+                Ok(done)
             }
             None => self.committed(staged, None, None).await,
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Ident};
-use tidewater_core::TableName;
+use tidewater_core::{TableName, fail_point};
 use tidewater_table::iceberg::spec::Struct;
 use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, partition_key};
 
@@ -61,6 +61,7 @@ impl Workshop<'_> {
         };
         let job = request.job;
         let added = self.engine.write_with(self.runner, &session, request).await?;
+        fail_point::pass("statements.files_written");
         let rows = added.iter().map(|added| added.file.record_count()).sum();
         let change = match self.replacing(&table, target, &head, insert, added.clone()).await {
             Ok(Some(change)) => head.takes(change).of_table(table.metadata.uuid()).of_job(job),
@@ -73,7 +74,10 @@ impl Workshop<'_> {
         let written = change.added.clone();
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
         match commit_change(catalog, store, &target.table, &change, &CommitOptions::default()).await {
-            Ok(committed) => Ok(Done::rows(rows, Some(committed.snapshot_id))),
+            Ok(committed) => {
+                fail_point::pass("statements.commit_answered");
+                Ok(Done::rows(rows, Some(committed.snapshot_id)))
+            }
             // It may be in the table: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
             Err(error) => {

@@ -127,7 +127,7 @@ impl FlightSqlService for FlightSql {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let principal = self.principal(&request).await?;
-        let front = self.of(&principal, request.metadata());
+        let front = self.of(&principal, &request);
         ingest::ingest(&front.service, &principal, command, request.into_inner()).await
     }
 

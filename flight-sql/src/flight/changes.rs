@@ -19,7 +19,7 @@ impl FlightSql {
     ) -> Result<i64, Status> {
         let principal = self.principal(&request).await?;
         no_transaction(update.transaction_id.as_ref())?;
-        let front = self.of(&principal, request.metadata());
+        let front = self.of(&principal, &request);
         front.update(&principal, &front.statement(update.query)).await
     }
 
@@ -29,7 +29,7 @@ impl FlightSql {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let principal = self.principal(&request).await?;
-        let (front, mut statement) = self.prepared(&principal, &query.prepared_statement_handle, request.metadata())?;
+        let (front, mut statement) = self.prepared(&principal, &query.prepared_statement_handle, &request)?;
         let rows = parameters::read_rows(request.into_inner()).await?;
         if rows.is_empty() {
             return front.update(&principal, &statement).await;

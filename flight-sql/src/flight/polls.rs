@@ -40,12 +40,12 @@ impl FlightSql {
                 return self.poll_again(&principal, &ticket).await;
             }
             Ok(Command::CommandStatementQuery(query)) => {
-                let front = self.of(&principal, request.metadata());
+                let front = self.of(&principal, &request);
                 let statement = front.statement(query.query);
                 (front, statement)
             }
             Ok(Command::CommandPreparedStatementQuery(query)) => {
-                self.prepared(&principal, &query.prepared_statement_handle, request.metadata())?
+                self.prepared(&principal, &query.prepared_statement_handle, &request)?
             }
             _ => {
                 let info = self.get_flight_info(request).await?.into_inner();

@@ -27,7 +27,7 @@ impl FlightSql {
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(&request).await?;
         no_transaction(query.transaction_id.as_ref())?;
-        let front = self.of(&principal, request.metadata());
+        let front = self.of(&principal, &request);
         let statement = front.statement(query.query);
         front.info(&principal, statement, request).await
     }
@@ -38,7 +38,7 @@ impl FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let principal = self.principal(&request).await?;
-        let (front, statement) = self.prepared(&principal, &query.prepared_statement_handle, request.metadata())?;
+        let (front, statement) = self.prepared(&principal, &query.prepared_statement_handle, &request)?;
         front.info(&principal, statement, request).await
     }
 
@@ -84,7 +84,7 @@ impl FlightSql {
             Handle::Held(held) => self.held_rows(&principal, &held),
             Handle::Statement(handle) => {
                 let statement = self.shown(&principal, handle)?;
-                let front = self.of(&principal, request.metadata()).within(&statement);
+                let front = self.of(&principal, &request).within(&statement);
                 Box::pin(front.rows(&principal, &statement)).await
             }
         }
@@ -96,7 +96,7 @@ impl FlightSql {
         request: Request<Ticket>,
     ) -> Result<Rows, Status> {
         let principal = self.principal(&request).await?;
-        let (front, statement) = self.prepared(&principal, &query.prepared_statement_handle, request.metadata())?;
+        let (front, statement) = self.prepared(&principal, &query.prepared_statement_handle, &request)?;
         Box::pin(front.rows(&principal, &statement)).await
     }
 
@@ -116,7 +116,7 @@ impl FlightSql {
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let principal = self.principal(&request).await?;
         no_transaction(query.transaction_id.as_ref())?;
-        let front = self.of(&principal, request.metadata());
+        let front = self.of(&principal, &request);
         let prepared = front.service.prepare(&principal, &query.query).await;
         let prepared = prepared.map_err(to_status)?;
         Ok(ActionCreatePreparedStatementResult {

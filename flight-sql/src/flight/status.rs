@@ -1,6 +1,9 @@
 //! Errors to gRPC status: the one place where the kinds are mapped.
 
+use std::time::Duration;
+
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind};
@@ -11,6 +14,9 @@ use crate::error::QueryError;
 /// Something of that name is there already, for which gRPC has a code of its own: a table or namespace, and a column, branch or tag of
 /// one.
 const NAMES_TAKEN: [&str; 2] = ["TBL-0031", "TBL-0022"];
+
+/// When to come again, for clients that find no place now: as long as HTTP's `retry-after`.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The status a client sees: code, message and hint. Internal and corrupt states are masked; the id in the text is in the log.
 pub fn to_status(error: QueryError) -> Status {
@@ -34,6 +40,10 @@ pub(super) fn status_of(error: &QueryError) -> Status {
     if let Some(hint) = error.hint() {
         text.push_str("; hint: ");
         text.push_str(&hint);
+    }
+    if error.is_not_admitted() {
+        // Only here: what is beside the message doubles it, and clients take headers of some kilobytes.
+        return Status::with_error_details(code, text, ErrorDetails::with_retry_info(Some(AGAIN_AFTER)));
     }
     Status::new(code, text)
 }
@@ -76,8 +86,6 @@ fn grpc_code(kind: ErrorKind) -> Code {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use datafusion::arrow::error::ArrowError;
     use datafusion::error::DataFusionError;
 
@@ -146,7 +154,7 @@ mod tests {
         }
     }
 
-    // Goal: what finds no place is told to come again. Method: an error of each of the scheduler's codes for it.
+    // Goal: what finds no place is told to come again, and when (google.rpc.RetryInfo). Method: an error of each of the scheduler's codes for it.
     #[test]
     fn without_a_place_one_comes_again() {
         for error in not_admitted() {
@@ -154,7 +162,11 @@ mod tests {
             let status = to_status(error);
             assert_eq!(status.code(), Code::Unavailable, "{status}");
             assert!(status.message().starts_with(text), "{status}");
+            let again = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            assert_eq!(again, Some(AGAIN_AFTER), "{status}");
         }
+        let never = to_status(QueryError::Cancelled);
+        assert!(never.get_details_retry_info().is_none(), "{never}");
     }
 
     // Goal: nothing of the inside reaches a client. Method: errors of the inside that carry a secret.

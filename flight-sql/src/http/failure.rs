@@ -92,7 +92,11 @@ impl From<&QueryError> for Failure {
             status,
             code: error.code().to_owned(),
             message: masked(error).unwrap_or_else(|| error.chain()),
-            hint: error.hint(),
+            hint: Some(
+                error
+                    .hint()
+                    .unwrap_or_else(|| format!("see docs/errors/{}.md", error.code())),
+            ),
             retry: error.retry() == Retry::Safe,
         }
     }

@@ -196,7 +196,8 @@ async fn talk(start: Start, input: &mut Input, wire: &mut Wire, front: &Front) -
     wire.replies.backend_key(place.key.pid(), place.key.secret());
     wire.replies.ready(b'I');
     wire.flush().await.map_err(|_| End::Gone)?;
-    let mut session = Session::new(front.service.clone(), front.scripts.clone(), principal, place, settings);
+    let service = service.at_address(wire.address);
+    let mut session = Session::new(service, front.scripts.clone(), principal, place, settings);
     loop {
         let limit = session.idle_limit();
         let message = tokio::select! {

@@ -74,7 +74,7 @@ impl QueryService {
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
             return Ok(None);
         };
-        self.may(principal, command.verb())?;
+        self.or_note(principal, sql, self.may(principal, command.verb()))?;
         let count = placeholders(&numbered);
         let plain = || {
             Schema::new(
@@ -114,7 +114,7 @@ impl QueryService {
         let Sql::Command(command) = tidewater_engine::sql::parse(&number_placeholders(&statement.sql))? else {
             return self.result_schema(principal, statement).await;
         };
-        self.may(principal, command.verb())?;
+        self.or_note(principal, &statement.sql, self.may(principal, command.verb()))?;
         Ok(match command.as_ref() {
             Command::Call(call) => wire_schema(tidewater_engine::statement::answer_schema(call)?.as_ref()),
             Command::Insert(_) | Command::Merge(_) | Command::Truncate { .. } => Arc::new(count()),
@@ -165,6 +165,7 @@ impl QueryService {
         self.may_load(principal, &options, load).await?;
         let at_work = self.0.running.enter(note.id(), principal)?;
         note.may_be_cut(at_work.cause());
+        note.kept().await?;
         let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {
             engine: &self.0.engine,
@@ -201,6 +202,9 @@ impl QueryService {
         }
         if let Some(grants) = GrantStatement::parse(&statement.sql)? {
             let (note, verb) = (self.note(principal, statement), grants.verb());
+            if let Err(error) = note.kept().await {
+                return note.end(Err(error));
+            }
             return note.end(match self.grants(principal, &client, grants).await {
                 Ok(done) => Ok(Some(Changed { verb, done })),
                 Err(error) => Err(error),
@@ -234,6 +238,9 @@ impl QueryService {
                 return note.end(Ok(Some(Changed { verb, done })));
             }
             Err(error) => return note.end(Err(error)),
+        }
+        if let Err(error) = note.kept().await {
+            return note.end(Err(error));
         }
         let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {

@@ -182,10 +182,12 @@ fn literal(value: &ScalarValue) -> Result<String, QueryError> {
     let quoted = format!("'{}'", text.replace('\'', "''"));
     Ok(match value.data_type() {
         DataType::Boolean => text,
+        // Behind a minus, two of them would begin a comment.
+        of if of.is_integer() && text.starts_with('-') => format!("({text})"),
         of if of.is_integer() => text,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => quoted,
         // As exactly what was sent, whatever the parser makes of numbers and dates.
-        of => format!("arrow_cast({quoted}, '{of}')"),
+        of => format!("arrow_cast({quoted}, '{}')", of.to_string().replace('\'', "''")),
     })
 }
 

@@ -31,12 +31,12 @@ const STOPPED: Duration = Duration::from_millis(400);
 const WORKS: Duration = Duration::from_millis(100);
 
 /// A cluster of two executors.
-struct Cluster {
-    lake: Lake,
-    scheduler: Scheduler,
-    first: ExecutorChild,
-    second: ExecutorChild,
-    first_id: String,
+pub(crate) struct Cluster {
+    pub(crate) lake: Lake,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) first: ExecutorChild,
+    pub(crate) second: ExecutorChild,
+    pub(crate) first_id: String,
     /// Ends the scheduler.
     scheduling: Tasks,
     work: Work,
@@ -44,7 +44,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn new(work: Work) -> Self {
+    pub(crate) async fn new(work: Work) -> Self {
         Self::of(work, ExecutorChild::start).await
     }
 
@@ -74,12 +74,12 @@ impl Cluster {
     }
 
     /// The rows that one process makes of it.
-    async fn expected(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn expected(&self, sql: &str) -> Vec<String> {
         let sql = columns_of(&sql.replace("{ms}", "0"));
         self.lake.rows(&self.lake.engine.local_runner(), &sql).await
     }
 
-    async fn begin(&mut self, sql: &str) -> Begun {
+    pub(crate) async fn begin(&mut self, sql: &str) -> Begun {
         self.begun += 1;
         let (sql, target) = (
             columns_of(&sql.replace("{ms}", "100")),
@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     /// What the statement comes to, and how long that took from now on.
-    async fn end(&self, begun: Begun) -> (Result<Vec<String>, EngineError>, Duration) {
+    pub(crate) async fn end(&self, begun: Begun) -> (Result<Vec<String>, EngineError>, Duration) {
         let since = self.lake.clock.monotonic();
         let rows = begun.rows(&self.lake).await;
         let took = self.lake.clock.monotonic().saturating_sub(since);
@@ -117,7 +117,38 @@ impl Cluster {
         self.nothing_runs().await;
     }
 
-    async fn nothing_runs(&self) {
+    /// A statement has its rows, and takes up every place that the two executors have while it runs.
+    pub(crate) async fn uses_every_place(&mut self) {
+        let names = self.scheduler.executors().await.expect("a list");
+        let sql = statement(Moment::Mapping, false);
+        let expected = self.expected(&sql).await;
+        let begun = self.begin(&sql).await;
+        let since = self.lake.clock.monotonic();
+        loop {
+            let mut used = 0;
+            for executor in &names {
+                used += self.scheduler.load_of(&executor.id).await.vcores;
+            }
+            if used == 4 {
+                break;
+            }
+            assert!(
+                self.lake.clock.monotonic() - since < DEADLINE,
+                "{used} of 4 places are used"
+            );
+            self.lake.clock.sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(self.end(begun).await.0.expect("rows"), expected);
+    }
+
+    /// No data file lies with the table that was written last but those that it has.
+    pub(crate) async fn nothing_is_left(&self) {
+        if self.work == Work::Writes {
+            nothing_is_left(&self.lake, &format!("gold.fault_{}", self.begun)).await;
+        }
+    }
+
+    pub(crate) async fn nothing_runs(&self) {
         let began = self.lake.clock.monotonic();
         loop {
             let mut tasks = 0;
@@ -240,9 +271,7 @@ async fn dies(work: Work, moment: Moment) -> Cluster {
     assert_eq!(rows.expect("rows"), expected, "{work:?}");
     assert!(cluster.attempts(job) > 1, "its death disturbed nothing");
     assert!(took < HEALED_MAX * 2, "{took:?}");
-    if work == Work::Writes {
-        nothing_is_left(&cluster.lake, &format!("gold.fault_{}", cluster.begun)).await;
-    }
+    cluster.nothing_is_left().await;
     cluster
 }
 
@@ -269,26 +298,7 @@ async fn comes_back() {
         let mut cluster = dies(work, Moment::Reading).await;
         cluster.first = ExecutorChild::start("first", cluster.scheduler.address(), cluster.lake.home.path());
         cluster.works(2).await;
-        let names = cluster.scheduler.executors().await.expect("a list");
-        let sql = statement(Moment::Mapping, false);
-        let expected = cluster.expected(&sql).await;
-        let begun = cluster.begin(&sql).await;
-        let since = cluster.lake.clock.monotonic();
-        loop {
-            let mut used = 0;
-            for executor in &names {
-                used += cluster.scheduler.load_of(&executor.id).await.vcores;
-            }
-            if used == 4 {
-                break;
-            }
-            assert!(
-                cluster.lake.clock.monotonic() - since < DEADLINE,
-                "{used} of 4 places are used"
-            );
-            cluster.lake.clock.sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!(cluster.end(begun).await.0.expect("rows"), expected);
+        cluster.uses_every_place().await;
     })
     .await;
 }
@@ -337,6 +347,9 @@ async fn the_scheduler_ends() {
         cluster.scheduler = again.expect("another scheduler");
         let there = cluster.scheduler.wait_for_executors(2, START_DEADLINE).await;
         assert!(there.is_ok(), "{}", cluster.first.log_tail());
+        let known = cluster.scheduler.executors().await.expect("a list");
+        let old = known.iter().any(|executor| executor.id == cluster.first_id);
+        assert!(!old, "it came with its old tasks: {known:?}");
         let begun = cluster.begin(&statement(Moment::Mapping, false)).await;
         assert_eq!(cluster.end(begun).await.0.expect("rows"), expected);
         cluster.works(2).await;

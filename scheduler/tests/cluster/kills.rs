@@ -16,7 +16,7 @@ const KILLS: usize = 100;
 /// Clusters that are killed at the same time: most of what a kill takes is waiting.
 const CLUSTERS: usize = 4;
 
-const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
+pub(crate) const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
 
 /// The statement of a moment, with an aggregate that orders its rows or without.
 pub(crate) fn statement(moment: Moment, orders: bool) -> String {
@@ -50,12 +50,20 @@ pub(crate) async fn kill_at(
     id: &str,
     victim: &mut ExecutorChild,
 ) -> bool {
+    let came = comes(lake, scheduler, moment, id).await;
+    if came {
+        victim.kill();
+    }
+    came
+}
+
+/// Waits until the moment has come for the executor of this name. False: the job ended before.
+pub(crate) async fn comes(lake: &Lake, scheduler: &Scheduler, moment: Moment, id: &str) -> bool {
     let begun = lake.clock.monotonic();
     let mut seen = false;
     loop {
         let now = progress(scheduler).await;
         if reached(moment, id, &now) {
-            victim.kill();
             return true;
         }
         if seen && now.is_empty() {

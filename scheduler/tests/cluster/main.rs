@@ -1,8 +1,9 @@
-//! The cluster as a whole: scheduler and executors in one process and in several, writes, executors that die and other faults, TLS between nodes.
+//! The cluster as a whole: scheduler and executors in one process and in several, writes, executors that die or hang and other faults, TLS between nodes.
 
 mod child;
 mod failing;
 mod faults;
+mod hangs;
 mod kills;
 mod lake;
 mod loss;

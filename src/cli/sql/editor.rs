@@ -12,7 +12,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Helper};
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Reason};
 use super::SharedNames;
 use super::split::is_whole;
 
@@ -44,7 +44,7 @@ pub(super) struct Editor {
 
 impl Editor {
     pub(super) fn open(names: SharedNames) -> Result<Self, Failure> {
-        let failed = |error: ReadlineError| Failure::new(format!("cannot use this terminal: {error}"));
+        let failed = |error: ReadlineError| Failure::of(Reason::System, format!("cannot use this terminal: {error}"));
         let config = Config::builder()
             .max_history_size(HISTORY_MAX)
             .map_err(failed)?
@@ -67,7 +67,10 @@ impl Editor {
             Ok(text) => Ok(Line::Text(text)),
             Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
             Err(ReadlineError::Eof) => Ok(Line::End),
-            Err(error) => Err(Failure::new(format!("cannot read from this terminal: {error}"))),
+            Err(error) => Err(Failure::of(
+                Reason::System,
+                format!("cannot read from this terminal: {error}"),
+            )),
         }
     }
 

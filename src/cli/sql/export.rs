@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use tokio::runtime::Runtime;
 
 use super::super::connect::refused;
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Reason};
 use super::session::{Ended, Session, ask};
 
 /// A file that grows with the rows.
@@ -25,13 +25,13 @@ enum Writer {
 
 /// Runs the last statement again and writes its rows to a file: beside it first, so that there is a whole one or none.
 pub(super) fn run(runtime: &Runtime, session: &mut Session, rest: &str) -> Result<Ended, Failure> {
-    let usage = || Failure::new("say \\export csv|json|parquet FILE");
+    let usage = || Failure::of(Reason::Usage, "say \\export csv|json|parquet FILE");
     let (format, path) = rest.split_once(char::is_whitespace).ok_or_else(usage)?;
     let path = Path::new(path.trim());
     let sql = session
         .last
         .clone()
-        .ok_or_else(|| Failure::new("no statement has run yet"))?;
+        .ok_or_else(|| Failure::of(Reason::Usage, "no statement has run yet"))?;
     let mut name = path.file_name().ok_or_else(usage)?.to_owned();
     name.push(".part");
     let part = path.with_file_name(name);
@@ -69,7 +69,8 @@ async fn write(session: &mut Session, sql: &str, format: &str, path: &Path) -> R
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("cannot write the file: {error}")).hint("cast columns that the format cannot hold to text")
+    Failure::of(Reason::Answer, format!("cannot write the file: {error}"))
+        .hint("cast columns that the format cannot hold to text")
 }
 
 impl Writer {
@@ -86,7 +87,7 @@ impl Writer {
                 let writer = ArrowWriter::try_new(open()?, schema.clone(), None);
                 Self::Parquet(Box::new(writer.map_err(failed)?))
             }
-            _ => return Err(Failure::new("say \\export csv|json|parquet FILE")),
+            _ => return Err(Failure::of(Reason::Usage, "say \\export csv|json|parquet FILE")),
         })
     }
 

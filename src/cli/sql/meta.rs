@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use tidewater_core::SystemRng;
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Reason};
 use super::export;
 use super::session::{Ended, Session};
 use super::split::{is_blank, split};
@@ -82,7 +82,7 @@ pub(super) fn run(runtime: &Runtime, session: &mut Session, line: &str) -> Resul
             return statements(runtime, session, &text);
         }
         ("refresh", _) => session.names.refresh(runtime, &mut session.client),
-        _ => return Err(Failure::new(format!("no command \\{command}")).hint("\\? tells what there is")),
+        _ => return Err(Failure::of(Reason::Usage, format!("no command \\{command}")).hint("\\? tells what there is")),
     }
     Ok(Ended::Done)
 }
@@ -137,9 +137,11 @@ fn statements(runtime: &Runtime, session: &mut Session, text: &str) -> Result<En
 
 /// A text as the user's editor leaves it.
 fn edited(text: &str) -> Result<String, Failure> {
-    let program = std::env::var("EDITOR").map_err(|_| Failure::new("EDITOR names no editor"))?;
+    let program = std::env::var("EDITOR").map_err(|_| Failure::of(Reason::Usage, "EDITOR names no editor"))?;
     let mut words = program.split_whitespace();
-    let editor = words.next().ok_or_else(|| Failure::new("EDITOR names no editor"))?;
+    let editor = words
+        .next()
+        .ok_or_else(|| Failure::of(Reason::Usage, "EDITOR names no editor"))?;
     let failed = |source| Failure::io("edit the statement", source);
     // Its name nobody can know before, and only its owner can read it.
     let name = format!("tidewater-{}.sql", SystemRng::shared().uuid().simple());
@@ -162,7 +164,7 @@ fn edited(text: &str) -> Result<String, Failure> {
     let _ = std::fs::remove_file(&file);
     match ended.map_err(failed)?.success() {
         true => text.map_err(failed),
-        false => Err(Failure::new("the editor failed: nothing is run")),
+        false => Err(Failure::of(Reason::Usage, "the editor failed: nothing is run")),
     }
 }
 

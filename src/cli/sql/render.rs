@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Reason};
 
 /// Characters of a value in a table; longer ones are cut off.
 const CELL_CHARS_MAX: usize = 120;
@@ -37,7 +37,7 @@ pub(super) fn rows(schema: &SchemaRef, batches: &[RecordBatch], look: &Look) -> 
         false => table(schema, batches, look),
     };
     shown.map_err(|error| {
-        Failure::new(format!("cannot print the result: {error}"))
+        Failure::of(Reason::Answer, format!("cannot print the result: {error}"))
             .hint("cast the column to text, or ask for other columns")
     })
 }

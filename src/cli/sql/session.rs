@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use tidewater_core::{SharedClock, SystemClock};
 
 use super::super::connect::refused;
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Reason};
 use super::SharedNames;
 use super::page::page;
 use super::render::{self, Look};
@@ -142,7 +142,8 @@ impl Session {
 
     async fn show_json(&mut self, rows: FlightRecordBatchStream) -> Result<(), Failure> {
         use arrow::json::writer::{JsonArray, WriterBuilder};
-        let bad = |error: arrow::error::ArrowError| Failure::new(format!("cannot print the result: {error}"));
+        let bad =
+            |error: arrow::error::ArrowError| Failure::of(Reason::Answer, format!("cannot print the result: {error}"));
         let mut writer = WriterBuilder::new()
             .with_explicit_nulls(true)
             .build::<_, JsonArray>(Vec::new());
@@ -205,10 +206,14 @@ pub(super) async fn ask(
         .await
         .map_err(|error| refused(&error))?;
     let ticket = info.endpoint.first().and_then(|endpoint| endpoint.ticket.clone());
-    let ticket = ticket.ok_or_else(|| Failure::new("the endpoint names nothing to fetch the rows with"))?;
-    let schema = info
-        .try_decode_schema()
-        .map_err(|error| Failure::new(format!("cannot read the columns of the answer: {error}")))?;
+    let ticket =
+        ticket.ok_or_else(|| Failure::of(Reason::Answer, "the endpoint names nothing to fetch the rows with"))?;
+    let schema = info.try_decode_schema().map_err(|error| {
+        Failure::of(
+            Reason::Answer,
+            format!("cannot read the columns of the answer: {error}"),
+        )
+    })?;
     let rows = client.do_get(ticket).await.map_err(|error| refused(&error))?;
     Ok((schema.into(), rows))
 }

@@ -61,14 +61,19 @@ impl State {
         // A live world begins when it is first run, and pauses are what a run adds.
         let mut asked = WorldOptions {
             pauses: saved.world.pauses.clone(),
+            rate_changes: saved.world.rate_changes.clone(),
             ..run.world.clone()
         };
         if run.live {
             asked.start_ms = saved.world.start_ms;
+            // A live world goes on at another rate.
+            asked.changes_per_day = saved.world.changes_per_day;
         }
         if asked != saved.world || run.delivery != saved.delivery {
             let folder = self.folder.clone().unwrap_or_default();
-            let reason = "it was begun with other options (seed, patients, shape, ...)".to_owned();
+            let mut other = other_in(&saved.world, &asked);
+            other.extend(other_in(&saved.delivery, &run.delivery));
+            let reason = format!("it was begun with other options: {}", other.join(", "));
             return Err(SynthError::Foreign { path: folder, reason });
         }
         Ok((saved.world.clone(), saved.delivery.clone()))
@@ -111,4 +116,15 @@ impl State {
         self.saved = Some(saved);
         Ok(())
     }
+}
+
+/// The options that are not as they were, and what they were.
+fn other_in(begun: &impl Serialize, asked: &impl Serialize) -> Vec<String> {
+    let value = |options: serde_json::Result<serde_json::Value>| options.unwrap_or_default();
+    let (begun, asked) = (value(serde_json::to_value(begun)), value(serde_json::to_value(asked)));
+    let members = begun.as_object().into_iter().flatten();
+    members
+        .filter(|(key, value)| asked.get(key.as_str()) != Some(*value))
+        .map(|(key, value)| format!("{key} {value}"))
+        .collect()
 }

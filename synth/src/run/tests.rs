@@ -131,19 +131,20 @@ async fn rate_is_kept() {
     assert!(clock.monotonic() - begun >= Duration::from_millis(300));
 }
 
-// Goal: a live world that was stopped skips the time it missed, and its log is still what its saved options give.
-// Method: stop, move the clock an hour on, go on; compare the whole log with a stream of the options in the state.
+// Goal: a live world that was stopped skips the time it missed and goes on at the rate that is asked for now, and its log is still what its
+// saved options give. Method: stop, move the clock an hour on, go on at another rate; compare the whole log with a stream of the options in
+// the state.
 #[tokio::test]
 async fn live_world_skips_what_it_missed() {
     let folder = tempfile::tempdir().unwrap();
     let start_ms = 1_767_859_200_000;
     let clock = Arc::new(ManualClock::new(start_ms));
-    let live = |records| {
+    let live = |records, changes_per_second| {
         let mut live = options(folder.path(), records);
         live.world = WorldOptions {
             patients: 5,
             history_days: 10,
-            ..WorldOptions::live(clock.now_ms(), 500)
+            ..WorldOptions::live(clock.now_ms(), changes_per_second)
         };
         live.live = true;
         let run = run(live, clock.clone(), Hooks::default(), CancellationToken::new());
@@ -155,9 +156,9 @@ async fn live_world_skips_what_it_missed() {
             }
         }
     };
-    let first = live(600).await;
+    let first = live(600, 500).await;
     clock.advance(Duration::from_secs(3_600));
-    let second = live(first + 300).await;
+    let second = live(first + 300, 250).await;
     assert!(second >= first + 300);
 
     let state: serde_json::Value =
@@ -165,6 +166,8 @@ async fn live_world_skips_what_it_missed() {
     let world: WorldOptions = serde_json::from_value(state["world"].clone()).unwrap();
     assert_eq!(world.pauses.len(), 1);
     assert!(world.pauses[0].by_ms > 3_000_000);
+    let rates: Vec<u64> = world.rate_changes.iter().map(|rate| rate.changes_per_day).collect();
+    assert_eq!((world.changes_per_day, rates), (500 * 86_400, vec![250 * 86_400]));
     let stream = RecordStream::new(world, DeliveryOptions::default()).unwrap();
     let mut expected = Vec::new();
     for record in stream.take(usize::try_from(second).unwrap()) {

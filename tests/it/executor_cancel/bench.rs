@@ -29,7 +29,7 @@ const REST_MAX: u64 = 4;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Rows of the table, and its parts: so many files that a scan has a task for each executor.
-const ROWS: u64 = 100_000;
+pub const ROWS: u64 = 100_000;
 const PARTS: u64 = 40;
 
 /// The cluster, and who asks it.

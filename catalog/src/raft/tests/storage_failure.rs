@@ -7,7 +7,7 @@ use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use tempfile::TempDir;
 
-use super::kit::{DEADLINE, command, holds, leads};
+use super::kit::{DEADLINE, command, holds, leads, single};
 use crate::command::Outcome;
 use crate::raft::data_dir::DataDir;
 use crate::raft::log_store::{LOG, META};
@@ -91,4 +91,29 @@ async fn a_node_stops_when_its_disk_refuses() {
     assert!(holds(&node, 1) && !holds(&node, 2));
     assert!(node.barrier().await.is_err());
     assert!(!node.leadership().borrow().is_leader());
+}
+
+// Goal: a snapshot that cannot be written is told and counted, and the node goes on and writes the next one when it can. Method: a folder
+// stands where the new file is to be; it is taken away later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_goes_on_without_its_snapshot() {
+    let temp = TempDir::new().unwrap();
+    let node = single(temp.path()).await;
+    assert_eq!(node.write(command(1)).await.unwrap(), Outcome::Done);
+    let in_the_way = temp.path().join("snapshot.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let error = node.take_snapshot().await.unwrap_err();
+    assert_eq!((error.code(), error.retry()), ("CAT-1021", Retry::Never), "{error}");
+    assert!(node.status().snapshot_failures > 0);
+    assert_eq!(node.write(command(2)).await.unwrap(), Outcome::Done);
+    node.barrier().await.unwrap();
+    assert!(node.stopped().borrow().is_none());
+
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let index = node.take_snapshot().await.unwrap();
+    assert!(index >= node.status().applied && node.status().snapshot == index);
+    node.shutdown(DEADLINE).await;
+    drop(node);
+    let back = single(temp.path()).await;
+    assert!(holds(&back, 1) && holds(&back, 2));
 }

@@ -4,6 +4,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use super::kit::{Kit, TABLE, request, set};
+use crate::raft::Consensus;
 use crate::server::Access;
 use tidewater_security::{Principal, TokenKey};
 
@@ -91,6 +92,20 @@ async fn operators_show_the_secret() {
             assert_eq!(status != 401, is_let_in, "{method} {path}: {status}");
         }
     }
+}
+
+// Goal: nobody joins a catalog that others cannot reach, no number is given out, and it is told how to go on. Method: a number is asked of a
+// node without an address for others.
+#[tokio::test]
+async fn a_catalog_that_was_begun_alone_is_not_joined() {
+    let kit = Kit::empty();
+    let before = kit.consensus.state().index;
+    let reply = kit.post("/internal/v1/cluster/nodes", json!({})).await;
+    assert_eq!((reply.status, reply.kind()), (409, "ClusterConflictException"));
+    assert_eq!(reply.body["error"]["error-code"], "CAT-1022");
+    let hint = reply.body["error"]["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains("tidewater cluster init"), "{hint}");
+    assert_eq!(kit.consensus.state().index, before);
 }
 
 // Goal: without a good token nothing is told or done. Method: no token, a foreign one, a good one, on protocol and internal paths.

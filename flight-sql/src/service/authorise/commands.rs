@@ -318,7 +318,7 @@ impl May<'_> {
     fn on_schema(&self, namespace: &Namespace, privilege: Privilege) -> Result<(), QueryError> {
         let levels = namespace.levels();
         if !self.access.sees_namespace(levels) {
-            return Err(missing(format!("Namespace does not exist: {namespace}")));
+            return Err(missing(format!("namespace {namespace}")));
         }
         match self.access.on_namespace(levels).has(privilege) {
             true => Ok(()),
@@ -330,7 +330,7 @@ impl May<'_> {
     async fn on(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<(), QueryError> {
         if !QueryService::sees(Some(self.access), name) && !self.exists_for_replacing(needs) {
             return Err(match what {
-                Object::View => missing(format!("View does not exist: {name}")),
+                Object::View => missing(format!("view {name}")),
                 _ => EngineError::TableNotFound { table: name.clone() }.into(),
             });
         }

@@ -1,6 +1,7 @@
 //! What the history tells of statements that change something.
 
 use tidewater_engine::{BulkLoad, IfExists};
+use tidewater_security::Role;
 
 use super::*;
 use crate::history::QueryRecord;
@@ -82,4 +83,32 @@ async fn bulk_loads_are_told() {
     assert_eq!(told.error.as_deref(), Some("SQL-0002"));
     assert_eq!(service.history().all().len(), 2);
     assert_eq!(lake.rows("SELECT count(*) FROM gold.loaded").await, ["3"]);
+}
+
+// Goal: what is refused when a client only asks what it would look like is told too, as drivers ask that first and go no further. Method: a query
+// of nothing and a change by somebody who only reads, asked about in each way that the fronts have.
+#[tokio::test]
+async fn what_is_refused_beforehand_is_told() {
+    let lake = Lake::new().await;
+    let reader = UserSettings {
+        name: "ana".to_owned(),
+        password_hash: String::new(),
+        scram: None,
+        role: Role::Reader,
+    };
+    let (service, _) = lake.for_users(vec![reader]);
+    let (ana, options) = (Principal::named("ana"), SessionOptions::default());
+    let (query, change) = ("SELECT id FROM gold.nowhere", "DELETE FROM gold.numbers");
+    service.tell(&ana, query, &options).await.expect_err("no table");
+    service.tell(&ana, change, &options).await.expect_err("they read");
+    service.prepare(&ana, query).await.expect_err("no table");
+    service.prepare(&ana, change).await.expect_err("they read");
+    let change_of = Statement::new(change);
+    service.told_schema(&ana, &change_of).await.expect_err("they read");
+    let all = service.history().all();
+    let told: Vec<&str> = all.iter().rev().map(|record| record.statement.as_str()).collect();
+    assert_eq!(told, [query, change, query, change, change]);
+    for record in &all {
+        assert!(record.user == "ana" && record.error.is_some(), "{record:?}");
+    }
 }

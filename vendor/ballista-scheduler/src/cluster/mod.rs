@@ -194,6 +194,12 @@ pub trait ClusterState: Send + Sync + 'static {
         spec: ExecutorData,
     ) -> Result<()>;
 
+    /// tidewater: whether an executor that is not known may register by a heartbeat. What it works on
+    /// is not known either.
+    async fn may_return(&self, _metadata: &ExecutorMetadata) -> Result<()> {
+        Ok(())
+    }
+
     /// Saves executor metadata, overwriting any existing metadata for the executor ID.
     async fn save_executor_metadata(&self, metadata: ExecutorMetadata) -> Result<()>;
 

@@ -306,6 +306,12 @@ impl<T: 'static + AsLogicalPlan, U: 'static + AsExecutionPlan> SchedulerGrpc
                     os_info: metadata.os_info.unwrap().into(),
                 };
 
+                // tidewater: unless it has to begin anew.
+                self.state
+                    .executor_manager
+                    .may_return(&metadata)
+                    .await
+                    .map_err(|e| Status::failed_precondition(e.to_string()))?;
                 self.do_register_executor(metadata)
                     .await
                     .map_err(executor_registration_error)?;

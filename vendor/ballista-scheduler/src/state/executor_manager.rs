@@ -374,6 +374,11 @@ impl ExecutorManager {
         Ok(())
     }
 
+    /// tidewater: see [`ClusterState::may_return`](crate::cluster::ClusterState::may_return).
+    pub(crate) async fn may_return(&self, metadata: &ExecutorMetadata) -> Result<()> {
+        self.cluster_state.may_return(metadata).await
+    }
+
     /// Removes the executor from the cluster state.
     pub async fn remove_executor(
         &self,

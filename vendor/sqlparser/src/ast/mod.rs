@@ -1936,7 +1936,10 @@ impl fmt::Display for Expr {
                 ) {
                     write!(f, "{op} {expr}")
                 } else {
-                    write!(f, "{op}{expr}")
+                    // tidewater: two operators beside each other are another one, and two minus signs begin a comment.
+                    let operand = expr.to_string();
+                    let apart = operand.starts_with(|first: char| first.is_ascii_punctuation() && !"('\"$:[{_`".contains(first));
+                    write!(f, "{op}{}{operand}", if apart { " " } else { "" })
                 }
             }
             Expr::Convert {

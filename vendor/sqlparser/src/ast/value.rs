@@ -273,17 +273,17 @@ impl fmt::Display for Value {
             Value::DollarQuotedString(v) => write!(f, "{v}"),
             Value::EscapedStringLiteral(v) => write!(f, "E'{}'", escape_escaped_string(v)),
             Value::UnicodeStringLiteral(v) => write!(f, "U&'{}'", escape_unicode_string(v)),
-            Value::NationalStringLiteral(v) => write!(f, "N'{v}'"),
+            Value::NationalStringLiteral(v) => write!(f, "N'{}'", escape_single_quote_string(v)),
             Value::QuoteDelimitedStringLiteral(v) => v.fmt(f),
             Value::NationalQuoteDelimitedStringLiteral(v) => write!(f, "N{v}"),
-            Value::HexStringLiteral(v) => write!(f, "X'{v}'"),
+            Value::HexStringLiteral(v) => write!(f, "X'{}'", escape_single_quote_string(v)),
             Value::Boolean(v) => write!(f, "{v}"),
-            Value::SingleQuotedByteStringLiteral(v) => write!(f, "B'{v}'"),
-            Value::DoubleQuotedByteStringLiteral(v) => write!(f, "B\"{v}\""),
+            Value::SingleQuotedByteStringLiteral(v) => write!(f, "B'{}'", escape_single_quote_string(v)),
+            Value::DoubleQuotedByteStringLiteral(v) => write!(f, "B\"{}\"", escape_double_quote_string(v)),
             Value::TripleSingleQuotedByteStringLiteral(v) => write!(f, "B'''{v}'''"),
             Value::TripleDoubleQuotedByteStringLiteral(v) => write!(f, r#"B"""{v}""""#),
-            Value::SingleQuotedRawStringLiteral(v) => write!(f, "R'{v}'"),
-            Value::DoubleQuotedRawStringLiteral(v) => write!(f, "R\"{v}\""),
+            Value::SingleQuotedRawStringLiteral(v) => write!(f, "R'{}'", escape_single_quote_string(v)),
+            Value::DoubleQuotedRawStringLiteral(v) => write!(f, "R\"{}\"", escape_double_quote_string(v)),
             Value::TripleSingleQuotedRawStringLiteral(v) => write!(f, "R'''{v}'''"),
             Value::TripleDoubleQuotedRawStringLiteral(v) => write!(f, r#"R"""{v}""""#),
             Value::Null => write!(f, "NULL"),
@@ -537,58 +537,14 @@ pub struct EscapeQuotedString<'a> {
 
 impl fmt::Display for EscapeQuotedString<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        // EscapeQuotedString doesn't know which mode of escape was
-        // chosen by the user. So this code must to correctly display
-        // strings without knowing if the strings are already escaped
-        // or not.
-        //
-        // If the quote symbol in the string is repeated twice, OR, if
-        // the quote symbol is after backslash, display all the chars
-        // without any escape. However, if the quote symbol is used
-        // just between usual chars, `fmt()` should display it twice."
-        //
-        // The following table has examples
-        //
-        // | original query | mode      | AST Node                                           | serialized   |
-        // | -------------  | --------- | -------------------------------------------------- | ------------ |
-        // | `"A""B""A"`    | no-escape | `DoubleQuotedString(String::from("A\"\"B\"\"A"))`  | `"A""B""A"`  |
-        // | `"A""B""A"`    | default   | `DoubleQuotedString(String::from("A\"B\"A"))`      | `"A""B""A"`  |
-        // | `"A\"B\"A"`    | no-escape | `DoubleQuotedString(String::from("A\\\"B\\\"A"))`  | `"A\"B\"A"`  |
-        // | `"A\"B\"A"`    | default   | `DoubleQuotedString(String::from("A\"B\"A"))`      | `"A""B""A"`  |
-        let quote = self.quote;
-        let mut previous_char = char::default();
-        let mut start_idx = 0;
-        let mut peekable_chars = self.string.char_indices().peekable();
-        while let Some(&(idx, ch)) = peekable_chars.peek() {
-            match ch {
-                char if char == quote => {
-                    if previous_char == '\\' {
-                        // the quote is already escaped with a backslash, skip
-                        peekable_chars.next();
-                        continue;
-                    }
-                    peekable_chars.next();
-                    match peekable_chars.peek() {
-                        Some((_, c)) if *c == quote => {
-                            // the quote is already escaped with another quote, skip
-                            peekable_chars.next();
-                        }
-                        _ => {
-                            // The quote is not escaped.
-                            // Including idx in the range, so the quote at idx will be printed twice:
-                            // in this call to write_str() and in the next one.
-                            f.write_str(&self.string[start_idx..=idx])?;
-                            start_idx = idx;
-                        }
-                    }
-                }
-                _ => {
-                    peekable_chars.next();
-                }
-            }
-            previous_char = ch;
+        // tidewater: as it came from a text whose escapes were undone, which is how parsers read unless they are told
+        // otherwise. What guesses whether they were, as the crate as published does, writes `it''s` (with two quotes) as
+        // the literal of `it's`, and `x\'` as one that does not end.
+        let mut parts = self.string.split(self.quote);
+        f.write_str(parts.next().unwrap_or_default())?;
+        for part in parts {
+            write!(f, "{0}{0}{part}", self.quote)?;
         }
-        f.write_str(&self.string[start_idx..])?;
         Ok(())
     }
 }
