@@ -1,6 +1,9 @@
 //! Conditions on the query around within a derived table: `EXISTS (SELECT … FROM (SELECT y.a AS c FROM y WHERE y.k = x.k) AS z WHERE …)`.
 //! DataFusion 55.2 joins by such a condition outside of the derived table, by the names that its columns have within, and so finds them
 //! only where none has another name. Here the condition stands behind the table, by columns that it has.
+//!
+//! A query of one row, `EXISTS (SELECT count(*) FROM y WHERE y.k = x.k)`, is there whatever is around, and to be among its rows is to equal
+//! its value.
 
 use std::sync::Arc;
 
@@ -8,7 +11,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection, Subquery, SubqueryAlias};
+use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection, Subquery, SubqueryAlias, lit};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -46,6 +49,18 @@ impl OptimizerRule for CorrelatedDerived {
 /// The expression with the queries that it is made of changed so.
 fn in_queries(part: Expr, name: &dyn Fn() -> String) -> Result<Transformed<Expr>> {
     Ok(match part {
+        Expr::Exists(Exists { subquery, negated }) if has_one_row(&subquery) => Transformed::yes(lit(!negated)),
+        Expr::InSubquery(InSubquery {
+            expr,
+            subquery,
+            negated,
+        }) if has_one_row(&subquery) => {
+            let value = Expr::ScalarSubquery(in_query(subquery, Groups::OneForAll, name)?.data);
+            Transformed::yes(match negated {
+                true => (*expr).not_eq(value),
+                false => (*expr).eq(value),
+            })
+        }
         Expr::Exists(Exists { subquery, negated }) => {
             in_query(subquery, Groups::Asked, name)?.update_data(|subquery| Expr::Exists(Exists { subquery, negated }))
         }
@@ -59,6 +74,21 @@ fn in_queries(part: Expr, name: &dyn Fn() -> String) -> Result<Transformed<Expr>
         Expr::ScalarSubquery(subquery) => in_query(subquery, name)?.update_data(Expr::ScalarSubquery),
         part => Transformed::no(part),
     })
+}
+
+/// Whether a query that depends on the row around it has one row for each: the aggregate of all rows, also of none. The planner would join
+/// by its groups, of which there is none where no row is.
+fn has_one_row(query: &Subquery) -> bool {
+    !query.outer_ref_columns.is_empty() && is_one_row(&query.subquery)
+}
+
+fn is_one_row(rows: &LogicalPlan) -> bool {
+    match rows {
+        LogicalPlan::Projection(projection) => is_one_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        _ => false,
+    }
 }
 
 /// Aggregates above a derived table, over which its conditions are taken to the query around.
@@ -281,6 +311,16 @@ mod tests {
                 format!("(a, b) NOT IN (SELECT y.a, y.b FROM {y} WHERE y.a < x.a)"),
                 vec!["1,1", "1,2", "2,", "2,1", "3,3"],
             ),
+        ] {
+            let sql = format!("SELECT a, b FROM {x} WHERE {condition}");
+            assert_eq!(lake.lines(&sql).await, wanted, "{condition}");
+        }
+        let count = format!("SELECT count(*) FROM {y} WHERE y.a = x.a");
+        for (condition, wanted) in [
+            (format!("EXISTS ({count})"), vec!["1,1", "1,2", "2,", "2,1", "3,3"]),
+            (format!("NOT EXISTS ({count})"), vec![]),
+            (format!("0 IN ({count})"), vec!["3,3"]),
+            (format!("b NOT IN ({count})"), vec!["1,2", "2,1", "3,3"]),
         ] {
             let sql = format!("SELECT a, b FROM {x} WHERE {condition}");
             assert_eq!(lake.lines(&sql).await, wanted, "{condition}");

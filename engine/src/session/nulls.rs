@@ -27,16 +27,16 @@ const FOLDS: &str = "simplify_expressions";
 /// The rule after which conditions stand at the tables that they are of.
 const LOWERS: &str = "push_down_filter";
 
-/// First one for rows that are not among those of a query, one that makes columns of the keys of correlated conditions, and one that takes
-/// such conditions out of derived tables; then these rules; after each that folds constants one that makes a condition `false` when a part
+/// First one that takes correlated conditions out of derived tables, one for rows that are not among those of a query, and one that makes
+/// columns of the keys of correlated conditions; then these rules; after each that folds constants one that makes a condition `false` when a part
 /// of it is null, as no row passes it; when conditions stand where they belong one that puts joins in order; and in the end one for casts
 /// of which nothing may be reckoned back, one for joins by no key of rows with lists, one that puts semi joins before inner joins, and one
 /// that leaves out groups that nobody asks for.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+        Arc::new(CorrelatedDerived),
         Arc::new(NotAmong),
         Arc::new(CorrelatedKeys),
-        Arc::new(CorrelatedDerived),
     ];
     for rule in rules {
         let (folds, lowers) = (rule.name() == FOLDS, rule.name() == LOWERS);
