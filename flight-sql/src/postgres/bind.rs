@@ -6,6 +6,7 @@ mod numeric;
 use bytes::{Buf, Bytes};
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::scalar::ScalarValue;
+use tidewater_engine::pg_catalog;
 use tidewater_engine::pg_catalog::array_text::{self, NoArray};
 
 use super::failure::{Failure, state};
@@ -85,7 +86,8 @@ fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Fa
                     types::DATE => trimmed.split_whitespace().next().unwrap_or_default(),
                     _ => trimmed,
                 };
-                let text = ScalarValue::Utf8(Some(trimmed.to_owned()));
+                let text = pg_catalog::sent_text(trimmed, &of).unwrap_or_else(|| trimmed.to_owned());
+                let text = ScalarValue::Utf8(Some(text));
                 let told = match (&of, zone) {
                     (DataType::Timestamp(unit, Some(_)), Some(zone)) => {
                         text.cast_to(&DataType::Timestamp(*unit, Some(zone.into())))
