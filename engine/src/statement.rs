@@ -6,6 +6,7 @@ mod call;
 mod condition;
 mod create;
 mod exponents;
+mod given_rows;
 mod insert;
 mod matched;
 mod objects;

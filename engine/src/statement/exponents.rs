@@ -1,6 +1,8 @@
 //! Numbers with an exponent among the rows of an `INSERT`. The planner makes one exact type of a column in which they stand beside others,
 //! of which a small one becomes zero and for which a large one has no room: each is read as its column has it.
 
+use std::borrow::Cow;
+
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, Expr, Query, SetExpr, UnaryOperator, Value, Values,
@@ -12,13 +14,14 @@ use crate::sql::Insert;
 /// Digits of a number that are written out.
 const DIGITS_MAX: usize = 38;
 
-/// The query of an `INSERT` into a table with these columns, as text.
-pub(super) fn query(insert: &Insert, schema: &Schema) -> String {
-    let SetExpr::Values(values) = insert.query.body.as_ref() else {
-        return insert.query.to_string();
+/// The query of an `INSERT` into a table with these columns.
+pub(super) fn read<'a>(insert: &'a Insert, schema: &Schema) -> Cow<'a, Query> {
+    let query = insert.query.as_ref();
+    let SetExpr::Values(values) = query.body.as_ref() else {
+        return Cow::Borrowed(query);
     };
     if !values.rows.iter().any(|row| row.iter().any(has_exponent)) {
-        return insert.query.to_string();
+        return Cow::Borrowed(query);
     }
     let all = schema.fields().iter().map(|field| field.name().as_str());
     let names = columns_of(insert, all.collect());
@@ -28,18 +31,17 @@ pub(super) fn query(insert: &Insert, schema: &Schema) -> String {
             continue;
         };
         if values.rows.iter().any(|row| row.get(at).is_some_and(has_exponent)) {
-            read(&mut values, at, field.data_type());
+            column(&mut values, at, field.data_type());
         }
     }
-    let query = Query {
+    Cow::Owned(Query {
         body: Box::new(SetExpr::Values(values)),
-        ..insert.query.as_ref().clone()
-    };
-    query.to_string()
+        ..query.clone()
+    })
 }
 
 /// Reads the cells of one column.
-fn read(values: &mut Values, at: usize, of: &DataType) {
+fn column(values: &mut Values, at: usize, of: &DataType) {
     for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(at)) {
         let anew = match of {
             DataType::Float64 => written(cell).map(|number| cast(number, SqlType::DoublePrecision)),
@@ -97,6 +99,13 @@ fn number(cell: &Expr) -> Option<String> {
         }),
         Expr::Value(value) => match &value.value {
             Value::Number(number, _) => Some(number.clone()),
+            _ => None,
+        },
+        // As which a number with an exponent is read where it stands in a statement.
+        Expr::TypedString(typed) if matches!(typed.data_type, SqlType::Double(_)) => match &typed.value.value {
+            Value::SingleQuotedString(text) if text.contains(['e', 'E']) && text.parse::<f64>().is_ok() => {
+                Some(text.clone())
+            }
             _ => None,
         },
         _ => None,

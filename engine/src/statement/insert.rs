@@ -9,7 +9,7 @@ use tidewater_table::iceberg::spec::Struct;
 use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, partition_key};
 
 use super::target::Head;
-use super::{ATTEMPTS_MAX, Done, Workshop, exponents, lost};
+use super::{ATTEMPTS_MAX, Done, Workshop, given_rows, lost};
 use crate::error::{EngineError, Result};
 use crate::session::read_texts;
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
@@ -44,7 +44,7 @@ impl Workshop<'_> {
         let head = target.head(&table)?;
         let session = self.session(&options);
         let schema = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-        let query = exponents::query(insert, &schema);
+        let query = given_rows::query(insert, &schema);
         let input = self.engine.plan(&session, &query).await?;
         let mut input = named_columns(input, insert, &table)?;
         if self.options.postgres.is_some() {
@@ -203,7 +203,7 @@ impl Workshop<'_> {
             Some(update) => (Action::Update(update.values.clone()), update.condition.clone()),
         };
         let names: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
-        let query = exponents::query(insert, &tidewater_table::schema::to_arrow(schema)?);
+        let query = given_rows::query(insert, &tidewater_table::schema::to_arrow(schema)?);
         Ok(Merge {
             verb: "INSERT",
             table: insert.table.clone(),

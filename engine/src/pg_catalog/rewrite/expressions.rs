@@ -15,10 +15,10 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, ObjectName, ObjectNamePart, UnaryOperator, Value, ValueWithSpan,
 };
 
+pub use self::casts::sent_text;
 pub(super) use self::casts::{clock, of_class};
 pub(super) use self::documents::{is_json, makes_json, parts_of};
 pub(super) use self::elements::is_vector;
-pub use self::casts::sent_text;
 pub(crate) use self::moments::figures;
 pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};

@@ -37,11 +37,11 @@ impl<'a> Words<'a> {
         let what = match first.as_str() {
             "BEGIN" => self.ends(What::Begin),
             "START" if self.takes("TRANSACTION") => self.ends(What::Begin),
-            "COMMIT" | "END" => self.ends(What::Commit),
+            "COMMIT" | "END" => self.ended(true),
             "ROLLBACK" | "ABORT" => {
                 self.skip(&["WORK", "TRANSACTION"]);
                 match self.takes("TO") {
-                    false => self.ends(What::Rollback),
+                    false => self.ended(false),
                     true => {
                         self.skip(&["SAVEPOINT"]);
                         What::RollbackTo(self.name()?)
@@ -140,6 +140,17 @@ impl<'a> Words<'a> {
     fn ends(&mut self, what: What) -> What {
         self.at = self.tokens.len();
         what
+    }
+
+    /// The end of a transaction block.
+    fn ended(&mut self, commit: bool) -> What {
+        self.skip(&["WORK", "TRANSACTION"]);
+        let chain = self.takes("AND") && !self.takes("NO") && self.takes("CHAIN");
+        self.ends(match (chain, commit) {
+            (true, commit) => What::Chain { commit },
+            (false, true) => What::Commit,
+            (false, false) => What::Rollback,
+        })
     }
 
     fn name(&mut self) -> Result<String, Failure> {

@@ -39,7 +39,7 @@ impl Session {
         wire: &mut Wire,
     ) -> Result<Answer, Failure> {
         let what = &sentence.what;
-        if self.transaction.failed() && !matches!(what, What::Commit | What::Rollback | What::RollbackTo(_)) {
+        if self.transaction.failed() && !what.ends() {
             return Err(Failure::new(
                 state::FAILED_TRANSACTION,
                 "current transaction is aborted, commands ignored until end of transaction block",
@@ -61,6 +61,17 @@ impl Session {
                 "BEGIN"
             }
             What::Commit | What::Rollback => self.end(*what == What::Commit, wire),
+            What::Chain { commit } => {
+                if !self.transaction.open() {
+                    let word = if *commit { "COMMIT" } else { "ROLLBACK" };
+                    let text = format!("{word} AND CHAIN can only be used in transaction blocks");
+                    return Err(Failure::new(state::NO_TRANSACTION, text));
+                }
+                let tag = self.end(*commit, wire);
+                self.transaction.begin();
+                self.settings.begin();
+                tag
+            }
             What::Savepoint(name) => {
                 self.transaction.savepoint(name)?;
                 "SAVEPOINT"
