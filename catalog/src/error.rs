@@ -446,6 +446,8 @@ impl CatalogError {
                 ErrorKind::Denied => (403, "ForbiddenException"),
                 ErrorKind::Exhausted => (429, "TooManyRequestsException"),
                 ErrorKind::Invalid => (400, "BadRequestException"),
+                ErrorKind::Conflict => (409, "AlreadyExistsException"),
+                ErrorKind::NotFound => (404, "NoSuchUserException"),
                 _ => (500, "InternalServerError"),
             },
             Self::Damaged { .. } | Self::NotPurged { .. } | Self::Internal { .. } => (500, "InternalServerError"),
@@ -524,6 +526,8 @@ impl From<Refusal> for CatalogError {
             Refusal::Policy(PolicyRefusal::Gone { object }) => Self::Unprocessable {
                 reason: format!("the table or view {object} was dropped meanwhile"),
             },
+            Refusal::Policy(PolicyRefusal::UserExists { user }) => SecurityError::UserExists { user }.into(),
+            Refusal::Policy(PolicyRefusal::NoSuchUser { user }) => SecurityError::NoSuchUser { user }.into(),
             Refusal::KeyReused => Self::Unprocessable {
                 reason: "the idempotency key was used for another request".into(),
             },

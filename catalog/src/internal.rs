@@ -6,6 +6,7 @@ mod drops;
 mod ingest;
 mod jobs;
 mod operators;
+mod pointers;
 mod policy;
 mod reports;
 mod tables;
@@ -19,6 +20,7 @@ use axum::routing::{get, post, put};
 use crate::service::Service;
 
 pub(crate) use operators::Operators;
+pub(crate) use pointers::LastPointers;
 
 /// The routes of the internal calls.
 pub(crate) fn routes(operators: Operators) -> Router<Arc<Service>> {
@@ -29,6 +31,7 @@ pub(crate) fn routes(operators: Operators) -> Router<Arc<Service>> {
         .route("/internal/v1/jobs", get(jobs::list))
         .route("/internal/v1/jobs/{job}", get(jobs::load).put(jobs::put))
         .route("/internal/v1/tables", get(tables::load))
+        .route("/internal/v1/pointers", get(pointers::list))
         .route("/internal/v1/metrics-reports", get(reports::list))
         .route("/internal/v1/changes", get(changes::follow))
         .route("/internal/v1/changes/stream", get(changes::stream))

@@ -12,7 +12,7 @@ use crate::service::{Service, Ticket};
 use crate::state::{State, TableRow};
 use tidewater_security::{
     Access, Authorizer, Grantee, Policy, PolicyChange, Principal, Privilege, PrivilegeSet, Resource, SecurityError,
-    Target, Whom,
+    Target, UserAction, UserChange, Whom,
 };
 
 /// The parts of a metadata file that tell columns.
@@ -142,7 +142,29 @@ impl Service {
             PolicyChange::NoteToken(row) => PolicyOp::NoteToken(row),
             PolicyChange::RevokeToken { id, until_ms } => PolicyOp::RevokeToken { id, until_ms },
             PolicyChange::RevokeTokensOf { user } => PolicyOp::RevokeTokensOf { user },
+            PolicyChange::User(change) => {
+                self.may_keep(&change)?;
+                PolicyOp::User(change)
+            }
         })
+    }
+
+    /// Refuses a change of a user who would not be who the name stands for, or could not log in.
+    fn may_keep(&self, change: &UserChange) -> Result<()> {
+        let user = || change.user.clone();
+        match &self.logins {
+            Some(logins) if logins.configures(&change.user) => {
+                return Err(SecurityError::UserConfigured { user: user() }.into());
+            }
+            None if matches!(change.action, UserAction::Add { .. }) => {
+                return Err(SecurityError::NobodyIsAsked { user: user() }.into());
+            }
+            _ => {}
+        }
+        match change.action.password() {
+            Some(password) => Ok(password.check(&change.user)?),
+            None => Ok(()),
+        }
     }
 
     async fn resources(
@@ -215,5 +237,12 @@ fn kind_of(op: &PolicyOp) -> &'static str {
         PolicyOp::NoteToken(_) => "note token",
         PolicyOp::RevokeToken { .. } => "revoke token",
         PolicyOp::RevokeTokensOf { .. } => "revoke tokens of a user",
+        PolicyOp::User(change) => match change.action {
+            UserAction::Add { .. } => "add user",
+            UserAction::SetPassword { .. } => "set password",
+            UserAction::Disable => "disable user",
+            UserAction::Enable => "enable user",
+            UserAction::Drop => "drop user",
+        },
     }
 }

@@ -39,7 +39,7 @@ pub(crate) use body::{Bodies, read_body};
 pub use connections::{AtWork, Connections, Remote, Working};
 pub(crate) use extract::{Body, Query};
 pub(crate) use follow::{Follower, follow_leader};
-pub(crate) use load::etag_of;
+pub(crate) use load::{etag_of, is_known, not_modified, set_etag};
 pub(crate) use oauth::Logins;
 pub(crate) use observe::observe;
 pub(crate) use respond::{Answer, json, json_bytes};

@@ -12,6 +12,7 @@ use crate::append::AppendQueue;
 use crate::commit::TableQueue;
 use crate::credentials::{Delegate, DelegationOptions};
 use crate::error::{CatalogError, Result};
+use crate::internal::LastPointers;
 use crate::metadata::MetadataCache;
 use crate::metrics::{CatalogMetrics, Metered};
 use crate::nearby::Near;
@@ -163,6 +164,7 @@ impl CatalogServer {
                 store: options.store,
                 warehouse: options.warehouse,
                 cache,
+                pointers: LastPointers::default(),
                 queue: TableQueue::default(),
                 appends: AppendQueue::default(),
                 rebase_appends: options.rebase_appends,

@@ -12,6 +12,7 @@ use crate::command::{Command, Ident, Op, Outcome, Refusal, Relation};
 use crate::commit::TableQueue;
 use crate::credentials::Delegate;
 use crate::error::{CatalogError, Result};
+use crate::internal::LastPointers;
 use crate::metadata::MetadataCache;
 use crate::purge::DropRetention;
 use crate::raft::Consensus;
@@ -44,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) store: Arc<dyn MetadataStore>,
     pub(crate) warehouse: Warehouse,
     pub(crate) cache: MetadataCache,
+    /// Where all tables stood when somebody asked last.
+    pub(crate) pointers: LastPointers,
     pub(crate) queue: TableQueue,
     /// Appends that wait to be folded into a snapshot.
     pub(crate) appends: AppendQueue,

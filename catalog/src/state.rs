@@ -15,6 +15,7 @@ mod policy;
 mod producers;
 mod shared;
 mod tables;
+mod users;
 mod views;
 
 use imbl::OrdMap;
@@ -45,6 +46,7 @@ pub use producers::{
 };
 pub use shared::Shared;
 pub use tables::TableRow;
+pub use users::USERS_MAX;
 
 /// Everything the catalog agrees on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -391,6 +391,36 @@ async fn tables_of_one_moment() {
     );
 }
 
+// Goal: where all tables stand is told as it is, and nothing is sent while it stays so. Method: tables that are made, renamed and dropped,
+// and a change of something else.
+#[tokio::test]
+async fn pointers_of_all_tables() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let ask = || async { client.pointers().await.expect("an answer") };
+    assert!(ask().await.is_empty());
+    let a = client.create_table(new_table("bronze.a")).await.expect("made");
+    let first = ask().await;
+    let pointer = &first[&name("bronze.a")];
+    assert_eq!(
+        (pointer.uuid, &pointer.metadata_location, pointer.snapshot_id),
+        (a.metadata.uuid(), &a.metadata_location, None)
+    );
+    let other: Namespace = "silver".parse().expect("a name");
+    client.create_namespace(&other).await.expect("made");
+    assert!(Arc::ptr_eq(&first, &ask().await), "no table moved");
+    client.create_table(new_table("bronze.b")).await.expect("made");
+    assert_eq!(ask().await.len(), 2);
+    let (b, c) = (name("bronze.b"), name("bronze.c"));
+    client.rename_table(&b, &c).await.expect("renamed");
+    let renamed = ask().await;
+    assert!(renamed.contains_key(&c) && !renamed.contains_key(&b));
+    client.drop_table(&a.name, false).await.expect("dropped");
+    assert_eq!(ask().await.len(), 1);
+    assert_eq!(first.len(), 1, "what was told stays");
+}
+
 // Goal: who looks at all tables is sent those that changed, however many there are. Method: more tables than one call may name;
 // one that is committed to, one that is dropped and one that is new.
 #[tokio::test]

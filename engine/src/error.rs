@@ -26,6 +26,12 @@ pub enum EngineError {
         /// The table.
         table: TableName,
     },
+    /// The state of a table at an earlier moment is not there any more.
+    #[error("the state that table {table} had when the transaction began to read is not kept any more")]
+    StateGone {
+        /// The table.
+        table: TableName,
+    },
     /// A name that cannot be one.
     #[error("{name:?} is not a name")]
     Name {

@@ -19,6 +19,7 @@ use self::version::Version;
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
 use crate::metadata_tables;
+use crate::one_moment::{self, OneMoment};
 use crate::policy::{self, RowPolicies, RowPolicy};
 use crate::provider::IcebergTable;
 use crate::session::{CATALOG, Resolved};
@@ -34,6 +35,7 @@ pub(crate) struct LakeCatalog {
     parts: Arc<Parts>,
     overlay: Arc<Overlay>,
     moment: Arc<Moment>,
+    one_moment: Option<Arc<OneMoment>>,
     seen: Seen,
 }
 
@@ -87,6 +89,16 @@ impl Seen {
         })
     }
 
+    /// Whether rights on its name are rights on this table: another one may bear the name by now.
+    fn is_meant(&self, table: &LoadedTable) -> bool {
+        let (levels, name) = (table.name.namespace().levels(), table.name.name());
+        let uuid = Some(table.metadata.uuid());
+        self.access.as_ref().is_none_or(|access| {
+            access.on_object(levels, name, None) == access.on_object(levels, name, uuid)
+                && access.readable(levels, name, None) == access.readable(levels, name, uuid)
+        })
+    }
+
     /// What is left of a table; none where that is all of it.
     fn policy(&self, table: &LoadedTable) -> Option<RowPolicy> {
         self.policies.as_ref()?.of(table)
@@ -99,8 +111,15 @@ impl LakeCatalog {
             parts,
             overlay: Arc::new(overlay),
             moment,
+            one_moment: None,
             seen: Seen::default(),
         }
+    }
+
+    /// The same with all other tables as they stood then.
+    pub(crate) fn standing_at(mut self, one_moment: Option<Arc<OneMoment>>) -> Self {
+        self.one_moment = one_moment;
+        self
     }
 
     /// The same for somebody who may know of this, and see of rows what policies leave.
@@ -122,6 +141,11 @@ impl LakeCatalog {
     /// Whether looking this table up asks the catalog. What may not be known of is not asked for.
     pub(crate) fn asks_for(&self, name: &TableName) -> bool {
         !self.overlay.contains_key(name) && !self.moment.contains_key(name) && !self.hides(name)
+    }
+
+    /// These tables as the catalog has them, all at one moment.
+    pub(crate) async fn tables(&self, names: Vec<TableName>) -> Result<Moment> {
+        one_moment::tables(&self.parts, self.one_moment.as_deref(), names).await
     }
 
     /// Whether this name stands for nothing, whatever the catalog has there.
@@ -164,6 +188,7 @@ impl LakeCatalog {
             parts: self.parts.clone(),
             overlay: Arc::new(overlay),
             moment: Arc::new(moment),
+            one_moment: self.one_moment.clone(),
             seen: Seen {
                 narrow: false,
                 ..self.seen.clone()
@@ -210,6 +235,7 @@ impl CatalogProvider for LakeCatalog {
             parts: self.parts.clone(),
             overlay: self.overlay.clone(),
             moment: self.moment.clone(),
+            one_moment: self.one_moment.clone(),
             seen: self.seen.clone(),
             namespace,
         }))
@@ -229,6 +255,7 @@ struct LakeSchema {
     parts: Arc<Parts>,
     overlay: Arc<Overlay>,
     moment: Arc<Moment>,
+    one_moment: Option<Arc<OneMoment>>,
     seen: Seen,
     namespace: Namespace,
 }
@@ -247,13 +274,20 @@ impl LakeSchema {
         let Ok(base) = TableName::new(self.namespace.clone(), base) else {
             return Ok(None);
         };
-        let table = match self.moment.get(&base) {
-            Some(table) => table.clone(),
-            None => self.parts.catalog.load_table(&base).await.map_err(TableError::from)?,
+        let table = match (self.moment.get(&base), &self.one_moment) {
+            (Some(table), _) => table.clone(),
+            (None, Some(at)) => {
+                let found = Box::pin(at.tables(&self.parts, vec![base.clone()])).await;
+                found?.remove(&base).flatten()
+            }
+            (None, None) => self.parts.catalog.load_table(&base).await.map_err(TableError::from)?,
         };
         let Some(table) = table else {
             return Ok(None);
         };
+        if self.one_moment.is_some() && !self.seen.is_meant(&table) {
+            return Ok(None);
+        }
         let version = match version {
             Some(version) => version::resolve(&table, version)?,
             None => Version::Current,

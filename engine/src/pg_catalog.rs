@@ -5,6 +5,7 @@
 //! memory that are made for one statement ([`tables`]), from what the catalog says at that time ([`known`]).
 
 pub mod array_text;
+pub mod byte_text;
 mod functions;
 mod keywords;
 mod known;

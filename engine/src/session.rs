@@ -4,20 +4,25 @@ mod among_rows;
 mod asked_groups;
 mod balanced;
 mod beside;
+mod beside_null;
 mod correlated;
 mod counted_sets;
+mod crossed_lists;
 mod decimals;
 mod distinct;
 mod escapes;
 mod exact_top;
 mod existing;
+mod first_rows;
 mod floats;
 mod guarded;
 mod instants;
 mod join_order;
 mod joined;
 mod listed;
+mod lossy_casts;
 mod members;
+mod natural;
 mod not_among;
 mod nulls;
 mod options;
@@ -26,6 +31,7 @@ mod parse;
 mod perhaps;
 mod quantified;
 pub(crate) mod read_texts;
+mod recursive;
 mod remembered;
 mod same_names;
 mod semi_joins;
@@ -40,6 +46,7 @@ mod unnested;
 mod values;
 mod versions;
 mod views;
+mod widened;
 mod wildcards;
 mod windows;
 mod zoned;
@@ -56,7 +63,6 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use tidewater_core::TableName;
-use tidewater_table::TableError;
 
 use crate::complexity;
 use crate::describe::{self, Answer};
@@ -64,6 +70,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::functions;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
+use crate::one_moment;
 use crate::pg_catalog::{self, Postgres};
 use crate::policy;
 
@@ -175,8 +182,8 @@ impl Engine {
     /// What a view says, to stand in the plans of statements that name it: these make the best of it as a whole.
     pub async fn plan_view(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
         let state = session.state();
-        let (statement, _) = self.understood(&state, query).await?;
-        Ok(state.statement_to_plan(statement).await?)
+        let (mut statement, _) = self.understood(&state, query).await?;
+        Ok(natural::planned(&state, &mut statement).await?)
     }
 
     /// What is meant by a query, and which of its names are those of parts of tables.
@@ -194,7 +201,7 @@ impl Engine {
     async fn on_tables(
         &self,
         mut state: SessionState,
-        statement: Statement,
+        mut statement: Statement,
         missing: &BTreeSet<TableName>,
         lake: Option<&LakeCatalog>,
         concatenates: bool,
@@ -216,16 +223,17 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
         }
-        let plan = match state.statement_to_plan(statement.clone()).await {
+        let plan = match natural::planned(&state, &mut statement).await {
             Err(refused) if refused.to_string().contains(SAME_NAMES) => {
-                let mut apart = statement;
-                pg_catalog::named_apart(&mut apart);
-                state.statement_to_plan(apart).await?
+                pg_catalog::named_apart(&mut statement);
+                natural::planned(&state, &mut statement).await?
             }
             planned => planned?,
         };
         complexity::check_plan(&plan)?;
         policy::check_explained(&plan)?;
+        // Before what goes by the types of columns.
+        let plan = first_rows::sorted_once(widened::widened(plan)?)?;
         let plan = zoned::in_zone(perhaps::without_rows(plan)?, &state)?;
         let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;
@@ -235,7 +243,7 @@ impl Engine {
         if state.config().get_extension::<Postgres>().is_some() {
             plan = read_texts::read(plan)?;
         }
-        let plan = count_sets(types::typed(plan, &state)?, &state)?;
+        let plan = recursive::alike(count_sets(types::typed(plan, &state)?, &state)?)?;
         Ok((plan, standing))
     }
 
@@ -266,10 +274,10 @@ impl Engine {
         let hidden: BTreeSet<TableName> = hidden.cloned().collect();
         let asked = doubtful.filter(|table| lake.is_some_and(|lake| lake.asks_for(table)));
         let asked: Vec<TableName> = asked.cloned().collect();
-        if asked.is_empty() {
+        let (Some(lake), false) = (lake, asked.is_empty()) else {
             return Ok(hidden);
-        }
-        let found = self.moment(asked).await?.into_iter();
+        };
+        let found = lake.tables(asked).await?.into_iter();
         let missing = found.filter(|(_, table)| table.is_none()).map(|(name, _)| name);
         Ok(missing.chain(hidden).collect())
     }
@@ -298,8 +306,12 @@ impl Engine {
 
     /// These tables as they stand at one moment.
     pub async fn moment(&self, names: Vec<TableName>) -> Result<Moment> {
-        let loaded = self.catalog().load_tables(&names).await.map_err(TableError::from)?;
-        Ok(names.into_iter().zip(loaded).collect())
+        one_moment::tables(&self.parts, None, names).await
+    }
+
+    /// These tables as a session with these options sees those of the catalog, all at one moment.
+    pub async fn moment_of(&self, options: &SessionOptions, names: Vec<TableName>) -> Result<Moment> {
+        one_moment::tables(&self.parts, options.one_moment.as_deref(), names).await
     }
 
     /// Lists the catalog's tables anew for `information_schema`. [`Self::plan`] does it where a statement needs it.

@@ -325,13 +325,16 @@ impl Note {
         });
         record.error = failure.map(|(code, _)| code.to_owned());
         record.duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        if let Some(audit) = &self.history.audit {
-            audit.keep("statement", &record);
-        }
+        let kept = self.history.audit.as_ref().map(|audit| (audit, record.clone()));
         if statements.ended.len() >= ENDED_MAX {
             statements.ended.pop_front();
         }
         statements.ended.push_back(record);
+        // No other statement waits while it is written down.
+        drop(statements);
+        if let Some((audit, record)) = kept {
+            audit.keep("statement", &record);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod failure;
 mod key;
 mod login;
 mod message;
+mod prepared;
 mod registry;
 mod reply;
 mod rows;

@@ -112,8 +112,11 @@ impl Views {
             .chain(more)
             .filter(|name| !views.contains(name) && !options.overlay.contains_key(name))
             .collect();
-        match engine.moment(tables.into_iter().cloned().collect()).await {
+        let tables = tables.into_iter().cloned().collect();
+        match engine.moment_of(&options, tables).await {
             Ok(mut moment) => {
+                // Views of the catalog perhaps, which are looked up where the statement is planned.
+                moment.retain(|_, table| table.is_some());
                 // What is pinned already is seen so through views too.
                 moment.extend(options.moment.iter().map(|(name, table)| (name.clone(), table.clone())));
                 SessionOptions {

@@ -49,6 +49,14 @@ struct User {
     role: Role,
 }
 
+/// A user who may come in now, whoever keeps them.
+struct Found {
+    principal: Principal,
+    /// Empty for a service account.
+    password_hash: String,
+    scram: Option<ScramVerifier>,
+}
+
 /// What a user may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,7 +78,8 @@ impl fmt::Debug for UserSettings {
     }
 }
 
-/// Lets users in. Without users it lets everybody in as [`Principal::local`]: only loopback is served then.
+/// Lets users in: those of the configuration, and those of the policy that it was told last whose names the configuration has not.
+/// Without any in the configuration it lets everybody in as [`Principal::local`]: only loopback is served then.
 pub struct Authenticator {
     users: BTreeMap<String, User>,
     key: TokenKey,
@@ -78,7 +87,7 @@ pub struct Authenticator {
     attempts: Attempts,
     /// Tokens made by this process: tells apart those of one moment.
     issued: AtomicU64,
-    /// Says which tokens were taken back, where somebody tells.
+    /// Says which tokens were taken back and which users the catalog keeps, where somebody tells.
     policy: RwLock<Arc<Policy>>,
     /// Whose word counts beside the configuration's.
     oidc: Option<Arc<Oidc>>,
@@ -232,9 +241,63 @@ impl Authenticator {
         users.map(|(name, _)| name.as_str())
     }
 
-    /// Whether there is a user or service account of this name.
+    /// Whether there is a user or service account of this name, be they disabled.
     pub fn knows(&self, user: &str) -> bool {
+        self.configures(user) || self.policy().users.contains_key(user)
+    }
+
+    /// Whether the configuration has a user or service account of this name.
+    pub fn configures(&self, user: &str) -> bool {
         self.users.contains_key(user)
+    }
+
+    /// Who somebody of this name is; none for a stranger, and for who is disabled.
+    pub fn principal(&self, user: &str) -> Option<Principal> {
+        self.find(user, &self.policy()).map(|found| found.principal)
+    }
+
+    /// The configuration's user of this name, else the catalog's, unless they are disabled.
+    fn find(&self, user: &str, policy: &Policy) -> Option<Found> {
+        if let Some(known) = self.users.get(user) {
+            return Some(Found {
+                principal: Principal::named(user),
+                password_hash: known.password_hash.clone(),
+                scram: known.scram.clone(),
+            });
+        }
+        let row = policy.users.get(user).filter(|row| !row.disabled)?;
+        let password = row.password.as_ref();
+        Some(Found {
+            principal: Principal::kept(user, row),
+            password_hash: password.map(|password| password.hash.clone()).unwrap_or_default(),
+            scram: password.and_then(|password| ScramVerifier::parse(&password.scram)),
+        })
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether somebody who came in may go on: users of the catalog may have been disabled or dropped since, be they enabled again, and
+    /// a name that an issuer gave may have become one of theirs.
+    ///
+    /// # Errors
+    /// [`SecurityError::UserGone`] if so.
+    pub fn still_lets(&self, principal: &Principal) -> Result<(), SecurityError> {
+        let policy = self.policy();
+        let lets = match (principal.account(), policy.users.get(&principal.name)) {
+            (Some(_), Some(row)) => principal.is(row) && !row.disabled,
+            (Some(_), None) => false,
+            // What is granted to the name is granted to whom the catalog keeps, not to an issuer's.
+            (None, Some(_)) => !principal.is_vouched(),
+            (None, None) => true,
+        };
+        match lets {
+            true => Ok(()),
+            false => Err(SecurityError::UserGone {
+                user: principal.name.clone(),
+            }),
+        }
     }
 
     /// Checks a password. Takes tens of milliseconds of CPU by design: call it off the async threads.
@@ -269,24 +332,24 @@ impl Authenticator {
     }
 
     fn check_password(&self, user: &str, password: &str) -> Result<Principal, SecurityError> {
-        let known = self.users.get(user).map(|known| known.password_hash.as_str());
-        // Who is no user waits as long as who is one: the time must not tell.
-        let known = known.filter(|hash| !hash.is_empty());
-        let text = match known {
-            Some(hash) => hash,
+        let found = self.find(user, &self.policy());
+        // Who is no user, or is disabled, waits as long as who is one: the time must not tell.
+        let found = found.filter(|found| !found.password_hash.is_empty());
+        let text = match &found {
+            Some(found) => found.password_hash.as_str(),
             None => nobodys_hash(),
         };
-        let hash = PasswordHash::new(text).map_err(|_| SecurityError::BadHash { user: user.into() })?;
-        let fits = Argon2::default().verify_password(password.as_bytes(), &hash);
-        match (fits, known) {
-            (Ok(()), Some(_)) => Ok(Principal::named(user)),
-            _ => Err(SecurityError::BadCredentials),
+        let fits = fits(text, password).ok_or_else(|| SecurityError::BadHash { user: user.into() })?;
+        match found.filter(|_| fits) {
+            Some(found) => Ok(found.principal),
+            None => Err(SecurityError::BadCredentials),
         }
     }
 
     /// Whether anybody can log in by SCRAM.
     pub fn knows_scram(&self) -> bool {
-        self.users.values().any(|user| user.scram.is_some())
+        let kept = || self.policy().users.values().any(|row| row.password.is_some());
+        self.users.values().any(|user| user.scram.is_some()) || kept()
     }
 
     /// Whether this user can only log in with the password itself, or with a token in its place: they have no verifier, or only an
@@ -294,7 +357,10 @@ impl Authenticator {
     pub fn wants_password(&self, user: &str) -> bool {
         match self.users.get(user) {
             Some(user) => user.scram.is_none(),
-            None => self.believes(),
+            None => match self.policy().users.get(user) {
+                Some(row) => row.password.is_none(),
+                None => self.believes(),
+            },
         }
     }
 
@@ -311,7 +377,8 @@ impl Authenticator {
         rng: &SharedRng,
     ) -> Result<(ScramExchange, String), SecurityError> {
         let begun = self.attempts.check(user, address, self.clock.now_ms()).and_then(|()| {
-            let verifier = self.users.get(user).and_then(|user| user.scram.as_ref());
+            let found = self.find(user, &self.policy());
+            let verifier = found.as_ref().and_then(|found| found.scram.as_ref());
             ScramExchange::begin(user, verifier, first, &self.key, rng)
         });
         // That it began well is no login yet.
@@ -330,16 +397,18 @@ impl Authenticator {
         exchange: ScramExchange,
         last: &[u8],
     ) -> Result<(Principal, String), SecurityError> {
-        let proven = match exchange.finish(last) {
-            Ok(answer) => {
-                self.attempts.succeeded(user, address);
-                Ok((Principal::named(user), answer))
-            }
-            Err(error) => {
-                self.attempts.failed(user, address, self.clock.now_ms());
-                Err(error)
-            }
-        };
+        // Who was disabled meanwhile, or has another password, or is another one of the name, has proven nothing.
+        let found = self.find(user, &self.policy());
+        let found = found.filter(|found| found.scram.as_ref().is_some_and(|now| exchange.is_by(now)));
+        let finished = exchange.finish(last);
+        let proven = finished.and_then(|answer| match found {
+            Some(found) => Ok((found.principal, answer)),
+            None => Err(SecurityError::BadCredentials),
+        });
+        match &proven {
+            Ok(_) => self.attempts.succeeded(user, address),
+            Err(_) => self.attempts.failed(user, address, self.clock.now_ms()),
+        }
         self.noted(Way::Scram, Some(user), address, proven)
     }
 
@@ -358,36 +427,45 @@ impl Authenticator {
             now_ms,
             now_ms.saturating_add(ttl_ms),
             number,
-        );
+        )
+        .of_account(principal.account());
         let token = claims.seal(&self.key);
         (claims, token)
     }
 
     /// The principal of a token.
     pub fn verify(&self, token: &str) -> Result<Principal, SecurityError> {
-        self.verify_by(token, &self.policy.read().unwrap_or_else(PoisonError::into_inner))
+        self.verify_by(token, &self.policy())
     }
 
     /// The same by a policy that the caller has at hand.
     pub fn verify_by(&self, token: &str, policy: &Policy) -> Result<Principal, SecurityError> {
         let claims = Claims::open(&self.key, token, self.clock.now_ms())?;
-        // Who was taken out of the configuration is out, whatever tokens they hold.
-        if self.required() && !self.users.contains_key(&claims.subject) {
-            return Err(SecurityError::BadToken);
+        let configured = self.configures(&claims.subject);
+        let row = policy.users.get(&claims.subject).filter(|_| !configured);
+        let theirs = match row {
+            Some(row) => claims.account == Some(row.id) && row.heeds_token_of(claims.issued_ms),
+            // Who was taken out of the configuration, or was dropped, is out, whatever tokens they hold.
+            None if self.required() && !configured => return Err(SecurityError::BadToken),
+            // A user of the name whom the catalog kept is another one.
+            None => claims.account.is_none(),
+        };
+        if !theirs || claims.is_revoked_by(policy) {
+            return Err(SecurityError::RevokedToken);
         }
-        match claims.is_revoked_by(policy) {
-            true => Err(SecurityError::RevokedToken),
-            false => Ok(claims.principal()),
-        }
+        Ok(match row {
+            Some(row) => Principal::kept(claims.subject, row),
+            None => Principal::named(claims.subject),
+        })
     }
 
     /// The principal of a token, whoever of those that are believed issued it.
     ///
     /// # Errors
     /// As [`Self::verify`] and [`Oidc::verify`]; [`SecurityError::ForeignToken`] too where an issuer calls somebody as a user of the
-    /// configuration is called.
+    /// configuration, or of the catalog, is called.
     pub async fn admit(&self, token: &str) -> Result<Principal, SecurityError> {
-        let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner));
+        let policy = self.policy();
         self.admit_by(token, &policy).await
     }
 
@@ -401,9 +479,9 @@ impl Authenticator {
             _ => return self.verify_by(token, policy),
         };
         let principal = oidc.verify(token, policy).await?;
-        match self.users.contains_key(&principal.name) {
+        match self.configures(&principal.name) || policy.users.contains_key(&principal.name) {
             true => Err(SecurityError::ForeignToken {
-                reason: "it names a user of this installation's own configuration",
+                reason: "it names one of this installation's own users",
             }),
             false => Ok(principal),
         }
@@ -412,18 +490,36 @@ impl Authenticator {
     /// The principal that a client's certificate names.
     ///
     /// # Errors
-    /// [`SecurityError::UnknownCertificate`] for who is not in the configuration.
+    /// [`SecurityError::UnknownCertificate`] for who is no user, or is disabled.
     pub fn certified(&self, user: &str) -> Result<Principal, SecurityError> {
-        match self.users.contains_key(user) {
-            true => Ok(Principal::named(user)),
-            false => Err(SecurityError::UnknownCertificate { user: user.to_owned() }),
+        self.certified_by(user, &self.policy())
+    }
+
+    /// The same by a policy that the caller has at hand.
+    ///
+    /// # Errors
+    /// As [`Self::certified`].
+    pub fn certified_by(&self, user: &str, policy: &Policy) -> Result<Principal, SecurityError> {
+        match self.find(user, policy) {
+            Some(found) => Ok(found.principal),
+            None => Err(SecurityError::UnknownCertificate { user: user.to_owned() }),
         }
     }
 
-    /// From now on tokens that this policy takes back are refused.
+    /// From now on tokens that this policy takes back are refused, and the users that it keeps are let in. One that is older than what
+    /// is known changes nothing: who was disabled must not come in by it.
     pub fn heed(&self, policy: Arc<Policy>) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+        let mut known = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        if policy.version >= known.version {
+            *known = policy;
+        }
     }
+}
+
+/// Whether a password is that of a hash; none for what is no hash.
+fn fits(hash: &str, password: &str) -> Option<bool> {
+    let hash = PasswordHash::new(hash).ok()?;
+    Some(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 /// A hash that no password has, at the cost of all others.
@@ -452,13 +548,17 @@ pub fn hash_password(password: &str, rng: &SharedRng) -> Result<String, Security
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::Duration;
+
+    use uuid::Uuid;
 
     use tidewater_core::{ManualClock, SeededRng};
 
     use super::*;
     use crate::logins::Outcome;
+    use crate::policy::{StoredPassword, UserRow};
 
     // Goal: only the right password and live tokens let in. Method: each wrong way once, beside the right one.
     #[test]
@@ -553,6 +653,102 @@ mod tests {
             Err(SecurityError::BadCredentials)
         ));
         assert!(door.verify(&door.issue(&robot)).is_ok());
+    }
+
+    // Goal: users whom the catalog keeps come in by password, SCRAM's verifier and token, and no more once they are disabled or dropped;
+    // who has a name after them is another one; a name of the configuration is the configuration's. Method: policies one after the other,
+    // with what was good under the one before.
+    #[test]
+    fn users_of_the_catalog() {
+        let rng: SharedRng = Arc::new(SeededRng::new(1));
+        let clock = Arc::new(ManualClock::new(1_000));
+        let ana = UserSettings {
+            name: "ana".into(),
+            password_hash: hash_password("of the file", &rng).expect("a hash"),
+            scram: None,
+            role: Role::Admin,
+        };
+        let door = Authenticator::new(vec![ana], TokenKey::derive(b"k"), clock.clone()).expect("good users");
+        let row = |id: u128, password: Option<&str>| UserRow {
+            id: Uuid::from_u128(id),
+            password: password.map(|password| StoredPassword::new(password, &rng).expect("a hash")),
+            disabled: false,
+            made_ms: 1,
+            enabled_ms: None,
+        };
+        let told = |rows: &[(&str, UserRow)]| {
+            let users = rows.iter().map(|(name, row)| ((*name).to_owned(), row.clone()));
+            door.heed(Arc::new(Policy {
+                users: users.collect(),
+                ..Policy::default()
+            }));
+        };
+        assert!(!door.knows("ben") && door.login("ben", "first").is_err() && !door.knows_scram());
+        let first = row(1, Some("first"));
+        told(&[
+            ("ben", first.clone()),
+            ("robot", row(2, None)),
+            ("ana", row(3, Some("of the catalog"))),
+        ]);
+        assert!(door.knows_scram() && !door.wants_password("ben") && door.wants_password("robot"));
+        assert!(door.login("ben", "wrong").is_err() && door.login("robot", "").is_err());
+        let ben = door.login("ben", "first").expect("the right password");
+        assert_eq!((ben.account(), door.may_write(&ben)), (Some(first.id), false));
+        let token = door.issue(&ben);
+        assert_eq!(door.verify(&token).expect("a good token"), ben);
+        assert!(door.certified("ben").is_ok() && door.still_lets(&ben).is_ok());
+        // The configuration's user is who has the name.
+        assert!(door.login("ana", "of the catalog").is_err());
+        let ana = door.login("ana", "of the file").expect("the file's password");
+        assert_eq!(ana.account(), None);
+        let other = door.issue(&Principal::kept("ana", &row(3, None)));
+        assert!(matches!(door.verify(&other), Err(SecurityError::RevokedToken)));
+        // Disabled.
+        let disabled = UserRow {
+            disabled: true,
+            ..first.clone()
+        };
+        told(&[("ben", disabled)]);
+        assert!(matches!(door.login("ben", "first"), Err(SecurityError::BadCredentials)));
+        assert!(matches!(door.verify(&token), Err(SecurityError::RevokedToken)));
+        assert!(door.login("ben", &token).is_err() && door.certified("ben").is_err());
+        assert!(matches!(door.still_lets(&ben), Err(SecurityError::UserGone { .. })));
+        assert!(door.principal("ben").is_none() && door.knows("ben") && !door.wants_password("ben"));
+        // Enabled again: only tokens and sessions of after.
+        let enabled = UserRow {
+            enabled_ms: Some(1_000),
+            ..first
+        };
+        told(&[("ben", enabled)]);
+        assert!(door.verify(&token).is_err() && door.still_lets(&ben).is_err());
+        clock.advance(Duration::from_millis(1));
+        let ben = door.login("ben", "first").expect("the right password");
+        let token = door.issue(&ben);
+        assert_eq!(door.verify(&token).expect("a good token"), ben);
+        assert!(door.still_lets(&ben).is_ok());
+        // An issuer's user of the name is not them.
+        let vouched = |name: &str| Principal::vouched(name.to_owned(), Role::Reader, BTreeSet::new());
+        assert!(door.still_lets(&vouched("ben")).is_err() && door.still_lets(&vouched("eve")).is_ok());
+        // Another one of the name, and nobody.
+        told(&[("ben", row(4, Some("second")))]);
+        assert!(matches!(door.verify(&token), Err(SecurityError::RevokedToken)));
+        assert!(door.still_lets(&ben).is_err() && door.login("ben", "first").is_err());
+        assert!(door.login("ben", "second").is_ok());
+        told(&[]);
+        assert!(matches!(door.verify(&token), Err(SecurityError::BadToken)));
+        assert!(door.still_lets(&ben).is_err() && door.login("ben", "second").is_err());
+        // What is heard late changes nothing.
+        let heard = |version: u64, rows: &[(&str, UserRow)]| {
+            let users = rows.iter().map(|(name, row)| ((*name).to_owned(), row.clone()));
+            door.heed(Arc::new(Policy {
+                version,
+                users: users.collect(),
+                ..Policy::default()
+            }));
+        };
+        heard(2, &[]);
+        heard(1, &[("ben", row(5, Some("second")))]);
+        assert!(door.principal("ben").is_none());
     }
 
     // Goal: the token of a login is good for as long as it was set, and one that is given out for longer is not touched by that. Method:

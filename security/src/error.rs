@@ -144,6 +144,38 @@ pub enum SecurityError {
     /// A password came from another machine where others may read it on its way. It was not looked at.
     #[error("passwords are taken over TLS or on this machine only")]
     PlainPassword,
+    /// A user of the configuration was to be made or changed in the catalog.
+    #[error("user {user:?} is the configuration's, and is changed there")]
+    UserConfigured {
+        /// The user.
+        user: String,
+    },
+    /// The catalog keeps somebody of this name already.
+    #[error("there is a user {user:?} already")]
+    UserExists {
+        /// The user.
+        user: String,
+    },
+    /// The catalog keeps nobody of this name.
+    #[error("the catalog keeps no user {user:?}")]
+    NoSuchUser {
+        /// The user.
+        user: String,
+    },
+    /// Somebody who came in was disabled, or dropped, since; or the name is another's now.
+    #[error("user {user:?} was disabled or dropped since the login")]
+    UserGone {
+        /// The user.
+        user: String,
+    },
+    /// Nobody has to say who they are here, so that a user would be told from nobody.
+    #[error(
+        "user {user:?} would mean nothing: the configuration has no users, so that everybody on this machine is let in"
+    )]
+    NobodyIsAsked {
+        /// The user.
+        user: String,
+    },
     /// A message of a login is not one of the mechanism.
     #[error("a message of the login is not as SCRAM has it: {reason}")]
     BadExchange {
@@ -162,7 +194,10 @@ impl Coded for SecurityError {
             | Self::ForeignToken { .. }
             | Self::UnknownCertificate { .. }
             | Self::PlainPassword
+            | Self::UserGone { .. }
             | Self::PermissionDenied { .. } => ErrorKind::Denied,
+            Self::UserConfigured { .. } | Self::UserExists { .. } => ErrorKind::Conflict,
+            Self::NoSuchUser { .. } => ErrorKind::NotFound,
             Self::TooManyAttempts { .. } => ErrorKind::Exhausted,
             Self::PolicyUnknown { .. } | Self::KeysUnknown { .. } | Self::NoNodeTls { .. } => ErrorKind::Unavailable,
             Self::BadStatement { .. }
@@ -175,6 +210,7 @@ impl Coded for SecurityError {
             | Self::NotIssued { .. }
             | Self::BadVerifier { .. }
             | Self::BadIssuer { .. }
+            | Self::NobodyIsAsked { .. }
             | Self::BadExchange { .. } => ErrorKind::Invalid,
         }
     }
@@ -199,6 +235,11 @@ impl Coded for SecurityError {
             Self::NotIssued { .. } => "SEC-0021",
             Self::NoNodeTls { .. } => "SEC-0022",
             Self::PlainPassword => "SEC-0023",
+            Self::UserConfigured { .. } => "SEC-0024",
+            Self::UserExists { .. } => "SEC-0025",
+            Self::NoSuchUser { .. } => "SEC-0026",
+            Self::UserGone { .. } => "SEC-0027",
+            Self::NobodyIsAsked { .. } => "SEC-0028",
             Self::RevokedToken => "SEC-0006",
             Self::TooManyAttempts { .. } => "SEC-0007",
             Self::PermissionDenied { .. } => "SEC-0008",
@@ -220,7 +261,11 @@ impl Coded for SecurityError {
             Self::NotANode { .. } => Some("make one with: tidewater cluster node-cert".into()),
             Self::CertificateExists { .. } => Some("move it away first, or name another folder".into()),
             Self::UnknownCertificate { .. } => {
-                Some("add the user to [[security.users]], or map the name in [security.tls.client_names]".into())
+                Some("add the user (tidewater user add --service), or map the name in [security.tls.client_names]".into())
+            }
+            Self::UserConfigured { .. } => Some("edit [[security.users]], or take another name".into()),
+            Self::NobodyIsAsked { .. } => {
+                Some("begin with an administrator in [[security.users]]: tidewater user hash".into())
             }
             Self::BadHash { .. } | Self::BadVerifier { .. } => Some("make one with: tidewater user hash".into()),
             Self::OpenWithoutAuthentication { .. } => {

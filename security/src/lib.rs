@@ -40,7 +40,10 @@ pub use listen::ListenPolicy;
 pub use logins::{Logins, Outcome, Way};
 pub use node_tls::{Authority, NODE_NAME, NodePem, NodeStream, NodeTls, NodeTlsSettings};
 pub use oidc::{Oidc, OidcSettings};
-pub use policy::{Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, TokenRow};
+pub use policy::{
+    Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, StoredPassword, TokenRow,
+    UserAction, UserChange, UserRow,
+};
 pub use principal::Principal;
 pub use same::same_secret;
 pub use scram::{ScramExchange, ScramVerifier};

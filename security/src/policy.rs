@@ -1,9 +1,10 @@
-//! What is agreed on about who may do what: roles, their members, and grants on the resource tree.
+//! What is agreed on about who may do what: roles, their members, grants on the resource tree, and users that the catalog keeps.
 //!
 //! The catalog keeps it in its log and gives it to every front as one document. Whoever makes a decision compiles it first, see
 //! [`crate::Access`].
 
 mod privilege;
+mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use privilege::{Privilege, PrivilegeSet};
+pub use user::{STORED_BYTES_MAX, StoredPassword, UserAction, UserChange, UserRow};
 
 /// The role that everybody has.
 pub const PUBLIC: &str = "public";
@@ -130,6 +132,9 @@ pub struct Policy {
     pub tokens: Vec<TokenRow>,
     /// Tokens of these users that were given out at this moment or before are good no more.
     pub tokens_from_ms: BTreeMap<String, i64>,
+    /// Users and service accounts by name. A name of the configuration is the configuration's, whoever is here.
+    #[serde(default)]
+    pub users: BTreeMap<String, UserRow>,
 }
 
 impl Policy {

@@ -191,6 +191,11 @@ impl ScramExchange {
         Ok((exchange, answer))
     }
 
+    /// Whether this is the verifier that the login began with.
+    pub(crate) fn is_by(&self, verifier: &ScramVerifier) -> bool {
+        self.known && self.verifier == *verifier
+    }
+
     /// Checks the client's proof; the answer proves that this side has the verifier.
     pub(crate) fn finish(self, last: &[u8]) -> Result<String, SecurityError> {
         let last = std::str::from_utf8(last).map_err(|_| bad("not UTF-8"))?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::TableName;
 
 use crate::error::SecurityError;
-use crate::policy::{Grantee, Policy, PrivilegeSet};
+use crate::policy::{Grantee, Policy, PrivilegeSet, UserChange};
 
 /// Whom a statement names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +134,8 @@ pub enum PolicyChange {
         /// The user.
         user: String,
     },
+    /// Makes, changes or drops a user of the catalog. There is no statement for it: its text would hold a password.
+    User(UserChange),
 }
 
 impl PolicyChange {
@@ -147,10 +149,11 @@ impl PolicyChange {
             Self::AddMember { .. } => "GRANT ROLE",
             Self::RemoveMember { .. } => "REVOKE ROLE",
             Self::NoteToken(_) | Self::RevokeToken { .. } | Self::RevokeTokensOf { .. } => "TOKEN",
+            Self::User(change) => change.action.verb(),
         }
     }
 
-    /// What it grants on; the warehouse for what is about roles and tokens.
+    /// What it grants on; the warehouse for what is about roles, tokens and users.
     pub fn target(&self) -> &Target {
         match self {
             Self::Grant { on, .. } | Self::Revoke { on, .. } => on,

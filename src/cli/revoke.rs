@@ -54,6 +54,7 @@ fn may_be_known(settings: &Settings, policy: &Policy, user: &str) -> bool {
     let security = &settings.security;
     !security.oidc.is_empty()
         || security.users.iter().any(|known| known.name == user)
+        || policy.users.contains_key(user)
         || policy.tokens.iter().any(|row| row.subject == user)
 }
 

@@ -1,11 +1,13 @@
 //! `tidewater token issue|ls|revoke`
 
+use std::sync::Arc;
+
 use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
 use tidewater_core::{SystemClock, SystemRng};
-use tidewater_security::{Authenticator, PolicyChange, Principal, TOKEN_TTL_MS_MAX, TokenRow};
+use tidewater_security::{Authenticator, Policy, PolicyChange, TOKEN_TTL_MS_MAX, TokenRow};
 
 use super::block_on;
 use super::failure::Failure;
@@ -19,7 +21,7 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenVerb {
-    /// Print a token for a user or service account of the configuration
+    /// Print a token for a user or service account
     Issue {
         /// Whom it speaks for
         name: String,
@@ -77,12 +79,18 @@ fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Resu
     }
     let key = settings.user_key(&SystemRng::shared());
     let users = Authenticator::new(security.users.clone(), key, SystemClock::shared())?;
-    if !users.knows(&name) {
-        return Err(Failure::new(format!("{name:?} is not among security.users"))
-            .hint("a service account is a user without password_hash")
+    let client = client(settings)?;
+    users.heed(Arc::new(policy(&client)?));
+    let Some(principal) = users.principal(&name) else {
+        let says = match users.knows(&name) {
+            true => format!("{name:?} is disabled"),
+            false => format!("{name:?} is no user, neither of security.users nor of the catalog"),
+        };
+        return Err(Failure::new(says)
+            .hint("a service account is made with: tidewater user add NAME --service")
             .exit(2));
-    }
-    let (claims, token) = users.issue_for(&Principal::named(name), hours.saturating_mul(HOUR_MS));
+    };
+    let (claims, token) = users.issue_for(&principal, hours.saturating_mul(HOUR_MS));
     let row = TokenRow {
         id: claims.id,
         subject: claims.subject,
@@ -91,7 +99,6 @@ fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Resu
         revoked: false,
     };
     // Noted first: a token that nobody can list is not given out.
-    let client = client(settings)?;
     block_on(async { Ok(client.change_policy(&PolicyChange::NoteToken(row)).await?) })?;
     if output.is_json() {
         return output.one(&Issued {
@@ -113,12 +120,7 @@ fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
             subject: row.subject.clone(),
             issued_ms: row.issued_ms,
             until_ms: row.until_ms,
-            state: match row.revoked
-                || policy
-                    .tokens_from_ms
-                    .get(&row.subject)
-                    .is_some_and(|from| row.issued_ms <= *from)
-            {
+            state: match is_revoked(&policy, row) {
                 true => "revoked",
                 false => "good",
             },
@@ -132,4 +134,14 @@ fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
         state: "revoked",
     }));
     output.rows(&["id", "subject", "issued_ms", "until_ms", "state"], &lines)
+}
+
+fn is_revoked(policy: &Policy, row: &TokenRow) -> bool {
+    let from_ms = policy.tokens_from_ms.get(&row.subject);
+    row.revoked
+        || from_ms.is_some_and(|from_ms| row.issued_ms <= *from_ms)
+        || policy
+            .users
+            .get(&row.subject)
+            .is_some_and(|user| !user.heeds_token_of(row.issued_ms))
 }

@@ -1,4 +1,4 @@
-//! `tidewater user ls|hash|token`
+//! `tidewater user add|passwd|disable|enable|drop|ls|hash|token`
 
 use std::io::BufRead;
 
@@ -7,10 +7,14 @@ use serde::Serialize;
 
 use tidewater_core::{SystemClock, SystemRng};
 use tidewater_security::authenticator::hash_password;
-use tidewater_security::{Principal, Role, ScramVerifier};
+use tidewater_security::{
+    Grantee, Policy, PolicyChange, Principal, Role, ScramVerifier, SecurityError, StoredPassword, UserAction,
+    UserChange,
+};
 
 use super::failure::Failure;
 use super::output::Output;
+use super::role::{apply, client, policy};
 use crate::settings::Settings;
 
 /// Milliseconds of a day.
@@ -18,7 +22,41 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserVerb {
-    /// List the users and service accounts of the configuration
+    /// Make a user or service account that the catalog keeps: no restart, no edit of the configuration
+    Add {
+        /// The login name
+        name: String,
+        /// An account that has tokens only (tidewater token issue)
+        #[arg(long)]
+        service: bool,
+        /// A role of theirs, as of `role create`; may be repeated
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Read another password from standard input. Tokens of before stay good
+    Passwd {
+        /// Whose
+        name: String,
+    },
+    /// Let nobody in as this user, neither by password nor by token
+    Disable {
+        /// Whom
+        name: String,
+    },
+    /// Let a disabled user in again, by password and by tokens of from now on
+    Enable {
+        /// Whom
+        name: String,
+    },
+    /// Drop a user with the grants, roles and tokens they have
+    Drop {
+        /// Whom
+        name: String,
+    },
+    /// List the users and service accounts of the configuration and of the catalog
     Ls,
     /// Read a password from standard input and print its hash and its SCRAM verifier for [[security.users]]
     Hash,
@@ -35,8 +73,13 @@ pub(super) enum UserVerb {
 #[derive(Debug, Serialize)]
 struct UserLine {
     name: String,
-    role: Role,
+    /// Where they are kept.
+    of: &'static str,
+    /// The configuration's own word; roles of `CREATE ROLE` are the next column.
+    role: Option<Role>,
+    roles: String,
     login: &'static str,
+    state: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,44 +95,118 @@ struct Issued {
 }
 
 pub(super) fn run(settings: &Settings, verb: UserVerb, output: &Output) -> Result<(), Failure> {
-    match verb {
-        UserVerb::Ls => list(settings, output),
-        UserVerb::Hash => hash(output),
-        UserVerb::Token { name, days } => token(settings, name, days, output),
+    let (user, action) = match verb {
+        UserVerb::Ls => return list(settings, output),
+        UserVerb::Hash => return hash(output),
+        UserVerb::Token { name, days } => return token(settings, name, days, output),
+        UserVerb::Add {
+            name,
+            service,
+            roles,
+            password_stdin,
+        } => {
+            let password = match (service, password_stdin) {
+                (false, true) => Some(stored("tidewater user add NAME --password-stdin")?),
+                (true, false) => None,
+                _ => {
+                    return Err(Failure::new(
+                        "a user has a password (--password-stdin), a service account none (--service)",
+                    )
+                    .hint("give one of the two")
+                    .exit(2));
+                }
+            };
+            let id = SystemRng::shared().uuid();
+            (name, UserAction::Add { id, password, roles })
+        }
+        UserVerb::Passwd { name } => {
+            let password = stored("tidewater user passwd NAME")?;
+            (name, UserAction::SetPassword { password })
+        }
+        UserVerb::Disable { name } => (name, UserAction::Disable),
+        UserVerb::Enable { name } => (name, UserAction::Enable),
+        UserVerb::Drop { name } => (name, UserAction::Drop),
+    };
+    // The file of this machine may know more than that of the node that is asked.
+    if settings.security.users.iter().any(|known| known.name == user) {
+        return Err(SecurityError::UserConfigured { user }.into());
     }
+    let change = PolicyChange::User(UserChange { user, action });
+    apply(&client(settings)?, &change, output)
 }
 
 fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
-    let users = settings.security.users.iter();
-    let lines: Vec<UserLine> = users
+    let policy = policy(&client(settings)?)?;
+    let users = &settings.security.users;
+    let mut lines: Vec<UserLine> = users
+        .iter()
         .map(|user| UserLine {
             name: user.name.clone(),
-            role: user.role,
-            login: match user.password_hash.is_empty() {
-                true => "tokens",
-                false => "password",
-            },
+            of: "configuration",
+            role: Some(user.role),
+            roles: roles_of(&policy, &user.name),
+            login: login(!user.password_hash.is_empty()),
+            state: "enabled",
         })
         .collect();
-    output.rows(&["name", "role", "login"], &lines)
+    lines.extend(policy.users.iter().map(|(name, row)| UserLine {
+        name: name.clone(),
+        of: "catalog",
+        role: None,
+        roles: roles_of(&policy, name),
+        login: login(row.password.is_some()),
+        state: match row.disabled {
+            true => "disabled",
+            // The name is the configuration's.
+            false if users.iter().any(|user| user.name == *name) => "hidden",
+            false => "enabled",
+        },
+    }));
+    output.rows(&["name", "of", "role", "roles", "login", "state"], &lines)
 }
 
-/// Needs no configuration.
-pub(super) fn hash(output: &Output) -> Result<(), Failure> {
+fn login(by_password: bool) -> &'static str {
+    match by_password {
+        true => "password",
+        false => "tokens",
+    }
+}
+
+/// The roles that somebody was given, without those that come with them.
+fn roles_of(policy: &Policy, user: &str) -> String {
+    let member = Grantee::User(user.to_owned());
+    let found = policy.members.iter().filter(|found| found.member == member);
+    let roles: Vec<&str> = found.map(|found| found.role.as_str()).collect();
+    roles.join(", ")
+}
+
+/// What is kept of the password on standard input.
+fn stored(verb: &str) -> Result<StoredPassword, Failure> {
+    Ok(StoredPassword::new(&read_password(verb)?, &SystemRng::shared())?)
+}
+
+/// The first line of standard input.
+fn read_password(verb: &str) -> Result<String, Failure> {
     let mut password = String::new();
     std::io::stdin()
         .lock()
         .read_line(&mut password)
         .map_err(|source| Failure::io("read the password", source))?;
     let password = password.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(Failure::new("the password is empty")
-            .hint("printf '%s' PASSWORD | tidewater user hash")
-            .exit(2));
+    match password.is_empty() {
+        true => Err(Failure::new("the password is empty")
+            .hint(format!("printf '%s' PASSWORD | {verb}"))
+            .exit(2)),
+        false => Ok(password.to_owned()),
     }
+}
+
+/// Needs no configuration.
+pub(super) fn hash(output: &Output) -> Result<(), Failure> {
+    let password = read_password("tidewater user hash")?;
     let rng = SystemRng::shared();
-    let password_hash = hash_password(password, &rng)?;
-    let scram = ScramVerifier::new(password, &rng).to_string();
+    let password_hash = hash_password(&password, &rng)?;
+    let scram = ScramVerifier::new(&password, &rng).to_string();
     if output.is_json() {
         return output.one(&Hashed { password_hash, scram });
     }

@@ -7,11 +7,38 @@ use tidewater_core::SharedClock;
 use tidewater_security::{AuditLog, AuditOptions};
 
 use super::Role;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::settings::Settings;
 
 /// Least disk that a log is of use with.
 const BYTES_MIN: u64 = 1 << 20;
+
+/// Refuses settings that nothing could be kept with, or that contradict one another.
+pub(super) fn check(settings: &Settings, roles: &BTreeSet<Role>) -> Result<(), Failure> {
+    let wanted = &settings.audit;
+    if !lets_in(roles) {
+        return Ok(());
+    }
+    if wanted.required && !wanted.enabled {
+        return Err(
+            Failure::of(Reason::Settings, "audit.required is set, and audit.enabled is not")
+                .hint("leave audit.enabled out")
+                .exit(2),
+        );
+    }
+    if wanted.bytes_max < BYTES_MIN {
+        return Err(
+            Failure::of(Reason::Settings, format!("audit.bytes_max is {}", wanted.bytes_max))
+                .hint(format!("it is at least {BYTES_MIN}"))
+                .exit(2),
+        );
+    }
+    Ok(())
+}
+
+fn lets_in(roles: &BTreeSet<Role>) -> bool {
+    roles.contains(&Role::Catalog) || roles.contains(&Role::FlightSql)
+}
 
 /// Begins to keep it; none where nothing is kept.
 pub(super) fn start(
@@ -20,18 +47,7 @@ pub(super) fn start(
     clock: &SharedClock,
 ) -> Result<Option<AuditLog>, Failure> {
     let wanted = &settings.audit;
-    if wanted.required && !wanted.enabled {
-        return Err(Failure::new("audit.required is set, and audit.enabled is not")
-            .hint("leave audit.enabled out")
-            .exit(2));
-    }
-    if wanted.bytes_max < BYTES_MIN {
-        return Err(Failure::new(format!("audit.bytes_max is {}", wanted.bytes_max))
-            .hint(format!("it is at least {BYTES_MIN}"))
-            .exit(2));
-    }
-    let lets_in = roles.contains(&Role::Catalog) || roles.contains(&Role::FlightSql);
-    if !wanted.enabled || !lets_in {
+    if !wanted.enabled || !lets_in(roles) {
         return Ok(None);
     }
     let options = AuditOptions {

@@ -8,20 +8,21 @@ use tidewater_core::{SystemClock, SystemRng};
 use tidewater_security::Tls;
 use tidewater_table::file_store::Location;
 
-use super::{Role, catalog, compute, issuers, local_secret, ports, users};
+use super::{Role, audit, catalog, compute, issuers, local_secret, ports, users};
 use crate::cli::failure::Failure;
 use crate::settings::Settings;
 
 type Look = fn(&Settings, &BTreeSet<Role>) -> Result<(), Failure>;
 
 /// The parts of a configuration, and how each is looked at.
-const PARTS: [(&str, Look); 6] = [
+const PARTS: [(&str, Look); 7] = [
     ("addresses", addresses),
     ("warehouse", warehouse),
     ("catalog", catalog_settings),
     ("executor", executor),
     ("users", known_users),
     ("TLS", tls),
+    ("audit", audit::check),
 ];
 
 /// What is found in each part, for a process of these roles.
@@ -129,6 +130,9 @@ mod tests {
         assert!(refused(|all| all.catalog.warehouse = "s3://bucket/lake".into()).is_empty());
         assert_eq!(refused(|all| all.catalog.endpoints = vec!["lake".into()]), ["catalog"]);
         assert_eq!(refused(|all| all.security.login_token_ttl_s = Some(1)), ["users"]);
+        assert_eq!(refused(|all| all.audit.bytes_max = 1), ["audit"]);
+        let unkept = |all: &mut Settings| (all.audit.required, all.audit.enabled) = (true, false);
+        assert_eq!(refused(unkept), ["audit"]);
     }
 
     // Goal: what is another process's is not asked of this one. Method: a mistake in the settings of a role, with and without it.

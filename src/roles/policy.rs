@@ -1,5 +1,5 @@
-//! What users may do, as this process heard it last from the catalog: asked for every second, so that a grant that was taken back is
-//! gone everywhere soon, and not asked for with each statement.
+//! What users may do, and which the catalog keeps, as this process heard it last from the catalog: asked for every second, so that a
+//! grant that was taken back is gone everywhere soon, and not asked for with each statement.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -62,12 +62,14 @@ impl PolicyKeeper {
         heard.map(|heard| self.clock.monotonic().saturating_sub(heard))
     }
 
-    /// Asks again and again, and lets the service know of tokens that were taken back. Where nobody has to say who they are there
-    /// is nothing to be heard.
+    /// Asks again and again, and lets the service know of users and of tokens that were taken back. Where nobody has to say who they
+    /// are there is nothing to be heard.
     pub(super) fn follow(self: std::sync::Arc<Self>, parts: &Parts, service: QueryService) {
         if !self.required {
             return;
         }
+        // Before the first login.
+        service.authenticator().heed(self.authorizer.policy());
         let (clock, stop) = (SharedClock::clone(&parts.clock), parts.tasks.token());
         parts.tasks.spawn("policy", async move {
             let mut fails = false;

@@ -9,6 +9,7 @@ use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::schema::LostDefaults;
 use crate::view::{NewView, View};
@@ -26,6 +27,20 @@ pub struct LoadedTable {
     /// Defaults that the file has and `metadata` lacks.
     pub lost_defaults: LostDefaults,
 }
+
+/// Where a table stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablePointer {
+    /// The uuid in its metadata.
+    pub uuid: Uuid,
+    /// The file that holds its state.
+    pub metadata_location: String,
+    /// The head of branch `main`, if there is one.
+    pub snapshot_id: Option<i64>,
+}
+
+/// Where all tables stand.
+pub type Pointers = HashMap<TableName, TablePointer>;
 
 /// What became of a table since it was seen.
 #[derive(Debug, Clone)]
@@ -201,6 +216,11 @@ pub trait Catalog: Debug + Send + Sync {
     /// The newest states of several tables as they stood at one moment: no commit lies between any two of them. In the order
     /// of the names; `None` where there is no such table.
     async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault>;
+
+    /// Where every table stands, all at one moment: no commit lies between any two of them.
+    async fn pointers(&self) -> Result<Arc<Pointers>, CatalogFault> {
+        Err(not_offered("telling where all tables stand"))
+    }
 
     /// What became of these tables, each of which was seen last with its state in this file, if it was seen. In the order of the
     /// tables, and each for itself: commits may lie between them. For those who look at all tables: nothing is sent of a table

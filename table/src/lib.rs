@@ -43,6 +43,7 @@ pub mod verify;
 pub mod view;
 pub mod write;
 
+mod earlier;
 #[cfg(test)]
 mod judges;
 mod manifest;
@@ -54,7 +55,9 @@ pub use alter::{
     Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table, usual_name,
 };
 pub use at_hand::{AtHand, AtHandFigures, Found, Met};
-pub use catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, Since, TableCommit};
+pub use catalog::{
+    Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, Pointers, Since, TableCommit, TablePointer,
+};
 pub use change::{Added, Change, Conditions, JOB_ID_KEY, Target};
 pub use changelog::{SnapshotChange, changes_between};
 pub use commit::{

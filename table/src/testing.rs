@@ -15,7 +15,9 @@ use object_store::ObjectStore;
 use uuid::Uuid;
 
 use self::views::Views;
-use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
+use crate::catalog::{
+    Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, Pointers, TableCommit, TablePointer,
+};
 use crate::digest::named_metadata;
 use crate::file_store::{FileStore, StoreOptions};
 use crate::schema::LostDefaults;
@@ -270,6 +272,19 @@ impl Catalog for MemoryCatalog {
     async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault> {
         let state = self.lock();
         Ok(names.iter().map(|name| state.tables.get(name).cloned()).collect())
+    }
+
+    async fn pointers(&self) -> Result<Arc<Pointers>, CatalogFault> {
+        let state = self.lock();
+        let pointers = state.tables.iter().map(|(name, table)| {
+            let pointer = TablePointer {
+                uuid: table.metadata.uuid(),
+                metadata_location: table.metadata_location.clone(),
+                snapshot_id: table.metadata.current_snapshot_id(),
+            };
+            (name.clone(), pointer)
+        });
+        Ok(Arc::new(pointers.collect()))
     }
 
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {

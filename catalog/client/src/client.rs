@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::error::{ClientError, Result};
 use crate::nearby::Nearby;
+use crate::pointers::LastPointers;
 use crate::table_cache::TableCache;
 use crate::transport::{Call, Reply, Transport};
 use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
@@ -83,11 +84,12 @@ impl ClientOptions {
     }
 }
 
-/// A client of the catalog. Clones share connections and the cache of loaded tables.
+/// A client of the catalog. Clones share connections and what was told of tables last.
 #[derive(Debug, Clone)]
 pub struct CatalogClient {
     pub(crate) transport: Arc<Transport>,
     pub(crate) tables: Arc<TableCache>,
+    pub(crate) pointers: Arc<LastPointers>,
 }
 
 impl CatalogClient {
@@ -99,6 +101,7 @@ impl CatalogClient {
         Ok(Self {
             transport: Arc::new(Transport::new(options)?),
             tables: Arc::default(),
+            pointers: Arc::default(),
         })
     }
 

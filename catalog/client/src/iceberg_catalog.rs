@@ -18,7 +18,9 @@ use crate::path;
 use crate::transport::{Call, Reply};
 use tidewater_core::{Namespace, TableName};
 use tidewater_table::schema::LostDefaults;
-use tidewater_table::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, NewView, Since, TableCommit, View};
+use tidewater_table::{
+    Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, NewView, Pointers, Since, TableCommit, View,
+};
 
 /// Tables that one call asks for: their names and files have to fit into its URL.
 const TABLES_PER_CALL: usize = 100;
@@ -303,6 +305,10 @@ impl Catalog for CatalogClient {
             [one] => Ok(vec![self.load(one).await?]),
             several => Ok(self.load_at_once(several).await?),
         }
+    }
+
+    async fn pointers(&self) -> Result<Arc<Pointers>, CatalogFault> {
+        Ok(self.all_pointers().await?)
     }
 
     async fn load_changed(&self, seen: &[(TableName, Option<String>)]) -> Result<Vec<Since>, CatalogFault> {

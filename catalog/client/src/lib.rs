@@ -22,6 +22,7 @@ mod internal;
 mod namespaces;
 mod nearby;
 mod path;
+mod pointers;
 mod policy;
 mod table_cache;
 mod transport;

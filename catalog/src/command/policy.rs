@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use tidewater_security::{Grantee, PrivilegeSet, Resource, TokenRow};
+use tidewater_security::{Grantee, PrivilegeSet, Resource, TokenRow, UserChange};
 
 /// Privileges on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,8 @@ pub enum PolicyOp {
         /// The user.
         user: String,
     },
+    /// Makes, changes or drops a user or service account.
+    User(UserChange),
 }
 
 /// Why the policy was not changed.
@@ -99,5 +101,15 @@ pub enum PolicyRefusal {
     Gone {
         /// Its id.
         object: Uuid,
+    },
+    /// There is a user of this name.
+    UserExists {
+        /// The user.
+        user: String,
+    },
+    /// There is no user of this name.
+    NoSuchUser {
+        /// The user.
+        user: String,
     },
 }

@@ -21,13 +21,18 @@ pub(super) async fn load(State(service): Shared, caller: Extension<Caller>, Quer
     of_installation(&caller)?;
     let state = service.fresh_state().await?;
     let version = state.policy_version();
-    let policy = match wanted.known == Some(version) {
+    let mut policy = match wanted.known == Some(version) {
         true => None,
         false => Some(match &service.authorizer {
             Some(authorizer) => (*known(authorizer, &state)).clone(),
             None => state.policy(),
         }),
     };
+    if *caller == Caller::Open {
+        // Of an installation that had users once: what is kept of passwords is for nodes only.
+        let rows = policy.iter_mut().flat_map(|policy| policy.users.values_mut());
+        rows.for_each(|row| row.password = None);
+    }
     json(&dto::PolicyState { version, policy })
 }
 

@@ -71,7 +71,8 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
         Access::Tokens(key) => nodes_token(key),
         Access::Users { users, .. } if certified.is_some() => {
             let user = certified.unwrap_or_default();
-            let checked = users.noted_if_refused(Way::Certificate, Some(user), peer.ip(), users.certified(user));
+            let named = guard.certified(users, user);
+            let checked = users.noted_if_refused(Way::Certificate, Some(user), peer.ip(), named);
             checked.map(Caller::User).map_err(Failure::from)
         }
         Access::Users { users, nodes } => match (guard.user(users, token()?).await, nodes) {
@@ -118,6 +119,13 @@ impl From<SecurityError> for Failure {
 }
 
 impl Guard {
+    fn certified(&self, users: &Authenticator, user: &str) -> Result<Principal, SecurityError> {
+        match &self.authorizer {
+            Some(authorizer) => users.certified_by(user, &known(authorizer, &self.consensus.state().state)),
+            None => users.certified(user),
+        }
+    }
+
     async fn user(&self, users: &Authenticator, token: &str) -> Result<Principal, SecurityError> {
         match &self.authorizer {
             Some(authorizer) => {

@@ -44,10 +44,7 @@ pub(super) async fn load(
     let tag = etag(location, wanted.snapshots);
     if is_known(&headers, &tag) {
         service.cache.require_local(location).await?;
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        set_etag(&mut response, &tag);
-        return Ok(response);
+        return Ok(not_modified(&tag));
     }
     service.cache.require(location).await?;
     let file = service.cache.load(location).await?;
@@ -136,7 +133,8 @@ fn etag(metadata_location: &str, snapshots: Snapshots) -> String {
     format!("\"{}-{mode}\"", hash.get(..16).unwrap_or(&hash))
 }
 
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+/// Whether the client has what this tag stands for.
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let given = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -145,7 +143,16 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     tags.any(|given| given.trim().trim_start_matches("W/") == tag)
 }
 
-fn set_etag(response: &mut Response, tag: &str) {
+/// That the client has it.
+pub(crate) fn not_modified(tag: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    set_etag(&mut response, tag);
+    response
+}
+
+/// Puts the tag of an answer on it.
+pub(crate) fn set_etag(response: &mut Response, tag: &str) {
     if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -47,6 +47,11 @@ impl Logins {
         }
     }
 
+    /// Whether the configuration has a user of this name.
+    pub(crate) fn configures(&self, user: &str) -> bool {
+        self.users.configures(user)
+    }
+
     async fn login(&self, user: String, password: String, address: Option<IpAddr>) -> Result<Principal, Failure> {
         // Never closed, so there is always a place in the end.
         let _place = self.places.acquire().await;
@@ -120,6 +125,10 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
     let principal = match asked.grant_type.as_str() {
         "client_credentials" => {
             let (user, password) = credentials(&headers, &asked)?;
+            if let Some(authorizer) = &service.authorizer {
+                // A token in the place of the password may have been taken back, and the user may be the catalog's.
+                logins.users.heed(known(authorizer, &service.consensus.state().state));
+            }
             logins.login(user, password, address).await?
         }
         TOKEN_EXCHANGE => {

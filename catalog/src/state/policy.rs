@@ -1,4 +1,4 @@
-//! Roles, grants and revoked tokens.
+//! Roles, grants, revoked tokens and users.
 //!
 //! They change seldom and are read with every request, so they are one shared value that is copied for a change. Grants on tables
 //! and views bear ids that are never given again: what is left of them after a drop means nothing, and goes with the next change.
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::tables::TableRow;
+use super::users::{USERS_MAX, change_user};
 use super::{Shared, State};
 use crate::command::{GrantOn, Outcome, PolicyOp, PolicyRefusal, Refusal};
 use tidewater_security::policy::PUBLIC;
@@ -111,6 +112,7 @@ impl State {
             (policy.members.len(), MEMBERSHIPS_MAX, "memberships of roles"),
             (policy.grants.len(), GRANTS_MAX, "grants"),
             (policy.tokens.len(), TOKENS_MAX, "tokens"),
+            (policy.users.len(), USERS_MAX, "users"),
             (
                 policy.tokens_from_ms.len(),
                 TOKENS_MAX,
@@ -187,25 +189,7 @@ impl State {
                 }
             }
             PolicyOp::AddMember { roles, to } => {
-                for (role, member) in roles
-                    .iter()
-                    .flat_map(|role| to.iter().map(move |member| (role, member)))
-                {
-                    require(policy, &Grantee::Role(role.clone()))?;
-                    require(policy, member)?;
-                    if role == PUBLIC || policy.closes_circle(role, member) {
-                        return Err(PolicyRefusal::Circle {
-                            role: role.clone(),
-                            member: member.name().to_owned(),
-                        }
-                        .into());
-                    }
-                    policy.members.insert(Membership {
-                        role: role.clone(),
-                        member: member.clone(),
-                    });
-                }
-                policy.in_force = true;
+                add_members(policy, &roles, &to)?;
             }
             PolicyOp::RemoveMember { roles, from } => {
                 policy
@@ -231,6 +215,7 @@ impl State {
                 checked_name(&user)?;
                 policy.tokens_from_ms.insert(user, self.now_ms);
             }
+            PolicyOp::User(change) => change_user(policy, change, self.now_ms)?,
         }
         Ok(())
     }
@@ -254,7 +239,31 @@ impl From<PolicyRefusal> for Refusal {
     }
 }
 
-fn checked_name(name: &str) -> Result<(), Refusal> {
+/// Gives roles, which puts grants in force.
+pub(super) fn add_members(policy: &mut Policy, roles: &[String], to: &[Grantee]) -> Result<(), Refusal> {
+    for (role, member) in roles
+        .iter()
+        .flat_map(|role| to.iter().map(move |member| (role, member)))
+    {
+        require(policy, &Grantee::Role(role.clone()))?;
+        require(policy, member)?;
+        if role == PUBLIC || policy.closes_circle(role, member) {
+            return Err(PolicyRefusal::Circle {
+                role: role.clone(),
+                member: member.name().to_owned(),
+            }
+            .into());
+        }
+        policy.members.insert(Membership {
+            role: role.clone(),
+            member: member.clone(),
+        });
+    }
+    policy.in_force = true;
+    Ok(())
+}
+
+pub(super) fn checked_name(name: &str) -> Result<(), Refusal> {
     match name.len() {
         1..=GRANTEE_BYTES_MAX => Ok(()),
         _ => Err(Refusal::Full {
@@ -263,7 +272,7 @@ fn checked_name(name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Users are the configuration's: any name may be one.
+/// Users are the configuration's and other issuers' too: any name may be one.
 fn require(policy: &Policy, grantee: &Grantee) -> Result<(), Refusal> {
     match grantee {
         Grantee::User(name) => checked_name(name),

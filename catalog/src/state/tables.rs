@@ -264,6 +264,11 @@ impl State {
         self.tables.rows_in(namespace, after)
     }
 
+    /// All tables by their ids. The map is another one as soon as one of them was made, moved, renamed or dropped.
+    pub(crate) fn table_rows(&self) -> &OrdMap<Uuid, Shared<TableRow>> {
+        &self.tables.rows
+    }
+
     /// How many tables there are.
     pub fn tables_count(&self) -> usize {
         self.tables.count()

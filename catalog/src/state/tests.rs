@@ -2,6 +2,7 @@
 
 mod policy;
 mod producers;
+mod users;
 mod views;
 
 use proptest::prelude::*;

@@ -131,9 +131,10 @@ impl Coded for EngineError {
         match self {
             Self::Table(error) => error.kind(),
             Self::Runner(error) => error.0.kind(),
-            Self::TableNotFound { .. } | Self::VersionNotFound { .. } | Self::BeforeHistory { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::TableNotFound { .. }
+            | Self::StateGone { .. }
+            | Self::VersionNotFound { .. }
+            | Self::BeforeHistory { .. } => ErrorKind::NotFound,
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
             Self::Statement { .. } | Self::ManyMatches { .. } | Self::NotABranch { .. } => ErrorKind::Invalid,
             Self::TooComplex { .. } | Self::ValueTooLarge { .. } | Self::NotTaken { .. } => ErrorKind::Invalid,
@@ -182,6 +183,7 @@ impl Coded for EngineError {
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
             Self::UnderPolicy { .. } => "ENG-0032",
+            Self::StateGone { .. } => "ENG-0040",
         }
     }
 
@@ -206,6 +208,9 @@ impl Coded for EngineError {
             Self::Table(error) => return error.hint(),
             Self::Runner(error) => return error.0.hint(),
             Self::TableNotFound { .. } => "see what there is with: tidewater table ls",
+            Self::StateGone { .. } => {
+                "end the transaction and begin another one; in a long one, read every table soon after its first statement"
+            }
             Self::VersionNotFound { table, nearest, .. } => {
                 let (namespace, name) = (table.namespace(), table.name());
                 let near = nearest.as_ref().map(|near| format!("did you mean {near:?}? "));

@@ -14,7 +14,9 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::asked_groups::AskedGroups;
 use super::correlated::CorrelatedKeys;
+use super::crossed_lists::CrossedLists;
 use super::join_order::JoinOrder;
+use super::lossy_casts::LossyCasts;
 use super::not_among::NotAmong;
 use super::semi_joins::SemiJoinsFirst;
 
@@ -24,9 +26,10 @@ const FOLDS: &str = "simplify_expressions";
 /// The rule after which conditions stand at the tables that they are of.
 const LOWERS: &str = "push_down_filter";
 
-/// First one for rows that are not among those of a query, and one that makes columns of the keys of correlated conditions; then these rules; after each that folds constants one that makes a
-/// condition `false` when a part of it is null, as no row passes it; when conditions stand where they belong one that puts joins in order;
-/// and in the end one that puts semi joins before inner joins, and one that leaves out groups that nobody asks for.
+/// First one for rows that are not among those of a query, and one that makes columns of the keys of correlated conditions; then these
+/// rules; after each that folds constants one that makes a condition `false` when a part of it is null, as no row passes it; when
+/// conditions stand where they belong one that puts joins in order; and in the end one for casts of which nothing may be reckoned back, one
+/// for joins by no key of rows with lists, one that puts semi joins before inner joins, and one that leaves out groups that nobody asks for.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(NotAmong), Arc::new(CorrelatedKeys)];
     for rule in rules {
@@ -39,6 +42,8 @@ pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<
             all.push(Arc::new(JoinOrder::default()));
         }
     }
+    all.push(Arc::new(LossyCasts));
+    all.push(Arc::new(CrossedLists));
     all.push(Arc::new(SemiJoinsFirst));
     all.push(Arc::new(AskedGroups));
     all

@@ -10,6 +10,7 @@ use tidewater_security::Access;
 
 use super::ZONE;
 use crate::lake::Moment;
+use crate::one_moment::OneMoment;
 use crate::pg_catalog::Postgres;
 use crate::policy::RowPolicies;
 
@@ -72,6 +73,8 @@ pub struct SessionOptions {
     pub overlay: HashMap<TableName, Arc<dyn TableProvider>>,
     /// Tables that are seen as they stood at one moment, instead of as they stand when they are looked up.
     pub moment: Arc<Moment>,
+    /// When all others of the catalog's tables are seen; as they stand when they are looked up if not given.
+    pub one_moment: Option<Arc<OneMoment>>,
     /// The id under which writes wait to be published, to tables that stage them (`write.wap.enabled`).
     pub wap_id: Option<String>,
     /// That it stands in a transaction block, where nothing may be older than what was seen before.

@@ -3,7 +3,8 @@
 //! DataFusion 55.2 takes a column that is constant on the side of an outer join that may have no row (`s.k = 1` among its conditions) for
 //! constant behind the join too: groups by it come twice, sorts leave it out. Such a side stands below a node that says nothing of its
 //! rows. Likewise a column that is constant in each part of a union is not: where parts look for the first rows by a sort that leaves it
-//! out, they must not tell each other how far they are.
+//! out, they must not tell each other how far they are. And columns that are equal in each part are not told of a union: a sort by both
+//! that the parts do by one of them is refused, so such parts stand below that node too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMer
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
     replace_children_if_necessary,
@@ -26,14 +28,14 @@ use datafusion::physical_plan::{
 /// The rule that chooses the sides of joins; after it they stay.
 pub(super) const SIDES: &str = "join_selection";
 
-/// Runs a rule, then sees to the sides that may have no row.
+/// Runs a rule, then sees to the sides that may have no row, and to parts of unions that are sorted.
 #[derive(Debug)]
 pub(super) struct OuterSides(pub(super) Arc<dyn PhysicalOptimizerRule + Send + Sync>);
 
 impl PhysicalOptimizerRule for OuterSides {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = self.0.optimize(plan, config)?;
-        Ok(plan.transform_up(untold)?.data)
+        parts(plan.transform_up(untold)?.data, false)
     }
 
     fn name(&self) -> &str {
@@ -71,6 +73,33 @@ fn untold(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionP
         true => Ok(Transformed::yes(replace_children_if_necessary(plan, sides)?)),
         false => Ok(Transformed::no(plan)),
     }
+}
+
+/// The plan with parts of unions told to have no equal columns, where something above goes by an order.
+fn parts(plan: Arc<dyn ExecutionPlan>, sorted: bool) -> Result<Arc<dyn ExecutionPlan>> {
+    let sorted = sorted
+        || plan.downcast_ref::<SortExec>().is_some()
+        || plan.required_input_ordering().iter().any(Option::is_some);
+    let of_union = sorted && plan.downcast_ref::<UnionExec>().is_some();
+    let children = plan
+        .children()
+        .into_iter()
+        .map(|child| -> Result<Arc<dyn ExecutionPlan>> {
+            let child = parts(Arc::clone(child), sorted)?;
+            if of_union && has_equal_columns(&child) {
+                return Ok(Arc::new(UntoldExec::new(child)));
+            }
+            Ok(child)
+        });
+    let children = children.collect::<Result<Vec<_>>>()?;
+    replace_children_if_necessary(plan, children)
+}
+
+fn has_equal_columns(part: &Arc<dyn ExecutionPlan>) -> bool {
+    let properties = part.equivalence_properties();
+    let constants = properties.constants();
+    let mut classes = properties.eq_group().iter();
+    classes.any(|class| class.len() > 1 && !constants.iter().any(|constant| class.contains(&constant.expr)))
 }
 
 /// Runs a rule after first rows that parts of a union look for are each looked for alone.
@@ -183,6 +212,32 @@ impl ExecutionPlan for UntoldExec {
 #[cfg(test)]
 mod tests {
     use crate::testing::Lake;
+
+    // Goal: a union is sorted by two columns that are equal in its parts, in process and after a journey. Method: such columns alone, behind
+    // a constant and before one, for all rows and for the first.
+    #[tokio::test]
+    async fn equal_columns_of_parts_are_sorted() {
+        let lake = Lake::new();
+        let part = |constant: i32| format!("SELECT {constant} AS c, x AS i, x AS j FROM (VALUES (2), (1)) AS v (x)");
+        let union = format!("({} UNION ALL {}) AS u", part(1), part(2));
+        for (sql, rows) in [
+            (
+                format!("SELECT c, i, j FROM {union} ORDER BY c, i, j"),
+                vec!["1,1,1", "1,2,2", "2,1,1", "2,2,2"],
+            ),
+            (
+                format!("SELECT i, j FROM {union} ORDER BY i, j, c LIMIT 3"),
+                vec!["1,1", "1,1", "2,2"],
+            ),
+            (
+                format!("SELECT i, row_number() OVER (PARTITION BY i ORDER BY j, c) AS n FROM {union}"),
+                vec!["1,1", "1,2", "2,1", "2,2"],
+            ),
+        ] {
+            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+            assert_eq!(lake.travelled(&sql).await.expect("rows"), rows, "{sql}");
+        }
+    }
 
     // Goal: rows that an outer join makes up, and parts of a union that differ, are what they are wherever groups, orders and first rows go by
     // them, in process and after a journey. Method: a side whose condition fixes a column, either way round; a union of constants.

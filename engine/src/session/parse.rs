@@ -96,7 +96,7 @@ pub(super) fn understood(
 }
 
 /// The statement that is explained, if one is.
-fn innermost(statement: &mut Statement) -> Option<&mut SqlStatement> {
+pub(super) fn innermost(statement: &mut Statement) -> Option<&mut SqlStatement> {
     match statement {
         Statement::Statement(statement) => Some(statement),
         Statement::Explain(explain) => innermost(&mut explain.statement),

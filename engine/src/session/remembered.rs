@@ -176,7 +176,7 @@ impl Engine {
     async fn stands(&self, then: &Standing, lake: &LakeCatalog) -> Result<bool> {
         let pinned = lake.pinned();
         let asked = then.tables.keys().filter(|name| !pinned.contains_key(name));
-        let now = self.moment(asked.cloned().collect()).await?;
+        let now = lake.tables(asked.cloned().collect()).await?;
         if !then.tables_stand([&now, pinned]) {
             return Ok(false);
         }

@@ -8,6 +8,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::Optimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::beside_null::BesideNull;
 use super::{CATALOG, Class, SessionOptions, optimizer_rules, same_names};
 use crate::engine::Engine;
 use crate::lake::LakeCatalog;
@@ -30,6 +31,8 @@ impl Engine {
     /// What takes long to make and is the same of all sessions.
     fn usual(&self) -> SessionState {
         let state = SessionStateBuilder::new()
+            // Before those that it has, which are asked after it.
+            .with_expr_planners(vec![Arc::new(BesideNull)])
             .with_default_features()
             .with_config(self.configure(SessionConfig::new(), Class::Interactive, &SessionOptions::default()))
             .with_runtime_env(self.runtime_env())
@@ -77,6 +80,7 @@ impl Engine {
     /// What names of the catalog stand for in a session.
     pub(super) fn lake(&self, options: &SessionOptions) -> LakeCatalog {
         LakeCatalog::new(self.parts.clone(), options.overlay.clone(), options.moment.clone())
+            .standing_at(options.one_moment.clone())
             .seen_by(options.access.clone(), options.policies.clone())
     }
 

@@ -14,7 +14,7 @@ use tidewater_core::{Namespace, TableName};
 use tidewater_table::{TableError, View};
 
 use super::parse::parse;
-use super::{CATALOG, named};
+use super::{CATALOG, named, natural};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::lake::{LakeCatalog, Moment};
@@ -78,7 +78,7 @@ impl Engine {
                 .filter(|name| !texts.contains_key(*name))
                 .cloned()
                 .collect();
-            let tables = self.moment(tables).await?;
+            let tables = lake.tables(tables).await?;
             let absent = tables
                 .iter()
                 .filter(|(name, table)| table.is_none() && !missing.contains(*name));
@@ -157,7 +157,8 @@ impl Engine {
             if let Some(text) = texts.remove(&name) {
                 let mut state = text.state;
                 look_up(&mut state, lake.at(&resolved));
-                let plan = state.statement_to_plan(text.statement).await?;
+                let mut statement = text.statement;
+                let plan = natural::planned(&state, &mut statement).await?;
                 resolved.said.insert(name.clone(), text.said);
                 resolved
                     .views

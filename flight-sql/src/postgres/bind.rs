@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::scalar::ScalarValue;
 use tidewater_engine::pg_catalog;
 use tidewater_engine::pg_catalog::array_text::{self, NoArray};
+use tidewater_engine::pg_catalog::byte_text;
 
 use super::failure::{Failure, state};
 use super::types::{self, EPOCH_DAYS, EPOCH_US};
@@ -36,8 +37,23 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(state::INVALID_TEXT, message)
 }
 
+/// In binary the last and the first date stand for infinity, and so do the last and the first moment.
+fn infinite() -> Failure {
+    Failure::new(
+        state::DATE_OUT_OF_RANGE,
+        "date or timestamp out of range: infinity is none",
+    )
+}
+
 fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Failure> {
-    let wrong = || invalid(format!("invalid input syntax for a value of type {oid}: \"{text}\""));
+    let wrong = || {
+        let state = match oid {
+            types::DATE | types::TIME | types::TIMESTAMP | types::TIMESTAMPTZ | types::INTERVAL => state::INVALID_DATE,
+            _ => state::INVALID_TEXT,
+        };
+        let text = format!("invalid input syntax for a value of type {oid}: \"{text}\"");
+        Failure::new(state, text)
+    };
     let trimmed = text.trim();
     Ok(match oid {
         types::BOOL => {
@@ -51,17 +67,26 @@ fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Fa
             }
         }
         types::NUMERIC => numeric::from_text(trimmed).ok_or_else(wrong)?,
-        types::BYTEA => ScalarValue::Binary(Some(bytes(text).ok_or_else(wrong)?)),
+        types::BYTEA => ScalarValue::Binary(Some(byte_text::read(text).ok_or_else(wrong)?)),
         types::UUID => {
             let uuid = uuid::Uuid::parse_str(trimmed).map_err(|_| wrong())?;
             ScalarValue::FixedSizeBinary(16, Some(uuid.as_bytes().to_vec()))
         }
         types::FLOAT4 | types::FLOAT8 => {
             let number: f64 = trimmed.parse().map_err(|_| wrong())?;
-            match oid {
-                types::FLOAT4 => ScalarValue::Float32(Some(trimmed.parse().map_err(|_| wrong())?)),
-                _ => ScalarValue::Float64(Some(number)),
+            let (value, read) = match oid {
+                types::FLOAT4 => {
+                    let narrow: f32 = trimmed.parse().map_err(|_| wrong())?;
+                    (ScalarValue::Float32(Some(narrow)), f64::from(narrow))
+                }
+                _ => (ScalarValue::Float64(Some(number)), number),
+            };
+            if !holds(trimmed, read) {
+                let of = types::built_in(oid).map_or("", |of| of.sql);
+                let text = format!("\"{trimmed}\" is out of range for type {of}");
+                return Err(Failure::new(state::OUT_OF_RANGE, text));
             }
+            value
         }
         _ => match types::arrow(oid) {
             None | Some(DataType::Utf8) => ScalarValue::Utf8(Some(text.to_owned())),
@@ -83,7 +108,7 @@ fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Fa
             Some(of) => {
                 // Drivers send a date with the zone that it is in.
                 let trimmed = match oid {
-                    types::DATE => trimmed.split_whitespace().next().unwrap_or_default(),
+                    types::DATE => date(trimmed).ok_or_else(wrong)?,
                     _ => trimmed,
                 };
                 let text = pg_catalog::sent_text(trimmed, &of).unwrap_or_else(|| trimmed.to_owned());
@@ -100,34 +125,31 @@ fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Fa
     })
 }
 
-/// Bytes in either of PostgreSQL's two ways to write them.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    if let Some(digits) = text.strip_prefix("\\x") {
-        let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        let pairs = digits.chunks(2);
-        return pairs
-            .map(|pair| match pair {
-                [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
-                _ => None,
-            })
-            .collect();
+/// The date of a text, behind which may stand a time of day and the zone that it is in: drivers send a date with its zone.
+fn date(text: &str) -> Option<&str> {
+    let Some(end) = text.find(|c: char| c.is_whitespace() || matches!(c, 'T' | 't')) else {
+        return Some(text);
+    };
+    let (date, behind) = text.split_at(end);
+    let behind = behind.trim_start_matches(['T', 't']).trim();
+    let moment = |text: String| {
+        let of = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+        ScalarValue::Utf8(Some(text)).cast_to(&of).is_ok()
+    };
+    let known = behind.eq_ignore_ascii_case("z")
+        || moment(format!("2000-01-01 00:00:00 {behind}"))
+        || moment(format!("2000-01-01 {behind}"));
+    (known && !behind.is_empty()).then_some(date)
+}
+
+/// Whether a number that was read is the text's, and not infinite or zero because its type cannot hold it.
+fn holds(text: &str, read: f64) -> bool {
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    match (read.is_infinite(), read == 0.0) {
+        (true, _) => text.contains(['i', 'I']),
+        (_, true) => !digits.contains(|digit: char| matches!(digit, '1'..='9')),
+        _ => true,
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first != b'\\' {
-            bytes.push(*first);
-        } else if let Some(after) = rest.strip_prefix(b"\\") {
-            bytes.push(b'\\');
-            rest = after;
-        } else {
-            let (octal, after) = rest.split_at_checked(3)?;
-            bytes.push(u8::from_str_radix(std::str::from_utf8(octal).ok()?, 8).ok()?);
-            rest = after;
-        }
-    }
-    Some(bytes)
 }
 
 fn list(element: u32, items: Vec<ScalarValue>) -> Result<ScalarValue, Failure> {
@@ -158,11 +180,14 @@ fn from_binary(oid: u32, mut sent: Bytes, zone: Option<&str>) -> Result<ScalarVa
         types::FLOAT8 => ScalarValue::Float64(Some(sent.try_get_f64().map_err(wrong)?)),
         types::DATE => {
             let days = sent.try_get_i32().map_err(wrong)?;
-            ScalarValue::Date32(Some(days.saturating_add(EPOCH_DAYS)))
+            let days = days.checked_add(EPOCH_DAYS).filter(|_| days != i32::MIN);
+            ScalarValue::Date32(Some(days.ok_or_else(infinite)?))
         }
         types::TIME => ScalarValue::Time64Microsecond(Some(sent.try_get_i64().map_err(wrong)?)),
         types::TIMESTAMP | types::TIMESTAMPTZ => {
-            let micros = sent.try_get_i64().map_err(wrong)?.saturating_add(EPOCH_US);
+            let micros = sent.try_get_i64().map_err(wrong)?;
+            let since = micros.checked_add(EPOCH_US).filter(|_| micros != i64::MIN);
+            let micros = since.ok_or_else(infinite)?;
             match types::arrow(oid) {
                 Some(DataType::Timestamp(TimeUnit::Microsecond, zone)) => {
                     ScalarValue::TimestampMicrosecond(Some(micros), zone)
@@ -271,6 +296,75 @@ mod tests {
             let from_text = value(*oid, false, Some(&Bytes::copy_from_slice(text.as_bytes())), None);
             let from_binary = value(*oid, true, Some(&Bytes::copy_from_slice(binary)), None);
             assert_eq!(from_text.expect("text"), from_binary.expect("binary"), "{oid} {text}");
+        }
+    }
+
+    // Goal: no value becomes another one without a word: a date keeps its era, a number its size, and infinity is no day. Method: texts and
+    // bytes that PostgreSQL refuses, or that we do not know, beside those that mean something.
+    #[test]
+    fn values_are_theirs_or_refused() {
+        let text = |oid: u32, text: &str| value(oid, false, Some(&Bytes::copy_from_slice(text.as_bytes())), None);
+        for sent in [
+            "2024-02-29",
+            "2024-02-29 +02",
+            "2024-02-29 -05:30",
+            "2024-02-29 Z",
+            "2024-02-29 Europe/Paris",
+            "2024-02-29 23:30:00",
+            "2024-02-29T23:30:00-05",
+            "2024-02-29 23:30:00 +02:00",
+        ] {
+            assert_eq!(
+                text(types::DATE, sent).expect(sent),
+                ScalarValue::Date32(Some(19_782)),
+                "{sent}"
+            );
+        }
+        for sent in [
+            "0044-03-15 BC",
+            "0044-03-15 +01 BC",
+            "2024-02-29 junk",
+            "2024-02-29 .5",
+            "2024-02-30",
+            "",
+        ] {
+            let refused = text(types::DATE, sent).expect_err(sent);
+            assert_eq!(refused.state, state::INVALID_DATE, "{sent}");
+        }
+        for (oid, sent) in [
+            (types::FLOAT4, "1e39"),
+            (types::FLOAT4, "-1e-46"),
+            (types::FLOAT8, "1e400"),
+            (types::FLOAT8, "-1e400"),
+            (types::FLOAT8, "1e-400"),
+        ] {
+            assert_eq!(text(oid, sent).expect_err(sent).state, state::OUT_OF_RANGE, "{sent}");
+        }
+        for (sent, read) in [
+            ("Infinity", f64::INFINITY),
+            ("-inf", f64::NEG_INFINITY),
+            ("0e999", 0.0),
+            ("-0.00", -0.0),
+            ("1e308", 1e308),
+            ("1e-308", 1e-308),
+        ] {
+            assert_eq!(
+                text(types::FLOAT8, sent).expect(sent),
+                ScalarValue::Float64(Some(read)),
+                "{sent}"
+            );
+        }
+        for end in [i64::MIN, i64::MAX] {
+            for oid in [types::TIMESTAMP, types::TIMESTAMPTZ] {
+                let sent = Bytes::copy_from_slice(&end.to_be_bytes());
+                let refused = value(oid, true, Some(&sent), None).expect_err("infinity");
+                assert_eq!(refused.state, state::DATE_OUT_OF_RANGE);
+            }
+        }
+        for end in [i32::MIN, i32::MAX] {
+            let sent = Bytes::copy_from_slice(&end.to_be_bytes());
+            let refused = value(types::DATE, true, Some(&sent), None).expect_err("infinity");
+            assert_eq!(refused.state, state::DATE_OUT_OF_RANGE);
         }
     }
 

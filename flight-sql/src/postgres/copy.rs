@@ -71,7 +71,7 @@ fn line<'a>(values: impl Iterator<Item = Option<&'a [u8]>>, how: &CopyOut, out: 
         }
         match value {
             None => out.put_slice(how.null.as_bytes()),
-            Some(value) if how.csv => csv(value, delimiter, how.null.as_bytes(), out),
+            Some(value) if how.csv => csv(value, delimiter, how, out),
             Some(value) => text(value, delimiter, out),
         }
     }
@@ -79,19 +79,23 @@ fn line<'a>(values: impl Iterator<Item = Option<&'a [u8]>>, how: &CopyOut, out: 
 }
 
 /// In quotes where it would be read otherwise.
-fn csv(value: &[u8], delimiter: &[u8], null: &[u8], out: &mut BytesMut) {
-    let special = |byte: &u8| matches!(byte, b'"' | b'\n' | b'\r') || delimiter.contains(byte);
-    if value != null && value != b"\\." && !value.iter().any(special) {
+fn csv(value: &[u8], delimiter: &[u8], how: &CopyOut, out: &mut BytesMut) {
+    let is = |byte: u8, mark: char| char::from(byte) == mark;
+    let special = |byte: &u8| matches!(byte, b'\n' | b'\r') || is(*byte, how.quote) || delimiter.contains(byte);
+    if value != how.null.as_bytes() && value != b"\\." && !value.iter().any(special) {
         return out.put_slice(value);
     }
-    out.put_u8(b'"');
+    let (mut quote, mut escape) = ([0; 4], [0; 4]);
+    let quote = how.quote.encode_utf8(&mut quote).as_bytes();
+    let escape = how.escape.encode_utf8(&mut escape).as_bytes();
+    out.put_slice(quote);
     for byte in value {
-        if *byte == b'"' {
-            out.put_u8(b'"');
+        if is(*byte, how.quote) || is(*byte, how.escape) {
+            out.put_slice(escape);
         }
         out.put_u8(*byte);
     }
-    out.put_u8(b'"');
+    out.put_slice(quote);
 }
 
 /// With backslashes before what would end it.
@@ -125,6 +129,8 @@ mod tests {
             header: false,
             delimiter: '\t',
             null: "\\N".into(),
+            quote: '"',
+            escape: '"',
         };
         let values = [Some(&b"a\tb\\c\nd"[..]), None, Some(&b""[..])];
         let mut out = BytesMut::new();
@@ -141,5 +147,10 @@ mod tests {
         let mut out = BytesMut::new();
         line(values.into_iter(), &how, &mut out);
         assert_eq!(&out[..], b"\"a,b\",,\"\",\"say \"\"x\"\"\",plain\n");
+        (how.quote, how.escape) = ('\'', '\\');
+        let values = [Some(&b"it's"[..]), Some(&b"a,\\b"[..]), Some(&b"say \"x\""[..])];
+        let mut out = BytesMut::new();
+        line(values.into_iter(), &how, &mut out);
+        assert_eq!(&out[..], b"'it\\'s','a,\\\\b',say \"x\"\n");
     }
 }

@@ -37,6 +37,7 @@ pub(super) mod state {
     pub(in crate::postgres) const AMBIGUOUS_COLUMN: &str = "42702";
     pub(in crate::postgres) const NO_COLUMN: &str = "42703";
     pub(in crate::postgres) const UNKNOWN_PARAMETER: &str = "42704";
+    pub(in crate::postgres) const NO_TYPE: &str = "42704";
     pub(in crate::postgres) const OBJECT_EXISTS: &str = "42710";
     pub(in crate::postgres) const GROUPING: &str = "42803";
     pub(in crate::postgres) const TYPES_DIFFER: &str = "42804";
@@ -49,11 +50,14 @@ pub(super) mod state {
     pub(in crate::postgres) const TOO_MANY: &str = "53300";
     pub(in crate::postgres) const LIMIT: &str = "54000";
     pub(in crate::postgres) const TOO_COMPLEX: &str = "54001";
+    pub(in crate::postgres) const CURSOR_FAILED: &str = "55000";
     pub(in crate::postgres) const CANNOT_CHANGE: &str = "55P02";
     pub(in crate::postgres) const CANCELLED: &str = "57014";
     pub(in crate::postgres) const SHUTDOWN: &str = "57P01";
     pub(in crate::postgres) const IDLE: &str = "57P05";
     pub(in crate::postgres) const UNAVAILABLE: &str = "58000";
+    /// PostgreSQL calls it a snapshot that is too old.
+    pub(in crate::postgres) const SNAPSHOT_GONE: &str = "72000";
     pub(in crate::postgres) const INTERNAL: &str = "XX000";
     pub(in crate::postgres) const CORRUPT: &str = "XX001";
 }
@@ -225,6 +229,7 @@ fn state_of(error: &QueryError, chain: &str) -> &'static str {
         "TBL-0022" => return state::OBJECT_EXISTS,
         "ENG-0020" => return state::TOO_COMPLEX,
         "ENG-0021" => return state::LIMIT,
+        "ENG-0040" => return state::SNAPSHOT_GONE,
         _ => {}
     }
     let named = || {

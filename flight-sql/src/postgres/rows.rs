@@ -135,6 +135,8 @@ pub(super) struct Cursor {
 struct Source {
     batches: Batches,
     rest: Option<RecordBatch>,
+    /// The row that the cursor stands on: none before the first and behind the last.
+    row: Option<RecordBatch>,
 }
 
 impl std::fmt::Debug for Cursor {
@@ -152,13 +154,21 @@ impl Cursor {
             source: Arc::new(Mutex::new(Source {
                 batches: results.batches,
                 rest: None,
+                row: None,
             })),
         }
     }
 
-    /// The next rows of it, so many at most.
+    /// The next rows of it, so many at most; of no rows the one that it stands on.
     pub(super) fn take(&self, rows: usize) -> Results {
         let source = Arc::clone(&self.source);
+        if rows == 0 {
+            let row = stream::once(async move { source.lock().await.row.clone() });
+            return Results {
+                schema: Arc::clone(&self.schema),
+                batches: Box::pin(row.filter_map(|row| std::future::ready(row.map(Ok)))),
+            };
+        }
         let batches = stream::unfold((source, rows), |(source, left)| async move {
             if left == 0 {
                 return None;
@@ -166,12 +176,19 @@ impl Cursor {
             let mut held = source.lock().await;
             let batch = match held.rest.take() {
                 Some(batch) => batch,
-                None => match held.batches.next().await? {
-                    Ok(batch) => batch,
-                    Err(error) => return Some((Err(error), (Arc::clone(&source), 0))),
+                None => match held.batches.next().await {
+                    Some(Ok(batch)) => batch,
+                    Some(Err(error)) => return Some((Err(error), (Arc::clone(&source), 0))),
+                    None => {
+                        held.row = None;
+                        return None;
+                    }
                 },
             };
             let taken = batch.num_rows().min(left);
+            if let Some(last) = taken.checked_sub(1) {
+                held.row = Some(batch.slice(last, 1));
+            }
             if taken < batch.num_rows() {
                 held.rest = Some(batch.slice(taken, batch.num_rows() - taken));
             }

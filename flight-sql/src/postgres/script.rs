@@ -1,5 +1,6 @@
 //! A text as its statements, and those that are about the session itself.
 
+mod copying;
 mod words;
 
 use std::sync::Arc;
@@ -28,8 +29,8 @@ pub(super) struct Sentence {
 pub(super) enum What {
     /// Rows, or a change of data: the service tells.
     Query,
-    /// `BEGIN`, and whether it says that nothing is to be written.
-    Begin,
+    /// `BEGIN`, and the isolation that it says.
+    Begin(Option<String>),
     Commit,
     Rollback,
     /// `COMMIT AND CHAIN`, or `ROLLBACK`: another block begins at once.
@@ -57,8 +58,10 @@ pub(super) enum What {
     },
     /// `DEALLOCATE`; none is all.
     Deallocate(Option<String>),
+    /// `PREPARE`, and the types of its parameters as they were written.
     Prepare {
         name: String,
+        types: Vec<String>,
         sql: String,
     },
     Execute {
@@ -108,6 +111,9 @@ pub(super) struct CopyOut {
     pub(super) header: bool,
     pub(super) delimiter: char,
     pub(super) null: String,
+    /// What values of CSV stand in, and what stands before it within one.
+    pub(super) quote: char,
+    pub(super) escape: char,
 }
 
 /// Texts that were read before, with their statements.
@@ -221,12 +227,16 @@ mod tests {
             local: false,
         };
         for (text, what) in [
-            ("BEGIN", What::Begin),
+            ("BEGIN", What::Begin(None)),
             (
                 "begin transaction isolation level repeatable read read only",
-                What::Begin,
+                What::Begin(Some("repeatable read".into())),
             ),
-            ("START TRANSACTION READ ONLY", What::Begin),
+            ("START TRANSACTION READ ONLY", What::Begin(None)),
+            (
+                "START TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                What::Begin(Some("read committed".into())),
+            ),
             ("END", What::Commit),
             ("ABORT", What::Rollback),
             ("END TRANSACTION AND CHAIN", What::Chain { commit: true }),
@@ -284,9 +294,10 @@ mod tests {
             ("DISCARD ALL", What::Discard { all: true }),
             ("DEALLOCATE PREPARE x", What::Deallocate(Some("x".into()))),
             (
-                "PREPARE p (int, text) AS SELECT $1",
+                "PREPARE p (int, numeric(10, 2)) AS SELECT $1",
                 What::Prepare {
                     name: "p".into(),
+                    types: vec!["int".into(), "numeric(10, 2)".into()],
                     sql: "SELECT $1".into(),
                 },
             ),

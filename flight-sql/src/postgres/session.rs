@@ -26,7 +26,7 @@ use super::failure::{Failure, state};
 use super::message::{Message, Target};
 use super::registry::Place;
 use super::rows::{Cursor, Sending, Stopped};
-use super::script::{Scripts, Sentence};
+use super::script::{Scripts, Sentence, What};
 use super::settings::Settings;
 use crate::service::{Cut, QueryService, WAP_ID};
 
@@ -73,6 +73,20 @@ enum Progress {
     Done,
 }
 
+/// A cursor that was declared.
+#[derive(Debug)]
+struct Declared {
+    cursor: Cursor,
+    /// The statement that its rows come of.
+    id: Uuid,
+    /// Whether it outlives its transaction.
+    hold: bool,
+    /// Savepoints of its transaction when it was declared; none if it is of no transaction that is open.
+    within: Option<usize>,
+    /// Whether a statement that took rows of it failed: which of them have come is not known.
+    failed: bool,
+}
+
 /// One connection's state.
 pub(super) struct Session {
     service: QueryService,
@@ -83,7 +97,7 @@ pub(super) struct Session {
     transaction: Transaction,
     statements: HashMap<String, Arc<Kept>>,
     portals: HashMap<String, Portal>,
-    cursors: HashMap<String, (Cursor, Uuid, bool)>,
+    cursors: HashMap<String, Declared>,
     /// Messages are skipped until the end of the batch that one of them failed in.
     skips: bool,
 }
@@ -199,11 +213,21 @@ impl Session {
         }
     }
 
+    /// Lets a cursor give no more rows after a statement that took some of them failed: those that were on their way are lost.
+    fn spoil(&mut self, what: &What) {
+        // In a transaction that had failed before nothing was taken.
+        if let (What::Fetch { name, .. }, false) = (what, self.transaction.failed())
+            && let Some(declared) = self.cursors.get_mut(name)
+        {
+            declared.failed = true;
+        }
+    }
+
     /// The end of a batch. Outside a transaction block it ends what it was, and the portals with it.
     async fn ready(&mut self, wire: &mut Wire) -> Result<(), Unreachable> {
         if !self.transaction.open() {
             self.portals.clear();
-            self.cursors.retain(|_, (_, _, hold)| *hold);
+            self.cursors.retain(|_, declared| declared.hold);
         }
         wire.replies.ready(self.transaction.status());
         wire.flush().await
@@ -250,22 +274,12 @@ impl Session {
             execution: Execution::named(self.settings.get("tidewater.execution")).unwrap_or_default(),
             wap_id: Some(self.settings.get(WAP_ID).to_owned()).filter(|id| !id.is_empty()),
             in_transaction: self.transaction.open(),
+            one_moment: self.transaction.one_moment(),
             ..SessionOptions::default()
         };
         options.overlay = postgres.tables(sql).map_err(|error| Failure::of(&error.into(), sql))?;
         options.postgres = Some(Arc::new(postgres));
-        self.pin(sql, &mut options).await?;
         Ok(options)
-    }
-
-    /// In a transaction, tables stay as they were seen first.
-    async fn pin(&mut self, sql: &str, options: &mut SessionOptions) -> Result<(), Failure> {
-        if let Some(pinned) = self.transaction.pinned() {
-            let seen = self.service.pin(&self.principal, sql, options, &pinned).await;
-            let seen = seen.map_err(|error| Failure::of(&error, sql))?;
-            options.moment = self.transaction.pin(seen);
-        }
-        Ok(())
     }
 }
 

@@ -55,6 +55,10 @@ pub(super) const CACHE_NOTICES: &str = "tidewater.cache_notices";
 /// Whether statements that change something are refused.
 pub(super) const READ_ONLY: &str = "default_transaction_read_only";
 
+/// The isolation of the transaction at work, and that of those that say none. Every one reads at one moment, whatever it says.
+pub(super) const ISOLATION: &str = "transaction_isolation";
+const USUAL_ISOLATION: &str = "default_transaction_isolation";
+
 /// Name as it is shown, default, kind.
 const KNOWN: &[(&str, &str, Kind)] = &[
     ("allow_in_place_tablespaces", "off", Taken),
@@ -69,7 +73,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("DateStyle", "ISO, MDY", Taken),
     ("default_table_access_method", "iceberg", Fixed),
     ("default_transaction_deferrable", "off", Taken),
-    ("default_transaction_isolation", "repeatable read", Taken),
+    (USUAL_ISOLATION, "repeatable read", Taken),
     (READ_ONLY, "off", Switch),
     ("effective_cache_size", "524288", Taken),
     ("enable_seqscan", "on", Taken),
@@ -114,7 +118,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     (WAP_ID, "", Taken),
     ("TimeZone", "UTC", InZone),
     ("transaction_deferrable", "off", Taken),
-    ("transaction_isolation", "repeatable read", Taken),
+    (ISOLATION, "repeatable read", Taken),
     ("transaction_read_only", "off", Taken),
     ("work_mem", "4096", Taken),
     ("xmloption", "content", Taken),
@@ -272,11 +276,14 @@ impl Settings {
     pub(super) fn all(&self) -> BTreeMap<String, String> {
         let mut all = self.defaults.clone();
         all.extend(self.set.clone());
+        all.insert(ISOLATION.into(), self.get(ISOLATION).into());
         all
     }
 
     pub(super) fn get(&self, shown: &str) -> &str {
-        let found = self.set.get(shown).or_else(|| self.defaults.get(shown));
+        let usual = if shown == ISOLATION { USUAL_ISOLATION } else { shown };
+        let set = self.set.get(shown).or_else(|| self.set.get(usual));
+        let found = set.or_else(|| self.defaults.get(usual));
         found.map_or("", String::as_str)
     }
 

@@ -2,7 +2,10 @@
 
 mod bound;
 mod crowd;
+mod cursors;
+mod executed;
 mod idle;
+mod moments;
 mod notices;
 mod siblings;
 mod staging;
@@ -433,31 +436,6 @@ async fn transactions_see_one_state() {
     assert!(reader.query(count).await.contains(&"D 10".to_owned()));
     reader.query("COMMIT").await;
     assert!(reader.query(count).await.contains(&"D 11".to_owned()));
-    server.tasks.shutdown(ANSWER_DEADLINE).await;
-}
-
-// Goal: tables that a transaction has named once stay together as they were then, unread too. Method: a statement that names two and reads
-// none, a row in each from another connection, and each read alone.
-#[tokio::test]
-async fn transactions_see_tables_that_they_named_first() {
-    let server = Server::start().await;
-    let (mut reader, mut writer) = (server.connect().await, server.connect().await);
-    writer
-        .query("CREATE SCHEMA other; CREATE TABLE other.letters AS SELECT 'x' AS letter")
-        .await;
-    reader
-        .query("BEGIN; SELECT 1 FROM numbers, other.letters LIMIT 0")
-        .await;
-    writer
-        .query("INSERT INTO numbers VALUES (10, 'n10', TIMESTAMP '2026-01-01 00:00:00')")
-        .await;
-    writer.query("INSERT INTO other.letters VALUES ('y')").await;
-    let counts = ["SELECT count(*) FROM numbers", "SELECT count(*) FROM other.letters"];
-    for (of, (before, after)) in counts.into_iter().zip([("D 10", "D 11"), ("D 1", "D 2")]) {
-        assert!(reader.query(of).await.contains(&before.to_owned()), "{of}");
-        assert!(writer.query(of).await.contains(&after.to_owned()), "{of}");
-    }
-    reader.query("COMMIT").await;
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 

@@ -25,8 +25,10 @@ use super::QueryService;
 use crate::error::QueryError;
 
 impl QueryService {
-    /// What a principal may do; none where no grant binds.
+    /// What a principal may do; none where no grant binds. Every statement asks, so that who was disabled or dropped meanwhile is
+    /// refused.
     pub(crate) fn access(&self, principal: &Principal) -> Result<Option<Arc<Access>>, QueryError> {
+        self.0.authenticator.still_lets(principal)?;
         let Some(policy) = &self.0.policy else {
             return Ok(None);
         };

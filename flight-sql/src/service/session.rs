@@ -1,5 +1,5 @@
-//! Statements of clients that keep a session: with settings of their own, values that have types, and tables that stay as
-//! they were seen first.
+//! Statements of clients that keep a session: with settings of their own, values that have types, and tables as they stood at one
+//! moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,14 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::common::ParamValues;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use uuid::Uuid;
 
 use tidewater_core::{SharedClock, SharedRng};
 use tidewater_engine::pg_catalog::Relations;
-use tidewater_engine::{EngineError, IcebergTable, Moment, SessionOptions};
+use tidewater_engine::{EngineError, SessionOptions};
 use tidewater_security::Principal;
-use tidewater_table::LoadedTable;
 
 use super::late::LateSession;
 use super::{Asked, Changed, QueryService, Results, parameters};
@@ -140,47 +137,6 @@ impl QueryService {
         Ok(Opened::Rows(results, Some(how)))
     }
 
-    /// The tables that a statement reads as they stand now, those behind views too, but for those of `pinned`.
-    pub async fn pin(
-        &self,
-        principal: &Principal,
-        sql: &str,
-        client: &SessionOptions,
-        pinned: &Moment,
-    ) -> Result<Moment, QueryError> {
-        let named = self.0.engine.named(client, sql)?;
-        let missing = named.tables.iter();
-        let missing: Vec<_> = missing
-            .filter(|name| !pinned.contains_key(name) && !client.overlay.contains_key(name))
-            .cloned()
-            .collect();
-        if missing.is_empty() {
-            return Ok(Moment::new());
-        }
-        let found = self.0.engine.moment(missing).await?;
-        let no_tables = found.values().any(Option::is_none);
-        let mut seen: Moment = found.into_iter().filter(|(_, table)| table.is_some()).collect();
-        if !no_tables {
-            return Ok(seen);
-        }
-        // Views, or names of nothing.
-        let mut moment = pinned.clone();
-        moment.extend(seen.clone());
-        let client = SessionOptions {
-            moment: Arc::new(moment),
-            ..client.clone()
-        };
-        // What cannot be planned says so where it is to run.
-        if let Ok((_, plan)) = Box::pin(self.plan_as(principal, sql, &client)).await {
-            for table in tables_of(&plan)? {
-                if !client.moment.contains_key(&table.name) {
-                    seen.insert(table.name.clone(), Some(table));
-                }
-            }
-        }
-        Ok(seen)
-    }
-
     /// What there is, as tools that know PostgreSQL ask for it.
     pub async fn relations(&self, principal: &Principal) -> Result<Arc<Relations>, QueryError> {
         let access = self.access(principal)?;
@@ -204,7 +160,7 @@ impl QueryService {
         client: &SessionOptions,
         deadline: Duration,
     ) -> Result<Asked, QueryError> {
-        let bears = client.moment.is_empty() && !client.in_transaction;
+        let bears = client.moment.is_empty() && client.one_moment.is_none() && !client.in_transaction;
         let since = bears.then(|| self.clock().monotonic());
         let (session, plan) = self.plan_as(principal, sql, client).await?;
         let wanted = parameters::numbered(&plan)?
@@ -243,24 +199,6 @@ impl QueryService {
         }
         self.plan_with(principal, sql, options).await
     }
-}
-
-/// The catalog's tables that a plan reads.
-fn tables_of(plan: &LogicalPlan) -> Result<Vec<LoadedTable>, QueryError> {
-    let mut tables = Vec::new();
-    let looked = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let provider = source_as_provider(&scan.source)?;
-            tables.extend(
-                provider
-                    .downcast_ref::<IcebergTable>()
-                    .map(|table| table.table().clone()),
-            );
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    looked.map_err(EngineError::from)?;
-    Ok(tables)
 }
 
 fn with_values(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPlan, QueryError> {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::testing::{Lake, lines};
 use tidewater_engine::{Class, SessionOptions};
+use tidewater_table::{Catalog, NewView};
 
 /// The views that a statement gets, by name, and the tables that are pinned with them.
 async fn given(lake: &Lake, pipelines: &crate::Pipelines, sql: &str) -> (Vec<String>, usize) {
@@ -135,8 +136,8 @@ async fn views_stay_while_their_tables_do() {
     }
 }
 
-// Goal: a transaction that has pinned a table sees it so through a view too. Method: a session with an older state of the table, and
-// one without.
+// Goal: a session that sees a table as it stood sees it so through a view too. Method: a session with an older state of the table, one of
+// an earlier moment, and one of now.
 #[tokio::test]
 async fn what_is_pinned_is_seen_through_views() {
     let lake = Lake::new();
@@ -149,13 +150,50 @@ async fn what_is_pinned_is_seen_through_views() {
         moment: Arc::new(lake.engine.moment(names).await.expect("a table")),
         ..SessionOptions::default()
     };
+    let began = SessionOptions {
+        one_moment: Some(Arc::default()),
+        ..SessionOptions::default()
+    };
+    let names = vec!["silver.scores".parse().expect("a name")];
+    lake.engine.moment_of(&began, names).await.expect("a table");
     lake.append("silver.scores", &[json!({"id": 2})]).await;
     let sql = "SELECT id FROM gold.all ORDER BY id";
-    for (client, wanted) in [(pinned, "1"), (SessionOptions::default(), "1 2")] {
+    for (client, wanted) in [(pinned, "1"), (began, "1"), (SessionOptions::default(), "1 2")] {
         let options = pipelines.views().for_statement(&lake.engine, client, sql, 0).await;
         let session = lake.engine.session(Class::Interactive, &options);
         let plan = lake.engine.plan(&session, sql).await.expect("a plan");
         let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
         assert_eq!(lines(&rows.collect().await.expect("rows")).join(" "), wanted);
+    }
+}
+
+// Goal: a statement may name views of the project and of the catalog together, in a transaction at one moment. Method: one of each over the
+// same table, joined, in a session of before a commit and in one of now.
+#[tokio::test]
+async fn views_of_both_kinds_stand_together() {
+    let lake = Lake::new();
+    let pipelines = lake.pipelines(&[("gold.seen", "/*---\nkind: view\n---*/ SELECT id FROM silver.scores")]);
+    let columns = Schema::new(vec![Field::new("id", DataType::Int64, true)]);
+    lake.create("silver.scores", &columns).await;
+    lake.append("silver.scores", &[json!({"id": 1})]).await;
+    let schema = tidewater_table::schema::from_arrow(&columns, 1).expect("a schema");
+    let name = "silver.same".parse().expect("a name");
+    let view = NewView::new(name, schema, "tidewater", "SELECT id FROM silver.scores");
+    lake.catalog.create_view(view).await.expect("a view");
+    let began = SessionOptions {
+        one_moment: Some(Arc::default()),
+        ..SessionOptions::default()
+    };
+    let sql = "SELECT a.id FROM gold.seen a JOIN silver.same b ON a.id = b.id ORDER BY a.id";
+    let before = (began.clone(), "1", true);
+    for (client, wanted, writes) in [before, (began, "1", false), (SessionOptions::default(), "1 2", false)] {
+        let options = pipelines.views().for_statement(&lake.engine, client, sql, 0).await;
+        let session = lake.engine.session(Class::Interactive, &options);
+        let plan = lake.engine.plan(&session, sql).await.expect("a plan");
+        let rows = session.execute_logical_plan(plan).await.expect("a plan that runs");
+        assert_eq!(lines(&rows.collect().await.expect("rows")).join(" "), wanted);
+        if writes {
+            lake.append("silver.scores", &[json!({"id": 2})]).await;
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,10 +34,24 @@ pub(super) struct Files {
 }
 
 struct Open {
+    path: PathBuf,
     file: File,
     day: i64,
     bytes: u64,
     is_synced: bool,
+}
+
+impl Open {
+    /// Leaves it as it was before what failed: part of that may be there, and would be read as lines. Where this fails too, they are told as
+    /// lost and are not.
+    fn cut(self) {
+        let _ = match self.bytes {
+            // There would be one more with every try, until the folder cannot be read any more.
+            0 => fs::remove_file(&self.path),
+            // Nobody comes back to it, and its lines are said to be on the disk soon.
+            bytes => self.file.set_len(bytes).and_then(|()| self.file.sync_data()),
+        };
+    }
 }
 
 /// A file that is there.
@@ -71,8 +85,7 @@ impl Files {
         if written.is_err()
             && let Some(open) = self.open.take()
         {
-            // Part of them may be there, and would be read as lines. Where this fails too, they are told as lost and are not.
-            let _ = open.file.set_len(open.bytes);
+            open.cut();
         }
         written
     }
@@ -115,62 +128,83 @@ impl Files {
         for number in 0..NAMES_MAX {
             let name = format!("{PREFIX}{now_ms:013}-{process}-{number:03}{SUFFIX}");
             let path = self.options.directory.join(name);
-            let made = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path);
+            let made = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
             let file = match made {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(error),
             };
-            // Others leave it alone as long as it is written. Where the disk knows no locks, they go by its age.
-            let _ = file.try_lock();
-            File::open(&self.options.directory)?.sync_all()?;
-            return Ok(Open {
+            let open = Open {
+                path,
                 file,
                 day,
                 bytes: 0,
                 is_synced: true,
-            });
+            };
+            // Others leave it alone as long as it is written. Where the disk knows no locks, they go by its age.
+            if let Err(TryLockError::WouldBlock) = open.file.try_lock() {
+                // One of them is about to remove it.
+                continue;
+            }
+            let settled = open
+                .file
+                .metadata()
+                .and_then(|it| File::open(&self.options.directory)?.sync_all().map(|()| it.nlink() > 0));
+            match settled {
+                Ok(true) => return Ok(open),
+                // One of them has.
+                Ok(false) => {}
+                Err(error) => {
+                    open.cut();
+                    return Err(error);
+                }
+            }
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Removes what is too old, and as much of the oldest as one more file needs. What cannot be removed is no reason not to write.
     fn make_room(&self, now_ms: i64) {
-        match self.remove(now_ms) {
-            Ok(0) => {}
-            Ok(early) => {
-                self.counters.removed_early.fetch_add(early, Ordering::Relaxed);
-                tracing::warn!(
-                    files = early,
-                    "audit.bytes_max is reached: files of the audit log were removed before their time"
-                );
-            }
-            Err(error) => tracing::warn!(%error, "old files of the audit log could not be removed"),
+        let mut early = 0;
+        if let Err(error) = self.remove(now_ms, &mut early) {
+            tracing::warn!(%error, "old files of the audit log could not be removed");
+        }
+        if early > 0 {
+            self.counters.removed_early.fetch_add(early, Ordering::Relaxed);
+            tracing::warn!(
+                files = early,
+                "audit.bytes_max is reached: files of the audit log were removed before their time"
+            );
         }
     }
 
-    /// How many files had to go before their time.
-    fn remove(&self, now_ms: i64) -> io::Result<u64> {
+    /// Counts those that had to go before their time. One that cannot be removed does not keep the others.
+    fn remove(&self, now_ms: i64, early: &mut u64) -> io::Result<()> {
         let keep_ms = i64::try_from(self.options.keep.as_millis()).unwrap_or(i64::MAX);
         // The last line of a file may be a day younger than its first.
         let oldest_ms = now_ms.saturating_sub(keep_ms).saturating_sub(DAY_MS);
         let room = self.options.bytes_max.saturating_sub(self.file_bytes_max());
         let found = list(&self.options.directory)?;
         let mut bytes: u64 = found.iter().map(|file| file.bytes).sum();
-        let mut early = 0;
+        let mut outcome = Ok(());
         for file in found {
             let is_over = file.began_ms < oldest_ms;
             if !is_over && bytes <= room {
                 break;
             }
-            if is_written(&file.path)? {
-                continue;
+            match remove(&file.path) {
+                Ok(true) => *early += u64::from(!is_over),
+                Ok(false) => continue,
+                // Another process was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
             }
-            fs::remove_file(&file.path)?;
             bytes = bytes.saturating_sub(file.bytes);
-            early += u64::from(!is_over);
         }
-        Ok(early)
+        outcome
     }
 
     fn file_bytes_max(&self) -> u64 {
@@ -187,11 +221,14 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<Found>> {
         let Some(began_ms) = name.to_str().and_then(began_ms) else {
             continue;
         };
-        found.push(Found {
-            path: entry.path(),
-            began_ms,
-            bytes: entry.metadata()?.len(),
-        });
+        let bytes = match entry.metadata() {
+            Ok(metadata) => metadata.len(),
+            // Its process has removed it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let path = entry.path();
+        found.push(Found { path, began_ms, bytes });
     }
     found.sort_by(|one, other| (one.began_ms, &one.path).cmp(&(other.began_ms, &other.path)));
     Ok(found)
@@ -202,14 +239,66 @@ fn began_ms(name: &str) -> Option<i64> {
     rest.split('-').next()?.parse().ok()
 }
 
-/// Whether a process is at it still.
-fn is_written(path: &Path) -> io::Result<bool> {
-    match File::open(path)?.try_lock() {
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(false),
+/// Removes a file, unless a process is at it still.
+fn remove(path: &Path) -> io::Result<bool> {
+    // Held until it is gone: who begins a file of this name meanwhile sees it.
+    let file = File::open(path)?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Ok(false);
     }
+    fs::remove_file(path)?;
+    Ok(true)
 }
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW_MS: i64 = 20_000 * DAY_MS;
+
+    fn files(directory: &Path) -> Files {
+        let options = AuditOptions {
+            directory: directory.to_owned(),
+            keep: Duration::from_secs(24 * 60 * 60),
+            bytes_max: 1 << 20,
+            required: false,
+            process: "lake-1:8080".to_owned(),
+        };
+        Files::open(options, Arc::default(), NOW_MS).expect("a folder")
+    }
+
+    // Goal: a disk that refuses every line does not fill the folder with empty files. Method: a file that was begun and cannot be written to.
+    #[test]
+    fn what_holds_no_line_does_not_stay() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut files = files(dir.path());
+        let begun = files.begin(NOW_MS.div_euclid(DAY_MS), NOW_MS).expect("a file");
+        assert_eq!(list(dir.path()).expect("a folder").len(), 1);
+        files.open = Some(Open {
+            file: File::open(&begun.path).expect("to be read only"),
+            ..begun
+        });
+        files.write(b"{}\n", NOW_MS).expect_err("it cannot be written to");
+        assert!(list(dir.path()).expect("a folder").is_empty());
+        files.write(b"{}\n", NOW_MS).expect("into the next one");
+        assert_eq!(list(dir.path()).expect("a folder").len(), 1);
+    }
+
+    // Goal: one that cannot be removed does not keep the others. Method: a folder by the name of an old file, and a file that is as old.
+    #[test]
+    fn others_go_without_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let named = |number: u32| dir.path().join(format!("{PREFIX}0000000000001-1-{number:03}{SUFFIX}"));
+        fs::create_dir(named(0)).expect("a folder");
+        fs::write(named(1), b"{}\n").expect("a file");
+        drop(files(dir.path()));
+        let left = list(dir.path()).expect("a folder");
+        assert_eq!(left.iter().map(|file| &file.path).collect::<Vec<_>>(), [&named(0)]);
+    }
 }

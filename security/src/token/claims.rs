@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::TokenKey;
 use crate::error::SecurityError;
 use crate::policy::Policy;
-use crate::principal::Principal;
 
 /// Domain of the key: nothing else that the installation signs is a token of a user.
 const DOMAIN: &str = "tidewater 2026 user tokens v2";
@@ -17,6 +16,9 @@ pub const TOKEN_TTL_MS_MAX: i64 = 366 * 24 * 60 * 60 * 1000;
 
 /// First byte of the body.
 const VERSION: u8 = 2;
+
+/// The same for a user whom the catalog keeps: their id stands before the name.
+const VERSION_KEPT: u8 = 3;
 
 /// Longest token that is looked at: a name has at most 1 KiB.
 const TOKEN_BYTES_MAX: usize = 2 << 10;
@@ -31,6 +33,8 @@ pub struct Claims {
     pub id: Uuid,
     /// Whom it speaks for.
     pub subject: String,
+    /// Who of those that had the name, for a user whom the catalog keeps.
+    pub account: Option<Uuid>,
     /// When it was made, milliseconds since the Unix epoch.
     pub issued_ms: i64,
     /// When it ends.
@@ -51,17 +55,31 @@ impl Claims {
         Self {
             id: uuid::Builder::from_random_bytes(id).into_uuid(),
             subject: subject.to_owned(),
+            account: None,
             issued_ms,
             until_ms,
         }
     }
 
+    /// For the user whom the catalog keeps under this id.
+    #[must_use]
+    pub(crate) fn of_account(mut self, account: Option<Uuid>) -> Self {
+        self.account = account;
+        self
+    }
+
     /// The token.
     pub fn seal(&self, key: &TokenKey) -> String {
-        let mut body = vec![VERSION];
+        let mut body = vec![match self.account {
+            Some(_) => VERSION_KEPT,
+            None => VERSION,
+        }];
         body.extend_from_slice(self.id.as_bytes());
         body.extend_from_slice(&self.issued_ms.to_be_bytes());
         body.extend_from_slice(&self.until_ms.to_be_bytes());
+        if let Some(account) = &self.account {
+            body.extend_from_slice(account.as_bytes());
+        }
         body.extend_from_slice(self.subject.as_bytes());
         let mut token = own(key).sign(&body).to_vec();
         token.extend_from_slice(&body);
@@ -93,21 +111,25 @@ impl Claims {
     }
 
     fn read(body: &[u8]) -> Option<Self> {
-        let body = body.strip_prefix(&[VERSION])?;
+        let (version, body) = body.split_first()?;
         let (id, rest) = body.split_first_chunk::<16>()?;
         let (issued, rest) = rest.split_first_chunk::<8>()?;
-        let (until, subject) = rest.split_first_chunk::<8>()?;
+        let (until, rest) = rest.split_first_chunk::<8>()?;
+        let (account, subject) = match *version {
+            VERSION => (None, rest),
+            VERSION_KEPT => {
+                let (account, subject) = rest.split_first_chunk::<16>()?;
+                (Some(Uuid::from_bytes(*account)), subject)
+            }
+            _ => return None,
+        };
         Some(Self {
             id: Uuid::from_bytes(*id),
+            account,
             issued_ms: i64::from_be_bytes(*issued),
             until_ms: i64::from_be_bytes(*until),
             subject: String::from_utf8(subject.to_vec()).ok()?,
         })
-    }
-
-    /// Whom it speaks for.
-    pub fn principal(&self) -> Principal {
-        Principal::named(self.subject.clone())
     }
 
     /// Whether it was taken back.
@@ -129,6 +151,7 @@ mod tests {
 
     use super::*;
     use crate::policy::TokenRow;
+    use crate::principal::Principal;
 
     const NOW: i64 = 1_000_000;
 
@@ -199,9 +222,9 @@ mod tests {
         // What else this installation signs.
         add(
             "a token of the older form",
-            key().issue(&claims().principal(), i64::MAX),
+            key().issue(&Principal::named("ana"), i64::MAX),
         );
-        let node = TokenKey::for_nodes(b"secret").issue(&claims().principal(), i64::MAX);
+        let node = TokenKey::for_nodes(b"secret").issue(&Principal::named("ana"), i64::MAX);
         add("a node's token", node);
         let body = &bytes[32..];
         add(
@@ -280,6 +303,26 @@ mod tests {
             altered[bit / 8] ^= 1 << (bit % 8);
             assert!(Claims::open(&key(), &encoded(&altered), NOW).is_err(), "bit {bit}");
         }
+    }
+
+    // Goal: the token of a user whom the catalog keeps says who of that name it is, and no other token does. Method: both forms read back;
+    // the id altered, and either form's first byte on the other's body.
+    #[test]
+    fn tokens_say_whose_account() {
+        let account = Uuid::from_u128(7);
+        let kept = claims().of_account(Some(account));
+        let token = kept.seal(&key());
+        assert_eq!(Claims::open(&key(), &token, NOW).expect("a good token"), kept);
+        let bytes = URL_SAFE_NO_PAD.decode(&token).expect("our own encoding");
+        for bit in 0..bytes.len() * 8 {
+            let mut altered = bytes.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert!(Claims::open(&key(), &encoded(&altered), NOW).is_err(), "bit {bit}");
+        }
+        let body = &bytes[32..];
+        let renamed = Claims::open(&key(), &signed(&[&[VERSION][..], &body[1..]].concat()), NOW);
+        assert!(renamed.is_err() || renamed.is_ok_and(|other| other.account.is_none() && other.subject != "ana"));
+        assert!(Claims::open(&key(), &signed(&[&[VERSION_KEPT][..], &body[1..40]].concat()), NOW).is_err());
     }
 
     // Goal: a token can be taken back, alone or with all of its user's. Method: by its id, by the user's moment, and others beside it.

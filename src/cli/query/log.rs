@@ -9,7 +9,7 @@ use serde_json::Value;
 use tidewater_core::SystemClock;
 use tidewater_security::{AuditFilter, audit};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Reason};
 use crate::cli::output::Output;
 use crate::settings::Settings;
 
@@ -126,14 +126,18 @@ fn moment(text: &str, now_ms: i64) -> Result<i64, Failure> {
     let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
     let midnight = day.and_then(|day| day.and_hms_opt(0, 0, 0));
     midnight.map(|time| time.and_utc().timestamp_millis()).ok_or_else(|| {
-        Failure::new(format!("{text:?} is no time"))
+        Failure::of(Reason::Usage, format!("{text:?} is no time"))
             .hint("write 2026-11-29, 2026-11-29T08:00:00Z, or 24h for a day ago")
             .exit(2)
     })
 }
 
 fn shown(line: &Value) -> LogLine {
-    let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    // Names are what clients say: none of them commands the terminal of who reads this.
+    let text = |key: &str| {
+        let told = line[key].as_str().unwrap_or_default();
+        told.replace(char::is_control, "\u{fffd}")
+    };
     let tables = line["tables"].as_array().into_iter().flatten();
     let tables: Vec<&str> = tables.filter_map(Value::as_str).collect();
     let what = match line["event"].as_str() {
@@ -179,6 +183,17 @@ mod tests {
         ] {
             assert_eq!(moment(text, now_ms).ok(), expected, "{text}");
         }
+    }
+
+    // Goal: who is refused cannot write to the terminal of who reads of it. Method: a name that clears the screen.
+    #[test]
+    fn names_command_no_terminal() {
+        let line = serde_json::json!({"event": "login", "user": "\u{1b}[2Jana", "way": "scram", "outcome": "denied"});
+        let shown = shown(&line);
+        assert_eq!(
+            (shown.user.as_str(), shown.what.as_str()),
+            ("\u{fffd}[2Jana", "scram denied")
+        );
     }
 
     // Goal: of many lines the newest are shown, in the order of their times. Method: lines out of order, as those of two processes are.

@@ -12,6 +12,7 @@ mod following;
 mod members;
 mod policy;
 mod texts;
+mod users;
 mod views;
 
 use std::fs;

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::kit::{Kit, Reply, TABLE, TABLES, append, new_table, request};
 use crate::server::Access;
-use tidewater_core::{Clock, ManualClock, SystemClock};
-use tidewater_security::{Authenticator, Grants, Principal, Role, TokenKey, UserSettings};
+use tidewater_core::{Clock, ManualClock, SystemClock, SystemRng};
+use tidewater_security::{
+    Authenticator, Grants, PolicyChange, Principal, Role, StoredPassword, TokenKey, UserAction, UserChange,
+    UserSettings,
+};
 
 const SECRET: &[u8] = b"users";
 const NODES: &[u8] = b"nodes";
@@ -151,6 +155,16 @@ fn routes() -> BTreeMap<String, Vec<&'static str>> {
     routes
 }
 
+/// A path of a route, with names of what is there.
+fn path_of(route: &str) -> String {
+    let path = route
+        .replace("{namespace}", "a")
+        .replace("{table}", "t")
+        .replace("{view}", "v");
+    let path = path.replace("{plan}", "p").replace("{node}", "1");
+    path.replace("{job}", "00000000-0000-0000-0000-000000000001")
+}
+
 // Goal: no route answers somebody who is not who they say, or may do nothing. Method: every route of the router with its methods × no
 // token, garbage, an expired one, one for another purpose, one of a user without grants; and what only nodes may ask × a user with all
 // grants there are.
@@ -172,12 +186,7 @@ async fn no_route_is_open() {
     assert!(routes.len() >= 40, "{} routes", routes.len());
     let (mut checked, mut closed) = (0, 0);
     for (route, methods) in &routes {
-        let path = route
-            .replace("{namespace}", "a")
-            .replace("{table}", "t")
-            .replace("{view}", "v");
-        let path = path.replace("{plan}", "p").replace("{node}", "1");
-        let path = path.replace("{job}", "00000000-0000-0000-0000-000000000001");
+        let path = path_of(route);
         for method in methods {
             let body = (*method == "POST" || *method == "PUT").then(|| json!({}));
             let at = format!("{method} {route}");
@@ -221,6 +230,85 @@ async fn no_route_is_open() {
     }
     assert!(checked >= 55 && closed >= 50, "{checked} checked, {closed} closed");
     println!("{} routes, {checked} with their methods × 8 callers", routes.len());
+}
+
+// Goal: a user of the catalog comes in by password and token, and once disabled, or dropped, is nobody at every route, as is who had the
+// name before another one. Method: login, every route of the router, and a token in the place of the password, before and after each
+// change; changes of the configuration's users and of strangers are refused.
+#[tokio::test]
+async fn users_of_the_catalog_come_and_go() {
+    let lake = Lake::new().await;
+    let change = |user: &str, action: UserAction| {
+        let user = user.to_owned();
+        serde_json::to_value(PolicyChange::User(UserChange { user, action })).expect("JSON")
+    };
+    let add = |id: u128| UserAction::Add {
+        id: Uuid::from_u128(id),
+        password: Some(StoredPassword::new("correct horse", &SystemRng::shared()).expect("a hash")),
+        roles: Vec::new(),
+    };
+    let login = async |secret: &str| {
+        let form = format!("grant_type=client_credentials&client_id=ben&client_secret={secret}");
+        let request = Request::post("/v1/oauth/tokens").header("content-type", "application/x-www-form-urlencoded");
+        let reply = lake.kit.send(request.body(Body::from(form)).expect("a request")).await;
+        (reply.status, reply.body["access_token"].as_str().map(str::to_owned))
+    };
+    let reads = async |token: &str| lake.with(token, "GET", TABLE, None).await.status;
+    assert_eq!(login("correct+horse").await, (401, None));
+    lake.node("POST", POLICY, change("ben", add(1))).await;
+    assert_eq!(login("wrong").await, (401, None));
+    let token = login("correct+horse").await.1.expect("a token");
+    assert_eq!((reads(&token).await, login(&token).await.0), (200, 200));
+    lake.node("POST", POLICY, change("ben", UserAction::Disable)).await;
+    let mut checked = 0;
+    for (route, methods) in &routes() {
+        for method in methods.iter().filter(|_| route != "/v1/oauth/tokens") {
+            let body = (*method == "POST" || *method == "PUT").then(|| json!({}));
+            let request = Lake::bearer(request(method, &path_of(route), body, None), &token);
+            let response = tower::ServiceExt::oneshot(lake.kit.router.clone(), request).await;
+            let status = response.expect("the router always answers").status();
+            assert_eq!(status.as_u16(), 401, "{method} {route}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 55, "{checked} checked");
+    assert_eq!((login("correct+horse").await.0, login(&token).await.0), (401, 401));
+    lake.node("POST", POLICY, change("ben", UserAction::Enable)).await;
+    lake.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!((reads(&token).await, login(&token).await.0), (401, 401));
+    let token = login("correct+horse").await.1.expect("a token");
+    assert_eq!(reads(&token).await, 200);
+    lake.node("POST", POLICY, change("ben", UserAction::Drop)).await;
+    assert_eq!((reads(&token).await, login("correct+horse").await.0), (401, 401));
+    lake.node("POST", POLICY, change("ben", add(2))).await;
+    assert_eq!(reads(&token).await, 401, "the token was another one's");
+    assert_eq!(login("correct+horse").await.0, 200);
+    for (user, action, status, says) in [
+        ("ben", add(3), 409, "already"),
+        ("ana", add(3), 409, "configuration"),
+        ("ana", UserAction::Disable, 409, "configuration"),
+        ("mallory", UserAction::Disable, 404, "no user"),
+    ] {
+        let reply = lake
+            .with(&lake.node_token(), "POST", POLICY, Some(change(user, action)))
+            .await;
+        assert_eq!(reply.status, status, "{user}: {}", reply.body);
+        assert!(reply.message().contains(says), "{user}: {}", reply.body);
+    }
+    let plain = StoredPassword {
+        hash: "correct horse".into(),
+        scram: String::new(),
+    };
+    let plain = change("ben", UserAction::SetPassword { password: plain });
+    assert_eq!(
+        lake.with(&lake.node_token(), "POST", POLICY, Some(plain)).await.status,
+        400
+    );
+    assert_eq!(
+        lake.status("root", "POST", POLICY, Some(change("ben", UserAction::Drop)))
+            .await,
+        403
+    );
 }
 
 // Goal: before the first grant all is as it was, and after it one sees what one was granted and nothing else. Method: a user with SELECT

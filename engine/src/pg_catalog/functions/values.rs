@@ -12,10 +12,12 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::logical_expr::Operator;
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::scalar::ScalarValue;
 
 use super::native::{Native, argument, strings, text, texts};
-use crate::pg_catalog::types;
+use crate::pg_catalog::{byte_text, types};
 
 /// Digits of decimals that come of texts and of floating-point numbers.
 const DIGITS: DataType = DataType::Decimal128(38, 10);
@@ -32,23 +34,45 @@ pub(super) fn all() -> Vec<Native> {
         Native::constant("inet_server_addr", ScalarValue::Utf8(None)),
         Native::constant("inet_client_addr", ScalarValue::Utf8(None)),
         size_pretty(),
-        whole("pg_int_plus", |left, right| numeric_kernels::add(left, right)),
-        whole("pg_int_minus", |left, right| numeric_kernels::sub(left, right)),
-        whole("pg_int_times", |left, right| numeric_kernels::mul(left, right)),
+        whole("pg_int_plus", Operator::Plus, |left, right| {
+            numeric_kernels::add(left, right)
+        }),
+        whole("pg_int_minus", Operator::Minus, |left, right| {
+            numeric_kernels::sub(left, right)
+        }),
+        whole("pg_int_times", Operator::Multiply, |left, right| {
+            numeric_kernels::mul(left, right)
+        }),
     ]
 }
 
-/// An operator of whole numbers whose answer must not be out of range.
+/// An operator of whole numbers whose answer must not be out of range. The planner chooses it by the first part of a union and the first
+/// branch of a `CASE`: of numbers that a later one makes wider it is the operator of these.
 fn whole(
     name: &str,
+    of: Operator,
     operator: impl Fn(&dyn Datum, &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> + Send + Sync + 'static,
 ) -> Native {
     Native::new(name, (2, 2), DataType::Int64, move |arrays, _| {
         let (left, right) = (argument(arrays, 0)?, argument(arrays, 1)?);
-        let of = whole_of(&[left.data_type().clone(), right.data_type().clone()]);
-        Ok(operator(&strictly(left, &of)?, &strictly(right, &of)?)?)
+        let (sides, found) = reckoned(&[left.data_type().clone(), right.data_type().clone()], of)?;
+        let (left, right) = (strictly(left, &sides.0)?, strictly(right, &sides.1)?);
+        strictly(&operator(&left, &right)?, &found)
     })
-    .returning(|arguments| Ok(whole_of(arguments)))
+    .returning(move |arguments| Ok(reckoned(arguments, of)?.1))
+}
+
+/// The types that both sides of such an operator are reckoned with in, and that of its answer.
+fn reckoned(arguments: &[DataType], of: Operator) -> Result<((DataType, DataType), DataType)> {
+    let same = |of: DataType| ((of.clone(), of.clone()), of);
+    match arguments {
+        [left, right] if left.is_floating() || right.is_floating() => Ok(same(DataType::Float64)),
+        [left, right] if left.is_decimal() || right.is_decimal() => {
+            let types = BinaryTypeCoercer::new(left, &of, right);
+            Ok((types.get_input_types()?, types.get_result_type()?))
+        }
+        _ => Ok(same(whole_of(arguments))),
+    }
 }
 
 /// The type of an operator of whole numbers: the larger of its sides.
@@ -107,26 +131,14 @@ fn bytea() -> Native {
         for row in 0..rows {
             found.push(match text(&texts, row) {
                 None => None,
-                Some(text) => match text.strip_prefix("\\x") {
-                    None => Some(text.as_bytes().to_vec()),
-                    Some(digits) => match hex(digits) {
-                        Some(bytes) => Some(bytes),
-                        None => return exec_err!("Cannot parse {text:?} as bytea"),
-                    },
+                Some(text) => match byte_text::read(text) {
+                    Some(bytes) => Some(bytes),
+                    None => return exec_err!("Cannot parse {text:?} as bytea"),
                 },
             });
         }
         Ok(Arc::new(found.iter().map(Option::as_deref).collect::<BinaryArray>()))
     })
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| match pair {
-        [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
-        _ => None,
-    };
-    pairs.map(byte).collect()
 }
 
 /// `'…'::uuid`.
@@ -143,7 +155,7 @@ fn uuid() -> Native {
                 None => builder.append_null(),
                 Some(text) => {
                     let digits: String = text.chars().filter(|c| !matches!(c, '-' | '{' | '}')).collect();
-                    match hex(&digits).filter(|bytes| bytes.len() == 16) {
+                    match byte_text::hex(&digits).filter(|bytes| bytes.len() == 16) {
                         Some(bytes) => builder.append_value(bytes)?,
                         None => return exec_err!("Cannot parse {text:?} as uuid"),
                     }
@@ -222,4 +234,52 @@ fn size_pretty() -> Native {
             (0..rows).map(|row| super::native::number(&sizes, row).map(pretty)),
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::pg_catalog::Postgres;
+    use crate::testing::{Lake, lines};
+    use crate::{Class, SessionOptions};
+
+    // Goal: whole numbers beside wider ones are reckoned with as these. Method: each operator over unions and branches of which only a later
+    // part tells the type.
+    #[tokio::test]
+    async fn wider_numbers_keep_their_fractions() {
+        let lake = Lake::new();
+        let options = SessionOptions {
+            postgres: Some(Arc::new(Postgres::default())),
+            ..SessionOptions::default()
+        };
+        let session = lake.engine.session(Class::Interactive, &options);
+        let union = "(SELECT 1 AS x UNION ALL SELECT 2.5) AS u";
+        let floats = "(SELECT 1 AS x UNION ALL SELECT CAST(2.5 AS double precision)) AS u";
+        let branches = "(CASE WHEN v.n > 1 THEN 1 ELSE 2.5 END)";
+        for (sql, rows) in [
+            (format!("SELECT x + 1 AS y FROM {union}"), vec!["2.0", "3.5"]),
+            (format!("SELECT 1 - x AS y FROM {union}"), vec!["-1.5", "0.0"]),
+            (format!("SELECT x * 2 AS y FROM {floats}"), vec!["2.0", "5.0"]),
+            (format!("SELECT x FROM {union} WHERE x + 1 > 3"), vec!["2.5"]),
+            (
+                format!("SELECT {branches} + 1 AS y FROM (VALUES (1), (2)) AS v (n)"),
+                vec!["2.0", "3.5"],
+            ),
+            (
+                "SELECT x + 1 AS y FROM (SELECT 1 AS x UNION ALL SELECT 2) AS u".to_owned(),
+                vec!["2", "3"],
+            ),
+        ] {
+            let plan = lake.engine.plan(&session, &sql).await.expect(&sql);
+            let told = plan.schema().field(0).data_type().clone();
+            let frame = session.execute_logical_plan(plan).await.expect(&sql);
+            let found = frame.collect().await.expect(&sql);
+            assert!(
+                found.iter().all(|rows| *rows.schema().field(0).data_type() == told),
+                "{sql}"
+            );
+            assert_eq!(lines(&found), rows, "{sql}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 use tidewater_core::{Coded, Rng, SeededRng};
 use tidewater_engine::pg_catalog::Postgres;
-use tidewater_engine::{Moment, SessionOptions};
+use tidewater_engine::{OneMoment, SessionOptions};
 use tidewater_security::Principal;
 use tokio::task::JoinSet;
 
@@ -54,8 +54,8 @@ struct History {
     fresh: QueryService,
     user: Principal,
     rng: SeededRng,
-    /// Tables as the transaction of one client saw them first.
-    pinned: Moment,
+    /// When the transaction of one client sees all tables.
+    one_moment: Arc<OneMoment>,
     made: u64,
     told: Told,
 }
@@ -120,14 +120,11 @@ impl History {
     }
 
     /// As a session that has begun a transaction some time ago.
-    async fn in_transaction(&mut self, sql: &str, mut client: SessionOptions) -> SessionOptions {
+    fn in_transaction(&mut self, mut client: SessionOptions) -> SessionOptions {
         if self.draw(6) == 0 {
-            self.pinned.clear();
+            self.one_moment = Arc::default();
         }
-        if let Ok(seen) = self.fresh.pin(&self.user, sql, &client, &self.pinned).await {
-            self.pinned.extend(seen);
-        }
-        client.moment = Arc::new(self.pinned.clone());
+        client.one_moment = Some(Arc::clone(&self.one_moment));
         client
     }
 
@@ -140,7 +137,7 @@ impl History {
         let client = match self.draw(3) {
             0 => None,
             1 => Some(client),
-            _ => Some(self.in_transaction(sql, client).await),
+            _ => Some(self.in_transaction(client)),
         };
         let answer = self.run(&self.cached, sql, client.clone()).await;
         let right = self.run(&self.fresh, sql, client).await;
@@ -163,7 +160,7 @@ async fn history(seed: u64, cache: ResultCache) -> Told {
             .cached(false),
         user: Principal::local(),
         rng: SeededRng::new(seed),
-        pinned: Moment::new(),
+        one_moment: Arc::default(),
         made: 0,
         told: Told::default(),
     };

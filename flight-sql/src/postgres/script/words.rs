@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::copying::{Said, unsupported};
 use super::{CopyOut, Count, What, place};
 use crate::postgres::failure::{Failure, state};
 use crate::postgres::settings::READ_ONLY;
@@ -35,8 +36,8 @@ impl<'a> Words<'a> {
     pub(super) fn read(mut self) -> Result<What, Failure> {
         let first = self.word();
         let what = match first.as_str() {
-            "BEGIN" => self.ends(What::Begin),
-            "START" if self.takes("TRANSACTION") => self.ends(What::Begin),
+            "BEGIN" => What::Begin(isolation(&self.rest().to_lowercase())),
+            "START" if self.takes("TRANSACTION") => What::Begin(isolation(&self.rest().to_lowercase())),
             "COMMIT" | "END" => self.ended(true),
             "ROLLBACK" | "ABORT" => {
                 self.skip(&["WORK", "TRANSACTION"]);
@@ -66,11 +67,13 @@ impl<'a> Words<'a> {
             }
             "PREPARE" => {
                 let name = self.name()?;
-                if self.peek() == Some(&Token::LParen) {
-                    self.parenthesized();
-                }
+                let types = match self.peek() {
+                    Some(Token::LParen) => self.parenthesized(),
+                    _ => Vec::new(),
+                };
                 self.wants("AS")?;
-                What::Prepare { name, sql: self.rest() }
+                let sql = self.rest();
+                What::Prepare { name, types, sql }
             }
             "EXECUTE" => {
                 let name = self.name()?;
@@ -365,9 +368,12 @@ impl<'a> Words<'a> {
             binary: false,
             csv: false,
             header: false,
-            delimiter: '\0',
-            null: "\0".into(),
+            delimiter: '\t',
+            null: String::new(),
+            quote: '"',
+            escape: '"',
         };
+        let mut said = Said::default();
         while let Some(token) = self.peek() {
             let word = token.to_string().to_uppercase();
             self.at += 1;
@@ -377,16 +383,26 @@ impl<'a> Words<'a> {
                 "BINARY" => copy.binary = true,
                 "DELIMITER" => {
                     self.skip(&["AS"]);
-                    copy.delimiter = self.literal()?.chars().next().unwrap_or(',');
+                    said.delimiter = Some(self.literal()?);
                 }
                 "NULL" => {
                     self.skip(&["AS"]);
-                    copy.null = self.literal()?;
+                    said.null = Some(self.literal()?);
                 }
-                "QUOTE" | "ESCAPE" | "ENCODING" => {
-                    self.literal()?;
+                "QUOTE" => {
+                    self.skip(&["AS"]);
+                    said.quote = Some(self.literal()?);
                 }
-                "FORMAT" | "(" | ")" | "," | "TEXT" | "TRUE" | "ON" | "MATCH" => {}
+                "ESCAPE" => {
+                    self.skip(&["AS"]);
+                    said.escape = Some(self.literal()?);
+                }
+                "ENCODING" => said.encoding = Some(self.literal()?),
+                "FORCE_QUOTE" | "FORCE" => {
+                    return Err(unsupported("COPY puts values in quotes where they need it only"));
+                }
+                "MATCH" => return Err(unsupported("cannot use \"match\" with HEADER in COPY TO")),
+                "FORMAT" | "(" | ")" | "," | "TEXT" | "TRUE" | "ON" => {}
                 _ => {
                     return Err(Failure::new(
                         state::SYNTAX,
@@ -395,16 +411,7 @@ impl<'a> Words<'a> {
                 }
             }
         }
-        if copy.binary && (copy.csv || copy.header || (copy.delimiter, copy.null.as_str()) != ('\0', "\0")) {
-            let text = "COPY in binary is no CSV and has no delimiter, no header and no null of its own";
-            return Err(Failure::new(state::SYNTAX, text));
-        }
-        if copy.delimiter == '\0' {
-            copy.delimiter = if copy.csv { ',' } else { '\t' };
-        }
-        if copy.null == "\0" {
-            copy.null = if copy.csv { String::new() } else { "\\N".into() };
-        }
+        said.put(&mut copy)?;
         Ok(What::CopyOut(copy))
     }
 
@@ -416,7 +423,7 @@ impl<'a> Words<'a> {
             }
             Some(Token::EscapedStringLiteral(text)) => {
                 self.at += 1;
-                Ok(text.replace("\\t", "\t"))
+                Ok(text.clone())
             }
             _ => Err(self.wrong("a text")),
         }

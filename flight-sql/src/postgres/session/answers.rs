@@ -8,13 +8,14 @@ use datafusion::scalar::ScalarValue;
 use futures::stream;
 use uuid::Uuid;
 
-use super::{Kept, PORTALS_MAX, Session};
-use crate::placeholder::with_values;
+use super::extended::same_columns;
+use super::{Declared, Kept, PORTALS_MAX, Session};
 use crate::postgres::connection::Wire;
 use crate::postgres::failure::{Failure, state};
+use crate::postgres::prepared;
 use crate::postgres::rows::Cursor;
 use crate::postgres::script::{CopyOut, Count, Sentence, What};
-use crate::postgres::settings::READ_ONLY;
+use crate::postgres::settings::{ISOLATION, READ_ONLY};
 use crate::service::{Changed, Opened, Results};
 use crate::wire::{to_wire, wire_schema};
 
@@ -50,9 +51,14 @@ impl Session {
                 let declared = kept.map_or(&[][..], |kept| &kept.declared);
                 return self.run(id, &sentence.sql, declared, values, wire).await;
             }
-            What::Begin => {
+            What::Begin(level) => {
                 match self.transaction.begin() {
-                    true => self.settings.begin(),
+                    true => {
+                        self.settings.begin();
+                        if let Some(level) = level {
+                            drop(self.settings.set_local(ISOLATION, level)?);
+                        }
+                    }
                     false => {
                         let message = "there is already a transaction in progress";
                         self.warn(wire, state::IN_TRANSACTION, message);
@@ -67,9 +73,11 @@ impl Session {
                     let text = format!("{word} AND CHAIN can only be used in transaction blocks");
                     return Err(Failure::new(state::NO_TRANSACTION, text));
                 }
+                let level = self.settings.get(ISOLATION).to_owned();
                 let tag = self.end(*commit, wire);
                 self.transaction.begin();
                 self.settings.begin();
+                drop(self.settings.set_local(ISOLATION, &level)?);
                 tag
             }
             What::Savepoint(name) => {
@@ -78,10 +86,19 @@ impl Session {
             }
             What::RollbackTo(name) => {
                 self.transaction.rollback_to(name)?;
+                // Cursors that were declared since never were.
+                let depth = self.transaction.depth();
+                self.cursors
+                    .retain(|_, declared| declared.within.is_none() || declared.within < depth);
                 "ROLLBACK"
             }
             What::Release(name) => {
                 self.transaction.release(name)?;
+                // What was declared since is the transaction's now.
+                let depth = self.transaction.depth();
+                for declared in self.cursors.values_mut() {
+                    declared.within = declared.within.min(depth);
+                }
                 "RELEASE"
             }
             What::Set { name, value, local } => {
@@ -90,7 +107,7 @@ impl Session {
             }
             What::SetTransaction(level) => {
                 match (self.transaction.open(), level) {
-                    (true, Some(level)) => drop(self.settings.set_local("transaction_isolation", level)?),
+                    (true, Some(level)) => drop(self.settings.set_local(ISOLATION, level)?),
                     (true, None) => {}
                     (false, _) => {
                         let message = "SET TRANSACTION can only be used in transaction blocks";
@@ -132,36 +149,47 @@ impl Session {
                 }
                 if name.is_none() { "DEALLOCATE ALL" } else { "DEALLOCATE" }
             }
-            What::Prepare { name, sql } => {
-                self.keep(name.clone(), sql, Vec::new()).await?;
+            What::Prepare { name, types, sql } => {
+                let declared = prepared::declared(types)?;
+                self.vacant(name)?;
+                // Least of all an EXECUTE, which may name itself.
+                let found = self.scripts.sentences(sql)?;
+                if !matches!(found.as_ref(), [one] if one.what == What::Query) {
+                    return Err(Failure::new(
+                        state::SYNTAX,
+                        "syntax error: PREPARE keeps queries and changes of data",
+                    ));
+                }
+                self.keep(name.clone(), sql, declared).await?;
                 "PREPARE"
             }
             What::Execute { name, values } => {
-                let kept = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
-                let Some(inner) = &kept.sentence else {
-                    return Ok(Answer::Tag(String::new()));
-                };
-                let sql = with_values(&inner.sql, values).map_err(|number| {
-                    Failure::new(
-                        state::PROTOCOL,
-                        format!("wrong number of parameters: there is no value for ${number}"),
-                    )
-                })?;
-                let filled = Sentence { sql, ..inner.clone() };
-                return Box::pin(self.answer(id, &filled, None, Vec::new(), wire)).await;
+                let (own, sql) = self.filled(name, values)?;
+                if let (Some(told), Some(inner)) = (&own.columns, &own.sentence) {
+                    let (_, now) = self.tell(&inner.sql, &own.declared).await?;
+                    same_columns(told, &now.unwrap_or_else(|| Arc::new(Schema::empty())), true)?;
+                }
+                return self.run(id, &sql, &[], Vec::new(), wire).await;
             }
             What::Declare { name, sql, hold } => {
                 self.declare(id, (name.as_str(), sql.as_str(), *hold), wire).await?;
                 "DECLARE CURSOR"
             }
             What::Fetch { name, count, skip } => {
-                let (cursor, id, _) = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
-                self.place.works_on(Some(*id));
+                let declared = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
+                if declared.failed {
+                    let text = format!("portal \"{name}\" cannot be run");
+                    return Err(Failure::new(state::CURSOR_FAILED, text));
+                }
+                self.place.works_on(Some(declared.id));
                 let rows = match count {
                     Count::All => usize::MAX,
                     Count::Rows(rows) => *rows,
                 };
-                return Ok(Answer::Rows(cursor.take(rows), if *skip { "MOVE" } else { "FETCH" }));
+                return Ok(Answer::Rows(
+                    declared.cursor.take(rows),
+                    if *skip { "MOVE" } else { "FETCH" },
+                ));
             }
             What::Close(name) => {
                 match name {
@@ -190,8 +218,8 @@ impl Session {
         match what {
             What::Show(name) => Ok(Some(self.show(name.as_deref())?.schema)),
             What::Fetch { name, skip: false, .. } => {
-                let (cursor, ..) = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
-                Ok(Some(Arc::clone(&cursor.schema)))
+                let declared = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
+                Ok(Some(Arc::clone(&declared.cursor.schema)))
             }
             What::Execute { name, .. } => {
                 let kept = self.statements.get(name).ok_or_else(|| no_statement(name))?;
@@ -199,6 +227,21 @@ impl Session {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The statement that `EXECUTE` names, and its text with these values.
+    pub(super) fn filled(&self, name: &str, values: &[String]) -> Result<(Arc<Kept>, String), Failure> {
+        let kept = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
+        let sql = match &kept.sentence {
+            Some(sentence) if sentence.what == What::Query => {
+                prepared::filled(name, &sentence.sql, &kept.declared, values)?
+            }
+            _ => {
+                let text = format!("prepared statement \"{name}\" is none that EXECUTE runs");
+                return Err(Failure::new(state::NOT_SUPPORTED, text));
+            }
+        };
+        Ok((kept, sql))
     }
 
     async fn run(
@@ -251,12 +294,19 @@ impl Session {
             self.report(&name, wire);
         }
         self.portals.clear();
-        self.cursors.retain(|_, (_, _, hold)| *hold && commit && !failed);
+        let keeps = commit && !failed;
+        self.cursors
+            .retain(|_, declared| declared.hold && (keeps || declared.within.is_none()));
+        for declared in self.cursors.values_mut() {
+            declared.within = None;
+        }
         if commit && !failed { "COMMIT" } else { "ROLLBACK" }
     }
 
     /// Sets or resets one setting; for the transaction only, if it says so.
     fn set(&mut self, name: &str, value: Option<&str>, local: bool, wire: &mut Wire) -> Result<(), Failure> {
+        // What a transaction is ends with it, however it was said.
+        let local = local || (self.transaction.open() && name.eq_ignore_ascii_case(ISOLATION));
         if local && !self.transaction.open() {
             // What cannot be set is refused all the same.
             let mut nowhere = self.settings.clone();
@@ -304,7 +354,14 @@ impl Session {
         }
         match self.run(id, sql, &[], Vec::new(), wire).await? {
             Answer::Rows(rows, _) => {
-                self.cursors.insert(name.to_owned(), (Cursor::new(rows), id, hold));
+                let declared = Declared {
+                    cursor: Cursor::new(rows),
+                    id,
+                    hold,
+                    within: self.transaction.depth(),
+                    failed: false,
+                };
+                self.cursors.insert(name.to_owned(), declared);
                 Ok(())
             }
             _ => Err(Failure::new(state::SYNTAX, "a cursor is of a query")),

@@ -27,13 +27,25 @@ impl Session {
         types: Vec<u32>,
         wire: &mut Wire,
     ) -> Result<(), Stopped> {
-        if !name.is_empty() && self.statements.contains_key(&name) {
-            let text = format!("prepared statement \"{name}\" already exists");
-            return Err(Failure::new(state::STATEMENT_EXISTS, text).into());
+        // The nameless one goes, whatever becomes of the one in its place.
+        if name.is_empty() {
+            self.statements.remove(&name);
         }
+        self.vacant(&name)?;
         self.keep(name, sql, types).await?;
         wire.replies.parse_complete();
         Ok(())
+    }
+
+    /// Refuses a name that a statement has.
+    pub(super) fn vacant(&self, name: &str) -> Result<(), Failure> {
+        match self.statements.contains_key(name) {
+            false => Ok(()),
+            true => Err(Failure::new(
+                state::STATEMENT_EXISTS,
+                format!("prepared statement \"{name}\" already exists"),
+            )),
+        }
     }
 
     /// Keeps a statement under a name, with what can be told of it.
@@ -65,6 +77,10 @@ impl Session {
                     kept.parameters = parameters;
                     kept.columns = columns;
                 }
+                What::Execute { name, values } if self.statements.contains_key(name) => {
+                    let (_, sql) = self.filled(name, values)?;
+                    kept.columns = self.tell(&sql, &[]).await?.1;
+                }
                 What::CopyOut(_) | What::Fetch { .. } | What::Execute { .. } => {}
                 other => kept.columns = self.own_columns(other)?,
             }
@@ -74,7 +90,7 @@ impl Session {
     }
 
     /// Types of parameters, and columns.
-    async fn tell(&mut self, sql: &str, declared: &[u32]) -> Result<(Vec<u32>, Option<SchemaRef>), Failure> {
+    pub(super) async fn tell(&mut self, sql: &str, declared: &[u32]) -> Result<(Vec<u32>, Option<SchemaRef>), Failure> {
         let options = self.options(sql, declared).await?;
         let told = self.service.tell(&self.principal, sql, &options).await;
         let told = told.map_err(|error| Failure::of(&error, sql))?;
@@ -156,8 +172,8 @@ impl Session {
             Target::Portal(name) => {
                 let portal = self.portals.get(name);
                 // A cursor is a portal too.
-                if let (None, Some((cursor, ..))) = (portal, self.cursors.get(name)) {
-                    wire.replies.columns(&columns(&cursor.schema), &[]);
+                if let (None, Some(declared)) = (portal, self.cursors.get(name)) {
+                    wire.replies.columns(&columns(&declared.cursor.schema), &[]);
                     return Ok(());
                 }
                 let portal = portal.ok_or_else(|| no_cursor(name))?;
@@ -165,7 +181,9 @@ impl Session {
             }
         };
         let schema = match kept.sentence.as_ref().map(|sentence| &sentence.what) {
-            Some(what @ (What::Fetch { .. } | What::Execute { .. })) => self.own_columns(what)?,
+            Some(what @ (What::Fetch { .. } | What::Execute { .. })) if kept.columns.is_none() => {
+                self.own_columns(what)?
+            }
             _ => kept.columns.clone(),
         };
         match schema {
@@ -186,10 +204,15 @@ impl Session {
             Progress::Bound | Progress::Done => self.service.fresh_id(),
         };
         let late = super::late(self.service.clone(), id, limit);
-        let portal = tokio::select! {
+        let kept = Arc::clone(&portal.kept);
+        let done = tokio::select! {
             done = self.portal(id, portal, rows_max, wire) => done,
             () = late => Err(super::timed_out().into()),
-        }?;
+        };
+        if let (Err(_), Some(sentence)) = (&done, &kept.sentence) {
+            self.spoil(&sentence.what);
+        }
+        let portal = done?;
         self.place.works_on(None);
         // What ended the transaction ended its portals.
         self.portals.insert(name.to_owned(), portal);
@@ -229,12 +252,19 @@ impl Session {
                     Progress::Done
                 }
                 Answer::Rows(results, tag) => {
-                    if let (What::Query, Some(told)) = (&sentence.what, &kept.columns) {
-                        same_types(told, &results.schema)?;
+                    let told = match &sentence.what {
+                        What::Query => kept.columns.clone(),
+                        what @ What::Execute { .. } if kept.columns.is_none() => self.own_columns(what)?,
+                        What::Execute { .. } => kept.columns.clone(),
+                        _ => None,
+                    };
+                    if let Some(told) = told {
+                        // How many digits a decimal has may depend on values.
+                        same_columns(&told, &results.schema, kept.parameters.is_empty())?;
                     }
                     // A cursor's rows come of the statement that it was declared with.
                     let id = match &sentence.what {
-                        What::Fetch { name, .. } => self.cursors.get(name).map_or(id, |(_, id, _)| *id),
+                        What::Fetch { name, .. } => self.cursors.get(name).map_or(id, |declared| declared.id),
                         _ => id,
                     };
                     let rows = Sending::new(results.batches, portal.style.clone());
@@ -263,11 +293,16 @@ impl Session {
     }
 }
 
-/// Refuses rows of other types than the client was told of: since then a table or `search_path` has changed. PostgreSQL refuses them in
-/// these words, by which drivers know to prepare again.
-fn same_types(told: &SchemaRef, now: &SchemaRef) -> Result<(), Failure> {
-    let types = |schema| columns(schema).into_iter().map(|column| column.of.oid);
-    if types(told).eq(types(now)) {
+/// Refuses rows under other names or of other types than the client was told of, also of decimals with other digits if they have to be
+/// `exactly` the same: since then a table, a view or `search_path` has changed. PostgreSQL refuses them in these words, by which drivers
+/// know to prepare again.
+pub(super) fn same_columns(told: &SchemaRef, now: &SchemaRef, exactly: bool) -> Result<(), Failure> {
+    let known = |schema: &SchemaRef| {
+        let columns = columns(schema).into_iter();
+        let known = columns.map(|column| (column.name, column.of.oid, exactly.then_some(column.of.modifier)));
+        known.collect::<Vec<_>>()
+    };
+    if known(told) == known(now) {
         return Ok(());
     }
     Err(Failure::new(

@@ -29,6 +29,9 @@ impl Session {
                 done = self.sentence(id, sentence, wire) => done,
                 () = late => Err(super::timed_out().into()),
             };
+            if done.is_err() {
+                self.spoil(&sentence.what);
+            }
             done.map_err(|stopped| match stopped {
                 Stopped::Failed(failure) => Stopped::Failed(failure.behind(before)),
                 other => other,

@@ -1,8 +1,8 @@
-//! Transactions: reads of one state of each table. They hold nothing, and there is nothing to undo.
+//! Transactions: reads of all tables as they stood at one moment. They hold nothing, and there is nothing to undo.
 
 use std::sync::Arc;
 
-use tidewater_engine::Moment;
+use tidewater_engine::OneMoment;
 
 use crate::postgres::failure::{Failure, state};
 
@@ -18,8 +18,8 @@ pub(super) struct Transaction {
 #[derive(Debug, Default)]
 struct Block {
     failed: bool,
-    /// Tables as they were seen first.
-    pinned: Arc<Moment>,
+    /// When its first statement read tables; all others see them as they stood then.
+    one_moment: Arc<OneMoment>,
     savepoints: Vec<String>,
 }
 
@@ -31,6 +31,11 @@ impl Transaction {
 
     pub(super) fn failed(&self) -> bool {
         self.block.as_ref().is_some_and(|block| block.failed)
+    }
+
+    /// Its savepoints; `None` outside of one.
+    pub(super) fn depth(&self) -> Option<usize> {
+        self.block.as_ref().map(|block| block.savepoints.len())
     }
 
     /// As clients are told of it.
@@ -89,22 +94,9 @@ impl Transaction {
         Ok(())
     }
 
-    /// The tables as this transaction has seen them; `None` outside of one.
-    pub(super) fn pinned(&self) -> Option<Arc<Moment>> {
-        self.block.as_ref().map(|block| Arc::clone(&block.pinned))
-    }
-
-    /// Keeps tables as they were seen now.
-    pub(super) fn pin(&mut self, seen: Moment) -> Arc<Moment> {
-        let Some(block) = &mut self.block else {
-            return Arc::default();
-        };
-        if !seen.is_empty() {
-            let mut pinned = block.pinned.as_ref().clone();
-            pinned.extend(seen);
-            block.pinned = Arc::new(pinned);
-        }
-        Arc::clone(&block.pinned)
+    /// When this transaction sees all tables; `None` outside of one.
+    pub(super) fn one_moment(&self) -> Option<Arc<OneMoment>> {
+        self.block.as_ref().map(|block| Arc::clone(&block.one_moment))
     }
 
     fn block_for(&mut self, statement: &str) -> Result<&mut Block, Failure> {
@@ -137,7 +129,9 @@ mod tests {
             state::NO_TRANSACTION
         );
         assert!(transaction.begin() && !transaction.begin());
+        assert_eq!(transaction.depth(), Some(0));
         transaction.savepoint("a").expect("in a block");
+        assert_eq!(transaction.depth(), Some(1));
         transaction.fail();
         assert_eq!(transaction.status(), b'E');
         transaction.rollback_to("a").expect("a savepoint");

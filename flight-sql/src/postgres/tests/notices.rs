@@ -4,7 +4,7 @@ use super::{ANSWER_DEADLINE, Client, Server};
 
 impl Client {
     /// The notices that come with the answer to a text: severity, state, message and detail.
-    async fn notices(&mut self, sql: &str) -> Vec<String> {
+    pub(super) async fn notices(&mut self, sql: &str) -> Vec<String> {
         self.send(b'Q', format!("{sql}\0").as_bytes()).await;
         let answer = self.until(b'Z').await;
         assert!(answer.iter().all(|(kind, _)| *kind != b'E'), "{sql} failed");

@@ -41,6 +41,7 @@ impl QueryService {
                 statement: statement.verb().to_owned(),
             });
         };
+        self.0.authenticator.still_lets(principal)?;
         let authorizer = source.authorizer()?;
         let default = options
             .default_schema

@@ -5,7 +5,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use tidewater_engine::pg_catalog::Postgres;
 use tidewater_security::{
     Authorizer, Grant, Grantee, Grants, Object, Policy, PolicyChange, Privilege, PrivilegeSet, Resource, Role,
-    SecurityError, UserSettings,
+    SecurityError, UserRow, UserSettings,
 };
 use uuid::Uuid;
 
@@ -126,6 +126,48 @@ async fn without_a_grant_nothing_is_there() {
         let read = service.prepare(&root, "SELECT id FROM numbers").await;
         assert!(read.is_ok(), "{grants:?}");
     }
+}
+
+// Goal: a user of the catalog who was disabled or dropped after they came in is refused at the next statement, and comes in anew when
+// enabled. Method: statements of one who came in, before and after each change of the policy; another one of the name does not help
+// them.
+#[tokio::test]
+async fn who_was_disabled_is_refused_at_the_next_statement() {
+    let (_lake, service) = with_grants(&[Privilege::Select], &[]).await;
+    let row = |id: u128, disabled| UserRow {
+        id: Uuid::from_u128(id),
+        password: None,
+        disabled,
+        made_ms: 1,
+        enabled_ms: None,
+    };
+    let told = |row: Option<UserRow>| {
+        let policy = Policy {
+            users: row.map(|row| ("ben".to_owned(), row)).into_iter().collect(),
+            ..Policy::default()
+        };
+        service.authenticator().heed(Arc::new(policy));
+    };
+    told(Some(row(7, false)));
+    let ben = service.authenticator().principal("ben").expect("a user");
+    let refusal = async || {
+        let prepared = service.prepare(&ben, "SELECT 1").await;
+        prepared.err().map(|error| error.code())
+    };
+    assert_eq!(refusal().await, None);
+    for gone in [Some(row(7, true)), None, Some(row(8, false))] {
+        told(gone);
+        assert_eq!(refusal().await, Some("SEC-0027"));
+        assert!(service.prepare(&ana(), "SELECT id FROM numbers").await.is_ok());
+    }
+    let enabled = UserRow {
+        enabled_ms: Some(2),
+        ..row(7, false)
+    };
+    told(Some(enabled));
+    assert_eq!(refusal().await, Some("SEC-0027"));
+    let again = service.authenticator().principal("ben").expect("a user");
+    assert!(service.prepare(&again, "SELECT 1").await.is_ok());
 }
 
 const ALLOWED: &[&str] = &[
