@@ -368,6 +368,30 @@ mod tests {
         }
     }
 
+    // Goal: spans and moments are read as PostgreSQL and people write them. Method: its own output for spans, and moments without seconds.
+    #[test]
+    fn spans_and_moments_are_read_as_they_are_written() {
+        let read = |oid: u32, text: &str| {
+            let sent = Bytes::copy_from_slice(text.as_bytes());
+            value(oid, false, Some(&sent), None).expect(text)
+        };
+        for (sent, months, days, nanos) in [
+            ("1 year 2 mons 3 days 04:05:06.789", 14, 3, 14_706_789_000_000),
+            ("-1 years -2 mons +3 days -04:05:06", -14, 3, -14_706_000_000_000),
+            ("1 mon", 1, 0, 0),
+            ("00:00:00", 0, 0, 0),
+            ("P1Y2M", 14, 0, 0),
+        ] {
+            let span = IntervalMonthDayNano::new(months, days, nanos);
+            let expected = ScalarValue::IntervalMonthDayNano(Some(span));
+            assert_eq!(read(types::INTERVAL, sent), expected, "{sent}");
+        }
+        for sent in ["2024-07-01 10:00", "2024-07-01T10:00", "July 1, 2024 10:00"] {
+            let expected = read(types::TIMESTAMP, "2024-07-01 10:00:00");
+            assert_eq!(read(types::TIMESTAMP, sent), expected, "{sent}");
+        }
+    }
+
     // Goal: an array that is none is told as PostgreSQL tells it, and one that is not understood as that. Method: the states of both.
     #[test]
     fn arrays_that_are_refused() {
