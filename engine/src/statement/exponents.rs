@@ -164,8 +164,8 @@ mod tests {
         }
     }
 
-    // Goal: numbers with an exponent are stored as they are written, whatever stands beside them. Method: the smallest and the largest of each
-    // column beside others, with a key too, which makes a MERGE of it.
+    // Goal: numbers with an exponent are stored as they are written, whatever stands beside them. Method: the smallest and the largest of
+    // each column beside others, with a key too, which makes a MERGE of it.
     #[tokio::test]
     async fn numbers_with_an_exponent_are_stored_as_they_are_written() {
         let lake = lake().await;

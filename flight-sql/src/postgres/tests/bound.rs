@@ -109,8 +109,8 @@ impl Client {
     }
 }
 
-// Goal: what a parameter is told to be is what it meets, so that drivers that send no texts can ask and write. Method: statements of each kind
-// with parameters wherever they may stand, on a table that is found by its name alone.
+// Goal: what a parameter is told to be is what it meets, so that drivers that send no texts can ask and write. Method: statements of each
+// kind with parameters wherever they may stand, on a table that is found by its name alone.
 #[tokio::test]
 async fn parameters_are_what_they_meet() {
     let server = Server::start().await;
@@ -151,8 +151,8 @@ async fn parameters_are_what_they_meet() {
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
-// Goal: a value is of the type that it was declared to be, whatever it stands beside, and is stored as it is. Method: types that the plan of a
-// statement does not tell, sent as PostgreSQL writes them, asked for as they are and written.
+// Goal: a value is of the type that it was declared to be, whatever it stands beside, and is stored as it is. Method: types that the plan
+// of a statement does not tell, sent as PostgreSQL writes them, asked for as they are and written.
 #[tokio::test]
 async fn declared_types_are_kept() {
     const UUID: &str = "123e4567-e89b-12d3-a456-426614174000";
