@@ -75,6 +75,6 @@ pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, gives_zones, optimizer_rules};
 pub use sql::{Command, Sql};
-pub use statement::{BulkLoad, Done, IfExists, Workshop};
+pub use statement::{BulkLoad, Destinations, Done, IfExists, Workshop};
 pub use text_views::text_views;
 pub use write::{Distribution, IcebergWriteExec, Order, WriteRequest};

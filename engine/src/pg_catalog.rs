@@ -35,6 +35,7 @@ pub use self::functions::{depends_on_session, pure as functions};
 pub(crate) use self::known::Known;
 pub use self::relations::{Column, Relation, Relations};
 pub(crate) use self::rewrite::figures;
+pub use self::rewrite::sent_text;
 use crate::error::Result;
 use crate::session::ZONE;
 
@@ -217,6 +218,11 @@ pub(crate) fn at_zone(zone: Expr, value: Expr) -> datafusion::common::Result<Exp
 /// The bytes that a text stands for (`bytea`).
 pub(crate) fn bytes_of_text(text: Expr) -> datafusion::common::Result<Expr> {
     functions::call("pg_bytea", vec![text])
+}
+
+/// The `uuid` that a text stands for.
+pub(crate) fn uuid_of_text(text: Expr) -> datafusion::common::Result<Expr> {
+    functions::call("pg_uuid", vec![text])
 }
 
 /// The array that a text stands for, of texts.

@@ -36,6 +36,7 @@ mod authorise;
 mod cancelling;
 mod commands;
 mod cut;
+mod described;
 mod functions;
 mod late;
 mod listing;
@@ -423,7 +424,7 @@ impl QueryService {
 
     /// Plans a statement without running it.
     pub async fn prepare(&self, principal: &Principal, sql: &str) -> Result<Prepared, QueryError> {
-        if let Some(prepared) = self.prepared_command(principal, sql).await? {
+        if let Some(prepared) = self.prepared_command(principal, sql, self.settings()).await? {
             return Ok(prepared);
         }
         let (_, plan) = self.plan_or_note(principal, sql).await?;
@@ -592,10 +593,8 @@ impl QueryService {
     }
 
     /// The plan of a statement that is not to be run.
-    async fn planned(&self, principal: &Principal, sql: &str) -> Result<LogicalPlan, QueryError> {
-        let client = self.seen_by(principal, self.settings())?;
-        let options = self.0.sessions.options(sql, client).await;
-        let session = self.0.engine.session(Class::Interactive, &options);
+    async fn planned(&self, options: &SessionOptions, sql: &str) -> Result<LogicalPlan, QueryError> {
+        let session = self.0.engine.session(Class::Interactive, options);
         Ok(Box::pin(self.0.engine.plan(&session, sql)).await?)
     }
 }

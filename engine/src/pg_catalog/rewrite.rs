@@ -21,6 +21,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 pub(crate) use self::expressions::figures;
+pub use self::expressions::sent_text;
 use super::Postgres;
 
 /// Changes a statement that is not of the PostgreSQL wire in place.

@@ -1,6 +1,6 @@
-//! Texts that stand for bytes or for arrays, as PostgreSQL reads them: `'\x00ff'` is two bytes (8.4.1), in a comparison and where a row is
-//! written, and `'{a,b}'` has two elements (8.15.2), in a cast and where a row is written. The query engine takes the letters, and makes
-//! of a text an array that has it as its one element.
+//! Texts that stand for bytes, for a `uuid` or for arrays, as PostgreSQL reads them: `'\x00ff'` is two bytes (8.4.1), and sixteen are a
+//! `uuid` (8.12), in a comparison and where a row is written, and `'{a,b}'` has two elements (8.15.2), in a cast and where a row is
+//! written. The query engine takes the letters, casts no text to a `uuid`, and makes of a text an array that has it as its one element.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -14,7 +14,7 @@ use super::beside::aligned;
 use super::decimals;
 use crate::pg_catalog;
 
-/// Reads texts that are cast to bytes or arrays, and literals beside bytes, as PostgreSQL does.
+/// Reads texts that are cast to bytes, to a `uuid` or to arrays, and literals beside bytes or a `uuid`, as PostgreSQL does.
 pub(super) fn read(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(read_node)?.data)
 }
@@ -35,8 +35,8 @@ fn read_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::Cast(Cast { expr, field }) if is_bytes(field.data_type()) && is_text(&expr, schema) => {
-            Ok(Transformed::yes(pg_catalog::bytes_of_text(*expr)?))
+        Expr::Cast(Cast { expr, field }) if is_read(field.data_type()) && is_text(&expr, schema) => {
+            Ok(Transformed::yes(of_text(*expr, field.data_type())?))
         }
         Expr::Cast(Cast { expr, field }) if is_array(field.data_type()) && is_text(&expr, schema) => {
             let texts = array_of_text(*expr, field.data_type())?;
@@ -48,14 +48,14 @@ fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         expr => {
             let mut failed = None;
             let found = aligned(expr, decimals::compares, |sides| {
-                let bytes = |side: &&mut Expr| matches!(side.get_type(schema), Ok(of) if is_bytes(&of));
-                if !sides.iter().any(bytes) {
+                let read = |side: &&mut Expr| side.get_type(schema).ok().filter(is_read);
+                let Some(of) = sides.iter().find_map(read) else {
                     return false;
-                }
+                };
                 let mut changed = false;
                 for side in sides {
                     if matches!(side, Expr::Literal(..)) && is_text(side, schema) {
-                        match pg_catalog::bytes_of_text(side.clone()) {
+                        match of_text(side.clone(), &of) {
                             Ok(read) => (**side, changed) = (read, true),
                             Err(error) => failed = Some(error),
                         }
@@ -68,13 +68,13 @@ fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
-/// The query's columns, of which texts that are to become bytes or arrays of a table are read as PostgreSQL does. `of` is the type that a
-/// column will have.
+/// The query's columns, of which texts that are to become bytes, a `uuid` or arrays of a table are read as PostgreSQL does. `of` is the
+/// type that a column will have.
 pub(crate) fn columns(plan: LogicalPlan, of: impl Fn(&str) -> Option<DataType>) -> Result<LogicalPlan> {
     let fields = plan.schema().fields();
     let becomes = |at: usize| {
         let field = fields.get(at).filter(|field| field.data_type().is_string())?;
-        of(field.name()).filter(|of| is_bytes(of) || is_array(of))
+        of(field.name()).filter(|of| is_read(of) || is_array(of))
     };
     if !(0..fields.len()).any(|at| becomes(at).is_some()) {
         return Ok(plan);
@@ -83,7 +83,7 @@ pub(crate) fn columns(plan: LogicalPlan, of: impl Fn(&str) -> Option<DataType>) 
         let name = column.name.clone();
         let column = Expr::Column(column);
         match becomes(at) {
-            Some(of) if is_bytes(&of) => Ok(pg_catalog::bytes_of_text(column)?.alias(name)),
+            Some(of) if is_read(&of) => Ok(of_text(column, &of)?.alias(name)),
             Some(of) => Ok(array_of_text(column, &of)?.alias(name)),
             None => Ok(column),
         }
@@ -110,6 +110,23 @@ fn is_array(of: &DataType) -> bool {
         of,
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
     )
+}
+
+/// What a text stands for where bytes or a `uuid` are wanted.
+fn of_text(text: Expr, of: &DataType) -> Result<Expr> {
+    match is_uuid(of) {
+        true => pg_catalog::uuid_of_text(text),
+        false => pg_catalog::bytes_of_text(text),
+    }
+}
+
+/// Whether texts stand for values of this type, and have to be read to be them.
+fn is_read(of: &DataType) -> bool {
+    is_bytes(of) || is_uuid(of)
+}
+
+fn is_uuid(of: &DataType) -> bool {
+    matches!(of, DataType::FixedSizeBinary(16))
 }
 
 fn is_bytes(of: &DataType) -> bool {

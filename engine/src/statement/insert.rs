@@ -9,14 +9,14 @@ use tidewater_table::iceberg::spec::Struct;
 use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, partition_key};
 
 use super::target::Head;
-use super::{ATTEMPTS_MAX, Done, Workshop, lost};
+use super::{ATTEMPTS_MAX, Done, Workshop, given_rows, lost};
 use crate::error::{EngineError, Result};
 use crate::session::read_texts;
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
 use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
 /// What `ON CONFLICT` calls the row that was to be added, as PostgreSQL does.
-const EXCLUDED: &str = "excluded";
+pub(super) const EXCLUDED: &str = "excluded";
 
 impl Workshop<'_> {
     /// Carries an `INSERT` out.
@@ -43,10 +43,11 @@ impl Workshop<'_> {
         let (table, options) = self.at_one_moment(&target.table, &[&query]).await?;
         let head = target.head(&table)?;
         let session = self.session(&options);
+        let schema = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
+        let query = given_rows::query(insert, &schema);
         let input = self.engine.plan(&session, &query).await?;
         let mut input = named_columns(input, insert, &table)?;
         if self.options.postgres.is_some() {
-            let schema = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
             let of = |name: &str| schema.field_with_name(name).ok().map(|field| field.data_type().clone());
             input = read_texts::columns(input, of)?;
         }
@@ -202,13 +203,14 @@ impl Workshop<'_> {
             Some(update) => (Action::Update(update.values.clone()), update.condition.clone()),
         };
         let names: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+        let query = given_rows::query(insert, &tidewater_table::schema::to_arrow(schema)?);
         Ok(Merge {
             verb: "INSERT",
             table: insert.table.clone(),
             target: Some(target.clone()),
             alias: insert.alias.clone(),
             source: Some(Source {
-                from: format!("({}) AS \"given\" ({})", insert.query, names.join(", ")),
+                from: format!("({query}) AS \"given\" ({})", names.join(", ")),
                 alias: Some(EXCLUDED.to_owned()),
             }),
             source_key: key,

@@ -402,7 +402,7 @@ fn as_sql(value: &ArrayRef) -> Result<String> {
     Ok(format!("arrow_cast({literal}, '{of}')"))
 }
 
-fn has_query(expr: &Expr) -> bool {
+pub(super) fn has_query(expr: &Expr) -> bool {
     struct Queries;
     impl Visitor for Queries {
         type Break = ();

@@ -6,6 +6,7 @@ mod numeric;
 use bytes::{Buf, Bytes};
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::scalar::ScalarValue;
+use tidewater_engine::pg_catalog;
 use tidewater_engine::pg_catalog::array_text::{self, NoArray};
 use tidewater_engine::pg_catalog::byte_text;
 
@@ -110,7 +111,8 @@ fn from_text(oid: u32, text: &str, zone: Option<&str>) -> Result<ScalarValue, Fa
                     types::DATE => date(trimmed).ok_or_else(wrong)?,
                     _ => trimmed,
                 };
-                let text = ScalarValue::Utf8(Some(trimmed.to_owned()));
+                let text = pg_catalog::sent_text(trimmed, &of).unwrap_or_else(|| trimmed.to_owned());
+                let text = ScalarValue::Utf8(Some(text));
                 let told = match (&of, zone) {
                     (DataType::Timestamp(unit, Some(_)), Some(zone)) => {
                         text.cast_to(&DataType::Timestamp(*unit, Some(zone.into())))
@@ -363,6 +365,30 @@ mod tests {
             let sent = Bytes::copy_from_slice(&end.to_be_bytes());
             let refused = value(types::DATE, true, Some(&sent), None).expect_err("infinity");
             assert_eq!(refused.state, state::DATE_OUT_OF_RANGE);
+        }
+    }
+
+    // Goal: spans and moments are read as PostgreSQL and people write them. Method: its own output for spans, and moments without seconds.
+    #[test]
+    fn spans_and_moments_are_read_as_they_are_written() {
+        let read = |oid: u32, text: &str| {
+            let sent = Bytes::copy_from_slice(text.as_bytes());
+            value(oid, false, Some(&sent), None).expect(text)
+        };
+        for (sent, months, days, nanos) in [
+            ("1 year 2 mons 3 days 04:05:06.789", 14, 3, 14_706_789_000_000),
+            ("-1 years -2 mons +3 days -04:05:06", -14, 3, -14_706_000_000_000),
+            ("1 mon", 1, 0, 0),
+            ("00:00:00", 0, 0, 0),
+            ("P1Y2M", 14, 0, 0),
+        ] {
+            let span = IntervalMonthDayNano::new(months, days, nanos);
+            let expected = ScalarValue::IntervalMonthDayNano(Some(span));
+            assert_eq!(read(types::INTERVAL, sent), expected, "{sent}");
+        }
+        for sent in ["2024-07-01 10:00", "2024-07-01T10:00", "July 1, 2024 10:00"] {
+            let expected = read(types::TIMESTAMP, "2024-07-01 10:00:00");
+            assert_eq!(read(types::TIMESTAMP, sent), expected, "{sent}");
         }
     }
 

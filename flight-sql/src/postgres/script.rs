@@ -33,6 +33,10 @@ pub(super) enum What {
     Begin(Option<String>),
     Commit,
     Rollback,
+    /// `COMMIT AND CHAIN`, or `ROLLBACK`: another block begins at once.
+    Chain {
+        commit: bool,
+    },
     Savepoint(String),
     /// Back to a savepoint.
     RollbackTo(String),
@@ -79,6 +83,16 @@ pub(super) enum What {
     CopyOut(CopyOut),
     /// Something that is taken and does nothing, with its tag.
     Nothing(&'static str),
+}
+
+impl What {
+    /// Whether it ends a transaction block, or what failed in it.
+    pub(super) fn ends(&self) -> bool {
+        matches!(
+            self,
+            Self::Commit | Self::Rollback | Self::Chain { .. } | Self::RollbackTo(_)
+        )
+    }
 }
 
 /// How many rows of a cursor.
@@ -225,6 +239,9 @@ mod tests {
             ),
             ("END", What::Commit),
             ("ABORT", What::Rollback),
+            ("END TRANSACTION AND CHAIN", What::Chain { commit: true }),
+            ("rollback and chain", What::Chain { commit: false }),
+            ("COMMIT WORK AND NO CHAIN", What::Commit),
             ("ROLLBACK TO SAVEPOINT \"S 1\"", What::RollbackTo("S 1".into())),
             ("RELEASE s", What::Release("s".into())),
             ("SET extra_float_digits = 3", set("extra_float_digits", "3")),

@@ -246,6 +246,12 @@ async fn texts_are_answered() {
     assert_eq!(client.query("SELECT * FROM nowhere").await, ["E 42P01 15", "Z E"]);
     assert_eq!(client.query("SELECT 1").await, ["E 25P02", "Z E"]);
     assert_eq!(client.query("COMMIT").await, ["C ROLLBACK", "Z I"]);
+    assert_eq!(client.query("COMMIT AND CHAIN").await, ["E 25P01", "Z I"]);
+    assert_eq!(
+        client.query("BEGIN; COMMIT AND CHAIN").await,
+        ["C BEGIN", "C COMMIT", "Z T"]
+    );
+    assert_eq!(client.query("ROLLBACK AND NO CHAIN").await, ["C ROLLBACK", "Z I"]);
     assert_eq!(
         client.query("SHOW timezone").await,
         ["T TimeZone:25", "D UTC", "C SHOW", "Z I"]

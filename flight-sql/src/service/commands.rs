@@ -63,6 +63,7 @@ impl QueryService {
         &self,
         principal: &Principal,
         sql: &str,
+        client: SessionOptions,
     ) -> Result<Option<Prepared>, QueryError> {
         if let Some(schema) = self.grants_schema(sql)? {
             return Ok(Some(Prepared {
@@ -76,21 +77,12 @@ impl QueryService {
         };
         self.or_note(principal, sql, self.may(principal, command.verb()))?;
         let count = placeholders(&numbered);
-        let plain = || {
-            Schema::new(
-                (1..=count)
-                    .map(|number| Field::new(format!("${number}"), DataType::Utf8, true))
-                    .collect::<Vec<_>>(),
-            )
-        };
-        let parameters = match (count, command.as_ref()) {
-            (0, _) => Arc::new(Schema::empty()),
-            // The planner knows the columns that the values are for.
-            (_, Command::Insert(_) | Command::Merge(_)) => match self.planned(principal, &numbered).await {
-                Ok(plan) => parameters::told(&plan)?,
-                Err(_) => Arc::new(plain()),
-            },
-            _ => Arc::new(plain()),
+        let parameters = match count {
+            0 => Arc::new(Schema::empty()),
+            _ => {
+                let types = Box::pin(self.described(principal, &numbered, &command, client)).await?;
+                parameters::fields(&types, count)
+            }
         };
         let schema = match command.as_ref() {
             Command::Call(call) => tidewater_engine::statement::answer_schema(call)?,

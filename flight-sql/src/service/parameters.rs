@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use datafusion::arrow::array::{Array as _, ArrayRef};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::reader::StreamReader;
@@ -25,11 +26,16 @@ const PARAMETERS_MAX: usize = 65_535;
 pub(super) fn told(plan: &LogicalPlan) -> Result<SchemaRef, QueryError> {
     let types = numbered(plan)?;
     let count = types.last_key_value().map_or(0, |(number, _)| *number);
+    Ok(fields(&types, count))
+}
+
+/// As many parameters, with those of their types that are known.
+pub(super) fn fields(types: &BTreeMap<usize, Option<DataType>>, count: usize) -> SchemaRef {
     let field = |number: usize| {
         let data_type = types.get(&number).cloned().flatten().unwrap_or(DataType::Utf8);
         Field::new(format!("${number}"), as_drivers_send(data_type), true)
     };
-    Ok(wire_schema(&Schema::new((1..=count).map(field).collect::<Vec<_>>())))
+    wire_schema(&Schema::new((1..=count).map(field).collect::<Vec<_>>()))
 }
 
 /// The types by number, as far as the statement tells them.
@@ -61,11 +67,21 @@ fn as_drivers_send(data_type: DataType) -> DataType {
     }
 }
 
+/// Functions whose arguments are of one type, which is that of what they answer.
+const ALIKE: [&str; 4] = ["coalesce", "nullif", "greatest", "least"];
+
 /// The types that the use of untyped placeholders tells: those to which they are cast at once, which is how tools say what they will
-/// send, and lists of what is looked for in them (`x = ANY ($1)`).
+/// send, lists of what is looked for in them (`x = ANY ($1)`), numbers of rows, and those of what they stand in for.
 fn types_by_use(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
     let mut types = HashMap::new();
     plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            for bound in [&limit.skip, &limit.fetch].into_iter().flatten() {
+                if let Expr::Placeholder(placeholder) = bound.as_ref() {
+                    types.insert(placeholder.id.clone(), DataType::Int64);
+                }
+            }
+        }
         node.apply_expressions(|expression| {
             expression.apply(|part| {
                 match part {
@@ -81,6 +97,14 @@ fn types_by_use(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFus
                             types.insert(list.id.clone(), DataType::new_list(of, true));
                         }
                     }
+                    Expr::ScalarFunction(call) if ALIKE.contains(&call.name()) => {
+                        alike(node, &call.args.iter().collect::<Vec<_>>(), &mut types);
+                    }
+                    Expr::Case(case) => {
+                        let branches = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+                        let branches = branches.chain(case.else_expr.as_deref());
+                        alike(node, &branches.collect::<Vec<_>>(), &mut types);
+                    }
                     _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
@@ -88,6 +112,25 @@ fn types_by_use(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFus
         })
     })?;
     Ok(types)
+}
+
+/// Of expressions that are of one type, those that are placeholders are of the type of the others.
+fn alike(node: &LogicalPlan, expressions: &[&Expr], types: &mut HashMap<String, DataType>) {
+    let placeholders = expressions.iter().filter_map(|expression| match expression {
+        Expr::Placeholder(placeholder) => Some(placeholder),
+        _ => None,
+    });
+    let of_others = || {
+        let mut others = expressions
+            .iter()
+            .filter(|expression| !matches!(expression, Expr::Placeholder(_)));
+        others.find_map(|other| type_within(node, other))
+    };
+    for placeholder in placeholders {
+        if let Some(of) = of_others() {
+            types.entry(placeholder.id.clone()).or_insert(of);
+        }
+    }
 }
 
 /// The type of an expression of a node, if it can be told.
@@ -174,9 +217,13 @@ fn literal(value: &ScalarValue) -> Result<String, QueryError> {
         ScalarValue::Binary(Some(bytes))
         | ScalarValue::LargeBinary(Some(bytes))
         | ScalarValue::BinaryView(Some(bytes)) => {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok(format!("X'{digits}'"));
+            return Ok(hexadecimal(bytes));
         }
+        ScalarValue::FixedSizeBinary(size, Some(bytes)) => {
+            return Ok(format!("arrow_cast({}, 'FixedSizeBinary({size})')", hexadecimal(bytes)));
+        }
+        ScalarValue::List(list) => return array(&list.value(0)),
+        ScalarValue::LargeList(list) => return array(&list.value(0)),
         other => other.cast_to(&DataType::Utf8).map_err(EngineError::from)?.to_string(),
     };
     let quoted = format!("'{}'", text.replace('\'', "''"));
@@ -189,6 +236,25 @@ fn literal(value: &ScalarValue) -> Result<String, QueryError> {
         // As exactly what was sent, whatever the parser makes of numbers and dates.
         of => format!("arrow_cast({quoted}, '{}')", of.to_string().replace('\'', "''")),
     })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("X'{digits}'")
+}
+
+/// An array of these elements, each of them as it would be by itself.
+fn array(elements: &ArrayRef) -> Result<String, QueryError> {
+    let literals = (0..elements.len()).map(|at| {
+        let element = ScalarValue::try_from_array(elements, at).map_err(EngineError::from)?;
+        literal(&element)
+    });
+    let literals = literals.collect::<Result<Vec<_>, QueryError>>()?.join(", ");
+    let of = DataType::new_list(elements.data_type().clone(), true).to_string();
+    Ok(format!(
+        "arrow_cast(make_array({literals}), '{}')",
+        of.replace('\'', "''")
+    ))
 }
 
 fn every(rows: &[u8]) -> Result<Vec<Vec<ScalarValue>>, QueryError> {

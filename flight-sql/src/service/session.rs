@@ -82,7 +82,7 @@ impl QueryService {
 
     /// What can be told of a statement without running it.
     pub async fn tell(&self, principal: &Principal, sql: &str, client: &SessionOptions) -> Result<Told, QueryError> {
-        if let Some(prepared) = self.prepared_command(principal, sql).await? {
+        if let Some(prepared) = self.prepared_command(principal, sql, client.clone()).await? {
             let fields = prepared.parameters.fields().iter();
             return Ok(Told {
                 columns: Some(prepared.schema).filter(|schema| !schema.fields().is_empty()),
@@ -95,9 +95,12 @@ impl QueryService {
         let types = parameters::numbered(&plan)?;
         let count = types.last_key_value().map_or(0, |(number, _)| *number);
         let parameters: Vec<Option<DataType>> = (1..=count).map(|at| types.get(&at).cloned().flatten()).collect();
+        // What the client said counts, as it is what will be bound.
+        let said = |at: usize| client.postgres.as_ref()?.parameters.get(at)?.as_ref();
         let nulls = parameters
             .iter()
-            .map(|of| ScalarValue::try_from(of.as_ref().unwrap_or(&DataType::Utf8)));
+            .enumerate()
+            .map(|(at, of)| ScalarValue::try_from(said(at).or(of.as_ref()).unwrap_or(&DataType::Utf8)));
         let nulls = nulls.collect::<Result<Vec<_>, _>>().map_err(EngineError::from)?;
         let plan = with_values(plan, nulls)?;
         Ok(Told {

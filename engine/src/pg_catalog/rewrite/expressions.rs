@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, ObjectName, ObjectNamePart, UnaryOperator, Value, ValueWithSpan,
 };
 
+pub use self::casts::sent_text;
 pub(super) use self::casts::{clock, of_class};
 pub(super) use self::documents::{is_json, makes_json, parts_of};
 pub(super) use self::elements::is_vector;

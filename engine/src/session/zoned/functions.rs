@@ -65,6 +65,15 @@ impl Zoned<'_> {
                     return Ok(Transformed::yes(self.answered(begins, schema).data));
                 }
             }
+            // Its origin is a moment of the session's zone too.
+            ("date_bin", [_, value, origin]) => {
+                let changed = self.beside(&mut [value, origin], schema)?;
+                let answered = self.answered(Expr::ScalarFunction(call), schema);
+                return Ok(Transformed::new_transformed(
+                    answered.data,
+                    changed || answered.transformed,
+                ));
+            }
             // A day is the instant with which it begins in the session's zone, whatever the zone that it is shown in.
             ("timezone", [_, day]) => {
                 if let Ok(of @ (DataType::Date32 | DataType::Date64)) = day.get_type(schema) {

@@ -38,11 +38,11 @@ impl<'a> Words<'a> {
         let what = match first.as_str() {
             "BEGIN" => What::Begin(isolation(&self.rest().to_lowercase())),
             "START" if self.takes("TRANSACTION") => What::Begin(isolation(&self.rest().to_lowercase())),
-            "COMMIT" | "END" => self.ends(What::Commit),
+            "COMMIT" | "END" => self.ended(true),
             "ROLLBACK" | "ABORT" => {
                 self.skip(&["WORK", "TRANSACTION"]);
                 match self.takes("TO") {
-                    false => self.ends(What::Rollback),
+                    false => self.ended(false),
                     true => {
                         self.skip(&["SAVEPOINT"]);
                         What::RollbackTo(self.name()?)
@@ -143,6 +143,17 @@ impl<'a> Words<'a> {
     fn ends(&mut self, what: What) -> What {
         self.at = self.tokens.len();
         what
+    }
+
+    /// The end of a transaction block.
+    fn ended(&mut self, commit: bool) -> What {
+        self.skip(&["WORK", "TRANSACTION"]);
+        let chain = self.takes("AND") && !self.takes("NO") && self.takes("CHAIN");
+        self.ends(match (chain, commit) {
+            (true, commit) => What::Chain { commit },
+            (false, true) => What::Commit,
+            (false, false) => What::Rollback,
+        })
     }
 
     fn name(&mut self) -> Result<String, Failure> {

@@ -40,7 +40,7 @@ impl Session {
         wire: &mut Wire,
     ) -> Result<Answer, Failure> {
         let what = &sentence.what;
-        if self.transaction.failed() && !matches!(what, What::Commit | What::Rollback | What::RollbackTo(_)) {
+        if self.transaction.failed() && !what.ends() {
             return Err(Failure::new(
                 state::FAILED_TRANSACTION,
                 "current transaction is aborted, commands ignored until end of transaction block",
@@ -67,6 +67,19 @@ impl Session {
                 "BEGIN"
             }
             What::Commit | What::Rollback => self.end(*what == What::Commit, wire),
+            What::Chain { commit } => {
+                if !self.transaction.open() {
+                    let word = if *commit { "COMMIT" } else { "ROLLBACK" };
+                    let text = format!("{word} AND CHAIN can only be used in transaction blocks");
+                    return Err(Failure::new(state::NO_TRANSACTION, text));
+                }
+                let level = self.settings.get(ISOLATION).to_owned();
+                let tag = self.end(*commit, wire);
+                self.transaction.begin();
+                self.settings.begin();
+                drop(self.settings.set_local(ISOLATION, &level)?);
+                tag
+            }
             What::Savepoint(name) => {
                 self.transaction.savepoint(name)?;
                 "SAVEPOINT"

@@ -97,3 +97,132 @@ async fn what_is_bound_is_no_syntax() {
     assert!(sum.contains(&"D 7|112|7".to_owned()), "{sum:?}");
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
+
+impl Client {
+    /// The types of a statement's parameters, of which none is declared.
+    async fn parameters(&mut self, sql: &str) -> String {
+        self.parse("", sql).await;
+        self.send(b'D', b"S\0").await;
+        let told = self.sync().await;
+        let types = told.iter().find(|line| line.starts_with('t'));
+        types.cloned().unwrap_or_else(|| panic!("{sql}: {told:?}"))
+    }
+}
+
+// Goal: what a parameter is told to be is what it meets, so that drivers that send no texts can ask and write. Method: statements of each
+// kind with parameters wherever they may stand, on a table that is found by its name alone.
+#[tokio::test]
+async fn parameters_are_what_they_meet() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .query(
+            "CREATE SCHEMA met; \
+             CREATE TABLE met.t (i int, b bigint, n numeric(10, 2), d date, u uuid, y bytea, s text, a bigint[])",
+        )
+        .await;
+    client.query("SET search_path = met").await;
+    for (sql, types) in [
+        (
+            "INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "t 23|20|1700|1082|2950|17|25|1016",
+        ),
+        ("INSERT INTO t (d, i) SELECT $1, $2", "t 1082|23"),
+        ("UPDATE t SET n = $1, d = $2 WHERE i = $3", "t 1700|1082|23"),
+        ("DELETE FROM t WHERE b = $1 AND i = ANY ($2)", "t 20|1007"),
+        (
+            "INSERT INTO t (i, s) VALUES ($1, $2) ON CONFLICT (i) DO UPDATE SET s = excluded.s, n = $3 WHERE t.d < $4",
+            "t 23|25|1700|1082",
+        ),
+        (
+            "MERGE INTO t USING (SELECT b AS k FROM t) AS x ON t.b = x.k AND x.k < $1 \
+             WHEN MATCHED THEN UPDATE SET d = $2 WHEN NOT MATCHED THEN INSERT (b, n) VALUES (x.k, $3)",
+            "t 20|1082|1700",
+        ),
+        ("SELECT s FROM t LIMIT $1 OFFSET $2", "t 20|20"),
+        (
+            "SELECT coalesce(i, $1), CASE WHEN i > 0 THEN $2 ELSE d END FROM t",
+            "t 23|1082",
+        ),
+        ("INSERT INTO nowhere VALUES ($1)", "t 25"),
+    ] {
+        assert_eq!(client.parameters(sql).await, types, "{sql}");
+    }
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
+// Goal: a value is of the type that it was declared to be, whatever it stands beside, and is stored as it is. Method: types that the plan
+// of a statement does not tell, sent as PostgreSQL writes them, asked for as they are and written.
+#[tokio::test]
+async fn declared_types_are_kept() {
+    const UUID: &str = "123e4567-e89b-12d3-a456-426614174000";
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for (sql, of, sent, answer) in [
+        ("SELECT $1", 1016, "{1,NULL}", "D {1,NULL}"),
+        ("SELECT $1", 1009, r#"{a,"it's"}"#, "D {a,it's}"),
+        ("SELECT $1", 1700, "1.50", "D 1.50"),
+        ("SELECT $1", 2950, UUID, "D 123e4567-e89b-12d3-a456-426614174000"),
+        (
+            "SELECT $1",
+            1186,
+            "1 year 2 mons 3 days 04:05:06.789",
+            "D 1 year 2 mons 3 days 04:05:06.789",
+        ),
+        (
+            "SELECT TIMESTAMP '2024-01-01' + $1",
+            1186,
+            "1 mon",
+            "D 2024-02-01 00:00:00",
+        ),
+        ("SELECT $1", 1114, "2024-07-01 10:00", "D 2024-07-01 10:00:00"),
+        ("SELECT $1", 1184, "2024-07-01 10:00+02", "D 2024-07-01 08:00:00+00"),
+    ] {
+        let told = client.with_bound(sql, &[(of, sent)]).await;
+        assert!(told.contains(&answer.to_owned()), "{sql} {sent}: {told:?}");
+    }
+    client
+        .query("CREATE SCHEMA kept; CREATE TABLE kept.t (id int, u uuid, a bigint[], s text[])")
+        .await;
+    let row = [
+        (INT, "1"),
+        (2950, UUID),
+        (1016, "{1,NULL,-3}"),
+        (1009, r#"{"it's, so",b}"#),
+    ];
+    let told = client
+        .with_bound("INSERT INTO kept.t VALUES ($1, $2, $3, $4)", &row)
+        .await;
+    assert!(told.contains(&"C INSERT 0 1".to_owned()), "{told:?}");
+    let told = client
+        .with_bound(
+            "UPDATE kept.t SET a = $1 WHERE u = $2 AND id = ANY ($3)",
+            &[(1016, "{}"), (2950, UUID), (1007, "{7,1}")],
+        )
+        .await;
+    assert!(told.contains(&"C UPDATE 1".to_owned()), "{told:?}");
+    let stored = client.query("SELECT u, a, s FROM kept.t").await;
+    let expected = format!(r#"D {UUID}|{{}}|{{"it's, so",b}}"#);
+    assert!(stored.contains(&expected), "{stored:?}");
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
+// Goal: the origin of `date_bin` is a moment of the session's zone, as other texts are. Method: days of a zone ahead of UTC.
+#[tokio::test]
+async fn origins_are_of_the_zone() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.query("SET timezone = 'Asia/Tokyo'").await;
+    for origin in ["'2024-01-01'", "TIMESTAMP '2024-01-01'", "TIMESTAMPTZ '2024-01-01'"] {
+        let told = client
+            .query(&format!(
+                "SELECT date_bin('1 day', TIMESTAMPTZ '2024-07-01 10:00+09', {origin})"
+            ))
+            .await;
+        assert!(
+            told.contains(&"D 2024-07-01 00:00:00+09".to_owned()),
+            "{origin}: {told:?}"
+        );
+    }
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}

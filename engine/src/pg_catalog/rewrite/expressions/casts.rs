@@ -358,7 +358,9 @@ pub(super) fn spelled(interval: &str) -> Option<String> {
     let mut found = false;
     let words = interval.split_whitespace().map(|word| {
         if !word.contains(':') {
-            return word.to_owned();
+            let number = word.strip_prefix('+');
+            found |= number.is_some();
+            return number.unwrap_or(word).to_owned();
         }
         found = true;
         let (sign, clock) = match word.strip_prefix('-') {
@@ -376,6 +378,15 @@ pub(super) fn spelled(interval: &str) -> Option<String> {
     found.then(|| words.join(" "))
 }
 
+/// A text that a client sends for a moment or a span, as the query engine reads it; `None` where it stands so already.
+pub fn sent_text(text: &str, of: &ArrowType) -> Option<String> {
+    match of {
+        ArrowType::Timestamp(..) => figures(text),
+        ArrowType::Interval(_) => spelled(text),
+        _ => None,
+    }
+}
+
 /// A parameter of the type that the client said.
 pub(super) fn parameter(name: &str, postgres: &Postgres) -> Option<Expr> {
     let number: usize = name.strip_prefix('$')?.parse().ok()?;
@@ -391,6 +402,10 @@ pub(super) fn parameter(name: &str, postgres: &Postgres) -> Option<Expr> {
         ArrowType::Time64(_) => DataType::Time(None, TimezoneInfo::None),
         ArrowType::Timestamp(TimeUnit::Microsecond, None) => DataType::Timestamp(Some(6), TimezoneInfo::None),
         ArrowType::Timestamp(TimeUnit::Microsecond, Some(_)) => DataType::Timestamp(Some(6), TimezoneInfo::Tz),
+        ArrowType::Interval(_) => DataType::Interval {
+            fields: None,
+            precision: None,
+        },
         ArrowType::Utf8 => DataType::Text,
         ArrowType::Binary => DataType::Bytea,
         // Decimals come with their own digits, arrays with their elements.
