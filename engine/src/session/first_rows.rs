@@ -2,7 +2,7 @@
 //! sorted by; behind its first place it decides nothing.
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
 /// The plan with each such key once.
