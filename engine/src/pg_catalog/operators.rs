@@ -56,6 +56,8 @@ fn json(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::QuestionPipe => "pg_json_has_any",
         BinaryOperator::QuestionAnd => "pg_json_has_all",
         BinaryOperator::AtArrow | BinaryOperator::ArrowAt => "pg_json_contains",
+        BinaryOperator::AtQuestion => "pg_jsonb_path_exists",
+        BinaryOperator::AtAt => "pg_jsonb_path_match",
         BinaryOperator::PGCustomBinaryOperator(of) => match of.as_slice() {
             [schema, op] if schema == FIELD_AS_DOCUMENT => match op.as_str() {
                 "->" => "pg_json_get",

@@ -13,7 +13,7 @@ use tidewater_engine::{IcebergTable, TableState};
 
 use super::Bypass;
 use super::expression::{all, expression, sorts, subquery};
-use super::value::{column, columns, reference};
+use super::value::{column, columns, reference, schema as fields};
 use super::writer::Writer;
 
 /// One plan.
@@ -106,7 +106,10 @@ fn write(writer: &mut Writer, of: &LogicalPlan) -> Result<(), Bypass> {
             writer.tag("subquery alias");
             reference(writer, alias);
             columns(writer, schema)?;
-            plan(writer, input)
+            match input.as_ref() {
+                LogicalPlan::TableScan(of) if of.filters.is_empty() => writer.inside(|writer| renamed(writer, of)),
+                input => plan(writer, input),
+            }
         }
         LogicalPlan::Limit(Limit { skip, fetch, input }) => {
             writer.tag("limit");
@@ -233,12 +236,27 @@ fn unnest(writer: &mut Writer, of: &Unnest) -> Result<(), Bypass> {
 /// A table is told by its state, not by its name: one that was dropped and made again is another one, and one that was renamed is
 /// the same.
 fn scan(writer: &mut Writer, of: &TableScan) -> Result<(), Bypass> {
-    // Wishes for statistics change no rows.
+    writer.tag("scan");
+    // Columns are called by it further up.
+    reference(writer, &of.table_name);
+    columns(writer, &of.projected_schema)?;
+    read(writer, of)
+}
+
+/// A table under an alias. Only by that are its columns called further up: how the statement names the table makes no difference.
+fn renamed(writer: &mut Writer, of: &TableScan) -> Result<(), Bypass> {
+    writer.tag("renamed scan");
+    fields(writer, of.projected_schema.as_arrow());
+    read(writer, of)
+}
+
+fn read(writer: &mut Writer, of: &TableScan) -> Result<(), Bypass> {
+    // Wishes for statistics change no rows. Names and columns were written before.
     let TableScan {
         table_name,
         source,
         projection,
-        projected_schema,
+        projected_schema: _,
         filters,
         fetch,
         statistics_requests: _,
@@ -246,11 +264,7 @@ fn scan(writer: &mut Writer, of: &TableScan) -> Result<(), Bypass> {
     let unfixed = || Bypass::Table {
         name: table_name.to_string(),
     };
-    writer.tag("scan");
-    // Columns are called by it further up.
-    reference(writer, table_name);
     writer.debug(projection);
-    columns(writer, projected_schema)?;
     all(writer, filters)?;
     writer.debug(fetch);
     let provider = source_as_provider(source).map_err(|_| unfixed())?;

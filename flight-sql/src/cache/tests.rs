@@ -4,3 +4,4 @@ mod keys;
 mod older;
 mod runs;
 mod staleness;
+mod texts;

@@ -53,6 +53,7 @@ const WRITTEN_OUTRIGHT: &[&str] = &[
     "jsonb_each_text",
     "jsonb_object_agg",
     "jsonb_object_keys",
+    "jsonb_path_query",
     "localtimestamp",
     "make_map",
     "make_timestamptz",

@@ -3,6 +3,7 @@
 mod changed;
 mod found;
 mod made;
+mod path;
 mod rows;
 mod value;
 
@@ -31,6 +32,7 @@ pub(super) fn all() -> Vec<Native> {
     all.extend(made::all());
     all.extend(rows::all());
     all.extend(changed::all());
+    all.extend(path::all());
     for kind in ["json", "jsonb"] {
         all.push(described(&format!("{kind}_typeof")));
         all.push(length(&format!("{kind}_array_length")));

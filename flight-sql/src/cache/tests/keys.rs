@@ -214,6 +214,14 @@ async fn the_same_statement_has_one_key() {
     let bound_sql = "SELECT name, count(*) AS n FROM numbers WHERE id > ? GROUP BY name";
     let bound = lake.key(bound_sql, bound, &SessionOptions::default()).await;
     assert_eq!(bound, Ok(one), "a value that is bound");
+    let aliased = kept(&lake, "SELECT n.id, max(n.name) FROM numbers n GROUP BY n.id").await;
+    for name in [
+        "gold.numbers".to_owned(),
+        format!("{}.gold.numbers", lake.service.catalog_name()),
+    ] {
+        let same = format!("SELECT n.id, max(n.name) FROM {name} AS n GROUP BY n.id");
+        assert_eq!(kept(&lake, &same).await, aliased, "{same}");
+    }
     let postgres = SessionOptions {
         postgres: Some(Arc::new(Postgres::default())),
         ..SessionOptions::default()

@@ -28,6 +28,8 @@ const OTHERS: &[&str] = &[
     "json_extract_path",
     "json_strip_nulls",
     "jsonb_extract_path",
+    "jsonb_path_query_array",
+    "jsonb_path_query_first",
     "jsonb_set",
     "jsonb_strip_nulls",
     "pg_json",
@@ -62,6 +64,7 @@ pub(in crate::pg_catalog::rewrite) fn parts_of(
         "jsonb_each" => (&["pg_jsonb_keys", "pg_jsonb_values"], &["key", "value"]),
         "jsonb_each_text" => (&["pg_jsonb_keys", "pg_jsonb_values_text"], &["key", "value"]),
         "jsonb_object_keys" => (&["pg_jsonb_keys"], &[]),
+        "jsonb_path_query" => (&["pg_jsonb_path_query"], &[]),
         _ => return None,
     })
 }

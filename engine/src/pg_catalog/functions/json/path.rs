@@ -1,0 +1,527 @@
+//! SQL/JSON paths: `jsonb_path_query`, its like, `@?` and `@@`.
+
+mod conditions;
+mod evaluation;
+mod item;
+mod number;
+mod parser;
+mod syntax;
+mod words;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, ListBuilder, StringBuilder};
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::{Result, exec_err};
+
+use self::evaluation::{Evaluation, Failure, Found, VARIABLES};
+use self::item::Item;
+use self::parser::parse;
+use self::syntax::Path;
+use super::{as_text, canonical, read};
+use crate::pg_catalog::functions::native::{Native, argument, strings, text, texts, truths};
+
+/// Functions of a document, a path, the values of its variables, and whether errors are kept quiet; and the two operators, which have neither
+/// of the latter and tell no errors.
+pub(super) fn all() -> Vec<Native> {
+    vec![
+        truth("jsonb_path_exists", Asked::ByCall, exists),
+        truth("jsonb_path_match", Asked::ByCall, matches),
+        truth("pg_jsonb_path_exists", Asked::ByOperator, exists),
+        truth("pg_jsonb_path_match", Asked::ByOperator, matches),
+        document("jsonb_path_query_array", |found| {
+            Some(shown(&Item::Array(found.into())))
+        }),
+        document("jsonb_path_query_first", |found| found.first().map(shown)),
+        rows(),
+    ]
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    ByCall,
+    ByOperator,
+}
+
+impl Asked {
+    fn arguments(self) -> (usize, usize) {
+        match self {
+            Self::ByCall => (2, 4),
+            Self::ByOperator => (2, 2),
+        }
+    }
+}
+
+type Answer<T> = fn(&Evaluation<'_>, bool) -> Result<Option<T>>;
+
+fn truth(name: &str, asked: Asked, answer: Answer<bool>) -> Native {
+    Native::new(name, asked.arguments(), DataType::Boolean, move |arrays, rows| {
+        Ok(truths(each(arrays, rows, asked, answer)?.into_iter()))
+    })
+}
+
+fn document(name: &str, answer: fn(Vec<Item>) -> Option<String>) -> Native {
+    Native::new(name, (2, 4), DataType::Utf8, move |arrays, rows| {
+        let found = each(arrays, rows, Asked::ByCall, collected)?;
+        Ok(strings(found.into_iter().map(|found| found.and_then(answer))))
+    })
+}
+
+/// The list of what is found, which is unnested where it is asked for.
+fn rows() -> Native {
+    let returns = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    Native::new("pg_jsonb_path_query", (2, 4), returns, |arrays, rows| {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        for found in each(arrays, rows, Asked::ByCall, collected)? {
+            for item in found.unwrap_or_default() {
+                lists.values().append_value(shown(&item));
+            }
+            lists.append(true);
+        }
+        Ok(Arc::new(lists.finish()) as ArrayRef)
+    })
+}
+
+fn shown(item: &Item) -> String {
+    let mut out = String::new();
+    item.write(&mut out);
+    out
+}
+
+/// Whether something is found. A lax path ends at the first, a strict one wants no error behind it.
+fn exists(evaluation: &Evaluation<'_>, silent: bool) -> Result<Option<bool>> {
+    let mut found = match evaluation.is_lax() {
+        true => Found::first(),
+        false => Found::all(),
+    };
+    match evaluation.run(silent, &mut found) {
+        Ok(any) => Ok(Some(any)),
+        Err(Failure::Quiet(_)) if silent => Ok(None),
+        Err(Failure::Quiet(message) | Failure::Loud(message)) => exec_err!("{message}"),
+    }
+}
+
+/// What is found; of a path that keeps quiet, before something went wrong.
+fn collected(evaluation: &Evaluation<'_>, silent: bool) -> Result<Option<Vec<Item>>> {
+    let mut found = Found::all();
+    match evaluation.run(silent, &mut found) {
+        Ok(_) => Ok(Some(found.items)),
+        Err(Failure::Quiet(_)) if silent => Ok(Some(found.items)),
+        Err(Failure::Quiet(message) | Failure::Loud(message)) => exec_err!("{message}"),
+    }
+}
+
+/// The one truth that is found.
+fn matches(evaluation: &Evaluation<'_>, silent: bool) -> Result<Option<bool>> {
+    match collected(evaluation, silent)?.unwrap_or_default().as_slice() {
+        [Item::Truth(truth)] => Ok(Some(*truth)),
+        [Item::Null] => Ok(None),
+        _ if silent => Ok(None),
+        _ => exec_err!("single boolean result is expected"),
+    }
+}
+
+/// Asks each row's document; null where an argument is.
+fn each<T>(arrays: &[ArrayRef], rows: usize, asked: Asked, answer: Answer<T>) -> Result<Vec<Option<T>>> {
+    let documents = texts(&as_text(argument(arrays, 0)?)?)?;
+    let paths = texts(argument(arrays, 1)?)?;
+    let variables = match arrays.get(2) {
+        Some(given) => Some(texts(&as_text(given)?)?),
+        None => None,
+    };
+    let silent = arrays.get(3).map(texts).transpose()?;
+    let mut last: Option<(&str, Path)> = None;
+    let mut found = Vec::with_capacity(rows);
+    for row in 0..rows {
+        let given = match &variables {
+            Some(column) => text(column, row),
+            None => Some("{}"),
+        };
+        let silent = match &silent {
+            Some(column) => text(column, row).map(|truth| truth.starts_with('t')),
+            None => Some(asked == Asked::ByOperator),
+        };
+        let (Some(document), Some(wanted), Some(given), Some(silent)) =
+            (text(&documents, row), text(&paths, row), given, silent)
+        else {
+            found.push(None);
+            continue;
+        };
+        // Mostly it is one path for all rows.
+        let path = match last.take() {
+            Some((same, path)) if same == wanted => path,
+            _ => match parse(wanted) {
+                Ok(path) => path,
+                Err(message) => return exec_err!("{message}"),
+            },
+        };
+        let variables = match asked {
+            Asked::ByCall => Some(object(given)?),
+            Asked::ByOperator => None,
+        };
+        let evaluation = Evaluation::new(&path, item(document, 0)?, variables);
+        found.push(answer(&evaluation, silent)?);
+        drop(evaluation);
+        last = Some((wanted, path));
+    }
+    Ok(found)
+}
+
+/// A document in the one form of `jsonb`, its objects counted from here on.
+fn item(document: &str, mut id: i64) -> Result<Item> {
+    let document = canonical(&read(document)?);
+    match Item::of(&read(&document)?, &mut id) {
+        Some(item) => Ok(item),
+        None => exec_err!("{}", number::OVERFLOW),
+    }
+}
+
+/// The values of variables.
+fn object(given: &str) -> Result<Item> {
+    match item(given, VARIABLES)? {
+        found @ Item::Object(_) => Ok(found),
+        _ => exec_err!("\"vars\" argument is not an object"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document, a path, and what PostgreSQL 15 answers.
+    const CASES: &[(&str, &str, &str)] = &[
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[1]", "[2]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[last]", "[3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[0, 2]", "[1, 3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[1 to last]", "[2, 3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[last - 1]", "[2]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[*] ? (@ > $x)", "[3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b ? (@ >= $x)", "[2, 3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "strict $.a.b ? (@ >= $x)", "[]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.*", r#"[{"b": [1, 2, 3]}]"#),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$.**",
+            r#"[{"a": {"b": [1, 2, 3]}}, {"b": [1, 2, 3]}, [1, 2, 3], 1, 2, 3]"#,
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.**{1}", r#"[{"b": [1, 2, 3]}]"#),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$.**{1 to 2}",
+            r#"[{"b": [1, 2, 3]}, [1, 2, 3]]"#,
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.**{last}", "[1, 2, 3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.**.b", "[[1, 2, 3]]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "strict $.**.b", "[[1, 2, 3]]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.z", "[]"),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "strict $.z",
+            r#"JSON object does not contain key "z""#,
+        ),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "strict $.a.b[5]",
+            "jsonpath array subscript is out of bounds",
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[5]", "[]"),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "strict $.a.b.c",
+            "jsonpath member accessor can only be applied to an object",
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b.size()", "[3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.size()", "[1]"),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "strict $.a.size()",
+            "jsonpath item method .size() can only be applied to an array",
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b.type()", r#"["array"]"#),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$.a.b[*].type()",
+            r#"["number", "number", "number"]"#,
+        ),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$.a.b[*] + 1",
+            "left operand of jsonpath operator + is not a single numeric value",
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "-$.a.b[*]", "[-1, -2, -3]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[1] * 2.50", "[5.00]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[1] / 3", "[0.66666666666666666667]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b[1] / 0", "division by zero"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "7 % $.a.b[1]", "[1]"),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$.keyvalue()",
+            r#"[{"id": 0, "key": "a", "value": {"b": [1, 2, 3]}}]"#,
+        ),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$.a.b[*].keyvalue()",
+            "jsonpath item method .keyvalue() can only be applied to an object",
+        ),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$y",
+            r#"could not find jsonpath variable "y""#,
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$s", r#"["ab"]"#),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a.b == 2", "[true]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "strict $.a.b == 2", "[null]"),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$.a.b[*] > 1 && $.a.b.size() == 3",
+            "[true]",
+        ),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a == 1", "[null]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a == null", "[false]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "$.a != null", "[true]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "exists($.a.b ? (@ > 2))", "[true]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "!exists($.a.c)", "[true]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "($.a > 1) is unknown", "[true]"),
+        (r#"{"a": {"b": [1, 2, 3]}}"#, "($.a.b[*] > 1).type()", r#"["boolean"]"#),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$ ? (exists(@.a.b[*] ? (@ == 2))).a.b[0]",
+            "[1]",
+        ),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$ ? (@.a)",
+            r#"syntax error at or near ")" of jsonpath input"#,
+        ),
+        (
+            r#"{"a": {"b": [1, 2, 3]}}"#,
+            "$ ? (@.a.b == 1 || @.z == 1 && 1 == 2).a.b[0]",
+            "[1]",
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ starts with "ab")"#,
+            r#"["abc"]"#,
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            "$[*] ? (@ starts with $s)",
+            r#"["abc"]"#,
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ like_regex "^ab")"#,
+            r#"["abc"]"#,
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ like_regex "^ab" flag "i")"#,
+            r#"["abc", "ABD"]"#,
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ like_regex "x.y")"#,
+            "[]",
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ like_regex "x.y" flag "s")"#,
+            r#"["x\ny"]"#,
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ like_regex "^y$" flag "m")"#,
+            r#"["x\ny"]"#,
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ like_regex "a.c" flag "q")"#,
+            "[]",
+        ),
+        (r#"["abc", "ABD", "x\ny", 1, null]"#, "$[*] ? (@ == null)", "[null]"),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            r#"$[*] ? (@ < "abd")"#,
+            r#"["abc", "ABD"]"#,
+        ),
+        (
+            r#"["abc", "ABD", "x\ny", 1, null]"#,
+            "$[*].double()",
+            "string argument of jsonpath item method .double() is not a valid representation of a double precision number",
+        ),
+        (
+            r#"[1.5, -1.5, "2.50", "1e3", 10, 1e3]"#,
+            "$[*].double()",
+            "[1.5, -1.5, 2.5, 1000, 10, 1000]",
+        ),
+        ("[1.5, -1.5, 10, 1e3]", "$[*].ceiling()", "[2, -1, 10, 1000]"),
+        ("[1.5, -1.5, 10, 1e3]", "$[*].floor()", "[1, -2, 10, 1000]"),
+        ("[1.5, -1.5, 10, 1.50]", "$.abs()", "[1.5, 1.5, 10, 1.50]"),
+        ("[1.5, -1.5, 10, 1.50]", "$[1.9]", "[-1.5]"),
+        ("[1.5, -1.5, 10, 1.50]", "$[-1]", "[]"),
+        (
+            "[1.5, -1.5, 10, 1.50]",
+            "strict $[-1]",
+            "jsonpath array subscript is out of bounds",
+        ),
+        (
+            "[1.5, -1.5, 10, 1.50]",
+            r#"$["a"]"#,
+            "jsonpath array subscript is not a single numeric value",
+        ),
+        (
+            "[1.5, -1.5, 10, 1.50]",
+            "$[10000000000]",
+            "jsonpath array subscript is out of integer range",
+        ),
+        ("[[1, 2], [3, [4]]]", "$[*]", "[[1, 2], [3, [4]]]"),
+        ("[[1, 2], [3, [4]]]", "$[*][*]", "[1, 2, 3, [4]]"),
+        ("[[1, 2], [3, [4]]]", "$[*][0]", "[1, 3]"),
+        ("[[1, 2], [3, [4]]]", "$[*] ? (@ > 2)", "[3, [4]]"),
+        ("[[1, 2], [3, [4]]]", "$.**{last}", "[1, 2, 3, 4]"),
+        ("[[1, 2], [3, [4]]]", "$.size()", "[2]"),
+        (
+            r#"[{"a": 1}, {"a": [2, {"a": 3}]}, {"b": 4}]"#,
+            "$.a",
+            r#"[1, [2, {"a": 3}]]"#,
+        ),
+        (r#"[{"a": 1}, {"a": [2, {"a": 3}]}, {"b": 4}]"#, "$.a.a", "[3]"),
+        (
+            r#"[{"a": 1}, {"a": [2, {"a": 3}]}, {"b": 4}]"#,
+            "strict $[*].a",
+            r#"JSON object does not contain key "a""#,
+        ),
+        (
+            r#"[{"a": 1}, {"a": [2, {"a": 3}]}, {"b": 4}]"#,
+            "strict $.**.a",
+            r#"[1, [2, {"a": 3}], 3]"#,
+        ),
+        (
+            r#"[{"a": 1}, {"a": [2, {"a": 3}]}, {"b": 4}]"#,
+            "$.**.a",
+            r#"[1, [2, {"a": 3}], 1, [2, {"a": 3}], 3, 3]"#,
+        ),
+        (
+            r#"[{"a": 1}, {"a": [2, {"a": 3}]}, {"b": 4}]"#,
+            "$[*] ? (@.a == 1 || @.b > 3)",
+            r#"[{"a": 1}, {"b": 4}]"#,
+        ),
+        (
+            r#"[{"a": 1}, {"a": [2, {"a": 3}]}, {"b": 4}]"#,
+            r#"$[*] ? (@.a.type() == "number").a"#,
+            "[1]",
+        ),
+        (
+            r#"{"a b": 1, "$c": {"d": 2}, "last": 3, "type": 4}"#,
+            r#"$."a b""#,
+            "[1]",
+        ),
+        (
+            r#"{"a b": 1, "$c": {"d": 2}, "last": 3, "type": 4}"#,
+            r#"$."$c"."\u0064""#,
+            "[2]",
+        ),
+        (
+            r#"{"a b": 1, "$c": {"d": 2}, "last": 3, "type": 4}"#,
+            "$.last + $.type",
+            "[7]",
+        ),
+        (
+            r#"{"a b": 1, "$c": {"d": 2}, "last": 3, "type": 4}"#,
+            "$.*.type()",
+            r#"["object", "number", "number", "number"]"#,
+        ),
+        ("5", "$[0]", "[5]"),
+        ("5", "$[last]", "[5]"),
+        (
+            "5",
+            "strict $[0]",
+            "jsonpath array accessor can only be applied to an array",
+        ),
+        ("5", "$[*]", "[5]"),
+        ("5", "$.a", "[]"),
+        (
+            "5",
+            "strict $.*",
+            "jsonpath wildcard member accessor can only be applied to an object",
+        ),
+        ("5", "$ + 1 - 2 * 3", "[0]"),
+        ("5", "($ + 1) * 2", "[12]"),
+        (
+            "5",
+            r#""a" + 1"#,
+            "left operand of jsonpath operator + is not a single numeric value",
+        ),
+        (
+            "5",
+            r#"1 + "a""#,
+            "right operand of jsonpath operator + is not a single numeric value",
+        ),
+        (
+            "5",
+            r#"-"a""#,
+            "operand of unary jsonpath operator - is not a numeric value",
+        ),
+        ("5", r#""a".size()"#, "[1]"),
+        (
+            "5",
+            "1.type()",
+            r#"trailing junk after numeric literal at or near "1.t" of jsonpath input"#,
+        ),
+        ("5", "true", "[true]"),
+        ("5", "null", "[null]"),
+        ("5", r#""x""#, r#"["x"]"#),
+        ("5", "1.50", "[1.50]"),
+        ("5", "1e2", "[100]"),
+        ("5", "@.a", "@ is not allowed in root expressions"),
+        ("5", "last", "LAST is allowed only in array subscripts"),
+        ("5", "$.", "syntax error at end of jsonpath input"),
+        (
+            "5",
+            "00",
+            r#"trailing junk after numeric literal at or near "00" of jsonpath input"#,
+        ),
+        ("5", "$.a +", "syntax error at end of jsonpath input"),
+        (
+            "5",
+            r#"$ ? (@ like_regex "a" flag "x")"#,
+            r#"XQuery "x" flag (expanded regular expressions) is not implemented"#,
+        ),
+        ("5", "$.foo()", r#"syntax error at or near "(" of jsonpath input"#),
+        ("5", "/* c */ lax $", "[5]"),
+        (
+            "5",
+            r#""1e400".double()"#,
+            "string argument of jsonpath item method .double() is not a valid representation of a double precision number",
+        ),
+    ];
+
+    fn asked(document: &str, path: &str, silent: bool) -> String {
+        let path = match parse(path) {
+            Ok(path) => path,
+            Err(message) => return message,
+        };
+        let root = item(document, 0).expect("a document");
+        let variables = object(r#"{"x": 2, "s": "ab"}"#).expect("variables");
+        let evaluation = Evaluation::new(&path, root, Some(variables));
+        match collected(&evaluation, silent) {
+            Ok(found) => shown(&Item::Array(found.unwrap_or_default().into())),
+            Err(error) => error.message().into_owned(),
+        }
+    }
+
+    // Goal: paths find what PostgreSQL 15 finds, and fail as it does. Method: what it said for each of these.
+    #[test]
+    fn paths_find_what_postgresql_finds() {
+        for (document, path, expected) in CASES {
+            assert_eq!(asked(document, path, false), *expected, "{document} {path}");
+        }
+    }
+
+    // Goal: a path that keeps quiet finds what lies before what went wrong. Method: an array whose third element is no number.
+    #[test]
+    fn quiet_paths_stop_where_they_fail() {
+        assert_eq!(asked(r#"[1, -2, "a", 3]"#, "$[*].abs()", true), "[1, 2]");
+    }
+}

@@ -1,0 +1,128 @@
+//! What a path leads to: a part of a document, or what was made of one.
+
+use std::rc::Rc;
+use std::slice;
+
+use super::super::value::{Json, Kind, quote};
+use super::number::Number;
+
+/// A value, which is as cheap to copy as a plain one.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Null,
+    Truth(bool),
+    Number(Number),
+    Text(Rc<str>),
+    Array(Rc<[Item]>),
+    Object(Rc<Object>),
+}
+
+/// The fields of an object in the order that `jsonb` has them, and a number that no other object has.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) id: i64,
+    pub(super) fields: Vec<(String, Item)>,
+}
+
+impl Item {
+    /// A document in the one form of `jsonb`; objects are counted on from `id`. `None` where a number has too many digits.
+    pub(super) fn of(json: &Json<'_>, id: &mut i64) -> Option<Self> {
+        Some(match &json.kind {
+            Kind::Null => Self::Null,
+            Kind::Truth(truth) => Self::Truth(*truth),
+            Kind::Number => Self::Number(Number::parse(json.text)?),
+            Kind::Text(text) => Self::Text(text.as_str().into()),
+            Kind::Array(items) => {
+                let items = items.iter().map(|item| Self::of(item, id));
+                Self::Array(items.collect::<Option<Vec<_>>>()?.into())
+            }
+            Kind::Object(fields) => {
+                let own = *id;
+                *id += 1;
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| Some((name.clone(), Self::of(value, id)?)));
+                Self::Object(Rc::new(Object {
+                    id: own,
+                    fields: fields.collect::<Option<Vec<_>>>()?,
+                }))
+            }
+        })
+    }
+
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Truth(_) => "boolean",
+            Self::Number(_) => "number",
+            Self::Text(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        }
+    }
+
+    /// Whether others lie in it, or could.
+    pub(super) fn is_container(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Object(_))
+    }
+
+    /// The values that lie in it, in their order.
+    pub(super) fn children(&self) -> Vec<&Self> {
+        match self {
+            Self::Array(items) => items.iter().collect(),
+            Self::Object(object) => object.fields.iter().map(|(_, value)| value).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The elements of an array; of anything else, itself.
+    pub(super) fn elements(&self) -> &[Self] {
+        match self {
+            Self::Array(items) => items,
+            other => slice::from_ref(other),
+        }
+    }
+
+    /// A field of an object.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(object) => {
+                let mut fields = object.fields.iter();
+                fields.find(|(field, _)| field == name).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// As `jsonb` writes it.
+    pub(super) fn write(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Truth(truth) => out.push_str(if *truth { "true" } else { "false" }),
+            Self::Number(number) => out.push_str(&number.to_string()),
+            Self::Text(text) => quote(text, out),
+            Self::Array(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push_str(", ");
+                    }
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Self::Object(object) => {
+                out.push('{');
+                for (at, (name, value)) in object.fields.iter().enumerate() {
+                    if at > 0 {
+                        out.push_str(", ");
+                    }
+                    quote(name, out);
+                    out.push_str(": ");
+                    value.write(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
