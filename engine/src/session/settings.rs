@@ -92,6 +92,9 @@ impl Engine {
         settings.execution.time_zone = Some(options.zone().into());
         // A rule that fails (names that are not unique, DataFusion 55.2) leaves the plan as it was.
         settings.optimizer.skip_failed_rules = true;
+        // Fields of structs that it takes out of joins' conditions are looked for where they are no more, or by the place of another
+        // column (DataFusion 55.2).
+        settings.optimizer.enable_leaf_expression_pushdown = false;
         // Scans are cut where they are made, between row groups. DataFusion would cut anew, by bytes: a group of which the first bytes
         // are in one partition is read there as a whole, and a cluster's partitions do not help each other.
         settings.optimizer.repartition_file_scans = false;

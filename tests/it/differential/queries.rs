@@ -1,18 +1,26 @@
 //! Random queries: joins, groups, windows, sets, subqueries, order and limit. Each has one answer: a limit only behind an order of all
-//! columns, windows over an order that parts all rows.
+//! columns, windows over an order that parts all rows. Moments with a zone are shown as those without one, as DuckDB's Python shows
+//! them by a module that is not there.
 
 use tidewater_core::{Rng, SeededRng};
 
 use super::expressions::{Column, Expressions};
-use super::tables::{COLUMNS, TABLES, Type};
+use super::tables::{Type, literal};
 
-const TYPES: [Type; 6] = [
+/// What is selected; those without an order stand at the end.
+const TYPES: [Type; 12] = [
     Type::Int,
+    Type::Int,
+    Type::Text,
     Type::Text,
     Type::Decimal,
     Type::Float,
+    Type::Far,
     Type::Date,
+    Type::Time,
     Type::Bool,
+    Type::List,
+    Type::Struct,
 ];
 
 /// A query, and whether its rows come in an order.
@@ -28,7 +36,8 @@ pub fn query(number: u64) -> Query {
     let maker = Maker { rng: &rng };
     let (body, types) = maker.body();
     let names: Vec<String> = (0..types.len()).map(|at| format!("c{at}")).collect();
-    if rng.below(3) > 0 {
+    let unordered = types.iter().any(|of| matches!(of, Type::List | Type::Struct));
+    if unordered || rng.below(3) > 0 {
         return Query {
             sql: body,
             ordered: false,
@@ -55,8 +64,9 @@ pub fn query(number: u64) -> Query {
     }
 }
 
-struct Maker<'a> {
-    rng: &'a SeededRng,
+/// Makes the parts of a query.
+pub struct Maker<'a> {
+    pub rng: &'a SeededRng,
 }
 
 impl Maker<'_> {
@@ -72,90 +82,8 @@ impl Maker<'_> {
 
     fn types(&self, most: u64) -> Vec<Type> {
         (0..=self.rng.below(most))
-            .map(|_| TYPES[self.rng.below(6) as usize])
+            .map(|_| TYPES[self.rng.below(TYPES.len() as u64) as usize])
             .collect()
-    }
-
-    /// A relation in FROM, its columns, and how many of them have its rows' number.
-    fn relation(&self, alias: &str) -> (String, Vec<Column>) {
-        let (table, _) = TABLES[self.rng.below(3) as usize];
-        let columns = COLUMNS.map(|(name, of)| Column {
-            name: format!("{alias}.{name}"),
-            of,
-        });
-        let from = match self.rng.below(6) {
-            0 => {
-                let inner = COLUMNS.map(|(name, of)| Column { name: name.into(), of });
-                let makes = Expressions {
-                    rng: self.rng,
-                    columns: &inner,
-                };
-                format!("(SELECT * FROM r.{table} WHERE {}) AS {alias}", makes.condition(1))
-            }
-            _ => format!("r.{table} AS {alias}"),
-        };
-        (from, columns.into())
-    }
-
-    /// FROM with one to three relations, and the columns in sight.
-    fn from(&self) -> (String, Vec<Column>) {
-        let (mut from, mut columns) = self.relation("t0");
-        for at in 1..=[0, 0, 1, 1, 2][self.rng.below(5) as usize] {
-            let alias = format!("t{at}");
-            let (next, more) = self.relation(&alias);
-            let kind = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"][self.rng.below(4) as usize];
-            let key = ["id", "k", "g", "day", "n"][self.rng.below(5) as usize];
-            // What else is demanded of a full join, only some plans of DuckDB can do.
-            let sign = match (kind, self.rng.below(5)) {
-                ("FULL JOIN", _) | (_, 1..) => "=",
-                _ => ["<", ">=", "<>"][self.rng.below(3) as usize],
-            };
-            let mut on = format!("t{}.{key} {sign} {alias}.{key}", at - 1);
-            if kind != "FULL JOIN" && self.rng.below(3) == 0 {
-                let both: Vec<Column> = columns.iter().chain(&more).cloned().collect();
-                let makes = Expressions {
-                    rng: self.rng,
-                    columns: &both,
-                };
-                on = format!("{on} AND {}", makes.condition(0));
-            }
-            from = format!("{from} {kind} {next} ON {on}");
-            columns.extend(more);
-        }
-        (from, columns)
-    }
-
-    fn filter(&self, columns: &[Column]) -> String {
-        let makes = Expressions { rng: self.rng, columns };
-        match self.rng.below(8) {
-            0..=1 => String::new(),
-            2 => format!(" WHERE {}", self.subquery(columns)),
-            3 => format!(" WHERE {} AND {}", makes.condition(1), self.subquery(columns)),
-            _ => format!(" WHERE {}", makes.condition(2)),
-        }
-    }
-
-    /// A condition with a query in it.
-    fn subquery(&self, columns: &[Column]) -> String {
-        let (table, _) = TABLES[self.rng.below(3) as usize];
-        let inner = COLUMNS.map(|(name, of)| Column {
-            name: format!("u.{name}"),
-            of,
-        });
-        let makes = Expressions {
-            rng: self.rng,
-            columns: &inner,
-        };
-        let outer: Vec<&Column> = columns.iter().filter(|column| column.of == Type::Int).collect();
-        let key = &outer[self.rng.below(outer.len() as u64) as usize].name;
-        let condition = makes.condition(1);
-        let not = ["", "NOT "][self.rng.below(2) as usize];
-        match self.rng.below(4) {
-            0 => format!("{key} {not}IN (SELECT u.k FROM r.{table} AS u WHERE {condition})"),
-            1 => format!("{not}EXISTS (SELECT 1 FROM r.{table} AS u WHERE u.k = {key} AND {condition})"),
-            2 => format!("{key} > (SELECT min(u.k) FROM r.{table} AS u WHERE {condition})"),
-            _ => format!("{key} <= (SELECT max(u.n) FROM r.{table} AS u WHERE u.k = {key})"),
-        }
     }
 
     fn plain(&self) -> (String, Vec<Type>) {
@@ -164,12 +92,16 @@ impl Maker<'_> {
             rng: self.rng,
             columns: &columns,
         };
-        let types = self.types(4);
-        let items: Vec<String> = types
+        let mut types = self.types(4);
+        let mut items: Vec<String> = types
             .iter()
             .enumerate()
             .map(|(at, of)| format!("{} AS c{at}", makes.of(*of, 2)))
             .collect();
+        if self.rng.below(6) == 0 {
+            items.push(format!("{} AS c{}", self.scalar(&columns), items.len()));
+            types.push(Type::Int);
+        }
         let distinct = if self.rng.below(5) == 0 { "DISTINCT " } else { "" };
         (
             format!(
@@ -182,16 +114,22 @@ impl Maker<'_> {
     }
 
     fn aggregate(&self, makes: &Expressions<'_>) -> (String, Type) {
-        let (sql, of) = match self.rng.below(10) {
+        let (sql, of) = match self.rng.below(12) {
             0 => ("count(*)".to_owned(), Type::Int),
             1 => (
-                format!("count({})", makes.of(TYPES[self.rng.below(6) as usize], 1)),
+                format!(
+                    "count({})",
+                    makes.of(TYPES[self.rng.below(TYPES.len() as u64) as usize], 1)
+                ),
                 Type::Int,
             ),
             2 => (
                 format!(
                     "count(DISTINCT {})",
-                    makes.of(*makes.one_of(&[Type::Int, Type::Text, Type::Date]), 1)
+                    makes.of(
+                        *makes.one_of(&[Type::Int, Type::Text, Type::Date, Type::Time, Type::Zoned, Type::Far]),
+                        1
+                    )
                 ),
                 Type::Int,
             ),
@@ -203,13 +141,22 @@ impl Maker<'_> {
                 format!("bool_{}({})", makes.one_of(&["and", "or"]), makes.condition(1)),
                 Type::Bool,
             ),
+            8 => (
+                format!(
+                    "CAST({}({}) AS TIMESTAMP)",
+                    makes.one_of(&["min", "max"]),
+                    makes.of(Type::Zoned, 1)
+                ),
+                Type::Time,
+            ),
             _ => {
-                let of = *makes.one_of(&[Type::Int, Type::Text, Type::Decimal, Type::Date]);
+                let of = *makes.one_of(&[Type::Int, Type::Text, Type::Decimal, Type::Date, Type::Time, Type::Far]);
                 (format!("{}({})", makes.one_of(&["min", "max"]), makes.of(of, 1)), of)
             }
         };
+        let cast = sql.starts_with("CAST");
         match self.rng.below(6) {
-            0 => (format!("{sql} FILTER (WHERE {})", makes.condition(1)), of),
+            0 if !cast => (format!("{sql} FILTER (WHERE {})", makes.condition(1)), of),
             _ => (sql, of),
         }
     }
@@ -238,80 +185,22 @@ impl Maker<'_> {
         if !keys.is_empty() {
             let places: Vec<String> = (1..=keys.len()).map(|at| at.to_string()).collect();
             sql = format!("{sql} GROUP BY {}", places.join(", "));
-            if self.rng.below(3) == 0 {
-                sql = format!(
-                    "{sql} HAVING count(*) {} {}",
-                    makes.one_of(&[">", "<", "="]),
-                    self.rng.below(5)
-                );
+            match self.rng.below(6) {
+                0 => {
+                    let sign = makes.one_of(&[">", "<", "="]);
+                    sql = format!("{sql} HAVING count(*) {sign} {}", self.rng.below(5));
+                }
+                1 => {
+                    let of = *makes.one_of(&[Type::Int, Type::Decimal, Type::Date, Type::Time, Type::Zoned, Type::Far]);
+                    let side = makes.one_of(&["min", "max"]);
+                    let sign = makes.one_of(&[">", "<=", "<>", "IS DISTINCT FROM"]);
+                    let value = literal(of, self.rng);
+                    sql = format!("{sql} HAVING {side}({}) {sign} {value}", makes.of(of, 1));
+                }
+                _ => {}
             }
         }
         (sql, types)
-    }
-
-    fn windowed(&self) -> (String, Vec<Type>) {
-        let (from, columns) = self.relation("t0");
-        let makes = Expressions {
-            rng: self.rng,
-            columns: &columns,
-        };
-        let partition = match self.rng.below(3) {
-            0 => String::new(),
-            _ => format!(
-                "PARTITION BY {} ",
-                makes.of(*makes.one_of(&[Type::Text, Type::Int, Type::Bool]), 1)
-            ),
-        };
-        let direction = makes.one_of(&["ASC", "DESC"]);
-        let order = format!(
-            "ORDER BY {} {direction} NULLS LAST, t0.id",
-            makes.one_of(&["t0.k", "t0.day", "t0.d", "t0.g"])
-        );
-        let frame = makes.one_of(&[
-            "",
-            " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
-            " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING",
-            " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
-            " ROWS BETWEEN 3 PRECEDING AND 1 PRECEDING",
-        ]);
-        let mut items = vec![("t0.id".to_owned(), Type::Int)];
-        for _ in 0..=self.rng.below(2) {
-            let over = format!("OVER ({partition}{order})");
-            let framed = format!("OVER ({partition}{order}{frame})");
-            items.push(match self.rng.below(9) {
-                0 => (format!("row_number() {over}"), Type::Int),
-                1 => (
-                    format!("rank() OVER ({partition}ORDER BY t0.k {direction} NULLS LAST)"),
-                    Type::Int,
-                ),
-                2 => (
-                    format!("dense_rank() OVER ({partition}ORDER BY t0.g {direction} NULLS FIRST)"),
-                    Type::Int,
-                ),
-                3 => (format!("lag(t0.n, {}) {over}", self.rng.below(3) + 1), Type::Int),
-                4 => (format!("lead(t0.s) {over}"), Type::Text),
-                5 => (format!("sum(t0.n) {framed}"), Type::Int),
-                6 => (format!("count(t0.d) {framed}"), Type::Int),
-                7 => (
-                    format!("{}(t0.d) {framed}", makes.one_of(&["min", "max", "sum"])),
-                    Type::Decimal,
-                ),
-                _ => (
-                    format!("{}(t0.s) {framed}", makes.one_of(&["first_value", "last_value"])),
-                    Type::Text,
-                ),
-            });
-        }
-        let types: Vec<Type> = items.iter().map(|(_, of)| *of).collect();
-        let shown: Vec<String> = items
-            .iter()
-            .enumerate()
-            .map(|(at, (item, _))| format!("{item} AS c{at}"))
-            .collect();
-        (
-            format!("SELECT {} FROM {from}{}", shown.join(", "), self.filter(&columns)),
-            types,
-        )
     }
 
     fn set(&self) -> (String, Vec<Type>) {
@@ -330,8 +219,15 @@ impl Maker<'_> {
             format!("SELECT {} FROM {from}{}", items.join(", "), self.filter(&columns))
         };
         let parts: Vec<String> = (0..2).map(part).collect();
-        let kinds = ["UNION", "UNION ALL", "INTERSECT", "EXCEPT"];
-        let kind = kinds[self.rng.below(4) as usize];
+        let kinds = [
+            "UNION",
+            "UNION ALL",
+            "INTERSECT",
+            "EXCEPT",
+            "INTERSECT ALL",
+            "EXCEPT ALL",
+        ];
+        let kind = kinds[self.rng.below(6) as usize];
         (parts.join(&format!(" {kind} ")), types)
     }
 

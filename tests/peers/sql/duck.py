@@ -9,6 +9,9 @@ import duckdb
 
 db = duckdb.connect()
 db.execute("SET threads = 1")
+db.execute("SET TimeZone = 'UTC'")
+# DuckDB's own is of maps only.
+db.execute("CREATE MACRO cardinality(list) AS len(list)")
 # One column of a view is named like a function otherwise; and text is compared by its bytes, as ours is.
 for table, files in json.loads(sys.argv[1]).items():
     schema = table.split(".")[0]
@@ -28,6 +31,10 @@ def shown(value):
         return value.isoformat(" ")
     if isinstance(value, datetime.date):
         return value.isoformat()
+    if isinstance(value, list):
+        return "[" + ", ".join(shown(part) or "" for part in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {shown(part) or ''}" for name, part in value.items()) + "}"
     return repr(value) if isinstance(value, float) else str(value)
 
 
