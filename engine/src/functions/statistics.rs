@@ -125,8 +125,9 @@ impl AggregateUDFImpl for Statistic {
         }
     }
 
+    /// That of correlations adds up squares of the numbers as they are, of which nothing is left where they are far from zero.
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.inner.groups_accumulator_supported(args)
+        self.kind != Kind::Correlation && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
