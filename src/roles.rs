@@ -241,7 +241,7 @@ where
         let options = storage::cached_options(&settings, warehouse);
         FileStore::new(options, Arc::clone(&clock), Arc::clone(&rng))
     };
-    let own_warehouse = catalog::warehouse(&settings)?.location().to_owned();
+    let own_warehouse = warehouse(&settings)?.location().to_owned();
     let mut options = settings.catalog_client()?;
     options.clock = Arc::clone(&clock);
     options.rng = Arc::clone(&rng);

@@ -8,6 +8,8 @@ pub(crate) mod perhaps;
 pub(crate) mod plain_list;
 pub(crate) mod quotient;
 pub(crate) mod rounded;
+mod sliding;
+mod statistics;
 mod sum;
 mod text_concat;
 mod whole;
@@ -95,6 +97,7 @@ impl Functions {
         }
         self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Sum::new())));
         self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Mean::new())));
+        self.aggregate.extend(statistics::functions());
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Perhaps::new())));

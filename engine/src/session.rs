@@ -23,6 +23,7 @@ mod instants;
 mod join_order;
 mod joined;
 mod listed;
+mod listed_twice;
 mod lossy_casts;
 mod members;
 mod natural;

@@ -12,6 +12,8 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
 };
 
+use super::sliding::{Sums, over};
+
 /// Digits behind the point that a mean has where they surely fit, as a quotient.
 const SCALE: i8 = 12;
 
@@ -24,7 +26,7 @@ const NARROW_MAX: i8 = 25;
 /// Digits that a sum has over those of its values: a thousand million rows.
 const ROWS_DIGITS: i8 = 9;
 
-/// Means. Of all but decimals of 128 bits they are DataFusion's.
+/// Means. Of all but decimals of 128 bits, and floating-point numbers in frames whose beginning moves, they are DataFusion's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Mean {
     inner: Arc<AggregateUDF>,
@@ -202,6 +204,13 @@ impl AggregateUDFImpl for Mean {
             precision,
             scale,
         }))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        match argument(&args) {
+            Some(DataType::Float64) if !args.is_distinct => Ok(over::<Sums>(Sums::mean)),
+            _ => self.accumulator(args),
+        }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {

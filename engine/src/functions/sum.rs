@@ -23,11 +23,12 @@ use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_o
 
 use self::distinct::Distinct;
 use self::running::Running;
+use super::sliding::{Sums, over};
 
 /// Values of which the halves are added up at once: so many of them overflow no half.
 const BLOCK: usize = 1 << 16;
 
-/// Sums. In all but those of whole numbers it is DataFusion's.
+/// Sums. In all but those of whole numbers, and of floating-point numbers in frames whose beginning moves, it is DataFusion's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Sum {
     inner: Arc<AggregateUDF>,
@@ -217,6 +218,7 @@ impl AggregateUDFImpl for Sum {
         match args.return_field.data_type() {
             // Both of them forget rows too.
             DataType::Int64 | DataType::UInt64 => self.accumulator(args),
+            DataType::Float64 if !args.is_distinct => Ok(over::<Sums>(Sums::sum)),
             _ => self.inner.create_sliding_accumulator(args),
         }
     }

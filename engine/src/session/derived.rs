@@ -68,10 +68,11 @@ fn in_queries(part: Expr, name: &dyn Fn() -> String) -> Result<Transformed<Expr>
             expr,
             subquery,
             negated,
-        }) => {
-            in_query(subquery, name)?.update_data(|subquery| Expr::InSubquery(InSubquery::new(expr, subquery, negated)))
+        }) => in_query(subquery, Groups::Asked, name)?
+            .update_data(|subquery| Expr::InSubquery(InSubquery::new(expr, subquery, negated))),
+        Expr::ScalarSubquery(subquery) => {
+            in_query(subquery, Groups::OneForAll, name)?.update_data(Expr::ScalarSubquery)
         }
-        Expr::ScalarSubquery(subquery) => in_query(subquery, name)?.update_data(Expr::ScalarSubquery),
         part => Transformed::no(part),
     })
 }

@@ -17,6 +17,7 @@ use super::correlated::CorrelatedKeys;
 use super::crossed_lists::CrossedLists;
 use super::derived::CorrelatedDerived;
 use super::join_order::JoinOrder;
+use super::listed_twice::ListedTwice;
 use super::lossy_casts::LossyCasts;
 use super::not_among::NotAmong;
 use super::semi_joins::SemiJoinsFirst;
@@ -28,7 +29,7 @@ const FOLDS: &str = "simplify_expressions";
 const LOWERS: &str = "push_down_filter";
 
 /// First one that takes correlated conditions out of derived tables, one for rows that are not among those of a query, and one that makes
-/// columns of the keys of correlated conditions; then these rules; after each that folds constants one that makes a condition `false` when a part
+/// columns of the keys of correlated conditions; then these rules; before each that folds constants one that keeps lists of one value apart, and after it one that makes a condition `false` when a part
 /// of it is null, as no row passes it; when conditions stand where they belong one that puts joins in order; and in the end one for casts
 /// of which nothing may be reckoned back, one for joins by no key of rows with lists, one that puts semi joins before inner joins, and one
 /// that leaves out groups that nobody asks for.
@@ -40,6 +41,9 @@ pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<
     ];
     for rule in rules {
         let (folds, lowers) = (rule.name() == FOLDS, rule.name() == LOWERS);
+        if folds {
+            all.push(Arc::new(ListedTwice));
+        }
         all.push(rule);
         if folds {
             all.push(Arc::new(NullParts));

@@ -83,6 +83,9 @@ impl Leaf {
             }
             Self::Compare(Comparison::Greater | Comparison::GreaterOrEqual, value) if keeps_order(transform) => {
                 let lowest = images(transform, value)?.into_iter().next()?;
+                if wraps(transform, value, &lowest) {
+                    return None;
+                }
                 Some(vec![Self::Compare(Comparison::GreaterOrEqual, lowest)])
             }
             Self::Compare(..) | Self::NotIn(_) | Self::IsNan | Self::NotNan => None,
@@ -107,6 +110,16 @@ fn images(transform: Transform, value: &Datum) -> Option<Vec<Datum>> {
     })
 }
 
+/// Whether truncating this number wrapped around: what is larger than it stands everywhere.
+fn wraps(transform: Transform, value: &Datum, image: &Datum) -> bool {
+    let larger = match (value.literal(), image.literal()) {
+        (PrimitiveLiteral::Int(value), PrimitiveLiteral::Int(image)) => image > value,
+        (PrimitiveLiteral::Long(value), PrimitiveLiteral::Long(image)) => image > value,
+        _ => false,
+    };
+    larger && matches!(transform, Transform::Truncate(_))
+}
+
 /// Truncating a number close to the smallest wraps around: such rows stand at the other end of the order.
 fn wrapped(transform: Transform, value: &Datum) -> Option<Leaf> {
     let Transform::Truncate(width) = transform else {
@@ -118,4 +131,67 @@ fn wrapped(transform: Transform, value: &Datum) -> Option<Leaf> {
         _ => return None,
     };
     Some(Leaf::Compare(Comparison::GreaterOrEqual, bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(leaf: &Leaf, value: &Datum) -> bool {
+        match leaf {
+            Leaf::Compare(comparison, bound) => {
+                let order = value.partial_cmp(bound).expect("numbers of one type");
+                match comparison {
+                    Comparison::Equal => order.is_eq(),
+                    Comparison::NotEqual => order.is_ne(),
+                    Comparison::Less => order.is_lt(),
+                    Comparison::LessOrEqual => order.is_le(),
+                    Comparison::Greater => order.is_gt(),
+                    Comparison::GreaterOrEqual => order.is_ge(),
+                }
+            }
+            Leaf::In(values) => values.contains(value),
+            other => panic!("no condition of a truncated number: {other:?}"),
+        }
+    }
+
+    // Goal: no partition of truncated numbers is left out that may hold a row, close to both ends of the numbers too, where truncating wraps
+    // around. Method: each comparison of each two numbers close to the ends and to zero, by several widths.
+    #[test]
+    fn truncated_numbers_hold_what_is_asked_for() {
+        let steps: [i64; 9] = [0, 1, 2, 9, 10, 11, 998, 1_000, 1_003];
+        let ints = steps.iter().flat_map(|step| {
+            let step = i32::try_from(*step).expect("a small one");
+            [i32::MIN + step, i32::MAX - step, -step, step].map(Datum::int)
+        });
+        let longs = steps
+            .iter()
+            .flat_map(|step| [i64::MIN + step, i64::MAX - step, -step, *step].map(Datum::long));
+        let comparisons = [
+            Comparison::Equal,
+            Comparison::Less,
+            Comparison::LessOrEqual,
+            Comparison::Greater,
+            Comparison::GreaterOrEqual,
+        ];
+        for numbers in [ints.collect::<Vec<_>>(), longs.collect()] {
+            for width in [1, 2, 10, 1_000] {
+                let transform = Transform::Truncate(width);
+                for (comparison, bound) in comparisons
+                    .iter()
+                    .flat_map(|one| numbers.iter().map(move |bound| (*one, bound)))
+                {
+                    let leaf = Leaf::Compare(comparison, bound.clone());
+                    let Some(projected) = leaf.projected(transform) else {
+                        continue;
+                    };
+                    for number in numbers.iter().filter(|number| holds(&leaf, number)) {
+                        let image = transform_value(transform, number).expect("a number");
+                        let kept = projected.iter().any(|leaf| holds(leaf, &image));
+                        assert!(kept, "{number} {comparison:?} {bound} by {width}: {projected:?}");
+                    }
+                }
+            }
+        }
+    }
 }

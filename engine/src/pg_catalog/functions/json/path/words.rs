@@ -76,7 +76,7 @@ pub(super) fn tokens(path: &str) -> Result<Vec<Token>, String> {
             found.push(Token::Word(own.to_owned()));
             rest = behind;
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
-            found.push(Token::Sign(*sign));
+            found.push(Token::Sign(sign));
             rest = rest.strip_prefix(*sign).unwrap_or_default();
         } else {
             return Err(format!("syntax error at or near \"{letter}\" of jsonpath input"));
