@@ -36,6 +36,7 @@ pub(crate) use self::known::Known;
 pub use self::relations::{Column, Relation, Relations};
 pub(crate) use self::rewrite::figures;
 pub use self::rewrite::sent_text;
+pub(crate) use self::tables::is_table;
 use crate::error::Result;
 use crate::session::ZONE;
 

@@ -39,6 +39,7 @@ mod recursive;
 mod remembered;
 mod rounded;
 mod same_names;
+mod search_path;
 mod semi_joins;
 mod settings;
 mod sorted;

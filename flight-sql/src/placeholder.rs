@@ -49,6 +49,10 @@ pub fn with_values(sql: &str, values: &[String]) -> Result<String, usize> {
         let Token::Placeholder(name) = token else {
             return Ok(None);
         };
+        // PostgreSQL's operator: as a parameter it was numbered before.
+        if name == "?" {
+            return Ok(None);
+        }
         let number = placeholder_number(name).unwrap_or_default();
         let value = number.checked_sub(1).and_then(|at| values.get(at)).ok_or(number)?;
         Ok(Some(value.clone()))
@@ -152,6 +156,8 @@ mod tests {
             Ok("INSERT INTO t VALUES (7, '$1', 'it''s $2') -- $3")
         );
         assert_eq!(with_values(sql, &["1".into()]), Err(2));
+        let operator = with_values("DELETE FROM t WHERE j ? $1", &["'a'".into()]);
+        assert_eq!(operator.as_deref(), Ok("DELETE FROM t WHERE j ? 'a'"));
     }
 
     // Goal: a value is a value wherever its placeholder stands, and the rest of the statement stays what it was. Method: placeholders

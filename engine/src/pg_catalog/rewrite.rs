@@ -11,6 +11,7 @@ mod rows;
 mod series;
 mod shared;
 mod ties;
+mod values;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -95,6 +96,7 @@ impl VisitorMut for Rewriter<'_> {
         // A lock on rows is a promise about a change that nobody makes.
         query.locks.clear();
         first_rows(query);
+        values::arrays(query);
         ties::ranked(query);
         if expressions::never(query) {
             // There is nothing to sort.

@@ -149,7 +149,7 @@ fn made(name: &str, postgres: &Postgres, relations: &Relations) -> Option<Table>
 }
 
 /// Whether there is a table of this name in `pg_catalog`.
-pub(super) fn is_table(name: &str) -> bool {
+pub(crate) fn is_table(name: &str) -> bool {
     let own = [objects::NAMES, types_and_functions::NAMES, server::NAMES];
     own.iter().any(|names| names.contains(&name)) || empty::is_table(name)
 }

@@ -294,7 +294,8 @@ fn table_name(schema: &str, table: &str) -> Option<TableName> {
     TableName::new(schema.parse().ok()?, table).ok()
 }
 
-fn value(ident: &Ident) -> String {
+/// An identifier as it counts.
+pub(super) fn value(ident: &Ident) -> String {
     match ident.quote_style {
         None => ident.value.to_lowercase(),
         Some(_) => ident.value.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, TableFactor, Visit, Visitor};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::{GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::Parser;
 use tidewater_core::TableName;
 
@@ -89,8 +89,9 @@ impl Read {
     fn merge(&mut self, merge: &Merge) {
         if let Some(source) = &merge.source {
             let from = format!("SELECT * FROM {}", source.from);
-            // It was read before, as a part of the statement.
-            if let Ok(statements) = Parser::parse_sql(&GenericDialect {}, &from) {
+            // It was read before, as a part of the statement, in one of these.
+            let read = Parser::parse_sql(&GenericDialect {}, &from);
+            if let Ok(statements) = read.or_else(|_| Parser::parse_sql(&PostgreSqlDialect {}, &from)) {
                 self.visit(&statements);
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, UnaryOperator, Value};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -22,15 +22,40 @@ pub(super) fn parse(sql: &str) -> Result<Sql> {
     crate::complexity::check(sql)?;
     // Tables at a version become single names, which the planner knows.
     let sql = crate::session::at_versions(sql)?;
-    let tokens = Tokenizer::new(&GenericDialect {}, &sql)
-        .tokenize_with_location()
-        .map_err(|error| unreadable(error.into()))?;
-    let mut grammar = Grammar::new(tokens.into_iter().flat_map(with_exponent).collect());
-    let Some(command) = grammar.command().map_err(unreadable)? else {
-        return Ok(Sql::Query);
-    };
-    grammar.end().map_err(unreadable)?;
-    Ok(Sql::Command(Box::new(command)))
+    let command = command_of(&sql, &GenericDialect {});
+    let command = command.or_else(|refused| match sql.contains(['?', '@']) || sql.contains("|/") {
+        true => match command_of(&sql, &PostgreSqlDialect {}) {
+            Ok(Some(command)) if takes_operators(&command) => Ok(Some(command)),
+            // What is wrong with it otherwise is told as of any other.
+            _ => Err(refused),
+        },
+        false => Err(refused),
+    });
+    Ok(match command.map_err(unreadable)? {
+        Some(command) => Sql::Command(Box::new(command)),
+        None => Sql::Query,
+    })
+}
+
+/// Whether a command may have operators that only PostgreSQL's grammar knows (`?` of documents, `@`, `|/`): it is put together as a query
+/// of the session that it is of. A view is read by others too.
+fn takes_operators(command: &Command) -> bool {
+    match command {
+        Command::Insert(_) | Command::Merge(_) => true,
+        Command::CreateTable(create) => create.query.is_some(),
+        _ => false,
+    }
+}
+
+/// The command that a text is in a dialect; `None` for what is no command.
+fn command_of(sql: &str, dialect: &dyn Dialect) -> Parsed<Option<Command>> {
+    let tokens = Tokenizer::new(dialect, sql).tokenize_with_location()?;
+    let mut grammar = Grammar::new(dialect, tokens.into_iter().flat_map(with_exponent).collect());
+    let command = grammar.command()?;
+    if command.is_some() {
+        grammar.end()?;
+    }
+    Ok(command)
 }
 
 /// A number with an exponent is a double, as nobody writes it otherwise, where those with a point alone are exact.
@@ -51,7 +76,7 @@ pub(super) fn name(text: &str) -> Result<Name> {
     let tokens = Tokenizer::new(&GenericDialect {}, text)
         .tokenize_with_location()
         .map_err(|error| unreadable(error.into()))?;
-    let mut grammar = Grammar::new(tokens);
+    let mut grammar = Grammar::new(&GenericDialect {}, tokens);
     let name = grammar.name().map_err(unreadable)?;
     grammar.end().map_err(unreadable)?;
     Ok(name)
@@ -69,8 +94,8 @@ pub(super) struct Grammar<'a> {
 }
 
 impl Grammar<'_> {
-    fn new(tokens: Vec<TokenWithSpan>) -> Grammar<'static> {
-        let parser = Parser::new(&GenericDialect {})
+    fn new(dialect: &dyn Dialect, tokens: Vec<TokenWithSpan>) -> Grammar<'_> {
+        let parser = Parser::new(dialect)
             .with_recursion_limit(RECURSION_MAX)
             .with_tokens_with_locations(tokens);
         Grammar { parser, closing: 0 }

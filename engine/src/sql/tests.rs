@@ -204,3 +204,38 @@ fn names_count_as_written() {
     assert_eq!(table("TRUNCATE a.b.t").as_deref(), Some("a.b.t"));
     assert_eq!(table("TRUNCATE \"\""), None);
 }
+
+// Goal: operators of PostgreSQL alone are read in changes of data, and are the same when they are written and read again. Method: each of
+// them in each kind of statement, as it is written out; then in a view, and where nobody reads them.
+#[test]
+fn operators_of_postgres_are_known_in_changes() {
+    for (sql, written) in [
+        (
+            "INSERT INTO t SELECT j ? 'a', @ -5 FROM u WHERE j ?| ARRAY['b']",
+            "SELECT j ? 'a', @ -5 FROM u WHERE j ?| ARRAY['b']",
+        ),
+        ("INSERT INTO t VALUES (|/ 25.0, ||/ -8)", "VALUES (|/25.0, ||/ -8)"),
+        ("CREATE TABLE t AS SELECT |/ (25.0) AS a", "SELECT |/(25.0) AS a"),
+        ("DELETE FROM t WHERE j ?& ARRAY['a', 'b']", "j ?& ARRAY['a', 'b']"),
+        ("UPDATE t SET a = $1 WHERE j ? $2 AND a > @ -1", "j ? $2 AND a > @ -1"),
+        (
+            "MERGE INTO t USING u ON t.j ? u.k WHEN MATCHED THEN DELETE",
+            "t.j ? u.k",
+        ),
+    ] {
+        let found = match command(sql) {
+            Command::Insert(insert) => insert.query.to_string(),
+            Command::Merge(merge) => merge.on.expect("a condition").to_string(),
+            Command::CreateTable(create) => create.query.expect("a query").to_string(),
+            other => panic!("{sql}: {other:?}"),
+        };
+        assert_eq!(found, written, "{sql}");
+    }
+    for sql in [
+        "CREATE VIEW v AS SELECT j ? 'a' AS b FROM t",
+        "UPDATE t SET a = 1 WHERE j ?",
+        "DELETE FROM t WHERE a 'x' ?",
+    ] {
+        assert!(parse(sql).is_err(), "{sql}");
+    }
+}

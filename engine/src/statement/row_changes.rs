@@ -79,13 +79,14 @@ impl Workshop<'_> {
     /// Looks at the table as it is now.
     pub(super) async fn attempt<'a>(&'a self, merge: &'a Merge, target: &RowTarget) -> Result<Attempt<'a>> {
         let name = &target.table;
+        let reads_texts = self.options.postgres.is_some();
         let table = self.engine.load(name).await?;
         let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-        let sql = RowSql::new(merge, name.name(), Arc::new(columns))?;
+        let sql = RowSql::new(merge, name.name(), Arc::new(columns))?.reading_texts(reads_texts);
         // Both queries: what they name, they see at one moment.
         let (table, options) = self.at_one_moment(name, &[&sql.counts(), &sql.written(true)]).await?;
         let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-        let sql = RowSql::new(merge, name.name(), Arc::new(columns))?;
+        let sql = RowSql::new(merge, name.name(), Arc::new(columns))?.reading_texts(reads_texts);
         let head = target.head(&table)?;
         let files = Scan::new(self.engine.store(), &table.metadata)
             .snapshot(head.snapshot_id)

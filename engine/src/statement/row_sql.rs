@@ -12,7 +12,7 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::DataFusionError;
-use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Value, Visit, Visitor};
 use tidewater_table::schema::write_default;
 
 use super::{ROWS_CATALOG, ROWS_SCHEMA};
@@ -43,6 +43,8 @@ pub(super) struct RowSql<'a> {
     defaults: BTreeMap<String, String>,
     /// Whether `schema` has what rows of format 3 are known by.
     tells_lineage: bool,
+    /// Whether a text that is written out stands for the list that it tells of.
+    reads_texts: bool,
 }
 
 impl<'a> RowSql<'a> {
@@ -87,7 +89,13 @@ impl<'a> RowSql<'a> {
             source,
             defaults,
             tells_lineage: false,
+            reads_texts: false,
         })
+    }
+
+    /// The same for a session of PostgreSQL, to which `'{1,2}'` is a list where one is wanted.
+    pub(super) fn reading_texts(self, reads_texts: bool) -> Self {
+        Self { reads_texts, ..self }
     }
 
     /// The same for rows that are written with what they are known by, which are columns of `schema` too. Those that stay as they are
@@ -364,7 +372,10 @@ impl<'a> RowSql<'a> {
         };
         let given = |values: &[(String, Expr)]| {
             let found = values.iter().find(|(name, _)| name == column);
-            found.map(|(_, value)| cast(format!("({})", self.text(value))))
+            found.map(|(_, value)| match self.list_of_text(value, data_type) {
+                Some(list) => plainly(&list),
+                None => cast(format!("({})", self.text(value))),
+            })
         };
         match &clause.action {
             Action::Delete | Action::Nothing => "NULL".to_owned(),
@@ -374,6 +385,25 @@ impl<'a> RowSql<'a> {
                 .unwrap_or_else(|| "NULL".to_owned()),
             Action::UpdateAll | Action::InsertAll => of_source(),
         }
+    }
+
+    /// A text that is written out, as the list that a column of this type takes it for; `None` for anything else.
+    fn list_of_text(&self, value: &Expr, of: &DataType) -> Option<String> {
+        let (DataType::List(element), true) = (of, self.reads_texts && is_text(value)) else {
+            return None;
+        };
+        let element = match element.data_type() {
+            DataType::Boolean => "BOOLEAN".to_owned(),
+            DataType::Int32 => "INTEGER".to_owned(),
+            DataType::Int64 => "BIGINT".to_owned(),
+            DataType::Float32 => "REAL".to_owned(),
+            DataType::Float64 => "DOUBLE PRECISION".to_owned(),
+            DataType::Decimal128(digits, scale) => format!("NUMERIC({digits}, {scale})"),
+            DataType::Date32 => "DATE".to_owned(),
+            DataType::Utf8 => "TEXT".to_owned(),
+            _ => return None,
+        };
+        Some(format!("CAST({} AS {element}[])", self.text(value)))
     }
 
     /// An expression's text, with the table called by its alias.
@@ -400,6 +430,18 @@ fn as_sql(value: &ArrayRef) -> Result<String> {
         _ => format!("'{}'", text.replace('\'', "''")),
     };
     Ok(format!("arrow_cast({literal}, '{of}')"))
+}
+
+/// Whether it is a text that says no type.
+fn is_text(value: &Expr) -> bool {
+    match value {
+        Expr::Value(value) => matches!(
+            value.value,
+            Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_)
+        ),
+        Expr::Nested(value) => is_text(value),
+        _ => false,
+    }
 }
 
 pub(super) fn has_query(expr: &Expr) -> bool {

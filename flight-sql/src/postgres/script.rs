@@ -364,6 +364,16 @@ mod tests {
         for text in ["COPY t FROM STDIN", "SET x", "FETCH PRIOR FROM c", "LISTEN"] {
             assert!(sentences(text).is_err(), "{text}");
         }
+        for text in [
+            "EXECUTE p (1,,2)",
+            "EXECUTE p (,1)",
+            "EXECUTE p (1,)",
+            "EXECUTE p (1, (2)",
+            "PREPARE p (int,) AS SELECT $1",
+            "COPY (SELECT 1,,2) TO STDOUT",
+        ] {
+            assert_eq!(sentences(text).expect_err(text).state, state::SYNTAX);
+        }
         for text in ["COPY t TO '/tmp/t.csv'", "COPY (SELECT 1) TO PROGRAM 'cat'"] {
             assert_eq!(sentences(text).expect_err(text).state, state::DENIED);
         }

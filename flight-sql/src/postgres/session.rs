@@ -7,6 +7,7 @@ mod notices;
 mod simple;
 mod transaction;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,6 +241,13 @@ impl Session {
             || self.service.query_timeout(),
             |own| own.min(self.service.query_timeout()),
         )
+    }
+
+    /// The statement as it is asked of the service: with the schemas of names that are found behind the first one.
+    async fn on_path<'a>(&mut self, sql: &'a str, options: &SessionOptions) -> Result<Cow<'a, str>, Failure> {
+        let found = Box::pin(self.service.on_path(&self.principal, sql, options)).await;
+        let found = found.map_err(|error| Failure::of(&error, sql))?;
+        Ok(found.map_or(Cow::Borrowed(sql), Cow::Owned))
     }
 
     /// What a statement of this session sees. `types` are those of its parameters, as far as the client said.

@@ -7,6 +7,7 @@ mod executed;
 mod idle;
 mod moments;
 mod notices;
+mod paths;
 mod siblings;
 mod staging;
 

@@ -1,5 +1,6 @@
 //! Statements that change something: who may, and what they are answered with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +26,22 @@ use crate::wire::{to_wire, wire_schema};
 /// What a bulk load is called where statements have a text.
 const LOAD: &str = "INGEST";
 
+/// The statement with its parameters numbered: `?` is one, but for PostgreSQL's clients, to whom it is an operator.
+fn numbered<'a>(sql: &'a str, client: &SessionOptions) -> Cow<'a, str> {
+    match client.postgres.is_some() {
+        true => Cow::Borrowed(sql),
+        false => number_placeholders(sql),
+    }
+}
+
 impl QueryService {
     /// The command that a statement is, with its parameters in their places; `None` for a query.
-    pub(super) fn command(&self, statement: &Statement) -> Result<Option<Command>, QueryError> {
-        let numbered = number_placeholders(&statement.sql);
+    pub(super) fn command(
+        &self,
+        statement: &Statement,
+        client: &SessionOptions,
+    ) -> Result<Option<Command>, QueryError> {
+        let numbered = numbered(&statement.sql, client);
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
             self.0.queries.add(&statement.sql, ());
             return Ok(None);
@@ -71,7 +84,7 @@ impl QueryService {
                 parameters: Arc::new(Schema::empty()),
             }));
         }
-        let numbered = number_placeholders(sql);
+        let numbered = numbered(sql, &client);
         let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
             return Ok(None);
         };
@@ -202,7 +215,7 @@ impl QueryService {
                 Err(error) => Err(error),
             });
         }
-        let Some(mut command) = self.command(statement)? else {
+        let Some(mut command) = self.command(statement, &client)? else {
             return Ok(None);
         };
         let mut note = self.note(principal, statement);

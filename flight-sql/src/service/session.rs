@@ -110,6 +110,22 @@ impl QueryService {
         })
     }
 
+    /// The statement with the schemas of those of its names that are found behind the first schema of the session; `None` where it means
+    /// what it says.
+    pub async fn on_path(
+        &self,
+        principal: &Principal,
+        sql: &str,
+        client: &SessionOptions,
+    ) -> Result<Option<String>, QueryError> {
+        let Some(postgres) = client.postgres.as_ref().filter(|postgres| postgres.schemas.len() > 1) else {
+            return Ok(None);
+        };
+        let seen = self.seen_by(principal, client.clone())?;
+        let views = self.0.sessions.view_names().await;
+        Ok(self.0.engine.on_path(&seen, &postgres.schemas, &views, sql).await?)
+    }
+
     /// Runs a statement under this id, with these values in the places of its parameters.
     pub async fn open(
         &self,

@@ -130,7 +130,7 @@ fn class_name(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Native {
     Native::new("pg_regclass_name", (1, 1), DataType::Utf8, move |arrays, rows| {
         let oids = numbers(argument(arrays, 0)?)?;
         let name = |oid: i64| match relations.numbered(oid) {
-            Some(relation) if postgres.schemas.first() == Some(&relation.schema) => quoted_name(&relation.name),
+            Some(relation) if is_visible(relation, &relations, &postgres) => quoted_name(&relation.name),
             Some(relation) => format!("{}.{}", quoted_name(&relation.schema), quoted_name(&relation.name)),
             None => SYSTEM
                 .iter()
@@ -175,15 +175,20 @@ fn described(name: &str, relations: &Arc<Relations>, column: bool) -> Native {
     })
 }
 
+/// Whether a name without a schema means this table, and not one of an earlier schema.
+fn is_visible(relation: &Relation, relations: &Relations, postgres: &Postgres) -> bool {
+    let found = relations.named(&quoted_name(&relation.name), &postgres.schemas);
+    found.is_some_and(|found| found.oid == relation.oid)
+}
+
 /// Whether a table is found by its bare name.
 fn visible(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Native {
     let (postgres, relations) = (Arc::clone(postgres), Arc::clone(relations));
     Native::new("pg_table_is_visible", (1, 1), DataType::Boolean, move |arrays, rows| {
         let oids = numbers(argument(arrays, 0)?)?;
         let visible = |oid| {
-            relations
-                .numbered(oid)
-                .is_some_and(|relation| postgres.schemas.contains(&relation.schema))
+            let relation = relations.numbered(oid);
+            relation.is_some_and(|relation| is_visible(relation, &relations, &postgres))
         };
         Ok(truths((0..rows).map(|row| number(&oids, row).map(visible))))
     })

@@ -116,6 +116,29 @@ mod tests {
         }
     }
 
+    // Goal: formats and headers are taken in each way to write them. Method: words, texts and numbers, and nothing.
+    #[test]
+    fn forms_are_taken() {
+        for (options, (csv, binary, header)) in [
+            ("", (false, false, false)),
+            ("(FORMAT text)", (false, false, false)),
+            ("(FORMAT 'csv')", (true, false, false)),
+            ("(FORMAT CSV, HEADER)", (true, false, true)),
+            ("(HEADER 0, FORMAT csv)", (true, false, false)),
+            ("(FORMAT csv, HEADER 1)", (true, false, true)),
+            ("(FORMAT csv, HEADER 'on')", (true, false, true)),
+            ("(FORMAT csv, HEADER OFF)", (true, false, false)),
+            ("CSV HEADER DELIMITER ';'", (true, false, true)),
+            ("(FORMAT 'binary')", (false, true, false)),
+        ] {
+            let found = sentences(&format!("COPY t TO STDOUT {options}")).expect(options);
+            let Some(What::CopyOut(copy)) = found.first().map(|sentence| &sentence.what) else {
+                panic!("{options} is a copy");
+            };
+            assert_eq!((copy.csv, copy.binary, copy.header), (csv, binary, header), "{options}");
+        }
+    }
+
     // Goal: what could not be read back, or is not done, is refused as PostgreSQL refuses it. Method: each of its rules.
     #[test]
     fn options_are_refused() {
@@ -141,6 +164,9 @@ mod tests {
             ("(FORMAT binary, DELIMITER '|')", state::SYNTAX),
             ("(FORMAT binary, NULL '')", state::SYNTAX),
             ("(NOPE 'x')", state::SYNTAX),
+            ("(FORMAT 'CSV')", state::INVALID_PARAMETER),
+            ("(FORMAT csv, HEADER 'match')", state::NOT_SUPPORTED),
+            ("(FORMAT csv, HEADER 2)", state::SYNTAX),
         ] {
             let refused = sentences(&format!("COPY t TO STDOUT {options}")).expect_err(options);
             assert_eq!(refused.state, expected, "{options}");

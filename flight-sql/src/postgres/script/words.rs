@@ -68,7 +68,7 @@ impl<'a> Words<'a> {
             "PREPARE" => {
                 let name = self.name()?;
                 let types = match self.peek() {
-                    Some(Token::LParen) => self.parenthesized(),
+                    Some(Token::LParen) => self.parenthesized()?,
                     _ => Vec::new(),
                 };
                 self.wants("AS")?;
@@ -78,7 +78,7 @@ impl<'a> Words<'a> {
             "EXECUTE" => {
                 let name = self.name()?;
                 let values = match self.peek() {
-                    Some(Token::LParen) => self.parenthesized(),
+                    Some(Token::LParen) => self.parenthesized()?,
                     _ => Vec::new(),
                 };
                 What::Execute { name, values }
@@ -329,7 +329,7 @@ impl<'a> Words<'a> {
 
     fn copy(&mut self) -> Result<What, Failure> {
         let query = match self.peek() {
-            Some(Token::LParen) => self.parenthesized().join(", "),
+            Some(Token::LParen) => self.parenthesized()?.join(", "),
             _ => {
                 let mut table = Vec::new();
                 while let Some(token @ (Token::Word(_) | Token::Period)) = self.peek() {
@@ -345,7 +345,7 @@ impl<'a> Words<'a> {
                     self.at += 1;
                 }
                 let columns = match self.peek() {
-                    Some(Token::LParen) => self.parenthesized().join(", "),
+                    Some(Token::LParen) => self.parenthesized()?.join(", "),
                     _ => "*".into(),
                 };
                 format!("SELECT {columns} FROM {}", table.concat())
@@ -379,7 +379,16 @@ impl<'a> Words<'a> {
             self.at += 1;
             match word.as_str() {
                 "CSV" => copy.csv = true,
-                "HEADER" => copy.header = !self.takes("FALSE") && !self.takes("OFF"),
+                "HEADER" => copy.header = self.header()?,
+                "FORMAT" => match self.said().as_str() {
+                    "text" => {}
+                    "csv" => copy.csv = true,
+                    "binary" => copy.binary = true,
+                    other => {
+                        let text = format!("COPY format \"{other}\" not recognized");
+                        return Err(Failure::new(state::INVALID_PARAMETER, text));
+                    }
+                },
                 "BINARY" => copy.binary = true,
                 "DELIMITER" => {
                     self.skip(&["AS"]);
@@ -401,8 +410,7 @@ impl<'a> Words<'a> {
                 "FORCE_QUOTE" | "FORCE" => {
                     return Err(unsupported("COPY puts values in quotes where they need it only"));
                 }
-                "MATCH" => return Err(unsupported("cannot use \"match\" with HEADER in COPY TO")),
-                "FORMAT" | "(" | ")" | "," | "TEXT" | "TRUE" | "ON" => {}
+                "(" | ")" | "," => {}
                 _ => {
                     return Err(Failure::new(
                         state::SYNTAX,
@@ -413,6 +421,33 @@ impl<'a> Words<'a> {
         }
         said.put(&mut copy)?;
         Ok(What::CopyOut(copy))
+    }
+
+    /// Whether a `COPY` begins with the names of the columns, which it does where nothing is said behind `HEADER`.
+    fn header(&mut self) -> Result<bool, Failure> {
+        let at = self.at;
+        match self.said().to_lowercase().as_str() {
+            "true" | "on" | "1" => Ok(true),
+            "false" | "off" | "0" => Ok(false),
+            "match" => Err(unsupported("cannot use \"match\" with HEADER in COPY TO")),
+            _ => {
+                self.at = at;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The next word, number or text, as it counts; nothing where there is none.
+    fn said(&mut self) -> String {
+        let said = match self.peek() {
+            Some(Token::Word(word)) if word.quote_style.is_none() => word.value.to_lowercase(),
+            Some(Token::Word(word)) => word.value.clone(),
+            Some(Token::SingleQuotedString(text)) => text.clone(),
+            Some(Token::Number(number, _)) => number.clone(),
+            _ => return String::new(),
+        };
+        self.at += 1;
+        said
     }
 
     fn literal(&mut self) -> Result<String, Failure> {
@@ -439,8 +474,8 @@ impl<'a> Words<'a> {
         text
     }
 
-    /// The parts between commas of what stands in parentheses here, as they were written.
-    fn parenthesized(&mut self) -> Vec<String> {
+    /// The parts between commas of what stands in parentheses here, as they were written. None is empty, unless nothing stands there.
+    fn parenthesized(&mut self) -> Result<Vec<String>, Failure> {
         let mut parts = Vec::new();
         let mut depth = 0_usize;
         let mut begin = self.at + 1;
@@ -450,19 +485,21 @@ impl<'a> Words<'a> {
                 Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            let ends = depth == 0 || (depth == 1 && *token == Token::Comma);
-            if ends && begin < self.at {
-                parts.push(self.written(begin, self.at));
-            }
-            if ends {
+            let comma = depth == 1 && *token == Token::Comma;
+            if comma || depth == 0 {
+                match begin < self.at {
+                    true => parts.push(self.written(begin, self.at)),
+                    false if comma || !parts.is_empty() => return Err(self.wrong("an expression")),
+                    false => {}
+                }
                 begin = self.at + 1;
             }
             self.at += 1;
             if depth == 0 {
-                break;
+                return Ok(parts);
             }
         }
-        parts
+        Err(self.wrong("\")\""))
     }
 
     /// Tokens of the statement from one up to another, as they were written.

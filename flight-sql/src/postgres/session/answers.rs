@@ -267,10 +267,11 @@ impl Session {
             return Err(failure.hint(format!("SET {READ_ONLY} = off")));
         }
         let options = self.options(sql, declared).await?;
+        let meant = self.on_path(sql, &options).await?;
         self.place.works_on(Some(id));
         let opened = self
             .service
-            .open(&self.principal, id, sql, values, &options, self.deadline());
+            .open(&self.principal, id, &meant, values, &options, self.deadline());
         match opened.await.map_err(|error| Failure::of(&error, sql))? {
             Opened::Rows(rows, how) => {
                 if let Some(how) = how {

@@ -92,7 +92,8 @@ impl Session {
     /// Types of parameters, and columns.
     pub(super) async fn tell(&mut self, sql: &str, declared: &[u32]) -> Result<(Vec<u32>, Option<SchemaRef>), Failure> {
         let options = self.options(sql, declared).await?;
-        let told = self.service.tell(&self.principal, sql, &options).await;
+        let meant = self.on_path(sql, &options).await?;
+        let told = self.service.tell(&self.principal, &meant, &options).await;
         let told = told.map_err(|error| Failure::of(&error, sql))?;
         let count = told.parameters.len().max(declared.len());
         let types = (0..count).map(|at| {
