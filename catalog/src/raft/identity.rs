@@ -39,7 +39,8 @@ impl GroupIdentity {
                 let read = serde_json::from_slice(&bytes);
                 read.map(Some).map_err(|e| ConsensusError::damaged(&path, e))
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Where a file stands in place of the folder nothing can have begun: that is told by what makes the folder.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(ConsensusError::storage("read", &path, e)),
         }
     }

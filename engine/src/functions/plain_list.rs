@@ -2,20 +2,22 @@
 //! are written out have none, and an expression that is now one and now the other has a type that not all of its rows have.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::Array;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, plan_err};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 /// What it is called in statements that we write.
 pub(crate) const NAME: &str = "plain_list";
 
-/// The list with elements that nothing more is known of than their type. What is no list, or one of more than plain values, stays as it is.
+/// The list with elements that nothing more is known of than their type, in rows. What is no list, or one of more than plain values, stays
+/// of its type.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct PlainList(Signature);
 
@@ -23,6 +25,12 @@ impl PlainList {
     pub(super) fn new() -> Self {
         Self(Signature::any(1, Volatility::Immutable))
     }
+}
+
+/// The value, of which there is one in each row also where it is the same in all.
+pub(crate) fn in_rows(value: Expr) -> Expr {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(PlainList::new())));
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&FUNCTION), vec![value]))
 }
 
 /// Whether a list is of plain values.
@@ -66,10 +74,10 @@ impl ScalarUDFImpl for PlainList {
     }
 
     fn invoke_with_args(&self, given: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match given.args.as_slice() {
-            [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(cast(values, &plain(values.data_type()))?)),
-            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(value.cast_to(&plain(&value.data_type()))?)),
-            _ => plan_err!("{NAME} takes one value"),
-        }
+        let [value] = given.args.as_slice() else {
+            return plan_err!("{NAME} takes one value");
+        };
+        let values = value.to_array(given.number_rows)?;
+        Ok(ColumnarValue::Array(cast(&values, &plain(values.data_type()))?))
     }
 }

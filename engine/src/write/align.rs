@@ -11,6 +11,7 @@ use tidewater_table::iceberg::spec::Transform;
 use tidewater_table::schema::write_default;
 
 use crate::error::{EngineError, Result};
+use crate::functions::plain_list;
 use crate::functions::rounded::{has_fractions, rounded};
 use crate::session::{clock_of, instant_of};
 
@@ -41,6 +42,8 @@ pub(super) fn align(input: LogicalPlan, target: &LoadedTable, zone: &str) -> Res
                     DataType::Timestamp(_, Some(_)) => instant_of(Expr::Column(column), &data_type, zone)?,
                     DataType::Timestamp(_, None) => clock_of(Expr::Column(column), &data_type, zone)?,
                     of if of.is_integer() && has_fractions(&data_type) => rounded(Expr::Column(column)),
+                    // As rows: a single value loses what a type says of its parts when it is cast (DataFusion 55.2).
+                    of if of.is_nested() => plain_list::in_rows(Expr::Column(column)),
                     _ => Expr::Column(column),
                 };
                 cast(value, field.data_type().clone())

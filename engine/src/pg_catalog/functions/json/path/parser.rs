@@ -6,7 +6,7 @@ use super::words::{Token, tokens};
 use crate::pg_catalog::functions::regexes::{Options, compiled};
 
 /// Steps, operators and parentheses of one path: each costs stack when it is followed.
-const PARTS_MAX: usize = 200;
+const PARTS_MAX: usize = 64;
 
 /// What was read where both a value and a condition may stand.
 enum Either {
