@@ -76,13 +76,13 @@ enum Verb {
     Up(up::UpArgs),
     /// Run some roles in this process
     Serve(serve::ServeArgs),
-    /// Run a query and print its rows
+    /// Run a query and print its rows; list the statements at work, end one, read the audit log
     Query(query::QueryArgs),
     /// An interactive shell for SQL, or statements from the command line, a file or standard input
     Sql(sql::SqlArgs),
     /// Show the roles of a running installation
     Status,
-    /// Look at tables, bring dropped ones back
+    /// Look at tables and verify them; compact, expire, count values, clean up, roll back, bring dropped ones back
     #[command(subcommand)]
     Table(table::TableVerb),
     /// List and drop namespaces
@@ -94,7 +94,7 @@ enum Verb {
     /// Look at executors, let one go
     #[command(subcommand)]
     Executor(executor::ExecutorVerb),
-    /// Look at jobs, try one again
+    /// Look at jobs, cancel one, try one again
     #[command(subcommand)]
     Job(job::JobVerb),
     /// Plan and run models

@@ -25,7 +25,7 @@ use crate::warehouse::Warehouse;
 use crate::{internal, rest};
 use tidewater_catalog_client::Nearby;
 use tidewater_core::{SharedClock, SharedRng, Tasks};
-use tidewater_security::{Authenticator, Authorizer, ListenPolicy, Tls, TokenKey};
+use tidewater_security::{AuditLog, Authenticator, Authorizer, ListenPolicy, Tls, TokenKey};
 
 /// Who may call.
 #[derive(Debug, Clone)]
@@ -85,6 +85,8 @@ pub struct CatalogOptions {
     pub metrics: CatalogMetrics,
     /// What clients may be given to reach files with; none means nothing.
     pub delegation: Option<DelegationOptions>,
+    /// Where it is kept who changed, dropped or gave away what; none means nowhere.
+    pub audit: Option<AuditLog>,
     /// Time.
     pub clock: SharedClock,
     /// Ids and file names.
@@ -118,6 +120,7 @@ impl CatalogOptions {
             retention: DropRetention::default(),
             metrics: CatalogMetrics::default(),
             delegation: None,
+            audit: None,
             clock,
             rng,
             tasks,
@@ -135,6 +138,7 @@ pub struct CatalogServer {
     following: Following,
     authorities: Vec<Certificate>,
     metrics: CatalogMetrics,
+    audit: Option<AuditLog>,
 }
 
 impl CatalogServer {
@@ -159,6 +163,7 @@ impl CatalogServer {
             following: options.following,
             authorities: options.authorities,
             metrics: options.metrics.clone(),
+            audit: options.audit,
             service: Arc::new(Service {
                 consensus: Metered::over(options.consensus, options.metrics, Arc::clone(&options.clock)),
                 store: options.store,
@@ -215,6 +220,8 @@ impl CatalogServer {
             .layer(from_fn_with_state(follower, rest::follow_leader))
             .layer(from_fn_with_state(rest::Deadline::default(), rest::end_in_time))
             .layer(from_fn_with_state(rest::Admission::default(), rest::admit))
+            // By the node that was asked, with whoever asked it; also what finds no place, or is given up.
+            .layer(from_fn_with_state(self.audit.clone(), rest::keep_deeds))
             // Who has no token is told so before his body is read, and whose body comes slowly takes no place meanwhile.
             .layer(from_fn_with_state(rest::Bodies::default(), rest::read_body))
             .layer(from_fn_with_state(guard, rest::authenticate))

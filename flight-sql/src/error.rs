@@ -201,7 +201,10 @@ impl Coded for QueryError {
         match self {
             Self::Statement { .. } => Some("switch off what sends it in the client's connection settings".into()),
             Self::ReadOnly { .. } => {
-                Some("let them write with role = \"writer\" beside their name in security.users".into())
+                let configured = "set role = \"writer\" beside their name in security.users";
+                let others = "a user of the catalog writes what they were granted (tidewater role grant)";
+                let issuers = "one of an issuer as its writers say";
+                Some(format!("{configured}; {others}, {issuers}"))
             }
             Self::BadHandle => Some("prepare the statement again".into()),
             Self::ForeignHandle => Some("run or prepare the statement as the user who asks for it".into()),

@@ -31,8 +31,12 @@ use crate::texts::Texts;
 /// Statements that have ended and are remembered; the oldest is forgotten.
 const ENDED_MAX: usize = 2_000;
 
-/// Tables of one statement that are told.
-const TABLES_MAX: usize = 64;
+/// Bytes of the names of one statement's tables that are told, with what stands between two: some 600 tables as people name them. As many
+/// statements as are remembered hold 32 MiB of them at most.
+const NAMES_BYTES_MAX: usize = 16 << 10;
+
+/// Snapshots of one statement that are told.
+const SNAPSHOTS_MAX: usize = 1_000;
 
 /// What is known of a statement. Its names are those of the audit log's lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +57,9 @@ pub struct QueryRecord {
     pub statement: String,
     /// Tables and views: those it changes first, then those it reads.
     pub tables: Vec<String>,
+    /// How many more there are, whose names are too long to be told together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tables_left_out: Option<usize>,
     /// The snapshots it reads, or the one it made.
     pub snapshots: Vec<i64>,
     /// Rows that it gave or changed.
@@ -163,6 +170,7 @@ impl QueryHistory {
             hash,
             statement,
             tables: Vec::new(),
+            tables_left_out: None,
             snapshots: Vec::new(),
             rows: 0,
             bytes: 0,
@@ -239,8 +247,8 @@ impl Note {
         let (mut tables, mut snapshots) = (BTreeSet::new(), BTreeSet::new());
         scans(plan, instead, &mut tables, &mut snapshots);
         self.history.change(self.number, |record| {
-            record.tables = tables.into_iter().take(TABLES_MAX).collect();
-            record.snapshots = snapshots.into_iter().take(TABLES_MAX).collect();
+            (record.tables, record.tables_left_out) = bounded(tables);
+            record.snapshots = snapshots.into_iter().take(SNAPSHOTS_MAX).collect();
         });
     }
 
@@ -261,14 +269,12 @@ impl Note {
 
     /// The tables and views that it changes, and then those that it reads: known before it is carried out.
     pub(crate) fn about(&self, tables: impl IntoIterator<Item = TableName>) {
-        let mut told: Vec<String> = Vec::new();
-        for table in tables {
-            let table = table.to_string();
-            if told.len() < TABLES_MAX && !told.contains(&table) {
-                told.push(table);
-            }
-        }
-        self.history.change(self.number, |record| record.tables = told);
+        let mut seen = BTreeSet::new();
+        let tables = tables.into_iter().map(|table| table.to_string());
+        let told = bounded(tables.filter(|table| seen.insert(table.clone())));
+        self.history.change(self.number, |record| {
+            (record.tables, record.tables_left_out) = told;
+        });
     }
 
     /// What it changed.
@@ -376,6 +382,20 @@ impl Stream for Followed {
     }
 }
 
+/// As many of the names as are told, and how many are left out.
+fn bounded(names: impl IntoIterator<Item = String>) -> (Vec<String>, Option<usize>) {
+    let (mut told, mut bytes, mut left_out) = (Vec::new(), 0_usize, None);
+    for name in names {
+        // Two quotes and a comma.
+        bytes = bytes.saturating_add(name.len() + 3);
+        match bytes <= NAMES_BYTES_MAX {
+            true => told.push(name),
+            false => left_out = Some(left_out.unwrap_or(0) + 1),
+        }
+    }
+    (told, left_out)
+}
+
 fn of_failure(error: &QueryError) -> (&'static str, ErrorKind) {
     (error.code(), error.kind())
 }
@@ -451,5 +471,39 @@ mod tests {
             drop(begin(number as u128));
         }
         assert_eq!(history.all().len(), ENDED_MAX);
+    }
+
+    // Goal: of a statement about many tables each is told, and where their names are too long together it is told how many are not. Method:
+    // more tables than were ever told before, each named twice, then names without end.
+    #[test]
+    fn all_tables_are_told() {
+        let history = QueryHistory::new(Arc::new(ManualClock::new(5)));
+        let ana = Principal::named("ana");
+        let sender = Sender {
+            principal: &ana,
+            front: Front::Http,
+            client: "test",
+            address: None,
+        };
+        let about = |number: u128, count: usize, tail: &str| {
+            let note = history.begin(Uuid::from_u128(number), sender, "SELECT 1");
+            let names = (0..count).map(|at| format!("gold.t{at}{tail}"));
+            let names: Vec<TableName> = names.map(|name| name.parse().expect("a name")).collect();
+            note.about(names.iter().chain(&names).cloned());
+            drop(note);
+            history.all().remove(0)
+        };
+        let many = about(1, 300, "");
+        assert_eq!((many.tables.len(), many.tables_left_out), (300, None));
+        assert_eq!(many.tables[299], "gold.t299", "in their order");
+        let told = serde_json::to_value(&many).expect("JSON");
+        assert!(told.get("tables_left_out").is_none(), "{told}");
+        let endless = about(2, 300, &"x".repeat(200));
+        let left_out = endless.tables_left_out.expect("too long to be told");
+        assert_eq!(endless.tables.len() + left_out, 300);
+        let bytes: usize = endless.tables.iter().map(|name| name.len() + 3).sum();
+        assert!(bytes <= NAMES_BYTES_MAX && bytes > NAMES_BYTES_MAX / 2, "{bytes}");
+        let told = serde_json::to_value(&endless).expect("JSON");
+        assert_eq!(told["tables_left_out"], left_out);
     }
 }

@@ -1,4 +1,5 @@
-//! Who did what, kept on this machine: a line of JSON for each statement that ended, each login and each refusal.
+//! Who did what, kept on this machine: a line of JSON for each statement that ended, each login, each change of users and grants, and
+//! each refusal.
 //!
 //! Whoever has something to tell hands a line to one thread, which writes the lines in batches (`writer`) to files that are bounded and go
 //! one after another (`files`). Nothing waits for the disk but what may not be done before it is kept ([`AuditLog::kept`]). Lines are

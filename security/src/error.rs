@@ -264,12 +264,17 @@ impl Coded for SecurityError {
                 Some("add the user (tidewater user add --service), or map the name in [security.tls.client_names]".into())
             }
             Self::UserConfigured { .. } => Some("edit [[security.users]], or take another name".into()),
+            Self::UserExists { .. } => {
+                Some("take another name, or give this one another password: tidewater user passwd".into())
+            }
+            Self::NoSuchUser { .. } => Some("list them, letter by letter: tidewater user ls".into()),
+            Self::UserGone { .. } => Some("log in again, once an operator has enabled them: tidewater user enable".into()),
             Self::NobodyIsAsked { .. } => {
                 Some("begin with an administrator in [[security.users]]: tidewater user hash".into())
             }
             Self::BadHash { .. } | Self::BadVerifier { .. } => Some("make one with: tidewater user hash".into()),
             Self::OpenWithoutAuthentication { .. } => {
-                Some("listen on 127.0.0.1, or configure [[security.users]]".into())
+                Some("listen on 127.0.0.1, or configure [[security.users]] or [[security.oidc]]".into())
             }
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! Statements about roles and grants: `GRANT`, `REVOKE`, `CREATE ROLE`, `DROP ROLE`, `SHOW GRANTS`, `SHOW ROLES`.
 
 mod parse;
+mod spelled;
 #[cfg(test)]
 mod tests;
 

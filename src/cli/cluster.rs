@@ -230,7 +230,9 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
         .iter()
         .find(|table| !warehouse.holds(&table.metadata_location))
     {
-        return Err(lies_elsewhere(table, warehouse.location()));
+        let mut tables = manifest.tables.iter();
+        let is_empty = !tables.any(|table| warehouse.holds(&table.metadata_location));
+        return Err(lies_elsewhere(table, warehouse.location(), is_empty));
     }
     let founded = raft::restore(state, &founder(settings)?, SystemRng::shared().as_ref())?;
     let founded = json!({"node": founded.node, "entry": founded.index});
@@ -263,27 +265,35 @@ fn restore(settings: &Settings, from: PathBuf, check_files: bool, output: &Outpu
     ))
 }
 
-/// A catalog whose tables cannot be read is not made.
-fn lies_elsewhere(table: &ExportedTable, warehouse: &str) -> Failure {
+/// A catalog whose tables cannot be read is not made. `is_empty`: no table lies in the warehouse that was named.
+fn lies_elsewhere(table: &ExportedTable, warehouse: &str, is_empty: bool) -> Failure {
     let (namespace, name) = (table.namespace.join("."), &table.name);
     let location = &table.metadata_location;
     let failure = Failure::of(
         Reason::Settings,
         format!("{namespace}.{name} lies at {location}, outside of the warehouse {warehouse}: nothing was restored"),
     );
-    let place = old_warehouse(table).unwrap_or("PLACE");
-    failure
-        .hint(format!(
+    let hint = match old_warehouse(table).filter(|_| is_empty) {
+        Some(place) => format!(
             "name the old catalog's warehouse, here and where the node is started: TIDEWATER__CATALOG__WAREHOUSE={place}"
-        ))
-        .exit(2)
+        ),
+        None => {
+            "name the place that it lies below in catalog.locations, here and where the node is started, as the old \
+                 catalog's configuration does; or the old catalog's warehouse in catalog.warehouse"
+                .to_owned()
+        }
+    };
+    failure.hint(hint).exit(2)
 }
 
-/// Where a catalog that placed the table itself has its warehouse.
+/// Where the old catalog has its warehouse; none where it did not place the table itself, and only its configuration tells.
 fn old_warehouse(table: &ExportedTable) -> Option<&str> {
-    let mut place = table.metadata_location.as_str();
-    // The file, `metadata`, the table's folder, and one for each level of its namespace.
-    for _ in 0..table.namespace.len() + 3 {
+    // The file, and `metadata`.
+    let folder = table.metadata_location.rsplit_once('/')?.0.rsplit_once('/')?.0;
+    let uuid = table.uuid.simple().to_string();
+    // As the catalog calls the folders that it chooses.
+    let mut place = folder.strip_suffix(uuid.get(24..)?)?.strip_suffix('-')?;
+    for _ in 0..=table.namespace.len() {
         place = place.rsplit_once('/')?.0;
     }
     Some(place)
@@ -307,22 +317,30 @@ fn recover(settings: &Settings, accept_loss: bool, output: &Output) -> Result<()
 mod tests {
     use super::*;
 
-    // Goal: whoever restores where the tables cannot be read is told which warehouse to name. Method: a table within two levels.
+    // Goal: whoever restores where the tables cannot be read is told which warehouse to name, and where a table lies elsewhere on purpose that
+    // the warehouse is not what is missing. Method: a table within two levels that the catalog placed, the same where the warehouse has others,
+    // and one that its maker placed.
     #[test]
     fn the_old_warehouse_is_told() {
-        let table = ExportedTable {
+        let table = |folder: &str| ExportedTable {
             namespace: vec!["a".into(), "b".into()],
             name: "t".into(),
-            uuid: uuid::Uuid::nil(),
+            uuid: uuid::Uuid::from_u128(0xabcd),
             version: 1,
             snapshot_id: None,
-            metadata_location: "file:///old/lake/a/b/t-0/metadata/0.metadata.json".into(),
+            metadata_location: format!("file:///old/lake/a/b/{folder}/metadata/0.metadata.json"),
         };
-        assert_eq!(old_warehouse(&table), Some("file:///old/lake"));
-        let told = lies_elsewhere(&table, "file:///new/lake").in_one_line();
+        let placed = table("t-0000abcd");
+        assert_eq!(old_warehouse(&placed), Some("file:///old/lake"));
+        let told = |table: &ExportedTable, is_empty| lies_elsewhere(table, "file:///new/lake", is_empty).in_one_line();
+        let alone = told(&placed, true);
         assert!(
-            told.contains("TIDEWATER__CATALOG__WAREHOUSE=file:///old/lake"),
-            "{told}"
+            alone.contains("TIDEWATER__CATALOG__WAREHOUSE=file:///old/lake"),
+            "{alone}"
         );
+        for elsewhere in [told(&placed, false), told(&table("t"), true)] {
+            let is_right = elsewhere.contains("catalog.locations") && !elsewhere.contains("WAREHOUSE=");
+            assert!(is_right, "{elsewhere}");
+        }
     }
 }

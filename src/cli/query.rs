@@ -36,7 +36,7 @@ enum QueryVerb {
         /// As `query ls` prints it
         id: Uuid,
     },
-    /// Read the audit log of this machine: statements that have ended, logins, and what was refused
+    /// Read the audit log of this machine: statements that have ended, logins, changes of users and grants, and what was refused
     Log(log::LogArgs),
 }
 

@@ -25,7 +25,8 @@ pub(super) fn token(settings: &Settings, id: Uuid, output: &Output) -> Result<()
 
 /// Every token of a user.
 pub(super) fn tokens_of(settings: &Settings, user: String, output: &Output) -> Result<(), Failure> {
-    let note = "nobody of this name is in security.users, nor has a token that was issued: is it misspelled?";
+    let note = "nobody of this name is in security.users or among the catalog's users, nor has a token that was issued: is \
+                it misspelled?";
     let name = user.clone();
     let change = PolicyChange::RevokeTokensOf { user };
     revoke(settings, &change, output, |policy| {
@@ -60,11 +61,12 @@ fn may_be_known(settings: &Settings, policy: &Policy, user: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tidewater_security::{Role, TokenRow, UserSettings};
+    use tidewater_security::{Role, TokenRow, UserRow, UserSettings};
 
     use super::*;
 
-    // Goal: a misspelled name is told from one that may have tokens. Method: a user of the configuration, one with a token, and neither.
+    // Goal: a misspelled name is told from one that may have tokens. Method: a user of the configuration, one with a token, one of the catalog, and
+    // none of these.
     #[test]
     fn names_that_nobody_has_are_told() {
         let mut settings = Settings::default();
@@ -81,11 +83,19 @@ mod tests {
             until_ms: 1,
             revoked: false,
         };
+        let ben = UserRow {
+            id: Uuid::nil(),
+            password: None,
+            disabled: false,
+            made_ms: 0,
+            enabled_ms: None,
+        };
         let policy = Policy {
             tokens: vec![row],
+            users: [("ben".to_owned(), ben)].into(),
             ..Policy::default()
         };
-        let known = ["ana", "robot", "anna"].map(|name| may_be_known(&settings, &policy, name));
-        assert_eq!(known, [true, true, false]);
+        let known = ["ana", "robot", "ben", "anna"].map(|name| may_be_known(&settings, &policy, name));
+        assert_eq!(known, [true, true, true, false]);
     }
 }

@@ -105,6 +105,7 @@ pub(super) async fn start(parts: &Parts, exit: &mut Exit) -> Result<RoleReport, 
         (false, None) => Access::Open,
     };
     options.operators = settings.operator_key();
+    options.audit = parts.audit.clone();
     parts.metrics.register(|registry| {
         options.metrics.register(registry);
         registry.register_collector(Box::new(RaftCollector::new(Arc::clone(&options.consensus))));

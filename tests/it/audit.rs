@@ -14,8 +14,8 @@ fn log(builder: &NodeBuilder, args: &[&str]) -> Vec<Value> {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-// Goal: who came in, who did not, who was denied what and who read what is there after the process was killed in the middle of everything, and
-// after it was told to end; no value is. Method: a process that may do nothing that it cannot keep, killed as soon as a row has come; its log
+// Goal: who came in, who did not, who was denied what, who read what and who changed users by the command line is there after the process was
+// killed in the middle of everything, and after it was told to end; no value is. Method: a process that may do nothing that it cannot keep, killed as soon as a row has come; its log
 // is read by the command line without it, then it starts again, answers one statement and is told to end.
 #[test]
 fn what_was_done_is_kept_through_a_kill() {
@@ -27,6 +27,9 @@ fn what_was_done_is_kept_through_a_kill() {
     let users = [user("root", "admin"), user("ana", "reader")].concat();
     let config = format!("[audit]\nrequired = true\n{users}");
     let node = NodeBuilder::up(dir.path()).config(&config).start();
+    node.builder().cli(&["user", "add", "robot", "--service"]).unwrap();
+    node.builder().cli(&["token", "revoke", "--user", "robot"]).unwrap();
+    node.builder().cli(&["user", "drop", "nobody"]).unwrap_err();
     let port = node.ports().postgres;
     let (mut root, _) = Wire::enter(port, "root", PASSWORD);
     for sql in [
@@ -61,6 +64,20 @@ fn what_was_done_is_kept_through_a_kill() {
         let wanted = (&json!(user), &json!(outcome));
         assert!(logins.contains(&wanted), "{wanted:?} is not in {text}");
     }
+    let changes: Vec<(&Value, &Value, &Value)> = all
+        .iter()
+        .filter(|line| line["event"] == "policy")
+        .map(|line| {
+            assert_eq!((&line["by"], &line["address"]), (&json!("nodes"), &json!("127.0.0.1")));
+            (&line["statement"], &line["outcome"], &line["error"])
+        })
+        .collect();
+    let wanted = [
+        (&json!("CREATE USER robot WITHOUT PASSWORD"), &json!("ok"), &Value::Null),
+        (&json!("REVOKE TOKENS OF USER robot"), &json!("ok"), &Value::Null),
+        (&json!("DROP USER nobody"), &json!("failed"), &json!("SEC-0026")),
+    ];
+    assert_eq!(changes, wanted);
     let about = ["--user", "ana", "--table", "g.patients", "--since", "1h"];
     let denied = log(&builder, &[&about[..], &["--failed"]].concat());
     assert_eq!(denied.len(), 1, "{denied:?}");

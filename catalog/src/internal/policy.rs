@@ -48,7 +48,7 @@ pub(super) async fn change(State(service): Shared, caller: Extension<Caller>, bo
 /// Users change the policy by statements, where what they may grant is looked at.
 fn of_installation(caller: &Caller) -> Result<()> {
     match caller {
-        Caller::Open | Caller::Installation => Ok(()),
+        Caller::Open | Caller::Installation(_) => Ok(()),
         Caller::User(user) => Err(SecurityError::PermissionDenied {
             user: user.name.clone(),
             privilege: "a node's token".into(),

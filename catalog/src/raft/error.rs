@@ -280,7 +280,8 @@ impl Coded for ConsensusError {
             Self::Snapshot { .. } => "free space on that node's disk and ask again; nothing is lost".into(),
             Self::Alone { .. } => {
                 "begin a group with tidewater cluster init in an empty directory; to turn this catalog into \
-                 one: tidewater cluster backup, stop it, tidewater cluster restore into an empty directory"
+                 one: tidewater cluster backup, stop it, tidewater cluster restore into an empty directory, with \
+                 the old one's catalog.warehouse named there and from then on"
                     .into()
             }
             _ => return None,

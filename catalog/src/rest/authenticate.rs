@@ -38,8 +38,8 @@ pub(crate) fn peer_of(request: &Request) -> Peer {
 pub(crate) enum Caller {
     /// Whoever reaches the port, which is on loopback.
     Open,
-    /// A node, an operator, or who was given a token of the nodes' secret.
-    Installation,
+    /// A node, an operator, or who was given a token of the nodes' secret: whom it names.
+    Installation(String),
     /// Somebody who logged in.
     User(Principal),
 }
@@ -62,7 +62,9 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
     };
     let nodes_token = |key: &TokenKey| {
         let checked = key.verify(token()?, guard.clock.now_ms());
-        checked.map(|_| Caller::Installation).map_err(Failure::from)
+        checked
+            .map(|node| Caller::Installation(node.name))
+            .map_err(Failure::from)
     };
     let peer = peer_of(&request);
     let certified = peer.user().filter(|_| !request.headers().contains_key(AUTHORIZATION));
@@ -80,7 +82,9 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
             (Err(SecurityError::BadToken), Some(nodes)) => {
                 let checked = nodes.verify(token()?, guard.clock.now_ms());
                 let checked = users.noted_if_refused(Way::Token, None, peer.ip(), checked);
-                checked.map(|_| Caller::Installation).map_err(Failure::from)
+                checked
+                    .map(|node| Caller::Installation(node.name))
+                    .map_err(Failure::from)
             }
             (checked, _) => {
                 let checked = users.noted_if_refused(Way::Token, None, peer.ip(), checked);

@@ -35,7 +35,7 @@ use tidewater_core::limits::REST_BODY_BYTES_MAX;
 use tidewater_core::{SharedClock, SharedRng};
 
 /// On a request that a node has sent on: the node.
-const FORWARDED: HeaderName = HeaderName::from_static("x-tidewater-forwarded");
+pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-tidewater-forwarded");
 
 /// On a request: answer with a redirect rather than send it on.
 const REDIRECT: HeaderName = HeaderName::from_static("x-tidewater-redirect");

@@ -52,6 +52,10 @@ pub(crate) fn no_content() -> Response {
     response
 }
 
+/// Put on a response that is an error: its code, for the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ErrorCode(pub(crate) &'static str);
+
 impl IntoResponse for CatalogError {
     fn into_response(self) -> Response {
         let (status, kind) = self.status_and_type();
@@ -78,6 +82,7 @@ impl IntoResponse for CatalogError {
         }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json_bytes(status, body.to_string().into());
+        response.extensions_mut().insert(ErrorCode(self.code()));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }

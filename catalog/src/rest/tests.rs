@@ -6,6 +6,7 @@ mod authorise;
 mod columns;
 mod commits;
 mod damage;
+mod deeds;
 mod drops;
 mod errors;
 mod follow;

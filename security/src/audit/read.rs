@@ -73,10 +73,11 @@ impl AuditFilter {
     }
 }
 
-/// Whether a line is about a table. What was refused before its tables were known is, if its text names it.
+/// Whether a line is about a table. What was refused before its tables were known is, if its text names it; and so may be what does not tell
+/// all of its tables, as its text may be cut too.
 fn is_about(line: &Value, table: &str) -> bool {
     let told = line["tables"].as_array().map_or(&[][..], Vec::as_slice);
-    if told.iter().any(|name| name.as_str() == Some(table)) {
+    if told.iter().any(|name| name.as_str() == Some(table)) || line["tables_left_out"].is_u64() {
         return true;
     }
     let statement = line["statement"].as_str().unwrap_or_default().to_lowercase();

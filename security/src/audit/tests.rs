@@ -195,7 +195,7 @@ async fn a_failing_disk_is_told() {
 }
 
 // Goal: who asks gets the lines that they ask for. Method: statements of two users about two tables, one of them refused before its tables were
-// known, asked for in each way.
+// known and one with more tables than are told, asked for in each way.
 #[test]
 fn lines_are_found() {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -206,6 +206,7 @@ fn lines_are_found() {
         json!({"number": 2, "user": "eve", "tables": [], "statement": "SELECT * FROM \"gold\".\"Patients\"", "error": "SEC-0012"}),
         json!({"number": 3, "user": "ana", "tables": ["gold.inpatients"], "statement": "SELECT * FROM inpatients"}),
         json!({"number": 4, "user": "ana", "tables": [], "statement": "SELECT * FROM inpatients", "error": "SEC-0012"}),
+        json!({"number": 5, "user": "bob", "tables": ["gold.a"], "tables_left_out": 1, "statement": "SELECT * FROM a, b"}),
     ];
     for line in &told {
         clock.advance(Duration::from_secs(60));
@@ -221,7 +222,7 @@ fn lines_are_found() {
         table: Some("gold.patients".into()),
         ..AuditFilter::default()
     };
-    assert_eq!(find(table), [1, 2]);
+    assert_eq!(find(table), [1, 2, 5]);
     let user = AuditFilter {
         user: Some("ana".into()),
         since_ms: Some(NOW_MS + 180_000),

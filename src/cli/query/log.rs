@@ -27,7 +27,7 @@ pub(super) struct LogArgs {
     /// Of this user, or of who said they were
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Statements about this table or view; also those that name it and were refused before they were planned
+    /// What is about this table or view; also statements that name it and were refused before they were planned
     #[arg(long, value_name = "SCHEMA.NAME")]
     table: Option<String>,
     /// Only what failed or was refused
@@ -140,6 +140,8 @@ fn shown(line: &Value) -> LogLine {
     };
     let tables = line["tables"].as_array().into_iter().flatten();
     let tables: Vec<&str> = tables.filter_map(Value::as_str).collect();
+    let left_out = line["tables_left_out"].as_u64();
+    let more = left_out.map_or_else(String::new, |left_out| format!(" and {left_out} more"));
     let what = match line["event"].as_str() {
         Some("login") => format!("{} {}", text("way"), text("outcome")),
         Some("logins_left_out") => format!("{} more", line["logins"]),
@@ -155,7 +157,7 @@ fn shown(line: &Value) -> LogLine {
         user: text("user"),
         address: text("address"),
         what,
-        tables: tables.join(", "),
+        tables: tables.join(", ") + &more,
         rows: line["rows"].as_u64(),
         error: text("error"),
     }
@@ -194,6 +196,15 @@ mod tests {
             (shown.user.as_str(), shown.what.as_str()),
             ("\u{fffd}[2Jana", "scram denied")
         );
+    }
+
+    // Goal: who reads a line sees that it does not tell all of its tables. Method: a line with some left out, and one with none.
+    #[test]
+    fn left_out_tables_are_told() {
+        let line = serde_json::json!({"event": "statement", "tables": ["gold.a", "gold.b"], "tables_left_out": 7});
+        assert_eq!(shown(&line).tables, "gold.a, gold.b and 7 more");
+        let line = serde_json::json!({"event": "statement", "tables": ["gold.a"]});
+        assert_eq!(shown(&line).tables, "gold.a");
     }
 
     // Goal: of many lines the newest are shown, in the order of their times. Method: lines out of order, as those of two processes are.
