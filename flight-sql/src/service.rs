@@ -50,6 +50,7 @@ mod session;
 pub(crate) mod tests;
 
 use answer::Asked;
+use authorise::told_with;
 pub use commands::Changed;
 pub(crate) use cut::{Cause, Cut};
 use late::LateSession;
@@ -583,10 +584,12 @@ impl QueryService {
     ) -> Result<(LateSession, LogicalPlan), QueryError> {
         let engine = &self.0.engine;
         let session = LateSession::new(engine.clone(), options);
-        let plan = match engine.known_plan(session.options(), sql).await? {
-            Some(plan) => plan,
-            None => Box::pin(engine.plan(session.made(), sql)).await?,
+        let plan = match engine.known_plan(session.options(), sql).await {
+            Ok(None) => Box::pin(engine.plan(session.made(), sql)).await,
+            Ok(Some(plan)) => Ok(plan),
+            Err(error) => Err(error),
         };
+        let plan = plan.map_err(|error| told_with(session.options(), error.into()))?;
         read_only::check(&plan)?;
         self.may_read(principal, session.options(), sql, &plan)?;
         Ok((session, plan))

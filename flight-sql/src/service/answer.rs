@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::future::{Either, select};
 
 use tidewater_core::JobId;
@@ -40,6 +40,12 @@ pub(super) struct Asked {
 }
 
 impl QueryService {
+    /// Takes note of what a plan reads.
+    pub(super) fn note_plan(&self, note: &Note, asked: &Asked, instead: &ReadInstead) {
+        let named = |scan: &TableScan| self.named_by(asked.session.options(), scan);
+        note.planned(&asked.plan, instead, &named);
+    }
+
     /// Starts to answer, and tells how.
     pub(super) async fn answer(
         &self,
@@ -47,7 +53,7 @@ impl QueryService {
         asked: Asked,
         note: &Note,
     ) -> Result<(Results, CacheUse), QueryError> {
-        note.planned(&asked.plan, &ReadInstead::new());
+        self.note_plan(note, &asked, &ReadInstead::new());
         let schema = Arc::clone(&asked.wire);
         let (batches, how) = if let LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) = &asked.plan {
             let output = self.explain(principal, asked).await?;
@@ -108,7 +114,7 @@ impl QueryService {
     ) -> Result<(Batches, CacheUse), QueryError> {
         let clock = self.0.engine.clock();
         if let Some(older) = self.0.cache.older(&question, clock.monotonic()) {
-            note.planned(&asked.plan, &older.read);
+            self.note_plan(note, &asked, &older.read);
             return Ok((older.rows, CacheUse::Older { age: older.age }));
         }
         let unsettled = question

@@ -6,8 +6,10 @@
 mod columns;
 mod commands;
 mod grants;
+mod hidden;
 
 pub(super) use commands::Verdict;
+pub(super) use hidden::told_with;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -126,7 +128,7 @@ impl QueryService {
     }
 
     /// The name of a scan, as the session means it.
-    fn named_by(&self, options: &SessionOptions, scan: &TableScan) -> Option<TableName> {
+    pub(super) fn named_by(&self, options: &SessionOptions, scan: &TableScan) -> Option<TableName> {
         let schema = options
             .default_schema
             .as_deref()

@@ -14,7 +14,7 @@ use futures::{Stream, stream};
 use tidewater_engine::{BulkLoad, Command, Done, SessionOptions, Sql, Workshop};
 use tidewater_security::{GrantStatement, Principal};
 
-use super::authorise::Verdict;
+use super::authorise::{Verdict, told_with};
 use super::routed::Routed;
 use super::{Prepared, QueryService, Results, parameters};
 use crate::error::QueryError;
@@ -78,14 +78,15 @@ impl QueryService {
         sql: &str,
         client: SessionOptions,
     ) -> Result<Option<Prepared>, QueryError> {
-        if let Some(schema) = self.grants_schema(sql)? {
+        if let Some(schema) = self.or_note(principal, sql, self.grants_schema(sql))? {
             return Ok(Some(Prepared {
                 schema: wire_schema(&schema),
                 parameters: Arc::new(Schema::empty()),
             }));
         }
         let numbered = numbered(sql, &client);
-        let Sql::Command(command) = tidewater_engine::sql::parse(&numbered)? else {
+        let parsed = tidewater_engine::sql::parse(&numbered).map_err(QueryError::from);
+        let Sql::Command(command) = self.or_note(principal, sql, parsed)? else {
             return Ok(None);
         };
         self.or_note(principal, sql, self.may(principal, command.verb()))?;
@@ -110,13 +111,15 @@ impl QueryService {
     /// The columns of what a statement answers with, which is not carried out: [`Changed::answer`] for one that changes something, else
     /// [`Self::result_schema`].
     pub async fn told_schema(&self, principal: &Principal, statement: &Statement) -> Result<SchemaRef, QueryError> {
-        if let Some(schema) = self.grants_schema(&statement.sql)? {
+        let grants = self.grants_schema(&statement.sql);
+        if let Some(schema) = self.or_note(principal, &statement.sql, grants)? {
             return match schema.fields().is_empty() {
                 true => Ok(Arc::new(status())),
                 false => Ok(wire_schema(&schema)),
             };
         }
-        let Sql::Command(command) = tidewater_engine::sql::parse(&number_placeholders(&statement.sql))? else {
+        let parsed = tidewater_engine::sql::parse(&number_placeholders(&statement.sql)).map_err(QueryError::from);
+        let Sql::Command(command) = self.or_note(principal, &statement.sql, parsed)? else {
             return self.result_schema(principal, statement).await;
         };
         self.or_note(principal, &statement.sql, self.may(principal, command.verb()))?;
@@ -205,7 +208,11 @@ impl QueryService {
         if self.0.queries.get(&statement.sql).is_some() {
             return Ok(None);
         }
-        if let Some(grants) = GrantStatement::parse(&statement.sql)? {
+        let grants = match GrantStatement::parse(&statement.sql) {
+            Ok(grants) => grants,
+            Err(error) => return self.note(principal, statement).end(Err(error.into())),
+        };
+        if let Some(grants) = grants {
             let (note, verb) = (self.note(principal, statement), grants.verb());
             if let Err(error) = note.kept().await {
                 return note.end(Err(error));
@@ -215,8 +222,10 @@ impl QueryService {
                 Err(error) => Err(error),
             });
         }
-        let Some(mut command) = self.command(statement, &client)? else {
-            return Ok(None);
+        let mut command = match self.command(statement, &client) {
+            Ok(Some(command)) => command,
+            Ok(None) => return Ok(None),
+            Err(error) => return self.note(principal, statement).end(Err(error)),
         };
         let mut note = self.note(principal, statement);
         if let Err(error) = self.may(principal, command.verb()) {
@@ -231,7 +240,7 @@ impl QueryService {
         let verb = command.verb();
         // What is written to is settled once, before it is asked who may.
         if let Err(error) = Box::pin(self.0.engine.settle(&options, &mut command)).await {
-            return note.end(Err(error.into()));
+            return note.end(Err(told_with(&options, error.into())));
         }
         let schema = options.default_schema.as_deref();
         let schema = schema.unwrap_or_else(|| self.default_schema());
@@ -242,7 +251,7 @@ impl QueryService {
                 let done = Done::default();
                 return note.end(Ok(Some(Changed { verb, done })));
             }
-            Err(error) => return note.end(Err(error)),
+            Err(error) => return note.end(Err(told_with(&options, error))),
         }
         if let Err(error) = note.kept().await {
             return note.end(Err(error));
@@ -259,7 +268,7 @@ impl QueryService {
         note.routed(&runner.route());
         let done = match done {
             Ok(done) => done,
-            Err(error) => return note.end(Err(error)),
+            Err(error) => return note.end(Err(told_with(&options, error))),
         };
         note.changed(done.rows.unwrap_or_default(), done.snapshot_id);
         if let Err(error) = self.give_to_maker(principal, &options, &command).await {

@@ -49,7 +49,7 @@ impl QueryService {
             return Ok(bound.wire);
         }
         let note: Note = self.note(principal, statement);
-        note.planned(&asked.plan, &Default::default());
+        self.note_plan(&note, &asked, &Default::default());
         note.end(Err(refused.into()))
     }
 

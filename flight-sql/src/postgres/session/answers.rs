@@ -8,6 +8,8 @@ use datafusion::scalar::ScalarValue;
 use futures::stream;
 use uuid::Uuid;
 
+use tidewater_security::GrantStatement;
+
 use super::extended::same_columns;
 use super::{Declared, Kept, PORTALS_MAX, Session};
 use crate::postgres::connection::Wire;
@@ -203,6 +205,10 @@ impl Session {
                 }
             }
             What::CopyOut(copy) => {
+                // Before it runs: what is refused has done nothing.
+                if changes(&copy.query) {
+                    return Err(Failure::new(state::NOT_SUPPORTED, "COPY takes a query"));
+                }
                 return match self.run(id, &copy.query, &[], Vec::new(), wire).await? {
                     Answer::Rows(rows, _) => Ok(Answer::Copy(rows, copy.clone())),
                     _ => Err(Failure::new(state::NOT_SUPPORTED, "COPY takes a query")),
@@ -341,6 +347,10 @@ impl Session {
                 "DECLARE CURSOR can only be used in transaction blocks",
             ));
         }
+        // Before it runs: what is refused has done nothing.
+        if changes(sql) {
+            return Err(Failure::new(state::SYNTAX, "a cursor is of a query"));
+        }
         if self.cursors.contains_key(name) {
             return Err(Failure::new(
                 state::CURSOR_EXISTS,
@@ -425,6 +435,7 @@ fn results(batch: &RecordBatch) -> Result<Results, Failure> {
 /// Whether a statement changes something; one that cannot be read is told by whoever plans it.
 fn changes(sql: &str) -> bool {
     matches!(tidewater_engine::sql::parse(sql), Ok(tidewater_engine::Sql::Command(_)))
+        || matches!(GrantStatement::parse(sql), Ok(Some(GrantStatement::Change(_))))
 }
 
 fn is_explain(sql: &str) -> bool {

@@ -112,3 +112,59 @@ async fn cursors_go_with_what_they_were_declared_in() {
         .await;
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
+
+// Goal: what COPY and DECLARE refuse has changed nothing. Method: changes of each kind in the place of a query, by both protocols, then the
+// rows and tables that they are about.
+#[tokio::test]
+async fn refused_changes_are_not_carried_out() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for change in [
+        "DELETE FROM numbers",
+        "UPDATE numbers SET name = 'x'",
+        "INSERT INTO numbers SELECT * FROM numbers",
+        "MERGE INTO numbers AS t USING (SELECT 1 AS id) AS s ON t.id = s.id WHEN MATCHED THEN DELETE",
+        "TRUNCATE TABLE numbers",
+        "CREATE TABLE gold.made AS SELECT 1 AS a",
+        "DROP TABLE gold.numbers",
+    ] {
+        let copy = format!("COPY ({change}) TO STDOUT");
+        let declare = format!("DECLARE c CURSOR WITH HOLD FOR {change}");
+        client
+            .goes(&[(copy.as_str(), "E 0A000"), (declare.as_str(), "E 42601")])
+            .await;
+        for sql in [&copy, &declare] {
+            client.parse("", sql).await;
+            client.bind("", &[], false).await;
+            client.execute("", 0).await;
+            let told = client.sync().await;
+            assert!(told.iter().any(|line| line.starts_with("E ")), "{sql}: {told:?}");
+        }
+    }
+    client
+        .goes(&[("SELECT count(*) FROM numbers WHERE name <> 'x'", "D 10")])
+        .await;
+    let made = client.query("SELECT a FROM gold.made").await;
+    assert!(made.iter().any(|line| line.starts_with("E 42P01")), "{made:?}");
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
+// Goal: a grant counts as a change wherever only queries go. Method: one in a COPY, a cursor and a transaction block.
+#[tokio::test]
+async fn grants_are_no_queries() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .goes(&[
+            ("COPY (GRANT SELECT ON gold.numbers TO ana) TO STDOUT", "E 0A000"),
+            (
+                "DECLARE c CURSOR WITH HOLD FOR REVOKE SELECT ON gold.numbers FROM ana",
+                "E 42601",
+            ),
+            ("BEGIN", "C BEGIN"),
+            ("GRANT SELECT ON gold.numbers TO ana", "E 25006"),
+            ("ROLLBACK", "C ROLLBACK"),
+        ])
+        .await;
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}

@@ -422,3 +422,23 @@ async fn every_scan_is_seen() {
         assert_eq!(crate::service::authorise::scans_seen(&plan), scans, "{sql}");
     }
 }
+
+// Goal: an error does not name columns to somebody who may not know of them. Method: queries and a change of a column that is not there, by
+// a user under grants, and the queries by one whom no grant binds, who is told.
+#[tokio::test]
+async fn errors_name_no_columns() {
+    let (lake, service) = with_grants(&[Privilege::Usage, Privilege::Delete], &[1]).await;
+    let hidden = |told: &str| !told.contains("Valid fields") && !told.contains("Did you mean");
+    for sql in [
+        "SELECT nam FROM numbers",
+        "SELECT id FROM gold.numbers n WHERE n.nam = 'n1'",
+    ] {
+        let told = service.prepare(&ana(), sql).await.expect_err(sql).chain();
+        assert!(told.contains("nam") && hidden(&told), "{sql}: {told}");
+        let whole = lake.prepare(sql).await.expect_err(sql).chain();
+        assert!(!hidden(&whole), "{sql}: {whole}");
+    }
+    let sql = "DELETE FROM numbers WHERE nam = 'n1'";
+    let refused = service.change(&ana(), &Statement::new(sql)).await.expect_err(sql);
+    assert!(hidden(&refused.chain()), "{}", refused.chain());
+}

@@ -112,3 +112,41 @@ async fn what_is_refused_beforehand_is_told() {
         assert!(record.user == "ana" && record.error.is_some(), "{record:?}");
     }
 }
+
+// Goal: what cannot be read is told too, and no password with it. Method: statements about grants, a table and a user that go wrong behind
+// their first words, asked in each way that the fronts have.
+#[tokio::test]
+async fn what_cannot_be_read_is_told() {
+    let lake = Lake::new().await;
+    let (local, options) = (Principal::local(), SessionOptions::default());
+    let service = &lake.service;
+    let cases = [
+        ("GRANT foo ON gold.numbers TO ana", "GRANT"),
+        ("ALTER TABLE gold.numbers foo", "ALTER"),
+        ("CREATE USER x WITH PASSWORD 'secret'", "CREATE"),
+    ];
+    for (at, (sql, word)) in cases.into_iter().enumerate() {
+        let statement = Statement::new(sql);
+        service.tell(&local, sql, &options).await.expect_err(sql);
+        service.prepare(&local, sql).await.expect_err(sql);
+        service.told_schema(&local, &statement).await.expect_err(sql);
+        service.change(&local, &statement).await.expect_err(sql);
+        assert_eq!(service.history().all().len(), 4 * (at + 1), "{sql}");
+        let told = last(service);
+        assert!(told.statement.starts_with(word) && told.error.is_some(), "{told:?}");
+        assert!(!told.statement.contains("secret"), "{told:?}");
+    }
+}
+
+// Goal: whoever reads a table's metadata is told to have read the table. Method: one of its files, by its short name and by its full one.
+#[tokio::test]
+async fn metadata_is_told_as_its_table() {
+    let lake = Lake::new().await;
+    for sql in [
+        "SELECT count(*) FROM \"numbers$files\"",
+        "SELECT count(*) FROM gold.\"numbers$files\"",
+    ] {
+        lake.rows(sql).await;
+        assert_eq!(last(&lake.service).tables, ["gold.numbers"], "{sql}");
+    }
+}
