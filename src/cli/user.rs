@@ -127,12 +127,14 @@ pub(super) fn run(settings: &Settings, verb: UserVerb, output: &Output) -> Resul
         UserVerb::Enable { name } => (name, UserAction::Enable),
         UserVerb::Drop { name } => (name, UserAction::Drop),
     };
+    let change = UserChange { user, action };
     // The file of this machine may know more than that of the node that is asked.
-    if settings.security.users.iter().any(|known| known.name == user) {
-        return Err(SecurityError::UserConfigured { user }.into());
+    if settings.security.users.iter().any(|known| known.name == change.user) {
+        return Err(SecurityError::UserConfigured { user: change.user }.into());
     }
-    let change = PolicyChange::User(UserChange { user, action });
-    apply(&client(settings)?, &change, output)
+    // It is refused here without a catalog, too.
+    change.check_name()?;
+    apply(&client(settings)?, &PolicyChange::User(change), output)
 }
 
 fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
