@@ -274,3 +274,28 @@ fn write_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> i
 fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tidewater_core::SeededRng;
+
+    use super::*;
+
+    // Goal: nobody but their owner reads the files of a node, also in a folder that an earlier version left open. Method: such a folder,
+    // opened; modes of it, of a new log and of a file that is replaced.
+    #[test]
+    fn files_of_a_node_are_its_owners() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("raft");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let dir = DataDir::open(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        drop(dir.open_log(NodeId(1), &SeededRng::new(1)).unwrap());
+        replace_file(&dir.snapshot_path(), |file| file.write_all(b"state")).unwrap();
+        assert_eq!((mode(&dir.log_path()), mode(&dir.snapshot_path())), (0o600, 0o600));
+    }
+}
