@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::owner_only;
 use crate::raft::{ConsensusError, ExportedTable, Founded, Founder, ImportedState, LogPosition, restore};
 use crate::store::MetadataStore;
 use tidewater_core::Rng;
@@ -43,12 +44,14 @@ pub struct Manifest {
     pub tables: Vec<ExportedTable>,
 }
 
-/// A backup being written. Until [`BackupWriter::finish`] has answered it is none.
+/// A backup being written. Until [`BackupWriter::finish`] has answered it is none, and dropped before, it leaves nothing behind that the next try would
+/// be refused for.
 #[derive(Debug)]
 pub struct BackupWriter {
     dir: PathBuf,
     file: File,
     bytes: u64,
+    is_whole: bool,
 }
 
 impl BackupWriter {
@@ -57,17 +60,19 @@ impl BackupWriter {
     /// # Errors
     /// If something lies there, or it cannot be written.
     pub fn create(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(|e| failed("create", dir, e))?;
+        owner_only::make_dir(dir).map_err(|e| failed("create", dir, e))?;
         let mut entries = fs::read_dir(dir).map_err(|e| failed("read", dir, e))?;
         if entries.next().is_some() {
             return Err(ConsensusError::DirNotEmpty { dir: dir.to_owned() });
         }
         let path = dir.join(SNAPSHOT);
-        let file = File::create_new(&path).map_err(|e| failed("create", &path, e))?;
+        let file = owner_only::writing().create_new(true).open(&path);
+        let file = file.map_err(|e| failed("create", &path, e))?;
         Ok(Self {
             dir: dir.to_owned(),
             file,
             bytes: 0,
+            is_whole: false,
         })
     }
 
@@ -86,7 +91,7 @@ impl BackupWriter {
     ///
     /// # Errors
     /// If the bytes are not a whole state, or the files cannot be written.
-    pub fn finish(self) -> Result<Manifest> {
+    pub fn finish(mut self) -> Result<Manifest> {
         let path = self.dir.join(SNAPSHOT);
         self.file.sync_all().map_err(|e| failed("sync", &path, e))?;
         let state = ImportedState::read(&path)?;
@@ -97,7 +102,20 @@ impl BackupWriter {
         put(&self.dir.join(CHECKSUMS), sums.as_bytes())?;
         let synced = File::open(&self.dir).and_then(|dir| dir.sync_all());
         synced.map_err(|e| failed("sync", &self.dir, e))?;
+        self.is_whole = true;
         Ok(manifest)
+    }
+}
+
+impl Drop for BackupWriter {
+    fn drop(&mut self) {
+        if self.is_whole {
+            return;
+        }
+        // The folder was empty. Whoever dropped the writer tells why; what cannot be removed is refused by its name at the next try.
+        for name in [SNAPSHOT, MANIFEST, CHECKSUMS] {
+            drop(fs::remove_file(self.dir.join(name)));
+        }
     }
 }
 
@@ -166,7 +184,7 @@ fn manifest_of(state: &ImportedState, snapshot_bytes: u64) -> Manifest {
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = File::create_new(path).and_then(|mut file| {
+    let written = owner_only::writing().create_new(true).open(path).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
@@ -200,4 +218,31 @@ fn unusable(path: &Path, problem: impl ToString) -> ConsensusError {
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> ConsensusError {
     ConsensusError::storage(action, path, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    // Goal: a backup that fails leaves its folder empty, so that the next one may be made there, and nobody else reads it meanwhile.
+    // Method: bytes that are no state, written and given up, and written and finished; modes of folder and file between.
+    #[test]
+    fn what_failed_leaves_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("backup");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let begin = || {
+            let mut writer = BackupWriter::create(&dir).unwrap();
+            writer.write(b"no state").unwrap();
+            writer
+        };
+        let writer = begin();
+        assert_eq!((mode(&dir), mode(&dir.join(SNAPSHOT))), (0o700, 0o600));
+        drop(writer);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        assert!(begin().finish().is_err());
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    }
 }

@@ -31,6 +31,7 @@ mod internal;
 mod metadata;
 mod names;
 mod nearby;
+mod owner_only;
 mod planning;
 mod policy;
 mod purge;

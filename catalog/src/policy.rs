@@ -10,6 +10,7 @@ use crate::command::{GrantOn, Ident, Op, Outcome, PolicyOp};
 use crate::error::{CatalogError, Result};
 use crate::service::{Service, Ticket};
 use crate::state::{State, TableRow};
+use tidewater_security::policy::check_name;
 use tidewater_security::{
     Access, Authorizer, Grantee, Policy, PolicyChange, Principal, Privilege, PrivilegeSet, Resource, SecurityError,
     Target, UserAction, UserChange, Whom,
@@ -114,7 +115,10 @@ impl Service {
         let policy = state.policy();
         let whom = |names: Vec<Whom>| names.iter().map(|name| name.settled(&policy)).collect();
         Ok(match change {
-            PolicyChange::CreateRole { role, if_not_exists } => PolicyOp::CreateRole { role, if_not_exists },
+            PolicyChange::CreateRole { role, if_not_exists } => {
+                check_name(&role)?;
+                PolicyOp::CreateRole { role, if_not_exists }
+            }
             PolicyChange::DropRole { role, if_exists } => PolicyOp::DropRole { role, if_exists },
             PolicyChange::Grant {
                 privileges,
@@ -143,14 +147,14 @@ impl Service {
             PolicyChange::RevokeToken { id, until_ms } => PolicyOp::RevokeToken { id, until_ms },
             PolicyChange::RevokeTokensOf { user } => PolicyOp::RevokeTokensOf { user },
             PolicyChange::User(change) => {
-                self.may_keep(&change)?;
+                self.may_keep(&policy, &change)?;
                 PolicyOp::User(change)
             }
         })
     }
 
     /// Refuses a change of a user who would not be who the name stands for, or could not log in.
-    fn may_keep(&self, change: &UserChange) -> Result<()> {
+    fn may_keep(&self, policy: &Policy, change: &UserChange) -> Result<()> {
         let user = || change.user.clone();
         match &self.logins {
             Some(logins) if logins.configures(&change.user) => {
@@ -160,6 +164,11 @@ impl Service {
                 return Err(SecurityError::NobodyIsAsked { user: user() }.into());
             }
             _ => {}
+        }
+        change.check_name()?;
+        let row = policy.users.get(&change.user);
+        if matches!(change.action, UserAction::SetPassword { .. }) && row.is_some_and(|row| row.password.is_none()) {
+            return Err(SecurityError::ServiceAccount { user: user() }.into());
         }
         match change.action.password() {
             Some(password) => Ok(password.check(&change.user)?),

@@ -162,6 +162,20 @@ pub enum SecurityError {
         /// The user.
         user: String,
     },
+    /// Nobody could log in by the name, or no more of it is kept.
+    #[error("{name:?} is no name for a user or role: {reason}")]
+    BadName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A password was to be set for an account that has tokens only.
+    #[error("{user:?} is a service account, which has no password")]
+    ServiceAccount {
+        /// The account.
+        user: String,
+    },
     /// Somebody who came in was disabled, or dropped, since; or the name is another's now.
     #[error("user {user:?} was disabled or dropped since the login")]
     UserGone {
@@ -196,7 +210,7 @@ impl Coded for SecurityError {
             | Self::PlainPassword
             | Self::UserGone { .. }
             | Self::PermissionDenied { .. } => ErrorKind::Denied,
-            Self::UserConfigured { .. } | Self::UserExists { .. } => ErrorKind::Conflict,
+            Self::UserConfigured { .. } | Self::UserExists { .. } | Self::ServiceAccount { .. } => ErrorKind::Conflict,
             Self::NoSuchUser { .. } => ErrorKind::NotFound,
             Self::TooManyAttempts { .. } => ErrorKind::Exhausted,
             Self::PolicyUnknown { .. } | Self::KeysUnknown { .. } | Self::NoNodeTls { .. } => ErrorKind::Unavailable,
@@ -211,6 +225,7 @@ impl Coded for SecurityError {
             | Self::BadVerifier { .. }
             | Self::BadIssuer { .. }
             | Self::NobodyIsAsked { .. }
+            | Self::BadName { .. }
             | Self::BadExchange { .. } => ErrorKind::Invalid,
         }
     }
@@ -240,6 +255,8 @@ impl Coded for SecurityError {
             Self::NoSuchUser { .. } => "SEC-0026",
             Self::UserGone { .. } => "SEC-0027",
             Self::NobodyIsAsked { .. } => "SEC-0028",
+            Self::BadName { .. } => "SEC-0029",
+            Self::ServiceAccount { .. } => "SEC-0030",
             Self::RevokedToken => "SEC-0006",
             Self::TooManyAttempts { .. } => "SEC-0007",
             Self::PermissionDenied { .. } => "SEC-0008",
@@ -271,6 +288,10 @@ impl Coded for SecurityError {
             Self::UserGone { .. } => Some("log in again, once an operator has enabled them: tidewater user enable".into()),
             Self::NobodyIsAsked { .. } => {
                 Some("begin with an administrator in [[security.users]]: tidewater user hash".into())
+            }
+            Self::BadName { .. } => Some("take another name, such as ana or etl-nightly".into()),
+            Self::ServiceAccount { .. } => {
+                Some("give it a token: tidewater token issue; who is to log in by password is a user of another name".into())
             }
             Self::BadHash { .. } | Self::BadVerifier { .. } => Some("make one with: tidewater user hash".into()),
             Self::OpenWithoutAuthentication { .. } => {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use privilege::{Privilege, PrivilegeSet};
-pub use user::{STORED_BYTES_MAX, StoredPassword, UserAction, UserChange, UserRow};
+pub use user::{NAME_BYTES_MAX, STORED_BYTES_MAX, StoredPassword, UserAction, UserChange, UserRow, check_name};
 
 /// The role that everybody has.
 pub const PUBLIC: &str = "public";

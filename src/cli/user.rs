@@ -58,7 +58,7 @@ pub(super) enum UserVerb {
     },
     /// List the users and service accounts of the configuration and of the catalog
     Ls,
-    /// Read a password from standard input and print its hash and its SCRAM verifier for [[security.users]]
+    /// Read a password from standard input and print its hash and its SCRAM verifier as lines for [[security.users]]
     Hash,
     /// Print a token for clients of the catalog and of the control endpoint, signed with security.node_secret
     Token {
@@ -127,12 +127,14 @@ pub(super) fn run(settings: &Settings, verb: UserVerb, output: &Output) -> Resul
         UserVerb::Enable { name } => (name, UserAction::Enable),
         UserVerb::Drop { name } => (name, UserAction::Drop),
     };
+    let change = UserChange { user, action };
     // The file of this machine may know more than that of the node that is asked.
-    if settings.security.users.iter().any(|known| known.name == user) {
-        return Err(SecurityError::UserConfigured { user }.into());
+    if settings.security.users.iter().any(|known| known.name == change.user) {
+        return Err(SecurityError::UserConfigured { user: change.user }.into());
     }
-    let change = PolicyChange::User(UserChange { user, action });
-    apply(&client(settings)?, &change, output)
+    // It is refused here without a catalog, too.
+    change.check_name()?;
+    apply(&client(settings)?, &PolicyChange::User(change), output)
 }
 
 fn list(settings: &Settings, output: &Output) -> Result<(), Failure> {
@@ -210,8 +212,9 @@ pub(super) fn hash(output: &Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.one(&Hashed { password_hash, scram });
     }
-    output.line(&password_hash)?;
-    output.line(&scram)
+    // As lines of the configuration. Neither has a quote or a backslash: they are Base64, digits and signs.
+    output.line(&format!("password_hash = \"{password_hash}\""))?;
+    output.line(&format!("scram = \"{scram}\""))
 }
 
 fn token(settings: &Settings, name: String, days: u16, output: &Output) -> Result<(), Failure> {

@@ -132,6 +132,12 @@ fn broken_configuration_stops_only_what_needs_it() {
     let (code, out, err) = run(&["user", "hash", "--output", "json"], "correct horse\n");
     assert_eq!(code, Some(0), "{err}");
     assert!(json(&out)["password_hash"].as_str().unwrap().starts_with("$argon2id$"));
+    let (code, out, err) = run(&["user", "hash"], "correct horse\n");
+    assert_eq!(code, Some(0), "{err}");
+    let lines: Vec<_> = out.lines().map(|line| line.strip_suffix('"').unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{out}");
+    assert!(lines[0].starts_with("password_hash = \"$argon2id$"), "{out}");
+    assert!(lines[1].starts_with("scram = \"SCRAM-SHA-256$"), "{out}");
     let sql = [
         "synth",
         "sql",

@@ -431,6 +431,12 @@ fn users_come_and_go() {
     let theirs = with_password(&node, &["user", "passwd", "ana"], "another").unwrap_err();
     assert!(theirs.contains("SEC-0024"), "{theirs}");
     cli(&["user", "add", "etl", "--service", "--role", "analyst"]);
+    let refused = with_password(&node, &["user", "passwd", "etl"], PASSWORD).unwrap_err();
+    assert!(refused.contains("service account"), "{refused}");
+    for name in ["", "a:b"] {
+        let refused = with_password(&node, &["user", "add", name, "--password-stdin"], PASSWORD).unwrap_err();
+        assert!(refused.contains("SEC-0029"), "{refused}");
+    }
     let token = cli(&["token", "issue", "etl"]).trim().to_owned();
     // In, at every front.
     until(&node, "ben", count, true);

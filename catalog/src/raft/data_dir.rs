@@ -12,6 +12,7 @@ use redb::{Database, DatabaseError, ReadableDatabase};
 
 use super::error::ConsensusError;
 use super::log_store::{LOG, META};
+use crate::owner_only;
 use tidewater_core::{NodeId, Rng};
 
 /// Key of the identity in the log's meta table.
@@ -31,7 +32,10 @@ impl DataDir {
     /// Makes the directory if needed and takes its lock.
     pub(super) fn open(path: &Path) -> Result<Self, ConsensusError> {
         let failed = |action| move |e| ConsensusError::storage(action, path, e);
-        fs::create_dir_all(path).map_err(failed("create"))?;
+        owner_only::make_dir(path).map_err(failed("create"))?;
+        if let Err(error) = owner_only::close_dir(path) {
+            tracing::warn!(dir = %path.display(), %error, "others may read the folder of the log, which has hashes of passwords");
+        }
         let lock_path = path.join("lock");
         let mut lock = File::options()
             .read(true)
@@ -208,6 +212,8 @@ impl DataDir {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
             _ => {}
         }
+        // redb takes an empty file for a new one.
+        owner_only::writing().create_new(true).open(&new).map_err(failed)?;
         let db = builder().create(&new).map_err(|e| failed(io_error(e)))?;
         put_identity(&db, identity).map_err(|e| failed(io_error(e)))?;
         fs::rename(&new, log)
@@ -259,7 +265,7 @@ pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> io::Res
 }
 
 fn write_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = owner_only::writing().create(true).truncate(true).open(path)?;
     write(&mut file)?;
     file.sync_all()
 }
@@ -267,4 +273,29 @@ fn write_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> i
 /// A rename is durable only when its directory was synced.
 fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tidewater_core::SeededRng;
+
+    use super::*;
+
+    // Goal: nobody but their owner reads the files of a node, also in a folder that an earlier version left open. Method: such a folder,
+    // opened; modes of it, of a new log and of a file that is replaced.
+    #[test]
+    fn files_of_a_node_are_its_owners() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("raft");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let dir = DataDir::open(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        drop(dir.open_log(NodeId(1), &SeededRng::new(1)).unwrap());
+        replace_file(&dir.snapshot_path(), |file| file.write_all(b"state")).unwrap();
+        assert_eq!((mode(&dir.log_path()), mode(&dir.snapshot_path())), (0o600, 0o600));
+    }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::data_dir::replace_file;
 use super::error::ConsensusError;
 use super::options::{PeerAddress, RaftOptions};
+use crate::owner_only;
 use tidewater_core::NodeId;
 
 /// Its name in the directory of a node's Raft.
@@ -50,7 +51,7 @@ impl GroupIdentity {
     /// # Errors
     /// If a node began here before, or it cannot be written.
     pub fn write_new(&self, dir: &Path) -> Result<(), ConsensusError> {
-        fs::create_dir_all(dir).map_err(|e| ConsensusError::storage("create", dir, e))?;
+        owner_only::make_dir(dir).map_err(|e| ConsensusError::storage("create", dir, e))?;
         for name in ["node-id", "log.redb", "snapshot", "removed", FILE] {
             let path = dir.join(name);
             if path

@@ -19,6 +19,7 @@ use super::pressure::Pressure;
 use super::snapshot_file::SnapshotFile;
 use super::state_store::Machine;
 use super::types::LogId;
+use crate::owner_only;
 use tidewater_core::{NodeId, Rng};
 
 /// A place in the log.
@@ -152,7 +153,7 @@ impl Survivor {
     /// If the files cannot be moved or written. What was moved stays where it is then, whole.
     pub fn recover(self, founder: &Founder, rng: &dyn Rng) -> Result<Founded, ConsensusError> {
         let aside = self.dir.path().join(format!("before-recovery-{}", rng.uuid()));
-        fs::create_dir_all(&aside).map_err(|e| ConsensusError::storage("create", &aside, e))?;
+        owner_only::make_dir(&aside).map_err(|e| ConsensusError::storage("create", &aside, e))?;
         // The snapshot and the mark of the identity go last: without the log the node refuses to start meanwhile.
         for name in [
             "log.redb",

@@ -12,7 +12,7 @@ use super::tables::TableRow;
 use super::users::{USERS_MAX, change_user};
 use super::{Shared, State};
 use crate::command::{GrantOn, Outcome, PolicyOp, PolicyRefusal, Refusal};
-use tidewater_security::policy::PUBLIC;
+use tidewater_security::policy::{NAME_BYTES_MAX, PUBLIC};
 use tidewater_security::{
     Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, TOKEN_TTL_MS_MAX, TokenRow,
 };
@@ -30,7 +30,7 @@ pub const GRANTS_MAX: usize = 50_000;
 pub const TOKENS_MAX: usize = 10_000;
 
 /// Longest name of a role or user.
-pub const GRANTEE_BYTES_MAX: usize = 256;
+pub const GRANTEE_BYTES_MAX: usize = NAME_BYTES_MAX;
 
 /// The namespace of what a process knows of itself: SQL has tables in it, the catalog has not.
 const OPS: &str = "ops";

@@ -15,6 +15,9 @@ use crate::scram::ScramVerifier;
 /// Longest hash or verifier: both have some hundred bytes.
 pub const STORED_BYTES_MAX: usize = 512;
 
+/// Longest name of a role or user.
+pub const NAME_BYTES_MAX: usize = 256;
+
 /// What is kept of a password: nobody can log in with it, but whoever has it can guess at leisure.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPassword {
@@ -88,6 +91,43 @@ pub struct UserChange {
     pub action: UserAction,
 }
 
+impl UserChange {
+    /// Refuses to make somebody by whose name nobody could log in. Whoever was made by one before can be dropped.
+    ///
+    /// # Errors
+    /// [`SecurityError::BadName`].
+    pub fn check_name(&self) -> Result<(), SecurityError> {
+        if !matches!(self.action, UserAction::Add { .. }) {
+            return Ok(());
+        }
+        check_name(&self.user)?;
+        let reason = match self.user.as_str() {
+            // Basic ends the name with the first one.
+            user if user.contains(':') => "a name with a colon cannot log in over HTTP",
+            user if user.contains(char::is_control) => "it has control characters",
+            _ => return Ok(()),
+        };
+        Err(SecurityError::BadName {
+            name: self.user.clone(),
+            reason,
+        })
+    }
+}
+
+/// Refuses a name of a user or role that is not kept.
+///
+/// # Errors
+/// [`SecurityError::BadName`].
+pub fn check_name(name: &str) -> Result<(), SecurityError> {
+    match name.len() {
+        1..=NAME_BYTES_MAX => Ok(()),
+        _ => Err(SecurityError::BadName {
+            name: name.to_owned(),
+            reason: "a name has 1 to 256 bytes",
+        }),
+    }
+}
+
 /// What becomes of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +181,29 @@ mod tests {
     use tidewater_core::SeededRng;
 
     use super::*;
+
+    // Goal: nobody is made by a name that cannot log in, and who was may be dropped. Method: names of both kinds, added and dropped.
+    #[test]
+    fn names_of_new_users_can_log_in() {
+        let long = "x".repeat(NAME_BYTES_MAX);
+        let checks = |user: &str, action: UserAction| {
+            let user = user.to_owned();
+            UserChange { user, action }.check_name()
+        };
+        let add = || UserAction::Add {
+            id: Uuid::nil(),
+            password: None,
+            roles: Vec::new(),
+        };
+        for good in ["ana", "ana@example.org", "Ä b", &long] {
+            assert!(checks(good, add()).is_ok(), "{good:?}");
+        }
+        for bad in ["", "a:b", "a\nb", "\u{7f}", &(long.clone() + "x")] {
+            let refused = checks(bad, add());
+            assert!(matches!(refused, Err(SecurityError::BadName { .. })), "{bad:?}");
+            assert!(checks(bad, UserAction::Drop).is_ok(), "{bad:?}");
+        }
+    }
 
     // Goal: what is kept of a password is neither shown nor taken unread. Method: a good one printed; broken and endless ones checked.
     #[test]

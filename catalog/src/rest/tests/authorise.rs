@@ -283,7 +283,18 @@ async fn users_of_the_catalog_come_and_go() {
     lake.node("POST", POLICY, change("ben", add(2))).await;
     assert_eq!(reads(&token).await, 401, "the token was another one's");
     assert_eq!(login("correct+horse").await.0, 200);
+    let service = UserAction::Add {
+        id: Uuid::from_u128(4),
+        password: None,
+        roles: Vec::new(),
+    };
+    lake.node("POST", POLICY, change("etl", service)).await;
+    let password = StoredPassword::new("correct horse", &SystemRng::shared()).expect("a hash");
     for (user, action, status, says) in [
+        ("", add(3), 400, "1 to 256 bytes"),
+        ("b:n", add(3), 400, "colon"),
+        ("b\nn", add(3), 400, "control"),
+        ("etl", UserAction::SetPassword { password }, 409, "service account"),
         ("ben", add(3), 409, "already"),
         ("ana", add(3), 409, "configuration"),
         ("ana", UserAction::Disable, 409, "configuration"),
