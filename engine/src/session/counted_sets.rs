@@ -178,7 +178,7 @@ mod tests {
             ),
             (
                 format!("SELECT x FROM {a} EXCEPT ALL SELECT 2.0"),
-                vec!["", "", "1", "2", "2"],
+                vec!["", "", "1.0", "2.0", "2.0"],
             ),
             (
                 "WITH t (x) AS (VALUES (1), (1)) SELECT * FROM t INTERSECT ALL SELECT * FROM t".to_owned(),

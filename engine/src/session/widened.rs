@@ -37,8 +37,7 @@ pub(super) fn widened(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(widened.data)
 }
 
-/// The types that columns of such an operation have in common, if it is one and some are others than those on its left; none for a column
-/// that is left as it is. The planner means such an operation by a join in which nulls are equal: no other is.
+/// The types that columns of such an operation have in common, if it is one and some have two; none for a column that is left as it is. The planner means such an operation by a join in which nulls are equal: no other is.
 fn types(join: &Join) -> Option<Vec<Option<DataType>>> {
     if !matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti)
         || join.null_equality != NullEquality::NullEqualsNull
@@ -53,7 +52,7 @@ fn types(join: &Join) -> Option<Vec<Option<DataType>>> {
     let types = left.iter().zip(right.iter()).map(|(left, right)| {
         let (left, right) = (left.data_type(), right.data_type());
         let wide = in_common(left, right);
-        differ |= wide.as_ref().is_some_and(|wide| wide != left);
+        differ |= wide.is_some();
         wide
     });
     let types: Vec<Option<DataType>> = types.collect();

@@ -74,6 +74,10 @@ fn texts_stay_what_they_are() {
             Value::UnicodeStringLiteral(text.clone()),
             Value::SingleQuotedRawStringLiteral(text.clone()),
         ] {
+            // With a quote at its beginning it would begin with three, which is another kind of literal: none is read so.
+            if matches!(&value, Value::SingleQuotedRawStringLiteral(raw) if raw.starts_with('\'')) {
+                continue;
+            }
             let Expr::Value(again) = expression(&value.to_string()) else {
                 panic!("{text:?}: {value} is no value");
             };

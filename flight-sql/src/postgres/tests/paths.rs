@@ -37,7 +37,7 @@ async fn names_are_looked_for_in_every_schema() {
         ("COMMIT", "C COMMIT"),
         ("DELETE FROM t", "C DELETE 2"),
         ("DROP TABLE t", "C DROP TABLE"),
-        ("SELECT count(*) FROM t", "E 42P01"),
+        ("SELECT count(*) FROM t", "E 42P01 22"),
     ] {
         let answer = client.query(sql).await;
         assert!(answer.contains(&told.to_owned()), "{sql}: {answer:?}");
