@@ -1,6 +1,8 @@
 //! Functions that sessions and executors know besides DataFusion's own.
 
+mod appended;
 mod bounded;
+mod exclusive;
 mod extreme;
 mod growth;
 mod mean;
@@ -21,7 +23,9 @@ use datafusion::execution::{FunctionRegistry, SessionStateDefaults};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
+use self::appended::Appended;
 use self::bounded::Bounded;
+use self::exclusive::Exclusive;
 use self::extreme::Extreme;
 use self::mean::Mean;
 use self::perhaps::Perhaps;
@@ -131,11 +135,12 @@ impl Functions {
         for function in &self.window {
             session.register_udwf(function.as_ref().clone());
         }
-        // One more is added: it has no way to fail.
-        let _ = session
-            .state_ref()
-            .write()
-            .register_function_rewrite(Arc::new(whole::Checked));
+        let state = session.state_ref();
+        let mut state = state.write();
+        // Each is added to the others: there is no way to fail.
+        let _ = state.register_function_rewrite(Arc::new(whole::Checked));
+        let _ = state.register_function_rewrite(Arc::new(Exclusive));
+        let _ = state.register_function_rewrite(Arc::new(Appended::of(&self.scalar)));
     }
 }
 

@@ -5,6 +5,7 @@ mod asked_groups;
 mod balanced;
 mod beside;
 mod beside_null;
+pub(crate) mod called;
 mod correlated;
 mod counted_sets;
 mod crossed_lists;

@@ -77,7 +77,7 @@ impl ScalarUDFImpl for Bounded {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.allow(self.growth.bytes(&args)?)?;
-        let args = self.growth.settled(args);
+        let args = self.growth.settled(args)?;
         let made = self.function().invoke_with_args(args)?;
         // What grows by little each time grows without end when it is done again and again.
         if let ColumnarValue::Array(array) = &made {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray, UInt64Array};
 use datafusion::arrow::compute::kernels::length::length;
+use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{
     DataType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
 };
@@ -71,8 +71,9 @@ const PATTERN_BYTES_MAX: u64 = 4 << 10;
 const STEPS_A_BYTE: u64 = 8;
 
 impl Growth {
-    /// The arguments as the function takes them: to pad a column to less than nothing makes DataFusion 55.2 panic.
-    pub(super) fn settled(self, mut args: ScalarFunctionArgs) -> ScalarFunctionArgs {
+    /// The arguments as the function takes them: to pad a column to less than nothing makes DataFusion 55.2 panic, and it puts elements to
+    /// what lies beneath a list that is null.
+    pub(super) fn settled(self, mut args: ScalarFunctionArgs) -> Result<ScalarFunctionArgs> {
         if self == Self::Padded
             && let Some(length) = args.args.get_mut(1)
             && let ColumnarValue::Array(lengths) = length
@@ -81,7 +82,17 @@ impl Growth {
             let settled: Int64Array = given.unary(|length| length.max(0));
             *length = ColumnarValue::Array(Arc::new(settled));
         }
-        args
+        if self == Self::Joined {
+            for value in &mut args.args {
+                if let ColumnarValue::Array(array) = value
+                    && matches!(array.data_type(), DataType::List(_) | DataType::LargeList(_))
+                    && array.null_count() > 0
+                {
+                    *array = without_hidden(array)?;
+                }
+            }
+        }
+        Ok(args)
     }
 
     /// Bytes that the function would make of these, for all rows; where it is not known exactly, rather too many.
@@ -133,6 +144,12 @@ impl Growth {
             _ => Ok(0),
         }
     }
+}
+
+/// The same lists, with nothing beneath those that are null.
+fn without_hidden(lists: &ArrayRef) -> Result<ArrayRef> {
+    let rows: UInt64Array = (0..lists.len()).map(|row| u64::try_from(row).ok()).collect();
+    Ok(take(lists, &rows, None)?)
 }
 
 fn sum(rows: usize, of: impl Fn(usize) -> u64) -> u64 {

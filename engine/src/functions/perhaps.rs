@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 /// What it is called where plans are shown.
@@ -30,6 +30,14 @@ pub(crate) fn function() -> Arc<ScalarUDF> {
 impl ScalarUDFImpl for Perhaps {
     fn name(&self) -> &str {
         NAME
+    }
+
+    /// As the value is called: where it stands, it is the same column.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        match args {
+            [value] => Ok(value.schema_name().to_string()),
+            _ => plan_err!("{NAME} takes one value"),
+        }
     }
 
     fn signature(&self) -> &Signature {

@@ -16,6 +16,8 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::session::called::as_called;
+
 /// What it is called where plans are shown.
 pub(super) const NAME: &str = "text_concat";
 
@@ -92,12 +94,9 @@ pub(crate) fn within_limits(plan: LogicalPlan, function: &Arc<ScalarUDF>) -> Res
             schema.merge(&columns);
         }
         let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| Ok(joined(expr, &schema, function)))?;
-            Ok(expr.update_data(|expr| name.restore(expr)))
-        })?
-        .map_data(LogicalPlan::recompute_schema)
+        let mut change = |expr: Expr| expr.transform_up(|expr| Ok(joined(expr, &schema, function)));
+        plan.map_expressions(|expr| as_called(expr, &names, &mut change))?
+            .map_data(LogicalPlan::recompute_schema)
     };
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }

@@ -9,6 +9,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
+use super::called::as_called;
 use super::{floats, guarded, instants, rounded};
 use crate::functions::quotient::{self, MORE_DIGITS, digits};
 
@@ -26,17 +27,16 @@ fn exact_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         )?);
     }
     let names = NamePreserver::new(&plan);
-    let rewritten = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| {
+    let mut change = |expr: Expr| {
+        expr.transform_up(|expr| {
             compared(expr, &schema)?
                 .transform_data(|expr| instants::beside(expr, &schema))?
                 .transform_data(|expr| Ok(floats::beside(expr, &schema)))?
                 .transform_data(|expr| Ok(rounded::cast(expr, &schema)))?
                 .transform_data(|expr| guarded::guard(expr, &schema))
-        })?;
-        Ok(expr.update_data(|expr| name.restore(expr)))
-    })?;
+        })
+    };
+    let rewritten = plan.map_expressions(|expr| as_called(expr, &names, &mut change))?;
     rewritten.map_data(LogicalPlan::recompute_schema)
 }
 

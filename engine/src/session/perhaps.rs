@@ -7,6 +7,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use super::called::as_called;
 use crate::functions::perhaps::function;
 
 /// The plan with such subqueries as values that may be null.
@@ -16,17 +17,16 @@ pub(super) fn without_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
     }
     let told = plan.transform_up_with_subqueries(|node| {
         let names = NamePreserver::new(&node);
-        let node = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let told = expr.transform_up(|expr| match may_be_missing(&expr) {
+        let mut change = |expr: Expr| {
+            expr.transform_up(|expr| match may_be_missing(&expr) {
                 true => {
                     let value = ScalarFunction::new_udf(function(), vec![expr]);
                     Ok(Transformed::yes(Expr::ScalarFunction(value)))
                 }
                 false => Ok(Transformed::no(expr)),
-            })?;
-            Ok(told.update_data(|expr| name.restore(expr)))
-        })?;
+            })
+        };
+        let node = node.map_expressions(|expr| as_called(expr, &names, &mut change))?;
         // What is made of such a value may be null too.
         node.map_data(LogicalPlan::recompute_schema)
     })?;

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use datafusion::optimizer::utils::NamePreserver;
 
 use super::beside::aligned;
+use super::called::as_called;
 use super::decimals;
 use crate::pg_catalog;
 
@@ -26,11 +27,8 @@ fn read_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         schema.merge(&own);
     }
     let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| read_one(expr, &schema))?;
-        Ok(expr.update_data(|expr| name.restore(expr)))
-    })
+    let mut change = |expr: Expr| expr.transform_up(|expr| read_one(expr, &schema));
+    plan.map_expressions(|expr| as_called(expr, &names, &mut change))
 }
 
 fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -27,6 +27,7 @@ use self::values::{at_zone, cast, is_clock, is_text, moment};
 pub(crate) use self::values::{clock_of, instant_of};
 use super::ZONE;
 use super::beside::aligned;
+use super::called::as_called;
 use super::decimals::compares;
 use crate::pg_catalog::{self, Postgres};
 
@@ -101,11 +102,8 @@ impl Zoned<'_> {
             node => {
                 let schema = merge_schema(&node.inputs());
                 let names = NamePreserver::new(&node);
-                let node = node.map_expressions(|expr| {
-                    let name = names.save(&expr);
-                    let zoned = expr.transform_up(|expr| self.expression(expr, &schema))?;
-                    Ok(zoned.update_data(|expr| name.restore(expr)))
-                })?;
+                let mut change = |expr: Expr| expr.transform_up(|expr| self.expression(expr, &schema));
+                let node = node.map_expressions(|expr| as_called(expr, &names, &mut change))?;
                 node.map_data(LogicalPlan::recompute_schema)
             }
         })?;

@@ -7,6 +7,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
 
 use crate::error::{EngineError, Result};
+use crate::session::called::as_called;
 
 /// Functions of the time at which a query begins.
 const TIMES: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
@@ -15,11 +16,8 @@ const TIMES: &[&str] = &["now", "current_timestamp", "current_date", "current_ti
 pub(super) fn settled(plan: LogicalPlan, now_ms: i64) -> Result<LogicalPlan> {
     let settled = plan.transform_down_with_subqueries(|node| {
         let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let timed = expr.transform_up(|expr| time(expr, now_ms))?;
-            Ok(timed.update_data(|expr| name.restore(expr)))
-        })
+        let mut change = |expr: Expr| expr.transform_up(|expr| time(expr, now_ms));
+        node.map_expressions(|expr| as_called(expr, &names, &mut change))
     })?;
     Ok(settled.data)
 }

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, new_empty_array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
@@ -222,6 +222,11 @@ impl ScalarUDFImpl for Native {
         } else {
             arguments.number_rows
         };
+        // Of no rows a constant among the arguments, which has a say in the type, is not known.
+        if !scalar && rows == 0 {
+            let kind = arguments.return_field.data_type();
+            return Ok(ColumnarValue::Array(new_empty_array(kind)));
+        }
         let arrays = arguments.args.iter().zip(&arguments.arg_fields).map(|(value, field)| {
             let array = value.to_array(rows)?;
             match (self.of_shown, field.metadata().get(TYPE_KEY)) {
