@@ -198,7 +198,7 @@ mod tests {
         for good in ["ana", "ana@example.org", "Ä b", &long] {
             assert!(checks(good, add()).is_ok(), "{good:?}");
         }
-        for bad in ["", "a:b", "a\nb", "\u{7f}", &(long.clone() + "x")] {
+        for bad in ["", "a:b", "a\nb", "\u{7f}", &(long + "x")] {
             let refused = checks(bad, add());
             assert!(matches!(refused, Err(SecurityError::BadName { .. })), "{bad:?}");
             assert!(checks(bad, UserAction::Drop).is_ok(), "{bad:?}");
