@@ -4,7 +4,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
 
 use tidewater_engine::{EngineError, IcebergTable};
 
@@ -50,7 +50,7 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
 }
 
 /// A form whose meaning is lost on the way to executors: Ballista 55.0 joins a scalar subquery without looking whether it has more
-/// than one row, and datafusion-proto 55.2 sends window functions without their filter.
+/// than one row, and datafusion-proto 55.2 sends window functions without their filter, and sets of no columns as none.
 fn misread(plan: &LogicalPlan) -> Result<Option<&'static str>, EngineError> {
     if holds(plan, |part| match part {
         // One that looks outside has an aggregate, or the planner refuses it.
@@ -61,6 +61,13 @@ fn misread(plan: &LogicalPlan) -> Result<Option<&'static str>, EngineError> {
         _ => false,
     })? {
         return Ok(Some("a subquery of it might have more than one row"));
+    }
+    let nothing = |sets: &[Vec<Expr>]| sets.iter().all(Vec::is_empty);
+    if holds(
+        plan,
+        |part| matches!(part, Expr::GroupingSet(GroupingSet::GroupingSets(sets)) if nothing(sets)),
+    )? {
+        return Ok(Some("it groups by nothing but ()"));
     }
     let filters = |part: &Expr| matches!(part, Expr::WindowFunction(window) if window.params.filter.is_some());
     Ok(holds(plan, filters)?.then_some("a window function of it has a filter"))
