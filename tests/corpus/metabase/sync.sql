@@ -60,7 +60,6 @@ SELECT c.column_name AS name, CASE WHEN c.udt_schema IN ('public', 'pg_catalog')
 SELECT t.tablename AS "table", has_table_privilege(current_user, '"' || t.schemaname || '"."' || t.tablename || '"', 'SELECT') AS "select" FROM pg_catalog.pg_tables t WHERE t.schemaname = 'toy' ORDER BY 1;
 
 -- name: isolation
--- differs: a transaction sees each table as it was first
 SHOW TRANSACTION ISOLATION LEVEL;
 
 -- name: zone
