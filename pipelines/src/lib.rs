@@ -27,6 +27,7 @@ pub mod views;
 
 mod cdc;
 mod follow;
+mod means;
 mod noted;
 mod open_runs;
 mod refresh;

@@ -6,6 +6,7 @@ use tidewater_engine::SessionOptions;
 use tidewater_table::Change;
 
 use crate::error::Result;
+use crate::means;
 use crate::model::Model;
 use crate::plan::{ModelPlan, Tables};
 use crate::refresh::{Prepared, job, sorted, watermarks};
@@ -43,16 +44,10 @@ pub(crate) async fn prepare(
     let rows = worker.plan_query(model, &session, query).await?;
 
     let existing = tables.get(&model.name).cloned();
+    let stored = existing.as_ref().map(|table| table.metadata.current_schema());
+    let columns = means::as_stored(&rows, stored.map(AsRef::as_ref));
     let store = worker.engine.store();
-    let target = target::prepare(
-        worker.catalog.as_ref(),
-        store,
-        model,
-        existing,
-        rows.schema().as_arrow(),
-        true,
-    )
-    .await?;
+    let target = target::prepare(worker.catalog.as_ref(), store, model, existing, &columns, true).await?;
     let rows = sorted(model, rows).map_err(failed(model, "sorting the rows"))?;
     let added = worker.write(model, &session, rows, &target, bytes).await?;
     let removed = worker.files(&target).await?;
