@@ -1,6 +1,7 @@
 //! Rows written to data files. Nothing here commits, except what `INSERT` ends with.
 
 mod align;
+mod arriving;
 mod exec;
 mod insert;
 mod leftovers;
@@ -30,6 +31,7 @@ use crate::opaque::Opaque;
 use crate::runner::{PlanRequest, PlanRunner};
 use crate::session::{CATALOG, Class, zone_of};
 
+pub(crate) use arriving::Arriving;
 pub use exec::{IcebergWriteExec, WriteSpec};
 pub(crate) use insert::insert;
 use leftovers::Leftovers;

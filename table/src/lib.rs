@@ -89,4 +89,6 @@ pub use statistics::{ComputedStatistics, DISTINCT, StatisticsOptions, compute_st
 pub use transform::transformed;
 pub use verify::{Damage, Depth, Problem, Verified, VerifyOptions, verify};
 pub use view::{NewView, View};
-pub use write::{DataFileWriter, ParquetCodec, WriteOptions, WriteRun, check_write_properties, discard, sweep_run};
+pub use write::{
+    DataFileWriter, ParquetCodec, WriteOptions, WriteRun, check_write_properties, conformed, discard, sweep_run,
+};

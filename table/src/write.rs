@@ -16,6 +16,7 @@ use arrow::record_batch::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::TableMetadata;
 
+pub use self::conform::conformed;
 use self::encode::{Encoder, Finished};
 use self::metrics_mode::MetricsModes;
 pub use self::options::{ParquetCodec, WriteOptions, check_write_properties};

@@ -6,12 +6,12 @@ use futures::{Stream, StreamExt};
 use tidewater_core::TableName;
 use tidewater_table::{
     Added, Change, CommitOptions, DataFileWriter, LoadedTable, NewTable, OnExisting, Staged, StagedTable, TableError,
-    commit_change, is_wap_enabled, stage,
+    WriteOptions, commit_change, is_wap_enabled, stage,
 };
 
 use super::{Done, Workshop, writable};
 use crate::error::{EngineError, Result};
-use crate::write::{FileMemory, drop_files};
+use crate::write::{Arriving, FileMemory, drop_files};
 
 /// What is done with rows for a table that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +44,11 @@ enum Target {
 }
 
 impl Workshop<'_> {
-    /// Takes rows in, all of them or none: columns are matched by name and cast.
+    /// Takes rows in, all of them or none: columns are matched by name and cast, and rows sorted if the table has an order.
     ///
     /// # Errors
     /// What `rows` ends with, if it ends with an error; nothing is committed then.
-    pub async fn load<S, E>(&self, load: &BulkLoad, mut rows: S) -> Result<Done, E>
+    pub async fn load<S, E>(&self, load: &BulkLoad, rows: S) -> Result<Done, E>
     where
         S: Stream<Item = Result<RecordBatch, E>> + Unpin,
         E: From<EngineError>,
@@ -59,27 +59,24 @@ impl Workshop<'_> {
             Target::There(table) => table,
             Target::New(staged, _) => staged.table(),
         };
-        // Its rows are not sorted: there is no plan that could spill them.
-        let options = self.engine.parts.write_options(table)?;
+        let session = self.session(self.options);
+        let arriving = Arriving::at(table, &session)?;
+        let options = WriteOptions {
+            sorted: arriving.as_ref().is_some_and(Arriving::is_whole),
+            ..self.engine.parts.write_options(table)?
+        };
         let store = self.engine.store();
         let memory = FileMemory::new(&self.engine.parts.runtime.memory_pool, &options, false);
         let mut writer =
             DataFileWriter::new(store.clone(), &table.metadata, options).map_err(|error| E::from(error.into()))?;
-        let failed = loop {
-            let written = match rows.next().await {
-                None => break None,
-                Some(Ok(batch)) if batch.num_rows() == 0 => continue,
-                Some(Ok(batch)) => match writer.write(batch).await {
-                    Ok(()) => memory.follow(&mut writer).await.map_err(E::from),
-                    Err(error) => Err(E::from(error.into())),
-                },
-                Some(Err(error)) => Err(error),
-            };
-            if let Err(error) = written {
-                break Some(error);
-            }
+        let written = match arriving {
+            None => write(&mut writer, &memory, rows).await,
+            Some(arriving) => match arriving.sorted(&session, rows) {
+                Ok(sorted) => write(&mut writer, &memory, sorted).await,
+                Err(error) => Err(E::from(error)),
+            },
         };
-        if let Some(error) = failed {
+        if let Err(error) = written {
             if let Err(left) = writer.abort().await {
                 tracing::warn!(table = %load.table, error = %left, "data files of a failed load were left behind");
             }
@@ -168,4 +165,20 @@ impl Workshop<'_> {
             }
         }
     }
+}
+
+async fn write<S, E>(writer: &mut DataFileWriter, memory: &FileMemory, mut rows: S) -> Result<(), E>
+where
+    S: Stream<Item = Result<RecordBatch, E>> + Unpin,
+    E: From<EngineError>,
+{
+    while let Some(batch) = rows.next().await {
+        let batch = batch?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        writer.write(batch).await.map_err(|error| E::from(error.into()))?;
+        memory.follow(writer).await.map_err(E::from)?;
+    }
+    Ok(())
 }

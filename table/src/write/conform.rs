@@ -10,9 +10,12 @@ use arrow::util::display::FormatOptions;
 use crate::error::{Result, TableError};
 use crate::schema::{repeated, write_default};
 
-/// The batch in the table's schema. Missing columns are what they are by default, or null; a column that the table does not have is refused,
-/// for its values would be lost.
-pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+/// The batch in the table's schema, as writers bring it there. Missing columns are what they are by default, or null; a column that the
+/// table does not have is refused, for its values would be lost.
+///
+/// # Errors
+/// [`TableError::Rows`] for columns and values that do not fit.
+pub fn conformed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let given = batch.schema();
     let columns = by_name(given.fields(), batch.columns(), schema.fields(), batch.num_rows(), "")?;
     RecordBatch::try_new(schema.clone(), columns).map_err(|error| TableError::Rows {

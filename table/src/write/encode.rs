@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
-use super::conform::conform;
+use super::conform::conformed;
 use super::metrics;
 use super::metrics_mode::MetricsModes;
 use super::options::{ParquetCodec, WriteOptions};
@@ -82,7 +82,7 @@ impl Encoder {
         if batch.num_rows() == 0 {
             return Ok(finished);
         }
-        let batch = conform(batch, &self.arrow)?;
+        let batch = conformed(batch, &self.arrow)?;
         for part in self.splitter.split(&batch)? {
             for rows in pieces(&part.rows, self.options.row_group_rows_max) {
                 let mut file = match self.open.remove(&part.key) {

@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use datafusion::physical_plan::collect;
@@ -9,13 +9,14 @@ use datafusion_proto::bytes::{
     physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
 };
 use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
+use tidewater_core::Coded;
 use tidewater_table::iceberg::spec::Transform;
 use tidewater_table::{Added, FileStore, Scan, WriteRun, transformed};
 
 use crate::statement::tests::{done, lake, rows};
-use crate::testing::Lake;
+use crate::testing::{Lake, table_name};
 use crate::write::{Distribution, Order, WriteRequest, files_of};
-use crate::{Class, SessionOptions, ZONE, restore_scans};
+use crate::{BulkLoad, Class, Done, EngineError, IfExists, Result, SessionOptions, Workshop, ZONE, restore_scans};
 
 /// Rows in no order: `id` from 1 to 300, and a `k` that comes up and down and is null at times.
 const ROWS: &str = "SELECT value AS id, nullif(value * 7 % 13, 5) AS k FROM generate_series(1, 300)";
@@ -132,6 +133,66 @@ async fn every_statement_writes_in_the_tables_order() {
     done(&lake, "ALTER TABLE s.t WRITE UNORDERED").await;
     done(&lake, &overwrite).await;
     assert_eq!(claims(&lake, "s.t").await, [None::<i32>]);
+}
+
+/// A bulk load of these batches.
+async fn load(lake: &Lake, table: &str, batches: Vec<Result<RecordBatch>>) -> Result<Done> {
+    let schema = batches.iter().flatten().next().expect("a batch").schema();
+    let load = BulkLoad {
+        table: table_name(table),
+        schema,
+        create: false,
+        if_exists: IfExists::Append,
+    };
+    let runner = lake.engine.local_runner();
+    let shop = Workshop {
+        engine: &lake.engine,
+        runner: &runner,
+        options: &SessionOptions::default(),
+        deadline: None,
+    };
+    shop.load(&load, futures::stream::iter(batches)).await
+}
+
+// Goal: a bulk load is written in the table's order over all of its rows, says so, and is whole or not at all. Method: batches with the
+// columns in another order and of other types, into tables with partitions and without; one that ends with an error, and one whose column
+// nobody knows.
+#[tokio::test]
+async fn bulk_loads_are_in_the_tables_order() {
+    let lake = lake().await;
+    let sql = "SELECT nullif(value * 7 % 13, 5) AS k, CAST(value AS int) AS id FROM generate_series(1, 300)";
+    let mut batches = Vec::new();
+    for batch in lake.query(sql).await {
+        let starts = (0..batch.num_rows()).step_by(70);
+        batches.extend(starts.map(|at| batch.slice(at, (batch.num_rows() - at).min(70))));
+    }
+    assert!(batches.len() > 4, "{} batches", batches.len());
+    let all = || batches.iter().cloned().map(Ok).collect::<Vec<Result<RecordBatch>>>();
+    for (name, made) in [("s.t", ""), ("s.p", "PARTITIONED BY (bucket(3, id))")] {
+        let create = format!("CREATE TABLE {name} (id bigint, k bigint) {made} WRITE ORDERED BY k DESC, id");
+        done(&lake, &create).await;
+        let loaded = load(&lake, name, all()).await.expect("a load");
+        assert_eq!(loaded.rows, Some(300), "{name}");
+        in_order(&lake, name, 300).await;
+    }
+    assert_eq!(files(&lake, "s.t", ["id", "k"]).await.len(), 1);
+    assert!(files(&lake, "s.p", ["id", "k"]).await.len() >= 3);
+
+    let mut broken = all();
+    broken.push(Err(EngineError::statement("the client is gone")));
+    let error = load(&lake, "s.t", broken).await.expect_err("a load that breaks off");
+    assert!(error.to_string().contains("the client is gone"), "{error}");
+    let unknown = lake.query("SELECT 1 AS id, 2 AS what").await.into_iter().map(Ok);
+    let error = load(&lake, "s.t", unknown.collect()).await;
+    assert_eq!(error.expect_err("a column too many").code(), "TBL-0010");
+    in_order(&lake, "s.t", 300).await;
+
+    done(&lake, "ALTER TABLE s.t WRITE UNORDERED").await;
+    load(&lake, "s.t", all()).await.expect("a load");
+    let mut claims = claims(&lake, "s.t").await;
+    claims.sort_unstable();
+    assert_eq!(claims.len(), 2, "{claims:?}");
+    assert_eq!(claims[0], None, "nothing was sorted");
 }
 
 // Goal: files that are written anew say that they are in the table's order if they were sorted by it, and only then. Method: merged as
