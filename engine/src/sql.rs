@@ -23,7 +23,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query};
 
 use crate::error::Result;
 use crate::planning::reading;
-pub(crate) use create::default_literal;
+pub(crate) use create::{default_literal, transform};
 pub(crate) use grammar::literal;
 pub use names::Name;
 pub(crate) use names::{BRANCH, in_dialect, quoted};

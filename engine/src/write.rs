@@ -39,7 +39,7 @@ pub(crate) use leftovers::SWEEPS_MAX;
 pub(crate) use memory::FileMemory;
 pub use order::Order;
 use order::TaskOrder;
-pub(crate) use order::table_order;
+pub(crate) use order::{sort_value, table_order};
 use target::{Spread, WriteTarget};
 pub(crate) use transform::iceberg_transform;
 

@@ -57,6 +57,8 @@ pub struct RewriteOptions {
     pub group_bytes_max: u64,
     /// Files of a group at most.
     pub group_files_max: usize,
+    /// Files of all groups together at most; as many as there are if it is not said.
+    pub files_max: Option<usize>,
     /// Merge whatever is small, and not tier by tier: for an operator, or a partition that is done.
     pub everything: bool,
     /// So many files make a group with [`Self::everything`], two if fewer; or two that have more bytes together than a file is to have.
@@ -76,6 +78,7 @@ impl Default for RewriteOptions {
             files_min: 16,
             group_bytes_max: 512 << 20,
             group_files_max: 1_000,
+            files_max: None,
             everything: false,
             everything_files_min: 2,
             whole: false,
@@ -132,6 +135,18 @@ pub fn plan_rewrite(files: Vec<ScanFile>, options: &RewriteOptions) -> Vec<Rewri
         let order = options.first.compare(one, other);
         order.then_with(|| path(one).cmp(&path(other)))
     });
+    if let Some(mut left) = options.files_max {
+        for group in &mut groups {
+            group.files.truncate(left);
+            group.bytes = group.files.iter().map(|file| file.size_bytes).sum();
+            left -= group.files.len();
+        }
+        // What is left of the last one may be a single file that nothing is wrong with.
+        groups.retain(|group| {
+            let files_min = if options.whole { 1 } else { 2 };
+            group.files.len() >= files_min || group.files.iter().any(|file| is_holed(file) || is_large(file))
+        });
+    }
     groups
 }
 

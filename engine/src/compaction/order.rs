@@ -9,15 +9,16 @@ use tidewater_table::iceberg::spec::TableMetadata;
 
 use super::zorder::zorder;
 use crate::error::{EngineError, Result};
-use crate::write::table_order;
+use crate::sql::transform;
+use crate::write::{sort_value, table_order};
 
 /// An order of rows within files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowOrder(Vec<SortExpr>);
 
 impl RowOrder {
-    /// As text has it: columns, each with `ASC` or `DESC` and `NULLS FIRST` or `LAST`, or `zorder(a, b)`. Nulls are the least values
-    /// unless it says otherwise, as in Spark.
+    /// As text has it: columns, fields within them and transforms, each with `ASC` or `DESC` and `NULLS FIRST` or `LAST`, or
+    /// `zorder(a, b)`. Nulls are the least values unless it says otherwise, as in Spark.
     ///
     /// # Errors
     /// [`EngineError::Statement`] for anything else, and for columns that the table does not have.
@@ -71,9 +72,26 @@ fn sort(order: &OrderByExpr, text: &str, table: &TableMetadata) -> Result<SortEx
             });
             zorder().call(columns.collect::<Result<_>>()?)
         }
-        expr => column(expr, text, table)?,
+        expr @ Parsed::Identifier(_) => column(expr, text, table)?,
+        expr => within(expr, text, table)?,
     };
     Ok(by.sort(ascending, nulls_first))
+}
+
+/// A field within a column, or a transform, as `WRITE ORDERED BY` has them.
+fn within(expr: &Parsed, text: &str, table: &TableMetadata) -> Result<Expr> {
+    let Some((path, by)) = transform(expr) else {
+        return Err(refused(text, &format!("{expr} is no column, nor a transform of one")));
+    };
+    let schema = table.current_schema();
+    let Some(field) = schema.field_by_name(&path) else {
+        return Err(refused(text, &format!("the table has no column {path}")));
+    };
+    let value = match by.result_type(&field.field_type) {
+        Ok(_) => sort_value(schema, field.id, by),
+        Err(_) => None,
+    };
+    value.ok_or_else(|| refused(text, &format!("{path} has no values of {by}")))
 }
 
 fn column(expr: &Parsed, text: &str, table: &TableMetadata) -> Result<Expr> {

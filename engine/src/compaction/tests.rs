@@ -437,7 +437,16 @@ async fn conditions_choose_files() {
     assert_eq!(lake.lines("SELECT count(*) FROM s.grid").await, ["256"]);
     let asking = call(&lake, &sorted("a = (SELECT max(b) FROM s.grid)")).await;
     assert_eq!(asking.expect_err("no condition of its own").code(), "ENG-0017");
-    for order in ["a + 1", "c", "zorder(a, 1)", "a; DROP TABLE s.grid", "", "lower(a)"] {
+    for order in [
+        "a + 1",
+        "c",
+        "zorder(a, 1)",
+        "a; DROP TABLE s.grid",
+        "",
+        "lower(a)",
+        "a.b",
+        "day(a)",
+    ] {
         let sql = format!("CALL system.rewrite_data_files(table => 's.grid', sort_order => '{order}')");
         assert_eq!(call(&lake, &sql).await.expect_err(order).code(), "ENG-0017", "{order}");
     }

@@ -259,7 +259,7 @@ impl Grammar<'_> {
 }
 
 /// The column and the transform of a partition or sort field, in Spark's words and in Iceberg's.
-fn transform(made: &Expr) -> Option<(String, Transform)> {
+pub(crate) fn transform(made: &Expr) -> Option<(String, Transform)> {
     match made {
         Expr::Identifier(ident) => Some((names::text(ident.clone()), Transform::Identity)),
         Expr::CompoundIdentifier(path) => {

@@ -71,10 +71,7 @@ const PROCEDURES: &[Procedure] = &[
     Procedure {
         name: "rewrite_manifests",
         arguments: &["table", "use_caching", "spec_id", "sort_by"],
-        not_taken: &[(
-            "sort_by",
-            "manifests are always sorted by all fields of their partitions",
-        )],
+        not_taken: &[],
         answer: &[
             ("rewritten_manifests_count", DataType::Int32),
             ("added_manifests_count", DataType::Int32),
@@ -169,9 +166,49 @@ pub fn answer_schema(call: &Call) -> Result<SchemaRef> {
     Ok(procedure(call)?.schema())
 }
 
+/// Procedures that Spark has besides, each with what to do instead.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "rewrite_position_delete_files",
+        "rewrite_data_files writes files anew of which rows are gone, and what deleted them leaves with them",
+    ),
+    (
+        "compute_partition_stats",
+        "\"t$partitions\" counts files and rows of partitions when it is asked",
+    ),
+    (
+        "register_table",
+        "the catalog's REST interface registers tables (POST …/namespaces/{namespace}/register)",
+    ),
+    (
+        "add_files",
+        "the catalog's REST interface takes files in (POST …/tables/{table}/append-files)",
+    ),
+    (
+        "snapshot",
+        "a copy is CREATE TABLE … AS SELECT, a state to try changes on ALTER TABLE … CREATE BRANCH",
+    ),
+    (
+        "migrate",
+        "the catalog's REST interface takes Parquet files in (POST …/tables/{table}/append-files)",
+    ),
+    ("rewrite_table_path", "tables stay at the location that they have"),
+    (
+        "create_changelog_view",
+        "changes('t', from, to) answers the changes between two snapshots",
+    ),
+    (
+        "undelete_column",
+        "an older version still has it (FOR VERSION AS OF), and rollback_to_snapshot goes back to one",
+    ),
+];
+
 fn procedure(call: &Call) -> Result<&'static Procedure> {
     let found = PROCEDURES.iter().find(|procedure| procedure.name == call.procedure);
     found.ok_or_else(|| {
+        if let Some((name, advice)) = ELSEWHERE.iter().find(|(name, _)| *name == call.procedure) {
+            return EngineError::statement(format!("there is no procedure {name:?}: {advice}"));
+        }
         let names: Vec<&str> = PROCEDURES.iter().map(|procedure| procedure.name).collect();
         EngineError::statement(format!(
             "there is no procedure {:?}: there are {}",

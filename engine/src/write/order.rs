@@ -48,7 +48,7 @@ impl TaskOrder {
 pub(crate) fn table_order(table: &TableMetadata) -> Vec<SortExpr> {
     let fields = table.default_sort_order().fields.iter();
     let sorts = fields.map_while(|field| {
-        let value = value(table.current_schema(), field.source_id, field.transform)?;
+        let value = sort_value(table.current_schema(), field.source_id, field.transform)?;
         let ascending = field.direction == SortDirection::Ascending;
         Some(value.sort(ascending, field.null_order == NullOrder::First))
     });
@@ -57,12 +57,12 @@ pub(crate) fn table_order(table: &TableMetadata) -> Vec<SortExpr> {
 
 fn partitions(table: &TableMetadata) -> Vec<SortExpr> {
     let fields = table.default_partition_spec().fields().iter();
-    let values = fields.filter_map(|field| value(table.current_schema(), field.source_id, field.transform));
+    let values = fields.filter_map(|field| sort_value(table.current_schema(), field.source_id, field.transform));
     values.map(|value| value.sort(true, true)).collect()
 }
 
 /// What a row is sorted by; nothing for transforms that have no values or that nobody knows.
-fn value(schema: &Schema, source_id: i32, transform: Transform) -> Option<Expr> {
+pub(crate) fn sort_value(schema: &Schema, source_id: i32, transform: Transform) -> Option<Expr> {
     let path = path_of(schema.as_struct().fields(), source_id)?;
     let (first, inner) = path.split_first()?;
     let column = Expr::Column(Column::from_name(*first));

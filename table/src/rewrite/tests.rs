@@ -60,6 +60,39 @@ async fn groups_keep_their_bounds() {
     assert!(plan_rewrite(all, &large).is_empty(), "files that are large enough stay");
 }
 
+// Goal: no more files than are asked for are in groups, and none that is not worth it. Method: ten small files of one partition, in groups
+// of up to three, with bounds.
+#[tokio::test]
+async fn files_of_all_groups_are_bounded() {
+    let lake = Lake::new(&[], &[]).await;
+    for round in 0..10 {
+        lake.append(round * 10..round * 10 + 10).await;
+    }
+    let all = files(&lake).await;
+    for (files_max, whole, wanted) in [
+        (None, false, vec![3, 3, 3]),
+        (Some(50), false, vec![3, 3, 3]),
+        (Some(5), false, vec![3, 2]),
+        (Some(4), false, vec![3]),
+        (Some(4), true, vec![3, 1]),
+        (Some(1), false, vec![]),
+        (Some(0), true, vec![]),
+    ] {
+        let options = RewriteOptions {
+            group_files_max: 3,
+            files_max,
+            whole,
+            ..options(2)
+        };
+        let groups = plan_rewrite(all.clone(), &options);
+        let found: Vec<usize> = groups.iter().map(|group| group.files.len()).collect();
+        assert_eq!(found, wanted, "{files_max:?} {whole}");
+        for group in &groups {
+            assert_eq!(group.bytes, group.files.iter().map(|file| file.size_bytes).sum::<u64>());
+        }
+    }
+}
+
 proptest! {
     // Goal: however many commits of whatever sizes come, a byte is written anew a few times only, and few files are left.
     // Method: a model of a table that is only sizes, merged after each commit as the tiers say.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use crate::error::{EngineError, Result};
 use crate::sql::{Call, literal};
@@ -44,6 +44,8 @@ impl Arguments {
                 return Err(refused(format!("argument {name:?} is given twice")));
             }
         }
+        // As in Spark: by its place an argument can only be left out so.
+        given.retain(|_, value| !is_null(value));
         if let Some((name, advice)) = not_taken.iter().find(|(name, _)| given.contains_key(*name)) {
             return Err(EngineError::NotTaken {
                 procedure: call.procedure.clone(),
@@ -80,6 +82,11 @@ impl Arguments {
             .text(name)?
             .map(|text| text.parse().map_err(|_| self.refused(name, "a whole number")));
         parsed.transpose()
+    }
+
+    /// A whole number that must be given.
+    pub(super) fn required_integer(&self, name: &str) -> Result<i64> {
+        self.integer(name)?.ok_or_else(|| self.refused(name, "given"))
     }
 
     /// A whole number, 1 at least.
@@ -129,6 +136,10 @@ impl Arguments {
         };
         pairs(value).ok_or_else(|| self.refused(name, "map('key', 'value', …)"))
     }
+}
+
+fn is_null(value: &Expr) -> bool {
+    matches!(value, Expr::Value(value) if value.value == Value::Null)
 }
 
 fn pairs(value: &Expr) -> Option<BTreeMap<String, String>> {

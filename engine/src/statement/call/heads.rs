@@ -71,9 +71,7 @@ impl Workshop<'_> {
     pub(super) async fn cherry_pick(&self, procedure: &Procedure, arguments: &Arguments) -> Result<RecordBatch> {
         let name = self.about(arguments)?;
         writable(&self.engine.load(&name).await?)?;
-        let snapshot = arguments
-            .integer("snapshot_id")?
-            .ok_or(TableError::SnapshotNotFound { snapshot_id: 0 })?;
+        let snapshot = arguments.required_integer("snapshot_id")?;
         let picked = cherry_pick(self.engine.catalog().as_ref(), self.engine.store(), &name, snapshot).await?;
         procedure.numbers(&[snapshot, picked.snapshot_id])
     }

@@ -160,6 +160,10 @@ impl Workshop<'_> {
         let spec_id = arguments
             .integer("spec_id")?
             .map(|id| i32::try_from(id).unwrap_or(i32::MAX));
+        let sort_by = arguments.texts("sort_by")?;
+        if !sort_by.is_empty() {
+            require_own_order(procedure, &self.engine.load(&name).await?, spec_id, &sort_by)?;
+        }
         let rewrite = RewriteManifests {
             spec_id,
             ..RewriteManifests::default()
@@ -169,6 +173,33 @@ impl Workshop<'_> {
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         procedure.numbers(&[count(done.replaced), count(done.created)])
     }
+}
+
+/// Refuses another order of a partition's fields than the one that manifests are always written in.
+fn require_own_order(
+    procedure: &Procedure,
+    table: &LoadedTable,
+    spec_id: Option<i32>,
+    sort_by: &[String],
+) -> Result<()> {
+    let spec_id = spec_id.unwrap_or_else(|| table.metadata.default_partition_spec_id());
+    let spec = table.metadata.partition_spec_by_id(spec_id);
+    let fields = spec.iter().flat_map(|spec| spec.fields());
+    let fields: Vec<String> = fields.map(|field| field.name.clone()).collect();
+    if fields.starts_with(sort_by) {
+        return Ok(());
+    }
+    Err(EngineError::NotTaken {
+        procedure: procedure.name.to_owned(),
+        what: format!("argument \"sort_by\" with {}", sort_by.join(", ")),
+        advice: match fields.is_empty() {
+            true => "the table has no partitions that manifests could be sorted by".into(),
+            false => format!(
+                "manifests are always sorted by all fields of their partitions, in this order: {}",
+                fields.join(", ")
+            ),
+        },
+    })
 }
 
 /// What several names mean: `map('a,b', 'c')` says that `a` and `b` mean `c`.

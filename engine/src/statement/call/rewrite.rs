@@ -11,7 +11,8 @@ use crate::sql::RowTarget;
 
 /// The options there are, those without effect left out.
 const OPTIONS: &str = "target-file-size-bytes, min-file-size-bytes, max-file-size-bytes, min-input-files, rewrite-all, \
-                       rewrite-job-order, max-file-group-size-bytes, max-file-group-input-files, output-spec-id";
+                       rewrite-job-order, max-file-group-size-bytes, max-file-group-input-files, max-files-to-rewrite, \
+                       output-spec-id";
 
 /// Options about Spark's jobs. Here every group is a commit of its own, and one that fails keeps none of the others from theirs.
 const IDLE: &[&str] = &[
@@ -123,6 +124,7 @@ fn take(options: &mut RewriteOptions, table: &LoadedTable, key: &str, value: &st
         "max-file-size-bytes" => options.large_above_bytes = Some(count()?),
         "max-file-group-size-bytes" => options.group_bytes_max = count()?,
         "max-file-group-input-files" => options.group_files_max = usize::try_from(count()?).unwrap_or(usize::MAX),
+        "max-files-to-rewrite" => options.files_max = Some(usize::try_from(count()?).unwrap_or(usize::MAX)),
         "min-input-files" => options.everything_files_min = usize::try_from(count()?).unwrap_or(usize::MAX),
         "rewrite-all" => options.whole |= truth()?,
         "rewrite-job-order" => {

@@ -64,6 +64,10 @@ async fn heads_are_moved() {
         "CALL system.fast_forward('s.t', tabel => 'x')",
         "CALL system.rollback_to_snapshot('s.t', 'x')",
         "CALL system.rollback_to_timestamp('s.t', 'yesterday')",
+        "CALL system.rollback_to_snapshot('s.t', NULL)",
+        "CALL system.cherrypick_snapshot('s.t')",
+        "CALL system.ancestors_of(NULL, table => 's.t')",
+        "CALL system.register_table('s.t', 'x')",
     ] {
         assert_eq!(refused(&lake, wrong).await.code(), "ENG-0017", "{wrong}");
     }
