@@ -179,6 +179,11 @@ fn time_ms(text: &str) -> Option<i64> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Some(moment.timestamp_millis());
     }
+    for format in ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"] {
+        if let Ok(moment) = DateTime::parse_from_str(text, format) {
+            return Some(moment.timestamp_millis());
+        }
+    }
     for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"] {
         if let Ok(moment) = NaiveDateTime::parse_from_str(text, format) {
             return Some(moment.and_utc().timestamp_millis());
@@ -186,4 +191,27 @@ fn time_ms(text: &str) -> Option<i64> {
     }
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time_ms;
+
+    // Goal: a time is the moment that it says, in UTC unless it names a zone. Method: a table.
+    #[test]
+    fn times_are_moments() {
+        for (text, wanted) in [
+            ("2026-01-31", Some(1_769_817_600_000)),
+            ("2026-01-31 12:00:00", Some(1_769_860_800_000)),
+            ("2026-01-31T12:00:00.25", Some(1_769_860_800_250)),
+            ("2026-01-31T12:00:00Z", Some(1_769_860_800_000)),
+            ("2026-01-31 14:00:00+02:00", Some(1_769_860_800_000)),
+            ("2026-01-31 14:00:00+02", Some(1_769_860_800_000)),
+            ("2026-01-31 07:00:00.25 -0500", Some(1_769_860_800_250)),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(time_ms(text), wanted, "{text}");
+        }
+    }
 }
