@@ -74,7 +74,7 @@ impl Arriving {
             }
             Ok::<(), E>(())
         };
-        let failure = stream::once(sending).filter_map(|sent| future::ready(sent.err().map(Err)));
+        let failure = stream::once(sending).filter_map(|sent: Result<(), E>| future::ready(sent.err().map(Err)));
         let sorted = sorted.map(|batch| batch.map_err(|error| E::from(error.into())));
         Ok(Box::pin(stream::select(failure, sorted)))
     }
