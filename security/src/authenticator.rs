@@ -417,20 +417,29 @@ impl Authenticator {
         self.issue_for(principal, self.login_ttl_ms).1
     }
 
+    /// A token for a principal who came in by what was shown. If that was one of our tokens, the new one counts as given when it was: what
+    /// takes back all of before takes back both, also where that is heard of only after this one was given.
+    pub fn issue_by(&self, principal: &Principal, shown: &str) -> String {
+        let now_ms = self.clock.now_ms();
+        let shown = Claims::open(&self.key, shown, now_ms).ok();
+        let shown = shown.filter(|claims| claims.subject == principal.name);
+        let issued_ms = shown.map_or(now_ms, |claims| claims.issued_ms.min(now_ms));
+        let longest_ms = issued_ms.saturating_add(crate::TOKEN_TTL_MS_MAX);
+        let until_ms = now_ms.saturating_add(self.login_ttl_ms).min(longest_ms);
+        self.made(principal, issued_ms, until_ms).seal(&self.key)
+    }
+
     /// A token that is good for `ttl_ms`, with what it says.
     pub fn issue_for(&self, principal: &Principal, ttl_ms: i64) -> (Claims, String) {
         let now_ms = self.clock.now_ms();
-        let number = self.issued.fetch_add(1, Ordering::Relaxed);
-        let claims = Claims::new(
-            &self.key,
-            &principal.name,
-            now_ms,
-            now_ms.saturating_add(ttl_ms),
-            number,
-        )
-        .of_account(principal.account());
+        let claims = self.made(principal, now_ms, now_ms.saturating_add(ttl_ms));
         let token = claims.seal(&self.key);
         (claims, token)
+    }
+
+    fn made(&self, principal: &Principal, issued_ms: i64, until_ms: i64) -> Claims {
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        Claims::new(&self.key, &principal.name, issued_ms, until_ms, number).of_account(principal.account())
     }
 
     /// The principal of a token.
@@ -774,6 +783,56 @@ mod tests {
         assert!(door.verify(&longer).is_ok());
         let door = door.issuing_for(i64::MAX);
         assert!(door.verify(&door.issue(&robot)).is_ok());
+    }
+
+    // Goal: to exchange a token for another does not save it from what takes back all of before, also where that is not known yet, and no chain
+    // of tokens is good for longer than one may be. Method: a token that is exchanged again and again, for a year; one of somebody else, and none.
+    #[test]
+    fn exchanged_tokens_count_as_of_before() {
+        let clock = Arc::new(ManualClock::new(1_000));
+        let robot = |name: &str| UserSettings {
+            name: name.into(),
+            password_hash: String::new(),
+            scram: None,
+            role: Role::Reader,
+        };
+        let users = vec![robot("robot"), robot("other")];
+        let door = Authenticator::new(users, TokenKey::derive(b"k"), clock.clone()).expect("good users");
+        let robot = Principal::named("robot");
+        let first = door.issue(&robot);
+        clock.advance(Duration::from_secs(60));
+        let second = door.issue_by(&robot, &first);
+        let (by_password, by_other) = (
+            door.issue_by(&robot, "correct horse"),
+            door.issue_by(&Principal::named("other"), &first),
+        );
+        assert_ne!(first, second);
+        // Said before the exchange, and heard after it.
+        let policy = Policy {
+            tokens_from_ms: BTreeMap::from([("robot".to_owned(), 31_000), ("other".to_owned(), 31_000)]),
+            ..Policy::default()
+        };
+        assert!(door.verify(&second).is_ok());
+        for token in [&first, &second] {
+            assert!(matches!(
+                door.verify_by(token, &policy),
+                Err(SecurityError::RevokedToken)
+            ));
+        }
+        assert!(door.verify_by(&by_password, &policy).is_ok() && door.verify_by(&by_other, &policy).is_ok());
+        let (mut token, mut exchanges) = (second, 0);
+        while door.verify(&token).is_ok() {
+            clock.advance(Duration::from_secs(11 * 3_600));
+            if door.verify(&token).is_ok() {
+                token = door.issue_by(&robot, &token);
+                exchanges += 1;
+            }
+        }
+        let year_ms = clock.now_ms() - crate::TOKEN_TTL_MS_MAX;
+        assert!(
+            exchanges > 700 && (0..=12 * 3_600_000).contains(&year_ms),
+            "{exchanges} {year_ms}"
+        );
     }
 
     // Goal: a hash nobody can read is told at start. Method: plain text where a hash belongs.
