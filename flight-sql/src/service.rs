@@ -589,7 +589,7 @@ impl QueryService {
             Ok(Some(plan)) => Ok(plan),
             Err(error) => Err(error),
         };
-        let plan = plan.map_err(|error| told_with(session.options(), error.into()))?;
+        let plan = plan.map_err(|error| told_with(session.options(), sql, error.into()))?;
         read_only::check(&plan)?;
         self.may_read(principal, session.options(), sql, &plan)?;
         Ok((session, plan))
