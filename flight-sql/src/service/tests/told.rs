@@ -5,6 +5,7 @@ use tidewater_security::Role;
 
 use super::*;
 use crate::history::QueryRecord;
+use crate::metrics::Front;
 
 /// What is told of the statement that came last.
 fn last(service: &QueryService) -> QueryRecord {
