@@ -111,7 +111,7 @@ struct Line {
 
 impl Line {
     fn of(row: Vec<Option<String>>) -> Self {
-        let whole = row.iter().map(|value| value.as_ref()?.parse().ok()).collect();
+        let whole: Vec<Option<i128>> = row.iter().map(|value| value.as_ref()?.parse().ok()).collect();
         let plain: Vec<String> = row.into_iter().map(plain).collect();
         Self {
             text: plain.join("|"),

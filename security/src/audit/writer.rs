@@ -250,7 +250,7 @@ mod tests {
         })
         .expect("a folder");
         let statement = |number| (Some(number), None);
-        let expected = [
+        let expected: [(Option<u64>, Option<u64>); 7] = [
             statement(1),
             statement(2),
             (None, Some(1)),
