@@ -63,7 +63,8 @@ impl QueryService {
     /// The same service for a client that calls itself so.
     #[must_use]
     pub fn of_client(&self, client: &str) -> Self {
-        let name = client.get(..CLIENT_BYTES_MAX.min(client.len())).unwrap_or_default();
+        let end = client.floor_char_boundary(CLIENT_BYTES_MAX);
+        let name = client.get(..end).unwrap_or_default();
         let client = Client {
             name: Arc::from(name),
             ..self.1.clone()
