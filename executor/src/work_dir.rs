@@ -14,6 +14,9 @@ use tidewater_core::SharedClock;
 /// How often left files are looked for. What is left is little: half-written files of cancelled tasks.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The folder of shuffle files is its owner's alone.
+const SHUFFLE_MODE: u32 = 0o700;
+
 /// A working directory that is ours until this is dropped.
 #[derive(Debug)]
 pub(crate) struct WorkDir {
@@ -61,7 +64,10 @@ impl WorkDir {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        fs::create_dir_all(&self.shuffle).await.map_err(failed)
+        // Rows lie there as they are, in files that others could read if they came so far.
+        let mut private = fs::DirBuilder::new();
+        private.recursive(true).mode(SHUFFLE_MODE);
+        private.create(&self.shuffle).await.map_err(failed)
     }
 }
 
@@ -96,10 +102,12 @@ async fn sweep_once(shuffle: &Path, ttl: Duration) -> ballista_core::error::Resu
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
-    // Goal: an executor starts from an empty folder that nobody else uses. Method: leave a file, take the folder, take it
-    // again while it is held and after it was given back.
+    // Goal: an executor starts from an empty folder that nobody else uses, nor looks into. Method: leave a file in a folder that is open to
+    // others, take the folder, take it again while it is held and after it was given back.
     #[tokio::test]
     async fn taken_once_and_empty() {
         let home = tempfile::tempdir().expect("a folder");
@@ -110,6 +118,8 @@ mod tests {
         std::fs::write(&beside, b"mine").expect("writable");
 
         let taken = WorkDir::take(home.path()).await.expect("free");
+        let shuffle = std::fs::metadata(taken.shuffle()).expect("it is there");
+        assert_eq!(shuffle.permissions().mode() & 0o777, SHUFFLE_MODE);
         assert!(!left.try_exists().expect("readable"));
         assert!(beside.try_exists().expect("readable"));
         let second = WorkDir::take(home.path()).await;

@@ -15,7 +15,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use tidewater_core::TableName;
-use tidewater_engine::{CATALOG, Caller, Class, Engine, EngineError, Execution, PlanRunner, SessionOptions, sizes};
+use tidewater_engine::{CATALOG, Caller, Class, Engine, EngineError, PlanRunner, SessionOptions, sizes};
 use tidewater_security::{Authenticator, Oidc, Principal, SecurityError, TokenKey, Way};
 
 use crate::cache::{CacheOptions, CacheUse, ResultCache};
@@ -23,7 +23,6 @@ use crate::error::QueryError;
 use crate::handle::Statement;
 use crate::held::Held;
 use crate::history::{Note, QueryHistory, Sender};
-use crate::metrics::Front;
 use crate::placeholder::number_placeholders;
 use crate::policy::PolicySource;
 use crate::postgres::Registry;
@@ -34,6 +33,7 @@ use crate::wire::{to_wire, wire_schema};
 mod answer;
 mod authorise;
 mod cancelling;
+mod client;
 mod commands;
 mod cut;
 mod described;
@@ -51,6 +51,7 @@ pub(crate) mod tests;
 
 use answer::Asked;
 use authorise::told_with;
+use client::Client;
 pub use commands::Changed;
 pub(crate) use cut::{Cause, Cut};
 use late::LateSession;
@@ -58,9 +59,6 @@ pub use listing::{TableEntry, TableKind};
 use running::{Running, Until};
 pub(crate) use session::{CACHE_SETTING, WAP_ID};
 pub use session::{Opened, Told};
-
-/// Longest name of a client that is kept.
-const CLIENT_BYTES_MAX: usize = 128;
 
 /// Limits of the service.
 #[derive(Debug, Clone)]
@@ -148,26 +146,6 @@ impl SessionSource for PlainSessions {
 #[derive(Debug, Clone)]
 pub struct QueryService(Arc<Inner>, Client);
 
-#[derive(Debug, Clone)]
-struct Client {
-    /// What it calls itself.
-    name: Arc<str>,
-    /// Which way it came.
-    front: Front,
-    /// Where it is, where its front knows.
-    address: Option<IpAddr>,
-    /// Whether it takes rows that are kept.
-    cached: bool,
-    /// Where it wants its queries to run.
-    execution: Execution,
-    /// The schema of names that have none, if it wants another than the usual one.
-    schema: Option<Arc<str>>,
-    /// The longest that it gives a statement.
-    timeout: Option<Duration>,
-    /// The id under which its writes wait to be published, to tables that stage them.
-    wap_id: Option<Arc<str>>,
-}
-
 #[derive(Debug)]
 struct Inner {
     engine: Engine,
@@ -218,17 +196,7 @@ impl QueryService {
             connections: Registry::default(),
             siblings: None,
         };
-        let client = Client {
-            name: Arc::from(""),
-            front: Front::default(),
-            address: None,
-            cached: true,
-            execution: Execution::Auto,
-            schema: None,
-            timeout: None,
-            wap_id: None,
-        };
-        Self(Arc::new(inner), client)
+        Self(Arc::new(inner), Client::default())
     }
 
     /// With a history that others look into. To be called before the service is shared; later it has no effect.
@@ -258,115 +226,9 @@ impl QueryService {
         self
     }
 
-    /// The same service for clients that come this way.
-    #[must_use]
-    pub fn through(&self, front: Front) -> Self {
-        let client = Client {
-            front,
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
-    }
-
-    /// The same service for a client that calls itself so.
-    #[must_use]
-    pub fn of_client(&self, client: &str) -> Self {
-        let name = client.get(..CLIENT_BYTES_MAX.min(client.len())).unwrap_or_default();
-        let client = Client {
-            name: Arc::from(name),
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
-    }
-
-    /// The same service for a client at this address.
-    #[must_use]
-    pub fn at_address(&self, address: Option<IpAddr>) -> Self {
-        let client = Client {
-            address,
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
-    }
-
-    /// The same service for a client that wants its queries to run there.
-    #[must_use]
-    pub fn execution(&self, execution: Execution) -> Self {
-        let client = Client {
-            execution,
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
-    }
-
-    /// The same service for a client whose names without a schema stand in this one; the usual one if there is none.
-    #[must_use]
-    pub fn within(&self, schema: Option<&str>) -> Self {
-        let client = Client {
-            schema: schema.map(Arc::from),
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
-    }
-
-    /// The schema that the client chose.
-    pub(crate) fn wanted_schema(&self) -> Option<&str> {
-        self.1.schema.as_deref()
-    }
-
-    /// The same service for a client that gives its statements so long; they never have longer than anybody's.
-    #[must_use]
-    pub fn within_time(&self, timeout: Option<Duration>) -> Self {
-        let client = Client {
-            timeout,
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
-    }
-
-    /// The same service for a client whose writes to tables that stage them wait under this id.
-    #[must_use]
-    pub fn staging(&self, wap_id: Option<&str>) -> Self {
-        let client = Client {
-            wap_id: wap_id.map(Arc::from),
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
-    }
-
-    /// How long a statement of this client may take.
-    fn deadline(&self) -> Duration {
-        let allowed = self.0.options.query_timeout;
-        self.1.timeout.map_or(allowed, |wanted| wanted.min(allowed))
-    }
-
-    /// What the client has set, as a session takes it.
-    fn settings(&self) -> SessionOptions {
-        SessionOptions {
-            default_schema: self.1.schema.as_deref().map(str::to_owned),
-            wap_id: self.1.wap_id.as_deref().map(str::to_owned),
-            ..SessionOptions::default()
-        }
-    }
-
     /// Results that are fetched later.
     pub(crate) fn held(&self) -> &Held {
         &self.0.held
-    }
-
-    /// Where the client wants its queries to run.
-    pub(crate) fn wanted_execution(&self) -> Execution {
-        self.1.execution
-    }
-
-    /// The same service for a client that takes rows that are kept, or does not.
-    #[must_use]
-    pub fn cached(&self, cached: bool) -> Self {
-        let client = Client {
-            cached,
-            ..self.1.clone()
-        };
-        Self(Arc::clone(&self.0), client)
     }
 
     /// Statements at work and those that have ended.
@@ -589,7 +451,7 @@ impl QueryService {
             Ok(Some(plan)) => Ok(plan),
             Err(error) => Err(error),
         };
-        let plan = plan.map_err(|error| told_with(session.options(), error.into()))?;
+        let plan = plan.map_err(|error| told_with(session.options(), sql, error.into()))?;
         read_only::check(&plan)?;
         self.may_read(principal, session.options(), sql, &plan)?;
         Ok((session, plan))

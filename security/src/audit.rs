@@ -55,7 +55,7 @@ pub struct AuditOptions {
 pub struct AuditCounts {
     /// Lines that were written.
     pub written: u64,
-    /// Lines that were not, because the disk failed or did not keep up.
+    /// Lines that were not, because the disk failed or did not keep up, and those that were and may be gone, because it failed a moment later.
     pub lost: u64,
     /// Times that the disk failed.
     pub failures: u64,

@@ -24,7 +24,8 @@ use tidewater_core::Coded;
 use tidewater_core::limits::REST_BODY_BYTES_MAX;
 use tidewater_security::{AuditLog, PolicyChange, Target};
 
-/// Longest text that is kept of what was asked for: a grant on hundreds of columns.
+/// Longest text that is kept of what was asked for, a grant on hundreds of columns, and longest name of a table: who is refused too says what
+/// they are, and must not push out what was kept before.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// Longest number of a node.
@@ -62,7 +63,7 @@ pub(crate) async fn keep_deeds(
         address,
         sent_on_by: sent_on.map(|node| node.chars().take(NODE_CHARS_MAX).collect()),
         statement: cut(statement),
-        tables,
+        tables: tables.into_iter().map(cut).collect(),
         outcome: "unknown",
         error: Some(given_up().to_owned()),
     };

@@ -122,14 +122,15 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
             "this catalog has no users to log in as: leave the credential out, or set a token that its operator gave you",
         ));
     };
-    let principal = match asked.grant_type.as_str() {
+    let (principal, shown) = match asked.grant_type.as_str() {
         "client_credentials" => {
             let (user, password) = credentials(&headers, &asked)?;
             if let Some(authorizer) = &service.authorizer {
                 // A token in the place of the password may have been taken back, and the user may be the catalog's.
                 logins.users.heed(known(authorizer, &service.consensus.state().state));
             }
-            logins.login(user, password, address).await?
+            let principal = logins.login(user, password.clone(), address).await?;
+            (principal, password)
         }
         TOKEN_EXCHANGE => {
             let token = asked.subject_token.as_deref().unwrap_or_default();
@@ -154,7 +155,7 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
                 let says = "a token of another issuer is exchanged for none of ours: use it as it is";
                 return Err(Failure::new("invalid_request", says));
             }
-            principal
+            (principal, token.to_owned())
         }
         _ => {
             let says = "the grants are client_credentials and token-exchange";
@@ -162,7 +163,7 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
         }
     };
     Ok(json!({
-        "access_token": logins.users.issue(&principal),
+        "access_token": logins.users.issue_by(&principal, &shown),
         "token_type": "bearer",
         "expires_in": logins.users.login_ttl_ms() / 1_000,
         "issued_token_type": ACCESS_TOKEN,

@@ -2,79 +2,36 @@
 //! whichever is there. The planner's is the left one always, which it does not find in conditions, nor where more than two tables have it;
 //! in a subquery it takes one of the query around instead.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
-    ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor, VisitMut,
-    VisitorMut,
+    BinaryOperator, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy,
+    OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::MOMENT;
+use super::around::{self, Queries};
 use crate::lake::parts;
 use crate::this_query::{self, Change};
 
 /// Names the table of each such column, if the first two tables of FROM have it. `a FULL JOIN b USING (x)` is written with ON, and each `x`
 /// as the one that is there, where a SELECT joins two tables and names its columns. What is left of these is refused later.
 pub(super) fn by_names(statement: &mut Statement) {
-    let _: ControlFlow<()> = statement.visit(&mut Joined { within: 0 });
+    around::each(statement, &mut Joined);
 }
 
-struct Joined {
-    /// Expressions with queries, and queries that are LATERAL, around what is visited.
-    within: usize,
-}
+struct Joined;
 
-impl VisitorMut for Joined {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+impl Queries for Joined {
+    fn query(&mut self, query: &mut Query, sees_around: bool) {
         // Before its joins are written otherwise.
-        sorted(query, self.within > 0);
-        ControlFlow::Continue(())
+        sorted(query, sees_around);
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+    fn select(&mut self, select: &mut Select, sees_around: bool) {
         if written(select).is_none() {
-            told(select, self.within > 0);
+            told(select, sees_around);
         }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        self.within += usize::from(is_lateral(factor));
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        self.within -= usize::from(is_lateral(factor));
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        self.within += usize::from(has_query(expr));
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        self.within -= usize::from(has_query(expr));
-        ControlFlow::Continue(())
-    }
-}
-
-/// Whether it is a query that sees columns of others beside it.
-pub(super) fn is_lateral(factor: &TableFactor) -> bool {
-    matches!(factor, TableFactor::Derived { lateral: true, .. })
-}
-
-/// Whether it is an expression with a query of its own, which sees columns of the one around.
-pub(super) fn has_query(expr: &Expr) -> bool {
-    match expr {
-        Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => true,
-        Expr::Function(function) => matches!(function.args, FunctionArguments::Subquery(_)),
-        _ => false,
     }
 }
 

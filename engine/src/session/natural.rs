@@ -15,7 +15,8 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut,
 };
 
-use super::joined::{called, has_query, is_lateral};
+use super::around::{self, Queries};
+use super::joined::called;
 use super::parse::innermost;
 use crate::this_query::{self, Change};
 
@@ -95,8 +96,6 @@ struct Found {
     /// Whether there is a natural join of which a name could be told.
     is_there: bool,
     changed: bool,
-    /// Expressions with queries, and queries that are LATERAL, around what is visited.
-    within: usize,
     /// Names that stand without a table in queries within others that join by names.
     bare: BTreeSet<String>,
 }
@@ -105,23 +104,20 @@ impl Found {
     fn look(&mut self, statement: &mut Statement) {
         self.bare.clear();
         if let Some(statement) = innermost(statement) {
-            let _: ControlFlow<()> = statement.visit(self);
+            around::each(statement, self);
         }
     }
 }
 
-impl VisitorMut for Found {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+impl Queries for Found {
+    fn query(&mut self, query: &mut Query, sees_around: bool) {
         let by_names = matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.iter().any(by_names));
-        if self.within > 0 && by_names {
+        if sees_around && by_names {
             let _: ControlFlow<()> = query.order_by.visit(&mut Bare(&mut self.bare));
         }
-        ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+    fn select(&mut self, select: &mut Select, sees_around: bool) {
         let mut joins = select.from.iter().flat_map(|from| &from.joins);
         self.is_there |= joins.any(is_natural);
         if let Some(name) = &self.told
@@ -138,30 +134,9 @@ impl VisitorMut for Found {
             this_query::change(&mut select.selection, &mut left);
             self.changed |= left.changed;
         }
-        if self.within > 0 && select.from.iter().any(by_names) {
+        if sees_around && select.from.iter().any(by_names) {
             let _: ControlFlow<()> = select.visit(&mut Bare(&mut self.bare));
         }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        self.within += usize::from(is_lateral(factor));
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        self.within -= usize::from(is_lateral(factor));
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        self.within += usize::from(has_query(expr));
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        self.within -= usize::from(has_query(expr));
-        ControlFlow::Continue(())
     }
 }
 

@@ -182,10 +182,11 @@ pub(super) async fn token_for(service: &QueryService, shown: Shown, peer: &Peer)
         Shown::Nothing | Shown::Garbled => None,
     };
     let principal = admitted(service, shown, peer).await?;
-    match secret.filter(|_| principal.is_vouched()) {
-        Some(token) => Ok(token),
-        None => Ok(service.authenticator().issue(&principal)),
-    }
+    Ok(match secret {
+        Some(token) if principal.is_vouched() => token,
+        Some(shown) => service.authenticator().issue_by(&principal, &shown),
+        None => service.authenticator().issue(&principal),
+    })
 }
 
 #[cfg(test)]

@@ -240,7 +240,7 @@ impl QueryService {
         let verb = command.verb();
         // What is written to is settled once, before it is asked who may.
         if let Err(error) = Box::pin(self.0.engine.settle(&options, &mut command)).await {
-            return note.end(Err(told_with(&options, error.into())));
+            return note.end(Err(told_with(&options, &statement.sql, error.into())));
         }
         let schema = options.default_schema.as_deref();
         let schema = schema.unwrap_or_else(|| self.default_schema());
@@ -251,7 +251,7 @@ impl QueryService {
                 let done = Done::default();
                 return note.end(Ok(Some(Changed { verb, done })));
             }
-            Err(error) => return note.end(Err(told_with(&options, error))),
+            Err(error) => return note.end(Err(told_with(&options, &statement.sql, error))),
         }
         if let Err(error) = note.kept().await {
             return note.end(Err(error));
@@ -268,7 +268,7 @@ impl QueryService {
         note.routed(&runner.route());
         let done = match done {
             Ok(done) => done,
-            Err(error) => return note.end(Err(told_with(&options, error))),
+            Err(error) => return note.end(Err(told_with(&options, &statement.sql, error))),
         };
         note.changed(done.rows.unwrap_or_default(), done.snapshot_id);
         if let Err(error) = self.give_to_maker(principal, &options, &command).await {

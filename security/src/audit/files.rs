@@ -31,6 +31,8 @@ pub(super) struct Files {
     options: AuditOptions,
     counters: Arc<Counters>,
     open: Option<Open>,
+    /// Lines that were written and may be gone, and that nobody was told of.
+    gone: u64,
 }
 
 struct Open {
@@ -38,19 +40,24 @@ struct Open {
     file: File,
     day: i64,
     bytes: u64,
-    is_synced: bool,
+    /// Lines that are not on the disk for certain.
+    unsynced: u64,
 }
 
 impl Open {
     /// Leaves it as it was before what failed: part of that may be there, and would be read as lines. Where this fails too, they are told as
-    /// lost and are not.
-    fn cut(self) {
-        let _ = match self.bytes {
+    /// lost and are not. How many lines of before may be gone.
+    fn cut(self) -> u64 {
+        let cut = match self.bytes {
             // There would be one more with every try, until the folder cannot be read any more.
             0 => fs::remove_file(&self.path),
             // Nobody comes back to it, and its lines are said to be on the disk soon.
             bytes => self.file.set_len(bytes).and_then(|()| self.file.sync_data()),
         };
+        match cut {
+            Ok(()) => 0,
+            Err(_) => self.unsynced,
+        }
     }
 }
 
@@ -74,6 +81,7 @@ impl Files {
             options,
             counters,
             open: None,
+            gone: 0,
         };
         files.make_room(now_ms);
         Ok(files)
@@ -85,7 +93,7 @@ impl Files {
         if written.is_err()
             && let Some(open) = self.open.take()
         {
-            open.cut();
+            self.gone = self.gone.saturating_add(open.cut());
         }
         written
     }
@@ -104,22 +112,39 @@ impl Files {
         let open = self.open.insert(open);
         open.file.write_all(lines)?;
         open.bytes = open.bytes.saturating_add(bytes);
-        open.is_synced = false;
+        open.unsynced = open.unsynced.saturating_add(count(lines));
         Ok(())
     }
 
     /// Comes back when what was written is on the disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        let Some(open) = self.open.as_mut().filter(|open| !open.is_synced) else {
+        let Some(open) = self.open.as_mut().filter(|open| open.unsynced > 0) else {
             return Ok(());
         };
         let synced = open.file.sync_data();
-        open.is_synced = synced.is_ok();
-        if synced.is_err() {
-            // What a failed sync has lost, no later one of the same file brings back.
-            self.open = None;
+        match synced {
+            Ok(()) => open.unsynced = 0,
+            Err(_) => {
+                self.gone = self.gone.saturating_add(open.unsynced);
+                // What a failed sync has lost, no later one of the same file brings back.
+                self.open = None;
+            }
         }
         synced
+    }
+
+    /// How many lines that were written may be gone, by a disk that failed later. They are told once.
+    pub(super) fn gone(&mut self) -> u64 {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// From now on what is written cannot be synced, until another file is begun.
+    #[cfg(test)]
+    pub(super) fn sync_no_more(&mut self) {
+        let (_, pipe) = io::pipe().expect("a pipe");
+        if let Some(open) = &mut self.open {
+            open.file = File::from(std::os::fd::OwnedFd::from(pipe));
+        }
     }
 
     fn begin(&self, day: i64, now_ms: i64) -> io::Result<Open> {
@@ -139,7 +164,7 @@ impl Files {
                 file,
                 day,
                 bytes: 0,
-                is_synced: true,
+                unsynced: 0,
             };
             // Others leave it alone as long as it is written. Where the disk knows no locks, they go by its age.
             if let Err(TryLockError::WouldBlock) = open.file.try_lock() {
@@ -252,6 +277,11 @@ fn remove(path: &Path) -> io::Result<bool> {
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn count(lines: &[u8]) -> u64 {
+    let ends = lines.iter().filter(|byte| **byte == b'\n');
+    u64::try_from(ends.count()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -73,8 +73,11 @@ impl AuditFilter {
     }
 }
 
+/// What stands at the end of a text that was cut.
+const CUT: char = '…';
+
 /// Whether a line is about a table. What was refused before its tables were known is, if its text names it; and so may be what does not tell
-/// all of its tables, as its text may be cut too.
+/// all of its tables, or tells none and has a text that was cut before it named them.
 fn is_about(line: &Value, table: &str) -> bool {
     let told = line["tables"].as_array().map_or(&[][..], Vec::as_slice);
     if told.iter().any(|name| name.as_str() == Some(table)) || line["tables_left_out"].is_u64() {
@@ -82,7 +85,7 @@ fn is_about(line: &Value, table: &str) -> bool {
     }
     let statement = line["statement"].as_str().unwrap_or_default().to_lowercase();
     let name = table.rsplit('.').next().unwrap_or(table).to_lowercase();
-    told.is_empty() && names(&statement, &name)
+    told.is_empty() && (statement.ends_with(CUT) || names(&statement, &name))
 }
 
 /// Whether a text has a word in it, and not within another.

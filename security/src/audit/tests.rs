@@ -194,8 +194,8 @@ async fn a_failing_disk_is_told() {
     assert_eq!(told, [("lost", Some(2)), ("began", None)]);
 }
 
-// Goal: who asks gets the lines that they ask for. Method: statements of two users about two tables, one of them refused before its tables were
-// known and one with more tables than are told, asked for in each way.
+// Goal: who asks gets the lines that they ask for. Method: statements of several users about two tables, one of them refused before its tables
+// were known, one with more tables than are told and one that was refused and is too long to be told, asked for in each way.
 #[test]
 fn lines_are_found() {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -207,6 +207,8 @@ fn lines_are_found() {
         json!({"number": 3, "user": "ana", "tables": ["gold.inpatients"], "statement": "SELECT * FROM inpatients"}),
         json!({"number": 4, "user": "ana", "tables": [], "statement": "SELECT * FROM inpatients", "error": "SEC-0012"}),
         json!({"number": 5, "user": "bob", "tables": ["gold.a"], "tables_left_out": 1, "statement": "SELECT * FROM a, b"}),
+        json!({"number": 6, "user": "mal", "tables": [], "statement": "SELECT ?, ?, ?, …"}),
+        json!({"number": 7, "user": "mal", "tables": ["gold.a"], "statement": "SELECT ?, ?, ?, …"}),
     ];
     for line in &told {
         clock.advance(Duration::from_secs(60));
@@ -222,7 +224,7 @@ fn lines_are_found() {
         table: Some("gold.patients".into()),
         ..AuditFilter::default()
     };
-    assert_eq!(find(table), [1, 2, 5]);
+    assert_eq!(find(table), [1, 2, 5, 6]);
     let user = AuditFilter {
         user: Some("ana".into()),
         since_ms: Some(NOW_MS + 180_000),

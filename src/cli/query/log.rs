@@ -16,6 +16,11 @@ use crate::settings::Settings;
 /// Lines that are held before the oldest of them are let go.
 const HELD_MIN: usize = 1_024;
 
+/// What turns the direction of a text around where it is shown.
+const TURNS: [char; 9] = [
+    '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
     /// From then on: 2026-11-29, 2026-11-29T08:00:00Z, or as long ago as 24h or 90d
@@ -133,13 +138,9 @@ fn moment(text: &str, now_ms: i64) -> Result<i64, Failure> {
 }
 
 fn shown(line: &Value) -> LogLine {
-    // Names are what clients say: none of them commands the terminal of who reads this.
-    let text = |key: &str| {
-        let told = line[key].as_str().unwrap_or_default();
-        told.replace(char::is_control, "\u{fffd}")
-    };
+    let text = |key: &str| harmless(line[key].as_str().unwrap_or_default());
     let tables = line["tables"].as_array().into_iter().flatten();
-    let tables: Vec<&str> = tables.filter_map(Value::as_str).collect();
+    let tables: Vec<String> = tables.filter_map(Value::as_str).map(harmless).collect();
     let left_out = line["tables_left_out"].as_u64();
     let more = left_out.map_or_else(String::new, |left_out| format!(" and {left_out} more"));
     let what = match line["event"].as_str() {
@@ -161,6 +162,13 @@ fn shown(line: &Value) -> LogLine {
         rows: line["rows"].as_u64(),
         error: text("error"),
     }
+}
+
+/// Names are what clients say, those of tables that are not there among them: none of them commands the terminal of who reads this, nor turns
+/// round what is behind it.
+fn harmless(told: &str) -> String {
+    let commands = |letter: char| letter.is_control() || TURNS.contains(&letter);
+    told.replace(commands, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -187,9 +195,12 @@ mod tests {
         }
     }
 
-    // Goal: who is refused cannot write to the terminal of who reads of it. Method: a name that clears the screen.
+    // Goal: who is refused cannot write to the terminal of who reads of it. Method: a name that clears the screen, and tables that are not there
+    // whose names do and turn a text around, as a refused request may name them.
     #[test]
     fn names_command_no_terminal() {
+        let line = serde_json::json!({"event": "operation", "tables": ["a.\u{1b}[2J", "a.\u{202e}b\n"]});
+        assert_eq!(shown(&line).tables, "a.\u{fffd}[2J, a.\u{fffd}b\u{fffd}");
         let line = serde_json::json!({"event": "login", "user": "\u{1b}[2Jana", "way": "scram", "outcome": "denied"});
         let shown = shown(&line);
         assert_eq!(

@@ -423,8 +423,8 @@ async fn every_scan_is_seen() {
     }
 }
 
-// Goal: an error does not name columns to somebody who may not know of them. Method: queries and a change of a column that is not there, by
-// a user under grants, and the queries by one whom no grant binds, who is told.
+// Goal: an error does not name columns to somebody who may not know of them. Method: queries and a change of a column that is not there, and a
+// query whose `*` has one that is not grouped, by a user under grants, and the queries by one whom no grant binds, who is told.
 #[tokio::test]
 async fn errors_name_no_columns() {
     let (lake, service) = with_grants(&[Privilege::Usage, Privilege::Delete], &[1]).await;
@@ -438,6 +438,11 @@ async fn errors_name_no_columns() {
         let whole = lake.prepare(sql).await.expect_err(sql).chain();
         assert!(!hidden(&whole), "{sql}: {whole}");
     }
+    let sql = "SELECT * FROM numbers GROUP BY id";
+    let column = |told: &str| told.contains("numbers.name");
+    let told = service.prepare(&ana(), sql).await.expect_err(sql).chain();
+    let whole = lake.prepare(sql).await.expect_err(sql).chain();
+    assert!(!column(&told) && column(&whole), "{told}\n{whole}");
     let sql = "DELETE FROM numbers WHERE nam = 'n1'";
     let refused = service.change(&ana(), &Statement::new(sql)).await.expect_err(sql);
     assert!(hidden(&refused.chain()), "{}", refused.chain());

@@ -3,6 +3,7 @@
 use tidewater_engine::pg_catalog::Postgres;
 
 use super::*;
+use crate::metrics::Front;
 
 /// Statements that name a file that there is, one that there must not be, and an address.
 fn statements(there: &str, made: &str) -> Vec<String> {

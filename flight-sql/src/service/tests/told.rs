@@ -5,6 +5,7 @@ use tidewater_security::Role;
 
 use super::*;
 use crate::history::QueryRecord;
+use crate::metrics::Front;
 
 /// What is told of the statement that came last.
 fn last(service: &QueryService) -> QueryRecord {
@@ -50,6 +51,18 @@ async fn changes_are_told() {
     let told = last(&lake.service);
     assert_eq!((told.tables, told.rows), (vec!["gold.nowhere".to_owned()], 0));
     assert_eq!(told.error.as_deref(), Some(code));
+}
+
+// Goal: a client's name is told as far as it goes, also where it is cut within a letter: nobody is left nameless by it. Method: a long name of
+// letters of two bytes.
+#[tokio::test]
+async fn long_names_of_clients_are_cut() {
+    let lake = Lake::new().await;
+    let service = lake.service.of_client(&format!("x{}", "é".repeat(200)));
+    let sql = "CREATE TABLE gold.t (id BIGINT)";
+    let changed = service.change(&Principal::local(), &Statement::new(sql)).await;
+    changed.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+    assert_eq!(last(&service).client, format!("x{}", "é".repeat(63)));
 }
 
 // Goal: a bulk load is a statement among the others, with its table and its rows, or with its error. Method: one that makes a table, and
