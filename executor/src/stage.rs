@@ -79,8 +79,11 @@ impl ExecutionEngine for StageEngine {
                 config,
             )
             .map_err(keep_code)?;
-        let inner = stage;
-        Ok(Arc::new(Stage { inner, files, stop }))
+        Ok(Arc::new(Stage {
+            inner: stage,
+            files,
+            stop,
+        }))
     }
 
     fn end_job(&self, job_id: &JobId) {

@@ -234,7 +234,31 @@ impl ExecutionPlan for UntoldExec {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
     use crate::testing::Lake;
+
+    // Goal: a cluster is told nothing of parts that are sorted and have constants, and all of others. Method: its rule over plans of unions of
+    // parts with constants and without, in an order and in none.
+    #[tokio::test]
+    async fn a_cluster_is_told_less_of_parts() {
+        let session = SessionContext::new();
+        for (part, order, untold) in [
+            ("1 AS c, x", "ORDER BY x", 2),
+            ("1 AS c, x", "", 0),
+            ("x % 3 AS c, x", "ORDER BY x", 0),
+        ] {
+            let part = format!("SELECT {part} FROM (VALUES (2), (1)) AS v (x)");
+            let sql = format!("SELECT c, x FROM ({part} UNION ALL {part}) AS u {order}");
+            let frame = session.sql(&sql).await.unwrap();
+            let plan = frame.create_physical_plan().await.unwrap();
+            let plan = UntoldSides.optimize(plan, &ConfigOptions::new()).unwrap();
+            let shown = displayable(plan.as_ref()).indent(false).to_string();
+            assert_eq!(shown.matches("UntoldExec").count(), untold, "{shown}");
+        }
+    }
 
     // Goal: a union is sorted by two columns that are equal in its parts, in process and after a journey. Method: such columns alone, behind
     // a constant and before one, for all rows and for the first.

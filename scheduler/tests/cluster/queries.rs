@@ -15,7 +15,7 @@ use tidewater_table::{
     Alteration, Change, ColumnPath, CommitOptions, JOB_ID_KEY, Scan, SortBy, alter_table, commit_change, transformed,
 };
 
-pub(crate) const STATEMENTS: [&str; 10] = [
+pub(crate) const STATEMENTS: [&str; 11] = [
     "SELECT count(*) FROM orders",
     "SELECT note, count(*), sum(customer), min(id), max(id) FROM orders GROUP BY note",
     "SELECT o.note, sum(i.amount) AS s FROM orders o JOIN items i ON o.id = i.order_id GROUP BY o.note ORDER BY s DESC",
@@ -28,6 +28,8 @@ pub(crate) const STATEMENTS: [&str; 10] = [
     "SELECT note, array_agg(id ORDER BY customer, id) FROM orders WHERE id < 500 GROUP BY note",
     "SELECT o.note, array_agg(i.amount ORDER BY i.order_id) FROM orders o LEFT JOIN items i ON o.id = i.order_id
      WHERE o.id < 300 GROUP BY o.note",
+    "SELECT id, count(*) FILTER (WHERE customer > 500) OVER (PARTITION BY note), sum(customer) FILTER (WHERE id % 3 = 0)
+     OVER (PARTITION BY note ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) FROM orders WHERE id < 300",
 ];
 
 // Goal: the cluster answers as DataFusion alone. Method: statements of several shapes, each run in both, in one process.
