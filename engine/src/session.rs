@@ -85,6 +85,7 @@ use crate::policy;
 use self::counted_sets::count_sets;
 pub use self::nulls::optimizer_rules;
 pub use self::options::{Class, Execution, Named, SessionKind, SessionOptions};
+pub use self::outer_sides::UntoldSides;
 use self::parse::Parsed;
 pub(crate) use self::parse::one_name;
 pub(crate) use self::remembered::Plans;

@@ -6,22 +6,27 @@ use ballista_core::execution_plans::{RangeShuffleReaderExec, ShuffleReaderExec};
 use ballista_core::serde::scheduler::PartitionLocation;
 use ballista_executor::executor_process::is_job_folder;
 use datafusion::common::exec_err;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
 
-/// Refuses a plan that reads shuffle files of a job whose name would lead out of the working directory.
-pub(crate) fn check_readers(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
-    plan.apply(|node| {
-        for location in read_by(node).iter().flatten() {
-            let job = &location.partition_id.job_id;
-            if !is_job_folder(job) {
-                return exec_err!("{:?} is not the name of a job", job.as_str());
-            }
+/// What a plan reads of shuffle files. One that reads those of a job whose name would lead out of the working directory is refused.
+pub(crate) fn check_readers(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<PartitionLocation>> {
+    let locations = locations(plan);
+    for location in &locations {
+        let job = &location.partition_id.job_id;
+        if !is_job_folder(job) {
+            return exec_err!("{:?} is not the name of a job", job.as_str());
         }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(())
+    }
+    Ok(locations)
+}
+
+fn locations(plan: &Arc<dyn ExecutionPlan>) -> Vec<PartitionLocation> {
+    let mut all: Vec<PartitionLocation> = read_by(plan).iter().flatten().cloned().collect();
+    for child in plan.children() {
+        all.extend(locations(child));
+    }
+    all
 }
 
 fn read_by(node: &Arc<dyn ExecutionPlan>) -> &[Vec<PartitionLocation>] {

@@ -6,9 +6,10 @@
 //! Main types: [`Executor`], [`ExecutorOptions`], [`TaskLoad`], [`ExecutorError`].
 //!
 //! Invariants: a working directory has one executor, and is empty when it registers; a task has no more memory than its
-//! share; a plan whose shuffle files are too large ends, not the executor; one executor runs in a process at a time, because
-//! Ballista keeps its "terminating" flag in a static.
+//! share; a plan whose shuffle files are too large ends, not the executor; nobody is given rows of a shuffle file that is not
+//! as it was written; one executor runs in a process at a time, because Ballista keeps its "terminating" flag in a static.
 
+mod digests;
 mod error;
 mod executor;
 mod failure;
@@ -25,6 +26,7 @@ mod stoppable;
 mod stops;
 mod work_dir;
 
+pub use digests::digest;
 pub use error::{ExecutorError, Result};
 pub use executor::Executor;
 pub use memory::TaskLoad;

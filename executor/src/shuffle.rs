@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
@@ -9,6 +10,7 @@ use ballista_executor::flight_service::BallistaFlightService;
 use futures::Stream;
 use tokio_util::sync::CancellationToken;
 
+use crate::digests;
 use crate::error::{ExecutorError, Result};
 use tidewater_core::Tasks;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
@@ -26,7 +28,8 @@ pub(crate) fn serve(
             reason: format!("working directory {} is not UTF-8", shuffle.display()),
         });
     };
-    let service = FlightServiceServer::new(BallistaFlightService::new(folder.to_owned()))
+    let files = BallistaFlightService::new(folder.to_owned()).with_read(Arc::new(digests::read));
+    let service = FlightServiceServer::new(files)
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
     let server = create_grpc_server(&GrpcServerConfig::default())

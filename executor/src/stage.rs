@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
+use crate::digests::TaskFiles;
 use crate::error::ExecutorError;
 use crate::failure::{coded, keep_code};
 use crate::job_folders::check_readers;
@@ -58,7 +59,8 @@ impl ExecutionEngine for StageEngine {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let stop = self.stops.begin(&job_id);
-        check_readers(&plan).map_err(keep_code)?;
+        let reads = check_readers(&plan).map_err(keep_code)?;
+        let files = TaskFiles::new(work_dir, job_id.clone(), stage_id, reads);
         let plan = restore_scans(plan, &self.runtime)
             .and_then(text_views)
             .and_then(|plan| yielding(plan, &self.clock))
@@ -77,7 +79,11 @@ impl ExecutionEngine for StageEngine {
                 config,
             )
             .map_err(keep_code)?;
-        Ok(Arc::new(Stage { inner: stage, stop }))
+        Ok(Arc::new(Stage {
+            inner: stage,
+            files,
+            stop,
+        }))
     }
 
     fn end_job(&self, job_id: &JobId) {
@@ -85,11 +91,29 @@ impl ExecutionEngine for StageEngine {
     }
 }
 
-/// Ballista's stage, with errors that keep their code on the way to the scheduler, and a plan that ends with its task.
+/// Ballista's stage, with errors that keep their code on the way to the scheduler, files whose readers know whether they are whole, and a
+/// plan that ends with its task.
 #[derive(Debug)]
 struct Stage {
     inner: Arc<dyn QueryStageExecutor>,
+    files: TaskFiles,
     stop: Stop,
+}
+
+impl Stage {
+    async fn run(&self, task_id: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+        self.files.check(self.stop.token()).await.map_err(|error| {
+            let reason = error.to_string();
+            coded(&ExecutorError::InputLost { reason })
+        })?;
+        let written = self.inner.execute_query_stage(task_id, context).await;
+        let written = written.map_err(keep_code)?;
+        self.files
+            .digest(&written)
+            .await
+            .map_err(|error| keep_code(error.into()))?;
+        Ok(written)
+    }
 }
 
 impl fmt::Display for Stage {
@@ -106,13 +130,13 @@ impl QueryStageExecutor for Stage {
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let _stops_when_dropped = self.stop.token().clone().drop_guard();
-        let written = self.inner.execute_query_stage(task_id, context).await;
-        written.map_err(|error| match self.stop.full() {
+        let ended = self.run(task_id, context).await;
+        ended.map_err(|error| match self.stop.full() {
             Some(full) => coded(&ExecutorError::ShuffleFull {
                 bytes: full.bytes,
                 bytes_max: full.bytes_max,
             }),
-            None => keep_code(error),
+            None => error,
         })
     }
 

@@ -27,6 +27,7 @@ mod scheduler;
 mod serve;
 mod submission;
 mod watch;
+mod window_filters;
 
 pub use admission::{Admission, AdmissionLimits, ClassLimits, Lane, Permit};
 pub use error::{Result, SchedulerError};

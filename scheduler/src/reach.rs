@@ -6,6 +6,7 @@ use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
 
+use crate::window_filters::can_do_without;
 use tidewater_engine::{EngineError, IcebergTable};
 
 /// What keeps a plan in this process.
@@ -50,7 +51,8 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
 }
 
 /// A form whose meaning is lost on the way to executors: Ballista 55.0 joins a scalar subquery without looking whether it has more
-/// than one row, and datafusion-proto 55.2 sends window functions without their filter, and sets of no columns as none.
+/// than one row, and datafusion-proto 55.2 sends window functions without their filter, where they cannot do without it, and sets of no
+/// columns as none.
 fn misread(plan: &LogicalPlan) -> Result<Option<&'static str>, EngineError> {
     if holds(plan, |part| match part {
         // One that looks outside has an aggregate, or the planner refuses it.
@@ -69,7 +71,7 @@ fn misread(plan: &LogicalPlan) -> Result<Option<&'static str>, EngineError> {
     )? {
         return Ok(Some("it groups by nothing but ()"));
     }
-    let filters = |part: &Expr| matches!(part, Expr::WindowFunction(window) if window.params.filter.is_some());
+    let filters = |part: &Expr| matches!(part, Expr::WindowFunction(window) if window.params.filter.is_some() && !can_do_without(window));
     Ok(holds(plan, filters)?.then_some("a window function of it has a filter"))
 }
 

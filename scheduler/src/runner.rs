@@ -12,6 +12,7 @@ use crate::fetch::{fetch, limited};
 use crate::history::Recording;
 use crate::scheduler::{EXECUTOR_POLL, Scheduler};
 use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
+use crate::window_filters::without_filters;
 use tidewater_core::{Coded, JobId};
 use tidewater_engine::{Caller, EngineError, PlanOutput, PlanRequest, PlanRunner, Progress, Route};
 
@@ -49,11 +50,14 @@ impl ClusterRunner {
     ) -> Result<(SendableRecordBatchStream, u32)> {
         let planned = Arc::new(request.plan.schema().as_arrow().clone());
         let name = request.job.to_string();
+        let plan = without_filters(&request.plan).map_err(|error| SchedulerError::NotPlanned {
+            reason: error.to_string(),
+        })?;
         for attempt in 1..=ATTEMPTS_MAX {
             self.wait_for_an_executor().await?;
             // Anew for every attempt: the cluster may be smaller now.
             let session = Arc::new(self.scheduler.session(&request.session).await?);
-            let mut submission = Submission::submit(&self.scheduler, &name, &session, &request.plan, recording).await?;
+            let mut submission = Submission::submit(&self.scheduler, &name, &session, &plan, recording).await?;
             recording.attempt(attempt, submission.id().as_str());
             let why = match submission.wait().await {
                 Ok(job) => match fetch(job, planned.clone(), self.scheduler.node_tls(), self.scheduler.clock()).await {

@@ -25,6 +25,8 @@ use datafusion::physical_plan::{
     replace_children_if_necessary,
 };
 
+type Part = Arc<dyn ExecutionPlan>;
+
 /// The rule that chooses the sides of joins; after it they stay.
 pub(super) const SIDES: &str = "join_selection";
 
@@ -35,7 +37,7 @@ pub(super) struct OuterSides(pub(super) Arc<dyn PhysicalOptimizerRule + Send + S
 impl PhysicalOptimizerRule for OuterSides {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = self.0.optimize(plan, config)?;
-        parts(plan.transform_up(untold)?.data, false)
+        parts(plan.transform_up(untold)?.data, false, has_equal_columns)
     }
 
     fn name(&self) -> &str {
@@ -44,6 +46,26 @@ impl PhysicalOptimizerRule for OuterSides {
 
     fn schema_check(&self) -> bool {
         self.0.schema_check()
+    }
+}
+
+/// The same for plans of a cluster, whose scheduler has rules of its own and runs those of a session that are none of DataFusion's once,
+/// before them. No rule of ours comes after it there, so parts with constants that are sorted are told to have none: a task looks for the
+/// first rows of several parts at once.
+#[derive(Debug)]
+pub struct UntoldSides;
+
+impl PhysicalOptimizerRule for UntoldSides {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        parts(plan.transform_up(untold)?.data, false, has_equal_or_constant_columns)
+    }
+
+    fn name(&self) -> &str {
+        "UntoldSides"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
     }
 }
 
@@ -75,27 +97,28 @@ fn untold(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionP
     }
 }
 
-/// The plan with parts of unions told to have no equal columns, where something above goes by an order.
-fn parts(plan: Arc<dyn ExecutionPlan>, sorted: bool) -> Result<Arc<dyn ExecutionPlan>> {
+/// The plan with parts of unions of which too much is told below a node that tells nothing, where something above goes by an order.
+fn parts(plan: Part, sorted: bool, too_much: fn(&Part) -> bool) -> Result<Part> {
     let sorted = sorted
         || plan.downcast_ref::<SortExec>().is_some()
         || plan.required_input_ordering().iter().any(Option::is_some);
     let of_union = sorted && plan.downcast_ref::<UnionExec>().is_some();
-    let children = plan
-        .children()
-        .into_iter()
-        .map(|child| -> Result<Arc<dyn ExecutionPlan>> {
-            let child = parts(Arc::clone(child), sorted)?;
-            if of_union && has_equal_columns(&child) {
-                return Ok(Arc::new(UntoldExec::new(child)));
-            }
-            Ok(child)
-        });
+    let children = plan.children().into_iter().map(|child| -> Result<Part> {
+        let child = parts(Arc::clone(child), sorted, too_much)?;
+        if of_union && too_much(&child) {
+            return Ok(Arc::new(UntoldExec::new(child)));
+        }
+        Ok(child)
+    });
     let children = children.collect::<Result<Vec<_>>>()?;
     replace_children_if_necessary(plan, children)
 }
 
-fn has_equal_columns(part: &Arc<dyn ExecutionPlan>) -> bool {
+fn has_equal_or_constant_columns(part: &Part) -> bool {
+    has_equal_columns(part) || !part.equivalence_properties().constants().is_empty()
+}
+
+fn has_equal_columns(part: &Part) -> bool {
     let properties = part.equivalence_properties();
     let constants = properties.constants();
     let mut classes = properties.eq_group().iter();
@@ -211,7 +234,31 @@ impl ExecutionPlan for UntoldExec {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
     use crate::testing::Lake;
+
+    // Goal: a cluster is told nothing of parts that are sorted and have constants, and all of others. Method: its rule over plans of unions of
+    // parts with constants and without, in an order and in none.
+    #[tokio::test]
+    async fn a_cluster_is_told_less_of_parts() {
+        let session = SessionContext::new();
+        for (part, order, untold) in [
+            ("1 AS c, x", "ORDER BY x", 2),
+            ("1 AS c, x", "", 0),
+            ("x % 3 AS c, x", "ORDER BY x", 0),
+        ] {
+            let part = format!("SELECT {part} FROM (VALUES (2), (1)) AS v (x)");
+            let sql = format!("SELECT c, x FROM ({part} UNION ALL {part}) AS u {order}");
+            let frame = session.sql(&sql).await.unwrap();
+            let plan = frame.create_physical_plan().await.unwrap();
+            let plan = UntoldSides.optimize(plan, &ConfigOptions::new()).unwrap();
+            let shown = displayable(plan.as_ref()).indent(false).to_string();
+            assert_eq!(shown.matches("UntoldExec").count(), untold, "{shown}");
+        }
+    }
 
     // Goal: a union is sorted by two columns that are equal in its parts, in process and after a journey. Method: such columns alone, behind
     // a constant and before one, for all rows and for the first.

@@ -15,7 +15,7 @@ use tidewater_table::{
     Alteration, Change, ColumnPath, CommitOptions, JOB_ID_KEY, Scan, SortBy, alter_table, commit_change, transformed,
 };
 
-pub(crate) const STATEMENTS: [&str; 10] = [
+pub(crate) const STATEMENTS: [&str; 11] = [
     "SELECT count(*) FROM orders",
     "SELECT note, count(*), sum(customer), min(id), max(id) FROM orders GROUP BY note",
     "SELECT o.note, sum(i.amount) AS s FROM orders o JOIN items i ON o.id = i.order_id GROUP BY o.note ORDER BY s DESC",
@@ -28,6 +28,8 @@ pub(crate) const STATEMENTS: [&str; 10] = [
     "SELECT note, array_agg(id ORDER BY customer, id) FROM orders WHERE id < 500 GROUP BY note",
     "SELECT o.note, array_agg(i.amount ORDER BY i.order_id) FROM orders o LEFT JOIN items i ON o.id = i.order_id
      WHERE o.id < 300 GROUP BY o.note",
+    "SELECT id, count(*) FILTER (WHERE customer > 500) OVER (PARTITION BY note), sum(customer) FILTER (WHERE id % 3 = 0)
+     OVER (PARTITION BY note ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) FROM orders WHERE id < 300",
 ];
 
 // Goal: the cluster answers as DataFusion alone. Method: statements of several shapes, each run in both, in one process.
@@ -47,6 +49,34 @@ async fn answers_are_those_of_one_process() {
     );
     assert!(lake.tasks.shutdown(Duration::from_secs(10)).await, "it drains");
     assert_eq!(executor.id(), None);
+}
+
+/// Parts of unions with constants and with equal columns, and sides of outer joins of which a condition fixes a column.
+const FIXED: [&str; 6] = [
+    "SELECT c, i, j FROM (SELECT 1 AS c, id AS i, id AS j FROM orders WHERE id < 300
+     UNION ALL SELECT 2, id, id FROM orders WHERE id < 300) AS u ORDER BY c, i, j",
+    "SELECT i, j FROM (SELECT id AS i, id AS j FROM orders WHERE id < 300
+     UNION ALL SELECT order_id, order_id FROM items WHERE order_id < 300) AS u ORDER BY i, j",
+    "SELECT c, i FROM (SELECT 1 AS c, id + 100000 AS i FROM orders UNION ALL SELECT 2, id FROM orders) AS u ORDER BY c, i LIMIT 5",
+    "SELECT o.note, count(*) FROM items i LEFT JOIN orders o ON i.order_id = o.id AND o.note = 'note 3' GROUP BY o.note",
+    "SELECT o.note, i.order_id FROM items i LEFT JOIN orders o ON i.order_id = o.id AND o.note = 'note 3'
+     ORDER BY o.note NULLS FIRST, i.order_id LIMIT 5",
+    "SELECT o.note, count(*) FROM (SELECT * FROM orders WHERE note = 'note 3') AS o FULL JOIN items i ON i.order_id = o.id GROUP BY o.note",
+];
+
+// Goal: what is fixed in a part of a union, or on a side of an outer join, is not taken for fixed behind it on executors either. Method: such
+// unions and joins, sorted as a whole and for their first rows, and in groups, there and in one process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_fixed_in_a_part_is_not_in_the_whole() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let (local, cluster) = (lake.engine.local_runner(), scheduler.runner());
+    for sql in FIXED {
+        let expected = lake.rows(&local, sql).await;
+        assert!(expected.len() > 1, "{sql}");
+        assert_eq!(lake.rows(&cluster, sql).await, expected, "{sql}");
+    }
 }
 
 // Goal: whoever waits for a plan on the cluster learns how far it is, and it never goes back. Method: a join that is watched while it runs.

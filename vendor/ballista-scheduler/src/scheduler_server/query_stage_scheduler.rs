@@ -323,8 +323,10 @@ impl<T: 'static + AsLogicalPlan, U: 'static + AsExecutionPlan>
                         )
                         .await
                     {
-                        let error = e.to_string();
                         let fail_message = format!("Error planning job {job_id}: {e:?}");
+                        // tidewater: as the job's state has it: who subscribed would take it for
+                        // what failed while it ran.
+                        let error = fail_message.clone();
 
                         // this is a corner case, as most of job status changes are handled in
                         // job state, after job is submitted to job state

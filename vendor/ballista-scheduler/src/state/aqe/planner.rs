@@ -169,7 +169,10 @@ impl AdaptivePlanner {
         let plan_preparation_state_builder = SessionStateBuilder::from(ctx.state());
         let plan_preparation_state = Self::create_session_state(
             plan_preparation_state_builder,
-            Self::plan_preparation_optimizers(plan_id_generator.clone()),
+            Self::plan_preparation_optimizers(
+                plan_id_generator.clone(),
+                Self::own_rules(&ctx.state()),
+            ),
         );
 
         let plan = plan_preparation_state
@@ -629,16 +632,32 @@ impl AdaptivePlanner {
     /// running standard set of physical optimizers
     fn plan_preparation_optimizers(
         plan_id_generator: Arc<AtomicUsize>,
+        own_rules: Vec<PhysicalOptimizerRuleRef>,
     ) -> Vec<PhysicalOptimizerRuleRef> {
-        vec![
-            Arc::new(FilterPushdown::new()),
-            Arc::new(DelayJoinSelectionRule::new(plan_id_generator)),
-            // tidewater: see `datafusion_optimizers`. Hash joins that were delayed are decided by
-            // `SelectJoinRule`; this one sees cross joins and nested loops, and all joins where
-            // adaptive joins are off.
-            Arc::new(JoinSelection::new()),
-            Arc::new(ChaosCreatingRule::default()),
-        ]
+        let mut physical_optimizers: Vec<PhysicalOptimizerRuleRef> =
+            vec![Arc::new(FilterPushdown::new())];
+        // tidewater: while joins are still what the session knows.
+        physical_optimizers.extend(own_rules);
+        physical_optimizers
+            .push(Arc::new(DelayJoinSelectionRule::new(plan_id_generator)));
+        // tidewater: see `datafusion_optimizers`. Hash joins that were delayed are decided by
+        // `SelectJoinRule`; this one sees cross joins and nested loops, and all joins where
+        // adaptive joins are off.
+        physical_optimizers.push(Arc::new(JoinSelection::new()));
+        physical_optimizers.push(Arc::new(ChaosCreatingRule::default()));
+        physical_optimizers
+    }
+
+    /// tidewater: the rules of a session that are none of DataFusion's. The sets of this planner
+    /// take the place of all that a session has.
+    fn own_rules(state: &SessionState) -> Vec<PhysicalOptimizerRuleRef> {
+        let usual = datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new().rules;
+        state
+            .physical_optimizers()
+            .iter()
+            .filter(|rule| usual.iter().all(|usual| usual.name() != rule.name()))
+            .cloned()
+            .collect()
     }
 
     /// Creates a session state with the given configuration and optimizer rules.

@@ -22,9 +22,11 @@ use datafusion::config::ConfigOptions;
 use datafusion::physical_expr::{LexOrdering, LexRequirement, PhysicalSortExpr, PhysicalSortRequirement};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions,
+};
 use std::sync::Arc;
 
 /// Sorts below windows by every column of PARTITION BY.
@@ -49,9 +51,7 @@ impl PhysicalOptimizerRule for SpellOutSortsRule {
                     let below = Arc::clone(node.children()[0]);
                     match spelled_out(below, &wanted)? {
                         None => Ok(Transformed::no(node)),
-                        Some(below) => {
-                            Ok(Transformed::yes(node.with_new_children(vec![below])?))
-                        }
+                        Some(below) => Ok(Transformed::yes(over(node, below)?)),
                     }
                 }
             })?
@@ -65,6 +65,15 @@ impl PhysicalOptimizerRule for SpellOutSortsRule {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// The window over another input.
+fn over(
+    window: Arc<dyn ExecutionPlan>,
+    below: Arc<dyn ExecutionPlan>,
+) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    window.replace_children(vec![below], options)
 }
 
 /// The order in which a window wants its input.
@@ -94,7 +103,7 @@ fn spelled_out(
         };
         if wanted.iter().all(there) {
             return spelled_out(below, wanted)?
-                .map(|below| node.with_new_children(vec![below]))
+                .map(|below| over(node, below))
                 .transpose();
         }
     }
