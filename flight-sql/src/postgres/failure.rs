@@ -272,7 +272,9 @@ fn place(message: &str, sql: &str) -> Option<usize> {
             .take(line.checked_sub(1)?)
             .map(|line| line.chars().count())
             .sum();
-        return Some(before + column);
+        // The words may be those of a value: what is no place in the statement is none.
+        let end = sql.chars().count() + 1;
+        return before.checked_add(column).filter(|place| *place <= end);
     }
     for before in [
         "No field named ",
@@ -333,6 +335,11 @@ mod tests {
                 Some(12),
             ),
             ("something else", state::SYNTAX, None),
+            (
+                "Cannot cast string 'Line: 2, Column: 18446744073709551615' to value of Int32 type",
+                state::INVALID_TEXT,
+                None,
+            ),
         ] {
             let failure = Failure::of(&plan(text), sql);
             assert_eq!((failure.state, failure.position), (state, position), "{text}");
