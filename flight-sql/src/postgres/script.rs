@@ -116,6 +116,9 @@ pub(super) struct CopyOut {
     pub(super) escape: char,
 }
 
+/// Statements of one text that is known again.
+const KEPT_MAX: usize = 100;
+
 /// Texts that were read before, with their statements.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scripts(Texts<Arc<[Sentence]>>);
@@ -123,8 +126,15 @@ pub(super) struct Scripts(Texts<Arc<[Sentence]>>);
 impl Scripts {
     /// The statements of a text; those with nothing in them are left out.
     pub(super) fn sentences(&self, text: &str) -> Result<Arc<[Sentence]>, Failure> {
-        self.0
-            .get_or(text, |text| Ok(reading(text.len(), || sentences(text))?.into()))
+        if let Some(known) = self.0.get(text) {
+            return Ok(known);
+        }
+        let found: Arc<[Sentence]> = reading(text.len(), || sentences(text))?.into();
+        // Short statements take far more than their text, and texts of many are not sent over and over.
+        if found.len() <= KEPT_MAX {
+            self.0.add(text, Arc::clone(&found));
+        }
+        Ok(found)
     }
 }
 
