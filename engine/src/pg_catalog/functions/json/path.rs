@@ -200,7 +200,7 @@ fn each<T>(
                 Err(message) => return exec_err!("{message}"),
             },
         };
-        budget.next();
+        budget.next(document.len());
         let variables = match asked {
             Asked::ByCall => Some(object(given, budget)?),
             Asked::ByOperator => None,
@@ -611,7 +611,7 @@ mod tests {
     fn documents_have_steps_of_their_own() {
         let budget = Budget::of(1_000, 1 << 20);
         for _ in 0..100 {
-            budget.next();
+            budget.next(0);
             assert_eq!(within(&budget, "[1, 2, 3]", "$[*] ? (@ > 2)", false), "[3]");
         }
     }

@@ -8,8 +8,11 @@ use super::item::Item;
 /// Steps for one document, which take about a second.
 const DOCUMENT_STEPS_MAX: usize = 10_000_000;
 
+/// Steps more for each of its bytes: a long one may be looked through more than once.
+const BYTE_STEPS: usize = 16;
+
 /// Steps for all documents of one call.
-const CALL_STEPS_MAX: usize = 500_000_000;
+const CALL_STEPS_MAX: usize = 1_000_000_000;
 
 /// Bytes of all that one call finds, far from what a column of texts holds.
 const CALL_BYTES_MAX: usize = 512 << 20;
@@ -17,7 +20,7 @@ const CALL_BYTES_MAX: usize = 512 << 20;
 /// What is left of it.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// What each document gets.
+    /// What each document gets, whatever its length.
     document_steps_max: usize,
     document_steps: Cell<usize>,
     call_steps: Cell<usize>,
@@ -40,9 +43,10 @@ impl Budget {
         }
     }
 
-    /// Another document comes.
-    pub(super) fn next(&self) {
-        self.document_steps.set(self.document_steps_max);
+    /// Another document of so many bytes comes.
+    pub(super) fn next(&self, bytes: usize) {
+        let more = bytes.saturating_mul(BYTE_STEPS);
+        self.document_steps.set(self.document_steps_max.saturating_add(more));
     }
 
     /// Takes so many steps, if they are left.
