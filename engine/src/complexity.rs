@@ -7,7 +7,7 @@ mod tokens;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 use self::tokens::Counts;
@@ -25,7 +25,14 @@ const PLAN_NODES_MAX: usize = 10_000;
 /// Refuses a text that would make too large a tree. What is no statement passes: the parser says what is wrong with it.
 pub(crate) fn check(sql: &str) -> Result<()> {
     limit("bytes", sql.len(), STATEMENT_BYTES_MAX)?;
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+    // Sessions differ in whose grammar they read by, and what is an operator to one is part of a name or a text to the other.
+    counted(sql, &GenericDialect {})?;
+    counted(sql, &PostgreSqlDialect {})
+}
+
+/// Counts what a grammar takes a text for. Without tokens there is no tree.
+fn counted(sql: &str, dialect: &dyn Dialect) -> Result<()> {
+    let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize() else {
         return Ok(());
     };
     let mut counts = Counts::default();
@@ -115,6 +122,9 @@ mod tests {
             chain("on", " AND ", 6_000),
             chain("a", " IS DISTINCT FROM ", 300),
             vec!["VALUES (1)"; 2_000].join(" UNION ALL "),
+            format!("SELECT 1{}", "#1".repeat(300)),
+            format!("SELECT 1 +` 1{} +` 1", "+1".repeat(300)),
+            format!("SELECT q'[' {} ']'", "+1".repeat(300)),
         ] {
             let told: String = beyond.chars().take(60).collect();
             assert!(check(&beyond).is_err(), "{told}");

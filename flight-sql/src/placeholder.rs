@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+use tidewater_engine::complexity::STATEMENT_BYTES_MAX;
 use tidewater_engine::reading;
 
 /// The statement with every `?` numbered from the left. Question marks in strings, names and comments stay.
@@ -75,6 +76,10 @@ fn spliced<E>(sql: &str, mut put: impl FnMut(&Token) -> Result<Option<String>, E
     for token in tokens {
         let Some(value) = put(&token.token)? else { continue };
         filled.push_str(walk.to(token.span.start));
+        // Longer than a statement may be, which is all that is told of it: a long value in a million places has no room in memory.
+        if filled.len() > STATEMENT_BYTES_MAX {
+            return Ok(filled);
+        }
         if !filled.ends_with(|last: char| last.is_whitespace() || "(,=".contains(last)) {
             filled.push(' ');
         }
@@ -158,6 +163,17 @@ mod tests {
         assert_eq!(with_values(sql, &["1".into()]), Err(2));
         let operator = with_values("DELETE FROM t WHERE j ? $1", &["'a'".into()]);
         assert_eq!(operator.as_deref(), Ok("DELETE FROM t WHERE j ? 'a'"));
+    }
+
+    // Goal: long values in many places take no more memory than it takes to see that they are too long. Method: a megabyte in each of ten
+    // thousand places.
+    #[test]
+    fn length_has_an_end() {
+        let sql = format!("INSERT INTO t VALUES ($1{}", ", $1".repeat(10_000));
+        let value = "1".repeat(1 << 20);
+        let filled = with_values(&sql, std::slice::from_ref(&value)).expect("a text");
+        assert!(filled.len() > STATEMENT_BYTES_MAX, "it is refused for its length");
+        assert!(filled.len() < STATEMENT_BYTES_MAX + 2 * value.len());
     }
 
     // Goal: a value is a value wherever its placeholder stands, and the rest of the statement stays what it was. Method: placeholders

@@ -26,16 +26,6 @@ impl<V: Clone + Send + Sync + 'static> Texts<V> {
     pub(crate) fn add(&self, text: &str, known: V) {
         self.0.insert(text.into(), known);
     }
-
-    /// What is known of a text, or what `look` finds.
-    pub(crate) fn get_or<E>(&self, text: &str, look: impl FnOnce(&str) -> Result<V, E>) -> Result<V, E> {
-        if let Some(known) = self.get(text) {
-            return Ok(known);
-        }
-        let known = look(text)?;
-        self.add(text, known.clone());
-        Ok(known)
-    }
 }
 
 impl<V: Clone + Send + Sync + 'static> Default for Texts<V> {

@@ -34,22 +34,27 @@ pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
         .filter(|token| !matches!(token.token, Token::Whitespace(_)))
         .collect();
     let places = Places::new(sql);
-    let mut written = sql.to_owned();
-    // From the end, so that places before stay what they are.
-    for at in (0..tokens.len()).rev() {
+    let (mut written, mut copied) = (String::with_capacity(sql.len()), 0);
+    let mut put = |begin: usize, length: usize, text: &str| {
+        if let Some(before) = sql.get(copied..begin).filter(|_| sql.is_char_boundary(begin + length)) {
+            written.push_str(before);
+            written.push_str(text);
+            copied = begin + length;
+        }
+    };
+    // No form begins within another, so that their places follow one another.
+    for at in 0..tokens.len() {
         match tokens.get(at..).unwrap_or_default() {
             [between, word, ..] if bounds && is(between, "between") && is(word, "symmetric") => {
-                let begin = places.offset(word.span.start);
-                put(&mut written, begin, "symmetric".len(), &format!("'{MARK}'|| "));
+                put(
+                    places.offset(word.span.start),
+                    "symmetric".len(),
+                    &format!("'{MARK}'|| "),
+                );
             }
             [between, word, ..] if bounds && is(between, "between") && is(word, "asymmetric") => {
                 let length = "asymmetric".len();
-                put(
-                    &mut written,
-                    places.offset(word.span.start),
-                    length,
-                    &" ".repeat(length),
-                );
+                put(places.offset(word.span.start), length, &" ".repeat(length));
             }
             [trim, bracket, side, from, ..]
                 if is(trim, "trim")
@@ -57,22 +62,17 @@ pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
                     && ["both", "leading", "trailing"].iter().any(|word| is(side, word))
                     && is(from, "from") =>
             {
-                put(&mut written, places.offset(from.span.start), 0, "' ' ");
+                put(places.offset(from.span.start), 0, "' ' ");
             }
             _ => {}
         }
     }
+    written.push_str(sql.get(copied..).unwrap_or_default());
     Cow::Owned(written)
 }
 
 fn is(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
-}
-
-fn put(written: &mut String, begin: usize, length: usize, text: &str) {
-    if written.get(begin..begin + length).is_some() {
-        written.replace_range(begin..begin + length, text);
-    }
 }
 
 /// Reads the marks: a value is between two bounds in either order. A mark that is not where it was put is refused.

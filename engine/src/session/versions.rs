@@ -191,27 +191,43 @@ fn blanks(clause: &str, taken: usize) -> String {
     }
 }
 
-/// Where lines begin: the tokenizer counts lines and characters from one.
+/// Characters from one to the next of which it is known where it is.
+const MARK: usize = 64;
+
+/// Where lines begin: the tokenizer counts lines and characters from one. A statement may have one line and a million places in it, so
+/// none is looked for from its beginning on.
 pub(super) struct Places<'a> {
     sql: &'a str,
+    /// Characters before each line.
     lines: Vec<usize>,
+    /// Where every [`MARK`]th character is.
+    marks: Vec<usize>,
 }
 
 impl<'a> Places<'a> {
     pub(super) fn new(sql: &'a str) -> Self {
-        let breaks = sql.match_indices('\n').map(|(at, _)| at + 1);
-        Self {
-            sql,
-            lines: std::iter::once(0).chain(breaks).collect(),
+        let (mut lines, mut marks) = (vec![0], Vec::with_capacity(sql.len() / MARK + 1));
+        for (count, (at, letter)) in sql.char_indices().enumerate() {
+            if count.is_multiple_of(MARK) {
+                marks.push(at);
+            }
+            if letter == '\n' {
+                lines.push(count + 1);
+            }
         }
+        Self { sql, lines, marks }
     }
 
     pub(super) fn offset(&self, place: Location) -> usize {
         let index = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-        let begin = self.lines.get(index(place.line)).copied().unwrap_or(self.sql.len());
-        let line = self.sql.get(begin..).unwrap_or_default();
-        let within = line.char_indices().nth(index(place.column));
-        within.map_or(self.sql.len(), |(at, _)| begin + at)
+        let line = self.lines.get(index(place.line));
+        let count = line.map(|before| before.saturating_add(index(place.column)));
+        let mark = count.and_then(|count| Some((self.marks.get(count / MARK)?, count % MARK)));
+        let found = mark.and_then(|(mark, behind)| {
+            let mut letters = self.sql.get(*mark..)?.char_indices();
+            letters.nth(behind).map(|(at, _)| mark + at)
+        });
+        found.unwrap_or(self.sql.len())
     }
 }
 

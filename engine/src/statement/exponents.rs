@@ -1,5 +1,6 @@
-//! Numbers with an exponent among the rows of an `INSERT`. The planner makes one exact type of a column in which they stand beside others,
-//! of which a small one becomes zero and for which a large one has no room: each is read as its column has it.
+//! Numbers with an exponent among the rows of an `INSERT`. The planner makes one type of a column in which they stand beside others: an
+//! exact one, of which a small one becomes zero and for which a large one has no room, or one with a floating point, which long whole
+//! numbers do not fit into. Each is read as its column has it.
 
 use std::borrow::Cow;
 
@@ -46,7 +47,8 @@ fn column(values: &mut Values, at: usize, of: &DataType) {
         let anew = match of {
             DataType::Float64 => written(cell).map(|number| cast(number, SqlType::DoublePrecision)),
             DataType::Float32 => written(cell).map(|number| cast(number, SqlType::Real)),
-            DataType::Decimal128(..) => {
+            // A whole number beside a floating-point number would keep 53 bits.
+            DataType::Decimal128(..) | DataType::Int32 | DataType::Int64 => {
                 let digits = number(cell).and_then(|number| written_out(&number));
                 digits.map(|digits| Expr::value(Value::Number(digits, false)))
             }
@@ -162,6 +164,24 @@ mod tests {
         ] {
             assert_eq!(written_out(number).as_deref(), written, "{number}");
         }
+    }
+
+    // Goal: whole numbers beside numbers with an exponent are stored as they are written. Method: one that no floating-point number is, in
+    // rows of values and in rows of which one asks.
+    #[tokio::test]
+    async fn whole_numbers_keep_their_digits() {
+        let lake = lake().await;
+        done(&lake, "CREATE TABLE s.w (n bigint, id int)").await;
+        for sql in [
+            "INSERT INTO s.w VALUES (9007199254740993, 1), (1e3, 2)",
+            "INSERT INTO s.w VALUES (9007199254740993, (SELECT 3)), (-2e1, 4)",
+        ] {
+            assert_eq!(rows(&lake, sql).await, 2, "{sql}");
+        }
+        assert_eq!(
+            lake.lines("SELECT n FROM s.w ORDER BY id").await,
+            ["9007199254740993", "1000", "9007199254740993", "-20"]
+        );
     }
 
     // Goal: numbers with an exponent are stored as they are written, whatever stands beside them. Method: the smallest and the largest of

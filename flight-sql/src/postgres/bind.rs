@@ -13,6 +13,9 @@ use tidewater_engine::pg_catalog::byte_text;
 use super::failure::{Failure, state};
 use super::types::{self, EPOCH_DAYS, EPOCH_US};
 
+/// Microseconds of a day, which is also how its end is told.
+const DAY_US: i64 = 86_400_000_000;
+
 /// The value that a client sent for a parameter of this type. A text that names no zone is of `zone`, or of UTC.
 pub(super) fn value(oid: u32, binary: bool, sent: Option<&Bytes>, zone: Option<&str>) -> Result<ScalarValue, Failure> {
     let of = types::arrow(oid).unwrap_or(DataType::Utf8);
@@ -156,7 +159,10 @@ fn list(element: u32, items: Vec<ScalarValue>) -> Result<ScalarValue, Failure> {
     let mut of = types::arrow(element).unwrap_or(DataType::Utf8);
     let mut items = items;
     if element == types::NUMERIC {
-        (of, items) = numeric::alike(items);
+        (of, items) = numeric::alike(items).ok_or_else(|| {
+            let text = "the numbers of an array have more digits than 76 between the first and the last of all";
+            Failure::new(state::OUT_OF_RANGE, text)
+        })?;
     }
     let list = ScalarValue::new_list(&items, &of, true);
     Ok(ScalarValue::List(list))
@@ -183,7 +189,13 @@ fn from_binary(oid: u32, mut sent: Bytes, zone: Option<&str>) -> Result<ScalarVa
             let days = days.checked_add(EPOCH_DAYS).filter(|_| days != i32::MIN);
             ScalarValue::Date32(Some(days.ok_or_else(infinite)?))
         }
-        types::TIME => ScalarValue::Time64Microsecond(Some(sent.try_get_i64().map_err(wrong)?)),
+        types::TIME => {
+            let micros = sent.try_get_i64().map_err(wrong)?;
+            if !(0..=DAY_US).contains(&micros) {
+                return Err(Failure::new(state::DATE_OUT_OF_RANGE, "time out of range"));
+            }
+            ScalarValue::Time64Microsecond(Some(micros))
+        }
         types::TIMESTAMP | types::TIMESTAMPTZ => {
             let micros = sent.try_get_i64().map_err(wrong)?;
             let since = micros.checked_add(EPOCH_US).filter(|_| micros != i64::MIN);
@@ -199,7 +211,10 @@ fn from_binary(oid: u32, mut sent: Bytes, zone: Option<&str>) -> Result<ScalarVa
             let micros = sent.try_get_i64().map_err(wrong)?;
             let days = sent.try_get_i32().map_err(wrong)?;
             let months = sent.try_get_i32().map_err(wrong)?;
-            let value = IntervalMonthDayNano::new(months, days, micros.saturating_mul(1000));
+            let nanos = micros
+                .checked_mul(1000)
+                .ok_or_else(|| Failure::new(state::DATE_OUT_OF_RANGE, "interval out of range"))?;
+            let value = IntervalMonthDayNano::new(months, days, nanos);
             ScalarValue::IntervalMonthDayNano(Some(value))
         }
         types::UUID if whole.len() == 16 => return Ok(ScalarValue::FixedSizeBinary(16, Some(whole.to_vec()))),
@@ -214,18 +229,22 @@ fn from_binary(oid: u32, mut sent: Bytes, zone: Option<&str>) -> Result<ScalarVa
             });
         }
         _ if types::element(oid).is_some() => {
-            let items = array::from_binary(sent).ok_or_else(|| {
+            let no_array = || {
                 Failure::new(
                     state::INVALID_BINARY,
                     "incorrect binary data for an array of one dimension",
                 )
-            })?;
-            let (element, items) = items;
+            };
+            let (element, items) = array::from_binary(sent).ok_or_else(no_array)?;
             let element = if element == 0 {
                 types::element(oid).unwrap_or(types::TEXT)
             } else {
                 element
             };
+            // No array has arrays for elements: read one within the other, as many as a message holds, they would exhaust the stack.
+            if types::element(element).is_some() {
+                return Err(no_array());
+            }
             let items = items.iter().map(|item| value(element, true, item.as_ref(), zone));
             return list(element, items.collect::<Result<_, _>>()?);
         }
@@ -400,6 +419,46 @@ mod tests {
             let refused = value(1009, false, Some(&sent), None).expect_err(text);
             assert_eq!(refused.state, state, "{text}");
             assert!(refused.message.contains(text), "{}", refused.message);
+        }
+    }
+
+    // Goal: numbers of one array are all what they are, or refused. Method: some that fit together and some that do not.
+    #[test]
+    fn numbers_of_an_array_keep_their_values() {
+        let read = |text: &str| value(1231, false, Some(&Bytes::copy_from_slice(text.as_bytes())), None);
+        for text in ["{1e-30,1e40}", "{1e-76}", "{1.50,NULL,-2}", "{NULL}", "{}"] {
+            assert!(read(text).is_ok(), "{text}");
+        }
+        for text in ["{1e-70,1e40}", "{1e30,1e-60,1}"] {
+            assert_eq!(read(text).expect_err(text).state, state::OUT_OF_RANGE, "{text}");
+        }
+    }
+
+    // Goal: no bytes exhaust the stack, and none become another time or span. Method: arrays within arrays without end, and values beyond
+    // what there is.
+    #[test]
+    fn bytes_without_end_are_refused() {
+        let mut nested = Vec::new();
+        for depth in (0_u32..100_000).rev() {
+            // One dimension, no nulls, elements of type text[], one of them, from 1 on, with its bytes.
+            nested.extend_from_slice(b"\0\0\0\x01\0\0\0\0\0\0\x03\xf1\0\0\0\x01\0\0\0\x01");
+            nested.extend_from_slice(&(depth * 24).to_be_bytes());
+        }
+        let micros = i64::MAX / 999;
+        let mut span = micros.to_be_bytes().to_vec();
+        span.extend_from_slice(&[0; 8]);
+        for (oid, sent, expected) in [
+            (1009, nested, state::INVALID_BINARY),
+            (types::INTERVAL, span, state::DATE_OUT_OF_RANGE),
+            (types::TIME, (-1_i64).to_be_bytes().to_vec(), state::DATE_OUT_OF_RANGE),
+            (
+                types::TIME,
+                (DAY_US + 1).to_be_bytes().to_vec(),
+                state::DATE_OUT_OF_RANGE,
+            ),
+        ] {
+            let refused = value(oid, true, Some(&Bytes::from(sent)), None).expect_err("no value");
+            assert_eq!(refused.state, expected, "{oid}");
         }
     }
 

@@ -18,6 +18,14 @@ pub(super) mod state {
     pub(in crate::postgres) const INVALID_PARAMETER: &str = "22023";
     pub(in crate::postgres) const BAD_POWER: &str = "2201F";
     pub(in crate::postgres) const ARRAY_ELEMENT: &str = "2202E";
+    // What SQL/JSON paths find, and do not.
+    pub(in crate::postgres) const JSON_SUBSCRIPT: &str = "22033";
+    pub(in crate::postgres) const JSON_NOT_NUMERIC: &str = "22036";
+    pub(in crate::postgres) const JSON_NOT_ONE: &str = "22038";
+    pub(in crate::postgres) const JSON_NO_ARRAY: &str = "22039";
+    pub(in crate::postgres) const JSON_NO_MEMBER: &str = "2203A";
+    pub(in crate::postgres) const JSON_NO_NUMBER: &str = "2203B";
+    pub(in crate::postgres) const JSON_NO_OBJECT: &str = "2203C";
     pub(in crate::postgres) const INVALID_TEXT: &str = "22P02";
     pub(in crate::postgres) const INVALID_BINARY: &str = "22P03";
     pub(in crate::postgres) const NO_TRANSACTION: &str = "25P01";
@@ -186,7 +194,24 @@ const WORDS: &[(&str, &str)] = &[
     ("does not support zero arguments", state::NO_FUNCTION),
     ("Failed to coerce arguments", state::NO_FUNCTION),
     ("to be coercible", state::NO_FUNCTION),
+    ("of jsonpath input", state::SYNTAX),
+    (".datetime() is not supported", state::NOT_SUPPORTED),
+    ("a jsonpath of more than", state::LIMIT),
+    ("a jsonpath that ", state::LIMIT),
+    ("could not find jsonpath variable", state::UNKNOWN_PARAMETER),
+    ("jsonpath array subscript", state::JSON_SUBSCRIPT),
+    ("operand of unary jsonpath operator", state::JSON_NO_NUMBER),
+    ("operand of jsonpath operator", state::JSON_NOT_ONE),
+    ("single boolean result is expected", state::JSON_NOT_ONE),
+    ("JSON object does not contain key", state::JSON_NO_MEMBER),
+    ("jsonpath member accessor", state::JSON_NO_MEMBER),
+    ("jsonpath wildcard member accessor", state::JSON_NO_OBJECT),
+    (".keyvalue() can only be applied", state::JSON_NO_OBJECT),
+    ("array accessor can only be applied", state::JSON_NO_ARRAY),
+    (".size() can only be applied", state::JSON_NO_ARRAY),
+    ("jsonpath item method", state::JSON_NOT_NUMERIC),
     ("Divide by zero", state::DIVISION_BY_ZERO),
+    ("division by zero", state::DIVISION_BY_ZERO),
     ("DivideByZero", state::DIVISION_BY_ZERO),
     ("field value out of range", state::DATE_OUT_OF_RANGE),
     ("Unable to parse date from", state::DATE_OUT_OF_RANGE),
@@ -272,7 +297,9 @@ fn place(message: &str, sql: &str) -> Option<usize> {
             .take(line.checked_sub(1)?)
             .map(|line| line.chars().count())
             .sum();
-        return Some(before + column);
+        // The words may be those of a value: what is no place in the statement is none.
+        let end = sql.chars().count() + 1;
+        return before.checked_add(column).filter(|place| *place <= end);
     }
     for before in [
         "No field named ",
@@ -327,12 +354,30 @@ mod tests {
             ("Invalid function 'f'.", state::NO_FUNCTION, None),
             ("malformed array literal: \"{a\"", state::INVALID_TEXT, None),
             ("bigint out of range", state::OUT_OF_RANGE, None),
+            ("division by zero", state::DIVISION_BY_ZERO, None),
+            ("jsonpath array subscript is out of bounds", state::JSON_SUBSCRIPT, None),
+            (
+                "jsonpath wildcard array accessor can only be applied to an array",
+                state::JSON_NO_ARRAY,
+                None,
+            ),
+            (
+                "numeric argument of jsonpath item method .double() is out of range for type double precision",
+                state::JSON_NOT_NUMERIC,
+                None,
+            ),
+            ("syntax error at end of jsonpath input", state::SYNTAX, None),
             (
                 "sql parser error: Expected: x, found: y at Line: 2, Column: 2",
                 state::SYNTAX,
                 Some(12),
             ),
             ("something else", state::SYNTAX, None),
+            (
+                "Cannot cast string 'Line: 2, Column: 18446744073709551615' to value of Int32 type",
+                state::INVALID_TEXT,
+                None,
+            ),
         ] {
             let failure = Failure::of(&plan(text), sql);
             assert_eq!((failure.state, failure.position), (state, position), "{text}");

@@ -105,7 +105,8 @@ impl Replies {
 
     pub(super) fn parameters(&mut self, oids: &[u32]) {
         self.message(b't', |body| {
-            body.put_i16(short(oids.len()));
+            // There may be more of them than of columns: PostgreSQL counts them without a sign.
+            body.put_u16(u16::try_from(oids.len()).unwrap_or(u16::MAX));
             oids.iter().for_each(|oid| body.put_u32(*oid));
         });
     }
@@ -176,4 +177,21 @@ pub(super) fn length(bytes: usize) -> i32 {
 
 fn short(count: usize) -> i16 {
     i16::try_from(count).unwrap_or(i16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: parameters are as many as the message says. Method: none, one, and as many as there may be.
+    #[test]
+    fn parameters_are_counted() {
+        for count in [0, 1, 40_000, 65_535] {
+            let mut replies = Replies::default();
+            replies.parameters(&vec![25; count]);
+            let told = replies.buffer().get(5..7).map(|bytes| [bytes[0], bytes[1]]);
+            assert_eq!(told.map(u16::from_be_bytes).map(usize::from), Some(count));
+            assert_eq!(replies.len(), 1 + 4 + 2 + 4 * count);
+        }
+    }
 }

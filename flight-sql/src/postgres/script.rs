@@ -6,7 +6,7 @@ mod words;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use tidewater_engine::complexity::STATEMENT_BYTES_MAX;
 use tidewater_engine::reading;
@@ -116,6 +116,9 @@ pub(super) struct CopyOut {
     pub(super) escape: char,
 }
 
+/// Statements of one text that is known again.
+const KEPT_MAX: usize = 100;
+
 /// Texts that were read before, with their statements.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scripts(Texts<Arc<[Sentence]>>);
@@ -123,8 +126,15 @@ pub(super) struct Scripts(Texts<Arc<[Sentence]>>);
 impl Scripts {
     /// The statements of a text; those with nothing in them are left out.
     pub(super) fn sentences(&self, text: &str) -> Result<Arc<[Sentence]>, Failure> {
-        self.0
-            .get_or(text, |text| Ok(reading(text.len(), || sentences(text))?.into()))
+        if let Some(known) = self.0.get(text) {
+            return Ok(known);
+        }
+        let found: Arc<[Sentence]> = reading(text.len(), || sentences(text))?.into();
+        // Short statements take far more than their text, and texts of many are not sent over and over.
+        if found.len() <= KEPT_MAX {
+            self.0.add(text, Arc::clone(&found));
+        }
+        Ok(found)
     }
 }
 
@@ -141,6 +151,7 @@ fn sentences(text: &str) -> Result<Vec<Sentence>, Failure> {
         let place = place(text, error.location.line, error.location.column);
         Failure::new(state::SYNTAX, error.to_string()).behind(place)
     })?;
+    let starts = starts(text, &tokens);
     let mut found = Vec::new();
     let mut begin = 0;
     for at in 0..=tokens.len() {
@@ -148,27 +159,52 @@ fn sentences(text: &str) -> Result<Vec<Sentence>, Failure> {
         if !end {
             continue;
         }
-        let part = tokens.get(begin..at).unwrap_or_default();
+        let part = tokens.get(begin..at).unwrap_or_default().iter();
+        let part = part.zip(starts.get(begin..at).unwrap_or_default());
         begin = at + 1;
-        let mut part = part.iter().skip_while(|token| blank(token));
-        let Some(first) = part.next() else {
+        let (words, places): (Vec<&TokenWithSpan>, Vec<&Start>) = part.filter(|(token, _)| !blank(token)).unzip();
+        let Some(first) = places.first() else {
             continue;
         };
-        let from = place(text, first.span.start.line, first.span.start.column);
-        let to = tokens.get(at).map_or(usize::MAX, |token| {
-            place(text, token.span.start.line, token.span.start.column)
-        });
-        let sql: String = text.chars().skip(from).take(to.saturating_sub(from)).collect();
-        let mut words: Vec<TokenWithSpan> = vec![first.clone()];
-        words.extend(part.filter(|token| !blank(token)).cloned());
-        let what = Words::new(&sql, from, text, &words).read()?;
+        let to = starts.get(at).map_or(text.len(), |start| start.bytes);
+        let sql = text.get(first.bytes..to).unwrap_or_default();
+        let places: Vec<usize> = places.iter().map(|start| start.bytes - first.bytes).collect();
         found.push(Sentence {
-            sql,
-            before: from,
-            what,
+            sql: sql.to_owned(),
+            before: first.characters,
+            what: Words::new(sql, &words, &places).read()?,
         });
     }
     Ok(found)
+}
+
+/// Where a token begins in a text.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    characters: usize,
+    bytes: usize,
+}
+
+/// Where each token begins. The text is walked through once: a text has millions of them.
+fn starts(text: &str, tokens: &[TokenWithSpan]) -> Vec<Start> {
+    let mut rest = text.chars();
+    let (mut here, mut characters) = (Location::new(1, 1), 0);
+    let begins = |token: &TokenWithSpan| {
+        let place = token.span.start;
+        while (here.line, here.column) < (place.line, place.column) {
+            here = match rest.next() {
+                None => break,
+                Some('\n') => Location::new(here.line + 1, 1),
+                Some(_) => Location::new(here.line, here.column + 1),
+            };
+            characters += 1;
+        }
+        Start {
+            characters,
+            bytes: text.len() - rest.as_str().len(),
+        }
+    };
+    tokens.iter().map(begins).collect()
 }
 
 fn blank(token: &TokenWithSpan) -> bool {
@@ -216,6 +252,35 @@ mod tests {
         assert_eq!(text.chars().skip(found[1].before).take(6).collect::<String>(), "SELECT");
         assert_eq!(sentences(" ; -- nothing").expect("nothing"), []);
         assert_eq!(sentences("SELECT '").expect_err("no end").state, state::SYNTAX);
+        let text = "SELECT 'ä€\n';\r\n\tEXECUTE \"ü\" ('𝄞', -- é\n 2) ; BEGIN";
+        let found = sentences(text).expect("it can be read");
+        let cut: Vec<&str> = found.iter().map(|sentence| sentence.sql.as_str()).collect();
+        assert_eq!(cut, ["SELECT 'ä€\n'", "EXECUTE \"ü\" ('𝄞', -- é\n 2) ", "BEGIN"]);
+        assert_eq!(found[1].before, 16);
+        assert_eq!(
+            found[1].what,
+            What::Execute {
+                name: "ü".into(),
+                values: vec!["'𝄞'".into(), "2".into()],
+            }
+        );
+    }
+
+    // Goal: a long text is cut in no more time than it takes to read it. Method: as many statements, values and points as a message holds,
+    // each of which would be looked for from the beginning.
+    #[test]
+    fn long_texts_are_cut_at_once() {
+        let count = STATEMENT_BYTES_MAX / 16;
+        let many = sentences(&"SELECT 1;".repeat(count)).expect("it can be read");
+        assert_eq!(many.len(), count);
+        let What::Execute { values, .. } = one(&format!("EXECUTE p ({}1)", "1, ".repeat(count))) else {
+            panic!("an execution");
+        };
+        assert_eq!(values.len(), count + 1);
+        let What::Show(Some(name)) = one(&format!("SHOW a{}", ".a".repeat(count))) else {
+            panic!("a setting");
+        };
+        assert_eq!(name.len(), 1 + 2 * count);
     }
 
     // Goal: statements about the session are told from others. Method: the forms that drivers send.

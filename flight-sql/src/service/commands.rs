@@ -91,6 +91,7 @@ impl QueryService {
         };
         self.or_note(principal, sql, self.may(principal, command.verb()))?;
         let count = placeholders(&numbered);
+        self.or_note(principal, sql, parameters::check_count(count))?;
         let parameters = match count {
             0 => Arc::new(Schema::empty()),
             _ => {

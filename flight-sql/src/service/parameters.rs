@@ -49,12 +49,24 @@ pub(super) fn numbered(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<Data
     let mut numbered = BTreeMap::new();
     for (name, data_type) in types {
         let number = placeholder_number(&name).filter(|number| (1..=PARAMETERS_MAX).contains(number));
-        let number = number.ok_or_else(|| QueryError::Parameters {
-            reason: format!("placeholder {name} is not numbered from 1 to {PARAMETERS_MAX}: write ? or $1"),
-        })?;
+        let number = number.ok_or_else(|| misnumbered(&name))?;
         numbered.insert(number, data_type.or_else(|| used.get(&name).cloned()));
     }
     Ok(numbered)
+}
+
+/// Refuses more parameters than can be numbered, whatever a statement says of them.
+pub(super) fn check_count(count: usize) -> Result<(), QueryError> {
+    match count > PARAMETERS_MAX {
+        true => Err(misnumbered(&format!("${count}"))),
+        false => Ok(()),
+    }
+}
+
+fn misnumbered(name: &str) -> QueryError {
+    QueryError::Parameters {
+        reason: format!("placeholder {name} is not numbered from 1 to {PARAMETERS_MAX}: write ? or $1"),
+    }
 }
 
 /// The Flight SQL JDBC driver writes milliseconds into a time or timestamp of whatever unit it was told, so it must be

@@ -267,7 +267,17 @@ mod tests {
         let list = json.step("b").and_then(|b| b.step("c")).expect("a list");
         assert_eq!(list.text, "[10, 20,  30]");
         assert_eq!(list.step("-1").and_then(Json::shown).as_deref(), Some("30"));
-        for bad in ["{bad", "", "[1,]", "01", "\"\t\"", "1 2", "{\"a\"}", "nul"] {
+        for bad in [
+            "{bad",
+            "",
+            "[1,]",
+            "01",
+            "\"\t\"",
+            "1 2",
+            "{\"a\"}",
+            "nul",
+            r#""\u+123""#,
+        ] {
             assert!(Json::parse(bad).is_none(), "{bad}");
         }
         let holds = |left: &str, right: &str| {
@@ -279,6 +289,21 @@ mod tests {
         assert!(holds("[1, null]", "1"));
         assert!(!holds(r#"{"a": 1}"#, "[1]"));
         assert!(!holds("[[1]]", "[1]"));
+    }
+
+    // Goal: an object of many names is written as quickly as it is read, and each name with what was written last. Method: as many as
+    // would take minutes if each were looked for among all, twice.
+    #[test]
+    fn many_names_are_written_at_once() {
+        let fields = |value: &str| {
+            (0..100_000)
+                .map(|at| format!("\"k{at:06}\": {value}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let document = format!("{{{}, {}}}", fields("1"), fields("2"));
+        let json = Json::parse(&document).expect("a document");
+        assert_eq!(canonical(&json), format!("{{{}}}", fields("2")));
     }
 
     // Goal: a document that lies too deep in itself is refused, not a crash. Method: brackets without end.

@@ -68,8 +68,8 @@ pub(super) fn from_binary(mut sent: Bytes) -> Option<ScalarValue> {
     of_digits(&format!("{whole}{fraction}"), sign != 0, u8::try_from(scale).ok()?)
 }
 
-/// Decimals of one type, the widest of theirs.
-pub(super) fn alike(items: Vec<ScalarValue>) -> (DataType, Vec<ScalarValue>) {
+/// Decimals of one type, the widest of theirs; `None` where none is so wide.
+pub(super) fn alike(items: Vec<ScalarValue>) -> Option<(DataType, Vec<ScalarValue>)> {
     let mut scale = 0;
     let mut whole = 1;
     for item in &items {
@@ -85,9 +85,7 @@ pub(super) fn alike(items: Vec<ScalarValue>) -> (DataType, Vec<ScalarValue>) {
         ..=DECIMAL128_MAX_PRECISION => DataType::Decimal128(digits, scale),
         _ => DataType::Decimal256(digits.min(DECIMAL256_MAX_PRECISION), scale),
     };
-    let items = items
-        .into_iter()
-        .map(|item| item.cast_to(&of).unwrap_or(item))
-        .collect();
-    (of, items)
+    let items = items.iter().map(|item| item.cast_to(&of).ok());
+    let items = items.collect::<Option<Vec<_>>>()?;
+    Some((of, items))
 }

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::copying::{Said, unsupported};
-use super::{CopyOut, Count, What, place};
+use super::{CopyOut, Count, What};
 use crate::postgres::failure::{Failure, state};
 use crate::postgres::settings::READ_ONLY;
 
@@ -14,20 +14,18 @@ const ISOLATIONS: [&str; 4] = ["serializable", "repeatable read", "read committe
 pub(super) struct Words<'a> {
     /// The statement.
     sql: &'a str,
-    /// Characters before it in its text.
-    before: usize,
-    text: &'a str,
-    tokens: &'a [TokenWithSpan],
+    tokens: &'a [&'a TokenWithSpan],
+    /// Where each of them begins, in bytes.
+    starts: &'a [usize],
     at: usize,
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn new(sql: &'a str, before: usize, text: &'a str, tokens: &'a [TokenWithSpan]) -> Self {
+    pub(super) fn new(sql: &'a str, tokens: &'a [&'a TokenWithSpan], starts: &'a [usize]) -> Self {
         Self {
             sql,
-            before,
-            text,
             tokens,
+            starts,
             at: 0,
         }
     }
@@ -185,7 +183,8 @@ impl<'a> Words<'a> {
         let mut name = self.name()?;
         while self.peek() == Some(&Token::Period) {
             self.at += 1;
-            name = format!("{name}.{}", self.name()?);
+            name.push('.');
+            name.push_str(&self.name()?);
         }
         Ok(name)
     }
@@ -504,14 +503,8 @@ impl<'a> Words<'a> {
 
     /// Tokens of the statement from one up to another, as they were written.
     fn written(&self, from: usize, to: usize) -> String {
-        let place = |at: usize| {
-            let token = self.tokens.get(at)?;
-            let characters = place(self.text, token.span.start.line, token.span.start.column);
-            characters.checked_sub(self.before)
-        };
-        let start = place(from).unwrap_or(usize::MAX);
-        let end = place(to).unwrap_or(usize::MAX);
-        let text: String = self.sql.chars().skip(start).take(end.saturating_sub(start)).collect();
+        let place = |at: usize| self.starts.get(at).copied().unwrap_or(self.sql.len());
+        let text = self.sql.get(place(from)..place(to)).unwrap_or_default();
         text.trim_end().to_owned()
     }
 }

@@ -1,5 +1,6 @@
 //! The extended protocol: statements that are kept, portals with values, and rows a few at a time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -96,6 +97,7 @@ impl Session {
         let told = self.service.tell(&self.principal, &meant, &options).await;
         let told = told.map_err(|error| Failure::of(&error, sql))?;
         let count = told.parameters.len().max(declared.len());
+        let casts = numbers_of_objects(sql);
         let types = (0..count).map(|at| {
             let said = declared
                 .get(at)
@@ -107,7 +109,7 @@ impl Session {
                     .and_then(Option::as_ref)
                     .map(|of| PgType::of(of).oid)
             };
-            let named = || numbers_of_objects(sql, at + 1).then_some(types::OIDS);
+            let named = || casts.contains(&(at + 1)).then_some(types::OIDS);
             said.or_else(named).or_else(guessed).unwrap_or(types::TEXT)
         });
         Ok((types.collect(), told.columns))
@@ -312,9 +314,36 @@ pub(super) fn same_columns(told: &SchemaRef, now: &SchemaRef, exactly: bool) -> 
     ))
 }
 
-/// Whether a parameter is cast to an array of object numbers. Plans know it as one of whole numbers, which some drivers ask about
-/// with this very statement.
-fn numbers_of_objects(sql: &str, number: usize) -> bool {
-    let cast = format!("${number}::oid[]");
-    sql.to_ascii_lowercase().contains(&cast)
+/// The parameters that are cast to an array of object numbers. Plans know it as one of whole numbers, which some drivers ask about with
+/// this very statement.
+fn numbers_of_objects(sql: &str) -> BTreeSet<usize> {
+    let lower = sql.to_ascii_lowercase();
+    let before = lower.match_indices("::oid[]").filter_map(|(at, _)| lower.get(..at));
+    let numbers = before.filter_map(|before| {
+        let name = before.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let number = before.get(name.len()..).filter(|_| name.ends_with('$'));
+        number?.parse().ok()
+    });
+    numbers.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers_of_objects;
+
+    // Goal: the parameters that are cast to arrays of object numbers are found, and no others. Method: casts of some, of others and of none.
+    #[test]
+    fn casts_to_numbers_of_objects_are_found() {
+        for (sql, numbers) in [
+            ("SELECT $1", vec![]),
+            ("SELECT $1, $12::OID[], x::oid[], $3::int[]", vec![12]),
+            ("SELECT any($2::oid[]), '$é::oid[]', $10::oid[]", vec![2, 10]),
+        ] {
+            assert_eq!(
+                numbers_of_objects(sql).into_iter().collect::<Vec<_>>(),
+                numbers,
+                "{sql}"
+            );
+        }
+    }
 }

@@ -447,3 +447,20 @@ async fn errors_name_no_columns() {
     let refused = service.change(&ana(), &Statement::new(sql)).await.expect_err(sql);
     assert!(hidden(&refused.chain()), "{}", refused.chain());
 }
+
+// Goal: what parameters are described as tells of no column that may not be read. Method: a change that compares one with such a column,
+// by who may read another column only and by who may read them all.
+#[tokio::test]
+async fn parameters_tell_of_no_column() {
+    let sql = "INSERT INTO gold.numbers (id) SELECT 1 FROM gold.numbers WHERE at = $1";
+    let told = async |privileges: &[Privilege], columns: &[i32]| {
+        let (_lake, service) = with_grants(privileges, columns).await;
+        let prepared = service.prepare(&ana(), sql).await.expect("parameters");
+        prepared.parameters.field(0).data_type().clone()
+    };
+    assert_eq!(told(&[], &[1]).await, DataType::Utf8);
+    assert_eq!(
+        told(&[Privilege::Select, Privilege::Insert], &[]).await,
+        DataType::Timestamp(TimeUnit::Millisecond, None)
+    );
+}

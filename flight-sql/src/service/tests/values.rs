@@ -25,8 +25,14 @@ async fn columns_and_parameters_are_told() {
     assert_eq!(prepared.parameters.fields().len(), 11);
     assert_eq!(prepared.parameters.field(1).data_type(), &DataType::Int32);
     assert_eq!(prepared.parameters.field(10).name(), "$11");
-    let refused = lake.prepare("SELECT $70000").await.expect_err("too many parameters");
-    assert_eq!(refused.code(), "SQL-0003");
+    for sql in [
+        "SELECT $70000",
+        "UPDATE numbers SET name = $18446744073709551615",
+        "INSERT INTO nowhere VALUES ($4000000000)",
+    ] {
+        let refused = lake.prepare(sql).await.expect_err("too many parameters");
+        assert_eq!(refused.code(), "SQL-0003", "{sql}");
+    }
 }
 
 // Goal: values take the places of their numbers, and decide types that the text left open. Method: numbers out of order, and

@@ -1,5 +1,6 @@
 //! SQL/JSON paths: `jsonb_path_query`, its like, `@?` and `@@`.
 
+mod budget;
 mod conditions;
 mod evaluation;
 mod item;
@@ -14,6 +15,7 @@ use datafusion::arrow::array::{ArrayRef, ListBuilder, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_err};
 
+use self::budget::Budget;
 use self::evaluation::{Evaluation, Failure, Found, VARIABLES};
 use self::item::Item;
 use self::parser::parse;
@@ -29,10 +31,12 @@ pub(super) fn all() -> Vec<Native> {
         truth("jsonb_path_match", Asked::ByCall, matches),
         truth("pg_jsonb_path_exists", Asked::ByOperator, exists),
         truth("pg_jsonb_path_match", Asked::ByOperator, matches),
-        document("jsonb_path_query_array", |found| {
-            Some(shown(&Item::Array(found.into())))
+        document("jsonb_path_query_array", |found, budget| {
+            listed(found, budget).map(Some)
         }),
-        document("jsonb_path_query_first", |found| found.first().map(shown)),
+        document("jsonb_path_query_first", |found, budget| {
+            found.first().map(|item| shown(item, budget)).transpose()
+        }),
         rows(),
     ]
 }
@@ -57,14 +61,25 @@ type Answer<T> = fn(&Evaluation<'_>, bool) -> Result<Option<T>>;
 
 fn truth(name: &str, asked: Asked, answer: Answer<bool>) -> Native {
     Native::new(name, asked.arguments(), DataType::Boolean, move |arrays, rows| {
-        Ok(truths(each(arrays, rows, asked, answer)?.into_iter()))
+        Ok(truths(each(arrays, rows, asked, &Budget::new(), answer)?.into_iter()))
     })
 }
 
-fn document(name: &str, answer: fn(Vec<Item>) -> Option<String>) -> Native {
+fn document(name: &str, answer: fn(&[Item], &Budget) -> Result<Option<String>>) -> Native {
     Native::new(name, (2, 4), DataType::Utf8, move |arrays, rows| {
-        let found = each(arrays, rows, Asked::ByCall, collected)?;
-        Ok(strings(found.into_iter().map(|found| found.and_then(answer))))
+        let budget = Budget::new();
+        // Written at once, so that nothing of a document is kept once it was looked through.
+        let found = each(
+            arrays,
+            rows,
+            Asked::ByCall,
+            &budget,
+            |evaluation, silent| match collected(evaluation, silent)? {
+                Some(items) => answer(&items, &budget),
+                None => Ok(None),
+            },
+        )?;
+        Ok(strings(found.into_iter()))
     })
 }
 
@@ -73,9 +88,15 @@ fn rows() -> Native {
     let returns = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     Native::new("pg_jsonb_path_query", (2, 4), returns, |arrays, rows| {
         let mut lists = ListBuilder::new(StringBuilder::new());
-        for found in each(arrays, rows, Asked::ByCall, collected)? {
-            for item in found.unwrap_or_default() {
-                lists.values().append_value(shown(&item));
+        let budget = Budget::new();
+        let found = each(arrays, rows, Asked::ByCall, &budget, |evaluation, silent| {
+            let items = collected(evaluation, silent)?.unwrap_or_default();
+            let written = items.iter().map(|item| shown(item, &budget));
+            Ok(Some(written.collect::<Result<Vec<_>>>()?))
+        })?;
+        for written in found {
+            for item in written.unwrap_or_default() {
+                lists.values().append_value(item);
             }
             lists.append(true);
         }
@@ -83,10 +104,27 @@ fn rows() -> Native {
     })
 }
 
-fn shown(item: &Item) -> String {
+fn shown(item: &Item, budget: &Budget) -> Result<String> {
     let mut out = String::new();
-    item.write(&mut out);
-    out
+    match budget.write(item, &mut out) {
+        Ok(()) => Ok(out),
+        Err(message) => exec_err!("{message}"),
+    }
+}
+
+/// All items as an array.
+fn listed(items: &[Item], budget: &Budget) -> Result<String> {
+    let mut out = String::from("[");
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        if let Err(message) = budget.write(item, &mut out) {
+            return exec_err!("{message}");
+        }
+    }
+    out.push(']');
+    Ok(out)
 }
 
 /// Whether something is found. A lax path ends at the first, a strict one wants no error behind it.
@@ -123,7 +161,13 @@ fn matches(evaluation: &Evaluation<'_>, silent: bool) -> Result<Option<bool>> {
 }
 
 /// Asks each row's document; null where an argument is.
-fn each<T>(arrays: &[ArrayRef], rows: usize, asked: Asked, answer: Answer<T>) -> Result<Vec<Option<T>>> {
+fn each<T>(
+    arrays: &[ArrayRef],
+    rows: usize,
+    asked: Asked,
+    budget: &Budget,
+    answer: impl Fn(&Evaluation<'_>, bool) -> Result<Option<T>>,
+) -> Result<Vec<Option<T>>> {
     let documents = texts(&as_text(argument(arrays, 0)?)?)?;
     let paths = texts(argument(arrays, 1)?)?;
     let variables = match arrays.get(2) {
@@ -156,11 +200,12 @@ fn each<T>(arrays: &[ArrayRef], rows: usize, asked: Asked, answer: Answer<T>) ->
                 Err(message) => return exec_err!("{message}"),
             },
         };
+        budget.next(document.len());
         let variables = match asked {
-            Asked::ByCall => Some(object(given)?),
+            Asked::ByCall => Some(object(given, budget)?),
             Asked::ByOperator => None,
         };
-        let evaluation = Evaluation::new(&path, item(document, 0)?, variables);
+        let evaluation = Evaluation::new(&path, item(document, 0, budget)?, variables, budget);
         found.push(answer(&evaluation, silent)?);
         drop(evaluation);
         last = Some((wanted, path));
@@ -169,17 +214,17 @@ fn each<T>(arrays: &[ArrayRef], rows: usize, asked: Asked, answer: Answer<T>) ->
 }
 
 /// A document in the one form of `jsonb`, its objects counted from here on.
-fn item(document: &str, mut id: i64) -> Result<Item> {
+fn item(document: &str, mut id: i64, budget: &Budget) -> Result<Item> {
     let document = canonical(&read(document)?);
-    match Item::of(&read(&document)?, &mut id) {
-        Some(item) => Ok(item),
-        None => exec_err!("{}", number::OVERFLOW),
+    match Item::of(&read(&document)?, &mut id, budget) {
+        Ok(item) => Ok(item),
+        Err(message) => exec_err!("{message}"),
     }
 }
 
 /// The values of variables.
-fn object(given: &str) -> Result<Item> {
-    match item(given, VARIABLES)? {
+fn object(given: &str, budget: &Budget) -> Result<Item> {
+    match item(given, VARIABLES, budget)? {
         found @ Item::Object(_) => Ok(found),
         _ => exec_err!("\"vars\" argument is not an object"),
     }
@@ -498,17 +543,20 @@ mod tests {
     ];
 
     fn asked(document: &str, path: &str, silent: bool) -> String {
+        within(&Budget::new(), document, path, silent)
+    }
+
+    fn within(budget: &Budget, document: &str, path: &str, silent: bool) -> String {
         let path = match parse(path) {
             Ok(path) => path,
             Err(message) => return message,
         };
-        let root = item(document, 0).expect("a document");
-        let variables = object(r#"{"x": 2, "s": "ab"}"#).expect("variables");
-        let evaluation = Evaluation::new(&path, root, Some(variables));
-        match collected(&evaluation, silent) {
-            Ok(found) => shown(&Item::Array(found.unwrap_or_default().into())),
-            Err(error) => error.message().into_owned(),
-        }
+        let variables = object(r#"{"x": 2, "s": "ab"}"#, budget).expect("variables");
+        let found = item(document, 0, budget).and_then(|root| {
+            let evaluation = Evaluation::new(&path, root, Some(variables), budget);
+            listed(&collected(&evaluation, silent)?.unwrap_or_default(), budget)
+        });
+        found.unwrap_or_else(|error| error.message().into_owned())
     }
 
     // Goal: paths find what PostgreSQL 15 finds, and fail as it does. Method: what it said for each of these.
@@ -523,5 +571,48 @@ mod tests {
     #[test]
     fn quiet_paths_stop_where_they_fail() {
         assert_eq!(asked(r#"[1, -2, "a", 3]"#, "$[*].abs()", true), "[1, 2]");
+    }
+
+    // Goal: no path takes time or memory without end, whatever it keeps quiet, and long documents are looked through all the same. Method:
+    // paths that ask for all of a document within all of it, few letters that are millions of digits, and what is found over and over.
+    #[test]
+    fn costs_have_an_end() {
+        let long = format!("[{}1]", "1, ".repeat(2_000));
+        let deep = format!("{}1{}", "[".repeat(150), "]".repeat(150));
+        let wide = format!("[{long}]");
+        let huge = format!("[{}1]", "1e131000, ".repeat(10_000));
+        let often = format!("$[{}]", vec!["0"; 500].join(", "));
+        let compared = format!("{often} == 2");
+        let nested = format!("$.**{}", ".**".repeat(20));
+        let cases: [(&str, &str); 7] = [
+            (&long, "$[*] ? ($[*] == 2)"),
+            (&long, "strict $[*] ? ($[*] == $[*])"),
+            (&deep, &nested),
+            (&deep, "$.** ? ($.** ? ($.** ? ($.** ? (@ == 2) == 2) == 2) == 2)"),
+            (&wide, &compared),
+            (&huge, "$[0]"),
+            ("[1e131000]", &often),
+        ];
+        for (document, path) in cases {
+            for silent in [false, true] {
+                let told = within(&Budget::of(400_000, 1 << 20), document, path, silent);
+                assert!(told.ends_with("is not supported"), "{path}: {} letters", told.len());
+            }
+        }
+        assert!(parse(&format!("$[{}]", vec!["1e131000"; 10_000].join(", "))).is_err());
+        let told = within(&Budget::of(400_000, 1 << 20), &wide, &often, false);
+        assert!(told.ends_with("finds so much in a document is not supported"));
+        assert_eq!(asked(&long, "$.size()", false), "[2001]");
+        assert_eq!(asked(&long, "$[*] ? (@ > 1)", false), "[]");
+    }
+
+    // Goal: each document has steps of its own. Method: many of them in one call, which together take more.
+    #[test]
+    fn documents_have_steps_of_their_own() {
+        let budget = Budget::of(1_000, 1 << 20);
+        for _ in 0..100 {
+            budget.next(0);
+            assert_eq!(within(&budget, "[1, 2, 3]", "$[*] ? (@ > 2)", false), "[3]");
+        }
     }
 }

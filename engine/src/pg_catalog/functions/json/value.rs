@@ -126,14 +126,10 @@ impl<'a> Json<'a> {
                 out.push(']');
             }
             Kind::Object(fields) => {
-                let mut sorted: Vec<&(String, Json<'_>)> = Vec::with_capacity(fields.len());
-                for field in fields.iter().rev() {
-                    if !sorted.iter().any(|(name, _)| *name == field.0) {
-                        sorted.push(field);
-                    }
-                }
-                // Short names come first.
+                // Short names come first, and of one name what was written last.
+                let mut sorted: Vec<&(String, Json<'_>)> = fields.iter().rev().collect();
                 sorted.sort_by(|(left, _), (right, _)| (left.len(), left).cmp(&(right.len(), right)));
+                sorted.dedup_by(|(later, _), (first, _)| later == first);
                 out.push('{');
                 for (at, (name, value)) in sorted.into_iter().enumerate() {
                     if at > 0 {
@@ -321,6 +317,10 @@ impl<'a> Reader<'a> {
 
     fn four(&mut self) -> Option<u32> {
         let digits = self.text.get(self.at..self.at + 4)?;
+        // A sign is none of them.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
         self.at += 4;
         u32::from_str_radix(digits, 16).ok()
     }

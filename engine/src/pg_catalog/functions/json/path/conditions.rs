@@ -66,7 +66,10 @@ impl Evaluation<'_> {
                 let pairs = left
                     .iter()
                     .flat_map(|left| right.iter().map(move |right| (left, right)));
-                Ok(self.any(pairs.map(|(left, right)| compared(left, *comparison, right))))
+                self.any(pairs.map(|(left, right)| -> Held {
+                    self.pay(1 + left.cost() + right.cost())?;
+                    Ok(compared(left, *comparison, right))
+                }))
             }
             Condition::StartsWith(value, prefix) => {
                 let (values, prefixes) = (self.known(value, true, context)?, self.known(prefix, false, context)?);
@@ -76,19 +79,25 @@ impl Evaluation<'_> {
                 let pairs = values
                     .iter()
                     .flat_map(|value| prefixes.iter().map(move |prefix| (value, prefix)));
-                Ok(self.any(pairs.map(|pair| match pair {
-                    (Item::Text(text), Item::Text(prefix)) => Truth::of(text.starts_with(&**prefix)),
-                    _ => Truth::Unknown,
-                })))
+                self.any(pairs.map(|pair| -> Held {
+                    self.pay(1)?;
+                    Ok(match pair {
+                        (Item::Text(text), Item::Text(prefix)) => Truth::of(text.starts_with(&**prefix)),
+                        _ => Truth::Unknown,
+                    })
+                }))
             }
             Condition::Like(value, pattern) => {
                 let Some(values) = self.known(value, true, context)? else {
                     return Ok(Truth::Unknown);
                 };
-                Ok(self.any(values.iter().map(|value| match value {
-                    Item::Text(text) => Truth::of(pattern.is_match(text)),
-                    _ => Truth::Unknown,
-                })))
+                self.any(values.iter().map(|value| -> Held {
+                    let Item::Text(text) = value else {
+                        return Ok(Truth::Unknown);
+                    };
+                    self.pay(1 + text.len())?;
+                    Ok(Truth::of(pattern.is_match(text)))
+                }))
             }
         }
     }
@@ -124,22 +133,22 @@ impl Evaluation<'_> {
     }
 
     /// Whether any of these is true. A lax path stops at the first that is, a strict one where one is not known.
-    fn any(&self, truths: impl Iterator<Item = Truth>) -> Truth {
+    fn any(&self, truths: impl Iterator<Item = Held>) -> Held {
         let (mut found, mut unknown) = (false, false);
         for truth in truths {
-            match truth {
-                Truth::Unknown if !self.is_lax() => return Truth::Unknown,
+            match truth? {
+                Truth::Unknown if !self.is_lax() => return Ok(Truth::Unknown),
                 Truth::Unknown => unknown = true,
-                Truth::True if self.is_lax() => return Truth::True,
+                Truth::True if self.is_lax() => return Ok(Truth::True),
                 Truth::True => found = true,
                 Truth::False => {}
             }
         }
-        match (found, unknown) {
+        Ok(match (found, unknown) {
             (true, _) => Truth::True,
             (false, true) => Truth::Unknown,
             (false, false) => Truth::False,
-        }
+        })
     }
 }
 

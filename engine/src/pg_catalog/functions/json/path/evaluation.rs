@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::budget::Budget;
 use super::item::{Item, Object};
 use super::number::Number;
 use super::syntax::{DEEPEST, Method, Operator, Path, Step, Value};
@@ -54,6 +55,9 @@ impl Found {
     }
 }
 
+/// Steps that an item that is found counts for: it has a place of its own.
+const FOUND_STEPS: usize = 4;
+
 /// Objects of the document, of the variables, and those that are made on the way are counted from multiples of this on.
 const IDS: i64 = 10_000_000_000;
 
@@ -69,6 +73,7 @@ pub(super) struct Evaluation<'a> {
     variables: Option<Item>,
     /// How many objects were made.
     made: Cell<i64>,
+    budget: &'a Budget,
 }
 
 /// Where a part of the path is followed.
@@ -85,13 +90,19 @@ pub(super) struct Context {
 }
 
 impl<'a> Evaluation<'a> {
-    pub(super) fn new(path: &'a Path, root: Item, variables: Option<Item>) -> Self {
+    pub(super) fn new(path: &'a Path, root: Item, variables: Option<Item>, budget: &'a Budget) -> Self {
         Self {
             path,
             root,
             variables,
             made: Cell::new(2),
+            budget,
         }
+    }
+
+    /// Takes so many steps, if they are left. That they are not is told in any case.
+    pub(super) fn pay(&self, steps: usize) -> Result<(), Failure> {
+        self.budget.pay(steps).map_err(Failure::Loud)
     }
 
     pub(super) fn is_lax(&self) -> bool {
@@ -116,15 +127,19 @@ impl<'a> Evaluation<'a> {
         if !(unwrap && self.is_lax()) {
             return Ok(found.items);
         }
-        Ok(found
-            .items
-            .iter()
-            .flat_map(|item| item.elements().iter().cloned())
-            .collect())
+        let mut items = Vec::with_capacity(found.items.len());
+        for item in &found.items {
+            for element in item.elements() {
+                self.pay(FOUND_STEPS + element.cost())?;
+                items.push(element.clone());
+            }
+        }
+        Ok(items)
     }
 
     /// Follows steps from a value on.
     pub(super) fn value(&self, value: &Value, rest: &[Step], context: &Context, found: &mut Found) -> Outcome {
+        self.pay(1)?;
         match value {
             Value::Root => self.follow(&self.root, rest, context, found),
             Value::Current => self.follow(&context.current, rest, context, found),
@@ -167,6 +182,7 @@ impl<'a> Evaluation<'a> {
                     "operand of unary jsonpath operator {sign} is not a numeric value"
                 ));
             };
+            self.pay(1)?;
             let number = if negative { number.negated() } else { number.clone() };
             any |= self.follow(&Item::Number(number), rest, context, found)?;
             if any && found.first {
@@ -190,6 +206,7 @@ impl<'a> Evaluation<'a> {
                 "right operand of jsonpath operator {sign} is not a single numeric value"
             ));
         };
+        self.pay(left.cost().saturating_add(right.cost()).saturating_mul(2))?;
         let number = match operator {
             Operator::Plus => left.plus(right),
             Operator::Minus => left.minus(right),
@@ -202,7 +219,10 @@ impl<'a> Evaluation<'a> {
 
     fn follow(&self, item: &Item, steps: &[Step], context: &Context, found: &mut Found) -> Outcome {
         match steps.split_first() {
-            None => found.take(item),
+            None => {
+                self.pay(FOUND_STEPS + item.cost())?;
+                found.take(item)
+            }
             Some((step, rest)) => self.step(item, step, rest, self.is_lax(), context, found),
         }
     }
@@ -229,6 +249,7 @@ impl<'a> Evaluation<'a> {
         context: &Context,
         found: &mut Found,
     ) -> Outcome {
+        self.pay(1 + item.cost())?;
         let for_arrays = matches!(
             step,
             Step::AnyElement | Step::Elements(_) | Step::Descendants { .. } | Step::Method(Method::Type | Method::Size)
@@ -241,14 +262,14 @@ impl<'a> Evaluation<'a> {
         }
         match step {
             Step::Member(name) => match item {
-                Item::Object(_) => match item.field(name) {
+                Item::Object(object) => match self.field(object, name)? {
                     Some(value) => self.follow(value, rest, context, found),
                     None => missing(context, format!("JSON object does not contain key \"{name}\"")),
                 },
                 _ => missing(context, "jsonpath member accessor can only be applied to an object"),
             },
             Step::AnyMember => match item {
-                Item::Object(_) => self.follow_each(item.children(), rest, context, found),
+                Item::Object(_) => self.follow_each(self.children(item)?, rest, context, found),
                 _ => missing(
                     context,
                     "jsonpath wildcard member accessor can only be applied to an object",
@@ -284,6 +305,20 @@ impl<'a> Evaluation<'a> {
                 None => Ok(false),
             },
         }
+    }
+
+    /// A field of an object, which is looked for among all of them.
+    fn field<'i>(&self, object: &'i Object, name: &str) -> Result<Option<&'i Item>, Failure> {
+        self.pay(object.fields.len() / 8)?;
+        let found = object.fields.iter().find(|(field, _)| field == name);
+        Ok(found.map(|(_, value)| value))
+    }
+
+    /// The values that lie in an item.
+    fn children<'i>(&self, item: &'i Item) -> Result<Vec<&'i Item>, Failure> {
+        let children = item.children();
+        self.pay(children.len())?;
+        Ok(children)
     }
 
     fn follow_each<'i>(
@@ -391,7 +426,7 @@ impl<'a> Evaluation<'a> {
         }
         // From the deepest on: what nothing can lie in.
         let leaves = first == DEEPEST && last == DEEPEST;
-        for child in item.children() {
+        for child in self.children(item)? {
             if depth >= first || (leaves && !child.is_container()) {
                 any |= self.follow(child, rest, context, found)?;
                 if any && found.first {

@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::slice;
 
 use super::super::value::{Json, Kind, quote};
-use super::number::Number;
+use super::budget::Budget;
+use super::number::{Number, OVERFLOW};
 
 /// A value, which is as cheap to copy as a plain one.
 #[derive(Debug, Clone)]
@@ -25,26 +26,30 @@ pub(super) struct Object {
 }
 
 impl Item {
-    /// A document in the one form of `jsonb`; objects are counted on from `id`. `None` where a number has too many digits.
-    pub(super) fn of(json: &Json<'_>, id: &mut i64) -> Option<Self> {
-        Some(match &json.kind {
+    /// A document in the one form of `jsonb`; objects are counted on from `id`. An error where numbers have too many digits.
+    pub(super) fn of(json: &Json<'_>, id: &mut i64, budget: &Budget) -> Result<Self, String> {
+        Ok(match &json.kind {
             Kind::Null => Self::Null,
             Kind::Truth(truth) => Self::Truth(*truth),
-            Kind::Number => Self::Number(Number::parse(json.text)?),
+            Kind::Number => {
+                let number = Number::parse(json.text).ok_or(OVERFLOW)?;
+                budget.pay(number.cost())?;
+                Self::Number(number)
+            }
             Kind::Text(text) => Self::Text(text.as_str().into()),
             Kind::Array(items) => {
-                let items = items.iter().map(|item| Self::of(item, id));
-                Self::Array(items.collect::<Option<Vec<_>>>()?.into())
+                let items = items.iter().map(|item| Self::of(item, id, budget));
+                Self::Array(items.collect::<Result<Vec<_>, _>>()?.into())
             }
             Kind::Object(fields) => {
                 let own = *id;
                 *id += 1;
                 let fields = fields
                     .iter()
-                    .map(|(name, value)| Some((name.clone(), Self::of(value, id)?)));
+                    .map(|(name, value)| Ok::<_, String>((name.clone(), Self::of(value, id, budget)?)));
                 Self::Object(Rc::new(Object {
                     id: own,
-                    fields: fields.collect::<Option<Vec<_>>>()?,
+                    fields: fields.collect::<Result<Vec<_>, _>>()?,
                 }))
             }
         })
@@ -58,6 +63,14 @@ impl Item {
             Self::Text(_) => "string",
             Self::Array(_) => "array",
             Self::Object(_) => "object",
+        }
+    }
+
+    /// How many steps more than one a step from it counts for.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Number(number) => number.cost(),
+            _ => 0,
         }
     }
 

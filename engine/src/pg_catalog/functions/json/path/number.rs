@@ -11,6 +11,9 @@ const WHOLE_DIGITS_MAX: u32 = 131_072;
 /// Digits behind it.
 const SCALE_MAX: u32 = 16_383;
 
+/// Digits that a number is written with at most, with its sign.
+const DIGITS_MAX: usize = 131_072 + 16_383 + 1;
+
 /// Digits that a quotient has at least, and how many behind the point at most (PostgreSQL's `NUMERIC_MIN_SIG_DIGITS` and
 /// `NUMERIC_MAX_DISPLAY_SCALE`).
 const QUOTIENT_DIGITS: i64 = 16;
@@ -37,6 +40,10 @@ impl Number {
             None => (text, 0),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        // Reading more digits than that takes longer the more there are.
+        if whole.len() + fraction.len() > DIGITS_MAX {
+            return None;
+        }
         let digits = BigInt::parse_bytes(format!("{whole}{fraction}").as_bytes(), 10)?;
         let scale = i64::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
         if scale >= 0 {
@@ -73,6 +80,13 @@ impl Number {
     /// Whether a floating-point number can be as large.
     pub(super) fn is_double(&self) -> bool {
         self.to_string().parse::<f64>().is_ok_and(f64::is_finite)
+    }
+
+    /// How many steps more than one with a plain number a step with this one counts for: reckoning with it, and reading and writing it,
+    /// takes the longer the more digits it has.
+    pub(super) fn cost(&self) -> usize {
+        let words = usize::try_from(self.digits.bits() / 64).unwrap_or(usize::MAX);
+        words.saturating_add(words.saturating_mul(words) / 256)
     }
 
     /// The whole part, as a place in an array.
@@ -259,7 +273,9 @@ mod tests {
         for large in ["1e200000", "1e-20000", "1e99999999999", "1e-9223372036854775808"] {
             assert!(Number::parse(large).is_none(), "{large}");
         }
+        assert!(Number::parse(&"7".repeat(1_000_000)).is_none());
         let large = number("1e131000");
+        assert!(large.cost() > 10_000 && number("-1234567890.12345").cost() == 0);
         assert!(large.times(&large).is_err());
         assert!(!large.is_double());
     }

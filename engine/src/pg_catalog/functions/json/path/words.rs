@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::budget::Budget;
 use super::number::{Number, OVERFLOW};
 
 /// Signs, those of two letters before those that they begin with.
@@ -13,6 +14,9 @@ const SIGNS: &[&str] = &[
 
 /// Letters that end a word.
 const SPECIAL: &str = "?%$.[]{}()|&!=<>@#,*:-+/\\\" \t\n\r\u{c}";
+
+/// Steps that reading the numbers of a path counts for: a few may be as large as there are.
+const NUMBERS_STEPS_MAX: usize = 1_000_000;
 
 #[derive(Debug, Clone)]
 pub(super) enum Token {
@@ -27,6 +31,7 @@ pub(super) enum Token {
 /// The tokens of a path, or what is wrong with it.
 pub(super) fn tokens(path: &str) -> Result<Vec<Token>, String> {
     let mut found = Vec::new();
+    let budget = Budget::of(NUMBERS_STEPS_MAX, 0);
     let mut rest = path;
     loop {
         rest = rest.trim_start_matches([' ', '\t', '\n', '\r', '\u{c}']);
@@ -70,6 +75,7 @@ pub(super) fn tokens(path: &str) -> Result<Vec<Token>, String> {
                 ));
             }
             let number = Number::parse(text).ok_or_else(|| OVERFLOW.to_owned())?;
+            budget.pay(number.cost())?;
             found.push(Token::Number(text.to_owned(), number));
             rest = behind;
         } else if !own.is_empty() {
