@@ -23,6 +23,7 @@ mod guarded;
 mod instants;
 mod join_order;
 mod joined;
+mod list_sets;
 mod listed;
 mod listed_twice;
 mod lossy_casts;
