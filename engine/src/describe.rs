@@ -12,14 +12,16 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, ResolvedTableReference, TableReference, plan_datafusion_err};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     DescribeAlias, HiveDescribeFormat, Ident, ObjectName, ObjectNamePart, ShowCreateObject, ShowStatementFilter,
     ShowStatementFilterPosition, ShowStatementOptions, Statement as SqlStatement,
 };
+use tidewater_core::{Namespace, TableName};
 
 use crate::error::Result;
+use crate::lake::base_name;
 use crate::provider::IcebergTable;
 use crate::session::CATALOG;
 
@@ -71,8 +73,15 @@ pub(crate) async fn answer(state: &SessionState, statement: &Statement) -> Resul
             obj_name,
         } => {
             let (name, provider) = provider(state, &values(obj_name)).await?;
-            match provider.downcast_ref::<IcebergTable>() {
-                Some(iceberg) => rows(create::show(&name, iceberg.table())?),
+            let definition = match (provider.downcast_ref::<IcebergTable>(), provider.table_type()) {
+                (Some(iceberg), _) => Some(create::statement(iceberg.table())?),
+                (None, TableType::View) => provider
+                    .get_table_definition()
+                    .map(|query| create::of_view(&name, query)),
+                (None, _) => None,
+            };
+            match definition {
+                Some(definition) => rows(create::show(&name, definition)?),
                 None => Ok(Answer::Other),
             }
         }
@@ -93,6 +102,37 @@ pub(crate) async fn answer(state: &SessionState, statement: &Statement) -> Resul
     }
 }
 
+/// The table or view that a statement describes, if it describes one of the catalog's.
+pub(crate) fn object(state: &SessionState, statement: &Statement) -> Option<TableName> {
+    let Statement::Statement(statement) = statement else {
+        return None;
+    };
+    let parts = match statement.as_ref() {
+        SqlStatement::ShowColumns {
+            show_options: options, ..
+        } => parent(options)?,
+        SqlStatement::ShowCreate {
+            obj_type: ShowCreateObject::Table,
+            obj_name,
+        } => values(obj_name),
+        SqlStatement::ExplainTable {
+            describe_alias: DescribeAlias::Describe | DescribeAlias::Desc,
+            table_name,
+            ..
+        } => values(table_name),
+        _ => return None,
+    };
+    let defaults = &state.config().options().catalog;
+    let full = reference(&parts)
+        .ok()?
+        .resolve(&defaults.default_catalog, &defaults.default_schema);
+    let namespace = full.schema.parse::<Namespace>().ok()?;
+    if *full.catalog != *CATALOG {
+        return None;
+    }
+    TableName::new(namespace, base_name(&full.table)).ok()
+}
+
 fn rows(batch: RecordBatch) -> Result<Answer> {
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
     let plan = LogicalPlanBuilder::scan("described", provider_as_source(Arc::new(table)), None)?.build()?;
@@ -111,13 +151,17 @@ fn text_batch(columns: Vec<(&str, Vec<Option<String>>)>) -> Result<RecordBatch> 
     Ok(batch.map_err(DataFusionError::from)?)
 }
 
-async fn provider(state: &SessionState, parts: &[String]) -> Result<(ResolvedTableReference, Arc<dyn TableProvider>)> {
-    let reference = match parts {
+fn reference(parts: &[String]) -> Result<TableReference> {
+    Ok(match parts {
         [table] => TableReference::bare(table.as_str()),
         [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
         [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
         _ => return Err(plan_datafusion_err!("{} is not the name of a table", parts.join(".")).into()),
-    };
+    })
+}
+
+async fn provider(state: &SessionState, parts: &[String]) -> Result<(ResolvedTableReference, Arc<dyn TableProvider>)> {
+    let reference = reference(parts)?;
     let defaults = &state.config().options().catalog;
     let schema = state.schema_for_ref(reference.clone())?;
     let found = schema.table(reference.table()).await?;

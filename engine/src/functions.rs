@@ -5,6 +5,8 @@ mod bounded;
 mod exclusive;
 mod extreme;
 mod growth;
+mod list_order;
+pub(crate) mod list_sets;
 mod mean;
 pub(crate) mod perhaps;
 pub(crate) mod plain_list;
@@ -108,6 +110,8 @@ impl Functions {
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(PlainList::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Rounded::new())));
         self.scalar.extend(whole::functions());
+        self.scalar.extend(list_order::functions());
+        self.scalar.extend(list_sets::functions());
         self.scalar.extend(in_our_zone());
         // Rows are sorted by it on executors too.
         self.scalar.push(Arc::new(compaction::zorder()));
@@ -140,6 +144,7 @@ impl Functions {
         // Each is added to the others: there is no way to fail.
         let _ = state.register_function_rewrite(Arc::new(whole::Checked));
         let _ = state.register_function_rewrite(Arc::new(Exclusive));
+        let _ = state.register_function_rewrite(Arc::new(list_order::Compared));
         let _ = state.register_function_rewrite(Arc::new(Appended::of(&self.scalar)));
     }
 }

@@ -24,6 +24,7 @@ mod guarded;
 mod instants;
 mod join_order;
 mod joined;
+mod list_sets;
 mod listed;
 mod listed_twice;
 mod lossy_casts;
@@ -160,7 +161,8 @@ impl Engine {
         let missing = self.missing(&parsed, lake).await?;
         let key = lake.and_then(|lake| Key::of(&state, lake, sql));
         let statement = parsed.resolve(&state, &missing);
-        match describe::answer(&state, &statement).await? {
+        let beside = self.beside_view(&state, &statement, lake).await?;
+        match describe::answer(beside.as_ref().unwrap_or(&state), &statement).await? {
             Answer::Rows(rows) => return Ok(rows),
             Answer::Query(query) => return Box::pin(self.plan_here(session, &query)).await,
             Answer::Other => {}
@@ -172,6 +174,25 @@ impl Engine {
             self.parts.plans.keep(key, standing, &plan);
         }
         Ok(plan)
+    }
+
+    /// A state that knows the view of the catalog which a statement describes; none if it describes none.
+    async fn beside_view(
+        &self,
+        state: &SessionState,
+        statement: &Statement,
+        lake: Option<&LakeCatalog>,
+    ) -> Result<Option<SessionState>> {
+        let (Some(lake), Some(name)) = (lake, describe::object(state, statement)) else {
+            return Ok(None);
+        };
+        let resolved = self.resolve(state, lake, BTreeSet::from([name])).await?;
+        if resolved.views.is_empty() {
+            return Ok(None);
+        }
+        let mut beside = state.clone();
+        views::look_up(&mut beside, lake.at(&resolved).listing(true));
+        Ok(Some(beside))
     }
 
     /// Plans a query that was parsed elsewhere, as [`Self::plan`] does one that is written.

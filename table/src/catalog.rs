@@ -139,7 +139,13 @@ pub enum CatalogFault {
         /// What is denied.
         message: String,
     },
-    /// The state forbids it, for example a namespace that is not empty.
+    /// What is to be dropped holds something.
+    #[error("catalog drops nothing that is not empty: {message}")]
+    NotEmpty {
+        /// What it holds, or that it does.
+        message: String,
+    },
+    /// The state forbids it.
     #[error("catalog state forbids the call: {message}")]
     Conflict {
         /// What stands against it.
@@ -175,7 +181,7 @@ impl Coded for CatalogFault {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::AlreadyExists { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::AlreadyExists { .. } | Self::NotEmpty { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Denied { .. } => ErrorKind::Denied,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
@@ -194,6 +200,7 @@ impl Coded for CatalogFault {
             Self::Unavailable { .. } => "TBL-0035",
             Self::Timeout { .. } => "TBL-0036",
             Self::Internal { .. } => "TBL-0037",
+            Self::NotEmpty { .. } => "TBL-0038",
         }
     }
 
@@ -275,7 +282,7 @@ pub trait Catalog: Debug + Send + Sync {
     /// All namespaces.
     async fn list_namespaces(&self) -> Result<Vec<Namespace>, CatalogFault>;
 
-    /// Forgets a namespace; [`CatalogFault::Conflict`] unless it is empty.
+    /// Forgets a namespace; [`CatalogFault::NotEmpty`] unless it is empty.
     async fn drop_namespace(&self, _namespace: &Namespace) -> Result<(), CatalogFault> {
         Err(not_offered("dropping a namespace"))
     }

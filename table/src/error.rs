@@ -362,6 +362,9 @@ impl Coded for TableError {
             Self::Catalog(CatalogFault::Unavailable { .. }) => {
                 "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration"
             }
+            Self::Catalog(CatalogFault::NotEmpty { .. }) => {
+                "drop what it holds first; DROP SCHEMA … CASCADE drops its tables and views with it"
+            }
             Self::Conflict { .. } => "compute the change anew from the current snapshot",
             Self::Alteration { advice, .. } | Self::Reference { advice, .. } => advice,
             Self::ColumnNotFound { .. } => "look at the table's columns; names are case sensitive",

@@ -383,7 +383,7 @@ impl Catalog for MemoryCatalog {
         let holds_tables = state.tables.keys().any(|name| name.namespace() == namespace);
         if holds_tables || !state.views.of(namespace).is_empty() {
             let message = format!("namespace {namespace} is not empty");
-            return Err(CatalogFault::Conflict { message });
+            return Err(CatalogFault::NotEmpty { message });
         }
         state.namespaces.remove(namespace);
         Ok(())

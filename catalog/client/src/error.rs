@@ -163,6 +163,7 @@ impl From<ClientError> for CatalogFault {
                 (ErrorKind::Conflict, "AlreadyExistsException") => Self::AlreadyExists {
                     what: subject(told).unwrap_or(message),
                 },
+                (ErrorKind::Conflict, "NamespaceNotEmptyException") => Self::NotEmpty { message },
                 (ErrorKind::Conflict, _) => Self::Conflict { message },
                 (ErrorKind::Denied, _) => Self::Denied { message },
                 (ErrorKind::Internal, _) => Self::Internal {

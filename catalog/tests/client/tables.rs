@@ -61,7 +61,7 @@ async fn views_and_properties() {
         std::slice::from_ref(&moved)
     );
     let held = Catalog::drop_namespace(&client, &gold).await;
-    assert!(matches!(held, Err(CatalogFault::Conflict { .. })), "{held:?}");
+    assert!(matches!(held, Err(CatalogFault::NotEmpty { .. })), "{held:?}");
     client.drop_view(&moved).await.expect("dropped");
     Catalog::drop_namespace(&client, &gold).await.expect("dropped");
     let gone = client.namespace_properties(&gold).await;

@@ -1,4 +1,4 @@
-//! SHOW CREATE TABLE: the statement that would make such a table.
+//! SHOW CREATE TABLE: the statement that would make such a table or view.
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Field;
@@ -16,13 +16,22 @@ use crate::error::Result;
 const SORT_ORDER: &str = "sort-order";
 
 /// One row with the statement.
-pub(super) fn show(name: &ResolvedTableReference, table: &LoadedTable) -> Result<RecordBatch> {
+pub(super) fn show(name: &ResolvedTableReference, statement: String) -> Result<RecordBatch> {
     text_batch(vec![
         ("table_catalog", vec![Some(name.catalog.to_string())]),
         ("table_schema", vec![Some(name.schema.to_string())]),
         ("table_name", vec![Some(name.table.to_string())]),
-        ("definition", vec![Some(statement(table)?)]),
+        ("definition", vec![Some(statement)]),
     ])
+}
+
+/// The statement that makes a view of this query.
+pub(super) fn of_view(name: &ResolvedTableReference, query: &str) -> String {
+    format!(
+        "CREATE VIEW {}.{} AS\n{query}",
+        quoted(&name.schema),
+        quoted(&name.table)
+    )
 }
 
 /// The statement that makes a table with these columns, key, partitions, order and properties.

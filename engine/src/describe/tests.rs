@@ -206,3 +206,24 @@ async fn what_is_told_makes_the_table_again() {
         one
     );
 }
+
+// Goal: a view tells the statement that makes it, and its columns. Method: one that is dropped and made again by what it tells.
+#[tokio::test]
+async fn a_view_tells_how_it_is_made() {
+    let lake = lake().await;
+    done(
+        &lake,
+        "CREATE VIEW gold.\"Old\" AS SELECT id, bill FROM gold.patients WHERE id > 1",
+    )
+    .await;
+    let told = async || {
+        let answer = lake.query("SHOW CREATE TABLE gold.\"Old\"").await;
+        datafusion::arrow::util::display::array_value_to_string(answer[0].column(3), 0).expect("a text")
+    };
+    let text = told().await;
+    assert!(text.starts_with("CREATE VIEW gold.\"Old\" AS\nSELECT "), "{text}");
+    done(&lake, "DROP VIEW gold.\"Old\"").await;
+    done(&lake, &text).await;
+    assert_eq!(told().await, text);
+    assert_eq!(lake.lines("DESCRIBE gold.\"Old\"").await.len(), 2);
+}

@@ -6,7 +6,9 @@ use datafusion::arrow::array::{Array, AsArray, Decimal128Array};
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType, Decimal128Type, i256};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 /// What it is called where plans are shown.
 pub(crate) const NAME: &str = "decimal_quotient";
@@ -68,6 +70,14 @@ fn both(kinds: &[DataType]) -> Result<[(u8, i8); 2]> {
 impl ScalarUDFImpl for Quotient {
     fn name(&self) -> &str {
         NAME
+    }
+
+    /// As columns of the operator are called: within a `ROLLUP` it is what it is where `grouping` asks for it, without another name.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        match args {
+            [dividend, by] => Ok(format!("{} / {}", dividend.schema_name(), by.schema_name())),
+            _ => plan_err!("{NAME} takes two numbers"),
+        }
     }
 
     fn signature(&self) -> &Signature {

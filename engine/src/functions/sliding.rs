@@ -9,8 +9,7 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::Accumulator;
 
-use self::tally::Tally;
-pub(super) use self::tally::{Moments, Pairs, Sums};
+pub(super) use self::tally::{Moments, Pairs, Sums, Tally};
 
 /// What a frame is told as, of the tally of its rows.
 pub(super) fn over<T: Tally>(told: fn(T) -> Option<f64>) -> Box<dyn Accumulator> {

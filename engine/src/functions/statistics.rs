@@ -1,23 +1,29 @@
 //! Variances, deviations, covariances, the correlation and the line of regression: DataFusion's, but for frames whose beginning moves
-//! (`sliding`). `regr_count` only counts, which loses nothing.
+//! (`sliding`), for `DISTINCT`, which it ignores or refuses (`distinct`), and for numbers that are none, or infinite (`alone`).
+
+mod alone;
+mod distinct;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::Result;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::correlation::corr_udaf;
 use datafusion::functions_aggregate::covariance::{covar_pop_udaf, covar_samp_udaf};
 use datafusion::functions_aggregate::regr::{
-    regr_avgx_udaf, regr_avgy_udaf, regr_intercept_udaf, regr_r2_udaf, regr_slope_udaf, regr_sxx_udaf, regr_sxy_udaf,
-    regr_syy_udaf,
+    regr_avgx_udaf, regr_avgy_udaf, regr_count_udaf, regr_intercept_udaf, regr_r2_udaf, regr_slope_udaf, regr_sxx_udaf,
+    regr_sxy_udaf, regr_syy_udaf,
 };
 use datafusion::functions_aggregate::stddev::{stddev_pop_udaf, stddev_udaf};
 use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF, Signature,
 };
 
+use self::alone::Alone;
+use self::distinct::Distinct;
 use super::sliding::{Moments, Pairs, over};
 
 /// What is told of numbers, or of pairs of them.
@@ -38,26 +44,47 @@ enum Kind {
     SquaresOfX,
     SquaresOfY,
     Products,
+    Count,
+}
+
+/// How it is told of a tally of the rows.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    OfNumbers(fn(Moments) -> Option<f64>),
+    OfPairs(fn(Pairs) -> Option<f64>),
+    /// How many pairs there are.
+    Count,
+}
+
+impl Told {
+    /// How many columns it is told of.
+    fn columns(self) -> usize {
+        match self {
+            Self::OfNumbers(_) => 1,
+            Self::OfPairs(_) | Self::Count => 2,
+        }
+    }
 }
 
 impl Kind {
-    fn sliding(self) -> Box<dyn Accumulator> {
+    fn told(self) -> Told {
         match self {
-            Self::VarianceOfAll => over::<Moments>(Moments::of_all),
-            Self::VarianceOfSample => over::<Moments>(Moments::of_sample),
-            Self::DeviationOfAll => over::<Moments>(|rows| rows.of_all().map(f64::sqrt)),
-            Self::DeviationOfSample => over::<Moments>(|rows| rows.of_sample().map(f64::sqrt)),
-            Self::CovarianceOfAll => over::<Pairs>(Pairs::of_all),
-            Self::CovarianceOfSample => over::<Pairs>(Pairs::of_sample),
-            Self::Correlation => over::<Pairs>(Pairs::correlation),
-            Self::Determination => over::<Pairs>(Pairs::determination),
-            Self::Slope => over::<Pairs>(Pairs::slope),
-            Self::Intercept => over::<Pairs>(Pairs::intercept),
-            Self::MeanOfX => over::<Pairs>(|rows| rows.kept(rows.x.mean)),
-            Self::MeanOfY => over::<Pairs>(|rows| rows.kept(rows.y.mean)),
-            Self::SquaresOfX => over::<Pairs>(|rows| rows.kept(rows.x.squares)),
-            Self::SquaresOfY => over::<Pairs>(|rows| rows.kept(rows.y.squares)),
-            Self::Products => over::<Pairs>(|rows| rows.kept(rows.products)),
+            Self::VarianceOfAll => Told::OfNumbers(Moments::of_all),
+            Self::VarianceOfSample => Told::OfNumbers(Moments::of_sample),
+            Self::DeviationOfAll => Told::OfNumbers(|rows| rows.of_all().map(f64::sqrt)),
+            Self::DeviationOfSample => Told::OfNumbers(|rows| rows.of_sample().map(f64::sqrt)),
+            Self::CovarianceOfAll => Told::OfPairs(Pairs::of_all),
+            Self::CovarianceOfSample => Told::OfPairs(Pairs::of_sample),
+            Self::Correlation => Told::OfPairs(Pairs::correlation),
+            Self::Determination => Told::OfPairs(Pairs::determination),
+            Self::Slope => Told::OfPairs(Pairs::slope),
+            Self::Intercept => Told::OfPairs(Pairs::intercept),
+            Self::MeanOfX => Told::OfPairs(|rows| rows.kept(rows.x.mean)),
+            Self::MeanOfY => Told::OfPairs(|rows| rows.kept(rows.y.mean)),
+            Self::SquaresOfX => Told::OfPairs(|rows| rows.kept(rows.x.squares)),
+            Self::SquaresOfY => Told::OfPairs(|rows| rows.kept(rows.y.squares)),
+            Self::Products => Told::OfPairs(|rows| rows.kept(rows.products)),
+            Self::Count => Told::Count,
         }
     }
 }
@@ -87,6 +114,7 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
         (regr_sxx_udaf(), Kind::SquaresOfX),
         (regr_syy_udaf(), Kind::SquaresOfY),
         (regr_sxy_udaf(), Kind::Products),
+        (regr_count_udaf(), Kind::Count),
     ];
     all.into_iter()
         .map(|(inner, kind)| Arc::new(AggregateUDF::new_from_impl(Statistic { inner, kind })))
@@ -110,24 +138,50 @@ impl AggregateUDFImpl for Statistic {
         self.inner.return_type(types)
     }
 
+    fn is_nullable(&self) -> bool {
+        self.inner.is_nullable()
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.inner.default_value(data_type)
+    }
+
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        self.inner.state_fields(args)
+        if !args.is_distinct {
+            return self.inner.state_fields(args);
+        }
+        let column = |at: usize| {
+            let name = format_state_name(args.name, &format!("distinct_{at}"));
+            Arc::new(Field::new(name, DataType::new_list(DataType::Float64, true), true))
+        };
+        Ok((0..self.kind.told().columns()).map(column).collect())
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        self.inner.accumulator(args)
+        if args.is_distinct {
+            return Ok(Box::new(Distinct::new(self.kind.told())));
+        }
+        let inner = self.inner.accumulator(args)?;
+        Ok(match self.kind {
+            Kind::VarianceOfAll | Kind::DeviationOfAll | Kind::Correlation => Box::new(Alone(inner)),
+            _ => inner,
+        })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match args.is_distinct {
-            true => self.inner.create_sliding_accumulator(args),
-            false => Ok(self.kind.sliding()),
+        match (args.is_distinct, self.kind.told()) {
+            // It forgets rows too.
+            (true, told) => Ok(Box::new(Distinct::new(told))),
+            (false, Told::OfNumbers(told)) => Ok(over::<Moments>(told)),
+            (false, Told::OfPairs(told)) => Ok(over::<Pairs>(told)),
+            // What only counts loses nothing.
+            (false, Told::Count) => self.inner.create_sliding_accumulator(args),
         }
     }
 
     /// That of correlations adds up squares of the numbers as they are, of which nothing is left where they are far from zero.
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.kind != Kind::Correlation && self.inner.groups_accumulator_supported(args)
+        !args.is_distinct && self.kind != Kind::Correlation && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {

@@ -11,6 +11,7 @@ mod catalog;
 mod dates;
 #[cfg(test)]
 mod documented;
+mod encoded;
 mod eras;
 mod extract;
 mod instants;
@@ -56,6 +57,7 @@ pub(super) const RENAMED: &[&str] = &[
     "array_to_string",
     "to_char",
     "to_date",
+    "to_hex",
     "to_timestamp",
     "regexp_count",
     "regexp_instr",
@@ -109,7 +111,10 @@ pub fn pure() -> Vec<ScalarUDF> {
     let all = all.chain(json::all()).chain(values::all());
     let all = all.chain(objects::all()).chain(split::all()).chain(regexes::all());
     let all = all.chain(lists::all()).chain(ordered::all()).chain(array_texts::all());
-    let all = all.chain(array_fill::all()).chain(number_reading::all());
+    let all = all
+        .chain(array_fill::all())
+        .chain(number_reading::all())
+        .chain(encoded::all());
     all.map(Native::into_function).collect()
 }
 

@@ -3,10 +3,9 @@
 //! is text here, and of a struct the same operators name a field.
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::functions_nested::expr_fn::array_has_all;
+use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, cast, when};
+use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions::call;
@@ -70,7 +69,7 @@ fn json(op: &BinaryOperator) -> Option<&'static str> {
     })
 }
 
-/// An operator of JSON. Arrays have some of the same, and of a struct a field is taken, with its own type by `->`.
+/// An operator of JSON. Arrays have some of the same, which are planned elsewhere, and of a struct a field is taken, with its own type by `->`.
 fn document(
     function: &str,
     raw: RawBinaryExpr,
@@ -85,16 +84,6 @@ fn document(
         }));
     }
     let nested = |of: &DataType| matches!(of, DataType::Struct(_) | DataType::List(_));
-    if function == "pg_json_contains" && matches!((left, right), (DataType::List(_), DataType::List(_))) {
-        let (whole, part) = match raw.op {
-            BinaryOperator::ArrowAt => (raw.right, raw.left),
-            _ => (raw.left, raw.right),
-        };
-        // Of a part that is null the query engine says that it is there.
-        let unknown = Expr::Literal(ScalarValue::Boolean(None), None);
-        let contains = when(part.clone().is_null(), unknown).otherwise(array_has_all(whole, part))?;
-        return Ok(PlannerResult::Planned(contains));
-    }
     if function == "pg_json_contains" && !(left.is_string() && right.is_string()) {
         return Ok(PlannerResult::Original(raw));
     }

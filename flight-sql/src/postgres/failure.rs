@@ -36,6 +36,7 @@ pub(super) mod state {
     pub(in crate::postgres) const NO_STATEMENT: &str = "26000";
     pub(in crate::postgres) const NO_AUTHORIZATION: &str = "28000";
     pub(in crate::postgres) const BAD_PASSWORD: &str = "28P01";
+    pub(in crate::postgres) const NOT_EMPTY: &str = "2BP01";
     pub(in crate::postgres) const NO_CURSOR: &str = "34000";
     pub(in crate::postgres) const NO_DATABASE: &str = "3D000";
     pub(in crate::postgres) const NO_SAVEPOINT: &str = "3B001";
@@ -193,6 +194,7 @@ const WORDS: &[(&str, &str)] = &[
     ("No function matches", state::NO_FUNCTION),
     ("does not support zero arguments", state::NO_FUNCTION),
     ("Failed to coerce arguments", state::NO_FUNCTION),
+    ("Unary operator '-' only supports", state::NO_FUNCTION),
     ("to be coercible", state::NO_FUNCTION),
     ("of jsonpath input", state::SYNTAX),
     (".datetime() is not supported", state::NOT_SUPPORTED),
@@ -252,6 +254,7 @@ fn state_of(error: &QueryError, chain: &str) -> &'static str {
         // Something of that name is there already: a table or namespace, or a column, branch or tag of one.
         "TBL-0031" => return state::TABLE_EXISTS,
         "TBL-0022" => return state::OBJECT_EXISTS,
+        "TBL-0038" => return state::NOT_EMPTY,
         "ENG-0020" => return state::TOO_COMPLEX,
         "ENG-0021" => return state::LIMIT,
         "ENG-0040" => return state::SNAPSHOT_GONE,
@@ -339,6 +342,7 @@ fn word(sql: &str, word: &str) -> Option<usize> {
 mod tests {
     use datafusion::error::DataFusionError;
     use tidewater_engine::EngineError;
+    use tidewater_table::{CatalogFault, TableError};
 
     use super::*;
     use crate::error::not_admitted;
@@ -352,6 +356,11 @@ mod tests {
             ("No field named nope. Did you mean 'a'?", state::NO_COLUMN, Some(12)),
             ("table 'lake.gold.t' not found", state::NO_TABLE, Some(22)),
             ("Invalid function 'f'.", state::NO_FUNCTION, None),
+            (
+                "Unary operator '-' only supports signed numeric, interval and timestamp types",
+                state::NO_FUNCTION,
+                None,
+            ),
             ("malformed array literal: \"{a\"", state::INVALID_TEXT, None),
             ("bigint out of range", state::OUT_OF_RANGE, None),
             ("division by zero", state::DIVISION_BY_ZERO, None),
@@ -382,6 +391,12 @@ mod tests {
             let failure = Failure::of(&plan(text), sql);
             assert_eq!((failure.state, failure.position), (state, position), "{text}");
         }
+        let held = TableError::from(CatalogFault::NotEmpty {
+            message: "namespace s is not empty".into(),
+        });
+        let held = Failure::of(&QueryError::Engine(EngineError::from(held)), "DROP SCHEMA s");
+        assert_eq!(held.state, state::NOT_EMPTY);
+        assert!(held.hint.is_some_and(|hint| hint.contains("CASCADE")));
         let busy = Failure::of(&QueryError::Busy { running: 3 }, sql);
         assert_eq!(busy.state, state::TOO_MANY);
         assert!(busy.fields("ERROR").contains(&(b'D', "SQL-0004".to_owned())));

@@ -80,3 +80,71 @@ async fn what_is_ahead_is_told() {
         assert_eq!(lake.lines(&sql).await, wanted, "{sql}");
     }
 }
+
+// Goal: with `DISTINCT` each pair counts once, in groups, in frames and by a plan that travelled. Method: every function over pairs of which
+// some are there twice, with and without a null, beside the same over a query that leaves them out.
+#[tokio::test]
+async fn each_pair_counts_once() {
+    let lake = Lake::new();
+    let rows = "(VALUES (1, 1.0, 2.0), (1, 1.0, 2.0), (1, 2.0, 3.0), (1, 4.0, 9.0), (1, 4.0, 9.0), (1, NULL, 9.0), (1, NULL, 9.0), \
+                (2, -0.0, 1.0), (2, 0.0, 1.0), (2, 5.0, 1.5)) AS v (k, y, x)";
+    let once = format!("(SELECT k, y, x FROM {rows} WHERE y IS NOT NULL GROUP BY k, y, x) AS once");
+    for function in [
+        "corr",
+        "covar_samp",
+        "covar_pop",
+        "regr_r2",
+        "regr_slope",
+        "regr_intercept",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_sxx",
+        "regr_syy",
+        "regr_sxy",
+        "regr_count",
+    ] {
+        for groups in ["WHERE k = 1", "WHERE k = 1 GROUP BY k", "GROUP BY k"] {
+            // Rounded: the order of rows decides on the last digits.
+            let wanted = lake
+                .lines(&format!("SELECT round({function}(y, x), 9) FROM {once} {groups}"))
+                .await;
+            let sql = format!("SELECT round({function}(DISTINCT y, x), 9) FROM {rows} {groups}");
+            assert_eq!(lake.lines(&sql).await, wanted, "{sql}");
+            assert_eq!(lake.travelled(&sql).await.expect("an answer"), wanted, "{sql}");
+        }
+    }
+    let sql = format!(
+        "SELECT count(DISTINCT x), stddev(DISTINCT y) > 1.5, var_pop(DISTINCT y) < 1.6 FROM {rows} WHERE k = 1"
+    );
+    assert_eq!(lake.lines(&sql).await, ["3,true,true"]);
+}
+
+// Goal: a number that is none, or infinite, is nowhere near its own mean. Method: one of each, alone and beside others, with and without
+// groups, of all and each once.
+#[tokio::test]
+async fn what_is_no_number_varies() {
+    let lake = Lake::new();
+    for (numbers, wanted) in [
+        ("('NaN')", "NaN,NaN,,"),
+        ("('Infinity')", "NaN,NaN,,"),
+        ("('-Infinity'), ('1')", "NaN,NaN,NaN,NaN"),
+        ("('7')", "0.0,0.0,,"),
+    ] {
+        let rows = format!("(SELECT 1 AS k, CAST(t AS double) AS x FROM (VALUES {numbers}) AS v (t)) AS r");
+        let asked = "var_pop(x), stddev_pop(x), var_samp(x), stddev(x)";
+        for groups in ["", "GROUP BY k"] {
+            assert_eq!(
+                lake.lines(&format!("SELECT {asked} FROM {rows} {groups}")).await,
+                [wanted],
+                "{numbers}"
+            );
+            let once = asked.replace("(x)", "(DISTINCT x)");
+            assert_eq!(
+                lake.lines(&format!("SELECT {once}, count(DISTINCT k) FROM {rows} {groups}"))
+                    .await,
+                [format!("{wanted},1")],
+                "{numbers}"
+            );
+        }
+    }
+}

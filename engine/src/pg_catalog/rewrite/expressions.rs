@@ -10,6 +10,7 @@ mod moments;
 mod ordered;
 mod spellings;
 mod subqueries;
+mod words;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, ObjectName, ObjectNamePart, UnaryOperator, Value, ValueWithSpan,
@@ -172,7 +173,6 @@ fn spelled_otherwise(op: &BinaryOperator) -> bool {
     matches!(
         op,
         BinaryOperator::PGStartsWith
-            | BinaryOperator::PGOverlap
             | BinaryOperator::Overlaps
             | BinaryOperator::PGRegexMatch
             | BinaryOperator::PGRegexIMatch

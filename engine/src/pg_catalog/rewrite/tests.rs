@@ -66,6 +66,20 @@ fn statements_are_changed() {
             "SELECT pg_catalog.to_char(x, 'YYYY') FROM t",
             "SELECT \"pg_to_char\"(x, 'YYYY') AS \"to_char\" FROM t",
         ),
+        (
+            "SELECT cardinality(a), array_positions(a, 1) FROM t",
+            "SELECT CAST(\"cardinality\"(a) AS INT) AS \"cardinality\", CAST(\"array_positions\"(a, 1) AS INT[]) AS \"array_positions\" FROM t",
+        ),
+        (
+            "SELECT encode(b, 'base64'), encode(b, 'hex'), to_hex(-1), to_hex(i), sign(i) FROM t",
+            "SELECT \"pg_base64\"(b) AS \"encode\", encode(b, 'hex') AS \"encode~1\", \"pg_to_hex\"(CAST(-1 AS INT)) AS \"to_hex\", \
+             \"pg_to_hex\"(i) AS \"to_hex~3\", \"nanvl\"(CAST(\"signum\"(i) AS DOUBLE PRECISION), CAST(0 AS DOUBLE PRECISION)) AS \"sign\" FROM t",
+        ),
+        (
+            "SELECT DATE 'today'",
+            "SELECT CAST(\"current_date\"() AS DATE) AS \"date\"",
+        ),
+        ("SELECT a && b FROM t", "SELECT a && b AS \"?column?\" FROM t"),
         ("SELECT 12.50::numeric", "SELECT '12.50'::NUMERIC(4,2) AS \"numeric\""),
         (
             "SELECT $1, $2",

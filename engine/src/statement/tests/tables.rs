@@ -175,7 +175,7 @@ async fn objects_come_and_go() {
     assert_eq!(refused(&lake, "ALTER TABLE s.v RENAME TO w").await.code(), "ENG-0001");
     done(&lake, "DROP VIEW s.x CASCADE").await;
     done(&lake, "ALTER SCHEMA s SET PROPERTIES ('owner' = 'ops')").await;
-    assert_eq!(refused(&lake, "DROP SCHEMA s").await.code(), "TBL-0034");
+    assert_eq!(refused(&lake, "DROP SCHEMA s").await.code(), "TBL-0038");
     done(&lake, "DROP TABLE s.u").await;
     assert_eq!(refused(&lake, "DROP TABLE s.u").await.code(), "ENG-0001");
     done(&lake, "DROP TABLE IF EXISTS s.u").await;

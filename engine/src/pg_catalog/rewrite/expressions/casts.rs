@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::super::names::{as_number, as_text, call, cast, text};
 use super::moments::{figures, iso_span};
-use super::take;
+use super::{take, words};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::array_text::elements;
 
@@ -57,6 +57,10 @@ fn named(data_type: &DataType) -> String {
 
 pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
     clock(expression);
+    if let Some(told) = words::meant(expression) {
+        *expression = told;
+        return;
+    }
     if let Expr::Cast { data_type, .. } = expression {
         wide(data_type);
     }
@@ -279,7 +283,7 @@ fn listed(items: Vec<Option<String>>, of: &DataType, postgres: &Postgres) -> Exp
 }
 
 /// Types as the query engine has them.
-fn plain(data_type: &mut DataType) {
+pub(super) fn plain(data_type: &mut DataType) {
     let changed = match &*data_type {
         // Microseconds, as PostgreSQL has them: nanoseconds end in 2262.
         DataType::Timestamp(None | Some(4..), zone) => Some(DataType::Timestamp(Some(6), *zone)),

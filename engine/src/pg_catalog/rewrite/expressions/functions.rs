@@ -1,7 +1,8 @@
 //! Functions: those of the session, and those that are called otherwise.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, TimezoneInfo, Value,
+    Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    TimezoneInfo, Value,
 };
 
 use super::super::names::{arguments, as_number, as_text, call, cast, name, parts, text, value};
@@ -194,6 +195,35 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
         ("array_lower", [array, dimension]) => {
             *expression = first_of(length(array, dimension), "1");
         }
+        // Places and lengths have no sign in the query engine.
+        ("cardinality" | "array_ndims" | "array_position", _) => {
+            *expression = cast(call(&last, arguments), DataType::Int(None));
+        }
+        ("array_positions", _) => {
+            let places = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Int(None)), None);
+            *expression = cast(call(&last, arguments), DataType::Array(places));
+        }
+        ("to_hex", [whole]) if as_number(whole).is_some_and(|whole| is_int(&whole)) => {
+            *expression = call("pg_to_hex", vec![cast(whole.clone(), DataType::Int(None))]);
+        }
+        ("encode", [bytes, form]) if is_base64(form) => {
+            let bytes = match as_text(bytes) {
+                Some(_) => call("pg_bytea", vec![bytes.clone()]),
+                None => bytes.clone(),
+            };
+            *expression = call("pg_base64", vec![bytes]);
+        }
+        // Its lines may be parted.
+        ("decode", [written, form]) if is_base64(form) => {
+            let letters = call("translate", vec![written.clone(), text(" \n\r\t"), text("")]);
+            *expression = call("decode", vec![letters, form.clone()]);
+        }
+        // Of what is no number PostgreSQL says zero, and the query engine NaN.
+        ("signum", [of]) => {
+            let sign = call("signum", vec![of.clone()]);
+            let parts = [sign, number("0")].map(|part| cast(part, DataType::DoublePrecision));
+            *expression = call("nanvl", parts.to_vec());
+        }
         // As `SET`, for settings that are only taken; those that do something want `SET`.
         ("set_config", [name, value, _]) if as_text(name).is_some_and(|name| !EFFECTIVE.contains(&name)) => {
             *expression = cast(value.clone(), DataType::Text);
@@ -293,6 +323,15 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             }
         }
     }
+}
+
+/// Whether a number that is written out is an `int` there: it is told without its sign.
+fn is_int(number: &str) -> bool {
+    number.trim_start_matches('-').parse::<i32>().is_ok()
+}
+
+fn is_base64(form: &Expr) -> bool {
+    as_text(form).is_some_and(|form| form.eq_ignore_ascii_case("base64"))
 }
 
 /// Whether a zone is told by its name. Of hours it is not sure to which side of Greenwich they are.

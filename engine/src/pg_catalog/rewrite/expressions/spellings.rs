@@ -34,11 +34,6 @@ pub(super) fn change(expression: &mut Expr) {
         } => Some(call("starts_with", vec![take(left), take(right)])),
         Expr::BinaryOp {
             left,
-            op: BinaryOperator::PGOverlap,
-            right,
-        } => Some(call("array_has_any", vec![take(left), take(right)])),
-        Expr::BinaryOp {
-            left,
             op: BinaryOperator::Overlaps,
             right,
         } => match (left.as_ref(), right.as_ref()) {
