@@ -14,6 +14,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::error::Result;
+use crate::warnings::Warnings;
 
 /// Where the rows come from.
 #[async_trait]
@@ -21,8 +22,8 @@ pub trait LiveRows: fmt::Debug + Send + Sync {
     /// The columns, the same every time.
     fn schema(&self) -> SchemaRef;
 
-    /// All rows as they are now: few enough to be held in memory.
-    async fn rows(&self) -> Result<RecordBatch>;
+    /// All rows as they are now: few enough to be held in memory. What is missing from them is warned of.
+    async fn rows(&self, warnings: &Warnings) -> Result<RecordBatch>;
 }
 
 /// A table over such rows. Statements that name it run in this process.
@@ -48,12 +49,22 @@ impl TableProvider for LiveTable {
 
     async fn scan(
         &self,
-        _: &dyn Session,
+        session: &dyn Session,
         projection: Option<&Vec<usize>>,
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let rows = self.0.rows().await?;
+        let asked = session.config().get_extension::<Warnings>();
+        let warnings = asked.clone().unwrap_or_default();
+        let rows = self.0.rows(&warnings).await?;
+        if asked.is_none() {
+            for warning in warnings.told() {
+                tracing::warn!(
+                    warning,
+                    "rows are missing from a statement whose client is told no warnings"
+                );
+            }
+        }
         Ok(MemorySourceConfig::try_new_exec(
             &[vec![rows]],
             self.schema(),

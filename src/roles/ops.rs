@@ -10,8 +10,8 @@ use tidewater_catalog_client::dto::JobRow;
 use tidewater_catalog_client::{CatalogClient, JobFilter};
 use tidewater_core::TableName;
 use tidewater_engine::live::{LiveRows, LiveTable};
-use tidewater_engine::{EngineError, RunnerError, SessionOptions};
-use tidewater_flight_sql::{QueryHistory, QueryRecord, SessionSource};
+use tidewater_engine::{EngineError, RunnerError, SessionOptions, Warnings};
+use tidewater_flight_sql::{Fleet, QueryRecord, SessionSource};
 
 use crate::control::name_of;
 
@@ -25,8 +25,9 @@ pub(super) struct OpsTables<S> {
 }
 
 impl<S> OpsTables<S> {
-    pub(super) fn beside(inner: S, queries: &QueryHistory, catalog: &CatalogClient) -> Self {
-        let queries = Queries(queries.clone());
+    pub(super) fn beside(inner: S, queries: Fleet, catalog: &CatalogClient) -> Self {
+        let processes = Processes(queries.clone());
+        let queries = Queries(queries);
         let jobs = Jobs(catalog.clone());
         let mut tables = Vec::new();
         let mut add = |name: &str, schema: SchemaRef, table: LiveTable| {
@@ -37,6 +38,7 @@ impl<S> OpsTables<S> {
         };
         add("queries", queries.schema(), LiveTable::new(queries));
         add("jobs", jobs.schema(), LiveTable::new(jobs));
+        add("processes", processes.schema(), LiveTable::new(processes));
         Self { inner, tables }
     }
 }
@@ -65,9 +67,13 @@ impl<S: SessionSource> SessionSource for OpsTables<S> {
     }
 }
 
-/// The statements of this process.
+/// The statements of this process and of its siblings.
 #[derive(Debug)]
-struct Queries(QueryHistory);
+struct Queries(Fleet);
+
+/// The processes that answer statements: this one and its siblings, and why nothing is known of some.
+#[derive(Debug)]
+struct Processes(Fleet);
 
 /// The jobs of the whole installation, as the catalog keeps them.
 #[derive(Debug)]
@@ -128,11 +134,20 @@ impl LiveRows for Queries {
             text("cache", true),
             text("error", true),
             Field::new("duration_ms", DataType::UInt64, true),
+            text("process", false),
         ]))
     }
 
-    async fn rows(&self) -> Result<RecordBatch, EngineError> {
-        let rows: Vec<QueryRecord> = self.0.all();
+    async fn rows(&self, warnings: &Warnings) -> Result<RecordBatch, EngineError> {
+        let everywhere = self.0.statements(false).await;
+        for missing in everywhere.missing {
+            warnings.warn(missing);
+        }
+        let (mut processes, mut rows): (Vec<String>, Vec<QueryRecord>) = (Vec::new(), Vec::new());
+        for known in everywhere.processes {
+            processes.extend(std::iter::repeat_n(known.process.name, known.statements.len()));
+            rows.extend(known.statements);
+        }
         let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
         let mut tables = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
         for row in &rows {
@@ -163,6 +178,39 @@ impl LiveRows for Queries {
                 texts(&rows, |row| row.cache.as_deref()),
                 texts(&rows, |row| row.error.as_deref()),
                 counts(&rows, |row| row.duration_ms),
+                texts(&processes, |process| Some(process)),
+            ],
+        )
+    }
+}
+
+#[async_trait]
+impl LiveRows for Processes {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            text("process", true),
+            Field::new("statements_at_work", DataType::UInt64, true),
+            text("problem", true),
+        ]))
+    }
+
+    async fn rows(&self, _: &Warnings) -> Result<RecordBatch, EngineError> {
+        let everywhere = self.0.statements(true).await;
+        let known = everywhere.processes.iter().map(|known| {
+            let at_work = u64::try_from(known.statements.len()).unwrap_or(u64::MAX);
+            (Some(known.process.name.as_str()), Some(at_work), None)
+        });
+        let missing = everywhere
+            .missing
+            .iter()
+            .map(|missing| (None, None, Some(missing.as_str())));
+        let rows: Vec<(Option<&str>, Option<u64>, Option<&str>)> = known.chain(missing).collect();
+        batch(
+            self.schema(),
+            vec![
+                texts(&rows, |(process, _, _)| *process),
+                counts(&rows, |(_, at_work, _)| *at_work),
+                texts(&rows, |(_, _, problem)| *problem),
             ],
         )
     }
@@ -187,7 +235,7 @@ impl LiveRows for Jobs {
         ]))
     }
 
-    async fn rows(&self) -> Result<RecordBatch, EngineError> {
+    async fn rows(&self, _: &Warnings) -> Result<RecordBatch, EngineError> {
         let found = self.0.jobs(&JobFilter::default()).await;
         let rows: Vec<JobRow> = found.map_err(|error| EngineError::Runner(RunnerError::new(error)))?;
         let own: Vec<[String; 3]> = rows
