@@ -1,5 +1,8 @@
 //! The schema `ops`: what this installation knows of itself, as tables that SQL reads.
 
+mod audit;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
@@ -9,10 +12,11 @@ use async_trait::async_trait;
 use tidewater_catalog_client::dto::JobRow;
 use tidewater_catalog_client::{CatalogClient, JobFilter};
 use tidewater_core::TableName;
-use tidewater_engine::live::{LiveRows, LiveTable};
+use tidewater_engine::live::{LiveFiles, LiveRows, LiveTable};
 use tidewater_engine::{EngineError, RunnerError, SessionOptions, Warnings};
 use tidewater_flight_sql::{Fleet, QueryRecord, SessionSource};
 
+use self::audit::Audit;
 use crate::control::name_of;
 
 const SCHEMA: &str = "ops";
@@ -21,24 +25,42 @@ const SCHEMA: &str = "ops";
 #[derive(Debug)]
 pub(super) struct OpsTables<S> {
     inner: S,
-    tables: Vec<(TableName, Arc<LiveTable>, SchemaRef)>,
+    tables: Vec<Table>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Table {
+    name: TableName,
+    rows: Arc<LiveTable>,
+    schema: SchemaRef,
+    /// Whether it is there for those who may read who did what, and for nobody else.
+    is_audit: bool,
 }
 
 impl<S> OpsTables<S> {
-    pub(super) fn beside(inner: S, queries: Fleet, catalog: &CatalogClient) -> Self {
+    /// With the audit log of this folder.
+    pub(super) fn beside(inner: S, queries: Fleet, catalog: &CatalogClient, audit: PathBuf) -> Self {
         let processes = Processes(queries.clone());
         let queries = Queries(queries);
         let jobs = Jobs(catalog.clone());
+        let audit = Audit::of(audit);
         let mut tables = Vec::new();
-        let mut add = |name: &str, schema: SchemaRef, table: LiveTable| {
+        let mut add = |name: &str, schema: SchemaRef, rows: LiveTable, is_audit: bool| {
             // Both parts are valid names.
             if let Ok(name) = format!("{SCHEMA}.{name}").parse() {
-                tables.push((name, Arc::new(table), schema));
+                tables.push(Table {
+                    name,
+                    rows: Arc::new(rows),
+                    schema,
+                    is_audit,
+                });
             }
         };
-        add("queries", queries.schema(), LiveTable::new(queries));
-        add("jobs", jobs.schema(), LiveTable::new(jobs));
-        add("processes", processes.schema(), LiveTable::new(processes));
+        add("queries", queries.schema(), LiveTable::new(queries), false);
+        add("jobs", jobs.schema(), LiveTable::new(jobs), false);
+        add("processes", processes.schema(), LiveTable::new(processes), false);
+        add("audit", audit.schema(), LiveTable::of_files(audit), true);
         Self { inner, tables }
     }
 }
@@ -46,23 +68,24 @@ impl<S> OpsTables<S> {
 #[async_trait]
 impl<S: SessionSource> SessionSource for OpsTables<S> {
     async fn options(&self, sql: &str, client: SessionOptions) -> SessionOptions {
+        let reads_audit = client.reads_audit;
         let mut options = self.inner.options(sql, client).await;
-        for (name, table, _) in &self.tables {
-            options = options.overlay(name.clone(), Arc::clone(table) as _);
+        for table in self.tables.iter().filter(|table| !table.is_audit || reads_audit) {
+            options = options.overlay(table.name.clone(), Arc::clone(&table.rows) as _);
         }
         options
     }
 
     async fn view_names(&self) -> Vec<TableName> {
         let mut names = self.inner.view_names().await;
-        names.extend(self.tables.iter().map(|(name, _, _)| name.clone()));
+        names.extend(self.tables.iter().map(|table| table.name.clone()));
         names
     }
 
     async fn views(&self) -> Vec<(TableName, SchemaRef)> {
         let mut views = self.inner.views().await;
         let own = self.tables.iter();
-        views.extend(own.map(|(name, _, schema)| (name.clone(), Arc::clone(schema))));
+        views.extend(own.map(|table| (table.name.clone(), Arc::clone(&table.schema))));
         views
     }
 }

@@ -55,7 +55,8 @@ pub(super) async fn start(
         clock: Arc::clone(&parts.clock),
     };
     let fleet = Fleet::new(history.clone(), others.clone());
-    let sessions: Arc<dyn SessionSource> = Arc::new(OpsTables::beside(views, fleet, &parts.client));
+    let sessions: Arc<dyn SessionSource> =
+        Arc::new(OpsTables::beside(views, fleet, &parts.client, settings.audit_dir()));
     let policy = Arc::new(PolicyKeeper::new(parts, &authenticator));
     // Nobody is let in before it is known what they may do.
     policy.hear().await?;
