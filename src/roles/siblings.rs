@@ -36,8 +36,8 @@ const NAMES_DEADLINE: Duration = Duration::from_millis(500);
 /// Processes that are asked; of more addresses the first.
 const ASKED_MAX: usize = 32;
 
-/// Requests to end something that are asked of others at once. More are answered as if nobody else were there, so that no client keeps all
-/// processes busy.
+/// Requests to end something, or for connections, that are asked of others at once. More to end something are answered as if nobody else were
+/// there, so that no client keeps all processes busy.
 const ASKS_MAX: usize = 64;
 
 /// Longest answer: the connections of one user, of which a process has some thousands at most.
@@ -46,7 +46,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// Longest answer of what a process knows of its statements, which bounds itself.
 const HISTORY_BYTES_MAX: usize = KNOWN_BYTES_MAX + ANSWER_BYTES_MAX;
 
-/// Statements that ask for what others know at once; more wait. Each holds up to 72 MiB of answers.
+/// Statements that ask for the statements of others at once; more wait. Each holds up to 72 MiB of answers.
 const HEARINGS_MAX: usize = 2;
 
 /// Asks them.
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(silent, expected);
         let full = u32::try_from(HEARINGS_MAX).expect("few");
         let _asking = others.hearings.acquire_many(full).await.expect("room");
-        let heard = others.hear(&any()).await;
+        let heard = others.hear(&Ask::History { at_work: true }).await;
         assert_eq!((heard.answers.len(), heard.silent.len()), (0, 4), "no room");
         tasks.shutdown(DEADLINE).await;
     }
