@@ -102,7 +102,9 @@ pub fn reads_memory_only(plan: &LogicalPlan) -> bool {
             let provider = source_as_provider(&scan.source).ok()?;
             let in_memory = provider.downcast_ref::<MemTable>().is_some()
                 || provider.downcast_ref::<StreamingTable>().is_some()
-                || provider.downcast_ref::<LiveTable>().is_some();
+                || provider
+                    .downcast_ref::<LiveTable>()
+                    .is_some_and(LiveTable::is_in_memory);
             in_memory.then_some(0)
         }
         // Before a plan is optimised, the keys stand in the condition.

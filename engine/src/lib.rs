@@ -34,6 +34,7 @@ pub mod runner;
 pub mod session;
 pub mod sql;
 pub mod statement;
+pub mod warnings;
 pub mod write;
 
 mod describe;
@@ -79,4 +80,5 @@ pub use session::{
 pub use sql::{Command, Sql};
 pub use statement::{BulkLoad, Destinations, Done, IfExists, Workshop};
 pub use text_views::text_views;
+pub use warnings::Warnings;
 pub use write::{Distribution, IcebergWriteExec, Order, WriteRequest};

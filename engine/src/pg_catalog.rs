@@ -75,6 +75,9 @@ pub trait Backends: fmt::Debug + Send + Sync {
 
     /// The connections, and whether they are `active` or `idle`.
     fn pids(&self) -> BTreeMap<i32, String>;
+
+    /// How many processes did not say which connections they have.
+    fn silent(&self) -> usize;
 }
 
 /// A session of the PostgreSQL wire, as statements see it.

@@ -1,8 +1,10 @@
 //! Statements that are at work and those that have ended: who asked, for what, how it went. Bounded, and without the values that
 //! statements carry.
 
+mod known;
 mod redact;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -14,13 +16,14 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::{Stream, StreamExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind, SharedClock, TableName};
 use tidewater_engine::{IcebergTable, Route};
 use tidewater_security::{AuditLog, Principal};
 
+pub use self::known::{KNOWN_BYTES_MAX, Known, Process};
 use self::redact::redact;
 use crate::cache::{CacheUse, ReadInstead};
 use crate::error::QueryError;
@@ -39,7 +42,7 @@ const NAMES_BYTES_MAX: usize = 16 << 10;
 const SNAPSHOTS_MAX: usize = 1_000;
 
 /// What is known of a statement. Its names are those of the audit log's lines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryRecord {
     /// Names this asking of it.
     pub id: Uuid,
@@ -48,7 +51,7 @@ pub struct QueryRecord {
     /// What they asked with, as it calls itself.
     pub client: String,
     /// Which way it came.
-    pub front: &'static str,
+    pub front: Cow<'static, str>,
     /// Where they asked from, where that is known.
     pub address: Option<IpAddr>,
     /// The same for statements that differ by values only.
@@ -90,6 +93,7 @@ pub struct QueryHistory {
     metrics: QueryMetrics,
     clock: SharedClock,
     audit: Option<AuditLog>,
+    process: Process,
 }
 
 /// Who sent a statement, as far as the history tells.
@@ -130,6 +134,7 @@ impl QueryHistory {
             metrics: QueryMetrics::default(),
             clock,
             audit: None,
+            process: Process::default(),
         }
     }
 
@@ -137,6 +142,13 @@ impl QueryHistory {
     #[must_use]
     pub fn kept_in(mut self, audit: Option<AuditLog>) -> Self {
         self.audit = audit;
+        self
+    }
+
+    /// The same, of a process that others know by this.
+    #[must_use]
+    pub fn of_process(mut self, process: Process) -> Self {
+        self.process = process;
         self
     }
 
@@ -165,7 +177,7 @@ impl QueryHistory {
             id,
             user: sender.principal.name.clone(),
             client: sender.client.to_owned(),
-            front: front.name(),
+            front: Cow::Borrowed(front.name()),
             address: sender.address,
             hash,
             statement,

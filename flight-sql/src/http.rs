@@ -49,6 +49,9 @@ const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
 /// Whether the rows were kept ones.
 const CACHE: HeaderName = HeaderName::from_static(authentication::CACHE_ANSWER);
 
+/// What whoever asks has to know beside the rows.
+const WARNING: HeaderName = HeaderName::from_static(authentication::WARNING_ANSWER);
+
 /// Longest body of a request.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;
 
@@ -176,6 +179,7 @@ async fn answer(format: Format, id: Uuid, opened: Opened) -> Result<Response, Fa
             return Ok(named(id, Json(told).into_response()));
         }
     };
+    let warnings = authentication::warned(&results.warnings);
     let mut rows = Box::pin(format.encode(results)?);
     let first = rows.next().await.transpose()?;
     let body = Body::from_stream(futures::stream::iter(first.map(Ok)).chain(rows));
@@ -189,6 +193,9 @@ async fn answer(format: Format, id: Uuid, opened: Opened) -> Result<Response, Fa
         if let Some(seconds) = how.age_s() {
             headers.insert(AGE, HeaderValue::from(seconds));
         }
+    }
+    if let Some(Ok(warnings)) = warnings.map(HeaderValue::try_from) {
+        headers.insert(WARNING, warnings);
     }
     Ok(named(id, response))
 }
@@ -250,7 +257,12 @@ async fn result(
         Look::Done(Ended::Rows { schema, batches }, _) => {
             let batches = futures::stream::iter(batches.iter().cloned().map(Ok).collect::<Vec<_>>());
             let batches = Box::pin(batches);
-            answer(format, id, Opened::Rows(Results { schema, batches }, None)).await
+            let results = Results {
+                schema,
+                batches,
+                warnings: Vec::new(),
+            };
+            answer(format, id, Opened::Rows(results, None)).await
         }
     }
 }

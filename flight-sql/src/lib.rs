@@ -3,13 +3,14 @@
 //! [`QueryService`] authenticates, plans, admits, runs and cancels, and keeps results ([`cache`]); [`flight`] speaks Arrow Flight SQL in
 //! front of it, [`postgres`] the PostgreSQL wire, [`http`] HTTP. A front has no logic of its own.
 //!
-//! Main types: [`QueryService`], [`Statement`], [`flight::FlightSql`], [`postgres::serve`], [`Siblings`], [`QueryError`].
+//! Main types: [`QueryService`], [`Statement`], [`flight::FlightSql`], [`postgres::serve`], [`Siblings`], [`Fleet`], [`QueryError`].
 //!
 //! Invariants: a result has exactly the schema that was told before ([`wire_schema`]); a handle or ticket is good on every
 //! node, for who was given it; no work goes on for a client that has gone away.
 
 pub mod cache;
 pub mod error;
+pub mod fleet;
 pub mod flight;
 pub mod handle;
 mod held;
@@ -28,8 +29,9 @@ pub mod wire;
 
 pub use cache::{CacheOptions, CacheUse, PolicyFingerprint};
 pub use error::QueryError;
+pub use fleet::{Everywhere, Fleet};
 pub use handle::Statement;
-pub use history::{QueryHistory, QueryRecord};
+pub use history::{Known, Process, QueryHistory, QueryRecord};
 pub use metrics::{Front, QueryMetrics};
 pub use policy::PolicySource;
 pub use server::serve;

@@ -95,6 +95,8 @@ pub struct Results {
     pub schema: SchemaRef,
     /// The rows. Dropping them ends the work.
     pub batches: Batches,
+    /// What whoever asks has to know beside them, for people.
+    pub warnings: Vec<String>,
 }
 
 impl std::fmt::Debug for Results {

@@ -1,4 +1,5 @@
-//! Other processes that answer statements, as behind one address for several: what is to end may run in any of them.
+//! Other processes that answer statements, as behind one address for several: what is to end may run in any of them, and each knows of its own
+//! statements and connections.
 //!
 //! What is asked here goes from process to process by whoever implements [`Siblings`], and each answers for itself alone
 //! ([`QueryService::heed`](crate::QueryService::heed)): nothing is asked further.
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::history::Known;
 use crate::postgres::CancelKey;
 
 /// What a process asks the others. Owners are names of users whom the asking process let in.
@@ -57,6 +59,11 @@ pub enum Ask {
         /// Whose they have to be.
         owner: String,
     },
+    /// Which statements it has, of all users: who asks has looked whether somebody may know.
+    History {
+        /// Only those at work.
+        at_work: bool,
+    },
 }
 
 /// What became of what was to end. What counts for more is greater.
@@ -80,6 +87,18 @@ pub struct Answer {
     /// The connections that were asked for, and what each does (`active`, `idle`).
     #[serde(default)]
     pub backends: BTreeMap<i32, String>,
+    /// The statements that were asked for. None of several processes together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
+}
+
+/// What each of several processes says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// What they say, in any order.
+    pub answers: Vec<Answer>,
+    /// Of each that said nothing, which it is and why.
+    pub silent: Vec<String>,
 }
 
 impl Answer {
@@ -109,6 +128,9 @@ impl From<Found> for Answer {
 pub trait Siblings: std::fmt::Debug + Send + Sync {
     /// Asks all of them at the same time. Who does not answer in time, or is too much to be asked, says nothing.
     async fn ask(&self, ask: &Ask) -> Answer;
+
+    /// Asks all of them at the same time what they know, and tells who did not say it in time.
+    async fn hear(&self, ask: &Ask) -> Heard;
 
     /// The same for who cannot wait, from any thread. False when there is no room for it.
     fn tell(&self, ask: Ask) -> bool;

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use tidewater_core::SharedClock;
 
-pub use self::read::{AuditFilter, read};
+pub use self::read::{AuditFilter, AuditLines, read};
 
 use self::files::Files;
 use self::writer::{Message, Writer};

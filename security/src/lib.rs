@@ -32,7 +32,7 @@ pub mod token;
 
 pub use access::{Access, Readable};
 pub use attempts::Attempts;
-pub use audit::{AuditCounts, AuditFilter, AuditLog, AuditOptions};
+pub use audit::{AuditCounts, AuditFilter, AuditLines, AuditLog, AuditOptions};
 pub use authenticator::{Authenticator, Role, UserSettings};
 pub use authorizer::{Authorizer, Grants};
 pub use error::SecurityError;

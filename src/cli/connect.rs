@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use clap::Args;
@@ -16,6 +17,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
+
+use tidewater_flight_sql::flight::authentication::WARNING_ANSWER;
 
 use super::failure::{Failure, Reason};
 use crate::settings::Settings;
@@ -186,6 +189,12 @@ pub(super) fn refused(error: &FlightError) -> Failure {
         Some(message) => Failure::told(&message),
         None => Failure::of(Reason::Answer, text).hint("the server's log may tell more"),
     }
+}
+
+/// What the server warns of beside the rows, if it does.
+pub(super) fn warned(rows: &FlightRecordBatchStream) -> Option<String> {
+    let warning = rows.headers().get(WARNING_ANSWER)?.to_str().ok()?;
+    Some(format!("warning: {warning}"))
 }
 
 /// The message of a status that the client's handshake has made a text of: `code: '…', message: "…"`.

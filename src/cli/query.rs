@@ -11,12 +11,13 @@ use arrow::json::writer::{ArrayWriter, JsonArray, WriterBuilder};
 use arrow::util::pretty::pretty_format_batches;
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
+use serde_json::Value;
 use uuid::Uuid;
 
 use tidewater_core::SystemClock;
 use tidewater_engine::Execution;
 
-use super::connect::{ConnectArgs, refused};
+use super::connect::{ConnectArgs, refused, warned};
 use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
@@ -29,7 +30,7 @@ const ROWS_PER_TABLE: usize = 10_000;
 
 #[derive(Debug, Subcommand)]
 enum QueryVerb {
-    /// List the statements that are at work in the process of http.listen
+    /// List the statements that are at work in the process of http.listen and in its siblings
     Ls,
     /// End one of them, whoever asked for it
     Cancel {
@@ -63,10 +64,20 @@ pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Resu
         Some(QueryVerb::Ls) => {
             let found = block_on(control::ask(settings, "/v1/queries"))?;
             let queries = found["queries"].as_array().map_or(&[][..], Vec::as_slice);
-            return output.rows(
-                &["id", "user", "client", "route", "rows", "queue_ms", "statement"],
-                queries,
-            );
+            let columns = [
+                "id",
+                "user",
+                "client",
+                "route",
+                "rows",
+                "queue_ms",
+                "statement",
+                "process",
+            ];
+            output.rows(&columns, queries)?;
+            let missing = found["missing"].as_array().map_or(&[][..], Vec::as_slice);
+            missing.iter().filter_map(Value::as_str).for_each(say);
+            return Ok(());
         }
         Some(QueryVerb::Cancel { id }) => {
             let path = format!("/v1/queries/{id}/cancel");
@@ -98,15 +109,26 @@ async fn query(settings: &Settings, args: QueryArgs, output: &Output) -> Result<
     for endpoint in info.endpoint {
         let Some(ticket) = endpoint.ticket else { continue };
         let mut stream = client.do_get(ticket).await.map_err(|error| refused(&error))?;
+        let warning = warned(&stream);
         while let Some(batch) = stream.try_next().await.map_err(|error| refused(&error))? {
             drop(progress.take());
             if heard(printer.print(batch))?.is_none() {
                 return Ok(());
             }
         }
+        if let Some(warning) = warning {
+            drop(progress.take());
+            say(&warning);
+        }
     }
     drop(progress);
     heard(printer.finish()).map(drop)
+}
+
+#[expect(clippy::print_stderr, reason = "words go to standard error")]
+fn say(text: &str) {
+    // Names of processes are what others say: none of them commands the terminal of who reads this.
+    eprintln!("{}", text.replace(char::is_control, "\u{fffd}"));
 }
 
 /// None when whoever reads standard output has gone away, which is no failure.

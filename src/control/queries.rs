@@ -1,4 +1,4 @@
-//! Statements at work and those that have ended, as operators see them.
+//! Statements at work, here and in the processes beside this one, as operators see them.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -23,12 +23,16 @@ pub(super) fn queries(ready: &Ready) -> Result<&QueryService, Refusal> {
 }
 
 pub(super) async fn list(State(ready): State<Ready>) -> Result<Json<Value>, Refusal> {
-    let running = queries(&ready)?.history().running();
-    let lines: Vec<Value> = running.iter().map(line).collect();
-    Ok(Json(json!({"queries": lines})))
+    let everywhere = queries(&ready)?.fleet().statements(true).await;
+    let mut lines: Vec<Value> = Vec::new();
+    for known in &everywhere.processes {
+        let process = &known.process.name;
+        lines.extend(known.statements.iter().map(|query| line(process, query)));
+    }
+    Ok(Json(json!({"queries": lines, "missing": everywhere.missing})))
 }
 
-fn line(query: &QueryRecord) -> Value {
+fn line(process: &str, query: &QueryRecord) -> Value {
     json!({
         "id": query.id,
         "user": query.user,
@@ -40,6 +44,7 @@ fn line(query: &QueryRecord) -> Value {
         "began_ms": query.began_ms,
         "queue_ms": query.queue_ms,
         "cache": query.cache,
+        "process": process,
     })
 }
 

@@ -63,7 +63,7 @@ pub(super) fn start(
 }
 
 /// What tells this process from others of the installation: its machine, and where it is operated.
-fn process(settings: &Settings) -> String {
+pub(super) fn process(settings: &Settings) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = match host.trim() {
         "" => "localhost",

@@ -1,5 +1,8 @@
 //! The schema `ops`: what this installation knows of itself, as tables that SQL reads.
 
+mod audit;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
@@ -9,10 +12,11 @@ use async_trait::async_trait;
 use tidewater_catalog_client::dto::JobRow;
 use tidewater_catalog_client::{CatalogClient, JobFilter};
 use tidewater_core::TableName;
-use tidewater_engine::live::{LiveRows, LiveTable};
-use tidewater_engine::{EngineError, RunnerError, SessionOptions};
-use tidewater_flight_sql::{QueryHistory, QueryRecord, SessionSource};
+use tidewater_engine::live::{LiveFiles, LiveRows, LiveTable};
+use tidewater_engine::{EngineError, RunnerError, SessionOptions, Warnings};
+use tidewater_flight_sql::{Fleet, QueryRecord, SessionSource};
 
+use self::audit::Audit;
 use crate::control::name_of;
 
 const SCHEMA: &str = "ops";
@@ -21,22 +25,42 @@ const SCHEMA: &str = "ops";
 #[derive(Debug)]
 pub(super) struct OpsTables<S> {
     inner: S,
-    tables: Vec<(TableName, Arc<LiveTable>, SchemaRef)>,
+    tables: Vec<Table>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Table {
+    name: TableName,
+    rows: Arc<LiveTable>,
+    schema: SchemaRef,
+    /// Whether it is there for those who may read who did what, and for nobody else.
+    is_audit: bool,
 }
 
 impl<S> OpsTables<S> {
-    pub(super) fn beside(inner: S, queries: &QueryHistory, catalog: &CatalogClient) -> Self {
-        let queries = Queries(queries.clone());
+    /// With the audit log of this folder.
+    pub(super) fn beside(inner: S, queries: Fleet, catalog: &CatalogClient, audit: PathBuf) -> Self {
+        let processes = Processes(queries.clone());
+        let queries = Queries(queries);
         let jobs = Jobs(catalog.clone());
+        let audit = Audit::of(audit);
         let mut tables = Vec::new();
-        let mut add = |name: &str, schema: SchemaRef, table: LiveTable| {
+        let mut add = |name: &str, schema: SchemaRef, rows: LiveTable, is_audit: bool| {
             // Both parts are valid names.
             if let Ok(name) = format!("{SCHEMA}.{name}").parse() {
-                tables.push((name, Arc::new(table), schema));
+                tables.push(Table {
+                    name,
+                    rows: Arc::new(rows),
+                    schema,
+                    is_audit,
+                });
             }
         };
-        add("queries", queries.schema(), LiveTable::new(queries));
-        add("jobs", jobs.schema(), LiveTable::new(jobs));
+        add("queries", queries.schema(), LiveTable::new(queries), false);
+        add("jobs", jobs.schema(), LiveTable::new(jobs), false);
+        add("processes", processes.schema(), LiveTable::new(processes), false);
+        add("audit", audit.schema(), LiveTable::of_files(audit), true);
         Self { inner, tables }
     }
 }
@@ -44,30 +68,35 @@ impl<S> OpsTables<S> {
 #[async_trait]
 impl<S: SessionSource> SessionSource for OpsTables<S> {
     async fn options(&self, sql: &str, client: SessionOptions) -> SessionOptions {
+        let reads_audit = client.reads_audit;
         let mut options = self.inner.options(sql, client).await;
-        for (name, table, _) in &self.tables {
-            options = options.overlay(name.clone(), Arc::clone(table) as _);
+        for table in self.tables.iter().filter(|table| !table.is_audit || reads_audit) {
+            options = options.overlay(table.name.clone(), Arc::clone(&table.rows) as _);
         }
         options
     }
 
     async fn view_names(&self) -> Vec<TableName> {
         let mut names = self.inner.view_names().await;
-        names.extend(self.tables.iter().map(|(name, _, _)| name.clone()));
+        names.extend(self.tables.iter().map(|table| table.name.clone()));
         names
     }
 
     async fn views(&self) -> Vec<(TableName, SchemaRef)> {
         let mut views = self.inner.views().await;
         let own = self.tables.iter();
-        views.extend(own.map(|(name, _, schema)| (name.clone(), Arc::clone(schema))));
+        views.extend(own.map(|table| (table.name.clone(), Arc::clone(&table.schema))));
         views
     }
 }
 
-/// The statements of this process.
+/// The statements of this process and of its siblings.
 #[derive(Debug)]
-struct Queries(QueryHistory);
+struct Queries(Fleet);
+
+/// The processes that answer statements: this one and its siblings, and why nothing is known of some.
+#[derive(Debug)]
+struct Processes(Fleet);
 
 /// The jobs of the whole installation, as the catalog keeps them.
 #[derive(Debug)]
@@ -128,11 +157,20 @@ impl LiveRows for Queries {
             text("cache", true),
             text("error", true),
             Field::new("duration_ms", DataType::UInt64, true),
+            text("process", false),
         ]))
     }
 
-    async fn rows(&self) -> Result<RecordBatch, EngineError> {
-        let rows: Vec<QueryRecord> = self.0.all();
+    async fn rows(&self, warnings: &Warnings) -> Result<RecordBatch, EngineError> {
+        let everywhere = self.0.statements(false).await;
+        for missing in everywhere.missing {
+            warnings.warn(missing);
+        }
+        let (mut processes, mut rows): (Vec<String>, Vec<QueryRecord>) = (Vec::new(), Vec::new());
+        for known in everywhere.processes {
+            processes.extend(std::iter::repeat_n(known.process.name, known.statements.len()));
+            rows.extend(known.statements);
+        }
         let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
         let mut tables = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
         for row in &rows {
@@ -163,6 +201,39 @@ impl LiveRows for Queries {
                 texts(&rows, |row| row.cache.as_deref()),
                 texts(&rows, |row| row.error.as_deref()),
                 counts(&rows, |row| row.duration_ms),
+                texts(&processes, |process| Some(process)),
+            ],
+        )
+    }
+}
+
+#[async_trait]
+impl LiveRows for Processes {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            text("process", true),
+            Field::new("statements_at_work", DataType::UInt64, true),
+            text("problem", true),
+        ]))
+    }
+
+    async fn rows(&self, _: &Warnings) -> Result<RecordBatch, EngineError> {
+        let everywhere = self.0.statements(true).await;
+        let known = everywhere.processes.iter().map(|known| {
+            let at_work = u64::try_from(known.statements.len()).unwrap_or(u64::MAX);
+            (Some(known.process.name.as_str()), Some(at_work), None)
+        });
+        let missing = everywhere
+            .missing
+            .iter()
+            .map(|missing| (None, None, Some(missing.as_str())));
+        let rows: Vec<(Option<&str>, Option<u64>, Option<&str>)> = known.chain(missing).collect();
+        batch(
+            self.schema(),
+            vec![
+                texts(&rows, |(process, _, _)| *process),
+                counts(&rows, |(_, at_work, _)| *at_work),
+                texts(&rows, |(_, _, problem)| *problem),
             ],
         )
     }
@@ -187,7 +258,7 @@ impl LiveRows for Jobs {
         ]))
     }
 
-    async fn rows(&self) -> Result<RecordBatch, EngineError> {
+    async fn rows(&self, _: &Warnings) -> Result<RecordBatch, EngineError> {
         let found = self.0.jobs(&JobFilter::default()).await;
         let rows: Vec<JobRow> = found.map_err(|error| EngineError::Runner(RunnerError::new(error)))?;
         let own: Vec<[String; 3]> = rows

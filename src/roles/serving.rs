@@ -8,13 +8,15 @@ use async_trait::async_trait;
 
 use tidewater_core::{SharedClock, TableName};
 use tidewater_engine::{Engine, SessionOptions};
-use tidewater_flight_sql::{PolicySource, QueryHistory, QueryOptions, QueryService, SessionSource, serve};
+use tidewater_flight_sql::{
+    Fleet, PolicySource, Process, QueryHistory, QueryOptions, QueryService, SessionSource, serve,
+};
 use tidewater_pipelines::{Pipelines, Views};
 
 use super::ops::OpsTables;
 use super::policy::PolicyKeeper;
 use super::ports::{self, Port};
-use super::{Parts, Role, SharedRunner, siblings, users};
+use super::{Parts, Role, SharedRunner, audit, siblings, users};
 use crate::cli::failure::Failure;
 use crate::control::RoleReport;
 
@@ -38,21 +40,30 @@ pub(super) async fn start(
             .then_some(settings.postgres.user_connections_max),
         ..QueryOptions::default()
     };
-    let history = QueryHistory::new(Arc::clone(&parts.clock)).kept_in(parts.audit.clone());
+    let process = Process {
+        name: audit::process(settings),
+        id: parts.rng.uuid(),
+    };
+    let history = QueryHistory::new(Arc::clone(&parts.clock))
+        .kept_in(parts.audit.clone())
+        .of_process(process);
+    let others = siblings::others(parts)?;
     parts.metrics.register(|registry| history.metrics().register(registry));
     let views = ProjectViews {
         engine: engine.clone(),
         views: project.map(|pipelines| pipelines.views().clone()).unwrap_or_default(),
         clock: Arc::clone(&parts.clock),
     };
-    let sessions: Arc<dyn SessionSource> = Arc::new(OpsTables::beside(views, &history, &parts.client));
+    let fleet = Fleet::new(history.clone(), others.clone());
+    let sessions: Arc<dyn SessionSource> =
+        Arc::new(OpsTables::beside(views, fleet, &parts.client, settings.audit_dir()));
     let policy = Arc::new(PolicyKeeper::new(parts, &authenticator));
     // Nobody is let in before it is known what they may do.
     policy.hear().await?;
     let service = QueryService::new(engine, runner, authenticator, key, options, sessions)
         .remember(history)
         .govern(Arc::clone(&policy) as Arc<dyn PolicySource>);
-    let service = match siblings::others(parts)? {
+    let service = match others {
         Some(others) => service.beside(others),
         None => service,
     };

@@ -1,5 +1,7 @@
-//! The other processes that answer statements, asked over their control endpoints to end what does not run here: all at the same time,
-//! each once, within a deadline. What they are asked they ask nobody else.
+//! The other processes that answer statements, asked over their control endpoints to end what does not run here, and what they know
+//! (`hearing`): all at the same time, each once, within a deadline. What they are asked they ask nobody else.
+
+mod hearing;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +19,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tidewater_catalog_client::Bearer;
 use tidewater_core::{SharedClock, Tasks};
 use tidewater_flight_sql::Siblings;
-use tidewater_flight_sql::siblings::{Answer, Ask, Found};
+use tidewater_flight_sql::history::KNOWN_BYTES_MAX;
+use tidewater_flight_sql::siblings::{Answer, Ask, Found, Heard};
 
 use super::Parts;
 use crate::cli::failure::{Failure, Reason};
@@ -33,12 +36,18 @@ const NAMES_DEADLINE: Duration = Duration::from_millis(500);
 /// Processes that are asked; of more addresses the first.
 const ASKED_MAX: usize = 32;
 
-/// Requests to end something that are asked of others at once. More are answered as if nobody else were there, so that no client keeps all
-/// processes busy.
+/// Requests to end something, or for connections, that are asked of others at once. More to end something are answered as if nobody else were
+/// there, so that no client keeps all processes busy.
 const ASKS_MAX: usize = 64;
 
 /// Longest answer: the connections of one user, of which a process has some thousands at most.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// Longest answer of what a process knows of its statements, which bounds itself.
+const HISTORY_BYTES_MAX: usize = KNOWN_BYTES_MAX + ANSWER_BYTES_MAX;
+
+/// Statements that ask for the statements of others at once; more wait. Each holds up to 72 MiB of answers.
+const HEARINGS_MAX: usize = 2;
 
 /// Asks them.
 #[derive(Debug)]
@@ -50,7 +59,17 @@ struct Others {
     bearer: Bearer,
     clock: SharedClock,
     room: Semaphore,
+    hearings: Semaphore,
     told: mpsc::Sender<Ask>,
+}
+
+/// Where they are.
+#[derive(Debug, Default)]
+struct Places<'a> {
+    /// Those that are asked.
+    known: BTreeMap<SocketAddr, &'a Sibling>,
+    /// Why others are not: names that lead nowhere, and addresses beyond the limit.
+    missed: Vec<String>,
 }
 
 /// The siblings of the configuration; none where there are none.
@@ -70,6 +89,7 @@ pub(super) fn others(parts: &Parts) -> Result<Option<Arc<dyn Siblings>>, Failure
         bearer,
         clock: Arc::clone(&parts.clock),
         room: Semaphore::new(ASKS_MAX),
+        hearings: Semaphore::new(HEARINGS_MAX),
         told,
     });
     let tasks = parts.tasks.child("siblings");
@@ -115,6 +135,10 @@ impl Siblings for Others {
         together
     }
 
+    async fn hear(&self, ask: &Ask) -> Heard {
+        hearing::hear(self, ask).await
+    }
+
     fn tell(&self, ask: Ask) -> bool {
         self.told.try_send(ask).is_ok()
     }
@@ -123,7 +147,7 @@ impl Siblings for Others {
 impl Others {
     /// Adds what they say, until one has ended what is to end or all have answered.
     async fn gather(&self, ask: &Ask, together: &mut Answer) {
-        let places = self.places().await;
+        let places = self.places().await.known;
         let mut answers = FuturesUnordered::new();
         for (address, sibling) in &places {
             answers.push(self.ask_one(*address, sibling, ask));
@@ -138,11 +162,12 @@ impl Others {
     }
 
     /// Where they are now: processes come and go behind a name.
-    async fn places(&self) -> BTreeMap<SocketAddr, &Sibling> {
+    async fn places(&self) -> Places<'_> {
         let mut looks = FuturesUnordered::new();
         for sibling in &self.siblings {
             looks.push(addresses(sibling));
         }
+        let mut nowhere: Vec<&Sibling> = self.siblings.iter().collect();
         let mut places = BTreeMap::new();
         let mut late = self.clock.sleep(NAMES_DEADLINE);
         loop {
@@ -156,18 +181,30 @@ impl Others {
             let Some((sibling, addresses)) = look else {
                 break;
             };
+            if !addresses.is_empty() {
+                nowhere.retain(|other| *other != sibling);
+            }
             for address in addresses {
                 places.insert(address, sibling);
             }
         }
+        let nowhere = nowhere.into_iter().cloned().map(String::from);
+        let mut missed: Vec<String> = nowhere.map(|name| format!("{name} leads nowhere")).collect();
         if places.len() > ASKED_MAX {
+            missed.push(format!(
+                "{} addresses are too many to be asked",
+                places.len() - ASKED_MAX
+            ));
             tracing::warn!(
                 addresses = places.len(),
                 asked = ASKED_MAX,
                 "not all siblings are asked"
             );
         }
-        places.into_iter().take(ASKED_MAX).collect()
+        Places {
+            known: places.into_iter().take(ASKED_MAX).collect(),
+            missed,
+        }
     }
 
     /// What one of them says. One that does not answer is as if it were not there.
@@ -198,6 +235,10 @@ impl Others {
                     .post(format!("{place}{SIBLINGS_PATH}"))
             }
         };
+        let bytes_max = match ask {
+            Ask::History { .. } => HISTORY_BYTES_MAX,
+            _ => ANSWER_BYTES_MAX,
+        };
         let request = request.bearer_auth(self.bearer.token()).json(ask);
         let mut response = request.send().await.map_err(unreachable)?;
         if !response.status().is_success() {
@@ -206,8 +247,8 @@ impl Others {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&chunk);
-            if body.len() > ANSWER_BYTES_MAX {
-                return Err(format!("its answer is longer than {ANSWER_BYTES_MAX} bytes"));
+            if body.len() > bytes_max {
+                return Err(format!("its answer is longer than {bytes_max} bytes"));
             }
         }
         serde_json::from_slice(&body).map_err(|error| format!("its answer cannot be read: {error}"))
@@ -241,6 +282,8 @@ fn chain(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use axum::routing::post;
     use axum::{Json, Router};
     use tidewater_core::SystemClock;
@@ -288,6 +331,7 @@ mod tests {
             bearer: Bearer::fixed("shown"),
             clock: SystemClock::shared(),
             room: Semaphore::new(room),
+            hearings: Semaphore::new(HEARINGS_MAX),
             told,
         }
     }
@@ -317,6 +361,41 @@ mod tests {
         siblings.push(process(&tasks, Some(ended)).await);
         assert_eq!(beside(siblings.clone(), 1).ask(&any()).await.found, ended);
         assert_eq!(beside(siblings, 0).ask(&any()).await, Answer::default(), "no room");
+        tasks.shutdown(DEADLINE).await;
+    }
+
+    // Goal: of each that says nothing in time it is told that it does, without being waited for any longer, and so it is where too much is
+    // asked at once. Method: one that answers, one that hangs, one that is away, and a name that is none; then no room.
+    #[tokio::test]
+    async fn those_that_say_nothing_are_told() {
+        let tasks = Tasks::new("test");
+        let away = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            place(listener.local_addr().expect("an address").port())
+        };
+        let says = process(&tasks, Some(Found::Over)).await;
+        let hangs = process(&tasks, None).await;
+        // Longer than a name may be: nobody is asked for it.
+        let nowhere = Sibling::try_from(format!("{}:80", "x".repeat(300))).expect("a place");
+        let others = beside(vec![away.clone(), says, hangs.clone(), nowhere.clone()], 1);
+        let clock = SystemClock::shared();
+        let begun = clock.monotonic();
+        let heard = others.hear(&any()).await;
+        let waited = clock.monotonic() - begun;
+        assert!(waited < DEADLINE, "no longer than who cancels: {waited:?}");
+        assert_eq!(heard.answers, [Answer::from(Found::Over)]);
+        let silent: BTreeSet<String> = heard.silent.into_iter().collect();
+        let named = |sibling: &Sibling, why: &str| format!("{} {why}", String::from(sibling.clone()));
+        let expected = BTreeSet::from([
+            named(&away, "does not answer"),
+            named(&hangs, "does not answer"),
+            named(&nowhere, "leads nowhere"),
+        ]);
+        assert_eq!(silent, expected);
+        let full = u32::try_from(HEARINGS_MAX).expect("few");
+        let _asking = others.hearings.acquire_many(full).await.expect("room");
+        let heard = others.hear(&Ask::History { at_work: true }).await;
+        assert_eq!((heard.answers.len(), heard.silent.len()), (0, 4), "no room");
         tasks.shutdown(DEADLINE).await;
     }
 }

@@ -16,7 +16,8 @@ fn log(builder: &NodeBuilder, args: &[&str]) -> Vec<Value> {
 
 // Goal: who came in, who did not, who was denied what, who read what and who changed users by the command line is there after the process was
 // killed in the middle of everything, and after it was told to end; no value is. Method: a process that may do nothing that it cannot keep, killed as soon as a row has come; its log
-// is read by the command line without it, then it starts again, answers one statement and is told to end.
+// is read by the command line without it, then it starts again, answers statements, one of them about what was kept of the process before
+// it, which it refuses to who is no administrator, and is told to end.
 #[test]
 fn what_was_done_is_kept_through_a_kill() {
     let dir = tempfile::tempdir().unwrap();
@@ -95,6 +96,13 @@ fn what_was_done_is_kept_through_a_kill() {
     let node = builder.start();
     let (mut root, _) = Wire::enter(node.ports().postgres, "root", PASSWORD);
     root.row("SELECT count(*) FROM g.patients").unwrap();
+    let read = "SELECT statement FROM ops.audit WHERE event = 'statement' AND \"user\" = 'ana' AND error IS NOT NULL \
+                AND at > now() - interval '1 hour'";
+    let row = root.row(read).unwrap();
+    assert!(row[0].starts_with("DELETE"), "{row:?}");
+    let (mut ana, _) = Wire::enter(node.ports().postgres, "ana", PASSWORD);
+    ana.row("SELECT count(*) FROM ops.queries").unwrap();
+    ana.row("SELECT count(*) FROM ops.audit").unwrap_err();
     let (builder, code) = node.stop();
     assert_eq!(code, Some(0));
     let of_root = log(&builder, &["--user", "root", "--table", "g.patients"]);

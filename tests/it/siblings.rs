@@ -85,17 +85,16 @@ impl Pair {
         )
     }
 
+    /// What a process tells of statements at work.
+    fn queries(&self, node: &Node) -> Value {
+        let url = format!("http://127.0.0.1:{}/v1/queries", node.ports().http);
+        let told = self.http.get(url).bearer_auth(&self.token).send().unwrap();
+        told.json().unwrap()
+    }
+
     /// The names of what is at work where it runs.
     fn at_work(&self) -> Vec<String> {
-        let url = format!("http://127.0.0.1:{}/v1/queries", self.runs.ports().http);
-        let told: Value = self
-            .http
-            .get(url)
-            .bearer_auth(&self.token)
-            .send()
-            .unwrap()
-            .json()
-            .unwrap();
+        let told = self.queries(&self.runs);
         let queries = told["queries"].as_array().unwrap().clone();
         queries
             .iter()
@@ -225,26 +224,64 @@ fn by_command_line(pair: &mut Pair) {
     assert!(refused.contains("CTL-0010"), "{refused}");
 }
 
-/// Who is no process of the installation ends nothing, though they know the secret's other tokens and whose statement it is.
+/// Either process tells of the statements and connections of both, each once, and that the third one does not answer.
+fn each_tells_of_all(pair: &mut Pair) {
+    let (mut wire, [a, b, c, d, ..]) = enter(&pair.runs);
+    wire.ask(&pair.endless());
+    let id = pair.wait_until_it_works();
+    let runs = format!(":{}", pair.runs.ports().http);
+    let told = pair.queries(&pair.asked);
+    let queries = told["queries"].as_array().unwrap();
+    assert_eq!(queries.len(), 1, "{told}");
+    assert_eq!(queries[0]["id"], id.as_str(), "{told}");
+    assert!(queries[0]["process"].as_str().unwrap().ends_with(&runs), "{told}");
+    let missing = told["missing"].as_array().unwrap();
+    assert_eq!(missing.len(), 1, "{told}");
+    assert!(missing[0].as_str().unwrap().ends_with("does not answer"), "{told}");
+    let (mut other, _) = enter(&pair.asked);
+    let sql = format!("SELECT process FROM ops.queries WHERE id = '{id}' AND duration_ms IS NULL");
+    let process = other.row(&sql).unwrap();
+    assert!(process.len() == 1 && process[0].ends_with(&runs), "{process:?}");
+    let count = "SELECT count(process), sum(statements_at_work) > 0, count(problem) FROM ops.processes";
+    assert_eq!(other.row(count), Ok(["2", "t", "1"].map(str::to_owned).into()));
+    let pid = i32::from_be_bytes([a, b, c, d]);
+    let sql = format!("SELECT state FROM pg_stat_activity WHERE pid = {pid}");
+    assert_eq!(other.row(&sql), Ok(vec!["active".into()]));
+    for table in ["ops.queries", "pg_stat_activity"] {
+        let (mut warned, _) = enter(&pair.asked);
+        warned.ask(&format!("SELECT count(*) FROM {table}"));
+        let kinds: Vec<u8> = warned.batch().iter().map(|(kind, _)| *kind).collect();
+        assert!(kinds.contains(&b'N') && kinds.contains(&b'D'), "{table}: {kinds:?}");
+    }
+    pair.asked.cli(&["query", "cancel", &id]).unwrap();
+    assert_eq!(wire.answer(), Err("57014".into()));
+}
+
+/// Who is no process of the installation ends nothing and is told nothing, though they know the secret's other tokens and whose statement it is.
 fn nobody_else_asks(pair: &mut Pair) {
     let (mut wire, _) = enter(&pair.runs);
     wire.ask(&pair.endless());
     let id = pair.wait_until_it_works();
     let url = format!("http://127.0.0.1:{}/internal/v1/siblings", pair.runs.ports().http);
-    let ask = json!({"what": "statement", "id": id, "owner": "local"});
-    for token in [None, Some("garbage"), Some(pair.token.as_str())] {
-        let mut request = pair.http.post(&url).json(&ask);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
+    for ask in [
+        json!({"what": "statement", "id": id, "owner": "local"}),
+        json!({"what": "history", "at_work": true}),
+    ] {
+        for token in [None, Some("garbage"), Some(pair.token.as_str())] {
+            let mut request = pair.http.post(&url).json(&ask);
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            assert_eq!(request.send().unwrap().status(), 401, "{ask}: {token:?}");
         }
-        assert_eq!(request.send().unwrap().status(), 401, "{token:?}");
     }
     assert_eq!(pair.at_work(), [id]);
 }
 
 // Goal: a statement that is ended at another process than the one that runs it ends there within a second, by every way in which a client
-// or an operator can ask, and by nothing that only looks like one. Method: two processes of one catalog that know each other, a cross join
-// of hours at one of them, ended at the other one; what its client is told, and what is at work there.
+// or an operator can ask, and by nothing that only looks like one; and each process tells of the statements of both. Method: two processes of
+// one catalog that know each other and one that is away, a cross join of hours at one of them, ended and told of at the other one; what its
+// client is told, and what is at work there.
 #[test]
 fn statements_end_wherever_they_run() {
     let dir = tempfile::tempdir().unwrap();
@@ -256,5 +293,6 @@ fn statements_end_wherever_they_run() {
     by_flight_info(&mut pair);
     by_delete(&mut pair);
     by_command_line(&mut pair);
+    each_tells_of_all(&mut pair);
     nobody_else_asks(&mut pair);
 }

@@ -85,6 +85,8 @@ pub struct SessionOptions {
     pub access: Option<Arc<Access>>,
     /// What whoever asks may see of the rows of tables. None where no policy binds.
     pub policies: Option<Arc<dyn RowPolicies>>,
+    /// Whether whoever asks may read who did what; grants on its table bind them beside this.
+    pub reads_audit: bool,
 }
 
 /// What a statement names.

@@ -5,11 +5,11 @@ use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use datafusion::arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{AsciiMetadataValue, MetadataValue};
 use tonic::{Response, Status};
 
 use super::DataStream;
-use super::authentication::{AGE_ANSWER, CACHE_ANSWER};
+use super::authentication::{AGE_ANSWER, CACHE_ANSWER, WARNING_ANSWER, warned};
 use super::status::to_status;
 use crate::cache::CacheUse;
 use crate::service::Results;
@@ -18,8 +18,9 @@ use crate::service::Results;
 /// aggregate it makes messages of some twenty rows.
 const NOT_CUT_AGAIN: usize = usize::MAX;
 
-/// Rows as they come, with what became of the statement in the cache.
+/// Rows as they come, with what became of the statement in the cache, and what is to be known beside them.
 pub(super) fn rows(results: Results, how: Option<&CacheUse>) -> Response<DataStream<FlightData>> {
+    let warnings = warned(&results.warnings);
     let batches = results
         .batches
         .map_err(|error| FlightError::Tonic(Box::new(to_status(error))));
@@ -38,6 +39,9 @@ pub(super) fn rows(results: Results, how: Option<&CacheUse>) -> Response<DataStr
         if let Some(seconds) = how.age_s() {
             response.metadata_mut().insert(AGE_ANSWER, MetadataValue::from(seconds));
         }
+    }
+    if let Some(Ok(warnings)) = warnings.map(AsciiMetadataValue::try_from) {
+        response.metadata_mut().insert(WARNING_ANSWER, warnings);
     }
     response
 }
@@ -64,7 +68,8 @@ mod tests {
     use arrow_flight::Ticket;
     use arrow_flight::sql::TicketStatementQuery;
     use arrow_flight::sql::server::FlightSqlService;
-    use futures::TryStreamExt;
+    use datafusion::arrow::datatypes::Schema;
+    use futures::{TryStreamExt, stream};
     use tonic::Request;
 
     use tidewater_core::ManualClock;
@@ -72,8 +77,8 @@ mod tests {
 
     use crate::flight::FlightSql;
     use crate::handle::{Statement, StatementHandle};
-    use crate::service::QueryOptions;
     use crate::service::tests::Lake;
+    use crate::service::{QueryOptions, Results};
 
     /// A ticket of whoever is on this machine, without an end.
     fn ticket(lake: &Lake, sql: &str) -> TicketStatementQuery {
@@ -109,6 +114,27 @@ mod tests {
             assert!(messages.len() >= 2, "columns and rows");
         }
         assert_eq!(told, ["MISS", "HIT", "BYPASS"]);
+    }
+
+    // Goal: what a client has to know beside its rows is in a header, whatever letters it has, and there is none where there is nothing to
+    // know. Method: two warnings, one of them with what no header may hold; and none.
+    #[test]
+    fn warnings_are_told() {
+        let told = |warnings: &[&str]| {
+            let results = Results {
+                schema: Arc::new(Schema::empty()),
+                batches: Box::pin(stream::empty()),
+                warnings: warnings.iter().map(|&warning| warning.to_owned()).collect(),
+            };
+            let answer = super::rows(results, None);
+            let value = answer.metadata().get("x-tidewater-warning")?;
+            Some(value.to_str().expect("text").to_owned())
+        };
+        assert_eq!(
+            told(&["a is away", "m\u{fc}nchen\nis"]).as_deref(),
+            Some("a is away; m?nchen?is")
+        );
+        assert_eq!(told(&[]), None);
     }
 
     // Goal: how old rows are is told in whole seconds, never less than it is, and not of rows of now. Method: a table that bears it, asked before

@@ -110,6 +110,15 @@ pub(crate) const CACHE_ANSWER: &str = "x-cache";
 /// Tells how old kept rows are at most, in seconds, where their tables bear that they are.
 pub(super) const AGE_ANSWER: &str = "age";
 
+/// What whoever asks has to know beside the rows.
+pub const WARNING_ANSWER: &str = "x-tidewater-warning";
+
+/// Warnings as the text of one header, of letters that it may hold; none where there are none.
+pub(crate) fn warned(warnings: &[String]) -> Option<String> {
+    let other = |letter: char| !matches!(letter, ' '..='~');
+    (!warnings.is_empty()).then(|| warnings.join("; ").replace(other, "?"))
+}
+
 /// By which a client says where its queries run, as `SET tidewater.execution` does.
 const EXECUTION_WANTED: &str = "tidewater.execution";
 

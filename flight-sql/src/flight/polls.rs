@@ -153,7 +153,12 @@ impl FlightSql {
                     (0..count).filter_map(move |at| batches.get(at).cloned().map(Ok)),
                 ));
                 let batches = self.service.fetched(principal, id, batches).map_err(to_status)?;
-                Ok(answers::rows(Results { schema, batches }, None))
+                let results = Results {
+                    schema,
+                    batches,
+                    warnings: Vec::new(),
+                };
+                Ok(answers::rows(results, None))
             }
         }
     }

@@ -31,6 +31,7 @@ impl Store {
         let results = Results {
             schema: batch.schema(),
             batches: Box::pin(stream::iter([Ok(batch)])),
+            warnings: Vec::new(),
         };
         let patience = Some(Duration::from_secs(60));
         self.held.begin(&self.owner, id, patience).expect("room");

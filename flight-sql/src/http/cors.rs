@@ -24,7 +24,7 @@ const METHODS: &str = "GET, POST, DELETE";
 const SENT: &str = "authorization, content-type, accept, tidewater.cache, tidewater.execution";
 
 /// What they may read besides what every page may.
-const READ: &str = "x-query-id, x-cache, age, location, retry-after";
+const READ: &str = "x-query-id, x-cache, x-tidewater-warning, age, location, retry-after";
 
 /// Seconds for which a browser need not ask again. An origin that is taken out of the configuration is refused sooner: by what is said
 /// with each answer.

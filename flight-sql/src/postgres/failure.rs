@@ -9,6 +9,7 @@ use crate::error::QueryError;
 pub(super) mod state {
     /// Of notices.
     pub(in crate::postgres) const SUCCESSFUL: &str = "00000";
+    pub(in crate::postgres) const WARNING: &str = "01000";
     pub(in crate::postgres) const PROTOCOL: &str = "08P01";
     pub(in crate::postgres) const NOT_SUPPORTED: &str = "0A000";
     pub(in crate::postgres) const OUT_OF_RANGE: &str = "22003";

@@ -167,6 +167,7 @@ impl Cursor {
             return Results {
                 schema: Arc::clone(&self.schema),
                 batches: Box::pin(row.filter_map(|row| std::future::ready(row.map(Ok)))),
+                warnings: Vec::new(),
             };
         }
         let batches = stream::unfold((source, rows), |(source, left)| async move {
@@ -198,6 +199,7 @@ impl Cursor {
         Results {
             schema: Arc::clone(&self.schema),
             batches: Box::pin(batches),
+            warnings: Vec::new(),
         }
     }
 }

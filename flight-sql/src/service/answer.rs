@@ -11,7 +11,7 @@ use futures::future::{Either, select};
 use tidewater_core::JobId;
 use tidewater_engine::cpu::WAITING_ROWS;
 use tidewater_engine::explain::{Watch, counted, with_route};
-use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, Progress};
+use tidewater_engine::{Class, EngineError, Place, PlanOutput, PlanRequest, Progress, Warnings};
 use tidewater_security::Principal;
 
 use super::late::LateSession;
@@ -55,22 +55,29 @@ impl QueryService {
     ) -> Result<(Results, CacheUse), QueryError> {
         self.note_plan(note, &asked, &ReadInstead::new());
         let schema = Arc::clone(&asked.wire);
+        let warnings = Arc::new(Warnings::default());
         let (batches, how) = if let LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) = &asked.plan {
+            warnings.attach(asked.session.made());
             let output = self.explain(principal, asked).await?;
             note.routed(&output.route);
             let rows = to_batches(output.stream, Arc::clone(&schema), self.memory());
             (rows, CacheUse::Bypass(Bypass::Explanation))
         } else {
             match self.question(principal, &asked, &schema) {
-                Ok(question) => Box::pin(self.shared(question, asked, &schema, note)).await?,
+                Ok(question) => Box::pin(self.shared(question, asked, &schema, note, &warnings)).await?,
                 Err(reason) => {
-                    let rows = self.fresh(asked, &schema, note).await?;
+                    let rows = self.fresh(asked, &schema, note, &warnings).await?;
                     (rows, CacheUse::Bypass(reason))
                 }
             }
         };
         note.cached(&how);
-        Ok((Results { schema, batches }, how))
+        let results = Results {
+            schema,
+            batches,
+            warnings: warnings.told(),
+        };
+        Ok((results, how))
     }
 
     fn question(&self, principal: &Principal, asked: &Asked, wire: &SchemaRef) -> Result<Question, Bypass> {
@@ -111,6 +118,7 @@ impl QueryService {
         mut asked: Asked,
         schema: &SchemaRef,
         note: &Note,
+        warnings: &Arc<Warnings>,
     ) -> Result<(Batches, CacheUse), QueryError> {
         let clock = self.0.engine.clock();
         if let Some(older) = self.0.cache.older(&question, clock.monotonic()) {
@@ -133,7 +141,7 @@ impl QueryService {
                 }
                 Joined::Lead(lead) => {
                     let lead = lead.bearing(question.bears);
-                    return match self.fresh(asked, schema, note).await {
+                    return match self.fresh(asked, schema, note, warnings).await {
                         Ok(rows) => Ok((lead.follow(rows), CacheUse::Miss)),
                         Err(error) => {
                             lead.fail();
@@ -163,14 +171,22 @@ impl QueryService {
         };
         asked.deadline = allowed.saturating_sub(clock.monotonic().saturating_sub(began));
         asked.plan = unsettled.unwrap_or(asked.plan);
-        Ok((self.fresh(asked, schema, note).await?, CacheUse::Bypass(alone)))
+        let rows = self.fresh(asked, schema, note, warnings).await?;
+        Ok((rows, CacheUse::Bypass(alone)))
     }
 
     /// Rows that are made now.
-    async fn fresh(&self, asked: Asked, schema: &SchemaRef, note: &Note) -> Result<Batches, QueryError> {
+    async fn fresh(
+        &self,
+        asked: Asked,
+        schema: &SchemaRef,
+        note: &Note,
+        warnings: &Arc<Warnings>,
+    ) -> Result<Batches, QueryError> {
         // No session is made for who is not let in.
         self.0.runner.room(&asked.plan, Class::Interactive)?;
         let progress = Progress::attach(asked.session.made());
+        warnings.attach(asked.session.made());
         self.0.running.tells(note.id(), progress);
         let output = self.0.runner.run(self.request(asked)).await?;
         note.routed(&output.route);

@@ -49,7 +49,17 @@ impl QueryService {
     ) -> Result<SessionOptions, QueryError> {
         options.access = self.access(principal)?;
         options.policies = self.row_policies(principal);
+        options.reads_audit = self.reads_audit(principal)?;
         Ok(options)
+    }
+
+    /// Whether somebody may read who did what: those who administer the installation, which is everybody where nobody has to say who they are,
+    /// and those who manage the grants of the warehouse.
+    fn reads_audit(&self, principal: &Principal) -> Result<bool, QueryError> {
+        match &self.0.policy {
+            Some(policy) => Ok(grants::manages(principal, policy.authorizer()?)),
+            None => Ok(!self.0.authenticator.required()),
+        }
     }
 
     /// What is left of the rows of tables for a principal; none where that is all of them.

@@ -9,9 +9,11 @@ use tidewater_security::Principal;
 use super::QueryService;
 use super::running::Fate;
 use crate::error::QueryError;
+use crate::fleet::Fleet;
 use crate::handle::Statement;
+use crate::history::KNOWN_BYTES_MAX;
 use crate::postgres::{CancelKey, Registry};
-use crate::siblings::{Answer, Ask, Found};
+use crate::siblings::{Answer, Ask, Found, Heard};
 
 impl QueryService {
     /// Ends a statement that this principal runs, wherever its rows come from. False when there is none of theirs here that
@@ -94,10 +96,21 @@ impl QueryService {
         self.0.siblings.is_some()
     }
 
-    /// The connections of the PostgreSQL wire that this principal has in other processes, and what each does.
-    pub(crate) async fn backends_elsewhere(&self, principal: &Principal) -> BTreeMap<i32, String> {
+    /// The connections of the PostgreSQL wire that this principal has in other processes, and what each does; and how many of these
+    /// processes did not say.
+    pub(crate) async fn backends_elsewhere(&self, principal: &Principal) -> (BTreeMap<i32, String>, usize) {
         let owner = principal.name.clone();
-        self.ask(&Ask::Backends { owner }).await.backends
+        let Some(siblings) = &self.0.siblings else {
+            return (BTreeMap::new(), 0);
+        };
+        let Heard { answers, silent } = siblings.hear(&Ask::Backends { owner }).await;
+        let backends = answers.into_iter().flat_map(|answer| answer.backends);
+        (backends.collect(), silent.len())
+    }
+
+    /// The statements of all processes, for those who may know of everybody's.
+    pub fn fleet(&self) -> Fleet {
+        Fleet::new(self.0.history.clone(), self.0.siblings.clone())
     }
 
     /// Asks the other processes without waiting for what they say. False when there are none, or too much is asked of them.
@@ -117,7 +130,7 @@ impl QueryService {
         }
     }
 
-    /// Does what another process asks, as far as it is done here: nobody else is asked. Who asks has to be a process of this
+    /// Does and tells what another process asks, as far as it is of this one: nobody else is asked. Who asks has to be a process of this
     /// installation, as the owners that it names are believed.
     pub fn heed(&self, ask: &Ask) -> Answer {
         let answer = match ask {
@@ -136,6 +149,10 @@ impl QueryService {
             }),
             Ask::Backends { owner } => Answer {
                 backends: self.connections().pids_of(owner),
+                ..Answer::default()
+            },
+            Ask::History { at_work } => Answer {
+                known: Some(self.0.history.known(*at_work).bounded(KNOWN_BYTES_MAX)),
                 ..Answer::default()
             },
         };

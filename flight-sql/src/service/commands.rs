@@ -292,6 +292,7 @@ impl QueryService {
         Ok(Some(Results {
             schema,
             batches: Box::pin(stream::iter(batches)),
+            warnings: Vec::new(),
         }))
     }
 }

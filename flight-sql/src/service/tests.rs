@@ -4,6 +4,7 @@ mod authorise;
 mod changes;
 mod cut;
 mod files;
+mod fleet;
 mod kept;
 mod listed;
 mod policies;

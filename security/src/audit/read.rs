@@ -2,14 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::vec;
 
 use serde_json::Value;
 
-use super::files::{DAY_MS, list};
+use super::files::{DAY_MS, Found, list};
 
 /// Clocks are put right, and lines are written a moment after they are told: so much may a line be beside its file's day.
 const SLACK_MS: i64 = 60 * 60 * 1000;
+
+/// Longest line that is read: far more than those have that were written here.
+const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// Which lines are wanted: those for which all that is said here is true.
 #[derive(Debug, Clone, Default)]
@@ -26,42 +30,121 @@ pub struct AuditFilter {
     pub only_failed: bool,
 }
 
-/// Hands every wanted line of a folder on, file by file, the oldest first. How many lines could not be read: none but where somebody changed
-/// a file, as what a crash has torn is not counted.
+/// The wanted lines of a folder, file by file, the oldest first. One line is held at a time.
+#[derive(Debug)]
+pub struct AuditLines {
+    files: vec::IntoIter<PathBuf>,
+    open: Option<BufReader<File>>,
+    line: Vec<u8>,
+    wanted: AuditFilter,
+    unreadable: u64,
+}
+
+impl AuditLines {
+    /// Of this folder. Files that have no line of the wanted time are not opened.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn of(directory: &Path, wanted: AuditFilter) -> io::Result<Self> {
+        let files = list(directory)?.into_iter().filter(|file| wanted.may_be_in(file));
+        let files: Vec<PathBuf> = files.map(|file| file.path).collect();
+        Ok(Self {
+            files: files.into_iter(),
+            open: None,
+            line: Vec::new(),
+            wanted,
+            unreadable: 0,
+        })
+    }
+
+    /// How many lines could not be read until now: none but where somebody changed a file, as what a crash has torn is not counted.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+}
+
+impl Iterator for AuditLines {
+    type Item = io::Result<Value>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.open.is_none() {
+                let path = self.files.next()?;
+                match File::open(&path) {
+                    Ok(file) => self.open = Some(BufReader::new(file)),
+                    // It was the oldest, and its process has removed it meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            let Some(lines) = self.open.as_mut() else {
+                continue;
+            };
+            match next_line(lines, &mut self.line) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.open = None;
+                    continue;
+                }
+                Err(error) => return Some(Err(error)),
+            }
+            match serde_json::from_slice::<Value>(&self.line) {
+                Ok(value) if self.wanted.wants(&value) => return Some(Ok(value)),
+                Ok(_) => {}
+                Err(_) => self.unreadable += u64::from(self.line.ends_with(b"\n")),
+            }
+        }
+    }
+}
+
+/// Takes the next line with its end, or what is behind the last end; false when that is nothing. Of one that is too long no more than the
+/// bound is held, so that it cannot be read.
+fn next_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    loop {
+        let bytes = match lines.fill_buf() {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if bytes.is_empty() {
+            return Ok(!line.is_empty());
+        }
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let part = end.map_or(bytes, |end| &bytes[..end]);
+        let room = LINE_BYTES_MAX.saturating_sub(line.len());
+        line.extend_from_slice(part.get(..room).unwrap_or(part));
+        let taken = part.len() + usize::from(end.is_some());
+        lines.consume(taken);
+        if end.is_some() {
+            line.push(b'\n');
+            return Ok(true);
+        }
+    }
+}
+
+/// Hands every wanted line of a folder on, as [`AuditLines`] gives them. How many lines could not be read.
 ///
 /// # Errors
 /// The folder or one of its files cannot be read.
 pub fn read(directory: &Path, wanted: &AuditFilter, mut each: impl FnMut(Value)) -> io::Result<u64> {
-    let mut unreadable = 0;
-    for file in list(directory)? {
-        let last_ms = file.began_ms.saturating_add(DAY_MS).saturating_add(SLACK_MS);
-        let is_before = wanted.since_ms.is_some_and(|since_ms| last_ms < since_ms);
-        let first_ms = file.began_ms.saturating_sub(SLACK_MS);
-        let is_behind = wanted.until_ms.is_some_and(|until_ms| first_ms >= until_ms);
-        if is_before || is_behind {
-            continue;
-        }
-        let opened = match File::open(&file.path) {
-            Ok(opened) => opened,
-            // It was the oldest, and its process has removed it meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        let mut lines = BufReader::new(opened);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line)? > 0 {
-            match serde_json::from_slice::<Value>(&line) {
-                Ok(value) if wanted.wants(&value) => each(value),
-                Ok(_) => {}
-                Err(_) => unreadable += u64::from(line.ends_with(b"\n")),
-            }
-            line.clear();
-        }
+    let mut lines = AuditLines::of(directory, wanted.clone())?;
+    for line in lines.by_ref() {
+        each(line?);
     }
-    Ok(unreadable)
+    Ok(lines.unreadable())
 }
 
 impl AuditFilter {
+    /// Whether a file may have lines of the wanted time.
+    fn may_be_in(&self, file: &Found) -> bool {
+        let last_ms = file.began_ms.saturating_add(DAY_MS).saturating_add(SLACK_MS);
+        let is_before = self.since_ms.is_some_and(|since_ms| last_ms < since_ms);
+        let first_ms = file.began_ms.saturating_sub(SLACK_MS);
+        let is_behind = self.until_ms.is_some_and(|until_ms| first_ms >= until_ms);
+        !is_before && !is_behind
+    }
+
     fn wants(&self, line: &Value) -> bool {
         let at_ms = line["at_ms"].as_i64().unwrap_or_default();
         let is_of = self.user.is_none() || line["user"].as_str() == self.user.as_deref();

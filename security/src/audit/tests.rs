@@ -243,3 +243,51 @@ fn lines_are_found() {
     };
     assert_eq!(find(tomorrow), [0_u64; 0]);
 }
+
+// Goal: a line of a length that nothing of ours has costs itself and not the memory of who reads, and those behind it are read. Method: one of
+// more bytes than are held between two good ones, then a torn one.
+#[test]
+fn endless_lines_are_passed_over() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut files, _) = files(options(dir.path(), 64 << 20), NOW_MS);
+    files.write(&numbered(1, NOW_MS), NOW_MS).expect("written");
+    let endless = json!({"number": 2, "statement": "x".repeat(3 << 20)});
+    let endless = line_of("statement", NOW_MS, "lake-1:8080", &endless).expect("a line");
+    files.write(&endless, NOW_MS).expect("written");
+    files.write(&numbered(3, NOW_MS), NOW_MS).expect("written");
+    files.write(b"{\"number\": 4", NOW_MS).expect("written");
+    let (lines, unreadable) = all(dir.path());
+    let numbers: Vec<Option<u64>> = lines.iter().map(|line| line["number"].as_u64()).collect();
+    assert_eq!((numbers, unreadable), (vec![Some(1), Some(3)], 1));
+}
+
+// Goal: who asks for a time has no file opened that is of another one. Method: files of three days of which two cannot be opened, asked for the
+// day between them and for all.
+#[test]
+fn files_of_other_days_are_not_opened() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut files, _) = files(options(dir.path(), 1 << 20), NOW_MS);
+    for day in 0..5 {
+        let at_ms = NOW_MS + day * DAY_MS;
+        files
+            .write(&numbered(usize::try_from(day).expect("few"), at_ms), at_ms)
+            .expect("written");
+    }
+    drop(files);
+    for (day, file) in list(dir.path()).expect("a folder").into_iter().enumerate() {
+        if matches!(day, 0 | 4) {
+            fs::remove_file(&file.path).expect("a file");
+            fs::create_dir(&file.path).expect("a folder in its place");
+        }
+    }
+    let wanted = AuditFilter {
+        since_ms: Some(NOW_MS + 2 * DAY_MS),
+        until_ms: Some(NOW_MS + 2 * DAY_MS + 1),
+        ..AuditFilter::default()
+    };
+    let lines = AuditLines::of(dir.path(), wanted).expect("a folder");
+    let numbers: Vec<Option<u64>> = lines.map(|line| line.expect("a line")["number"].as_u64()).collect();
+    assert_eq!(numbers, [Some(2)]);
+    let mut all = AuditLines::of(dir.path(), AuditFilter::default()).expect("a folder");
+    assert!(all.any(|line| line.is_err()), "a folder is no file");
+}

@@ -96,7 +96,7 @@ pub(super) fn run(settings: &Settings, args: LogArgs, output: &Output) -> Result
     }
     let left_out = found.saturating_sub(u64::try_from(lines.len()).unwrap_or(u64::MAX));
     if left_out > 0 {
-        say(&format!(
+        super::say(&format!(
             "{left_out} older ones are left out: ask for more with --limit"
         ));
     }
@@ -107,11 +107,6 @@ pub(super) fn run(settings: &Settings, args: LogArgs, output: &Output) -> Result
                 .hint("tidewater writes no such lines: somebody or something changed the files"),
         ),
     }
-}
-
-#[expect(clippy::print_stderr, reason = "words go to standard error")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }
 
 fn keep_newest(lines: &mut Vec<Value>, limit: usize) {

@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use tidewater_core::{SharedClock, SystemClock};
 
-use super::super::connect::refused;
+use super::super::connect::{refused, warned};
 use super::super::failure::{Failure, Reason};
 use super::SharedNames;
 use super::page::page;
@@ -106,6 +106,9 @@ impl Session {
 
     async fn show(&mut self, sql: &str) -> Result<(), Failure> {
         let (schema, mut rows) = ask(&mut self.client, sql).await?;
+        if let Some(warning) = warned(&rows) {
+            Self::say(&warning);
+        }
         if self.json {
             return self.show_json(rows).await;
         }

@@ -273,6 +273,7 @@ impl Session {
             return Err(failure.hint(format!("SET {READ_ONLY} = off")));
         }
         let options = self.options(sql, declared).await?;
+        self.tell_silent(wire, &options);
         let meant = self.on_path(sql, &options).await?;
         self.place.works_on(Some(id));
         let opened = self
@@ -282,6 +283,9 @@ impl Session {
             Opened::Rows(rows, how) => {
                 if let Some(how) = how {
                     self.tell_cache(wire, &how);
+                }
+                for warning in &rows.warnings {
+                    self.warn(wire, state::WARNING, warning);
                 }
                 Ok(Answer::Rows(rows, if is_explain(sql) { "EXPLAIN" } else { "SELECT" }))
             }
@@ -429,6 +433,7 @@ fn results(batch: &RecordBatch) -> Result<Results, Failure> {
     Ok(Results {
         schema,
         batches: Box::pin(stream::iter(parts.into_iter().map(Ok))),
+        warnings: Vec::new(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The connections of a session's user, here and in other processes, for statements that end them.
+//! The connections of a session's user, here and in other processes, for statements that end or show them.
 
 use std::collections::BTreeMap;
 
@@ -8,33 +8,36 @@ use tidewater_security::Principal;
 use crate::service::QueryService;
 use crate::siblings::Ask;
 
-/// Functions that end what another connection does.
-const ENDING: [&str; 2] = ["pg_cancel_backend", "pg_terminate_backend"];
+/// What names connections of all processes: functions that end what another one does, and the table of them.
+const NAMING: [&str; 3] = ["pg_cancel_backend", "pg_terminate_backend", "pg_stat_activity"];
 
 /// The connections of the same user.
 #[derive(Debug)]
 pub(super) struct Own {
     service: QueryService,
     owner: String,
-    /// Those in other processes, if the statement may end one: whoever calls a function cannot wait for an answer.
+    /// Those in other processes, if the statement may name one: whoever calls a function cannot wait for an answer.
     elsewhere: BTreeMap<i32, String>,
+    /// How many processes did not say which they have.
+    silent: usize,
 }
 
 impl Own {
     /// Those that a statement of this user may name.
     pub(super) async fn named_by(sql: &str, service: &QueryService, principal: &Principal) -> Self {
-        let ends = || {
+        let names = || {
             let sql = sql.to_ascii_lowercase();
-            ENDING.iter().any(|function| sql.contains(function))
+            NAMING.iter().any(|name| sql.contains(name))
         };
-        let elsewhere = match service.has_siblings() && ends() {
+        let (elsewhere, silent) = match service.has_siblings() && names() {
             true => service.backends_elsewhere(principal).await,
-            false => BTreeMap::new(),
+            false => (BTreeMap::new(), 0),
         };
         Self {
             service: service.clone(),
             owner: principal.name.clone(),
             elsewhere,
+            silent,
         }
     }
 
@@ -61,5 +64,9 @@ impl Backends for Own {
         let mut all = self.elsewhere.clone();
         all.extend(self.service.connections().pids_of(&self.owner));
         all
+    }
+
+    fn silent(&self) -> usize {
+        self.silent
     }
 }

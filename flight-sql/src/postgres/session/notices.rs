@@ -1,5 +1,7 @@
 //! What a client is told beside its answers: warnings, and what became of a statement in the cache, as far as it wants to hear.
 
+use tidewater_engine::SessionOptions;
+
 use super::Session;
 use crate::cache::CacheUse;
 use crate::postgres::connection::Wire;
@@ -35,6 +37,19 @@ impl Session {
     /// A warning.
     pub(super) fn warn(&self, wire: &mut Wire, state: &'static str, message: &str) {
         self.tell_aside(wire, Severity::Warning, &Failure::new(state, message));
+    }
+
+    /// That connections of processes are missing which did not say what they have, where a statement asks for them.
+    pub(super) fn tell_silent(&self, wire: &mut Wire, options: &SessionOptions) {
+        let backends = options
+            .postgres
+            .as_ref()
+            .and_then(|postgres| postgres.backends.as_ref());
+        let silent = backends.map_or(0, |backends| backends.silent());
+        if silent > 0 {
+            let message = format!("connections are missing: of processes that do not answer ({silent})");
+            self.warn(wire, state::WARNING, &message);
+        }
     }
 
     /// What became of a statement in the cache, to sessions that ask for it.

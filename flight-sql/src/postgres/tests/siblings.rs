@@ -125,3 +125,31 @@ async fn numbers_are_good_at_every_server() {
     );
     pair.end().await;
 }
+
+// Goal: `pg_stat_activity` tells of the user's connections at every server, as PostgreSQL's columns have them, and warns where one does not say
+// which it has. Method: a connection at each server, seen from the one that asks the other, and from the one that knows of no others.
+#[tokio::test]
+async fn connections_are_told_of_every_server() {
+    let pair = Pair::start().await;
+    let mut client = pair.first.connect().await;
+    let mut other = pair.second.connect().await;
+    let pid = |client: &Client| client.key.as_ref().expect("a key").slice(..4).get_i32();
+    let (first, second) = (pid(&client), pid(&other));
+    let activity = "SELECT pid, usename FROM pg_stat_activity ORDER BY pid";
+    let mut pids = [first, second];
+    pids.sort_unstable();
+    let expected = pids.map(|pid| format!("D {pid}|ana"));
+    let rows = |mut lines: Vec<String>| {
+        lines.retain(|line| line.starts_with("D "));
+        lines
+    };
+    let alone = rows(client.query(activity).await);
+    assert_eq!(alone, [format!("D {first}|ana")], "it knows of no others");
+    assert_eq!(rows(other.query(activity).await), expected);
+    assert_eq!(other.notices(activity).await, Vec::<String>::new());
+    pair.near.silence(&["10.0.0.9:8080 does not answer"]);
+    let warned = "WARNING; 01000; connections are missing: of processes that do not answer (1)";
+    assert_eq!(other.notices(activity).await, [warned]);
+    assert_eq!(other.notices("SELECT 1").await, Vec::<String>::new());
+    pair.end().await;
+}

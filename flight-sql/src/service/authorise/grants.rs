@@ -216,7 +216,7 @@ fn table_name(namespace: &[String], name: &str) -> Result<TableName, QueryError>
 }
 
 /// Whether somebody manages grants of everything.
-fn manages(principal: &Principal, authorizer: &Authorizer) -> bool {
+pub(super) fn manages(principal: &Principal, authorizer: &Authorizer) -> bool {
     let on_all = || authorizer.access(principal).on_warehouse().has(Privilege::ManageGrants);
     authorizer.is_admin(principal) || (authorizer.in_force() && on_all())
 }

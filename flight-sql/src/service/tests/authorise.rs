@@ -88,12 +88,35 @@ async fn with_grants(privileges: &[Privilege], columns: &[i32]) -> (Lake, QueryS
     (lake, service)
 }
 
+// Goal: who did what is also for those who manage the grants of the warehouse, and not for who may read everything in it. Method: each grant.
+#[tokio::test]
+async fn who_manages_grants_reads_who_did_what() {
+    for (privilege, reads) in [(Privilege::Select, false), (Privilege::ManageGrants, true)] {
+        let (_lake, service) = with_grants(&[], &[]).await;
+        let policy = service.0.policy.as_ref().expect("it has grants");
+        let authorizer = policy.authorizer().expect("they are known");
+        let mut granted = Policy::clone(&authorizer.policy());
+        granted.version += 1;
+        granted.grants.push(Grant {
+            to: Grantee::User("ana".into()),
+            on: Resource::Warehouse,
+            privileges: privilege.into(),
+        });
+        authorizer.update(granted);
+        let seen = service
+            .seen_by(&ana(), SessionOptions::default())
+            .expect("they are let in");
+        assert_eq!(seen.reads_audit, reads, "{privilege:?}");
+    }
+}
+
 async fn code(service: &QueryService, sql: &str) -> Option<&'static str> {
     service.prepare(&ana(), sql).await.err().map(|error| error.code())
 }
 
 // Goal: where grants are required a table is not there for who was granted nothing, though nobody was granted anything, and is for an
-// administrator; else everybody reads it. Method: one statement by both users under both settings, beside a name that nothing has.
+// administrator; else everybody reads it, but who did what. Method: one statement by both users under both settings, beside a name that
+// nothing has.
 #[tokio::test]
 async fn without_a_grant_nothing_is_there() {
     let user = |name: &str, role| UserSettings {
@@ -125,6 +148,13 @@ async fn without_a_grant_nothing_is_there() {
         let root = Principal::named("root");
         let read = service.prepare(&root, "SELECT id FROM numbers").await;
         assert!(read.is_ok(), "{grants:?}");
+        let reads_audit = |service: &QueryService, user: &Principal| {
+            let seen = service.seen_by(user, SessionOptions::default());
+            seen.expect("they are let in").reads_audit
+        };
+        assert!(!reads_audit(&service, &ana()), "{grants:?}");
+        assert!(reads_audit(&service, &root), "{grants:?}");
+        assert!(reads_audit(&lake.service, &ana()), "nobody has to say who they are");
     }
 }
 

@@ -3,22 +3,27 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::*;
-use crate::siblings::{Answer, Ask, Found};
+use crate::history::Process;
+use crate::siblings::{Answer, Ask, Found, Heard};
 
 /// All services of a test, each of which may ask them all, itself among them.
 #[derive(Debug, Default)]
 pub(crate) struct Near {
     services: OnceLock<Vec<QueryService>>,
     asked: Mutex<Vec<Ask>>,
+    /// What is told of those that say nothing.
+    silent: Mutex<Vec<String>>,
 }
 
 impl Near {
-    /// A second service over the same tables, which asks the first one and itself.
+    /// A second service over the same tables, which asks the first one and itself. It is called `second`, and the first one is not called
+    /// anything.
     pub(crate) fn beside(lake: &Lake) -> (Arc<Self>, QueryService) {
         let near = Arc::new(Self::default());
         let runner = Arc::new(lake.engine().local_runner());
         let second = lake
             .over_same(runner, ResultCache::new(CacheOptions::default()))
+            .remember(QueryHistory::new(lake.engine().clock().clone()).of_process(second_process()))
             .beside(Arc::clone(&near) as Arc<dyn Siblings>);
         let services = vec![second.clone(), lake.service.clone()];
         assert!(near.services.set(services).is_ok(), "set once");
@@ -30,7 +35,14 @@ impl Near {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn hear(&self, ask: &Ask) -> Answer {
+    /// Has those that say nothing told of.
+    pub(crate) fn silence(&self, silent: &[&str]) {
+        let silent = silent.iter().map(|&place| place.to_owned()).collect();
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = silent;
+    }
+
+    /// What each says.
+    fn put(&self, ask: &Ask) -> Vec<Answer> {
         self.asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -38,22 +50,40 @@ impl Near {
         // As it goes over the wire.
         let sent = serde_json::to_string(ask).expect("data");
         let ask: Ask = serde_json::from_str(&sent).expect("the same");
-        let mut together = Answer::default();
-        for service in self.services.get().expect("they are set") {
-            together.join(service.heed(&ask));
-        }
-        together
+        let services = self.services.get().expect("they are set").iter();
+        let answers = services.map(|service| serde_json::to_string(&service.heed(&ask)).expect("data"));
+        answers
+            .map(|answer| serde_json::from_str(&answer).expect("the same"))
+            .collect()
+    }
+}
+
+fn second_process() -> Process {
+    Process {
+        name: "second".to_owned(),
+        id: Uuid::from_u128(2),
     }
 }
 
 #[async_trait]
 impl Siblings for Near {
     async fn ask(&self, ask: &Ask) -> Answer {
-        self.hear(ask)
+        let mut together = Answer::default();
+        for answer in self.put(ask) {
+            together.join(answer);
+        }
+        together
+    }
+
+    async fn hear(&self, ask: &Ask) -> Heard {
+        Heard {
+            answers: self.put(ask),
+            silent: self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
     }
 
     fn tell(&self, ask: Ask) -> bool {
-        self.hear(&ask);
+        self.put(&ask);
         true
     }
 }
