@@ -43,6 +43,7 @@ mod same_names;
 mod search_path;
 mod semi_joins;
 mod settings;
+mod sort_keys;
 mod sorted;
 mod standard_forms;
 #[cfg(test)]
@@ -137,6 +138,17 @@ fn named(state: &SessionState, statement: &Statement) -> Result<Named> {
     Ok(named)
 }
 
+/// Plans a statement. Columns that the query engine refuses for their names get others.
+async fn planned_apart(state: &SessionState, statement: &mut Statement) -> datafusion::common::Result<LogicalPlan> {
+    match natural::planned(state, statement).await {
+        Err(refused) if refused.to_string().contains(SAME_NAMES) => {
+            pg_catalog::named_apart(statement);
+            natural::planned(state, statement).await
+        }
+        planned => planned,
+    }
+}
+
 impl Engine {
     /// Plans one statement. All tables that it names are loaded by one call to the catalog, as they stood at one moment, so that
     /// a commit over several of them is seen as a whole; what the session's options give (views, a moment) is taken as it is.
@@ -190,7 +202,8 @@ impl Engine {
     pub async fn plan_view(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
         let state = session.state();
         let (mut statement, _) = self.understood(&state, query).await?;
-        Ok(natural::planned(&state, &mut statement).await?)
+        sort_keys::told(&state, &mut statement).await?;
+        Ok(sort_keys::dropped(natural::planned(&state, &mut statement).await?)?)
     }
 
     /// What is meant by a query, and which of its names are those of parts of tables.
@@ -230,13 +243,8 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
         }
-        let plan = match natural::planned(&state, &mut statement).await {
-            Err(refused) if refused.to_string().contains(SAME_NAMES) => {
-                pg_catalog::named_apart(&mut statement);
-                natural::planned(&state, &mut statement).await?
-            }
-            planned => planned?,
-        };
+        sort_keys::told(&state, &mut statement).await?;
+        let plan = sort_keys::dropped(planned_apart(&state, &mut statement).await?)?;
         complexity::check_plan(&plan)?;
         policy::check_explained(&plan)?;
         // Before what goes by the types of columns.

@@ -43,6 +43,7 @@ pub(super) mod state {
     pub(in crate::postgres) const TYPES_DIFFER: &str = "42804";
     pub(in crate::postgres) const NO_FUNCTION: &str = "42883";
     pub(in crate::postgres) const NO_TABLE: &str = "42P01";
+    pub(in crate::postgres) const NO_SUCH_KEY: &str = "42P10";
     pub(in crate::postgres) const CURSOR_EXISTS: &str = "42P03";
     pub(in crate::postgres) const STATEMENT_EXISTS: &str = "42P05";
     pub(in crate::postgres) const TABLE_EXISTS: &str = "42P07";
@@ -180,6 +181,7 @@ const WORDS: &[(&str, &str)] = &[
     ("must be in GROUP BY", state::GROUPING),
     ("must appear in the GROUP BY", state::GROUPING),
     ("non-aggregate values", state::GROUPING),
+    ("must appear in select list", state::NO_SUCH_KEY),
     ("Invalid function", state::NO_FUNCTION),
     ("function does not exist", state::NO_FUNCTION),
     ("No function matches", state::NO_FUNCTION),
