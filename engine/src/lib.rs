@@ -73,7 +73,9 @@ pub use provider::{FILE, IcebergTable, MAX_STALENESS_KEY, POSITION, PlannedFiles
 pub use quick_first::quick_first;
 pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
-pub use session::{CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, gives_zones, optimizer_rules};
+pub use session::{
+    CATALOG, Class, Execution, Named, SessionKind, SessionOptions, ZONE, gives_zones, optimizer_rules, shown_name,
+};
 pub use sql::{Command, Sql};
 pub use statement::{BulkLoad, Destinations, Done, IfExists, Workshop};
 pub use text_views::text_views;

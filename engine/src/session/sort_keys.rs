@@ -26,7 +26,7 @@ use super::parse::{innermost, value};
 use super::{natural, planned_apart};
 
 /// What the names of such columns begin with. It can be in no name of PostgreSQL's.
-const KEY: &str = "\0key";
+const KEY: &str = "\u{1}key";
 
 /// Names of one statement that are looked for: each costs as much as planning it.
 const NAMES_MAX: usize = 32;
@@ -102,7 +102,7 @@ pub(super) fn dropped(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Does something to each query of a statement, after those within it. They are counted as they begin.
-fn each(statement: &mut SqlStatement, does: &mut dyn FnMut(usize, &mut Query)) {
+pub(super) fn each(statement: &mut SqlStatement, does: &mut dyn FnMut(usize, &mut Query)) {
     let mut queries = Queries {
         begun: 0,
         open: Vec::new(),
@@ -230,10 +230,7 @@ fn doubtful(query: &mut Query) -> BTreeSet<String> {
 /// What columns of the result are called that may be others than those that are read by these names.
 fn shown(select: &Select) -> BTreeSet<String> {
     let by_names = select.from.iter().any(natural::by_names);
-    let only = match select.from.as_slice() {
-        [from] if from.joins.is_empty() => called(&from.relation).map(|table| value(&table)),
-        _ => None,
-    };
+    let only = only_table(select);
     let names = select.projection.iter().filter_map(|item| {
         let (name, expr) = match item {
             SelectItem::ExprWithAlias { expr, alias } => (value(alias), expr),
@@ -253,6 +250,14 @@ fn shown(select: &Select) -> BTreeSet<String> {
         (!itself).then_some(name)
     });
     names.collect()
+}
+
+/// What the one table is called that a SELECT reads.
+pub(super) fn only_table(select: &Select) -> Option<String> {
+    match select.from.as_slice() {
+        [from] if from.joins.is_empty() => called(&from.relation).map(|table| value(&table)),
+        _ => None,
+    }
 }
 
 /// Names within an expression; none of one that is a name itself.
@@ -275,7 +280,7 @@ fn names(key: &Expr) -> BTreeSet<String> {
 }
 
 /// The expression without brackets.
-fn plain(expr: &Expr) -> &Expr {
+pub(super) fn plain(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => plain(inner),
         expr => expr,

@@ -34,6 +34,7 @@ pub(super) mod state {
     pub(in crate::postgres) const CONFLICT: &str = "40001";
     pub(in crate::postgres) const DENIED: &str = "42501";
     pub(in crate::postgres) const SYNTAX: &str = "42601";
+    pub(in crate::postgres) const COLUMN_TWICE: &str = "42701";
     pub(in crate::postgres) const AMBIGUOUS_COLUMN: &str = "42702";
     pub(in crate::postgres) const NO_COLUMN: &str = "42703";
     pub(in crate::postgres) const UNKNOWN_PARAMETER: &str = "42704";
@@ -176,8 +177,11 @@ const WORDS: &[(&str, &str)] = &[
     ("TokenizerError", state::SYNTAX),
     ("sql parser error", state::SYNTAX),
     ("No field named", state::NO_COLUMN),
+    ("the query has two columns", state::COLUMN_TWICE),
     ("Ambiguous reference", state::AMBIGUOUS_COLUMN),
     ("is ambiguous", state::AMBIGUOUS_COLUMN),
+    ("would be ambiguous", state::AMBIGUOUS_COLUMN),
+    ("require unique expression names", state::AMBIGUOUS_COLUMN),
     ("must be in GROUP BY", state::GROUPING),
     ("must appear in the GROUP BY", state::GROUPING),
     ("non-aggregate values", state::GROUPING),
