@@ -363,9 +363,9 @@ mod tests {
                 vec!["2"],
             ),
         ] {
-            let found = lake.query(&sql).await;
-            let schema = found.first().expect("rows").schema();
-            let shown: Vec<&str> = schema.fields().iter().map(|field| shown_name(field.name())).collect();
+            let plan = lake.engine.plan(&lake.session(), &sql).await.expect(&sql);
+            let fields = plan.schema().fields().iter();
+            let shown: Vec<&str> = fields.map(|field| shown_name(field.name())).collect();
             assert_eq!(shown.join(","), names, "{sql}");
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
         }

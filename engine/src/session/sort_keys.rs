@@ -71,14 +71,14 @@ pub(super) async fn told(state: &SessionState, statement: &mut Statement) -> Res
             read.entry(at).or_default().insert(name);
         }
     }
+    let none = BTreeSet::new();
     let mut outcome: Result<()> = Ok(());
     if let Some(statement) = innermost(statement) {
         each(statement, &mut |at: usize, query: &mut Query| {
             if outcome.is_err() {
                 return;
             }
-            let Some(names) = read.get(&at) else { return };
-            outcome = by_columns(query, names).map(|columns| {
+            outcome = by_columns(query, read.get(&at).unwrap_or(&none)).map(|columns| {
                 // Of the whole statement the plan tells all names, also those that are there twice.
                 if !(is_query && at == 0) {
                     without(query, columns);
@@ -184,7 +184,7 @@ fn placed(query: &mut Query) {
         });
         let before: Vec<&Expr> = before.collect();
         for key in keys {
-            if !names(key).is_disjoint(shown)
+            if !(names(key).is_disjoint(shown) && qualified(key).is_disjoint(shown))
                 && let Some(place) = before.iter().position(|column| **column == *key)
             {
                 *key = Expr::value(Value::Number((place + 1).to_string(), false));
@@ -279,6 +279,34 @@ fn names(key: &Expr) -> BTreeSet<String> {
     found
 }
 
+/// Names that stand within an expression behind that of a table.
+fn qualified(key: &Expr) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let _: ControlFlow<()> = visit_expressions(key, |part| {
+        if let Expr::CompoundIdentifier(idents) = part {
+            found.extend(idents.last().map(value));
+        }
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// What columns of the result are called that are no columns of that name.
+fn others(select: &Select) -> BTreeSet<String> {
+    let names = select.projection.iter().filter_map(|item| {
+        let SelectItem::ExprWithAlias { expr, alias } = item else {
+            return None;
+        };
+        let of = match plain(expr) {
+            Expr::Identifier(ident) => Some(value(ident)),
+            Expr::CompoundIdentifier(idents) => idents.last().map(value),
+            _ => None,
+        };
+        Some(value(alias)).filter(|name| of.as_ref() != Some(name))
+    });
+    names.collect()
+}
+
 /// The expression without brackets.
 pub(super) fn plain(expr: &Expr) -> &Expr {
     match expr {
@@ -349,24 +377,32 @@ fn is_missing(refused: &DataFusionError, name: &str) -> bool {
 /// Makes columns of the keys with names that are read, and tells what they are called.
 fn by_columns(query: &mut Query, read: &BTreeSet<String>) -> Result<Vec<Ident>> {
     let columns = sorted(query, |select, shown, keys| {
+        let distinct = matches!(select.distinct, Some(Distinct::Distinct));
+        // They would be grouped by the keys too.
+        let of_all = matches!(select.group_by, GroupByExpr::All(_));
+        let others = others(select);
         let mut columns = Vec::new();
         for (at, key) in keys.into_iter().enumerate() {
             let mut names = names(key);
             names.retain(|name| shown.contains(name));
-            let Some(name) = names.intersection(read).next() else {
-                continue;
-            };
-            if let Some(other) = names.difference(read).next() {
-                return plan_err!(
-                    "No field named {other}. An expression in ORDER BY that names columns of tables names none of the result"
-                );
-            }
-            if matches!(select.distinct, Some(Distinct::Distinct)) {
-                return plan_err!("for SELECT DISTINCT, ORDER BY expressions must appear in select list");
-            }
-            // It would be grouped by the key too.
-            if matches!(select.group_by, GroupByExpr::All(_)) {
-                return plan_err!("{name} in ORDER BY is a column that GROUP BY ALL has not: name what groups are by");
+            match (names.intersection(read).next(), names.difference(read).next()) {
+                (Some(_), Some(other)) => {
+                    return plan_err!(
+                        "No field named {other}. An expression in ORDER BY that names columns of tables names none of the result"
+                    );
+                }
+                (Some(_), None) if distinct => {
+                    return plan_err!("for SELECT DISTINCT, ORDER BY expressions must appear in select list");
+                }
+                (Some(name), None) if of_all => {
+                    return plan_err!(
+                        "{name} in ORDER BY is a column that GROUP BY ALL has not: name what groups are by"
+                    );
+                }
+                (Some(_), None) => {}
+                // The planner takes no column with its table beside one of the result that is called so.
+                (None, None) if !(distinct || of_all || qualified(key).is_disjoint(&others)) => {}
+                (None, _) => continue,
             }
             let column = Ident::with_quote('"', format!("{KEY}{at}"));
             select.projection.push(SelectItem::ExprWithAlias {
@@ -513,6 +549,15 @@ mod tests {
                 "SELECT lower(s) AS s FROM (VALUES ('B'), ('a')) AS t (s) ORDER BY s COLLATE \"C\" LIMIT 1".to_owned(),
                 vec!["b"],
             ),
+            (format!("SELECT -i AS i {T} ORDER BY t.i LIMIT 1"), vec!["7"]),
+            (
+                format!("SELECT q.i FROM (SELECT coalesce(i, 0) AS i {T} ORDER BY t.i IS NULL DESC LIMIT 1) AS q"),
+                vec!["0"],
+            ),
+            (
+                format!("SELECT k, sum(-i) AS i {T} GROUP BY k ORDER BY sum(t.i) LIMIT 1"),
+                vec!["3,7"],
+            ),
             (format!("SELECT DISTINCT -i AS i {T} ORDER BY -i LIMIT 1"), vec!["-5"]),
         ] {
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
@@ -526,10 +571,11 @@ mod tests {
         let sql = format!(
             "SELECT t.k, b.k, -i AS i {T} JOIN (VALUES (1), (3)) AS b (k) ON b.k = t.k ORDER BY i + 0, t.k + 1 LIMIT 2"
         );
-        let rows = lake.query(&sql).await;
-        let columns = rows.first().expect("rows").schema();
-        let columns: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).collect();
+        let plan = lake.engine.plan(&lake.session(), &sql).await.expect(&sql);
+        let columns = plan.schema().fields().iter();
+        let columns: Vec<&str> = columns.map(|field| field.name().as_str()).collect();
         assert_eq!(columns, ["k", "k", "i"]);
+        assert_eq!(lake.lines(&sql).await, ["1,1,-5", "3,3,7"]);
     }
 
     // Goal: names that only the result has are its own, and what cannot be told apart is refused. Method: each kind, beside a column of the
