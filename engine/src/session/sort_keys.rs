@@ -80,7 +80,8 @@ pub(super) async fn told(state: &SessionState, statement: &mut Statement) -> Res
             }
             outcome = by_columns(query, read.get(&at).unwrap_or(&none)).map(|columns| {
                 // Of the whole statement the plan tells all names, also those that are there twice.
-                if !(is_query && at == 0) {
+                let is_whole = is_query && at == 0;
+                if !is_whole {
                     without(query, columns);
                 }
             });
