@@ -76,6 +76,7 @@ pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{
     CATALOG, Class, Execution, Named, SessionKind, SessionOptions, UntoldSides, ZONE, gives_zones, optimizer_rules,
+    shown_name,
 };
 pub use sql::{Command, Sql};
 pub use statement::{BulkLoad, Destinations, Done, IfExists, Workshop};

@@ -189,11 +189,6 @@ impl Postgres {
     }
 }
 
-/// Gives columns that have the same name names that differ, which the query engine asks for.
-pub(crate) fn named_apart(statement: &mut Statement) {
-    rewrite::apart(statement);
-}
-
 /// A value as the text that PostgreSQL shows of it.
 pub(crate) fn shown_as_text(value: Expr) -> datafusion::common::Result<Expr> {
     functions::call("pg_text", vec![value])

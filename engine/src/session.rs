@@ -1,6 +1,7 @@
 //! Sessions: SQL over the catalog's tables.
 
 mod among_rows;
+mod apart;
 mod around;
 mod asked_groups;
 mod balanced;
@@ -45,6 +46,7 @@ mod same_names;
 mod search_path;
 mod semi_joins;
 mod settings;
+mod sort_keys;
 mod sorted;
 mod standard_forms;
 #[cfg(test)]
@@ -76,13 +78,16 @@ use tidewater_core::TableName;
 use crate::complexity;
 use crate::describe::{self, Answer};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::functions;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
 use crate::one_moment;
-use crate::pg_catalog::{self, Postgres};
+use crate::pg_catalog::Postgres;
 use crate::policy;
 
+pub(crate) use self::apart::APART;
+pub use self::apart::shown_name;
+use self::apart::{Alike, shown_twice};
 use self::counted_sets::count_sets;
 pub use self::nulls::optimizer_rules;
 pub use self::options::{Class, Execution, Named, SessionKind, SessionOptions};
@@ -103,9 +108,6 @@ pub const CATALOG: &str = "lake";
 pub const ZONE: &str = "+00:00";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
-
-/// How the query engine begins when it refuses two columns of one name.
-const SAME_NAMES: &str = "Projections require unique expression names";
 
 /// The statement with each table at a version (`t FOR VERSION AS OF 5`) as a single name (`"t@5"`).
 pub(crate) fn at_versions(sql: &str) -> Result<String> {
@@ -138,6 +140,41 @@ fn named(state: &SessionState, statement: &Statement) -> Result<Named> {
         }
     }
     Ok(named)
+}
+
+/// Plans a statement. Columns that the query engine refuses for their names get others.
+async fn planned_apart(state: &SessionState, statement: &mut Statement) -> datafusion::common::Result<LogicalPlan> {
+    loop {
+        let refused = match natural::planned(state, statement).await {
+            Ok(plan) => return Ok(plan),
+            Err(refused) => refused,
+        };
+        let Some(alike) = Alike::of(&refused) else {
+            return Err(refused);
+        };
+        // Each round leaves fewer that are called alike.
+        if !apart::named(statement, &alike)? {
+            return Err(refused);
+        }
+    }
+}
+
+/// Plans a query whose columns are to be told apart by their names.
+async fn planned_view(state: &SessionState, statement: &mut Statement) -> Result<LogicalPlan> {
+    sort_keys::told(state, statement).await?;
+    let plan = sort_keys::dropped(planned_apart(state, statement).await?)?;
+    told_apart(&plan)?;
+    Ok(plan)
+}
+
+/// Refuses columns that would be called the same where they are to have a name of their own.
+pub(crate) fn told_apart(plan: &LogicalPlan) -> Result<()> {
+    match shown_twice(plan.schema().as_arrow()) {
+        Some(name) => Err(EngineError::statement(format!(
+            "the query has two columns {name:?}: give one of them another name"
+        ))),
+        None => Ok(()),
+    }
 }
 
 impl Engine {
@@ -195,7 +232,7 @@ impl Engine {
         Ok(Some(beside))
     }
 
-    /// Plans a query that was parsed elsewhere, as [`Self::plan`] does one that is written.
+    /// Plans a query that was parsed elsewhere, as [`Self::plan`] does one that is written. Its columns have names that differ.
     pub async fn plan_query(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
         let (engine, session) = (self.clone(), session.clone());
         let work = Box::pin(async move {
@@ -204,7 +241,9 @@ impl Engine {
             let list = state.catalog_list().clone();
             let catalog = list.catalog(CATALOG);
             let planned = engine.on_tables(state, statement, &missing, lake_of(catalog.as_ref()), true);
-            Ok(planned.await?.0)
+            let (plan, _) = planned.await?;
+            told_apart(&plan)?;
+            Ok(plan)
         });
         self.parts.planner.run(work).await
     }
@@ -213,7 +252,7 @@ impl Engine {
     pub async fn plan_view(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
         let state = session.state();
         let (mut statement, _) = self.understood(&state, query).await?;
-        Ok(natural::planned(&state, &mut statement).await?)
+        planned_view(&state, &mut statement).await
     }
 
     /// What is meant by a query, and which of its names are those of parts of tables.
@@ -253,13 +292,8 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
         }
-        let plan = match natural::planned(&state, &mut statement).await {
-            Err(refused) if refused.to_string().contains(SAME_NAMES) => {
-                pg_catalog::named_apart(&mut statement);
-                natural::planned(&state, &mut statement).await?
-            }
-            planned => planned?,
-        };
+        sort_keys::told(&state, &mut statement).await?;
+        let plan = sort_keys::dropped(planned_apart(&state, &mut statement).await?)?;
         complexity::check_plan(&plan)?;
         policy::check_explained(&plan)?;
         // Before what goes by the types of columns.

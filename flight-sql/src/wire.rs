@@ -10,7 +10,7 @@ use datafusion::arrow::util::display::FormatOptions;
 
 use crate::sql_types;
 use tidewater_engine::pg_catalog::TYPE_KEY;
-use tidewater_engine::sizes;
+use tidewater_engine::{shown_name, sizes};
 
 /// Rows of one message at most: small enough that five long text columns stay under the client's message limit.
 const ROWS_MAX: usize = 8192;
@@ -20,14 +20,15 @@ const ROWS_MAX: usize = 8192;
 const BYTES_MAX: usize = 2 << 20;
 
 /// The schema a client is told for a result of `schema`: views and dictionaries become plain values, large lists become
-/// lists, what is null throughout is text, and no name carries a qualifier; each column tells what SQL calls its type, its precision and
+/// lists, what is null throughout is text, and no name carries a qualifier, nor what told it apart from another; each column tells what SQL calls its type, its precision and
 /// its scale, which ODBC reads there and nowhere else. Prepare, GetFlightInfo, GetSchema and DoGet all use this.
 pub fn wire_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let plain = wire_field(field);
         let mut metadata = plain.metadata().clone();
         metadata.extend(sql_types::entries(plain.data_type()));
-        plain.as_ref().clone().with_metadata(metadata)
+        let shown = plain.as_ref().clone().with_name(shown_name(plain.name()));
+        shown.with_metadata(metadata)
     });
     Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
@@ -134,6 +135,22 @@ mod tests {
         let scale = wire.field(0).metadata().get("ARROW:FLIGHT:SQL:SCALE");
         assert_eq!(scale.map(String::as_str), Some("2"));
         assert_eq!(wire.field(1).data_type(), &DataType::Utf8);
+    }
+
+    // Goal: clients are shown names as statements say them, also the same one twice. Method: a schema with such a name told apart, and rows of
+    // it.
+    #[test]
+    fn names_are_those_that_are_said() -> Result<(), ArrowError> {
+        let numbers = |number: i32| Arc::new(Int32Array::from(vec![number])) as ArrayRef;
+        let batch = RecordBatch::try_from_iter([("k", numbers(1)), ("k\u{0}1", numbers(2)), ("i", numbers(3))])?;
+        let schema = wire_schema(&batch.schema());
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["k", "k", "i"]);
+        let parts = to_wire(&batch, &schema)?;
+        let part = parts.first().expect("a message");
+        assert_eq!(part.schema(), schema);
+        assert_eq!(part.column(1), &numbers(2));
+        Ok(())
     }
 
     // Goal: values survive the cast, and a large batch is cut. Method: views and dictionaries of 20,000 rows read back.

@@ -34,15 +34,6 @@ pub(super) fn other(statement: &mut Statement) {
     }
 }
 
-/// Gives the columns of each SELECT names that differ.
-pub(super) fn apart(statement: &mut Statement) {
-    match statement {
-        Statement::Statement(statement) => shared::apart(statement.as_mut()),
-        Statement::Explain(explain) => apart(&mut explain.statement),
-        _ => {}
-    }
-}
-
 /// Changes a statement in place.
 pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
     match statement {

@@ -155,7 +155,7 @@ impl VisitorMut for Bare<'_> {
 }
 
 /// Whether tables are joined by names there.
-fn by_names(from: &TableWithJoins) -> bool {
+pub(super) fn by_names(from: &TableWithJoins) -> bool {
     let nested = |factor: &TableFactor| match factor {
         TableFactor::NestedJoin { table_with_joins, .. } => by_names(table_with_joins),
         _ => false,

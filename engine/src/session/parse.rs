@@ -16,8 +16,8 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, standard_forms,
-    tuples, unnested, values, wildcards, windows,
+    CATALOG, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, sort_keys,
+    standard_forms, tuples, unnested, values, wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -75,6 +75,8 @@ pub(super) fn understood(
         balanced::conditions(statement);
         wildcards::named_as_read(statement);
         complexity::check_parts(statement)?;
+        // Before signs and collations are taken away.
+        sort_keys::kept(statement);
     }
     pg_catalog::understand(state, &mut statement);
     if let Some(statement) = innermost(&mut statement) {

@@ -14,7 +14,7 @@ use tidewater_core::{Namespace, TableName};
 use tidewater_table::{TableError, View};
 
 use super::parse::parse;
-use super::{CATALOG, named, natural};
+use super::{CATALOG, named, planned_view};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::lake::{LakeCatalog, Moment};
@@ -158,7 +158,7 @@ impl Engine {
                 let mut state = text.state;
                 look_up(&mut state, lake.at(&resolved));
                 let mut statement = text.statement;
-                let plan = natural::planned(&state, &mut statement).await?;
+                let plan = planned_view(&state, &mut statement).await?;
                 resolved.said.insert(name.clone(), text.said);
                 resolved
                     .views

@@ -20,6 +20,7 @@ use super::{Done, Workshop};
 use crate::error::{EngineError, Result};
 use crate::lake::base_name;
 use crate::provider::check_staleness;
+use crate::session::told_apart;
 use crate::sql::{Column, CreateTable, Existing, Name, PartitionField, SortField};
 use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
@@ -162,13 +163,7 @@ impl Workshop<'_> {
 /// The columns that a query answers with.
 pub(super) fn of_query(plan: &LogicalPlan, key: &[String]) -> Result<Schema> {
     let arrow: &ArrowSchema = plan.schema().as_arrow();
-    let mut named = std::collections::HashSet::new();
-    if let Some(twice) = arrow.fields().iter().find(|field| !named.insert(field.name())) {
-        return Err(EngineError::statement(format!(
-            "the query has two columns {:?}: give one of them another name",
-            twice.name()
-        )));
-    }
+    told_apart(plan)?;
     let schema = tidewater_table::schema::from_arrow(arrow, FIRST_ID)?;
     // Rows that come later may have nulls where these have none.
     let fields = schema.as_struct().fields().iter().map(|field| {

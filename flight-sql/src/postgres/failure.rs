@@ -44,6 +44,7 @@ pub(super) mod state {
     pub(in crate::postgres) const CONFLICT: &str = "40001";
     pub(in crate::postgres) const DENIED: &str = "42501";
     pub(in crate::postgres) const SYNTAX: &str = "42601";
+    pub(in crate::postgres) const COLUMN_TWICE: &str = "42701";
     pub(in crate::postgres) const AMBIGUOUS_COLUMN: &str = "42702";
     pub(in crate::postgres) const NO_COLUMN: &str = "42703";
     pub(in crate::postgres) const UNKNOWN_PARAMETER: &str = "42704";
@@ -53,6 +54,7 @@ pub(super) mod state {
     pub(in crate::postgres) const TYPES_DIFFER: &str = "42804";
     pub(in crate::postgres) const NO_FUNCTION: &str = "42883";
     pub(in crate::postgres) const NO_TABLE: &str = "42P01";
+    pub(in crate::postgres) const NO_SUCH_KEY: &str = "42P10";
     pub(in crate::postgres) const CURSOR_EXISTS: &str = "42P03";
     pub(in crate::postgres) const STATEMENT_EXISTS: &str = "42P05";
     pub(in crate::postgres) const TABLE_EXISTS: &str = "42P07";
@@ -185,11 +187,15 @@ const WORDS: &[(&str, &str)] = &[
     ("TokenizerError", state::SYNTAX),
     ("sql parser error", state::SYNTAX),
     ("No field named", state::NO_COLUMN),
+    ("the query has two columns", state::COLUMN_TWICE),
     ("Ambiguous reference", state::AMBIGUOUS_COLUMN),
     ("is ambiguous", state::AMBIGUOUS_COLUMN),
+    ("would be ambiguous", state::AMBIGUOUS_COLUMN),
+    ("require unique expression names", state::AMBIGUOUS_COLUMN),
     ("must be in GROUP BY", state::GROUPING),
     ("must appear in the GROUP BY", state::GROUPING),
     ("non-aggregate values", state::GROUPING),
+    ("must appear in select list", state::NO_SUCH_KEY),
     ("Invalid function", state::NO_FUNCTION),
     ("function does not exist", state::NO_FUNCTION),
     ("No function matches", state::NO_FUNCTION),

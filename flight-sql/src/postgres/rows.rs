@@ -15,12 +15,12 @@ use super::types::PgType;
 use crate::error::QueryError;
 use crate::service::{Batches, Results};
 
-/// The columns of a schema as clients are told of them. Behind a zero stands what only makes names different.
+/// The columns of a schema as clients are told of them.
 pub(super) fn columns(schema: &SchemaRef) -> Vec<Column> {
     let fields = schema.fields().iter();
     fields
         .map(|field| Column {
-            name: field.name().split('\0').next().unwrap_or_default().to_owned(),
+            name: field.name().clone(),
             of: PgType::of_field(field),
         })
         .collect()

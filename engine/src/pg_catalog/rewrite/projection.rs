@@ -7,9 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::names::value;
-
-/// What stands between a column's name and what only makes it different from others. It can be in no name of PostgreSQL's.
-const APART: char = '\0';
+use crate::session::APART;
 
 /// Gives the columns of a SELECT their names. Where two would have the same one, the second has a number behind it that the
 /// client does not see.

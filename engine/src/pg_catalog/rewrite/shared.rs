@@ -1,11 +1,9 @@
 //! What statements that are not of the PostgreSQL wire mean as those do, where the query engine would answer otherwise or refuse it.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, Query, Select, SelectItem, Statement, TableFactor, TypedString, VisitMut, VisitorMut,
-    visit_expressions_mut,
+    DataType, Expr, Query, Statement, TableFactor, TypedString, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
 use super::expressions;
@@ -81,45 +79,5 @@ fn is_finer(written: Option<&str>) -> bool {
 fn microseconds(of: &mut DataType) {
     if let DataType::Timestamp(precision @ None, _) = of {
         *precision = Some(MICROSECONDS);
-    }
-}
-
-/// Gives the columns of each SELECT names that differ, where the query engine would refuse them: a second column of a name has a
-/// number behind it.
-pub(super) fn apart(statement: &mut Statement) {
-    let _: ControlFlow<()> = statement.visit(&mut Apart);
-}
-
-struct Apart;
-
-impl VisitorMut for Apart {
-    type Break = ();
-
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let all = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
-        // What the wildcard stands for is not known here: whatever stands beside it is there a second time.
-        let first = usize::from(select.projection.iter().any(all));
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for item in &mut select.projection {
-            let SelectItem::UnnamedExpr(expression) = item else {
-                continue;
-            };
-            let name = match expression {
-                Expr::Identifier(ident) => ident.value.clone(),
-                Expr::CompoundIdentifier(idents) => idents.last().map(|last| last.value.clone()).unwrap_or_default(),
-                _ => expression.to_string(),
-            };
-            let times = seen.entry(name.to_lowercase()).or_insert(first);
-            let alias = match *times {
-                0 => name,
-                times => format!("{name}_{times}"),
-            };
-            *times += 1;
-            *item = SelectItem::ExprWithAlias {
-                expr: expression.clone(),
-                alias: Ident::with_quote('"', alias),
-            };
-        }
-        ControlFlow::Continue(())
     }
 }
