@@ -1,6 +1,7 @@
 //! Sessions: SQL over the catalog's tables.
 
 mod among_rows;
+mod asked_apart;
 mod asked_groups;
 mod balanced;
 mod beside;

@@ -75,6 +75,11 @@ pub(super) fn aggregates(part: &impl Visit) -> bool {
     this_query::has(part, |part| matches!(part, Expr::Function(call) if is_aggregate(call)))
 }
 
+/// Whether an expression is an aggregate, or a function over a window.
+pub(super) fn gathers(part: &Expr) -> bool {
+    matches!(part, Expr::Function(call) if call.over.is_some() || is_aggregate(call))
+}
+
 fn is_aggregate(call: &Function) -> bool {
     static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         let names = |function: &Arc<AggregateUDF>| [&[function.name().to_owned()], function.aliases()].concat();

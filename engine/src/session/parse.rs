@@ -16,7 +16,7 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, one_row,
+    CATALOG, asked_apart, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, one_row,
     standard_forms, tuples, unnested, values, wildcards, windows,
 };
 use crate::complexity;
@@ -83,6 +83,7 @@ pub(super) fn understood(
         unnested::beside(statement);
         listed::known(statement);
         existing::counted(statement);
+        asked_apart::named(statement);
     }
     let mut names = Names {
         state,

@@ -149,7 +149,7 @@ fn below_what_is_known(query: &LogicalPlan, asked: Asked) -> Result<&LogicalPlan
             LogicalPlan::Distinct(Distinct::All(input)) if matches!(asked, Asked::Any | Asked::Member) => {
                 input.as_ref()
             }
-            LogicalPlan::Limit(limit) if asked == Asked::Any && is_harmless(limit)? => limit.input.as_ref(),
+            LogicalPlan::Limit(limit) if asked == Asked::Any && is_known(limit)? => limit.input.as_ref(),
             // The one group of all rows is there without rows too, which is known of the topmost of a value or of rows.
             LogicalPlan::Aggregate(aggregate)
                 if aggregate.group_expr.is_empty() && matches!(asked, Asked::Value | Asked::Rows) =>
@@ -161,12 +161,9 @@ fn below_what_is_known(query: &LogicalPlan, asked: Asked) -> Result<&LogicalPlan
     }
 }
 
-/// Whether there are rows after a limit exactly where there are some before it.
-fn is_harmless(limit: &Limit) -> Result<bool> {
-    Ok(match (limit.get_skip_type()?, limit.get_fetch_type()?) {
-        (SkipType::Literal(0), FetchType::Literal(fetch)) => fetch != Some(0),
-        _ => false,
-    })
+/// Whether the planner knows what a limit means for whether there are rows: it forgets those that are left out before the first one.
+fn is_known(limit: &Limit) -> Result<bool> {
+    Ok(matches!(limit.get_skip_type()?, SkipType::Literal(0)))
 }
 
 fn refuse(rows: &LogicalPlan) -> Result<()> {
