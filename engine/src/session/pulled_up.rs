@@ -24,7 +24,8 @@ use super::one_group::{self, Around};
 pub(super) fn understood(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Subquery(_)) || has_query(node)?;
+        let is_lateral = |join: &Join| lateral(&join.left).is_some() || lateral(&join.right).is_some();
+        found |= matches!(node, LogicalPlan::Join(join) if is_lateral(join)) || has_query(node)?;
         Ok(match found {
             true => TreeNodeRecursion::Stop,
             false => TreeNodeRecursion::Continue,
@@ -33,17 +34,22 @@ pub(super) fn understood(plan: LogicalPlan) -> Result<LogicalPlan> {
     if !found {
         return Ok(plan);
     }
+    let mut changed = false;
     let understood = plan.transform_up_with_subqueries(|node| {
         if let LogicalPlan::Join(join) = &node {
             check_lateral(join)?;
         }
-        if !has_query(&node)? {
-            return Ok(Transformed::no(node));
-        }
-        let (around, names) = (Around::of(&node), NamePreserver::new(&node));
-        let mut change = |expr: Expr| expr.transform_up(|part| said(part, &around));
-        let node = node.map_expressions(|expr| as_called(expr, &names, &mut change))?;
-        match node.transformed {
+        let node = match has_query(&node)? {
+            true => {
+                let (around, names) = (Around::of(&node), NamePreserver::new(&node));
+                let mut change = |expr: Expr| expr.transform_up(|part| said(part, &around));
+                node.map_expressions(|expr| as_called(expr, &names, &mut change))?
+            }
+            false => Transformed::no(node),
+        };
+        changed |= node.transformed;
+        match changed {
+            // What is made of such a value may be null now.
             true => node.map_data(LogicalPlan::recompute_schema),
             false => Ok(node),
         }
