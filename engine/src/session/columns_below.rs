@@ -17,6 +17,9 @@ use super::pulled_up::number;
 /// What stands before the number of such a column.
 const ASKED: &str = "__asked_";
 
+/// What the rows of a query are called among which a value is looked for.
+const MEMBERS: &str = "__members";
+
 /// The plan with such queries where they are taken. Those that cannot be put there stay, and are refused.
 pub(super) fn moved(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut found = false;
@@ -191,7 +194,6 @@ fn valued(part: Expr, around: &DFSchema) -> Result<Expr> {
             subquery,
             negated: false,
         }) if !asks(&expr) => {
-            let member = Expr::Column(Column::from(subquery.subquery.schema().qualified_field(0)));
             let looked_for = expr.transform_up(|part| {
                 Ok(match part {
                     Expr::Column(column) => {
@@ -201,7 +203,9 @@ fn valued(part: Expr, around: &DFSchema) -> Result<Expr> {
                     part => Transformed::no(part),
                 })
             })?;
-            let rows = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone());
+            // The same table may be around: the planner tells columns apart by their names.
+            let rows = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone()).alias(MEMBERS)?;
+            let member = Expr::Column(Column::from(rows.schema().qualified_field(0)));
             let rows = rows.filter(member.eq(looked_for.data))?.build()?;
             return Ok(Expr::ScalarSubquery(number(rows, &subquery)?).gt(lit(0_i64)));
         }

@@ -139,7 +139,7 @@ impl OneRow {
         if !plain || (!has_row && always) || makes_rows(&select.projection) {
             return None;
         }
-        let mut row = select.as_ref().clone();
+        let mut row: Select = select.as_ref().clone();
         row.distinct = None;
         let condition = match row.having.take() {
             Some(condition) => with_a_group(condition),
