@@ -3,11 +3,13 @@
 mod among_rows;
 mod apart;
 mod around;
+mod asked_apart;
 mod asked_groups;
 mod balanced;
 mod beside;
 mod beside_null;
 pub(crate) mod called;
+mod columns_below;
 mod correlated;
 mod counted_sets;
 mod crossed_lists;
@@ -33,10 +35,13 @@ mod members;
 mod natural;
 mod not_among;
 mod nulls;
+mod one_group;
+mod one_row;
 mod options;
 pub(crate) mod outer_sides;
 mod parse;
 mod perhaps;
+mod pulled_up;
 mod quantified;
 pub(crate) mod read_texts;
 mod recursive;
@@ -296,6 +301,7 @@ impl Engine {
         let plan = sort_keys::dropped(planned_apart(&state, &mut statement).await?)?;
         complexity::check_plan(&plan)?;
         policy::check_explained(&plan)?;
+        let plan = pulled_up::understood(columns_below::moved(plan)?)?;
         // Before what goes by the types of columns.
         let plan = first_rows::sorted_once(widened::widened(plan)?)?;
         let plan = zoned::in_zone(perhaps::without_rows(plan)?, &state)?;

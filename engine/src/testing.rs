@@ -28,6 +28,11 @@ pub(crate) use self::counting::Counting;
 use crate::error::{EngineError, Result};
 use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions, restore_scans, text_views};
 
+/// Two tables for queries that depend on the row around them: keys with several rows, with one, with none and without a value, and nulls on both sides.
+pub(crate) const AROUND: &str = "WITH t (id, k, g, n) AS (VALUES (1, 1, 'a', 10), (2, 1, 'a', NULL), (3, 2, 'b', 5), (4, 2, 'b', 5), (5, 3, NULL, 7), \
+                      (6, NULL, 'c', 1), (7, 4, 'c', NULL)), u (id, k, x, g) AS (VALUES (1, 1, 4, 'p'), (2, 1, 6, 'p'), (3, 1, 6, 'q'), \
+                      (4, 2, NULL, 'p'), (5, 2, 3, NULL), (6, NULL, 9, 'q'), (7, 3, NULL, 'q'))";
+
 pub(crate) struct Lake {
     pub(crate) engine: Engine,
     pub(crate) catalog: Arc<MemoryCatalog>,

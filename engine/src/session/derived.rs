@@ -2,8 +2,7 @@
 //! DataFusion 55.2 joins by such a condition outside of the derived table, by the names that its columns have within, and so finds them
 //! only where none has another name. Here the condition stands behind the table, by columns that it has.
 //!
-//! A query of one row, `EXISTS (SELECT count(*) FROM y WHERE y.k = x.k)`, is there whatever is around, and to be among its rows is to equal
-//! its value.
+//! Over groups too, if it is by equality: the groups are then by its key as well. A query of one row is there whatever is around.
 
 use std::sync::Arc;
 
@@ -11,9 +10,13 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection, Subquery, SubqueryAlias, lit};
+use datafusion::logical_expr::{
+    Aggregate, BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, Subquery, SubqueryAlias, lit,
+};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use super::one_group;
 
 /// Takes correlated conditions out of derived tables.
 #[derive(Debug)]
@@ -49,17 +52,11 @@ impl OptimizerRule for CorrelatedDerived {
 /// The expression with the queries that it is made of changed so.
 fn in_queries(part: Expr, name: &dyn Fn() -> String) -> Result<Transformed<Expr>> {
     Ok(match part {
-        Expr::Exists(Exists { subquery, negated }) if has_one_row(&subquery) => Transformed::yes(lit(!negated)),
-        Expr::InSubquery(InSubquery {
-            expr,
-            subquery,
-            negated,
-        }) if has_one_row(&subquery) => {
-            let value = Expr::ScalarSubquery(in_query(subquery, Groups::OneForAll, name)?.data);
-            Transformed::yes(match negated {
-                true => (*expr).not_eq(value),
-                false => (*expr).eq(value),
-            })
+        // The planner would join by the keys of its group, of which there is none where no row is.
+        Expr::Exists(Exists { subquery, negated })
+            if !subquery.outer_ref_columns.is_empty() && one_group::is_there(&subquery.subquery)? =>
+        {
+            Transformed::yes(lit(!negated))
         }
         Expr::Exists(Exists { subquery, negated }) => {
             in_query(subquery, Groups::Asked, name)?.update_data(|subquery| Expr::Exists(Exists { subquery, negated }))
@@ -75,21 +72,6 @@ fn in_queries(part: Expr, name: &dyn Fn() -> String) -> Result<Transformed<Expr>
         }
         part => Transformed::no(part),
     })
-}
-
-/// Whether a query that depends on the row around it has one row for each: the aggregate of all rows, also of none. The planner would join
-/// by its groups, of which there is none where no row is.
-fn has_one_row(query: &Subquery) -> bool {
-    !query.outer_ref_columns.is_empty() && is_one_row(&query.subquery)
-}
-
-fn is_one_row(rows: &LogicalPlan) -> bool {
-    match rows {
-        LogicalPlan::Projection(projection) => is_one_row(&projection.input),
-        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
-        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
-        _ => false,
-    }
 }
 
 /// Aggregates above a derived table, over which its conditions are taken to the query around.
@@ -184,6 +166,7 @@ fn lifted(plan: &LogicalPlan, name: &dyn Fn() -> String) -> Result<Option<Lifted
                 conditions,
             }))
         }
+        LogicalPlan::Aggregate(aggregate) => of_groups(aggregate, name),
         LogicalPlan::SubqueryAlias(alias) => {
             let Some(Lifted { rows, conditions }) = lifted(&alias.input, name)? else {
                 return Ok(None);
@@ -226,6 +209,56 @@ fn of_filter(filter: &Filter, name: &dyn Fn() -> String) -> Result<Option<Lifted
     }
     conditions.extend(outer.into_iter().cloned());
     Ok(Some(Lifted { rows, conditions }))
+}
+
+/// Groups by the keys of the conditions too, of which those of one key are what the groups of its rows would be. The one group of all
+/// rows is none of a key's: it is there without rows.
+fn of_groups(aggregate: &Aggregate, name: &dyn Fn() -> String) -> Result<Option<Lifted>> {
+    let is_set = |key: &Expr| matches!(key, Expr::GroupingSet(_));
+    if aggregate.group_expr.is_empty() || aggregate.group_expr.iter().any(is_set) {
+        return Ok(None);
+    }
+    let Some(Lifted { rows, conditions }) = lifted(&aggregate.input, name)? else {
+        return Ok(None);
+    };
+    let mut columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
+    let mut groups = aggregate.group_expr.clone();
+    let mut said = Vec::with_capacity(conditions.len());
+    for condition in conditions {
+        let Some((key, outer)) = equal(condition) else {
+            return Ok(None);
+        };
+        let called = Column::from_name(name());
+        columns.push(key.alias(called.name.as_str()));
+        groups.push(Expr::Column(called.clone()));
+        said.push(Expr::Column(called).eq(outer));
+    }
+    let rows = Projection::try_new(columns, Arc::new(rows))?;
+    let rows = Arc::new(LogicalPlan::Projection(rows));
+    let rows = Aggregate::try_new(rows, groups, aggregate.aggr_expr.clone())?;
+    Ok(Some(Lifted {
+        rows: LogicalPlan::Aggregate(rows),
+        conditions: said,
+    }))
+}
+
+/// What rows have, and what it has to equal around them; none of another condition.
+fn equal(condition: Expr) -> Option<(Expr, Expr)> {
+    let Expr::BinaryExpr(BinaryExpr {
+        left,
+        op: Operator::Eq,
+        right,
+    }) = condition
+    else {
+        return None;
+    };
+    let is_key = |expr: &Expr| expr.any_column_refs() && !expr.contains_outer() && !expr.is_volatile();
+    let is_outer = |expr: &Expr| expr.contains_outer() && !expr.any_column_refs() && !expr.is_volatile();
+    match (is_key(&left) && is_outer(&right), is_key(&right) && is_outer(&left)) {
+        (true, _) => Some((*left, *right)),
+        (_, true) => Some((*right, *left)),
+        _ => None,
+    }
 }
 
 /// Columns of a projection.

@@ -1,19 +1,17 @@
 //! `EXISTS` among columns, in `ORDER BY` and within `CASE`: DataFusion 55.2 takes it as a part of a condition only. Whether there are
 //! rows is told by their number.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock};
 
-use datafusion::functions_aggregate::all_default_aggregate_functions;
-use datafusion::logical_expr::AggregateUDF;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement, Value, VisitMut, VisitorMut, visit_expressions,
+    BinaryOperator, Distinct, Expr, GroupByExpr, LimitClause, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Statement, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::members::condition_of;
+use super::one_row::{OneRow, aggregates, makes_rows};
 use crate::this_query::{self, Change};
 
 /// Counts where it has to.
@@ -43,7 +41,15 @@ impl VisitorMut for Places {
                 count(column, true);
             }
         }
-        for condition in select.selection.iter_mut().chain(&mut select.having) {
+        if let Some(Distinct::On(keys)) = &mut select.distinct {
+            keys.iter_mut().for_each(|key| count(key, true));
+        }
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            keys.iter_mut().for_each(|key| count(key, true));
+        }
+        let joins = select.from.iter_mut().flat_map(|from| &mut from.joins);
+        let joined = joins.filter_map(|join| condition_of(&mut join.join_operator));
+        for condition in select.selection.iter_mut().chain(&mut select.having).chain(joined) {
             count(condition, false);
         }
         ControlFlow::Continue(())
@@ -70,15 +76,8 @@ impl Change for Within {
         match part {
             Expr::Case { .. } => self.cases -= 1,
             Expr::Exists { subquery, negated } if self.cases > 0 => {
-                if let Some(counted) = number(subquery) {
-                    *part = Expr::Nested(Box::new(Expr::BinaryOp {
-                        left: Box::new(Expr::Subquery(Box::new(counted))),
-                        op: match negated {
-                            true => BinaryOperator::Eq,
-                            false => BinaryOperator::Gt,
-                        },
-                        right: Box::new(Expr::value(Value::Number("0".into(), false))),
-                    }));
+                if let Some(told) = told(subquery, *negated) {
+                    *part = Expr::Nested(Box::new(told));
                 }
             }
             _ => {}
@@ -86,17 +85,81 @@ impl Change for Within {
     }
 }
 
-/// The query that counts the rows of one: in its own place, so that it may name what is around it, unless it has groups or a limit.
-fn number(query: &Query) -> Option<Query> {
+/// Whether a query has rows, by a value.
+fn told(query: &Query, negated: bool) -> Option<Expr> {
+    if let Some(OneRow { passes, .. }) = OneRow::of(query) {
+        let passes = Box::new(Expr::Subquery(Box::new(passes)));
+        return Some(match negated {
+            true => Expr::IsNotTrue(passes),
+            false => Expr::IsTrue(passes),
+        });
+    }
+    let (query, skipped) = unlimited(query).unwrap_or_else(|| (query.clone(), 0));
+    Some(Expr::BinaryOp {
+        left: Box::new(Expr::Subquery(Box::new(number(&query, skipped)?))),
+        op: match negated {
+            true => BinaryOperator::LtEq,
+            false => BinaryOperator::Gt,
+        },
+        right: Box::new(Expr::value(Value::Number(skipped.to_string(), false))),
+    })
+}
+
+/// The query without its limit, and how many rows that leaves out before the first one. None for a limit of no rows, or one that is not
+/// written out.
+fn unlimited(query: &Query) -> Option<(Query, u64)> {
+    let skipped = match &query.limit_clause {
+        None => 0,
+        Some(LimitClause::LimitOffset {
+            limit,
+            offset,
+            limit_by,
+        }) if limit_by.is_empty() => {
+            if let Some(limit) = limit {
+                written(limit).filter(|limit| *limit > 0)?;
+            }
+            match offset {
+                Some(offset) => written(&offset.value)?,
+                None => 0,
+            }
+        }
+        Some(_) => return None,
+    };
+    if let Some(fetch) = &query.fetch {
+        let rows = fetch.quantity.as_ref().map_or(Some(1), written);
+        rows.filter(|rows| *rows > 0 && !fetch.percent)?;
+    }
+    let mut whole = query.clone();
+    whole.limit_clause = None;
+    whole.fetch = None;
+    Some((whole, skipped))
+}
+
+/// A whole number that is written out.
+fn written(expression: &Expr) -> Option<u64> {
+    match expression {
+        Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => text.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The query that counts the rows of one, of which so many do not count: in its own place, so that it may name what is around it, unless it
+/// has a limit or groups of which some may not count. That there are groups is told by that there are rows.
+fn number(query: &Query, skipped: u64) -> Option<Query> {
+    let limited = query.with.is_some()
+        || query.limit_clause.is_some()
+        || query.fetch.is_some()
+        || !query.pipe_operators.is_empty();
     let mut counted = query.clone();
-    let limited = query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some();
     if let SetExpr::Select(select) = counted.body.as_mut()
         && !limited
-        && select.having.is_none()
-        && matches!(&select.group_by, GroupByExpr::Expressions(columns, _) if columns.is_empty())
-        && !has_its_own_number(select)
+        && has_rows_as_it_reads(select, skipped)
     {
         select.distinct = None;
+        select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
         select.projection = vec![SelectItem::UnnamedExpr(parsed("count(1)")?)];
         counted.order_by = None;
         return Some(counted);
@@ -107,29 +170,27 @@ fn number(query: &Query) -> Option<Query> {
     }
 }
 
-/// Whether a query has another number of rows than it reads: one of an aggregate, or those of a list. Calls of queries within it count
-/// too: what is counted around it means the same.
-fn has_its_own_number(select: &Select) -> bool {
-    static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-        let names = |function: &Arc<AggregateUDF>| [&[function.name().to_owned()], function.aliases()].concat();
-        let aggregates = all_default_aggregate_functions();
-        let aggregates = aggregates.iter().flat_map(names);
-        aggregates.chain(["unnest".to_owned()]).collect()
-    });
-    let found = visit_expressions(&select.projection, |part| match part {
-        Expr::Function(call)
-            if call
-                .name
-                .0
-                .last()
-                .and_then(ObjectNamePart::as_ident)
-                .is_some_and(|name| NAMES.contains(&name.value.to_lowercase())) =>
-        {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+/// Whether more than so many rows are read exactly where the query has more than that: not if it has groups or values that are counted
+/// once, the row of an aggregate, or rows of lists.
+fn has_rows_as_it_reads(select: &Select, skipped: u64) -> bool {
+    let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else {
+        return false;
+    };
+    let is_set = |key: &Expr| match key {
+        Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) => true,
+        Expr::Tuple(columns) => columns.is_empty(),
+        _ => false,
+    };
+    let each = keys.is_empty() && select.distinct.is_none();
+    modifiers.is_empty()
+        && select.having.is_none()
+        && select.qualify.is_none()
+        && select.top.is_none()
+        && (skipped == 0 || each)
+        && !keys.iter().any(is_set)
+        && !makes_rows(keys)
+        && !makes_rows(&select.projection)
+        && (!keys.is_empty() || !aggregates(&select.projection))
 }
 
 fn parsed(text: &str) -> Option<Expr> {
@@ -138,4 +199,83 @@ fn parsed(text: &str) -> Option<Expr> {
         .ok()?
         .parse_expr()
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{AROUND, Lake};
+
+    // Goal: EXISTS and IN mean the same as values and within CASE. Method: groups, HAVING and limits in them, and PostgreSQL's answers.
+    #[tokio::test]
+    async fn whether_there_are_rows_is_a_value() {
+        let lake = Lake::new();
+        for (sql, rows) in [
+            (
+                "SELECT id, EXISTS (SELECT 1 FROM u WHERE u.k = t.k GROUP BY u.g) FROM t",
+                vec!["1,true", "2,true", "3,true", "4,true", "5,true", "6,false", "7,false"],
+            ),
+            (
+                "SELECT id, EXISTS (SELECT u.g, count(*) FROM u WHERE u.k = t.k GROUP BY u.g HAVING count(*) > 1) FROM t",
+                vec![
+                    "1,true", "2,true", "3,false", "4,false", "5,false", "6,false", "7,false",
+                ],
+            ),
+            (
+                "SELECT id, NOT EXISTS (SELECT count(*) FROM u WHERE u.k = t.k HAVING count(*) = 0) FROM t",
+                vec!["1,true", "2,true", "3,true", "4,true", "5,true", "6,false", "7,false"],
+            ),
+            (
+                "SELECT id, EXISTS (SELECT max(x) FROM u WHERE u.k = t.k) FROM t",
+                vec!["1,true", "2,true", "3,true", "4,true", "5,true", "6,true", "7,true"],
+            ),
+            (
+                "SELECT id, EXISTS (SELECT 1 FROM u WHERE u.k = t.k LIMIT 1) FROM t",
+                vec!["1,true", "2,true", "3,true", "4,true", "5,true", "6,false", "7,false"],
+            ),
+            (
+                "SELECT id, EXISTS (SELECT 1 FROM u WHERE u.k = t.k LIMIT 0) FROM t",
+                vec![
+                    "1,false", "2,false", "3,false", "4,false", "5,false", "6,false", "7,false",
+                ],
+            ),
+            (
+                "SELECT id, EXISTS (SELECT 1 FROM u WHERE u.k = t.k LIMIT 5 OFFSET 1) FROM t",
+                vec!["1,true", "2,true", "3,true", "4,true", "5,false", "6,false", "7,false"],
+            ),
+            (
+                "SELECT id, NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k OFFSET 2) FROM t",
+                vec!["1,false", "2,false", "3,true", "4,true", "5,true", "6,true", "7,true"],
+            ),
+            (
+                "SELECT id, 0 IN (SELECT count(*) FROM u WHERE u.k = t.k) FROM t",
+                vec![
+                    "1,false", "2,false", "3,false", "4,false", "5,false", "6,true", "7,true",
+                ],
+            ),
+            (
+                "SELECT id, 0 NOT IN (SELECT count(*) FROM u WHERE u.k = t.k HAVING count(*) < 3) FROM t",
+                vec!["1,true", "2,true", "3,true", "4,true", "5,true", "6,false", "7,false"],
+            ),
+            (
+                "SELECT id, n IN (SELECT max(x) + 1 FROM u WHERE u.k = t.k) FROM t",
+                vec!["1,false", "2,", "3,false", "4,false", "5,", "6,", "7,"],
+            ),
+            (
+                "SELECT id, 2 IN (SELECT count(*) FROM u WHERE u.k = t.k GROUP BY g) FROM t",
+                vec![
+                    "1,true", "2,true", "3,false", "4,false", "5,false", "6,false", "7,false",
+                ],
+            ),
+            (
+                "SELECT id FROM t WHERE CASE WHEN EXISTS (SELECT count(*) FROM u WHERE u.k = t.k HAVING count(*) = 0) THEN true ELSE n > 6 END",
+                vec!["1", "5", "6", "7"],
+            ),
+            (
+                "SELECT EXISTS (SELECT 1 FROM u WHERE u.k = t.k) AS e, count(*) FROM t GROUP BY 1",
+                vec!["false,2", "true,5"],
+            ),
+        ] {
+            assert_eq!(lake.lines(&format!("{AROUND} {sql}")).await, rows, "{sql}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Groupings that DataFusion 55.2 does not plan, written as the plain sets that they mean: `ROLLUP` and `CUBE` within `GROUPING SETS`,
-//! several columns at once in them (`ROLLUP ((a, b), c)`), columns in brackets, none at all (`GROUP BY ()`), and the numbers of columns.
+//! several columns at once in them (`ROLLUP ((a, b), c)`), columns in brackets, and the numbers of columns.
 
 use std::mem::take;
 use std::ops::ControlFlow;
@@ -45,10 +45,6 @@ impl VisitorMut for Groupings {
                     Expr::Tuple(columns) => written.extend(columns),
                     other => written.push(self.grouping(other, &select.projection)?),
                 }
-            }
-            // Of no columns there is one group, also of no rows.
-            if written.is_empty() {
-                written.push(Expr::GroupingSets(vec![Vec::new()]));
             }
             *groupings = written;
         }

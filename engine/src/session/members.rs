@@ -4,13 +4,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, JoinConstraint, JoinOperator, OrderBy, OrderByKind, Query, Select, SelectItem, Statement,
-    UnaryOperator, VisitMut, VisitorMut, visit_expressions,
+    BinaryOperator, Distinct, Expr, GroupByExpr, JoinConstraint, JoinOperator, OrderBy, OrderByKind, Query, Select,
+    SelectItem, Statement, UnaryOperator, VisitMut, VisitorMut, visit_expressions,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::among_rows;
+use super::one_row::OneRow;
 use crate::error::{EngineError, Result};
 use crate::this_query::{self, Change};
 
@@ -92,12 +93,22 @@ impl VisitorMut for Members {
                 self.write(column, within)?;
             }
         }
+        if let Some(Distinct::On(keys)) = &mut select.distinct {
+            for key in keys {
+                self.write(key, within)?;
+            }
+        }
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            for key in keys {
+                self.write(key, within)?;
+            }
+        }
         ControlFlow::Continue(())
     }
 }
 
 /// What a join goes by, if it is a condition.
-fn condition_of(join: &mut JoinOperator) -> Option<&mut Expr> {
+pub(super) fn condition_of(join: &mut JoinOperator) -> Option<&mut Expr> {
     match join {
         JoinOperator::Join(JoinConstraint::On(condition))
         | JoinOperator::Inner(JoinConstraint::On(condition))
@@ -205,12 +216,22 @@ fn written(value: &Expr, query: &Query) -> Option<Expr> {
             [first, second] if !has_rows(query) => of_two(first, second, query),
             _ => return None,
         },
-        // The names are no one's.
-        _ => format!(
-            "CASE WHEN (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\") WHERE \"in$\".\"member$\" = ({value})) > 0 THEN true \
-             WHEN (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\") WHERE \"in$\".\"member$\" IS NULL) > 0 THEN NULL \
-             WHEN ({value}) IS NULL AND (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\")) > 0 THEN NULL ELSE false END"
-        ),
+        _ => match OneRow::of(query) {
+            Some(OneRow {
+                row: Some(row),
+                always: true,
+                ..
+            }) => format!("(({value}) = ({row}))"),
+            Some(OneRow {
+                row: Some(row), passes, ..
+            }) => format!("CASE WHEN ({passes}) THEN ({value}) = ({row}) ELSE false END"),
+            // The names are no one's.
+            _ => format!(
+                "CASE WHEN (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\") WHERE \"in$\".\"member$\" = ({value})) > 0 THEN true \
+                 WHEN (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\") WHERE \"in$\".\"member$\" IS NULL) > 0 THEN NULL \
+                 WHEN ({value}) IS NULL AND (SELECT count(*) FROM ({query}) AS \"in$\" (\"member$\")) > 0 THEN NULL ELSE false END"
+            ),
+        },
     };
     Parser::new(&GenericDialect {})
         .try_with_sql(&text)

@@ -16,8 +16,8 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, sort_keys,
-    standard_forms, tuples, unnested, values, wildcards, windows,
+    CATALOG, asked_apart, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, one_row,
+    sort_keys, standard_forms, tuples, unnested, values, wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -63,6 +63,7 @@ pub(super) fn understood(
 ) -> Result<Parsed> {
     if let Some(statement) = innermost(&mut statement) {
         distinct::regroup(statement);
+        one_row::grouped(statement);
         grouping::plain(statement)?;
         tuples::compared(statement);
         elements::sought(statement);
@@ -84,6 +85,7 @@ pub(super) fn understood(
         unnested::beside(statement);
         listed::known(statement);
         existing::counted(statement);
+        asked_apart::named(statement);
     }
     let mut names = Names {
         state,
