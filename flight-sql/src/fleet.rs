@@ -57,10 +57,7 @@ impl Fleet {
             }
             if known.left_out > 0 {
                 let name = &known.process.name;
-                missing.push(format!(
-                    "statements are missing: {} older ones of {name}",
-                    known.left_out
-                ));
+                missing.push(format!("statements are missing: {} more of {name}", known.left_out));
             }
             everywhere.processes.push(known);
         }

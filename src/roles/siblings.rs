@@ -36,9 +36,12 @@ const NAMES_DEADLINE: Duration = Duration::from_millis(500);
 /// Processes that are asked; of more addresses the first.
 const ASKED_MAX: usize = 32;
 
-/// Requests to end something, or for connections, that are asked of others at once. More to end something are answered as if nobody else were
-/// there, so that no client keeps all processes busy.
+/// Requests to end something that are asked of others at once. More are answered as if nobody else were there, so that no client keeps all
+/// processes busy.
 const ASKS_MAX: usize = 64;
+
+/// Statements that ask for connections of others at once; more wait. They take no place of those that end something.
+const LOOKS_MAX: usize = 64;
 
 /// Longest answer: the connections of one user, of which a process has some thousands at most.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
@@ -59,6 +62,7 @@ struct Others {
     bearer: Bearer,
     clock: SharedClock,
     room: Semaphore,
+    looks: Semaphore,
     hearings: Semaphore,
     told: mpsc::Sender<Ask>,
 }
@@ -89,6 +93,7 @@ pub(super) fn others(parts: &Parts) -> Result<Option<Arc<dyn Siblings>>, Failure
         bearer,
         clock: Arc::clone(&parts.clock),
         room: Semaphore::new(ASKS_MAX),
+        looks: Semaphore::new(LOOKS_MAX),
         hearings: Semaphore::new(HEARINGS_MAX),
         told,
     });
@@ -331,6 +336,7 @@ mod tests {
             bearer: Bearer::fixed("shown"),
             clock: SystemClock::shared(),
             room: Semaphore::new(room),
+            looks: Semaphore::new(LOOKS_MAX),
             hearings: Semaphore::new(HEARINGS_MAX),
             told,
         }
@@ -365,7 +371,8 @@ mod tests {
     }
 
     // Goal: of each that says nothing in time it is told that it does, without being waited for any longer, and so it is where too much is
-    // asked at once. Method: one that answers, one that hangs, one that is away, and a name that is none; then no room.
+    // asked at once; and none of the places of those who cancel are taken. Method: one that answers, one that hangs, one that is away, and a
+    // name that is none, asked though nobody has a place who cancels; then no room.
     #[tokio::test]
     async fn those_that_say_nothing_are_told() {
         let tasks = Tasks::new("test");
@@ -377,7 +384,7 @@ mod tests {
         let hangs = process(&tasks, None).await;
         // Longer than a name may be: nobody is asked for it.
         let nowhere = Sibling::try_from(format!("{}:80", "x".repeat(300))).expect("a place");
-        let others = beside(vec![away.clone(), says, hangs.clone(), nowhere.clone()], 1);
+        let others = beside(vec![away.clone(), says, hangs.clone(), nowhere.clone()], 0);
         let clock = SystemClock::shared();
         let begun = clock.monotonic();
         let heard = others.hear(&any()).await;

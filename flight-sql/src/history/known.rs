@@ -22,9 +22,9 @@ pub struct Process {
 pub struct Known {
     /// Whose they are.
     pub process: Process,
-    /// The newest first.
+    /// All of them the newest first, those at work the oldest first.
     pub statements: Vec<QueryRecord>,
-    /// How many older ones there are beside them.
+    /// How many there are behind them.
     pub left_out: usize,
 }
 

@@ -88,6 +88,10 @@ impl Iterator for AuditLines {
                 }
                 Err(error) => return Some(Err(error)),
             }
+            // The last line of a file that is written just now may be there in part: its rest, read later, would be no line.
+            if !self.line.ends_with(b"\n") {
+                self.open = None;
+            }
             match serde_json::from_slice::<Value>(&self.line) {
                 Ok(value) if self.wanted.wants(&value) => return Some(Ok(value)),
                 Ok(_) => {}

@@ -261,6 +261,25 @@ fn endless_lines_are_passed_over() {
     assert_eq!((numbers, unreadable), (vec![Some(1), Some(3)], 1));
 }
 
+// Goal: a line of which a part is there is not taken for one that somebody changed when the rest comes. Method: a file whose last line has no
+// end yet when it is read, and has one, with another behind it, when the reader goes on.
+#[test]
+fn what_is_written_meanwhile_is_not_unreadable() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut files, _) = files(options(dir.path(), 1 << 20), NOW_MS);
+    let second = numbered(2, NOW_MS);
+    files.write(&numbered(1, NOW_MS), NOW_MS).expect("written");
+    files.write(&second[..second.len() - 1], NOW_MS).expect("written");
+    let mut lines = AuditLines::of(dir.path(), AuditFilter::default()).expect("a folder");
+    let mut number = || lines.next().map(|line| line.expect("a line")["number"].as_u64());
+    assert_eq!((number(), number()), (Some(Some(1)), Some(Some(2))));
+    files.write(b"\n", NOW_MS).expect("written");
+    files.write(&numbered(3, NOW_MS), NOW_MS).expect("written");
+    assert_eq!(number(), None);
+    assert_eq!(lines.unreadable(), 0);
+    assert_eq!(numbers(dir.path()), [1, 2, 3]);
+}
+
 // Goal: who asks for a time has no file opened that is of another one. Method: files of three days of which two cannot be opened, asked for the
 // day between them and for all.
 #[test]

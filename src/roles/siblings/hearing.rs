@@ -18,10 +18,10 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// Asks all of them.
 pub(super) async fn hear(others: &Others, ask: &Ask) -> Heard {
     let mut late = others.clock.sleep(DEADLINE);
-    // Who asks for much is in nobody's way who cancels.
+    // None of them is in the way of who cancels.
     let room = match ask {
         Ask::History { .. } => &others.hearings,
-        _ => &others.room,
+        _ => &others.looks,
     };
     let room = tokio::select! {
         room = room.acquire() => room.ok(),

@@ -6,6 +6,7 @@ use tidewater_engine::live::{LiveRows, LiveTable};
 use super::siblings::Near;
 use super::*;
 use crate::history::{KNOWN_BYTES_MAX, Known};
+use crate::metrics::Front;
 use crate::siblings::Ask;
 
 /// The ids and users of the statements of each process, by its name.
@@ -88,7 +89,7 @@ async fn what_is_missing_is_told() {
     assert_eq!(told + left_out, ran);
     assert_eq!(
         everywhere.missing,
-        [format!("statements are missing: {left_out} older ones of ")]
+        [format!("statements are missing: {left_out} more of ")]
     );
 }
 
