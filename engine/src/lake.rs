@@ -153,6 +153,15 @@ impl LakeCatalog {
         !self.seen.table(name.namespace(), name.name())
     }
 
+    /// Whether all of the table or view of this name may be known: its columns, and what it says.
+    pub(crate) fn shows(&self, name: &TableName) -> bool {
+        let levels = name.namespace().levels();
+        self.seen
+            .access
+            .as_ref()
+            .is_none_or(|access| access.sees_shape(levels, name.name()))
+    }
+
     /// Whether this name stands for a table or a view of this session.
     pub(crate) fn overlays(&self, name: &TableName) -> bool {
         self.overlay.contains_key(name)

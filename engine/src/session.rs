@@ -204,7 +204,7 @@ impl Engine {
         let key = lake.and_then(|lake| Key::of(&state, lake, sql));
         let statement = parsed.resolve(&state, &missing);
         let beside = self.beside_view(&state, &statement, lake).await?;
-        match describe::answer(beside.as_ref().unwrap_or(&state), &statement).await? {
+        match describe::answer(beside.as_deref().unwrap_or(&state), &statement).await? {
             Answer::Rows(rows) => return Ok(rows),
             Answer::Query(query) => return Box::pin(self.plan_here(session, &query)).await,
             Answer::Other => {}
@@ -218,21 +218,25 @@ impl Engine {
         Ok(plan)
     }
 
-    /// A state that knows the view of the catalog which a statement describes; none if it describes none.
+    /// A state that knows the view of the catalog which a statement describes; none if it describes none, or one of which not all may be
+    /// known.
     async fn beside_view(
         &self,
         state: &SessionState,
         statement: &Statement,
         lake: Option<&LakeCatalog>,
-    ) -> Result<Option<SessionState>> {
+    ) -> Result<Option<Box<SessionState>>> {
         let (Some(lake), Some(name)) = (lake, describe::object(state, statement)) else {
             return Ok(None);
         };
+        if !lake.shows(&name) {
+            return Ok(None);
+        }
         let resolved = self.resolve(state, lake, BTreeSet::from([name])).await?;
         if resolved.views.is_empty() {
             return Ok(None);
         }
-        let mut beside = state.clone();
+        let mut beside = Box::new(state.clone());
         views::look_up(&mut beside, lake.at(&resolved).listing(true));
         Ok(Some(beside))
     }

@@ -1,5 +1,7 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use tidewater_security::{Access, Grant, Grantee, Object, Policy, Privilege, Resource};
 use tidewater_table::iceberg::spec::{
     ListType, MapType, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, StructType,
     Transform, Type, UnboundPartitionSpec,
@@ -8,6 +10,7 @@ use tidewater_table::{Catalog, NewTable};
 
 use crate::statement::tests::done;
 use crate::testing::{Lake, table_name};
+use crate::{Class, SessionOptions};
 
 fn primitive(of: PrimitiveType) -> Type {
     Type::Primitive(of)
@@ -226,4 +229,47 @@ async fn a_view_tells_how_it_is_made() {
     done(&lake, &text).await;
     assert_eq!(told().await, text);
     assert_eq!(lake.lines("DESCRIBE gold.\"Old\"").await.len(), 2);
+}
+
+// Goal: what a view says, and all of its columns, are told to nobody who may know one column of it. Method: somebody who was granted the
+// view and what it reads, and somebody who was granted a column of it.
+#[tokio::test]
+async fn a_view_is_told_to_who_may_know_all_of_it() {
+    let lake = lake().await;
+    done(&lake, "CREATE VIEW gold.v AS SELECT id, bill FROM gold.patients").await;
+    let view = lake.catalog.load_view(&table_name("gold.v")).await.expect("an answer");
+    let view = view.expect("a view").uuid;
+    let patients = lake.load("gold.patients").await.metadata.uuid();
+    let object = |name: &str, uuid| Object {
+        id: uuid,
+        uuid,
+        namespace: vec!["gold".into()],
+        name: name.into(),
+    };
+    let column = Resource::Column { object: view, field: 1 };
+    for (on, is_told) in [(Resource::Object(view), true), (column, false)] {
+        let grants = [on, Resource::Object(patients)].map(|on| Grant {
+            to: Grantee::User("ana".into()),
+            on,
+            privileges: Privilege::Select.into(),
+        });
+        let policy = Policy {
+            in_force: true,
+            objects: vec![object("v", view), object("patients", patients)],
+            grants: grants.to_vec(),
+            ..Policy::default()
+        };
+        let options = SessionOptions {
+            access: Some(Arc::new(Access::compile(&policy, "ana"))),
+            ..SessionOptions::default()
+        };
+        for sql in [
+            "SHOW CREATE TABLE gold.v",
+            "DESCRIBE gold.v",
+            "SHOW COLUMNS FROM gold.v",
+        ] {
+            let session = lake.engine.session(Class::Interactive, &options);
+            assert_eq!(lake.engine.plan(&session, sql).await.is_ok(), is_told, "{sql}");
+        }
+    }
 }

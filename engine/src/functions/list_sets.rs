@@ -8,6 +8,7 @@ use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::datatypes::{ArrowNativeType, DataType};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::row::{Row, RowConverter, Rows, SortField};
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{HashSet, Result, plan_err};
 use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -127,10 +128,12 @@ impl<'a> Side<'a> {
         let offsets = lists.value_offsets();
         let begin = offsets.first().map_or(0, |at| at.as_usize());
         let end = offsets.last().map_or(begin, |at| at.as_usize());
+        // Zeros are equal whatever their sign.
+        let values = normalize_float_zero(&lists.values().slice(begin, end - begin));
         Ok(Self {
             lists,
             nulls: lists.values().logical_nulls(),
-            elements: converter.convert_columns(&[lists.values().slice(begin, end - begin)])?,
+            elements: converter.convert_columns(&[values])?,
             begin,
             constant,
         })
@@ -229,6 +232,9 @@ mod tests {
             ("[NULL] @> [NULL]", "false"),
             ("([1] && NULL) IS NULL", "true"),
             ("[DATE '2024-01-01'] && [DATE '2024-01-01', NULL]", "true"),
+            ("[CAST('-0' AS double)] && [CAST('0' AS double)]", "true"),
+            ("[CAST(1.5 AS decimal(4, 1))] <@ [CAST(1.50 AS decimal(6, 3))]", "true"),
+            ("[CAST(1 AS int)] @> [CAST(1.5 AS double)]", "false"),
         ] {
             assert_eq!(lake.lines(&format!("SELECT {asked}")).await, [wanted], "{asked}");
         }

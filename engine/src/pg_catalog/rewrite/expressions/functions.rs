@@ -216,7 +216,7 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
         // Its lines may be parted.
         ("decode", [written, form]) if is_base64(form) => {
             let letters = call("translate", vec![written.clone(), text(" \n\r\t"), text("")]);
-            *expression = call("decode", vec![letters, form.clone()]);
+            *expression = call("decode", vec![letters, text("base64")]);
         }
         // Of what is no number PostgreSQL says zero, and the query engine NaN.
         ("signum", [of]) => {
