@@ -33,20 +33,27 @@ const PART_BYTES: u64 = 64 * BLOCK_BYTES;
 
 /// Makes the digests of a shuffle file, and of the index that may lie beside it. Without them nobody is given its rows.
 pub fn digest(file: &Path) -> io::Result<()> {
+    digest_until(file, &CancellationToken::new())
+}
+
+fn digest_until(file: &Path, stop: &CancellationToken) -> io::Result<()> {
     for file in [file.to_owned(), get_index_path(file), index_path(file)] {
         if file.try_exists()? {
-            digest_one(&file)?;
+            digest_one(&file, stop)?;
         }
     }
     Ok(())
 }
 
-fn digest_one(path: &Path) -> io::Result<()> {
+fn digest_one(path: &Path, stop: &CancellationToken) -> io::Result<()> {
     let mut file = File::open(path)?;
     let mut digests = Vec::new();
     let mut block = Vec::with_capacity(BLOCK);
     let mut length = 0_u64;
     loop {
+        if stop.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         block.clear();
         let read = file.by_ref().take(BLOCK_BYTES).read_to_end(&mut block)?;
         if read == 0 {
@@ -124,8 +131,8 @@ impl TaskFiles {
         checked.await
     }
 
-    /// Makes the digests of what was written.
-    pub(crate) async fn digest(&self, written: &[ShuffleWritePartition]) -> io::Result<()> {
+    /// Makes the digests of what was written. A task that is stopped meanwhile fails: its folder may be on its way out.
+    pub(crate) async fn digest(&self, written: &[ShuffleWritePartition], stop: &CancellationToken) -> io::Result<()> {
         let mut files = BTreeSet::new();
         for part in written {
             let partition = usize::try_from(part.partition_id).map_err(io::Error::other)?;
@@ -133,7 +140,8 @@ impl TaskFiles {
             let path = create_shuffle_path(&self.work_dir, &self.job, self.stage, partition, file_id, sorted);
             files.insert(path.map_err(io::Error::other)?);
         }
-        blocking(move || files.iter().try_for_each(|file| digest(file))).await
+        let stop = stop.clone();
+        blocking(move || files.iter().try_for_each(|file| digest_until(file, &stop))).await
     }
 }
 
@@ -361,19 +369,20 @@ mod tests {
     }
 
     // Goal: a task finds damage in what it reads of its own executor's files, and takes offence neither at parts of others nor at files that are
-    // elsewhere. Method: a file of two partitions with an index, and bits of the schema, of each part and of the index in another state.
+    // elsewhere; one that is stopped makes no digests. Method: a file of two partitions with an index, and bits of the schema, of each part
+    // and of the index in another state.
     #[tokio::test]
     async fn a_task_checks_its_own_part() {
         let home = tempfile::tempdir().expect("a folder");
         let work_dir = home.path().to_str().expect("text");
-        let written = ShuffleWritePartition {
+        let written = [ShuffleWritePartition {
             partition_id: 1,
             num_batches: 1,
             num_rows: 1,
             num_bytes: 1,
             file_id: Some(7),
             is_sort_shuffle: true,
-        };
+        }];
         let location = |file_id| PartitionLocation {
             map_partition_id: 0,
             partition_id: PartitionId::new(&"job".into(), 2, 1),
@@ -402,7 +411,7 @@ mod tests {
         let files = TaskFiles::new(work_dir, "job".into(), 2, vec![location(7), location(8)]);
         let stop = CancellationToken::new();
         assert!(files.check(&stop).await.is_err(), "without digests");
-        files.digest(&[written]).await.expect("digests");
+        files.digest(&written, &stop).await.expect("digests");
         files.check(&stop).await.expect("whole");
         assert_eq!(all(&file, 1, &[]).await.expect("whole").len(), 10 + BLOCK);
         assert!(all(&file, 2, &[]).await.is_err(), "there is no such partition");
@@ -413,5 +422,8 @@ mod tests {
         }
         flip(&get_index_path(&file), 8);
         assert!(files.check(&stop).await.is_err(), "the index");
+        stop.cancel();
+        let ended = files.digest(&written, &stop).await.expect_err("it is stopped");
+        assert_eq!(ended.kind(), io::ErrorKind::Interrupted);
     }
 }

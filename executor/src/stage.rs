@@ -109,7 +109,7 @@ impl Stage {
         let written = self.inner.execute_query_stage(task_id, context).await;
         let written = written.map_err(keep_code)?;
         self.files
-            .digest(&written)
+            .digest(&written, self.stop.token())
             .await
             .map_err(|error| keep_code(error.into()))?;
         Ok(written)
