@@ -162,11 +162,6 @@ impl Authenticator {
         self
     }
 
-    /// How long the token of a login is good for.
-    pub fn login_ttl_ms(&self) -> i64 {
-        self.login_ttl_ms
-    }
-
     /// With logins counted among these, as others of the process are.
     #[must_use]
     pub fn counting_in(mut self, logins: Arc<Logins>) -> Self {
@@ -418,15 +413,17 @@ impl Authenticator {
     }
 
     /// A token for a principal who came in by what was shown. If that was one of our tokens, the new one counts as given when it was: what
-    /// takes back all of before takes back both, also where that is heard of only after this one was given.
-    pub fn issue_by(&self, principal: &Principal, shown: &str) -> String {
+    /// takes back all of before takes back both, also where that is heard of only after this one was given. With for how many milliseconds
+    /// it is good: no longer than a token may be that was given then.
+    pub fn issue_by(&self, principal: &Principal, shown: &str) -> (String, i64) {
         let now_ms = self.clock.now_ms();
         let shown = Claims::open(&self.key, shown, now_ms).ok();
         let shown = shown.filter(|claims| claims.subject == principal.name);
         let issued_ms = shown.map_or(now_ms, |claims| claims.issued_ms.min(now_ms));
         let longest_ms = issued_ms.saturating_add(crate::TOKEN_TTL_MS_MAX);
         let until_ms = now_ms.saturating_add(self.login_ttl_ms).min(longest_ms);
-        self.made(principal, issued_ms, until_ms).seal(&self.key)
+        let token = self.made(principal, issued_ms, until_ms).seal(&self.key);
+        (token, until_ms.saturating_sub(now_ms))
     }
 
     /// A token that is good for `ttl_ms`, with what it says.

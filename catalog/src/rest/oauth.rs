@@ -162,10 +162,11 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
             return Err(Failure::new("unsupported_grant_type", says));
         }
     };
+    let (token, ttl_ms) = logins.users.issue_by(&principal, &shown);
     Ok(json!({
-        "access_token": logins.users.issue_by(&principal, &shown),
+        "access_token": token,
         "token_type": "bearer",
-        "expires_in": logins.users.login_ttl_ms() / 1_000,
+        "expires_in": ttl_ms / 1_000,
         "issued_token_type": ACCESS_TOKEN,
         "scope": asked.scope.as_deref().unwrap_or("catalog"),
     }))

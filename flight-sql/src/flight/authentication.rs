@@ -193,7 +193,7 @@ pub(super) async fn token_for(service: &QueryService, shown: Shown, peer: &Peer)
     let principal = admitted(service, shown, peer).await?;
     Ok(match secret {
         Some(token) if principal.is_vouched() => token,
-        Some(shown) => service.authenticator().issue_by(&principal, &shown),
+        Some(shown) => service.authenticator().issue_by(&principal, &shown).0,
         None => service.authenticator().issue(&principal),
     })
 }

@@ -426,10 +426,16 @@ mod tests {
     #[test]
     fn numbers_of_an_array_keep_their_values() {
         let read = |text: &str| value(1231, false, Some(&Bytes::copy_from_slice(text.as_bytes())), None);
-        for text in ["{1e-30,1e40}", "{1e-76}", "{1.50,NULL,-2}", "{NULL}", "{}"] {
+        for text in ["{1e-30,1e40}", "{1e-76}", "{1e-76,0}", "{1.50,NULL,-2}", "{NULL}", "{}"] {
             assert!(read(text).is_ok(), "{text}");
         }
-        for text in ["{1e-70,1e40}", "{1e30,1e-60,1}"] {
+        for text in [
+            "{1e-70,1e40}",
+            "{1e-76,1}",
+            "{1e30,1e-60,1}",
+            "{1e-70,1e60}",
+            "{1e-76,1e75}",
+        ] {
             assert_eq!(read(text).expect_err(text).state, state::OUT_OF_RANGE, "{text}");
         }
     }

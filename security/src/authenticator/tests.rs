@@ -215,7 +215,7 @@ fn tokens_of_logins_end_when_they_are_to() {
         role: Role::Reader,
     };
     let door = Authenticator::new(vec![robot], TokenKey::derive(b"k"), clock.clone()).expect("good users");
-    assert_eq!(door.login_ttl_ms(), TOKEN_TTL_MS);
+    assert_eq!(door.login_ttl_ms, TOKEN_TTL_MS);
     let door = door.issuing_for(60_000);
     let robot = Principal::named("robot");
     let (token, (_, longer)) = (door.issue(&robot), door.issue_for(&robot, TOKEN_TTL_MS));
@@ -244,10 +244,11 @@ fn exchanged_tokens_count_as_of_before() {
     let robot = Principal::named("robot");
     let first = door.issue(&robot);
     clock.advance(Duration::from_secs(60));
-    let second = door.issue_by(&robot, &first);
+    let (second, good_ms) = door.issue_by(&robot, &first);
+    assert_eq!(good_ms, TOKEN_TTL_MS);
     let (by_password, by_other) = (
-        door.issue_by(&robot, "correct horse"),
-        door.issue_by(&Principal::named("other"), &first),
+        door.issue_by(&robot, "correct horse").0,
+        door.issue_by(&Principal::named("other"), &first).0,
     );
     assert_ne!(first, second);
     // Said before the exchange, and heard after it.
@@ -263,11 +264,11 @@ fn exchanged_tokens_count_as_of_before() {
         ));
     }
     assert!(door.verify_by(&by_password, &policy).is_ok() && door.verify_by(&by_other, &policy).is_ok());
-    let (mut token, mut exchanges) = (second, 0);
+    let (mut token, mut good_ms, mut exchanges) = (second, good_ms, 0);
     while door.verify(&token).is_ok() {
         clock.advance(Duration::from_secs(11 * 3_600));
         if door.verify(&token).is_ok() {
-            token = door.issue_by(&robot, &token);
+            (token, good_ms) = door.issue_by(&robot, &token);
             exchanges += 1;
         }
     }
@@ -276,6 +277,8 @@ fn exchanged_tokens_count_as_of_before() {
         exchanges > 700 && (0..=12 * 3_600_000).contains(&year_ms),
         "{exchanges} {year_ms}"
     );
+    // What is left of the year, which who asks for it is told.
+    assert!((1..11 * 3_600_000).contains(&good_ms), "{good_ms}");
 }
 
 // Goal: a hash nobody can read is told at start. Method: plain text where a hash belongs.

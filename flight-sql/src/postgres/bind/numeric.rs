@@ -81,6 +81,10 @@ pub(super) fn alike(items: Vec<ScalarValue>) -> Option<(DataType, Vec<ScalarValu
         }
     }
     let digits = whole.saturating_add(scale.unsigned_abs());
+    // One digit more may be that of a zero. Of many more the cast counts beyond what its own count holds.
+    if digits > DECIMAL256_MAX_PRECISION + 1 {
+        return None;
+    }
     let of = match digits {
         ..=DECIMAL128_MAX_PRECISION => DataType::Decimal128(digits, scale),
         _ => DataType::Decimal256(digits.min(DECIMAL256_MAX_PRECISION), scale),

@@ -574,22 +574,25 @@ mod tests {
     }
 
     // Goal: no path takes time or memory without end, whatever it keeps quiet, and long documents are looked through all the same. Method:
-    // paths that ask for all of a document within all of it, few letters that are millions of digits, and what is found over and over.
+    // paths that ask for all of a document within all of it, few letters that are millions of digits, a long text that is compared over and
+    // over, and what is found so.
     #[test]
     fn costs_have_an_end() {
         let long = format!("[{}1]", "1, ".repeat(2_000));
         let deep = format!("{}1{}", "[".repeat(150), "]".repeat(150));
         let wide = format!("[{long}]");
         let huge = format!("[{}1]", "1e131000, ".repeat(10_000));
+        let texts = format!("[\"{}\"{}]", "a".repeat(1 << 20), ", 1".repeat(1_000));
         let often = format!("$[{}]", vec!["0"; 500].join(", "));
         let compared = format!("{often} == 2");
         let nested = format!("$.**{}", ".**".repeat(20));
-        let cases: [(&str, &str); 7] = [
+        let cases: [(&str, &str); 8] = [
             (&long, "$[*] ? ($[*] == 2)"),
             (&long, "strict $[*] ? ($[*] == $[*])"),
             (&deep, &nested),
             (&deep, "$.** ? ($.** ? ($.** ? ($.** ? (@ == 2) == 2) == 2) == 2)"),
             (&wide, &compared),
+            (&texts, "$[*] ? ($[0] == $[0])"),
             (&huge, "$[0]"),
             ("[1e131000]", &often),
         ];

@@ -80,7 +80,7 @@ impl Evaluation<'_> {
                     .iter()
                     .flat_map(|value| prefixes.iter().map(move |prefix| (value, prefix)));
                 self.any(pairs.map(|pair| -> Held {
-                    self.pay(1)?;
+                    self.pay(1 + pair.1.cost())?;
                     Ok(match pair {
                         (Item::Text(text), Item::Text(prefix)) => Truth::of(text.starts_with(&**prefix)),
                         _ => Truth::Unknown,

@@ -150,11 +150,11 @@ impl<'a> Evaluation<'a> {
             }
             Value::Constant(item) => self.follow(item, rest, context, found),
             Value::Variable(name) => match &self.variables {
-                None => self.follow(&Item::Null, rest, context, found),
-                Some(variables) => match variables.field(name) {
+                Some(Item::Object(variables)) => match self.field(variables, name)? {
                     Some(item) => self.follow(item, rest, context, found),
                     None => Err(Failure::Loud(format!("could not find jsonpath variable \"{name}\""))),
                 },
+                _ => self.follow(&Item::Null, rest, context, found),
             },
             Value::Steps(from, steps) => self.value(from, steps, context, found),
             Value::Signed { negative, of } => self.signed(*negative, of, rest, context, found),

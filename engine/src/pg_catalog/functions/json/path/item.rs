@@ -7,6 +7,9 @@ use super::super::value::{Json, Kind, quote};
 use super::budget::Budget;
 use super::number::{Number, OVERFLOW};
 
+/// Bytes of a text that are compared, or read as a number, in about a step.
+const TEXT_STEP_BYTES: usize = 256;
+
 /// A value, which is as cheap to copy as a plain one.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
@@ -70,6 +73,7 @@ impl Item {
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Number(number) => number.cost(),
+            Self::Text(text) => text.len() / TEXT_STEP_BYTES,
             _ => 0,
         }
     }
@@ -93,17 +97,6 @@ impl Item {
         match self {
             Self::Array(items) => items,
             other => slice::from_ref(other),
-        }
-    }
-
-    /// A field of an object.
-    pub(super) fn field(&self, name: &str) -> Option<&Self> {
-        match self {
-            Self::Object(object) => {
-                let mut fields = object.fields.iter();
-                fields.find(|(field, _)| field == name).map(|(_, value)| value)
-            }
-            _ => None,
         }
     }
 
