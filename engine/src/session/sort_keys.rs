@@ -16,9 +16,9 @@ use datafusion::logical_expr::{Expr as Planned, LogicalPlan, Projection};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Distinct, ExceptSelectItem, Expr, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, Statement as SqlStatement, TableAlias, TableFactor, TableWithJoins, UnaryOperator, Value,
-    VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions,
+    CaseWhen, Distinct, ExceptSelectItem, Expr, GroupByExpr, Ident, ObjectNamePart, OrderBy, OrderByKind, Query,
+    Select, SelectFlavor, SelectItem, SetExpr, Statement as SqlStatement, TableAlias, TableFactor, TableWithJoins,
+    UnaryOperator, Value, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions, visit_expressions_mut,
 };
 
 use super::joined::called;
@@ -192,12 +192,40 @@ fn placed(query: &mut Query) {
         for key in keys {
             let in_doubt = !(names(key).is_disjoint(shown) && qualified(key).is_disjoint(shown));
             if (in_doubt || clashes(key, select))
-                && let Some(place) = before.iter().position(|column| **column == *key)
+                && let Some(place) = place(&before, key)
             {
                 *key = Expr::value(Value::Number((place + 1).to_string(), false));
             }
         }
     });
+}
+
+/// Which of these expressions one is.
+fn place(columns: &[&Expr], key: &Expr) -> Option<usize> {
+    let key = as_it_counts(key);
+    columns.iter().position(|column| as_it_counts(column) == key)
+}
+
+/// The expression with its names as they count, however they are written.
+fn as_it_counts(expr: &Expr) -> Expr {
+    let mut expr = expr.clone();
+    let write = |ident: &mut Ident| *ident = Ident::with_quote('"', value(ident));
+    let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
+        match part {
+            Expr::Identifier(ident) => write(ident),
+            Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(write),
+            Expr::Function(function) => {
+                for part in &mut function.name.0 {
+                    if let ObjectNamePart::Identifier(ident) = part {
+                        write(ident);
+                    }
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    expr
 }
 
 /// Does something with a SELECT that is sorted, the names that doubts are about, and its keys. Those beside `DISTINCT ON` are understood.
@@ -588,6 +616,10 @@ mod tests {
                 vec!["3,7"],
             ),
             (format!("SELECT DISTINCT -i AS i {T} ORDER BY -i LIMIT 1"), vec!["-5"]),
+            (
+                format!("SELECT DISTINCT ABS(I) AS i {T} ORDER BY abs(\"i\") LIMIT 1"),
+                vec!["5"],
+            ),
             (
                 format!(
                     "SELECT t.i AS i {T} JOIN (VALUES (1, 9), (3, 7)) AS b (m, i) ON b.m = t.k ORDER BY b.i LIMIT 1"
