@@ -166,8 +166,8 @@ async fn planned_apart(state: &SessionState, statement: &mut Statement) -> dataf
 
 /// Plans a query whose columns are to be told apart by their names.
 async fn planned_view(state: &SessionState, statement: &mut Statement) -> Result<LogicalPlan> {
-    sort_keys::told(state, statement).await?;
-    let plan = sort_keys::dropped(planned_apart(state, statement).await?)?;
+    let keys = sort_keys::told(state, statement).await?;
+    let plan = sort_keys::dropped(planned_apart(state, statement).await?, &keys)?;
     told_apart(&plan)?;
     Ok(plan)
 }
@@ -301,8 +301,8 @@ impl Engine {
             // Of this plan only: the session itself goes on to see what is newest.
             views::look_up(&mut state, lake.at(&resolved).listing(named.information_schema));
         }
-        sort_keys::told(&state, &mut statement).await?;
-        let plan = sort_keys::dropped(planned_apart(&state, &mut statement).await?)?;
+        let keys = sort_keys::told(&state, &mut statement).await?;
+        let plan = sort_keys::dropped(planned_apart(&state, &mut statement).await?, &keys)?;
         complexity::check_plan(&plan)?;
         policy::check_explained(&plan)?;
         let plan = pulled_up::understood(columns_below::moved(plan)?)?;

@@ -13,7 +13,7 @@ use datafusion::common::{DataFusionError, Result, SchemaError, plan_err};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement as SqlStatement, Value, Visit, visit_expressions,
+    Statement as SqlStatement, TableFactor, Value, Visit, VisitMut, VisitorMut, visit_expressions,
 };
 
 use super::natural::by_names;
@@ -95,6 +95,9 @@ pub(super) fn named(statement: &mut Statement, alike: &Alike) -> Result<bool> {
             changed |= apart(select, alike, None);
         });
     }
+    let mut renamed = Renamed { alike, changed: false };
+    let _: ControlFlow<()> = VisitMut::visit(statement, &mut renamed);
+    changed |= renamed.changed;
     // Of those within it nobody may name a column that is one of several, nor join by it.
     each(statement, &mut |_: usize, query: &mut Query| {
         let inside = names(&*query);
@@ -104,6 +107,46 @@ pub(super) fn named(statement: &mut Statement, alike: &Alike) -> Result<bool> {
         });
     });
     Ok(changed)
+}
+
+/// Queries whose columns have other names for what is around them: `(SELECT …) AS q (x, y)`.
+struct Renamed<'a> {
+    alike: &'a Alike,
+    changed: bool,
+}
+
+impl Renamed<'_> {
+    fn apart(&mut self, query: &mut Query) {
+        selects(&mut query.body, true, &mut |select: &mut Select| {
+            self.changed |= apart(select, self.alike, None);
+        });
+    }
+}
+
+impl VisitorMut for Renamed<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            if !cte.alias.columns.is_empty() {
+                self.apart(&mut cte.query);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived {
+            subquery,
+            alias: Some(alias),
+            ..
+        } = factor
+            && !alias.columns.is_empty()
+        {
+            self.apart(subquery);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Gives columns of a SELECT names that differ, the first of a name its own where that is what the others are too or nobody can name it.
@@ -360,6 +403,16 @@ mod tests {
             (
                 "SELECT y FROM (SELECT 1 AS a, 2 AS a) AS q (x, y)".to_owned(),
                 "y",
+                vec!["2"],
+            ),
+            (
+                "SELECT a FROM (SELECT 1 AS a, 2 AS a) AS q (x, a)".to_owned(),
+                "a",
+                vec!["2"],
+            ),
+            (
+                "WITH q (x, a) AS (SELECT 1 AS a, 2 AS a) SELECT a FROM q".to_owned(),
+                "a",
                 vec!["2"],
             ),
         ] {

@@ -16,16 +16,16 @@ use datafusion::logical_expr::{Expr as Planned, LogicalPlan, Projection};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Distinct, ExceptSelectItem, Expr, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, Statement as SqlStatement, TableAlias, TableFactor, TableWithJoins, UnaryOperator, Value,
-    VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions,
+    CaseWhen, Distinct, ExceptSelectItem, Expr, GroupByExpr, Ident, ObjectNamePart, OrderBy, OrderByKind, Query,
+    Select, SelectFlavor, SelectItem, SetExpr, Statement as SqlStatement, TableAlias, TableFactor, TableWithJoins,
+    UnaryOperator, Value, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions, visit_expressions_mut,
 };
 
 use super::joined::called;
 use super::parse::{innermost, value};
 use super::{natural, planned_apart};
 
-/// What the names of such columns begin with. It can be in no name of PostgreSQL's.
+/// What the names of such columns begin with.
 const KEY: &str = "\u{1}key";
 
 /// Names of one statement that are looked for: each costs as much as planning it.
@@ -44,8 +44,8 @@ pub(super) fn kept(statement: &mut SqlStatement) {
     });
 }
 
-/// Tells the planner what is meant by the names in a statement's sort keys. What it plans then may have columns for [`dropped`].
-pub(super) async fn told(state: &SessionState, statement: &mut Statement) -> Result<()> {
+/// Tells the planner what is meant by the names in a statement's sort keys. What it plans then has these columns for [`dropped`].
+pub(super) async fn told(state: &SessionState, statement: &mut Statement) -> Result<BTreeSet<String>> {
     let mut asked = BTreeSet::new();
     let mut is_query = false;
     if let Some(statement) = innermost(statement) {
@@ -73,6 +73,7 @@ pub(super) async fn told(state: &SessionState, statement: &mut Statement) -> Res
     }
     let none = BTreeSet::new();
     let mut outcome: Result<()> = Ok(());
+    let mut keys = BTreeSet::new();
     if let Some(statement) = innermost(statement) {
         each(statement, &mut |at: usize, query: &mut Query| {
             if outcome.is_err() {
@@ -81,20 +82,24 @@ pub(super) async fn told(state: &SessionState, statement: &mut Statement) -> Res
             outcome = by_columns(query, read.get(&at).unwrap_or(&none)).map(|columns| {
                 // Of the whole statement the plan tells all names, also those that are there twice.
                 let is_whole = is_query && at == 0;
-                if !is_whole {
-                    without(query, columns);
+                match is_whole {
+                    true => keys.extend(columns.into_iter().map(|column| column.value)),
+                    false => without(query, columns),
                 }
             });
         });
     }
-    outcome
+    outcome.map(|()| keys)
 }
 
-/// The plan without the columns that are there to be sorted by.
-pub(super) fn dropped(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// The plan without these columns, which are there to be sorted by.
+pub(super) fn dropped(plan: LogicalPlan, keys: &BTreeSet<String>) -> Result<LogicalPlan> {
+    if keys.is_empty() {
+        return Ok(plan);
+    }
     let columns = plan.schema().columns();
     let all = columns.len();
-    let shown = columns.into_iter().filter(|column| !column.name.starts_with(KEY));
+    let shown = columns.into_iter().filter(|column| !keys.contains(&column.name));
     let shown: Vec<Planned> = shown.map(Planned::Column).collect();
     if shown.len() == all {
         return Ok(plan);
@@ -185,13 +190,42 @@ fn placed(query: &mut Query) {
         });
         let before: Vec<&Expr> = before.collect();
         for key in keys {
-            if !(names(key).is_disjoint(shown) && qualified(key).is_disjoint(shown))
-                && let Some(place) = before.iter().position(|column| **column == *key)
+            let in_doubt = !(names(key).is_disjoint(shown) && qualified(key).is_disjoint(shown));
+            if (in_doubt || clashes(key, select))
+                && let Some(place) = place(&before, key)
             {
                 *key = Expr::value(Value::Number((place + 1).to_string(), false));
             }
         }
     });
+}
+
+/// Which of these expressions one is.
+fn place(columns: &[&Expr], key: &Expr) -> Option<usize> {
+    let key = as_it_counts(key);
+    columns.iter().position(|column| as_it_counts(column) == key)
+}
+
+/// The expression with its names as they count, however they are written.
+fn as_it_counts(expr: &Expr) -> Expr {
+    let mut expr = expr.clone();
+    let write = |ident: &mut Ident| *ident = Ident::with_quote('"', value(ident));
+    let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
+        match part {
+            Expr::Identifier(ident) => write(ident),
+            Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(write),
+            Expr::Function(function) => {
+                for part in &mut function.name.0 {
+                    if let ObjectNamePart::Identifier(ident) = part {
+                        write(ident);
+                    }
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    expr
 }
 
 /// Does something with a SELECT that is sorted, the names that doubts are about, and its keys. Those beside `DISTINCT ON` are understood.
@@ -207,10 +241,10 @@ fn sorted<T>(query: &mut Query, does: impl FnOnce(&mut Select, &BTreeSet<String>
     else {
         return None;
     };
-    let shown = shown(select);
-    if shown.is_empty() || matches!(select.distinct, Some(Distinct::On(_))) {
+    if matches!(select.distinct, Some(Distinct::On(_))) {
         return None;
     }
+    let shown = shown(select);
     let keys = keys.iter_mut().map(|key| &mut key.expr).collect();
     Some(does(select, &shown, keys))
 }
@@ -231,7 +265,7 @@ fn doubtful(query: &mut Query) -> BTreeSet<String> {
 /// What columns of the result are called that may be others than those that are read by these names.
 fn shown(select: &Select) -> BTreeSet<String> {
     let by_names = select.from.iter().any(natural::by_names);
-    let only = only_table(select);
+    let tables = tables(select);
     let names = select.projection.iter().filter_map(|item| {
         let (name, expr) = match item {
             SelectItem::ExprWithAlias { expr, alias } => (value(alias), expr),
@@ -242,8 +276,9 @@ fn shown(select: &Select) -> BTreeSet<String> {
         };
         let itself = match plain(expr) {
             Expr::Identifier(ident) => value(ident) == name,
-            Expr::CompoundIdentifier(idents) => match idents.as_slice() {
-                [table, column] => only.as_ref() == Some(&value(table)) && value(column) == name,
+            // Where tables are joined by names, a name alone is that of whichever column is there.
+            Expr::CompoundIdentifier(idents) if !by_names => match idents.as_slice() {
+                [table, column] => tables.contains(&value(table)) && value(column) == name,
                 _ => false,
             },
             _ => false,
@@ -251,6 +286,14 @@ fn shown(select: &Select) -> BTreeSet<String> {
         (!itself).then_some(name)
     });
     names.collect()
+}
+
+/// What the tables are called that a SELECT reads.
+fn tables(select: &Select) -> BTreeSet<String> {
+    let joined = select.from.iter().flat_map(|from| &from.joins);
+    let first = select.from.iter().map(|from| &from.relation);
+    let all = first.chain(joined.map(|join| &join.relation));
+    all.filter_map(called).map(|table| value(&table)).collect()
 }
 
 /// What the one table is called that a SELECT reads.
@@ -292,20 +335,34 @@ fn qualified(key: &Expr) -> BTreeSet<String> {
     found
 }
 
-/// What columns of the result are called that are no columns of that name.
-fn others(select: &Select) -> BTreeSet<String> {
-    let names = select.projection.iter().filter_map(|item| {
-        let SelectItem::ExprWithAlias { expr, alias } = item else {
-            return None;
-        };
-        let of = match plain(expr) {
-            Expr::Identifier(ident) => Some(value(ident)),
-            Expr::CompoundIdentifier(idents) => idents.last().map(value),
-            _ => None,
-        };
-        Some(value(alias)).filter(|name| of.as_ref() != Some(name))
+/// Whether an expression has a column with its table beside a column of the result that is called so and is another one.
+fn clashes(key: &Expr, select: &Select) -> bool {
+    let mut clashes = false;
+    let _: ControlFlow<()> = visit_expressions(key, |part| {
+        if let Expr::CompoundIdentifier(idents) = part {
+            clashes |= select.projection.iter().any(|item| is_another(item, idents));
+        }
+        ControlFlow::Continue(())
     });
-    names.collect()
+    clashes
+}
+
+/// Whether it gives another column the name of this one.
+fn is_another(item: &SelectItem, column: &[Ident]) -> bool {
+    let (SelectItem::ExprWithAlias { expr, alias }, [.., table, name]) = (item, column) else {
+        return false;
+    };
+    if value(alias) != value(name) {
+        return false;
+    }
+    match plain(expr) {
+        Expr::Identifier(ident) => value(ident) != value(name),
+        Expr::CompoundIdentifier(idents) => match idents.as_slice() {
+            [.., of, last] => value(of) != value(table) || value(last) != value(name),
+            _ => true,
+        },
+        _ => true,
+    }
 }
 
 /// The expression without brackets.
@@ -381,7 +438,6 @@ fn by_columns(query: &mut Query, read: &BTreeSet<String>) -> Result<Vec<Ident>> 
         let distinct = matches!(select.distinct, Some(Distinct::Distinct));
         // They would be grouped by the keys too.
         let of_all = matches!(select.group_by, GroupByExpr::All(_));
-        let others = others(select);
         let mut columns = Vec::new();
         for (at, key) in keys.into_iter().enumerate() {
             let mut names = names(key);
@@ -402,7 +458,7 @@ fn by_columns(query: &mut Query, read: &BTreeSet<String>) -> Result<Vec<Ident>> 
                 }
                 (Some(_), None) => {}
                 // The planner takes no column with its table beside one of the result that is called so.
-                (None, None) if !(distinct || of_all || qualified(key).is_disjoint(&others)) => {}
+                (None, None) if !(distinct || of_all) && clashes(key, select) => {}
                 (None, _) => continue,
             }
             let column = Ident::with_quote('"', format!("{KEY}{at}"));
@@ -560,6 +616,16 @@ mod tests {
                 vec!["3,7"],
             ),
             (format!("SELECT DISTINCT -i AS i {T} ORDER BY -i LIMIT 1"), vec!["-5"]),
+            (
+                format!("SELECT DISTINCT ABS(I) AS i {T} ORDER BY abs(\"i\") LIMIT 1"),
+                vec!["5"],
+            ),
+            (
+                format!(
+                    "SELECT t.i AS i {T} JOIN (VALUES (1, 9), (3, 7)) AS b (m, i) ON b.m = t.k ORDER BY b.i LIMIT 1"
+                ),
+                vec!["-7"],
+            ),
         ] {
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
         }
@@ -590,6 +656,13 @@ mod tests {
             (
                 format!("SELECT k, count(*) AS n {T} GROUP BY k ORDER BY n + 0, k DESC LIMIT 1"),
                 vec!["3,1"],
+            ),
+            (
+                format!(
+                    "SELECT t.k AS k, -i AS n {T} JOIN (VALUES (1), (3)) AS b (m) ON b.m = t.k \
+                     ORDER BY CASE WHEN n > 0 THEN k END LIMIT 1"
+                ),
+                vec!["3,7"],
             ),
         ] {
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
