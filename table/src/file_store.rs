@@ -5,6 +5,7 @@ mod local;
 mod location;
 mod names;
 mod s3;
+mod whole_parts;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,6 +27,7 @@ pub use self::disk_cache::{DiskCacheFigures, DiskCacheOptions, ReadAnew};
 pub use self::location::Location;
 use self::names::SyncedNames;
 pub use self::s3::S3Options;
+use self::whole_parts::WholeParts;
 use crate::at_hand::AtHand;
 use crate::deletes::DeleteCache;
 use crate::error::{Result, TableError};
@@ -136,7 +138,7 @@ impl FileStore {
                 options,
                 local: Arc::new(LocalFileSystem::new()),
                 synced_names: Arc::default(),
-                memory,
+                memory: WholeParts::over(memory),
                 buckets: Mutex::default(),
                 manifests,
                 deletes,
@@ -150,6 +152,7 @@ impl FileStore {
 
     /// With a store of one's own for this bucket of S3 too.
     pub(crate) fn with_bucket(self, bucket: &str, objects: Arc<dyn ObjectStore>) -> Self {
+        let objects = WholeParts::over(objects);
         let known = Bucket {
             opened: Arc::clone(&objects),
             store: objects,
@@ -396,6 +399,7 @@ impl FileStore {
             location: location.into(),
             source,
         })?;
+        let opened = WholeParts::over(opened);
         let store = match &self.inner.disk_cache {
             Some(cache) => cache.over(bucket, Arc::clone(&opened)),
             None => Arc::clone(&opened),

@@ -140,10 +140,10 @@ impl CheckedReader {
         Err(ParquetError::General(format!("the footer of {location} has no end")))
     }
 
-    async fn compared(&mut self, ranges: Vec<Range<u64>>, checksums: &ChunkChecksums) -> Result<Vec<Bytes>> {
+    async fn compared(&mut self, ranges: &[Range<u64>], checksums: &ChunkChecksums) -> Result<Vec<Bytes>> {
         let mut needed: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
         let mut places = Vec::with_capacity(ranges.len());
-        for range in &ranges {
+        for range in ranges {
             let chunk = checksums.holding(range).filter(|chunk| !chunk.was_compared());
             let read = chunk.map_or_else(|| range.clone(), |chunk| chunk.range());
             if needed.last() != Some(&read) {
@@ -159,8 +159,11 @@ impl CheckedReader {
             let whole = needed.get(place).zip(read.get(place));
             whole.and_then(|(whole, bytes)| part(bytes, whole, range))
         });
-        let parts = parts.collect::<Option<Vec<Bytes>>>();
-        parts.ok_or_else(|| ParquetError::General(format!("{} is shorter than its footer tells", self.file.location)))
+        parts.collect::<Option<Vec<Bytes>>>().ok_or_else(|| self.too_short())
+    }
+
+    fn too_short(&self) -> ParquetError {
+        ParquetError::General(format!("{} is shorter than its footer tells", self.file.location))
     }
 
     async fn read(&mut self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -243,10 +246,17 @@ impl AsyncFileReader for CheckedReader {
             };
             let checksums = footer.checksums.clone();
             self.footer = Some(footer);
-            match checksums {
-                Some(checksums) => self.compared(ranges, &checksums).await,
-                None => self.read(&ranges).await,
+            let read = match checksums {
+                Some(checksums) => self.compared(&ranges, &checksums).await?,
+                None => self.read(&ranges).await?,
+            };
+            // What decodes a chunk relies on its length. A file of another engine, and a part of a chunk, are compared with nothing else.
+            let is_whole =
+                |(range, bytes): (&Range<u64>, &Bytes)| range.end.checked_sub(range.start) == Some(bytes.len() as u64);
+            if read.len() != ranges.len() || !ranges.iter().zip(&read).all(is_whole) {
+                return Err(self.too_short());
             }
+            Ok(read)
         }
         .boxed()
     }

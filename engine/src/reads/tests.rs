@@ -342,3 +342,39 @@ async fn columns_are_read_ahead() {
         assert_eq!(pool.reserved(), 0);
     }
 }
+
+/// A file in memory whose parts end a byte early, but for its footer.
+struct Short(Bytes);
+
+impl AsyncFileReader for Short {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        let cut = usize::from(range.end < self.0.len() as u64);
+        let read = self.0.slice(range.start as usize..range.end as usize - cut);
+        async move { Ok(read) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        async { panic!("footers are read by whoever compares them") }.boxed()
+    }
+}
+
+// Goal: bytes that no checksum tells of are as many as were asked for, or an error, as what decodes them relies on that. Method: a file of
+// another engine whose parts end early; all its columns, and one.
+#[tokio::test]
+async fn parts_without_checksums_are_not_short() {
+    let bytes = grouped(1, 100);
+    let file = described("part-00000-of-another.parquet", &bytes);
+    let lake = Lake::new();
+    let footers = lake.engine.runtime_env().cache_manager.get_file_metadata_cache();
+    let mut reader = CheckedReader::new(Box::new(Short(bytes)), Arc::new(InMemory::new()), file, footers);
+    let footer = reader.get_metadata(None).await.expect("a footer");
+    let columns = footer.row_group(0).columns().iter().map(|column| column.byte_range());
+    let ranges: Vec<Range<u64>> = columns.map(|(start, length)| start..start + length).collect();
+    for asked in [ranges.clone(), ranges[..1].to_vec()] {
+        let error = reader.get_byte_ranges(asked).await.expect_err("short parts");
+        assert!(error.to_string().contains("shorter than its footer tells"), "{error}");
+    }
+}

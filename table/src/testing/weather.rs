@@ -36,7 +36,6 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Weather {
     inner: InMemory,
-    tells_lengths: bool,
     rng: SeededRng,
     stormy: AtomicBool,
     met: Mutex<BTreeMap<Fault, u64>>,
@@ -46,19 +45,8 @@ pub struct Weather {
 impl Weather {
     /// Calm at first.
     pub fn new(seed: u64) -> Arc<Self> {
-        Self::of(seed, false)
-    }
-
-    /// The same, whose answers tell how long a part of a file is, as those of S3 do: a client hears of each that ends early. Whole files
-    /// may still end without a word.
-    pub fn telling_lengths(seed: u64) -> Arc<Self> {
-        Self::of(seed, true)
-    }
-
-    fn of(seed: u64, tells_lengths: bool) -> Arc<Self> {
         Arc::new(Self {
             inner: InMemory::new(),
-            tells_lengths,
             rng: SeededRng::new(seed),
             stormy: AtomicBool::new(false),
             met: Mutex::default(),
@@ -135,11 +123,9 @@ impl ObjectStore for Weather {
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
         let is_head = options.head;
-        let possible: &[Fault] = match self.tells_lengths && options.range.is_some() {
-            true => &[Fault::Refused, Fault::Reset, Fault::Slow],
-            false => &[Fault::Refused, Fault::Reset, Fault::Truncated, Fault::Slow],
-        };
-        let fault = self.next(possible).await;
+        let fault = self
+            .next(&[Fault::Refused, Fault::Reset, Fault::Truncated, Fault::Slow])
+            .await;
         if fault == Some(Fault::Refused) || (is_head && fault == Some(Fault::Reset)) {
             return Err(failed("503"));
         }
