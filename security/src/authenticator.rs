@@ -447,6 +447,19 @@ impl Authenticator {
     /// The same by a policy that the caller has at hand.
     pub fn verify_by(&self, token: &str, policy: &Policy) -> Result<Principal, SecurityError> {
         let claims = Claims::open(&self.key, token, self.clock.now_ms())?;
+        self.named_by(claims, policy)
+    }
+
+    /// Whom a token of ours was for that has expired and is good but for that: it was not taken back, and they may come in. It lets nobody in:
+    /// they have to show their password.
+    pub fn subject_of_expired(&self, token: &str) -> Option<String> {
+        let claims = Claims::open_expired(&self.key, token, self.clock.now_ms())?;
+        let named = self.named_by(claims, &self.policy());
+        named.ok().map(|principal| principal.name)
+    }
+
+    /// The principal of what a token says, whatever its time.
+    fn named_by(&self, claims: Claims, policy: &Policy) -> Result<Principal, SecurityError> {
         let configured = self.configures(&claims.subject);
         let row = policy.users.get(&claims.subject).filter(|_| !configured);
         let theirs = match row {

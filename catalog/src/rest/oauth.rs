@@ -52,6 +52,14 @@ impl Logins {
         self.users.configures(user)
     }
 
+    /// From now on logins go by what the catalog knows: a token in the place of the password may have been taken back, and the user may be
+    /// the catalog's.
+    fn heed(&self, service: &Service) {
+        if let Some(authorizer) = &service.authorizer {
+            self.users.heed(known(authorizer, &service.consensus.state().state));
+        }
+    }
+
     async fn login(&self, user: String, password: String, address: Option<IpAddr>) -> Result<Principal, Failure> {
         // Never closed, so there is always a place in the end.
         let _place = self.places.acquire().await;
@@ -125,38 +133,11 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
     let (principal, shown) = match asked.grant_type.as_str() {
         "client_credentials" => {
             let (user, password) = credentials(&headers, &asked)?;
-            if let Some(authorizer) = &service.authorizer {
-                // A token in the place of the password may have been taken back, and the user may be the catalog's.
-                logins.users.heed(known(authorizer, &service.consensus.state().state));
-            }
+            logins.heed(service);
             let principal = logins.login(user, password.clone(), address).await?;
             (principal, password)
         }
-        TOKEN_EXCHANGE => {
-            let token = asked.subject_token.as_deref().unwrap_or_default();
-            match asked.subject_token_type.as_deref() {
-                Some(ACCESS_TOKEN) if !token.is_empty() => {}
-                _ => {
-                    let says = "token exchange takes a subject_token of type access_token that this catalog issued";
-                    return Err(Failure::new("invalid_request", says));
-                }
-            }
-            let checked = match &service.authorizer {
-                Some(authorizer) => {
-                    let policy = known(authorizer, &service.consensus.state().state);
-                    logins.users.admit_by(token, &policy).await
-                }
-                None => logins.users.admit(token).await,
-            };
-            let user = checked.as_ref().ok().map(|principal| principal.name.clone());
-            let checked = logins.users.noted(Way::Token, user.as_deref(), address, checked);
-            let principal = checked.map_err(|error| refused(&error))?;
-            if principal.is_vouched() {
-                let says = "a token of another issuer is exchanged for none of ours: use it as it is";
-                return Err(Failure::new("invalid_request", says));
-            }
-            (principal, token.to_owned())
-        }
+        TOKEN_EXCHANGE => exchange(service, logins, &headers, &asked, address).await?,
         _ => {
             let says = "the grants are client_credentials and token-exchange";
             return Err(Failure::new("unsupported_grant_type", says));
@@ -170,6 +151,49 @@ async fn issue(service: &Service, request: Request) -> Result<serde_json::Value,
         "issued_token_type": ACCESS_TOKEN,
         "scope": asked.scope.as_deref().unwrap_or("catalog"),
     }))
+}
+
+/// Who shows a token, and by what they are let in: by the token, or where that has expired, by the password that comes with it.
+async fn exchange(
+    service: &Service,
+    logins: &Logins,
+    headers: &HeaderMap,
+    asked: &Asked,
+    address: Option<IpAddr>,
+) -> Result<(Principal, String), Failure> {
+    let token = asked.subject_token.as_deref().unwrap_or_default();
+    match asked.subject_token_type.as_deref() {
+        Some(ACCESS_TOKEN) if !token.is_empty() => {}
+        _ => {
+            let says = "token exchange takes a subject_token of type access_token that this catalog issued";
+            return Err(Failure::new("invalid_request", says));
+        }
+    }
+    let checked = match &service.authorizer {
+        Some(authorizer) => {
+            let policy = known(authorizer, &service.consensus.state().state);
+            logins.users.admit_by(token, &policy).await
+        }
+        None => logins.users.admit(token).await,
+    };
+    // Iceberg's Java client never asks for client_credentials again: when its token is refused, it sends the same with the password once.
+    if matches!(checked, Err(SecurityError::ExpiredToken))
+        && let Ok((user, password)) = credentials(headers, asked)
+    {
+        logins.heed(service);
+        if logins.users.subject_of_expired(token).as_ref() == Some(&user) {
+            let principal = logins.login(user, password.clone(), address).await?;
+            return Ok((principal, password));
+        }
+    }
+    let user = checked.as_ref().ok().map(|principal| principal.name.clone());
+    let checked = logins.users.noted(Way::Token, user.as_deref(), address, checked);
+    let principal = checked.map_err(|error| refused(&error))?;
+    if principal.is_vouched() {
+        let says = "a token of another issuer is exchanged for none of ours: use it as it is";
+        return Err(Failure::new("invalid_request", says));
+    }
+    Ok((principal, token.to_owned()))
 }
 
 async fn parse(request: Request) -> Result<Asked, Failure> {

@@ -281,6 +281,69 @@ fn exchanged_tokens_count_as_of_before() {
     assert!((1..11 * 3_600_000).contains(&good_ms), "{good_ms}");
 }
 
+// Goal: an expired token tells whom it was for only if it is ours and good but for its end. Method: one within and after its time, one of
+// another key, one of a stranger; what was taken back; a user of the catalog who is disabled, enabled again, and made anew.
+#[test]
+fn expired_tokens_tell_whom_they_were_for() {
+    let clock = Arc::new(ManualClock::new(1_000));
+    let robot = || UserSettings {
+        name: "robot".into(),
+        password_hash: String::new(),
+        scram: None,
+        role: Role::Reader,
+    };
+    let at = |key: &[u8]| Authenticator::new(vec![robot()], TokenKey::derive(key), clock.clone()).expect("good users");
+    let (door, other) = (at(b"k"), at(b"other"));
+    let row = |id: u128| UserRow {
+        id: Uuid::from_u128(id),
+        password: None,
+        disabled: false,
+        made_ms: 1,
+        enabled_ms: None,
+    };
+    let robot = Principal::named("robot");
+    let (token, forged, stranger) = (
+        door.issue(&robot),
+        other.issue(&robot),
+        door.issue(&Principal::named("nobody")),
+    );
+    let kept = door.issue(&Principal::kept("ben", &row(1)));
+    let subject = |token: &str| door.subject_of_expired(token);
+    assert_eq!(subject(&token), None);
+    clock.advance(Duration::from_secs(13 * 3_600));
+    assert_eq!(subject(&token).as_deref(), Some("robot"));
+    for bad in [forged.as_str(), &stranger, &kept, "", "robot"] {
+        assert_eq!(subject(bad), None, "{bad}");
+    }
+    let told = |row: UserRow| {
+        door.heed(Arc::new(Policy {
+            users: BTreeMap::from([("ben".to_owned(), row)]),
+            ..Policy::default()
+        }));
+    };
+    told(row(1));
+    assert_eq!(subject(&kept).as_deref(), Some("ben"));
+    for row in [
+        UserRow {
+            disabled: true,
+            ..row(1)
+        },
+        UserRow {
+            enabled_ms: Some(1_000),
+            ..row(1)
+        },
+        row(2),
+    ] {
+        told(row.clone());
+        assert_eq!(subject(&kept), None, "{row:?}");
+    }
+    door.heed(Arc::new(Policy {
+        tokens_from_ms: BTreeMap::from([("robot".to_owned(), 1_000)]),
+        ..Policy::default()
+    }));
+    assert_eq!(subject(&token), None);
+}
+
 // Goal: a hash nobody can read is told at start. Method: plain text where a hash belongs.
 #[test]
 fn plain_passwords_are_refused() {
