@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Datum, make_comparator};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, Datum, make_comparator};
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;

@@ -121,7 +121,7 @@ async fn users_log_in() {
     assert_eq!(namespaces(&kit, &token).await, 200);
     let basic = post(&kit, "grant_type=client_credentials", Some("YW5hOmNvcnJlY3QgaG9yc2U=")).await;
     assert_eq!(basic.status, 200, "{}", basic.body);
-    clock.advance(std::time::Duration::from_secs(60));
+    clock.advance(Duration::from_secs(60));
     let exchanged = post(&kit, &format!("{EXCHANGE}{token}"), None).await;
     assert_eq!(exchanged.status, 200, "{}", exchanged.body);
     let newer = exchanged.body["access_token"].as_str().expect("a token").to_owned();
@@ -162,7 +162,7 @@ async fn users_log_in() {
             "{form:.80}"
         );
     }
-    clock.advance(std::time::Duration::from_millis(
+    clock.advance(Duration::from_millis(
         u64::try_from(TOKEN_TTL_MS).expect("positive") - 30_000,
     ));
     assert_eq!(

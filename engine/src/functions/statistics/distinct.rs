@@ -61,7 +61,7 @@ impl Distinct {
 fn bits(number: f64) -> u64 {
     match number {
         number if number.is_nan() => f64::NAN.to_bits(),
-        number if number == 0.0 => 0,
+        0.0 => 0,
         number => number.to_bits(),
     }
 }
