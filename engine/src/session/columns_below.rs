@@ -2,6 +2,7 @@
 //! `ON` and among what is grouped by. They become columns of the rows below, which what stands above loses again; conditions of an
 //! inner join with such queries stand behind it, and those of one side of an outer join at that side.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -61,7 +62,8 @@ fn of_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     if asked.columns.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
-    let rows = Aggregate::try_new(asked.below()?, groups, values)?;
+    let below = asked.below_for(groups.iter().chain(&values))?;
+    let rows = Aggregate::try_new(below, groups, values)?;
     as_before(LogicalPlan::Aggregate(rows), &aggregate.schema, |at| at)
 }
 
@@ -94,7 +96,9 @@ fn of_distinct(distinct: DistinctOn) -> Result<Transformed<LogicalPlan>> {
     if asked.columns.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Distinct(Distinct::On(distinct))));
     }
-    let rows = DistinctOn::try_new(on, columns, sorts, asked.below()?)?;
+    let keys = sorts.iter().flatten().map(|sort| &sort.expr);
+    let below = asked.below_for(on.iter().chain(&columns).chain(keys))?;
+    let rows = DistinctOn::try_new(on, columns, sorts, below)?;
     as_before(LogicalPlan::Distinct(Distinct::On(rows)), &distinct.schema, |at| at)
 }
 
@@ -159,7 +163,8 @@ fn beside(join: Join, filter: Expr) -> Result<Transformed<LogicalPlan>> {
         }
     }
     let (columns, schema) = (of_left.columns.len(), Arc::clone(&join.schema));
-    if at_left.is_empty() && at_right.is_empty() && columns == 0 && of_right.columns.is_empty() {
+    let is_as_before = columns == 0 && of_right.columns.is_empty();
+    if is_as_before && at_left.is_empty() && at_right.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Join(join)));
     }
     let rows = Join::try_new(
@@ -172,6 +177,9 @@ fn beside(join: Join, filter: Expr) -> Result<Transformed<LogicalPlan>> {
         join.null_equality,
         join.null_aware,
     )?;
+    if is_as_before {
+        return Ok(Transformed::yes(LogicalPlan::Join(rows)));
+    }
     let count = left.fields().len();
     as_before(LogicalPlan::Join(rows), &schema, |at| match at < count {
         true => at,
@@ -297,10 +305,29 @@ impl Asked {
 
     /// The rows with these columns.
     fn below(self) -> Result<Arc<LogicalPlan>> {
+        self.below_with(|_| true)
+    }
+
+    /// The same, and of their own with those that some expressions name: who may read only these is not refused for others.
+    fn below_for<'a>(self, exprs: impl IntoIterator<Item = &'a Expr>) -> Result<Arc<LogicalPlan>> {
+        let mut named = BTreeSet::new();
+        for expr in exprs {
+            let own = Names::of(expr)?.own;
+            named.extend(
+                own.iter()
+                    .filter_map(|column| self.rows.schema().maybe_index_of_column(column)),
+            );
+        }
+        self.below_with(|place| named.contains(&place))
+    }
+
+    fn below_with(self, is_kept: impl Fn(usize) -> bool) -> Result<Arc<LogicalPlan>> {
         if self.columns.is_empty() {
             return Ok(self.rows);
         }
-        let mut columns: Vec<Expr> = self.rows.schema().columns().into_iter().map(Expr::Column).collect();
+        let own = self.rows.schema().columns().into_iter().enumerate();
+        let own = own.filter(|(place, _)| is_kept(*place));
+        let mut columns: Vec<Expr> = own.map(|(_, column)| Expr::Column(column)).collect();
         for (at, column) in self.columns.iter().enumerate() {
             columns.push(column.clone().alias(self.called(at)));
         }

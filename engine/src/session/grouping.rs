@@ -203,7 +203,6 @@ mod tests {
             ("ROLLUP ((a, b), c)", "GROUPING SETS ((a, b, c), (a, b), ())"),
             ("CUBE ((a, b))", "GROUPING SETS ((a, b), ())"),
             ("a, ROLLUP (b, (c, d))", "a, GROUPING SETS ((b, c, d), (b), ())"),
-            ("()", "GROUPING SETS (())"),
             ("a, ()", "a"),
             ("(a, b), c", "a, b, c"),
             ("1, ROLLUP (1, 2)", "1, ROLLUP (a, b + 1)"),

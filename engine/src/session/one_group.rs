@@ -9,7 +9,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, Spans};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Projection, Subquery, lit, when};
+use datafusion::logical_expr::{
+    Distinct, Expr, FetchType, Limit, LogicalPlan, Projection, SkipType, Subquery, lit, when,
+};
 
 /// What stands beside a query: the columns that it may name.
 pub(super) struct Around(Vec<DFSchemaRef>);
@@ -93,6 +95,8 @@ struct OneGroup<'a> {
     /// What it has, by columns of the aggregate and of the row around.
     columns: Vec<Expr>,
     conditions: Vec<Expr>,
+    /// Whether something stands above it that changes nothing of one row, and hides it from the planner.
+    is_hidden: bool,
 }
 
 impl<'a> OneGroup<'a> {
@@ -102,6 +106,7 @@ impl<'a> OneGroup<'a> {
                 aggregate: plan,
                 columns: plan.schema().columns().into_iter().map(Expr::Column).collect(),
                 conditions: Vec::new(),
+                is_hidden: false,
             }),
             LogicalPlan::Projection(projection) => match Self::of(&projection.input)? {
                 Some(group) if projection.expr.iter().all(can_be_said) => {
@@ -121,15 +126,23 @@ impl<'a> OneGroup<'a> {
                 _ => None,
             },
             LogicalPlan::SubqueryAlias(alias) => Self::of(&alias.input)?,
-            LogicalPlan::Sort(sort) if sort.fetch.is_none() => Self::of(&sort.input)?,
-            LogicalPlan::Distinct(Distinct::All(input)) => Self::of(input)?,
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => Self::of(&sort.input)?.map(Self::hidden),
+            LogicalPlan::Distinct(Distinct::All(input)) => Self::of(input)?.map(Self::hidden),
+            LogicalPlan::Limit(limit) if has_first(limit)? => Self::of(&limit.input)?.map(Self::hidden),
             _ => None,
         })
     }
 
-    /// Whether it always has its row, and nothing in it is of the row around.
+    fn hidden(self) -> Self {
+        Self {
+            is_hidden: true,
+            ..self
+        }
+    }
+
+    /// Whether the planner knows it: it always has its row, and nothing in it is of the row around.
     fn is_plain(&self) -> bool {
-        self.conditions.is_empty() && !self.columns.iter().any(Expr::contains_outer)
+        !self.is_hidden && self.conditions.is_empty() && !self.columns.iter().any(Expr::contains_outer)
     }
 
     /// An expression by what the columns of `schema`, which are this query's, are made of.
@@ -173,6 +186,12 @@ impl<'a> OneGroup<'a> {
             spans: Spans::new(),
         })
     }
+}
+
+/// Whether the first row is among those that a limit leaves.
+fn has_first(limit: &Limit) -> Result<bool> {
+    let (skip, fetch) = (limit.get_skip_type()?, limit.get_fetch_type()?);
+    Ok(matches!(skip, SkipType::Literal(0)) && matches!(fetch, FetchType::Literal(rows) if rows != Some(0)))
 }
 
 /// Whether an expression means the same outside of the query: it is the same each time, and queries in it name nothing around them.
@@ -235,6 +254,18 @@ mod tests {
             (
                 "SELECT id FROM t WHERE EXISTS (SELECT max(x) FROM u WHERE u.k = t.k GROUP BY ())",
                 vec!["1", "2", "3", "4", "5", "6", "7"],
+            ),
+            (
+                "SELECT id FROM t WHERE EXISTS (SELECT count(*) FROM u WHERE u.k = t.k LIMIT 1)",
+                vec!["1", "2", "3", "4", "5", "6", "7"],
+            ),
+            (
+                "SELECT id, (SELECT DISTINCT count(*) FROM u WHERE u.k = t.k) FROM t",
+                vec!["1,3", "2,3", "3,2", "4,2", "5,1", "6,0", "7,0"],
+            ),
+            (
+                "SELECT id, (SELECT max(x) FROM u WHERE u.k = t.k LIMIT 1) FROM t",
+                vec!["1,6", "2,6", "3,3", "4,3", "5,", "6,", "7,"],
             ),
             (
                 "SELECT id FROM t WHERE 0 IN (SELECT count(*) FROM u WHERE u.k = t.k HAVING count(*) < 2)",
