@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use tidewater_core::{ManualClock, SeededRng};
+use tidewater_core::{Clock, ManualClock, SeededRng};
 
 use super::*;
 use crate::logins::Outcome;
