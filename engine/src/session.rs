@@ -1,4 +1,24 @@
 //! Sessions: SQL over the catalog's tables.
+//!
+//! `options.rs` and `settings.rs` make them. Most other files here have one thing each that the parser or DataFusion does not know or gets
+//! wrong, and are named after it. In the order in which a statement comes by them:
+//!
+//! - Its text: `search_path.rs` where a session has several schemas; `remembered.rs`, and nothing more if its plan is known; then, from
+//!   `parse.rs`, `standard_forms.rs`, `escapes.rs` and `versions.rs`.
+//! - What was parsed, from `parse.rs`: `distinct.rs`, `one_row.rs`, `grouping.rs`, `tuples.rs`, `elements.rs`, `windows.rs`, `values.rs`,
+//!   `joined.rs`, `unnested.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`; PostgreSQL's spellings
+//!   (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `quantified.rs`.
+//! - What its names stand for, all at one moment: `views.rs`.
+//! - Planning, once or more often: `sort_keys.rs` again, `natural.rs`, `apart.rs`; `beside_null.rs` and `list_sets.rs` for operators.
+//! - The plan, from `Engine::on_tables` here: `columns_below.rs`, `pulled_up.rs` with `one_group.rs`, `widened.rs`, `first_rows.rs`,
+//!   `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`, `sorted.rs`, `zones.rs`,
+//!   `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
+//! - Logical rules, which `nulls.rs` puts among DataFusion's: `derived.rs`, `not_among.rs`, `correlated.rs`, `listed_twice.rs`,
+//!   `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`.
+//! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`, `exact_top.rs`.
+//!
+//! Several of them go by `around.rs` (queries within a statement), `beside.rs` (values of one type) and `called.rs` (names of what was
+//! changed).
 
 mod among_rows;
 mod apart;

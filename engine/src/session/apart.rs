@@ -4,7 +4,9 @@
 //! Such a name is nobody's where it stands alone in `ORDER BY` or `GROUP BY`, and where another part of a statement names a column of the
 //! query: there it is refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod ambiguous;
+
+use std::collections::{BTreeMap, HashSet};
 use std::mem::replace;
 use std::ops::ControlFlow;
 
@@ -12,10 +14,11 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::common::{DataFusionError, Result, SchemaError, plan_err};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement as SqlStatement, TableFactor, Value, Visit, VisitMut, VisitorMut, visit_expressions,
+    Expr, Ident, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, TableFactor, Value, Visit, VisitMut,
+    VisitorMut, visit_expressions,
 };
 
+use self::ambiguous::{grouped_by, sorted_by};
 use super::natural::by_names;
 use super::parse::{innermost, value};
 use super::sort_keys::{each, only_table, plain};
@@ -236,74 +239,6 @@ fn are_one(select: &Select, places: &[usize]) -> bool {
     columns.all(|other| other == first || (column(first).is_some() && column(other) == column(first)))
 }
 
-/// Names that are those of several columns. Of two queries put together, columns are never one.
-fn doubtful(select: &Select, alone: bool, alike: &Alike) -> BTreeSet<String> {
-    let shows_all = shows_all(select);
-    let is_given = |at: &usize| matches!(select.projection.get(*at), Some(SelectItem::ExprWithAlias { .. }));
-    let of_several = called(select).into_iter().filter(|(name, places)| {
-        let again = places.len() > 1 && !(alone && are_one(select, places));
-        again || (shows_all && alike.is_column(name) && places.iter().any(is_given))
-    });
-    of_several.map(|(name, _)| name).collect()
-}
-
-/// Such a name that a query is sorted by.
-fn sorted_by(query: &Query, alike: &Alike) -> Option<String> {
-    let (select, alone) = first(&query.body)?;
-    let doubtful = doubtful(select, alone, alike);
-    let OrderBy {
-        kind: OrderByKind::Expressions(keys),
-        ..
-    } = query.order_by.as_ref()?
-    else {
-        return None;
-    };
-    keys.iter().find_map(|key| alone_in(&key.expr, &doubtful))
-}
-
-/// Such a name that a SELECT makes groups by, or asks of them. A column that is read goes before those that are shown.
-fn grouped_by(select: &Select, alike: &Alike) -> Option<String> {
-    let mut doubtful = doubtful(select, true, alike);
-    if let Some(Distinct::On(keys)) = &select.distinct
-        && let Some(name) = keys.iter().find_map(|key| alone_in(key, &doubtful))
-    {
-        return Some(name);
-    }
-    for item in &select.projection {
-        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
-            && let Expr::Identifier(ident) = plain(expr)
-        {
-            doubtful.remove(&value(ident));
-        }
-    }
-    if let GroupByExpr::Expressions(keys, _) = &select.group_by
-        && let Some(name) = keys.iter().find_map(|key| alone_in(key, &doubtful))
-    {
-        return Some(name);
-    }
-    let asked = select.having.iter().chain(&select.qualify);
-    let mut asked = asked.flat_map(|condition| names(condition).into_keys());
-    asked.find(|name| doubtful.contains(name))
-}
-
-/// The name that an expression is, if it is one of these.
-fn alone_in(expr: &Expr, names: &BTreeSet<String>) -> Option<String> {
-    match plain(expr) {
-        Expr::Identifier(ident) => Some(value(ident)).filter(|name| names.contains(name)),
-        _ => None,
-    }
-}
-
-/// The SELECT that names the columns of a query, and whether it is all of it.
-fn first(body: &SetExpr) -> Option<(&Select, bool)> {
-    match body {
-        SetExpr::Select(select) => Some((select, true)),
-        SetExpr::SetOperation { left, .. } => first(left).map(|(select, _)| (select, false)),
-        SetExpr::Query(query) => first(&query.body),
-        _ => None,
-    }
-}
-
 /// Does something to the SELECTs that a query is put together from, also to those of queries in brackets if it is to go `deep`.
 fn selects(body: &mut SetExpr, deep: bool, does: &mut dyn FnMut(&mut Select)) {
     match body {
@@ -335,113 +270,4 @@ fn names(part: &impl Visit) -> BTreeMap<String, usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tidewater_core::Coded;
-
-    use super::shown_name;
-    use crate::testing::Lake;
-
-    const T: &str = "FROM (VALUES (1, 5), (2, 7)) AS t (k, i)";
-
-    // Goal: columns are called as the query says, however many are called so. Method: each way to say one name twice, at the top and within
-    // other queries, with the rows beside the names.
-    #[tokio::test]
-    async fn names_twice() {
-        let lake = Lake::new();
-        for (sql, names, rows) in [
-            (format!("SELECT k AS k, k {T}"), "k,k", vec!["1,1", "2,2"]),
-            ("SELECT 1 AS a, 2 AS a".to_owned(), "a,a", vec!["1,2"]),
-            (format!("SELECT CAST(k AS text) AS k, k {T}"), "k,k", vec!["1,1", "2,2"]),
-            (format!("SELECT k, k + 1 AS k {T}"), "k,k", vec!["1,2", "2,3"]),
-            (format!("SELECT *, k {T}"), "k,i,k", vec!["1,5,1", "2,7,2"]),
-            (
-                format!("SELECT *, 0 AS k {T} ORDER BY i"),
-                "k,i,k",
-                vec!["1,5,0", "2,7,0"],
-            ),
-            (
-                format!("SELECT count(*), count(*) {T}"),
-                "count(*),count(*)",
-                vec!["2,2"],
-            ),
-            (
-                "SELECT a.*, b.* FROM (VALUES (1, 2)) AS a (k, x) JOIN (VALUES (1, 3)) AS b (k, y) ON a.k = b.k"
-                    .to_owned(),
-                "k,x,k,y",
-                vec!["1,2,1,3"],
-            ),
-            (
-                format!("SELECT k AS a, i AS a {T} ORDER BY 1 DESC LIMIT 1"),
-                "a,a",
-                vec!["2,7"],
-            ),
-            (
-                format!("SELECT k AS a, t.k AS a {T} ORDER BY a DESC LIMIT 1"),
-                "a,a",
-                vec!["2,2"],
-            ),
-            (
-                "SELECT 1 AS a, 2 AS a UNION ALL SELECT 3, 4".to_owned(),
-                "a,a",
-                vec!["1,2", "3,4"],
-            ),
-            (
-                format!("SELECT * FROM (SELECT k AS a, i AS a, 3 AS b {T}) AS q WHERE b = 3"),
-                "a,a,b",
-                vec!["1,5,3", "2,7,3"],
-            ),
-            (
-                format!("SELECT b FROM (SELECT k AS a, i AS a, 3 AS b {T} LIMIT 1) AS q"),
-                "b",
-                vec!["3"],
-            ),
-            (
-                "WITH q AS (SELECT 1 AS a, 2 AS a) SELECT * FROM q".to_owned(),
-                "a,a",
-                vec!["1,2"],
-            ),
-            (
-                "SELECT y FROM (SELECT 1 AS a, 2 AS a) AS q (x, y)".to_owned(),
-                "y",
-                vec!["2"],
-            ),
-            (
-                "SELECT a FROM (SELECT 1 AS a, 2 AS a) AS q (x, a)".to_owned(),
-                "a",
-                vec!["2"],
-            ),
-            (
-                "WITH q (x, a) AS (SELECT 1 AS a, 2 AS a) SELECT a FROM q".to_owned(),
-                "a",
-                vec!["2"],
-            ),
-        ] {
-            let plan = lake.engine.plan(&lake.session(), &sql).await.expect(&sql);
-            let fields = plan.schema().fields().iter();
-            let shown: Vec<&str> = fields.map(|field| shown_name(field.name())).collect();
-            assert_eq!(shown.join(","), names, "{sql}");
-            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
-        }
-    }
-
-    // Goal: a name of several columns that are not one is nobody's. Method: it alone in what rows are sorted and grouped by, and a column of a
-    // query that another one names, with and without its table, and joins by.
-    #[tokio::test]
-    async fn names_of_several_columns() {
-        let lake = Lake::new();
-        let q = format!("(SELECT k AS a, i AS a {T}) AS q");
-        for sql in [
-            format!("SELECT k AS a, i AS a {T} ORDER BY a"),
-            format!("SELECT *, -k AS k {T} ORDER BY k"),
-            format!("SELECT k + 1 AS a, k + 2 AS a {T} GROUP BY a"),
-            format!("SELECT count(*) AS a, sum(i) AS a {T} HAVING a > 1"),
-            "SELECT 1 AS a, 2 AS a UNION ALL SELECT 3, 4 ORDER BY a".to_owned(),
-            format!("SELECT q.a FROM {q}"),
-            format!("SELECT a FROM {q}, (SELECT 3 AS a) AS r"),
-            format!("SELECT count(*) FROM {q} NATURAL JOIN (SELECT 3 AS a) AS r"),
-            format!("SELECT count(*) FROM (SELECT 3 AS a) AS r JOIN {q} USING (a)"),
-        ] {
-            assert_eq!(lake.refused(&sql).await.code(), "ENG-0003", "{sql}");
-        }
-    }
-}
+mod tests;
