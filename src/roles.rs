@@ -232,6 +232,9 @@ where
     if roles.contains(&Role::Catalog) && settings.security.knows_users() {
         local_secret::ensure(&mut settings, &rng)?;
     }
+    if let Some(dir) = settings.token_key_dir() {
+        settings.kept_key = Some(TokenKey::kept_or_made(&dir, &*rng)?);
+    }
     let settings = Arc::new(settings);
     *audit = audit::start(&settings, roles, &clock)?;
     let user_key = settings.user_key(&rng);

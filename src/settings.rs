@@ -61,6 +61,9 @@ pub(crate) struct Settings {
     /// What stands in for `security.node_secret` in the catalog of one machine; of the data directory, never configured.
     #[serde(skip)]
     pub(crate) local_secret: Option<Secret>,
+    /// What stands in for `security.token_secret`; of the data directory, never configured.
+    #[serde(skip)]
+    pub(crate) kept_key: Option<TokenKey>,
 }
 
 /// The Iceberg REST catalog.
@@ -244,8 +247,8 @@ pub(crate) struct SecuritySettings {
     pub(crate) oidc: Vec<OidcSettings>,
     /// PEM: the CA of issuers whose certificates nobody else vouches for.
     pub(crate) oidc_ca: Option<PathBuf>,
-    /// Signs the tokens of users; the same on all nodes. None means `node_secret`, or without it a random one, good until
-    /// the process ends.
+    /// Signs the tokens of users; the same on all nodes. None means `node_secret`, or without it a key that is kept in the
+    /// data directory.
     pub(crate) token_secret: Option<Secret>,
     /// How long the token of a login is good; none means twelve hours.
     pub(crate) login_token_ttl_s: Option<u64>,
@@ -292,6 +295,7 @@ impl Default for Settings {
             audit: AuditSettings::default(),
             node_tls: None,
             local_secret: None,
+            kept_key: None,
         }
     }
 }
@@ -471,12 +475,22 @@ impl Settings {
             .map(|secret| TokenKey::for_operators(secret.expose().as_bytes()))
     }
 
-    /// Signs the tokens of users: the same on all nodes if they share a secret.
+    /// Where the key is kept that signs the tokens of users; none where a secret does, or nobody has tokens.
+    pub(crate) fn token_key_dir(&self) -> Option<PathBuf> {
+        let security = &self.security;
+        let has_secret = security.token_secret.is_some() || security.node_secret.is_some();
+        (security.knows_users() && !has_secret).then(|| self.data_dir.join("security"))
+    }
+
+    /// Signs the tokens of users: the same on all nodes if they share a secret, otherwise in all processes of a data directory.
     pub(crate) fn user_key(&self, rng: &SharedRng) -> TokenKey {
         let security = &self.security;
         match security.token_secret.as_ref().or(security.node_secret.as_ref()) {
             Some(secret) => TokenKey::derive(secret.expose().as_bytes()),
-            None => TokenKey::derive(rng.uuid().as_bytes()),
+            None => match &self.kept_key {
+                Some(key) => key.clone(),
+                None => TokenKey::derive(rng.uuid().as_bytes()),
+            },
         }
     }
 

@@ -190,6 +190,14 @@ pub enum SecurityError {
         /// The user.
         user: String,
     },
+    /// The key that signs tokens cannot be read, trusted or kept.
+    #[error("the key that signs tokens, {file:?}, cannot be used")]
+    BadTokenKey {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// A message of a login is not one of the mechanism.
     #[error("a message of the login is not as SCRAM has it: {reason}")]
     BadExchange {
@@ -226,6 +234,7 @@ impl Coded for SecurityError {
             | Self::BadIssuer { .. }
             | Self::NobodyIsAsked { .. }
             | Self::BadName { .. }
+            | Self::BadTokenKey { .. }
             | Self::BadExchange { .. } => ErrorKind::Invalid,
         }
     }
@@ -257,6 +266,7 @@ impl Coded for SecurityError {
             Self::NobodyIsAsked { .. } => "SEC-0028",
             Self::BadName { .. } => "SEC-0029",
             Self::ServiceAccount { .. } => "SEC-0030",
+            Self::BadTokenKey { .. } => "SEC-0031",
             Self::RevokedToken => "SEC-0006",
             Self::TooManyAttempts { .. } => "SEC-0007",
             Self::PermissionDenied { .. } => "SEC-0008",
@@ -293,6 +303,10 @@ impl Coded for SecurityError {
             Self::ServiceAccount { .. } => {
                 Some("give it a token: tidewater token issue; who is to log in by password is a user of another name".into())
             }
+            Self::BadTokenKey { .. } => Some(
+                "put it back as it was, for its owner only (chmod 600), or remove it: a new one is made, and everybody logs in again"
+                    .into(),
+            ),
             Self::BadHash { .. } | Self::BadVerifier { .. } => Some("make one with: tidewater user hash".into()),
             Self::OpenWithoutAuthentication { .. } => {
                 Some("listen on 127.0.0.1, or configure [[security.users]] or [[security.oidc]]".into())

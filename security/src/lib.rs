@@ -2,8 +2,8 @@
 //! roles and grants, TLS with clients and between nodes, and the rule that an open port needs authentication.
 //!
 //! It knows no protocol; the fronts (Flight SQL, the PostgreSQL wire, REST) carry what it gives and takes. It keeps nothing but
-//! lines of who did what ([`AuditLog`]): the catalog's log holds the [`Policy`], and whoever decides is told it. Row filters and masks are
-//! not here yet.
+//! lines of who did what ([`AuditLog`]) and, where nobody set a secret, the key of tokens ([`TokenKey::kept_or_made`]): the catalog's log
+//! holds the [`Policy`], and whoever decides is told it. Row filters and masks are not here yet.
 //!
 //! Main types: [`Principal`], [`Authenticator`], [`Oidc`], [`ScramVerifier`], [`Claims`], [`TokenKey`], [`Policy`], [`Access`],
 //! [`Authorizer`], [`GrantStatement`], [`AuditLog`], [`Tls`], [`NodeTls`], [`ListenPolicy`].

@@ -1,8 +1,9 @@
-//! Tokens that carry their subject and end, signed with a key that all nodes share; nothing has to be kept to know a good one.
+//! Tokens that carry their subject and end, signed with a key that all nodes share; nothing else has to be kept to know a good one.
 //!
 //! Nodes and operators show tokens of [`TokenKey`] itself, made for each call. Users have [`Claims`], which can be taken back.
 
 mod claims;
+mod kept;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

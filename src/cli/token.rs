@@ -72,7 +72,7 @@ fn issue(settings: &Settings, name: String, hours: i64, output: &Output) -> Resu
     let security = &settings.security;
     if security.token_secret.is_none() && security.node_secret.is_none() {
         return Err(Failure::new(
-            "neither security.token_secret nor security.node_secret is set: each process signs its own tokens",
+            "neither security.token_secret nor security.node_secret is set: each data directory has a key of its own, for logins",
         )
         .hint("set security.token_secret to the same text on all nodes")
         .exit(2));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tidewater_catalog::raft::GroupIdentity;
 use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{SystemClock, SystemRng};
-use tidewater_security::Tls;
+use tidewater_security::{Tls, TokenKey};
 use tidewater_table::file_store::Location;
 
 use super::{Role, audit, catalog, compute, issuers, local_secret, ports, users};
@@ -75,7 +75,11 @@ fn executor(settings: &Settings, roles: &BTreeSet<Role>) -> Result<(), Failure> 
 fn known_users(settings: &Settings, _: &BTreeSet<Role>) -> Result<(), Failure> {
     let clock = SystemClock::shared();
     let oidc = issuers::believed(settings, &clock)?;
-    let key = settings.user_key(&SystemRng::shared());
+    // Looked at, and not made: doctor leaves everything as it is.
+    let kept = settings.token_key_dir().map(|dir| TokenKey::kept(&dir)).transpose()?;
+    let key = kept
+        .flatten()
+        .unwrap_or_else(|| settings.user_key(&SystemRng::shared()));
     users::known(&settings.security, key, oidc, &clock).map(drop)
 }
 
@@ -88,6 +92,11 @@ fn tls(settings: &Settings, _: &BTreeSet<Role>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use tidewater_core::Secret;
+    use tidewater_security::UserSettings;
+
     use super::*;
 
     /// The parts in which something is found, of a process that has every role.
@@ -133,6 +142,37 @@ mod tests {
         assert_eq!(refused(|all| all.audit.bytes_max = 1), ["audit"]);
         let unkept = |all: &mut Settings| (all.audit.required, all.audit.enabled) = (true, false);
         assert_eq!(refused(unkept), ["audit"]);
+    }
+
+    // Goal: a key of tokens that is damaged is found before anything is opened, and only where it would be used. Method: with users and
+    // without a key; with one that is torn; the same with a secret, and without users.
+    #[test]
+    fn a_damaged_key_of_tokens_is_found_before_a_start() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let with_users = |all: &mut Settings| {
+            all.data_dir = temp.path().to_owned();
+            all.security.users = vec![UserSettings {
+                name: "robot".into(),
+                password_hash: String::new(),
+                scram: None,
+                role: tidewater_security::Role::Reader,
+            }];
+        };
+        assert!(refused(with_users).is_empty());
+        let dir = temp.path().join("security");
+        assert!(
+            !dir.try_exists().expect("a readable directory"),
+            "nothing is made by looking"
+        );
+        fs::create_dir(&dir).expect("a writable directory");
+        fs::write(dir.join("token.key"), "torn").expect("a writable directory");
+        assert_eq!(refused(with_users), ["users"]);
+        let with_secret = |all: &mut Settings| {
+            with_users(all);
+            all.security.token_secret = Some(Secret::new("a secret"));
+        };
+        assert!(refused(with_secret).is_empty());
+        assert!(refused(|all| all.data_dir = temp.path().to_owned()).is_empty());
     }
 
     // Goal: what is another process's is not asked of this one. Method: a mistake in the settings of a role, with and without it.

@@ -1,4 +1,4 @@
-use tidewater_core::Coded;
+use tidewater_core::{Coded, SystemRng};
 
 use super::*;
 
@@ -102,6 +102,29 @@ fn secrets_are_not_shown() {
     );
     let shown = format!("{settings:?} {settings:#?}");
     assert!(shown.contains("ana") && !shown.contains("hush"), "{shown}");
+}
+
+// Goal: the key of the data directory signs only where no secret does, and is kept only where there are users and no secret. Method: what
+// each of the settings' keys signs, told by the kept key and by the secret's.
+#[test]
+fn a_secret_comes_before_the_key_that_is_kept() {
+    let with = |toml: &str| {
+        let mut settings = read(toml).expect("a good file");
+        settings.kept_key = Some(TokenKey::derive(b"kept"));
+        settings
+    };
+    let users = "[[security.users]]\nname = \"robot\"\n";
+    for (secret, dir, signer) in [
+        ("", Some("/data/security"), "kept"),
+        ("[security]\ntoken_secret = \"hush\"\n", None, "hush"),
+        ("[security]\nnode_secret = \"hush\"\n", None, "hush"),
+    ] {
+        let settings = with(&format!("{secret}{users}"));
+        assert_eq!(settings.token_key_dir(), dir.map(PathBuf::from), "{secret}");
+        let signature = settings.user_key(&SystemRng::shared()).sign(b"x");
+        assert!(TokenKey::derive(signer.as_bytes()).signed(b"x", &signature), "{secret}");
+    }
+    assert_eq!(with("").token_key_dir(), None, "nobody has tokens");
 }
 
 // Goal: grants are required only where somebody says so, and a word that means nothing is refused rather than taken for the laxer one.
