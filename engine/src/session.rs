@@ -54,6 +54,7 @@ mod settings;
 mod sort_keys;
 mod sorted;
 mod standard_forms;
+pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
 mod tuples;
