@@ -84,6 +84,14 @@ pub enum EngineError {
         /// Rows in the new files.
         after: u64,
     },
+    /// A rule without which a plan might give wrong rows failed. The plan was not run.
+    #[error("planning failed in rule {rule}: {reason}")]
+    RuleFailed {
+        /// The rule.
+        rule: String,
+        /// What it says.
+        reason: String,
+    },
     /// Options that the engine cannot run with.
     #[error("engine options are refused: {reason}")]
     Options {

@@ -74,6 +74,7 @@ mod settings;
 mod sort_keys;
 mod sorted;
 mod standard_forms;
+pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
 mod tuples;

@@ -149,7 +149,7 @@ impl Coded for EngineError {
             Self::Deadline { .. } => ErrorKind::Timeout,
             Self::Unsupported { .. } | Self::CannotWait { .. } => ErrorKind::Unsupported,
             Self::PlanDamaged { .. } => ErrorKind::Corrupt,
-            Self::WriteAnswer { .. } | Self::RowsLost { .. } => ErrorKind::Internal,
+            Self::WriteAnswer { .. } | Self::RowsLost { .. } | Self::RuleFailed { .. } => ErrorKind::Internal,
         }
     }
 
@@ -180,6 +180,7 @@ impl Coded for EngineError {
             Self::NotABranch { .. } => "ENG-0022",
             Self::TooManyRows { .. } => "ENG-0023",
             Self::CannotWait { .. } => "ENG-0024",
+            Self::RuleFailed { .. } => "ENG-0025",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
             Self::UnderPolicy { .. } => "ENG-0032",

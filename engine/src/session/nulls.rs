@@ -21,6 +21,7 @@ use super::listed_twice::ListedTwice;
 use super::lossy_casts::LossyCasts;
 use super::not_among::NotAmong;
 use super::semi_joins::SemiJoinsFirst;
+use super::strict::{Loud, Strict};
 
 /// The rule that makes literals of conditions.
 const FOLDS: &str = "simplify_expressions";
@@ -33,26 +34,33 @@ const LOWERS: &str = "push_down_filter";
 /// of it is null, as no row passes it; when conditions stand where they belong one that puts joins in order; and in the end one for casts
 /// of which nothing may be reckoned back, one for joins by no key of rows with lists, one that puts semi joins before inner joins, and one
 /// that leaves out groups that nobody asks for.
+///
+/// Those that only make an answer come sooner may fail, and so may the one for rows with lists, which are refused without it. Without the
+/// others an answer may be wrong.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
-        Arc::new(CorrelatedDerived),
-        Arc::new(NotAmong),
-        Arc::new(CorrelatedKeys),
+        Arc::new(Strict(CorrelatedDerived)),
+        Arc::new(Strict(NotAmong)),
+        Arc::new(Strict(CorrelatedKeys)),
+        Arc::new(Loud),
     ];
     for rule in rules {
         let (folds, lowers) = (rule.name() == FOLDS, rule.name() == LOWERS);
         if folds {
-            all.push(Arc::new(ListedTwice));
+            all.push(Arc::new(Strict(ListedTwice)));
+            all.push(Arc::new(Loud));
         }
         all.push(rule);
         if folds {
-            all.push(Arc::new(NullParts));
+            all.push(Arc::new(Strict(NullParts)));
+            all.push(Arc::new(Loud));
         }
         if lowers {
             all.push(Arc::new(JoinOrder::default()));
         }
     }
-    all.push(Arc::new(LossyCasts));
+    all.push(Arc::new(Strict(LossyCasts)));
+    all.push(Arc::new(Loud));
     all.push(Arc::new(CrossedLists));
     all.push(Arc::new(SemiJoinsFirst));
     all.push(Arc::new(AskedGroups));

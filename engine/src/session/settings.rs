@@ -91,7 +91,8 @@ impl Engine {
         settings.catalog.default_schema = schema.unwrap_or_else(|| self.options().default_schema.clone());
         settings.catalog.information_schema = true;
         settings.execution.time_zone = Some(options.zone().into());
-        // A rule that fails (names that are not unique, DataFusion 55.2) leaves the plan as it was.
+        // A rule that fails (names that are not unique, DataFusion 55.2) leaves the plan as it was. Some of ours end the statement
+        // (`strict`).
         settings.optimizer.skip_failed_rules = true;
         // Fields of structs that it takes out of joins' conditions are looked for where they are no more, or by the place of another
         // column (DataFusion 55.2).

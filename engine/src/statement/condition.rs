@@ -11,6 +11,7 @@ use super::settled::settled;
 use super::{ROWS_CATALOG, ROWS_SCHEMA, Workshop, give};
 use crate::error::{EngineError, Result};
 use crate::provider::{same_rows, some_rows};
+use crate::session::strict::whole;
 
 /// The rows a statement is about, as far as statistics of files can tell them.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +57,7 @@ impl Workshop<'_> {
         give(&session, vec![(TARGET, engine.all_rows_provider(table, None)?)])?;
         let sql = format!("SELECT * FROM {ROWS_CATALOG}.{ROWS_SCHEMA}.{TARGET} WHERE {condition}");
         let plan = settled(engine.plan(&session, &sql).await?, engine.clock().now_ms())?;
-        let plan = session.state().optimize(&plan)?;
+        let plan = whole(session.state().optimize(&plan)?)?;
         match Reach::of(&plan, table.metadata.current_schema())? {
             Some(reach) => Ok(reach.some),
             None => Err(EngineError::statement(format!(

@@ -26,6 +26,7 @@ use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
 use crate::session::SessionOptions;
+use crate::session::strict::whole;
 use crate::sql::{Action, Merge, RowTarget};
 use crate::write::drop_files;
 
@@ -132,7 +133,7 @@ impl Attempt<'_> {
             return Ok(None);
         };
         let session = self.session(Vec::new())?;
-        let plan = session.state().optimize(&self.plan(&session, &sql).await?)?;
+        let plan = whole(session.state().optimize(&self.plan(&session, &sql).await?)?)?;
         Reach::of(&plan, self.table.metadata.current_schema())
     }
 

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 
 use super::Plans;
 use crate::opaque::Opaque;
+use crate::session::strict::whole;
 
 /// Where the input of a plan's root is in memory, which tells remembered plans apart: their clones share it.
 pub(super) type Address = usize;
@@ -44,12 +45,12 @@ impl Plans {
     pub(crate) fn optimized(&self, state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         let known = address(plan).and_then(|address| self.optimized.get(&address));
         let Some(known) = known.filter(|known: &Opaque<Optimized>| known.is_of(plan)) else {
-            return state.optimize(plan);
+            return Ok(whole(state.optimize(plan)?)?);
         };
         if let Some(optimized) = known.optimized.get() {
             return Ok(optimized.clone());
         }
-        let optimized = state.optimize(plan)?;
+        let optimized = whole(state.optimize(plan)?)?;
         Ok(known.optimized.get_or_init(|| optimized).clone())
     }
 }
