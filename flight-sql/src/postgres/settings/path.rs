@@ -35,8 +35,8 @@ pub(super) fn canonical(list: &str) -> String {
 mod tests {
     use super::*;
 
-    // Goal: a list has the names that PostgreSQL 15 finds in it, and keeps them when it is written anew. Method: letters, commas and quotes
-    // within quotes and without.
+    // Goal: a list has the names that PostgreSQL's rules find in it, and keeps them when it is written anew; what is no list has none.
+    // Method: letters, commas and quotes within quotes and without.
     #[test]
     fn lists_are_read_and_written() {
         let cases: [(&str, &[&str], &str); 10] = [

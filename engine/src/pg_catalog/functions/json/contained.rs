@@ -147,7 +147,8 @@ mod tests {
         }
     }
 
-    // Goal: what a document holds is what PostgreSQL 15 says. Method: what it said of each of these.
+    // Goal: a document holds what PostgreSQL's rules of containing say. Method: objects, arrays and plain values in each other, and numbers
+    // that are written in several ways or are neighbours.
     #[test]
     fn documents_hold_others() {
         for (own, wanted, expected) in [
