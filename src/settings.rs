@@ -91,6 +91,8 @@ pub(crate) struct CatalogSettings {
     pub(crate) purge_retention_s: u64,
     /// Whether a commit that only appends, and lost a race, is put on the new head instead of being refused.
     pub(crate) rebase_appends: bool,
+    /// What other engines call this catalog in views that SQL makes; none means that only a view itself says so.
+    pub(crate) view_default_catalog: Option<String>,
 }
 
 /// What clients are given to reach files in S3 with. Nothing unless a role, static keys or signing is set.
@@ -314,6 +316,7 @@ impl Default for CatalogSettings {
             drop_retention_s: 7 * 24 * 60 * 60,
             purge_retention_s: 0,
             rebase_appends: true,
+            view_default_catalog: None,
         }
     }
 }

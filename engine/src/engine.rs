@@ -63,6 +63,8 @@ pub struct EngineOptions {
     pub footer_cache_bytes: usize,
     /// The schema of names that have none.
     pub default_schema: String,
+    /// What other engines call the catalog in views that SQL makes, unless a view says it itself.
+    pub view_default_catalog: Option<String>,
     /// How data files are written.
     pub write: WriteOptions,
     /// Functions besides the built-in ones.
@@ -81,6 +83,7 @@ impl EngineOptions {
             planning_threads: 0,
             footer_cache_bytes: 128 << 20,
             default_schema: "gold".into(),
+            view_default_catalog: None,
             write: WriteOptions {
                 buffered_bytes_max: WRITE_BUFFER_BYTES_MAX,
                 ..WriteOptions::default()

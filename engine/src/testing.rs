@@ -175,6 +175,15 @@ impl Lake {
         Ok(lines(&collect(decoded, context).await?))
     }
 
+    /// An engine that says in views what other engines call the catalog, in place of this one.
+    pub(crate) fn call_catalog(&mut self, name: &str) {
+        let options = EngineOptions {
+            view_default_catalog: Some(name.to_owned()),
+            ..options(&self.spill, &self.store)
+        };
+        self.engine = opened(options, self.catalog.clone(), &self.store);
+    }
+
     /// An engine that has read nothing yet in place of this one.
     pub(crate) fn forget(&mut self) {
         self.engine = self.engine_over(self.catalog.clone());
@@ -201,12 +210,19 @@ fn fresh_store(seed: u64) -> FileStore {
 }
 
 fn open(spill: &tempfile::TempDir, catalog: Arc<dyn Catalog>, store: &FileStore) -> Engine {
-    let options = EngineOptions {
+    opened(options(spill, store), catalog, store)
+}
+
+fn options(spill: &tempfile::TempDir, store: &FileStore) -> EngineOptions {
+    EngineOptions {
         target_partitions: 3,
         // Most tests have few rows.
         one_thread_rows: 3,
         ..EngineOptions::new(spill.path().join(store.rng().uuid().to_string()))
-    };
+    }
+}
+
+fn opened(options: EngineOptions, catalog: Arc<dyn Catalog>, store: &FileStore) -> Engine {
     Engine::open(
         options,
         catalog,

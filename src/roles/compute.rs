@@ -27,6 +27,8 @@ pub(super) fn engine(parts: &Parts) -> Result<Engine, Failure> {
         options.target_partitions = settings.target_partitions;
     }
     options.one_thread_rows = settings.one_thread_rows;
+    let view_default_catalog = parts.settings.catalog.view_default_catalog.clone();
+    options.view_default_catalog = view_default_catalog.filter(|name| !name.is_empty());
     // One alone would let a large statement keep all others from being planned.
     options.planning_threads = options.target_partitions.max(2);
     let (clock, rng) = (Arc::clone(&parts.clock), Arc::clone(&parts.rng));

@@ -78,6 +78,8 @@ fn files_are_checked() {
     let settings = read(good).expect("a good file");
     assert_eq!(settings.catalog_endpoints(), vec!["http://127.0.0.1:9"]);
     assert_eq!(settings.warehouse().expect("an absolute path"), "file:///data/lake");
+    let named = read("[catalog]\nview_default_catalog = \"lake\"\n").expect("a good file");
+    assert_eq!(named.catalog.view_default_catalog.as_deref(), Some("lake"));
     let error = read("[catalog]\nlissten = \"127.0.0.1:9\"\n").expect_err("an unknown key");
     assert_eq!(error.hint().as_deref(), Some("did you mean catalog.listen?"));
     let files = "ca = \"a\"\ncert = \"b\"\n";

@@ -19,6 +19,7 @@ use crate::sql::{CreateView, Existing, Name};
 const DIALECTS: &[&str] = &["tidewater", "spark", "trino"];
 
 /// Property of a view: what other engines call this catalog. Spark takes its own name for it if nothing is said, Trino must be told.
+/// Without it the view gets that of [`crate::EngineOptions::view_default_catalog`].
 const DEFAULT_CATALOG: &str = "tidewater.default-catalog";
 
 /// What a statement says of a view.
@@ -94,10 +95,12 @@ impl Workshop<'_> {
         })?;
         // A property that stays is heard as if it were given anew.
         let kept = there.and_then(|view| view.properties.get(DEFAULT_CATALOG));
+        let said = wanted.properties.get(DEFAULT_CATALOG).or(kept);
+        let default_catalog = said.or(self.engine.options().view_default_catalog.as_ref());
         Ok(NewView {
             name,
             schema,
-            default_catalog: wanted.properties.get(DEFAULT_CATALOG).or(kept).cloned(),
+            default_catalog: default_catalog.cloned(),
             default_namespace: Some(default),
             queries: DIALECTS
                 .iter()

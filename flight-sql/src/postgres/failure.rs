@@ -207,6 +207,7 @@ const WORDS: &[(&str, &str)] = &[
     (".datetime() is not supported", state::NOT_SUPPORTED),
     ("a jsonpath of more than", state::LIMIT),
     ("a jsonpath that ", state::LIMIT),
+    ("a comparison of json documents that ", state::LIMIT),
     ("could not find jsonpath variable", state::UNKNOWN_PARAMETER),
     ("jsonpath array subscript", state::JSON_SUBSCRIPT),
     ("operand of unary jsonpath operator", state::JSON_NO_NUMBER),
@@ -383,6 +384,11 @@ mod tests {
                 None,
             ),
             ("syntax error at end of jsonpath input", state::SYNTAX, None),
+            (
+                "a comparison of json documents that takes so many steps is not supported",
+                state::LIMIT,
+                None,
+            ),
             (
                 "sql parser error: Expected: x, found: y at Line: 2, Column: 2",
                 state::SYNTAX,

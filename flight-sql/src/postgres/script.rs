@@ -312,6 +312,10 @@ mod tests {
             ("SET extra_float_digits = 3", set("extra_float_digits", "3")),
             ("SET SESSION TIME ZONE 'Asia/Tokyo'", set("TimeZone", "Asia/Tokyo")),
             ("SET search_path TO a, \"B\"", set("search_path", "a, \"B\"")),
+            (
+                "SET search_path = 'Gold', 'a,b', c",
+                set("search_path", "\"Gold\", \"a,b\", c"),
+            ),
             ("set application_name = 'it''s'", set("application_name", "it's")),
             ("SET statement_timeout TO -1", set("statement_timeout", "-1")),
             (

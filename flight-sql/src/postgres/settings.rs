@@ -1,5 +1,6 @@
 //! What a session can set: the parameters that drivers send and ask for.
 
+mod path;
 mod transaction;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use tidewater_engine::Execution;
 
+pub(super) use self::path::quoted;
 use super::failure::{Failure, state};
 use super::zone::Zone;
 use crate::service::{CACHE_SETTING, WAP_ID};
@@ -48,6 +50,9 @@ pub(super) const CLIENT_MESSAGES: &str = "client_min_messages";
 const MESSAGE_LEVELS: [&str; 11] = [
     "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning", "error",
 ];
+
+/// The schemas of names that have none.
+pub(super) const SEARCH_PATH: &str = "search_path";
 
 /// Whether a client is told of each query what became of it in the cache.
 pub(super) const CACHE_NOTICES: &str = "tidewater.cache_notices";
@@ -100,7 +105,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("quote_all_identifiers", "off", Taken),
     ("random_page_cost", "4", Taken),
     ("row_security", "on", Taken),
-    ("search_path", "", Path),
+    (SEARCH_PATH, "", Path),
     ("seq_page_cost", "1", Taken),
     ("server_encoding", "UTF8", Fixed),
     ("server_version", SERVER_VERSION, Fixed),
@@ -162,7 +167,7 @@ impl Settings {
             .map(|(name, value, _)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         defaults.insert("session_authorization".into(), user.into());
-        defaults.insert("search_path".into(), schema.into());
+        defaults.insert(SEARCH_PATH.into(), quoted(schema));
         Self {
             defaults,
             set: BTreeMap::new(),
@@ -232,7 +237,8 @@ impl Settings {
             }
             Milliseconds => value = milliseconds(&value).ok_or_else(invalid)?.to_string(),
             Switch => value = switch(&value).ok_or_else(invalid)?.to_owned(),
-            Taken | Path => {}
+            Path => value = path::canonical(&value),
+            Taken => {}
         }
         self.local.remove(&shown);
         self.set.insert(shown.clone(), value);
@@ -300,13 +306,9 @@ impl Settings {
 
     /// The schemas of names that have none, first one first. `"$user"` and `public`, of which there are none, are left out.
     pub(super) fn schemas(&self) -> Vec<String> {
-        let path = self
-            .get("search_path")
-            .split(',')
-            .map(|part| part.trim().trim_matches('"'));
-        path.filter(|part| !part.is_empty() && *part != "$user")
-            .map(str::to_owned)
-            .collect()
+        let mut schemas = path::names(self.get(SEARCH_PATH));
+        schemas.retain(|schema| schema != "$user");
+        schemas
     }
 
     fn name(&self, name: &str) -> Option<String> {
@@ -378,6 +380,10 @@ mod tests {
         assert_eq!(settings.get("tidewater.cache"), "off");
         settings.set("search_path", "\"$user\", toy").expect("a path");
         assert_eq!(settings.schemas(), ["toy"]);
+        settings.set("search_path", "Gold, \"Gold\", \"a,b\"").expect("a path");
+        assert_eq!(settings.schemas(), ["gold", "Gold", "a,b"]);
+        assert_eq!(settings.get("search_path"), "gold, \"Gold\", \"a,b\"");
+        assert_eq!(Settings::new("ana", "Gold").schemas(), ["Gold"]);
         settings
             .set("client_encoding", "'utf-8'".trim_matches('\''))
             .expect("the one encoding");

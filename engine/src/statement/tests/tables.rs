@@ -333,3 +333,30 @@ async fn views_are_altered() {
     assert_eq!(lake.lines("SELECT * FROM s.v").await, ["2,3"]);
     assert_eq!(lake.lines("SELECT * FROM s.t").await, ["1,2"]);
 }
+
+// Goal: views tell other engines the catalog's name that the configuration says, unless they say one themselves. Method: views made without
+// it, with it, and with a property; each then gets another text.
+#[tokio::test]
+async fn views_tell_the_name_of_the_catalog() {
+    let mut lake = lake().await;
+    done(&lake, "CREATE VIEW s.v1 AS SELECT 1 AS a").await;
+    lake.call_catalog("lake");
+    done(&lake, "CREATE VIEW s.v2 AS SELECT 1 AS a").await;
+    done(
+        &lake,
+        "CREATE VIEW s.v3 TBLPROPERTIES ('tidewater.default-catalog' = 'other') AS SELECT 1 AS a",
+    )
+    .await;
+    let called = async |name: &str| {
+        let view = lake.engine.catalog().load_view(&crate::testing::table_name(name)).await;
+        view.expect("an answer").expect("a view").default_catalog
+    };
+    for (name, expected) in [("s.v1", None), ("s.v2", Some("lake")), ("s.v3", Some("other"))] {
+        assert_eq!(called(name).await.as_deref(), expected, "{name}");
+    }
+    for (name, expected) in [("s.v1", "lake"), ("s.v2", "lake"), ("s.v3", "other")] {
+        done(&lake, &format!("ALTER VIEW {name} AS SELECT 2 AS a")).await;
+        assert_eq!(called(name).await.as_deref(), Some(expected), "{name}");
+        assert_eq!(lake.lines(&format!("SELECT * FROM {name}")).await, ["2"], "{name}");
+    }
+}

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::copying::{Said, unsupported};
 use super::{CopyOut, Count, What};
 use crate::postgres::failure::{Failure, state};
-use crate::postgres::settings::READ_ONLY;
+use crate::postgres::settings::{READ_ONLY, SEARCH_PATH, quoted};
 
 /// The isolations that a transaction may ask for.
 const ISOLATIONS: [&str; 4] = ["serializable", "repeatable read", "read committed", "read uncommitted"];
@@ -239,7 +239,12 @@ impl<'a> Words<'a> {
             self.at += 1;
             match token {
                 Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => {
-                    value.push_str(&text.replace("''", "'"));
+                    let text = text.replace("''", "'");
+                    // A literal is one name of the list, as it is written.
+                    match name == SEARCH_PATH {
+                        true => value.push_str(&quoted(&text)),
+                        false => value.push_str(&text),
+                    }
                 }
                 Token::Comma => value.push_str(", "),
                 Token::Word(word)

@@ -4,7 +4,7 @@ use super::{ANSWER_DEADLINE, Server};
 
 // Goal: a name without a schema means the table of the first schema of `search_path` that has one, in every statement, also when that
 // changes; what is made goes to the first schema, and views keep their meaning. Method: a table in the second schema that is read, changed,
-// prepared, hidden by one in the first schema and shown again, and dropped.
+// prepared, hidden by one in the first schema and shown again, and dropped; one of the schemas is said in capitals without quotes.
 #[tokio::test]
 async fn names_are_looked_for_in_every_schema() {
     let server = Server::start().await;
@@ -13,7 +13,7 @@ async fn names_are_looked_for_in_every_schema() {
         ("CREATE SCHEMA h", "C CREATE SCHEMA"),
         ("CREATE SCHEMA h2", "C CREATE SCHEMA"),
         ("CREATE TABLE h2.t AS SELECT 1 AS id", "C CREATE TABLE"),
-        ("SET search_path = h, h2", "C SET"),
+        ("SET search_path = H, \"h2\"", "C SET"),
         ("SELECT id FROM t", "D 1"),
         ("INSERT INTO t VALUES (2)", "C INSERT 0 1"),
         ("UPDATE t SET id = t.id + 10 WHERE t.id = 2", "C UPDATE 1"),

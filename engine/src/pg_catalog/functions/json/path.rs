@@ -6,6 +6,7 @@ mod evaluation;
 mod item;
 mod number;
 mod parser;
+mod pattern;
 mod syntax;
 mod words;
 
@@ -607,6 +608,19 @@ mod tests {
         assert!(told.ends_with("finds so much in a document is not supported"));
         assert_eq!(asked(&long, "$.size()", false), "[2001]");
         assert_eq!(asked(&long, "$[*] ? (@ > 1)", false), "[]");
+    }
+
+    // Goal: the longer a pattern is where its repetitions are written out, the fewer letters it is looked for in. Method: a long text and two
+    // patterns, of which it has neither.
+    #[test]
+    fn long_patterns_cost_more() {
+        let text = format!("\"{}\"", "a".repeat(10_000));
+        let told = |pattern: &str| {
+            let path = format!("$ ? (@ like_regex \"{pattern}\")");
+            within(&Budget::of(400_000, 1 << 20), &text, &path, false)
+        };
+        assert_eq!(told("c$"), "[]");
+        assert!(told("(a|b){1000}c").ends_with("takes so many steps in a document is not supported"));
     }
 
     // Goal: each document has steps of its own. Method: many of them in one call, which together take more.

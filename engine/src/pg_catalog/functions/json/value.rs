@@ -82,35 +82,6 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether this holds all that another does.
-    pub(super) fn contains(&self, other: &Self) -> bool {
-        match (&self.kind, &other.kind) {
-            (Kind::Object(_), Kind::Object(wanted)) => wanted
-                .iter()
-                .all(|(name, value)| self.field(name).is_some_and(|own| own.contains(value))),
-            (Kind::Array(own), Kind::Array(wanted)) => {
-                wanted.iter().all(|value| own.iter().any(|own| own.alike(value)))
-            }
-            // An array holds a plain value as if it stood in an array.
-            (Kind::Array(own), wanted) if !matches!(wanted, Kind::Object(_)) => own.iter().any(|own| own.alike(other)),
-            _ => self.alike(other),
-        }
-    }
-
-    /// Whether values within arrays are the same, as far as containing goes.
-    fn alike(&self, other: &Self) -> bool {
-        match (&self.kind, &other.kind) {
-            (Kind::Object(_), Kind::Object(_)) | (Kind::Array(_), Kind::Array(_)) => self.contains(other),
-            (Kind::Null, Kind::Null) => true,
-            (Kind::Truth(left), Kind::Truth(right)) => left == right,
-            (Kind::Text(left), Kind::Text(right)) => left == right,
-            (Kind::Number, Kind::Number) => {
-                self.text == other.text || self.text.parse::<f64>().ok() == other.text.parse::<f64>().ok()
-            }
-            _ => false,
-        }
-    }
-
     /// As `jsonb` writes it: names once and in their order, one space behind each comma and colon.
     pub(super) fn write(&self, out: &mut String) {
         match &self.kind {

@@ -95,8 +95,8 @@ impl Evaluation<'_> {
                     let Item::Text(text) = value else {
                         return Ok(Truth::Unknown);
                     };
-                    self.pay(1 + text.len())?;
-                    Ok(Truth::of(pattern.is_match(text)))
+                    self.pay(pattern.cost(text).saturating_add(1))?;
+                    Ok(Truth::of(pattern.is_in(text)))
                 }))
             }
         }

@@ -1,6 +1,7 @@
 //! Reads a path, as PostgreSQL 15's grammar of them has it.
 
 use super::item::Item;
+use super::pattern::Pattern;
 use super::syntax::{Comparison, Condition, DEEPEST, Method, Operator, Path, Step, Value};
 use super::words::{Token, tokens};
 use crate::pg_catalog::functions::regexes::{Options, compiled};
@@ -255,7 +256,7 @@ impl Parser {
         let any_case = if flags.contains('i') { "i" } else { "" };
         let options = Options::of(&format!("{lines}{any_case}")).map_err(|error| error.message().into_owned())?;
         let pattern = compiled(&pattern, options).map_err(|error| error.message().into_owned())?;
-        Ok(Condition::Like(left, pattern))
+        Ok(Condition::Like(left, Pattern::of(pattern)))
     }
 
     fn sum(&mut self) -> Read<Either> {

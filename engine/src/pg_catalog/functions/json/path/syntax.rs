@@ -1,8 +1,7 @@
 //! A path as it was written: what it begins with, its steps, and the conditions of its filters.
 
-use regex::Regex;
-
 use super::item::Item;
+use super::pattern::Pattern;
 
 /// A path and its mode.
 #[derive(Debug)]
@@ -116,7 +115,7 @@ impl Method {
 pub(super) enum Condition {
     Compared(Value, Comparison, Value),
     StartsWith(Value, Value),
-    Like(Value, Regex),
+    Like(Value, Pattern),
     Exists(Value),
     Not(Box<Self>),
     Unknown(Box<Self>),
