@@ -5,8 +5,10 @@ mod bounded;
 mod exclusive;
 mod extreme;
 mod growth;
+pub(crate) mod interval_length;
 mod list_order;
 pub(crate) mod list_sets;
+mod longest;
 mod mean;
 pub(crate) mod perhaps;
 pub(crate) mod plain_list;
@@ -29,6 +31,7 @@ use self::appended::Appended;
 use self::bounded::Bounded;
 use self::exclusive::Exclusive;
 use self::extreme::Extreme;
+use self::interval_length::{ByLength, IntervalLength};
 use self::mean::Mean;
 use self::perhaps::Perhaps;
 use self::plain_list::PlainList;
@@ -109,6 +112,8 @@ impl Functions {
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Perhaps::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(PlainList::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Rounded::new())));
+        self.scalar
+            .push(Arc::new(ScalarUDF::new_from_impl(IntervalLength::new())));
         self.scalar.extend(whole::functions());
         self.scalar.extend(list_order::functions());
         self.scalar.extend(list_sets::functions());
@@ -145,6 +150,7 @@ impl Functions {
         let _ = state.register_function_rewrite(Arc::new(whole::Checked));
         let _ = state.register_function_rewrite(Arc::new(Exclusive));
         let _ = state.register_function_rewrite(Arc::new(list_order::Compared));
+        let _ = state.register_function_rewrite(Arc::new(ByLength));
         let _ = state.register_function_rewrite(Arc::new(Appended::of(&self.scalar)));
     }
 }

@@ -28,6 +28,7 @@ mod asked_groups;
 mod balanced;
 mod beside;
 mod beside_null;
+mod by_length;
 pub(crate) mod called;
 mod columns_below;
 mod correlated;
@@ -338,7 +339,8 @@ impl Engine {
         if state.config().get_extension::<Postgres>().is_some() {
             plan = read_texts::read(plan)?;
         }
-        let plan = recursive::alike(count_sets(types::typed(plan, &state)?, &state)?)?;
+        let plan = by_length::sorted(types::typed(plan, &state)?)?;
+        let plan = recursive::alike(count_sets(plan, &state)?)?;
         Ok((plan, standing))
     }
 

@@ -1,11 +1,11 @@
 //! `min` and `max` of floating-point numbers by groups, which DataFusion 55.2 compares by `<`: there a NaN takes the place of what
 //! was found, and gives it to the next number (<https://github.com/apache/datafusion/issues/24432>). Here NaN is larger than every
-//! number, as it is without groups, in sorts, and in PostgreSQL.
+//! number, as it is without groups, in sorts, and in PostgreSQL. Those of intervals go by their lengths.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrowNativeTypeOp, ArrowPrimitiveType};
-use datafusion::arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type, IntervalUnit};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -16,7 +16,9 @@ use datafusion::logical_expr::{
 };
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
-/// One of the two. In all but groups of floating-point numbers it is DataFusion's.
+use super::longest::Longest;
+
+/// One of the two. In all but intervals and groups of floating-point numbers it is DataFusion's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Extreme {
     inner: Arc<AggregateUDF>,
@@ -86,7 +88,10 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        self.inner.accumulator(args)
+        match args.return_field.data_type() {
+            DataType::Interval(IntervalUnit::MonthDayNano) => Ok(Box::new(Longest::new(self.largest))),
+            _ => self.inner.accumulator(args),
+        }
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
