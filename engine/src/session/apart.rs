@@ -109,7 +109,30 @@ pub(super) fn named(statement: &mut Statement, alike: &Alike) -> Result<bool> {
             changed |= apart(select, alike, Some(&is_named));
         });
     });
+    if !changed && matches!(alike, Alike::Expressions) {
+        changed = as_written(statement);
+    }
     Ok(changed)
+}
+
+/// Calls all expressions as they are written: what the query engine has one name for may be written in two ways (`every(x)` is its
+/// `bool_and(x)`). Whether any had no name.
+fn as_written(statement: &mut SqlStatement) -> bool {
+    let mut changed = false;
+    each(statement, &mut |_: usize, query: &mut Query| {
+        selects(&mut query.body, false, &mut |select: &mut Select| {
+            for item in &mut select.projection {
+                if let SelectItem::UnnamedExpr(expr) = item
+                    && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+                {
+                    let name = expr.to_string();
+                    call(item, name);
+                    changed = true;
+                }
+            }
+        });
+    });
+    changed
 }
 
 /// Queries whose columns have other names for what is around them: `(SELECT …) AS q (x, y)`.

@@ -87,6 +87,9 @@ impl Change for Within {
 
 /// Whether a query has rows, by a value.
 fn told(query: &Query, negated: bool) -> Option<Expr> {
+    if asks_for_none(query) {
+        return Some(Expr::value(Value::Boolean(negated)));
+    }
     if let Some(OneRow { passes, .. }) = OneRow::of(query) {
         let passes = Box::new(Expr::Subquery(Box::new(passes)));
         return Some(match negated {
@@ -133,6 +136,18 @@ fn unlimited(query: &Query) -> Option<(Query, u64)> {
     whole.limit_clause = None;
     whole.fetch = None;
     Some((whole, skipped))
+}
+
+/// Whether a query asks for no rows: `LIMIT 0`.
+fn asks_for_none(query: &Query) -> bool {
+    match &query.limit_clause {
+        Some(LimitClause::LimitOffset {
+            limit: Some(limit),
+            limit_by,
+            ..
+        }) => limit_by.is_empty() && written(limit) == Some(0),
+        _ => false,
+    }
 }
 
 /// A whole number that is written out.

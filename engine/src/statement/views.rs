@@ -96,7 +96,7 @@ impl Workshop<'_> {
         // A property that stays is heard as if it were given anew.
         let kept = there.and_then(|view| view.properties.get(DEFAULT_CATALOG));
         let said = wanted.properties.get(DEFAULT_CATALOG).or(kept);
-        let default_catalog = said.or(self.engine.options().view_default_catalog.as_ref());
+        let default_catalog = said.or_else(|| self.engine.options().view_default_catalog.as_ref());
         Ok(NewView {
             name,
             schema,

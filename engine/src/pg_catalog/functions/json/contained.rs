@@ -104,7 +104,7 @@ impl Contained {
                 let bytes = own.text.len().saturating_add(wanted.text.len());
                 self.pay(bytes / NUMBER_STEP_BYTES)?;
                 let same = own.text == wanted.text;
-                if !same && !(is_whole(own.text) && is_whole(wanted.text)) {
+                if !(same || is_whole(own.text) && is_whole(wanted.text)) {
                     self.pay(1)?;
                     return Ok(own.text.parse::<f64>().ok() == wanted.text.parse::<f64>().ok());
                 }
