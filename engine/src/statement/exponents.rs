@@ -179,8 +179,8 @@ mod tests {
             assert_eq!(rows(&lake, sql).await, 2, "{sql}");
         }
         assert_eq!(
-            lake.lines("SELECT n FROM s.w ORDER BY id").await,
-            ["9007199254740993", "1000", "9007199254740993", "-20"]
+            lake.lines("SELECT id, n FROM s.w").await,
+            ["1,9007199254740993", "2,1000", "3,9007199254740993", "4,-20"]
         );
     }
 

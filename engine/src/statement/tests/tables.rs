@@ -68,7 +68,7 @@ async fn tables_are_made() {
     );
     assert_eq!(
         refused(&lake, "CREATE TABLE s.d AS SELECT 1 AS a, 2 AS a").await.code(),
-        "ENG-0003"
+        "ENG-0017"
     );
     assert_eq!(
         refused(&lake, "CREATE TABLE s.d (a int) PARTITIONED BY (b)")
