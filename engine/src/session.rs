@@ -72,6 +72,7 @@ mod same_names;
 mod search_path;
 mod semi_joins;
 mod settings;
+mod skipped;
 mod sort_keys;
 mod sorted;
 mod standard_forms;

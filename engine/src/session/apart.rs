@@ -197,7 +197,7 @@ fn apart(select: &mut Select, alike: &Alike, is_named: Option<&dyn Fn(&str) -> b
             };
             let unnamed = matches!(item, SelectItem::UnnamedExpr(_));
             // What `*` stands for is not known here: whatever stands beside it is there a second time.
-            let beside_all = shows_all && unnamed && matches!(alike, Alike::Expressions);
+            let beside_all = shows_all && (unnamed || is_own(item)) && matches!(alike, Alike::Expressions);
             if all || nth > 0 || beside_all {
                 call(item, format!("{name}{APART}{at}"));
                 changed = true;
@@ -207,6 +207,19 @@ fn apart(select: &mut Select, alike: &Alike, is_named: Option<&dyn Fn(&str) -> b
         }
     }
     changed
+}
+
+/// Whether it is a column by its own name (`n AS n`), which the query engine takes for the column itself.
+fn is_own(item: &SelectItem) -> bool {
+    let SelectItem::ExprWithAlias { expr, alias } = item else {
+        return false;
+    };
+    let last = match expr {
+        Expr::Identifier(ident) => Some(ident),
+        Expr::CompoundIdentifier(idents) => idents.last(),
+        _ => None,
+    };
+    last.is_some_and(|last| value(last) == value(alias))
 }
 
 fn call(item: &mut SelectItem, name: String) {

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Statement, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, Statement, Value, VisitMut, VisitorMut,
+};
 
 use super::one_row::gathers;
 use crate::this_query::{self, Change};
@@ -25,7 +27,7 @@ impl VisitorMut for Queries {
         }
         let mut found = Asked::default();
         found.look(query);
-        if found.texts.len() > 1 {
+        if found.texts.len() > 1 || found.filters.len() > 1 {
             found.named = true;
             found.look(query);
         }
@@ -39,6 +41,8 @@ struct Asked {
     within: usize,
     /// The queries there are. Equal ones have one name, so that what they stand in stays equal.
     texts: BTreeSet<String>,
+    /// The conditions of `FILTER` that ask a query, of whose columns their names say nothing.
+    filters: BTreeSet<String>,
     named: bool,
 }
 
@@ -55,6 +59,17 @@ impl Asked {
 impl Change for Asked {
     fn before(&mut self, part: &mut Expr) {
         self.within += usize::from(gathers(part));
+        if let Expr::Function(call) = part
+            && let Some(filter) = &mut call.filter
+            && this_query::has(filter.as_ref(), asks)
+        {
+            let text = filter.to_string();
+            if !self.named {
+                self.filters.insert(text);
+            } else if let Some(at) = self.filters.iter().position(|known| *known == text) {
+                **filter = told_apart(filter, at);
+            }
+        }
     }
 
     fn after(&mut self, part: &mut Expr) {
@@ -69,6 +84,24 @@ impl Change for Asked {
         } else if let Some(at) = self.texts.iter().position(|known| *known == text) {
             name(query, &format!("asked${at}"));
         }
+    }
+}
+
+fn asks(part: &Expr) -> bool {
+    matches!(part, Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. })
+}
+
+/// The condition with a truth beside it that no other one has.
+fn told_apart(condition: &Expr, at: usize) -> Expr {
+    let number = || Box::new(Expr::value(Value::Number(at.to_string(), false)));
+    Expr::BinaryOp {
+        left: Box::new(Expr::Nested(Box::new(condition.clone()))),
+        op: BinaryOperator::And,
+        right: Box::new(Expr::BinaryOp {
+            left: number(),
+            op: BinaryOperator::Eq,
+            right: number(),
+        }),
     }
 }
 

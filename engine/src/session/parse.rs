@@ -17,7 +17,7 @@ use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
     CATALOG, asked_apart, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, one_row,
-    sort_keys, standard_forms, tuples, unnested, values, wildcards, windows,
+    skipped, sort_keys, standard_forms, tuples, unnested, values, wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -68,10 +68,12 @@ pub(super) fn understood(
         tuples::compared(statement);
         elements::sought(statement);
         windows::whole(statement);
+        skipped::limited(statement);
         values::floating(statement);
         joined::by_names(statement);
         // Before `t.*` is told whose it is and columns get their names, which go by what stands in FROM.
         unnested::beside(statement);
+        quantified::as_members(statement);
         members::counted(statement)?;
         balanced::conditions(statement);
         wildcards::named_as_read(statement);

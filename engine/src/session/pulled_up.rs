@@ -10,8 +10,10 @@ use datafusion::common::{JoinType, Result, not_impl_err};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    Distinct, Expr, FetchType, Join, Limit, LogicalPlan, LogicalPlanBuilder, SkipType, Subquery, lit,
+    BinaryExpr, Distinct, Expr, FetchType, Join, Limit, LogicalPlan, LogicalPlanBuilder, Operator, SkipType, Subquery,
+    lit,
 };
 
 use super::called::as_called;
@@ -117,7 +119,7 @@ fn check(part: &Expr) -> Result<()> {
     };
     match query.outer_ref_columns.is_empty() {
         true => Ok(()),
-        false => refuse(below_what_is_known(&query.subquery, asked)?),
+        false => refuse(below_what_is_known(&query.subquery, asked)?, asked),
     }
 }
 
@@ -128,7 +130,7 @@ fn check(part: &Expr) -> Result<()> {
 fn check_lateral(join: &Join) -> Result<()> {
     for side in [&join.left, &join.right] {
         if let Some(query) = lateral(side) {
-            refuse(below_what_is_known(query, Asked::Rows)?)?;
+            refuse(below_what_is_known(query, Asked::Rows)?, Asked::Rows)?;
         }
     }
     Ok(())
@@ -172,7 +174,7 @@ fn is_known(limit: &Limit) -> Result<bool> {
     Ok(matches!(limit.get_skip_type()?, SkipType::Literal(0)))
 }
 
-fn refuse(rows: &LogicalPlan) -> Result<()> {
+fn refuse(rows: &LogicalPlan, asked: Asked) -> Result<()> {
     rows.apply(|node| {
         let what = match node {
             // A query within, with a row around it of its own.
@@ -188,6 +190,15 @@ fn refuse(rows: &LogicalPlan) -> Result<()> {
                     && is_bound(&aggregate.input)? =>
             {
                 "a group that is there without rows"
+            }
+            // There are as many of a row as of its values in the condition: none is missed where only whether there are any counts.
+            LogicalPlan::Distinct(Distinct::All(input)) if asked == Asked::Rows && !is_bound_by_values(input)? => {
+                "DISTINCT, but by ="
+            }
+            LogicalPlan::Aggregate(aggregate)
+                if asked == Asked::Rows && aggregate.aggr_expr.is_empty() && !is_bound_by_values(&aggregate.input)? =>
+            {
+                "GROUP BY, but by ="
             }
             LogicalPlan::Join(join) if is_other_side_bound(join)? => "an outer join, EXCEPT or INTERSECT",
             LogicalPlan::RecursiveQuery(query) if is_bound(&query.static_term)? || is_bound(&query.recursive_term)? => {
@@ -208,6 +219,37 @@ fn is_other_side_bound(join: &Join) -> Result<bool> {
         JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => is_bound(&join.left)?,
         JoinType::Full => is_bound(&join.left)? || is_bound(&join.right)?,
     })
+}
+
+/// Whether rows depend on those around only by that columns of theirs have values of these.
+fn is_bound_by_values(rows: &LogicalPlan) -> Result<bool> {
+    let mut only = true;
+    rows.apply(|node| {
+        only &= match node {
+            LogicalPlan::Subquery(_) => return Ok(TreeNodeRecursion::Jump),
+            LogicalPlan::Filter(filter) => split_conjunction(&filter.predicate)
+                .into_iter()
+                .all(|part| !part.contains_outer() || is_of_value(part)),
+            node => !node.contains_outer_reference(),
+        };
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(only)
+}
+
+fn is_of_value(part: &Expr) -> bool {
+    let Expr::BinaryExpr(BinaryExpr {
+        left,
+        op: Operator::Eq,
+        right,
+    }) = part
+    else {
+        return false;
+    };
+    matches!(
+        (left.as_ref(), right.as_ref()),
+        (Expr::Column(_), Expr::OuterReferenceColumn(..)) | (Expr::OuterReferenceColumn(..), Expr::Column(_))
+    )
 }
 
 /// Whether rows depend on those around.
@@ -300,6 +342,10 @@ mod tests {
                 vec!["1", "2", "5"],
             ),
             (
+                "SELECT t.id, z.c FROM t, LATERAL (SELECT DISTINCT u.g AS c FROM u WHERE u.k = t.k AND u.x > 5) AS z",
+                vec!["1,p", "1,q", "2,p", "2,q"],
+            ),
+            (
                 "SELECT t.id, z.c FROM t, LATERAL (SELECT count(*) AS c FROM u WHERE u.k = t.k) AS z",
                 vec!["1,3", "2,3", "3,2", "4,2", "5,1", "6,0", "7,0"],
             ),
@@ -320,6 +366,8 @@ mod tests {
             "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u AS v LEFT JOIN (SELECT * FROM u WHERE u.k = t.k) AS z ON z.x = v.x WHERE z.x IS NULL)",
             "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM (SELECT x FROM u WHERE u.k = t.k ORDER BY x LIMIT 1) AS z WHERE z.x > 4)",
             "SELECT t.id FROM t, LATERAL (SELECT count(*) AS c FROM u WHERE u.k = t.k HAVING count(*) > 1) AS z",
+            "SELECT t.id, z.c FROM t, LATERAL (SELECT DISTINCT u.g AS c FROM u WHERE u.k = t.k AND u.x < t.n) AS z",
+            "SELECT t.id, z.c FROM t, LATERAL (SELECT u.g AS c FROM u WHERE u.x < t.id GROUP BY u.g) AS z",
         ] {
             assert_eq!(
                 lake.refused(&format!("{AROUND} {sql}")).await.code(),
