@@ -43,7 +43,8 @@ fn kept(stored: &Type, mean: &DataType) -> Option<DataType> {
     (precision <= DECIMAL128_MAX_PRECISION).then_some(DataType::Decimal128(precision, scale))
 }
 
-/// Whether a column of a plan is a mean, and nothing was done to it since.
+/// Whether a column of a plan is a mean, and nothing was done to it since. One that tells rows apart is none: rounded to fewer digits,
+/// rows that `GROUP BY` or `DISTINCT` made one each would be there twice.
 fn is_mean(plan: &LogicalPlan, at: usize) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => one_makes_mean(&projection.expr, at, &projection.input),
@@ -54,10 +55,8 @@ fn is_mean(plan: &LogicalPlan, at: usize) -> bool {
                 .fields()
                 .len()
                 .saturating_sub(aggregate.aggr_expr.len());
-            match at.checked_sub(groups) {
-                Some(at) => one_makes_mean(&aggregate.aggr_expr, at, &aggregate.input),
-                None => one_makes_mean(&aggregate.group_expr, at, &aggregate.input),
-            }
+            let call = at.checked_sub(groups);
+            call.is_some_and(|call| one_makes_mean(&aggregate.aggr_expr, call, &aggregate.input))
         }
         LogicalPlan::Window(window) => match at.checked_sub(window.input.schema().fields().len()) {
             Some(at) => one_makes_mean(&window.window_expr, at, &window.input),
@@ -75,8 +74,10 @@ fn is_mean(plan: &LogicalPlan, at: usize) -> bool {
         LogicalPlan::Sort(sort) => is_mean(&sort.input, at),
         LogicalPlan::Limit(limit) => is_mean(&limit.input, at),
         LogicalPlan::Repartition(repartition) => is_mean(&repartition.input, at),
-        LogicalPlan::Distinct(Distinct::All(input)) => is_mean(input, at),
-        LogicalPlan::Distinct(Distinct::On(distinct)) => one_makes_mean(&distinct.select_expr, at, &distinct.input),
+        LogicalPlan::Distinct(Distinct::On(distinct)) => {
+            let is_key = distinct.on_expr.iter().any(|expr| makes_mean(expr, &distinct.input));
+            !is_key && one_makes_mean(&distinct.select_expr, at, &distinct.input)
+        }
         _ => false,
     }
 }
