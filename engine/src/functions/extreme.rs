@@ -124,8 +124,12 @@ impl AggregateUDFImpl for Extreme {
         self.inner.is_descending()
     }
 
+    /// Those of intervals were put together part by part.
     fn value_from_stats(&self, args: &StatisticsArgs) -> Option<ScalarValue> {
-        self.inner.value_from_stats(args)
+        match args.return_type {
+            DataType::Interval(_) => None,
+            _ => self.inner.value_from_stats(args),
+        }
     }
 
     fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {

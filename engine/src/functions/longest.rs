@@ -61,7 +61,7 @@ mod tests {
     use crate::testing::Lake;
 
     // Goal: the shortest and the longest are found, of all rows and by groups. Method: intervals of which other ones have more months or
-    // days, nulls, and no rows, against answers of PostgreSQL 15; by a plan that travelled too.
+    // days, nulls, no rows, and constants, of which there are statistics, against answers of PostgreSQL 15; by a plan that travelled too.
     #[tokio::test]
     async fn the_shortest_and_the_longest() {
         let lake = Lake::new();
@@ -77,5 +77,8 @@ mod tests {
         assert_eq!(lake.lines(&all).await, ["false,true,true,false"]);
         let none = format!("SELECT min(i) IS NULL FROM {rows} WHERE k > 3");
         assert_eq!(lake.lines(&none).await, ["true"]);
+        let constants = "SELECT min(i) = INTERVAL '1 month', max(i) = INTERVAL '31 days' \
+                         FROM (SELECT INTERVAL '1 month' AS i UNION ALL SELECT INTERVAL '31 days') AS v";
+        assert_eq!(lake.lines(constants).await, ["true,true"]);
     }
 }
