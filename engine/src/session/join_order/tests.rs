@@ -297,7 +297,7 @@ async fn no_order_changes_an_answer() {
     let never = rules(None);
     let rng = SeededRng::new(11);
     let (mut moved, mut with_rows) = (0, 0);
-    for _ in 0..300 {
+    for _ in 0..200 {
         let sql = some_join(&rng);
         let plan = lake.engine.plan(&session, &sql).await.expect("a plan");
         let (ordered, given) = answer(&always, &plan).await;
@@ -307,7 +307,7 @@ async fn no_order_changes_an_answer() {
         with_rows += usize::from(!wanted.is_empty());
     }
     assert!(
-        moved > 150 && with_rows > 100,
+        moved > 100 && with_rows > 66,
         "{moved} in another order, {with_rows} with rows"
     );
 }

@@ -122,14 +122,14 @@ async fn differences(seed: u64, forgets: bool) -> (usize, usize) {
 #[tokio::test]
 async fn plans_follow_what_they_name() {
     let (mut used, mut found) = (0, 0);
-    for seed in 0..6 {
+    for seed in 0..3 {
         let (different, again) = differences(seed, false).await;
         assert_eq!(different, 0, "seed {seed}");
         used += again;
         found += differences(seed, true).await.0;
     }
-    assert!(used > 100, "{used} plans were used again");
-    assert!(found > 20, "{found} wrong answers of plans that forget their tables");
+    assert!(used > 50, "{used} plans were used again");
+    assert!(found > 10, "{found} wrong answers of plans that forget their tables");
 }
 
 // Goal: a plan that is used again is optimised once, and one that a time is put into each time. Method: statements twice, and what is
