@@ -1,3 +1,5 @@
+//! Which columns are means, and which digits they get.
+
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use iceberg::spec::{PrimitiveType, Type};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Columns that are called alike: which are shown so, and which names are refused.
+
 use tidewater_core::Coded;
 
 use super::shown_name;

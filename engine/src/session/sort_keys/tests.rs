@@ -1,3 +1,5 @@
+//! What names in `ORDER BY` mean, and that no hidden key is shown.
+
 use tidewater_core::Coded;
 
 use crate::testing::Lake;

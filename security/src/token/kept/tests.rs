@@ -1,3 +1,5 @@
+//! That the key that is kept outlives a start, and is never replaced.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Parts that end early, once and again, alone and with neighbours.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use object_store::ObjectStoreExt;
