@@ -3,6 +3,7 @@
 mod audit;
 mod authorities;
 mod compute;
+mod granting;
 mod serving;
 mod siblings;
 mod storage;

@@ -1,5 +1,5 @@
 //! A catalog with one voter, or a node of a group: `serve DIR [PORT [WAREHOUSE [KEY=VALUE ...]]]`. Prints its URI when it is ready; ends on Ctrl-C.
-//! With `SERVE_USER=name:password` in the environment only that user gets in.
+//! With `SERVE_USER=name:password` in the environment only that user gets in, whom no grant binds.
 //!
 //! Keys: `s3.endpoint`, `s3.region`, `s3.access-key-id`, `s3.secret-access-key`, `sts.role-arn` and `sts.endpoint` (vended credentials),
 //! `static.access-key-id` and `static.secret-access-key` (the same for every table), `sign` (any value: remote signing), `plan-files`
@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             name: name.to_owned(),
             password_hash: hash_password(password, &rng)?,
             scram: None,
-            role: Role::Writer,
+            role: Role::Admin,
         };
         let key = TokenKey::derive(rng.uuid().as_bytes());
         options.access = Access::Users {

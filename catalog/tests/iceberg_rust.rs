@@ -39,7 +39,7 @@ async fn start(lake: &TempDir) -> (RestCatalog, String, Tasks) {
         name: "ana".to_owned(),
         password_hash: hash_password("horse", &rng).expect("a hash"),
         scram: None,
-        role: Role::Reader,
+        role: Role::Admin,
     };
     let users = Authenticator::new(vec![user], TokenKey::derive(b"users"), clock).expect("good users");
     options.access = Access::Users {

@@ -455,7 +455,8 @@ impl QueryService {
         };
         let plan = plan.map_err(|error| told_with(session.options(), sql, error.into()))?;
         read_only::check(&plan)?;
-        self.may_read(principal, session.options(), sql, &plan)?;
+        let may = self.may_read(principal, session.options(), sql, &plan);
+        may.map_err(|error| told_with(session.options(), sql, error))?;
         Ok((session, plan))
     }
 

@@ -58,13 +58,14 @@ struct OnObject {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     everything: bool,
+    nothing_yet: bool,
     warehouse: PrivilegeSet,
     namespaces: BTreeMap<Vec<String>, PrivilegeSet>,
     objects: BTreeMap<(Vec<String>, String), OnObject>,
 }
 
 impl Access {
-    /// For those whom no grant binds: nodes, operators, and everybody before the first grant is made.
+    /// For those whom no grant binds: nodes, operators, and, where grants bind when they are made, everybody before the first one.
     pub fn everything() -> Self {
         Self {
             everything: true,
@@ -72,7 +73,15 @@ impl Access {
         }
     }
 
-    /// What this user may do by the policy.
+    /// For those whom grants bind before any is made: nothing.
+    pub(crate) fn nothing_yet() -> Self {
+        Self {
+            nothing_yet: true,
+            ..Self::default()
+        }
+    }
+
+    /// What this user may do by the policy, where grants bind when they are made.
     pub fn compile(policy: &Policy, user: &str) -> Self {
         Self::compile_with(policy, user, [])
     }
@@ -129,6 +138,12 @@ impl Access {
     /// Whether no grant binds.
     pub fn is_everything(&self) -> bool {
         self.everything
+    }
+
+    /// Whether nothing may be done because nothing was granted to anybody. Who is refused may be told so: it says nothing of what
+    /// there is.
+    pub fn is_nothing_yet(&self) -> bool {
+        self.nothing_yet
     }
 
     /// What may be done on everything.

@@ -18,9 +18,9 @@ const COMPILED_MAX: usize = 1_000;
 #[serde(rename_all = "snake_case")]
 pub enum Grants {
     /// Once the first role or grant was made; until then configured roles decide.
-    #[default]
     WhenMade,
     /// Always.
+    #[default]
     Required,
 }
 
@@ -94,7 +94,8 @@ impl Authorizer {
         }
         let access = Arc::new(match self.is_admin(principal) {
             true => Access::everything(),
-            false if self.binds(policy) => Access::granted(policy, &principal.name, principal.roles()),
+            false if policy.in_force => Access::granted(policy, &principal.name, principal.roles()),
+            false if self.binds(policy) => Access::nothing_yet(),
             false => Access::everything(),
         });
         compiled.by_principal.insert(principal.clone(), Arc::clone(&access));
@@ -125,9 +126,9 @@ mod tests {
     use crate::policy::{Grant, Grantee, Privilege, Resource};
     use crate::token::TokenKey;
 
-    // Goal: where grants are required nobody but an administrator may do anything before the first one is made, and a grant gives what
-    // it says; else all is as it was. Method: a reader, a writer, an administrator and a stranger under both settings, before and after
-    // a grant to the reader.
+    // Goal: where grants are required, as they are where nobody says otherwise, nobody but an administrator may do anything before the first
+    // one is made, and that this is why is known; a grant gives what it says; else all is as roles say. Method: a reader, a writer, an
+    // administrator and a stranger under both settings, before and after a grant to the reader.
     #[test]
     fn required_grants_bind_before_the_first_is_made() {
         let user = |name: &str, role| UserSettings {
@@ -137,6 +138,7 @@ mod tests {
             role,
         };
         let gold = ["gold".to_owned()];
+        assert_eq!(Grants::default(), Grants::Required);
         for (grants, binds) in [(Grants::WhenMade, false), (Grants::Required, true)] {
             let users = vec![
                 user("ana", Role::Reader),
@@ -152,6 +154,7 @@ mod tests {
                 assert_eq!(access.is_everything(), !binds, "{name}");
                 assert_eq!(access.sees_namespace(&gold), !binds, "{name}");
                 assert_eq!(access.on_warehouse().is_empty(), binds, "{name}");
+                assert_eq!(access.is_nothing_yet(), binds, "{name}");
             }
             assert!(decides.access(&Principal::named("root")).is_everything());
             decides.update(Policy {
@@ -166,12 +169,13 @@ mod tests {
             });
             assert!(decides.in_force());
             assert!(decides.access(&Principal::named("ana")).sees_namespace(&gold));
-            assert!(!decides.access(&Principal::named("ben")).sees_namespace(&gold));
+            let ben = decides.access(&Principal::named("ben"));
+            assert!(!ben.sees_namespace(&gold) && !ben.is_nothing_yet());
             assert!(decides.access(&Principal::named("root")).is_everything());
         }
     }
 
-    // Goal: without users nobody is bound, whatever is required. Method: no users, grants required.
+    // Goal: without users nobody is bound, whatever is required. Method: no users, and grants required in so many words.
     #[test]
     fn without_users_nothing_binds() {
         let users = Authenticator::new(Vec::new(), TokenKey::derive(b"k"), Arc::new(ManualClock::new(0)));

@@ -45,6 +45,9 @@ pub enum SecurityError {
         /// On what.
         what: String,
     },
+    /// What is not granted is denied, and nothing was granted to anybody. It is told of whatever takes a grant, there or not.
+    #[error("permission denied: nothing was granted to anybody yet, and what is not granted is denied")]
+    NothingGranted,
     /// A statement about roles or grants that makes no sense.
     #[error("cannot read the statement: {reason}")]
     BadStatement {
@@ -217,6 +220,7 @@ impl Coded for SecurityError {
             | Self::UnknownCertificate { .. }
             | Self::PlainPassword
             | Self::UserGone { .. }
+            | Self::NothingGranted
             | Self::PermissionDenied { .. } => ErrorKind::Denied,
             Self::UserConfigured { .. } | Self::UserExists { .. } | Self::ServiceAccount { .. } => ErrorKind::Conflict,
             Self::NoSuchUser { .. } => ErrorKind::NotFound,
@@ -267,6 +271,7 @@ impl Coded for SecurityError {
             Self::BadName { .. } => "SEC-0029",
             Self::ServiceAccount { .. } => "SEC-0030",
             Self::BadTokenKey { .. } => "SEC-0031",
+            Self::NothingGranted => "SEC-0032",
             Self::RevokedToken => "SEC-0006",
             Self::TooManyAttempts { .. } => "SEC-0007",
             Self::PermissionDenied { .. } => "SEC-0008",
@@ -279,6 +284,10 @@ impl Coded for SecurityError {
         match self {
             Self::ExpiredToken | Self::RevokedToken => Some("log in again".into()),
             Self::PermissionDenied { privilege, .. } => Some(format!("ask who manages grants for {privilege}")),
+            Self::NothingGranted => Some(
+                "an administrator grants it: GRANT SELECT ON SCHEMA gold TO USER ana, or tidewater role grant SELECT --on \"schema gold\" --to \"user ana\"; security.grants = \"when_made\" has roles of the configuration decide until the first grant, as they did before"
+                    .into(),
+            ),
             Self::PolicyUnknown { .. } => Some("is the catalog running, and does it have a leader?".into()),
             Self::PlainPassword => Some(
                 "call by https, or show a token; security.tls.allow_plain lets passwords through, to whoever reads along too"

@@ -146,21 +146,20 @@ fn node_tls(settings: &Settings) -> Check {
     Check::new("node TLS", found)
 }
 
-/// Whether users may do more than they were granted.
+/// Whether users may do what they were granted, no more and no less.
 fn grants(settings: &Settings) -> Check {
-    let open = "every user may do everything at the catalog until the first role or grant is made";
-    let found = if !settings.security.knows_users() {
-        Ok("no users are configured".to_owned())
-    } else if settings.security.grants == Grants::Required {
-        Ok("required: what nobody was granted is denied".to_owned())
-    } else {
-        match anything_granted(settings) {
+    let security = &settings.security;
+    let found = match security.grants {
+        _ if !security.knows_users() => Ok("no users are configured".to_owned()),
+        Grants::Required if security.has_admins() => Ok("required: what nobody was granted is denied".to_owned()),
+        _ => match anything_granted(settings) {
             Some(true) => Ok("made: what nobody was granted is denied".to_owned()),
-            Some(false) => Err(format!(
-                "NOTHING WAS GRANTED, and {open}: set security.grants = \"required\""
+            Some(false) => Err(security.without_grants().to_owned()),
+            None => Ok(format!(
+                "not known, as the catalog does not tell; where there are none: {}",
+                security.without_grants()
             )),
-            None => Ok(format!("not known, as the catalog does not tell: {open}")),
-        }
+        },
     };
     Check::new("grants", found)
 }

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RoleVerb {
-    /// Make a role. The first role or grant puts grants in force: what nobody was granted is denied from then on
+    /// Make a role. What nobody was granted is denied; with security.grants = "when_made" from the first role or grant on
     Create {
         /// Its name
         role: String,

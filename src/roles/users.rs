@@ -1,9 +1,9 @@
-//! Who may come in, as the configuration has it, and a warning where all of them may do everything.
+//! Who may come in, as the configuration has it, and a warning where nothing was granted to any of them.
 
 use std::sync::Arc;
 
 use tidewater_core::SharedClock;
-use tidewater_security::{Authenticator, Grants, Oidc, TOKEN_TTL_MS_MAX, TokenKey};
+use tidewater_security::{Authenticator, Oidc, TOKEN_TTL_MS_MAX, TokenKey};
 
 use super::Parts;
 use crate::cli::failure::{Failure, Reason};
@@ -42,9 +42,9 @@ fn login_ttl_ms(seconds: u64) -> Result<i64, Failure> {
     })
 }
 
-/// Says it when there are users and nothing was granted to anybody, so that all of them may do more than anybody meant.
+/// Says it when there are users and nothing was granted to anybody: they may do nothing, or more than anybody meant.
 pub(super) async fn warn_of_no_grants(parts: &Parts) {
-    if !parts.users.required() || parts.users.grants() == Grants::Required {
+    if !parts.users.required() {
         return;
     }
     // Who cannot be asked now is heard of elsewhere: what needs the policy says so.
@@ -52,9 +52,7 @@ pub(super) async fn warn_of_no_grants(parts: &Parts) {
         return;
     };
     if state.policy.is_none_or(|policy| !policy.in_force) {
-        tracing::warn!(
-            "NOTHING WAS GRANTED YET: every user reads everything and may do everything at the catalog until the first role or grant is made; make one, or set security.grants = \"required\""
-        );
+        tracing::warn!("{}", parts.settings.security.without_grants());
     }
 }
 

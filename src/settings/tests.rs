@@ -129,11 +129,11 @@ fn a_secret_comes_before_the_key_that_is_kept() {
     assert_eq!(with("").token_key_dir(), None, "nobody has tokens");
 }
 
-// Goal: grants are required only where somebody says so, and a word that means nothing is refused rather than taken for the laxer one.
-// Method: the setting left out, as a user writes it, and misspelt.
+// Goal: grants are required where nobody says otherwise, and a word that means nothing is refused. Method: the setting left out, as a user
+// writes it, and misspelt.
 #[test]
-fn grants_are_required_in_so_many_words() {
-    assert_eq!(read("").expect("an empty file").security.grants, Grants::WhenMade);
+fn grants_are_required_unless_it_is_written() {
+    assert_eq!(read("").expect("an empty file").security.grants, Grants::Required);
     for (word, grants) in [
         ("required", Some(Grants::Required)),
         ("when_made", Some(Grants::WhenMade)),
@@ -141,5 +141,30 @@ fn grants_are_required_in_so_many_words() {
     ] {
         let settings = read(&format!("[security]\ngrants = {word:?}\n"));
         assert_eq!(settings.ok().map(|settings| settings.security.grants), grants, "{word}");
+    }
+}
+
+// Goal: where nothing was granted, what is said fits who could grant, and names what to type. Method: users with and without an
+// administrator, an issuer with and without groups of administrators, and the setting that leaves all open.
+#[test]
+fn what_to_type_fits_who_can_grant() {
+    let user = |role: &str| format!("[[security.users]]\nname = \"ana\"\nrole = \"{role}\"\n");
+    let issuer = "[[security.oidc]]\nissuer = \"https://login.example\"\naudience = [\"lake\"]\n";
+    let open = "[security]\ngrants = \"when_made\"\n";
+    for (toml, admins, says) in [
+        (user("writer"), false, "ALL --on warehouse"),
+        (user("admin"), true, "SELECT --on"),
+        (issuer.to_owned(), false, "ALL --on warehouse"),
+        (format!("{issuer}admins = [\"stewards\"]\n"), true, "SELECT --on"),
+        (
+            format!("{open}{}", user("writer")),
+            false,
+            "every user reads everything",
+        ),
+    ] {
+        let security = read(&toml).expect("a good file").security;
+        assert_eq!(security.has_admins(), admins, "{toml}");
+        let told = security.without_grants();
+        assert!(told.contains(says) && told.contains("when_made"), "{toml}: {told}");
     }
 }

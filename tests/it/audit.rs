@@ -26,7 +26,8 @@ fn what_was_done_is_kept_through_a_kill() {
         format!("[[security.users]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\nrole = \"{role}\"\n")
     };
     let users = [user("root", "admin"), user("ana", "reader")].concat();
-    let config = format!("[audit]\nrequired = true\n{users}");
+    // What is kept is no matter of grants: until the first, a reader reads.
+    let config = format!("[audit]\nrequired = true\n[security]\ngrants = \"when_made\"\n{users}");
     let node = NodeBuilder::up(dir.path()).config(&config).start();
     node.builder().cli(&["user", "add", "robot", "--service"]).unwrap();
     node.builder().cli(&["token", "revoke", "--user", "robot"]).unwrap();

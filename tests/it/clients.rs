@@ -123,12 +123,12 @@ fn readme_lines_work(node: &Node, readme: &str) {
     assert_eq!(rows.lines().nth(1), Some(appointments.to_string().as_str()), "{rows}");
 }
 
-/// The configuration with two users of one password.
+/// The configuration with two users of one password, who may do everything at the catalog and read everything: the probes are about logins.
 fn users() -> String {
     let hash = password_hash(PASSWORD);
-    [USER, OTHER]
-        .map(|user| format!("[[security.users]]\nname = \"{user}\"\npassword_hash = \"{hash}\"\n"))
-        .concat()
+    let users =
+        [USER, OTHER].map(|user| format!("[[security.users]]\nname = \"{user}\"\npassword_hash = \"{hash}\"\n"));
+    format!("[security]\ngrants = \"when_made\"\n{}", users.concat())
 }
 
 /// A process with the tables of a small hospital, whose changes came in two parts, so that bronze has snapshots of the past.

@@ -12,6 +12,7 @@ mod cancel;
 mod clients;
 mod cluster;
 mod demo;
+mod denied;
 mod differential;
 mod engines;
 mod executor_cancel;

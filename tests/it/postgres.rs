@@ -10,11 +10,12 @@ use crate::kit::{Node, NodeBuilder, free_port, hashed};
 pub(crate) const USER: &str = "ana";
 pub(crate) const PASSWORD: &str = "correct horse: battery";
 
-/// A process with one user who may write, and the tables of the probes.
+/// A process with one user who may write as long as nothing is granted, and the tables of the probes.
 pub(crate) fn lake(dir: &Path) -> Node {
     let hashed = hashed(PASSWORD);
     let user = format!(
-        "[[security.users]]\nname = \"{USER}\"\npassword_hash = {}\nscram = {}\nrole = \"writer\"\n",
+        "[security]\ngrants = \"when_made\"\n\
+         [[security.users]]\nname = \"{USER}\"\npassword_hash = {}\nscram = {}\nrole = \"writer\"\n",
         hashed["password_hash"], hashed["scram"]
     );
     let node = NodeBuilder::up(dir).config(&user).start();

@@ -1,8 +1,8 @@
 //! What a caller may do: each route says what it takes, and one that says nothing takes more than any user has.
 //!
-//! Nodes, operators and callers of an open catalog are not looked at, nor users before the first grant is made. What a user may not
-//! know of is answered as what is not there is (404); what they know of and lack a privilege on is refused (403). Listings hold what
-//! one may see.
+//! Nodes, operators and callers of an open catalog are not looked at, nor users before the first grant is made where grants bind from
+//! then on. What a user may not know of is answered as what is not there is (404); what they know of and lack a privilege on is refused
+//! (403). Where nothing was granted to anybody, all is refused as that, there or not. Listings hold what one may see.
 
 mod rules;
 
@@ -145,6 +145,9 @@ impl Place {
 
 /// Refuses what the caller may not do, in the words for what is not there if they may not know of it.
 fn check(state: &CatalogState, access: &Access, user: &Principal, need: Need, place: &Place) -> Result<()> {
+    if access.is_nothing_yet() {
+        return Err(SecurityError::NothingGranted.into());
+    }
     match need.on {
         On::Warehouse => allowed(access.on_warehouse().has(need.privilege), || {
             denied(user, need.privilege, "the warehouse")

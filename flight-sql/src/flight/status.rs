@@ -27,7 +27,9 @@ pub fn to_status(error: QueryError) -> Status {
 pub(super) fn status_of(error: &QueryError) -> Status {
     let code = match error {
         // Clients log in again on "unauthenticated": only for who they are, not for what they or the store may not do.
-        QueryError::Security(SecurityError::PermissionDenied { .. }) => Code::PermissionDenied,
+        QueryError::Security(SecurityError::PermissionDenied { .. } | SecurityError::NothingGranted) => {
+            Code::PermissionDenied
+        }
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => Code::Unauthenticated,
         _ if error.is_not_admitted() => Code::Unavailable,
         _ if NAMES_TAKEN.contains(&error.code()) => Code::AlreadyExists,
@@ -121,6 +123,11 @@ mod tests {
                 "ENG-0009",
             ),
             (SecurityError::BadCredentials.into(), Code::Unauthenticated, "SEC-0001"),
+            (
+                SecurityError::NothingGranted.into(),
+                Code::PermissionDenied,
+                "when_made",
+            ),
             (
                 QueryError::Statement {
                     statement: "COPY".into(),

@@ -78,6 +78,7 @@ impl From<&QueryError> for Failure {
         let status = match error {
             QueryError::Security(
                 SecurityError::PermissionDenied { .. }
+                | SecurityError::NothingGranted
                 | SecurityError::OpenWithoutAuthentication { .. }
                 // Asked for credentials, a browser would show the password again.
                 | SecurityError::PlainPassword,

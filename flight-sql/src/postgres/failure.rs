@@ -251,7 +251,9 @@ const WORDS: &[(&str, &str)] = &[
 
 fn state_of(error: &QueryError, chain: &str) -> &'static str {
     match error {
-        QueryError::Security(SecurityError::PermissionDenied { .. }) => return state::DENIED,
+        QueryError::Security(SecurityError::PermissionDenied { .. } | SecurityError::NothingGranted) => {
+            return state::DENIED;
+        }
         QueryError::Security(SecurityError::BadStatement { .. }) => return state::SYNTAX,
         QueryError::Security(_) if error.kind() == ErrorKind::Denied => return state::BAD_PASSWORD,
         QueryError::Parameters { .. } | QueryError::BadHandle => return state::PROTOCOL,

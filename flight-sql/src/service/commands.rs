@@ -171,7 +171,8 @@ impl QueryService {
     {
         self.may(principal, LOAD)?;
         let options = self.seen_by(principal, self.settings())?;
-        self.may_load(principal, &options, load).await?;
+        let may = self.may_load(principal, &options, load).await;
+        may.map_err(|error| told_with(&options, LOAD, error))?;
         let at_work = self.0.running.enter(note.id(), principal)?;
         note.may_be_cut(at_work.cause());
         note.kept().await?;
@@ -220,7 +221,7 @@ impl QueryService {
             }
             return note.end(match self.grants(principal, &client, grants).await {
                 Ok(done) => Ok(Some(Changed { verb, done })),
-                Err(error) => Err(error),
+                Err(error) => Err(told_with(&client, &statement.sql, error)),
             });
         }
         let mut command = match self.command(statement, &client) {

@@ -28,7 +28,7 @@ use futures::TryStreamExt;
 
 use tidewater_core::{Coded, ErrorKind, ManualClock, SeededRng, SharedClock, SystemClock};
 use tidewater_engine::{EngineOptions, ZONE};
-use tidewater_security::{Authorizer, UserSettings};
+use tidewater_security::{Authorizer, Grants, UserSettings};
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
     Catalog, Change, CommitOptions, DataFileWriter, FileStore, NewTable, StoreOptions, WriteOptions, commit_change,
@@ -138,11 +138,13 @@ impl Lake {
         service
     }
 
-    /// A service over the same tables for these users, whose grants and policies somebody else tells.
+    /// A service over the same tables for these users, whose grants and policies somebody else tells. They do what their roles let them
+    /// until something is granted.
     pub(crate) fn for_users(&self, users: Vec<UserSettings>) -> (QueryService, Authorizer) {
         let inner = &self.service.0;
         let clock = inner.engine.clock().clone();
         let users = Authenticator::new(users, inner.key.clone(), clock).expect("good users");
+        let users = users.binding_by(Grants::WhenMade);
         let authorizer = Authorizer::new(&users);
         let service = QueryService::new(
             inner.engine.clone(),

@@ -28,7 +28,7 @@ struct Lake {
 }
 
 impl Lake {
-    /// With the namespaces `a` and `b`, a table `t` and a view `v` in each.
+    /// With the namespaces `a` and `b`, a table `t` and a view `v` in each, where grants bind once one is made.
     async fn new() -> Self {
         Self::binding_by(Grants::WhenMade).await
     }
@@ -537,13 +537,36 @@ async fn tokens_are_taken_back() {
     assert_eq!(state.body["policy"]["in_force"], false);
 }
 
-// Goal: where grants are required nobody may do anything before they were given it, not even know what is there; else all may. Method:
-// reads and changes by a reader, a writer and an administrator before any grant, then one grant.
+// Goal: where nobody says when grants bind, and where they are required, nobody may do anything before they were given it, not even know
+// what is there, and is told that this is why; else all may. Method: reads and changes by a reader, a writer and an administrator before any
+// grant, then one grant.
 #[tokio::test]
-async fn grants_may_be_required_from_the_start() {
+async fn grants_are_required_from_the_start() {
     let made = || Some(json!({"namespace": ["c"]}));
-    for (grants, loads, creates) in [(Grants::WhenMade, 200, 200), (Grants::Required, 404, 403)] {
+    for (grants, loads, creates) in [
+        (Grants::WhenMade, 200, 200),
+        (Grants::Required, 403, 403),
+        (Grants::default(), 403, 403),
+    ] {
         let lake = Lake::binding_by(grants).await;
+        if loads == 403 {
+            for path in [
+                "a",
+                "x",
+                "a/tables",
+                "a/tables/t",
+                "a/tables/x",
+                "a/views/v",
+                "x/tables/t",
+            ] {
+                let reply = lake.call("ana", "GET", &format!("/v1/namespaces/{path}"), None).await;
+                let code = reply.body["error"]["error-code"].as_str();
+                assert_eq!((reply.status, code), (403, Some("SEC-0032")), "{path}: {}", reply.body);
+                let hint = reply.body["error"]["hint"].as_str().unwrap_or_default();
+                assert!(hint.contains("role grant") && hint.contains("when_made"), "{hint}");
+            }
+            assert_eq!(lake.status("ana", "DELETE", TABLE, None).await, 403);
+        }
         assert_eq!(lake.status("ana", "GET", TABLE, None).await, loads, "{grants:?}");
         assert_eq!(lake.status("eve", "GET", TABLE, None).await, loads, "{grants:?}");
         let reply = lake.call("eve", "POST", "/v1/namespaces", made()).await;

@@ -1,10 +1,12 @@
-//! Errors without the names that whoever asked may not know of.
+//! Errors without the names that whoever asked may not know of, and in words of their own where nothing was granted to anybody.
 
 use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, SchemaError};
 
+use tidewater_core::{Coded, ErrorKind};
 use tidewater_engine::{EngineError, SessionOptions};
+use tidewater_security::SecurityError;
 
 use crate::error::QueryError;
 
@@ -12,13 +14,32 @@ use crate::error::QueryError;
 const NAMES_ONE: [&str; 2] = [": While expanding wildcard, column \"", " but the expression \""];
 
 /// An error of a statement as it is told in a session with these options: where grants bind, one of a column says nothing of those that the
-/// statement does not name, as the planner knows them all.
+/// statement does not name, as the planner knows them all. Where nothing was granted to anybody, that is told of every name, so that nobody
+/// looks for tables that are there.
 pub(in crate::service) fn told_with(options: &SessionOptions, sql: &str, error: QueryError) -> QueryError {
+    let Some(access) = &options.access else {
+        return error;
+    };
+    if access.is_nothing_yet() && lacks_a_grant(&error) {
+        return SecurityError::NothingGranted.into();
+    }
     match error {
-        QueryError::Engine(EngineError::Query { source }) if options.access.is_some() => {
-            QueryError::Engine(EngineError::from(alone(*source, sql)))
-        }
+        QueryError::Engine(EngineError::Query { source }) => QueryError::Engine(EngineError::from(alone(*source, sql))),
         other => other,
+    }
+}
+
+/// Whether an error would be another one, or none, if something were granted. What PostgreSQL's own schemas hold is everybody's.
+fn lacks_a_grant(error: &QueryError) -> bool {
+    match error {
+        QueryError::Security(SecurityError::PermissionDenied { .. }) => true,
+        QueryError::Engine(engine) if engine.kind() == ErrorKind::NotFound => true,
+        QueryError::Engine(_) => {
+            let chain = error.chain();
+            let missing = chain.contains("table '") && chain.contains("not found");
+            missing && !chain.contains("pg_catalog.") && !chain.contains("information_schema.")
+        }
+        _ => false,
     }
 }
 
