@@ -183,6 +183,14 @@ pub enum EngineError {
         /// How many they may have.
         max: u64,
     },
+    /// A regular expression that is larger than any should be.
+    #[error("regular expression has more than {max} {what}")]
+    PatternTooLarge {
+        /// What it has too many of.
+        what: &'static str,
+        /// How many it may have.
+        max: usize,
+    },
     /// Rows of metadata that would take more memory than a statement may take for them.
     #[error("{what} has more than {max} rows")]
     TooManyRows {

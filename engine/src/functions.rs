@@ -28,6 +28,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
 use self::appended::Appended;
+pub(crate) use self::bounded::BYTES_MAX;
 use self::bounded::Bounded;
 use self::exclusive::Exclusive;
 use self::extreme::Extreme;

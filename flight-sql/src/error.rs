@@ -84,10 +84,12 @@ pub enum QueryError {
         unseen_max: Duration,
     },
     /// As much is in the middle of being read as may be.
-    #[error("{} MiB of messages are being read, and no more may be", bytes_max >> 20)]
+    #[error("{} MiB of messages of {whose} are being read, and no more may be", bytes_max >> 20)]
     Reading {
         /// The most.
         bytes_max: usize,
+        /// Of whom.
+        whose: &'static str,
     },
     /// Nothing may be done that is not kept, and it cannot be kept.
     #[error("cannot keep who asked for this, and nothing may be done without that (audit.required)")]

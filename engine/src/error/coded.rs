@@ -138,6 +138,7 @@ impl Coded for EngineError {
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
             Self::Statement { .. } | Self::ManyMatches { .. } | Self::NotABranch { .. } => ErrorKind::Invalid,
             Self::TooComplex { .. } | Self::ValueTooLarge { .. } | Self::NotTaken { .. } => ErrorKind::Invalid,
+            Self::PatternTooLarge { .. } => ErrorKind::Invalid,
             Self::TooManyRows { .. } => ErrorKind::Exhausted,
             Self::Managed { .. } | Self::UnderPolicy { .. } => ErrorKind::Denied,
             Self::Query { source } => match root(source) {
@@ -181,6 +182,7 @@ impl Coded for EngineError {
             Self::TooManyRows { .. } => "ENG-0023",
             Self::CannotWait { .. } => "ENG-0024",
             Self::RuleFailed { .. } => "ENG-0025",
+            Self::PatternTooLarge { .. } => "ENG-0026",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
             Self::UnderPolicy { .. } => "ENG-0032",
@@ -260,6 +262,9 @@ impl Coded for EngineError {
                 "ask for the first rows with LIMIT, or compact the table: CALL system.rewrite_data_files"
             }
             Self::ValueTooLarge { .. } => "ask for a smaller value, or for fewer rows at once",
+            Self::PatternTooLarge { .. } => {
+                "repeat parts less often, and write those that are not asked for as (?:…) instead of (…)"
+            }
             Self::UnderPolicy { .. } => "ask for rows of the table, or let somebody do it who sees all of it",
             _ => return None,
         };

@@ -19,7 +19,7 @@ use crate::error::EngineError;
 use crate::sizes;
 
 /// Bytes of a batch that one function may make.
-pub(super) const BYTES_MAX: u64 = 256 << 20;
+pub(crate) const BYTES_MAX: u64 = 256 << 20;
 
 /// A function that refuses to make more than [`BYTES_MAX`] of one batch. In all else it is the other one.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -16,6 +16,9 @@ use super::types::{self, EPOCH_DAYS, EPOCH_US};
 /// Microseconds of a day, which is also how its end is told.
 const DAY_US: i64 = 86_400_000_000;
 
+/// Numbers of types up to this one mean the same everywhere; which of the others an array's elements are is not told by their number.
+const BUILT_IN_OID_MAX: u32 = 9_999;
+
 /// The value that a client sent for a parameter of this type. A text that names no zone is of `zone`, or of UTC.
 pub(super) fn value(oid: u32, binary: bool, sent: Option<&Bytes>, zone: Option<&str>) -> Result<ScalarValue, Failure> {
     let of = types::arrow(oid).unwrap_or(DataType::Utf8);
@@ -168,6 +171,13 @@ fn list(element: u32, items: Vec<ScalarValue>) -> Result<ScalarValue, Failure> {
     Ok(ScalarValue::List(list))
 }
 
+fn wrong_element(told: u32, expected: u32) -> Failure {
+    let name = |oid| types::formatted(oid, -1).unwrap_or_else(|| "???".to_owned());
+    let (of, instead) = (name(told), name(expected));
+    let text = format!("binary data has array element type {told} ({of}) instead of expected {expected} ({instead})");
+    Failure::new(state::TYPES_DIFFER, text)
+}
+
 fn from_binary(oid: u32, mut sent: Bytes, zone: Option<&str>) -> Result<ScalarValue, Failure> {
     let wrong = |_| {
         Failure::new(
@@ -228,22 +238,16 @@ fn from_binary(oid: u32, mut sent: Bytes, zone: Option<&str>) -> Result<ScalarVa
                 )
             });
         }
-        _ if types::element(oid).is_some() => {
-            let no_array = || {
+        _ if let Some(element) = types::element(oid) => {
+            let (told, items) = array::from_binary(sent).ok_or_else(|| {
                 Failure::new(
                     state::INVALID_BINARY,
                     "incorrect binary data for an array of one dimension",
                 )
-            };
-            let (element, items) = array::from_binary(sent).ok_or_else(no_array)?;
-            let element = if element == 0 {
-                types::element(oid).unwrap_or(types::TEXT)
-            } else {
-                element
-            };
-            // No array has arrays for elements: read one within the other, as many as a message holds, they would exhaust the stack.
-            if types::element(element).is_some() {
-                return Err(no_array());
+            })?;
+            // Elements are not read as what they call themselves: arrays within arrays, as many as a message holds, exhaust the stack.
+            if told != element && (1..=BUILT_IN_OID_MAX).contains(&told) {
+                return Err(wrong_element(told, element));
             }
             let items = items.iter().map(|item| value(element, true, item.as_ref(), zone));
             return list(element, items.collect::<Result<_, _>>()?);
@@ -422,6 +426,39 @@ mod tests {
         }
     }
 
+    // Goal: elements of another type than the array's are not read as the array's, nor make another array of it. Method: whole numbers as
+    // elements of arrays of others, of texts and of no type, and of a type that has no number of its own.
+    #[test]
+    fn elements_are_of_their_arrays_type() {
+        let sent = |element: u32| {
+            let mut array = b"\0\0\0\x01\0\0\0\0".to_vec();
+            array.extend_from_slice(&element.to_be_bytes());
+            array.extend_from_slice(b"\0\0\0\x01\0\0\0\x01\0\0\0\x04\0\0\0\x07");
+            Bytes::from(array)
+        };
+        let expected = value(1007, false, Some(&Bytes::from_static(b"{7}")), None).expect("an array");
+        for element in [types::INT4, 0, 16_384] {
+            assert_eq!(
+                value(1007, true, Some(&sent(element)), None),
+                Ok(expected.clone()),
+                "{element}"
+            );
+        }
+        for (oid, element) in [
+            (1007, types::OID),
+            (1016, types::INT4),
+            (1009, types::INT4),
+            (1007, 99),
+            (1007, 1007),
+        ] {
+            let refused = value(oid, true, Some(&sent(element)), None).expect_err("another type");
+            assert_eq!(refused.state, state::TYPES_DIFFER, "{oid} {element}");
+        }
+        let refused = value(1016, true, Some(&sent(types::INT4)), None).expect_err("another type");
+        let told = "binary data has array element type 23 (integer) instead of expected 20 (bigint)";
+        assert_eq!(refused.message, told);
+    }
+
     // Goal: numbers of one array are all what they are, or refused. Method: some that fit together and some that do not.
     #[test]
     fn numbers_of_an_array_keep_their_values() {
@@ -454,7 +491,7 @@ mod tests {
         let mut span = micros.to_be_bytes().to_vec();
         span.extend_from_slice(&[0; 8]);
         for (oid, sent, expected) in [
-            (1009, nested, state::INVALID_BINARY),
+            (1009, nested, state::TYPES_DIFFER),
             (types::INTERVAL, span, state::DATE_OUT_OF_RANGE),
             (types::TIME, (-1_i64).to_be_bytes().to_vec(), state::DATE_OUT_OF_RANGE),
             (

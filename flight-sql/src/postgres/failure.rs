@@ -17,6 +17,7 @@ pub(super) mod state {
     pub(in crate::postgres) const DATE_OUT_OF_RANGE: &str = "22008";
     pub(in crate::postgres) const DIVISION_BY_ZERO: &str = "22012";
     pub(in crate::postgres) const INVALID_PARAMETER: &str = "22023";
+    pub(in crate::postgres) const BAD_PATTERN: &str = "2201B";
     pub(in crate::postgres) const BAD_POWER: &str = "2201F";
     pub(in crate::postgres) const ARRAY_ELEMENT: &str = "2202E";
     // What SQL/JSON paths find, and do not.
@@ -267,6 +268,7 @@ fn state_of(error: &QueryError, chain: &str) -> &'static str {
         "TBL-0038" => return state::NOT_EMPTY,
         "ENG-0020" => return state::TOO_COMPLEX,
         "ENG-0021" => return state::LIMIT,
+        "ENG-0026" => return state::BAD_PATTERN,
         "ENG-0040" => return state::SNAPSHOT_GONE,
         _ => {}
     }

@@ -24,6 +24,21 @@ pub(super) struct Sentence {
     pub(super) what: What,
 }
 
+/// What a word or a value of a statement takes beside its letters, about.
+const WORD_BYTES: usize = 48;
+
+impl Sentence {
+    /// What it takes in memory, about: what it asks for repeats parts of its text.
+    pub(super) fn bytes(&self) -> usize {
+        let words = match &self.what {
+            What::Prepare { types, .. } => types.len(),
+            What::Execute { values, .. } => values.len(),
+            _ => 0,
+        };
+        2 * self.sql.len() + words * WORD_BYTES
+    }
+}
+
 /// What a statement asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {

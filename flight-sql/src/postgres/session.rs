@@ -24,7 +24,7 @@ use self::transaction::Transaction;
 use super::connection::{Unreachable, Wire};
 use super::encode::Style;
 use super::failure::{Failure, state};
-use super::message::{Message, Target};
+use super::message::{MESSAGE_BYTES_MAX, Message, Target};
 use super::registry::Place;
 use super::rows::{Cursor, Sending, Stopped};
 use super::script::{Scripts, Sentence, What};
@@ -36,6 +36,10 @@ const STATEMENTS_MAX: usize = 2_000;
 
 /// Portals and cursors that are open at once; each may hold a running query.
 const PORTALS_MAX: usize = 100;
+
+/// Memory of all that a session keeps: texts, values and what is told of columns, of statements and portals together. Twice what one
+/// message may bring.
+const KEPT_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
 
 /// Whether the connection goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,8 @@ struct Kept {
     /// What the client said.
     declared: Vec<u32>,
     columns: Option<SchemaRef>,
+    /// What it takes, about.
+    bytes: usize,
 }
 
 /// A statement with values.
@@ -63,6 +69,8 @@ struct Portal {
     values: Vec<datafusion::scalar::ScalarValue>,
     style: Style,
     progress: Progress,
+    /// What it takes, about, its statement included: that may be gone before it.
+    bytes: usize,
 }
 
 /// How far a portal is.
@@ -232,6 +240,24 @@ impl Session {
         }
         wire.replies.ready(self.transaction.status());
         wire.flush().await
+    }
+
+    /// Refuses what would make the session keep more than it may. The portal of the name that is `replaced` goes for it.
+    fn room_for(&self, bytes: usize, replaced: Option<&str>) -> Result<(), Failure> {
+        let statements = self.statements.values().map(|kept| kept.bytes);
+        let portals = self.portals.iter();
+        let portals = portals.filter(|(name, _)| replaced != Some(name.as_str()));
+        let held = statements.chain(portals.map(|(_, portal)| portal.bytes));
+        match held.fold(bytes, usize::saturating_add) > KEPT_BYTES_MAX {
+            false => Ok(()),
+            true => {
+                let limit = KEPT_BYTES_MAX >> 20;
+                let text = format!("a session keeps {limit} MiB of statements and bound values at most");
+                let hint =
+                    "close statements and portals that are not used (DEALLOCATE, DISCARD ALL), or bind less at once";
+                Err(Failure::new(state::LIMIT, text).hint(hint))
+            }
+        }
     }
 
     /// The longest time that a statement may take here.

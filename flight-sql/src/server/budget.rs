@@ -1,9 +1,10 @@
-//! How much of messages may be in the middle of being read, of all connections together: a message is whole in memory before it is
-//! looked at, and who sends half of many would fill it.
+//! How much of messages may be in the middle of being read: a message is whole in memory before it is looked at, and who sends half of
+//! many would fill it. Each connection has a part of its own, so that who sends short messages is not refused because others send long
+//! ones; beyond it all connections share one budget, of which none has more than its share.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,29 +15,94 @@ use tonic::body::Body;
 use crate::error::QueryError;
 use crate::flight::status::to_status;
 
-/// What is left of it. Clones share it.
+/// How many bytes may be taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// By each connection, whatever others have.
+    pub(super) own: usize,
+    /// By one connection, beyond its own.
+    pub(super) share: usize,
+    /// By all of them together, beyond what is their own.
+    pub(super) all: usize,
+}
+
+/// What all connections have of it beyond their own. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     taken: Arc<AtomicUsize>,
-    bytes_max: usize,
+    limits: Limits,
+}
+
+/// What one connection has of each budget. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shares {
+    pub(super) entering: Share,
+    pub(super) reading: Share,
+    pub(super) writing: Share,
+}
+
+/// What one connection has of one budget, what is its own included. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Share(Arc<Mutex<usize>>);
+
+impl Share {
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Budget {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             taken: Arc::default(),
-            bytes_max,
+            limits,
         }
     }
 
-    /// The body of a call, which takes of it for the message that is not whole yet.
-    pub(super) fn of(&self, body: Body) -> Body {
+    /// The body of a call of the connection with this share, which takes of it for the message that is not whole yet.
+    pub(super) fn of(&self, body: Body, share: Share) -> Body {
         Body::new(Counted {
             body,
             message: Message::default(),
             bytes: 0,
             budget: self.clone(),
+            share,
         })
+    }
+
+    fn take(&self, bytes: usize, share: &Share) -> Result<(), QueryError> {
+        let Limits {
+            own,
+            share: share_max,
+            all,
+        } = self.limits;
+        let mut had = share.lock();
+        let has = had.saturating_add(bytes);
+        let beyond = has.saturating_sub(own);
+        if beyond > share_max {
+            return Err(QueryError::Reading {
+                bytes_max: share_max,
+                whose: "one connection",
+            });
+        }
+        let more = beyond.saturating_sub(had.saturating_sub(own));
+        let enough = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= all);
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough);
+        taken.map_err(|_| QueryError::Reading {
+            bytes_max: all,
+            whose: "all connections",
+        })?;
+        *had = has;
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: usize, share: &Share) {
+        let own = self.limits.own;
+        let mut had = share.lock();
+        let has = had.saturating_sub(bytes);
+        let less = had.saturating_sub(own).saturating_sub(has.saturating_sub(own));
+        self.taken.fetch_sub(less, Ordering::Relaxed);
+        *had = has;
     }
 }
 
@@ -81,6 +147,7 @@ struct Counted {
     /// What is taken of the budget.
     bytes: usize,
     budget: Budget,
+    share: Share,
 }
 
 impl Counted {
@@ -88,18 +155,14 @@ impl Counted {
     fn give_back(&mut self) {
         let read = self.bytes.saturating_sub(self.message.came);
         self.bytes -= read;
-        self.budget.taken.fetch_sub(read, Ordering::Relaxed);
+        self.budget.give_back(read, &self.share);
     }
 
     fn take(&mut self, data: &[u8]) -> Result<(), QueryError> {
         self.message.add(data);
+        self.budget.take(data.len(), &self.share)?;
         self.bytes = self.bytes.saturating_add(data.len());
-        let before = self.budget.taken.fetch_add(data.len(), Ordering::Relaxed);
-        let bytes_max = self.budget.bytes_max;
-        match before.saturating_add(data.len()) > bytes_max {
-            true => Err(QueryError::Reading { bytes_max }),
-            false => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -129,7 +192,7 @@ impl http_body::Body for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.give_back(self.bytes, &self.share);
     }
 }
 
@@ -153,12 +216,20 @@ mod tests {
         })
     }
 
+    fn sent(bytes: &'static [u8]) -> Body {
+        Body::new(axum::body::Body::from(bytes))
+    }
+
     // Goal: what is being read of all bodies is bounded, and what has been read or given up counts no more. Method: a budget of
     // twenty bytes; bodies with four bytes of a message of eight, of which the third is one too many, then of those that are left.
     #[tokio::test]
     async fn what_is_read_at_once_is_bounded() {
-        let budget = Budget::new(20);
-        let body = || budget.of(Body::new(axum::body::Body::from(b"\0\0\0\0\x08four".as_slice())));
+        let budget = Budget::new(Limits {
+            own: 0,
+            share: 20,
+            all: 20,
+        });
+        let body = || budget.of(sent(b"\0\0\0\0\x08four"), Share::default());
         let (mut first, mut second, mut third) = (body(), body(), body());
         assert_eq!(read(&mut first).await, Some(Ok(9)));
         assert_eq!(read(&mut second).await, Some(Ok(9)));
@@ -170,6 +241,55 @@ mod tests {
         assert_eq!(read(&mut last).await, Some(Ok(9)), "what was given up is given back");
         drop((second, last));
         assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
+    }
+
+    /// Twenty bytes of a message of a hundred, and a whole message of twenty bytes.
+    const PART: &[u8] = b"\0\0\0\0\x64part of a long ";
+    const SHORT: &[u8] = b"\0\0\0\0\x0fa short message";
+
+    // Goal: who sends short messages is not refused because others send long ones, and one connection leaves room for others' long ones.
+    // Method: connections that have twenty bytes of their own and forty more, of a hundred of all, and send parts of long messages until
+    // they are refused; then one that sends short ones, and long ones when another has given up.
+    #[tokio::test]
+    async fn nobody_is_refused_for_what_others_send() {
+        let budget = Budget::new(Limits {
+            own: 20,
+            share: 40,
+            all: 100,
+        });
+        let parts = async |share: &Share| {
+            let mut held = Vec::new();
+            loop {
+                let mut body = budget.of(sent(PART), share.clone());
+                let came = read(&mut body).await;
+                match came {
+                    Some(Ok(_)) => held.push(body),
+                    refused => {
+                        assert_eq!(refused, Some(Err(Code::ResourceExhausted)));
+                        return held;
+                    }
+                }
+            }
+        };
+        let [first, second, third, other] = [(); 4].map(|()| Share::default());
+        let greedy = parts(&first).await;
+        assert_eq!(greedy.len(), 3, "its own part and its share");
+        let greedy_too = parts(&second).await;
+        assert_eq!(greedy_too.len(), 3, "one connection does not take what others may have");
+        let late = parts(&third).await;
+        assert_eq!(late.len(), 2, "its own part and what is left of all");
+        assert_eq!(budget.taken.load(Ordering::Relaxed), 100);
+        for _ in 0..10 {
+            let mut body = budget.of(sent(SHORT), other.clone());
+            assert_eq!(read(&mut body).await, Some(Ok(20)), "nobody takes another's own part");
+            assert_eq!(read(&mut body).await, None);
+        }
+        drop(greedy);
+        let held = parts(&other).await;
+        assert_eq!(held.len(), 3, "what was given up is there for others");
+        drop((greedy_too, late, held));
+        assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
+        assert!([first, second, third, other].iter().all(|share| *share.lock() == 0));
     }
 
     // Goal: messages that are whole count no more, however they are cut on their way. Method: three messages, one of them empty and one of

@@ -21,6 +21,8 @@ use tidewater_core::SharedClock;
 use tidewater_security::tls::{Opening, Protocol};
 use tidewater_security::{Peer, Tls};
 
+use super::budget::Shares;
+
 /// Connections at a time. A silent one takes some 10 KB and a file descriptor.
 const CONNECTIONS_MAX: usize = 10_000;
 
@@ -81,6 +83,8 @@ pub(super) struct Line {
     pub(super) peer: Peer,
     /// What the other end has still to take.
     pub(super) unread: Unread,
+    /// What it has of messages that are not whole yet.
+    pub(super) shares: Shares,
 }
 
 /// The answers on their way on one connection, each with the moment since when its client has had something to take; none while the
@@ -164,6 +168,7 @@ impl Drop for Answer {
 pub(super) struct Connection {
     stream: Opening,
     unread: Unread,
+    shares: Shares,
     clock: SharedClock,
     /// When it began, and how much has come.
     began: Duration,
@@ -177,6 +182,7 @@ impl Connection {
         Self {
             stream,
             unread: Unread::new(Arc::clone(clock)),
+            shares: Shares::default(),
             clock: Arc::clone(clock),
             began: clock.monotonic(),
             came: 0,
@@ -214,6 +220,7 @@ impl Connected for Connection {
         Line {
             peer: self.stream.peer().clone(),
             unread: self.unread.clone(),
+            shares: self.shares.clone(),
         }
     }
 }

@@ -15,7 +15,7 @@ use tonic::server::NamedService;
 
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 
-use super::budget::Budget;
+use super::budget::{Budget, Limits};
 use super::connections::{Answer, Line};
 use crate::flight::WithSchemaCalls;
 use crate::flight::authentication;
@@ -27,22 +27,37 @@ use crate::service::QueryService;
 const CALL_BYTES_MAX: usize = 16 << 20;
 
 /// The most that is in the middle of being read of such messages (sixteen of the longest, thousands of usual ones), and of rows that are
-/// written (four of the longest).
-const READING_BYTES_MAX: usize = 256 << 20;
-const WRITING_BYTES_MAX: usize = 512 << 20;
+/// written (four of the longest). One connection has a quarter at most, so that others find room. What is its own lets every connection
+/// send statements of everyday size, whatever others send: with as many connections as there may be (10,000) that is 640 MB for each of
+/// the two, less than what HTTP/2 itself may hold for them.
+const READING: Limits = Limits {
+    own: 64 << 10,
+    share: 64 << 20,
+    all: 256 << 20,
+};
+const WRITING: Limits = Limits {
+    own: 64 << 10,
+    share: GRPC_MESSAGE_BYTES_MAX,
+    all: 512 << 20,
+};
 
 /// The longest message of a handshake, which is read before it is known who sent it: a name with a token of another issuer in the place of
 /// a password, as long as headers may be.
 const ENTERING_BYTES_MAX: usize = 64 << 10;
 
-/// The most that is in the middle of being read of them: whoever can connect can use it up, and keeps nobody else from working.
-const ENTERING_BYTES_AT_ONCE_MAX: usize = 64 << 20;
+/// The most that is in the middle of being read of them. Whoever can connect can use up what all share, and keeps nobody else from
+/// working, nor from coming in with a password or a usual token: there is room for these in what is each connection's own, 80 MB of all.
+const ENTERING: Limits = Limits {
+    own: 8 << 10,
+    share: 1 << 20,
+    all: 64 << 20,
+};
 
 /// The one call by which it is learned who somebody is.
 const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
 
 /// The calls by which rows are written.
-const WRITING: [&str; 2] = [
+const WRITES: [&str; 2] = [
     "/arrow.flight.protocol.FlightService/DoPut",
     "/arrow.flight.protocol.FlightService/DoExchange",
 ];
@@ -68,9 +83,9 @@ impl Door {
         };
         Self {
             service,
-            entering: Budget::new(ENTERING_BYTES_AT_ONCE_MAX),
-            reading: Budget::new(READING_BYTES_MAX),
-            writing: Budget::new(WRITING_BYTES_MAX),
+            entering: Budget::new(ENTERING),
+            reading: Budget::new(READING),
+            writing: Budget::new(WRITING),
             handshakes: limited(ENTERING_BYTES_MAX),
             calls: limited(CALL_BYTES_MAX),
             writes: limited(GRPC_MESSAGE_BYTES_MAX),
@@ -82,12 +97,13 @@ impl Door {
         if let Some(line) = &line {
             request.extensions_mut().insert(line.peer.clone());
         }
-        let (budget, server) = match request.uri().path() {
-            HANDSHAKE => (self.entering, &mut self.handshakes),
+        let shares = line.as_ref().map(|line| line.shares.clone()).unwrap_or_default();
+        let (budget, share, server) = match request.uri().path() {
+            HANDSHAKE => (self.entering, shares.entering, &mut self.handshakes),
             path => {
-                let parts = match WRITING.contains(&path) {
-                    true => (self.writing, &mut self.writes),
-                    false => (self.reading, &mut self.calls),
+                let parts = match WRITES.contains(&path) {
+                    true => (self.writing, shares.writing, &mut self.writes),
+                    false => (self.reading, shares.reading, &mut self.calls),
                 };
                 let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
                 let peer = line.as_ref().map(|line| line.peer.clone()).unwrap_or_default();
@@ -100,7 +116,7 @@ impl Door {
                 parts
             }
         };
-        let Ok(response) = server.call(request.map(|body| budget.of(body))).await;
+        let Ok(response) = server.call(request.map(|body| budget.of(body, share))).await;
         match line {
             None => response,
             Some(line) => response.map(|body| {

@@ -1,6 +1,7 @@
 //! Functions of regular expressions (PostgreSQL 15, 9.4 and 9.7.3).
 
 mod pattern;
+mod room;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use regex::{Captures, Regex};
 
 pub(super) use self::pattern::compiled;
 pub(in crate::pg_catalog) use self::pattern::{Options, translated};
+pub(super) use self::room::Room;
 use super::native::{Native, number, numbers, strings, text, texts, truths};
 
 /// The functions of the query engine by these names mean something else; ours have `pg_` before it.
@@ -20,14 +22,18 @@ pub(super) fn all() -> Vec<Native> {
             let [pattern] = values else { return Ok(None) };
             translated(pattern, Options::of("")?).map(Some)
         }),
-        Native::of_texts("pg_substring", (2, 2), |values| {
-            let [written, pattern] = values else { return Ok(None) };
-            let pattern = compiled(pattern, Options::of("")?)?;
-            // The first group if there is one, else the whole.
-            let found = pattern
-                .captures(written)
-                .and_then(|found| found.get(usize::from(found.len() > 1)));
-            Ok(found.map(|found| found.as_str().to_owned()))
+        Native::new("pg_substring", (2, 2), DataType::Utf8, |arrays, rows| {
+            let mut calls = Calls::of(arrays, &[Kind::Text, Kind::Text])?;
+            let found = (0..rows).map(|row| {
+                let found = calls.row(row, |call| {
+                    let found = call.pattern.captures(call.written);
+                    // The first group if there is one, else the whole.
+                    let part = found.and_then(|found| found.get(usize::from(found.len() > 1)));
+                    Ok(part.map(|part| part.as_str().to_owned()))
+                });
+                found.map(Option::flatten)
+            });
+            Ok(strings(found.collect::<Result<Vec<_>>>()?.into_iter()))
         }),
         replace(),
         first_match(),
@@ -78,22 +84,22 @@ pub(super) fn all() -> Vec<Native> {
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Text,
     Number,
     Flags,
 }
 
 /// The calls of a batch, whose pattern is mostly the same in each row.
-struct Calls {
+pub(super) struct Calls {
     columns: Vec<(Kind, ArrayRef)>,
     ready: Option<(String, String, Regex)>,
 }
 
 /// One call, none of whose arguments is null.
-struct Call<'a> {
-    written: &'a str,
-    pattern: &'a Regex,
+pub(super) struct Call<'a> {
+    pub(super) written: &'a str,
+    pub(super) pattern: &'a Regex,
     options: Options,
     /// The other texts.
     texts: Vec<&'a str>,
@@ -101,7 +107,7 @@ struct Call<'a> {
 }
 
 impl Calls {
-    fn of(arrays: &[ArrayRef], kinds: &[Kind]) -> Result<Self> {
+    pub(super) fn of(arrays: &[ArrayRef], kinds: &[Kind]) -> Result<Self> {
         let columns = arrays.iter().zip(kinds).map(|(array, kind)| {
             Ok((
                 *kind,
@@ -118,7 +124,7 @@ impl Calls {
     }
 
     /// What a row's call answers; null where an argument is.
-    fn row<T>(&mut self, row: usize, answer: impl FnOnce(&Call<'_>) -> Result<T>) -> Result<Option<T>> {
+    pub(super) fn row<T>(&mut self, row: usize, answer: impl FnOnce(&Call<'_>) -> Result<T>) -> Result<Option<T>> {
         let (mut written, mut numbers, mut flags) = (Vec::new(), Vec::new(), "");
         for (kind, column) in &self.columns {
             let is_there = match kind {
@@ -296,37 +302,41 @@ fn expand(by: &str, found: &Captures<'_>, done: &mut String) {
 }
 
 /// The texts of a match's groups, or all of it where the pattern has none.
-fn groups<'a>(found: &Captures<'a>) -> impl Iterator<Item = Option<&'a str>> {
+fn groups<'a>(found: &Captures<'a>) -> Vec<Option<&'a str>> {
     let skipped = usize::from(found.len() > 1);
-    let groups: Vec<_> = found
-        .iter()
-        .skip(skipped)
-        .map(|group| group.map(|group| group.as_str()))
-        .collect();
-    groups.into_iter()
+    let groups = found.iter().skip(skipped);
+    groups.map(|group| group.map(|group| group.as_str())).collect()
 }
 
 /// `regexp_match`: the first match, as a list.
 fn first_match() -> Native {
     let returns = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     Native::new("pg_regexp_match", (2, 3), returns, |arrays, rows| {
-        let mut calls = Calls::of(arrays, &[Kind::Text, Kind::Text, Kind::Flags])?;
-        let mut builder = ListBuilder::new(StringBuilder::new());
-        for row in 0..rows {
-            let found = calls.row(row, |call| {
-                if call.options.all {
-                    return exec_err!("regexp_match() does not support the \"global\" option");
-                }
-                let Some(found) = call.pattern.captures(call.written) else {
-                    return Ok(false);
-                };
-                groups(&found).for_each(|group| builder.values().append_option(group));
-                Ok(true)
-            })?;
-            builder.append(found == Some(true));
-        }
-        Ok(Arc::new(builder.finish()) as ArrayRef)
+        first_matches(arrays, rows, Room::new("regexp_match"))
     })
+}
+
+fn first_matches(arrays: &[ArrayRef], rows: usize, mut room: Room) -> Result<ArrayRef> {
+    let mut calls = Calls::of(arrays, &[Kind::Text, Kind::Text, Kind::Flags])?;
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    for row in 0..rows {
+        let found = calls.row(row, |call| {
+            if call.options.all {
+                return exec_err!("regexp_match() does not support the \"global\" option");
+            }
+            let Some(found) = call.pattern.captures(call.written) else {
+                return Ok(false);
+            };
+            let groups = groups(&found);
+            room.take(&groups)?;
+            for group in groups {
+                builder.values().append_option(group);
+            }
+            Ok(true)
+        })?;
+        builder.append(found == Some(true));
+    }
+    Ok(Arc::new(builder.finish()))
 }
 
 /// `regexp_matches`: the first match, or with `g` all of them.
@@ -334,19 +344,59 @@ fn matches() -> Native {
     let item = || Arc::new(Field::new_list_field(DataType::Utf8, true));
     let returns = DataType::new_list(DataType::List(item()), true);
     Native::new("pg_regexp_matches", (2, 3), returns, |arrays, rows| {
-        let mut calls = Calls::of(arrays, &[Kind::Text, Kind::Text, Kind::Flags])?;
-        let mut builder = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
-        for row in 0..rows {
-            let found = calls.row(row, |call| {
-                let most = if call.options.all { usize::MAX } else { 1 };
-                for found in call.found(0).take(most) {
-                    groups(&found).for_each(|group| builder.values().values().append_option(group));
-                    builder.values().append(true);
-                }
-                Ok(())
-            })?;
-            builder.append(found.is_some());
-        }
-        Ok(Arc::new(builder.finish()) as ArrayRef)
+        all_matches(arrays, rows, Room::new("regexp_matches"))
     })
+}
+
+fn all_matches(arrays: &[ArrayRef], rows: usize, mut room: Room) -> Result<ArrayRef> {
+    let mut calls = Calls::of(arrays, &[Kind::Text, Kind::Text, Kind::Flags])?;
+    let mut builder = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+    for row in 0..rows {
+        let found = calls.row(row, |call| {
+            let most = if call.options.all { usize::MAX } else { 1 };
+            for found in call.found(0).take(most) {
+                let groups = groups(&found);
+                room.take(&groups)?;
+                for group in groups {
+                    builder.values().values().append_option(group);
+                }
+                builder.values().append(true);
+            }
+            Ok(())
+        })?;
+        builder.append(found.is_some());
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{Array, StringArray};
+    use tidewater_core::Coded;
+
+    use super::*;
+    use crate::error::EngineError;
+
+    // Goal: what is found takes no more than it may, although each group is a text of its own, and is there where it takes no more.
+    // Method: a text that is found as a whole by three groups, once in its row and, letter by letter, in many matches; room for all of
+    // two rows, and one byte less.
+    #[test]
+    fn groups_have_no_more_room_than_there_is() {
+        type Finding = fn(&[ArrayRef], usize, Room) -> Result<ArrayRef>;
+        let of = |text: &str| Arc::new(StringArray::from(vec![text.to_owned(); 2])) as ArrayRef;
+        let cases: [(Finding, Vec<ArrayRef>, u64); 2] = [
+            (first_matches, vec![of("aaaaaaaaaa"), of("(((a*)))")], 2 * 3 * (10 + 8)),
+            (
+                all_matches,
+                vec![of("aaaaaaaaaa"), of("(((a)))"), of("g")],
+                2 * 10 * 3 * (1 + 8),
+            ),
+        ];
+        for (find, arrays, bytes) in cases {
+            let found = find(&arrays, 2, Room::of("found", bytes)).expect("there is room");
+            assert_eq!((found.len(), found.null_count()), (2, 0));
+            let refused = find(&arrays, 2, Room::of("found", bytes - 1)).expect_err("there is none");
+            assert_eq!(EngineError::from(refused).code(), "ENG-0021");
+        }
+    }
 }

@@ -8,17 +8,12 @@ use datafusion::common::{Result, exec_err};
 use regex::Regex;
 
 use super::native::{Native, text, texts};
-use super::regexes::{Options, compiled};
+use super::regexes::{Calls, Kind, Room};
 
 pub(super) fn all() -> Vec<Native> {
     vec![
-        pieces("regexp_split_to_array", (2, 3), |values| {
-            let (written, pattern, flags) = match values {
-                [written, pattern] => (*written, *pattern, ""),
-                [written, pattern, flags] => (*written, *pattern, *flags),
-                _ => return Ok(Vec::new()),
-            };
-            Ok(split(written, &compiled(pattern, Options::of(flags)?)?))
+        Native::new("regexp_split_to_array", (2, 3), list(), |arrays, rows| {
+            cut(arrays, rows, Room::new("regexp_split_to_array"))
         }),
         pieces("parse_ident", (1, 2), |values| {
             let written = values.first().copied().unwrap_or_default();
@@ -30,14 +25,17 @@ pub(super) fn all() -> Vec<Native> {
     ]
 }
 
+fn list() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
+}
+
 /// A function whose answer is the pieces of its first text; null where an argument is.
 fn pieces(
     name: &str,
     arguments: (usize, usize),
     cut: impl Fn(&[&str]) -> Result<Vec<String>> + Send + Sync + 'static,
 ) -> Native {
-    let returns = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
-    Native::new(name, arguments, returns, move |arrays, rows| {
+    Native::new(name, arguments, list(), move |arrays, rows| {
         let columns = arrays.iter().map(texts).collect::<Result<Vec<_>>>()?;
         let mut builder = ListBuilder::new(StringBuilder::new());
         for row in 0..rows {
@@ -56,18 +54,34 @@ fn pieces(
     })
 }
 
-/// The pieces between matches. A match of nothing cuts between letters, but not at the ends, nor right behind another match.
-fn split(written: &str, pattern: &Regex) -> Vec<String> {
-    let (mut found, mut at) = (Vec::new(), 0);
+/// The pieces of each text; null where an argument is.
+fn cut(arrays: &[ArrayRef], rows: usize, mut room: Room) -> Result<ArrayRef> {
+    let mut calls = Calls::of(arrays, &[Kind::Text, Kind::Text, Kind::Flags])?;
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    for row in 0..rows {
+        let is_cut = calls.row(row, |call| {
+            split(call.written, call.pattern, |piece| {
+                room.take(&[Some(piece)])?;
+                builder.values().append_value(piece);
+                Ok(())
+            })
+        })?;
+        builder.append(is_cut.is_some());
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+/// Hands on the pieces between matches. A match of nothing cuts between letters, but not at the ends, nor right behind another match.
+fn split<'a>(written: &'a str, pattern: &Regex, mut each: impl FnMut(&'a str) -> Result<()>) -> Result<()> {
+    let mut at = 0;
     for matched in pattern.find_iter(written) {
         if matched.is_empty() && (matched.start() == at || matched.start() == written.len()) {
             continue;
         }
-        found.push(written.get(at..matched.start()).unwrap_or_default().to_owned());
+        each(written.get(at..matched.start()).unwrap_or_default())?;
         at = matched.end();
     }
-    found.push(written.get(at..).unwrap_or_default().to_owned());
-    found
+    each(written.get(at..).unwrap_or_default())
 }
 
 /// The parts of a name as SQL writes it, in small letters unless they stand in quotes.
@@ -110,7 +124,12 @@ fn bare(rest: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::{Array, StringArray};
+    use tidewater_core::Coded;
+
+    use super::super::regexes::{Options, compiled};
     use super::*;
+    use crate::error::EngineError;
 
     // Goal: pieces are those of PostgreSQL 15. Method: what it said for each of these.
     #[test]
@@ -125,8 +144,25 @@ mod tests {
             ("a1b22c", "[0-9]*", "", &["a", "b", "c"]),
         ] {
             let pattern = compiled(pattern, Options::of(flags).expect("flags")).expect("a pattern");
-            assert_eq!(split(written, &pattern), pieces, "{written} by {pattern}");
+            let mut found = Vec::new();
+            let cut = split(written, &pattern, |piece| {
+                found.push(piece);
+                Ok(())
+            });
+            assert!(cut.is_ok());
+            assert_eq!(found, pieces, "{written} by {pattern}");
         }
+    }
+
+    // Goal: pieces take no more room than there is. Method: a text that is cut into letters, with room for all of them and for one less.
+    #[test]
+    fn pieces_have_no_more_room_than_there_is() {
+        let of = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+        let arrays = [of("letters"), of("")];
+        let found = cut(&arrays, 1, Room::of("cut", 7 * (1 + 8))).expect("there is room");
+        assert_eq!((found.len(), found.null_count()), (1, 0));
+        let refused = cut(&arrays, 1, Room::of("cut", 6 * (1 + 8))).expect_err("there is none");
+        assert_eq!(EngineError::from(refused).code(), "ENG-0021");
     }
 
     // Goal: names are taken apart as PostgreSQL 15 does. Method: what it said for each of these.

@@ -17,7 +17,7 @@ use crate::postgres::failure::{Failure, state};
 use crate::postgres::message::{Bind, Target};
 use crate::postgres::reply::format_of;
 use crate::postgres::rows::{Sending, Stopped, columns};
-use crate::postgres::script::What;
+use crate::postgres::script::{Sentence, What};
 use crate::postgres::types::{self, PgType};
 
 impl Session {
@@ -66,6 +66,7 @@ impl Session {
             declared,
             columns: None,
             sentence,
+            bytes: 0,
         };
         // In a transaction that failed nothing is looked up any more.
         if let (Some(sentence), false) = (&kept.sentence, self.transaction.failed()) {
@@ -86,6 +87,11 @@ impl Session {
                 other => kept.columns = self.own_columns(other)?,
             }
         }
+        let text = kept.sentence.as_ref().map_or(0, Sentence::bytes);
+        let columns = kept.columns.as_ref().map_or(0, |schema| schema.fields().size());
+        let types = (kept.parameters.len() + kept.declared.len()) * size_of::<u32>();
+        kept.bytes = name.len() + text + columns + types;
+        self.room_for(kept.bytes, None)?;
         self.statements.insert(name, Arc::new(kept));
         Ok(())
     }
@@ -151,6 +157,8 @@ impl Session {
             bind::value(*oid, binary, value.as_ref(), zone.as_deref())
         });
         let values = values.collect::<Result<Vec<ScalarValue>, Failure>>()?;
+        let bytes = sent.portal.len() + kept.bytes + ScalarValue::size_of_vec(&values);
+        self.room_for(bytes, Some(&sent.portal))?;
         let portal = Portal {
             kept,
             values,
@@ -159,6 +167,7 @@ impl Session {
                 zone: self.settings.zone(),
             },
             progress: Progress::Bound,
+            bytes,
         };
         self.portals.insert(sent.portal, portal);
         wire.replies.bind_complete();

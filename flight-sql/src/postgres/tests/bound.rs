@@ -226,3 +226,30 @@ async fn origins_are_of_the_zone() {
     }
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
+
+// Goal: a session keeps no more than it may of what it is sent, and what is closed or replaced makes room. Method: values and a name, each
+// of a third of that and more, in portals that are there together and in one that is bound anew.
+#[tokio::test]
+async fn what_a_session_keeps_is_bounded() {
+    const LONG: usize = 43 << 20;
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let name = "n".repeat(LONG);
+    let mut value = BytesMut::from(&b"\0\0\0\x01"[..]);
+    value.put_u32(u32::try_from(LONG).expect("a length"));
+    value.put_slice(name.as_bytes());
+    value.put_u16(0);
+    let portal = |name: &str| [name.as_bytes(), &b"\0s\0"[..], &value[..]].concat();
+    client.parse("s", "SELECT $1").await;
+    for name in ["", "", "a"] {
+        client.send(b'B', &portal(name)).await;
+    }
+    client.parse(&name, "SELECT 1").await;
+    assert_eq!(client.sync().await, ["1", "2", "2", "2", "E 54000", "Z I"]);
+    client.parse(&name, "SELECT 1").await;
+    for name in ["a", "b"] {
+        client.send(b'B', &portal(name)).await;
+    }
+    assert_eq!(client.sync().await, ["1", "2", "E 54000", "Z I"]);
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}

@@ -58,7 +58,8 @@ class Process:
 
 
 class Watch:
-    """Another client, who asks again and again, and how long it waits beside what means harm.
+    """Another client, who asks again and again, and how long it waits beside what means harm. It is never to be refused; if it is, it
+    connects again and goes on, so that what is looked at later is judged by itself.
 
     It is a process of its own: in this one it would wait for the interpreter, which those who mean harm keep busy. `connect` gives what
     asks once, and is called there. Start it before there are connections and threads, which it would inherit.
@@ -67,8 +68,9 @@ class Watch:
     def __init__(self, connect):
         context = multiprocessing.get_context("fork")
         self.told, tell = context.Pipe(duplex=False)
-        # When each ask began and ended.
-        self.asks, self.error, self.alone, self.others, self.worst = [], None, 0.0, [], (0.0, "nothing")
+        # When each ask began and ended, and why it had no answer, if it had none; and all of these reasons.
+        self.asks, self.refusals = [], []
+        self.error, self.alone, self.others, self.worst = None, 0.0, [], (0.0, "nothing")
         self.process = context.Process(target=self.ask, args=(connect, tell), daemon=True)
         self.process.start()
         tell.close()
@@ -82,30 +84,32 @@ class Watch:
     def ask(self, connect, tell):
         # Or it would never hear that this process has ended.
         self.told.close()
-        try:
-            ask = connect()
-            while True:
-                begun = time.monotonic()
+        ask = None
+        while True:
+            begun, refused = time.monotonic(), None
+            try:
+                if ask is None:
+                    ask = connect()
+                    begun = time.monotonic()
                 ask()
-                tell.send((begun, time.monotonic()))
-                time.sleep(0.02)
-        except Exception as error:  # whatever ends it is told at the end
-            tell.send(repr(error))
+            except Exception as error:  # an ask may fail in any way
+                ask, refused = None, repr(error)
+            tell.send((begun, time.monotonic(), refused))
+            time.sleep(0.02)
 
     def hear(self):
         try:
             while True:
                 heard = self.told.recv()
-                if isinstance(heard, str):
-                    self.error = heard
-                else:
-                    self.asks.append(heard)
+                if heard[2] is not None:
+                    self.refusals.append(heard[2])
+                self.asks.append(heard)
         except EOFError:
-            self.error = self.error or "it is gone"
+            self.error = "it is gone"
 
     def waits(self, begun):
         """Those that were not over then."""
-        return [ended - asked for asked, ended in self.asks if ended > begun]
+        return [ended - asked for asked, ended, refused in self.asks if ended > begun and refused is None]
 
     def bound(self):
         return max(SLOWER * self.alone, FLOOR)
@@ -114,21 +118,28 @@ class Watch:
         """Whether it waited no longer than it may, beside what lasted from then to then; and what to say of it."""
         # One that asked meanwhile is heard first.
         until = time.monotonic() + 2 * IDLE
-        while self.error is None and time.monotonic() < until and not any(asked >= ended for asked, _ in self.asks[-1:]):
+        while self.error is None and time.monotonic() < until and not any(asked >= ended for asked, _, _ in self.asks[-1:]):
             time.sleep(0.02)
-        waits = [over - asked for asked, over in self.asks if over > begun and asked < ended]
+        meanwhile = [ask for ask in self.asks if ask[1] > begun and ask[0] < ended]
         self.asks = []
+        waits = [over - asked for asked, over, refused in meanwhile if refused is None]
+        refusals = [refused for _, _, refused in meanwhile if refused is not None]
         self.others += waits
         slow = p95(waits)
         self.worst = max(self.worst, (slow, name))
         text = f"others {slow * 1000:.0f} ms = {slow / max(self.alone, 1e-4):.1f} x of {len(waits)}"
+        if refusals:
+            text += f", {len(refusals)} refused: {refusals[0]}"
         # Between two asks there is a pause.
-        return (bool(waits) or ended - begun < 0.1) and self.error is None and slow <= self.bound(), text
+        heard = bool(waits) or ended - begun < 0.1
+        return heard and not refusals and self.error is None and slow <= self.bound(), text
 
     def end(self):
-        """Whether it went on to the end, and what to say of it."""
+        """Whether it was answered to the end, and what to say of it."""
         error, slow = self.error, p95(self.others)
         self.process.terminate()
         print(f"others: p95 alone {self.alone * 1000:.1f} ms; beside all of it {slow * 1000:.1f} ms = {slow / max(self.alone, 1e-4):.1f} x"
               f" of {len(self.others)}; beside the worst, {self.worst[1]}, {self.worst[0] * 1000:.0f} ms")
+        if self.refusals:
+            error = f"{len(self.refusals)} refused, first: {self.refusals[0]}{f'; {error}' if error else ''}"
         return error is None, error or "answered to the end"

@@ -6,10 +6,15 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use datafusion::common::{Result, exec_err};
-use regex::{Regex, RegexBuilder};
+use regex::{Error, Regex, RegexBuilder};
+
+use crate::error::EngineError;
 
 /// Bytes of a pattern that was made ready.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+/// Groups of a pattern: at worst the places of all of them are carried along with each letter.
+const GROUPS_MAX: usize = 100;
 
 /// Letters of options at the beginning of a pattern, `(?i)…`.
 const EMBEDDED: &str = "bceimnpqstwx";
@@ -68,8 +73,12 @@ impl Options {
 /// The pattern, made ready.
 pub(in crate::pg_catalog) fn compiled(pattern: &str, options: Options) -> Result<Regex> {
     let mut builder = RegexBuilder::new(&translated(pattern, options)?);
+    let too_large = |what, max| -> Result<Regex> { Err(EngineError::PatternTooLarge { what, max }.into()) };
     match builder.size_limit(PATTERN_BYTES_MAX).build() {
+        // The whole counts as one.
+        Ok(pattern) if pattern.captures_len() > GROUPS_MAX + 1 => too_large("groups", GROUPS_MAX),
         Ok(pattern) => Ok(pattern),
+        Err(Error::CompiledTooBig(_)) => too_large("bytes, made ready", PATTERN_BYTES_MAX),
         Err(error) => exec_err!("invalid regular expression: {error}"),
     }
 }
@@ -237,6 +246,8 @@ impl<'a> Written<'a> {
 
 #[cfg(test)]
 mod tests {
+    use tidewater_core::Coded;
+
     use super::*;
 
     // Goal: patterns match what they match in PostgreSQL 15. Method: what it said of each of these.
@@ -277,6 +288,24 @@ mod tests {
         for (pattern, options) in [("(a)\\1", ""), ("a(?=b)", ""), ("a(", ""), ("a", "b"), ("a", "?")] {
             let read = Options::of(options).and_then(|options| compiled(pattern, options));
             assert!(read.is_err(), "{pattern} with {options:?}");
+        }
+    }
+
+    // Goal: a short pattern that is large, made ready, is refused with its code, and one that is not is read. Method: repetitions within
+    // repetitions, and groups, one more than there may be and as many.
+    #[test]
+    fn large_patterns_are_refused() {
+        let read = |pattern: &str| compiled(pattern, Options::of("").expect("options"));
+        for pattern in ["(a{1,1000}){1,1000}".to_owned(), "(a)".repeat(GROUPS_MAX + 1)] {
+            let refused = EngineError::from(read(&pattern).expect_err(&pattern));
+            assert_eq!(refused.code(), "ENG-0026", "{refused}");
+        }
+        for pattern in [
+            "(a{1,100}){1,10}".to_owned(),
+            "(a)".repeat(GROUPS_MAX),
+            "(?:a)".repeat(GROUPS_MAX + 1),
+        ] {
+            assert!(read(&pattern).is_ok(), "{pattern}");
         }
     }
 }
