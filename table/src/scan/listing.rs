@@ -100,7 +100,8 @@ struct Asked {
     table: Uuid,
     updated_ms: i64,
     schema_id: i32,
-    /// Names of files are never used twice.
+    snapshot_id: i64,
+    /// Ids of snapshots are made by clients, names of files are never used twice.
     manifest_list: String,
     filter: Option<Predicate>,
 }
@@ -163,6 +164,7 @@ impl ListingCache {
             table: scan.table.uuid(),
             updated_ms: scan.table.last_updated_ms(),
             schema_id: scan.table.current_schema_id(),
+            snapshot_id: snapshot.snapshot_id(),
             manifest_list: snapshot.manifest_list().to_owned(),
             filter: scan.filter.cloned(),
         };
