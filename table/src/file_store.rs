@@ -103,6 +103,8 @@ struct Bucket {
 
 struct Inner {
     options: StoreOptions,
+    /// Those of the options, taken apart; none for one that cannot be.
+    roots: Vec<Option<Location>>,
     local: Arc<LocalFileSystem>,
     synced_names: Arc<SyncedNames>,
     memory: Arc<dyn ObjectStore>,
@@ -136,6 +138,7 @@ impl FileStore {
         clock: SharedClock,
         rng: SharedRng,
     ) -> Self {
+        let roots = options.roots.iter().map(|root| Location::parse(root).ok()).collect();
         let manifests = ManifestCache::new(options.manifest_cache_bytes);
         let listings = ListingCache::new(options.manifest_cache_bytes / LISTING_SHARE);
         let deletes = DeleteCache::new(options.delete_cache_bytes);
@@ -144,6 +147,7 @@ impl FileStore {
         Self {
             inner: Arc::new(Inner {
                 options,
+                roots,
                 local: Arc::new(LocalFileSystem::new()),
                 synced_names: Arc::default(),
                 memory: WholeParts::over(memory),
@@ -379,8 +383,12 @@ impl FileStore {
         if roots.is_empty() {
             return Ok(resolved);
         }
-        for root in roots {
-            if resolved.is_below(&Location::parse(root)?) {
+        for (text, root) in roots.iter().zip(&self.inner.roots) {
+            let is_below = match root {
+                Some(root) => resolved.is_below(root),
+                None => resolved.is_below(&Location::parse(text)?),
+            };
+            if is_below {
                 return Ok(resolved);
             }
         }
