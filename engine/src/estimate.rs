@@ -212,7 +212,7 @@ impl Engine {
             estimate.scans.push(TableEstimate {
                 table: table.table().name.clone(),
                 snapshot_id: table.snapshot_id(),
-                files: u64::try_from(planned.files.len()).unwrap_or(u64::MAX),
+                files: u64::try_from(planned.files().len()).unwrap_or(u64::MAX),
                 files_total: planned.files_total,
                 bytes: planned.bytes_of(&read),
                 file_bytes: planned.bytes(),

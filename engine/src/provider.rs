@@ -27,7 +27,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::schema::{to_arrow, with_mapped_names};
-use tidewater_table::{DISTINCT, FileStore, LoadedTable, Predicate, Scan, ScanFile, TableError};
+use tidewater_table::{DISTINCT, FileStore, Listing, LoadedTable, Predicate, Scan, ScanFile, TableError};
 use uuid::Uuid;
 
 use crate::engine::Parts;
@@ -63,7 +63,7 @@ enum Source {
     /// All files of a snapshot; `None` for a table without any.
     Snapshot(Option<i64>),
     /// Exactly these files.
-    Files(Vec<ScanFile>),
+    Files(Arc<Listing>),
 }
 
 /// A state of a table: scans of equal ones give the same rows, whatever the table is called.
@@ -82,27 +82,44 @@ pub struct TableState {
 /// What a scan would read.
 #[derive(Debug, Clone)]
 pub struct PlannedFiles {
-    /// Files that may hold rows of the filter.
-    pub files: Vec<ScanFile>,
+    /// Files that may hold rows of the filter; they are shared with whoever else asks for them.
+    listing: Arc<Listing>,
+    /// How many of them are read, in their order.
+    count: usize,
     /// Files before pruning, where the snapshot's summary tells.
     pub files_total: Option<u64>,
 }
 
 impl PlannedFiles {
+    fn all(listing: Arc<Listing>, files_total: Option<u64>) -> Self {
+        let count = listing.files().len();
+        Self {
+            listing,
+            count,
+            files_total,
+        }
+    }
+
+    /// Files that may hold rows of the filter.
+    pub fn files(&self) -> &[ScanFile] {
+        let all = self.listing.files();
+        all.get(..self.count).unwrap_or(all)
+    }
+
     /// Bytes of the files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size_bytes).sum()
+        self.files().iter().map(|file| file.size_bytes).sum()
     }
 
     /// Bytes of them that a reader of these columns reads, by the field ids of leaves.
     pub(crate) fn bytes_of(&self, leaves: &BTreeSet<i32>) -> u64 {
-        self.files.iter().map(|file| file.bytes_of(leaves)).sum()
+        self.files().iter().map(|file| file.bytes_of(leaves)).sum()
     }
 
     /// Delete files that touch them, each once.
     pub fn delete_files(&self) -> u64 {
         let deletes = self
-            .files
+            .files()
             .iter()
             .flat_map(|file| file.deletes.iter().chain(file.only.iter().flatten()));
         let paths: HashSet<&str> = deletes.map(|delete| delete.path.as_str()).collect();
@@ -111,7 +128,7 @@ impl PlannedFiles {
 
     /// Rows in the files.
     pub fn rows(&self) -> u64 {
-        self.files.iter().map(|file| file.record_count).sum()
+        self.files().iter().map(|file| file.record_count).sum()
     }
 }
 
@@ -144,7 +161,7 @@ impl IcebergTable {
     /// Exactly these files, with the table's current columns.
     pub(crate) fn of_files(parts: Arc<Parts>, table: LoadedTable, files: Vec<ScanFile>) -> Result<Self> {
         let columns = table.metadata.current_schema().clone();
-        Self::of(parts, table, Source::Files(files), columns)
+        Self::of(parts, table, Source::Files(Arc::new(files.into())), columns)
     }
 
     fn of(parts: Arc<Parts>, table: LoadedTable, source: Source, columns: Arc<IcebergSchema>) -> Result<Self> {
@@ -240,37 +257,26 @@ impl IcebergTable {
     ) -> Result<PlannedFiles> {
         let store = store_of(session.state_ref().read().config(), &self.parts.store);
         let mut planned = self.planned(&store, filters).await?;
-        planned.files = scan::enough(planned.files, limit, !filters.is_empty());
+        planned.count = scan::enough(planned.files(), limit, !filters.is_empty());
         Ok(planned)
     }
 
     async fn planned(&self, store: &FileStore, filters: &[Expr]) -> Result<PlannedFiles> {
         let snapshot_id = match &self.source {
             Source::Snapshot(Some(snapshot_id)) => *snapshot_id,
-            Source::Snapshot(None) => {
-                return Ok(PlannedFiles {
-                    files: Vec::new(),
-                    files_total: Some(0),
-                });
-            }
+            Source::Snapshot(None) => return Ok(PlannedFiles::all(Arc::default(), Some(0))),
             Source::Files(files) => {
-                return Ok(PlannedFiles {
-                    files: files.clone(),
-                    files_total: u64::try_from(files.len()).ok(),
-                });
+                let total = u64::try_from(files.files().len()).ok();
+                return Ok(PlannedFiles::all(Arc::clone(files), total));
             }
         };
         let filter = some_rows(&filters.iter().collect::<Vec<_>>(), &self.columns);
-        let files = Scan::new(store, &self.table.metadata)
+        let listing = Scan::new(store, &self.table.metadata)
             .snapshot(Some(snapshot_id))
             .filter((filter != Predicate::Always).then_some(&filter))
-            .with_deletes()
-            .plan()
+            .listing()
             .await?;
-        Ok(PlannedFiles {
-            files,
-            files_total: self.files_total(snapshot_id),
-        })
+        Ok(PlannedFiles::all(listing, self.files_total(snapshot_id)))
     }
 
     /// Bytes of all files of what is read, where that is told without reading manifests. No scan of it reads more.
@@ -278,7 +284,7 @@ impl IcebergTable {
         match &self.source {
             Source::Snapshot(Some(snapshot_id)) => self.total(*snapshot_id, "total-files-size"),
             Source::Snapshot(None) => Some(0),
-            Source::Files(files) => Some(files.iter().map(|file| file.size_bytes).sum()),
+            Source::Files(files) => Some(files.files().iter().map(|file| file.size_bytes).sum()),
         }
     }
 
@@ -288,7 +294,7 @@ impl IcebergTable {
             _ if self.under_policy => None,
             Source::Snapshot(Some(snapshot_id)) => self.total(*snapshot_id, "total-records"),
             Source::Snapshot(None) => Some(0),
-            Source::Files(files) => Some(files.iter().map(|file| file.record_count).sum()),
+            Source::Files(files) => Some(files.files().iter().map(|file| file.record_count).sum()),
         }
     }
 
@@ -337,7 +343,7 @@ impl IcebergTable {
             let store = store_of(session.config(), &self.parts.store);
             let planned = self.planned(&store, filters).await?;
             let lost = &self.table.lost_defaults;
-            lost.require_none(&self.columns, &planned.files)
+            lost.require_none(&self.columns, planned.files())
                 .map_err(EngineError::from)?;
             let request = scan::Request {
                 schema: &self.schema,
@@ -350,7 +356,7 @@ impl IcebergTable {
                 identity: self.identity,
                 tells: !self.under_policy,
             };
-            scan::plan(session, &store, planned.files, &request)
+            scan::plan(session, &store, planned.files(), &request)
         };
         scan.boxed()
     }

@@ -21,6 +21,7 @@ pub struct AtHand {
     lists: Firsts,
     manifests: Firsts,
     footers: Firsts,
+    listings: AtomicU64,
     blocks_kept: AtomicU64,
     blocks_read: AtomicU64,
     blocks_joined: AtomicU64,
@@ -50,6 +51,8 @@ pub struct AtHandFigures {
     pub manifests: Found,
     /// Footers of data files with their page indexes, likewise.
     pub footers: Found,
+    /// Times that the files of a snapshot were gone through for those of a scan.
+    pub listings: u64,
     /// Blocks: read from the local disk, or asked of the store.
     pub blocks: Found,
     /// Requests of others that were waited for, each for some neighbouring blocks.
@@ -63,6 +66,7 @@ impl AtHand {
             lists: self.lists.found(),
             manifests: self.manifests.found(),
             footers: self.footers.found(),
+            listings: self.listings.load(Ordering::Relaxed),
             blocks: Found {
                 kept: self.blocks_kept.load(Ordering::Relaxed),
                 read: self.blocks_read.load(Ordering::Relaxed),
@@ -82,6 +86,10 @@ impl AtHand {
 
     pub(crate) fn manifest(&self, location: &str, met: Met) {
         self.manifests.meet(location, met);
+    }
+
+    pub(crate) fn listed(&self) {
+        self.listings.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn blocks(&self, count: u64, met: Met) {

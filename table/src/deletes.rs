@@ -253,7 +253,9 @@ pub(crate) async fn positions(
 
 impl Delete {
     fn all(files: &[DeleteFile], table: &TableMetadata) -> Result<Vec<Self>> {
-        files.iter().map(|file| Self::of(file.data_file(), table)).collect()
+        // Not unpacked within the file: lists of files are kept.
+        let described = |file: &DeleteFile| Self::of(&file.description().whole(), table);
+        files.iter().map(described).collect()
     }
 
     /// The columns that deletes by value compare.

@@ -7,6 +7,7 @@ mod names;
 mod s3;
 mod whole_parts;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -32,10 +33,14 @@ use crate::at_hand::AtHand;
 use crate::deletes::DeleteCache;
 use crate::error::{Result, TableError};
 use crate::manifest::ManifestCache;
+use crate::scan::ListingCache;
 use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
 
 /// Longest time a single call to a store may take, retries included. A data file of 128 MiB at 2 MB/s fits in.
 const CALL_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Lists of the files of scans get this part of what manifests get.
+const LISTING_SHARE: u64 = 2;
 
 /// Most entries a listing answers with: beyond it, whoever lists holds too much in memory and must list a part.
 pub const LIST_ENTRIES_MAX: usize = 1_000_000;
@@ -47,7 +52,8 @@ pub struct StoreOptions {
     pub s3: S3Options,
     /// If not empty, only locations below one of these may be used.
     pub roots: Vec<String>,
-    /// Memory for parsed manifests: one file of a table of twelve columns takes 0.8 KB.
+    /// Memory for parsed manifests: one file of a table of twelve columns takes 0.8 KB. Half as much again is for lists of the files of
+    /// scans, at some 0.4 KB a file, which hold on to what manifests say of them.
     pub manifest_cache_bytes: u64,
     /// Memory for what delete files say.
     pub delete_cache_bytes: u64,
@@ -97,11 +103,14 @@ struct Bucket {
 
 struct Inner {
     options: StoreOptions,
+    /// Those of the options, taken apart; none for one that cannot be.
+    roots: Vec<Option<Location>>,
     local: Arc<LocalFileSystem>,
     synced_names: Arc<SyncedNames>,
     memory: Arc<dyn ObjectStore>,
     buckets: Mutex<HashMap<String, Bucket>>,
     manifests: ManifestCache,
+    listings: ListingCache,
     deletes: DeleteCache,
     disk_cache: Option<DiskCache>,
     clock: SharedClock,
@@ -129,18 +138,22 @@ impl FileStore {
         clock: SharedClock,
         rng: SharedRng,
     ) -> Self {
+        let roots = options.roots.iter().map(|root| Location::parse(root).ok()).collect();
         let manifests = ManifestCache::new(options.manifest_cache_bytes);
+        let listings = ListingCache::new(options.manifest_cache_bytes / LISTING_SHARE);
         let deletes = DeleteCache::new(options.delete_cache_bytes);
         let on_disk = options.disk_cache.clone();
         let disk_cache = on_disk.map(|on_disk| DiskCache::new(on_disk, Arc::clone(&clock), Arc::clone(&rng)));
         Self {
             inner: Arc::new(Inner {
                 options,
+                roots,
                 local: Arc::new(LocalFileSystem::new()),
                 synced_names: Arc::default(),
                 memory: WholeParts::over(memory),
                 buckets: Mutex::default(),
                 manifests,
+                listings,
                 deletes,
                 disk_cache,
                 clock,
@@ -201,6 +214,10 @@ impl FileStore {
 
     pub(crate) fn manifests(&self) -> &ManifestCache {
         &self.inner.manifests
+    }
+
+    pub(crate) fn listings(&self) -> &ListingCache {
+        &self.inner.listings
     }
 
     pub(crate) fn deletes(&self) -> &DeleteCache {
@@ -347,6 +364,12 @@ impl FileStore {
         Ok((resolved.base()?, store, path))
     }
 
+    /// What the store of a location is registered under, and the path within it. The store is not looked at.
+    pub fn place(&self, location: &str) -> Result<(Cow<'static, str>, Path)> {
+        let resolved = self.resolve(location)?;
+        Ok((resolved.base_text(), resolved.store_path()?))
+    }
+
     /// The store registered under a base that [`Self::object_store`] named. The configured roots are not asked: they are
     /// when a path is.
     pub fn store_at(&self, base: &str) -> Result<Arc<dyn ObjectStore>> {
@@ -360,8 +383,12 @@ impl FileStore {
         if roots.is_empty() {
             return Ok(resolved);
         }
-        for root in roots {
-            if resolved.is_below(&Location::parse(root)?) {
+        for (text, root) in roots.iter().zip(&self.inner.roots) {
+            let is_below = match root {
+                Some(root) => resolved.is_below(root),
+                None => resolved.is_below(&Location::parse(text)?),
+            };
+            if is_below {
                 return Ok(resolved);
             }
         }

@@ -83,7 +83,8 @@ pub use refs::{
 };
 pub use rewrite::{GroupOrder, RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{
-    Constant, Coverage, DeleteFile, Part, PartitionColumns, Scan, ScanFile, ScanParts, Verdict, covers, plan_scan,
+    Constant, Coverage, DeleteFile, Listing, Part, PartitionColumns, Scan, ScanFile, ScanParts, Verdict, covers,
+    plan_scan,
 };
 pub use statistics::{ComputedStatistics, DISTINCT, StatisticsOptions, compute_statistics};
 pub use transform::transformed;

@@ -20,6 +20,7 @@ use iceberg::spec::{
 
 pub(crate) use self::cache::ManifestCache;
 pub(crate) use self::entry::{Description, Entry, Lender};
+pub(crate) use self::packed::partition_bytes;
 pub(crate) use self::writer::MetadataWriter;
 use crate::at_hand::Met;
 use crate::digest;
@@ -36,20 +37,29 @@ pub(crate) async fn list(
     table: &TableMetadata,
     snapshot: Option<&Snapshot>,
 ) -> Result<Vec<ManifestFile>> {
-    let Some(snapshot) = snapshot else {
-        return Ok(Vec::new());
-    };
+    match snapshot {
+        Some(snapshot) => Ok(shared_list(store, table, snapshot).await?.to_vec()),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The same, shared with whoever else reads them.
+pub(crate) async fn shared_list(
+    store: &FileStore,
+    table: &TableMetadata,
+    snapshot: &Snapshot,
+) -> Result<Arc<[ManifestFile]>> {
     let location = snapshot.manifest_list();
     if let Some(known) = store.manifests().known_list(location).await {
         store.tell(|at_hand| at_hand.list(location, Met::Kept));
-        return Ok(known.to_vec());
+        return Ok(known);
     }
     store.tell(|at_hand| at_hand.list(location, Met::Read));
     let bytes = store.get(location).await?;
     digest::check_whole(location, &bytes)?;
     let manifests: Arc<[ManifestFile]> = parse_list(table, location, &bytes)?.into();
     store.manifests().keep_list(location, &manifests).await;
-    Ok(manifests.to_vec())
+    Ok(manifests)
 }
 
 /// All entries of a manifest, deleted ones too; from the cache if it was read before.
@@ -60,6 +70,12 @@ pub(crate) async fn entries(store: &FileStore, manifest: &ManifestFile) -> Resul
         store.tell(|at_hand| at_hand.manifest(&manifest.manifest_path, Met::Kept));
         return Ok(known);
     }
+    // Apart from the rest: a scan has thousands of these futures at once, most of which end above.
+    Box::pin(read(store, manifest)).await
+}
+
+/// All entries of a manifest, read from its store.
+async fn read(store: &FileStore, manifest: &ManifestFile) -> Result<Arc<[Arc<Entry>]>> {
     store.tell(|at_hand| at_hand.manifest(&manifest.manifest_path, Met::Read));
     if manifest.key_metadata.is_some() {
         return Err(TableError::Unsupported {

@@ -11,7 +11,7 @@ pub(crate) use self::range::{Range, Value};
 pub(crate) use self::strict::must_hold;
 
 /// How two values compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Comparison {
     /// `=`
     Equal,
@@ -42,7 +42,7 @@ impl Comparison {
 }
 
 /// A condition with SQL's meaning: a row is kept if it is true, neither if false nor if unknown.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Predicate {
     /// Keeps every row: what the caller cannot express. Its opposite keeps every row as well.
     Always,

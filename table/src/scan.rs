@@ -2,6 +2,7 @@
 
 mod coverage;
 mod deletes;
+mod listing;
 mod partition_columns;
 mod parts;
 mod pruning;
@@ -11,14 +12,18 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileFormat, Datum, ManifestContentType, ManifestFile, Struct, TableMetadata,
+    DataContentType, DataFile, DataFileFormat, Datum, ManifestContentType, ManifestFile, SnapshotRef, Struct,
+    TableMetadata,
 };
 
 pub use self::coverage::{Coverage, covers};
 pub(crate) use self::deletes::Deletes;
+pub use self::listing::Listing;
+pub(crate) use self::listing::ListingCache;
 pub use self::partition_columns::{Constant, PartitionColumns};
 pub use self::parts::{Part, ScanParts, Verdict};
 pub(crate) use self::pruning::Pruner;
+use crate::at_hand::AtHand;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Description, Entry, Lender};
@@ -32,6 +37,9 @@ const SMALL_READS_MAX: usize = 64;
 
 /// What manifests that are read at once may have together, where that is more than a few.
 const READ_BYTES_MAX: u64 = 32 << 20;
+
+/// Manifests that are asked for before their files are taken: what is between them and the scan takes memory for each.
+const MANIFESTS_PER_TURN: usize = 1_024;
 
 /// How many of these manifests are read at the same time.
 fn reads_at_once<'a>(manifests: impl Iterator<Item = &'a ManifestFile>) -> usize {
@@ -210,6 +218,10 @@ impl DeleteFile {
         self.entry.file()
     }
 
+    pub(crate) fn description(&self) -> &Description {
+        &self.entry.entry().file
+    }
+
     /// Where what it says stands: a file, and of a deletion vector where it begins in there.
     pub(crate) fn place(&self) -> (&str, Option<i64>) {
         (&self.path, self.entry.entry().file.content_offset())
@@ -279,17 +291,34 @@ impl<'a> Scan<'a> {
 
     /// The files, in the order of the manifests.
     pub async fn plan(self) -> Result<Vec<ScanFile>> {
-        let snapshot = match self.snapshot {
-            Some(snapshot_id) => self.table.snapshot_by_id(snapshot_id),
-            None => self.table.current_snapshot(),
+        Ok(match self.snapshot_read()? {
+            Some(snapshot) => self.found(snapshot).await?.into_files(),
+            None => Vec::new(),
+        })
+    }
+
+    /// The same, kept for a while: a statement asks more than once for the same files of the same snapshot, and so do those that follow
+    /// it. The caller promises to apply [`ScanFile::deletes`].
+    pub async fn listing(self) -> Result<Arc<Listing>> {
+        let scan = self.with_deletes();
+        match scan.snapshot_read()? {
+            Some(snapshot) => scan.store.listings().of(&scan, snapshot).await,
+            None => Ok(Arc::default()),
+        }
+    }
+
+    /// `None` for a table without any.
+    fn snapshot_read(&self) -> Result<Option<&'a SnapshotRef>> {
+        let Some(snapshot_id) = self.snapshot else {
+            return Ok(self.table.current_snapshot());
         };
-        let Some(snapshot) = snapshot else {
-            return match self.snapshot {
-                Some(snapshot_id) => Err(TableError::SnapshotNotFound { snapshot_id }),
-                None => Ok(Vec::new()),
-            };
-        };
-        let manifests = manifest::list(self.store, self.table, Some(snapshot)).await?;
+        let snapshot = self.table.snapshot_by_id(snapshot_id);
+        snapshot.map(Some).ok_or(TableError::SnapshotNotFound { snapshot_id })
+    }
+
+    async fn found(&self, snapshot: &SnapshotRef) -> Result<Listing> {
+        self.store.tell(AtHand::listed);
+        let manifests = manifest::shared_list(self.store, self.table, snapshot).await?;
         let deletes = self.deletes(&manifests).await?;
         let pruner = Pruner::new(self.table, self.filter);
         let wanted: Vec<&ManifestFile> = manifests
@@ -297,20 +326,25 @@ impl<'a> Scan<'a> {
             .filter(|m| holds_live(m, ManifestContentType::Data) && pruner.keeps_manifest(m))
             .collect();
         let at_once = reads_at_once(wanted.iter().copied());
-        // Collected, since a closure that lives across an await makes the future of a scan not `Send` in general.
-        let reads: Vec<_> = wanted
-            .into_iter()
-            .map(|manifest| manifest::entries(self.store, manifest))
-            .collect();
-        let mut entries = stream::iter(reads).buffered(at_once);
         let mut files = Vec::new();
-        while let Some(entries) = entries.try_next().await? {
-            let kept = entries
+        for some in wanted.chunks(MANIFESTS_PER_TURN) {
+            // Collected, since a closure that lives across an await makes the future of a scan not `Send` in general.
+            let reads: Vec<_> = some
                 .iter()
-                .filter(|entry| entry.is_live() && pruner.keeps_file(entry));
-            files.extend(kept.map(|entry| ScanFile::of(entry, deletes.of(entry))));
+                .map(|manifest| manifest::entries(self.store, manifest))
+                .collect();
+            let mut entries = stream::iter(reads).buffered(at_once);
+            while let Some(entries) = entries.try_next().await? {
+                let kept = entries
+                    .iter()
+                    .filter(|entry| entry.is_live() && pruner.keeps_file(entry));
+                files.extend(kept.map(|entry| ScanFile::of(entry, deletes.of(entry))));
+            }
         }
-        Ok(files)
+        let of_deletes = manifests.iter().filter(|m| holds_live(m, ManifestContentType::Deletes));
+        let read = of_deletes.chain(wanted.iter().copied());
+        let manifests = read.map(|manifest| manifest.manifest_path.clone()).collect();
+        Ok(Listing::new(files, snapshot.manifest_list().to_owned(), manifests))
     }
 
     async fn deletes(&self, manifests: &[ManifestFile]) -> Result<Deletes> {

@@ -3,10 +3,12 @@ use std::collections::BTreeMap;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StructArray};
 use datafusion::arrow::datatypes::DataType;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, StructType};
-use tidewater_table::{FileStore, Scan};
+use tidewater_table::{AtHand, FileStore, Scan};
 
 use super::*;
-use crate::testing::Lake;
+use crate::statement::tests::done;
+use crate::testing::{Lake, lines};
+use crate::{Class, PlanRequest, PlanRunner};
 
 const TABLE: &str = "gold.visits";
 const FILES: i64 = 4;
@@ -101,4 +103,44 @@ async fn only_what_is_read_counts() {
         files.len() as u64,
         "nobody knows how many rows it looks at"
     );
+}
+
+/// How often a statement that is estimated twice and run went through the files of its tables, and its rows.
+async fn passes(lake: &Lake, sql: &str) -> (u64, usize) {
+    let session = lake.session();
+    let at_hand = Arc::new(AtHand::default());
+    let state = session.state_ref();
+    state.write().config_mut().set_extension(Arc::clone(&at_hand));
+    let plan = lake.engine.plan(&session, sql).await.expect(sql);
+    let one = lake.engine.estimate(&session, &plan).await.expect(sql);
+    let other = lake.engine.estimate(&session, &plan).await.expect(sql);
+    assert_eq!(one, other, "{sql}");
+    let request = PlanRequest {
+        job: lake.job(),
+        session,
+        plan,
+        class: Class::Interactive,
+        deadline: None,
+    };
+    let output = lake.engine.local_runner().run(request).await.expect(sql);
+    let rows = lines(&output.collect().await.expect(sql)).len();
+    (at_hand.figures().listings, rows)
+}
+
+// Goal: a statement goes through the files of a snapshot once for each filter, whoever asks and however often it scans them, the next one of
+// the same not at all, and none is given the files of another filter or of before a commit. Method: counts of passes and of rows.
+#[tokio::test]
+async fn files_are_listed_once() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let lake = visits(&directory).await;
+    let both = "SELECT id FROM gold.visits UNION ALL SELECT id + 1 FROM gold.visits";
+    let late = "SELECT id FROM gold.visits WHERE id >= 150";
+    assert_eq!(passes(&lake, both).await, (1, 400));
+    assert_eq!(passes(&lake, both).await, (0, 400));
+    assert_eq!(passes(&lake, late).await, (1, 50));
+    done(&lake, "DELETE FROM gold.visits WHERE id < 50").await;
+    assert_eq!(passes(&lake, both).await, (1, 300));
+    assert_eq!(passes(&lake, late).await, (1, 50));
+    done(&lake, "DELETE FROM gold.visits WHERE id >= 150").await;
+    assert_eq!(passes(&lake, late).await, (1, 0));
 }

@@ -1,7 +1,7 @@
 //! Files spread over the partitions of a scan.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
@@ -28,45 +28,63 @@ const FEW_BYTES_MAX: u64 = 8 << 20;
 const FEW_FILES: usize = 4;
 
 /// The files of one object store, in groups of about the same size.
-pub(super) struct StoreGroups {
+pub(super) struct StoreGroups<'a> {
     pub(super) store: ObjectStoreUrl,
     pub(super) groups: Vec<FileGroup>,
-    pub(super) files: Vec<ToldFile>,
+    pub(super) files: Vec<ToldFile<'a>>,
 }
+
+/// A file, and its path within its store.
+type Placed<'a> = (Path, ToldFile<'a>);
 
 /// Spreads files over at most `partitions_max` groups, largest piece first, each into the group that has the fewest bytes.
 /// A cluster never splits a group, so the groups are all the parallelism a scan gets there. What a file's partition tells goes with
 /// it, and where files are `named`, the path that the table knows it by behind that, as one more value of its rows.
-pub(super) fn spread(
+pub(super) fn spread<'a>(
     store: &FileStore,
-    files: Vec<ToldFile>,
+    files: Vec<ToldFile<'a>>,
     partitions_max: usize,
     named: bool,
-) -> Result<Vec<StoreGroups>> {
-    let mut stores: BTreeMap<String, Vec<(Path, ToldFile)>> = BTreeMap::new();
+) -> Result<Vec<StoreGroups<'a>>> {
+    let mut stores: Vec<(Cow<'static, str>, Vec<Placed<'a>>)> = Vec::new();
     for of in files {
-        let (base, _, path) = store.object_store(&of.file.path)?;
-        stores.entry(base.into()).or_default().push((path, of));
+        let (base, path) = store.place(&of.file.path)?;
+        match stores.iter_mut().find(|(known, _)| *known == base) {
+            Some((_, files)) => files.push((path, of)),
+            None => {
+                // One that cannot be opened is told now.
+                store.store_at(&base)?;
+                stores.push((base, vec![(path, of)]));
+            }
+        }
     }
+    stores.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut spread = Vec::with_capacity(stores.len());
     for (base, files) in stores {
         let few = files.len() <= partitions_max.saturating_mul(FEW_FILES);
         let piece_max = if few { FEW_BYTES_MAX } else { PIECE_BYTES_MAX };
-        let pieces = files.iter().flat_map(|(path, of)| {
-            let file = &of.file;
+        // Pieces are large, so their files are put in order before there are any.
+        let mut in_order: Vec<(Reverse<u64>, &Path, &ToldFile<'a>)> = files
+            .iter()
+            .map(|(path, of)| (Reverse(of.file.size_bytes), path, of))
+            .collect();
+        in_order.sort_by(|(one, path, _), (other, other_path, _)| one.cmp(other).then_with(|| path.cmp(other_path)));
+        let mut pieces = Vec::with_capacity(files.len());
+        for (_, path, of) in in_order {
+            let file = of.file;
             let mut whole = whole(path.clone(), file.size_bytes);
             whole.partition_values.clone_from(&of.values);
             if named {
                 whole.partition_values.push(ScalarValue::from(file.path.as_str()));
             }
             match file.size_bytes <= piece_max {
-                true => vec![whole],
-                false => cut(whole, &file.split_offsets(), piece_max),
+                true => pieces.push(whole),
+                false => pieces.extend(cut(whole, &file.split_offsets(), piece_max)),
             }
-        });
+        }
         spread.push(StoreGroups {
             store: ObjectStoreUrl::parse(base)?,
-            groups: pack(pieces.collect(), files.len(), partitions_max),
+            groups: pack(pieces, files.len(), partitions_max),
             files: files.into_iter().map(|(_, of)| of).collect(),
         });
     }
@@ -79,12 +97,12 @@ fn pack(mut pieces: Vec<PartitionedFile>, files: usize, partitions_max: usize) -
     let by_bytes = usize::try_from(bytes / GROUP_BYTES_MIN).unwrap_or(usize::MAX);
     let worth = by_bytes.max(files / GROUP_FILES_MIN);
     // The path breaks ties, so that the same files always make the same plan.
-    pieces.sort_by_cached_key(|piece| {
-        (
-            Reverse(piece.effective_size()),
-            piece.path().to_string(),
-            piece.range().0,
-        )
+    pieces.sort_by(|one, other| {
+        let by_size = other.effective_size().cmp(&one.effective_size());
+        let by_path = || one.path().cmp(other.path());
+        by_size
+            .then_with(by_path)
+            .then_with(|| one.range().0.cmp(&other.range().0))
     });
     let count = worth.clamp(1, partitions_max.max(1)).min(pieces.len().max(1));
     let mut bins: Vec<(u64, Vec<PartitionedFile>)> = Vec::new();

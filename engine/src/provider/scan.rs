@@ -49,29 +49,30 @@ pub(super) struct Request<'a> {
 pub(super) fn plan(
     session: &dyn Session,
     store: &FileStore,
-    files: Vec<ScanFile>,
+    files: &[ScanFile],
     request: &Request<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     // Also where only counts are asked for, which manifests answer: what a table can be asked does not hang on the question.
-    for file in &files {
+    for file in files {
         file.require_readable().map_err(EngineError::from)?;
     }
     let partitions_max = session.config().target_partitions();
     let mut scans = Vec::new();
-    let files = enough(files, request.limit, request.filtered);
+    let enough = enough(files, request.limit, request.filtered);
+    let files = files.get(..enough).unwrap_or(files);
     for Alike { told, within, files } in alike(files, request.table, request.schema)? {
         let scan_schema = with_told(request.scan_schema, &within);
         let request = &Request {
             scan_schema: &scan_schema,
             ..*request
         };
-        let is_whole = |of: &ToldFile| of.file.is_whole();
+        let is_whole = |of: &ToldFile<'_>| of.file.is_whole();
         let (whole, holed): (Vec<_>, Vec<_>) = files.into_iter().partition(is_whole);
         for groups in groups::spread(store, whole, partitions_max, request.identity)? {
             scans.push(scan(session, store, groups, &told, request)?);
         }
         for groups in groups::spread(store, holed, partitions_max, request.identity)? {
-            let deletes = groups.files.iter().map(|of| FileDeletes::of(&of.file, request.table));
+            let deletes = groups.files.iter().map(|of| FileDeletes::of(of.file, request.table));
             let deletes: Vec<FileDeletes> = deletes
                 .filter_map(|deletes| deletes.map_err(EngineError::from).transpose())
                 .collect::<Result<_, _>>()?;
@@ -95,13 +96,13 @@ pub(super) fn plan(
     }
 }
 
-/// Without a filter, as many files as the limit needs.
-pub(super) fn enough(mut files: Vec<ScanFile>, limit: Option<usize>, filtered: bool) -> Vec<ScanFile> {
+/// How many of the files have to be read, from the first one on: without a filter, as many as the limit needs.
+pub(super) fn enough(files: &[ScanFile], limit: Option<usize>, filtered: bool) -> usize {
     let Some(limit) = limit.and_then(|limit| u64::try_from(limit).ok()) else {
-        return files;
+        return files.len();
     };
     if filtered {
-        return files;
+        return files.len();
     }
     let mut rows = 0;
     let needed = files.iter().take_while(|file| {
@@ -110,16 +111,14 @@ pub(super) fn enough(mut files: Vec<ScanFile>, limit: Option<usize>, filtered: b
         rows += if file.is_whole() { file.record_count } else { 0 };
         more
     });
-    let needed = needed.count();
-    files.truncate(needed);
-    files
+    needed.count()
 }
 
 /// Of files whose partitions tell these columns.
 fn scan(
     session: &dyn Session,
     store: &FileStore,
-    groups: StoreGroups,
+    groups: StoreGroups<'_>,
     told: &[usize],
     request: &Request<'_>,
 ) -> Result<Arc<dyn ExecutionPlan>> {

@@ -16,7 +16,7 @@ const BOUNDS_MAX: usize = 200_000;
 /// Rows and nulls are exact where no file has row-level deletes, and so are the bounds of numbers and times: writers keep the
 /// least and the greatest value of them. Those of floating-point numbers are where every file tells that it holds no NaN, but for zero.
 /// Everything else is a bound or an estimate. Of the columns that partitions `told` it is the partitions that tell.
-pub(super) fn of(files: &[ToldFile], told: &[usize], columns: &Schema, schema: &SchemaRef) -> Statistics {
+pub(super) fn of(files: &[ToldFile<'_>], told: &[usize], columns: &Schema, schema: &SchemaRef) -> Statistics {
     let mut statistics = Statistics::new_unknown(schema);
     let rows: u64 = files.iter().map(|of| of.file.record_count).sum();
     let bytes: u64 = files.iter().map(|of| of.file.size_bytes).sum();
@@ -37,17 +37,17 @@ pub(super) fn of(files: &[ToldFile], told: &[usize], columns: &Schema, schema: &
 }
 
 /// Field ids of floating-point columns of which every file tells that they hold no NaN.
-pub(super) fn without_nan(files: &[ToldFile], schema: &SchemaRef) -> BTreeSet<i32> {
+pub(super) fn without_nan(files: &[ToldFile<'_>], schema: &SchemaRef) -> BTreeSet<i32> {
     let floats = schema.fields().iter().filter(|field| field.data_type().is_floating());
     let none = |id: &i32| {
-        let tells = |of: &ToldFile| of.file.nan_value_count(*id) == Some(0);
+        let tells = |of: &ToldFile<'_>| of.file.nan_value_count(*id) == Some(0);
         files.iter().all(tells)
     };
     floats.filter_map(|field| field_id(field)).filter(none).collect()
 }
 
 fn of_column(
-    files: &[ToldFile],
+    files: &[ToldFile<'_>],
     told: Option<usize>,
     field: &NestedFieldRef,
     data_type: &DataType,
@@ -56,7 +56,7 @@ fn of_column(
     if !matches!(&*field.field_type, Type::Primitive(_)) {
         return column;
     }
-    let nulls = |of: &ToldFile| match of.value(told) {
+    let nulls = |of: &ToldFile<'_>| match of.value(told) {
         Some(value) if value.is_null() => Some(of.file.record_count),
         Some(_) => Some(0),
         None => of.file.null_value_count(field.id),
@@ -111,7 +111,7 @@ fn is_bound_only(bound: &ScalarValue) -> bool {
 
 /// The least and the greatest value of a column in a file, NaN left aside.
 fn bounds(
-    of: &ToldFile,
+    of: &ToldFile<'_>,
     told: Option<usize>,
     field_id: i32,
     data_type: &DataType,

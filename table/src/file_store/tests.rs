@@ -105,8 +105,30 @@ async fn hostile_locations_are_refused() {
             matches!(outcome, Err(TableError::Location { .. })),
             "{location}: {outcome:?}"
         );
+        let placed = store.place(location);
+        assert!(
+            matches!(placed, Err(TableError::Location { .. })),
+            "{location}: {placed:?}"
+        );
     }
     assert!(store.object_store("/lake/x").is_ok());
+}
+
+// Goal: a file is said to be where it is read from. Method: locations of each store, against the store that they are read from.
+#[tokio::test]
+async fn places_are_those_that_are_read() {
+    let store = store(Vec::new());
+    for location in [
+        "/lake/ä b/x.parquet",
+        "file:///lake/x.parquet",
+        "memory://lake/k=1/x.parquet",
+    ] {
+        let (root, _, path) = store.object_store(location).unwrap();
+        let (base, placed) = store.place(location).unwrap();
+        assert_eq!((&*base, placed), (root.as_str(), path), "{location}");
+    }
+    let (base, placed) = store.place("s3a://bucket/lake/x.parquet").unwrap();
+    assert_eq!((&*base, placed.as_ref()), ("s3://bucket", "lake/x.parquet"));
 }
 
 // Goal: S3 behaves like the other stores. Method: the same walk against a server named by the environment.

@@ -221,7 +221,7 @@ impl Packed {
 }
 
 /// Memory of partition values that is not in the struct itself, in bytes.
-pub(super) fn partition_bytes(partition: &Struct) -> usize {
+pub(crate) fn partition_bytes(partition: &Struct) -> usize {
     let texts = partition.iter().flatten().map(|value| match value {
         Literal::Primitive(PrimitiveLiteral::String(text)) => text.len(),
         Literal::Primitive(PrimitiveLiteral::Binary(bytes)) => bytes.len(),
