@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iceberg::spec::SnapshotRef;
+use iceberg::spec::{Datum, PrimitiveLiteral, SnapshotRef};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use uuid::Uuid;
@@ -117,14 +117,23 @@ fn filter_bytes(filter: &Predicate) -> usize {
     let within: usize = match filter {
         Predicate::And(all) | Predicate::Or(all) => all.iter().map(filter_bytes).sum(),
         Predicate::Not(one) => filter_bytes(one),
-        Predicate::Compare { value, .. } => value.to_string().len(),
+        Predicate::Compare { value, .. } => text_bytes(value),
         Predicate::In { values, .. } => {
-            let each = values.iter().map(|value| size_of_val(value) + value.to_string().len());
+            let each = values.iter().map(|value| size_of_val(value) + text_bytes(value));
             each.sum()
         }
         Predicate::Always | Predicate::Never | Predicate::IsNull { .. } | Predicate::IsNan { .. } => 0,
     };
     size_of::<Predicate>() + ALLOCATION_BYTES + within
+}
+
+/// Not of the value as text: the library panics on some that it would print, such as times with fractions of a second before 1970.
+fn text_bytes(value: &Datum) -> usize {
+    match value.literal() {
+        PrimitiveLiteral::String(text) => held_bytes(text),
+        PrimitiveLiteral::Binary(bytes) => bytes.len() + ALLOCATION_BYTES,
+        _ => 0,
+    }
 }
 
 type Held = (Arc<Listing>, u32);

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use iceberg::spec::{Datum, Transform};
+use iceberg::spec::Transform;
 
 use super::*;
 use crate::at_hand::{AtHand, Found};
@@ -101,4 +101,21 @@ async fn kept_lists_are_bounded() {
     assert!(kept.weighted_size() <= bytes_max, "{}", kept.weighted_size());
     assert!((1..4).contains(&kept.entry_count()), "{small:?}");
     assert!(none.kept.is_none());
+}
+
+// Goal: a filter is weighed whatever it compares with, and by the texts in it. Method: values that the library cannot print, and two texts.
+#[test]
+fn any_filter_is_weighed() {
+    let unprintable = [
+        Datum::date(i32::MAX),
+        Datum::timestamp_micros(i64::MIN),
+        Datum::timestamptz_micros(-1),
+        Datum::timestamptz_nanos(-1),
+    ];
+    let one = filter_bytes(&Predicate::equal(1, Datum::long(0)));
+    for value in unprintable {
+        assert_eq!(filter_bytes(&Predicate::equal(1, value)), one);
+    }
+    let text = |length: usize| filter_bytes(&Predicate::equal(1, Datum::string("x".repeat(length))));
+    assert_eq!(text(1_000) - text(1), 999);
 }
