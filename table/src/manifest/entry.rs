@@ -28,7 +28,7 @@ impl Entry {
     }
 
     /// Memory that it takes, in bytes.
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         let heap = match &self.file {
             Description::Packed(packed) => packed.heap_bytes(),
             Description::Whole(file) => whole_bytes(file),

@@ -25,6 +25,10 @@ const KEPT: Duration = Duration::from_secs(60);
 const HELD_BYTES: usize = 256;
 const ALLOCATION_BYTES: usize = 32;
 
+/// What manifests say of a file is counted where these are kept, up to this: of wide tables it is many times as much, more than their
+/// cache has a place for, and each list may hold on to its own.
+const TOLD_BYTES: usize = 1 << 10;
+
 /// The files of a scan, and where they are listed.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -74,7 +78,7 @@ impl Listing {
         });
     }
 
-    /// Memory that it takes, but for what manifests say of its files: that is counted where these are kept.
+    /// Memory that it takes, but for the first [`TOLD_BYTES`] of what manifests say of each file.
     fn memory_bytes(&self) -> usize {
         let names = self.list.iter().chain(&self.manifests);
         let names: usize = names.map(|name| size_of::<String>() + held_bytes(name)).sum();
@@ -86,7 +90,8 @@ fn file_bytes(file: &ScanFile) -> usize {
     let deletes = file.deletes.iter().chain(file.only.iter().flatten());
     let deletes = deletes.map(|delete| size_of::<DeleteFile>() + held_bytes(&delete.path));
     let partition = partition_bytes(&file.partition) + ALLOCATION_BYTES;
-    size_of::<ScanFile>() + held_bytes(&file.path) + partition + deletes.sum::<usize>()
+    let told = file.entry.entry().memory_bytes().saturating_sub(TOLD_BYTES);
+    size_of::<ScanFile>() + held_bytes(&file.path) + partition + deletes.sum::<usize>() + told
 }
 
 fn held_bytes(text: &str) -> usize {
@@ -179,9 +184,11 @@ impl ListingCache {
         };
         let asked_bytes = asked.memory_bytes() + HELD_BYTES;
         let lists = async {
-            let listing = Arc::new(scan.found(snapshot).await?);
+            let mut listing = scan.found(snapshot).await?;
+            // It grew by doubling, and stays.
+            listing.files.shrink_to_fit();
             let bytes = u32::try_from(listing.memory_bytes() + asked_bytes).unwrap_or(u32::MAX);
-            Ok::<Held, TableError>((listing, bytes))
+            Ok::<Held, TableError>((Arc::new(listing), bytes))
         };
         match kept.try_get_with(asked, Box::pin(lists)).await {
             Ok((listing, _)) => {

@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
-use iceberg::spec::Transform;
+use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, ManifestStatus, Struct, Transform};
 
 use super::*;
 use crate::at_hand::{AtHand, Found};
+use crate::manifest::Entry;
 use crate::predicate::Comparison;
 use crate::sample::Lake;
 
@@ -118,4 +119,33 @@ fn any_filter_is_weighed() {
     }
     let text = |length: usize| filter_bytes(&Predicate::equal(1, Datum::string("x".repeat(length))));
     assert_eq!(text(1_000) - text(1), 999);
+}
+
+/// A file of which the manifest tells the sizes of so many columns.
+fn of_columns(columns: i32) -> Listing {
+    let mut file = DataFileBuilder::default();
+    file.content(DataContentType::Data)
+        .file_path("memory://lake/a.parquet".to_owned())
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::empty())
+        .partition_spec_id(0)
+        .record_count(1)
+        .file_size_in_bytes(1)
+        .column_sizes((0..columns).map(|id| (id, 1)).collect());
+    let entry = Entry {
+        status: ManifestStatus::Added,
+        file: file.build().unwrap().into(),
+        spec_id: 0,
+        snapshot_id: 1,
+        sequence: 1,
+        file_sequence: 1,
+    };
+    vec![ScanFile::of(&Arc::new(entry), Vec::new())].into()
+}
+
+// Goal: lists of wide tables do not hold on to more than they count. Method: a file of a thousand columns beside one of one.
+#[test]
+fn what_wide_tables_tell_is_counted() {
+    let (wide, narrow) = (of_columns(1_000).memory_bytes(), of_columns(1).memory_bytes());
+    assert!(wide > narrow + 20_000, "{wide}, {narrow}");
 }
