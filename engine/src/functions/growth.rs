@@ -27,12 +27,14 @@ pub(super) enum Growth {
     Between,
     /// A text in which each place of a second one becomes a third.
     Replaced,
-    /// The same, for places that match an expression.
+    /// The same, for places that match an expression; the third may name what was found.
     Matched,
     /// A pattern that is gone through for each row.
     Pattern,
-    /// A pattern whose numbers are widths.
+    /// A pattern whose numbers are widths, and whose places are arguments, some of them more than once.
     Widths,
+    /// The values of a list, with a text between each two of them.
+    Strung,
     /// All arguments together.
     Joined,
     /// Work that is the product of two lengths.
@@ -54,6 +56,9 @@ pub(super) const KNOWN: &[(&str, Growth)] = &[
     ("to_char", Growth::Pattern),
     ("pg_to_char", Growth::Pattern),
     ("format", Growth::Widths),
+    ("array_to_string", Growth::Strung),
+    ("pg_array_to_string", Growth::Strung),
+    ("pg_string_agg", Growth::Strung),
     ("concat", Growth::Joined),
     ("concat_ws", Growth::Joined),
     (super::text_concat::NAME, Growth::Joined),
@@ -66,6 +71,9 @@ pub(super) const KNOWN: &[(&str, Growth)] = &[
 
 /// Longest pattern.
 const PATTERN_BYTES_MAX: u64 = 4 << 10;
+
+/// What was found is named once for each of its groups; only what is named beyond counts.
+const NAMED_MAX: u64 = 9;
 
 /// Steps of a comparison that cost as much as a byte.
 const STEPS_A_BYTE: u64 = 8;
@@ -114,8 +122,11 @@ impl Growth {
             (Self::Between, arguments) => between(arguments, rows),
             (Self::Replaced, [text, from, to]) => replaced(text, from, to, rows),
             (Self::Matched, [text, _, by]) => {
+                let named = marks(by, &['\\', '$'])?;
                 let (lengths, by) = (lengths(text)?, lengths(by)?);
-                Ok(sum(rows, |row| lengths.at(row).saturating_add(by.at(row))))
+                let times = |row| named.at(row).saturating_sub(NAMED_MAX).saturating_add(1);
+                let most = |row| lengths.at(row).saturating_mul(times(row));
+                Ok(sum(rows, |row| most(row).saturating_add(by.at(row))))
             }
             // With flags, which may say that all places are meant.
             (Self::Matched, [text, _, by, ..]) => {
@@ -128,9 +139,26 @@ impl Growth {
                 true => Ok(u64::MAX),
                 false => Ok(0),
             },
-            (Self::Widths, [pattern, ..]) => {
-                let widths = widths(pattern)?;
-                Ok(sum(rows, |_| widths))
+            (Self::Widths, [pattern, arguments @ ..]) => {
+                let (widths, places) = (widths(pattern)?, marks(pattern, &['%'])?);
+                let parts: Vec<Numbers> = arguments.iter().map(lengths).collect::<Result<_>>()?;
+                let once = u64::try_from(parts.len()).unwrap_or(u64::MAX);
+                // Each argument stands somewhere, and the longest in all places that are left.
+                Ok(sum(rows, |row| {
+                    let lengths = || parts.iter().map(|part| part.at(row));
+                    let left = places.at(row).saturating_sub(once);
+                    let left = left.saturating_mul(lengths().max().unwrap_or(0));
+                    lengths().fold(widths, u64::saturating_add).saturating_add(left)
+                }))
+            }
+            (Self::Strung, [lists, between, missing @ ..]) => {
+                let (items, between) = (items(lists)?, lengths(between)?);
+                let missing: Vec<Numbers> = missing.iter().map(lengths).collect::<Result<_>>()?;
+                Ok(sum(rows, |row| {
+                    let each = missing.iter().map(|missing| missing.at(row));
+                    let each = each.fold(between.at(row), u64::saturating_add);
+                    items.at(row).saturating_mul(each)
+                }))
             }
             (Self::Joined, arguments) => {
                 let parts: Vec<Numbers> = arguments.iter().map(lengths).collect::<Result<_>>()?;
@@ -222,6 +250,45 @@ fn width(value: &ColumnarValue) -> u64 {
         ColumnarValue::Scalar(scalar) => (scalar.size(), 1),
     };
     u64::try_from(bytes / rows.max(1)).unwrap_or(u64::MAX).max(8)
+}
+
+/// How often one of these letters stands in a text.
+fn marks(value: &ColumnarValue, letters: &[char]) -> Result<Numbers> {
+    let texts = cast(&array(value)?, &DataType::LargeUtf8)?;
+    let of = |text: Option<&str>| {
+        let count = text.map_or(0, |text| text.matches(letters).count());
+        u64::try_from(count).unwrap_or(u64::MAX)
+    };
+    let mut counts = texts.as_string::<i64>().iter().map(of);
+    Ok(match value {
+        ColumnarValue::Scalar(_) => Numbers::One(counts.next().unwrap_or(0)),
+        ColumnarValue::Array(_) => Numbers::Each(counts.collect()),
+    })
+}
+
+/// How many values a list has, those of lists within it among them.
+fn items(value: &ColumnarValue) -> Result<Numbers> {
+    let lists = array(value)?;
+    Ok(match value {
+        ColumnarValue::Scalar(_) => Numbers::One(within(&lists, 0)),
+        ColumnarValue::Array(_) => Numbers::Each((0..lists.len()).map(|row| within(&lists, row)).collect()),
+    })
+}
+
+fn within(lists: &ArrayRef, row: usize) -> u64 {
+    if lists.is_null(row) {
+        return 0;
+    }
+    let items = match lists.data_type() {
+        DataType::List(_) => lists.as_list::<i32>().value(row),
+        DataType::LargeList(_) => lists.as_list::<i64>().value(row),
+        DataType::FixedSizeList(..) => lists.as_fixed_size_list().value(row),
+        _ => return 1,
+    };
+    match items.data_type().is_list() {
+        true => (0..items.len()).fold(0, |sum, at| sum.saturating_add(within(&items, at))),
+        false => u64::try_from(items.len()).unwrap_or(u64::MAX),
+    }
 }
 
 /// Bytes of all values between the first and the second, by the step of the third.
@@ -343,8 +410,11 @@ mod tests {
             "SELECT generate_series(timestamp '2000-01-01', timestamp '2100-01-01', interval '1 millisecond')",
             "SELECT length(replace(repeat('a', 100000), 'a', repeat('b', 100000)))",
             "SELECT length(regexp_replace(repeat('a', 1000000), 'a', repeat('b', 100000), 'g'))",
+            "SELECT length(regexp_replace(repeat('a', 1000000), 'a*', repeat('$0', 100000)))",
             "SELECT to_char(now(), repeat('%Y', 10000))",
             "SELECT format('%1000000000s', 'x')",
+            "SELECT length(format(repeat('%1$s', 100000), repeat('a', 1000000)))",
+            "SELECT length(array_to_string(range(0, 1000000), repeat('x', 1000000)))",
             "SELECT levenshtein(repeat('a', 100000), repeat('b', 100000))",
             "WITH a AS (SELECT repeat('x', 100000000) AS s), b AS (SELECT concat(s, s) AS s FROM a) SELECT concat(s, s) FROM b",
         ] {
@@ -361,6 +431,13 @@ mod tests {
             ("SELECT sum(length(repeat('x', value))) FROM range(0, 100)", "4950"),
             ("SELECT length(replace('a,b', ',', ' and '))", "7"),
             ("SELECT levenshtein('kitten', 'sitting')", "3"),
+            ("SELECT array_to_string([[1, 2], [3]], ', ')", "1, 2, 3"),
+            ("SELECT length(array_to_string(range(0, 100000), ', '))", "688888"),
+            (
+                "SELECT regexp_replace(repeat('a', 5000000), '(a)(a)', '\\2\\1') LIKE 'aa%'",
+                "true",
+            ),
+            ("SELECT length(format('%1$s%1$s', repeat('a', 5000000)))", "10000000"),
             ("SELECT array_length(range(0, 1000000))", "1000000"),
             ("SELECT concat('a', NULL, 'b', 1)", "ab1"),
             ("SELECT repeat(NULL, 3) IS NULL", "true"),
