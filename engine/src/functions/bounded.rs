@@ -98,7 +98,7 @@ impl ScalarUDFImpl for Bounded {
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         match self.growth {
             // It would become the function without limits.
-            Growth::Joined => Ok(ExprSimplifyResult::Original(args)),
+            Growth::Joined | Growth::Separated => Ok(ExprSimplifyResult::Original(args)),
             _ => self.function().simplify(args, info),
         }
     }

@@ -37,6 +37,8 @@ pub(super) enum Growth {
     Strung,
     /// All arguments together.
     Joined,
+    /// The same, with the first between each two of the others.
+    Separated,
     /// Work that is the product of two lengths.
     Compared,
 }
@@ -60,7 +62,7 @@ pub(super) const KNOWN: &[(&str, Growth)] = &[
     ("pg_array_to_string", Growth::Strung),
     ("pg_string_agg", Growth::Strung),
     ("concat", Growth::Joined),
-    ("concat_ws", Growth::Joined),
+    ("concat_ws", Growth::Separated),
     (super::text_concat::NAME, Growth::Joined),
     ("array_concat", Growth::Joined),
     ("array_append", Growth::Joined),
@@ -90,7 +92,7 @@ impl Growth {
             let settled: Int64Array = given.unary(|length| length.max(0));
             *length = ColumnarValue::Array(Arc::new(settled));
         }
-        if self == Self::Joined {
+        if matches!(self, Self::Joined | Self::Separated) {
             for value in &mut args.args {
                 if let ColumnarValue::Array(array) = value
                     && matches!(array.data_type(), DataType::List(_) | DataType::LargeList(_))
@@ -163,6 +165,15 @@ impl Growth {
             (Self::Joined, arguments) => {
                 let parts: Vec<Numbers> = arguments.iter().map(lengths).collect::<Result<_>>()?;
                 Ok(sum(rows, |row| parts.iter().map(|part| part.at(row)).sum()))
+            }
+            (Self::Separated, [between, arguments @ ..]) => {
+                let between = lengths(between)?;
+                let parts: Vec<Numbers> = arguments.iter().map(lengths).collect::<Result<_>>()?;
+                let times = u64::try_from(parts.len()).unwrap_or(u64::MAX);
+                Ok(sum(rows, |row| {
+                    let between = between.at(row).saturating_mul(times);
+                    parts.iter().map(|part| part.at(row)).fold(between, u64::saturating_add)
+                }))
             }
             (Self::Compared, [first, second]) => {
                 let (first, second) = (lengths(first)?, lengths(second)?);
@@ -415,6 +426,7 @@ mod tests {
             "SELECT format('%1000000000s', 'x')",
             "SELECT length(format(repeat('%1$s', 100000), repeat('a', 1000000)))",
             "SELECT length(array_to_string(range(0, 1000000), repeat('x', 1000000)))",
+            "SELECT length(concat_ws(repeat('x', 20000000), 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p'))",
             "SELECT levenshtein(repeat('a', 100000), repeat('b', 100000))",
             "WITH a AS (SELECT repeat('x', 100000000) AS s), b AS (SELECT concat(s, s) AS s FROM a) SELECT concat(s, s) FROM b",
         ] {
@@ -440,6 +452,7 @@ mod tests {
             ("SELECT length(format('%1$s%1$s', repeat('a', 5000000)))", "10000000"),
             ("SELECT array_length(range(0, 1000000))", "1000000"),
             ("SELECT concat('a', NULL, 'b', 1)", "ab1"),
+            ("SELECT concat_ws(', ', 'a', NULL, 'b')", "a, b"),
             ("SELECT repeat(NULL, 3) IS NULL", "true"),
             (
                 "SELECT sum(length(format('ICD-1000000/%s', value))) FROM range(0, 5000)",
