@@ -102,7 +102,7 @@ STATEMENTS = {
     "median": (f"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FROM {BIG}", "53000 57014"),
     "cube": ("SELECT count(*) FROM (SELECT 1 FROM (SELECT " + ",".join(f"1 c{i}" for i in range(20)) + ") t GROUP BY CUBE(" + ",".join(f"c{i}" for i in range(20)) + ")) q", "54001"),
     "expression that goes back": ("SELECT regexp_replace(repeat('a', 30)||'!', '(a+)+$', 'b')", "ok"),
-    "expression too big": ("SELECT 'a' ~ '((a{1,1000}){1,1000}){1,1000}'", "42601 2201B 57014"),
+    "expression too big": ("SELECT 'a' ~ '((a{1,1000}){1,1000}){1,1000}'", "2201B 57014"),
     "like": ("SELECT repeat('a', 100000) LIKE '" + "%a" * 5000 + "%b'", "54001"),
     "text of 60 MB": ("SELECT length('" + "x" * 60_000_000 + "')", "54001"),
     "name of 1 MB": ('SELECT 1 AS "' + "x" * 1_000_000 + '"', "ok 42622"),
