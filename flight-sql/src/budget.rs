@@ -9,25 +9,25 @@ use crate::error::QueryError;
 
 /// How many bytes may be taken.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// By each connection, whatever others have.
-    pub(crate) own: usize,
+    pub own: usize,
     /// By one connection, beyond its own.
-    pub(crate) share: usize,
+    pub share: usize,
     /// By all of them together, beyond what is their own.
-    pub(crate) all: usize,
+    pub all: usize,
 }
 
 /// What all connections have of it beyond their own. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Budget {
+pub struct Budget {
     taken: Arc<AtomicUsize>,
     limits: Limits,
 }
 
 /// What one connection has of one budget, what is its own included. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Share(Arc<Mutex<usize>>);
+pub struct Share(Arc<Mutex<usize>>);
 
 impl Share {
     /// What the connection has taken, its own part included.
@@ -42,7 +42,8 @@ impl Share {
 }
 
 impl Budget {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// One of which nothing is taken.
+    pub fn new(limits: Limits) -> Self {
         Self {
             taken: Arc::default(),
             limits,
@@ -50,7 +51,7 @@ impl Budget {
     }
 
     /// What the connection with this share takes of it: nothing yet.
-    pub(crate) fn begin(&self, share: Share) -> Taken {
+    pub fn begin(&self, share: Share) -> Taken {
         Taken {
             bytes: 0,
             budget: self.clone(),
@@ -102,7 +103,7 @@ impl Budget {
 
 /// What is taken of a budget for a connection. It is given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub struct Taken {
     bytes: usize,
     budget: Budget,
     share: Share,
@@ -110,14 +111,14 @@ pub(crate) struct Taken {
 
 impl Taken {
     /// Takes so many more, or none where there are not as many.
-    pub(crate) fn add(&mut self, bytes: usize) -> Result<(), QueryError> {
+    pub fn add(&mut self, bytes: usize) -> Result<(), QueryError> {
         self.budget.take(bytes, &self.share)?;
         self.bytes = self.bytes.saturating_add(bytes);
         Ok(())
     }
 
     /// Gives back what is taken beyond so many.
-    pub(crate) fn keep(&mut self, bytes: usize) {
+    pub fn keep(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
         self.budget.give_back(less, &self.share);
