@@ -117,7 +117,7 @@ pub(super) async fn serve(stream: TcpStream, front: Front, stop: tokio_util::syn
     };
     tracing::debug!(tls = opened.stream.is_tls(), "PostgreSQL connection");
     let (read, write) = tokio::io::split(opened.stream);
-    let mut input = Input::new(read, opened.buffer, &front.reading);
+    let mut input = Input::new(read, opened.buffer, &front.reading, clock.clone());
     let mut wire = Wire {
         half: write,
         replies: Replies::default(),

@@ -1,13 +1,16 @@
 //! What a client sends, as far as it has come: little of each connection, and of long messages that are not whole yet only as much as
 //! all connections together may have.
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
 
+use tidewater_core::SharedClock;
 use tidewater_security::tls::Stream;
 
 use super::connection::End;
-use super::failure::Failure;
+use super::failure::{Failure, state};
 use super::message::{self, MESSAGE_BYTES_MAX, Message};
 use crate::budget::{Budget, Limits, Share, Taken};
 
@@ -23,6 +26,9 @@ pub(super) const READING: Limits = Limits {
     all: 4 * MESSAGE_BYTES_MAX,
 };
 
+/// How long a longer one may take to come, so that nobody holds for ever what all share: the longest at 220 kilobytes a second.
+const LONG_MAX: Duration = Duration::from_secs(300);
+
 /// The half that is read.
 #[derive(Debug)]
 pub(super) struct Input<R = ReadHalf<Stream>> {
@@ -30,20 +36,24 @@ pub(super) struct Input<R = ReadHalf<Stream>> {
     buffer: BytesMut,
     /// What is taken for what has been read into the buffer.
     taken: Taken,
+    clock: SharedClock,
 }
 
 impl<R: AsyncRead + Unpin> Input<R> {
     /// The half that goes on behind what is in the buffer.
-    pub(super) fn new(half: R, buffer: BytesMut, reading: &Budget) -> Self {
+    pub(super) fn new(half: R, buffer: BytesMut, reading: &Budget, clock: SharedClock) -> Self {
         Self {
             half,
             buffer,
             taken: reading.begin(Share::default()),
+            clock,
         }
     }
 
     /// The next message.
     pub(super) async fn message(&mut self, bytes_max: usize) -> Result<Message, End> {
+        let clock = SharedClock::clone(&self.clock);
+        let mut until = None;
         loop {
             let came = self.buffer.len();
             if let Some(message) = message::message(&mut self.buffer, bytes_max)? {
@@ -55,7 +65,16 @@ impl<R: AsyncRead + Unpin> Input<R> {
                 return Ok(message);
             }
             let whole = message::whole_bytes(&self.buffer).unwrap_or_default();
-            self.fill(whole.max(bytes_max.min(READ_BYTES))).await?;
+            let filling = self.fill(whole.max(bytes_max.min(READ_BYTES)));
+            if came <= READ_BYTES {
+                filling.await?;
+                continue;
+            }
+            let until = *until.get_or_insert_with(|| clock.monotonic() + LONG_MAX);
+            tokio::select! {
+                filled = filling => filled?,
+                () = clock.sleep(until.saturating_sub(clock.monotonic())) => return Err(End::Fatal(too_slow())),
+            }
         }
     }
 
@@ -93,11 +112,18 @@ impl<R: AsyncRead + Unpin> Input<R> {
     }
 }
 
+fn too_slow() -> Failure {
+    let text = format!("terminating connection: a message did not come within {LONG_MAX:?}");
+    Failure::new(state::IDLE, text).hint("send it at once, and look at the network between")
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::Arc;
 
     use futures::poll;
+    use tidewater_core::{ManualClock, SystemClock};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -116,7 +142,7 @@ mod tests {
     async fn a_long_message_leaves_nothing_behind() {
         let reading = Budget::new(READING);
         let (mut client, server) = tokio::io::duplex(1 << 20);
-        let mut input = Input::new(server, BytesMut::new(), &reading);
+        let mut input = Input::new(server, BytesMut::new(), &reading, SystemClock::shared());
         client.write_all(&rows(LONG)).await.expect("room");
         client.write_all(b"S\0\0\0\x04").await.expect("room");
         let message = input.message(MESSAGE_BYTES_MAX).await;
@@ -124,9 +150,12 @@ mod tests {
         assert_eq!((reading.taken(), input.buffer.capacity()), (0, 0));
         let message = input.message(MESSAGE_BYTES_MAX).await;
         assert!(matches!(message, Ok(Message::Sync)), "what was behind it is there");
-        let part = &rows(LONG)[..LONG];
-        client.write_all(part).await.expect("room");
-        assert!(poll!(pin!(input.message(MESSAGE_BYTES_MAX))).is_pending());
+        let long = rows(LONG);
+        client.write_all(&long[..LONG]).await.expect("room");
+        {
+            let mut next = pin!(input.message(MESSAGE_BYTES_MAX));
+            assert!(poll!(next.as_mut()).is_pending());
+        }
         assert_eq!(reading.taken(), LONG - READ_BYTES);
         drop(input);
         assert_eq!(reading.taken(), 0);
@@ -138,17 +167,40 @@ mod tests {
     async fn short_messages_need_no_room() {
         let reading = Budget::new(Limits { all: 0, ..READING });
         let (mut client, server) = tokio::io::duplex(1 << 20);
-        let mut input = Input::new(server, BytesMut::new(), &reading);
+        let mut input = Input::new(server, BytesMut::new(), &reading, SystemClock::shared());
         let short = rows(READ_BYTES / 10);
         client.write_all(&short.repeat(100)).await.expect("room");
         for _ in 0..100 {
             let message = input.message(MESSAGE_BYTES_MAX).await;
             assert!(matches!(message, Ok(Message::Copy)));
-            assert!(poll!(pin!(input.gone())).is_pending());
+            {
+                let mut gone = pin!(input.gone());
+                assert!(poll!(gone.as_mut()).is_pending());
+            }
             assert!(input.buffer.len() <= READ_BYTES);
         }
         client.write_all(&rows(LONG)).await.expect("room");
         let refused = input.message(MESSAGE_BYTES_MAX).await;
         assert!(matches!(refused, Err(End::Fatal(failure)) if failure.state == "53000"));
+    }
+
+    // Goal: nobody holds for ever what all share. Method: a part of a long message, and the time that it may take goes by, in two steps
+    // between which some more of it comes.
+    #[tokio::test]
+    async fn a_long_message_has_its_time() {
+        let reading = Budget::new(READING);
+        let clock = Arc::new(ManualClock::new(0));
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let mut input = Input::new(server, BytesMut::new(), &reading, clock.clone());
+        let long = rows(LONG);
+        let (part, more) = long[..3 * READ_BYTES].split_at(2 * READ_BYTES);
+        client.write_all(part).await.expect("room");
+        let mut message = pin!(input.message(MESSAGE_BYTES_MAX));
+        assert!(poll!(message.as_mut()).is_pending());
+        clock.advance(LONG_MAX / 2);
+        client.write_all(more).await.expect("room");
+        assert!(poll!(message.as_mut()).is_pending());
+        clock.advance(LONG_MAX / 2);
+        assert!(matches!(message.await, Err(End::Fatal(failure)) if failure.state == state::IDLE));
     }
 }
