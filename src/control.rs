@@ -25,12 +25,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use tidewater_catalog::{Connections, Remote};
+use tidewater_catalog::Connections;
 use tidewater_core::{Coded, Secret, SharedClock};
 use tidewater_flight_sql::http::{HttpOptions, status_of};
 use tidewater_pipelines::{RunOptions, Selection};
 use tidewater_security::TokenKey;
 
+use self::connections::{Bodies, Line};
 pub(crate) use self::executors::DrainRequest;
 pub(crate) use self::jobs::{attempt_of, name_of};
 pub(crate) use self::siblings::PATH as SIBLINGS_PATH;
@@ -113,7 +114,7 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .merge(scrape::routes(scrape, guard))
         .merge(siblings::routes(&ready, parts))
         .merge(sql(&ready, address, parts))
-        .layer(from_fn_with_state(Arc::clone(clock), connections::read_body));
+        .layer(from_fn_with_state(Bodies::new(clock), connections::read_body));
     let routes = match parts.settings.http.require_tls {
         true => routes.layer(from_fn(connections::refuse_plain)),
         false => routes,
@@ -126,7 +127,7 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
     let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
     let stop = tasks.token();
     tasks.spawn("control", async move {
-        let served = axum::serve(connections, routes.into_make_service_with_connect_info::<Remote>())
+        let served = axum::serve(connections, routes.into_make_service_with_connect_info::<Line>())
             .with_graceful_shutdown(stop.cancelled_owned())
             .await;
         if let Err(error) = served {

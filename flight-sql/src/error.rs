@@ -216,7 +216,7 @@ impl Coded for QueryError {
             Self::TooLarge { .. } => Some("ask for rows as they come, without \"async\" and without polls".into()),
             Self::StillRuns { .. } => Some("poll until there is a flight info without a descriptor".into()),
             Self::Unseen { .. } => Some("poll more often: a poll waits for a second by itself".into()),
-            Self::Reading { .. } => Some("try again when other calls were read".into()),
+            Self::Reading { .. } => Some("try again when other messages were read".into()),
             Self::NotKept { .. } => Some("an operator has to look at the disk below data_dir/audit".into()),
             Self::Busy { .. } => Some("try again when other queries have ended".into()),
             Self::Security(error) => error.hint(),

@@ -8,6 +8,7 @@
 //! Invariants: a result has exactly the schema that was told before ([`wire_schema`]); a handle or ticket is good on every
 //! node, for who was given it; no work goes on for a client that has gone away.
 
+pub mod budget;
 pub mod cache;
 pub mod error;
 pub mod fleet;

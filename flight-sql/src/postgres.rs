@@ -8,6 +8,7 @@ mod connection;
 mod copy;
 mod encode;
 mod failure;
+mod input;
 mod key;
 mod login;
 mod message;
@@ -33,10 +34,12 @@ use tidewater_core::Tasks;
 use tidewater_security::Tls;
 
 use self::connection::{CONNECTIONS_MAX, Front};
+use self::input::READING;
 pub use self::key::CancelKey;
 pub(crate) use self::registry::Registry;
 use self::script::Scripts;
 pub(crate) use self::settings::milliseconds;
+use crate::budget::Budget;
 use crate::metrics;
 use crate::service::QueryService;
 
@@ -53,7 +56,13 @@ pub fn serve(listener: TcpListener, service: QueryService, tls: Option<Tls>, tas
         service: service.through(metrics::Front::Postgres),
         scripts: Scripts::default(),
         tls,
+        reading: Budget::new(READING),
     };
+    accept(listener, front, tasks);
+}
+
+/// Takes connections and serves each.
+fn accept(listener: TcpListener, front: Front, tasks: &Tasks) {
     let (token, connections) = (tasks.token(), tasks.clone());
     let sockets = Arc::new(Semaphore::new(SOCKETS_MAX));
     tasks.spawn("postgres", async move {

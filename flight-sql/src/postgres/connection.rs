@@ -3,8 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::net::TcpStream;
 
 use tidewater_core::SharedClock;
@@ -12,13 +11,15 @@ use tidewater_security::tls::Stream;
 use tidewater_security::{Principal, Tls};
 
 use super::failure::{Failure, state};
+use super::input::Input;
 use super::login::{self, Start};
-use super::message::{self, MESSAGE_BYTES_MAX, Malformed, Message};
+use super::message::{MESSAGE_BYTES_MAX, Malformed};
 use super::registry::{Full, Limits};
 use super::reply::Replies;
 use super::script::Scripts;
 use super::session::{Session, Settled};
 use super::settings::REPORTED;
+use crate::budget::Budget;
 use crate::service::QueryService;
 
 /// Connections at once: as many as PostgreSQL's poolers usually ask for, and far more than statements that may be at work.
@@ -33,8 +34,8 @@ const SEND_DEADLINE: Duration = Duration::from_secs(300);
 /// Replies are sent when so much has come together: a few hundred rows.
 const SEND_BYTES: usize = 64 << 10;
 
-/// Read ahead while a statement runs, to see a client that goes away, and no more than this.
-const AHEAD_BYTES_MAX: usize = 1 << 20;
+/// How long a client that is refused in the middle of a message may go on sending it before it comes to read why.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What every connection needs.
 #[derive(Debug, Clone)]
@@ -42,13 +43,8 @@ pub(super) struct Front {
     pub(super) service: QueryService,
     pub(super) scripts: Scripts,
     pub(super) tls: Option<Tls>,
-}
-
-/// The half that is read.
-#[derive(Debug)]
-pub(super) struct Input {
-    half: ReadHalf<Stream>,
-    buffer: BytesMut,
+    /// What is in the middle of being read of all connections.
+    pub(super) reading: Budget,
 }
 
 /// Why a connection ends.
@@ -68,34 +64,6 @@ impl From<std::io::Error> for End {
 impl From<Malformed> for End {
     fn from(malformed: Malformed) -> Self {
         Self::Fatal(Failure::protocol(malformed.0))
-    }
-}
-
-impl Input {
-    pub(super) async fn message(&mut self, bytes_max: usize) -> Result<Message, End> {
-        loop {
-            if let Some(message) = message::message(&mut self.buffer, bytes_max)? {
-                return Ok(message);
-            }
-            self.fill().await?;
-        }
-    }
-
-    async fn fill(&mut self) -> Result<(), End> {
-        match self.half.read_buf(&mut self.buffer).await? {
-            0 => Err(End::Gone),
-            _ => Ok(()),
-        }
-    }
-
-    /// Comes back when the client has gone away.
-    async fn gone(&mut self) {
-        while self.buffer.len() < AHEAD_BYTES_MAX {
-            if self.fill().await.is_err() {
-                return;
-            }
-        }
-        std::future::pending().await
     }
 }
 
@@ -149,10 +117,7 @@ pub(super) async fn serve(stream: TcpStream, front: Front, stop: tokio_util::syn
     };
     tracing::debug!(tls = opened.stream.is_tls(), "PostgreSQL connection");
     let (read, write) = tokio::io::split(opened.stream);
-    let mut input = Input {
-        half: read,
-        buffer: opened.buffer,
-    };
+    let mut input = Input::new(read, opened.buffer, &front.reading, clock.clone());
     let mut wire = Wire {
         half: write,
         replies: Replies::default(),
@@ -165,12 +130,19 @@ pub(super) async fn serve(stream: TcpStream, front: Front, stop: tokio_util::syn
             Err(End::Fatal(Failure::new(state::SHUTDOWN, "terminating connection: the server shuts down")))
         }
     };
-    if let Err(End::Fatal(failure)) = end {
-        wire.replies.fields(b'E', &failure.fields("FATAL"));
-        // The connection ends: one that cannot be told does not need to be.
-        let _ = wire.flush().await;
-    }
+    let Err(End::Fatal(failure)) = end else {
+        let _ = wire.half.shutdown().await;
+        return;
+    };
+    wire.replies.fields(b'E', &failure.fields("FATAL"));
+    // The connection ends: one that cannot be told does not need to be.
+    let _ = wire.flush().await;
     let _ = wire.half.shutdown().await;
+    tokio::select! {
+        () = input.forget() => {}
+        () = wire.clock.sleep(LINGER) => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 async fn talk(start: Start, input: &mut Input, wire: &mut Wire, front: &Front) -> Result<(), End> {

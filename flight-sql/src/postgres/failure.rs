@@ -187,6 +187,10 @@ const WORDS: &[(&str, &str)] = &[
     ("ParserError", state::SYNTAX),
     ("TokenizerError", state::SYNTAX),
     ("sql parser error", state::SYNTAX),
+    ("invalid regular expression option", state::INVALID_PARAMETER),
+    ("invalid regular expression", state::BAD_PATTERN),
+    ("Regular expression did not compile", state::BAD_PATTERN),
+    ("regex parse error", state::BAD_PATTERN),
     ("No field named", state::NO_COLUMN),
     ("the query has two columns", state::COLUMN_TWICE),
     ("Ambiguous reference", state::AMBIGUOUS_COLUMN),
@@ -375,6 +379,16 @@ mod tests {
             ),
             ("malformed array literal: \"{a\"", state::INVALID_TEXT, None),
             ("bigint out of range", state::OUT_OF_RANGE, None),
+            (
+                "invalid regular expression: regex parse error: Cannot parse",
+                state::BAD_PATTERN,
+                None,
+            ),
+            (
+                "invalid regular expression option: \"z\"",
+                state::INVALID_PARAMETER,
+                None,
+            ),
             ("division by zero", state::DIVISION_BY_ZERO, None),
             ("jsonpath array subscript is out of bounds", state::JSON_SUBSCRIPT, None),
             (

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -10,8 +10,9 @@ use tidewater_core::{Coded, ErrorKind};
 use tidewater_security::tls::{Protocol, Stream, begins_tls};
 use tidewater_security::{Principal, SecurityError, Way, scram};
 
-use super::connection::{End, Front, Input, Wire};
+use super::connection::{End, Front, Wire};
 use super::failure::{Failure, state};
+use super::input::Input;
 use super::key::CancelKey;
 use super::message::{self, Malformed, Message, Opening, STARTUP_BYTES_MAX};
 use super::reply::Replies;
@@ -140,7 +141,8 @@ async fn opening(stream: &mut Stream, buffer: &mut BytesMut) -> Result<Opening, 
         if let Some(opening) = message::opening(buffer)? {
             return Ok(opening);
         }
-        if stream.read_buf(buffer).await? == 0 {
+        let room = STARTUP_BYTES_MAX.saturating_sub(buffer.len());
+        if stream.read_buf(&mut BufMut::limit(&mut *buffer, room)).await? == 0 {
             return Err(End::Gone);
         }
     }

@@ -162,14 +162,23 @@ pub(super) fn sasl_begin(mut body: Bytes) -> Result<(String, Bytes), Malformed> 
     }
 }
 
+/// How many bytes the message at the front has, as far as it has said so.
+pub(super) fn whole_bytes(buffer: &[u8]) -> Option<usize> {
+    announced(buffer, 1).map(|length| 1 + length)
+}
+
+/// The length that stands behind `skip` bytes, itself included.
+fn announced(buffer: &[u8], skip: usize) -> Option<usize> {
+    let length = buffer.get(skip..skip + 4)?;
+    let length = length.iter();
+    Some(length.fold(0_usize, |length, byte| (length << 8) | usize::from(*byte)))
+}
+
 /// The body of the message at the front, behind `skip` bytes and its length.
 fn frame(buffer: &mut BytesMut, skip: usize, bytes_max: usize) -> Result<Option<Bytes>, Malformed> {
-    let Some(length) = buffer.get(skip..skip + 4) else {
+    let Some(length) = announced(buffer, skip) else {
         return Ok(None);
     };
-    let length = length
-        .iter()
-        .fold(0_usize, |length, byte| (length << 8) | usize::from(*byte));
     if length < 4 {
         return Err(Malformed("a message shorter than its own length"));
     }

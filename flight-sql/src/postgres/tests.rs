@@ -8,6 +8,7 @@ mod idle;
 mod moments;
 mod notices;
 mod paths;
+mod reading;
 mod siblings;
 mod staging;
 

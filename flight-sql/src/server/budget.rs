@@ -1,10 +1,6 @@
-//! How much of messages may be in the middle of being read: a message is whole in memory before it is looked at, and who sends half of
-//! many would fill it. Each connection has a part of its own, so that who sends short messages is not refused because others send long
-//! ones; beyond it all connections share one budget, of which none has more than its share.
+//! Bodies of calls that take of a budget for the message that is not whole yet.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -12,26 +8,9 @@ use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::budget::{Budget, Share, Taken};
 use crate::error::QueryError;
 use crate::flight::status::to_status;
-
-/// How many bytes may be taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// By each connection, whatever others have.
-    pub(super) own: usize,
-    /// By one connection, beyond its own.
-    pub(super) share: usize,
-    /// By all of them together, beyond what is their own.
-    pub(super) all: usize,
-}
-
-/// What all connections have of it beyond their own. Clones share it.
-#[derive(Debug, Clone)]
-pub(super) struct Budget {
-    taken: Arc<AtomicUsize>,
-    limits: Limits,
-}
 
 /// What one connection has of each budget. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -41,68 +20,14 @@ pub(super) struct Shares {
     pub(super) writing: Share,
 }
 
-/// What one connection has of one budget, what is its own included. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Share(Arc<Mutex<usize>>);
-
-impl Share {
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Budget {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            taken: Arc::default(),
-            limits,
-        }
-    }
-
     /// The body of a call of the connection with this share, which takes of it for the message that is not whole yet.
     pub(super) fn of(&self, body: Body, share: Share) -> Body {
         Body::new(Counted {
             body,
             message: Message::default(),
-            bytes: 0,
-            budget: self.clone(),
-            share,
+            taken: self.begin(share),
         })
-    }
-
-    fn take(&self, bytes: usize, share: &Share) -> Result<(), QueryError> {
-        let Limits {
-            own,
-            share: share_max,
-            all,
-        } = self.limits;
-        let mut had = share.lock();
-        let has = had.saturating_add(bytes);
-        let beyond = has.saturating_sub(own);
-        if beyond > share_max {
-            return Err(QueryError::Reading {
-                bytes_max: share_max,
-                whose: "one connection",
-            });
-        }
-        let more = beyond.saturating_sub(had.saturating_sub(own));
-        let enough = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= all);
-        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough);
-        taken.map_err(|_| QueryError::Reading {
-            bytes_max: all,
-            whose: "all connections",
-        })?;
-        *had = has;
-        Ok(())
-    }
-
-    fn give_back(&self, bytes: usize, share: &Share) {
-        let own = self.limits.own;
-        let mut had = share.lock();
-        let has = had.saturating_sub(bytes);
-        let less = had.saturating_sub(own).saturating_sub(has.saturating_sub(own));
-        self.taken.fetch_sub(less, Ordering::Relaxed);
-        *had = has;
     }
 }
 
@@ -144,25 +69,13 @@ impl Message {
 struct Counted {
     body: Body,
     message: Message,
-    /// What is taken of the budget.
-    bytes: usize,
-    budget: Budget,
-    share: Share,
+    taken: Taken,
 }
 
 impl Counted {
-    /// Whoever reads asks for more when it has taken out all messages that are whole.
-    fn give_back(&mut self) {
-        let read = self.bytes.saturating_sub(self.message.came);
-        self.bytes -= read;
-        self.budget.give_back(read, &self.share);
-    }
-
     fn take(&mut self, data: &[u8]) -> Result<(), QueryError> {
         self.message.add(data);
-        self.budget.take(data.len(), &self.share)?;
-        self.bytes = self.bytes.saturating_add(data.len());
-        Ok(())
+        self.taken.add(data.len())
     }
 }
 
@@ -172,7 +85,8 @@ impl http_body::Body for Counted {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        this.give_back();
+        // Whoever reads asks for more when it has taken out all messages that are whole.
+        this.taken.keep(this.message.came);
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         if let Some(Err(error)) = data.map(|data| this.take(data)) {
@@ -190,12 +104,6 @@ impl http_body::Body for Counted {
     }
 }
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.budget.give_back(self.bytes, &self.share);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -204,6 +112,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::budget::Limits;
 
     async fn read(body: &mut Body) -> Option<Result<usize, Code>> {
         let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
@@ -240,7 +149,7 @@ mod tests {
         let mut last = body();
         assert_eq!(read(&mut last).await, Some(Ok(9)), "what was given up is given back");
         drop((second, last));
-        assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.taken(), 0);
     }
 
     /// Twenty bytes of a message of a hundred, and a whole message of twenty bytes.
@@ -278,7 +187,7 @@ mod tests {
         assert_eq!(greedy_too.len(), 3, "one connection does not take what others may have");
         let late = parts(&third).await;
         assert_eq!(late.len(), 2, "its own part and what is left of all");
-        assert_eq!(budget.taken.load(Ordering::Relaxed), 100);
+        assert_eq!(budget.taken(), 100);
         for _ in 0..10 {
             let mut body = budget.of(sent(SHORT), other.clone());
             assert_eq!(read(&mut body).await, Some(Ok(20)), "nobody takes another's own part");
@@ -288,8 +197,8 @@ mod tests {
         let held = parts(&other).await;
         assert_eq!(held.len(), 3, "what was given up is there for others");
         drop((greedy_too, late, held));
-        assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
-        assert!([first, second, third, other].iter().all(|share| *share.lock() == 0));
+        assert_eq!(budget.taken(), 0);
+        assert!([first, second, third, other].iter().all(|share| share.bytes() == 0));
     }
 
     // Goal: messages that are whole count no more, however they are cut on their way. Method: three messages, one of them empty and one of

@@ -15,8 +15,8 @@ use tonic::server::NamedService;
 
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 
-use super::budget::{Budget, Limits};
 use super::connections::{Answer, Line};
+use crate::budget::{Budget, Limits};
 use crate::flight::WithSchemaCalls;
 use crate::flight::authentication;
 use crate::flight::status::to_status;
