@@ -77,15 +77,16 @@ impl Ready {
     }
 }
 
-/// Serves on `listener`; answers 503 until the roles are published. Where the nodes have a secret only those who bear a token of it
-/// are answered; whether the process is alive and ready is told to everybody.
+/// Serves on `listener`; answers 503 until the roles are published. Where the nodes have a secret, or there are users, only those who bear
+/// a token of the secret, or of the machine's own, are answered; whether the process is alive and ready is told to everybody, and the
+/// metrics where the nodes have no secret.
 pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
     let (clock, tasks) = (&parts.clock, &parts.tasks);
     let ready = Ready::default();
     // Of an unknown address everybody may be behind it.
     let address = listener.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
-    let guard = Guard {
-        key: parts.settings.node_key(),
+    let guard = |key| Guard {
+        key,
         metrics_token: parts.settings.http.metrics_token.clone(),
         clock: Arc::clone(clock),
     };
@@ -107,11 +108,11 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/queries", get(queries::list))
         .route("/v1/queries/{id}/cancel", post(queries::cancel))
-        .layer(from_fn_with_state(guard.clone(), authenticate))
+        .layer(from_fn_with_state(guard(parts.settings.catalog_key()), authenticate))
         .route("/health", get(health))
         .route("/ready", get(ready_for_work))
         .with_state(ready.clone())
-        .merge(scrape::routes(scrape, guard))
+        .merge(scrape::routes(scrape, guard(parts.settings.node_key())))
         .merge(siblings::routes(&ready, parts))
         .merge(sql(&ready, address, parts))
         .layer(from_fn_with_state(Bodies::new(clock), connections::read_body));
@@ -165,7 +166,8 @@ async fn authenticate(State(guard): State<Guard>, request: Request, next: Next) 
     match key.verify(bearer(&request), guard.clock.now_ms()) {
         Ok(_) => next.run(request).await,
         Err(error) => {
-            let hint = "use the configuration of a node, or a token of tidewater user token".to_owned();
+            let hint =
+                "use the configuration and the data directory of a node, or a token of tidewater user token".to_owned();
             Refusal::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string(), Some(hint)).into_response()
         }
     }

@@ -229,7 +229,7 @@ where
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     check::check(&settings, roles)?;
     storage::prepare_data_dir(&settings.data_dir)?;
-    if roles.contains(&Role::Catalog) && settings.security.knows_users() {
+    if settings.security.knows_users() && (roles.contains(&Role::Catalog) || settings.raft.peers.is_empty()) {
         local_secret::ensure(&mut settings, &rng)?;
     }
     if let Some(dir) = settings.token_key_dir() {
