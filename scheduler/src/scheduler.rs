@@ -35,11 +35,10 @@ use tidewater_engine::cluster::{connect_by, node_connections};
 use tidewater_engine::{Engine, UntoldSides, optimizer_rules};
 use tidewater_security::NodeTls;
 
-/// After how long without a heartbeat an executor is lost. Heartbeats come every second, from threads that no task uses; a busy
-/// machine delays them by some seconds.
-const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(12);
+/// After how long without a heartbeat Ballista itself takes an executor for lost: longer than we do.
+const BALLISTA_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often lost executors are looked for.
+/// How often it looks for lost executors.
 const REAPER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long Ballista itself waits before it fails jobs that nobody can run: longer than we do.
@@ -104,7 +103,7 @@ impl Scheduler {
             sessions,
             Arc::new(default_config_producer),
         ));
-        let guard = (!options.unguarded).then(|| Arc::new(Guard::new(options.build.clone())));
+        let guard = (!options.unguarded).then(|| Arc::new(Guard::new(options.build.clone(), clock.clone())));
         let cluster = match &guard {
             Some(guard) => BallistaCluster::new(guard.clone(), jobs),
             None => BallistaCluster::new(Arc::new(InMemoryClusterState::default()), jobs),
@@ -221,6 +220,13 @@ impl Scheduler {
         &self.inner.server
     }
 
+    /// For how long nobody who takes tasks was heard of, for a plan that was there at `since`: who waits for an executor waits from the
+    /// last sign of life of any, and so loses no time over finding out that it hangs.
+    pub(crate) fn unheard(&self, since: Duration) -> Duration {
+        let heard = self.guard().and_then(Guard::last_heard).unwrap_or(since);
+        self.inner.clock.monotonic().saturating_sub(heard.max(since))
+    }
+
     pub(crate) fn guard(&self) -> Option<&Guard> {
         self.inner.guard.as_deref()
     }
@@ -278,7 +284,7 @@ fn configuration(
         // The default fills one executor before it uses the next.
         task_distribution: TaskDistributionPolicy::RoundRobin,
         event_loop_buffer_size: EVENTS_MAX,
-        executor_timeout_seconds: EXECUTOR_TIMEOUT.as_secs(),
+        executor_timeout_seconds: BALLISTA_TIMEOUT.as_secs(),
         expire_dead_executor_interval_seconds: REAPER_INTERVAL.as_secs(),
         no_executors_grace_period_seconds: BALLISTA_NO_EXECUTOR.as_secs(),
         executor_termination_grace_period: DRAIN_GRACE.as_secs(),

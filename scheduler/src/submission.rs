@@ -14,7 +14,7 @@ use tokio::sync::{RwLock, mpsc};
 
 use crate::error::{Result, SchedulerError};
 use crate::history::{Recording, stages};
-use crate::scheduler::{Scheduler, ballista};
+use crate::scheduler::{EXECUTOR_POLL, Scheduler, ballista};
 use tidewater_core::{ErrorKind, RemoteError, Retry};
 use tidewater_engine::cluster::INPUT_LOST;
 
@@ -26,9 +26,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// The same until its stages are planned: the scheduler forgets them with the end of the run.
 const GRAPH_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long a plan is kept while there is no executor at all: as long as one needs to come back. With the time in which the death
-/// of a process is noticed, a plan that nobody can run fails within ten seconds.
-pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(7);
+/// How long a plan is kept while there is no executor at all, from when the last one was heard of: as long as one needs to come back. A
+/// host that hangs is found within this time, so that a plan that nobody can run fails within ten seconds in any case.
+pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(8);
 
 /// How long a job may be unfinished while nothing at all runs on the cluster. Between two stages it is milliseconds.
 const STALL_MAX: Duration = Duration::from_secs(15);
@@ -152,16 +152,22 @@ impl Submission {
         let clock = self.scheduler.clock().clone();
         let stop = self.scheduler.tasks().token();
         let mut open = true;
-        let mut alone_since = None;
+        let begun = clock.monotonic();
+        let mut alone = false;
         let mut idle_since = None;
         loop {
+            let pause = match &self.graph {
+                None => GRAPH_INTERVAL,
+                Some(_) if alone => EXECUTOR_POLL,
+                Some(_) => STATUS_INTERVAL,
+            };
             let status = tokio::select! {
                 () = stop.cancelled() => return Err(Failure::Final(SchedulerError::Ended)),
                 update = self.updates.recv(), if open => {
                     open = update.is_some();
                     update
                 }
-                () = clock.sleep(if self.graph.is_some() { STATUS_INTERVAL } else { GRAPH_INTERVAL }) => {
+                () = clock.sleep(pause) => {
                     let tasks = &self.scheduler.ballista().state.task_manager;
                     let status = tasks.get_job_status(&self.id).await;
                     status.map_err(ballista("asking for a status")).map_err(Failure::Final)?
@@ -174,10 +180,9 @@ impl Submission {
             }
             self.note_stages().await;
             let now = clock.monotonic();
-            let alone = !self.scheduler.has_executors().await;
-            if let Some(waited) = lasting(&mut alone_since, alone, now)
-                && waited >= NO_EXECUTOR_MAX
-            {
+            alone = !self.scheduler.has_executors().await;
+            let waited = self.scheduler.unheard(begun);
+            if alone && waited >= NO_EXECUTOR_MAX {
                 return Err(Failure::Final(SchedulerError::NoExecutor { waited }));
             }
             // Without the guard it stays visible what Ballista does by itself.
