@@ -25,7 +25,7 @@ use crate::error::{Result, SchedulerError};
 use crate::guard::{Guard, Server};
 use crate::history::History;
 use crate::job_ids::JobIds;
-use crate::options::{PARTITIONS_MAX, SchedulerOptions};
+use crate::options::{PARTITIONS_MAX, Planner, SchedulerOptions};
 use crate::runner::ClusterRunner;
 use crate::serve::serve;
 use crate::watch::watch;
@@ -77,6 +77,7 @@ struct Inner {
     tasks: Tasks,
     partitions_min: usize,
     partitions_per_core: usize,
+    planner: Planner,
 }
 
 impl fmt::Debug for Scheduler {
@@ -138,6 +139,7 @@ impl Scheduler {
                 tasks: tasks.clone(),
                 partitions_min: options.partitions_min,
                 partitions_per_core: options.partitions_per_core,
+                planner: options.planner,
             }),
         };
         if guarded {
@@ -244,6 +246,10 @@ impl Scheduler {
         &self.inner.clock
     }
 
+    pub(crate) fn planner(&self) -> Planner {
+        self.inner.planner
+    }
+
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.inner.tasks
     }
@@ -258,7 +264,7 @@ impl Scheduler {
         let partitions = vcores.saturating_mul(self.inner.partitions_per_core);
         let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
         let config = cluster_config(asked.copied_config())
-            .with_ballista_adaptive_query_planner(true)
+            .with_ballista_adaptive_query_planner(self.inner.planner == Planner::Adaptive)
             .with_target_partitions(partitions);
         let state = cluster_state(&self.inner.engine, config).map_err(|source| SchedulerError::Session {
             source: Box::new(source),

@@ -14,6 +14,7 @@ use tokio::sync::{RwLock, mpsc};
 
 use crate::error::{Result, SchedulerError};
 use crate::history::{Recording, stages};
+use crate::options::Planner;
 use crate::scheduler::{EXECUTOR_POLL, Scheduler, ballista};
 use tidewater_core::{ErrorKind, RemoteError, Retry};
 use tidewater_engine::cluster::INPUT_LOST;
@@ -93,11 +94,21 @@ impl Submission {
         recording: &Recording,
     ) -> Result<Self> {
         let (sender, updates) = mpsc::channel(UPDATES_MAX);
-        let id = scheduler
-            .ballista()
-            .submit_job(name, session.clone(), plan, Some(sender))
-            .await
-            .map_err(ballista("submitting a plan"))?;
+        let server = scheduler.ballista();
+        let submitted = match scheduler.planner() {
+            Planner::Adaptive | Planner::Static => server.submit_job(name, session.clone(), plan, Some(sender)).await,
+            Planner::Physical => {
+                let state = session.state();
+                let planned = Box::pin(state.create_physical_plan(plan)).await;
+                let planned = planned.map_err(|error| SchedulerError::NotPlanned {
+                    reason: error.to_string(),
+                })?;
+                server
+                    .submit_physical_plan(name, session.clone(), planned, Some(sender))
+                    .await
+            }
+        };
+        let id = submitted.map_err(ballista("submitting a plan"))?;
         Ok(Self {
             scheduler: scheduler.clone(),
             id,
