@@ -39,7 +39,7 @@ use tidewater_engine::Engine;
 use tidewater_engine::cluster::{call, connect_by, node_connections, tell_build};
 use tidewater_security::NodeTls;
 
-/// How often an executor says that it lives. A dozen of them fit into the scheduler's time limit, and it takes five that fail to
+/// How often an executor says that it lives. Six of them fit into the scheduler's time limit, and it takes five that fail to
 /// give the scheduler up.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 

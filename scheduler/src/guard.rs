@@ -8,11 +8,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ballista_core::JobId;
 use ballista_core::error::{BallistaError, Result};
-use ballista_core::serde::protobuf::{ExecutorHeartbeat, task_status};
+use ballista_core::serde::protobuf::{ExecutorHeartbeat, executor_status, task_status};
 use ballista_core::serde::scheduler::{ExecutorData, ExecutorMetadata};
 use ballista_scheduler::cluster::memory::InMemoryClusterState;
 use ballista_scheduler::cluster::{BoundTask, ClusterState, ClusterStateEventStream, ExecutorSlot};
@@ -23,7 +24,7 @@ use ballista_scheduler::state::task_manager::JobInfoCache;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 
 use crate::error::SchedulerError;
-use tidewater_core::{Coded, RemoteError};
+use tidewater_core::{Coded, RemoteError, SharedClock};
 use tidewater_engine::cluster::build_of;
 
 /// Ballista's scheduler for DataFusion's plans.
@@ -36,6 +37,7 @@ const REMEMBERED_MAX: usize = 4096;
 pub(crate) struct Guard {
     inner: InMemoryClusterState,
     build: String,
+    clock: SharedClock,
     /// Known only after the scheduler was made with this state; taken away when it stops, as the two hold each other.
     server: Mutex<Option<Server>>,
     lost: Mutex<Recent<String>>,
@@ -46,20 +48,32 @@ pub(crate) struct Guard {
     superseded: Mutex<Vec<String>>,
     /// Executors of other builds, as they are told of only once.
     refused: Mutex<Recent<String>>,
+    heard: Mutex<Heard>,
+}
+
+/// When executors gave a sign of life, in time of the clock that never goes back.
+#[derive(Default)]
+struct Heard {
+    /// The last one of each that is on the list.
+    of: HashMap<String, Duration>,
+    /// The last one of any that took tasks, on the list or not.
+    last: Option<Duration>,
 }
 
 impl Guard {
     /// Lets executors of this build in.
-    pub(crate) fn new(build: String) -> Self {
+    pub(crate) fn new(build: String, clock: SharedClock) -> Self {
         Self {
             inner: InMemoryClusterState::default(),
             build,
+            clock,
             server: Mutex::new(None),
             lost: Mutex::default(),
             cancelled: Mutex::default(),
             draining: Mutex::default(),
             superseded: Mutex::default(),
             refused: Mutex::default(),
+            heard: Mutex::default(),
         }
     }
 
@@ -86,6 +100,30 @@ impl Guard {
     /// Executors whose place others have taken. Forgets the answer.
     pub(crate) fn take_superseded(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.superseded))
+    }
+
+    /// When the executor was heard of last.
+    pub(crate) fn heard_of(&self, executor: &str) -> Option<Duration> {
+        lock(&self.heard).of.get(executor).copied()
+    }
+
+    /// When any executor that took tasks was heard of last, also one that is lost by now.
+    pub(crate) fn last_heard(&self) -> Option<Duration> {
+        lock(&self.heard).last
+    }
+
+    fn hear(&self, executor: &str, takes_tasks: bool) {
+        let now = self.clock.monotonic();
+        let takes_tasks = takes_tasks && !self.drains(executor);
+        let mut heard = lock(&self.heard);
+        // A heartbeat that was on its way when the executor was taken off the list.
+        if lock(&self.lost).contains(&executor.to_owned()) {
+            return;
+        }
+        heard.of.insert(executor.to_owned(), now);
+        if takes_tasks {
+            heard.last = Some(now);
+        }
     }
 
     fn check_build(&self, metadata: &ExecutorMetadata) -> std::result::Result<(), SchedulerError> {
@@ -148,6 +186,12 @@ async fn has_part(job: &JobInfoCache, executor: &str) -> bool {
         .any(|task| executor_of(task) == Some(executor))
 }
 
+/// Whether it says that it takes no tasks any more.
+fn stops(heartbeat: &ExecutorHeartbeat) -> bool {
+    let status = heartbeat.status.as_ref().and_then(|status| status.status.as_ref());
+    matches!(status, Some(executor_status::Status::Terminating(_)))
+}
+
 fn executor_of(task: &TaskInfo) -> Option<&str> {
     match &task.task_status {
         task_status::Status::Running(task) => Some(&task.executor_id),
@@ -162,6 +206,7 @@ impl ClusterState for Guard {
     /// graphs already or sees the mark afterwards.
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
         lock(&self.lost).insert(executor_id.to_owned());
+        lock(&self.heard).of.remove(executor_id);
         self.cancel_jobs_of(executor_id).await?;
         lock(&self.draining).remove(executor_id);
         self.inner.remove_executor(executor_id).await
@@ -214,7 +259,10 @@ impl ClusterState for Guard {
                 lock(&self.superseded).push(other.id);
             }
         }
-        self.inner.register_executor(metadata, spec).await
+        let executor = metadata.id.clone();
+        self.inner.register_executor(metadata, spec).await?;
+        self.hear(&executor, true);
+        Ok(())
     }
 
     /// One that was given up too early still works on tasks that others do again, and one that comes from a scheduler that is no more, on
@@ -246,6 +294,7 @@ impl ClusterState for Guard {
     }
 
     async fn save_executor_heartbeat(&self, heartbeat: ExecutorHeartbeat) -> Result<()> {
+        self.hear(&heartbeat.executor_id, !stops(&heartbeat));
         self.inner.save_executor_heartbeat(heartbeat).await
     }
 
@@ -301,33 +350,79 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use ballista_core::serde::protobuf::ExecutorStatus;
     use ballista_core::serde::scheduler::{ExecutorOperatingSystemSpecification, ExecutorSpecification};
+    use tidewater_core::ManualClock;
     use tidewater_engine::cluster::tell_build;
 
     use super::*;
+
+    fn executor(id: &str, build: &str) -> ExecutorMetadata {
+        ExecutorMetadata {
+            id: id.to_owned(),
+            host: "localhost".to_owned(),
+            port: 1,
+            grpc_port: 2,
+            specification: ExecutorSpecification::default(),
+            os_info: ExecutorOperatingSystemSpecification {
+                os_ver_long: tell_build(build),
+                ..ExecutorOperatingSystemSpecification::default()
+            },
+        }
+    }
+
+    fn heartbeat(id: &str, status: executor_status::Status) -> ExecutorHeartbeat {
+        ExecutorHeartbeat {
+            executor_id: id.to_owned(),
+            status: Some(ExecutorStatus { status: Some(status) }),
+            ..ExecutorHeartbeat::default()
+        }
+    }
 
     // Goal: who is not on the list has to register and does not get there by a heartbeat; it is told why. Method: an executor of this
     // build and one of another.
     #[tokio::test]
     async fn nobody_comes_back_by_a_heartbeat() {
-        let guard = Guard::new("ours".to_owned());
+        let guard = Guard::new("ours".to_owned(), Arc::new(ManualClock::new(0)));
         for (build, code) in [("ours", "SCH-0019"), ("another", "SCH-0017")] {
-            let executor = ExecutorMetadata {
-                id: "old".to_owned(),
-                host: "localhost".to_owned(),
-                port: 1,
-                grpc_port: 2,
-                specification: ExecutorSpecification::default(),
-                os_info: ExecutorOperatingSystemSpecification {
-                    os_ver_long: tell_build(build),
-                    ..ExecutorOperatingSystemSpecification::default()
-                },
-            };
-            let refused = guard.may_return(&executor).await.expect_err("it is not known");
+            let refused = guard.may_return(&executor("old", build)).await;
+            let refused = refused.expect_err("it is not known");
             let told = RemoteError::find(&refused.to_string()).expect("an error of ours");
             assert_eq!(told.code, code);
         }
         assert!(guard.registered_executor_metadata().await.is_empty());
+    }
+
+    // Goal: the last sign of life of anybody who takes tasks outlives him, and neither one who stops nor one who is lost gives another.
+    // Method: an executor that registers, lives, stops and is taken off the list, on a clock that is moved.
+    #[tokio::test]
+    async fn the_last_sign_of_life_is_kept() {
+        let (clock, second) = (Arc::new(ManualClock::new(0)), Duration::from_secs(1));
+        let guard = Guard::new("ours".to_owned(), clock.clone());
+        assert_eq!((guard.last_heard(), guard.heard_of("one")), (None, None));
+        let spec = ExecutorData {
+            executor_id: "one".to_owned(),
+            total_vcores: 2,
+            available_vcores: 2,
+        };
+        clock.advance(second);
+        guard
+            .register_executor(executor("one", "ours"), spec)
+            .await
+            .expect("of this build");
+        assert_eq!(guard.last_heard(), Some(second));
+        clock.advance(second);
+        let lives = heartbeat("one", executor_status::Status::Active(String::new()));
+        guard.save_executor_heartbeat(lives.clone()).await.expect("kept");
+        assert_eq!(guard.heard_of("one"), Some(second * 2));
+        clock.advance(second);
+        let stops = heartbeat("one", executor_status::Status::Terminating(String::new()));
+        guard.save_executor_heartbeat(stops).await.expect("kept");
+        assert_eq!(guard.heard_of("one"), Some(second * 3));
+        assert_eq!(guard.last_heard(), Some(second * 2));
+        guard.remove_executor("one").await.expect("removed");
+        guard.save_executor_heartbeat(lives).await.expect("kept");
+        assert_eq!((guard.last_heard(), guard.heard_of("one")), (Some(second * 2), None));
     }
 
     // Goal: what is remembered has a limit, and the newest wins. Method: one more than fit.

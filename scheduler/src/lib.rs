@@ -34,7 +34,7 @@ pub use error::{Result, SchedulerError};
 pub use executors::{Drained, ExecutorInfo, ExecutorLoad};
 pub use history::{History, PlanReport, StageReport};
 pub use maintenance::{MAINTENANCE_KEY, Maintenance, MaintenanceOptions, Visit};
-pub use options::SchedulerOptions;
+pub use options::{Planner, SchedulerOptions};
 pub use router::Router;
 pub use runner::ClusterRunner;
 pub use scheduler::Scheduler;

@@ -38,6 +38,23 @@ pub struct SchedulerOptions {
     /// test that keeps this case as known wrong, to see when a newer Ballista needs no guard.
     #[doc(hidden)]
     pub unguarded: bool,
+    /// Who makes the stages. Other than the first only in the test of many deaths.
+    #[doc(hidden)]
+    pub planner: Planner,
+}
+
+/// Ballista's ways from a plan to stages. Sessions have the first one: in plans of the others a nested-loop join that keeps rows of its
+/// collected side doubles them (ADR 28, 5). What becomes of a plan whose executor dies must not depend on it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Planner {
+    /// Makes the stages that are left anew after each that has run.
+    #[default]
+    Adaptive,
+    /// Makes all stages at the beginning.
+    Static,
+    /// Is given a physical plan, and makes all stages of it.
+    Physical,
 }
 
 impl SchedulerOptions {
@@ -53,6 +70,7 @@ impl SchedulerOptions {
             node_tls: None,
             limits: AdmissionLimits::default(),
             unguarded: false,
+            planner: Planner::default(),
         }
     }
 

@@ -50,11 +50,12 @@ impl ClusterRunner {
     ) -> Result<(SendableRecordBatchStream, u32)> {
         let planned = Arc::new(request.plan.schema().as_arrow().clone());
         let name = request.job.to_string();
+        let begun = self.scheduler.clock().monotonic();
         let plan = without_filters(&request.plan).map_err(|error| SchedulerError::NotPlanned {
             reason: error.to_string(),
         })?;
         for attempt in 1..=ATTEMPTS_MAX {
-            self.wait_for_an_executor().await?;
+            self.wait_for_an_executor(begun).await?;
             // Anew for every attempt: the cluster may be smaller now.
             let session = Arc::new(self.scheduler.session(&request.session).await?);
             let mut submission = Submission::submit(&self.scheduler, &name, &session, &plan, recording).await?;
@@ -85,16 +86,14 @@ impl ClusterRunner {
         Err(SchedulerError::ExecutorsLost { attempts: ATTEMPTS_MAX })
     }
 
-    /// A plan that is submitted to an empty cluster would wait for ever.
-    async fn wait_for_an_executor(&self) -> Result<()> {
-        let clock = self.scheduler.clock();
-        let begun = clock.monotonic();
+    /// A plan that is submitted to an empty cluster would wait for ever. This one was there at `begun`.
+    async fn wait_for_an_executor(&self, begun: Duration) -> Result<()> {
         while !self.scheduler.has_executors().await {
-            let waited = clock.monotonic().saturating_sub(begun);
+            let waited = self.scheduler.unheard(begun);
             if waited >= NO_EXECUTOR_MAX {
                 return Err(SchedulerError::NoExecutor { waited });
             }
-            clock.sleep(EXECUTOR_POLL).await;
+            self.scheduler.clock().sleep(EXECUTOR_POLL).await;
         }
         Ok(())
     }

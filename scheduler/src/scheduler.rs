@@ -25,7 +25,7 @@ use crate::error::{Result, SchedulerError};
 use crate::guard::{Guard, Server};
 use crate::history::History;
 use crate::job_ids::JobIds;
-use crate::options::{PARTITIONS_MAX, SchedulerOptions};
+use crate::options::{PARTITIONS_MAX, Planner, SchedulerOptions};
 use crate::runner::ClusterRunner;
 use crate::serve::serve;
 use crate::watch::watch;
@@ -35,11 +35,10 @@ use tidewater_engine::cluster::{connect_by, node_connections};
 use tidewater_engine::{Engine, UntoldSides, optimizer_rules};
 use tidewater_security::NodeTls;
 
-/// After how long without a heartbeat an executor is lost. Heartbeats come every second, from threads that no task uses; a busy
-/// machine delays them by some seconds.
-const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(12);
+/// After how long without a heartbeat Ballista itself takes an executor for lost: longer than we do.
+const BALLISTA_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often lost executors are looked for.
+/// How often it looks for lost executors.
 const REAPER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long Ballista itself waits before it fails jobs that nobody can run: longer than we do.
@@ -78,6 +77,7 @@ struct Inner {
     tasks: Tasks,
     partitions_min: usize,
     partitions_per_core: usize,
+    planner: Planner,
 }
 
 impl fmt::Debug for Scheduler {
@@ -104,7 +104,7 @@ impl Scheduler {
             sessions,
             Arc::new(default_config_producer),
         ));
-        let guard = (!options.unguarded).then(|| Arc::new(Guard::new(options.build.clone())));
+        let guard = (!options.unguarded).then(|| Arc::new(Guard::new(options.build.clone(), clock.clone())));
         let cluster = match &guard {
             Some(guard) => BallistaCluster::new(guard.clone(), jobs),
             None => BallistaCluster::new(Arc::new(InMemoryClusterState::default()), jobs),
@@ -139,6 +139,7 @@ impl Scheduler {
                 tasks: tasks.clone(),
                 partitions_min: options.partitions_min,
                 partitions_per_core: options.partitions_per_core,
+                planner: options.planner,
             }),
         };
         if guarded {
@@ -221,6 +222,13 @@ impl Scheduler {
         &self.inner.server
     }
 
+    /// For how long nobody who takes tasks was heard of, for a plan that was there at `since`: who waits for an executor waits from the
+    /// last sign of life of any, and so loses no time over finding out that it hangs.
+    pub(crate) fn unheard(&self, since: Duration) -> Duration {
+        let heard = self.guard().and_then(Guard::last_heard).unwrap_or(since);
+        self.inner.clock.monotonic().saturating_sub(heard.max(since))
+    }
+
     pub(crate) fn guard(&self) -> Option<&Guard> {
         self.inner.guard.as_deref()
     }
@@ -238,6 +246,10 @@ impl Scheduler {
         &self.inner.clock
     }
 
+    pub(crate) fn planner(&self) -> Planner {
+        self.inner.planner
+    }
+
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.inner.tasks
     }
@@ -252,7 +264,7 @@ impl Scheduler {
         let partitions = vcores.saturating_mul(self.inner.partitions_per_core);
         let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
         let config = cluster_config(asked.copied_config())
-            .with_ballista_adaptive_query_planner(true)
+            .with_ballista_adaptive_query_planner(self.inner.planner == Planner::Adaptive)
             .with_target_partitions(partitions);
         let state = cluster_state(&self.inner.engine, config).map_err(|source| SchedulerError::Session {
             source: Box::new(source),
@@ -278,7 +290,7 @@ fn configuration(
         // The default fills one executor before it uses the next.
         task_distribution: TaskDistributionPolicy::RoundRobin,
         event_loop_buffer_size: EVENTS_MAX,
-        executor_timeout_seconds: EXECUTOR_TIMEOUT.as_secs(),
+        executor_timeout_seconds: BALLISTA_TIMEOUT.as_secs(),
         expire_dead_executor_interval_seconds: REAPER_INTERVAL.as_secs(),
         no_executors_grace_period_seconds: BALLISTA_NO_EXECUTOR.as_secs(),
         executor_termination_grace_period: DRAIN_GRACE.as_secs(),

@@ -14,7 +14,8 @@ use tokio::sync::{RwLock, mpsc};
 
 use crate::error::{Result, SchedulerError};
 use crate::history::{Recording, stages};
-use crate::scheduler::{Scheduler, ballista};
+use crate::options::Planner;
+use crate::scheduler::{EXECUTOR_POLL, Scheduler, ballista};
 use tidewater_core::{ErrorKind, RemoteError, Retry};
 use tidewater_engine::cluster::INPUT_LOST;
 
@@ -26,9 +27,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// The same until its stages are planned: the scheduler forgets them with the end of the run.
 const GRAPH_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long a plan is kept while there is no executor at all: as long as one needs to come back. With the time in which the death
-/// of a process is noticed, a plan that nobody can run fails within ten seconds.
-pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(7);
+/// How long a plan is kept while there is no executor at all, from when the last one was heard of: as long as one needs to come back. A
+/// host that hangs is found within this time, so that a plan that nobody can run fails within ten seconds in any case.
+pub(crate) const NO_EXECUTOR_MAX: Duration = Duration::from_secs(8);
 
 /// How long a job may be unfinished while nothing at all runs on the cluster. Between two stages it is milliseconds.
 const STALL_MAX: Duration = Duration::from_secs(15);
@@ -93,11 +94,21 @@ impl Submission {
         recording: &Recording,
     ) -> Result<Self> {
         let (sender, updates) = mpsc::channel(UPDATES_MAX);
-        let id = scheduler
-            .ballista()
-            .submit_job(name, session.clone(), plan, Some(sender))
-            .await
-            .map_err(ballista("submitting a plan"))?;
+        let server = scheduler.ballista();
+        let submitted = match scheduler.planner() {
+            Planner::Adaptive | Planner::Static => server.submit_job(name, session.clone(), plan, Some(sender)).await,
+            Planner::Physical => {
+                let state = session.state();
+                let planned = Box::pin(state.create_physical_plan(plan)).await;
+                let planned = planned.map_err(|error| SchedulerError::NotPlanned {
+                    reason: error.to_string(),
+                })?;
+                server
+                    .submit_physical_plan(name, session.clone(), planned, Some(sender))
+                    .await
+            }
+        };
+        let id = submitted.map_err(ballista("submitting a plan"))?;
         Ok(Self {
             scheduler: scheduler.clone(),
             id,
@@ -152,16 +163,22 @@ impl Submission {
         let clock = self.scheduler.clock().clone();
         let stop = self.scheduler.tasks().token();
         let mut open = true;
-        let mut alone_since = None;
+        let begun = clock.monotonic();
+        let mut alone = false;
         let mut idle_since = None;
         loop {
+            let pause = match &self.graph {
+                None => GRAPH_INTERVAL,
+                Some(_) if alone => EXECUTOR_POLL,
+                Some(_) => STATUS_INTERVAL,
+            };
             let status = tokio::select! {
                 () = stop.cancelled() => return Err(Failure::Final(SchedulerError::Ended)),
                 update = self.updates.recv(), if open => {
                     open = update.is_some();
                     update
                 }
-                () = clock.sleep(if self.graph.is_some() { STATUS_INTERVAL } else { GRAPH_INTERVAL }) => {
+                () = clock.sleep(pause) => {
                     let tasks = &self.scheduler.ballista().state.task_manager;
                     let status = tasks.get_job_status(&self.id).await;
                     status.map_err(ballista("asking for a status")).map_err(Failure::Final)?
@@ -174,10 +191,9 @@ impl Submission {
             }
             self.note_stages().await;
             let now = clock.monotonic();
-            let alone = !self.scheduler.has_executors().await;
-            if let Some(waited) = lasting(&mut alone_since, alone, now)
-                && waited >= NO_EXECUTOR_MAX
-            {
+            alone = !self.scheduler.has_executors().await;
+            let waited = self.scheduler.unheard(begun);
+            if alone && waited >= NO_EXECUTOR_MAX {
                 return Err(Failure::Final(SchedulerError::NoExecutor { waited }));
             }
             // Without the guard it stays visible what Ballista does by itself.

@@ -15,6 +15,10 @@ const REACH_DEADLINE: Duration = Duration::from_secs(120);
 /// of points these are more than 20 kills.
 const PASSAGES: [u64; 3] = [1, 2, 4];
 
+/// Looks between two writes of more changes: as often as ingest commits. A write for each look makes a log of thousands, and all that it
+/// costs.
+const LOOKS_PER_WRITE: u32 = 4;
+
 /// Points of ingest and of the catalog are passed by ingest alone; those of pipelines need a run of models.
 const INGEST_POINTS: &[&str] = &[
     "ingest.batch_read",
@@ -49,10 +53,11 @@ fn nothing_is_lost_or_doubled() {
                 ("TIDEWATER_FAIL_POINT_FILE".into(), marker.to_str().unwrap().to_owned()),
             ];
             let node = builder.clone().spawn();
-            let mut models = None;
+            let (mut models, mut looks) = (None, 0_u32);
             wait_for(&format!("{point}@{passage} is reached"), REACH_DEADLINE, || {
                 let ready = get(&node.ready_url()).is_some_and(|(status, _)| status == 200);
-                if ready {
+                looks += u32::from(ready);
+                if ready && looks % LOOKS_PER_WRITE == 1 {
                     // Work to be killed in: more changes come until the point was passed often enough.
                     events += 20;
                     hospital = Hospital::write(dir.path(), 10, events);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidewater_core::Coded;
+
 use crate::faults::Cluster;
 use crate::kills::{MOMENTS, comes, statement};
 use crate::lake::START_DEADLINE;
@@ -13,6 +15,9 @@ const CASES: usize = 6;
 
 /// Statements that may be over before their moment was seen.
 const TRIES_MAX: usize = 3;
+
+/// A host that hangs is found within this, on a busy machine too, and within this a plan that nobody can run has failed.
+const FOUND_MAX: Duration = Duration::from_secs(10);
 
 /// Files of an attempt that was given up are asked for three times, the last time after 17 s.
 const FILES_GONE_MAX: Duration = Duration::from_secs(30);
@@ -77,6 +82,7 @@ async fn hangs(work: Work, moment: Moment) -> String {
         }
         cluster.lake.clock.sleep(Duration::from_millis(20)).await;
     };
+    assert!(found < FOUND_MAX, "{moment:?} {work:?}: {found:?}");
     while attempts(&cluster, job).len() < 2 || cluster.scheduler.load_of(&other).await.tasks == 0 {
         since("nobody does its work");
         cluster.lake.clock.sleep(Duration::from_millis(20)).await;
@@ -108,6 +114,30 @@ async fn hangs(work: Work, moment: Moment) -> String {
     cluster.uses_every_place().await;
     cluster.nothing_runs().await;
     format!("{moment:?} {work:?}: found after {found:?}, rows after {took:?}")
+}
+
+// Goal: a plan that nobody can run any more fails in time, with the code that says so, also where hosts hang and no process ends; when
+// they come back they work. Method: SIGSTOP of both executors while tasks run, SIGCONT after the failure; then a statement that takes up
+// every place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "scripts/chaos runs it: a minute"]
+async fn hosts_hang_all() {
+    let mut cluster = Cluster::new(Work::Reads).await;
+    let sql = statement(Moment::Mapping, false);
+    let begun = cluster.begin(&sql).await;
+    assert!(comes(&cluster.lake, &cluster.scheduler, Moment::Mapping, &cluster.first_id).await);
+    cluster.first.pause();
+    cluster.second.pause();
+    let (rows, took) = cluster.end(begun).await;
+    let error = rows.expect_err("nobody is there");
+    assert_eq!(error.code(), "SCH-0003", "{error:?}");
+    assert!(took < FOUND_MAX, "{took:?}");
+    println!("both hang: it fails after {took:?}");
+    cluster.first.resume();
+    cluster.second.resume();
+    let there = cluster.scheduler.wait_for_executors(2, START_DEADLINE).await;
+    assert!(there.is_ok(), "{}", cluster.first.log_tail());
+    cluster.uses_every_place().await;
 }
 
 /// Stops the first executor in its moment, with tasks that run. False: there were none any more.

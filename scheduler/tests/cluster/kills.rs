@@ -1,20 +1,25 @@
-//! Many deaths: three moments, with an aggregate that orders its rows and without, reading and writing. `TIDEWATER_EXECUTOR_KILLS=1000`
-//! makes it longer.
+//! Many deaths: three moments, stages made by each of Ballista's three ways, reading and writing, with an aggregate that orders its rows
+//! and without. `TIDEWATER_EXECUTOR_KILLS=1000` makes it longer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tidewater_scheduler::{Scheduler, SchedulerOptions};
+use tidewater_scheduler::{Planner, Scheduler, SchedulerOptions};
 
 use crate::child::ExecutorChild;
 use crate::lake::{Lake, START_DEADLINE};
 use crate::loss::{Moment, PATIENCE, progress, reached};
 use crate::work::{Work, begin, columns_of, nothing_is_left};
 
-/// Kills of a run of the usual size: each of the twelve cases eight times and more.
+/// Kills of a run of the usual size: each of the twelve cases of a cluster twice.
 const KILLS: usize = 100;
 
-/// Clusters that are killed at the same time: most of what a kill takes is waiting.
-const CLUSTERS: usize = 4;
+/// Clusters that are killed at the same time, as most of what a kill takes is waiting, by who makes their stages. The product has the
+/// adaptive planner only, so it has two.
+const CLUSTERS: [Planner; 4] = [Planner::Adaptive, Planner::Static, Planner::Physical, Planner::Adaptive];
+
+/// Moments, orders and works.
+const CASES: usize = 12;
 
 pub(crate) const MOMENTS: [Moment; 3] = [Moment::Mapping, Moment::Written, Moment::Reading];
 
@@ -78,10 +83,10 @@ pub(crate) async fn comes(lake: &Lake, scheduler: &Scheduler, moment: Moment, id
     }
 }
 
-// Goal: whenever an executor dies, rows are right, each file is listed once, and none is left that no snapshot has. Method: clusters
-// whose executors are killed and replaced again and again: at three moments, with ordered aggregates and without, reading and writing;
-// rows against one process, files against the folder; in the end a job that takes up every core. What did not die at its moment does not
-// count, and enough have to.
+// Goal: whenever an executor dies, and whoever made the stages, rows are right, each file is listed once, and none is left that no snapshot
+// has. Method: clusters with adaptive, static and physical plans whose executors are killed and replaced again and again: at three moments,
+// with ordered aggregates and without, reading and writing; rows against one process, files against the folder; in the end a job that takes
+// up every core. What did not die at its moment does not count, and enough have to, of each case.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "scripts/chaos runs it: minutes"]
 async fn executors_die_again_and_again() {
@@ -89,17 +94,23 @@ async fn executors_die_again_and_again() {
         .ok()
         .and_then(|count| count.parse().ok());
     let wanted: usize = wanted.unwrap_or(KILLS);
-    let clusters = (0..CLUSTERS).map(|at| a_cluster(at, wanted.div_ceil(CLUSTERS)));
-    for (at, kills) in futures::future::join_all(clusters).await.into_iter().enumerate() {
-        println!("cluster {at}:\n{}", kills.join("\n"));
+    let each = wanted.div_ceil(CLUSTERS.len());
+    let clusters = CLUSTERS.into_iter().enumerate();
+    let clusters = clusters.map(|(at, planner)| a_cluster(at, planner, each));
+    for (kills, planner) in futures::future::join_all(clusters).await.into_iter().zip(CLUSTERS) {
+        println!("{planner:?} plans:\n{}", kills.join("\n"));
     }
 }
 
 /// So many kills in one cluster, which begins with another case than the others. What each of them was.
-async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
-    let mut told = Vec::new();
+async fn a_cluster(at: usize, planner: Planner, wanted: usize) -> Vec<String> {
+    let (mut told, mut died) = (Vec::new(), BTreeSet::new());
     let lake = Lake::new().await;
-    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let options = SchedulerOptions {
+        planner,
+        ..SchedulerOptions::loopback()
+    };
+    let scheduler = lake.scheduler(options).await;
     let _survivor = ExecutorChild::start("survivor", scheduler.address(), lake.home.path());
     scheduler
         .wait_for_executors(1, START_DEADLINE)
@@ -129,13 +140,19 @@ async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
         let work = if writes { Work::Writes } else { Work::Reads };
         let target = format!("gold.kill_{tries}");
         let begun = begin(&lake, &scheduler, work, &sql.replace("{ms}", "100"), &target).await;
-        kills += usize::from(kill_at(&lake, &scheduler, moment, &id, &mut victim).await);
+        if kill_at(&lake, &scheduler, moment, &id, &mut victim).await {
+            kills += 1;
+            died.insert(case % CASES);
+        }
         let found = begun.rows(&lake).await.expect("rows");
         let took = lake.clock.monotonic() - killed;
         told.push(format!(
             "{kills} kills: {moment:?} orders {orders} writes {writes}: {took:?}"
         ));
-        assert_eq!(found, expected, "{moment:?} orders {orders} writes {writes}");
+        assert_eq!(
+            found, expected,
+            "{planner:?}: {moment:?} orders {orders} writes {writes}"
+        );
         if writes {
             nothing_is_left(&lake, &target).await;
         }
@@ -146,6 +163,8 @@ async fn a_cluster(at: usize, wanted: usize) -> Vec<String> {
             lake.clock.sleep(Duration::from_millis(50)).await;
         }
     }
+    let all = wanted.min(CASES);
+    assert!(died.len() >= all, "{planner:?}: of the cases only {died:?} died");
     let last = columns_of(&statement(Moment::Mapping, true)).replace("{ms}", "100");
     let rows = begin(&lake, &scheduler, Work::Reads, &last, "gold.none").await;
     let begun = lake.clock.monotonic();

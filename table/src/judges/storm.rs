@@ -1,10 +1,12 @@
 //! Writers that meet on one table, with readers on every snapshot.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::future::join_all;
+use tokio::sync::Notify;
 
 use super::history::History;
 use super::lake::{Lake, Operation};
@@ -16,7 +18,10 @@ const WRITERS: u64 = 8;
 const READERS: u64 = 2;
 
 /// Commits of each format version; `TIDEWATER_TABLE_COMMITS` asks for more.
-const COMMITS: u64 = 1_000;
+const COMMITS: u64 = 700;
+
+/// Commits between two reads of a reader: one who reads without a pause takes the processor from the writers, who are to meet.
+const COMMITS_PER_READ: u64 = 4;
 
 /// Snapshots that an expiry keeps: more than commits are made while a reader reads.
 const KEEP: u32 = 40;
@@ -29,6 +34,21 @@ struct Tally {
     expired: AtomicU64,
     too_late: AtomicU64,
     done: AtomicBool,
+    moved: Notify,
+}
+
+impl Tally {
+    /// Waits until so many commits were made, or nobody makes any more.
+    async fn reaches(&self, commits: u64) {
+        loop {
+            let mut moved = pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if self.done.load(Ordering::SeqCst) || self.commits.load(Ordering::SeqCst) >= commits {
+                return;
+            }
+            moved.await;
+        }
+    }
 }
 
 fn commits_wanted() -> u64 {
@@ -56,6 +76,7 @@ async fn write(lake: &Lake, history: &History, tally: &Tally, writer: u64) -> BT
                 history.note(&done);
                 if done.committed.is_some() {
                     tally.commits.fetch_add(1, Ordering::SeqCst);
+                    tally.moved.notify_waiters();
                     *kinds.entry(done.operation).or_default() += 1;
                 }
             }
@@ -75,12 +96,14 @@ async fn write(lake: &Lake, history: &History, tally: &Tally, writer: u64) -> BT
         }
     }
     tally.done.store(true, Ordering::SeqCst);
+    tally.moved.notify_waiters();
     kinds
 }
 
 async fn read(lake: &Lake, history: &History, tally: &Tally, reader: u64) {
     let rng = SeededRng::new(1_000 + reader);
     while !tally.done.load(Ordering::SeqCst) {
+        let commits = tally.commits.load(Ordering::SeqCst);
         let table = lake.table().await;
         let snapshots: Vec<i64> = table.metadata.snapshots().map(|one| one.snapshot_id()).collect();
         let Some(newest) = table.metadata.current_snapshot_id() else {
@@ -101,6 +124,7 @@ async fn read(lake: &Lake, history: &History, tally: &Tally, reader: u64) {
             }
             Err(error) => panic!("{error:?}"),
         }
+        tally.reaches(commits + COMMITS_PER_READ).await;
     }
 }
 

@@ -35,7 +35,7 @@ use self::world::{Bug, Faults, Report, Shared, World, with};
 use crate::raft::Consensus;
 
 /// Seeds of one run.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 
 /// A step of the checks.
 const STEP: Duration = Duration::from_millis(10);

@@ -86,6 +86,9 @@ fn sessions() -> Vec<SessionOptions> {
     ]
 }
 
+/// Wrong answers of plans that forget their tables, after which no more histories are asked for them.
+const FOUND_MIN: usize = 10;
+
 /// Asks and changes at random. How many answers are not those of an engine that remembers nothing, and how many plans were used again.
 async fn differences(seed: u64, forgets: bool) -> (usize, usize) {
     let (lake, rng) = (lake().await, SeededRng::new(seed));
@@ -126,10 +129,15 @@ async fn plans_follow_what_they_name() {
         let (different, again) = differences(seed, false).await;
         assert_eq!(different, 0, "seed {seed}");
         used += again;
-        found += differences(seed, true).await.0;
+        if found <= FOUND_MIN {
+            found += differences(seed, true).await.0;
+        }
     }
     assert!(used > 50, "{used} plans were used again");
-    assert!(found > 10, "{found} wrong answers of plans that forget their tables");
+    assert!(
+        found > FOUND_MIN,
+        "{found} wrong answers of plans that forget their tables"
+    );
 }
 
 // Goal: a plan that is used again is optimised once, and one that a time is put into each time. Method: statements twice, and what is

@@ -332,7 +332,10 @@ async fn answers_are_never_older_than_borne() {
     for (at, planted) in planted.into_iter().enumerate() {
         let mut told = false;
         for seed in SEEDS {
-            told |= history(seed, planted()).await.1.is_some();
+            told = history(seed, planted()).await.1.is_some();
+            if told {
+                break;
+            }
         }
         assert!(told, "bug {at} is not told");
     }

@@ -184,7 +184,7 @@ async fn history(seed: u64, cache: ResultCache) -> Told {
 }
 
 /// Histories of one run, and by what more of them are asked for: as many as a build machine has time for, or thousands over a night.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 12;
 const SEEDS_WANTED: &str = "TIDEWATER_STALENESS_SEEDS";
 const FIRST_SEED: &str = "TIDEWATER_STALENESS_FIRST";
 
