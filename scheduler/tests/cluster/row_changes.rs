@@ -1,3 +1,5 @@
+//! `UPDATE`, `DELETE` and `MERGE` on executors: their rows, where they run, and what becomes of them when an executor dies.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -166,9 +168,9 @@ async fn changes_of_rows_run_on_executors() {
     }
 }
 
-// Goal: a change of rows goes where it belongs: a small one stays, also where others are jobs, a large one goes, and so does none whose
-// rows hang on the order in which they come. Method: the same change under a limit that holds its table and under one that does not; a
-// source of the first rows.
+// Goal: a change of rows goes where it belongs: a small one stays, though other writes always go, a large one goes, and one whose rows may
+// hang on the order in which they come stays. Method: the same change under a limit that holds its table and under one that does not; a
+// source of numbered rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn changes_of_rows_run_where_they_belong() {
     let lake = Lake::new().await;
@@ -181,12 +183,12 @@ async fn changes_of_rows_run_where_they_belong() {
     let _executor = lake.executor(&scheduler).await;
     let update = "UPDATE orders SET customer = 5 WHERE note IS NULL";
     // Each order has one item, so that there is one answer all the same.
-    let first = "MERGE INTO orders AS t USING (SELECT id FROM (SELECT order_id AS id, row_number() OVER (PARTITION BY order_id \
+    let numbered = "MERGE INTO orders AS t USING (SELECT id FROM (SELECT order_id AS id, row_number() OVER (PARTITION BY order_id \
                  ORDER BY amount) AS n FROM items) AS v WHERE n = 1 AND id < 50) AS c ON t.id = c.id WHEN MATCHED THEN UPDATE SET customer = 6";
     for (options, sql, place, reason) in [
         (&roomy, update, Place::Local, "run in one process"),
         (&tight, update, Place::Cluster, "it reads"),
-        (&tight, first, Place::Local, "the order in which rows come"),
+        (&tight, numbered, Place::Local, "the order in which rows come"),
     ] {
         let watched = Watched::new(&lake, &scheduler, options);
         let changed = change(&lake.engine, &watched, Execution::Auto, sql).await;

@@ -1,3 +1,5 @@
+//! Scans that tell positions, in the form in which they are sent.
+
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use datafusion::physical_plan::{collect, displayable};
 use datafusion_proto::physical_plan::{DefaultPhysicalExtensionCodec, DefaultPhysicalProtoConverter};

@@ -1,3 +1,5 @@
+//! Changes of rows whose plans go to other processes, and those that stay.
+
 use tidewater_core::{Coded, Rng, SeededRng};
 
 use super::{Done, MODES, done, lake};
