@@ -114,8 +114,8 @@ fn follows(aggregate: &Aggregate) -> PlanResult<bool> {
         expr.apply(|part| {
             if let Expr::AggregateFunction(call) = part {
                 let name = call.func.name();
-                let exact = OF_EXACT_NUMBERS.contains(&name) && !part.get_type(schema)?.is_floating();
-                alike &= exact || OF_ROWS.contains(&name);
+                let exact = || part.get_type(schema).is_ok_and(|of| !of.is_floating());
+                alike &= OF_ROWS.contains(&name) || OF_EXACT_NUMBERS.contains(&name) && exact();
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
