@@ -5,7 +5,7 @@
 //! above such a scan keeps whatever goes by the values of files, as filters do, away from it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -159,6 +159,9 @@ fn over(
 pub(crate) struct PositionsExec {
     scan: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
+    /// The scan as it is meant, once a partition has asked for it. One for all of them: partitions of a scan take files from each other, so
+    /// each of several scans would read all files.
+    meant: OnceLock<Arc<dyn ExecutionPlan>>,
 }
 
 impl PositionsExec {
@@ -169,6 +172,7 @@ impl PositionsExec {
         Self {
             scan,
             properties: Arc::new(properties.with_eq_properties(nothing)),
+            meant: OnceLock::new(),
         }
     }
 }
@@ -212,7 +216,14 @@ impl ExecutionPlan for PositionsExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        received(&self.scan)?.execute(partition, context)
+        let meant = match self.meant.get() {
+            Some(meant) => meant,
+            None => {
+                let meant = received(&self.scan)?;
+                self.meant.get_or_init(|| meant)
+            }
+        };
+        meant.execute(partition, context)
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
