@@ -240,7 +240,7 @@ impl Attempt<'_> {
     /// The same of rows that are asked for more than once. Where they need not be alike each time, the session's plans stay here.
     async fn plan_of_rows(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         let plan = self.plan(session, sql).await?;
-        if !repeats(&plan)? {
+        if !repeats(&plan, session.state().config_options())? {
             KeptHere::attach(session, UNSETTLED);
         }
         Ok(plan)
@@ -305,12 +305,16 @@ impl Attempt<'_> {
     async fn deletes(&self, matched: &Matched) -> Result<Vec<Added>> {
         let store = self.shop.engine.store();
         let mut masks: HashMap<&str, RowMask> = HashMap::new();
-        for path in matched.files.keys() {
+        // How many rows of each file are to be gone.
+        let mut gone: HashMap<&str, u64> = HashMap::new();
+        for (path, fates) in &matched.files {
             let before = match FileDeletes::of(self.file(path)?, &self.table.metadata)? {
                 Some(deletes) => deletes.mask(store).await?,
                 None => RowMask::default(),
             };
-            masks.insert(path.as_str(), before);
+            let rows = self.file(path)?.record_count;
+            gone.insert(path, before.deleted(rows) + fates.updated + fates.deleted);
+            masks.insert(path, before);
         }
         if masks.is_empty() {
             return Ok(Vec::new());
@@ -339,7 +343,13 @@ impl Attempt<'_> {
         }
         let mut deletes = Vec::with_capacity(masks.len());
         for (path, mask) in masks {
-            deletes.push((self.file(path)?.clone(), mask));
+            let file = self.file(path)?;
+            // A place that was told twice, and one that no row has, would leave a row that was counted.
+            let (wanted, found) = (gone.remove(path), mask.deleted(file.record_count));
+            if wanted != Some(found) {
+                return Err(self.miscounted(wanted.unwrap_or_default(), found));
+            }
+            deletes.push((file.clone(), mask));
         }
         Ok(write_deletes(store, &self.table.metadata, &deletes).await?)
     }

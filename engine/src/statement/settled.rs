@@ -3,9 +3,12 @@
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
+use datafusion::config::ConfigOptions;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, ExprSchemable, LogicalPlan, Volatility};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
 use crate::error::{EngineError, Result};
 use crate::session::called::as_called;
@@ -81,7 +84,16 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan, verb: &str) -> Result<()> {
 
 /// Whether the plan has the same rows however often it runs, and on whichever processes: none of it goes by the order in which rows
 /// come, as first rows without an order do, numbers among rows that are equal in theirs, and sums of floating-point numbers.
-pub(super) fn repeats(plan: &LogicalPlan) -> PlanResult<bool> {
+pub(super) fn repeats(plan: &LogicalPlan, options: &ConfigOptions) -> PlanResult<bool> {
+    // The planner takes the type of a `CASE` from its first branch: with a whole number there, a sum of others looks exact.
+    match TypeCoercion::new().analyze(plan.clone(), options) {
+        Ok(typed) => goes_by_rows(&typed),
+        // Why it has no types is told where it runs.
+        Err(_) => Ok(false),
+    }
+}
+
+fn goes_by_rows(plan: &LogicalPlan) -> PlanResult<bool> {
     let mut alike = true;
     plan.apply_with_subqueries(|node| {
         alike &= match node {
@@ -92,7 +104,7 @@ pub(super) fn repeats(plan: &LogicalPlan) -> PlanResult<bool> {
                 let provider = source_as_provider(&scan.source)?;
                 let view = provider.get_logical_plan();
                 match view {
-                    Some(view) => repeats(&view)?,
+                    Some(view) => goes_by_rows(&view)?,
                     None => scan.fetch.is_none(),
                 }
             }
