@@ -15,6 +15,7 @@ use tidewater_table::{FileDeletes, FileStore};
 
 use crate::deletes::RowDeletesExec;
 use crate::error::EngineError;
+use crate::provider::{PositionsExec, received};
 use crate::session::outer_sides::UntoldExec;
 use crate::write::{IcebergWriteExec, WriteSpec};
 
@@ -22,6 +23,7 @@ use crate::write::{IcebergWriteExec, WriteSpec};
 /// zero byte, for there is no field number 0.
 const WRITE_MAGIC: &[u8] = b"\0tidewater:write:1\0";
 const DELETES_MAGIC: &[u8] = b"\0tidewater:deletes:1\0";
+const POSITIONS_MAGIC: &[u8] = b"\0tidewater:positions:1\0";
 const UNTOLD_MAGIC: &[u8] = b"\0tidewater:untold:1\0";
 
 /// Made by [`crate::Engine::physical_codec`].
@@ -78,6 +80,9 @@ impl PhysicalExtensionCodec for Codec {
                 self.store.clone(),
             )));
         }
+        if buf == POSITIONS_MAGIC {
+            return received(&input()?);
+        }
         if buf == UNTOLD_MAGIC {
             return Ok(Arc::new(UntoldExec::new(input()?)));
         }
@@ -95,6 +100,10 @@ impl PhysicalExtensionCodec for Codec {
         }
         if let Some(deletes) = node.downcast_ref::<RowDeletesExec>() {
             return append(buf, DELETES_MAGIC, deletes.deletes().as_ref());
+        }
+        if node.downcast_ref::<PositionsExec>().is_some() {
+            buf.extend_from_slice(POSITIONS_MAGIC);
+            return Ok(());
         }
         if node.downcast_ref::<UntoldExec>().is_some() {
             buf.extend_from_slice(UNTOLD_MAGIC);

@@ -233,7 +233,7 @@ impl Engine {
     }
 
     /// The rows of exactly these files of a table with its current columns, without those that are deleted, and after them the
-    /// columns `_file` and `_pos` that tell which row it is. Plans over it run in this process only.
+    /// columns `_file` and `_pos` that tell which row it is. Plans over it leave this process behind [`crate::SentPositions`] only.
     pub fn rows_provider(&self, table: &LoadedTable, files: Vec<ScanFile>) -> Result<Arc<dyn TableProvider>> {
         let rows = IcebergTable::of_files(self.parts.clone(), table.clone(), files)?;
         Ok(Arc::new(rows.with_identity()?))

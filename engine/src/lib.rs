@@ -70,13 +70,15 @@ pub use one_moment::OneMoment;
 pub use planning::reading;
 pub use policy::{RowPolicies, RowPolicy};
 pub use progress::Progress;
-pub use provider::{FILE, IcebergTable, MAX_STALENESS_KEY, POSITION, PlannedFiles, STALENESS_MAX, TableState};
+pub use provider::{
+    FILE, IcebergTable, MAX_STALENESS_KEY, POSITION, PlannedFiles, STALENESS_MAX, SentPositions, TableState,
+};
 pub use quick_first::quick_first;
 pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{
-    CATALOG, Class, Execution, Named, SessionKind, SessionOptions, UntoldSides, ZONE, gives_zones, optimizer_rules,
-    shown_name,
+    CATALOG, Class, Execution, KeptHere, Named, SessionKind, SessionOptions, UntoldSides, ZONE, gives_zones,
+    optimizer_rules, shown_name,
 };
 pub use sql::{Command, Sql};
 pub use statement::{BulkLoad, Destinations, Done, IfExists, Workshop};

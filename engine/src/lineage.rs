@@ -62,7 +62,7 @@ impl Part {
 #[derive(Debug, Clone)]
 pub struct Moving {
     /// The rows: the table's current columns and behind them `_row_id` and `_last_updated_sequence_number`, both `int64` and null for
-    /// a row that has none yet. Plans over it run in this process only.
+    /// a row that has none yet.
     pub rows: Arc<dyn TableProvider>,
     /// The table with these two columns, to be named as the target of who writes the rows. What is written null there follows from the
     /// new file: a row's id if it had none, the commit's number if the row is changed. It is never committed itself.

@@ -6,6 +6,7 @@ mod groups;
 mod identity;
 mod predicate;
 mod scan;
+mod sent;
 mod staleness;
 mod statistics;
 
@@ -39,6 +40,8 @@ use crate::write::insert;
 
 pub use self::identity::{FILE, POSITION};
 pub(crate) use self::predicate::{same_rows, some_rows};
+pub use self::sent::SentPositions;
+pub(crate) use self::sent::{PositionsExec, received};
 pub(crate) use self::staleness::check as check_staleness;
 pub use self::staleness::{MAX_STALENESS_KEY, STALENESS_MAX};
 
@@ -199,8 +202,7 @@ impl IcebergTable {
         self.under_policy
     }
 
-    /// Whether it tells of each row which one it is. The plan of such a scan cannot leave this process: what is sent of a
-    /// scan has no place for columns that the reader makes.
+    /// Whether it tells of each row which one it is. The plan of such a scan leaves this process behind [`SentPositions`] only.
     pub fn tells_identity(&self) -> bool {
         self.identity
     }

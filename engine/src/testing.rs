@@ -2,6 +2,7 @@
 
 mod counting;
 mod foreign;
+mod journeys;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,10 +11,6 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
-use datafusion_proto::bytes::{
-    physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
-};
-use datafusion_proto::physical_plan::DefaultPhysicalExtensionCodec;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tidewater_core::{JobId, SeededRng, SystemClock, TableName};
@@ -25,8 +22,9 @@ use tidewater_table::{
 };
 
 pub(crate) use self::counting::Counting;
+pub(crate) use self::journeys::Journeys;
 use crate::error::{EngineError, Result};
-use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions, restore_scans, text_views};
+use crate::{Class, Engine, EngineOptions, PlanRequest, PlanRunner, SessionOptions};
 
 /// Two tables for queries that depend on the row around them: keys with several rows, with one, with none and without a value, and nulls on both sides.
 pub(crate) const AROUND: &str = "WITH t (id, k, g, n) AS (VALUES (1, 1, 'a', 10), (2, 1, 'a', NULL), (3, 2, 'b', 5), (4, 2, 'b', 5), (5, 3, NULL, 7), \
@@ -164,15 +162,16 @@ impl Lake {
 
     /// The answer of a plan that went to another process and back.
     pub(crate) async fn travelled(&self, sql: &str) -> Result<Vec<String>> {
-        let session = self.session();
-        let plan = self.engine.plan(&session, sql).await?;
+        self.travelled_in(&self.session(), sql).await
+    }
+
+    /// The same for a statement of this session.
+    pub(crate) async fn travelled_in(&self, session: &SessionContext, sql: &str) -> Result<Vec<String>> {
+        let plan = self.engine.plan(session, sql).await?;
         let plan = session.state().create_physical_plan(&plan).await?;
-        let codec = self.engine.physical_codec(Arc::new(DefaultPhysicalExtensionCodec {}));
-        let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref())?;
         let context = session.task_ctx();
-        let decoded = physical_plan_from_bytes_with_extension_codec(&bytes, &context, codec.as_ref())?;
-        let decoded = text_views(restore_scans(decoded, &self.engine.runtime_env())?)?;
-        Ok(lines(&collect(decoded, context).await?))
+        let arrived = journeys::arrived(&self.engine, plan, &context)?;
+        Ok(lines(&collect(arrived, context).await?))
     }
 
     /// An engine that says in views what other engines call the catalog, in place of this one.

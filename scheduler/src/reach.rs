@@ -7,21 +7,29 @@ use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
 
 use crate::window_filters::can_do_without;
-use tidewater_engine::{EngineError, IcebergTable};
+use tidewater_engine::{EngineError, IcebergTable, KeptHere, PlanRequest};
 
 /// What keeps a plan in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Executors can run it.
-    Anywhere,
+    /// Executors can run it. `of_rows`: it names rows by their places, as changes of rows do, of which most are small.
+    Anywhere { of_rows: bool },
     /// It reads nothing that would be worth it.
     NoTable,
     /// It explains, commits or changes a setting: done where it was asked.
     Here(&'static str),
 }
 
+/// How far the plan of a request can go.
+pub(crate) fn reach_of(request: &PlanRequest) -> Result<Reach, EngineError> {
+    match KeptHere::of(&request.session) {
+        Some(why) => Ok(Reach::Here(why)),
+        None => reach(&request.plan),
+    }
+}
+
 /// How far the plan can go.
-pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
+fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
     match plan {
         LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => return Ok(Reach::Here("it is an explanation")),
         LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) | LogicalPlan::Copy(_) => {
@@ -40,14 +48,21 @@ pub(crate) fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
     if let Some(form) = misread(plan)? {
         return Ok(Reach::Here(form));
     }
-    let mut tables = 0_usize;
-    let mut here = false;
-    visit(plan, &mut tables, &mut here)?;
-    Ok(match (here, tables) {
-        (true, _) => Reach::Here("it reads what lies in this process only"),
-        (false, 0) => Reach::NoTable,
-        (false, _) => Reach::Anywhere,
+    let mut reads = Reads::default();
+    visit(plan, &mut reads)?;
+    Ok(match reads {
+        Reads { here: true, .. } => Reach::Here("it reads what lies in this process only"),
+        Reads { tables: 0, .. } => Reach::NoTable,
+        Reads { of_rows, .. } => Reach::Anywhere { of_rows },
     })
+}
+
+/// What a plan reads.
+#[derive(Default)]
+struct Reads {
+    tables: usize,
+    here: bool,
+    of_rows: bool,
 }
 
 /// A form whose meaning is lost on the way to executors: Ballista 55.0 joins a scalar subquery without looking whether it has more
@@ -97,18 +112,17 @@ fn holds(plan: &LogicalPlan, wanted: impl Fn(&Expr) -> bool) -> Result<bool, Eng
     Ok(found)
 }
 
-fn visit(plan: &LogicalPlan, tables: &mut usize, here: &mut bool) -> Result<(), EngineError> {
+fn visit(plan: &LogicalPlan, reads: &mut Reads) -> Result<(), EngineError> {
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
             let provider = source_as_provider(&scan.source)?;
             match provider.get_logical_plan() {
-                Some(view) => visit(&view, tables, here)?,
+                Some(view) => visit(&view, reads)?,
                 None => {
-                    *tables += 1;
-                    let known = is_table(provider.as_ref()) || provider.downcast_ref::<MemTable>().is_some();
+                    reads.tables += 1;
                     let rows = provider.downcast_ref::<IcebergTable>();
-                    // What datafusion-proto 55.2 sends of a scan has no place for a row's position.
-                    *here |= !known || rows.is_some_and(IcebergTable::tells_identity);
+                    reads.here |= rows.is_none() && provider.downcast_ref::<MemTable>().is_none();
+                    reads.of_rows |= rows.is_some_and(IcebergTable::tells_identity);
                 }
             }
         }

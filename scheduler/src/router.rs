@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt, stream};
 use crate::admission::{Admission, Lane, Permit};
 use crate::error::NOT_PLANNED;
 use crate::options::SchedulerOptions;
-use crate::reach::{Reach, reach};
+use crate::reach::{Reach, reach_of};
 use crate::runner::ClusterRunner;
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock};
 use tidewater_engine::{
@@ -64,11 +64,11 @@ impl Router {
             Execution::Cluster => Route::local(format!("the cluster was asked for, but {why}")),
             _ => Route::local(why),
         };
-        match reach(&request.plan)? {
+        let of_rows = match reach_of(request)? {
             Reach::Here(why) => return Ok(here(why)),
             Reach::NoTable => return Ok(here("it reads no table")),
-            Reach::Anywhere => {}
-        }
+            Reach::Anywhere { of_rows } => of_rows,
+        };
         if wanted == Execution::Local {
             return Ok(Route::local(ASKED));
         }
@@ -81,7 +81,8 @@ impl Router {
         if wanted == Execution::Cluster {
             return Ok(Route::cluster(ASKED));
         }
-        if request.class == Class::Batch {
+        // Of most changes of rows an executor would take longer to hear than they take.
+        if request.class == Class::Batch && !of_rows {
             return Ok(Route::cluster("it is a job"));
         }
         let limit = self.local_scan_bytes_max;
@@ -120,7 +121,8 @@ impl Router {
         let waited = route.waited;
         let fallback = match &self.cluster {
             Some(cluster)
-                if Execution::of(&request.session) != Execution::Local && reach(&request.plan)? == Reach::Anywhere =>
+                if Execution::of(&request.session) != Execution::Local
+                    && matches!(reach_of(&request)?, Reach::Anywhere { .. }) =>
             {
                 Some((cluster, request.clone()))
             }

@@ -32,7 +32,7 @@ use crate::watch::watch;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_core::{SharedClock, Tasks};
 use tidewater_engine::cluster::{connect_by, node_connections};
-use tidewater_engine::{Engine, UntoldSides, optimizer_rules};
+use tidewater_engine::{Engine, SentPositions, UntoldSides, optimizer_rules};
 use tidewater_security::NodeTls;
 
 /// After how long without a heartbeat Ballista itself takes an executor for lost: longer than we do.
@@ -329,6 +329,7 @@ fn cluster_state(engine: &Engine, config: SessionConfig) -> datafusion::common::
         .with_runtime_env(engine.runtime_env())
         .with_optimizer_rules(rules)
         .with_physical_optimizer_rule(Arc::new(UntoldSides))
+        .with_physical_optimizer_rule(Arc::new(SentPositions))
         .build())
 }
 

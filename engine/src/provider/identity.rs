@@ -17,7 +17,7 @@ pub const POSITION: &str = "_pos";
 
 /// The same as the Parquet reader knows them: files may have columns of any name that can be written in SQL.
 const HIDDEN_FILE: &str = "\0file";
-const HIDDEN_POSITION: &str = "\0pos";
+pub(super) const HIDDEN_POSITION: &str = "\0pos";
 
 /// These columns, and after them those that tell which row it is.
 pub(super) fn with_identity(table: &TableName, columns: &Schema) -> Result<Schema> {

@@ -21,17 +21,21 @@ use tidewater_table::{
 use super::condition::Reach;
 use super::matched::Matched;
 use super::row_sql::{REWRITTEN, RowSql, TARGET};
-use super::settled::{refuse_volatile, settled};
+use super::settled::{refuse_volatile, repeats, settled};
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
-use crate::session::SessionOptions;
 use crate::session::strict::whole;
+use crate::session::{KeptHere, SessionOptions};
 use crate::sql::{Action, Merge, RowTarget};
 use crate::write::drop_files;
 
 /// Snapshot isolation lets others add rows meanwhile; else the rows that were looked at must be all there are.
 const SNAPSHOT_ISOLATION: &str = "snapshot";
+
+/// Why a statement stays in the process that was asked: it asks for its rows more than once, and on executors they come in another order
+/// each time.
+const UNSETTLED: &str = "what it is about hangs on the order in which rows come";
 
 /// How files with changed rows are dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,9 +237,20 @@ impl Attempt<'_> {
         settled(self.shop.engine.plan(session, sql).await?, self.now_ms)
     }
 
+    /// The same of rows that are asked for more than once. Where they need not be alike each time, the session's plans stay here.
+    async fn plan_of_rows(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+        let plan = self.plan(session, sql).await?;
+        if !repeats(&plan, session.state().config_options())? {
+            KeptHere::attach(session, UNSETTLED);
+        }
+        Ok(plan)
+    }
+
     /// Finds out which rows are changed.
     pub(super) async fn look(&self) -> Result<Matched> {
         let session = self.session(Vec::new())?;
+        let counts = self.plan_of_rows(&session, &self.sql.counts()).await?;
+        refuse_volatile(&counts, self.merge.verb)?;
         if let Some(duplicates) = self.sql.duplicates() {
             let plan = self.plan(&session, &duplicates).await?;
             let found = self.shop.run(&session, plan).await?;
@@ -245,9 +260,7 @@ impl Attempt<'_> {
                 });
             }
         }
-        let plan = self.plan(&session, &self.sql.counts()).await?;
-        refuse_volatile(&plan, self.merge.verb)?;
-        let counted = self.shop.run(&session, plan).await?;
+        let counted = self.shop.run(&session, counts).await?;
         Matched::read(&counted, &self.merge.clauses, &self.table.name)
     }
 
@@ -292,18 +305,22 @@ impl Attempt<'_> {
     async fn deletes(&self, matched: &Matched) -> Result<Vec<Added>> {
         let store = self.shop.engine.store();
         let mut masks: HashMap<&str, RowMask> = HashMap::new();
-        for path in matched.files.keys() {
+        // How many rows of each file are to be gone.
+        let mut gone: HashMap<&str, u64> = HashMap::new();
+        for (path, fates) in &matched.files {
             let before = match FileDeletes::of(self.file(path)?, &self.table.metadata)? {
                 Some(deletes) => deletes.mask(store).await?,
                 None => RowMask::default(),
             };
-            masks.insert(path.as_str(), before);
+            let rows = self.file(path)?.record_count;
+            gone.insert(path, before.deleted(rows) + fates.updated + fates.deleted);
+            masks.insert(path, before);
         }
         if masks.is_empty() {
             return Ok(Vec::new());
         }
         let session = self.session(Vec::new())?;
-        let plan = self.plan(&session, &self.sql.places()).await?;
+        let plan = self.plan_of_rows(&session, &self.sql.places()).await?;
         let mut places = 0;
         for batch in self.shop.run(&session, plan).await? {
             let files = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
@@ -326,7 +343,13 @@ impl Attempt<'_> {
         }
         let mut deletes = Vec::with_capacity(masks.len());
         for (path, mask) in masks {
-            deletes.push((self.file(path)?.clone(), mask));
+            let file = self.file(path)?;
+            // A place that was told twice, and one that no row has, would leave a row that was counted.
+            let (wanted, found) = (gone.remove(path), mask.deleted(file.record_count));
+            if wanted != Some(found) {
+                return Err(self.miscounted(wanted.unwrap_or_default(), found));
+            }
+            deletes.push((file.clone(), mask));
         }
         Ok(write_deletes(store, &self.table.metadata, &deletes).await?)
     }

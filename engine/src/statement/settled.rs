@@ -3,14 +3,26 @@
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, ExprSchemable, LogicalPlan, Volatility};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
 use crate::error::{EngineError, Result};
 use crate::session::called::as_called;
 
 /// Functions of the time at which a query begins.
 const TIMES: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
+
+/// Aggregates that follow from their rows, in whatever order these come, and in however many parts.
+const OF_ROWS: &[&str] = &[
+    "count", "min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor",
+];
+
+/// The same of exact numbers.
+const OF_EXACT_NUMBERS: &[&str] = &["sum", "avg"];
 
 /// The plan with the time as it was at `now_ms`.
 pub(super) fn settled(plan: LogicalPlan, now_ms: i64) -> Result<LogicalPlan> {
@@ -68,4 +80,57 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan, verb: &str) -> Result<()> {
             "{verb} asks more than once which rows it is about, and {function}() answers otherwise each time"
         ))),
     }
+}
+
+/// Whether the plan has the same rows however often it runs, and on whichever processes: none of it goes by the order in which rows
+/// come, as first rows without an order do, numbers among rows that are equal in theirs, and sums of floating-point numbers.
+pub(super) fn repeats(plan: &LogicalPlan, options: &ConfigOptions) -> PlanResult<bool> {
+    // The planner takes the type of a `CASE` from its first branch: with a whole number there, a sum of others looks exact.
+    match TypeCoercion::new().analyze(plan.clone(), options) {
+        Ok(typed) => goes_by_rows(&typed),
+        // Why it has no types is told where it runs.
+        Err(_) => Ok(false),
+    }
+}
+
+fn goes_by_rows(plan: &LogicalPlan) -> PlanResult<bool> {
+    let mut alike = true;
+    plan.apply_with_subqueries(|node| {
+        alike &= match node {
+            LogicalPlan::Limit(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(Distinct::On(_)) => false,
+            LogicalPlan::Sort(sort) => sort.fetch.is_none(),
+            LogicalPlan::Aggregate(aggregate) => follows(aggregate)?,
+            LogicalPlan::TableScan(scan) => {
+                let provider = source_as_provider(&scan.source)?;
+                let view = provider.get_logical_plan();
+                match view {
+                    Some(view) => goes_by_rows(&view)?,
+                    None => scan.fetch.is_none(),
+                }
+            }
+            _ => true,
+        };
+        Ok(match alike {
+            true => TreeNodeRecursion::Continue,
+            false => TreeNodeRecursion::Stop,
+        })
+    })?;
+    Ok(alike)
+}
+
+/// Whether the aggregates follow from their rows alone.
+fn follows(aggregate: &Aggregate) -> PlanResult<bool> {
+    let schema: &DFSchema = aggregate.input.schema();
+    let mut alike = true;
+    for expr in &aggregate.aggr_expr {
+        expr.apply(|part| {
+            if let Expr::AggregateFunction(call) = part {
+                let name = call.func.name();
+                let exact = || part.get_type(schema).is_ok_and(|of| !of.is_floating());
+                alike &= OF_ROWS.contains(&name) || OF_EXACT_NUMBERS.contains(&name) && exact();
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    Ok(alike)
 }

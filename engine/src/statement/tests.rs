@@ -4,6 +4,7 @@ mod lineage;
 mod rows;
 mod staged;
 mod tables;
+mod travels;
 mod upkeep;
 mod weather;
 mod writers;

@@ -11,5 +11,6 @@ mod node_tls;
 mod operators;
 mod queries;
 mod routes;
+mod row_changes;
 mod shuffle_files;
 mod work;

@@ -136,6 +136,8 @@ async fn check(lake: &Lake, model: &Model, gone: impl Fn(u64) -> bool) {
                 .collect();
             wanted.sort();
             assert_eq!(found, wanted, "{sql}");
+            let travelled = lake.travelled_in(&session, &sql).await.expect("rows");
+            assert_eq!(travelled, wanted, "{sql}, in another process");
         }
     }
 }
@@ -153,8 +155,8 @@ async fn newest(lake: &Lake, model: &Model) -> String {
 }
 
 // Goal: a row is named by its file and its place there, whatever is left out on the way: row groups and pages by statistics, rows by
-// filters and deletes, other pieces of the file. Method: files with and without ids, of many row groups and pages, under six
-// conditions, against a list.
+// filters and deletes, other pieces of the file; in another process as well. Method: files with and without ids, of many row groups and
+// pages, under six conditions, against a list.
 #[tokio::test]
 async fn rows_keep_their_positions() {
     let lake = Lake::new();

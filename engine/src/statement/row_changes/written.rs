@@ -34,7 +34,7 @@ impl Attempt<'_> {
         };
         let request = WriteRequest {
             job: self.shop.job(),
-            input: self.plan(&session, &sql).await?,
+            input: self.plan_of_rows(&session, &sql).await?,
             target,
             distribution: Distribution::ByPartition,
             order: Order::OfTable,
