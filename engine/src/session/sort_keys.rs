@@ -41,9 +41,11 @@ const NAMES_MAX: usize = 32;
 /// `+i` and `i COLLATE "C"` are expressions, though the name is all that is planned of them.
 pub(super) fn kept(statement: &mut SqlStatement) {
     each(statement, &mut |_: usize, query: &mut Query| {
-        sorted(query, |_, shown, keys| {
+        sorted(query, |select, shown, keys| {
+            // What PostgreSQL calls the columns that are given no name is not known yet.
+            let all = select.projection.iter().any(is_unnamed);
             for key in keys {
-                if is_dressed(key, shown) {
+                if is_dressed(key, &|name| all || shown.contains(name)) {
                     *key = always(replace(key, Expr::value(Value::Null)));
                 }
             }
@@ -51,16 +53,23 @@ pub(super) fn kept(statement: &mut SqlStatement) {
     });
 }
 
-/// Whether it is a name of the result with nothing but a sign or a collation.
-fn is_dressed(key: &Expr, shown: &BTreeSet<String>) -> bool {
+fn is_unnamed(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::UnnamedExpr(expr) => !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)),
+        _ => false,
+    }
+}
+
+/// Whether it is a name, which may be one of the result, with nothing but a sign or a collation.
+fn is_dressed(key: &Expr, is_shown: &dyn Fn(&str) -> bool) -> bool {
     match plain(key) {
         Expr::Collate { expr, .. }
         | Expr::UnaryOp {
             op: UnaryOperator::Plus,
             expr,
         } => match plain(expr) {
-            Expr::Identifier(ident) => shown.contains(&value(ident)),
-            inner => is_dressed(inner, shown),
+            Expr::Identifier(ident) => is_shown(&value(ident)),
+            inner => is_dressed(inner, is_shown),
         },
         _ => false,
     }
