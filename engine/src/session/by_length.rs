@@ -107,7 +107,8 @@ fn grouped(groups: Aggregate, state: &SessionState) -> Result<LogicalPlan> {
         let place = aggr_expr.iter().position(|own| *own == one);
         places.push(keys + place.unwrap_or(aggr_expr.len()));
         if place.is_none() {
-            aggr_expr.push(one);
+            // A name of its own: with a cast and without one it would be called the same.
+            aggr_expr.push(one.alias(format!("{SHOWN}\u{1}{at}")));
         }
         lengths.push(length(key));
     }
@@ -215,6 +216,11 @@ mod tests {
                 "2",
             ),
             (format!("SELECT k % 2, i FROM {rows} GROUP BY i, k % 2"), "5"),
+            (
+                "SELECT x::interval AS i, min(x) AS x FROM (VALUES ('1 month'), ('30 days')) AS v (x) GROUP BY x::interval"
+                    .to_owned(),
+                "1",
+            ),
         ] {
             let sql = format!("SELECT count(*) FROM ({found}) AS q");
             assert_eq!(lake.lines(&sql).await, [wanted], "{sql}");

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, Result, SchemaError, plan_err};
 use datafusion::logical_expr::logical_plan::builder::unique_field_aliases;
-use datafusion::logical_expr::{Expr as Planned, LogicalPlan, SubqueryAlias};
+use datafusion::logical_expr::{Expr as Planned, JoinConstraint as PlannedConstraint, LogicalPlan, SubqueryAlias};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Ident, JoinConstraint, ObjectNamePart, Query, Select, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
@@ -43,12 +43,13 @@ pub(in crate::session) fn doubled(plan: &LogicalPlan, statement: &mut Statement)
         }
         let named = names(&rest);
         let joined = is_joined_by(&rest, &several);
-        let Some(name) = several.iter().find(|name| joined || named.contains_key(**name)) else {
+        if !joined && !several.iter().any(|name| named.contains_key(*name)) {
             continue;
-        };
+        }
+        // Where others are called as the query is, nobody can tell whose column such a name would be.
         let mut each = columns.iter();
-        let (Some(columns), None, 1, false) = (each.next(), each.next(), places.found, joined) else {
-            return ambiguous(name);
+        let (Some(columns), None, 1) = (each.next(), each.next(), places.found) else {
+            continue;
         };
         let called = columns
             .iter()
@@ -65,8 +66,8 @@ pub(in crate::session) fn doubled(plan: &LogicalPlan, statement: &mut Statement)
     Ok(given)
 }
 
-/// What a statement became after these names were given, which nothing in it may name: neither in vain, nor so that a column of a query around
-/// is found instead.
+/// What a statement became after columns of these names were given others. Nothing in it may have meant one of them: neither in vain, nor so
+/// that a column of a query around or of the result is found instead, nor by a join that has one column less.
 pub(in crate::session) fn checked(
     before: &LogicalPlan,
     again: Result<LogicalPlan>,
@@ -82,7 +83,7 @@ pub(in crate::session) fn checked(
         }
     };
     for name in given {
-        if from_around(&plan, name)? > from_around(before, name)? {
+        if from_around(&plan, name)? > from_around(before, name)? || by_name(&plan, name)? != by_name(before, name)? {
             return ambiguous(name);
         }
     }
@@ -122,6 +123,30 @@ fn from_around(plan: &LogicalPlan, name: &str) -> Result<usize> {
     Ok(count)
 }
 
+/// Columns of such a name that tables are joined by, and that groups are made by and of.
+fn by_name(plan: &LogicalPlan, name: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::Join(join) if join.join_constraint == PlannedConstraint::Using => {}
+            LogicalPlan::Aggregate(_) => {}
+            _ => return Ok(TreeNodeRecursion::Continue),
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Planned::Column(column) = part
+                    && column.name == name
+                {
+                    found.push(column.flat_name());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// The queries in FROM of a plan, if there is one of which several columns are called the same.
 fn tables(plan: &LogicalPlan) -> Result<Tables> {
     let mut any = false;
@@ -135,7 +160,7 @@ fn tables(plan: &LogicalPlan) -> Result<Tables> {
     }
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::SubqueryAlias(table) = node {
-            let schema = told_apart(table).unwrap_or(table.schema.as_ref());
+            let schema = told_apart(table).unwrap_or(&table.schema);
             let columns = schema.fields().iter().map(|field| field.name().clone());
             let all = found.entry(table.alias.table().to_owned()).or_default();
             all.insert(columns.collect());

@@ -125,8 +125,8 @@ async fn names_of_several_columns() {
 }
 
 // Goal: of columns that `*` gives one name within a query in FROM none has it, and all other names mean what they did. Method: the name with
-// and without the query's, in each clause, from a query around it and through another one; then all columns, other names, and the same name of
-// another table.
+// and without the query's, in each clause, from a query around it and through another one; then all columns, other names, the same name of
+// another table, one that others are joined by, and a query around that is called the same.
 #[tokio::test]
 async fn names_that_all_columns_double() {
     let lake = Lake::new();
@@ -145,6 +145,7 @@ async fn names_that_all_columns_double() {
         format!("WITH q AS ({rows}) SELECT z.k FROM q AS z"),
         format!("SELECT count(*) FROM {q} JOIN {c} USING (k)"),
         format!("SELECT count(*) FROM {q} NATURAL JOIN {c}"),
+        format!("SELECT x AS k FROM {q} GROUP BY x, k"),
     ] {
         assert_eq!(lake.refused(&sql).await.code(), "ENG-0003", "{sql}");
     }
@@ -160,6 +161,17 @@ async fn names_that_all_columns_double() {
             "9",
         ),
         (format!("WITH q AS ({rows}) SELECT z.y, c.k FROM q AS z, {c}"), "3,9"),
+        (
+            format!(
+                "SELECT q.x, e.k FROM {q} JOIN (SELECT * FROM (VALUES (1, 2)) AS d (k, x) \
+                 JOIN (VALUES (1, 5)) AS f (k, z) USING (k)) AS e ON e.x = q.x"
+            ),
+            "2,1",
+        ),
+        (
+            format!("SELECT q.k FROM (SELECT c.k, q.x FROM {q} JOIN {c} ON c.x = q.x) AS q"),
+            "9",
+        ),
     ] {
         assert_eq!(lake.lines(&sql).await, [wanted], "{sql}");
     }

@@ -87,6 +87,11 @@ async fn names_in_expressions_are_of_what_is_read() {
             vec!["6"],
         ),
         (
+            "SELECT DISTINCT s, lower(s) FROM (VALUES ('B'), ('a')) AS t (s) ORDER BY s COLLATE \"C\" LIMIT 1"
+                .to_owned(),
+            vec!["B,b"],
+        ),
+        (
             format!("SELECT DISTINCT ABS(I) AS i {T} ORDER BY abs(\"i\") LIMIT 1"),
             vec!["5"],
         ),
