@@ -172,8 +172,22 @@ fn named(state: &SessionState, statement: &Statement) -> Result<Named> {
     Ok(named)
 }
 
-/// Plans a statement. Columns that the query engine refuses for their names get others.
+/// Plans a statement. Columns that the query engine refuses for their names, or takes for one another, get others.
 async fn planned_apart(state: &SessionState, statement: &mut Statement) -> datafusion::common::Result<LogicalPlan> {
+    let plan = planned_once_apart(state, statement).await?;
+    let given = apart::doubled(&plan, statement)?;
+    if given.is_empty() {
+        return Ok(plan);
+    }
+    let again = planned_once_apart(state, statement).await;
+    apart::checked(&plan, again, &given)
+}
+
+/// Plans a statement. Columns that the query engine refuses for their names get others.
+async fn planned_once_apart(
+    state: &SessionState,
+    statement: &mut Statement,
+) -> datafusion::common::Result<LogicalPlan> {
     loop {
         let refused = match natural::planned(state, statement).await {
             Ok(plan) => return Ok(plan),
@@ -342,7 +356,7 @@ impl Engine {
         if state.config().get_extension::<Postgres>().is_some() {
             plan = read_texts::read(plan)?;
         }
-        let plan = by_length::sorted(types::typed(plan, &state)?)?;
+        let plan = by_length::understood(types::typed(plan, &state)?, &state)?;
         let plan = recursive::alike(count_sets(plan, &state)?)?;
         Ok((plan, standing))
     }

@@ -5,6 +5,7 @@
 //! query: there it is refused.
 
 mod ambiguous;
+mod doubled;
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem::replace;
@@ -18,7 +19,8 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut, visit_expressions,
 };
 
-use self::ambiguous::{grouped_by, sorted_by};
+use self::ambiguous::{asked, grouped_by, sorted_by};
+pub(super) use self::doubled::{checked, doubled};
 use super::natural::by_names;
 use super::parse::{innermost, value};
 use super::sort_keys::{each, only_table, plain};
@@ -178,10 +180,11 @@ impl VisitorMut for Renamed<'_> {
 /// Gives columns of a SELECT names that differ, the first of a name its own where that is what the others are too or nobody can name it.
 fn apart(select: &mut Select, alike: &Alike, is_named: Option<&dyn Fn(&str) -> bool>) -> bool {
     let shows_all = shows_all(select);
+    let asked = asked(select);
     let mut changed = false;
     for (name, places) in called(select) {
         let beside = shows_all && alike.is_column(&name);
-        let mut all = beside;
+        let mut all = beside || (asked.contains(&name) && !are_one(select, &places));
         if let Some(is_named) = is_named
             && (beside || !are_one(select, &places))
         {

@@ -156,26 +156,32 @@ impl VisitorMut for Bare<'_> {
 
 /// Whether tables are joined by names there.
 pub(super) fn by_names(from: &TableWithJoins) -> bool {
-    let nested = |factor: &TableFactor| match factor {
-        TableFactor::NestedJoin { table_with_joins, .. } => by_names(table_with_joins),
-        _ => false,
-    };
-    let mut joins = from.joins.iter();
-    nested(&from.relation) || joins.any(|join| is_by_names(join) || nested(&join.relation))
+    joins(from, &|constraint| {
+        matches!(constraint, JoinConstraint::Natural | JoinConstraint::Using(_))
+    })
 }
 
-fn is_by_names(join: &Join) -> bool {
-    let constraint = match &join.join_operator {
+/// Whether tables are joined so there.
+pub(super) fn joins(from: &TableWithJoins, so: &dyn Fn(&JoinConstraint) -> bool) -> bool {
+    let nested = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => joins(table_with_joins, so),
+        _ => false,
+    };
+    let mut all = from.joins.iter();
+    nested(&from.relation) || all.any(|join| constraint(join).is_some_and(so) || nested(&join.relation))
+}
+
+fn constraint(join: &Join) -> Option<&JoinConstraint> {
+    match &join.join_operator {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)
         | JoinOperator::Left(constraint)
         | JoinOperator::LeftOuter(constraint)
         | JoinOperator::Right(constraint)
         | JoinOperator::RightOuter(constraint)
-        | JoinOperator::FullOuter(constraint) => constraint,
-        _ => return false,
-    };
-    matches!(constraint, JoinConstraint::Natural | JoinConstraint::Using(_))
+        | JoinOperator::FullOuter(constraint) => Some(constraint),
+        _ => None,
+    }
 }
 
 /// Whether it is a natural join whose columns are the left ones.

@@ -220,12 +220,13 @@ fn head(tokens: &[TokenWithSpan]) -> Option<(Location, String)> {
         words.iter().enumerate().all(is)
     };
     let period = |at: usize| tokens.get(at).is_some_and(|token| token.token == Token::Period);
-    let at = match begins(OF_COLUMN) {
-        true => Some(OF_COLUMN.len()).filter(|at| period(at + 1) && !period(at + 3)),
-        false => {
-            let words = HEADS.iter().find(|words| begins(words));
-            words.map(|words| words.len()).filter(|at| !period(at + 1))
-        }
+    let at = if begins(OF_COLUMN) {
+        Some(OF_COLUMN.len()).filter(|at| period(at + 1) && !period(at + 3))
+    } else if begins(&["GRANT"]) || begins(&["REVOKE"]) {
+        granted(&tokens)
+    } else {
+        let words = HEADS.iter().find(|words| begins(words));
+        words.map(|words| words.len()).filter(|at| !period(at + 1))
     };
     let token = tokens.get(at?)?;
     let Token::Word(Word { value, quote_style, .. }) = &token.token else {
@@ -237,6 +238,29 @@ fn head(tokens: &[TokenWithSpan]) -> Option<(Location, String)> {
     };
     let name = base_name(&name).to_owned();
     (!is_table(&name)).then_some((token.span.start, name))
+}
+
+/// Where the name of the table or view stands that privileges are granted on, if it has no schema.
+fn granted(tokens: &[&TokenWithSpan]) -> Option<usize> {
+    let is = |at: usize, words: &[&str]| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(found)) => {
+            found.quote_style.is_none() && words.iter().any(|word| found.value.eq_ignore_ascii_case(word))
+        }
+        _ => false,
+    };
+    let mut all = (0..tokens.len()).filter(|at| is(*at, &["ON"]));
+    let (Some(on), None) = (all.next(), all.next()) else {
+        return None;
+    };
+    if is(on + 1, &["CATALOG", "DATABASE", "NAMESPACE", "SCHEMA", "WAREHOUSE"]) {
+        return None;
+    }
+    let name = match is(on + 1, &["TABLE", "VIEW"]) {
+        true => on + 2,
+        false => on + 1,
+    };
+    // Such statements take names without quotes that are several words here.
+    is(name + 1, &["TO", "FROM"]).then_some(name)
 }
 
 /// The names of a statement's tables, but for those that it defines itself.

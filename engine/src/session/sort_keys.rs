@@ -20,7 +20,7 @@ use datafusion::logical_expr::{Expr as Planned, LogicalPlan, Projection};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, Ident, Query, SelectItem, SetExpr, Statement as SqlStatement, UnaryOperator, Value,
+    CaseWhen, Expr, Ident, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, UnaryOperator, Value,
 };
 
 use self::hidden::{by_columns, without};
@@ -41,9 +41,17 @@ const NAMES_MAX: usize = 32;
 /// `+i` and `i COLLATE "C"` are expressions, though the name is all that is planned of them.
 pub(super) fn kept(statement: &mut SqlStatement) {
     each(statement, &mut |_: usize, query: &mut Query| {
-        sorted(query, |_, shown, keys| {
+        sorted(query, |select, shown, keys| {
+            // What PostgreSQL calls the columns that are given no name is not known yet.
+            let all = select.projection.iter().any(is_unnamed);
+            // Of rows that are told once a key has to be a column, which it is as it stands.
+            let once = select.distinct.is_some();
             for key in keys {
-                if is_dressed(key, shown) {
+                let is_shown = |name: &str| {
+                    shown.contains(name) || (all && !(once && is_listed(select, &|item| is_called(item, name))))
+                };
+                let stays = once && is_listed(select, &|item| plain(item) == plain(key));
+                if !stays && is_dressed(key, &is_shown) {
                     *key = always(replace(key, Expr::value(Value::Null)));
                 }
             }
@@ -51,16 +59,37 @@ pub(super) fn kept(statement: &mut SqlStatement) {
     });
 }
 
-/// Whether it is a name of the result with nothing but a sign or a collation.
-fn is_dressed(key: &Expr, shown: &BTreeSet<String>) -> bool {
+/// Whether there is such a column that is given no name.
+fn is_listed(select: &Select, is: &dyn Fn(&Expr) -> bool) -> bool {
+    let mut items = select.projection.iter();
+    items.any(|item| matches!(item, SelectItem::UnnamedExpr(expr) if is(expr)))
+}
+
+fn is_called(column: &Expr, name: &str) -> bool {
+    match plain(column) {
+        Expr::Identifier(ident) => value(ident) == name,
+        Expr::CompoundIdentifier(idents) => idents.last().is_some_and(|ident| value(ident) == name),
+        _ => false,
+    }
+}
+
+fn is_unnamed(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::UnnamedExpr(expr) => !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)),
+        _ => false,
+    }
+}
+
+/// Whether it is a name, which may be one of the result, with nothing but a sign or a collation.
+fn is_dressed(key: &Expr, is_shown: &dyn Fn(&str) -> bool) -> bool {
     match plain(key) {
         Expr::Collate { expr, .. }
         | Expr::UnaryOp {
             op: UnaryOperator::Plus,
             expr,
         } => match plain(expr) {
-            Expr::Identifier(ident) => shown.contains(&value(ident)),
-            inner => is_dressed(inner, shown),
+            Expr::Identifier(ident) => is_shown(&value(ident)),
+            inner => is_dressed(inner, is_shown),
         },
         _ => false,
     }

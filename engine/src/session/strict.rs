@@ -9,9 +9,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRewriter};
 use datafusion::common::{DFSchemaRef, Result};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore, assert_expected_schema};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -30,6 +30,9 @@ thread_local! {
 }
 
 /// A rule that has to succeed. [`Loud`] comes right after it, or after others of its kind.
+///
+/// It goes through the whole plan by itself: what the query engine finds wrong with a plan on its own way through, or with the columns that
+/// come out, it tells nobody but a log.
 #[derive(Debug)]
 pub(super) struct Strict<R>(pub(super) R);
 
@@ -38,12 +41,8 @@ impl<R: OptimizerRule> OptimizerRule for Strict<R> {
         self.0.name()
     }
 
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let rewritten = self.0.rewrite(plan, config);
+        let rewritten = self.throughout(plan, config);
         // Where nothing is skipped, the error ends the statement by itself.
         if let Err(error) = &rewritten
             && config.options().optimizer.skip_failed_rules
@@ -54,6 +53,62 @@ impl<R: OptimizerRule> OptimizerRule for Strict<R> {
             }));
         }
         rewritten
+    }
+}
+
+impl<R: OptimizerRule> Strict<R> {
+    fn throughout(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let schema = Arc::clone(plan.schema());
+        let rewritten = match self.0.apply_order() {
+            Some(order) => plan.rewrite_with_subqueries(&mut Throughout {
+                rule: &self.0,
+                order,
+                config,
+                below: Vec::new(),
+            }),
+            None => self.0.rewrite(plan, config),
+        }?;
+        assert_expected_schema(&schema, &rewritten.data)?;
+        Ok(rewritten)
+    }
+}
+
+/// Goes through a plan as the query engine does.
+struct Throughout<'a, R> {
+    rule: &'a R,
+    order: ApplyOrder,
+    config: &'a dyn OptimizerConfig,
+    /// For each node that is open, the columns of those below it as they were.
+    below: Vec<Vec<DFSchemaRef>>,
+}
+
+impl<R: OptimizerRule> TreeNodeRewriter for Throughout<'_, R> {
+    type Node = LogicalPlan;
+
+    fn f_down(&mut self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let rewritten = match self.order {
+            ApplyOrder::TopDown => self.rule.rewrite(node, self.config)?,
+            ApplyOrder::BottomUp => Transformed::no(node),
+        };
+        let below = rewritten.data.inputs().into_iter();
+        self.below.push(below.map(|input| Arc::clone(input.schema())).collect());
+        Ok(rewritten)
+    }
+
+    fn f_up(&mut self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let before = self.below.pop().unwrap_or_default();
+        let is_same = |(input, before): (&LogicalPlan, &DFSchemaRef)| {
+            Arc::ptr_eq(input.schema(), before) || input.schema() == before
+        };
+        let same = node.inputs().into_iter().zip(&before).all(is_same);
+        let node = match same {
+            true => node,
+            false => node.recompute_schema()?,
+        };
+        match self.order {
+            ApplyOrder::TopDown => Ok(Transformed::no(node)),
+            ApplyOrder::BottomUp => self.rule.rewrite(node, self.config),
+        }
     }
 }
 
@@ -179,6 +234,24 @@ mod tests {
         }
     }
 
+    /// Leaves nothing of a plan, nor of its columns.
+    #[derive(Debug)]
+    struct Empties(Option<ApplyOrder>);
+
+    impl OptimizerRule for Empties {
+        fn name(&self) -> &str {
+            "empties"
+        }
+
+        fn apply_order(&self) -> Option<ApplyOrder> {
+            self.0
+        }
+
+        fn rewrite(&self, _: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+            Ok(Transformed::yes(LogicalPlan::default()))
+        }
+    }
+
     /// A session that has these rules before all others.
     fn session(lake: &Lake, first: Vec<Rule>) -> SessionContext {
         let state = lake.session().state();
@@ -235,6 +308,20 @@ mod tests {
             answer(&lake, &session, sql).await.expect(sql);
             let plan = lake.engine.plan(&session, sql).await.expect(sql);
             session.state().create_physical_plan(&plan).await.expect(sql);
+        }
+    }
+
+    // Goal: a rule that has to succeed and makes another plan than was asked for ends the statement. Method: one whose plans have no columns,
+    // however it goes through a plan, which fails nowhere by itself.
+    #[tokio::test]
+    async fn other_columns_are_told() {
+        let lake = Lake::new();
+        for order in [None, Some(ApplyOrder::TopDown), Some(ApplyOrder::BottomUp)] {
+            let session = session(&lake, vec![Arc::new(Strict(Empties(order))), Arc::new(Loud)]);
+            for sql in STATEMENTS {
+                let error = answer(&lake, &session, sql).await.expect_err(sql);
+                assert_eq!(error.code(), "ENG-0025", "{sql}: {error:?}");
+            }
         }
     }
 

@@ -1,5 +1,4 @@
-//! Names of several columns where a name has to be that of one: alone in `ORDER BY`, `GROUP BY` and `DISTINCT ON`, and in what is asked of
-//! groups.
+//! Names of several columns where a name has to be that of one: alone in `ORDER BY`, `GROUP BY` and `DISTINCT ON`.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +9,13 @@ use datafusion::sql::sqlparser::ast::{
 use super::{Alike, are_one, called, names, shows_all};
 use crate::session::parse::value;
 use crate::session::sort_keys::plain;
+
+/// The names in what is asked of groups and windows. They are those of columns that are read, so where several that are not one are called so,
+/// none of these keeps the name.
+pub(super) fn asked(select: &Select) -> BTreeSet<String> {
+    let asked = select.having.iter().chain(&select.qualify);
+    asked.flat_map(|condition| names(condition).into_keys()).collect()
+}
 
 /// Names that are those of several columns. Of two queries put together, columns are never one.
 fn doubtful(select: &Select, alone: bool, alike: &Alike) -> BTreeSet<String> {
@@ -36,7 +42,7 @@ pub(super) fn sorted_by(query: &Query, alike: &Alike) -> Option<String> {
     keys.iter().find_map(|key| alone_in(&key.expr, &doubtful))
 }
 
-/// Such a name that a SELECT makes groups by, or asks of them. A column that is read goes before those that are shown.
+/// Such a name that a SELECT makes groups by. A column that is read goes before those that are shown.
 pub(super) fn grouped_by(select: &Select, alike: &Alike) -> Option<String> {
     let mut doubtful = doubtful(select, true, alike);
     if let Some(Distinct::On(keys)) = &select.distinct
@@ -51,14 +57,10 @@ pub(super) fn grouped_by(select: &Select, alike: &Alike) -> Option<String> {
             doubtful.remove(&value(ident));
         }
     }
-    if let GroupByExpr::Expressions(keys, _) = &select.group_by
-        && let Some(name) = keys.iter().find_map(|key| alone_in(key, &doubtful))
-    {
-        return Some(name);
+    match &select.group_by {
+        GroupByExpr::Expressions(keys, _) => keys.iter().find_map(|key| alone_in(key, &doubtful)),
+        GroupByExpr::All(_) => None,
     }
-    let asked = select.having.iter().chain(&select.qualify);
-    let mut asked = asked.flat_map(|condition| names(condition).into_keys());
-    asked.find(|name| doubtful.contains(name))
 }
 
 /// The name that an expression is, if it is one of these.

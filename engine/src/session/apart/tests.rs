@@ -44,6 +44,21 @@ async fn names_twice() {
             vec!["2,2"],
         ),
         (
+            format!("SELECT k AS i, i AS i {T} GROUP BY k, i HAVING max(i) > 5"),
+            "i,i",
+            vec!["2,7"],
+        ),
+        (
+            format!("SELECT k AS i, t.k AS i {T} GROUP BY k, i HAVING max(i) > 5 ORDER BY i"),
+            "i,i",
+            vec!["2,2"],
+        ),
+        (
+            format!("SELECT count(*) AS k, sum(i) AS k {T} HAVING max(k) = 2"),
+            "k,k",
+            vec!["2,12"],
+        ),
+        (
             "SELECT 1 AS a, 2 AS a UNION ALL SELECT 3, 4".to_owned(),
             "a,a",
             vec!["1,2", "3,4"],
@@ -98,6 +113,7 @@ async fn names_of_several_columns() {
         format!("SELECT *, -k AS k {T} ORDER BY k"),
         format!("SELECT k + 1 AS a, k + 2 AS a {T} GROUP BY a"),
         format!("SELECT count(*) AS a, sum(i) AS a {T} HAVING a > 1"),
+        format!("SELECT k AS a, i AS a {T} GROUP BY k, i HAVING max(a) > 1"),
         "SELECT 1 AS a, 2 AS a UNION ALL SELECT 3, 4 ORDER BY a".to_owned(),
         format!("SELECT q.a FROM {q}"),
         format!("SELECT a FROM {q}, (SELECT 3 AS a) AS r"),
@@ -105,5 +121,58 @@ async fn names_of_several_columns() {
         format!("SELECT count(*) FROM (SELECT 3 AS a) AS r JOIN {q} USING (a)"),
     ] {
         assert_eq!(lake.refused(&sql).await.code(), "ENG-0003", "{sql}");
+    }
+}
+
+// Goal: of columns that `*` gives one name within a query in FROM none has it, and all other names mean what they did. Method: the name with
+// and without the query's, in each clause, from a query around it and through another one; then all columns, other names, the same name of
+// another table, one that others are joined by, and a query around that is called the same.
+#[tokio::test]
+async fn names_that_all_columns_double() {
+    let lake = Lake::new();
+    let rows = "SELECT a.*, b.* FROM (VALUES (1, 2)) AS a (k, x) JOIN (VALUES (1, 3)) AS b (k, y) ON a.k = b.k";
+    let (q, c) = (format!("({rows}) AS q"), "(VALUES (9, 2)) AS c (k, x)");
+    for sql in [
+        format!("SELECT q.k FROM {q}"),
+        format!("SELECT k FROM {q}"),
+        format!("SELECT x FROM {q} WHERE k = 1"),
+        format!("SELECT max(q.k) FROM {q}"),
+        format!("SELECT x FROM {q} ORDER BY q.k"),
+        format!("SELECT (SELECT k FROM {q}) FROM {c}"),
+        format!("SELECT x FROM {q} WHERE EXISTS (SELECT 1 FROM {c} WHERE c.k > q.k)"),
+        format!("SELECT r.k FROM (SELECT * FROM {q}) AS r"),
+        format!("WITH q AS ({rows}) SELECT k FROM q"),
+        format!("WITH q AS ({rows}) SELECT z.k FROM q AS z"),
+        format!("SELECT count(*) FROM {q} JOIN {c} USING (k)"),
+        format!("SELECT count(*) FROM {q} NATURAL JOIN {c}"),
+        format!("SELECT x AS k FROM {q} GROUP BY x, k"),
+    ] {
+        assert_eq!(lake.refused(&sql).await.code(), "ENG-0003", "{sql}");
+    }
+    for (sql, wanted) in [
+        (format!("SELECT * FROM {q}"), "1,2,1,3"),
+        (format!("SELECT q.* FROM {q}"), "1,2,1,3"),
+        (format!("SELECT y, q.x FROM {q}"), "3,2"),
+        (format!("SELECT y, c.k FROM {q} JOIN {c} ON c.x = q.x"), "3,9"),
+        (format!("SELECT c.k, q.* FROM {q} JOIN {c} ON c.x = q.x"), "9,1,2,1,3"),
+        (format!("SELECT k FROM {c} WHERE x IN (SELECT q.x FROM {q})"), "9"),
+        (
+            format!("SELECT k FROM {c} WHERE EXISTS (SELECT * FROM {q} WHERE q.x = c.x)"),
+            "9",
+        ),
+        (format!("WITH q AS ({rows}) SELECT z.y, c.k FROM q AS z, {c}"), "3,9"),
+        (
+            format!(
+                "SELECT q.x, e.k FROM {q} JOIN (SELECT * FROM (VALUES (1, 2)) AS d (k, x) \
+                 JOIN (VALUES (1, 5)) AS f (k, z) USING (k)) AS e ON e.x = q.x"
+            ),
+            "2,1",
+        ),
+        (
+            format!("SELECT q.k FROM (SELECT c.k, q.x FROM {q} JOIN {c} ON c.x = q.x) AS q"),
+            "9",
+        ),
+    ] {
+        assert_eq!(lake.lines(&sql).await, [wanted], "{sql}");
     }
 }

@@ -44,6 +44,12 @@ fn names_of_tables_get_their_schemas() {
         ("TRUNCATE {}t", true),
         ("COMMENT ON COLUMN {}t.u IS 't'", true),
         ("COMMENT ON COLUMN s.t.u IS 't'", false),
+        ("GRANT SELECT, INSERT ON {}t TO u", true),
+        ("REVOKE SELECT (a, u) ON TABLE {}t FROM ROLE u", true),
+        ("GRANT SELECT ON s.t TO u", false),
+        ("GRANT SELECT ON SCHEMA t TO u", false),
+        ("GRANT SELECT ON t-1 TO u", false),
+        ("GRANT t TO u", false),
         ("SELECT FROM WHERE t,", false),
     ] {
         let bare = sql.replace("{}", "");

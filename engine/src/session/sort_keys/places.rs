@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectNamePart, Query, SelectItem, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    Distinct, Expr, Ident, ObjectNamePart, Query, SelectItem, Value, Visit, Visitor, visit_expressions_mut,
+};
 
-use super::names::{clashes, names, qualified};
+use super::names::{clashes, names, only_table, plain, qualified};
 use super::queries::sorted;
 use crate::session::parse::value;
 
@@ -16,10 +18,14 @@ pub(super) fn placed(query: &mut Query) {
             _ => None,
         });
         let before: Vec<&Expr> = before.collect();
+        let distinct = matches!(select.distinct, Some(Distinct::Distinct));
+        let table = only_table(select);
         for key in keys {
             let in_doubt = !(names(key).is_disjoint(shown) && qualified(key).is_disjoint(shown));
-            if (in_doubt || clashes(key, select))
-                && let Some(place) = place(&before, key)
+            // Of rows that are told once a key has to be a column, which the planner knows by its letters only.
+            let has_to = distinct && !matches!(plain(key), Expr::Identifier(_) | Expr::Value(_));
+            if (in_doubt || has_to || clashes(key, select))
+                && let Some(place) = place(&before, key, table.as_deref())
             {
                 *key = Expr::value(Value::Number((place + 1).to_string(), false));
             }
@@ -27,20 +33,30 @@ pub(super) fn placed(query: &mut Query) {
     });
 }
 
-/// Which of these expressions one is.
-fn place(columns: &[&Expr], key: &Expr) -> Option<usize> {
-    let key = as_it_counts(key);
-    columns.iter().position(|column| as_it_counts(column) == key)
+/// Which of these expressions over the only table one is.
+fn place(columns: &[&Expr], key: &Expr, table: Option<&str>) -> Option<usize> {
+    let key = as_it_counts(key, table);
+    columns.iter().position(|column| as_it_counts(column, table) == key)
 }
 
-/// The expression with its names as they count, however they are written.
-fn as_it_counts(expr: &Expr) -> Expr {
-    let mut expr = expr.clone();
+/// The expression with its names as they count, however they are written: those of the only table without it.
+fn as_it_counts(expr: &Expr, table: Option<&str>) -> Expr {
+    // In a query within, a name alone may be another table's.
+    let table = table.filter(|_| expr.visit(&mut Within).is_continue());
+    let mut expr = plain(expr).clone();
     let write = |ident: &mut Ident| *ident = Ident::with_quote('"', value(ident));
     let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
         match part {
             Expr::Identifier(ident) => write(ident),
-            Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(write),
+            Expr::CompoundIdentifier(idents) => {
+                idents.iter_mut().for_each(write);
+                if let [of, column] = idents.as_slice()
+                    && table == Some(of.value.as_str())
+                {
+                    let column = column.clone();
+                    *part = Expr::Identifier(column);
+                }
+            }
             Expr::Function(function) => {
                 for part in &mut function.name.0 {
                     if let ObjectNamePart::Identifier(ident) = part {
@@ -53,4 +69,15 @@ fn as_it_counts(expr: &Expr) -> Expr {
         ControlFlow::Continue(())
     });
     expr
+}
+
+/// Stops at a query.
+struct Within;
+
+impl Visitor for Within {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
 }

@@ -75,6 +75,23 @@ async fn names_in_expressions_are_of_what_is_read() {
         ),
         (format!("SELECT DISTINCT -i AS i {T} ORDER BY -i LIMIT 1"), vec!["-5"]),
         (
+            format!("SELECT DISTINCT i + 1 AS m {T} ORDER BY t.i + 1 LIMIT 1"),
+            vec!["-6"],
+        ),
+        (
+            format!("SELECT DISTINCT i + 1 AS i {T} ORDER BY (T.i + 1) LIMIT 1"),
+            vec!["-6"],
+        ),
+        (
+            format!("SELECT DISTINCT t.i + 1 AS m {T} ORDER BY i + 1 DESC NULLS LAST LIMIT 1"),
+            vec!["6"],
+        ),
+        (
+            "SELECT DISTINCT s, lower(s) FROM (VALUES ('B'), ('a')) AS t (s) ORDER BY s COLLATE \"C\" LIMIT 1"
+                .to_owned(),
+            vec!["B,b"],
+        ),
+        (
             format!("SELECT DISTINCT ABS(I) AS i {T} ORDER BY abs(\"i\") LIMIT 1"),
             vec!["5"],
         ),

@@ -1,6 +1,6 @@
 //! The arguments of a procedure: by name, or in its own order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
@@ -13,6 +13,8 @@ use crate::sql::{Call, literal};
 pub(super) struct Arguments {
     procedure: String,
     given: BTreeMap<String, Expr>,
+    /// Those that are null.
+    nulls: BTreeSet<String>,
 }
 
 impl Arguments {
@@ -45,7 +47,7 @@ impl Arguments {
             }
         }
         // As in Spark: by its place an argument can only be left out so.
-        given.retain(|_, value| !is_null(value));
+        let (nulls, given): (BTreeMap<_, _>, BTreeMap<_, _>) = given.into_iter().partition(|(_, value)| is_null(value));
         if let Some((name, advice)) = not_taken.iter().find(|(name, _)| given.contains_key(*name)) {
             return Err(EngineError::NotTaken {
                 procedure: call.procedure.clone(),
@@ -56,6 +58,7 @@ impl Arguments {
         Ok(Self {
             procedure: call.procedure.clone(),
             given,
+            nulls: nulls.into_keys().collect(),
         })
     }
 
@@ -111,6 +114,14 @@ impl Arguments {
     pub(super) fn truth(&self, name: &str) -> Result<Option<bool>> {
         let parsed = self.text(name)?.map(|text| text.to_lowercase().parse());
         parsed.transpose().map_err(|_| self.refused(name, "true or false"))
+    }
+
+    /// True or false, where a null that was not meant would change more than either.
+    pub(super) fn decision(&self, name: &str) -> Result<Option<bool>> {
+        match self.nulls.contains(name) {
+            true => Err(self.refused(name, "true or false, not null")),
+            false => self.truth(name),
+        }
     }
 
     /// A time as milliseconds since 1970; without a zone it is UTC.

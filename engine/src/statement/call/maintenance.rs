@@ -129,7 +129,7 @@ impl Workshop<'_> {
             options.older_than = Duration::from_millis(age_ms);
         }
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
-        let found = match arguments.truth("dry_run")?.unwrap_or(false) {
+        let found = match arguments.decision("dry_run")?.unwrap_or(false) {
             true => find_orphans(catalog, store, &name, &options).await?,
             false => remove_orphans(catalog, store, &name, &options).await?,
         };

@@ -68,6 +68,8 @@ async fn heads_are_moved() {
         "CALL system.cherrypick_snapshot('s.t')",
         "CALL system.ancestors_of(NULL, table => 's.t')",
         "CALL system.register_table('s.t', 'x')",
+        "CALL system.remove_orphan_files(table => 's.t', dry_run => NULL)",
+        "CALL system.remove_orphan_files('s.t', NULL, NULL, NULL)",
     ] {
         assert_eq!(refused(&lake, wrong).await.code(), "ENG-0017", "{wrong}");
     }

@@ -104,11 +104,13 @@ impl Contained {
                 let bytes = own.text.len().saturating_add(wanted.text.len());
                 self.pay(bytes / NUMBER_STEP_BYTES)?;
                 let same = own.text == wanted.text;
-                if !(same || is_whole(own.text) && is_whole(wanted.text)) {
-                    self.pay(1)?;
-                    return Ok(own.text.parse::<f64>().ok() == wanted.text.parse::<f64>().ok());
+                if same || is_whole(own.text) && is_whole(wanted.text) {
+                    return Ok(same);
                 }
-                same
+                self.pay(1)?;
+                // What is the same number is the same float, which is found sooner.
+                own.text.parse::<f64>().ok() == wanted.text.parse::<f64>().ok()
+                    && Decimal::of(own.text).is_some_and(|own| Decimal::of(wanted.text) == Some(own))
             }
             _ => false,
         })
@@ -131,6 +133,44 @@ impl Contained {
 /// Whether a number has digits only: there is one way to write it so.
 fn is_whole(number: &str) -> bool {
     number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A number as there is one way to write it: digits without zeros around them, and the power of ten that they are times.
+#[derive(Debug, PartialEq, Eq)]
+struct Decimal {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// `None` for a power beyond every document's.
+    fn of(number: &str) -> Option<Self> {
+        let unsigned = number.strip_prefix('-');
+        let number = unsigned.unwrap_or(number);
+        let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+            None => (number, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        let trimmed = all.trim_start_matches('0');
+        let digits = trimmed.trim_end_matches('0');
+        if digits.is_empty() {
+            return Some(Self {
+                negative: false,
+                digits: String::new(),
+                exponent: 0,
+            });
+        }
+        let behind = i64::try_from(fraction.len()).ok()?;
+        let zeros = i64::try_from(trimmed.len() - digits.len()).ok()?;
+        Some(Self {
+            negative: unsigned.is_some(),
+            digits: digits.to_owned(),
+            exponent: exponent.checked_sub(behind)?.checked_add(zeros)?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +204,15 @@ mod tests {
             ("[1e2]", "100", true),
             ("-0", "0", true),
             ("9007199254740993", "9007199254740992", false),
+            ("-9007199254740993", "-9007199254740992", false),
+            ("-9007199254740993", "-9007199254740993.0", true),
+            ("9007199254740993", "-9007199254740993", false),
+            ("[9007199254740993]", "9.007199254740992e15", false),
+            ("0.12345678901234567891", "0.12345678901234567892", false),
+            ("0.10", "1e-1", true),
+            ("-0.0", "0", true),
+            ("1e400", "2e400", false),
+            ("1e400", "10E+399", true),
         ] {
             let found = Contained::new().contains(&parsed(own), &parsed(wanted)).expect("steps");
             assert_eq!(found, expected, "{own} {wanted}");
