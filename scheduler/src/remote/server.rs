@@ -11,6 +11,7 @@ use arrow_flight::{
 };
 use async_trait::async_trait;
 use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::ready;
@@ -27,10 +28,13 @@ use crate::error::{Result, SchedulerError};
 use crate::router::hold;
 use crate::runner::ClusterRunner;
 use tidewater_core::JobId;
-use tidewater_engine::{Caller, Class, EngineError, PlanOutput, PlanRequest, PlanRunner as _};
+use tidewater_engine::{Caller, Class, EngineError, PlanOutput, PlanRequest, PlanRunner as _, sizes};
 
 /// What is asked of nobody on this port.
 const NOT_HERE: &str = "this port runs plans of other processes and nothing else";
+
+/// Bytes of the rows of one message, unless it is one row.
+const BYTES_MAX: usize = 2 << 20;
 
 /// Runs plans that other processes send, as many at a time as this process runs of its own.
 pub(crate) struct PlanService {
@@ -135,15 +139,25 @@ fn answers(ran: Result<PlanOutput, EngineError>, stages: Vec<String>) -> Answers
         reason: output.route.reason,
         stages,
     });
-    let rows = output
-        .stream
+    let rows = output.stream.map_ok(|batch| stream::iter(parts(batch)));
+    let rows = rows
+        .try_flatten()
         .map_err(|error| FlightError::ExternalError(Box::new(EngineError::from(error))));
     let data = FlightDataEncoderBuilder::new()
+        // By itself it would take each column for as large as the message that the columns came in.
+        .with_max_flight_data_size(usize::MAX)
         .with_schema(output.schema)
         .with_dictionary_handling(DictionaryHandling::Resend)
         .build(rows);
     let data = data.map(|next| Ok(next.unwrap_or_else(|error| failed(&of_rows(error)))));
     stream::once(ready(Ok(begun.into_data()))).chain(data).boxed()
+}
+
+/// Rows as they fit into messages.
+fn parts(batch: RecordBatch) -> impl Iterator<Item = Result<RecordBatch, DataFusionError>> {
+    let mut parts = Vec::new();
+    sizes::halve(batch, BYTES_MAX, &mut parts);
+    parts.into_iter().map(Ok)
 }
 
 fn failed(error: &EngineError) -> FlightData {
