@@ -29,9 +29,10 @@ const FIND_DEADLINE: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Bytes of rows on their way at most, of one plan and of all: with fewer a line of some length is never full.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Bytes of rows on their way at most, of one plan and of all: with fewer a line of some length is never full. All have room for a thousand
+/// plans whose rows nobody reads for now, a cursor's say: without room no other plan's rows would come, nor any answer of who is there.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// Knows who schedules.
 #[async_trait]
