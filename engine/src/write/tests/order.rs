@@ -336,7 +336,9 @@ async fn an_order_travels() {
 
 /// How a write wants its rows: spread, then sorted.
 fn asked(plan: &Arc<dyn ExecutionPlan>) -> [String; 2] {
-    let write = plan.downcast_ref::<IcebergWriteExec>().expect("a write");
+    let Some(write) = plan.downcast_ref::<IcebergWriteExec>() else {
+        return asked(plan.children().first().expect("a write"));
+    };
     let spread = match write.required() {
         Required::KeyPartitioned(keys) => keys.iter().map(|key| format!("{key};")).collect(),
         other => format!("{other:?}"),
