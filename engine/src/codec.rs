@@ -1,5 +1,7 @@
 //! Ships our operators; everything else is left to another codec.
 
+mod sent_write;
+
 use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, Result};
@@ -13,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidewater_table::{FileDeletes, FileStore};
 
+use self::sent_write::SentWrite;
 use crate::deletes::RowDeletesExec;
 use crate::error::EngineError;
 use crate::provider::{PositionsExec, received};
@@ -21,7 +24,7 @@ use crate::write::{IcebergWriteExec, WriteSpec};
 
 /// Other codecs take whatever is valid protobuf for theirs, so ours must not be valid: no protobuf message starts with a
 /// zero byte, for there is no field number 0.
-const WRITE_MAGIC: &[u8] = b"\0tidewater:write:1\0";
+const WRITE_MAGIC: &[u8] = b"\0tidewater:write:2\0";
 const DELETES_MAGIC: &[u8] = b"\0tidewater:deletes:1\0";
 const POSITIONS_MAGIC: &[u8] = b"\0tidewater:positions:1\0";
 const UNTOLD_MAGIC: &[u8] = b"\0tidewater:untold:1\0";
@@ -65,12 +68,9 @@ impl PhysicalExtensionCodec for Codec {
             _ => Err(damaged(format!("an operator has one input, not {}", inputs.len()))),
         };
         if let Some(body) = buf.strip_prefix(WRITE_MAGIC) {
-            let spec: WriteSpec = read(body)?;
-            return Ok(Arc::new(IcebergWriteExec::new(
-                input()?,
-                Arc::new(spec),
-                self.store.clone(),
-            )));
+            let sent: SentWrite<WriteSpec> = read(body)?;
+            let write = sent.over(input()?, self.store.clone(), self, context, converter)?;
+            return Ok(Arc::new(write));
         }
         if let Some(body) = buf.strip_prefix(DELETES_MAGIC) {
             let deletes: Vec<FileDeletes> = read(body)?;
@@ -96,7 +96,7 @@ impl PhysicalExtensionCodec for Codec {
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
         if let Some(write) = node.downcast_ref::<IcebergWriteExec>() {
-            return append(buf, WRITE_MAGIC, write.spec().as_ref());
+            return append(buf, WRITE_MAGIC, &SentWrite::of(write, self, converter)?);
         }
         if let Some(deletes) = node.downcast_ref::<RowDeletesExec>() {
             return append(buf, DELETES_MAGIC, deletes.deletes().as_ref());

@@ -16,6 +16,19 @@ pub fn of_batch(batch: &RecordBatch) -> usize {
         .fold(0, |sum, column| sum.saturating_add(of_array(column)))
 }
 
+/// Halves rows until each part has no more than these bytes, unless it is one row. Rows need not be alike, so each part is looked at; and
+/// only its own rows, as a part of what an aggregate gives, or of what came in one message, holds on to all of it.
+pub fn halve(batch: RecordBatch, bytes_max: usize, parts: &mut Vec<RecordBatch>) {
+    let rows = batch.num_rows();
+    if rows <= 1 || of_batch(&batch) <= bytes_max {
+        parts.push(batch);
+        return;
+    }
+    let half = rows / 2;
+    halve(batch.slice(0, half), bytes_max, parts);
+    halve(batch.slice(half, rows - half), bytes_max, parts);
+}
+
 /// Bytes of the values of an array.
 pub(crate) fn of_array(array: &ArrayRef) -> usize {
     match array.data_type() {

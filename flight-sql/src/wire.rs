@@ -78,25 +78,10 @@ pub fn to_wire(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<RecordBatc
     let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
     let mut messages = Vec::new();
     for start in (0..batch.num_rows()).step_by(ROWS_MAX) {
-        halve(
-            batch.slice(start, ROWS_MAX.min(batch.num_rows() - start)),
-            &mut messages,
-        );
+        let part = batch.slice(start, ROWS_MAX.min(batch.num_rows() - start));
+        sizes::halve(part, BYTES_MAX, &mut messages);
     }
     Ok(messages)
-}
-
-/// Cuts until each part is small enough. Rows need not be alike, so each part is looked at; and only its own rows, as a part of what an
-/// aggregate gives holds on to all of it.
-fn halve(batch: RecordBatch, messages: &mut Vec<RecordBatch>) {
-    let rows = batch.num_rows();
-    if rows <= 1 || sizes::of_batch(&batch) <= BYTES_MAX {
-        messages.push(batch);
-        return;
-    }
-    let half = rows / 2;
-    halve(batch.slice(0, half), messages);
-    halve(batch.slice(half, rows - half), messages);
 }
 
 #[cfg(test)]

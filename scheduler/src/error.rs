@@ -16,6 +16,9 @@ pub type Result<T, E = SchedulerError> = std::result::Result<T, E>;
 /// The code of [`SchedulerError::NotPlanned`], by which it is told from what failed while it ran.
 pub(crate) const NOT_PLANNED: &str = "SCH-0021";
 
+/// The code of [`SchedulerError::Ended`], by which it is told from what would end in the same way elsewhere.
+pub(crate) const ENDED: &str = "SCH-0022";
+
 /// Every failure of this crate.
 #[derive(Debug, Error)]
 pub enum SchedulerError {
@@ -131,6 +134,30 @@ pub enum SchedulerError {
         /// How many there are.
         found: usize,
     },
+    /// Nobody was found who schedules, for a plan that is to run on executors.
+    #[error("nobody was found who schedules")]
+    NobodySchedules {
+        /// Why.
+        #[source]
+        source: Box<tonic::Status>,
+    },
+    /// The process that a plan was sent to is gone, and the plan's rows with it.
+    #[error("the scheduler at {at} was lost with a plan that was sent to it")]
+    SchedulerLost {
+        /// Its host and port.
+        at: String,
+        /// What ended the connection.
+        #[source]
+        source: Box<tonic::Status>,
+    },
+    /// What became of a plan in the process that it was sent to.
+    #[error("{}", .told.message)]
+    Elsewhere {
+        /// The error's code.
+        code: &'static str,
+        /// The error.
+        told: Box<RemoteError>,
+    },
     /// Ballista refused something.
     #[error("{operation} failed")]
     Ballista {
@@ -154,10 +181,14 @@ impl Coded for SchedulerError {
         match self {
             Self::Bind { .. } => ErrorKind::Conflict,
             Self::Options { .. } => ErrorKind::Invalid,
-            Self::NoExecutor { .. } | Self::ExecutorsLost { .. } | Self::ResultLost { .. } | Self::Ended => {
-                ErrorKind::Unavailable
-            }
+            Self::NoExecutor { .. }
+            | Self::ExecutorsLost { .. }
+            | Self::ResultLost { .. }
+            | Self::Ended
+            | Self::NobodySchedules { .. }
+            | Self::SchedulerLost { .. } => ErrorKind::Unavailable,
             Self::Failed { source } => source.kind,
+            Self::Elsewhere { told, .. } => told.kind,
             Self::Deadline { .. } | Self::QueueDeadline { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::QueueFull { .. } | Self::UserQueueFull { .. } => ErrorKind::Exhausted,
@@ -189,19 +220,25 @@ impl Coded for SchedulerError {
             Self::GivenUp { .. } => "SCH-0019",
             Self::ExecutorName { .. } => "SCH-0020",
             Self::NotPlanned { .. } => NOT_PLANNED,
-            Self::Ended => "SCH-0022",
+            Self::Ended => ENDED,
+            Self::NobodySchedules { .. } => "SCH-0023",
+            Self::SchedulerLost { .. } => "SCH-0024",
+            Self::Elsewhere { code, .. } => *code,
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
             Self::Failed { source } => source.retry,
+            Self::Elsewhere { told, .. } => told.retry,
             // A plan changes nothing: what it wrote counts only once its caller commits it.
             Self::NoExecutor { .. }
             | Self::ExecutorsLost { .. }
             | Self::Deadline { .. }
             | Self::ResultLost { .. }
             | Self::Ended
+            | Self::NobodySchedules { .. }
+            | Self::SchedulerLost { .. }
             | Self::QueueFull { .. }
             | Self::UserQueueFull { .. }
             | Self::QueueDeadline { .. } => Retry::Safe,
@@ -218,6 +255,11 @@ impl Coded for SchedulerError {
                 "look for executors that were killed, most often for want of memory".to_owned()
             }
             Self::Failed { source } => return source.hint.clone(),
+            Self::Elsewhere { told, .. } => return told.hint.clone(),
+            Self::NobodySchedules { .. } => {
+                "see that a process with the role scheduler runs, or SET tidewater.execution = local".to_owned()
+            }
+            Self::SchedulerLost { .. } => "ask again: another process schedules by then".to_owned(),
             Self::Deadline { .. } => "filter on a partition column, or ask for a longer time limit".to_owned(),
             Self::QueueFull { .. } | Self::QueueDeadline { .. } => "try again in a moment".to_owned(),
             Self::UserQueueFull { .. } => "wait for statements of yours to end".to_owned(),

@@ -4,7 +4,7 @@
 //! It does not plan scans, commit tables or run tasks: providers and writes are the engine's, commits are the caller's,
 //! tasks are the executors'. What it sees to by itself is that tables stay in shape ([`Maintenance`]).
 //!
-//! Main types: [`Scheduler`], [`ClusterRunner`], [`Router`], [`Admission`].
+//! Main types: [`Scheduler`], [`ClusterRunner`], [`RemoteRunner`], [`Router`], [`Admission`].
 //!
 //! Invariants: a job that a lost executor had a part in is cancelled before Ballista repairs it, and runs again as a whole;
 //! a plan that is dropped is cancelled; every wait has a limit. That a job which runs twice commits once (INV-JOB-1) is seen to by those
@@ -21,6 +21,7 @@ mod guard;
 mod job_ids;
 mod options;
 mod reach;
+mod remote;
 mod router;
 mod runner;
 mod scheduler;
@@ -35,6 +36,7 @@ pub use executors::{Drained, ExecutorInfo, ExecutorLoad};
 pub use history::{History, PlanReport, StageReport};
 pub use maintenance::{MAINTENANCE_KEY, Maintenance, MaintenanceOptions, Visit};
 pub use options::{Planner, SchedulerOptions};
+pub use remote::{RemoteRunner, WhoSchedules};
 pub use router::Router;
 pub use runner::ClusterRunner;
 pub use scheduler::Scheduler;

@@ -1,10 +1,12 @@
 //! Whether a plan can leave this process.
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
-use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
+use datafusion::logical_expr::{Expr, GroupingSet, Limit, LogicalPlan};
 
 use crate::window_filters::can_do_without;
 use tidewater_engine::{EngineError, IcebergTable, KeptHere, PlanRequest};
@@ -47,6 +49,9 @@ fn reach(plan: &LogicalPlan) -> Result<Reach, EngineError> {
     }
     if let Some(form) = misread(plan)? {
         return Ok(Reach::Here(form));
+    }
+    if counts_too_far(plan)? {
+        return Ok(Reach::Here("it skips or limits more rows than executors are told of"));
     }
     let mut reads = Reads::default();
     visit(plan, &mut reads)?;
@@ -112,6 +117,51 @@ fn holds(plan: &LogicalPlan, wanted: impl Fn(&Expr) -> bool) -> Result<bool, Eng
     Ok(found)
 }
 
+/// Whether it skips rows or ends after rows beyond the last that can be said: datafusion-proto 55.2 sends the counts of limits, of scans and
+/// of filters as `u32`, and what is larger begins anew at nothing. A sort's own count has more bits, but where rows come sorted the sort is
+/// left out and a limit stands in its place.
+fn counts_too_far(plan: &LogicalPlan) -> Result<bool, EngineError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::Limit(limit) => found |= !can_be_said(limit),
+            LogicalPlan::Sort(sort) => found |= sort.fetch.is_some_and(|rows| u32::try_from(rows).is_err()),
+            LogicalPlan::TableScan(scan) => {
+                found |= scan.fetch.is_some_and(|rows| u32::try_from(rows).is_err());
+                if let Some(view) = source_as_provider(&scan.source)?.get_logical_plan() {
+                    found |= counts_too_far(&view)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// Whether the count of all rows up to the last one is within what is sent.
+fn can_be_said(limit: &Limit) -> bool {
+    let rows = |said: Option<&Expr>| said.map_or(Some(0), rows);
+    let (Some(skipped), Some(wanted)) = (rows(limit.skip.as_deref()), rows(limit.fetch.as_deref())) else {
+        return false;
+    };
+    skipped
+        .checked_add(wanted)
+        .is_some_and(|last| u32::try_from(last).is_ok())
+}
+
+/// How many rows an expression says, nothing being none; nothing for what has yet to be computed.
+fn rows(said: &Expr) -> Option<i64> {
+    match said {
+        Expr::Cast(cast) => rows(&cast.expr),
+        Expr::Literal(value, _) => match value.cast_to(&DataType::Int64) {
+            Ok(ScalarValue::Int64(rows)) => Some(rows.unwrap_or(0)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn visit(plan: &LogicalPlan, reads: &mut Reads) -> Result<(), EngineError> {
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
@@ -133,4 +183,57 @@ fn visit(plan: &LogicalPlan, reads: &mut Reads) -> Result<(), EngineError> {
 
 fn is_table(provider: &dyn TableProvider) -> bool {
     provider.downcast_ref::<IcebergTable>().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    async fn reaches(sql: &str) -> Reach {
+        let session = SessionContext::new();
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let rows = RecordBatch::try_from_iter([("id", column)]).expect("rows");
+        session.register_batch("t", rows).expect("a table");
+        let plan = session.state().create_logical_plan(sql).await.expect(sql);
+        let raw = reach(&plan).expect(sql);
+        let optimized = session.state().optimize(&plan).expect(sql);
+        assert_eq!(reach(&optimized).expect(sql), raw, "{sql}");
+        raw
+    }
+
+    // Goal: no count of rows begins anew at nothing on its way to executors. Method: limits and offsets up to the last count that can be said and
+    // beyond it, as such and together, sorted and not, in a subquery and in a view; each also after the planner has moved them.
+    #[tokio::test]
+    async fn counts_that_cannot_be_said_stay_here() {
+        for sql in [
+            "SELECT id FROM t LIMIT 10 OFFSET 5",
+            "SELECT id FROM t LIMIT 4294967295",
+            "SELECT id FROM t ORDER BY id LIMIT 4294967290 OFFSET 5",
+            "SELECT id FROM t OFFSET 4294967295",
+        ] {
+            assert_eq!(reaches(sql).await, Reach::Anywhere { of_rows: false }, "{sql}");
+        }
+        for sql in [
+            "SELECT id FROM t LIMIT 4294967296",
+            "SELECT id FROM t WHERE id > 0 LIMIT 4294967295 OFFSET 1",
+            "SELECT id FROM t OFFSET 4294967296",
+            "SELECT id FROM t ORDER BY id LIMIT 4294967297",
+            "SELECT id FROM t ORDER BY id LIMIT 9223372036854775807 OFFSET 1",
+            "SELECT count(*) FROM (SELECT id FROM t LIMIT 4294967301) AS q",
+            "SELECT id FROM t WHERE id IN (SELECT id FROM t OFFSET 4294967296)",
+        ] {
+            assert!(matches!(reaches(sql).await, Reach::Here(_)), "{sql}");
+        }
+        let session = SessionContext::new();
+        session.sql("CREATE TABLE t AS VALUES (1)").await.expect("a table");
+        let view = "CREATE VIEW v AS SELECT * FROM t LIMIT 4294967296";
+        session.sql(view).await.expect("a view");
+        let plan = session.state().create_logical_plan("SELECT * FROM v").await;
+        assert!(matches!(reach(&plan.expect("a plan")), Ok(Reach::Here(_))));
+    }
 }

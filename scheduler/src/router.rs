@@ -11,24 +11,30 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 
 use crate::admission::{Admission, Lane, Permit};
-use crate::error::NOT_PLANNED;
+use crate::error::{NOT_PLANNED, SchedulerError};
 use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach_of};
+use crate::remote::RemoteRunner;
 use crate::runner::ClusterRunner;
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock};
 use tidewater_engine::{
-    Caller, Class, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route, reads_at_most,
+    Caller, Class, Engine, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route, reads_at_most,
     reads_memory_only,
 };
 
 /// Why a plan runs where its session wants it.
 const ASKED: &str = "tidewater.execution says so";
 
+/// Why none runs on executors, where there are none.
+const NO_EXECUTOR: &str = "no executor is there";
+
 /// Runs every plan where it belongs.
 #[derive(Debug, Clone)]
 pub struct Router {
     local: Arc<dyn PlanRunner>,
     cluster: Option<ClusterRunner>,
+    /// The executors of the process that schedules, for plans that find none here.
+    remote: Option<RemoteRunner>,
     admission: Admission,
     clock: SharedClock,
     local_scan_bytes_max: u64,
@@ -45,10 +51,18 @@ impl Router {
         Self {
             local,
             cluster,
+            remote: None,
             admission: Admission::new(options.limits, clock.clone()),
             clock,
             local_scan_bytes_max: options.local_scan_bytes_max,
         }
+    }
+
+    /// With the executors of whichever process schedules, for plans that find none of this one.
+    #[must_use]
+    pub fn beside(mut self, remote: RemoteRunner) -> Self {
+        self.remote = Some(remote);
+        self
     }
 
     /// Who runs and who waits.
@@ -58,11 +72,20 @@ impl Router {
 
     /// Where a plan would run now, and why. For a plan that is only to be explained, hand in what is explained.
     pub async fn route(&self, request: &PlanRequest) -> Result<Route, EngineError> {
+        let (route, _) = self.decide(request).await?;
+        Ok(route)
+    }
+
+    /// Where a plan would run, and on whose executors, if on any.
+    async fn decide(&self, request: &PlanRequest) -> Result<(Route, Option<Executors<'_>>), EngineError> {
         let wanted = Execution::of(&request.session);
         // Who asked for the cluster and does not get it reads why.
-        let here = |why: &str| match wanted {
-            Execution::Cluster => Route::local(format!("the cluster was asked for, but {why}")),
-            _ => Route::local(why),
+        let here = |why: &str| {
+            let route = match wanted {
+                Execution::Cluster => Route::local(format!("the cluster was asked for, but {why}")),
+                _ => Route::local(why),
+            };
+            (route, None)
         };
         let of_rows = match reach_of(request)? {
             Reach::Here(why) => return Ok(here(why)),
@@ -70,21 +93,56 @@ impl Router {
             Reach::Anywhere { of_rows } => of_rows,
         };
         if wanted == Execution::Local {
-            return Ok(Route::local(ASKED));
+            return Ok((Route::local(ASKED), None));
         }
-        let Some(cluster) = &self.cluster else {
-            return Ok(here("this process has no cluster"));
+        let own = self.own_executors().await;
+        let engine = match (own, &self.remote, &self.cluster) {
+            (Some(cluster), _, _) => cluster.scheduler().engine(),
+            (None, Some(remote), _) => remote.engine(),
+            (None, None, Some(_)) => return Ok(here(NO_EXECUTOR)),
+            (None, None, None) => return Ok(here("this process has no cluster")),
         };
-        if !cluster.scheduler().has_executors().await {
-            return Ok(here("no executor is there"));
+        let route = match (wanted, request.class) {
+            (Execution::Cluster, _) => Route::cluster(ASKED),
+            // Of most changes of rows an executor would take longer to hear than they take.
+            (_, Class::Batch) if !of_rows => Route::cluster("it is a job"),
+            _ => self.by_size(engine, request).await?,
+        };
+        if route.place == Place::Local {
+            return Ok((route, None));
         }
-        if wanted == Execution::Cluster {
-            return Ok(Route::cluster(ASKED));
+        // Nobody else is asked about what runs here anyway.
+        match self.executors(own).await {
+            Ok(Some(executors)) => Ok((route, Some(executors))),
+            Ok(None) => Ok(here(NO_EXECUTOR)),
+            Err(error) if wanted == Execution::Cluster => Err(error.into()),
+            Err(error) => {
+                tracing::debug!(%error, "a plan runs here");
+                Ok(here("nobody was found who schedules"))
+            }
         }
-        // Of most changes of rows an executor would take longer to hear than they take.
-        if request.class == Class::Batch && !of_rows {
-            return Ok(Route::cluster("it is a job"));
+    }
+
+    /// This process's own executors, if there are any.
+    async fn own_executors(&self) -> Option<&ClusterRunner> {
+        match &self.cluster {
+            Some(cluster) if cluster.scheduler().has_executors().await => Some(cluster),
+            _ => None,
         }
+    }
+
+    /// This process's own executors, else those of the one that schedules.
+    async fn executors<'a>(&'a self, own: Option<&'a ClusterRunner>) -> Result<Option<Executors<'a>>, SchedulerError> {
+        if let Some(cluster) = own {
+            return Ok(Some(Executors::Own(cluster)));
+        }
+        let Some(remote) = &self.remote else {
+            return Ok(None);
+        };
+        Ok(remote.has_executors().await?.then_some(Executors::Remote(remote)))
+    }
+
+    async fn by_size(&self, engine: &Engine, request: &PlanRequest) -> Result<Route, EngineError> {
         let limit = self.local_scan_bytes_max;
         // What is little as a whole need not be looked at closely, for which the plan is optimised.
         if let Some(most) = reads_at_most(&request.plan).filter(|most| *most <= limit) {
@@ -95,7 +153,6 @@ impl Router {
             );
             return Ok(Route::local(says));
         }
-        let engine = cluster.scheduler().engine();
         let reads = engine.estimate(&request.session, &request.plan).await?.bytes();
         let says = format!("it reads {}, up to {} run in one process", bytes(reads), bytes(limit));
         Ok(match reads <= limit {
@@ -119,27 +176,28 @@ impl Router {
 
     async fn run_here(&self, request: PlanRequest, route: Route) -> Result<PlanOutput, EngineError> {
         let waited = route.waited;
-        let fallback = match &self.cluster {
-            Some(cluster)
-                if Execution::of(&request.session) != Execution::Local
-                    && matches!(reach_of(&request)?, Reach::Anywhere { .. }) =>
-            {
-                Some((cluster, request.clone()))
-            }
-            _ => None,
+        let others = self.cluster.is_some() || self.remote.is_some();
+        let may_leave = others && Execution::of(&request.session) != Execution::Local;
+        let fallback = match may_leave && matches!(reach_of(&request)?, Reach::Anywhere { .. }) {
+            true => Some(request.clone()),
+            false => None,
         };
         let mut output = self.local.run(request).await?;
         output.route = route;
         // Until the first row is handed on, a plan that is too large for this process may still run elsewhere.
         let first = match (output.stream.next().await, fallback) {
-            (Some(Err(error)), Some((cluster, request))) => {
+            (Some(Err(error)), Some(request)) => {
                 let error = EngineError::from(error);
-                if error.kind() != ErrorKind::Exhausted || !cluster.scheduler().has_executors().await {
+                if error.kind() != ErrorKind::Exhausted {
                     return Err(error);
                 }
+                let own = self.own_executors().await;
+                let Ok(Some(executors)) = self.executors(own).await else {
+                    return Err(error);
+                };
                 tracing::info!(job = %request.job, %error, "too large for this process, runs on the cluster");
                 let reason = "it needs more memory than this process has for it";
-                let mut output = cluster.run_because(request, reason, waited).await?;
+                let mut output = executors.run_because(request, reason, waited).await?;
                 output.attempt += 1;
                 return Ok(output);
             }
@@ -170,8 +228,32 @@ impl PlanRunner for Router {
     }
 
     fn stages(&self, job: JobId) -> Vec<String> {
-        let cluster = self.cluster.as_ref();
-        cluster.map(|cluster| cluster.stages(job)).unwrap_or_default()
+        let own = self.cluster.as_ref().map(|cluster| cluster.stages(job));
+        let own = own.filter(|stages| !stages.is_empty());
+        let remote = || self.remote.as_ref().map(|remote| remote.stages(job));
+        own.or_else(remote).unwrap_or_default()
+    }
+}
+
+/// Executors that a plan may run on.
+enum Executors<'a> {
+    /// Of this process.
+    Own(&'a ClusterRunner),
+    /// Of the one that schedules.
+    Remote(&'a RemoteRunner),
+}
+
+impl Executors<'_> {
+    async fn run_because(
+        &self,
+        request: PlanRequest,
+        reason: &str,
+        waited: Duration,
+    ) -> Result<PlanOutput, EngineError> {
+        match self {
+            Self::Own(cluster) => cluster.run_because(request, reason, waited).await,
+            Self::Remote(remote) => Box::pin(remote.run_because(request, reason, waited)).await,
+        }
     }
 }
 
@@ -211,11 +293,11 @@ impl Router {
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let waited_in_line = Duration::from_millis(waited_ms);
         request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(waited_in_line));
-        let mut route = self.route(&request).await?;
+        let (mut route, executors) = self.decide(&request).await?;
         route.waited = waited;
-        let mut output = match (&self.cluster, route.place) {
-            (Some(cluster), Place::Cluster) => {
-                let began = cluster.run_because(request.clone(), &route.reason, waited).await;
+        let mut output = match executors {
+            Some(executors) => {
+                let began = executors.run_because(request.clone(), &route.reason, waited).await;
                 match began {
                     Err(error) if error.code() == NOT_PLANNED => {
                         tracing::warn!(job = %request.job, %error, "the cluster cannot plan it, it runs in this process");
@@ -228,7 +310,7 @@ impl Router {
                     began => began?,
                 }
             }
-            _ => self.run_local(request, route, &caller).await?,
+            None => self.run_local(request, route, &caller).await?,
         };
         if let Some(permit) = permit {
             output.stream = hold(output.stream, permit);
@@ -238,7 +320,7 @@ impl Router {
 }
 
 /// Keeps the place until the last row was read or nobody wants it any more; lends it while nobody reads.
-fn hold(rows: SendableRecordBatchStream, permit: Permit) -> SendableRecordBatchStream {
+pub(crate) fn hold(rows: SendableRecordBatchStream, permit: Permit) -> SendableRecordBatchStream {
     let schema = rows.schema();
     let held = stream::unfold(Some((rows, permit)), |state| async move {
         let (mut rows, mut permit) = state?;

@@ -10,6 +10,7 @@ use futures::future::{self, BoxFuture};
 use crate::error::{Result, SchedulerError};
 use crate::fetch::{fetch, limited};
 use crate::history::Recording;
+use crate::remote::SentPlan;
 use crate::scheduler::{EXECUTOR_POLL, Scheduler};
 use crate::submission::{Failure, NO_EXECUTOR_MAX, Submission};
 use crate::window_filters::without_filters;
@@ -24,7 +25,7 @@ const ATTEMPTS_MAX: u32 = 5;
 const STALLED_MAX: u32 = 2;
 
 /// Longest time of a plan that was given none: longer than any job should take, so that nothing waits for ever.
-const DEADLINE_MAX: Duration = Duration::from_secs(6 * 3600);
+pub(crate) const DEADLINE_MAX: Duration = Duration::from_secs(6 * 3600);
 
 /// Runs every plan on the cluster.
 #[derive(Debug, Clone)]
@@ -48,7 +49,10 @@ impl ClusterRunner {
         request: &PlanRequest,
         recording: &Recording,
     ) -> Result<(SendableRecordBatchStream, u32)> {
-        let planned = Arc::new(request.plan.schema().as_arrow().clone());
+        let planned = match SentPlan::answer(&request.plan) {
+            Some(answer) => answer,
+            None => Arc::new(request.plan.schema().as_arrow().clone()),
+        };
         let name = request.job.to_string();
         let begun = self.scheduler.clock().monotonic();
         let plan = without_filters(&request.plan).map_err(|error| SchedulerError::NotPlanned {

@@ -21,11 +21,13 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::net::TcpListener;
 
+use crate::admission::Admission;
 use crate::error::{Result, SchedulerError};
 use crate::guard::{Guard, Server};
 use crate::history::History;
 use crate::job_ids::JobIds;
 use crate::options::{PARTITIONS_MAX, Planner, SchedulerOptions};
+use crate::remote::PlanService;
 use crate::runner::ClusterRunner;
 use crate::serve::serve;
 use crate::watch::watch;
@@ -115,15 +117,6 @@ impl Scheduler {
         if let Some(guard) = &guard {
             guard.watch(Some(server.clone()));
         }
-        let connections = node_connections(listener, options.node_tls.clone(), clock.clone());
-        let served = serve(connections, server.clone(), clock.clone(), tasks.token());
-        let watching = guard.clone();
-        tasks.spawn("scheduler", async move {
-            served.await;
-            if let Some(guard) = watching {
-                guard.watch(None);
-            }
-        });
         let tls = options.node_tls.is_some();
         tracing::info!(%address, guarded = guard.is_some(), tls, "scheduler listens for executors");
         let guarded = guard.is_some();
@@ -142,10 +135,27 @@ impl Scheduler {
                 planner: options.planner,
             }),
         };
+        scheduler.listen(listener, options);
         if guarded {
             tasks.spawn("executor-watch", watch(scheduler.clone(), tasks.token()));
         }
         Ok(scheduler)
+    }
+
+    /// Answers executors and processes that send plans, until the tasks end.
+    fn listen(&self, listener: TcpListener, options: &SchedulerOptions) {
+        let (clock, tasks) = (self.clock().clone(), self.tasks());
+        let connections = node_connections(listener, options.node_tls.clone(), clock.clone());
+        let admission = Admission::new(options.limits, clock.clone());
+        let plans = PlanService::new(self.runner(), admission, options.build.clone());
+        let served = serve(connections, self.inner.server.clone(), plans, clock, tasks.token());
+        let watching = self.inner.guard.clone();
+        tasks.spawn("scheduler", async move {
+            served.await;
+            if let Some(guard) = watching {
+                guard.watch(None);
+            }
+        });
     }
 
     /// Where executors register.
@@ -254,25 +264,39 @@ impl Scheduler {
         &self.inner.tasks
     }
 
-    /// A session whose plans can be distributed. Ballista's own builder is what makes it so: without its optimizer rules NOT
-    /// IN becomes a join that only one task may run.
+    /// A session whose plans can be distributed over the cluster as it is now.
     pub(crate) async fn session(&self, asked: &SessionContext) -> Result<SessionContext> {
+        cluster_session(&self.inner.engine, asked, self.partitions().await?, self.inner.planner)
+    }
+
+    /// How many partitions plans for the cluster have.
+    pub(crate) async fn partitions(&self) -> Result<usize> {
         let executors = self.executors().await?;
         let takers = executors.iter().filter(|executor| !executor.draining);
         let vcores: u32 = takers.map(|executor| executor.vcores).sum();
         let vcores = usize::try_from(vcores).unwrap_or(PARTITIONS_MAX);
         let partitions = vcores.saturating_mul(self.inner.partitions_per_core);
-        let partitions = partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX);
-        let config = cluster_config(asked.copied_config())
-            .with_ballista_adaptive_query_planner(self.inner.planner == Planner::Adaptive)
-            .with_target_partitions(partitions);
-        let state = cluster_state(&self.inner.engine, config).map_err(|source| SchedulerError::Session {
-            source: Box::new(source),
-        })?;
-        let session = SessionContext::new_with_state(state);
-        self.inner.engine.functions().register(&session);
-        Ok(session)
+        Ok(partitions.clamp(self.inner.partitions_min, PARTITIONS_MAX))
     }
+}
+
+/// A session whose plans can be distributed. Ballista's own builder is what makes it so: without its optimizer rules NOT
+/// IN becomes a join that only one task may run.
+pub(crate) fn cluster_session(
+    engine: &Engine,
+    asked: &SessionContext,
+    partitions: usize,
+    planner: Planner,
+) -> Result<SessionContext> {
+    let config = cluster_config(asked.copied_config())
+        .with_ballista_adaptive_query_planner(planner == Planner::Adaptive)
+        .with_target_partitions(partitions);
+    let state = cluster_state(engine, config).map_err(|source| SchedulerError::Session {
+        source: Box::new(source),
+    })?;
+    let session = SessionContext::new_with_state(state);
+    engine.functions().register(&session);
+    Ok(session)
 }
 
 fn configuration(

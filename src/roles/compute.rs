@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tidewater_catalog_client::CatalogClient;
 use tidewater_engine::{CpuRunner, CpuRuntime, Engine, EngineOptions};
 use tidewater_executor::{Executor, ExecutorOptions, FindScheduler};
-use tidewater_scheduler::{Router, Scheduler, SchedulerOptions};
+use tidewater_scheduler::{RemoteRunner, Router, Scheduler, SchedulerOptions, WhoSchedules};
 
 use super::leadership::{self, Leadership};
 use super::ports::external_host;
@@ -78,7 +78,9 @@ pub(super) async fn start(
     let threads = engine.options().target_partitions;
     let local = CpuRunner::new(Compute::engine_of(engine), CpuRuntime::start(threads)?);
     let cluster = scheduler.as_ref().map(Scheduler::runner);
-    let router = Router::new(Arc::new(local), cluster, &options, Arc::clone(&parts.clock));
+    let leader = Arc::new(Leader(parts.client.clone()));
+    let remote = RemoteRunner::new(engine.clone(), leader, &options, Arc::clone(&parts.clock));
+    let router = Router::new(Arc::new(local), cluster, &options, Arc::clone(&parts.clock)).beside(remote);
     Ok(Compute {
         admission: router.admission().clone(),
         router: Arc::new(router),
@@ -96,11 +98,24 @@ pub(super) const LEADER: &str = "leader";
 #[derive(Debug)]
 struct Leader(CatalogClient);
 
+impl Leader {
+    async fn place(&self) -> Option<(String, u16)> {
+        let leader = leadership::leader(&self.0).await?;
+        leadership::address(&leader.scheduler)
+    }
+}
+
 #[async_trait]
 impl FindScheduler for Leader {
     async fn find(&self) -> Option<(String, u16)> {
-        let leader = leadership::leader(&self.0).await?;
-        leadership::address(&leader.scheduler)
+        self.place().await
+    }
+}
+
+#[async_trait]
+impl WhoSchedules for Leader {
+    async fn who(&self) -> Option<(String, u16)> {
+        self.place().await
     }
 }
 

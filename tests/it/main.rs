@@ -33,6 +33,7 @@ mod nodes;
 mod oidc;
 mod postgres;
 mod real_cdc;
+mod remote;
 mod scheduler_death;
 mod shell;
 mod siblings;

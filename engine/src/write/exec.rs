@@ -134,7 +134,7 @@ pub struct IcebergWriteExec {
     input: Arc<dyn ExecutionPlan>,
     spec: Arc<WriteSpec>,
     store: FileStore,
-    /// Asked of the optimiser. It does not travel: a plan that travels is optimised already.
+    /// Asked of the optimiser.
     required: Distribution,
     /// Likewise; `None`: the input's own.
     order: Option<LexOrdering>,
@@ -173,6 +173,16 @@ impl IcebergWriteExec {
     pub fn with_required_order(mut self, order: Option<LexOrdering>) -> Self {
         self.order = order;
         self
+    }
+
+    /// How rows are to be spread.
+    pub(crate) fn required(&self) -> &Distribution {
+        &self.required
+    }
+
+    /// The order that is asked for; none: the input's own.
+    pub(crate) fn order(&self) -> Option<&LexOrdering> {
+        self.order.as_ref()
     }
 
     /// One row for each data file.

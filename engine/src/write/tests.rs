@@ -178,7 +178,7 @@ async fn a_write_travels() {
         ["60,40"]
     );
     let damaged = codec.try_decode(
-        b"\0tidewater:write:1\0{}",
+        b"\0tidewater:write:2\0{}",
         &[plan],
         &session.task_ctx(),
         &datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {},

@@ -1,4 +1,4 @@
-//! The cluster as a whole: scheduler and executors in one process and in several, writes, executors that die or hang and other faults, TLS between nodes.
+//! The cluster as a whole: scheduler and executors in one process and in several, writes, plans of processes without executors, executors that die or hang and other faults, TLS between nodes.
 
 mod child;
 mod failing;
@@ -10,6 +10,7 @@ mod loss;
 mod node_tls;
 mod operators;
 mod queries;
+mod remote;
 mod routes;
 mod row_changes;
 mod shuffle_files;

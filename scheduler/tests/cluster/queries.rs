@@ -355,7 +355,7 @@ async fn cancelled_at_every_moment() {
     }
 }
 
-async fn until(lake: &Lake, what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn until(lake: &Lake, what: &str, holds: impl Fn() -> bool) {
     let begun = lake.clock.monotonic();
     while !holds() {
         assert!(lake.clock.monotonic() - begun < Duration::from_secs(20), "{what}");

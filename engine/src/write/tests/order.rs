@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{Int32Type, Int64Type};
+use datafusion::execution::SessionStateBuilder;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::{Distribution as Required, ExecutionPlan, collect};
 use datafusion_proto::bytes::{
     physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
 };
@@ -15,7 +16,7 @@ use tidewater_table::{Added, FileStore, Scan, WriteRun, transformed};
 
 use crate::statement::tests::{done, lake, rows};
 use crate::testing::{Lake, table_name};
-use crate::write::{Distribution, Order, WriteRequest, files_of};
+use crate::write::{Distribution, IcebergWriteExec, Order, WriteRequest, files_of};
 use crate::{BulkLoad, Class, Done, EngineError, IfExists, Result, SessionOptions, Workshop, ZONE, restore_scans};
 
 /// Rows in no order: `id` from 1 to 300, and a `k` that comes up and down and is null at times.
@@ -331,4 +332,62 @@ async fn an_order_travels() {
     assert!(added.len() >= 2, "{} files", added.len());
     lake.commit("s.t", added).await;
     in_order(&lake, "s.t", 300).await;
+}
+
+/// How a write wants its rows: spread, then sorted.
+fn asked(plan: &Arc<dyn ExecutionPlan>) -> [String; 2] {
+    let Some(write) = plan.downcast_ref::<IcebergWriteExec>() else {
+        return asked(plan.children().first().expect("a write"));
+    };
+    let spread = match write.required() {
+        Required::KeyPartitioned(keys) => keys.iter().map(|key| format!("{key};")).collect(),
+        other => format!("{other:?}"),
+    };
+    [spread, write.order().map(ToString::to_string).unwrap_or_default()]
+}
+
+// Goal: a write that was not optimised yet asks for its rows in another process as it did here: who schedules does what it asks for. Method: one
+// for each way to spread rows, and one that wants no order, without the rules of the planner; encoded and decoded.
+#[tokio::test]
+async fn what_is_asked_for_travels() {
+    let lake = lake().await;
+    done(
+        &lake,
+        "CREATE TABLE s.t (id bigint, k bigint) PARTITIONED BY (k) WRITE ORDERED BY truncate(1000, id) DESC, id",
+    )
+    .await;
+    done(&lake, &format!("CREATE TABLE s.from AS {ROWS}")).await;
+    let session = lake.engine.session(Class::Batch, &SessionOptions::default());
+    let state = SessionStateBuilder::new_from_existing(session.state());
+    let state = state.with_physical_optimizer_rules(Vec::new()).build();
+    let codec = lake.engine.physical_codec(Arc::new(DefaultPhysicalExtensionCodec {}));
+    for (distribution, order, spread, sorted) in [
+        (Distribution::AsPlanned, Order::AsPlanned, "UnspecifiedDistribution", ""),
+        (Distribution::Single, Order::OfTable, "SinglePartition", "DESC"),
+        (Distribution::ByPartition, Order::OfTable, "k@", "DESC"),
+        (Distribution::Hash(vec!["id".to_owned()]), Order::OfTable, "id@", "DESC"),
+    ] {
+        let request = WriteRequest {
+            job: lake.job(),
+            input: lake
+                .engine
+                .plan(&session, "SELECT id, k FROM s.from")
+                .await
+                .expect("a plan"),
+            target: lake.load("s.t").await,
+            distribution,
+            order,
+            target_file_size_bytes: None,
+            deadline: None,
+        };
+        let run = WriteRun::new(lake.store.rng());
+        let plan = lake.engine.write_plan(&request, run, ZONE).expect("a plan");
+        let plan = state.create_physical_plan(&plan).await.expect("a plan");
+        let here = asked(&plan);
+        assert!(here[0].contains(spread) && here[1].contains(sorted), "{here:?}");
+        assert_eq!(here[1].is_empty(), sorted.is_empty(), "{here:?}");
+        let bytes = physical_plan_to_bytes_with_extension_codec(plan, codec.as_ref()).expect("bytes");
+        let decoded = physical_plan_from_bytes_with_extension_codec(&bytes, &session.task_ctx(), codec.as_ref());
+        assert_eq!(asked(&decoded.expect("a plan")), here);
+    }
 }

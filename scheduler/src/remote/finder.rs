@@ -1,0 +1,159 @@
+//! Where the process is that schedules now, and what its cluster has.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arrow_flight::Action;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use async_trait::async_trait;
+use prost::Message;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::wire::{CLUSTER, Cluster};
+use crate::error::{Result, SchedulerError};
+use crate::options::PARTITIONS_MAX;
+use tidewater_core::SharedClock;
+use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
+use tidewater_engine::cluster::call;
+use tidewater_security::NodeTls;
+
+/// How long what was found is believed: executors come and go within seconds, and statements come by the hundred.
+const BELIEVED: Duration = Duration::from_secs(2);
+
+/// How long a statement waits for an answer: it may run here all the same.
+const FIND_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How often the other end of a call that waits is asked whether it lives, and how long it may take to answer.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+const KEEPALIVE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Bytes of rows on their way at most, of one plan and of all: with fewer a line of some length is never full. All have room for a thousand
+/// plans whose rows nobody reads for now, a cursor's say: without room no other plan's rows would come, nor any answer of who is there.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// Knows who schedules.
+#[async_trait]
+pub trait WhoSchedules: fmt::Debug + Send + Sync {
+    /// Host and port on which executors register now; none while nobody schedules, or while it is not known.
+    async fn who(&self) -> Option<(String, u16)>;
+}
+
+/// A cluster of another process, as it was a moment ago.
+#[derive(Clone)]
+pub(super) struct There {
+    /// Host and port.
+    pub(super) at: String,
+    pub(super) client: FlightServiceClient<Channel>,
+    /// Those that take tasks.
+    pub(super) executors: u32,
+    /// What plans for it are cut into.
+    pub(super) partitions: usize,
+}
+
+/// Finds it, and remembers it for a moment.
+pub(super) struct Finder {
+    who: Arc<dyn WhoSchedules>,
+    node_tls: Option<NodeTls>,
+    clock: SharedClock,
+    /// And when it was asked.
+    known: Mutex<Option<(Duration, There)>>,
+}
+
+impl Finder {
+    pub(super) fn new(who: Arc<dyn WhoSchedules>, node_tls: Option<NodeTls>, clock: SharedClock) -> Self {
+        Self {
+            who,
+            node_tls,
+            clock,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The cluster of the process that schedules.
+    pub(super) async fn there(&self) -> Result<There> {
+        let now = self.clock.monotonic();
+        if let Some((asked, there)) = &*self.known()
+            && now.saturating_sub(*asked) < BELIEVED
+        {
+            return Ok(there.clone());
+        }
+        self.find().await
+    }
+
+    /// The same, asked for now.
+    pub(super) async fn find(&self) -> Result<There> {
+        let found = tokio::select! {
+            found = self.ask() => found,
+            () = self.clock.sleep(FIND_DEADLINE) => Err(Status::deadline_exceeded("no answer in time")),
+        };
+        let asked = self.clock.monotonic();
+        *self.known() = found.as_ref().ok().map(|there| (asked, there.clone()));
+        found.map_err(|source| SchedulerError::NobodySchedules {
+            source: Box::new(source),
+        })
+    }
+
+    /// What is known is not so any more.
+    pub(super) fn forget(&self) {
+        *self.known() = None;
+    }
+
+    async fn ask(&self) -> Result<There, Status> {
+        let who = self.who.who().await;
+        let (host, port) = who.ok_or_else(|| Status::unavailable("the catalog names nobody"))?;
+        let at = format!("{host}:{port}");
+        let known = self.client_of(&at);
+        let mut client = match known {
+            Some(client) => client,
+            None => self.connect(&at).await?,
+        };
+        let action = Action {
+            r#type: CLUSTER.to_owned(),
+            ..Action::default()
+        };
+        let mut answers = client.do_action(action).await?.into_inner();
+        let answer = answers.message().await?;
+        let answer = answer.ok_or_else(|| Status::data_loss("an empty answer"))?;
+        let cluster = Cluster::decode(answer.body.as_ref());
+        let cluster = cluster.map_err(|error| Status::from_error(Box::new(error)))?;
+        Ok(There {
+            at,
+            client,
+            executors: cluster.executors,
+            partitions: usize::try_from(cluster.partitions)
+                .unwrap_or(PARTITIONS_MAX)
+                .clamp(1, PARTITIONS_MAX),
+        })
+    }
+
+    /// The connection that there is already.
+    fn client_of(&self, at: &str) -> Option<FlightServiceClient<Channel>> {
+        let known = self.known();
+        let (_, there) = known.as_ref().filter(|(_, there)| there.at == at)?;
+        Some(there.client.clone())
+    }
+
+    async fn connect(&self, at: &str) -> Result<FlightServiceClient<Channel>, Status> {
+        let failed = |error: tonic::transport::Error| Status::from_error(Box::new(error));
+        let endpoint = Endpoint::from_shared(format!("http://{at}"))
+            .map_err(failed)?
+            .connect_timeout(FIND_DEADLINE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_DEADLINE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        let channel = call(endpoint, self.node_tls.clone()).await.map_err(failed)?;
+        Ok(FlightServiceClient::new(channel)
+            .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(Duration, There)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
