@@ -121,6 +121,12 @@ pub enum EngineError {
         /// The table.
         table: TableName,
     },
+    /// A condition that asks a query in several places, of which each might have another answer.
+    #[error("a condition of a change of {table} asks a query whose rows hang on the order in which rows come")]
+    Unsettled {
+        /// The table.
+        table: TableName,
+    },
     /// A branch or tag that a table does not have.
     #[error("table {table} has no branch or tag {version:?}")]
     VersionNotFound {

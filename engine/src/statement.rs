@@ -19,6 +19,7 @@ mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 mod views;
+mod written_down;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub use self::parameters::Destinations;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::policy;
-use crate::runner::{PlanRequest, PlanRunner};
+use crate::runner::{PlanOutput, PlanRequest, PlanRunner};
 use crate::session::{Class, SessionOptions};
 use crate::sql::{Action, Clause, Command, Merge, Name, Object, RowTarget, When};
 
@@ -54,6 +55,9 @@ const WRITERS: &[(&str, &str)] = &[
 
 /// Times that a statement is carried out anew because others changed the rows it looked at.
 const ATTEMPTS_MAX: u32 = 5;
+
+/// Rows that are written down hold at most this part of the engine's memory; what is more goes to the spill disk.
+const WRITTEN_DOWN_PART: usize = 8;
 
 /// The catalog in which statements find the rows they are about.
 const ROWS_CATALOG: &str = "statement";
@@ -211,6 +215,17 @@ impl Workshop<'_> {
     }
 
     async fn run(&self, session: &SessionContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
+        self.start(session, plan).await?.collect().await
+    }
+
+    /// The plan's rows as they are now, to be read as often as is needed.
+    async fn written_down(&self, session: &SessionContext, plan: LogicalPlan) -> Result<Arc<dyn TableProvider>> {
+        let rows = self.start(session, plan).await?;
+        let memory_max = self.engine.options().memory_bytes / WRITTEN_DOWN_PART;
+        written_down::written_down(rows, &self.engine.parts.runtime, memory_max).await
+    }
+
+    async fn start(&self, session: &SessionContext, plan: LogicalPlan) -> Result<PlanOutput> {
         let request = PlanRequest {
             job: self.job(),
             session: session.clone(),
@@ -218,7 +233,7 @@ impl Workshop<'_> {
             class: Class::Batch,
             deadline: self.deadline,
         };
-        self.runner.run(request).await?.collect().await
+        self.runner.run(request).await
     }
 
     fn job(&self) -> JobId {

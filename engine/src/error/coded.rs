@@ -137,6 +137,7 @@ impl Coded for EngineError {
             | Self::BeforeHistory { .. } => ErrorKind::NotFound,
             Self::Name { .. } | Self::Columns { .. } | Self::Options { .. } => ErrorKind::Invalid,
             Self::Statement { .. } | Self::ManyMatches { .. } | Self::NotABranch { .. } => ErrorKind::Invalid,
+            Self::Unsettled { .. } => ErrorKind::Invalid,
             Self::TooComplex { .. } | Self::ValueTooLarge { .. } | Self::NotTaken { .. } => ErrorKind::Invalid,
             Self::PatternTooLarge { .. } => ErrorKind::Invalid,
             Self::TooManyRows { .. } => ErrorKind::Exhausted,
@@ -183,6 +184,7 @@ impl Coded for EngineError {
             Self::CannotWait { .. } => "ENG-0024",
             Self::RuleFailed { .. } => "ENG-0025",
             Self::PatternTooLarge { .. } => "ENG-0026",
+            Self::Unsettled { .. } => "ENG-0027",
             Self::VersionNotFound { .. } => "ENG-0030",
             Self::BeforeHistory { .. } => "ENG-0031",
             Self::UnderPolicy { .. } => "ENG-0032",
@@ -255,6 +257,9 @@ impl Coded for EngineError {
             }
             Self::ManyMatches { .. } => {
                 "let the source have one row for each row of the table: group it, or number its rows and take the first"
+            }
+            Self::Unsettled { .. } => {
+                "ask it in the source and test the source's column, or write it into a table first: CREATE TABLE … AS SELECT …"
             }
             Self::Columns { .. } => "name the columns of the query as the table names them",
             Self::TooComplex { .. } => "write a list as IN (…) or VALUES, or put the values into a table and join it",

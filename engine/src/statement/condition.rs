@@ -180,7 +180,7 @@ mod tests {
                 deadline: None,
             };
             let target = lake.engine.row_target(&options, &merge.table).await.expect("a name");
-            let attempt = shop.attempt(&merge, &target).await.expect("a table");
+            let mut attempt = shop.attempt(&merge, &target).await.expect("a table");
             rows(&lake, &format!("INSERT INTO s.t VALUES ({id}, DATE '2026-01-01', 5)")).await;
             match attempt.carry_out().await {
                 Ok(_) => assert!(!conflict, "{sql} went over row {id}"),

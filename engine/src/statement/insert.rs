@@ -112,7 +112,7 @@ impl Workshop<'_> {
             }
             Overwrite::Partition(values) => {
                 let merge = without(insert, values);
-                let attempt = self.attempt(&merge, target).await?;
+                let mut attempt = self.attempt(&merge, target).await?;
                 let matched = attempt.look().await?;
                 let mut change = attempt.write_anew(&matched).await?;
                 change.added.extend(added);

@@ -1,6 +1,7 @@
 //! `UPDATE`, `DELETE` and `MERGE`: files with rows that change are written anew, or get a file beside them that says which of
 //! their rows are gone.
 
+mod once;
 mod written;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -20,8 +22,8 @@ use tidewater_table::{
 
 use super::condition::Reach;
 use super::matched::Matched;
-use super::row_sql::{REWRITTEN, RowSql, TARGET};
-use super::settled::{refuse_volatile, repeats, settled};
+use super::row_sql::{ONCE, REWRITTEN, RowSql, TARGET};
+use super::settled::{refuse_volatile, repeats, settled, unsettled};
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, give, lost};
 use crate::error::{EngineError, Result};
@@ -33,8 +35,8 @@ use crate::write::drop_files;
 /// Snapshot isolation lets others add rows meanwhile; else the rows that were looked at must be all there are.
 const SNAPSHOT_ISOLATION: &str = "snapshot";
 
-/// Why a statement stays in the process that was asked: it asks for its rows more than once, and on executors they come in another order
-/// each time.
+/// Why a statement stays in the process that was asked: what it is about is evaluated once, and an executor whose work is done anew might
+/// come to other rows.
 const UNSETTLED: &str = "what it is about hangs on the order in which rows come";
 
 /// How files with changed rows are dealt with.
@@ -59,6 +61,8 @@ pub(super) struct Attempt<'a> {
     files: BTreeMap<String, ScanFile>,
     /// What the time is in all of its queries.
     now_ms: i64,
+    /// The rows it is about, written down where they might be others the next time they are asked for.
+    once: Option<Arc<dyn TableProvider>>,
 }
 
 impl Workshop<'_> {
@@ -68,7 +72,7 @@ impl Workshop<'_> {
         let mut attempt = 1;
         loop {
             let outcome = match self.attempt(merge, &target).await {
-                Ok(attempt) => attempt.carry_out().await,
+                Ok(mut attempt) => attempt.carry_out().await,
                 Err(error) => Err(error),
             };
             match outcome {
@@ -107,12 +111,13 @@ impl Workshop<'_> {
             sql,
             files: files.into_iter().map(|file| (file.path.clone(), file)).collect(),
             now_ms: self.engine.clock().now_ms(),
+            once: None,
         })
     }
 }
 
 impl Attempt<'_> {
-    pub(super) async fn carry_out(&self) -> Result<Done> {
+    pub(super) async fn carry_out(&mut self) -> Result<Done> {
         if self.of_all_rows() {
             return self.empty_the_table().await;
         }
@@ -222,14 +227,18 @@ impl Attempt<'_> {
 
     fn session(&self, rewritten: Vec<ScanFile>) -> Result<SessionContext> {
         let engine = self.shop.engine;
+        let all = engine.all_rows_provider(&self.table, self.head.of_branch())?;
+        self.session_of(all, engine.rows_provider(&self.table, rewritten)?)
+    }
+
+    /// A session whose statements read these rows of the table.
+    fn session_of(&self, all: Arc<dyn TableProvider>, anew: Arc<dyn TableProvider>) -> Result<SessionContext> {
         let session = self.shop.session(&self.options);
-        give(
-            &session,
-            vec![
-                (TARGET, engine.all_rows_provider(&self.table, self.head.of_branch())?),
-                (REWRITTEN, engine.rows_provider(&self.table, rewritten)?),
-            ],
-        )?;
+        let mut tables = vec![(TARGET, all), (REWRITTEN, anew)];
+        if let Some(once) = &self.once {
+            tables.push((ONCE, Arc::clone(once)));
+        }
+        give(&session, tables)?;
         Ok(session)
     }
 
@@ -237,20 +246,27 @@ impl Attempt<'_> {
         settled(self.shop.engine.plan(session, sql).await?, self.now_ms)
     }
 
-    /// The same of rows that are asked for more than once. Where they need not be alike each time, the session's plans stay here.
+    /// The same of the rows that it is about. The session's plans stay here where these rows do, and where they need not be alike each
+    /// time.
     async fn plan_of_rows(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         let plan = self.plan(session, sql).await?;
-        if !repeats(&plan, session.state().config_options())? {
+        if self.once.is_some() || !repeats(&plan, session.state().config_options())? {
             KeptHere::attach(session, UNSETTLED);
         }
         Ok(plan)
     }
 
     /// Finds out which rows are changed.
-    pub(super) async fn look(&self) -> Result<Matched> {
-        let session = self.session(Vec::new())?;
-        let counts = self.plan_of_rows(&session, &self.sql.counts()).await?;
+    pub(super) async fn look(&mut self) -> Result<Matched> {
+        let mut session = self.session(Vec::new())?;
+        let mut counts = self.plan(&session, &self.sql.counts()).await?;
         refuse_volatile(&counts, self.merge.verb)?;
+        let unsettled = unsettled(&counts, session.state().config_options())?;
+        if unsettled > 0 {
+            Box::pin(self.write_down(&session, unsettled)).await?;
+            session = self.session(Vec::new())?;
+            counts = self.plan_of_rows(&session, &self.sql.counts()).await?;
+        }
         if let Some(duplicates) = self.sql.duplicates() {
             let plan = self.plan(&session, &duplicates).await?;
             let found = self.shop.run(&session, plan).await?;

@@ -2,6 +2,7 @@
 //!
 //! They are put together as text, from expressions as the parser read them: names mean what they mean in any query.
 
+mod once;
 mod own_name;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Value, Visit, Visitor};
 use tidewater_table::schema::write_default;
 
+pub(super) use self::once::ONCE;
 use super::{ROWS_CATALOG, ROWS_SCHEMA};
 use crate::error::{EngineError, Result};
 use crate::functions::plain_list;
@@ -45,6 +47,8 @@ pub(super) struct RowSql<'a> {
     tells_lineage: bool,
     /// Whether a text that is written out stands for the list that it tells of.
     reads_texts: bool,
+    /// Whether the rows that it is about are written down.
+    is_written_down: bool,
 }
 
 impl<'a> RowSql<'a> {
@@ -90,6 +94,7 @@ impl<'a> RowSql<'a> {
             defaults,
             tells_lineage: false,
             reads_texts: false,
+            is_written_down: false,
         })
     }
 
@@ -128,17 +133,20 @@ impl<'a> RowSql<'a> {
 
     /// A key that more than one row of the source has, if the source is to have a key.
     pub(super) fn duplicates(&self) -> Option<String> {
-        let source = self
-            .merge
-            .source
-            .as_ref()
-            .filter(|_| !self.merge.source_key.is_empty())?;
-        let key: Vec<String> = self.merge.source_key.iter().map(|column| quoted(column)).collect();
-        let key = key.join(", ");
+        let source = self.merge.source.as_ref()?;
+        let key = self.source_key()?;
+        if self.is_written_down {
+            return Some(Self::repeated_keys());
+        }
         Some(format!(
             "SELECT {key} FROM {} GROUP BY {key} HAVING count(*) > 1 LIMIT 1",
             source.from
         ))
+    }
+
+    fn source_key(&self) -> Option<String> {
+        let key: Vec<String> = self.merge.source_key.iter().map(|column| quoted(column)).collect();
+        (!key.is_empty()).then(|| key.join(", "))
     }
 
     /// Each file that has rows with a fate, and each fate, as its clause's number: how many rows, and the most rows of the source
@@ -162,6 +170,9 @@ impl<'a> RowSql<'a> {
 
     /// The rows to be written: those that are changed or added, and where files are written anew, those that stay as they are.
     pub(super) fn written(&self, keep: bool) -> String {
+        if self.is_written_down {
+            return self.written_once(keep);
+        }
         if !keep {
             return self.changed(TARGET);
         }
@@ -173,6 +184,9 @@ impl<'a> RowSql<'a> {
 
     /// Files, positions and fates of the rows that have one.
     fn fates(&self) -> String {
+        if self.is_written_down {
+            return Self::fates_once();
+        }
         let table = quoted(&self.table);
         format!(
             "SELECT * FROM (SELECT {table}.{} AS \"file\", {table}.{} AS \"pos\", {} AS \"fate\" {}) WHERE \"fate\" IS NOT NULL",
@@ -184,6 +198,11 @@ impl<'a> RowSql<'a> {
     }
 
     fn joined(&self, rows: &str, filtered: bool) -> String {
+        self.joined_with(rows, filtered, "")
+    }
+
+    /// The same with more columns of the source.
+    fn joined_with(&self, rows: &str, filtered: bool, of_source: &str) -> String {
         let table = format!("{ROWS_CATALOG}.{ROWS_SCHEMA}.{rows} AS {}", quoted(&self.table));
         let on = self.merge.on.as_ref().map(|on| self.text(on));
         let only = match (&on, filtered) {
@@ -204,7 +223,7 @@ impl<'a> RowSql<'a> {
             (false, false) => "INNER",
         };
         format!(
-            "FROM {table} {kind} JOIN (SELECT *, true AS {} FROM {}) AS {} ON {}",
+            "FROM {table} {kind} JOIN (SELECT *, true AS {}{of_source} FROM {}) AS {} ON {}",
             quoted(SOURCE_MARK),
             source.from,
             quoted(alias),
@@ -256,16 +275,9 @@ impl<'a> RowSql<'a> {
     /// Rows that are changed or added.
     fn changed(&self, rows: &str) -> String {
         let columns = self.columns(true, false);
-        let writers = self
-            .merge
-            .clauses
-            .iter()
-            .enumerate()
-            .filter(|(_, clause)| Self::writes(clause));
-        let writers: Vec<String> = writers.map(|(number, _)| number.to_string()).collect();
-        let only = match writers.is_empty() {
-            true => "false".to_owned(),
-            false => format!("({}) IN ({})", self.fate(true), writers.join(", ")),
+        let only = match self.writers() {
+            None => "false".to_owned(),
+            Some(writers) => format!("({}) IN ({writers})", self.fate(true)),
         };
         let joined = self.joined(rows, true);
         let word = match self.source.is_none() && self.merge.on.is_some() {
@@ -273,6 +285,14 @@ impl<'a> RowSql<'a> {
             false => "WHERE",
         };
         format!("SELECT {columns} {joined} {word} {only}")
+    }
+
+    /// The numbers of the clauses that write rows; none if all of them delete.
+    fn writers(&self) -> Option<String> {
+        let writers = self.merge.clauses.iter().enumerate();
+        let writers = writers.filter(|(_, clause)| Self::writes(clause));
+        let writers: Vec<String> = writers.map(|(number, _)| number.to_string()).collect();
+        (!writers.is_empty()).then(|| writers.join(", "))
     }
 
     /// All rows of the files that are written anew, but those that are deleted.

@@ -4,13 +4,15 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
 use datafusion::config::ConfigOptions;
-use datafusion::datasource::source_as_provider;
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Aggregate, Distinct, Expr, ExprSchemable, LogicalPlan, Volatility};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, ExprSchemable, LogicalPlan, TableScan, Volatility};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
 use crate::error::{EngineError, Result};
+use crate::provider::IcebergTable;
 use crate::session::called::as_called;
 
 /// Functions of the time at which a query begins.
@@ -85,43 +87,64 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan, verb: &str) -> Result<()> {
 /// Whether the plan has the same rows however often it runs, and on whichever processes: none of it goes by the order in which rows
 /// come, as first rows without an order do, numbers among rows that are equal in theirs, and sums of floating-point numbers.
 pub(super) fn repeats(plan: &LogicalPlan, options: &ConfigOptions) -> PlanResult<bool> {
+    Ok(unsettled(plan, options)? == 0)
+}
+
+/// How many parts of the plan need not have the same rows each time that it runs.
+pub(super) fn unsettled(plan: &LogicalPlan, options: &ConfigOptions) -> PlanResult<usize> {
     // The planner takes the type of a `CASE` from its first branch: with a whole number there, a sum of others looks exact.
     match TypeCoercion::new().analyze(plan.clone(), options) {
-        Ok(typed) => goes_by_rows(&typed),
+        Ok(typed) => parts_unsettled(&typed),
         // Why it has no types is told where it runs.
-        Err(_) => Ok(false),
+        Err(_) => Ok(parts_unsettled(plan)?.max(1)),
     }
 }
 
-fn goes_by_rows(plan: &LogicalPlan) -> PlanResult<bool> {
-    let mut alike = true;
+fn parts_unsettled(plan: &LogicalPlan) -> PlanResult<usize> {
+    let mut parts = 0;
     plan.apply_with_subqueries(|node| {
-        alike &= match node {
-            LogicalPlan::Limit(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(Distinct::On(_)) => false,
+        let settled = match node {
+            LogicalPlan::Limit(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Distinct(Distinct::On(_))
+            | LogicalPlan::Extension(_) => false,
             LogicalPlan::Sort(sort) => sort.fetch.is_none(),
             LogicalPlan::Aggregate(aggregate) => follows(aggregate)?,
-            LogicalPlan::TableScan(scan) => {
-                let provider = source_as_provider(&scan.source)?;
-                let view = provider.get_logical_plan();
-                match view {
-                    Some(view) => goes_by_rows(&view)?,
-                    None => scan.fetch.is_none(),
-                }
+            // Zeros of either sign are one value, and which of them is kept hangs on which comes first.
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let mut fields = input.schema().fields().iter();
+                !fields.any(|field| field.data_type().is_floating())
             }
+            LogicalPlan::TableScan(scan) => stands(scan)?,
             _ => true,
         };
-        Ok(match alike {
-            true => TreeNodeRecursion::Continue,
-            false => TreeNodeRecursion::Stop,
-        })
+        parts += usize::from(!settled);
+        Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(alike)
+    Ok(parts)
+}
+
+/// Whether a scan has the same rows each time.
+fn stands(scan: &TableScan) -> PlanResult<bool> {
+    let provider = source_as_provider(&scan.source)?;
+    if let Some(view) = provider.get_logical_plan() {
+        return Ok(parts_unsettled(&view)? == 0);
+    }
+    // Tables in memory are made before a statement is carried out. What else is read may be another thing each time, as what is told
+    // of running queries.
+    let known = provider.downcast_ref::<IcebergTable>().is_some()
+        || provider.downcast_ref::<CteWorkTable>().is_some()
+        || provider.downcast_ref::<MemTable>().is_some();
+    Ok(known && scan.fetch.is_none())
 }
 
 /// Whether the aggregates follow from their rows alone.
 fn follows(aggregate: &Aggregate) -> PlanResult<bool> {
     let schema: &DFSchema = aggregate.input.schema();
     let mut alike = true;
+    for key in aggregate.schema.fields().iter().take(aggregate.group_expr_len()?) {
+        alike &= !key.data_type().is_floating();
+    }
     for expr in &aggregate.aggr_expr {
         expr.apply(|part| {
             if let Expr::AggregateFunction(call) = part {

@@ -1,6 +1,7 @@
 mod branches;
 mod formats;
 mod lineage;
+mod once;
 mod rows;
 mod staged;
 mod tables;

@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use crate::error::Result;
 use crate::provider::PositionsExec;
 use crate::runner::{PlanOutput, PlanRequest, PlanRunner, Route};
-use crate::{Engine, SentPositions, restore_scans, text_views};
+use crate::{Engine, KeptHere, SentPositions, restore_scans, text_views};
 
 /// What becomes of a plan on its way to an executor.
 pub(super) fn arrived(
@@ -33,7 +33,7 @@ pub(super) fn arrived(
     Ok(text_views(restore_scans(decoded, &engine.runtime_env())?)?)
 }
 
-/// Runs plans after they went to another process and back.
+/// Runs plans after they went to another process and back, but for those that are kept here.
 #[derive(Debug)]
 pub(crate) struct Journeys {
     engine: Engine,
@@ -54,6 +54,9 @@ impl Journeys {
     }
 
     async fn start(&self, request: PlanRequest) -> Result<PlanOutput> {
+        if KeptHere::of(&request.session).is_some() {
+            return self.engine.local_runner().run(request).await;
+        }
         let plan = request.session.state().create_physical_plan(&request.plan).await?;
         let sent = SentPositions.optimize(plan, &ConfigOptions::new())?;
         sent.apply(|node| {

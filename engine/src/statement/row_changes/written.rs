@@ -5,8 +5,6 @@ use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::schema::to_arrow;
 use tidewater_table::{Added, LoadedTable, ScanFile};
 
-use super::super::give;
-use super::super::row_sql::{REWRITTEN, TARGET};
 use super::Attempt;
 use crate::error::Result;
 use crate::lineage;
@@ -51,18 +49,11 @@ impl Attempt<'_> {
     }
 
     /// A session whose rows tell what they are known by; the table is extended by it.
-    fn session_with_lineage(&self, table: &LoadedTable, rewritten: Vec<ScanFile>) -> Result<SessionContext> {
+    pub(super) fn session_with_lineage(&self, table: &LoadedTable, rewritten: Vec<ScanFile>) -> Result<SessionContext> {
         let engine = self.shop.engine;
         let all = engine.all_rows_provider(table, self.head.of_branch())?;
         let anew = engine.rows_provider(table, rewritten.clone())?;
-        let session = self.shop.session(&self.options);
-        give(
-            &session,
-            vec![
-                (TARGET, lineage::view(table, all, self.files.values())?),
-                (REWRITTEN, lineage::view(table, anew, &rewritten)?),
-            ],
-        )?;
-        Ok(session)
+        let all = lineage::view(table, all, self.files.values())?;
+        self.session_of(all, lineage::view(table, anew, &rewritten)?)
     }
 }

@@ -46,7 +46,7 @@ async fn conflicts_are_judged_against_the_branch() {
                 deadline: None,
             };
             let target = lake.engine.row_target(&options, &merge.table).await.expect("a branch");
-            let attempt = shop.attempt(&merge, &target).await.expect("a look");
+            let mut attempt = shop.attempt(&merge, &target).await.expect("a look");
             done(&lake, meanwhile).await;
             match attempt.carry_out().await {
                 Ok(_) => {
