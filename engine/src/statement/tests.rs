@@ -1,6 +1,7 @@
 mod branches;
 mod formats;
 mod lineage;
+mod meanwhile;
 mod rows;
 mod staged;
 mod tables;
