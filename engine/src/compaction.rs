@@ -163,6 +163,7 @@ impl Engine {
         fail_point::pass("maintenance.files_written");
         let change = Change::replace(removed, added.clone())
             .of_table(table.metadata.uuid())
+            .of_schema(table.metadata.current_schema())
             .of_job(job);
         let change = match &layout.branch {
             Some((branch, snapshot_id)) => change.read_at(Some(*snapshot_id)).on_branch_that_is_there(branch),

@@ -401,9 +401,9 @@ impl Engine {
         &self,
         options: &SessionOptions,
         statements: &[&str],
-        target: &TableName,
+        target: Option<&TableName>,
     ) -> Result<SessionOptions> {
-        let mut names = BTreeSet::from([target.clone()]);
+        let mut names: BTreeSet<TableName> = target.into_iter().cloned().collect();
         for sql in statements {
             names.extend(self.named(options, sql)?.tables.iter().cloned());
         }

@@ -193,7 +193,7 @@ impl Workshop<'_> {
 
     /// These statements' tables as they stand at one moment, the target among them, and a session that sees them so.
     async fn at_one_moment(&self, target: &TableName, statements: &[&str]) -> Result<(LoadedTable, SessionOptions)> {
-        let options = self.engine.pinned(self.options, statements, target).await?;
+        let options = self.engine.pinned(self.options, statements, Some(target)).await?;
         let table = options.moment.get(target).cloned().flatten();
         let table = table.ok_or_else(|| EngineError::TableNotFound { table: target.clone() })?;
         writable(&table)?;

@@ -22,7 +22,7 @@ use tidewater_catalog_client::creation_updates;
 use tidewater_catalog_client::dto::{IngestCommit, IngestOutcome, OffsetRange};
 use tidewater_core::{Coded, Retry, SharedClock};
 use tidewater_table::iceberg::TableRequirement;
-use tidewater_table::{Change, CommitOptions, FileStore, PlannedCommit, Tail, plan_commit};
+use tidewater_table::{Change, CommitOptions, FileStore, PlannedCommit, Tail, misfit, plan_commit};
 
 /// Summary key: where each partition goes on, as JSON.
 pub const OFFSETS_KEY: &str = "tidewater.ingest.offsets";
@@ -154,7 +154,7 @@ impl Committer {
             .map_err(|error| (rows.topic.clone(), error))
     }
 
-    /// After a table moved: the files stand, unless their table is another one now.
+    /// After a table moved: the files stand, unless their table is another one now, or has other columns.
     async fn again(&self, sealed: &Sealed, written: Vec<Written>) -> std::result::Result<Vec<Written>, Ended> {
         let mut renewed = Vec::with_capacity(written.len());
         for (mut table, rows) in written.into_iter().zip(&sealed.tables) {
@@ -165,8 +165,12 @@ impl Committer {
                     return Err(Ended::Failed(IngestError::Catalog { action, source }));
                 }
             };
+            let fit = now.as_ref().is_some_and(|now| {
+                now.metadata.uuid() == table.table.metadata.uuid()
+                    && misfit(&table.schema, now.metadata.current_schema()).is_none()
+            });
             match now {
-                Some(now) if now.metadata.uuid() == table.table.metadata.uuid() => table.table = now,
+                Some(now) if fit => table.table = now,
                 None if table.staged => {}
                 _ => {
                     self.discard(std::slice::from_ref(&table), &[]).await;
@@ -339,6 +343,7 @@ fn change(sealed: &Sealed, table: &Written, rows: &TableRows) -> Change {
             .insert(range.partition, (range.from, range.to));
     }
     let mut change = Change::append(table.added.clone())
+        .of_schema(&table.schema)
         .property(OFFSETS_KEY, serde_json::json!(offsets).to_string())
         .property(RANGES_KEY, serde_json::json!(ranges).to_string())
         .property(BATCH_ID_KEY, sealed.id.to_string());

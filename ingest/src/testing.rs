@@ -16,7 +16,9 @@ use tidewater_core::{Namespace, TableName};
 use tidewater_table::iceberg::spec::{SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec};
 use tidewater_table::iceberg::{TableCreation, TableRequirement, TableUpdate};
 use tidewater_table::schema::LostDefaults;
-use tidewater_table::{Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit};
+use tidewater_table::{
+    Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, OnExisting, TableCommit, create_with,
+};
 
 /// The records of `fixtures/debezium-3.6.3-pg15.jsonl`.
 pub(crate) fn fixtures() -> Vec<Record> {
@@ -56,6 +58,8 @@ pub(crate) enum Fault {
     Unavailable,
     /// Another writer moved a table just before.
     TableMoved,
+    /// Its tables made way just before, each for one with columns of the same names.
+    TablesReplaced,
     /// Another reader took the leases just before.
     LeaseTaken,
 }
@@ -134,6 +138,18 @@ impl ModelLog {
 
     pub(crate) fn tables(&self) -> Vec<LoadedTable> {
         self.lock().tables.values().cloned().collect()
+    }
+
+    async fn replace(&self, commit: &IngestCommit) {
+        let mut tables = self.tables();
+        tables.retain(|table| commit.commits.iter().any(|one| one.name == table.name));
+        for table in tables {
+            let schema = table.metadata.current_schema().as_ref().clone();
+            let wanted = NewTable::new(table.name.clone(), schema);
+            create_with(self, &self.store, wanted, OnExisting::Replace)
+                .await
+                .expect("a table in place of another");
+        }
     }
 
     fn apply(state: &mut State, commit: &IngestCommit) -> IngestOutcome {
@@ -280,6 +296,10 @@ impl OffsetLog for ModelLog {
     }
 
     async fn commit_offsets(&self, commit: &IngestCommit) -> Result<IngestOutcome, CatalogFault> {
+        let replaced = self.lock().faults.front() == Some(&Fault::TablesReplaced);
+        if replaced {
+            self.replace(commit).await;
+        }
         let mut state = self.lock();
         state.calls += 1;
         let fault = state.faults.pop_front().unwrap_or(Fault::None);
@@ -302,7 +322,7 @@ impl OffsetLog for ModelLog {
                     lease.epoch += 1;
                 }
             }
-            Fault::AnswerLost | Fault::None => {}
+            Fault::AnswerLost | Fault::TablesReplaced | Fault::None => {}
         }
         let outcome = Self::apply(&mut state, commit);
         if fault == Fault::AnswerLost {

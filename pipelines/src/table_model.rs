@@ -67,6 +67,7 @@ pub(crate) async fn prepare(
         .read_at(target.metadata.current_snapshot_id())
         .exact_head()
         .of_table(target.metadata.uuid())
+        .of_schema(target.metadata.current_schema())
         .of_job(job)
         .property(REFRESH_STATE_KEY, state.to_json()?)
         .property("tidewater.rows-written", written.to_string());

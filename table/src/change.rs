@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use iceberg::spec::{
-    DataContentType, DataFile, MAIN_BRANCH, Operation, SnapshotRef, Struct, TableMetadata,
+    DataContentType, DataFile, MAIN_BRANCH, Operation, SchemaRef, SnapshotRef, Struct, TableMetadata,
     deserialize_data_file_from_json, serialize_data_file_to_json,
 };
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,8 @@ pub struct Conditions {
     pub rows_in: Option<HashSet<(i32, Struct)>>,
     /// Refuse if the name now means another table.
     pub table_uuid: Option<Uuid>,
+    /// Refuse if the files, which were written with this schema, no longer fit the table's columns.
+    pub schema: Option<SchemaRef>,
     /// Refuse unless the head is exactly `read_at` (`None`: an empty table).
     pub exact_head: bool,
     /// Refuse if the branch it goes to is gone, instead of making it anew.
@@ -310,6 +312,14 @@ impl Change {
     #[must_use]
     pub fn of_table(mut self, uuid: Uuid) -> Self {
         self.conditions.table_uuid = Some(uuid);
+        self
+    }
+
+    /// The files were written with this schema: refuse if they no longer fit the table's columns. Columns that were added, renamed or
+    /// moved meanwhile do no harm.
+    #[must_use]
+    pub fn of_schema(mut self, schema: &SchemaRef) -> Self {
+        self.conditions.schema = Some(schema.clone());
         self
     }
 

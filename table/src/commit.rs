@@ -1,5 +1,6 @@
 //! Commits a [`Change`]: plans it on the table's head, sends it, and on a lost race plans it again.
 
+mod columns;
 mod manifests;
 mod names;
 mod plan;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tidewater_core::TableName;
 
+pub use self::columns::misfit;
 pub use self::manifests::{RewriteManifests, RewrittenManifests, rewrite_manifests};
 pub(crate) use self::names::expired_snapshots;
 pub use self::plan::{PlannedAppend, PlannedCommit, plan_append, plan_commit};

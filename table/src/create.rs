@@ -42,6 +42,8 @@ pub struct StagedTable {
     updates: Vec<TableUpdate>,
     /// The table whose place it takes.
     base: Option<LoadedTable>,
+    /// Its rows are all that may make way.
+    must_stand: bool,
 }
 
 /// A table that was made, or was there.
@@ -125,6 +127,7 @@ pub async fn stage(catalog: &dyn Catalog, table: NewTable, on_existing: OnExisti
         table: staged,
         on_existing,
         base: None,
+        must_stand: false,
     })))
 }
 
@@ -154,6 +157,7 @@ fn taken(there: LoadedTable, wanted: &NewTable, on_existing: OnExisting) -> Resu
         on_existing,
         updates,
         base: Some(there),
+        must_stand: false,
     })))
 }
 
@@ -176,11 +180,20 @@ impl StagedTable {
         self.base.as_ref()
     }
 
+    /// What is written for it was computed from the table that makes way, as it is now: rows that others give that one meanwhile must not
+    /// go unseen.
+    #[must_use]
+    pub fn of_replaced_rows(mut self) -> Self {
+        self.must_stand = true;
+        self
+    }
+
     /// Makes the table, with these first rows if there are some: `change` can only add files. A change that is to be staged leaves main
     /// without rows.
     ///
     /// # Errors
-    /// If another one of that name was made in the meantime, or the one that is to be replaced has changed its columns.
+    /// If another one of that name was made in the meantime, or the one that is to be replaced has changed its columns, or rows that
+    /// count.
     pub async fn commit(
         &self,
         catalog: &dyn Catalog,
@@ -319,6 +332,9 @@ impl StagedTable {
         }
         if now_is.last_column_id() != base.last_column_id() || now_is.last_partition_id() != base.last_partition_id() {
             return Err(self.conflict("its columns or partitions were changed"));
+        }
+        if self.must_stand && now_is.current_snapshot_id() != base.current_snapshot_id() {
+            return Err(self.conflict("its rows were changed, and the new ones are made from them"));
         }
         // The files name the order that they are in by the id it was to get.
         if now_is.default_sort_order_id() != base.default_sort_order_id() {

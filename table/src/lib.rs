@@ -62,7 +62,7 @@ pub use change::{Added, Change, Conditions, JOB_ID_KEY, Target};
 pub use changelog::{SnapshotChange, changes_between};
 pub use commit::{
     CommitOptions, Committed, LostAppend, PlannedAppend, PlannedCommit, Rebase, RewriteManifests, RewrittenManifests,
-    Tail, commit_change, commit_changes, plan_append, plan_commit, rebase_append, rewrite_manifests,
+    Tail, commit_change, commit_changes, misfit, plan_append, plan_commit, rebase_append, rewrite_manifests,
 };
 pub use create::{Created, OnExisting, Staged, StagedTable, create_with, creation_updates, stage};
 pub use deletes::{FileDeletes, RowMask, write_deletes};

@@ -40,6 +40,7 @@ pub async fn overwrite_partitions(
         .read_at(read_at)
         .forbid_new_rows_in(touched)
         .of_table(table.uuid())
+        .of_schema(table.current_schema())
         .property(REPLACE_PARTITIONS, "true");
     change.operation = Operation::Overwrite;
     change.target = target.clone();
@@ -74,7 +75,10 @@ pub async fn overwrite_where(
         }
         gone.extend(coverage.whole.into_iter().map(|file| file.path));
     }
-    let mut change = Change::overwrite(gone, added).read_at(read_at).of_table(table.uuid());
+    let mut change = Change::overwrite(gone, added)
+        .read_at(read_at)
+        .of_table(table.uuid())
+        .of_schema(table.current_schema());
     change = match condition {
         Some(condition) => change.forbid_new_rows_of(condition.clone()),
         None => change.forbid_new_rows(),

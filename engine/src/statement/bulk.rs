@@ -147,7 +147,9 @@ impl Workshop<'_> {
             }
             (Target::There(table), None) => return Ok(Done::rows(0, table.metadata.current_snapshot_id())),
             (Target::There(table), Some(change)) => {
-                let change = change.of_table(table.metadata.uuid());
+                let change = change
+                    .of_table(table.metadata.uuid())
+                    .of_schema(table.metadata.current_schema());
                 let change = match &self.options.wap_id {
                     Some(id) if is_wap_enabled(&table.metadata) => change.staged(id),
                     _ => change,

@@ -39,10 +39,17 @@ impl Workshop<'_> {
         check_staleness(&create.properties)?;
         let properties: HashMap<String, String> = create.properties.clone().into_iter().collect();
         check_write_properties(&HashMap::new(), &properties)?;
+        let mut read = None;
         let query = match &create.query {
             Some(query) => {
-                let session = self.session(self.options);
-                let plan = self.engine.plan(&session, &query.to_string()).await?;
+                let sql = query.to_string();
+                let mut options = self.options.clone();
+                if create.existing == Existing::Replace {
+                    options = self.engine.pinned(&options, &[&sql], None).await?;
+                    read = options.moment.get(&name).cloned().flatten();
+                }
+                let session = self.session(&options);
+                let plan = self.engine.plan(&session, &sql).await?;
                 Some((session, plan))
             }
             None => None,
@@ -76,6 +83,10 @@ impl Workshop<'_> {
         let staged = match stage(self.engine.catalog().as_ref(), table, existing).await? {
             Staged::New(staged) => *staged,
             Staged::There(_) => return Ok(Done::default()),
+        };
+        let staged = match read {
+            Some(read) => made_of(staged, &read)?,
+            None => staged,
         };
         let waiting = self.waiting_in(&staged)?;
         match query {
@@ -157,6 +168,21 @@ impl Workshop<'_> {
             Err(fault) => Err(TableError::from(fault).into()),
             Ok(()) => Ok(Done::default()),
         }
+    }
+}
+
+/// A table that is made of the rows of the one that makes way for it: none may be there that the query has not read.
+fn made_of(staged: StagedTable, read: &LoadedTable) -> Result<StagedTable> {
+    let stands = staged.replaced().is_some_and(|there| {
+        let (there, read) = (&there.metadata, &read.metadata);
+        there.uuid() == read.uuid() && there.current_snapshot_id() == read.current_snapshot_id()
+    });
+    match stands {
+        true => Ok(staged.of_replaced_rows()),
+        false => Err(EngineError::Table(TableError::Conflict {
+            table: read.name.clone(),
+            reason: "its rows were changed after the query read them".into(),
+        })),
     }
 }
 

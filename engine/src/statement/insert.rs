@@ -65,7 +65,11 @@ impl Workshop<'_> {
         fail_point::pass("statements.files_written");
         let rows = added.iter().map(|added| added.file.record_count()).sum();
         let change = match self.replacing(&table, target, &head, insert, added.clone()).await {
-            Ok(Some(change)) => head.takes(change).of_table(table.metadata.uuid()).of_job(job),
+            Ok(Some(change)) => head
+                .takes(change)
+                .of_table(table.metadata.uuid())
+                .of_schema(table.metadata.current_schema())
+                .of_job(job),
             Ok(None) => return Ok(Done::rows(rows, head.snapshot_id)),
             Err(error) => {
                 drop_files(self.engine.store(), &added).await;
@@ -113,6 +117,13 @@ impl Workshop<'_> {
             Overwrite::Partition(values) => {
                 let merge = without(insert, values);
                 let mut attempt = self.attempt(&merge, target).await?;
+                // What others added since the query read the table is in none of its rows, and must not go with the old ones.
+                if !attempt.looks_at(table, head) {
+                    return Err(EngineError::Table(TableError::Conflict {
+                        table: table.name.clone(),
+                        reason: "it was changed while the query ran".into(),
+                    }));
+                }
                 let matched = attempt.look().await?;
                 let mut change = attempt.write_anew(&matched).await?;
                 change.added.extend(added);

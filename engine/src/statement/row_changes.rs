@@ -178,6 +178,12 @@ impl Attempt<'_> {
         self.head.snapshot_id
     }
 
+    /// Whether this is the state that it looks at.
+    pub(super) fn looks_at(&self, table: &LoadedTable, head: &Head) -> bool {
+        let (ours, theirs) = (&self.table.metadata, &table.metadata);
+        self.head == *head && ours.uuid() == theirs.uuid() && ours.current_schema_id() == theirs.current_schema_id()
+    }
+
     /// A `DELETE` without a condition needs no look at any row.
     fn of_all_rows(&self) -> bool {
         self.only_deletes() && self.merge.source.is_none() && self.merge.on.is_none()
@@ -381,6 +387,7 @@ impl Attempt<'_> {
             .takes(change)
             .read_at(self.read_at())
             .of_table(self.table.metadata.uuid())
+            .of_schema(self.table.metadata.current_schema())
             .of_job(self.shop.job());
         if isolation != Some(SNAPSHOT_ISOLATION) {
             change = match reach {

@@ -1,6 +1,7 @@
 mod branches;
 mod formats;
 mod lineage;
+mod meanwhile;
 mod once;
 mod rows;
 mod staged;

@@ -157,7 +157,10 @@ async fn append(
     }
     let rows: u64 = added.iter().map(|added| added.file.record_count()).sum();
     if !added.is_empty() {
-        let change = Change::append(added).of_table(table.metadata.uuid()).of_job(job);
+        let change = Change::append(added)
+            .of_table(table.metadata.uuid())
+            .of_schema(table.metadata.current_schema())
+            .of_job(job);
         commit_change(
             parts.catalog.as_ref(),
             &parts.store,

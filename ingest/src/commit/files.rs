@@ -9,7 +9,7 @@ use super::Committer;
 use crate::error::{IngestError, Result};
 use crate::layout::PARTITION_COLUMN;
 use tidewater_core::TableName;
-use tidewater_table::iceberg::spec::{Schema, Transform, UnboundPartitionSpec};
+use tidewater_table::iceberg::spec::{Schema, SchemaRef, Transform, UnboundPartitionSpec};
 use tidewater_table::schema::{LostDefaults, evolve, evolve_table, from_arrow};
 use tidewater_table::{Added, DataFileWriter, LoadedTable, NewTable, TableError, WriteOptions};
 
@@ -37,6 +37,8 @@ pub(crate) struct Written {
     /// The table is yet to be made, by the commit of these files.
     pub(crate) staged: bool,
     pub(crate) added: Vec<Added>,
+    /// What the files were written with.
+    pub(crate) schema: SchemaRef,
 }
 
 pub(super) async fn write_files(committer: &Committer, rows: &TableRows) -> Result<Written> {
@@ -69,7 +71,13 @@ pub(super) async fn write_files(committer: &Committer, rows: &TableRows) -> Resu
         return Err(failed(error));
     }
     let added = writer.close().await.map_err(failed)?;
-    Ok(Written { table, staged, added })
+    let schema = table.metadata.current_schema().clone();
+    Ok(Written {
+        table,
+        staged,
+        added,
+        schema,
+    })
 }
 
 fn catalog_of(log: &dyn crate::offset_log::OffsetLog) -> &dyn tidewater_table::Catalog {

@@ -203,6 +203,7 @@ fn table_change(
         .read_at(target.metadata.current_snapshot_id())
         .exact_head()
         .of_table(target.metadata.uuid())
+        .of_schema(target.metadata.current_schema())
         .property(REFRESH_STATE_KEY, state.to_json()?)
         .property("tidewater.changes-read", rows.changes.to_string())
         .property("tidewater.deletes-read", rows.deletes.to_string())

@@ -65,4 +65,5 @@ pub(super) fn change(table: &LoadedTable, replaced: &[ScanFile], added: Vec<Adde
         .read_at(table.metadata.current_snapshot_id())
         .exact_head()
         .of_table(table.metadata.uuid())
+        .of_schema(table.metadata.current_schema())
 }

@@ -44,6 +44,18 @@ pub(super) fn requirements(table: &TableMetadata, target: &Target) -> Vec<TableR
     ]
 }
 
+/// The same of a change, and what its conditions add.
+pub(super) fn requirements_of(table: &TableMetadata, change: &Change) -> Vec<TableRequirement> {
+    let mut requirements = requirements(table, &change.target);
+    // A change of columns moves no branch. Whoever loses to one looks again whether the files fit.
+    if change.conditions.schema.is_some() {
+        requirements.push(TableRequirement::CurrentSchemaIdMatch {
+            current_schema_id: table.current_schema_id(),
+        });
+    }
+    requirements
+}
+
 pub(super) fn updates(
     table: &TableMetadata,
     snapshot: Snapshot,

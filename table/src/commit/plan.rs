@@ -11,7 +11,7 @@ use iceberg::spec::{
     TableMetadata,
 };
 
-use super::names::{require_target, requirements, updates};
+use super::names::{require_target, requirements_of, updates};
 use super::{CommitOptions, Tail, summary, sweep, validate};
 use crate::catalog::{LoadedTable, TableCommit};
 use crate::change::{Added, Change};
@@ -62,7 +62,7 @@ pub async fn plan_commit(
         Ok(updates) => Ok(PlannedCommit {
             commit: TableCommit {
                 name: table.name.clone(),
-                requirements: requirements(metadata, &change.target),
+                requirements: requirements_of(metadata, change),
                 updates,
             },
             snapshot_id: writer.snapshot_id(),

@@ -2,6 +2,7 @@
 
 use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation, SnapshotRef, TableMetadata};
 
+use super::columns;
 use crate::change::{Change, Target};
 use crate::error::Result;
 use crate::file_store::FileStore;
@@ -13,6 +14,13 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     let conditions = &change.conditions;
     if let Some(wanted) = conditions.table_uuid.filter(|uuid| *uuid != table.uuid()) {
         return Ok(Some(format!("the name means table {} now, not {wanted}", table.uuid())));
+    }
+    if let Some(reason) = conditions
+        .schema
+        .as_ref()
+        .and_then(|schema| columns::misfit(schema, table.current_schema()))
+    {
+        return Ok(Some(format!("its columns were changed: {reason}")));
     }
     if conditions.branch_there
         && let Target::Branch(name) = &change.target
