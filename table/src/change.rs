@@ -140,6 +140,8 @@ pub struct Conditions {
     pub exact_head: bool,
     /// Refuse if the branch it goes to is gone, instead of making it anew.
     pub branch_there: bool,
+    /// Refuse unless this is the id of the table's current schema.
+    pub exact_schema: Option<i32>,
 }
 
 /// One change of one table.
@@ -298,6 +300,13 @@ impl Change {
             .map(|(spec_id, values)| (*spec_id, partition_key(values)));
         self.conditions.forbid_new_rows = true;
         self.conditions.rows_in = Some(keys.collect());
+        self
+    }
+
+    /// Refuse if the table's current schema is not the one of this id.
+    #[must_use]
+    pub fn exact_schema(mut self, schema_id: i32) -> Self {
+        self.conditions.exact_schema = Some(schema_id);
         self
     }
 

@@ -11,6 +11,7 @@ mod validate;
 
 use std::time::Duration;
 
+use iceberg::TableRequirement;
 use tidewater_core::TableName;
 
 pub use self::columns::misfit;
@@ -209,7 +210,13 @@ async fn plan_all(
     let mut plans: Vec<PlannedCommit> = Vec::with_capacity(tables.len());
     for (table, (_, change)) in tables.iter().zip(changes) {
         match plan_commit(store, table, change, options).await {
-            Ok(plan) => plans.push(plan),
+            Ok(mut plan) => {
+                if let Some(current_schema_id) = change.conditions.exact_schema {
+                    let requirement = TableRequirement::CurrentSchemaIdMatch { current_schema_id };
+                    plan.commit.requirements.push(requirement);
+                }
+                plans.push(plan);
+            }
             Err(error) => {
                 sweep(store, &written(&plans)).await;
                 return Err(error);

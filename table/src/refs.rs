@@ -1,6 +1,7 @@
 //! Branches and tags, and where the head of a table stands. Only names move: no snapshot is made here but by [`cherry_pick`].
 
 mod cherry;
+mod fits;
 mod head;
 mod read;
 
@@ -11,6 +12,7 @@ use iceberg::{TableRequirement, TableUpdate};
 
 pub use self::cherry::{Picked, cherry_pick, is_wap_enabled, staged_as};
 pub(crate) use self::cherry::{SOURCE, WAP_ID};
+pub use self::fits::{before_replacement, is_before_replacement};
 pub use self::head::{
     HeadMoved, fast_forward, plan_rollback, rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot,
 };
@@ -203,6 +205,11 @@ async fn move_refs(
         if wishes.iter().any(|(name, _)| name != MAIN_BRANCH) {
             require_names(&table.metadata)?;
         }
+        for wish in &wishes {
+            if let Some(snapshot_id) = fits::moves_branch(&table.metadata, wish) {
+                fits::require_fit(store, &table.metadata, snapshot_id).await?;
+            }
+        }
         match catalog.commit(vec![commit(name, &table.metadata, &wishes)]).await? {
             CommitOutcome::Committed(tables) => {
                 let table = tables.into_iter().next();
@@ -249,6 +256,12 @@ pub(crate) fn require_names(table: &TableMetadata) -> Result<()> {
 
 fn commit(name: &TableName, table: &TableMetadata, wishes: &[Wish]) -> TableCommit {
     let mut requirements = vec![TableRequirement::UuidMatch { uuid: table.uuid() }];
+    // Whether a snapshot fits was told of these columns.
+    if wishes.iter().any(|wish| fits::moves_branch(table, wish).is_some()) {
+        requirements.push(TableRequirement::CurrentSchemaIdMatch {
+            current_schema_id: table.current_schema_id(),
+        });
+    }
     let mut updates = Vec::new();
     for (ref_name, wanted) in wishes {
         requirements.push(TableRequirement::RefSnapshotIdMatch {

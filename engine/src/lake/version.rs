@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tidewater_core::config::nearest;
 use tidewater_table::iceberg::spec::TableMetadata;
-use tidewater_table::{LoadedTable, TableError};
+use tidewater_table::{LoadedTable, TableError, is_before_replacement};
 
 use crate::error::{EngineError, Result};
 use crate::session::MOMENT;
@@ -43,7 +43,7 @@ pub(crate) struct Reference {
     pub(crate) max_snapshot_age_ms: Option<i64>,
 }
 
-/// The state that `version` names.
+/// The state that `version` names. A branch that was left behind when the table was replaced is a snapshot like others.
 pub(crate) fn resolve(table: &LoadedTable, version: &str) -> Result<Version> {
     let metadata = &table.metadata;
     if let Some(milliseconds) = version.strip_prefix(MOMENT) {
@@ -56,10 +56,10 @@ pub(crate) fn resolve(table: &LoadedTable, version: &str) -> Result<Version> {
     if let Some(snapshot_id) = number.filter(|id| metadata.snapshot_by_id(*id).is_some()) {
         return Ok(Version::Snapshot(snapshot_id));
     }
-    if metadata.snapshot_for_ref(version).is_some()
+    if let Some(head) = metadata.snapshot_for_ref(version)
         && let Some(reference) = references(metadata)?.get(version)
     {
-        return Ok(match reference.is_branch {
+        return Ok(match reference.is_branch && !is_before_replacement(metadata, head) {
             true => Version::Branch(reference.snapshot_id),
             false => Version::Snapshot(reference.snapshot_id),
         });

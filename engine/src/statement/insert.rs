@@ -44,7 +44,7 @@ impl Workshop<'_> {
         let head = target.head(&table)?;
         let session = self.session(&options);
         let schema = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-        let query = given_rows::query(insert, &schema);
+        let query = given_rows::query(insert, &schema)?;
         let input = self.engine.plan(&session, &query).await?;
         let mut input = named_columns(input, insert, &table)?;
         if self.options.postgres.is_some() {
@@ -214,7 +214,7 @@ impl Workshop<'_> {
             Some(update) => (Action::Update(update.values.clone()), update.condition.clone()),
         };
         let names: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
-        let query = given_rows::query(insert, &tidewater_table::schema::to_arrow(schema)?);
+        let query = given_rows::query(insert, &tidewater_table::schema::to_arrow(schema)?)?;
         Ok(Merge {
             verb: "INSERT",
             table: insert.table.clone(),

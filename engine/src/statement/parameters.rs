@@ -7,7 +7,9 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr, Value};
 use tidewater_core::TableName;
 
+use super::given_rows;
 use super::insert::EXCLUDED;
+use super::row_sql::is_default;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::session::{CATALOG, SessionOptions};
@@ -143,7 +145,7 @@ fn parameter(value: &Expr) -> Option<&str> {
 }
 
 fn of_insert(insert: &Insert, table: &TableName) -> Vec<String> {
-    let mut queries = vec![insert.query.to_string()];
+    let mut queries = vec![given_rows::without_defaults(&insert.query).to_string()];
     let conflict = insert.on_conflict.as_ref();
     if let Some(update) = conflict.and_then(|conflict| conflict.update.as_ref()) {
         let own = insert.alias.as_deref().unwrap_or_else(|| table.name());
@@ -175,7 +177,8 @@ fn called(table: &TableName, alias: &str) -> String {
 
 /// A query of these values under these conditions. Values that are parameters are told by their columns.
 fn query<'a>(values: impl Iterator<Item = &'a Expr>, from: &str, conditions: impl Iterator<Item = &'a Expr>) -> String {
-    let values = values.filter(|value| parameter(value).is_none()).enumerate();
+    let values = values.filter(|value| parameter(value).is_none() && !is_default(value));
+    let values = values.enumerate();
     let mut columns: Vec<String> = values.map(|(at, value)| format!("({value}) AS \"v{at}\"")).collect();
     if columns.is_empty() {
         columns.push("1".to_owned());

@@ -29,8 +29,8 @@ pub(super) const TARGET: &str = "target";
 /// The rows of the files that are written anew.
 pub(super) const REWRITTEN: &str = "rewritten";
 
-/// Marks rows that have a row of the source.
-const SOURCE_MARK: &str = "_source";
+/// Marks rows that have a row of the source, whose own columns have no such name: it cannot be written.
+const SOURCE_MARK: &str = "\u{1}_source";
 
 /// Writes the queries of one statement.
 #[derive(Clone)]
@@ -393,6 +393,9 @@ impl<'a> RowSql<'a> {
         let given = |values: &[(String, Expr)]| {
             let found = values.iter().find(|(name, _)| name == column);
             found.map(|(_, value)| match self.list_of_text(value, data_type) {
+                _ if is_default(value) && !self.has_column("default") => {
+                    self.default_of(column).unwrap_or_else(|| cast("NULL".to_owned()))
+                }
                 Some(list) => plainly(&list),
                 None => cast(format!("({})", self.text(value))),
             })
@@ -401,10 +404,19 @@ impl<'a> RowSql<'a> {
             Action::Delete | Action::Nothing => "NULL".to_owned(),
             Action::Update(values) => given(values).unwrap_or_else(|| own.to_owned()),
             Action::Insert(values) => given(values)
-                .or_else(|| self.defaults.get(column).cloned())
+                .or_else(|| self.default_of(column))
                 .unwrap_or_else(|| "NULL".to_owned()),
             Action::UpdateAll | Action::InsertAll => of_source(),
         }
+    }
+
+    fn has_column(&self, name: &str) -> bool {
+        self.schema.column_with_name(name).is_some()
+    }
+
+    /// What a column is where nothing is said of it, unless that is null.
+    fn default_of(&self, column: &str) -> Option<String> {
+        self.defaults.get(column).cloned()
     }
 
     /// A text that is written out, as the list that a column of this type takes it for; `None` for anything else.
@@ -441,8 +453,16 @@ fn plainly(list: &str) -> String {
     format!("{}({list})", plain_list::NAME)
 }
 
+/// Whether it is the word that stands for a column's default.
+pub(super) fn is_default(value: &Expr) -> bool {
+    match value {
+        Expr::Identifier(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default"),
+        _ => false,
+    }
+}
+
 /// The one value of an array, as an expression.
-fn as_sql(value: &ArrayRef) -> Result<String> {
+pub(super) fn as_sql(value: &ArrayRef) -> Result<String> {
     let text = array_value_to_string(value, 0).map_err(DataFusionError::from)?;
     let of = value.data_type();
     let literal = match of {
@@ -453,7 +473,7 @@ fn as_sql(value: &ArrayRef) -> Result<String> {
 }
 
 /// Whether it is a text that says no type.
-fn is_text(value: &Expr) -> bool {
+pub(super) fn is_text(value: &Expr) -> bool {
     match value {
         Expr::Value(value) => matches!(
             value.value,

@@ -3,7 +3,7 @@
 //! Names are read as queries read them: `t.branch_audit` is a table if there is one, else branch `audit` of `t`.
 
 use tidewater_core::TableName;
-use tidewater_table::{Change, LoadedTable, is_wap_enabled};
+use tidewater_table::{Change, LoadedTable, before_replacement, is_before_replacement, is_wap_enabled};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -114,6 +114,18 @@ fn no_branch(table: TableName, version: &str) -> EngineError {
     }
 }
 
+/// Whether it is a branch of before the table was replaced, which is read with its own columns.
+fn is_left_behind(table: &LoadedTable, name: &str) -> Result<bool> {
+    let metadata = &table.metadata;
+    match metadata.snapshot_for_ref(name) {
+        Some(head) if is_before_replacement(metadata, head) => {
+            let named = version::references(metadata)?;
+            Ok(named.get(name).is_some_and(|reference| reference.is_branch))
+        }
+        _ => Ok(false),
+    }
+}
+
 impl RowTarget {
     /// The table as it is.
     pub(super) fn whole(table: TableName) -> Self {
@@ -127,7 +139,8 @@ impl RowTarget {
     /// Where it stands in this state of the table.
     ///
     /// # Errors
-    /// [`EngineError::VersionNotFound`] and [`EngineError::NotABranch`] for what is no branch of it.
+    /// [`EngineError::VersionNotFound`] and [`EngineError::NotABranch`] for what is no branch of it, and
+    /// [`before_replacement`] for one that was left behind.
     pub(super) fn head(&self, table: &LoadedTable) -> Result<Head> {
         let Some(branch) = &self.branch else {
             return Ok(Head {
@@ -147,7 +160,10 @@ impl RowTarget {
                 staged: None,
                 snapshot_id: table.metadata.current_snapshot_id(),
             }),
-            version::Version::Snapshot(_) => Err(no_branch(table.name.clone(), branch)),
+            version::Version::Snapshot(_) => Err(match is_left_behind(table, branch)? {
+                true => EngineError::from(before_replacement(branch)),
+                false => no_branch(table.name.clone(), branch),
+            }),
         }
     }
 }

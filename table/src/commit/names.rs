@@ -9,19 +9,23 @@ use crate::change::{Change, Target};
 use crate::error::Result;
 use crate::refs;
 
-/// A tag is not written to, and nothing is staged where the table does not allow it.
+/// A tag is not written to, nor a branch that was left behind when the table was replaced, and nothing is staged where the table does
+/// not allow it.
 pub(super) fn require_target(table: &TableMetadata, change: &Change) -> Result<()> {
     match &change.target {
         Target::Main => Ok(()),
         Target::Branch(name) => {
             refs::require_names(table)?;
-            let reads = table.snapshot_for_ref(name).is_some();
-            match reads && refs::refs_of(table)?.get(name).is_some_and(|named| !named.is_branch()) {
+            let head = table.snapshot_for_ref(name);
+            match head.is_some() && refs::refs_of(table)?.get(name).is_some_and(|named| !named.is_branch()) {
                 true => Err(refs::refused(
                     format!("writing to {name}"),
                     "it is a tag",
                     "write to a branch",
                 )),
+                false if head.is_some_and(|head| refs::is_before_replacement(table, head)) => {
+                    Err(refs::before_replacement(name))
+                }
                 false => Ok(()),
             }
         }

@@ -32,6 +32,10 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     if conditions.exact_head && head != conditions.read_at {
         return Ok(Some(format!("the head is {head:?}, not {:?}", conditions.read_at)));
     }
+    if let Some(wanted) = conditions.exact_schema.filter(|id| *id != table.current_schema_id()) {
+        let now = table.current_schema_id();
+        return Ok(Some(format!("the columns are those of schema {now}, not of {wanted}")));
+    }
     if change.needs_nothing() && !conditions.forbid_new_rows {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use iceberg::spec::{
 };
 
 use super::head::ancestors;
-use super::{Wish, move_refs, refs_of, refused};
+use super::{Wish, fits, move_refs, refs_of, refused};
 use crate::catalog::{Catalog, LoadedTable};
 use crate::change::{Added, Change};
 use crate::commit::{CommitOptions, commit_change};
@@ -69,7 +69,7 @@ pub struct Picked {
 ///
 /// # Errors
 /// If the snapshot did more than append and main is not where it began; if it is in main already, or was picked or published
-/// before.
+/// before; if its rows cannot be read with the table's columns.
 pub async fn cherry_pick(
     catalog: &dyn Catalog,
     store: &FileStore,
@@ -91,10 +91,13 @@ pub async fn cherry_pick(
             continue;
         }
         require_new(metadata, picked)?;
+        let columns = fits::to_prove(metadata, picked)?;
         let added = added_files(store, metadata, picked).await?;
+        fits::require_values(snapshot_id, &columns, added.iter().map(|added| &added.file))?;
         let mut change = Change::append(added)
             .read_at(head)
             .exact_head()
+            .exact_schema(metadata.current_schema_id())
             .of_table(metadata.uuid())
             .property(SOURCE, snapshot_id.to_string());
         if let Some(id) = wap_id(picked) {

@@ -114,3 +114,33 @@ async fn two_meanings_are_refused() {
     assert_eq!(rows(&lake, "INSERT INTO s.\"t@dev\" VALUES (2)").await, 1);
     assert_eq!(lake.lines("SELECT id FROM s.\"t@dev\"").await, ["1", "2"]);
 }
+
+// Goal: a branch that was left behind when its table was replaced keeps its rows as they were, and neither they nor new ones are read with
+// columns of the other table. Method: a table of the same names, each way to write to the branch and to bring it to main.
+#[tokio::test]
+async fn what_is_left_behind_stays_as_it_was() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (id int, v text)").await;
+    rows(&lake, "INSERT INTO s.t VALUES (1, 'a'), (2, 'b')").await;
+    done(&lake, "ALTER TABLE s.t CREATE BRANCH old").await;
+    done(&lake, "CREATE OR REPLACE TABLE s.t (id int, v text NOT NULL)").await;
+    rows(&lake, "INSERT INTO s.t VALUES (3, 'c')").await;
+    for sql in [
+        "INSERT INTO s.t.branch_old VALUES (4, 'd')",
+        "UPDATE s.t.branch_old SET id = id + 1",
+        "DELETE FROM s.t.branch_old",
+        "INSERT OVERWRITE s.t.branch_old VALUES (4, 'd')",
+        "CALL system.rewrite_data_files(table => 's.t', branch => 'old', options => map('rewrite-all', 'true'))",
+        "CALL system.set_current_snapshot(table => 's.t', ref => 'old')",
+        "CALL system.fast_forward('s.t', 'main', 'old')",
+    ] {
+        assert_eq!(refused(&lake, sql).await.code(), "TBL-0024", "{sql}");
+    }
+    for name in ["s.t.branch_old", "s.\"t@old\""] {
+        let sql = format!("SELECT id, v FROM {name}");
+        assert_eq!(lake.lines(&sql).await, ["1,a", "2,b"], "{name}");
+    }
+    assert_eq!(rows(&lake, "INSERT INTO s.t SELECT id, v FROM s.t.branch_old").await, 2);
+    assert_eq!(lake.lines("SELECT id, v FROM s.t").await, ["1,a", "2,b", "3,c"]);
+    done(&lake, "ALTER TABLE s.t DROP BRANCH old").await;
+}

@@ -239,3 +239,30 @@ async fn tables_that_stage_are_not_replaced() {
     done(&lake, "CREATE OR REPLACE TABLE s.t AS SELECT 3 AS id").await;
     assert_eq!(ids(&lake).await, ["3"]);
 }
+
+// Goal: what was staged with a null is not published to a table that forbids it meanwhile. Method: the publication before and after nulls are
+// allowed again, while main stands and after it went on.
+#[tokio::test]
+async fn nulls_are_not_published_where_they_are_forbidden() {
+    for goes_on in [false, true] {
+        let lake = lake().await;
+        done(
+            &lake,
+            "CREATE TABLE s.t (id int, p text) TBLPROPERTIES ('write.wap.enabled' = 'true')",
+        )
+        .await;
+        done(&lake, "INSERT INTO s.t VALUES (1, 'a')").await;
+        written(&lake, "night-1", "INSERT INTO s.t VALUES (2, NULL)").await;
+        done(&lake, "ALTER TABLE s.t ALTER COLUMN p SET NOT NULL").await;
+        if goes_on {
+            done(&lake, "INSERT INTO s.t VALUES (3, 'c')").await;
+        }
+        let publish = "CALL system.publish_changes('s.t', 'night-1')";
+        let error = refused(&lake, publish).await;
+        assert_eq!(error.code(), "TBL-0024", "{error}");
+        assert!(error.to_string().contains("without a value in p"), "{error}");
+        done(&lake, "ALTER TABLE s.t ALTER COLUMN p DROP NOT NULL").await;
+        done(&lake, publish).await;
+        assert_eq!(lake.lines("SELECT id FROM s.t WHERE p IS NULL").await, ["2"]);
+    }
+}
