@@ -181,7 +181,7 @@ fn told_apart(table: &SubqueryAlias) -> Option<&DFSchema> {
     let (own, told) = (apart.input.schema(), apart.schema.fields());
     let others = unique_field_aliases(own.fields());
     let called = own.fields().iter().zip(&others);
-    let mut called = called.map(|(field, other)| other.as_ref().unwrap_or(field.name()));
+    let mut called = called.map(|(field, other)| other.as_ref().unwrap_or_else(|| field.name()));
     let is_theirs = others.iter().any(Option::is_some)
         && others.len() == told.len()
         && told.iter().all(|field| called.next() == Some(field.name()));
@@ -281,24 +281,17 @@ impl VisitorMut for Places<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        let (TableFactor::Derived { alias: Some(alias), .. } | TableFactor::NestedJoin { alias: Some(alias), .. }) =
+            factor
+        else {
+            return ControlFlow::Continue(());
+        };
+        if !self.empties(alias) {
+            return ControlFlow::Continue(());
+        }
         match factor {
-            TableFactor::Derived {
-                subquery,
-                alias: Some(alias),
-                ..
-            } => {
-                if self.empties(alias) {
-                    empty(subquery);
-                }
-            }
-            TableFactor::NestedJoin {
-                table_with_joins,
-                alias: Some(alias),
-            } => {
-                if self.empties(alias) {
-                    table_with_joins.joins.clear();
-                }
-            }
+            TableFactor::Derived { subquery, .. } => empty(subquery),
+            TableFactor::NestedJoin { table_with_joins, .. } => table_with_joins.joins.clear(),
             _ => {}
         }
         ControlFlow::Continue(())
