@@ -16,8 +16,16 @@ pub type Result<T, E = SchedulerError> = std::result::Result<T, E>;
 /// The code of [`SchedulerError::NotPlanned`], by which it is told from what failed while it ran.
 pub(crate) const NOT_PLANNED: &str = "SCH-0021";
 
+/// The codes of [`SchedulerError::NoExecutor`] and [`SchedulerError::ExecutorsLost`], which executors that went to another scheduler leave
+/// behind.
+pub(crate) const NO_EXECUTOR: &str = "SCH-0003";
+pub(crate) const EXECUTORS_LOST: &str = "SCH-0004";
+
 /// The code of [`SchedulerError::Ended`], by which it is told from what would end in the same way elsewhere.
 pub(crate) const ENDED: &str = "SCH-0022";
+
+/// The code of [`SchedulerError::SchedulerLost`], after which another process may run the plan.
+pub(crate) const SCHEDULER_LOST: &str = "SCH-0024";
 
 /// Every failure of this crate.
 #[derive(Debug, Error)]
@@ -204,8 +212,8 @@ impl Coded for SchedulerError {
         match self {
             Self::Bind { .. } => "SCH-0001",
             Self::Options { .. } => "SCH-0002",
-            Self::NoExecutor { .. } => "SCH-0003",
-            Self::ExecutorsLost { .. } => "SCH-0004",
+            Self::NoExecutor { .. } => NO_EXECUTOR,
+            Self::ExecutorsLost { .. } => EXECUTORS_LOST,
             Self::Failed { .. } => "SCH-0005",
             Self::Deadline { .. } => "SCH-0006",
             Self::ResultLost { .. } => "SCH-0007",
@@ -222,7 +230,7 @@ impl Coded for SchedulerError {
             Self::NotPlanned { .. } => NOT_PLANNED,
             Self::Ended => ENDED,
             Self::NobodySchedules { .. } => "SCH-0023",
-            Self::SchedulerLost { .. } => "SCH-0024",
+            Self::SchedulerLost { .. } => SCHEDULER_LOST,
             Self::Elsewhere { code, .. } => *code,
         }
     }

@@ -7,6 +7,7 @@
 
 mod client;
 mod finder;
+mod rows;
 mod sent;
 mod server;
 mod wire;

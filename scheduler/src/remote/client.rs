@@ -5,21 +5,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
-use arrow_flight::error::FlightError;
-use arrow_flight::{FlightData, Ticket};
-use datafusion::common::DataFusionError;
+use arrow_flight::Ticket;
 use datafusion::physical_plan::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::StreamExt;
-use futures::future::ready;
 use prost::Message;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::finder::{Finder, There, WhoSchedules};
+use super::rows::{error_of, read};
 use super::sent::pack;
 use super::wire::{RunPlan, Said};
-use crate::error::{ENDED, Result, SchedulerError};
+use crate::error::{ENDED, EXECUTORS_LOST, NO_EXECUTOR, Result, SCHEDULER_LOST, SchedulerError};
 use crate::fetch::limited;
 use crate::options::{Planner, SchedulerOptions};
 use crate::runner::DEADLINE_MAX;
@@ -69,8 +64,20 @@ struct Running {
 enum Trouble {
     /// The other end is gone, or goes: another one may run the plan.
     Lost(SchedulerError),
+    /// Its executors are gone, maybe to another one that schedules by now: that one may run the plan.
+    Left(SchedulerError),
     /// Another one would say the same.
     Final(SchedulerError),
+}
+
+impl Trouble {
+    fn of(error: SchedulerError) -> Self {
+        match error.code() {
+            SCHEDULER_LOST | ENDED => Self::Lost(error),
+            NO_EXECUTOR | EXECUTORS_LOST => Self::Left(error),
+            _ => Self::Final(error),
+        }
+    }
 }
 
 impl RemoteRunner {
@@ -130,8 +137,8 @@ impl RemoteRunner {
         })
     }
 
-    /// Runs it once more with the next process to schedule, if the one that has it is lost before it is known how it ran: nothing was
-    /// handed on, and what it wrote counts for nothing until whoever asked commits it.
+    /// Runs it once more with the next process to schedule, if the one that has it is lost before it is known how it ran, or its executors
+    /// are and another one schedules: nothing was handed on, and what it wrote counts for nothing until whoever asked commits it.
     async fn run_to_the_end(
         &self,
         request: &PlanRequest,
@@ -143,36 +150,42 @@ impl RemoteRunner {
         let begun = clock.monotonic();
         let there = self.inner.finder.there().await?;
         let first = self.send(&there, request, reason, waited, allowed).await;
-        let lost = match first {
+        let (lost, but) = match first {
             Ok(running) => return Ok(running),
             Err(Trouble::Final(error)) => return Err(error),
-            Err(Trouble::Lost(lost)) => lost,
+            Err(Trouble::Lost(lost)) => (lost, None),
+            Err(Trouble::Left(lost)) => (lost, Some(there.at.as_str())),
         };
-        tracing::warn!(job = %request.job, at = there.at, error = %lost, "a plan is sent again: its scheduler was lost");
         self.inner.finder.forget();
-        let there = self.next(lost).await?;
+        let Some(next) = self.next(but).await else {
+            return Err(lost);
+        };
+        tracing::warn!(job = %request.job, at = there.at, error = %lost, "a plan is sent again: it was lost there");
         let left = allowed.saturating_sub(clock.monotonic().saturating_sub(begun));
-        match self.send(&there, request, reason, waited, left).await {
+        match self.send(&next, request, reason, waited, left).await {
             Ok(running) => Ok(Running {
                 attempt: running.attempt + 1,
                 ..running
             }),
-            Err(Trouble::Final(error) | Trouble::Lost(error)) => Err(error),
+            Err(Trouble::Final(error) | Trouble::Lost(error) | Trouble::Left(error)) => Err(error),
         }
     }
 
-    /// The next process to schedule that has executors; what was lost, if there is none in time.
-    async fn next(&self, lost: SchedulerError) -> Result<There> {
+    /// The next process to schedule that has executors; none, if there is none in time, or if it is still the one that is named here.
+    async fn next(&self, but: Option<&str>) -> Option<There> {
         let clock = &self.inner.clock;
         let begun = clock.monotonic();
         loop {
-            if let Ok(there) = self.inner.finder.find().await
-                && there.executors > 0
-            {
-                return Ok(there);
+            if let Ok(there) = self.inner.finder.find().await {
+                if but == Some(there.at.as_str()) {
+                    return None;
+                }
+                if there.executors > 0 {
+                    return Some(there);
+                }
             }
             if clock.monotonic().saturating_sub(begun) >= NEXT_MAX {
-                return Err(lost);
+                return None;
             }
             clock.sleep(NEXT_INTERVAL).await;
         }
@@ -190,24 +203,23 @@ impl RemoteRunner {
         let ticket = Ticket {
             ticket: sent.map_err(Trouble::Final)?.encode_to_vec().into(),
         };
-        let lost = |source: Status| Trouble::Lost(lost_at(&there.at, source));
+        let ended = |status: Status| Trouble::of(error_of(&there.at, status));
         let mut client = there.client.clone();
-        let mut answers = client.do_get(ticket).await.map_err(lost)?.into_inner();
-        let first = answers.message().await.map_err(lost)?;
+        let mut answers = client.do_get(ticket).await.map_err(ended)?.into_inner();
+        let first = answers.message().await.map_err(ended)?;
         let begun = match first.as_ref().and_then(Said::of) {
             Some(Said::Begun(begun)) => begun,
             Some(Said::Failed(failed)) => {
                 return Err(match failed.into_error() {
-                    Some(error) if error.code() == ENDED => Trouble::Lost(error),
-                    Some(error) => Trouble::Final(error),
-                    None => lost(Status::data_loss("an error that cannot be read")),
+                    Some(error) => Trouble::of(error),
+                    None => ended(Status::data_loss("an error that cannot be read")),
                 });
             }
-            None => return Err(lost(Status::data_loss("no word of how the plan has run"))),
+            Some(Said::Finished(_)) | None => return Err(ended(Status::data_loss("no word of how the plan has run"))),
         };
         self.note_stages(request.job, begun.stages);
         Ok(Running {
-            rows: rows(there.at.clone(), answers).await.map_err(Trouble::Lost)?,
+            rows: read(there.at.clone(), answers).await.map_err(ended)?,
             attempt: begun.attempt,
             reason: begun.reason,
         })
@@ -250,56 +262,6 @@ impl RemoteRunner {
             known.pop_front();
         }
         known.push_back((job, stages));
-    }
-}
-
-/// The rows that follow. Dropped, they end what the other end still does for them.
-async fn rows(at: String, answers: Streaming<FlightData>) -> Result<SendableRecordBatchStream> {
-    let data = answers.map(|next| match next {
-        Ok(data) => match Said::of(&data) {
-            Some(Said::Failed(failed)) => Err(told(failed.into_error())),
-            Some(Said::Begun(_)) => Err(FlightError::protocol("a plan that has begun twice")),
-            None => Ok(data),
-        },
-        Err(status) => Err(status.into()),
-    });
-    let mut decoded = FlightDataDecoder::new(data);
-    let schema = match decoded.next().await {
-        Some(Ok(first)) => match first.payload {
-            DecodedPayload::Schema(schema) => schema,
-            _ => return Err(lost_at(&at, Status::data_loss("rows without columns"))),
-        },
-        Some(Err(error)) => return Err(lost_at(&at, error.into())),
-        None => return Err(lost_at(&at, Status::data_loss("no columns"))),
-    };
-    let rows = decoded.filter_map(move |next| {
-        ready(match next {
-            Ok(data) => match data.payload {
-                DecodedPayload::RecordBatch(batch) => Some(Ok(batch)),
-                DecodedPayload::Schema(_) | DecodedPayload::None => None,
-            },
-            Err(FlightError::ExternalError(error)) => Some(Err(DataFusionError::External(error))),
-            Err(error) => {
-                let lost = EngineError::from(lost_at(&at, error.into()));
-                Some(Err(DataFusionError::from(lost)))
-            }
-        })
-    });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
-}
-
-/// An error amid the rows, on its way through what decodes them.
-fn told(error: Option<SchedulerError>) -> FlightError {
-    match error {
-        Some(error) => FlightError::ExternalError(Box::new(EngineError::from(error))),
-        None => FlightError::protocol("an error that cannot be read"),
-    }
-}
-
-fn lost_at(at: &str, source: Status) -> SchedulerError {
-    SchedulerError::SchedulerLost {
-        at: at.to_owned(),
-        source: Box::new(source),
     }
 }
 

@@ -22,6 +22,9 @@ use tidewater_security::NodeTls;
 /// How long what was found is believed: executors come and go within seconds, and statements come by the hundred.
 const BELIEVED: Duration = Duration::from_secs(2);
 
+/// How long a failure to find it is believed, by statements: as long as nobody answers each of them would wait.
+const MISSED: Duration = Duration::from_secs(1);
+
 /// How long a statement waits for an answer: it may run here all the same.
 const FIND_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -53,13 +56,15 @@ pub(super) struct There {
     pub(super) partitions: usize,
 }
 
+/// What was heard at last, and when.
+type Heard = Option<(Duration, Result<There, Status>)>;
+
 /// Finds it, and remembers it for a moment.
 pub(super) struct Finder {
     who: Arc<dyn WhoSchedules>,
     node_tls: Option<NodeTls>,
     clock: SharedClock,
-    /// And when it was asked.
-    known: Mutex<Option<(Duration, There)>>,
+    known: Mutex<Heard>,
 }
 
 impl Finder {
@@ -75,25 +80,30 @@ impl Finder {
     /// The cluster of the process that schedules.
     pub(super) async fn there(&self) -> Result<There> {
         let now = self.clock.monotonic();
-        if let Some((asked, there)) = &*self.known()
-            && now.saturating_sub(*asked) < BELIEVED
+        if let Some((asked, heard)) = &*self.known()
+            && now.saturating_sub(*asked) < believed(heard)
         {
-            return Ok(there.clone());
+            return heard.clone().map_err(nobody);
         }
-        self.find().await
+        let heard = self.hear().await;
+        let asked = self.clock.monotonic();
+        *self.known() = Some((asked, heard.clone()));
+        heard.map_err(nobody)
     }
 
-    /// The same, asked for now.
+    /// The same, asked for now. Whoever looks again and again leaves no failure to statements.
     pub(super) async fn find(&self) -> Result<There> {
-        let found = tokio::select! {
-            found = self.ask() => found,
-            () = self.clock.sleep(FIND_DEADLINE) => Err(Status::deadline_exceeded("no answer in time")),
-        };
+        let heard = self.hear().await;
         let asked = self.clock.monotonic();
-        *self.known() = found.as_ref().ok().map(|there| (asked, there.clone()));
-        found.map_err(|source| SchedulerError::NobodySchedules {
-            source: Box::new(source),
-        })
+        *self.known() = heard.is_ok().then(|| (asked, heard.clone()));
+        heard.map_err(nobody)
+    }
+
+    async fn hear(&self) -> Result<There, Status> {
+        tokio::select! {
+            heard = self.ask() => heard,
+            () = self.clock.sleep(FIND_DEADLINE) => Err(Status::deadline_exceeded("no answer in time")),
+        }
     }
 
     /// What is known is not so any more.
@@ -132,7 +142,8 @@ impl Finder {
     /// The connection that there is already.
     fn client_of(&self, at: &str) -> Option<FlightServiceClient<Channel>> {
         let known = self.known();
-        let (_, there) = known.as_ref().filter(|(_, there)| there.at == at)?;
+        let (_, heard) = known.as_ref()?;
+        let there = heard.as_ref().ok().filter(|there| there.at == at)?;
         Some(there.client.clone())
     }
 
@@ -153,7 +164,67 @@ impl Finder {
             .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX))
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<(Duration, There)>> {
+    fn known(&self) -> MutexGuard<'_, Heard> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn believed(heard: &Result<There, Status>) -> Duration {
+    match heard {
+        Ok(_) => BELIEVED,
+        Err(_) => MISSED,
+    }
+}
+
+fn nobody(source: Status) -> SchedulerError {
+    SchedulerError::NobodySchedules {
+        source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use tidewater_core::{Coded, ManualClock};
+
+    /// Names nobody and counts how often it is asked.
+    #[derive(Debug, Default)]
+    struct Nobody(AtomicU32);
+
+    #[async_trait]
+    impl WhoSchedules for Nobody {
+        async fn who(&self) -> Option<(String, u16)> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            None
+        }
+    }
+
+    // Goal: what was not found is not looked for by each statement, but is again a moment later, and at once by whoever looks for the next
+    // one. Method: nobody there, and a clock that is moved.
+    #[tokio::test]
+    async fn a_failure_is_remembered_for_a_moment() {
+        let clock = Arc::new(ManualClock::new(0));
+        let who = Arc::new(Nobody::default());
+        let finder = Finder::new(who.clone(), None, clock.clone());
+        for (moved, looked) in [
+            (Duration::ZERO, 1),
+            (MISSED / 2, 1),
+            (MISSED / 2, 2),
+            (Duration::ZERO, 2),
+        ] {
+            clock.advance(moved);
+            let found = finder.there().await.map(|there| there.at);
+            assert_eq!(found.expect_err("nobody").code(), "SCH-0023");
+            assert_eq!(who.0.load(Ordering::SeqCst), looked, "after {moved:?} more");
+        }
+        for looked in [3, 4] {
+            let found = finder.find().await.map(|there| there.at);
+            assert_eq!(found.expect_err("nobody").code(), "SCH-0023");
+            assert_eq!(who.0.load(Ordering::SeqCst), looked, "now");
+        }
+        finder.there().await.map(|there| there.at).expect_err("nobody");
+        assert_eq!(who.0.load(Ordering::SeqCst), 5, "no failure was left");
     }
 }

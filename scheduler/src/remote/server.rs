@@ -1,5 +1,8 @@
 //! Answers processes that send plans, on the port that executors call.
 
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
@@ -22,7 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use super::sent::SentPlan;
-use super::wire::{Begun, CLUSTER, Cluster, Failed, RunPlan, Said};
+use super::wire::{Begun, CLUSTER, Cluster, Failed, Finished, RunPlan, Said};
 use crate::admission::{Admission, Lane};
 use crate::error::{Result, SchedulerError};
 use crate::router::hold;
@@ -128,8 +131,8 @@ async fn run(
     Ok(output)
 }
 
-/// The answers about a plan: how it has run, its columns and its rows; or how it has failed.
-fn answers(ran: Result<PlanOutput, EngineError>, stages: Vec<String>) -> Answers<FlightData> {
+/// The answers about a plan: how it has run, its columns, its rows and how many they were; or how it has failed.
+pub(super) fn answers(ran: Result<PlanOutput, EngineError>, stages: Vec<String>) -> Answers<FlightData> {
     let output = match ran {
         Ok(output) => output,
         Err(error) => return stream::once(ready(Ok(failed(&error)))).boxed(),
@@ -139,7 +142,12 @@ fn answers(ran: Result<PlanOutput, EngineError>, stages: Vec<String>) -> Answers
         reason: output.route.reason,
         stages,
     });
-    let rows = output.stream.map_ok(|batch| stream::iter(parts(batch)));
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let rows = output.stream.map_ok(move |batch| {
+        counted.fetch_add(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        stream::iter(parts(batch))
+    });
     let rows = rows
         .try_flatten()
         .map_err(|error| FlightError::ExternalError(Box::new(EngineError::from(error))));
@@ -149,7 +157,17 @@ fn answers(ran: Result<PlanOutput, EngineError>, stages: Vec<String>) -> Answers
         .with_schema(output.schema)
         .with_dictionary_handling(DictionaryHandling::Resend)
         .build(rows);
-    let data = data.map(|next| Ok(next.unwrap_or_else(|error| failed(&of_rows(error)))));
+    // Polled once all rows were.
+    let finished = stream::once(async move {
+        let rows = sent.load(Ordering::Relaxed);
+        Ok::<_, FlightError>(Said::Finished(Finished { rows }).into_data())
+    });
+    // An error is the last thing that is said.
+    let data = data.chain(finished).scan(false, |over, next| {
+        let was_over = mem::replace(over, next.is_err());
+        let next = next.unwrap_or_else(|error| failed(&of_rows(error)));
+        ready((!was_over).then_some(Ok::<_, Status>(next)))
+    });
     stream::once(ready(Ok(begun.into_data()))).chain(data).boxed()
 }
 

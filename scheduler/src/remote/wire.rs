@@ -65,7 +65,7 @@ pub(super) struct RunPlan {
 /// What is said beside the rows.
 #[derive(Clone, PartialEq, Message)]
 struct Note {
-    #[prost(oneof = "Said", tags = "1, 2")]
+    #[prost(oneof = "Said", tags = "1, 2, 3")]
     said: Option<Said>,
 }
 
@@ -78,6 +78,9 @@ pub(super) enum Said {
     /// It has failed: nothing follows.
     #[prost(message, tag = "2")]
     Failed(Failed),
+    /// All of its rows were sent: nothing follows.
+    #[prost(message, tag = "3")]
+    Finished(Finished),
 }
 
 /// How a plan has run.
@@ -92,6 +95,14 @@ pub(super) struct Begun {
     /// Its stages, for people.
     #[prost(string, repeated, tag = "3")]
     pub(super) stages: Vec<String>,
+}
+
+/// The end of a plan's rows.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Finished {
+    /// How many there were.
+    #[prost(uint64, tag = "1")]
+    pub(super) rows: u64,
 }
 
 /// An error as it travels.

@@ -329,3 +329,63 @@ async fn the_next_scheduler_runs_it() {
         .await;
     assert_eq!(rows, expected);
 }
+
+// Goal: a plan whose executors are gone while its scheduler lives runs with the next one if another schedules, and ends as it would in that
+// process if none does, without a second try. Method: two schedulers with an executor each, killed amid a slow plan: the first one's while
+// the second is named, then the second's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_runs_where_the_executors_went() {
+    let lake = Lake::new().await;
+    let options = SchedulerOptions::loopback();
+    let [first, second] = [
+        lake.scheduler(options.clone()).await,
+        lake.scheduler(options.clone()).await,
+    ];
+    let mut with_first = ExecutorChild::start("first", first.address(), lake.home.path());
+    let mut with_second = ExecutorChild::start("second", second.address(), lake.home.path());
+    for scheduler in [&first, &second] {
+        let came = scheduler.wait_for_executors(1, START_DEADLINE).await;
+        came.expect("its executor");
+    }
+    let who = Named::at(first.address());
+    let asker = Asker::new(&lake, who.clone(), &options);
+    let sql = "SELECT sum(slow(amount, 100)) FROM items";
+
+    let request = asker.request(&lake, Execution::Cluster, sql).await;
+    let job = request.job;
+    let mut running = Box::pin(asker.router.run(request));
+    let begun = until(&lake, "the first has it", || !first.history().of(job).is_empty());
+    tokio::select! {
+        _ = &mut running => panic!("it takes longer than that"),
+        () = begun => {}
+    }
+    who.becomes(second.address());
+    with_first.kill();
+    let output = running.await.expect("the next one runs it");
+    assert_eq!(output.attempt, 2);
+    let rows = text(&output.collect().await.expect("rows"));
+    let expected = lake
+        .rows(&lake.engine.local_runner(), "SELECT sum(amount) FROM items")
+        .await;
+    assert_eq!(rows, expected);
+    assert_eq!(second.history().of(job).len(), 1, "it ran there");
+
+    let request = asker.request(&lake, Execution::Cluster, sql).await;
+    let job = request.job;
+    let mut running = Box::pin(asker.router.run(request));
+    let begun = until(&lake, "the second has it", || !second.history().of(job).is_empty());
+    tokio::select! {
+        _ = &mut running => panic!("it takes longer than that"),
+        () = begun => {}
+    }
+    with_second.kill();
+    let killed = lake.clock.monotonic();
+    let error = running.await.expect_err("nobody is left");
+    assert_eq!(error.code(), "SCH-0003", "{error:?}");
+    let waited = lake.clock.monotonic() - killed;
+    assert!(
+        waited < Duration::from_secs(20),
+        "{waited:?}: no other scheduler is waited for"
+    );
+    assert_eq!(second.history().of(job).len(), 1, "it was not sent again");
+}
