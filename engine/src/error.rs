@@ -74,14 +74,15 @@ pub enum EngineError {
         /// What came instead.
         reason: String,
     },
-    /// Files that were written anew do not hold as many rows as those they stand for. Nothing was committed.
+    /// Files that were written anew do not hold as many rows as those they stand for, or a statement wrote or marked other numbers of rows
+    /// than it had counted. Nothing was committed.
     #[error("writing {table} anew would make {after} rows of {before}")]
     RowsLost {
         /// The table.
         table: TableName,
-        /// Rows in the files as they are.
+        /// Rows in the files as they are, or as they were counted.
         before: u64,
-        /// Rows in the new files.
+        /// Rows in the new files, or that were marked.
         after: u64,
     },
     /// A rule without which a plan might give wrong rows failed. The plan was not run.

@@ -1,5 +1,7 @@
 //! A small lake with a change log, for this crate's tests.
 
+mod journeys;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +20,7 @@ use tidewater_table::{
     commit_change, schema,
 };
 
+pub(crate) use self::journeys::Journeys;
 use crate::{Model, Pipelines, Project, RunLog};
 
 /// Keeps rows as the catalog does, and remembers what was noted.

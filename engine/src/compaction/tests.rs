@@ -12,7 +12,8 @@ use tidewater_table::{
 };
 
 use super::{Layout, RowOrder};
-use crate::testing::{Lake, table_name};
+use crate::PlanRunner;
+use crate::testing::{Journeys, Lake, table_name};
 
 const TABLE: &str = "bronze.visits";
 
@@ -175,13 +176,25 @@ async fn told_by_files(lake: &Lake, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn rows_keep_their_ids() {
     let lake = Lake::new();
+    Box::pin(ids_are_kept(&lake, &lake.engine.local_runner())).await;
+}
+
+// Goal: the same where the plans of a compaction go to another process. Method: each of them sent and received before it runs.
+#[tokio::test]
+async fn rows_that_travel_keep_their_ids() {
+    let lake = Lake::new();
+    let journeys = Journeys::of(&lake.engine);
+    Box::pin(ids_are_kept(&lake, &journeys)).await;
+    assert!(journeys.positions() >= 2, "both compactions travel");
+}
+
+async fn ids_are_kept(lake: &Lake, runner: &dyn PlanRunner) {
     let name = table_name("bronze.numbered");
     let mut table = tidewater_table::NewTable::new(name.clone(), schema());
     table.properties.insert("format-version".into(), "3".into());
     tidewater_table::Catalog::create_table(lake.catalog.as_ref(), table)
         .await
         .expect("a table");
-    let runner = lake.engine.local_runner();
     let mut expected: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
     let mut next = 0;
     for round in 0..2 {
@@ -236,7 +249,7 @@ async fn rows_keep_their_ids() {
             order: (round == 1).then_some(order),
             ..Layout::default()
         };
-        let done = lake.engine.lay_out(&runner, &table, &options(2), &layout).await;
+        let done = lake.engine.lay_out(runner, &table, &options(2), &layout).await;
         let done = done.expect("a compaction");
         assert_eq!(
             (done.groups, done.files_added, done.rows),
@@ -246,7 +259,7 @@ async fn rows_keep_their_ids() {
             .iter()
             .map(|(id, (row, sequence))| format!("{id},{row},{sequence}"))
             .collect();
-        let told = told_by_files(&lake, "bronze.numbered").await;
+        let told = told_by_files(lake, "bronze.numbered").await;
         assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), wanted, "round {round}");
         let ids: BTreeSet<i64> = expected.values().map(|(row, _)| *row).collect();
         assert_eq!(ids.len(), expected.len(), "no id is given twice");
@@ -263,10 +276,19 @@ async fn rows_keep_their_ids() {
 }
 
 // Goal: rows of before format 3 keep the ids that its first commit gave them. Method: files of format 2, an upgrade, one more file and a
-// compaction, in one process that has all manifests in its cache; what manifests tell before against what the files tell after.
+// compaction, in one process that has all manifests in its cache; what manifests tell before against what the files tell after; in this process, and
+// sent and received.
 #[tokio::test]
 async fn rows_of_before_an_upgrade_keep_their_ids() {
     let lake = Lake::new();
+    Box::pin(ids_outlive_an_upgrade(&lake, &lake.engine.local_runner())).await;
+    let lake = Lake::new();
+    let journeys = Journeys::of(&lake.engine);
+    Box::pin(ids_outlive_an_upgrade(&lake, &journeys)).await;
+    assert!(journeys.positions() > 0, "nothing travelled");
+}
+
+async fn ids_outlive_an_upgrade(lake: &Lake, runner: &dyn PlanRunner) {
     let name = table_name("bronze.numbered");
     lake.create("bronze.numbered", schema(), None).await;
     for round in 0..2 {
@@ -286,14 +308,13 @@ async fn rows_of_before_an_upgrade_keep_their_ids() {
         expected.extend((0..10).map(|at| format!("{},{},{}", place * 10 + at, first + at, file.sequence)));
     }
     assert_eq!(expected.len(), 30);
-    let runner = lake.engine.local_runner();
     let done = lake
         .engine
-        .compact(&runner, &name, &options(2))
+        .compact(runner, &name, &options(2))
         .await
         .expect("a compaction");
     assert_eq!((done.files_added, done.rows), (1, 30));
-    let told = told_by_files(&lake, "bronze.numbered").await;
+    let told = told_by_files(lake, "bronze.numbered").await;
     assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), expected);
 }
 

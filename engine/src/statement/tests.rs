@@ -12,22 +12,31 @@ mod weather;
 mod writers;
 
 use super::{Done, Workshop};
-use crate::SessionOptions;
 use crate::error::{EngineError, Result};
 use crate::sql::{Sql, parse};
 use crate::testing::Lake;
+use crate::{PlanRunner, SessionOptions};
 
 pub(crate) async fn tried(lake: &Lake, sql: &str) -> Result<Done> {
     tried_with(lake, &SessionOptions::default(), sql).await
 }
 
 async fn tried_with(lake: &Lake, options: &SessionOptions, sql: &str) -> Result<Done> {
+    tried_in(lake, &lake.engine.local_runner(), options, sql).await
+}
+
+/// The same where another runner runs its plans.
+async fn tried_by(lake: &Lake, runner: &dyn PlanRunner, sql: &str) -> Result<Done> {
+    tried_in(lake, runner, &SessionOptions::default(), sql).await
+}
+
+async fn tried_in(lake: &Lake, runner: &dyn PlanRunner, options: &SessionOptions, sql: &str) -> Result<Done> {
     let Sql::Command(command) = parse(sql)? else {
         panic!("{sql} is no command");
     };
     let shop = Workshop {
         engine: &lake.engine,
-        runner: &lake.engine.local_runner(),
+        runner,
         options,
         deadline: None,
     };

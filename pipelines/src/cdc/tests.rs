@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::prelude::col;
@@ -6,13 +7,13 @@ use iceberg::TableUpdate;
 use iceberg::spec::FormatVersion;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tidewater_engine::{Class, LAST_UPDATED_COLUMN, ROW_ID_COLUMN, SessionOptions};
+use tidewater_engine::{Class, LAST_UPDATED_COLUMN, PlanRunner, ROW_ID_COLUMN, SessionOptions};
 use tidewater_table::testing::Fault;
 use tidewater_table::{
     Catalog, Change, CommitOptions, RowMask, Scan, TableCommit, commit_change, plan_scan, schema, write_deletes,
 };
 
-use crate::testing::{Lake, change, lines, log_columns, patient, table_name};
+use crate::testing::{Journeys, Lake, change, lines, log_columns, patient, table_name};
 use crate::{Mode, Pipelines, RunOptions, Selection};
 
 const MODEL: &str = "/*---\nkind: cdc\nsource: bronze.patients\nkey: id\n---*/\n";
@@ -551,9 +552,23 @@ async fn numbers(lake: &Lake, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn rows_keep_their_ids_in_format_3() {
     let lake = Lake::new();
+    let local = Arc::new(lake.engine.local_runner());
+    Box::pin(ids_are_kept_in_format_3(&lake, local)).await;
+}
+
+// Goal: the same where models run on executors. Method: each of the plans sent and received before it runs.
+#[tokio::test]
+async fn rows_that_travel_keep_their_ids_in_format_3() {
+    let lake = Lake::new();
+    let journeys = Arc::new(Journeys::of(&lake.engine));
+    Box::pin(ids_are_kept_in_format_3(&lake, journeys.clone())).await;
+    assert!(journeys.positions() > 1, "no increment travelled");
+}
+
+async fn ids_are_kept_in_format_3(lake: &Lake, runner: Arc<dyn PlanRunner>) {
     lake.create("bronze.patients", &log_columns(patient())).await;
     let text = MODEL.replace("key: id\n", "key: id\npartition_by: bucket(1, id)\n");
-    let pipelines = lake.pipelines(&[("silver.patients", &text)]);
+    let pipelines = lake.pipelines_on(runner, lake.noted.clone(), &[("silver.patients", &text)]);
     let created = |id: i64| change("c", 10 + id, id, id, id, Some("a"));
     lake.append("bronze.patients", &[created(1), created(2), created(3), created(4)])
         .await;
@@ -572,7 +587,7 @@ async fn rows_keep_their_ids_in_format_3() {
     lake.append("bronze.patients", &[change("u", 20, 5, 2, 22, Some("b"))])
         .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
-    let before = numbers(&lake, "silver.patients").await;
+    let before = numbers(lake, "silver.patients").await;
     let ids: BTreeMap<&str, (&str, i64)> = before.iter().map(|line| parts(line)).collect();
     assert_eq!(ids.len(), 4, "{before:?}");
     let distinct: BTreeSet<&str> = ids.values().map(|(row, _)| *row).collect();
@@ -591,7 +606,7 @@ async fn rows_keep_their_ids_in_format_3() {
     lake.append("bronze.patients", &events).await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
     assert_eq!(lake.lines(SILVER).await, ["1,1,a", "2,23,c", "3,33,a", "9,9,a"]);
-    let after = numbers(&lake, "silver.patients").await;
+    let after = numbers(lake, "silver.patients").await;
     let now: BTreeMap<&str, (&str, i64)> = after.iter().map(|line| parts(line)).collect();
     for id in ["1", "2", "3"] {
         assert_eq!(now[id].0, ids[id].0, "{id}: {before:?} {after:?}");
@@ -607,7 +622,7 @@ async fn rows_keep_their_ids_in_format_3() {
         .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
     assert_eq!(lake.lines(SILVER).await, ["1,1,a", "2,23,c", "3,33,between", "9,9,a"]);
-    let last = numbers(&lake, "silver.patients").await;
+    let last = numbers(lake, "silver.patients").await;
     let last: BTreeMap<&str, (&str, i64)> = last.iter().map(|line| parts(line)).collect();
     assert_eq!((last["2"], last["9"]), (now["2"], now["9"]));
     assert!(last["3"].0 == now["3"].0 && last["3"].1 > newest, "{last:?}");
@@ -617,13 +632,13 @@ async fn rows_keep_their_ids_in_format_3() {
     again["_unavailable"] = json!(["notes"]);
     lake.append("bronze.patients", &[again]).await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
-    let before = numbers(&lake, "silver.patients").await;
+    let before = numbers(lake, "silver.patients").await;
     let before: BTreeMap<&str, (&str, i64)> = before.iter().map(|line| parts(line)).collect();
     let truncate = json!({"op": "t", "_lsn": 50, "_offset": 11, "_kafka_partition": 0});
     lake.append("bronze.patients", &[truncate]).await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
     assert_eq!(lake.lines(SILVER).await, ["3,34,"]);
-    let truncated = numbers(&lake, "silver.patients").await;
+    let truncated = numbers(lake, "silver.patients").await;
     let (_, now) = parts(&truncated[0]);
     assert!(
         now.0 == before["3"].0 && now.1 > before["3"].1,
@@ -632,7 +647,7 @@ async fn rows_keep_their_ids_in_format_3() {
     lake.append("bronze.patients", &[change("c", 70, 14, 8, 8, Some("e"))])
         .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
-    let after = numbers(&lake, "silver.patients").await;
+    let after = numbers(lake, "silver.patients").await;
     assert_eq!(after[..1], truncated[..], "it stays as it is");
 }
 

@@ -13,5 +13,6 @@ mod queries;
 mod remote;
 mod routes;
 mod row_changes;
+mod row_ids;
 mod shuffle_files;
 mod work;

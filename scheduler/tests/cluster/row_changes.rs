@@ -21,7 +21,7 @@ use tidewater_scheduler::{Router, Scheduler, SchedulerOptions};
 const ALL: &str = "SELECT id, customer, note FROM orders";
 
 /// How tables keep their changes.
-const MODES: [&str; 4] = [
+pub(crate) const MODES: [&str; 4] = [
     "'write.update.mode' = 'copy-on-write'",
     "'write.update.mode' = 'merge-on-read', 'write.delete.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'",
     "'format-version' = '3'",
@@ -30,14 +30,14 @@ const MODES: [&str; 4] = [
 
 /// A router of which is told where its plans ran, and how many have begun.
 #[derive(Debug)]
-struct Watched {
+pub(crate) struct Watched {
     router: Router,
     begun: AtomicUsize,
     routes: Mutex<Vec<Route>>,
 }
 
 impl Watched {
-    fn new(lake: &Lake, scheduler: &Scheduler, options: &SchedulerOptions) -> Self {
+    pub(crate) fn new(lake: &Lake, scheduler: &Scheduler, options: &SchedulerOptions) -> Self {
         let local = Arc::new(lake.engine.local_runner());
         Self {
             router: Router::new(local, Some(scheduler.runner()), options, lake.clock.clone()),
@@ -51,7 +51,7 @@ impl Watched {
     }
 
     /// Where plans ran since this was asked last.
-    fn routes(&self) -> Vec<Route> {
+    pub(crate) fn routes(&self) -> Vec<Route> {
         std::mem::take(&mut *self.routes.lock().expect("no panic"))
     }
 
@@ -69,7 +69,7 @@ impl PlanRunner for Watched {
     }
 }
 
-async fn change(
+pub(crate) async fn change(
     engine: &Engine,
     runner: &dyn PlanRunner,
     execution: Execution,
@@ -96,7 +96,7 @@ async fn change(
 }
 
 /// Every form of a change of rows, the last of which is refused.
-fn statements(rng: &SeededRng) -> [String; 5] {
+pub(crate) fn statements(rng: &SeededRng) -> [String; 5] {
     let (by, amount, above) = (3 + rng.below(5), rng.below(100), 200 + rng.below(700));
     [
         format!("UPDATE orders SET customer = customer + 1, note = 'changed' WHERE id % {by} = 0 OR customer IS NULL"),

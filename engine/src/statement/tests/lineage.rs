@@ -7,9 +7,13 @@ use tidewater_core::{Coded, Rng, SeededRng};
 use tidewater_table::iceberg::spec::{Snapshot, TableMetadata};
 use tidewater_table::{FileDeletes, RowMask, Scan};
 
-use super::{MODES, done, lake, refused, rows};
+use super::{MODES, done, lake, refused, rows, tried_by};
+use crate::PlanRunner;
 use crate::field_ids::field_id;
-use crate::testing::Lake;
+use crate::testing::{Journeys, Lake};
+
+/// Whether plans go to another process and back before they run.
+const JOURNEYS: [bool; 2] = [false, true];
 
 /// Ids of columns: those of every table here, and those that the specification reserves.
 const ID: i32 = 1;
@@ -70,6 +74,11 @@ fn number(batch: &RecordBatch, id: i32, row: usize) -> Option<i64> {
     let column = schema.fields().iter().position(|field| field_id(field) == Some(id))?;
     let column = batch.column(column).as_primitive::<Int64Type>();
     column.is_valid(row).then(|| column.value(row))
+}
+
+/// How many rows a statement changed.
+async fn changed(lake: &Lake, runner: &dyn PlanRunner, sql: &str) -> Option<u64> {
+    tried_by(lake, runner, sql).await.expect(sql).rows
 }
 
 /// A row as it has to be. What is to come of its commit is nothing until then.
@@ -275,51 +284,74 @@ async fn ranges_follow_one_another(lake: &Lake, metadata: &TableMetadata, what: 
     assert!(end <= metadata.next_row_id(), "{what}");
 }
 
+/// Statements of every kind on a table of a mode, each of them compared with what a model says.
+async fn every_kind(mode: &str, partitioned: &str, seed: u64, travels: bool, seen: Seen) -> Seen {
+    let rng = SeededRng::new(seed);
+    let lake = lake().await;
+    let (local, journeys) = (lake.engine.local_runner(), Journeys::of(&lake.engine));
+    let runner: &dyn PlanRunner = if travels { &journeys } else { &local };
+    done(
+        &lake,
+        &format!("CREATE TABLE s.t (id bigint NOT NULL, n bigint) {partitioned} TBLPROPERTIES ({mode})"),
+    )
+    .await;
+    let mut model = Model {
+        seen,
+        ..Model::default()
+    };
+    let mut values = Vec::new();
+    for id in 0..12 {
+        model.put(id, id * 8);
+        values.push(format!("({id}, {})", id * 8));
+    }
+    let mut sql = format!("INSERT INTO s.t VALUES {}", values.join(", "));
+    for _ in 0..40 {
+        let next = lake.load("s.t").await.metadata.next_row_id();
+        let done = tried_by(&lake, runner, &sql).await;
+        done.unwrap_or_else(|error| panic!("{mode}: {sql}: {error:?}"));
+        let next = i64::try_from(next).expect("a row id");
+        model.compare(&lake, next, &sql).await;
+        sql = model.statement(&rng);
+    }
+    assert_eq!(journeys.positions() > 0, travels, "{mode}");
+    model.seen
+}
+
 // Goal: whatever statement changes or moves it, a row keeps its id, and unless it was changed itself, the number of the commit that changed
 // it last; rows that come get ids that no row had. Method: random statements of every kind and compactions, files written anew and
-// deletes beside them, with partitions that rows leave; after each, a model against what the files and manifests tell.
+// deletes beside them, with partitions that rows leave, in this process and with every plan sent and received; after each, a model against
+// what the files and manifests tell.
 #[tokio::test]
 async fn rows_keep_what_they_are_known_by() {
-    let mut seed = 40;
-    for mode in MODES.iter().filter(|mode| mode.contains("'3'")) {
-        let mut seen = Seen::default();
-        for partitioned in ["", "PARTITIONED BY (truncate(30, n))"] {
-            seed += 1;
-            let rng = SeededRng::new(seed);
-            let lake = lake().await;
-            done(
-                &lake,
-                &format!("CREATE TABLE s.t (id bigint NOT NULL, n bigint) {partitioned} TBLPROPERTIES ({mode})"),
-            )
-            .await;
-            let mut model = Model {
-                seen,
-                ..Model::default()
-            };
-            let mut values = Vec::new();
-            for id in 0..12 {
-                model.put(id, id * 8);
-                values.push(format!("({id}, {})", id * 8));
+    for travels in JOURNEYS {
+        let mut seed = 40;
+        for mode in MODES.iter().filter(|mode| mode.contains("'3'")) {
+            let mut seen = Seen::default();
+            for partitioned in ["", "PARTITIONED BY (truncate(30, n))"] {
+                seed += 1;
+                seen = Box::pin(every_kind(mode, partitioned, seed, travels, seen)).await;
             }
-            let mut sql = format!("INSERT INTO s.t VALUES {}", values.join(", "));
-            for _ in 0..40 {
-                let next = lake.load("s.t").await.metadata.next_row_id();
-                done(&lake, &sql).await;
-                let next = i64::try_from(next).expect("a row id");
-                model.compare(&lake, next, &sql).await;
-                sql = model.statement(&rng);
-            }
-            seen = model.seen;
+            assert!(
+                seen.added > 0 && seen.changed > 0 && seen.moved > 0,
+                "{mode}, {travels}: {seen:?}"
+            );
         }
-        assert!(seen.added > 0 && seen.changed > 0 && seen.moved > 0, "{mode}: {seen:?}");
     }
 }
 
 // Goal: rows of before an upgrade get their ids from the first commit of format 3, also where it moves them, and keep them. Method: a
-// statement that writes a file anew, as that commit and once more.
+// statement that writes a file anew, as that commit and once more, in this process and sent and received.
 #[tokio::test]
 async fn rows_of_before_an_upgrade_are_changed() {
+    for travels in JOURNEYS {
+        Box::pin(upgraded_rows_are_changed(travels)).await;
+    }
+}
+
+async fn upgraded_rows_are_changed(travels: bool) {
     let lake = lake().await;
+    let (local, journeys) = (lake.engine.local_runner(), Journeys::of(&lake.engine));
+    let runner: &dyn PlanRunner = if travels { &journeys } else { &local };
     done(
         &lake,
         "CREATE TABLE s.t (id bigint, n bigint) TBLPROPERTIES ('format-version' = '2', 'write.update.mode' = 'copy-on-write')",
@@ -330,7 +362,10 @@ async fn rows_of_before_an_upgrade_are_changed() {
     done(&lake, "ALTER TABLE s.t SET TBLPROPERTIES ('format-version' = '3')").await;
     let before = told(&lake).await;
     assert!(before.values().all(|told| told.row_id.is_none()), "{before:?}");
-    assert_eq!(rows(&lake, "UPDATE s.t SET n = 10 WHERE id = 1").await, 1);
+    assert_eq!(
+        changed(&lake, runner, "UPDATE s.t SET n = 10 WHERE id = 1").await,
+        Some(1)
+    );
     let first = told(&lake).await;
     let ids: BTreeSet<i64> = first.values().filter_map(|told| told.row_id).collect();
     assert_eq!(ids.len(), 3, "{first:?}");
@@ -339,39 +374,54 @@ async fn rows_of_before_an_upgrade_are_changed() {
         assert_eq!(first[&id].updated, before[&id].updated, "{id}");
     }
     assert_ne!(first[&2].file, before[&2].file, "it was to move");
-    assert_eq!(rows(&lake, "UPDATE s.t SET n = 20 WHERE id = 2").await, 1);
+    assert_eq!(
+        changed(&lake, runner, "UPDATE s.t SET n = 20 WHERE id = 2").await,
+        Some(1)
+    );
     let second = told(&lake).await;
     for (id, told) in &second {
         assert_eq!(told.row_id, first[id].row_id, "{id}");
     }
     assert_eq!(second[&1].updated, first[&1].updated);
     assert!(second[&2].updated > first[&1].updated, "{second:?}");
+    assert_eq!(journeys.positions() > 0, travels);
 }
 
-// Goal: the same on a branch, whose rows are those of main until they are changed. Method: a change of one row there, told at both heads.
+// Goal: the same on a branch, whose rows are those of main until they are changed. Method: a change of one row there, in this process and sent and
+// received, told at both heads.
 #[tokio::test]
 async fn rows_of_branches_keep_their_ids() {
     for mode in MODES.iter().filter(|mode| mode.contains("'3'")) {
-        let lake = lake().await;
-        done(
-            &lake,
-            &format!("CREATE TABLE s.t (id bigint, n bigint) TBLPROPERTIES ({mode})"),
-        )
-        .await;
-        rows(&lake, "INSERT INTO s.t VALUES (1, 1), (2, 2), (3, 3)").await;
-        done(&lake, "ALTER TABLE s.t CREATE BRANCH dev").await;
-        assert_eq!(rows(&lake, "UPDATE s.t.branch_dev SET n = 20 WHERE id = 2").await, 1);
-        let head = lake.load("s.t").await.metadata.snapshot_for_ref("dev").cloned();
-        let (main, dev) = (
-            told(&lake).await,
-            told_at(&lake, head.map(|head| head.snapshot_id())).await,
-        );
-        assert_eq!((main[&2].n, dev[&2].n), (Some(2), Some(20)), "{mode}");
-        for (id, told) in &dev {
-            assert_eq!(told.row_id, main[id].row_id, "{mode}: {id}");
-            assert_eq!(told.updated > main[id].updated, *id == 2, "{mode}: {id}");
+        for travels in JOURNEYS {
+            Box::pin(branch_keeps_ids(mode, travels)).await;
         }
     }
+}
+
+async fn branch_keeps_ids(mode: &str, travels: bool) {
+    let lake = lake().await;
+    let (local, journeys) = (lake.engine.local_runner(), Journeys::of(&lake.engine));
+    let runner: &dyn PlanRunner = if travels { &journeys } else { &local };
+    done(
+        &lake,
+        &format!("CREATE TABLE s.t (id bigint, n bigint) TBLPROPERTIES ({mode})"),
+    )
+    .await;
+    rows(&lake, "INSERT INTO s.t VALUES (1, 1), (2, 2), (3, 3)").await;
+    done(&lake, "ALTER TABLE s.t CREATE BRANCH dev").await;
+    let update = "UPDATE s.t.branch_dev SET n = 20 WHERE id = 2";
+    assert_eq!(changed(&lake, runner, update).await, Some(1), "{mode}");
+    let head = lake.load("s.t").await.metadata.snapshot_for_ref("dev").cloned();
+    let (main, dev) = (
+        told(&lake).await,
+        told_at(&lake, head.map(|head| head.snapshot_id())).await,
+    );
+    assert_eq!((main[&2].n, dev[&2].n), (Some(2), Some(20)), "{mode}");
+    for (id, told) in &dev {
+        assert_eq!(told.row_id, main[id].row_id, "{mode}: {id}");
+        assert_eq!(told.updated > main[id].updated, *id == 2, "{mode}: {id}");
+    }
+    assert_eq!(journeys.positions() > 0, travels, "{mode}");
 }
 
 // Goal: columns that are called as those of row ids are not taken for them, and rows that stay where they are need none. Method: a table

@@ -2,28 +2,12 @@
 
 use tidewater_core::{Coded, Rng, SeededRng};
 
-use super::{Done, MODES, done, lake};
-use crate::error::Result;
-use crate::sql::{Sql, parse};
-use crate::testing::{Journeys, Lake};
-use crate::{Class, KeptHere, PlanRunner, SessionOptions, Workshop};
+use super::{MODES, done, lake, tried_by};
+use crate::testing::Journeys;
+use crate::{Class, KeptHere, SessionOptions};
 
 /// Statements of each table.
 const STEPS: usize = 12;
-
-async fn tried_by(lake: &Lake, runner: &dyn PlanRunner, sql: &str) -> Result<Done> {
-    let Sql::Command(command) = parse(sql)? else {
-        panic!("{sql} is no command");
-    };
-    let options = SessionOptions::default();
-    let shop = Workshop {
-        engine: &lake.engine,
-        runner,
-        options: &options,
-        deadline: None,
-    };
-    shop.execute(&command).await
-}
 
 /// A change of rows of the table `{t}`, with nulls and keys that are not there; one in ten is refused.
 fn statement(rng: &SeededRng) -> String {
