@@ -231,7 +231,7 @@ impl Coded for SchedulerError {
             Self::Ended => ENDED,
             Self::NobodySchedules { .. } => "SCH-0023",
             Self::SchedulerLost { .. } => SCHEDULER_LOST,
-            Self::Elsewhere { code, .. } => *code,
+            Self::Elsewhere { code, .. } => code,
         }
     }
 

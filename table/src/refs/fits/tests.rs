@@ -141,6 +141,6 @@ fn the_schema_tells_what_is_to_be_proven() {
     let mut filled = name.as_ref().clone();
     filled.initial_default = Some(iceberg::spec::Literal::string("x"));
     assert!(super::has_values(&then, &filled));
-    let optional = Schema::builder().with_fields([name.clone()]).build().unwrap();
+    let optional = Schema::builder().with_fields([name]).build().unwrap();
     assert!(!super::has_values(&optional, &filled), "it may have been null before");
 }
