@@ -205,7 +205,8 @@ impl StagedTable {
         let (mut head, mut tried, mut unknown, mut count) = (self.base.clone(), Vec::new(), false, 0);
         while count < options.attempts_max && store.clock().monotonic() < deadline {
             count += 1;
-            let attempt = self.attempt(store, head.as_ref(), change, options).await?;
+            let attempt = self.attempt(store, head.as_ref(), change, options).await;
+            let attempt = attempt.map_err(|error| self.told(error, unknown))?;
             tried.extend(attempt.snapshot_id);
             match catalog.commit(vec![attempt.commit]).await {
                 Ok(CommitOutcome::Committed(tables)) => {
@@ -218,8 +219,12 @@ impl StagedTable {
                 }
                 Ok(CommitOutcome::Conflict { message }) => {
                     tracing::debug!(table = %self.table.name, attempt = count, message, "making a table lost its race");
-                    head = match catalog.load_table(&self.table.name).await? {
-                        Some(now) => match self.meets(now, &tried, change)? {
+                    let now = catalog.load_table(&self.table.name).await;
+                    head = match now.map_err(|fault| self.told(fault.into(), unknown))? {
+                        Some(now) => match self
+                            .meets(now, &tried, change)
+                            .map_err(|error| self.told(error, unknown && self.must_stand))?
+                        {
                             Met::Done(created) => return Ok(created),
                             Met::Head(now) => Some(now),
                         },
@@ -232,8 +237,12 @@ impl StagedTable {
                 Ok(CommitOutcome::Unknown { message }) => {
                     tracing::debug!(table = %self.table.name, attempt = count, message, "making a table: unknown outcome");
                     unknown = true;
-                    match catalog.load_table(&self.table.name).await? {
-                        Some(now) => match self.meets(now, &tried, change)? {
+                    let now = catalog.load_table(&self.table.name).await;
+                    match now.map_err(|fault| self.told(fault.into(), unknown))? {
+                        Some(now) => match self
+                            .meets(now, &tried, change)
+                            .map_err(|error| self.told(error, unknown && self.must_stand))?
+                        {
                             Met::Done(created) => return Ok(created),
                             Met::Head(now) => head = Some(now),
                         },
@@ -243,7 +252,7 @@ impl StagedTable {
                 }
                 Err(fault) => {
                     sweep(store, &attempt.written).await;
-                    return Err(fault.into());
+                    return Err(self.told(fault.into(), unknown));
                 }
             }
             store.clock().sleep(backoff(store, count)).await;
@@ -347,6 +356,18 @@ impl StagedTable {
         TableError::Conflict {
             table: self.table.name.clone(),
             reason: reason.into(),
+        }
+    }
+
+    /// An error as it is told where an attempt without an answer may still be applied: whoever hears of anything else takes the files
+    /// away. What must stand keeps such an attempt out only until main is rolled back to it; other refusals are for good.
+    fn told(&self, error: TableError, unknown: bool) -> TableError {
+        match unknown {
+            true => TableError::UnknownOutcome {
+                table: self.table.name.clone(),
+                reason: format!("an attempt had no answer, and then: {error}"),
+            },
+            false => error,
         }
     }
 

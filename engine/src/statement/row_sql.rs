@@ -393,7 +393,8 @@ impl<'a> RowSql<'a> {
         let given = |values: &[(String, Expr)]| {
             let found = values.iter().find(|(name, _)| name == column);
             found.map(|(_, value)| match self.list_of_text(value, data_type) {
-                _ if is_default(value) && !self.has_column("default") => {
+                // A row that is added has no value yet.
+                _ if is_default(value) && (clause.when == When::NotMatched || !self.has_column("default")) => {
                     self.default_of(column).unwrap_or_else(|| cast("NULL".to_owned()))
                 }
                 Some(list) => plainly(&list),

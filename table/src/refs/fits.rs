@@ -39,6 +39,10 @@ pub(super) fn moves_branch(table: &TableMetadata, (name, wanted): &Wish) -> Opti
 pub(super) async fn require_fit(store: &FileStore, table: &TableMetadata, snapshot_id: i64) -> Result<()> {
     let snapshot = table.snapshot_by_id(snapshot_id);
     let snapshot = snapshot.ok_or(TableError::SnapshotNotFound { snapshot_id })?;
+    // It is what the table is.
+    if table.current_snapshot_id() == Some(snapshot_id) {
+        return Ok(());
+    }
     let columns = to_prove(table, snapshot)?;
     if columns.is_empty() {
         return Ok(());

@@ -8,6 +8,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use super::Draft;
 use crate::catalog::TableCommit;
 use crate::error::Result;
+use crate::refs::refs_of;
 use crate::schema::changed_mapping;
 use tidewater_core::TableName;
 
@@ -53,6 +54,12 @@ impl Draft {
                 r#ref: MAIN_BRANCH.into(),
                 snapshot_id: table.current_snapshot_id(),
             });
+            // Branches and tags were where main is: rows that come to one of them meanwhile are not proven.
+            let others = refs_of(table)?.into_iter().filter(|(name, _)| name != MAIN_BRANCH);
+            requirements.extend(others.map(|(r#ref, named)| TableRequirement::RefSnapshotIdMatch {
+                r#ref,
+                snapshot_id: Some(named.snapshot_id),
+            }));
         }
         Ok(Some(TableCommit {
             name: name.clone(),
