@@ -189,9 +189,7 @@ mod tests {
         let lake = Lake::new();
         let rows = "(VALUES (1, INTERVAL '1 month'), (2, INTERVAL '30 days'), (3, INTERVAL '1 day'), (4, INTERVAL '24 hours'), \
                     (5, NULL)) AS v (k, i)";
-        let grouped = format!(
-            "SELECT count(*), min(k), i = INTERVAL '1 month', min(i) = i FROM {rows} GROUP BY i"
-        );
+        let grouped = format!("SELECT count(*), min(k), i = INTERVAL '1 month', min(i) = i FROM {rows} GROUP BY i");
         let wanted = ["1,5,,", "2,1,true,true", "2,3,false,true"];
         assert_eq!(lake.lines(&grouped).await, wanted);
         assert_eq!(lake.travelled(&grouped).await.expect("an answer"), wanted);
