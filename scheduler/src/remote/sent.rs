@@ -1,7 +1,7 @@
 //! A plan on its way from the process that made it to the one that has it run.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ballista_core::extension::SessionConfigHelperExt;
@@ -9,11 +9,14 @@ use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use ballista_core::serde::protobuf::KeyValuePair;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, Result as DataFusionResult};
+use datafusion::config::ConfigOptions;
 use datafusion::datasource::{TableType, provider_as_source, source_as_provider};
 use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::SessionContext;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
@@ -38,10 +41,13 @@ pub(super) struct Packed {
 /// are chosen and sorts are put in. Those follow where it runs, by what is known there, as for plans that were made there. Only scans that
 /// tell positions get the form in which they can be sent.
 pub(super) async fn pack(engine: &Engine, session: &SessionContext, plan: &LogicalPlan) -> Result<Packed> {
+    let begun = Arc::new(Begun::default());
     let state = SessionStateBuilder::new_from_existing(session.state())
-        .with_physical_optimizer_rules(vec![Arc::new(SentPositions)])
+        .with_physical_optimizer_rules(vec![begun.clone()])
         .build();
-    let physical = state.create_physical_plan(plan).await.map_err(not_planned)?;
+    state.create_physical_plan(plan).await.map_err(not_planned)?;
+    let physical = SentPositions.optimize(begun.take()?, state.config_options());
+    let physical = physical.map_err(not_planned)?;
     if has_large_lists(&physical.schema()) {
         let reason = "it answers with large lists, which arrow-flight 59.3 takes for small ones".to_owned();
         return Err(SchedulerError::NotPlanned { reason });
@@ -59,6 +65,44 @@ pub(super) async fn pack(engine: &Engine, session: &SessionContext, plan: &Logic
         settings: session.copied_config().to_key_value_pairs(),
         plan,
     })
+}
+
+/// Takes plans as they are before any rule, and gives empty ones back: that a plan can be executed is asked when all rules have run, and
+/// those that see to it, for joins of sorted sides, run where the plan is sent.
+#[derive(Debug, Default)]
+struct Begun(Mutex<Vec<Arc<dyn ExecutionPlan>>>);
+
+impl Begun {
+    fn plans(&self) -> MutexGuard<'_, Vec<Arc<dyn ExecutionPlan>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plan, which has to be the only one: of one that was planned within it nothing but the empty one is left there.
+    fn take(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut plans = self.plans();
+        match (plans.pop(), plans.is_empty()) {
+            (Some(plan), true) => Ok(plan),
+            _ => Err(SchedulerError::NotPlanned {
+                reason: "a part of it is planned for itself".to_owned(),
+            }),
+        }
+    }
+}
+
+impl PhysicalOptimizerRule for Begun {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let nothing = Arc::new(EmptyExec::new(plan.schema()));
+        self.plans().push(plan);
+        Ok(nothing)
+    }
+
+    fn name(&self) -> &str {
+        "Begun"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
 }
 
 /// Whether there are any at any depth. Their schema would be sent as that of lists, whose offsets have half the bytes: other rows.
