@@ -434,6 +434,7 @@ fn results(batch: &RecordBatch) -> Result<Results, Failure> {
         schema,
         batches: Box::pin(stream::iter(parts.into_iter().map(Ok))),
         warnings: Vec::new(),
+        basis: None,
     })
 }
 
