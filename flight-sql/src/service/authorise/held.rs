@@ -107,13 +107,13 @@ impl QueryService {
             return Ok(true);
         };
         for read in columns::reads(&made.plan) {
+            // Lists of what there is are of what could be known of then.
+            if let Some("information_schema" | "pg_catalog") = read.scan.table_name.schema() {
+                return Ok(false);
+            }
             self.may_scan(principal, access, now, &read)?;
         }
-        // Lists of what there is are of what could be known of then.
-        let named = self.0.engine.named(now, &made.sql)?;
-        let lists = |levels: &[String]| matches!(levels, [only] if only == "pg_catalog");
-        let asks = named.information_schema || named.tables.iter().any(|name| lists(name.namespace().levels()));
-        Ok(!asks)
+        Ok(true)
     }
 }
 

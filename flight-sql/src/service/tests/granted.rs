@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tidewater_security::{Grant, Grantee, Object, Policy, PolicyChange, Privilege, Resource, Role, SecurityError};
 
 use super::*;
-use crate::held::Ended;
+use crate::held::{Ended, Look};
 use crate::policy::PolicySource;
 
 #[derive(Debug)]
@@ -105,6 +105,32 @@ async fn rows_are_kept_by_the_rights_of_their_plan() {
     assert_eq!(key(), before);
 }
 
+/// Rows of a statement of `ana` that are held.
+async fn held(service: &QueryService, id: Uuid, sql: &str) -> Look {
+    let ana = Principal::named("ana");
+    service.held().begin(&ana, id, None).expect("room");
+    let whole = async {
+        let results = service.run(&ana, &Statement::new(sql)).await?;
+        Ended::collect(results, |_| ()).await
+    };
+    service.held().hold(id, whole, |_| ()).await;
+    let look = service.held().look(&ana, id).expect("it is held");
+    service.still_theirs(&ana, id, look).await.expect("it is theirs")
+}
+
+// Goal: a list of what there is is of what could be known of when it was made. Method: one that is held, and other rights.
+#[tokio::test]
+async fn lists_are_let_go_when_rights_change() {
+    let (lake, rights) = lake().await;
+    let (ana, id) = (Principal::named("ana"), Uuid::from_u128(1));
+    rights.are(&[Privilege::Select]);
+    let sql = "SELECT table_name FROM information_schema.tables";
+    let look = held(&lake.service, id, sql).await;
+    rights.are(&[Privilege::Select, Privilege::Insert]);
+    let refused = lake.service.still_theirs(&ana, id, look).await;
+    assert_eq!(refused.expect_err("it may be another list").code(), "SQL-0022");
+}
+
 // Goal: what was read is told by the table and not by its name. Method: rows that are held, and a table of that name which their owner may read.
 #[tokio::test]
 async fn another_table_of_the_name_gives_no_right() {
@@ -112,14 +138,7 @@ async fn another_table_of_the_name_gives_no_right() {
     let (ana, id) = (Principal::named("ana"), Uuid::from_u128(1));
     rights.are(&[Privilege::Select]);
     let service = &lake.service;
-    service.held().begin(&ana, id, None).expect("room");
-    let whole = async {
-        let results = service.run(&ana, &Statement::new("SELECT id FROM numbers")).await?;
-        Ended::collect(results, |_| ()).await
-    };
-    service.held().hold(id, whole, |_| ()).await;
-    let look = service.held().look(&ana, id).expect("it is held");
-    let look = service.still_theirs(&ana, id, look).await.expect("it is theirs");
+    let look = held(service, id, "SELECT id FROM numbers").await;
     for change in ["DROP TABLE gold.numbers", "CREATE TABLE gold.numbers (id bigint)"] {
         let done = service.change(&Principal::named("root"), &Statement::new(change)).await;
         done.expect("it goes").expect("a change");
