@@ -41,7 +41,7 @@ async fn nothing_is_taken_by_a_rename() {
         );
         lake.grant(&["admin"], &[], table("a", "old"), "ana").await;
         let moved = format!("moved_{name}");
-        let away = rename(("a", "old"), ("b", &moved));
+        let away = rename(("a", "old"), ("b", moved.as_str()));
         assert_eq!(lake.status("ana", "POST", &path, away).await, 204, "{what}");
         let read = format!("/v1/namespaces/b/{what}/{moved}");
         assert_eq!(lake.status("ana", "GET", &read, None).await, 200, "{what}");
