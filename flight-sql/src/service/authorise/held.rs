@@ -106,9 +106,11 @@ impl QueryService {
         let Some(access) = &now.access else {
             return Ok(true);
         };
+        let usual = now.default_schema.as_deref().unwrap_or_else(|| self.default_schema());
         for read in columns::reads(&made.plan) {
             // Lists of what there is are of what could be known of then.
-            if let Some("information_schema" | "pg_catalog") = read.scan.table_name.schema() {
+            let schema = read.scan.table_name.schema().unwrap_or(usual);
+            if matches!(schema, "information_schema" | "pg_catalog") {
                 return Ok(false);
             }
             self.may_scan(principal, access, now, &read)?;
