@@ -509,10 +509,14 @@ impl From<Refusal> for CatalogError {
                 table,
                 reason: "others committed in between".into(),
             },
-            Refusal::LocationTaken { location, by } => Self::BadLocation {
-                location,
-                reason: format!("it is, holds or lies in the location of {by}"),
-            },
+            Refusal::LocationTaken { location, by } => {
+                // Whoever asked need not know that it is there.
+                tracing::info!(%location, holder = %by, "a location is refused: another has it");
+                Self::BadLocation {
+                    location,
+                    reason: "it is, holds or lies in the location of another table or view".into(),
+                }
+            }
             Refusal::Repeated => Self::bad_request("one request names a table or a partition twice"),
             Refusal::Ingest(refusal) => Self::Ingest(refusal),
             Refusal::JobVersion { version } => Self::JobVersion { version },

@@ -154,11 +154,12 @@ fn named(state: &SessionState, statement: &Statement) -> Result<Named> {
     let defaults = &state.config().options().catalog;
     let mut named = Named::default();
     for reference in state.resolve_table_references(statement)? {
-        if reference.schema() == Some(INFORMATION_SCHEMA) {
+        let full = reference.resolve(&defaults.default_catalog, &defaults.default_schema);
+        // Also without its name, where it is the schema of names that have none.
+        if *full.schema == *INFORMATION_SCHEMA {
             named.information_schema = true;
             continue;
         }
-        let full = reference.resolve(&defaults.default_catalog, &defaults.default_schema);
         if *full.catalog != *CATALOG {
             continue;
         }

@@ -18,7 +18,7 @@ use tidewater_core::SharedClock;
 use tidewater_security::Principal;
 
 use crate::error::QueryError;
-use crate::service::{Cut, Results};
+use crate::service::{Basis, Cut, Results};
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +46,8 @@ pub(crate) enum Ended {
     Rows {
         schema: SchemaRef,
         batches: Arc<Vec<RecordBatch>>,
+        /// What they were made of; none where that is nobody's secret.
+        basis: Option<Basis>,
     },
     /// What it changed.
     Changed { status: &'static str, rows: Option<u64> },
@@ -73,6 +75,7 @@ impl Ended {
         Ok(Self::Rows {
             schema: results.schema,
             batches: Arc::new(batches),
+            basis: results.basis,
         })
     }
 

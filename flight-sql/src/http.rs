@@ -236,6 +236,7 @@ async fn look(
 ) -> Result<Response, Failure> {
     let (service, principal) = front.enter(&headers, &extensions).await?;
     let look = service.held().look(&principal, id)?;
+    let look = service.still_theirs(&principal, id, look).await?;
     Ok(Json(told(id, &look)).into_response())
 }
 
@@ -248,19 +249,21 @@ async fn result(
     let (service, principal) = front.enter(&headers, &extensions).await?;
     let format = Format::accepted(&headers)?;
     let look = service.held().look(&principal, id)?;
+    let look = service.still_theirs(&principal, id, look).await?;
     match look {
         Look::Runs => Ok((StatusCode::ACCEPTED, Json(told(id, &look))).into_response()),
         Look::Failed(error) => Err(error.as_ref().into()),
         Look::Done(Ended::Changed { status, rows }, _) => {
             Ok(named(id, Json(json!({"status": status, "rows": rows})).into_response()))
         }
-        Look::Done(Ended::Rows { schema, batches }, _) => {
+        Look::Done(Ended::Rows { schema, batches, .. }, _) => {
             let batches = futures::stream::iter(batches.iter().cloned().map(Ok).collect::<Vec<_>>());
             let batches = Box::pin(batches);
             let results = Results {
                 schema,
                 batches,
                 warnings: Vec::new(),
+                basis: None,
             };
             answer(format, id, Opened::Rows(results, None)).await
         }

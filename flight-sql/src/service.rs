@@ -50,6 +50,7 @@ mod session;
 pub(crate) mod tests;
 
 use answer::Asked;
+pub(crate) use authorise::Basis;
 use authorise::told_with;
 use client::Client;
 pub use commands::Changed;
@@ -97,6 +98,8 @@ pub struct Results {
     pub batches: Batches,
     /// What whoever asks has to know beside them, for people.
     pub warnings: Vec<String>,
+    /// What they were made of, for whoever holds them; none where that is nobody's secret.
+    pub(crate) basis: Option<Basis>,
 }
 
 impl std::fmt::Debug for Results {
@@ -447,7 +450,7 @@ impl QueryService {
         options: SessionOptions,
     ) -> Result<(LateSession, LogicalPlan), QueryError> {
         let engine = &self.0.engine;
-        let session = LateSession::new(engine.clone(), options);
+        let session = LateSession::new(engine.clone(), options, sql);
         let plan = match engine.known_plan(session.options(), sql).await {
             Ok(None) => Box::pin(engine.plan(session.made(), sql)).await,
             Ok(Some(plan)) => Ok(plan),

@@ -340,6 +340,24 @@ fn changes(node: &Node) {
     psql(node, "ana", "DROP TABLE g.moved").unwrap();
     psql(node, "root", "CREATE TABLE g.moved (id int)").unwrap();
     until(node, "eve", "SELECT * FROM g.moved", false);
+    // What is renamed into a schema of theirs would be theirs.
+    psql(node, "root", "CREATE SCHEMA own").unwrap();
+    psql(node, "root", "CREATE TABLE g.kept (id int)").unwrap();
+    psql(node, "root", "GRANT ALL ON SCHEMA own TO USER eve").unwrap();
+    psql(node, "root", "GRANT ALTER ON g.kept TO USER eve").unwrap();
+    until(node, "eve", "ALTER TABLE g.kept RENAME TO stays", true);
+    // Until the new name is known it is one of nothing.
+    wait_for("the move of g.stays is refused", KNOWN_DEADLINE, || {
+        let taken = psql(node, "eve", "ALTER TABLE g.stays RENAME TO own.stays").unwrap_err();
+        taken.contains("42501").then_some(())
+    });
+    assert!(
+        psql(node, "eve", "SELECT * FROM g.stays")
+            .unwrap_err()
+            .contains("42501")
+    );
+    psql(node, "root", "GRANT ADMIN ON g.stays TO USER eve").unwrap();
+    until(node, "eve", "ALTER TABLE g.stays RENAME TO own.stays", true);
 }
 
 /// A grant, a role and tokens.

@@ -77,7 +77,7 @@ impl FlightSql {
             }
             "RenewFlightEndpoint" => {
                 let request = Message::decode(&*action.body).map_err(|error| unreadable(&action, &error))?;
-                answer(self.renew(&principal, request)?.encode_to_vec(), None)
+                answer(self.renew(&principal, request).await?.encode_to_vec(), None)
             }
             other => Err(Status::unimplemented(format!("action {other} is not supported"))),
         }

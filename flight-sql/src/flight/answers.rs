@@ -125,6 +125,7 @@ mod tests {
                 schema: Arc::new(Schema::empty()),
                 batches: Box::pin(stream::empty()),
                 warnings: warnings.iter().map(|&warning| warning.to_owned()).collect(),
+                basis: None,
             };
             let answer = super::rows(results, None);
             let value = answer.metadata().get("x-tidewater-warning")?;

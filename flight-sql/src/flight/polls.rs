@@ -8,6 +8,7 @@ use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, Renew
 use futures::stream;
 use prost::Message;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use tidewater_core::Tasks;
 use tidewater_security::Principal;
@@ -96,6 +97,7 @@ impl FlightSql {
         self.good(principal, handle).map_err(to_status)?;
         let held = self.service.held();
         let look = held.wait(principal, handle.id, POLL_WAIT).await.map_err(to_status)?;
+        let look = self.still_theirs(principal, handle.id, look).await?;
         let ticket = self.ticket(handle);
         let again = FlightDescriptor::new_cmd(ticket.clone());
         let (ended, left) = match look {
@@ -136,18 +138,19 @@ impl FlightSql {
     }
 
     /// The rows of a query that was polled to its end, as often as they are asked for.
-    pub(super) fn held_rows(
+    pub(super) async fn held_rows(
         &self,
         principal: &Principal,
         handle: &HeldHandle,
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let id = handle.id;
         self.good(principal, handle).map_err(to_status)?;
-        match self.service.held().fetch(principal, id).map_err(to_status)? {
+        let look = self.service.held().fetch(principal, id).map_err(to_status)?;
+        match self.still_theirs(principal, id, look).await? {
             Look::Runs => Err(to_status(QueryError::StillRuns { id })),
             Look::Failed(error) => Err(status_of(&error)),
             Look::Done(Ended::Changed { .. }, _) => Err(to_status(QueryError::NotHeld { id })),
-            Look::Done(Ended::Rows { schema, batches }, _) => {
+            Look::Done(Ended::Rows { schema, batches, .. }, _) => {
                 let count = batches.len();
                 let batches = Box::pin(stream::iter(
                     (0..count).filter_map(move |at| batches.get(at).cloned().map(Ok)),
@@ -157,6 +160,7 @@ impl FlightSql {
                     schema,
                     batches,
                     warnings: Vec::new(),
+                    basis: None,
                 };
                 Ok(answers::rows(results, None))
             }
@@ -164,7 +168,7 @@ impl FlightSql {
     }
 
     /// Holds rows longer, or makes a ticket good for longer: the endpoint with its new end.
-    pub(super) fn renew(
+    pub(super) async fn renew(
         &self,
         principal: &Principal,
         request: RenewFlightEndpointRequest,
@@ -176,6 +180,8 @@ impl FlightSql {
         match handle_of(&self.service, &ticket.unwrap_or_default()) {
             Some(Handle::Held(handle)) => {
                 self.good(principal, &handle).map_err(to_status)?;
+                let look = self.service.held().look(principal, handle.id).map_err(to_status)?;
+                self.still_theirs(principal, handle.id, look).await?;
                 let left = self.service.held().renew(principal, handle.id).map_err(to_status)?;
                 let expiration_time = self.good_for(left).expiration_time;
                 Ok(FlightEndpoint {
@@ -186,6 +192,11 @@ impl FlightSql {
             Some(Handle::Statement(handle)) => self.renewed(principal, handle, endpoint),
             None => Err(to_status(QueryError::BadHandle)),
         }
+    }
+
+    async fn still_theirs(&self, principal: &Principal, id: Uuid, look: Look) -> Result<Look, Status> {
+        let look = self.service.still_theirs(principal, id, look).await;
+        look.map_err(to_status)
     }
 
     /// Whether somebody may ask for it, and still. Of others nobody learns that it is there.

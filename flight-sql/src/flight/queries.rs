@@ -81,7 +81,7 @@ impl FlightSql {
     ) -> Result<Rows, Status> {
         let principal = self.principal(&request).await?;
         match Handle::open(&ticket.statement_handle, self.service.key()).map_err(to_status)? {
-            Handle::Held(held) => self.held_rows(&principal, &held),
+            Handle::Held(held) => self.held_rows(&principal, &held).await,
             Handle::Statement(handle) => {
                 let statement = self.shown(&principal, handle)?;
                 let front = self.of(&principal, &request).within(&statement);

@@ -32,6 +32,7 @@ impl Store {
             schema: batch.schema(),
             batches: Box::pin(stream::iter([Ok(batch)])),
             warnings: Vec::new(),
+            basis: None,
         };
         let patience = Some(Duration::from_secs(60));
         self.held.begin(&self.owner, id, patience).expect("room");

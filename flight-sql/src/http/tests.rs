@@ -8,11 +8,11 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tidewater_core::{SeededRng, SharedRng};
 use tidewater_security::authenticator::hash_password;
-use tidewater_security::{Role, UserSettings};
+use tidewater_security::{Privilege, Role, UserSettings};
 use tower::ServiceExt;
 
 use super::*;
-use crate::service::tests::Lake;
+use crate::service::tests::{Lake, granted};
 
 /// Longest body that a test reads.
 const BODY_BYTES_MAX: usize = 16 << 20;
@@ -39,6 +39,10 @@ impl Server {
     async fn with(address: &str, options: HttpOptions, users: Vec<UserSettings>) -> Self {
         let lake = Lake::new().await;
         let (service, _) = lake.for_users(users);
+        Self::of(lake, service, address, options)
+    }
+
+    fn of(lake: Lake, service: QueryService, address: &str, options: HttpOptions) -> Self {
         let tasks = Tasks::new("test");
         let address = address.parse().expect("an address");
         let found = service.clone();
@@ -272,6 +276,70 @@ async fn statements_are_fetched_later() {
         }
     };
     tokio::time::timeout(PATIENCE, idle).await.expect("it ends");
+}
+
+// Goal: rows that are held go to nobody who may not read them any more, who is answered as the statement would be now, and to whoever may
+// still. Method: a statement that has ended, fetched after its user was granted more, after they lost the right to read and after they may not
+// know of the table any more; and then when they may again.
+#[tokio::test]
+async fn held_rows_go_by_todays_grants() {
+    let (lake, rights) = granted::lake().await;
+    let service = lake.service.clone();
+    let server = Server::of(lake, service, "127.0.0.1:8080", HttpOptions::default());
+    let token = server.service.authenticator().issue(&Principal::named("ana"));
+    let token = format!("Bearer {token}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("authorization", token.as_str()),
+    ];
+    let call = async |method: Method, path: &str, body: &Value| {
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let (status, _, body) = server.send(method, path, &headers, &text).await;
+        let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+        (status, told)
+    };
+    let sql = "SELECT id FROM gold.numbers";
+    for (left, code) in [(&[Privilege::Insert][..], Some("SEC-0008")), (&[][..], None)] {
+        rights.are(&[Privilege::Select]);
+        let (status, told) = call(Method::POST, "/api/v1/sql", &json!({"sql": sql, "async": true})).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{told}");
+        let path = format!("/api/v1/sql/{}", told["id"].as_str().expect("a name"));
+        let result = format!("{path}/result");
+        let ends = async {
+            while call(Method::GET, path.as_str(), &Value::Null).await.1["status"] == json!("running") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ends).await.expect("it ends");
+        rights.are(&[Privilege::Select, Privilege::Update]);
+        let (status, told) = call(Method::GET, result.as_str(), &Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
+        assert_eq!(told["rows"].as_array().map(Vec::len), Some(10), "{told}");
+        rights.are(left);
+        let (now, says) = call(Method::POST, "/api/v1/sql", &json!({"sql": sql})).await;
+        assert!(now.is_client_error(), "{says}");
+        assert!(code.is_none_or(|code| says["error"]["code"] == json!(code)), "{says}");
+        let (status, told) = call(Method::GET, result.as_str(), &Value::Null).await;
+        assert_eq!(
+            (status, &told["error"]["code"]),
+            (now, &says["error"]["code"]),
+            "{told}"
+        );
+        rights.are(&[Privilege::Select]);
+        for path in [path.as_str(), result.as_str()] {
+            let (status, told) = call(Method::GET, path, &Value::Null).await;
+            assert_eq!(
+                (status, &told["error"]["code"]),
+                (StatusCode::NOT_FOUND, &json!("SQL-0022")),
+                "{told}"
+            );
+        }
+    }
 }
 
 /// What is told of a statement once it has ended.

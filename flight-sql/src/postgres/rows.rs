@@ -168,6 +168,7 @@ impl Cursor {
                 schema: Arc::clone(&self.schema),
                 batches: Box::pin(row.filter_map(|row| std::future::ready(row.map(Ok)))),
                 warnings: Vec::new(),
+                basis: None,
             };
         }
         let batches = stream::unfold((source, rows), |(source, left)| async move {
@@ -200,6 +201,7 @@ impl Cursor {
             schema: Arc::clone(&self.schema),
             batches: Box::pin(batches),
             warnings: Vec::new(),
+            basis: None,
         }
     }
 }

@@ -54,6 +54,7 @@ impl QueryService {
         note: &Note,
     ) -> Result<(Results, CacheUse), QueryError> {
         self.note_plan(note, &asked, &ReadInstead::new());
+        let basis = self.basis(&asked);
         let schema = Arc::clone(&asked.wire);
         let warnings = Arc::new(Warnings::default());
         let (batches, how) = if let LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) = &asked.plan {
@@ -76,25 +77,29 @@ impl QueryService {
             schema,
             batches,
             warnings: warnings.told(),
+            basis,
         };
         Ok((results, how))
     }
 
-    fn question(&self, principal: &Principal, asked: &Asked, wire: &SchemaRef) -> Result<Question, Bypass> {
+    pub(super) fn question(&self, principal: &Principal, asked: &Asked, wire: &SchemaRef) -> Result<Question, Bypass> {
         if !asked.cached {
             return Err(Bypass::SessionOff);
         }
-        // The plan was made by what they may do; that nobody knows it any more is no moment to share rows.
-        let access = self.access(principal).map_err(|_| Bypass::SessionOff)?;
+        // That they are not let in any more is no moment to share rows.
+        let lets = self.0.authenticator.still_lets(principal);
+        lets.map_err(|_| Bypass::SessionOff)?;
+        let options = asked.session.options();
         let around = Circumstances {
             config: &|| Arc::clone(asked.session.made().copied_config().options()),
+            // By what the plan was made: what was granted or taken since would keep its rows for others.
             policy: &PolicyFingerprint::of(
                 principal,
                 &self.0.authenticator,
-                access.as_deref(),
-                asked.session.options().policies.as_deref(),
+                options.access.as_deref(),
+                options.policies.as_deref(),
             ),
-            zone: asked.session.options().zone(),
+            zone: options.zone(),
             wire,
             now_ms: self.0.engine.clock().now_ms(),
             since: asked.since,

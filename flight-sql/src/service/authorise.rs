@@ -6,9 +6,11 @@
 mod columns;
 mod commands;
 mod grants;
+mod held;
 mod hidden;
 
 pub(super) use commands::Verdict;
+pub(crate) use held::Basis;
 pub(super) use hidden::told_with;
 
 use std::collections::BTreeSet;

@@ -294,6 +294,7 @@ impl QueryService {
             schema,
             batches: Box::pin(stream::iter(batches)),
             warnings: Vec::new(),
+            basis: None,
         }))
     }
 }

@@ -12,21 +12,33 @@ pub(super) struct LateSession(Arc<Late>);
 
 struct Late {
     engine: Engine,
-    options: SessionOptions,
+    options: Arc<SessionOptions>,
+    sql: Arc<str>,
     made: OnceLock<SessionContext>,
 }
 
 impl LateSession {
-    pub(super) fn new(engine: Engine, options: SessionOptions) -> Self {
+    pub(super) fn new(engine: Engine, options: SessionOptions, sql: &str) -> Self {
         Self(Arc::new(Late {
             engine,
-            options,
+            options: Arc::new(options),
+            sql: Arc::from(sql),
             made: OnceLock::new(),
         }))
     }
 
     pub(super) fn options(&self) -> &SessionOptions {
         &self.0.options
+    }
+
+    /// The same, to be kept without the session.
+    pub(super) fn shared_options(&self) -> Arc<SessionOptions> {
+        Arc::clone(&self.0.options)
+    }
+
+    /// The statement, as it was planned.
+    pub(super) fn sql(&self) -> Arc<str> {
+        Arc::clone(&self.0.sql)
     }
 
     /// The session, made now if it is not yet.

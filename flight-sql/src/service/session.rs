@@ -200,7 +200,8 @@ impl QueryService {
         })
     }
 
-    async fn plan_as(
+    /// Plans a statement of a client with these settings, by what a principal may do now.
+    pub(super) async fn plan_as(
         &self,
         principal: &Principal,
         sql: &str,

@@ -5,6 +5,7 @@ mod changes;
 mod cut;
 mod files;
 mod fleet;
+pub(crate) mod granted;
 mod kept;
 mod listed;
 mod policies;

@@ -186,6 +186,8 @@ fn renames_view(_: &Place, body: &Bytes) -> Vec<(Need, Place)> {
     renames(body, On::View)
 }
 
+/// Whoever may do everything in a namespace may do everything with what comes to it, so that only who may do that already takes something there.
+/// Within its namespace it stays what it was: grants on it go along, and those of another that had the name do not come to it.
 fn renames(body: &Bytes, on: On) -> Vec<(Need, Place)> {
     let Some(Rename { source, destination }) = read(body) else {
         return vec![one(Privilege::Alter, On::Warehouse, Place::default())];
@@ -195,11 +197,13 @@ fn renames(body: &Bytes, on: On) -> Vec<(Need, Place)> {
         namespace: destination.namespace,
         name: None,
     };
-    let mut needs = vec![one(Privilege::Alter, on, source.into())];
-    if goes_elsewhere {
-        needs.push(one(Privilege::Create, On::Namespace, target));
+    match goes_elsewhere {
+        true => vec![
+            one(Privilege::Admin, on, source.into()),
+            one(Privilege::Create, On::Namespace, target),
+        ],
+        false => vec![one(Privilege::Alter, on, source.into())],
     }
-    needs
 }
 
 #[derive(Deserialize)]

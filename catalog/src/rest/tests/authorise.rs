@@ -16,6 +16,8 @@ use tidewater_security::{
     UserSettings,
 };
 
+mod taken;
+
 const SECRET: &[u8] = b"users";
 const NODES: &[u8] = b"nodes";
 const POLICY: &str = "/internal/v1/policy";

@@ -47,10 +47,7 @@ pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Vec<N
         all.push(Native::constant(name, truth(true)));
     }
     all.push(Native::constant("pg_relation_is_publishable", truth(false)));
-    all.push(Native::constant(
-        "pg_relation_is_updatable",
-        ScalarValue::Int32(Some(if postgres.writes { 28 } else { 0 })),
-    ));
+    all.push(super::privileges::updatable(postgres, relations));
     for name in [
         "pg_get_expr",
         "pg_get_partkeydef",

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{ArrayRef, Int32Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
+use datafusion::scalar::ScalarValue;
 
 use tidewater_security::{Access, Privilege, PrivilegeSet};
 
@@ -39,9 +40,17 @@ const FUNCTIONS: [(&str, On); 12] = [
     ("pg_has_role", On::Else),
 ];
 
+/// The changes of rows that there are privileges for, with PostgreSQL's bits for them.
+const CHANGES: &[(Privilege, i32)] = &[
+    (Privilege::Update, 1 << 2),
+    (Privilege::Insert, 1 << 3),
+    (Privilege::Delete, 1 << 4),
+];
+
 pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> impl Iterator<Item = Native> {
     FUNCTIONS.into_iter().map(|(name, on)| match (on, &postgres.access) {
-        (On::Else, _) | (_, None) => by_role(name, postgres.writes),
+        (_, None) => by_role(name, postgres.writes),
+        (On::Else, Some(_)) => by_role(name, false),
         (_, Some(access)) => {
             let asked = Asked {
                 on,
@@ -55,7 +64,31 @@ pub(super) fn all(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> impl 
     })
 }
 
-/// As long as no grant decides: read always, change where they are a writer.
+/// `pg_relation_is_updatable`: which changes of a table's rows the user may make, as PostgreSQL numbers them; none of a view's.
+pub(super) fn updatable(postgres: &Arc<Postgres>, relations: &Arc<Relations>) -> Native {
+    let name = "pg_relation_is_updatable";
+    let Some(access) = &postgres.access else {
+        let all = CHANGES.iter().map(|(_, bit)| bit).sum::<i32>();
+        let value = if postgres.writes { all } else { 0 };
+        return Native::constant(name, ScalarValue::Int32(Some(value)));
+    };
+    let (access, relations) = (Arc::clone(access), Arc::clone(relations));
+    Native::new(name, (2, 2), DataType::Int32, move |arrays, rows| {
+        let oids = numbers(argument(arrays, 0)?)?;
+        let changes = |oid: i64| -> i32 {
+            let Some(relation) = relations.numbered(oid).filter(|relation| !relation.view) else {
+                return 0;
+            };
+            let on = access.on_object(&levels(&relation.schema), &relation.name, None);
+            let may = CHANGES.iter().filter(|(privilege, _)| has(on, *privilege));
+            may.map(|(_, bit)| bit).sum()
+        };
+        let found: Int32Array = (0..rows).map(|row| number(&oids, row).map(changes)).collect();
+        Ok(Arc::new(found))
+    })
+}
+
+/// Where no grant decides: read always, change where they are a writer. Where grants do, of what they are not about: nothing is changed.
 fn by_role(name: &str, writes: bool) -> Native {
     Native::new(name, (2, 4), DataType::Boolean, move |arrays, rows| {
         let rights = texts(argument(arrays, arrays.len() - 1)?)?;

@@ -9,11 +9,13 @@ use arrow_flight::{
 use tonic::Code;
 
 use tidewater_core::ManualClock;
+use tidewater_security::Privilege;
 
 use super::*;
 use crate::handle::{Handle, HeldHandle};
 use crate::held::HELD_OF_ONE_MAX;
 use crate::service::QueryOptions;
+use crate::service::tests::granted;
 
 /// Hours of work.
 const LONG: &str =
@@ -93,6 +95,36 @@ async fn rows_are_held_when_polls_end() {
     refused(client.fetch(&info).await, Code::NotFound, "SQL-0022");
     refused(client.renew(endpoint).await, Code::NotFound, "SQL-0022");
     assert_eq!(client.cancel(info).await, 1, "as often as it is asked");
+}
+
+// Goal: rows that are held when polls end go by the grants of today, in every call that takes their ticket. Method: a user who loses the right to
+// the table, by a fetch, a poll and the wish to hold them longer, each of a query of its own.
+#[tokio::test]
+async fn held_rows_go_by_todays_grants() {
+    let (lake, rights) = granted::lake().await;
+    let mut client = Client::over(lake);
+    client.user = Some(Principal::named("ana"));
+    for call in ["fetch", "poll", "renew"] {
+        rights.are(&[Privilege::Select]);
+        let polled = client.whole("SELECT id FROM numbers").await.expect("an end");
+        let info = polled.info.expect("info");
+        assert_eq!(info.total_records, 10);
+        rights.are(&[Privilege::Select, Privilege::Insert]);
+        client.fetch(&info).await.expect("more rights take none");
+        rights.are(&[Privilege::Insert]);
+        let endpoint = info.endpoint[0].clone();
+        let answer = match call {
+            "fetch" => client.fetch(&info).await.map(drop),
+            "poll" => client
+                .poll(info.flight_descriptor.clone().expect("one"))
+                .await
+                .map(drop),
+            _ => client.renew(endpoint).await.map(drop),
+        };
+        refused(answer, Code::PermissionDenied, "SEC-0008");
+        rights.are(&[Privilege::Select]);
+        refused(client.fetch(&info).await, Code::NotFound, "SQL-0022");
+    }
 }
 
 // Goal: a query goes on while it is polled, and ends with all its work when it is cancelled by what a poll told. Method: a query of hours.

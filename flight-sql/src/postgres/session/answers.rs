@@ -178,6 +178,9 @@ impl Session {
                 "DECLARE CURSOR"
             }
             What::Fetch { name, count, skip } => {
+                // What runs goes on by the grants of its beginning, but not for who is not let in any more.
+                let lets = self.service.authenticator().still_lets(&self.principal);
+                lets.map_err(|error| Failure::of(&error.into(), &sentence.sql))?;
                 let declared = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
                 if declared.failed {
                     let text = format!("portal \"{name}\" cannot be run");
@@ -434,6 +437,7 @@ fn results(batch: &RecordBatch) -> Result<Results, Failure> {
         schema,
         batches: Box::pin(stream::iter(parts.into_iter().map(Ok))),
         warnings: Vec::new(),
+        basis: None,
     })
 }
 

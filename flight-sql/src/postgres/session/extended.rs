@@ -286,6 +286,10 @@ impl Session {
             if let Progress::Done = portal.progress {
                 return Ok(portal);
             }
+        } else if let Progress::Rows(..) = portal.progress {
+            // As FETCH asks.
+            let lets = self.service.authenticator().still_lets(&self.principal);
+            lets.map_err(|error| Failure::of(&error.into(), &sentence.sql).behind(sentence.before))?;
         }
         match &mut portal.progress {
             Progress::Rows(rows, id, tag) => {

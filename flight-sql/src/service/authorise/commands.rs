@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{Expr, visit_relations};
 use tidewater_core::{Namespace, TableName};
 use tidewater_engine::sql::{Action, Existing, Merge, Name, Object, Overwrite, RowTarget};
 use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, SessionOptions};
-use tidewater_security::policy::Privilege::{Alter, Create, Delete, Drop, Insert, Select, Update};
+use tidewater_security::policy::Privilege::{Admin, Alter, Create, Delete, Drop, Insert, Select, Update};
 use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
 use tidewater_table::{CatalogFault, TableError};
 
@@ -171,10 +171,13 @@ impl May<'_> {
             }
             Command::Rename { what, from, to } => {
                 let from = self.name(from)?;
-                self.on(*what, &from, &[Alter]).await?;
                 let to = to.table(&from.namespace().to_string())?;
+                // Whoever may do everything in a schema may do everything with what comes to it.
                 if to.namespace() != from.namespace() {
+                    self.on(*what, &from, &[Admin]).await?;
                     self.creates_in(to.namespace())?;
+                } else {
+                    self.on(*what, &from, &[Alter]).await?;
                 }
             }
             Command::SetProperties { what, name, .. } => match what {

@@ -413,11 +413,18 @@ async fn listings_show_what_is_granted() {
     assert_eq!(relations.relations.len(), 1);
     assert_eq!(relations.relations[0].columns.len(), 1);
     let sql = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'gold'";
-    for (sql, rows) in [
-        (sql, vec!["id"]),
+    let within = service.within(Some("information_schema"));
+    for (service, sql, rows) in [
+        (&service, sql, vec!["id"]),
         (
+            &service,
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'gold'",
             vec!["numbers"],
+        ),
+        (
+            &within,
+            "SELECT column_name FROM columns WHERE table_schema = 'gold'",
+            vec!["id"],
         ),
     ] {
         let results = service

@@ -1,0 +1,72 @@
+//! What somebody may not take or learn by asking for a name or a place.
+
+use super::*;
+
+// Goal: nobody takes a table or view by moving it to where they may do everything, and grants stay with what they were made on. Method: a user with
+// ALTER on two of them and everything in a namespace of their own, who renames them into it and within theirs; the same with ADMIN.
+#[tokio::test]
+async fn nothing_is_taken_by_a_rename() {
+    let lake = Lake::new().await;
+    lake.grant(&["admin"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let rename = |from: (&str, &str), to: (&str, &str)| {
+        Some(json!({"source": {"namespace": [from.0], "name": from.1},
+            "destination": {"namespace": [to.0], "name": to.1}}))
+    };
+    for (what, name, body) in [("tables", "t", new_table("old")), ("views", "v", Value::Null)] {
+        lake.grant(&["alter"], &[], table("a", name), "ana").await;
+        let path = format!("/v1/{what}/rename");
+        let taken = lake
+            .call("ana", "POST", &path, rename(("a", name), ("b", "taken")))
+            .await;
+        assert_eq!(taken.status, 403, "{what}: {}", taken.body);
+        assert!(taken.message().contains("ADMIN"), "{}", taken.body);
+        let read = format!("/v1/namespaces/a/{what}/{name}");
+        assert_eq!(lake.status("ana", "GET", &read, None).await, 403, "it stays: {what}");
+        if what == "tables" {
+            // Another table of the new name was theirs to read.
+            lake.node("POST", "/v1/namespaces/a/tables", body).await;
+            lake.grant(&["select"], &[], table("a", "old"), "ana").await;
+            let old = "/v1/namespaces/a/tables/old";
+            assert_eq!(lake.status("ana", "GET", old, None).await, 200);
+            let gone = lake.with(&lake.node_token(), "DELETE", old, None).await;
+            assert_eq!(gone.status, 204, "{}", gone.body);
+        }
+        let within = rename(("a", name), ("a", "old"));
+        assert_eq!(lake.status("ana", "POST", &path, within).await, 204, "{what}");
+        let read = format!("/v1/namespaces/a/{what}/old");
+        assert_eq!(
+            lake.status("ana", "GET", &read, None).await,
+            403,
+            "grants stay with what they were made on: {what}"
+        );
+        lake.grant(&["admin"], &[], table("a", "old"), "ana").await;
+        let moved = format!("moved_{name}");
+        let away = rename(("a", "old"), ("b", moved.as_str()));
+        assert_eq!(lake.status("ana", "POST", &path, away).await, 204, "{what}");
+        let read = format!("/v1/namespaces/b/{what}/{moved}");
+        assert_eq!(lake.status("ana", "GET", &read, None).await, 200, "{what}");
+    }
+}
+
+// Goal: a location that is refused tells nobody whose it is. Method: a user who may make tables in a namespace of their own asks for that of a table
+// that they may not know of, at once and staged.
+#[tokio::test]
+async fn a_taken_location_names_nobody() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let loaded = lake.with(&lake.node_token(), "GET", TABLE, None).await;
+    let location = loaded.body["metadata"]["location"]
+        .as_str()
+        .expect("a location")
+        .to_owned();
+    for staged in [false, true] {
+        let mut wanted = new_table("mine");
+        wanted["location"] = json!(location);
+        wanted["stage-create"] = json!(staged);
+        let refused = lake.call("ana", "POST", "/v1/namespaces/b/tables", Some(wanted)).await;
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        let message = refused.message();
+        assert!(message.contains("another table or view"), "{message}");
+        assert!(!message.contains("a.t"), "{message}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Rows that are held for somebody who may have lost the right to them since they were made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::logical_expr::LogicalPlan;
+use uuid::Uuid;
+
+use tidewater_core::{Coded, ErrorKind};
+use tidewater_engine::{RowPolicies, SessionOptions};
+use tidewater_security::Principal;
+
+use super::columns;
+use crate::error::QueryError;
+use crate::held::{Ended, Look};
+use crate::service::{Asked, QueryService};
+
+/// What rows were made of, and by which rights. The plan is behind a pointer that rustc does not look through, as in the engine.
+#[derive(Clone)]
+pub(crate) struct Basis(Arc<dyn Keeps>);
+
+trait Keeps: Send + Sync {
+    fn made(&self) -> &Made;
+}
+
+struct Made {
+    sql: Arc<str>,
+    options: Arc<SessionOptions>,
+    plan: LogicalPlan,
+}
+
+impl Keeps for Made {
+    fn made(&self) -> &Made {
+        self
+    }
+}
+
+impl fmt::Debug for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Basis").finish_non_exhaustive()
+    }
+}
+
+impl QueryService {
+    /// What the rows of a plan are made of; none where nobody has to say who they are.
+    pub(in crate::service) fn basis(&self, asked: &Asked) -> Option<Basis> {
+        self.0.authenticator.required().then(|| {
+            Basis(Arc::new(Made {
+                sql: asked.session.sql(),
+                options: asked.session.shared_options(),
+                plan: asked.plan.clone(),
+            }))
+        })
+    }
+
+    /// What a statement that is held came to, if its owner may have it still. What they may not is let go, and they are answered as the
+    /// statement would be now.
+    pub(crate) async fn still_theirs(&self, principal: &Principal, id: Uuid, look: Look) -> Result<Look, QueryError> {
+        let basis = match &look {
+            Look::Done(Ended::Rows { basis: Some(basis), .. }, _) => basis.clone(),
+            _ => return Ok(look),
+        };
+        let Err(error) = Box::pin(self.may_have(principal, id, basis)).await else {
+            return Ok(look);
+        };
+        // What cannot be told now may be told later.
+        let passes = matches!(
+            error.kind(),
+            ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Timeout
+        );
+        if !passes {
+            // Somebody else who asked at once may have let go of it.
+            drop(self.held().forget(principal, id));
+        }
+        Err(error)
+    }
+
+    async fn may_have(&self, principal: &Principal, id: Uuid, basis: Basis) -> Result<(), QueryError> {
+        let made = basis.0.made();
+        let same_rows =
+            fingerprint(self.row_policies(principal).as_deref()) == fingerprint(made.options.policies.as_deref());
+        let knows_deeds = self.reads_audit(principal)? || !made.options.reads_audit;
+        if same_rows && knows_deeds && self.access(principal)? == made.options.access {
+            return Ok(());
+        }
+        let client = SessionOptions {
+            overlay: Default::default(),
+            moment: Arc::default(),
+            one_moment: None,
+            ..SessionOptions::clone(&made.options)
+        };
+        let (now, _) = self.plan_as(principal, &made.sql, &client).await?;
+        match same_rows && knows_deeds && self.reads_tables_of_theirs(principal, made, now.options())? {
+            true => Ok(()),
+            false => Err(QueryError::NotHeld { id }),
+        }
+    }
+
+    /// Whether what was read may be read by today's grants. What bears a name today may be another table than the one that was read.
+    fn reads_tables_of_theirs(
+        &self,
+        principal: &Principal,
+        made: &Made,
+        now: &SessionOptions,
+    ) -> Result<bool, QueryError> {
+        let Some(access) = &now.access else {
+            return Ok(true);
+        };
+        let usual = now.default_schema.as_deref().unwrap_or_else(|| self.default_schema());
+        for read in columns::reads(&made.plan) {
+            // Lists of what there is are of what could be known of then.
+            let schema = read.scan.table_name.schema().unwrap_or(usual);
+            if matches!(schema, "information_schema" | "pg_catalog") {
+                return Ok(false);
+            }
+            self.may_scan(principal, access, now, &read)?;
+        }
+        Ok(true)
+    }
+}
+
+fn fingerprint(policies: Option<&dyn RowPolicies>) -> Option<[u8; 32]> {
+    policies.map(|policies| policies.fingerprint())
+}
