@@ -14,6 +14,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use tidewater_table::foreign::{folders_outside, require_own};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change,
@@ -102,6 +103,11 @@ impl Workshop<'_> {
             .with_deletes()
             .plan()
             .await?;
+        if self.options.access.is_some() {
+            // What is written anew lies in this table's location then, and nobody could tell whose rows it was made of.
+            let folders = folders_outside(table.metadata.location(), files.iter().flat_map(ScanFile::paths));
+            require_own(&**self.engine.catalog(), name, &folders).await?;
+        }
         Ok(Attempt {
             shop: self,
             merge,
