@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::TableWork;
 use super::build::check_time;
 use super::columns;
-use super::files::Files;
 use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
 use crate::command::Ident;

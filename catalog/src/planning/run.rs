@@ -117,7 +117,10 @@ impl Planner<'_> {
 
     fn check(&self, path: &str) -> Result<()> {
         self.warehouse.checked(path)?;
-        self.files.map_or(Ok(()), |files| files.check_content(path))
+        match self.files {
+            Some(files) => files.check_content(path),
+            None => Ok(()),
+        }
     }
 
     /// Clients write the names of lists and manifests: what lies outside of the warehouse, or is another table's, is not read for them.

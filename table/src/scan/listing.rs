@@ -118,6 +118,8 @@ fn held_bytes(text: &str) -> usize {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Asked {
     table: Uuid,
+    /// What lies outside of it is told with the list, and uuids are made by clients.
+    location: String,
     updated_ms: i64,
     schema_id: i32,
     snapshot_id: i64,
@@ -129,7 +131,7 @@ struct Asked {
 impl Asked {
     fn memory_bytes(&self) -> usize {
         let filter = self.filter.as_ref().map_or(0, filter_bytes);
-        size_of::<Self>() + held_bytes(&self.manifest_list) + filter
+        size_of::<Self>() + held_bytes(&self.manifest_list) + held_bytes(&self.location) + filter
     }
 }
 
@@ -191,6 +193,7 @@ impl ListingCache {
         };
         let asked = Asked {
             table: scan.table.uuid(),
+            location: scan.table.location().to_owned(),
             updated_ms: scan.table.last_updated_ms(),
             schema_id: scan.table.current_schema_id(),
             snapshot_id: snapshot.snapshot_id(),
