@@ -96,7 +96,7 @@ mod tests {
         let all = ours.iter().chain([&theirs]).map(|path| (path.clone(), ()));
         let left = deletable(&lake.catalog, &table, all.collect()).await;
         let left: BTreeSet<String> = left.into_keys().collect();
-        assert_eq!(left, ours.iter().cloned().collect());
+        assert_eq!(left, BTreeSet::from(ours.clone()));
         let folders = folders_outside(table.metadata.location(), ours.iter().map(String::as_str));
         assert_eq!(folders.len(), 2, "{folders:?}");
         require_own(&lake.catalog, &table.name, &folders).await.unwrap();
