@@ -33,13 +33,7 @@ impl Files<'_> {
             // Version 1 may list its manifests itself.
             return Ok(());
         }
-        let normal = self.warehouse.checked(file)?;
-        let rest = normal.strip_prefix(self.location);
-        // Nearly every file is its table's own.
-        match rest.is_some_and(|rest| rest.starts_with('/')) {
-            true => Ok(()),
-            false => self.check_content(&normal),
-        }
+        self.check_content(&self.warehouse.checked(file)?)
     }
 
     /// The same for a file that a manifest names: paths of data files hold what no location may.
@@ -63,27 +57,46 @@ impl Files<'_> {
     }
 
     fn is_anothers(&self, file: &str) -> bool {
+        // Nearly every file is its table's own. One with a relative part has no place.
+        let is_below = |file: &str, folder: &str| file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        if is_below(file, self.location) {
+            return false;
+        }
         // What has no place cannot be read either.
         let (Some(place), Some(own)) = (physical(file), physical(self.location)) else {
             return false;
         };
-        let rest = place.strip_prefix(&own);
-        !rest.is_some_and(|rest| rest.starts_with('/')) && self.state.is_anothers(&place, self.id)
+        !is_below(&place, &own) && self.state.is_anothers(&place, self.id)
     }
 
     /// Refuses a location for `table` that another one has. Two names for the same files are made by registering alone, whatever uuid a
     /// commit claims; and what was dropped and can come back makes place for who bears its name alone.
     pub(super) fn check_location(&self, table: &Ident, place: &str) -> Result<()> {
         let id = self.id.unwrap_or_default();
-        if let Some(holder) = self.state.location_holder(place, id, Uuid::nil()) {
+        let places = spellings(place);
+        let mut holders = places
+            .iter()
+            .filter_map(|place| self.state.location_holder(place, id, Uuid::nil()));
+        if let Some(holder) = holders.next() {
             let (location, by) = (place.to_owned(), holder.name.clone());
             return Err(Refusal::LocationTaken { location, by }.into());
         }
-        match self.grants && self.state.dropped_at(place, table).is_some() {
+        let is_dropped = |place: &String| self.state.dropped_at(place, table).is_some();
+        match self.grants && places.iter().any(is_dropped) {
             false => Ok(()),
             true => Err(refused(place, DROPPED.into())),
         }
     }
+}
+
+/// A location in its normal form, as each scheme that means the same store spells it.
+fn spellings(place: &str) -> Vec<String> {
+    let other = match place.split_once("://") {
+        Some(("s3", rest)) => Some(format!("s3a://{rest}")),
+        Some(("s3a", rest)) => Some(format!("s3://{rest}")),
+        _ => None,
+    };
+    std::iter::once(place.to_owned()).chain(other).collect()
 }
 
 /// The one spelling of a place that a file store reads, in the form that the catalog keeps locations in: what it takes for one place is

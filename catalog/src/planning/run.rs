@@ -153,6 +153,9 @@ impl Planner<'_> {
         };
         let mut tasks = Tasks::default();
         for file in &files {
+            if let Some(own) = self.files {
+                file.paths().try_for_each(|path| own.check_content(path))?;
+            }
             let verdict = |condition: &Predicate| match condition {
                 // Nothing is known of a condition that pruning does not understand.
                 Predicate::Always => Verdict::Unknown,

@@ -76,6 +76,7 @@ async fn files_of_another_table_are_refused_to_who_is_bound() {
         "SELECT count(*) FROM s.thief",
         "SELECT max(id) FROM s.thief",
         "SELECT id FROM s.\"thief$changes\"",
+        "SELECT file_path FROM s.\"thief$files\"",
     ] {
         let error = answer(&lake, &bound, sql).await.expect_err(sql);
         assert_eq!(error.code(), "TBL-0039", "{sql}: {error:?}");

@@ -111,7 +111,7 @@ impl Files {
     }
 
     /// Refuses files of another table to whom grants bind.
-    pub(super) async fn require_own(&self, entries: &[ManifestEntry]) -> Result<()> {
+    async fn require_own(&self, entries: &[ManifestEntry]) -> Result<()> {
         if !self.bound {
             return Ok(());
         }
@@ -139,6 +139,8 @@ impl Source<ManifestEntry> for Files {
                 break;
             }
         }
+        // Manifests are merged and written anew: those of the table's own may tell of another's files.
+        self.require_own(&found).await?;
         Ok(found)
     }
 }

@@ -35,9 +35,7 @@ impl Source<Deleted> for Positions {
     async fn rows(&self, limit: Option<usize>) -> Result<Vec<Deleted>> {
         let Self(files) = self;
         let mut found = Vec::new();
-        let entries = files.rows(None).await?;
-        files.require_own(&entries).await?;
-        for by in entries {
+        for by in files.rows(None).await? {
             let of_files = by.deleted_positions(&files.parts.store, &files.table.metadata).await?;
             for (file, mask) in of_files {
                 let file: Arc<str> = file.into();

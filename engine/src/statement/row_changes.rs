@@ -103,11 +103,7 @@ impl Workshop<'_> {
             .with_deletes()
             .plan()
             .await?;
-        if self.options.access.is_some() {
-            // What is written anew lies in this table's location then, and nobody could tell whose rows it was made of.
-            let folders = folders_outside(table.metadata.location(), files.iter().flat_map(ScanFile::paths));
-            require_own(&**self.engine.catalog(), name, &folders).await?;
-        }
+        self.require_own(&table, &files).await?;
         Ok(Attempt {
             shop: self,
             merge,
@@ -119,6 +115,16 @@ impl Workshop<'_> {
             now_ms: self.engine.clock().now_ms(),
             once: None,
         })
+    }
+
+    /// Refuses to change a table of another one's files to whom grants bind: what is written anew, rows as well as manifests, lies in this
+    /// table's location then, and nobody could tell whose it was made of.
+    pub(super) async fn require_own(&self, table: &LoadedTable, files: &[ScanFile]) -> Result<()> {
+        if self.options.access.is_none() {
+            return Ok(());
+        }
+        let folders = folders_outside(table.metadata.location(), files.iter().flat_map(ScanFile::paths));
+        Ok(require_own(&**self.engine.catalog(), &table.name, &folders).await?)
     }
 }
 
