@@ -74,10 +74,10 @@ impl Files<'_> {
     pub(super) fn check_location(&self, table: &Ident, place: &str) -> Result<()> {
         let id = self.id.unwrap_or_default();
         let places = spellings(place);
-        let mut holders = places
+        let holder = places
             .iter()
-            .filter_map(|place| self.state.location_holder(place, id, Uuid::nil()));
-        if let Some(holder) = holders.next() {
+            .find_map(|place| self.state.location_holder(place, id, Uuid::nil()));
+        if let Some(holder) = holder {
             let (location, by) = (place.to_owned(), holder.name.clone());
             return Err(Refusal::LocationTaken { location, by }.into());
         }
