@@ -6,6 +6,7 @@
 mod build;
 mod columns;
 mod create;
+mod files;
 mod follow;
 mod queue;
 mod rebase;
@@ -37,6 +38,7 @@ use crate::state::{State, TableRow};
 use tidewater_table::digest::named_metadata;
 
 pub(crate) use create::NewTable;
+pub(crate) use files::{Files, physical};
 pub(crate) use queue::TableQueue;
 pub(crate) use view::{NewView, ViewRequirement, ViewWork};
 
@@ -152,6 +154,13 @@ impl Service {
     /// Makes a table.
     pub(crate) async fn create(&self, ticket: &Ticket, table: &Ident, metadata: TableMetadata) -> Result<Outcome> {
         let _turn = self.queue.turn([table]).await?;
+        {
+            let state = self.consensus.state().state;
+            // Who lost a race for a name and its place hears of the name: the log looks at it first.
+            if state.table(table).is_none() && state.view(table).is_none() {
+                self.check_place(&state, table, metadata.location())?;
+            }
+        }
         let id = self.rng.uuid_v7(self.clock.now_ms());
         let prepared = self.prepared(table, Expect::Absent { id }, metadata, 0)?;
         let to_op = |changes| Ok(Op::Commit { changes });
@@ -159,6 +168,23 @@ impl Service {
             Outcome::Refused(refusal) => Err(refusal.into()),
             outcome => Ok(outcome),
         }
+    }
+
+    /// What a commit to a table may name that lies at `location`; one without an id is being made.
+    pub(crate) fn files_of<'a>(&'a self, state: &'a State, id: Option<Uuid>, location: &'a str) -> Files<'a> {
+        Files {
+            warehouse: &self.warehouse,
+            state,
+            id,
+            location,
+            grants: self.authorizer.is_some(),
+        }
+    }
+
+    /// Refuses a location for a new table that is another's.
+    pub(crate) fn check_place(&self, state: &State, table: &Ident, location: &str) -> Result<()> {
+        let place = self.warehouse.checked(location)?;
+        self.files_of(state, None, &place).check_location(table, &place)
     }
 
     async fn prepare_all(&self, state: &State, works: &[TableWork]) -> Result<Vec<Prepared>> {
@@ -185,7 +211,7 @@ impl Service {
                 let by = Relation::View;
                 return Err(CatalogError::NameTaken { name, by });
             }
-            let metadata = create::from_updates(&self.warehouse, work, self.clock.now_ms())?;
+            let metadata = create::from_updates(self, state, work, self.clock.now_ms())?;
             let id = self.rng.uuid_v7(self.clock.now_ms());
             return self.prepared(&work.table, Expect::Absent { id }, metadata, 0);
         };
@@ -204,10 +230,11 @@ impl Service {
     async fn prepare_on(&self, state: &State, work: &TableWork, base: &Base) -> Result<Prepared> {
         let Base { row, expect, current } = base;
         let metadata = current.parsed(&work.table)?;
+        let files = self.files_of(state, Some(row.id), &row.pointer.location);
         let rebased = match requirements::check(&work.table, &metadata, &work.requirements) {
             Ok(()) => None,
             Err(error) if current.parsed_to_change(&work.table).is_err() => return Err(error),
-            Err(error) => Some(self.rebased(&metadata, work).await?.ok_or(error)?),
+            Err(error) => Some(self.rebased(&files, &metadata, work).await?.ok_or(error)?),
         };
         if work.updates.is_empty() {
             let change = TableChange {
@@ -225,13 +252,7 @@ impl Service {
         let metadata = current.parsed_to_change(&work.table)?;
         let number = file_number(current.location()).map_or(row.version, |number| number + 1);
         let next = |work: &TableWork| {
-            let next = build::apply(
-                &self.warehouse,
-                &metadata,
-                current.location(),
-                work,
-                self.clock.now_ms(),
-            )?;
+            let next = build::apply(&files, &metadata, current.location(), work, self.clock.now_ms())?;
             let mut prepared = self.prepared(&work.table, expect.clone(), next.metadata, number)?;
             if !state.location_is_shared(&row.pointer.location, row.id) {
                 prepared.expired = next.expired;

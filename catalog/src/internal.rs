@@ -3,6 +3,7 @@
 mod changes;
 mod cluster;
 mod drops;
+mod held;
 mod ingest;
 mod jobs;
 mod operators;
@@ -32,6 +33,7 @@ pub(crate) fn routes(operators: Operators) -> Router<Arc<Service>> {
         .route("/internal/v1/jobs/{job}", get(jobs::load).put(jobs::put))
         .route("/internal/v1/tables", get(tables::load))
         .route("/internal/v1/pointers", get(pointers::list))
+        .route("/internal/v1/locations/held", post(held::ask))
         .route("/internal/v1/metrics-reports", get(reports::list))
         .route("/internal/v1/changes", get(changes::follow))
         .route("/internal/v1/changes/stream", get(changes::stream))

@@ -235,7 +235,7 @@ fn is_relative(part: &str) -> bool {
     decoded == "." || decoded == ".."
 }
 
-fn refused(location: &str, reason: String) -> CatalogError {
+pub(crate) fn refused(location: &str, reason: String) -> CatalogError {
     CatalogError::BadLocation {
         location: location.chars().take(120).collect(),
         reason,

@@ -8,10 +8,11 @@ use std::time::Duration;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use tidewater_core::{JobId, TableName, fail_point};
+use tidewater_table::foreign::{folders_outside, require_own};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, Committed, FileDeletes, LoadedTable, Predicate, RewriteGroup, RewriteOptions, Scan,
-    TableError, WriteOptions, commit_change, plan_rewrite,
+    ScanFile, TableError, WriteOptions, commit_change, plan_rewrite,
 };
 
 pub use self::order::RowOrder;
@@ -96,7 +97,11 @@ impl Engine {
         let scan = Scan::new(self.store(), &table.metadata)
             .snapshot(snapshot_id)
             .filter(layout.filter.as_ref());
-        Ok(plan_rewrite(scan.with_deletes().plan().await?, options))
+        let files = scan.with_deletes().plan().await?;
+        // Whoever asks: what is written anew lies in this table's location, and nobody could tell whose rows it was made of.
+        let folders = folders_outside(table.metadata.location(), files.iter().flat_map(ScanFile::paths));
+        require_own(&**self.catalog(), &table.name, &folders).await?;
+        Ok(plan_rewrite(files, options))
     }
 
     /// Writes a table's small files anew, group by group. Nothing but the layout changes: a group whose rows would not be as

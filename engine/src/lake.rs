@@ -306,9 +306,12 @@ impl LakeSchema {
             Some(part) if self.seen.policy(&table).is_some() => {
                 Err(policy::refused(table.name, format!("reading ${part}")))
             }
-            Some(part) => metadata_tables::open(&self.parts, &table, version, part).await,
+            Some(part) => {
+                let bound = self.seen.access.is_some();
+                metadata_tables::open(&self.parts, &table, version, part, bound).await
+            }
             None => {
-                let table = IcebergTable::at(self.parts.clone(), table, version)?;
+                let table = IcebergTable::at(self.parts.clone(), table, version)?.bound(self.seen.access.is_some());
                 let asked = TableReference::full(CATALOG, self.namespace.to_string(), name);
                 Ok(Some(self.seen.shape(table, asked)?))
             }
@@ -373,3 +376,6 @@ pub(crate) async fn refresh_names(parts: &Parts) -> Result<()> {
     *parts.names.write().unwrap_or_else(PoisonError::into_inner) = names;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

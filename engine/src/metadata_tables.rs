@@ -49,19 +49,21 @@ pub(crate) fn is_part(name: &str) -> bool {
     PARTS.contains(&name) || Range::parse(name).is_some()
 }
 
-/// The metadata table of this name; `None` if there is none. Those that tell of one snapshot tell of that of `version`.
+/// The metadata table of this name; `None` if there is none. Those that tell of one snapshot tell of that of `version`. To whom grants
+/// bind nothing is told of another table's files.
 pub(crate) async fn open(
     parts: &Arc<Parts>,
     table: &LoadedTable,
     version: Version,
     part: &str,
+    bound: bool,
 ) -> Result<Option<Arc<dyn TableProvider>>> {
     if let Some(range) = Range::parse(part) {
-        return changes::of_range(parts, table, &range, version).await.map(Some);
+        return changes::of_range(parts, table, &range, version, bound).await.map(Some);
     }
     let snapshot = version.snapshot_id().or_else(|| table.metadata.current_snapshot_id());
-    let files = |content: Content| Files::of_snapshot(parts, table, snapshot, content);
-    let all = |content: Content| Files::of_all(parts, table, content);
+    let files = |content: Content| Files::of_snapshot(parts, table, snapshot, content).bound(bound);
+    let all = |content: Content| Files::of_all(parts, table, content).bound(bound);
     Ok(Some(match part {
         "snapshots" => history::snapshots(&table.metadata)?,
         "history" => history::history(&table.metadata)?,
@@ -79,7 +81,7 @@ pub(crate) async fn open(
         "all_manifests" => manifests::all_manifests(parts, table)?,
         "partitions" => partitions::partitions(files(Content::Any))?,
         "position_deletes" => position_deletes::position_deletes(files(Content::Deletes))?,
-        "changes" => changes::all(parts, table, snapshot).await?,
+        "changes" => changes::all(parts, table, snapshot, bound).await?,
         _ => return Ok(None),
     }))
 }

@@ -26,6 +26,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tidewater_table::foreign::require_own;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
 use tidewater_table::schema::{to_arrow, with_mapped_names};
 use tidewater_table::{DISTINCT, FileStore, Listing, LoadedTable, Predicate, Scan, ScanFile, TableError};
@@ -58,6 +59,8 @@ pub struct IcebergTable {
     newest: bool,
     /// Whether whoever reads it sees a part of its rows.
     under_policy: bool,
+    /// Whether grants bind whoever reads it: they may read this table, and no other by its means.
+    bound: bool,
 }
 
 /// Where the rows come from.
@@ -80,6 +83,8 @@ pub struct TableState {
     pub manifest_list: Option<String>,
     /// The columns that it is read with.
     pub schema_id: i32,
+    /// Whether grants bind whoever reads it: rows that others were given may be of files that these are refused.
+    pub bound: bool,
 }
 
 /// What a scan would read.
@@ -180,6 +185,7 @@ impl IcebergTable {
             identity: false,
             newest: false,
             under_policy: false,
+            bound: false,
         })
     }
 
@@ -194,6 +200,12 @@ impl IcebergTable {
     /// optimiser, which answers with it, nor to whoever estimates.
     pub(crate) fn under_policy(mut self) -> Self {
         self.under_policy = true;
+        self
+    }
+
+    /// The same for somebody whom grants bind, if they do: files in the location of another table are refused.
+    pub(crate) fn bound(mut self, bound: bool) -> Self {
+        self.bound = bound;
         self
     }
 
@@ -240,6 +252,7 @@ impl IcebergTable {
             snapshot_id,
             manifest_list: snapshot.map(|snapshot| snapshot.manifest_list().to_owned()),
             schema_id: self.columns.schema_id(),
+            bound: self.bound,
         })
     }
 
@@ -268,6 +281,7 @@ impl IcebergTable {
             Source::Snapshot(Some(snapshot_id)) => *snapshot_id,
             Source::Snapshot(None) => return Ok(PlannedFiles::all(Arc::default(), Some(0))),
             Source::Files(files) => {
+                self.require_own(files).await?;
                 let total = u64::try_from(files.files().len()).ok();
                 return Ok(PlannedFiles::all(Arc::clone(files), total));
             }
@@ -278,7 +292,17 @@ impl IcebergTable {
             .filter((filter != Predicate::Always).then_some(&filter))
             .listing()
             .await?;
+        self.require_own(&listing).await?;
         Ok(PlannedFiles::all(listing, self.files_total(snapshot_id)))
+    }
+
+    /// Refuses files of another table to whom grants bind.
+    async fn require_own(&self, listing: &Listing) -> Result<()> {
+        if !self.bound {
+            return Ok(());
+        }
+        let folders = listing.outside(self.table.metadata.location());
+        Ok(require_own(&*self.parts.catalog, &self.table.name, folders).await?)
     }
 
     /// Bytes of all files of what is read, where that is told without reading manifests. No scan of it reads more.

@@ -229,6 +229,12 @@ pub trait Catalog: Debug + Send + Sync {
         Err(not_offered("telling where all tables stand"))
     }
 
+    /// Whether each of these folders is or lies in the location of another table or view than `table`, or of a dropped table that can
+    /// come back. In the order of the folders, which are spelled as metadata spells them.
+    async fn held_by_others(&self, _table: &TableName, _folders: &[String]) -> Result<Vec<bool>, CatalogFault> {
+        Err(not_offered("telling whose files lie in a folder"))
+    }
+
     /// What became of these tables, each of which was seen last with its state in this file, if it was seen. In the order of the
     /// tables, and each for itself: commits may lie between them. For those who look at all tables: nothing is sent of a table
     /// that did not change.

@@ -232,6 +232,12 @@ pub enum TableError {
         /// What to do instead.
         advice: String,
     },
+    /// A file that is not the table's own is among those that it names.
+    #[error("a file that table {table} names lies in the location of another table or view")]
+    ForeignFile {
+        /// The table that names it.
+        table: TableName,
+    },
     /// The catalog's answer.
     #[error(transparent)]
     Catalog(#[from] CatalogFault),
@@ -278,6 +284,7 @@ impl Coded for TableError {
             | Self::RefNotFound { .. }
             | Self::HistoryBroken { .. } => ErrorKind::NotFound,
             Self::FileExists { .. } | Self::Conflict { .. } | Self::NameTaken { .. } => ErrorKind::Conflict,
+            Self::ForeignFile { .. } => ErrorKind::Denied,
             Self::Store { source, .. } => store_kind(source),
             Self::Disk { source, .. } => disk_kind(source),
             Self::StoreTimeout { .. } | Self::UnknownOutcome { .. } => ErrorKind::Timeout,
@@ -322,6 +329,7 @@ impl Coded for TableError {
             Self::TooManyDeletes { .. } => "TBL-0026",
             Self::FileFormat { .. } => "TBL-0027",
             Self::DefaultLost { .. } => "TBL-0028",
+            Self::ForeignFile { .. } => "TBL-0039",
             Self::Catalog(fault) => fault.code(),
         }
     }

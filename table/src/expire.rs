@@ -19,6 +19,7 @@ use crate::commit::expired_snapshots;
 use crate::create::applied;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::foreign;
 use crate::manifest;
 use crate::refs::refs_of;
 use tidewater_core::TableName;
@@ -119,7 +120,8 @@ pub async fn plan_expiry(
         true => BTreeMap::new(),
         false => {
             let after = applied(&table.metadata, &leaving.updates(&table.metadata))?;
-            unreachable(store, &table.metadata, &after).await?
+            let useless = unreachable(store, &table.metadata, &after).await?;
+            foreign::deletable(catalog, &table, useless).await
         }
     };
     Ok(Expired {
@@ -256,7 +258,7 @@ pub async fn expire(
         CommitOutcome::Unknown { .. } => catalog.load_table(name).await?,
     };
     let table = after.ok_or_else(missing)?;
-    let files = remove_unreachable(store, &before.metadata, &table.metadata).await?;
+    let files = remove_unreachable(catalog, store, &before.metadata, &table).await?;
     Ok(Expired {
         table,
         refs: leaving.refs,
@@ -266,16 +268,19 @@ pub async fn expire(
 }
 
 /// Removes the files that `before` reaches and `after` does not; answers them. `after` must be the state that the commit
-/// answered, or a later one: whatever joined the table meanwhile is in it.
+/// answered, or a later one: whatever joined the table meanwhile is in it. Files that lie in the location of another table are not this
+/// one's, whatever names them: they stay and are not answered.
 pub async fn remove_unreachable(
+    catalog: &dyn Catalog,
     store: &FileStore,
     before: &TableMetadata,
-    after: &TableMetadata,
+    after: &LoadedTable,
 ) -> Result<BTreeMap<String, FileKind>> {
-    if before.uuid() != after.uuid() {
+    if before.uuid() != after.metadata.uuid() {
         return Err(TableError::damaged("states of two different tables were compared"));
     }
-    let useless = unreachable(store, before, after).await?;
+    let useless = unreachable(store, before, &after.metadata).await?;
+    let useless = foreign::deletable(catalog, after, useless).await;
     let removals: Vec<_> = useless.keys().map(|location| store.delete(location)).collect();
     stream::iter(removals)
         .buffer_unordered(REMOVALS_MAX)

@@ -26,6 +26,7 @@ pub mod disguise;
 pub mod error;
 pub mod expire;
 pub mod file_store;
+pub mod foreign;
 pub mod inspect;
 pub mod orphans;
 pub mod overwrite;

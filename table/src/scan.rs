@@ -77,6 +77,12 @@ pub struct ScanFile {
 }
 
 impl ScanFile {
+    /// Where it lies and where its delete files lie.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let deletes = self.deletes.iter().chain(self.only.iter().flatten());
+        std::iter::once(self.path.as_str()).chain(deletes.map(|delete| delete.path.as_str()))
+    }
+
     /// Whether all rows in the file are meant, whatever is in delete files.
     pub fn is_whole(&self) -> bool {
         self.deletes.is_empty() && self.only.is_none()

@@ -21,6 +21,7 @@ use crate::deletes::{FileDeletes, Places, RowMask, StoredParquet, Wanted, filled
 use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::foreign::{folders_outside, require_own};
 use crate::scan::{PartitionColumns, Scan, ScanFile};
 use crate::schema::{initial_default, mapped_names, to_arrow};
 use tidewater_core::TableName;
@@ -89,6 +90,9 @@ pub async fn compute_statistics(
         .snapshot(Some(snapshot.snapshot_id()))
         .with_deletes();
     let files = scan.plan().await?;
+    // Whoever asks: what is counted is told of this table.
+    let folders = folders_outside(metadata.location(), files.iter().flat_map(ScanFile::paths));
+    require_own(catalog, name, &folders).await?;
     table.lost_defaults.require_none(metadata.current_schema(), &files)?;
     for file in files {
         file.require_readable()?;

@@ -287,6 +287,19 @@ impl Catalog for MemoryCatalog {
         Ok(Arc::new(pointers.collect()))
     }
 
+    async fn held_by_others(&self, table: &TableName, folders: &[String]) -> Result<Vec<bool>, CatalogFault> {
+        let state = self.lock();
+        let others = state.tables.iter().filter(|(name, _)| *name != table);
+        let others: Vec<String> = others
+            .map(|(_, other)| format!("{}/", other.metadata.location()))
+            .collect();
+        let held = |folder: &String| {
+            let folder = format!("{folder}/");
+            others.iter().any(|other| folder.starts_with(other))
+        };
+        Ok(folders.iter().map(held).collect())
+    }
+
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {
         let fault = self.lock().faults.pop_front();
         let unknown = || CommitOutcome::Unknown {

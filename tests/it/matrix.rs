@@ -184,6 +184,7 @@ fn doors() -> BTreeMap<(&'static str, &'static str, &'static str), Door> {
         ((internal, "PUT", "/internal/v1/jobs/{job}"), Nodes),
         ((internal, "GET", "/internal/v1/tables"), Nodes),
         ((internal, "GET", "/internal/v1/pointers"), Nodes),
+        ((internal, "POST", "/internal/v1/locations/held"), Nodes),
         ((internal, "GET", "/internal/v1/metrics-reports"), Nodes),
         ((internal, "GET", "/internal/v1/changes"), Nodes),
         ((internal, "GET", "/internal/v1/changes/stream"), Nodes),

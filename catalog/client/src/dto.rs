@@ -22,4 +22,4 @@ pub use ingest::{
 pub use job::{JobPage, JobPhase, JobPut, JobRow, JobWritten};
 pub use policy::PolicyState;
 pub use report::{MetricsReport, MetricsReportPage};
-pub use table::{TablePointer, TablePointers, WantedTable};
+pub use table::{HeldAsked, HeldTold, TablePointer, TablePointers, WantedTable};

@@ -311,6 +311,10 @@ impl Catalog for CatalogClient {
         Ok(self.all_pointers().await?)
     }
 
+    async fn held_by_others(&self, table: &TableName, folders: &[String]) -> Result<Vec<bool>, CatalogFault> {
+        Ok(self.held_elsewhere(table, folders).await?)
+    }
+
     async fn load_changed(&self, seen: &[(TableName, Option<String>)]) -> Result<Vec<Since>, CatalogFault> {
         let mut found = Vec::with_capacity(seen.len());
         for some in seen.chunks(TABLES_PER_CALL) {

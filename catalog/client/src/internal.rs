@@ -6,13 +6,13 @@ use reqwest::Method;
 
 use crate::client::CatalogClient;
 use crate::dto::{
-    ChangePage, ClusterStatus, IngestCommit, IngestOutcome, JobPage, JobPut, JobRow, JobWritten, LeaseRequest,
-    LeaseResponse, OffsetsResponse,
+    ChangePage, ClusterStatus, HeldAsked, HeldTold, IngestCommit, IngestOutcome, JobPage, JobPut, JobRow, JobWritten,
+    LeaseRequest, LeaseResponse, OffsetsResponse,
 };
 use crate::error::Result;
 use crate::path::part;
 use crate::transport::Call;
-use tidewater_core::JobId;
+use tidewater_core::{JobId, TableName};
 
 /// Which jobs are listed.
 #[derive(Debug, Clone, Default)]
@@ -114,6 +114,22 @@ impl CatalogClient {
             ..Call::get(path)
         };
         self.transport.send(&call).await?.json()
+    }
+
+    /// Whether each of these folders is or lies in the location of another table or view than `table`, dropped tables that can come back
+    /// among them.
+    ///
+    /// # Errors
+    /// If no node answers.
+    pub(crate) async fn held_elsewhere(&self, table: &TableName, folders: &[String]) -> Result<Vec<bool>> {
+        let asked = HeldAsked {
+            namespace: table.namespace().levels().to_vec(),
+            name: table.name().to_owned(),
+            folders: folders.to_vec(),
+        };
+        let path = "/internal/v1/locations/held".into();
+        let told: HeldTold = self.mutate(Method::POST, path, Some(&asked)).await?.json()?;
+        Ok(told.held)
     }
 
     /// The catalog's nodes, as the node that answers sees them.

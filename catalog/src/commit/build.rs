@@ -4,13 +4,13 @@ use iceberg::TableUpdate;
 use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
 use tidewater_table::{TableError, refs_of};
 
+use super::files::Files;
 use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
 use super::time_fields;
 use super::{TableWork, columns};
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
-use crate::warehouse::Warehouse;
 
 /// How far ahead of the catalog's clock a snapshot may be. The format allows this much between a snapshot and what follows it; one
 /// further ahead would make every later commit by a right clock impossible until its time has come.
@@ -32,12 +32,13 @@ pub(super) struct Next {
 
 /// The metadata after the updates.
 pub(super) fn apply(
-    warehouse: &Warehouse,
+    files: &Files<'_>,
     current: &TableMetadata,
     location: &str,
     work: &TableWork,
     now_ms: i64,
 ) -> Result<Next> {
+    let warehouse = files.warehouse;
     let in_disguise = time_fields::needed(current, &work.updates);
     let begin = match in_disguise {
         true => time_fields::disguised(current)?,
@@ -71,17 +72,17 @@ pub(super) fn apply(
             }
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, now_ms)?;
-                check_file(warehouse, snapshot.manifest_list())?;
+                files.check(snapshot.manifest_list())?;
                 check_order(&work.table, current, last_sequence, &snapshot)?;
                 last_sequence = last_sequence.max(snapshot.sequence_number());
                 TableUpdate::AddSnapshot { snapshot }
             }
             TableUpdate::SetStatistics { statistics } => {
-                check_file(warehouse, &statistics.statistics_path)?;
+                files.check(&statistics.statistics_path)?;
                 TableUpdate::SetStatistics { statistics }
             }
             TableUpdate::SetPartitionStatistics { partition_statistics } => {
-                check_file(warehouse, &partition_statistics.statistics_path)?;
+                files.check(&partition_statistics.statistics_path)?;
                 TableUpdate::SetPartitionStatistics { partition_statistics }
             }
             update => update,
@@ -98,6 +99,9 @@ pub(super) fn apply(
         false => built.metadata,
     };
     columns::check(&work.table, Some(current), &metadata)?;
+    if metadata.location() != current.location() {
+        files.check_location(&work.table, &warehouse.checked(metadata.location())?)?;
+    }
     check_names(work, current, &metadata)?;
     let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });
     if metadata.format_version() < FormatVersion::V3 && work.updates.iter().any(adds_key) {
@@ -150,15 +154,6 @@ fn check_names(work: &TableWork, current: &TableMetadata, next: &TableMetadata) 
             table: work.table.clone(),
             reason: format!("it removes the snapshot that {name} stands at"),
         }),
-    }
-}
-
-/// Roles read with the catalog's own rights what a snapshot names: nothing outside of the warehouse.
-pub(super) fn check_file(warehouse: &Warehouse, location: &str) -> Result<()> {
-    match location {
-        // Version 1 may list its manifests itself.
-        "" => Ok(()),
-        location => warehouse.checked(location).map(|_| ()),
     }
 }
 

@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::TableWork;
-use super::build::{check_file, check_time};
+use super::build::check_time;
 use super::columns;
 use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
+use crate::service::Service;
+use crate::state::State;
 use crate::warehouse::Warehouse;
 
 /// The property by which a client chooses the format version. Not kept as a property.
@@ -77,7 +79,8 @@ pub(super) fn asserts(work: &TableWork) -> bool {
 }
 
 /// The first metadata of a staged table. Its ids stay as they are: files may have been written with them.
-pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) -> Result<TableMetadata> {
+pub(super) fn from_updates(service: &Service, state: &State, work: &TableWork, at_ms: i64) -> Result<TableMetadata> {
+    let warehouse = &service.warehouse;
     let others = work
         .requirements
         .iter()
@@ -104,7 +107,6 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
             },
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, at_ms)?;
-                check_file(warehouse, snapshot.manifest_list())?;
                 TableUpdate::AddSnapshot { snapshot }
             }
             update => update,
@@ -114,6 +116,10 @@ pub(super) fn from_updates(warehouse: &Warehouse, work: &TableWork, at_ms: i64) 
     let metadata = builder.build().map_err(invalid)?.metadata;
     columns::check(&work.table, None, &metadata)?;
     warehouse.check_properties(metadata.location(), metadata.properties())?;
+    let location = warehouse.checked(metadata.location())?;
+    let files = service.files_of(state, None, &location);
+    files.check_location(&work.table, &location)?;
+    files.check_all(&metadata)?;
     Ok(metadata)
 }
 

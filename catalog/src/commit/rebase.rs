@@ -6,7 +6,7 @@
 use iceberg::spec::{Snapshot, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
-use super::TableWork;
+use super::{Files, TableWork};
 use crate::error::{CatalogError, Result};
 use crate::service::Service;
 use tidewater_table::{LostAppend, Rebase, TableError, rebase_append};
@@ -26,7 +26,12 @@ pub(super) struct Rebased {
 
 impl Service {
     /// The commit on the table's new head; none when it has to be refused.
-    pub(super) async fn rebased(&self, metadata: &TableMetadata, work: &TableWork) -> Result<Option<Rebased>> {
+    pub(super) async fn rebased(
+        &self,
+        files: &Files<'_>,
+        metadata: &TableMetadata,
+        work: &TableWork,
+    ) -> Result<Option<Rebased>> {
         let is_off = |value: &String| value.eq_ignore_ascii_case("false");
         if !self.rebase_appends || !work.may_rebase || metadata.properties().get(REBASE_APPENDS).is_some_and(is_off) {
             return Ok(None);
@@ -34,7 +39,7 @@ impl Service {
         let (Some(lost), Some(store)) = (lost_append(metadata, work), self.store.files()) else {
             return Ok(None);
         };
-        let may_read = |path: &str| self.warehouse.checked(path).is_ok();
+        let may_read = |path: &str| !path.is_empty() && files.check(path).is_ok();
         let rebase = match rebase_append(store, metadata, lost, &may_read).await {
             Ok(rebase) => rebase,
             // The client's own files, or those of a head that goes on being read: the refusal tells him to look.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Style, Tasks};
 use super::expression::Filter;
 use super::request::Pinned;
+use crate::commit::Files;
 use crate::error::{CatalogError, Result};
 use crate::warehouse::Warehouse;
 use tidewater_table::{FileStore, Part, Predicate, Scan, ScanParts, TableError, Verdict};
@@ -24,6 +25,8 @@ const PLAN_TASK_BYTES_MAX: usize = 64 << 10;
 pub(crate) struct Planner<'a> {
     pub(crate) store: &'a FileStore,
     pub(crate) warehouse: &'a Warehouse,
+    /// What the table may name, where grants bind who asks: what manifests tell of rows is told to clients.
+    pub(crate) files: Option<Files<'a>>,
     pub(crate) table: &'a TableMetadata,
     /// Whether the client can read a null among partition values.
     pub(crate) null_partitions: bool,
@@ -107,16 +110,24 @@ impl Planner<'_> {
         }
         let scan = scan.parts().await.map_err(|error| self.failed(error))?;
         for path in scan.manifest_paths() {
-            self.warehouse.checked(path)?;
+            self.check(path)?;
         }
         Ok(Some(scan))
     }
 
-    /// Clients write the names of lists and manifests: what lies outside of the warehouse is not read for them.
+    fn check(&self, path: &str) -> Result<()> {
+        self.warehouse.checked(path)?;
+        match self.files {
+            Some(files) => files.check_content(path),
+            None => Ok(()),
+        }
+    }
+
+    /// Clients write the names of lists and manifests: what lies outside of the warehouse, or is another table's, is not read for them.
     fn check_lists(&self, pinned: &Pinned) -> Result<()> {
         let mut at = pinned.snapshot;
         while let Some(snapshot) = at.and_then(|id| self.table.snapshot_by_id(id)) {
-            self.warehouse.checked(snapshot.manifest_list())?;
+            self.check(snapshot.manifest_list())?;
             let id = Some(snapshot.snapshot_id());
             at = match pinned.after {
                 Some(_) if pinned.after != id => snapshot.parent_snapshot_id(),
@@ -142,6 +153,9 @@ impl Planner<'_> {
         };
         let mut tasks = Tasks::default();
         for file in &files {
+            if let Some(own) = self.files {
+                file.paths().try_for_each(|path| own.check_content(path))?;
+            }
             let verdict = |condition: &Predicate| match condition {
                 // Nothing is known of a condition that pruning does not understand.
                 Predicate::Always => Verdict::Unknown,

@@ -16,8 +16,8 @@ use crate::command::Ident;
 use crate::credentials::Wish;
 use crate::error::{CatalogError, Result};
 use crate::planning::{Pinned, PlanRequest, Planned, Planner};
-use crate::service::Service;
-use crate::state::TableRow;
+use crate::service::{Service, find};
+use crate::state::{State as CatalogState, TableRow};
 
 /// `POST /v1/namespaces/{namespace}/tables/{table}/plan`: done at once, so nothing has to be kept or asked for again.
 pub(super) async fn plan(
@@ -26,9 +26,10 @@ pub(super) async fn plan(
     headers: HeaderMap,
     body: Body<PlanRequest>,
 ) -> Answer {
-    let (row, metadata) = current(&service, &table).await?;
+    let (state, row, metadata) = current(&service, &table).await?;
     let pinned = body.value.pin(&metadata)?;
-    let planned = planner(&service, &metadata, &headers)?.plan(&pinned).await?;
+    let planner = planner(&service, &state, &row, &metadata, &headers)?;
+    let planned = planner.plan(&pinned).await?;
     with_credentials(&service, &row, &headers, planned).await
 }
 
@@ -44,15 +45,16 @@ pub(super) async fn result(
     Path(of): Path<OfPlan>,
     headers: HeaderMap,
 ) -> Answer {
-    let (row, metadata) = current(&service, &table).await?;
+    let (state, row, metadata) = current(&service, &table).await?;
     let pinned = Pinned::read(&of.plan, "plan", &metadata)?;
-    let planned = planner(&service, &metadata, &headers)?.plan(&pinned).await?;
+    let planner = planner(&service, &state, &row, &metadata, &headers)?;
+    let planned = planner.plan(&pinned).await?;
     with_credentials(&service, &row, &headers, planned).await
 }
 
 /// `DELETE /v1/namespaces/{namespace}/tables/{table}/plan/{plan}`: there is nothing to stop and nothing to forget.
 pub(super) async fn cancel(State(service): Shared, InTable(table): InTable, Path(of): Path<OfPlan>) -> Answer {
-    let (_, metadata) = current(&service, &table).await?;
+    let (_, _, metadata) = current(&service, &table).await?;
     Pinned::read(&of.plan, "plan", &metadata)?;
     Ok(no_content())
 }
@@ -70,30 +72,40 @@ pub(super) async fn tasks(
     headers: HeaderMap,
     body: Body<Fetch>,
 ) -> Answer {
-    let (_, metadata) = current(&service, &table).await?;
+    let (state, row, metadata) = current(&service, &table).await?;
     let pinned = Pinned::read(&body.value.plan_task, "plan task", &metadata)?;
-    let planned = planner(&service, &metadata, &headers)?.task(&pinned).await?;
+    let planner = planner(&service, &state, &row, &metadata, &headers)?;
+    let planned = planner.task(&pinned).await?;
     answered(&planned)
 }
 
-async fn current(service: &Service, table: &Ident) -> Result<(TableRow, Arc<TableMetadata>)> {
-    let row = service.table(table).await?;
+async fn current(service: &Service, table: &Ident) -> Result<(CatalogState, TableRow, Arc<TableMetadata>)> {
+    let state = service.fresh_state().await?;
+    let row = find(&state, table)?.clone();
     let metadata = service
         .cache
         .load(&row.pointer.metadata_location)
         .await?
         .parsed(table)?;
-    Ok((row, metadata))
+    Ok((state, row, metadata))
 }
 
-fn planner<'a>(service: &'a Service, table: &'a TableMetadata, headers: &HeaderMap) -> Result<Planner<'a>> {
+fn planner<'a>(
+    service: &'a Service,
+    state: &'a CatalogState,
+    row: &'a TableRow,
+    table: &'a TableMetadata,
+    headers: &HeaderMap,
+) -> Result<Planner<'a>> {
     let store = service.store.files().ok_or_else(|| CatalogError::Unsupported {
         what: "planning scans on this store".into(),
     })?;
+    let files = service.files_of(state, Some(row.id), &row.pointer.location);
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     Ok(Planner {
         store,
         warehouse: &service.warehouse,
+        files: files.grants.then_some(files),
         table,
         null_partitions: !agent.is_some_and(|agent| agent.starts_with("PyIceberg/")),
         files_max: service.plan_files_max,

@@ -9,7 +9,6 @@ use iceberg::spec::{Schema, SortOrder, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use serde::Deserialize;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Shared;
 use super::authorise::sees_object;
@@ -17,7 +16,7 @@ use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
-use crate::command::{DropOp, Ident, Op, Outcome, Refusal, Relation};
+use crate::command::{DropOp, Ident, Op, Outcome, Relation};
 use crate::commit::{NewTable, TableWork};
 use crate::credentials::{Grant, Wish};
 use crate::error::{CatalogError, Result};
@@ -104,12 +103,7 @@ async fn stage(service: &Service, new: NewTable, wish: Wish) -> Answer {
     let table = new.table.clone();
     let metadata = new.metadata(&service.warehouse)?;
     // A location that is another table's would be refused at the commit; a credential for it would be out by then.
-    let state = service.fresh_state().await?;
-    let checked = service.warehouse.checked(metadata.location())?;
-    if let Some(holder) = state.location_holder(&checked, Uuid::nil(), Uuid::nil()) {
-        let (location, by) = (checked, holder.name.clone());
-        return Err(Refusal::LocationTaken { location, by }.into());
-    }
+    service.check_place(&service.fresh_state().await?, &table, metadata.location())?;
     let grant = service
         .grant_to_maker(wish, &table, metadata.uuid(), metadata.location())
         .await?;

@@ -10,6 +10,7 @@ mod deeds;
 mod drops;
 mod errors;
 mod follow;
+mod foreign;
 mod hostile;
 mod idempotency;
 mod kit;

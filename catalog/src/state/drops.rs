@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::changes::ChangeKind;
 use super::drop_jobs::{DropJobs, DropWork};
 use super::namespaces::key;
-use super::tables::{TABLES_MAX, TableRow, folder, ids_around};
+use super::tables::{TABLES_MAX, TableRow, folder, holders, ids_around};
 use super::{Shared, State};
 use crate::command::{DropOp, DropTerms, Ident, JobPhase, Outcome, Pointer, Refusal, Relation};
 
@@ -70,6 +70,16 @@ impl Drops {
         let mut rows = there.iter().filter_map(|id| self.rows.get(id));
         let found = rows.find(|dropped| dropped.row.pointer.uuid == pointer.uuid && self.is_begun(dropped));
         found.map(|dropped| &**dropped)
+    }
+
+    /// Whether a path lies in the location of dropped tables of which this is true.
+    pub(super) fn holds(&self, path: &str, is_meant: impl Fn(&Vec<Uuid>) -> bool) -> bool {
+        holders(&self.locations, path).any(is_meant)
+    }
+
+    /// Those whose location is, holds or lies in this one.
+    pub(super) fn around(&self, location: &str) -> impl Iterator<Item = &DroppedTable> {
+        ids_around(&self.locations, location).filter_map(|id| self.rows.get(id).map(|dropped| &**dropped))
     }
 
     /// Whether the table's files are being deleted already.

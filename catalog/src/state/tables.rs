@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::changes::ChangeKind;
 use super::namespaces::key;
-use super::{Shared, State};
+use super::{DroppedTable, Shared, State};
 use crate::command::{Expect, Ident, Outcome, Pointer, Refusal, Relation, TableChange, TableRef};
 
 /// How many tables there may be: a guard against a runaway client; at this many the state takes about 1 GB.
@@ -209,19 +209,19 @@ pub(super) fn ids_around<'a>(
     location: &str,
 ) -> impl Iterator<Item = &'a Uuid> + use<'a> {
     let location = folder(location);
-    let above: Vec<&Vec<Uuid>> = location
-        .match_indices('/')
-        .filter_map(|(slash, _)| {
-            let place = location.get(..=slash)?;
-            (place.len() < location.len()).then(|| locations.get(place)).flatten()
-        })
-        .collect();
+    let above: Vec<&Vec<Uuid>> = holders(locations, location.trim_end_matches('/')).collect();
     locations
         .range::<_, str>((Bound::Included(location.as_str()), Bound::Unbounded))
         .take_while(move |(place, _)| place.starts_with(&location))
         .map(|(_, ids)| ids)
         .chain(above)
         .flatten()
+}
+
+/// The ids of an index of locations in which a path lies, or which it is if it ends with a slash.
+pub(super) fn holders<'a>(locations: &'a OrdMap<String, Vec<Uuid>>, path: &str) -> impl Iterator<Item = &'a Vec<Uuid>> {
+    path.match_indices('/')
+        .filter_map(move |(slash, _)| locations.get(path.get(..=slash)?))
 }
 
 /// Why the name of a table or view cannot be given again.
@@ -278,6 +278,25 @@ impl State {
     pub fn location_holder(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
         let table = self.tables.in_the_way(location, id, uuid);
         table.or_else(|| self.views.in_the_way(location, id, Uuid::nil()))
+    }
+
+    /// Whether a path in its normal form lies in the location of a view, of another table than `id`, or of a dropped one that can come back.
+    /// A folder ends with a slash.
+    pub fn is_anothers(&self, path: &str, id: Option<Uuid>) -> bool {
+        let another = |ids: &Vec<Uuid>| ids.iter().any(|holder| Some(*holder) != id);
+        let held = |path: &str| {
+            holders(&self.tables.locations, path).any(another)
+                || holders(&self.views.locations, path).any(another)
+                || self.drops.holds(path, another)
+        };
+        // Both are one store, and a location is kept as it was spelled.
+        let spelled_otherwise = path.strip_prefix("s3://").map(|rest| format!("s3a://{rest}"));
+        held(path) || spelled_otherwise.is_some_and(|path| held(&path))
+    }
+
+    /// A dropped table that can come back whose location is, holds or lies in this one, and which bore another name.
+    pub fn dropped_at(&self, location: &str, name: &Ident) -> Option<&DroppedTable> {
+        self.drops.around(location).find(|dropped| dropped.row.name != *name)
     }
 
     /// Whether another table than `id` has its files at this very location (a second registered name).

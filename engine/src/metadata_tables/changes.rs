@@ -8,6 +8,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use tidewater_table::foreign::{folders_outside, require_own};
 use tidewater_table::{LoadedTable, ScanFile, SnapshotChange, changes_between};
 
 use crate::engine::Parts;
@@ -54,6 +55,7 @@ pub(super) async fn of_range(
     table: &LoadedTable,
     range: &Range,
     version: Version,
+    bound: bool,
 ) -> Result<Arc<dyn TableProvider>> {
     let present = version.snapshot_id().or_else(|| table.metadata.current_snapshot_id());
     let from = match &range.from {
@@ -64,7 +66,7 @@ pub(super) async fn of_range(
         Some(to) => version::resolve(table, to)?.snapshot_id().or(present),
         None => present,
     };
-    between(parts, table, from, to).await
+    between(parts, table, from, to, bound).await
 }
 
 /// All changes up to this snapshot.
@@ -72,8 +74,9 @@ pub(super) async fn all(
     parts: &Arc<Parts>,
     table: &LoadedTable,
     snapshot: Option<i64>,
+    bound: bool,
 ) -> Result<Arc<dyn TableProvider>> {
-    between(parts, table, None, snapshot).await
+    between(parts, table, None, snapshot, bound).await
 }
 
 /// The changes after `from` up to and with `to`: rows of files that came are inserts, those of files that left are deletes, and so are
@@ -83,11 +86,16 @@ async fn between(
     table: &LoadedTable,
     from: Option<i64>,
     to: Option<i64>,
+    bound: bool,
 ) -> Result<Arc<dyn TableProvider>> {
     let changes = match to {
         Some(to) => changes_between(&parts.store, &table.metadata, from, to).await?,
         None => Vec::new(),
     };
+    if bound {
+        let folders = outside(table, &changes);
+        require_own(&*parts.catalog, &table.name, &folders).await?;
+    }
     let mut union: Option<LogicalPlanBuilder> = None;
     let mut add = |files: Vec<ScanFile>, kind: &str, snapshot_id: i64, ordinal: i32| -> Result<()> {
         let rows = rows(parts, table, files, kind, snapshot_id, ordinal)?;
@@ -120,6 +128,15 @@ async fn between(
         None => rows(parts, table, Vec::new(), "insert", 0, 0)?,
     };
     Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// The folders of changed files and their delete files that do not lie in the table's location.
+fn outside(table: &LoadedTable, changes: &[SnapshotChange]) -> Vec<String> {
+    let files = changes.iter().flat_map(|change| {
+        let moved = change.added.iter().chain(&change.removed);
+        moved.chain(&change.deleted).chain(&change.restored)
+    });
+    folders_outside(table.metadata.location(), files.flat_map(ScanFile::paths))
 }
 
 fn rows(

@@ -9,6 +9,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use futures::{StreamExt, TryStreamExt, stream};
 use tidewater_table::LoadedTable;
+use tidewater_table::foreign::{folders_outside, require_own};
 use tidewater_table::iceberg::spec::{
     DataContentType, DataFile, Datum, ManifestContentType, ManifestFile, ManifestStatus,
 };
@@ -41,6 +42,8 @@ pub(super) struct Files {
     content: Content,
     /// Entries of removed files count too.
     removed: bool,
+    /// Whether manifests of another table are refused.
+    bound: bool,
 }
 
 impl Files {
@@ -56,7 +59,14 @@ impl Files {
             snapshots: snapshot.into_iter().collect(),
             content,
             removed: false,
+            bound: false,
         }
+    }
+
+    /// The same for somebody whom grants bind, if they do.
+    pub(super) fn bound(mut self, bound: bool) -> Self {
+        self.bound = bound;
+        self
     }
 
     pub(super) fn of_all(parts: &Arc<Parts>, table: &LoadedTable, content: Content) -> Self {
@@ -84,7 +94,32 @@ impl Files {
             });
             found.extend(wanted.filter(|manifest| seen.insert(manifest.manifest_path.clone())));
         }
+        if self.bound {
+            let folders = self.outside(&found);
+            require_own(&*self.parts.catalog, &self.table.name, &folders).await?;
+        }
         Ok(found)
+    }
+
+    /// The folders of lists of manifests and of these manifests that do not lie in the table's location.
+    fn outside(&self, manifests: &[ManifestFile]) -> Vec<String> {
+        let metadata = &self.table.metadata;
+        let snapshots = self.snapshots.iter().filter_map(|id| metadata.snapshot_by_id(*id));
+        let lists = snapshots.map(|snapshot| snapshot.manifest_list());
+        let manifests = manifests.iter().map(|manifest| manifest.manifest_path.as_str());
+        folders_outside(metadata.location(), lists.chain(manifests))
+    }
+
+    /// Refuses files of another table to whom grants bind.
+    async fn require_own(&self, entries: &[ManifestEntry]) -> Result<()> {
+        if !self.bound {
+            return Ok(());
+        }
+        let folders = {
+            let paths = entries.iter().map(|entry| entry.file().file_path());
+            folders_outside(self.table.metadata.location(), paths)
+        };
+        Ok(require_own(&*self.parts.catalog, &self.table.name, &folders).await?)
     }
 }
 
@@ -104,6 +139,8 @@ impl Source<ManifestEntry> for Files {
                 break;
             }
         }
+        // Manifests are merged and written anew: those of the table's own may tell of another's files.
+        self.require_own(&found).await?;
         Ok(found)
     }
 }

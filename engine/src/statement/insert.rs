@@ -140,6 +140,7 @@ impl Workshop<'_> {
             .with_deletes()
             .plan()
             .await?;
+        self.require_own(table, &files).await?;
         let spec = table.metadata.default_partition_spec();
         if spec.is_unpartitioned() {
             return Ok(files.into_iter().map(|file| file.path).collect());

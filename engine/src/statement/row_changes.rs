@@ -14,6 +14,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use tidewater_table::foreign::{folders_outside, require_own};
 use tidewater_table::iceberg::spec::FormatVersion;
 use tidewater_table::{
     Added, Change, CommitOptions, FileDeletes, LoadedTable, RowMask, Scan, ScanFile, TableError, commit_change,
@@ -102,6 +103,7 @@ impl Workshop<'_> {
             .with_deletes()
             .plan()
             .await?;
+        self.require_own(&table, &files).await?;
         Ok(Attempt {
             shop: self,
             merge,
@@ -113,6 +115,16 @@ impl Workshop<'_> {
             now_ms: self.engine.clock().now_ms(),
             once: None,
         })
+    }
+
+    /// Refuses to change a table of another one's files to whom grants bind: what is written anew, rows as well as manifests, lies in this
+    /// table's location then, and nobody could tell whose it was made of.
+    pub(super) async fn require_own(&self, table: &LoadedTable, files: &[ScanFile]) -> Result<()> {
+        if self.options.access.is_none() {
+            return Ok(());
+        }
+        let folders = folders_outside(table.metadata.location(), files.iter().flat_map(ScanFile::paths));
+        Ok(require_own(&**self.engine.catalog(), &table.name, &folders).await?)
     }
 }
 

@@ -290,9 +290,11 @@ fn table_state(writer: &mut Writer, state: &TableState, bears: Option<Duration>)
         snapshot_id,
         manifest_list,
         schema_id,
+        bound,
     } = state;
     writer.piece(table.as_bytes());
     writer.number(i64::from(*schema_id));
+    writer.flag(*bound);
     writer.flag(bears.is_some());
     let names = |writer: &mut Writer| {
         writer.debug(snapshot_id);

@@ -16,6 +16,7 @@ use crate::catalog::{Catalog, CommitOutcome, LoadedTable, TableCommit};
 use crate::change::{Change, Target};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::foreign::{folders_outside, require_own};
 use crate::manifest::{self, Entry, MetadataWriter};
 use crate::scan::MANIFEST_READS_MAX;
 use tidewater_core::TableName;
@@ -57,7 +58,7 @@ pub struct RewrittenManifests {
 /// Writes manifests anew, those of data files and those of delete files, in one snapshot of operation `replace`.
 ///
 /// # Errors
-/// [`TableError::Contention`] if others were always faster.
+/// [`TableError::Contention`] if others were always faster, [`TableError::ForeignFile`] if a manifest is another table's.
 pub async fn rewrite_manifests(
     catalog: &dyn Catalog,
     store: &FileStore,
@@ -79,7 +80,7 @@ pub async fn rewrite_manifests(
             return Ok(counts.of(table, Some(snapshot_id)));
         }
         count += 1;
-        let Some((plan, planned)) = plan(store, &table, rewrite, options).await? else {
+        let Some((plan, planned)) = plan(catalog, store, &table, rewrite, options).await? else {
             return Ok(Counts::default().of(table, None));
         };
         counts = planned;
@@ -157,6 +158,7 @@ struct Group {
 }
 
 async fn plan(
+    catalog: &dyn Catalog,
     store: &FileStore,
     table: &LoadedTable,
     rewrite: &RewriteManifests,
@@ -167,6 +169,12 @@ async fn plan(
         return Ok(None);
     };
     let manifests = manifest::list(store, metadata, Some(parent)).await?;
+    // Whoever asks: what another table's manifests tell of its rows would be told by this one's.
+    let folders = {
+        let paths = manifests.iter().map(|manifest| manifest.manifest_path.as_str());
+        folders_outside(metadata.location(), paths)
+    };
+    require_own(catalog, &table.name, &folders).await?;
     let (groups, kept) = grouped(manifests, rewrite, target_bytes(metadata, rewrite));
     if groups.is_empty() {
         return Ok(None);

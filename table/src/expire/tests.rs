@@ -105,7 +105,7 @@ async fn trimmed_snapshots_are_swept() {
         let done = commit_change(&lake.catalog, &lake.store, &lake.name, &change, &options)
             .await
             .unwrap();
-        remove_unreachable(&lake.store, &before, &done.table.metadata)
+        remove_unreachable(&lake.catalog, &lake.store, &before, &done.table)
             .await
             .unwrap();
         before = done.table.metadata;
@@ -384,4 +384,72 @@ async fn named_snapshots_leave_no_gap() {
     assert_eq!(go(&[ids[5]]).await.unwrap().snapshots, [ids[5]]);
     assert_eq!(lake.rows().await, [0, 1, 2, 3, 4]);
     check_exact(&lake).await;
+}
+
+// Goal: an expiry deletes nothing of another table, whatever the metadata says is its own. Method: a table whose first snapshot has another
+// table's list of manifests and names that table's metadata file as its statistics; its rows leave, the snapshot expires, and the other
+// table is read.
+#[tokio::test]
+async fn files_of_another_table_stay() {
+    let lake = Lake::new(&[], &[]).await;
+    lake.append([1, 2]).await;
+    let (other, name) = (lake.table().await, lake.name.clone());
+    let thief: TableName = "s.thief".parse().unwrap();
+    lake.create(thief.clone(), &[], &[]).await;
+    let lake = Lake { name: thief, ..lake };
+    let theirs = other.metadata.current_snapshot().unwrap();
+    let statistics = iceberg::spec::StatisticsFile {
+        snapshot_id: theirs.snapshot_id(),
+        statistics_path: other.metadata_location.clone(),
+        file_size_in_bytes: 1,
+        file_footer_size_in_bytes: 1,
+        key_metadata: None,
+        blob_metadata: Vec::new(),
+    };
+    let named = TableCommit {
+        name: lake.name.clone(),
+        requirements: Vec::new(),
+        updates: vec![
+            TableUpdate::AddSnapshot {
+                snapshot: (**theirs).clone(),
+            },
+            TableUpdate::SetSnapshotRef {
+                ref_name: MAIN_BRANCH.into(),
+                reference: SnapshotReference::new(theirs.snapshot_id(), SnapshotRetention::branch(None, None, None)),
+            },
+            TableUpdate::SetStatistics { statistics },
+        ],
+    };
+    lake.catalog.commit(vec![named]).await.unwrap();
+    let before = lake.table().await.metadata;
+    let files = plan_scan(&lake.store, &before, None, None).await.unwrap();
+    assert_eq!(lake.ids(&files).await, [1, 2]);
+    lake.commit(&Change::delete(files.into_iter().map(|file| file.path)))
+        .await
+        .unwrap();
+    let plan = plan_expiry(&lake.catalog, &lake.store, &lake.name, 1).await.unwrap();
+    let done = expire(&lake.catalog, &lake.store, &lake.name, 1).await.unwrap();
+    assert_eq!(
+        (&done.snapshots, &plan.files),
+        (&vec![theirs.snapshot_id()], &done.files)
+    );
+    let named = unreachable(&lake.store, &before, &done.table.metadata).await.unwrap();
+    let is_theirs = |path: &String| path.starts_with(&format!("{}/", other.metadata.location()));
+    let kinds: Vec<FileKind> = named
+        .iter()
+        .filter(|(path, _)| is_theirs(*path))
+        .map(|(_, kind)| *kind)
+        .collect();
+    for kind in [
+        FileKind::Data,
+        FileKind::Manifest,
+        FileKind::ManifestList,
+        FileKind::Statistics,
+    ] {
+        assert!(kinds.contains(&kind), "{kind:?}: {named:?}");
+    }
+    assert!(!done.files.keys().any(is_theirs), "{:?}", done.files);
+    assert!(lake.store.get(&other.metadata_location).await.is_ok());
+    let lake = Lake { name, ..lake };
+    assert_eq!(lake.rows().await, [1, 2]);
 }

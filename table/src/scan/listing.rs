@@ -3,7 +3,7 @@
 //! the table in another state, asks something else. Nothing here hangs on who asks: what they may see of the rows is looked at later.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use iceberg::spec::{Datum, PrimitiveLiteral, SnapshotRef};
@@ -15,6 +15,7 @@ use super::{DeleteFile, Scan, ScanFile};
 use crate::at_hand::Met;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::foreign::folders_outside;
 use crate::manifest::partition_bytes;
 use crate::predicate::Predicate;
 
@@ -36,6 +37,8 @@ pub struct Listing {
     /// The list of manifests; none for files that somebody named.
     list: Option<String>,
     manifests: Vec<String>,
+    /// Folders of files that do not lie in the table's location, told once: most tables have none.
+    outside: OnceLock<Vec<String>>,
 }
 
 impl From<Vec<ScanFile>> for Listing {
@@ -44,6 +47,7 @@ impl From<Vec<ScanFile>> for Listing {
             files,
             list: None,
             manifests: Vec::new(),
+            outside: OnceLock::new(),
         }
     }
 }
@@ -54,12 +58,23 @@ impl Listing {
             files,
             list: Some(list),
             manifests,
+            outside: OnceLock::new(),
         }
     }
 
     /// The files, in the order of the manifests.
     pub fn files(&self) -> &[ScanFile] {
         &self.files
+    }
+
+    /// The folders of files, delete files, manifests and the list of manifests that do not lie in the table's `location`, which is that of
+    /// the state that was listed.
+    pub fn outside(&self, location: &str) -> &[String] {
+        self.outside.get_or_init(|| {
+            let listed = self.list.iter().chain(&self.manifests).map(String::as_str);
+            let paths = listed.chain(self.files.iter().flat_map(ScanFile::paths));
+            folders_outside(location, paths)
+        })
     }
 
     pub(super) fn into_files(self) -> Vec<ScanFile> {
@@ -103,6 +118,8 @@ fn held_bytes(text: &str) -> usize {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Asked {
     table: Uuid,
+    /// What lies outside of it is told with the list, and uuids are made by clients.
+    location: String,
     updated_ms: i64,
     schema_id: i32,
     snapshot_id: i64,
@@ -114,7 +131,7 @@ struct Asked {
 impl Asked {
     fn memory_bytes(&self) -> usize {
         let filter = self.filter.as_ref().map_or(0, filter_bytes);
-        size_of::<Self>() + held_bytes(&self.manifest_list) + filter
+        size_of::<Self>() + held_bytes(&self.manifest_list) + held_bytes(&self.location) + filter
     }
 }
 
@@ -176,6 +193,7 @@ impl ListingCache {
         };
         let asked = Asked {
             table: scan.table.uuid(),
+            location: scan.table.location().to_owned(),
             updated_ms: scan.table.last_updated_ms(),
             schema_id: scan.table.current_schema_id(),
             snapshot_id: snapshot.snapshot_id(),

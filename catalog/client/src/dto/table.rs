@@ -29,6 +29,24 @@ pub struct TablePointer {
     pub snapshot_id: Option<i64>,
 }
 
+/// Whose location some folders lie in, asked on behalf of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldAsked {
+    /// The levels of the table's namespace.
+    pub namespace: Vec<String>,
+    /// Its name.
+    pub name: String,
+    /// Folders or files, as metadata names them.
+    pub folders: Vec<String>,
+}
+
+/// Whether each folder is or lies in the location of another table or view, or of a dropped table that can come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldTold {
+    /// In the order of the folders.
+    pub held: Vec<bool>,
+}
+
 /// Where every table stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TablePointers {

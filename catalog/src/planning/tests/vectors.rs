@@ -112,6 +112,7 @@ impl Lake {
         let planner = Planner {
             store: &self.store,
             warehouse: &warehouse,
+            files: None,
             table: &self.table,
             null_partitions: true,
             files_max,

@@ -10,7 +10,7 @@ fn change(name: &str, requirements: Value, updates: Value) -> Value {
     json!({"identifier": {"namespace": ["a"], "name": name}, "requirements": requirements, "updates": updates})
 }
 
-fn staged(name: &str, location: &str) -> Value {
+pub(super) fn staged(name: &str, location: &str) -> Value {
     let updates = json!([
         {"action": "assign-uuid", "uuid": "11111111-1111-4111-8111-111111111111"},
         {"action": "upgrade-format-version", "format-version": 2},
