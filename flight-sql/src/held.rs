@@ -48,9 +48,36 @@ pub(crate) enum Ended {
         batches: Arc<Vec<RecordBatch>>,
         /// What they were made of; none where that is nobody's secret.
         basis: Option<Basis>,
+        /// What they take in memory, with what they were made of.
+        bytes: usize,
     },
     /// What it changed.
     Changed { status: &'static str, rows: Option<u64> },
+}
+
+/// What a statement failed with.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    pub(crate) error: Arc<QueryError>,
+    /// What it was asked by, as an error may tell of a value; none where that is nobody's secret, or nothing was read.
+    pub(crate) basis: Option<Basis>,
+    bytes: usize,
+}
+
+impl Failed {
+    pub(crate) fn new(error: QueryError, basis: Option<Basis>) -> Self {
+        Self {
+            error: Arc::new(error),
+            bytes: basis.as_ref().map_or(0, Basis::bytes),
+            basis,
+        }
+    }
+}
+
+impl From<QueryError> for Failed {
+    fn from(error: QueryError) -> Self {
+        Self::new(error, None)
+    }
 }
 
 impl Ended {
@@ -59,22 +86,27 @@ impl Ended {
     }
 
     /// All rows, if they may be held; `too_large` is called while the statement is at work still.
-    pub(crate) async fn collect(mut results: Results, too_large: impl FnOnce(Cut)) -> Result<Self, QueryError> {
+    pub(crate) async fn collect(mut results: Results, too_large: impl FnOnce(Cut)) -> Result<Self, Failed> {
         let (mut batches, mut bytes) = (Vec::new(), 0_usize);
         while let Some(batch) = results.batches.next().await {
-            let batch = batch?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return Err(Failed::new(error, results.basis)),
+            };
             bytes = bytes.saturating_add(batch.get_array_memory_size());
             if bytes > RESULT_BYTES_MAX {
                 too_large(Cut::TooLarge(RESULT_BYTES_MAX));
-                return Err(QueryError::TooLarge {
+                let error = QueryError::TooLarge {
                     bytes_max: RESULT_BYTES_MAX,
-                });
+                };
+                return Err(error.into());
             }
             batches.push(batch);
         }
         Ok(Self::Rows {
             schema: results.schema,
             batches: Arc::new(batches),
+            bytes: bytes.saturating_add(results.basis.as_ref().map_or(0, Basis::bytes)),
             basis: results.basis,
         })
     }
@@ -89,7 +121,7 @@ impl Ended {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Rows { batches, .. } => batches.iter().map(RecordBatch::get_array_memory_size).sum(),
+            Self::Rows { bytes, .. } => *bytes,
             Self::Changed { .. } => 0,
         }
     }
@@ -101,7 +133,7 @@ pub(crate) enum Look {
     /// It is at work.
     Runs,
     /// It failed.
-    Failed(Arc<QueryError>),
+    Failed(Failed),
     /// It came to this, which is held for so long.
     Done(Ended, Duration),
 }
@@ -111,7 +143,7 @@ struct Over {
     /// The moments of its end and of the end of its time.
     at: Duration,
     until: Duration,
-    came_to: Result<Ended, Arc<QueryError>>,
+    came_to: Result<Ended, Failed>,
 }
 
 #[derive(Debug)]
@@ -176,7 +208,7 @@ impl Held {
     pub(crate) async fn hold(
         &self,
         id: Uuid,
-        work: impl Future<Output = Result<Ended, QueryError>>,
+        work: impl Future<Output = Result<Ended, Failed>>,
         given_up: impl FnOnce(Cut),
     ) {
         let found = self
@@ -200,7 +232,7 @@ impl Held {
                 None => Either::Left((work.as_mut().await, self.clock.sleep(Duration::ZERO))),
             };
             if let Either::Left((done, _)) = waited {
-                return self.end(id, done.unwrap_or(Err(QueryError::Cancelled)));
+                return self.end(id, done.unwrap_or_else(|| Err(QueryError::Cancelled.into())));
             }
         }
     }
@@ -215,14 +247,14 @@ impl Held {
     }
 
     /// It has ended. What nobody wants any more is let go.
-    fn end(&self, id: Uuid, came_to: Result<Ended, QueryError>) {
+    fn end(&self, id: Uuid, came_to: Result<Ended, Failed>) {
         let mut entries = self.current();
         let at = self.clock.monotonic();
         if let Some(entry) = entries.get_mut(&id).filter(|entry| entry.over.is_none()) {
             entry.over = Some(Over {
                 at,
                 until: at + KEPT,
-                came_to: came_to.map_err(Arc::new),
+                came_to,
             });
             entry.changed.notify_waiters();
         }
@@ -238,7 +270,7 @@ impl Held {
         Ok(match &entry.over {
             None => Look::Runs,
             Some(over) => match &over.came_to {
-                Err(error) => Look::Failed(Arc::clone(error)),
+                Err(failed) => Look::Failed(failed.clone()),
                 Ok(ended) => Look::Done(ended.clone(), over.until.saturating_sub(now)),
             },
         })
@@ -298,7 +330,7 @@ impl Held {
             token
         };
         token.cancel();
-        self.end(id, Err(QueryError::Cancelled));
+        self.end(id, Err(QueryError::Cancelled.into()));
         Ok(())
     }
 
@@ -338,7 +370,10 @@ fn forget_fetched(entries: &mut BTreeMap<Uuid, Entry>, owner: &Principal) -> boo
 fn shrink(entries: &mut BTreeMap<Uuid, Entry>) {
     let size = |entry: &Entry| match &entry.over {
         Some(Over { came_to: Ok(ended), .. }) => ended.bytes(),
-        _ => 0,
+        Some(Over {
+            came_to: Err(failed), ..
+        }) => failed.bytes,
+        None => 0,
     };
     let mut total: usize = entries.values().map(size).sum();
     while total > BYTES_MAX {

@@ -39,7 +39,7 @@ use self::format::Format;
 use self::request::Ask;
 use crate::error::QueryError;
 use crate::flight::authentication;
-use crate::held::{Ended, Look};
+use crate::held::{Ended, Failed, Look};
 use crate::metrics;
 use crate::service::{Opened, QueryService, Results};
 
@@ -208,8 +208,10 @@ fn named(id: Uuid, mut response: Response) -> Response {
 }
 
 /// Runs a statement to its last row, for somebody who comes for it later.
-async fn run_whole(service: &QueryService, principal: &Principal, id: Uuid, ask: &Ask) -> Result<Ended, QueryError> {
-    match open(service, principal, id, ask).await? {
+async fn run_whole(service: &QueryService, principal: &Principal, id: Uuid, ask: &Ask) -> Result<Ended, Failed> {
+    let basis = service.basis_of_text(principal, &ask.sql, ask.options(service))?;
+    let opened = open(service, principal, id, ask).await;
+    match opened.map_err(|error| Failed::new(error, basis))? {
         Opened::Changed(changed) => Ok(Ended::changed(changed.verb(), changed.count())),
         Opened::Rows(results, _) => Ended::collect(results, |cut| service.cut(id, cut)).await,
     }
@@ -219,8 +221,8 @@ async fn run_whole(service: &QueryService, principal: &Principal, id: Uuid, ask:
 fn told(id: Uuid, look: &Look) -> Value {
     match look {
         Look::Runs => json!({"id": id, "status": "running"}),
-        Look::Failed(error) => {
-            let failure = Failure::from(error.as_ref());
+        Look::Failed(failed) => {
+            let failure = Failure::from(failed.error.as_ref());
             json!({"id": id, "status": "failed", "error": failure.told()["error"]})
         }
         Look::Done(Ended::Changed { .. }, _) => json!({"id": id, "status": "finished"}),
@@ -252,7 +254,7 @@ async fn result(
     let look = service.still_theirs(&principal, id, look).await?;
     match look {
         Look::Runs => Ok((StatusCode::ACCEPTED, Json(told(id, &look))).into_response()),
-        Look::Failed(error) => Err(error.as_ref().into()),
+        Look::Failed(failed) => Err(failed.error.as_ref().into()),
         Look::Done(Ended::Changed { status, rows }, _) => {
             Ok(named(id, Json(json!({"status": status, "rows": rows})).into_response()))
         }

@@ -129,7 +129,7 @@ pub(crate) async fn live(store: &FileStore, manifest: &ManifestFile) -> Result<V
 /// The manifests of a list that was read already, whatever the cache holds.
 pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) -> Result<Vec<ManifestFile>> {
     let version = table.format_version();
-    let list = unless_it_gives_up(location, || ManifestList::parse_with_version(bytes, version))?
+    let list = unless_it_gives_up(location, bytes, || ManifestList::parse_with_version(bytes, version))?
         .map_err(TableError::metadata(format!("read manifest list {location}")))?;
     Ok(list.consume_entries().into_iter().collect())
 }
@@ -137,7 +137,7 @@ pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) ->
 /// All entries of a manifest that was read already, deleted ones too, by the format's own library.
 pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     let path = &manifest.manifest_path;
-    let parsed = unless_it_gives_up(path, || match header::hidden(bytes) {
+    let parsed = unless_it_gives_up(path, bytes, || match header::hidden(bytes) {
         Some(hidden) => Manifest::parse_avro(&hidden),
         None => Manifest::parse_avro(bytes),
     })?;
@@ -175,12 +175,22 @@ pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<En
     Ok(found.into())
 }
 
-/// The Avro library panics at names in a schema that are none (`Name::from`, apache-avro 0.21), where one bit of damage in a file of
-/// others, which has no digest, is enough.
-fn unless_it_gives_up<T>(location: &str, parse: impl FnOnce() -> T) -> Result<T> {
+/// The most that the Avro library makes room for at once, bytes or items: it does so before it looks whether they are there, and what the
+/// system does not give ends the process. Blocks of manifests are a hundredth of it.
+const ROOM_MAX: usize = 16 << 20;
+
+/// Lets the Avro library read a file. It panics at names in a schema that are none (`Name::from`, apache-avro 0.21), and makes room for as
+/// many entries of the header as are said to be there: one bit of damage in a file of others, which has no digest, is enough.
+pub(crate) fn unless_it_gives_up<T>(location: &str, bytes: &[u8], parse: impl FnOnce() -> T) -> Result<T> {
+    let gave_up = || TableError::damaged(format!("the reader of {location} gave up"));
+    apache_avro::util::max_allocation_bytes(ROOM_MAX);
+    if let Some(mut header) = bytes.strip_prefix(avro::MAGIC)
+        && avro::header(&mut header).is_none()
+    {
+        return Err(gave_up());
+    }
     // Nothing that the parser has half done is looked at again.
-    std::panic::catch_unwind(AssertUnwindSafe(parse))
-        .map_err(|_| TableError::damaged(format!("the reader of {location} gave up")))
+    std::panic::catch_unwind(AssertUnwindSafe(parse)).map_err(|_| gave_up())
 }
 
 /// The file as its writer described it: it gets row ids from the commit that adds it.

@@ -17,8 +17,8 @@ use super::status::{status_of, to_status};
 use super::{FlightSql, answers, arrow_status};
 use crate::error::QueryError;
 use crate::handle::{Handle, HeldHandle, Statement};
-use crate::held::{Ended, KEPT_MAX, Look};
-use crate::service::{QueryService, Results};
+use crate::held::{Ended, Failed, KEPT_MAX, Look};
+use crate::service::{Basis, QueryService, Results};
 
 /// How long a poll waits for the end before it says that there is none yet: below the deadlines that clients give a call.
 const POLL_WAIT: Duration = Duration::from_secs(1);
@@ -101,10 +101,10 @@ impl FlightSql {
         let ticket = self.ticket(handle);
         let again = FlightDescriptor::new_cmd(ticket.clone());
         let (ended, left) = match look {
-            Look::Failed(error) => {
+            Look::Failed(failed) => {
                 // It is told, and takes no room any more.
                 drop(held.forget(principal, handle.id));
-                return Err(status_of(&error));
+                return Err(status_of(&failed.error));
             }
             Look::Runs => {
                 let info = FlightInfo::new()
@@ -148,7 +148,7 @@ impl FlightSql {
         let look = self.service.held().fetch(principal, id).map_err(to_status)?;
         match self.still_theirs(principal, id, look).await? {
             Look::Runs => Err(to_status(QueryError::StillRuns { id })),
-            Look::Failed(error) => Err(status_of(&error)),
+            Look::Failed(failed) => Err(status_of(&failed.error)),
             Look::Done(Ended::Changed { .. }, _) => Err(to_status(QueryError::NotHeld { id })),
             Look::Done(Ended::Rows { schema, batches, .. }, _) => {
                 let count = batches.len();
@@ -233,15 +233,31 @@ pub(super) fn handle_of(service: &QueryService, bytes: &[u8]) -> Option<Handle> 
 }
 
 /// Runs a statement to its last row; one that changes something is answered with rows too, as it is without polls.
-async fn whole(service: &QueryService, principal: &Principal, mut statement: Statement) -> Result<Ended, QueryError> {
+async fn whole(service: &QueryService, principal: &Principal, statement: Statement) -> Result<Ended, Failed> {
+    let id = statement.id;
+    let basis = service.basis_of_text(principal, &statement.sql, service.settings())?;
+    let results = Box::pin(begun(service, principal, statement, basis.clone())).await;
+    let results = results.map_err(|error| Failed::new(error, basis))?;
+    Ended::collect(results, |cut| service.cut(id, cut)).await
+}
+
+/// The rows of a statement. What a procedure or a list of grants tells is of what could be known of when it was asked.
+async fn begun(
+    service: &QueryService,
+    principal: &Principal,
+    mut statement: Statement,
+    basis: Option<Basis>,
+) -> Result<Results, QueryError> {
+    let mut tells = false;
     if let Some(changed) = service.change(principal, &statement).await? {
         (_, statement.answer) = changed.answer()?;
+        tells = changed.procedure().is_some();
     }
-    let results = match service.answered(&statement)? {
-        Some(results) => results,
-        None => service.run(principal, &statement).await?,
-    };
-    Ended::collect(results, |cut| service.cut(statement.id, cut)).await
+    match service.answered(&statement)? {
+        Some(results) if tells => Ok(Results { basis, ..results }),
+        Some(results) => Ok(results),
+        None => service.run(principal, &statement).await,
+    }
 }
 
 fn complete(polled: PollInfo) -> Result<Response<PollInfo>, Status> {

@@ -147,7 +147,7 @@ async fn those_who_wait_are_told() {
         cancel
     );
     assert!(cancel.is_ok());
-    assert!(matches!(look, Ok(Look::Failed(error)) if error.code() == "SQL-0006"));
+    assert!(matches!(look, Ok(Look::Failed(failed)) if failed.error.code() == "SQL-0006"));
 }
 
 // Goal: one user cannot take all the room. Method: as many as one may have, one more, one let go, one more.
@@ -165,7 +165,7 @@ async fn one_user_has_so_many() {
     assert_eq!(refused, Some("SQL-0023"));
     assert!(matches!(store.held.forget(&store.owner, Uuid::nil()), Ok(true)));
     begin(HELD_OF_ONE_MAX).expect("room again");
-    let failed = ready(Err(QueryError::BadHandle));
+    let failed = ready(Err(QueryError::BadHandle.into()));
     store.held.hold(Uuid::from_u128(1), failed, |_| ()).await;
     assert!(matches!(store.look(Uuid::from_u128(1)), Ok(Look::Failed(_))));
 }

@@ -342,6 +342,71 @@ async fn held_rows_go_by_todays_grants() {
     }
 }
 
+// Goal: what a statement failed with is told to nobody who may not read any more what it tells of. Method: a cast that fails on a row, looked at
+// while its user may read the table and after they may not, when it is answered as the statement is now; and then when they may again.
+#[tokio::test]
+async fn held_failures_go_by_todays_grants() {
+    let (lake, rights) = granted::lake().await;
+    let service = lake.service.clone();
+    let server = Server::of(lake, service, "127.0.0.1:8080", HttpOptions::default());
+    let token = server.service.authenticator().issue(&Principal::named("ana"));
+    let token = format!("Bearer {token}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("authorization", token.as_str()),
+    ];
+    let call = async |method: Method, path: &str, body: &str| {
+        let (status, _, body) = server.send(method, path, &headers, body).await;
+        let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+        (status, told)
+    };
+    let ask = json!({"sql": "SELECT CAST(name AS INT) FROM gold.numbers", "async": true}).to_string();
+    for part in ["", "/result"] {
+        rights.are(&[Privilege::Select]);
+        let (status, told) = call(Method::POST, "/api/v1/sql", ask.as_str()).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{told}");
+        let path = format!("/api/v1/sql/{}", told["id"].as_str().expect("a name"));
+        let ends = async {
+            loop {
+                let (_, told) = call(Method::GET, path.as_str(), "").await;
+                if told["status"] != json!("running") {
+                    return told;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, ends).await.expect("it ends");
+        assert_eq!(told["status"], json!("failed"), "{told}");
+        let asked = format!("{path}{part}");
+        let (status, again) = call(Method::GET, asked.as_str(), "").await;
+        let wanted = if part.is_empty() {
+            StatusCode::OK
+        } else {
+            StatusCode::BAD_REQUEST
+        };
+        assert_eq!(
+            (status, &again["error"]["code"]),
+            (wanted, &told["error"]["code"]),
+            "{again}"
+        );
+        rights.are(&[Privilege::Insert]);
+        let (status, refused) = call(Method::GET, asked.as_str(), "").await;
+        assert_eq!(
+            (status, &refused["error"]["code"]),
+            (StatusCode::FORBIDDEN, &json!("SEC-0008")),
+            "{refused}"
+        );
+        rights.are(&[Privilege::Select]);
+        let (status, gone) = call(Method::GET, asked.as_str(), "").await;
+        assert_eq!(
+            (status, &gone["error"]["code"]),
+            (StatusCode::NOT_FOUND, &json!("SQL-0022")),
+            "{gone}"
+        );
+    }
+}
+
 /// What is told of a statement once it has ended.
 async fn ended(server: &Server, path: &str) -> Value {
     let ended = async {

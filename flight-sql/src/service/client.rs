@@ -134,7 +134,7 @@ impl QueryService {
     }
 
     /// What the client has set, as a session takes it.
-    pub(super) fn settings(&self) -> SessionOptions {
+    pub(crate) fn settings(&self) -> SessionOptions {
         SessionOptions {
             default_schema: self.1.schema.as_deref().map(str::to_owned),
             wap_id: self.1.wap_id.as_deref().map(str::to_owned),

@@ -197,7 +197,11 @@ async fn read_list(store: &FileStore, table: &TableMetadata, location: &str) -> 
     // Not through the cache: nobody reads it again.
     let bytes = store.get(location).await?;
     // What a client wrote badly is his fault and no damage of the table.
-    let list = ManifestList::parse_with_version(&bytes, table.format_version());
+    let version = table.format_version();
+    let Ok(list) = manifest::unless_it_gives_up(location, &bytes, || ManifestList::parse_with_version(&bytes, version))
+    else {
+        return Ok(Err("its manifest list cannot be read".to_owned()));
+    };
     Ok(list
         .map(|list| list.consume_entries().into_iter().collect())
         .map_err(|error| format!("its manifest list cannot be read: {error}")))
@@ -254,10 +258,15 @@ async fn only_adds(store: &FileStore, table: &TableMetadata, file: &ManifestFile
         )));
     }
     let bytes = store.get(path).await?;
-    let parsed = tokio::task::spawn_blocking(move || Manifest::parse_avro(&bytes)).await;
+    let read = path.clone();
+    let parsed = tokio::task::spawn_blocking(move || {
+        manifest::unless_it_gives_up(&read, &bytes, || Manifest::parse_avro(&bytes))
+    })
+    .await;
     let parsed = match parsed.map_err(TableError::encode("read a manifest"))? {
-        Ok(parsed) => parsed,
-        Err(error) => return Ok(Err(format!("its manifest {path} cannot be read: {error}"))),
+        Ok(Ok(parsed)) => parsed,
+        Err(_) => return Ok(Err(format!("its manifest {path} cannot be read"))),
+        Ok(Err(error)) => return Ok(Err(format!("its manifest {path} cannot be read: {error}"))),
     };
     // Format 1 writes no sequence numbers; they are read as 0.
     let is_first = table.format_version() == FormatVersion::V1;

@@ -127,6 +127,24 @@ async fn held_rows_go_by_todays_grants() {
     }
 }
 
+// Goal: a list of grants that was polled is of what could be known of when it was made. Method: one's own grants, fetched before and after they
+// change.
+#[tokio::test]
+async fn held_grants_go_by_todays_grants() {
+    let (lake, rights) = granted::lake().await;
+    let mut client = Client::over(lake);
+    client.user = Some(Principal::named("ana"));
+    rights.are(&[Privilege::Select]);
+    let polled = client.whole("SHOW GRANTS").await.expect("an end");
+    let info = polled.info.expect("info");
+    assert_eq!(info.total_records, 1);
+    client.fetch(&info).await.expect("as often as wanted");
+    rights.are(&[Privilege::Insert]);
+    refused(client.fetch(&info).await, Code::NotFound, "SQL-0022");
+    rights.are(&[Privilege::Select]);
+    refused(client.fetch(&info).await, Code::NotFound, "SQL-0022");
+}
+
 // Goal: a query goes on while it is polled, and ends with all its work when it is cancelled by what a poll told. Method: a query of hours.
 #[tokio::test(flavor = "multi_thread")]
 async fn polls_tell_of_what_runs() {

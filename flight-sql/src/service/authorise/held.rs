@@ -3,16 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind};
-use tidewater_engine::{RowPolicies, SessionOptions};
-use tidewater_security::Principal;
+use tidewater_engine::{RowPolicies, SessionOptions, Sql};
+use tidewater_security::{GrantStatement, Principal};
 
 use super::columns;
 use crate::error::QueryError;
-use crate::held::{Ended, Look};
+use crate::held::{Ended, Failed, Look};
+use crate::placeholder::number_placeholders;
 use crate::service::{Asked, QueryService};
 
 /// What rows were made of, and by which rights. The plan is behind a pointer that rustc does not look through, as in the engine.
@@ -26,7 +28,16 @@ trait Keeps: Send + Sync {
 struct Made {
     sql: Arc<str>,
     options: Arc<SessionOptions>,
-    plan: LogicalPlan,
+    /// None where it is not known what was read.
+    plan: Option<LogicalPlan>,
+}
+
+impl Basis {
+    /// What it takes in memory, but for its tables, which others have too.
+    pub(crate) fn bytes(&self) -> usize {
+        let made = self.0.made();
+        made.sql.len().saturating_add(made.plan.as_ref().map_or(0, bytes_of))
+    }
 }
 
 impl Keeps for Made {
@@ -48,16 +59,36 @@ impl QueryService {
             Basis(Arc::new(Made {
                 sql: asked.session.sql(),
                 options: asked.session.shared_options(),
-                plan: asked.plan.clone(),
+                plan: Some(asked.plan.clone()),
             }))
         })
+    }
+
+    /// What a statement is asked by that has no plan yet, or never has one; none where nobody has to say who they are.
+    pub(crate) fn basis_of_text(
+        &self,
+        principal: &Principal,
+        sql: &str,
+        client: SessionOptions,
+    ) -> Result<Option<Basis>, QueryError> {
+        if !self.0.authenticator.required() {
+            return Ok(None);
+        }
+        let options = self.seen_by(principal, client)?;
+        Ok(Some(Basis(Arc::new(Made {
+            sql: Arc::from(&*number_placeholders(sql)),
+            options: Arc::new(options),
+            plan: None,
+        }))))
     }
 
     /// What a statement that is held came to, if its owner may have it still. What they may not is let go, and they are answered as the
     /// statement would be now.
     pub(crate) async fn still_theirs(&self, principal: &Principal, id: Uuid, look: Look) -> Result<Look, QueryError> {
         let basis = match &look {
-            Look::Done(Ended::Rows { basis: Some(basis), .. }, _) => basis.clone(),
+            Look::Done(Ended::Rows { basis: Some(basis), .. }, _) | Look::Failed(Failed { basis: Some(basis), .. }) => {
+                basis.clone()
+            }
             _ => return Ok(look),
         };
         let Err(error) = Box::pin(self.may_have(principal, id, basis)).await else {
@@ -83,6 +114,9 @@ impl QueryService {
         if same_rows && knows_deeds && self.access(principal)? == made.options.access {
             return Ok(());
         }
+        if made.plan.is_none() && !is_query(&made.sql) {
+            return Err(QueryError::NotHeld { id });
+        }
         let client = SessionOptions {
             overlay: Default::default(),
             moment: Arc::default(),
@@ -90,9 +124,13 @@ impl QueryService {
             ..SessionOptions::clone(&made.options)
         };
         let (now, _) = self.plan_as(principal, &made.sql, &client).await?;
-        match same_rows && knows_deeds && self.reads_tables_of_theirs(principal, made, now.options())? {
-            true => Ok(()),
-            false => Err(QueryError::NotHeld { id }),
+        match &made.plan {
+            Some(plan)
+                if same_rows && knows_deeds && self.reads_tables_of_theirs(principal, plan, now.options())? =>
+            {
+                Ok(())
+            }
+            _ => Err(QueryError::NotHeld { id }),
         }
     }
 
@@ -100,14 +138,14 @@ impl QueryService {
     fn reads_tables_of_theirs(
         &self,
         principal: &Principal,
-        made: &Made,
+        plan: &LogicalPlan,
         now: &SessionOptions,
     ) -> Result<bool, QueryError> {
         let Some(access) = &now.access else {
             return Ok(true);
         };
         let usual = now.default_schema.as_deref().unwrap_or_else(|| self.default_schema());
-        for read in columns::reads(&made.plan) {
+        for read in columns::reads(plan) {
             // Lists of what there is are of what could be known of then.
             let schema = read.scan.table_name.schema().unwrap_or(usual);
             if matches!(schema, "information_schema" | "pg_catalog") {
@@ -117,6 +155,32 @@ impl QueryService {
         }
         Ok(true)
     }
+}
+
+/// Whether a statement can be planned again without changing anything.
+fn is_query(sql: &str) -> bool {
+    matches!(GrantStatement::parse(sql), Ok(None)) && matches!(tidewater_engine::sql::parse(sql), Ok(Sql::Query))
+}
+
+/// About what a plan takes in memory, which is most of all the values in it.
+fn bytes_of(plan: &LogicalPlan) -> usize {
+    let mut bytes = 0_usize;
+    let visited = plan.apply_with_subqueries(|node| {
+        bytes = bytes.saturating_add(size_of::<LogicalPlan>());
+        node.apply_expressions(|expression| {
+            expression.apply(|one| {
+                let value = match one {
+                    Expr::Literal(value, _) => value.size(),
+                    _ => 0,
+                };
+                bytes = bytes.saturating_add(size_of::<Expr>() + value);
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    // The closures never fail.
+    drop(visited);
+    bytes
 }
 
 fn fingerprint(policies: Option<&dyn RowPolicies>) -> Option<[u8; 32]> {

@@ -153,3 +153,18 @@ async fn another_table_of_the_name_gives_no_right() {
     let gone = service.held().look(&ana, id).expect_err("it is let go");
     assert_eq!(gone.code(), "SQL-0022");
 }
+
+// Goal: what rows were made of is counted with them. Method: a statement with a long value, which its text and its plan have.
+#[tokio::test]
+async fn what_rows_were_made_of_is_counted() {
+    let (lake, rights) = lake().await;
+    rights.are(&[Privilege::Select]);
+    let long = 1 << 20;
+    let sql = format!("SELECT id FROM numbers WHERE name <> '{}'", "x".repeat(long));
+    let look = held(&lake.service, Uuid::from_u128(1), &sql).await;
+    let Look::Done(ended @ Ended::Rows { bytes, .. }, _) = &look else {
+        panic!("it failed");
+    };
+    assert_eq!(ended.rows(), 10);
+    assert!(*bytes >= 2 * long, "{bytes}");
+}
