@@ -96,11 +96,11 @@ impl QueryService {
             Target::Namespace(levels) => access.on_namespace(levels),
             Target::Warehouse => return Ok(()),
         };
-        if on.has(Privilege::Admin) {
+        if on.has(Admin) {
             return Ok(());
         }
         let change = PolicyChange::Grant {
-            privileges: PrivilegeSet::from(Privilege::Admin),
+            privileges: PrivilegeSet::from(Admin),
             columns: Vec::new(),
             on: made,
             to: vec![Whom::User(principal.name.clone())],
@@ -225,7 +225,7 @@ impl May<'_> {
                         let table = self.name(&tidewater_engine::sql::name(&text)?)?;
                         self.on(Object::Table, &table, &[Alter]).await?;
                     }
-                    None => self.on_warehouse(Privilege::Admin)?,
+                    None => self.on_warehouse(Admin)?,
                 }
             }
         }
