@@ -49,6 +49,8 @@ pub(crate) struct Guard {
     /// Executors of other builds, as they are told of only once.
     refused: Mutex<Recent<String>>,
     heard: Mutex<Heard>,
+    /// Places of each executor that tasks have.
+    bound: Mutex<HashMap<String, u32>>,
 }
 
 /// When executors gave a sign of life, in time of the clock that never goes back.
@@ -74,6 +76,7 @@ impl Guard {
             superseded: Mutex::default(),
             refused: Mutex::default(),
             heard: Mutex::default(),
+            bound: Mutex::default(),
         }
     }
 
@@ -110,6 +113,25 @@ impl Guard {
     /// When any executor that took tasks was heard of last, also one that is lost by now.
     pub(crate) fn last_heard(&self) -> Option<Duration> {
         lock(&self.heard).last
+    }
+
+    /// As many places as tasks have. Those of a task that was bound and not sent when its job was cancelled are given back twice, by who
+    /// cancels and by who cannot send it (Ballista 55.0), and its executor would get more tasks from then on than it has places.
+    fn given_back(&self, slots: Vec<ExecutorSlot>) -> Vec<ExecutorSlot> {
+        let mut bound = lock(&self.bound);
+        let mut back = Vec::with_capacity(slots.len());
+        for (executor, places) in slots {
+            let had = bound.get_mut(&executor);
+            let places = had.map_or(0, |had| {
+                let places = places.min(*had);
+                *had -= places;
+                places
+            });
+            if places > 0 {
+                back.push((executor, places));
+            }
+        }
+        back
     }
 
     fn hear(&self, executor: &str, takes_tasks: bool) {
@@ -207,6 +229,7 @@ impl ClusterState for Guard {
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
         lock(&self.lost).insert(executor_id.to_owned());
         lock(&self.heard).of.remove(executor_id);
+        lock(&self.bound).remove(executor_id);
         self.cancel_jobs_of(executor_id).await?;
         lock(&self.draining).remove(executor_id);
         self.inner.remove_executor(executor_id).await
@@ -227,6 +250,12 @@ impl ClusterState for Guard {
             .inner
             .bind_schedulable_tasks(distribution, active_jobs, executors)
             .await?;
+        {
+            let mut places = lock(&self.bound);
+            for (executor, task) in &bound {
+                *places.entry(executor.clone()).or_default() += task.vcores_consumed;
+            }
+        }
         let mut orphaned = HashMap::new();
         {
             let lost = lock(&self.lost);
@@ -246,7 +275,7 @@ impl ClusterState for Guard {
     }
 
     async fn unbind_tasks(&self, executor_slots: Vec<ExecutorSlot>) -> Result<()> {
-        self.inner.unbind_tasks(executor_slots).await
+        self.inner.unbind_tasks(self.given_back(executor_slots)).await
     }
 
     async fn register_executor(&self, metadata: ExecutorMetadata, spec: ExecutorData) -> Result<()> {
@@ -377,6 +406,24 @@ mod tests {
             status: Some(ExecutorStatus { status: Some(status) }),
             ..ExecutorHeartbeat::default()
         }
+    }
+
+    // Goal: no more places are given back than tasks have, of each executor for itself. Method: two executors with tasks, of which one's
+    // places come back twice, and one that nobody knows.
+    #[test]
+    fn places_come_back_once() {
+        let guard = Guard::new("build".to_owned(), Arc::new(ManualClock::new(0)));
+        lock(&guard.bound).extend([("a".to_owned(), 3), ("b".to_owned(), 1)]);
+        let slot = |executor: &str, places| (executor.to_owned(), places);
+        assert_eq!(
+            guard.given_back(vec![slot("a", 2), slot("b", 1)]),
+            [slot("a", 2), slot("b", 1)]
+        );
+        assert_eq!(
+            guard.given_back(vec![slot("a", 2), slot("b", 1), slot("c", 1)]),
+            [slot("a", 1)]
+        );
+        assert!(guard.given_back(vec![slot("a", 1)]).is_empty());
     }
 
     // Goal: who is not on the list has to register and does not get there by a heartbeat; it is told why. Method: an executor of this
