@@ -285,7 +285,7 @@ def in_line(count):
     return answer in ("57014", "53300") and took < DEADLINE, f"behind {count} that compute another is told {answer} after {took:.1f} s"
 
 
-def halves(count):
+def half_messages(count):
     """So many clients that send half of a message of 60 MB each, and no more of it: those for whom there is no room are told, others are
     answered, and long messages are taken again when they have gone."""
     half = b"Q" + struct.pack("!i", 60_000_000) + b"x" * 30_000_000
@@ -390,7 +390,7 @@ if only.search("messages"):
     messages()
     beside("connections that say nothing", lambda: held(1000), again=False)
     beside("logins that never end", lambda: held(500, startup(user=user, database=db)), again=False)
-    beside("halves of long messages", lambda: halves(20), PATIENCE, again=False)
+    beside("halves of long messages", lambda: half_messages(20), PATIENCE, again=False)
     beside("readers that do not read", lambda: unread(24), PATIENCE, again=False)
     beside("statements in line", lambda: in_line(20), 2 * PATIENCE, again=False)
     if "--http" in options:
