@@ -44,6 +44,20 @@ pub(super) fn apply(
         true => time_fields::disguised(current)?,
         false => current.clone(),
     };
+    // Where the table lies behind the commit, if it moves: what is written for it is there already.
+    let moved = work.updates.iter().rev().find_map(|update| match update {
+        TableUpdate::SetLocation { location } => Some(warehouse.accepted(location)),
+        _ => None,
+    });
+    let moved = moved.transpose()?;
+    let check = |file: &str| match (files.check(file), &moved) {
+        (Err(_), Some(place)) => Files {
+            location: place.as_str(),
+            ..*files
+        }
+        .check(file),
+        (checked, _) => checked,
+    };
     let mut specs = SpecIds::of(&begin);
     let mut last_sequence = current.last_sequence_number();
     let mut builder = begin.into_builder(Some(location.to_owned()));
@@ -72,17 +86,17 @@ pub(super) fn apply(
             }
             TableUpdate::AddSnapshot { snapshot } => {
                 check_time(&work.table, &snapshot, now_ms)?;
-                files.check(snapshot.manifest_list())?;
+                check(snapshot.manifest_list())?;
                 check_order(&work.table, current, last_sequence, &snapshot)?;
                 last_sequence = last_sequence.max(snapshot.sequence_number());
                 TableUpdate::AddSnapshot { snapshot }
             }
             TableUpdate::SetStatistics { statistics } => {
-                files.check(&statistics.statistics_path)?;
+                check(&statistics.statistics_path)?;
                 TableUpdate::SetStatistics { statistics }
             }
             TableUpdate::SetPartitionStatistics { partition_statistics } => {
-                files.check(&partition_statistics.statistics_path)?;
+                check(&partition_statistics.statistics_path)?;
                 TableUpdate::SetPartitionStatistics { partition_statistics }
             }
             update => update,

@@ -81,6 +81,11 @@ async fn a_commit_names_no_file_of_another_table() {
             }
         }
     }
+    // A table that moves to where a dropped one lay has its files there.
+    let [snapshot, ..] = naming(&format!("{other}/metadata/x"), 9);
+    let moves = json!([{"action": "set-location", "location": other}, snapshot]);
+    let made = kit.update(moves).await;
+    assert_eq!(made.status, 200, "{}", made.body);
 }
 
 // Goal: so it is for a table that a commit makes. Method: each update in its creation, with a file of another table and with its own.
