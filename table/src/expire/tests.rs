@@ -437,7 +437,7 @@ async fn files_of_another_table_stay() {
     let is_theirs = |path: &String| path.starts_with(&format!("{}/", other.metadata.location()));
     let kinds: Vec<FileKind> = named
         .iter()
-        .filter(|(path, _)| is_theirs(*path))
+        .filter(|(path, _)| is_theirs(path))
         .map(|(_, kind)| *kind)
         .collect();
     for kind in [
