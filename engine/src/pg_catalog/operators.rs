@@ -1,6 +1,6 @@
 //! Operators that mean something else: days are whole numbers in PostgreSQL, a date and an interval make a timestamp, intervals
-//! are multiplied, and a text beside one is one too, whole numbers that grow too large are an error, and what is put to a text is written as it shows things. JSON
-//! is text here, and of a struct the same operators name a field.
+//! are multiplied, and a text beside one is one too, whole numbers that grow too large are an error, and what is put to a text is
+//! written as it shows things. JSON is text here, and of a struct the same operators name a field.
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, Result};
@@ -117,7 +117,8 @@ fn truths(raw: &mut RawBinaryExpr, schema: &DFSchema) {
 /// A text beside an interval is one: `left_at - came_at > '1 day'`.
 fn spans(raw: &mut RawBinaryExpr, schema: &DFSchema) -> Result<()> {
     use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, Minus, NotEq, Plus};
-    if !matches!(raw.op, Eq | NotEq | Lt | LtEq | Gt | GtEq | Plus | Minus) {
+    let is_literal = matches!(raw.left, Expr::Literal(..)) || matches!(raw.right, Expr::Literal(..));
+    if !(is_literal && matches!(raw.op, Eq | NotEq | Lt | LtEq | Gt | GtEq | Plus | Minus)) {
         return Ok(());
     }
     let (Ok(left), Ok(right)) = (raw.left.get_type(schema), raw.right.get_type(schema)) else {

@@ -182,8 +182,9 @@ fn over_lengths(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     };
     let params = &mut function.params;
     let mut changed = false;
+    // As below: windows of one node have the same keys.
     for key in &mut params.partition_by {
-        if is_interval(key, schema) {
+        if is_span(key, schema) {
             *key = length(key.clone());
             changed = true;
         }
