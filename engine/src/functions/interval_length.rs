@@ -13,7 +13,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, not_impl_err, plan_err};
-use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, Case, Cast, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
@@ -183,15 +183,30 @@ fn among_elements(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     }
     if is_sought
-        && let [Expr::ScalarFunction(list), value] = call.args.as_slice()
-        && list.func.name() == WRITTEN
-        && are_intervals(once(value).chain(&list.args), schema)
+        && let [list, value] = call.args.as_slice()
+        && let Some(elements) = written(list)
+        && are_intervals(once(value).chain(&elements), schema)
     {
-        let lengths = list.args.iter().cloned().map(length).collect();
+        let lengths = elements.into_iter().map(length).collect();
         let among = InList::new(boxed(value.clone()), lengths, false);
         return Ok(Transformed::yes(Expr::InList(among)));
     }
     not_impl_err!("comparing with the intervals of an array: write IN, or compare with each")
+}
+
+/// The elements of a list that is written, each cast as the list is.
+fn written(list: &Expr) -> Option<Vec<Expr>> {
+    match list {
+        Expr::ScalarFunction(list) if list.func.name() == WRITTEN => Some(list.args.clone()),
+        Expr::Cast(Cast { expr, field }) => {
+            let (DataType::List(item) | DataType::LargeList(item)) = field.data_type() else {
+                return None;
+            };
+            let cast = |element| Expr::Cast(Cast::new(Box::new(element), item.data_type().clone()));
+            Some(written(expr)?.into_iter().map(cast).collect())
+        }
+        _ => None,
+    }
 }
 
 fn of_intervals(list: &Expr, schema: &DFSchema) -> bool {
