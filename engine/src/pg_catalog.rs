@@ -14,6 +14,7 @@ pub mod procedures;
 mod relations;
 mod rewrite;
 pub mod shown;
+mod span_text;
 mod tables;
 pub mod types;
 
@@ -25,7 +26,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::Dialect;
 use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use tidewater_core::TableName;
@@ -222,6 +223,17 @@ pub(crate) fn bytes_of_text(text: Expr) -> datafusion::common::Result<Expr> {
 /// The `uuid` that a text stands for.
 pub(crate) fn uuid_of_text(text: Expr) -> datafusion::common::Result<Expr> {
     functions::call("pg_uuid", vec![text])
+}
+
+/// The interval that a text which is written stands for; none for what is no such text.
+pub(crate) fn span_of_text(text: &Expr) -> datafusion::common::Result<Option<Expr>> {
+    let Expr::Literal(text, _) = text else {
+        return Ok(None);
+    };
+    match text.try_as_str().flatten() {
+        Some(text) => Ok(Some(lit(span_text::read(text)?))),
+        None => Ok(None),
+    }
 }
 
 /// The array that a text stands for, of texts.

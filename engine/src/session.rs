@@ -9,7 +9,8 @@
 //!   `joined.rs`, `unnested.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`; PostgreSQL's spellings
 //!   (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `quantified.rs`.
 //! - What its names stand for, all at one moment: `views.rs`.
-//! - Planning, once or more often: `sort_keys.rs` again, `natural.rs`, `apart.rs`; `beside_null.rs` and `list_sets.rs` for operators.
+//! - Planning, once or more often: `sort_keys.rs` again, `natural.rs`, `apart.rs`; `beside_null.rs` and `list_sets.rs` for operators,
+//!   `short_lists.rs` for tables.
 //! - The plan, from `Engine::on_tables` here: `columns_below.rs`, `pulled_up.rs` with `one_group.rs`, `widened.rs`, `first_rows.rs`,
 //!   `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`, `sorted.rs`, `zones.rs`,
 //!   `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
@@ -73,6 +74,7 @@ mod same_names;
 mod search_path;
 mod semi_joins;
 mod settings;
+mod short_lists;
 mod skipped;
 mod sort_keys;
 mod sorted;
@@ -194,6 +196,9 @@ async fn planned_once_apart(
             Ok(plan) => return Ok(plan),
             Err(refused) => refused,
         };
+        if short_lists::is_refused(&refused) && short_lists::put_within(statement) {
+            continue;
+        }
         let Some(alike) = Alike::of(&refused) else {
             return Err(refused);
         };
@@ -357,6 +362,8 @@ impl Engine {
         if state.config().get_extension::<Postgres>().is_some() {
             plan = read_texts::read(plan)?;
         }
+        // Before all is given types, and again where a type was not known before.
+        let plan = by_length::windows(plan)?;
         let plan = by_length::understood(types::typed(plan, &state)?, &state)?;
         let plan = recursive::alike(count_sets(plan, &state)?)?;
         Ok((plan, standing))

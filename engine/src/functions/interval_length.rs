@@ -12,8 +12,8 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
-use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction};
+use datafusion::common::{DFSchema, Result, ScalarValue, not_impl_err, plan_err};
+use datafusion::logical_expr::expr::{Between, Case, Cast, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
@@ -22,6 +22,11 @@ use datafusion::logical_expr::{
 };
 
 const NAME: &str = "interval_length";
+
+/// A list that is written, the search for an element, and the first and the last of elements.
+const WRITTEN: &str = "make_array";
+const SOUGHT: &str = "array_has";
+const EXTREMES: [&str; 2] = ["array_min", "array_max"];
 
 const MONTH_DAYS: i128 = 30;
 
@@ -164,8 +169,52 @@ impl FunctionRewrite for ByLength {
                 let branches = branches.map(|(when, then)| (boxed(*when), then)).collect();
                 Transformed::yes(Expr::Case(Case::new(Some(boxed(*expr)), branches, else_expr)))
             }
+            Expr::ScalarFunction(call) => among_elements(call, schema)?,
             other => Transformed::no(other),
         })
+    }
+}
+
+/// What `= ANY (array)` and its like are planned as: a value among those that are written, by length, or a refusal.
+fn among_elements(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_sought = call.func.name() == SOUGHT;
+    let compares = is_sought || EXTREMES.contains(&call.func.name());
+    if !(compares && call.args.first().is_some_and(|list| of_intervals(list, schema))) {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    }
+    if is_sought
+        && let [list, value] = call.args.as_slice()
+        && let Some(elements) = written(list)
+        && are_intervals(once(value).chain(&elements), schema)
+    {
+        let lengths = elements.into_iter().map(length).collect();
+        let among = InList::new(boxed(value.clone()), lengths, false);
+        return Ok(Transformed::yes(Expr::InList(among)));
+    }
+    not_impl_err!("comparing with the intervals of an array: write IN, or compare with each")
+}
+
+/// The elements of a list that is written, each cast as the list is.
+fn written(list: &Expr) -> Option<Vec<Expr>> {
+    match list {
+        Expr::ScalarFunction(list) if list.func.name() == WRITTEN => Some(list.args.clone()),
+        Expr::Cast(Cast { expr, field }) => {
+            let (DataType::List(item) | DataType::LargeList(item)) = field.data_type() else {
+                return None;
+            };
+            let cast = |element| Expr::Cast(Cast::new(Box::new(element), item.data_type().clone()));
+            Some(written(expr)?.into_iter().map(cast).collect())
+        }
+        _ => None,
+    }
+}
+
+fn of_intervals(list: &Expr, schema: &DFSchema) -> bool {
+    match list.get_type(schema) {
+        Ok(DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)) => {
+            matches!(item.data_type(), DataType::Interval(_))
+        }
+        _ => false,
     }
 }
 
@@ -228,6 +277,7 @@ fn among(within: InSubquery) -> Result<Expr> {
 mod tests {
     use datafusion::arrow::array::{Array, DurationSecondArray, IntervalMonthDayNanoArray};
     use datafusion::arrow::datatypes::IntervalMonthDayNano;
+    use tidewater_core::Coded;
 
     use super::lengths;
     use crate::testing::Lake;
@@ -271,6 +321,24 @@ mod tests {
         ];
         assert_eq!(lake.lines(&sql).await, wanted);
         assert_eq!(lake.travelled(&sql).await.expect("an answer"), wanted);
+    }
+
+    // Goal: what is as long is found among the elements of an array that is written, and other arrays of intervals are not compared with.
+    // Method: each, with a null among them, against answers of PostgreSQL 15.
+    #[tokio::test]
+    async fn elements_are_compared_by_length() {
+        let lake = Lake::new();
+        let rows = "(VALUES (1, INTERVAL '1 month', [INTERVAL '30 days']), (2, INTERVAL '2 days', [INTERVAL '1 day'])) AS v (id, a, b)";
+        let sql = format!(
+            "SELECT id, a = ANY (ARRAY[INTERVAL '30 days', INTERVAL '1 day']), a = ANY (ARRAY[INTERVAL '30 days', NULL]) FROM {rows} ORDER BY id"
+        );
+        let wanted = ["1,true,true", "2,false,"];
+        assert_eq!(lake.lines(&sql).await, wanted);
+        assert_eq!(lake.travelled(&sql).await.expect("an answer"), wanted);
+        for comparison in ["a = ANY (b)", "a > ANY (ARRAY[INTERVAL '30 days'])"] {
+            let sql = format!("SELECT {comparison} FROM {rows}");
+            assert_eq!(lake.refused(&sql).await.code(), "ENG-0004", "{sql}");
+        }
     }
 
     // Goal: joins and queries find what is as long. Method: each over rows of other parts.

@@ -1,6 +1,6 @@
 //! Operators that mean something else: days are whole numbers in PostgreSQL, a date and an interval make a timestamp, intervals
-//! are multiplied, whole numbers that grow too large are an error, and what is put to a text is written as it shows things. JSON
-//! is text here, and of a struct the same operators name a field.
+//! are multiplied, and a text beside one is one too, whole numbers that grow too large are an error, and what is put to a text is
+//! written as it shows things. JSON is text here, and of a struct the same operators name a field.
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, Result};
@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions::call;
-use super::{FIELD_AS_DOCUMENT, types};
+use super::{FIELD_AS_DOCUMENT, span_of_text, types};
 
 /// Plans arithmetic of dates, times, intervals and whole numbers.
 #[derive(Debug)]
@@ -114,9 +114,30 @@ fn truths(raw: &mut RawBinaryExpr, schema: &DFSchema) {
     }
 }
 
+/// A text beside an interval is one: `left_at - came_at > '1 day'`.
+fn spans(raw: &mut RawBinaryExpr, schema: &DFSchema) -> Result<()> {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, Minus, NotEq, Plus};
+    let is_literal = matches!(raw.left, Expr::Literal(..)) || matches!(raw.right, Expr::Literal(..));
+    if !(is_literal && matches!(raw.op, Eq | NotEq | Lt | LtEq | Gt | GtEq | Plus | Minus)) {
+        return Ok(());
+    }
+    let (Ok(left), Ok(right)) = (raw.left.get_type(schema), raw.right.get_type(schema)) else {
+        return Ok(());
+    };
+    for (side, other) in [(&mut raw.left, &right), (&mut raw.right, &left)] {
+        if matches!(other, DataType::Interval(_))
+            && let Some(span) = span_of_text(side)?
+        {
+            *side = span;
+        }
+    }
+    Ok(())
+}
+
 impl ExprPlanner for Arithmetic {
     fn plan_binary_op(&self, mut raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         use BinaryOperator::{Divide, Eq, Minus, Multiply, NotEq, Plus, StringConcat};
+        spans(&mut raw, schema)?;
         if matches!(raw.op, Eq | NotEq) {
             truths(&mut raw, schema);
             return Ok(PlannerResult::Original(raw));

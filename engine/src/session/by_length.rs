@@ -1,23 +1,26 @@
-//! Rows that are sorted, grouped, told apart and joined by intervals: in PostgreSQL they are by the lengths of these, and part by part in the
-//! query engine.
+//! Rows that are sorted, grouped, told apart, joined and put into windows by intervals: in PostgreSQL they are by the lengths of these, and
+//! part by part in the query engine.
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, not_impl_err, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan, Projection, SortExpr,
+    Aggregate, Distinct, Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan, Projection, SortExpr, WindowFrame,
+    WindowFrameBound, WindowFrameUnits,
 };
 
+use super::called::as_called;
 use crate::functions::interval_length::length;
 
 /// Which interval of those that are as long is shown: any would do.
 const SHOWN: &str = "min";
 
-/// The plan with lengths as the keys of its sorts, groups and joins, where these are intervals.
+/// The plan with lengths as the keys of its sorts, groups, joins and windows, where these are intervals.
 pub(super) fn understood(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
     let mut regrouped = false;
     let understood = plan.transform_up_with_subqueries(|node| {
@@ -53,6 +56,13 @@ pub(super) fn understood(plan: LogicalPlan, state: &SessionState) -> Result<Logi
                 Ok(Transformed::yes(grouped(groups, state)?))
             }
             LogicalPlan::Join(join) => Ok(joined(join)),
+            node @ LogicalPlan::Window(_) => windowed(node),
+            LogicalPlan::RecursiveQuery(query)
+                if query.is_distinct
+                    && (has_intervals(query.static_term.schema()) || has_intervals(query.recursive_term.schema())) =>
+            {
+                not_impl_err!("UNION of intervals in WITH RECURSIVE: write UNION ALL")
+            }
             node => Ok(Transformed::no(node)),
         }
     })?;
@@ -61,6 +71,11 @@ pub(super) fn understood(plan: LogicalPlan, state: &SessionState) -> Result<Logi
 
 fn is_interval(key: &Expr, schema: &DFSchema) -> bool {
     matches!(key.get_type(schema), Ok(DataType::Interval(_)))
+}
+
+/// Those between moments are durations, which no window is ordered by as they are.
+fn is_span(key: &Expr, schema: &DFSchema) -> bool {
+    matches!(key.get_type(schema), Ok(DataType::Interval(_) | DataType::Duration(_)))
 }
 
 fn has_intervals(schema: &DFSchema) -> bool {
@@ -145,6 +160,53 @@ fn joined(mut join: Join) -> Transformed<LogicalPlan> {
     Transformed::new_transformed(LogicalPlan::Join(join), changed)
 }
 
+/// The plan with lengths as the keys of its windows: the query engine gives those that are ordered by intervals no types.
+pub(super) fn windows(plan: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(plan.transform_up_with_subqueries(windowed)?.data)
+}
+
+/// The windows by lengths, each of its functions under its name.
+fn windowed(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Window(window) = &node else {
+        return Ok(Transformed::no(node));
+    };
+    let schema = Arc::clone(window.input.schema());
+    let names = NamePreserver::new(&node);
+    let mut change = |expr: Expr| expr.transform_up(|expr| over_lengths(expr, &schema));
+    node.map_expressions(|expr| as_called(expr, &names, &mut change))
+}
+
+fn over_lengths(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::WindowFunction(mut function) = expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let params = &mut function.params;
+    let mut changed = false;
+    // As below: windows of one node have the same keys.
+    for key in &mut params.partition_by {
+        if is_span(key, schema) {
+            *key = length(key.clone());
+            changed = true;
+        }
+    }
+    for key in &mut params.order_by {
+        if is_span(&key.expr, schema) {
+            if reaches(&params.window_frame) {
+                return not_impl_err!("RANGE of so much before or after an interval: order by a number");
+            }
+            key.expr = length(key.expr.clone());
+            changed = true;
+        }
+    }
+    Ok(Transformed::new_transformed(Expr::WindowFunction(function), changed))
+}
+
+/// Whether a frame goes by how far values are from the row's own.
+fn reaches(frame: &WindowFrame) -> bool {
+    let is_far = |bound: &WindowFrameBound| !bound.is_unbounded() && *bound != WindowFrameBound::CurrentRow;
+    frame.units == WindowFrameUnits::Range && (is_far(&frame.start_bound) || is_far(&frame.end_bound))
+}
+
 fn by_length(keys: &mut [SortExpr], schema: &DFSchema, but: &[Expr]) -> bool {
     let mut changed = false;
     for key in keys {
@@ -158,6 +220,8 @@ fn by_length(keys: &mut [SortExpr], schema: &DFSchema, but: &[Expr]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tidewater_core::Coded;
+
     use crate::testing::Lake;
 
     // Goal: rows are sorted by the lengths of intervals, nulls where they belong. Method: the row at each place, both ways, of a query, of
@@ -180,6 +244,39 @@ mod tests {
         }
         let first = format!("SELECT DISTINCT ON (g) g, k FROM {rows} ORDER BY g, i");
         assert_eq!(lake.lines(&first).await, ["1,1", "2,4", "3,5"]);
+    }
+
+    // Goal: windows are ordered and parted by the lengths of intervals. Method: functions of each kind over some that are as long and written
+    // otherwise, and a null, against answers of PostgreSQL 15; by a plan that travelled too, what lies between two moments, and a frame
+    // that goes by how far they are.
+    #[tokio::test]
+    async fn windows_by_length() {
+        let lake = Lake::new();
+        let rows = "(VALUES (1, INTERVAL '1 month'), (2, INTERVAL '30 days'), (3, INTERVAL '31 days'), (4, INTERVAL '24 hours'), \
+                    (5, INTERVAL '1 day'), (6, NULL)) AS v (k, i)";
+        let sql = format!(
+            "SELECT k, rank() OVER (ORDER BY i), count(*) OVER (PARTITION BY i), sum(k) OVER (ORDER BY i DESC), \
+             first_value(k) OVER (ORDER BY i DESC NULLS LAST, k), row_number() OVER (ORDER BY i, k) FROM {rows} ORDER BY k"
+        );
+        let wanted = [
+            "1,3,2,12,3,3",
+            "2,3,2,12,3,4",
+            "3,5,1,9,3,5",
+            "4,1,2,21,3,1",
+            "5,1,2,21,3,2",
+            "6,6,1,6,3,6",
+        ];
+        assert_eq!(lake.lines(&sql).await, wanted);
+        assert_eq!(lake.travelled(&sql).await.expect("an answer"), wanted);
+        let between = "SELECT k, rank() OVER (ORDER BY a - b) FROM (VALUES (1, TIMESTAMP '2024-01-31', TIMESTAMP '2024-01-01'), \
+                       (2, TIMESTAMP '2024-01-02', TIMESTAMP '2024-01-01')) AS v (k, a, b) ORDER BY k";
+        assert_eq!(lake.lines(between).await, ["1,2", "2,1"]);
+        let far = format!(
+            "SELECT sum(k) OVER (ORDER BY i RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW) FROM {rows}"
+        );
+        assert_eq!(lake.refused(&far).await.code(), "ENG-0004");
+        let rounds = "WITH RECURSIVE r AS (SELECT INTERVAL '1 month' AS i UNION SELECT INTERVAL '30 days' FROM r) SELECT * FROM r";
+        assert_eq!(lake.refused(rounds).await.code(), "ENG-0004");
     }
 
     // Goal: intervals that are as long are one, however rows are put together. Method: groups, DISTINCT, sets and joins by names over some that

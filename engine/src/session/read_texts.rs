@@ -1,11 +1,12 @@
-//! Texts that stand for bytes, for a `uuid` or for arrays, as PostgreSQL reads them: `'\x00ff'` is two bytes (8.4.1), and sixteen are a
-//! `uuid` (8.12), in a comparison and where a row is written, and `'{a,b}'` has two elements (8.15.2), in a cast and where a row is
-//! written. The query engine takes the letters, casts no text to a `uuid`, and makes of a text an array that has it as its one element.
+//! Texts that stand for bytes, for a `uuid`, for intervals or for arrays, as PostgreSQL reads them: `'\x00ff'` is two bytes (8.4.1), and sixteen
+//! are a `uuid` (8.12), in a comparison and where a row is written, `'1 mon'` is an interval beside one, and `'{a,b}'` has two elements
+//! (8.15.2), in a cast and where a row is written. The query engine takes the letters, casts no text to a `uuid`, compares no interval with
+//! one, and makes of a text an array that has it as its one element.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, plan_err};
-use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::expr::{Case, Cast};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::utils::NamePreserver;
@@ -15,7 +16,7 @@ use super::called::as_called;
 use super::decimals;
 use crate::pg_catalog;
 
-/// Reads texts that are cast to bytes, to a `uuid` or to arrays, and literals beside bytes or a `uuid`, as PostgreSQL does.
+/// Reads texts that are cast to bytes, to a `uuid` or to arrays, and literals beside bytes, a `uuid` or an interval, as PostgreSQL does.
 pub(super) fn read(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(read_node)?.data)
 }
@@ -43,9 +44,15 @@ fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 field,
             ))))
         }
+        Expr::Case(case) => of_case(case, schema),
         expr => {
             let mut failed = None;
             let found = aligned(expr, decimals::compares, |sides| {
+                match beside_interval(sides, schema) {
+                    Ok(true) => return true,
+                    Ok(false) => {}
+                    Err(error) => failed = Some(error),
+                }
                 let read = |side: &&mut Expr| side.get_type(schema).ok().filter(is_read);
                 let Some(of) = sides.iter().find_map(read) else {
                     return false;
@@ -64,6 +71,38 @@ fn read_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             failed.map_or(Ok(found), Err)
         }
     }
+}
+
+/// Makes intervals of the literals among values that stand beside one another, if one of these is an interval.
+fn beside_interval(sides: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
+    let is_interval = |side: &&mut Expr| matches!(side.get_type(schema), Ok(DataType::Interval(_)));
+    if !sides.iter().any(is_interval) {
+        return Ok(false);
+    }
+    let mut changed = false;
+    for side in sides {
+        if let Some(span) = pg_catalog::span_of_text(side)? {
+            (**side, changed) = (span, true);
+        }
+    }
+    Ok(changed)
+}
+
+/// A `CASE` with intervals of the literals that are compared with one, and of its results where the first is one: that is its type.
+fn of_case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let mut changed = false;
+    if let Some(compared) = &mut case.expr {
+        let mut sides = vec![compared.as_mut()];
+        sides.extend(case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut()));
+        changed |= beside_interval(&mut sides, schema)?;
+    }
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
+    let mut results: Vec<&mut Expr> = results.chain(case.else_expr.as_deref_mut()).collect();
+    let mut kinds = results.iter().filter_map(|result| result.get_type(schema).ok());
+    if matches!(kinds.find(|kind| !kind.is_null()), Some(DataType::Interval(_))) {
+        changed |= beside_interval(&mut results, schema)?;
+    }
+    Ok(Transformed::new_transformed(Expr::Case(case), changed))
 }
 
 /// The query's columns, of which texts that are to become bytes, a `uuid` or arrays of a table are read as PostgreSQL does. `of` is the

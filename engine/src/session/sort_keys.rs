@@ -23,6 +23,7 @@ use datafusion::sql::sqlparser::ast::{
     CaseWhen, Expr, Ident, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, UnaryOperator, Value,
 };
 
+pub(super) use self::hidden::{all_of, query_of};
 use self::hidden::{by_columns, without};
 use self::names::names;
 pub(super) use self::names::{only_table, plain};

@@ -201,6 +201,7 @@ const WORDS: &[(&str, &str)] = &[
     ("must appear in the GROUP BY", state::GROUPING),
     ("non-aggregate values", state::GROUPING),
     ("must appear in select list", state::NO_SUCH_KEY),
+    ("columns specified", state::NO_SUCH_KEY),
     ("Invalid function", state::NO_FUNCTION),
     ("function does not exist", state::NO_FUNCTION),
     ("No function matches", state::NO_FUNCTION),

@@ -66,15 +66,25 @@ pub(super) fn without(query: &mut Query, columns: Vec<Ident>) {
         }),
         ..WildcardAdditionalOptions::default()
     };
+    let table = TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', KEY),
+        columns: Vec::new(),
+        at: None,
+    };
+    *query = selected(all, query.clone(), table);
+}
+
+/// The query for all columns of this one, which is called so in it.
+pub(in crate::session) fn all_of(rows: Query, table: TableAlias) -> Query {
+    selected(WildcardAdditionalOptions::default(), rows, table)
+}
+
+fn selected(columns: WildcardAdditionalOptions, rows: Query, table: TableAlias) -> Query {
     let rows = TableFactor::Derived {
         lateral: false,
-        subquery: Box::new(query.clone()),
-        alias: Some(TableAlias {
-            explicit: true,
-            name: Ident::with_quote('"', KEY),
-            columns: Vec::new(),
-            at: None,
-        }),
+        subquery: Box::new(rows),
+        alias: Some(table),
         sample: None,
     };
     let select = Select {
@@ -84,7 +94,7 @@ pub(super) fn without(query: &mut Query, columns: Vec<Ident>) {
         select_modifiers: None,
         top: None,
         top_before_distinct: false,
-        projection: vec![SelectItem::Wildcard(all)],
+        projection: vec![SelectItem::Wildcard(columns)],
         exclude: None,
         into: None,
         from: vec![TableWithJoins {
@@ -106,9 +116,14 @@ pub(super) fn without(query: &mut Query, columns: Vec<Ident>) {
         value_table_mode: None,
         flavor: SelectFlavor::Standard,
     };
-    *query = Query {
+    query_of(SetExpr::Select(Box::new(select)))
+}
+
+/// A query that is nothing but this.
+pub(in crate::session) fn query_of(body: SetExpr) -> Query {
+    Query {
         with: None,
-        body: Box::new(SetExpr::Select(Box::new(select))),
+        body: Box::new(body),
         order_by: None,
         limit_clause: None,
         fetch: None,
@@ -117,5 +132,5 @@ pub(super) fn without(query: &mut Query, columns: Vec<Ident>) {
         settings: None,
         format_clause: None,
         pipe_operators: Vec::new(),
-    };
+    }
 }
