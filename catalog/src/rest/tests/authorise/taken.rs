@@ -70,3 +70,33 @@ async fn a_taken_location_names_nobody() {
         assert!(!message.contains("a.t"), "{message}");
     }
 }
+
+// Goal: nobody keeps a dropped table from coming back by a view in its place. Method: a user who may make views in a namespace of their own
+// asks for the table's place for a new one, and moves one there; then the table comes back.
+#[tokio::test]
+async fn no_view_takes_a_dropped_tables_place() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let token = lake.node_token();
+    let loaded = lake.with(&token, "GET", TABLE, None).await;
+    let location = loaded.body["metadata"]["location"].clone();
+    let gone = lake.with(&token, "DELETE", TABLE, None).await;
+    assert_eq!(gone.status, 204, "{}", gone.body);
+    let views = "/v1/namespaces/b/views";
+    let mut wanted = json!({"name": "mine", "schema": schema(), "properties": {}, "view-version": {"version-id": 1,
+        "timestamp-ms": 1, "schema-id": 0, "summary": {"engine-name": "x"}, "default-namespace": ["b"],
+        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}]}});
+    let made = lake.call("ana", "POST", views, Some(wanted.clone())).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let moves = json!({"requirements": [], "updates": [{"action": "set-location", "location": location.clone()}]});
+    let moved = lake.call("ana", "POST", &format!("{views}/mine"), Some(moves)).await;
+    wanted["name"] = json!("other");
+    wanted["location"] = location;
+    let other = lake.call("ana", "POST", views, Some(wanted)).await;
+    for refused in [moved, other] {
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        assert!(refused.message().contains("dropped table"), "{}", refused.body);
+    }
+    let back = json!({"namespace": ["a"], "name": "t", "to": null});
+    lake.node("POST", "/internal/v1/dropped/undrop", back).await;
+}
