@@ -273,7 +273,10 @@ impl QueryService {
             Err(error) => return note.end(Err(told_with(&options, &statement.sql, error))),
         };
         note.changed(done.rows.unwrap_or_default(), done.snapshot_id);
-        if let Err(error) = self.give_to_maker(principal, &options, &command).await {
+        // What was there before stays whose it was, whatever the statement says if it is.
+        if done.made
+            && let Err(error) = self.give_to_maker(principal, &options, &command).await
+        {
             // It is made: who made it has to be given it by somebody else.
             tracing::warn!(user = %principal.name, verb, %error, "what was made could not be granted to its maker");
         }
