@@ -1,5 +1,6 @@
 //! What somebody may not take or learn by asking for a name or a place.
 
+use super::super::commits::staged;
 use super::*;
 
 // Goal: nobody takes a table or view by moving it to where they may do everything, and grants stay with what they were made on. Method: a user with
@@ -99,4 +100,68 @@ async fn no_view_takes_a_dropped_tables_place() {
     }
     let back = json!({"namespace": ["a"], "name": "t", "to": null});
     lake.node("POST", "/internal/v1/dropped/undrop", back).await;
+}
+
+// Goal: an answer that is given again gives nobody rights to what bears its name by now. Method: a user makes a table, a view and a
+// namespace under keys and drops them, others make such of the same names, and the user repeats the requests.
+#[tokio::test]
+async fn a_repeated_request_takes_nothing() {
+    let lake = Lake::new().await;
+    let token = lake.token("ana");
+    let once = async |key: u128, path: &str, body: &Value| {
+        let asked = request("POST", path, Some(body.clone()), Some(Uuid::from_u128(key)));
+        let answer = lake.kit.send(Lake::bearer(asked, &token)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    };
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let view = json!({"name": "again", "schema": schema(), "properties": {}, "view-version": {"version-id": 1,
+        "timestamp-ms": 1, "schema-id": 0, "summary": {"engine-name": "x"}, "default-namespace": ["b"],
+        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}]}});
+    for (key, what, body) in [(1, "tables", new_table("again")), (2, "views", view)] {
+        let made = format!("/v1/namespaces/b/{what}");
+        let named = format!("{made}/again");
+        let first = once(key, made.as_str(), &body).await;
+        assert_eq!(
+            lake.status("ana", "GET", &named, None).await,
+            200,
+            "who makes it has it"
+        );
+        assert_eq!(lake.status("ana", "DELETE", &named, None).await, 204);
+        lake.node("POST", &made, body.clone()).await;
+        assert_eq!(once(key, made.as_str(), &body).await, first, "{what}");
+        assert_eq!(lake.status("ana", "GET", &named, None).await, 404, "{what}");
+        let gone = lake.with(&lake.node_token(), "DELETE", &named, None).await;
+        assert_eq!(gone.status, 204, "{}", gone.body);
+    }
+    lake.grant(&["create"], &[], json!("warehouse"), "ana").await;
+    let body = json!({"namespace": ["own"]});
+    once(3, "/v1/namespaces", &body).await;
+    let own = "/v1/namespaces/own";
+    assert_eq!(
+        lake.status("ana", "DELETE", own, None).await,
+        204,
+        "who makes it has it"
+    );
+    lake.node("POST", "/v1/namespaces", body.clone()).await;
+    once(3, "/v1/namespaces", &body).await;
+    let dropped = lake.status("ana", "DELETE", own, None).await;
+    assert!(matches!(dropped, 403 | 404), "{dropped}");
+}
+
+// Goal: all that a transaction makes is its maker's. Method: two tables in one, read by their maker and by another user.
+#[tokio::test]
+async fn all_tables_of_a_transaction_are_their_makers() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["a"]}), "ana").await;
+    let names = ["one", "two"];
+    let changes = names.map(|name| staged(name, &format!("memory:///lake/a/{name}")));
+    let commit = Some(json!({"table-changes": changes}));
+    let made = lake.call("ana", "POST", "/v1/transactions/commit", commit).await;
+    assert_eq!(made.status, 204, "{}", made.body);
+    for name in names {
+        let path = format!("/v1/namespaces/a/tables/{name}");
+        assert_eq!(lake.status("ana", "GET", &path, None).await, 200, "{name}");
+        assert_eq!(lake.status("eve", "GET", &path, None).await, 404, "{name}");
+    }
 }
