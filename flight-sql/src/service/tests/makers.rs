@@ -1,4 +1,4 @@
-//! What is given to whoever makes something.
+//! What is given to whoever makes something, and what a name gives that nothing bears.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use tidewater_security::{
 
 use super::*;
 use crate::policy::PolicySource;
+use crate::service::authorise::Verdict;
 
 /// A policy that stays as it is, and what it was asked to become.
 #[derive(Debug)]
@@ -38,10 +39,8 @@ impl PolicySource for Listens {
     }
 }
 
-// Goal: what somebody makes is theirs, and what was there before is not, whatever the statement says if it is. Method: a user who may do
-// everything in a schema but give it to others makes tables, views and schemas of names that are free, and of names that are not.
-#[tokio::test]
-async fn what_was_there_is_given_to_nobody() {
+/// The lake for the administrator `root` and for `ana`, to whom this was granted.
+async fn governed(granted: Vec<(Resource, PrivilegeSet)>) -> (Lake, QueryService, Arc<Listens>) {
     let lake = Lake::new().await;
     let user = |name: &str, role| UserSettings {
         name: name.into(),
@@ -50,6 +49,33 @@ async fn what_was_there_is_given_to_nobody() {
         role,
     };
     let (service, authorizer) = lake.for_users(vec![user("ana", Role::Writer), user("root", Role::Admin)]);
+    let grants = granted.into_iter().map(|(on, privileges)| Grant {
+        to: Grantee::User("ana".into()),
+        on,
+        privileges,
+    });
+    authorizer.update(Policy {
+        version: 1,
+        in_force: true,
+        grants: grants.collect(),
+        ..Policy::default()
+    });
+    let listens = Arc::new(Listens {
+        authorizer,
+        changes: Mutex::default(),
+    });
+    let service = service.govern(listens.clone());
+    (lake, service, listens)
+}
+
+fn gold() -> Resource {
+    Resource::Namespace(vec!["gold".into()])
+}
+
+// Goal: what somebody makes is theirs, and what was there before is not, whatever the statement says if it is. Method: a user who may do
+// everything in a schema but give it to others makes tables, views and schemas of names that are free, and of names that are not.
+#[tokio::test]
+async fn what_was_there_is_given_to_nobody() {
     let may = [
         Privilege::Select,
         Privilege::Insert,
@@ -58,30 +84,15 @@ async fn what_was_there_is_given_to_nobody() {
         Privilege::Alter,
         Privilege::Drop,
     ];
-    let may: PrivilegeSet = may.into_iter().collect();
-    let grant = |on, privileges| Grant {
-        to: Grantee::User("ana".into()),
-        on,
-        privileges,
-    };
-    authorizer.update(Policy {
-        version: 1,
-        in_force: true,
-        grants: vec![
-            grant(Resource::Namespace(vec!["gold".into()]), may),
-            grant(Resource::Warehouse, Privilege::Create.into()),
-        ],
-        ..Policy::default()
-    });
-    let asked = Arc::new(Listens {
-        authorizer,
-        changes: Mutex::default(),
-    });
-    let service = service.govern(asked.clone());
+    let granted = vec![
+        (gold(), may.into_iter().collect()),
+        (Resource::Warehouse, Privilege::Create.into()),
+    ];
+    let (_lake, service, listens) = governed(granted).await;
     let change = async |user: &str, sql: &str| {
         let done = service.change(&Principal::named(user), &Statement::new(sql)).await;
         done.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
-        asked.taken()
+        listens.taken()
     };
     assert_eq!(change("root", "CREATE VIEW gold.seen AS SELECT 1 AS x").await, 0);
     for there in [
@@ -103,5 +114,35 @@ async fn what_was_there_is_given_to_nobody() {
         "CREATE SCHEMA IF NOT EXISTS silver",
     ] {
         assert_eq!(change("ana", free).await, 1, "{free}");
+    }
+}
+
+// Goal: no statement is let through to a name that nothing bears, which may be another's table when it is carried out. Method: statements that
+// change a table that is not there, of a user who may know of all in the schema, and of one who may change all of it.
+#[tokio::test]
+async fn a_name_that_is_free_lets_nobody_through() {
+    let changes = [Privilege::Insert, Privilege::Delete, Privilege::Alter, Privilege::Drop];
+    for (may, goes) in [
+        (PrivilegeSet::from(Privilege::Usage), false),
+        (changes.into_iter().collect(), true),
+    ] {
+        let (_lake, service, _) = governed(vec![(gold(), may)]).await;
+        let ana = Principal::named("ana");
+        let options = service
+            .seen_by(&ana, SessionOptions::default())
+            .expect("they are let in");
+        for sql in [
+            "INSERT INTO gold.nothing VALUES (1)",
+            "TRUNCATE TABLE gold.nothing",
+            "ALTER TABLE gold.nothing DROP COLUMN x",
+            "DROP TABLE gold.nothing",
+        ] {
+            let command = service.command(&Statement::new(sql), &options);
+            let command = command.expect(sql).expect("a command");
+            match service.may_change(&ana, &options, &command).await {
+                Ok(verdict) => assert!(goes && matches!(verdict, Verdict::Goes), "{sql}"),
+                Err(error) => assert!(!goes && error.kind() == ErrorKind::NotFound, "{sql}: {}", error.chain()),
+            }
+        }
     }
 }

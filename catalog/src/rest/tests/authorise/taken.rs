@@ -165,3 +165,17 @@ async fn all_tables_of_a_transaction_are_their_makers() {
         assert_eq!(lake.status("eve", "GET", &path, None).await, 404, "{name}");
     }
 }
+
+// Goal: nobody is let through to a name that nothing bears, which may be another's table when the route looks. Method: a user who may know of all
+// in a namespace and one who may read all of it ask for a plan of a table that is not there, in words that the route refuses.
+#[tokio::test]
+async fn a_name_that_is_free_lets_nobody_through() {
+    let lake = Lake::new().await;
+    lake.grant(&["usage"], &[], json!({"namespace": ["b"]}), "ana").await;
+    lake.grant(&["select"], &[], json!({"namespace": ["b"]}), "eve").await;
+    for (user, status) in [("ana", 404), ("eve", 400)] {
+        let path = "/v1/namespaces/b/tables/x/plan";
+        let reply = lake.call(user, "POST", path, Some(json!("none"))).await;
+        assert_eq!(reply.status, status, "{user}: {}", reply.body);
+    }
+}
