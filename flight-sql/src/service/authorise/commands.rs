@@ -69,7 +69,7 @@ impl QueryService {
             IfExists::Replace => &[Drop, Insert, Delete],
             IfExists::Fail => &[],
         };
-        if !needs.is_empty() && may.exists(&load.table).await? {
+        if !needs.is_empty() && (!load.create || may.exists(&load.table).await?) {
             may.on(Object::Table, &load.table, needs).await?;
         }
         Ok(())
@@ -82,14 +82,24 @@ impl QueryService {
         options: &SessionOptions,
         command: &Command,
     ) -> Result<(), QueryError> {
-        let (Some(access), Some(policy)) = (&options.access, &self.0.policy) else {
-            return Ok(());
-        };
         let made = match command {
             Command::CreateTable(create) => Target::of_name(&self.table_name(options, &create.name)?),
             Command::CreateView(create) => Target::of_name(&self.table_name(options, &create.name)?),
             Command::CreateSchema { name, .. } => Target::Namespace(name.schema()?.levels().to_vec()),
             _ => return Ok(()),
+        };
+        self.give(principal, options, made).await
+    }
+
+    /// The same of this.
+    pub(in crate::service) async fn give(
+        &self,
+        principal: &Principal,
+        options: &SessionOptions,
+        made: Target,
+    ) -> Result<(), QueryError> {
+        let (Some(access), Some(policy)) = (&options.access, &self.0.policy) else {
+            return Ok(());
         };
         let on = match &made {
             Target::Object { namespace, name } => access.on_object(namespace, name, None),

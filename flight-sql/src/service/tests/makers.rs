@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::stream;
+use tidewater_engine::{BulkLoad, IfExists};
 use tidewater_security::{
     Grant, Grantee, Policy, PolicyChange, Privilege, PrivilegeSet, Resource, Role, SecurityError,
 };
@@ -117,6 +119,27 @@ async fn what_was_there_is_given_to_nobody() {
     }
 }
 
+// Goal: a table that a bulk load makes is its maker's, and one that was there is not. Method: rows for a name that is free, and more of them.
+#[tokio::test]
+async fn what_a_bulk_load_makes_is_its_makers() {
+    let may = [Privilege::Create, Privilege::Insert].into_iter().collect();
+    let (_lake, service, listens) = governed(vec![(gold(), may)]).await;
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let batch = RecordBatch::try_from_iter([("id", ids)]).expect("rows");
+    let load = BulkLoad {
+        table: "gold.loaded".parse().expect("a name"),
+        schema: batch.schema(),
+        create: true,
+        if_exists: IfExists::Append,
+    };
+    for given in [1, 0] {
+        let rows = stream::iter([Ok(batch.clone())]);
+        let loaded = service.load(&Principal::named("ana"), &load, rows).await;
+        assert_eq!(loaded.expect("a load"), 3);
+        assert_eq!(listens.taken(), given);
+    }
+}
+
 // Goal: no statement is let through to a name that nothing bears, which may be another's table when it is carried out. Method: statements that
 // change a table that is not there, of a user who may know of all in the schema, and of one who may change all of it.
 #[tokio::test]
@@ -144,5 +167,13 @@ async fn a_name_that_is_free_lets_nobody_through() {
                 Err(error) => assert!(!goes && error.kind() == ErrorKind::NotFound, "{sql}: {}", error.chain()),
             }
         }
+        let load = BulkLoad {
+            table: "gold.nothing".parse().expect("a name"),
+            schema: Arc::new(Schema::empty()),
+            create: false,
+            if_exists: IfExists::Append,
+        };
+        let load = service.may_load(&ana, &options, &load).await;
+        assert_eq!(load.is_ok(), goes);
     }
 }
