@@ -106,7 +106,8 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
     }
     let request = Request::from_parts(parts, body);
     let response = ACCESS.scope(Arc::clone(&access), next.run(request)).await;
-    if let Some(made) = response.extensions().get::<Made>().cloned() {
+    let made = response.extensions().get::<Made>().cloned();
+    if let Some(made) = made {
         for place in &makes {
             give(&service, &access, &user, place, &made).await?;
         }
