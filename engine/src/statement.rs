@@ -72,6 +72,8 @@ pub struct Done {
     pub snapshot_id: Option<i64>,
     /// Rows of a procedure's answer.
     pub answer: Option<RecordBatch>,
+    /// Whether it made the table, view or schema that it names: not one that was there, and not one in the place of another.
+    pub made: bool,
 }
 
 impl Done {
@@ -79,7 +81,14 @@ impl Done {
         Self {
             rows: Some(rows),
             snapshot_id,
-            answer: None,
+            ..Self::default()
+        }
+    }
+
+    fn made() -> Self {
+        Self {
+            made: true,
+            ..Self::default()
         }
     }
 }

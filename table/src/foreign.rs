@@ -18,7 +18,8 @@ pub fn folders_outside<'p>(location: &str, paths: impl IntoIterator<Item = &'p s
     folders.into_iter().map(str::to_owned).collect()
 }
 
-fn lies_in(path: &str, location: &str) -> bool {
+/// Whether a file lies in a location that has no slash at its end.
+pub(crate) fn lies_in(path: &str, location: &str) -> bool {
     let rest = path.strip_prefix(location);
     rest.is_some_and(|rest| rest.starts_with('/'))
 }

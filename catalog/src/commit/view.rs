@@ -75,6 +75,13 @@ impl Service {
         let view = new.view.clone();
         let metadata = new.metadata(&self.warehouse, self.clock.now_ms())?;
         let _turn = self.queue.turn([&view]).await?;
+        {
+            let state = self.consensus.state().state;
+            // As for tables: who lost a race for a name and its place hears of the name.
+            if state.table(&view).is_none() && state.view(&view).is_none() {
+                self.check_place(&state, &view, metadata.location())?;
+            }
+        }
         let id = self.rng.uuid_v7(self.clock.now_ms());
         match self
             .publish_view(ticket, &view, Expect::Absent { id }, &metadata, 0)
@@ -130,6 +137,11 @@ impl Service {
             return Ok(written.await?.outcome);
         }
         let next = apply(&self.warehouse, metadata, work, self.clock.now_ms())?;
+        let place = self.warehouse.checked(next.location())?;
+        if place != row.pointer.location {
+            let files = self.files_of(&state, Some(row.id), &row.pointer.location);
+            files.check_location(&work.view, &place)?;
+        }
         let number = file_number(current.location()).map_or(row.version, |number| number + 1);
         self.publish_view(ticket, &work.view, expect, &next, number).await
     }

@@ -14,10 +14,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
+use uuid::Uuid;
 
 use self::rules::{Need, On, Rule};
 use super::authenticate::Caller;
-use crate::command::Ident;
+use crate::command::{Ident, TableRef};
 use crate::error::{CatalogError, Result};
 use crate::names::parse_namespace;
 use crate::policy::{access_in, object};
@@ -88,7 +89,7 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
             (read(&place, &bytes), Body::from(bytes))
         }
     };
-    let mut made = None;
+    let mut makes = Vec::new();
     if !needs.is_empty() {
         // What was just granted, or just made, counts.
         let state = service.fresh_state().await?;
@@ -98,17 +99,43 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
         };
         for (need, place) in &needs {
             match need.makes() {
-                true => made = Some(place.clone()),
+                true => makes.push(place.clone()),
                 false => check(&state, &access, &user, *need, place)?,
             }
         }
     }
     let request = Request::from_parts(parts, body);
     let response = ACCESS.scope(Arc::clone(&access), next.run(request)).await;
-    if let Some(made) = made.filter(|_| response.status().is_success()) {
-        give(&service, &access, &user, &made).await?;
+    let made = response.extensions().get::<Made>().cloned();
+    if let Some(made) = made {
+        for place in &makes {
+            give(&service, &access, &user, place, &made).await?;
+        }
     }
     Ok(response)
+}
+
+/// Put on the answer to a request that made something: what that was. What bears its name may be another's by now, as an answer is given
+/// again to who repeats the request.
+#[derive(Debug, Clone)]
+pub(super) enum Made {
+    /// The namespace that it names.
+    Namespace,
+    /// Those of these tables and views that it names.
+    Objects(Vec<Uuid>),
+}
+
+impl Made {
+    /// What a commit made or moved.
+    pub(super) fn by(committed: &[TableRef]) -> Self {
+        Self::Objects(committed.iter().map(|one| one.id).collect())
+    }
+
+    /// The answer that tells it.
+    pub(super) fn told_with(self, mut answer: Response) -> Response {
+        answer.extensions_mut().insert(self);
+        answer
+    }
 }
 
 /// What a request is about.
@@ -175,18 +202,20 @@ fn check(state: &CatalogState, access: &Access, user: &Principal, need: Need, pl
                 _ => CatalogError::NoSuchTable { table: name.clone() },
             };
             allowed(access.sees_object(&name.namespace, &name.name), missing)?;
-            // Whoever may know of it hears from the route that it is not there.
-            let Some(uuid) = object(state, name.clone()).ok().map(|row| row.pointer.uuid) else {
-                return Ok(());
-            };
+            let found = object(state, name.clone()).ok().map(|row| row.pointer.uuid);
+            // What comes to bear the name until the route looks was granted to nobody by that name.
+            let uuid = Some(found.unwrap_or_default());
             let (levels, of) = (&name.namespace, &name.name);
             let has = match need.privilege {
                 // Files have all columns, and so has what a table's metadata tells.
-                Privilege::Select => access.readable(levels, of, Some(uuid)) == Readable::All,
+                Privilege::Select => access.readable(levels, of, uuid) == Readable::All,
                 Privilege::Usage => true,
-                one => access.on_object(levels, of, Some(uuid)).has(one),
+                one => access.on_object(levels, of, uuid).has(one),
             };
-            allowed(has, || denied(user, need.privilege, &name.to_string()))
+            match found {
+                Some(_) => allowed(has, || denied(user, need.privilege, &name.to_string())),
+                None => allowed(has, missing),
+            }
         }
     }
 }
@@ -207,15 +236,19 @@ fn denied(user: &Principal, privilege: Privilege, what: &str) -> CatalogError {
 }
 
 /// What somebody made is theirs, unless they may do everything there anyway. One that was there before stays as it was.
-async fn give(service: &Service, access: &Access, user: &Principal, made: &Place) -> Result<()> {
+async fn give(service: &Service, access: &Access, user: &Principal, place: &Place, made: &Made) -> Result<()> {
     let state = service.fresh_state().await?;
-    if access.on_namespace(&made.namespace).has(Privilege::Admin) {
+    if access.on_namespace(&place.namespace).has(Privilege::Admin) {
         return Ok(());
     }
-    let resource = match &made.name {
-        None => Some(Resource::Namespace(made.namespace.clone())),
-        // A table that was staged is not there yet.
-        Some(_) => object(&state, made.ident()).ok().map(|row| Resource::Object(row.id)),
+    let resource = match (&place.name, made) {
+        (None, Made::Namespace) => Some(Resource::Namespace(place.namespace.clone())),
+        (Some(_), Made::Objects(ids)) => {
+            let row = object(&state, place.ident()).ok();
+            let row = row.filter(|row| ids.contains(&row.id));
+            row.map(|row| Resource::Object(row.id))
+        }
+        _ => None,
     };
     match resource {
         Some(resource) => service.give_to_maker(user, resource).await,

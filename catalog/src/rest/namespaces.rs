@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
-use super::authorise::sees_namespace;
+use super::authorise::{Made, sees_namespace};
 use super::extract::{Body, InNamespace, Keyed, Query};
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
@@ -69,8 +69,22 @@ pub(super) async fn create(State(service): Shared, body: Body<NewNamespace>) -> 
         namespace: namespace.clone(),
         properties: properties.clone(),
     };
-    service.once(&body.ticket, service.propose(&body.ticket, op)).await?;
-    json(&json!({"namespace": namespace, "properties": properties}))
+    let ticket = body.ticket;
+    let is_repeated = match ticket.key {
+        Some(key) => service
+            .fresh_state()
+            .await?
+            .replay(key.as_u128(), ticket.print)
+            .is_some(),
+        None => false,
+    };
+    service.once(&ticket, service.propose(&ticket, op)).await?;
+    let answer = json(&json!({"namespace": namespace, "properties": properties}))?;
+    // Nothing but its name tells it from one that another made since.
+    Ok(match is_repeated {
+        true => answer,
+        false => Made::Namespace.told_with(answer),
+    })
 }
 
 /// `GET /v1/namespaces/{namespace}`

@@ -9,9 +9,10 @@ use iceberg::spec::{Schema, SortOrder, UnboundPartitionSpec};
 use iceberg::{TableRequirement, TableUpdate};
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::Shared;
-use super::authorise::sees_object;
+use super::authorise::{Made, sees_object};
 use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
@@ -117,8 +118,9 @@ pub(super) async fn answer_committed(service: &Service, outcome: Outcome, made: 
         Outcome::Committed(tables) => match tables.first() {
             Some(table) => {
                 let file = service.cache.load(&table.metadata_location).await?;
-                let grant = grant_of(service, made).await?;
-                table_answer(&file, Snapshots::All, &grant)
+                let grant = grant_of(service, made, table.id).await?;
+                let answer = table_answer(&file, Snapshots::All, &grant)?;
+                Ok(Made::by(&tables).told_with(answer))
             }
             None => Err(CatalogError::internal("a commit without a table")),
         },
@@ -126,12 +128,15 @@ pub(super) async fn answer_committed(service: &Service, outcome: Outcome, made: 
     }
 }
 
-/// For a table that is there by now; its row has the location that was checked when it was made.
-async fn grant_of(service: &Service, made: Option<(&Ident, Wish)>) -> Result<Grant> {
+/// For a table that is there by now; its row has the location that was checked when it was made. Nothing for another one that bears its name.
+async fn grant_of(service: &Service, made: Option<(&Ident, Wish)>, id: Uuid) -> Result<Grant> {
     let Some((table, wish)) = made.filter(|(_, wish)| *wish != Wish::default()) else {
         return Ok(Grant::default());
     };
     let row = service.table(table).await?;
+    if row.id != id {
+        return Ok(Grant::default());
+    }
     service
         .grant_to_maker(wish, table, row.pointer.uuid, &row.pointer.location)
         .await

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
-use super::authorise::sees_object;
+use super::authorise::{Made, sees_object};
 use super::extract::{Body, InNamespace, InView, Keyed, Query};
 use super::load::view_answer;
 use super::page::{Paging, cut};
@@ -85,7 +85,10 @@ pub(super) async fn create(
 pub(super) async fn answer_committed(service: &Service, outcome: Outcome) -> Answer {
     match outcome {
         Outcome::Committed(views) => match views.first() {
-            Some(view) => view_answer(&*service.cache.load(&view.metadata_location).await?),
+            Some(view) => {
+                let answer = view_answer(&*service.cache.load(&view.metadata_location).await?)?;
+                Ok(Made::by(&views).told_with(answer))
+            }
             None => Err(CatalogError::internal("a commit without a view")),
         },
         other => Err(CatalogError::internal(format!("unexpected outcome {other:?}"))),

@@ -124,6 +124,7 @@ impl Workshop<'_> {
         rows: Option<u64>,
     ) -> Result<Done> {
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
+        let made = staged.replaced().is_none();
         match staged
             .commit(catalog, store, change.as_ref(), &CommitOptions::default())
             .await
@@ -138,7 +139,8 @@ impl Workshop<'_> {
             Ok(created) => Ok(Done {
                 rows,
                 snapshot_id: created.snapshot_id,
-                answer: None,
+                made,
+                ..Done::default()
             }),
             // It may be there: the files stay.
             Err(error @ TableError::UnknownOutcome { .. }) => Err(error.into()),
@@ -166,7 +168,7 @@ impl Workshop<'_> {
         {
             Err(CatalogFault::AlreadyExists { .. }) if if_not_exists => Ok(Done::default()),
             Err(fault) => Err(TableError::from(fault).into()),
-            Ok(()) => Ok(Done::default()),
+            Ok(()) => Ok(Done::made()),
         }
     }
 }

@@ -44,11 +44,16 @@ impl Workshop<'_> {
         let there = catalog.load_view(&name).await.map_err(TableError::from)?;
         let view = self.new_view(name, &wanted, there.as_ref()).await?;
         match (create.existing, there) {
-            (Existing::Keep, Some(_)) => return Ok(Done::default()),
-            (Existing::Replace, Some(_)) => catalog.replace_view(view).await.map_err(TableError::from)?,
-            _ => catalog.create_view(view).await.map_err(TableError::from)?,
-        };
-        Ok(Done::default())
+            (Existing::Keep, Some(_)) => Ok(Done::default()),
+            (Existing::Replace, Some(_)) => {
+                catalog.replace_view(view).await.map_err(TableError::from)?;
+                Ok(Done::default())
+            }
+            _ => {
+                catalog.create_view(view).await.map_err(TableError::from)?;
+                Ok(Done::made())
+            }
+        }
     }
 
     /// Gives a view another query. Its columns are those of the query, without the comments they had; its properties stay.

@@ -9,6 +9,7 @@ use datafusion::logical_expr::logical_plan::{
     SubqueryAlias, TableScan, Union, Unnest, Values, Window,
 };
 use datafusion::logical_expr::{LogicalPlan, Partitioning};
+use tidewater_core::TableName;
 use tidewater_engine::{IcebergTable, TableState};
 
 use super::Bypass;
@@ -280,11 +281,14 @@ fn read(writer: &mut Writer, of: &TableScan) -> Result<(), Bypass> {
     let table = provider.downcast_ref::<IcebergTable>().ok_or_else(unfixed)?;
     let state = table.state().ok_or_else(unfixed)?;
     writer.tag("state");
-    table_state(writer, &state, table.max_staleness());
+    let bears = table.max_staleness().map(|allowed| (allowed, &table.table().name));
+    table_state(writer, &state, bears);
     Ok(())
 }
 
-fn table_state(writer: &mut Writer, state: &TableState, bears: Option<Duration>) {
+/// A table that bears older rows is told by its name too: without its snapshot it would not be told from another one of its uuid, as there is
+/// where one table was registered under two names that went apart since.
+fn table_state(writer: &mut Writer, state: &TableState, bears: Option<(Duration, &TableName)>) {
     let TableState {
         table,
         snapshot_id,
@@ -301,7 +305,10 @@ fn table_state(writer: &mut Writer, state: &TableState, bears: Option<Duration>)
         writer.debug(manifest_list);
     };
     match bears {
-        Some(allowed) => writer.borne(state, allowed, names),
+        Some((allowed, name)) => {
+            writer.text(&name.to_string());
+            writer.borne(state, allowed, names);
+        }
         None => writer.snapshot(names),
     }
 }

@@ -12,7 +12,7 @@ use datafusion::arrow::ipc::writer::StreamWriter;
 use futures::{Stream, stream};
 
 use tidewater_engine::{BulkLoad, Command, Done, SessionOptions, Sql, Workshop};
-use tidewater_security::{GrantStatement, Principal};
+use tidewater_security::{GrantStatement, Principal, Target};
 
 use super::authorise::{Verdict, told_with};
 use super::routed::Routed;
@@ -188,6 +188,11 @@ impl QueryService {
         let done = done?;
         let rows = done.rows.unwrap_or_default();
         note.changed(rows, done.snapshot_id);
+        if done.made
+            && let Err(error) = self.give(principal, &options, Target::of_name(&load.table)).await
+        {
+            tracing::warn!(user = %principal.name, table = %load.table, %error, "what was made could not be granted to its maker");
+        }
         Ok(rows)
     }
 
@@ -273,7 +278,10 @@ impl QueryService {
             Err(error) => return note.end(Err(told_with(&options, &statement.sql, error))),
         };
         note.changed(done.rows.unwrap_or_default(), done.snapshot_id);
-        if let Err(error) = self.give_to_maker(principal, &options, &command).await {
+        // What was there before stays whose it was, whatever the statement says if it is.
+        if done.made
+            && let Err(error) = self.give_to_maker(principal, &options, &command).await
+        {
             // It is made: who made it has to be given it by somebody else.
             tracing::warn!(user = %principal.name, verb, %error, "what was made could not be granted to its maker");
         }

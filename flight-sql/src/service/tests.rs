@@ -8,6 +8,7 @@ mod fleet;
 pub(crate) mod granted;
 mod kept;
 mod listed;
+mod makers;
 mod policies;
 mod readers;
 mod rows;

@@ -242,7 +242,7 @@ async fn add(
     let mut kept = data;
     let mut fresh = Vec::new();
     for (spec_id, files) in by_spec(added) {
-        let existing = match fold(writer.snapshot_id(), &mut kept, spec_id, files.len(), tail) {
+        let existing = match fold(writer, &mut kept, spec_id, files.len(), tail) {
             Some(folded) => manifest::live(store, &folded).await?,
             None => Vec::new(),
         };
@@ -256,10 +256,20 @@ async fn add(
     Ok(fresh)
 }
 
-/// Takes out of `kept` the manifest that the new one is to absorb. Those of this very commit hold deleted entries and must stay.
-fn fold(snapshot_id: i64, kept: &mut Vec<ManifestFile>, spec_id: i32, new: usize, tail: Tail) -> Option<ManifestFile> {
+/// Takes out of `kept` the manifest that the new one is to absorb. Those of this very commit hold deleted entries and must stay; and what
+/// lies outside of the table's location may be another table's, of whose rows the table's own manifest would tell.
+fn fold(
+    writer: &MetadataWriter<'_>,
+    kept: &mut Vec<ManifestFile>,
+    spec_id: i32,
+    new: usize,
+    tail: Tail,
+) -> Option<ManifestFile> {
     let Tail::Roll(entries_max) = tail else { return None };
-    let usable = |m: &ManifestFile| m.partition_spec_id == spec_id && m.added_snapshot_id != snapshot_id;
+    let usable = |m: &ManifestFile| {
+        let is_older = m.added_snapshot_id != writer.snapshot_id();
+        m.partition_spec_id == spec_id && is_older && writer.owns(&m.manifest_path)
+    };
     // Format 1 has no sequence numbers: there the newest stands first, as `add` puts it.
     let (at, newest) = kept
         .iter()

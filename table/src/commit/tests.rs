@@ -1,10 +1,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use iceberg::spec::{Operation, Transform};
+use iceberg::TableUpdate;
+use iceberg::spec::{MAIN_BRANCH, Operation, SnapshotReference, SnapshotRetention, Transform};
 
 use super::*;
+use crate::catalog::TableCommit;
 use crate::change::Added;
+use crate::manifest;
 use crate::sample::Lake;
 use crate::scan::{ScanFile, plan_scan};
 use crate::testing::Fault;
@@ -421,4 +424,47 @@ async fn operations_are_named() {
         Change::replace(["x".to_owned()], Vec::new()).operation,
         Operation::Replace
     );
+}
+
+// Goal: an append writes no manifest of another table anew as the table's own, which would tell of that one's rows. Method: a table whose
+// list of manifests is another table's gets rows twice; the other's manifest stays where it is, and its own is folded as ever.
+#[tokio::test]
+async fn manifests_of_another_table_are_not_folded_in() {
+    let lake = Lake::new(&[], &[]).await;
+    lake.append([1, 2]).await;
+    let other = lake.table().await.metadata;
+    let theirs = other.current_snapshot().unwrap();
+    let thief: TableName = "s.thief".parse().unwrap();
+    lake.create(thief.clone(), &[], &[]).await;
+    let lake = Lake { name: thief, ..lake };
+    let named = TableCommit {
+        name: lake.name.clone(),
+        requirements: Vec::new(),
+        updates: vec![
+            TableUpdate::AddSnapshot {
+                snapshot: (**theirs).clone(),
+            },
+            TableUpdate::SetSnapshotRef {
+                ref_name: MAIN_BRANCH.into(),
+                reference: SnapshotReference::new(theirs.snapshot_id(), SnapshotRetention::branch(None, None, None)),
+            },
+        ],
+    };
+    lake.catalog.commit(vec![named]).await.unwrap();
+    for (id, rows) in [(3, 1), (4, 2)] {
+        lake.append([id]).await;
+        let table = lake.table().await.metadata;
+        let head = table.current_snapshot().map(AsRef::as_ref);
+        let manifests = manifest::list(&lake.store, &table, head).await.unwrap();
+        let is_own = |path: &str| path.starts_with(&format!("{}/", table.location()));
+        let own: Vec<_> = manifests.iter().filter(|one| is_own(&one.manifest_path)).collect();
+        assert_eq!((manifests.len(), own.len()), (2, 1), "{manifests:?}");
+        let entries = manifest::live(&lake.store, own[0]).await.unwrap();
+        assert_eq!(entries.len(), rows);
+        assert!(
+            entries.iter().all(|entry| is_own(entry.file.file_path())),
+            "{entries:?}"
+        );
+    }
+    assert_eq!(lake.rows().await, [1, 2, 3, 4]);
 }

@@ -13,6 +13,7 @@ use crate::change::Added;
 use crate::digest;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
+use crate::foreign::lies_in;
 
 pub(crate) struct MetadataWriter<'a> {
     store: &'a FileStore,
@@ -36,6 +37,11 @@ impl<'a> MetadataWriter<'a> {
 
     pub(crate) fn snapshot_id(&self) -> i64 {
         self.snapshot_id
+    }
+
+    /// Whether a file lies in the table's location, as those do that are written here.
+    pub(crate) fn owns(&self, path: &str) -> bool {
+        lies_in(path, self.table.location().trim_end_matches('/'))
     }
 
     /// Every file written so far, also when a later step failed.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderValue;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::kit::{Kit, Reply, TABLE, TABLES, new_table, request, schema, set};
 use crate::credentials::{AccessKeys, DelegationOptions, Vending};
@@ -128,6 +129,26 @@ async fn asking(kit: &Kit, method: &str, path: &str, body: Option<Value>) -> Rep
     let wish = HeaderValue::from_static("vended-credentials,remote-signing");
     asked.headers_mut().insert("X-Iceberg-Access-Delegation", wish);
     kit.send(asked).await
+}
+
+// Goal: an answer that is given again has credentials for the table that it is about, and none for another one that bears its name by now.
+// Method: a table is made under a key, and the request repeated before and after it was dropped and another one made.
+#[tokio::test]
+async fn a_repeated_answer_has_no_credentials_of_another_table() {
+    let kit = vending();
+    kit.post("/v1/namespaces", json!({"namespace": ["a"]})).await;
+    let once = async || {
+        let mut asked = request("POST", TABLES, Some(new_table("t")), Some(Uuid::from_u128(1)));
+        let wish = HeaderValue::from_static("vended-credentials");
+        asked.headers_mut().insert("X-Iceberg-Access-Delegation", wish);
+        let answer = kit.send(asked).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body["storage-credentials"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!((once().await, once().await), (1, 1));
+    assert_eq!(kit.call("DELETE", TABLE, None).await.status, 204);
+    assert_eq!(kit.post(TABLES, new_table("t")).await.status, 200);
+    assert_eq!(once().await, 0);
 }
 
 // Goal: credentials come with what makes and loads a table, for its folder, and only when they are wished for. Method: each call with and without.

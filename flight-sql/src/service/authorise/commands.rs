@@ -69,7 +69,7 @@ impl QueryService {
             IfExists::Replace => &[Drop, Insert, Delete],
             IfExists::Fail => &[],
         };
-        if !needs.is_empty() && may.exists(&load.table).await? {
+        if !needs.is_empty() && (!load.create || may.exists(&load.table).await?) {
             may.on(Object::Table, &load.table, needs).await?;
         }
         Ok(())
@@ -82,14 +82,24 @@ impl QueryService {
         options: &SessionOptions,
         command: &Command,
     ) -> Result<(), QueryError> {
-        let (Some(access), Some(policy)) = (&options.access, &self.0.policy) else {
-            return Ok(());
-        };
         let made = match command {
             Command::CreateTable(create) => Target::of_name(&self.table_name(options, &create.name)?),
             Command::CreateView(create) => Target::of_name(&self.table_name(options, &create.name)?),
             Command::CreateSchema { name, .. } => Target::Namespace(name.schema()?.levels().to_vec()),
             _ => return Ok(()),
+        };
+        self.give(principal, options, made).await
+    }
+
+    /// The same of this.
+    pub(in crate::service) async fn give(
+        &self,
+        principal: &Principal,
+        options: &SessionOptions,
+        made: Target,
+    ) -> Result<(), QueryError> {
+        let (Some(access), Some(policy)) = (&options.access, &self.0.policy) else {
+            return Ok(());
         };
         let on = match &made {
             Target::Object { namespace, name } => access.on_object(namespace, name, None),
@@ -331,17 +341,23 @@ impl May<'_> {
 
     /// Refuses what a table or view is in the way of, in the words for what is not there if it may not be known of.
     async fn on(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<(), QueryError> {
+        let not_there = || match what {
+            Object::View => missing(format!("view {name}")),
+            _ => EngineError::TableNotFound { table: name.clone() }.into(),
+        };
         if !QueryService::sees(Some(self.access), name) && !self.exists_for_replacing(needs) {
-            return Err(match what {
-                Object::View => missing(format!("view {name}")),
-                _ => EngineError::TableNotFound { table: name.clone() }.into(),
-            });
+            return Err(not_there());
         }
-        let uuid = self.uuid(name).await?;
+        let found = self.uuid(name).await?;
+        // What comes to bear the name until the statement is carried out was granted to nobody by that name.
+        let uuid = Some(found.unwrap_or_default());
         let levels = name.namespace().levels();
         for one in needs {
-            if uuid.is_some() && !self.access.on_object(levels, name.name(), uuid).has(*one) {
-                return Err(denied(self.principal, *one, name));
+            if !self.access.on_object(levels, name.name(), uuid).has(*one) {
+                return Err(match found {
+                    Some(_) => denied(self.principal, *one, name),
+                    None => not_there(),
+                });
             }
         }
         Ok(())

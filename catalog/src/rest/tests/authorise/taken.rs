@@ -1,5 +1,6 @@
 //! What somebody may not take or learn by asking for a name or a place.
 
+use super::super::commits::staged;
 use super::*;
 
 // Goal: nobody takes a table or view by moving it to where they may do everything, and grants stay with what they were made on. Method: a user with
@@ -68,5 +69,113 @@ async fn a_taken_location_names_nobody() {
         let message = refused.message();
         assert!(message.contains("another table or view"), "{message}");
         assert!(!message.contains("a.t"), "{message}");
+    }
+}
+
+// Goal: nobody keeps a dropped table from coming back by a view in its place. Method: a user who may make views in a namespace of their own
+// asks for the table's place for a new one, and moves one there; then the table comes back.
+#[tokio::test]
+async fn no_view_takes_a_dropped_tables_place() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let token = lake.node_token();
+    let loaded = lake.with(&token, "GET", TABLE, None).await;
+    let location = loaded.body["metadata"]["location"].clone();
+    let gone = lake.with(&token, "DELETE", TABLE, None).await;
+    assert_eq!(gone.status, 204, "{}", gone.body);
+    let views = "/v1/namespaces/b/views";
+    let mut wanted = json!({"name": "mine", "schema": schema(), "properties": {}, "view-version": {"version-id": 1,
+        "timestamp-ms": 1, "schema-id": 0, "summary": {"engine-name": "x"}, "default-namespace": ["b"],
+        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}]}});
+    let made = lake.call("ana", "POST", views, Some(wanted.clone())).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let moves = json!({"requirements": [], "updates": [{"action": "set-location", "location": location.clone()}]});
+    let moved = lake.call("ana", "POST", &format!("{views}/mine"), Some(moves)).await;
+    wanted["name"] = json!("other");
+    wanted["location"] = location;
+    let other = lake.call("ana", "POST", views, Some(wanted)).await;
+    for refused in [moved, other] {
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        assert!(refused.message().contains("dropped table"), "{}", refused.body);
+    }
+    let back = json!({"namespace": ["a"], "name": "t", "to": null});
+    lake.node("POST", "/internal/v1/dropped/undrop", back).await;
+}
+
+// Goal: an answer that is given again gives nobody rights to what bears its name by now. Method: a user makes a table, a view and a
+// namespace under keys and drops them, others make such of the same names, and the user repeats the requests.
+#[tokio::test]
+async fn a_repeated_request_takes_nothing() {
+    let lake = Lake::new().await;
+    let token = lake.token("ana");
+    let once = async |key: u128, path: &str, body: &Value| {
+        let asked = request("POST", path, Some(body.clone()), Some(Uuid::from_u128(key)));
+        let answer = lake.kit.send(Lake::bearer(asked, &token)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    };
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let view = json!({"name": "again", "schema": schema(), "properties": {}, "view-version": {"version-id": 1,
+        "timestamp-ms": 1, "schema-id": 0, "summary": {"engine-name": "x"}, "default-namespace": ["b"],
+        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}]}});
+    for (key, what, body) in [(1, "tables", new_table("again")), (2, "views", view)] {
+        let made = format!("/v1/namespaces/b/{what}");
+        let named = format!("{made}/again");
+        let first = once(key, made.as_str(), &body).await;
+        assert_eq!(
+            lake.status("ana", "GET", &named, None).await,
+            200,
+            "who makes it has it"
+        );
+        assert_eq!(lake.status("ana", "DELETE", &named, None).await, 204);
+        lake.node("POST", &made, body.clone()).await;
+        assert_eq!(once(key, made.as_str(), &body).await, first, "{what}");
+        assert_eq!(lake.status("ana", "GET", &named, None).await, 404, "{what}");
+        let gone = lake.with(&lake.node_token(), "DELETE", &named, None).await;
+        assert_eq!(gone.status, 204, "{}", gone.body);
+    }
+    lake.grant(&["create"], &[], json!("warehouse"), "ana").await;
+    let body = json!({"namespace": ["own"]});
+    once(3, "/v1/namespaces", &body).await;
+    let own = "/v1/namespaces/own";
+    assert_eq!(
+        lake.status("ana", "DELETE", own, None).await,
+        204,
+        "who makes it has it"
+    );
+    lake.node("POST", "/v1/namespaces", body.clone()).await;
+    once(3, "/v1/namespaces", &body).await;
+    let dropped = lake.status("ana", "DELETE", own, None).await;
+    assert!(matches!(dropped, 403 | 404), "{dropped}");
+}
+
+// Goal: all that a transaction makes is its maker's. Method: two tables in one, read by their maker and by another user.
+#[tokio::test]
+async fn all_tables_of_a_transaction_are_their_makers() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["a"]}), "ana").await;
+    let names = ["one", "two"];
+    let changes = names.map(|name| staged(name, &format!("memory:///lake/a/{name}")));
+    let commit = Some(json!({"table-changes": changes}));
+    let made = lake.call("ana", "POST", "/v1/transactions/commit", commit).await;
+    assert_eq!(made.status, 204, "{}", made.body);
+    for name in names {
+        let path = format!("/v1/namespaces/a/tables/{name}");
+        assert_eq!(lake.status("ana", "GET", &path, None).await, 200, "{name}");
+        assert_eq!(lake.status("eve", "GET", &path, None).await, 404, "{name}");
+    }
+}
+
+// Goal: nobody is let through to a name that nothing bears, which may be another's table when the route looks. Method: a user who may know of all
+// in a namespace and one who may read all of it ask for a plan of a table that is not there, in words that the route refuses.
+#[tokio::test]
+async fn a_name_that_is_free_lets_nobody_through() {
+    let lake = Lake::new().await;
+    lake.grant(&["usage"], &[], json!({"namespace": ["b"]}), "ana").await;
+    lake.grant(&["select"], &[], json!({"namespace": ["b"]}), "eve").await;
+    for (user, status) in [("ana", 404), ("eve", 400)] {
+        let path = "/v1/namespaces/b/tables/x/plan";
+        let reply = lake.call(user, "POST", path, Some(json!("none"))).await;
+        assert_eq!(reply.status, status, "{user}: {}", reply.body);
     }
 }

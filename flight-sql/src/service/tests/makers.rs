@@ -1,0 +1,179 @@
+//! What is given to whoever makes something, and what a name gives that nothing bears.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream;
+use tidewater_engine::{BulkLoad, IfExists};
+use tidewater_security::{
+    Grant, Grantee, Policy, PolicyChange, Privilege, PrivilegeSet, Resource, Role, SecurityError,
+};
+
+use super::*;
+use crate::policy::PolicySource;
+use crate::service::authorise::Verdict;
+
+/// A policy that stays as it is, and what it was asked to become.
+#[derive(Debug)]
+struct Listens {
+    authorizer: Authorizer,
+    changes: Mutex<Vec<PolicyChange>>,
+}
+
+impl Listens {
+    /// How often it was asked since somebody looked.
+    fn taken(&self) -> usize {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *changes).len()
+    }
+}
+
+#[async_trait]
+impl PolicySource for Listens {
+    fn authorizer(&self) -> Result<&Authorizer, SecurityError> {
+        Ok(&self.authorizer)
+    }
+
+    async fn change(&self, change: &PolicyChange) -> Result<(), EngineError> {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.push(change.clone());
+        Ok(())
+    }
+}
+
+/// The lake for the administrator `root` and for `ana`, to whom this was granted.
+async fn governed(granted: Vec<(Resource, PrivilegeSet)>) -> (Lake, QueryService, Arc<Listens>) {
+    let lake = Lake::new().await;
+    let user = |name: &str, role| UserSettings {
+        name: name.into(),
+        password_hash: String::new(),
+        scram: None,
+        role,
+    };
+    let (service, authorizer) = lake.for_users(vec![user("ana", Role::Writer), user("root", Role::Admin)]);
+    let grants = granted.into_iter().map(|(on, privileges)| Grant {
+        to: Grantee::User("ana".into()),
+        on,
+        privileges,
+    });
+    authorizer.update(Policy {
+        version: 1,
+        in_force: true,
+        grants: grants.collect(),
+        ..Policy::default()
+    });
+    let listens = Arc::new(Listens {
+        authorizer,
+        changes: Mutex::default(),
+    });
+    let service = service.govern(listens.clone());
+    (lake, service, listens)
+}
+
+fn gold() -> Resource {
+    Resource::Namespace(vec!["gold".into()])
+}
+
+// Goal: what somebody makes is theirs, and what was there before is not, whatever the statement says if it is. Method: a user who may do
+// everything in a schema but give it to others makes tables, views and schemas of names that are free, and of names that are not.
+#[tokio::test]
+async fn what_was_there_is_given_to_nobody() {
+    let may = [
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Delete,
+        Privilege::Create,
+        Privilege::Alter,
+        Privilege::Drop,
+    ];
+    let granted = vec![
+        (gold(), may.into_iter().collect()),
+        (Resource::Warehouse, Privilege::Create.into()),
+    ];
+    let (_lake, service, listens) = governed(granted).await;
+    let change = async |user: &str, sql: &str| {
+        let done = service.change(&Principal::named(user), &Statement::new(sql)).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+        listens.taken()
+    };
+    assert_eq!(change("root", "CREATE VIEW gold.seen AS SELECT 1 AS x").await, 0);
+    for there in [
+        "CREATE TABLE IF NOT EXISTS gold.numbers (id bigint)",
+        "CREATE TABLE IF NOT EXISTS gold.numbers AS SELECT 1 AS id",
+        "CREATE OR REPLACE TABLE gold.numbers AS SELECT 1 AS id",
+        "CREATE VIEW IF NOT EXISTS gold.seen AS SELECT 2 AS x",
+        "CREATE OR REPLACE VIEW gold.seen AS SELECT 3 AS x",
+        "CREATE SCHEMA IF NOT EXISTS gold",
+    ] {
+        assert_eq!(change("ana", there).await, 0, "{there}");
+    }
+    for free in [
+        "CREATE TABLE gold.a (id bigint)",
+        "CREATE TABLE IF NOT EXISTS gold.b AS SELECT 1 AS id",
+        "CREATE OR REPLACE TABLE gold.c (id bigint)",
+        "CREATE VIEW gold.d AS SELECT 1 AS x",
+        "CREATE OR REPLACE VIEW gold.e AS SELECT 1 AS x",
+        "CREATE SCHEMA IF NOT EXISTS silver",
+    ] {
+        assert_eq!(change("ana", free).await, 1, "{free}");
+    }
+}
+
+// Goal: a table that a bulk load makes is its maker's, and one that was there is not. Method: rows for a name that is free, and more of them.
+#[tokio::test]
+async fn what_a_bulk_load_makes_is_its_makers() {
+    let may = [Privilege::Create, Privilege::Insert].into_iter().collect();
+    let (_lake, service, listens) = governed(vec![(gold(), may)]).await;
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let batch = RecordBatch::try_from_iter([("id", ids)]).expect("rows");
+    let load = BulkLoad {
+        table: "gold.loaded".parse().expect("a name"),
+        schema: batch.schema(),
+        create: true,
+        if_exists: IfExists::Append,
+    };
+    for given in [1, 0] {
+        let rows = stream::iter([Ok(batch.clone())]);
+        let loaded = service.load(&Principal::named("ana"), &load, rows).await;
+        assert_eq!(loaded.expect("a load"), 3);
+        assert_eq!(listens.taken(), given);
+    }
+}
+
+// Goal: no statement is let through to a name that nothing bears, which may be another's table when it is carried out. Method: statements that
+// change a table that is not there, of a user who may know of all in the schema, and of one who may change all of it.
+#[tokio::test]
+async fn a_name_that_is_free_lets_nobody_through() {
+    let changes = [Privilege::Insert, Privilege::Delete, Privilege::Alter, Privilege::Drop];
+    for (may, goes) in [
+        (PrivilegeSet::from(Privilege::Usage), false),
+        (changes.into_iter().collect(), true),
+    ] {
+        let (_lake, service, _) = governed(vec![(gold(), may)]).await;
+        let ana = Principal::named("ana");
+        let options = service
+            .seen_by(&ana, SessionOptions::default())
+            .expect("they are let in");
+        for sql in [
+            "INSERT INTO gold.nothing VALUES (1)",
+            "TRUNCATE TABLE gold.nothing",
+            "ALTER TABLE gold.nothing DROP COLUMN x",
+            "DROP TABLE gold.nothing",
+        ] {
+            let command = service.command(&Statement::new(sql), &options);
+            let command = command.expect(sql).expect("a command");
+            match service.may_change(&ana, &options, &command).await {
+                Ok(verdict) => assert!(goes && matches!(verdict, Verdict::Goes), "{sql}"),
+                Err(error) => assert!(!goes && error.kind() == ErrorKind::NotFound, "{sql}: {}", error.chain()),
+            }
+        }
+        let load = BulkLoad {
+            table: "gold.nothing".parse().expect("a name"),
+            schema: Arc::new(Schema::empty()),
+            create: false,
+            if_exists: IfExists::Append,
+        };
+        let load = service.may_load(&ana, &options, &load).await;
+        assert_eq!(load.is_ok(), goes);
+    }
+}
