@@ -16,6 +16,7 @@ use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach_of};
 use crate::remote::RemoteRunner;
 use crate::runner::ClusterRunner;
+use crate::submission::NO_EXECUTOR_MAX;
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock};
 use tidewater_engine::{
     Caller, Class, Engine, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route, reads_at_most,
@@ -27,6 +28,9 @@ const ASKED: &str = "tidewater.execution says so";
 
 /// Why none runs on executors, where there are none.
 const NO_EXECUTOR: &str = "no executor is there";
+
+/// How often a plan that is to run on executors looks for who schedules, while nobody is found.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Runs every plan where it belongs.
 #[derive(Debug, Clone)]
@@ -112,10 +116,18 @@ impl Router {
             return Ok((route, None));
         }
         // Nobody else is asked about what runs here anyway.
+        if wanted == Execution::Cluster {
+            let (found, waited) = self.awaited(own, request.deadline).await?;
+            let (mut route, executors) = match found {
+                Some(executors) => (route, Some(executors)),
+                None => here(NO_EXECUTOR),
+            };
+            route.waited = waited;
+            return Ok((route, executors));
+        }
         match self.executors(own).await {
             Ok(Some(executors)) => Ok((route, Some(executors))),
             Ok(None) => Ok(here(NO_EXECUTOR)),
-            Err(error) if wanted == Execution::Cluster => Err(error.into()),
             Err(error) => {
                 tracing::debug!(%error, "a plan runs here");
                 Ok(here("nobody was found who schedules"))
@@ -140,6 +152,46 @@ impl Router {
             return Ok(None);
         };
         Ok(remote.has_executors().await?.then_some(Executors::Remote(remote)))
+    }
+
+    /// The same for a plan that is to run nowhere else, and how long was waited for them: nobody is found for some seconds while another
+    /// process begins to schedule, and its executors come after it. Whoever answers at once is believed at once.
+    async fn awaited<'a>(
+        &'a self,
+        own: Option<&'a ClusterRunner>,
+        allowed: Option<Duration>,
+    ) -> Result<(Option<Executors<'a>>, Duration), EngineError> {
+        let looking = Box::pin(self.look_on(own));
+        let Some(allowed) = allowed else {
+            return Ok(looking.await?);
+        };
+        tokio::select! {
+            biased;
+            found = looking => Ok(found?),
+            () = self.clock.sleep(allowed) => Err(EngineError::Deadline { allowed }),
+        }
+    }
+
+    async fn look_on<'a>(
+        &'a self,
+        own: Option<&'a ClusterRunner>,
+    ) -> Result<(Option<Executors<'a>>, Duration), SchedulerError> {
+        let begun = self.clock.monotonic();
+        if let Ok(found) = self.executors(own).await {
+            return Ok((found, Duration::ZERO));
+        }
+        loop {
+            self.clock.sleep(LOOK_INTERVAL).await;
+            // It may be this process that schedules by now.
+            let own = self.own_executors().await;
+            let found = self.executors(own).await;
+            let waited = self.clock.monotonic().saturating_sub(begun);
+            match found {
+                Ok(Some(executors)) => return Ok((Some(executors), waited)),
+                found if waited >= NO_EXECUTOR_MAX => return Ok((found?, waited)),
+                _ => {}
+            }
+        }
     }
 
     async fn by_size(&self, engine: &Engine, request: &PlanRequest) -> Result<Route, EngineError> {
@@ -294,6 +346,10 @@ impl Router {
         let waited_in_line = Duration::from_millis(waited_ms);
         request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(waited_in_line));
         let (mut route, executors) = self.decide(&request).await?;
+        let looked_ms = u64::try_from(route.waited.as_millis()).unwrap_or(u64::MAX);
+        let looked = Duration::from_millis(looked_ms);
+        request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(looked));
+        let waited = waited.saturating_add(route.waited);
         route.waited = waited;
         let mut output = match executors {
             Some(executors) => {
