@@ -29,6 +29,12 @@ const ASKED: &str = "tidewater.execution says so";
 /// Why none runs on executors, where there are none.
 const NO_EXECUTOR: &str = "no executor is there";
 
+/// Why one runs here that was to run on executors.
+const CANNOT_PLAN: &str = "the cluster cannot plan it";
+
+/// Letters of a planner's reason that are told: some of them show the whole plan.
+const REASON_CHARS_MAX: usize = 200;
+
 /// How often a plan that is to run on executors looks for who schedules, while nobody is found.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -76,8 +82,18 @@ impl Router {
 
     /// Where a plan would run now, and why. For a plan that is only to be explained, hand in what is explained.
     pub async fn route(&self, request: &PlanRequest) -> Result<Route, EngineError> {
-        let (route, _) = self.decide(request).await?;
-        Ok(route)
+        let (route, executors) = self.decide(request).await?;
+        let Some(Executors::Remote(remote)) = executors else {
+            return Ok(route);
+        };
+        // What a run would find out when it sends the plan.
+        match Box::pin(remote.plans(request)).await {
+            Ok(()) => Ok(route),
+            Err(SchedulerError::NotPlanned { reason }) => {
+                Ok(Route::local(format!("{CANNOT_PLAN}: {}", in_short(&reason))))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where a plan would run, and on whose executors, if on any.
@@ -357,7 +373,7 @@ impl Router {
                 match began {
                     Err(error) if error.code() == NOT_PLANNED => {
                         tracing::warn!(job = %request.job, %error, "the cluster cannot plan it, it runs in this process");
-                        let mut route = Route::local("the cluster cannot plan it");
+                        let mut route = Route::local(CANNOT_PLAN);
                         route.waited = waited;
                         let mut output = self.run_local(request, route, &caller).await?;
                         output.attempt += 1;
@@ -388,6 +404,12 @@ pub(crate) fn hold(rows: SendableRecordBatchStream, permit: Permit) -> SendableR
     Box::pin(RecordBatchStreamAdapter::new(schema, held))
 }
 
+/// The beginning of its first line.
+fn in_short(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    line.chars().take(REASON_CHARS_MAX).collect()
+}
+
 /// As people read it.
 fn bytes(count: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -410,5 +432,13 @@ mod tests {
         for (count, text) in [(0, "0 B"), (1536, "1.5 KiB"), (2 << 30, "2.0 GiB")] {
             assert_eq!(bytes(count), text);
         }
+    }
+
+    // Goal: a reason is a line, however much a planner says. Method: none, two lines, and a long one of letters with several bytes.
+    #[test]
+    fn reasons_are_lines() {
+        assert_eq!(in_short(""), "");
+        assert_eq!(in_short("too large\nof 3 parts"), "too large");
+        assert_eq!(in_short(&"ü".repeat(1000)), "ü".repeat(REASON_CHARS_MAX));
     }
 }

@@ -181,6 +181,35 @@ async fn what_is_small_stays() {
     }
 }
 
+// Goal: where a plan would run is where it does, also if it cannot be sent. Method: an answer with large lists, and an asker of another
+// build, each explained and run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_cannot_be_sent_is_told_to_stay() {
+    let lake = Lake::new().await;
+    let options = SchedulerOptions::loopback();
+    let scheduler = lake.scheduler(options.clone()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let other = SchedulerOptions {
+        build: "another".to_owned(),
+        ..options.clone()
+    };
+    let large = "SELECT arrow_cast(make_array(id), 'LargeList(Int64)') AS ids FROM orders WHERE id < 10";
+    for (options, sql, reason) in [
+        (&options, large, "large lists"),
+        (&other, "SELECT count(*) FROM orders", "build"),
+    ] {
+        let asker = Asker::new(&lake, Named::at(scheduler.address()), options);
+        let request = asker.request(&lake, Execution::Cluster, sql).await;
+        let route = asker.router.route(&request).await.expect(sql);
+        assert_eq!(route.place, Place::Local, "{sql}: {}", route.reason);
+        assert!(route.reason.contains(reason), "{sql}: {}", route.reason);
+        let output = asker.router.run(request).await.expect(sql);
+        assert_eq!(output.route.place, Place::Local, "{sql}: {}", output.route.reason);
+        assert_eq!(output.route.reason, "the cluster cannot plan it", "{sql}");
+        assert!(!output.collect().await.expect(sql).is_empty(), "{sql}");
+    }
+}
+
 // Goal: a write lists each of its files once, wherever its plan was made. Method: a joined table written by the engine without executors.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn files_are_written_elsewhere() {
