@@ -16,6 +16,7 @@ use crate::options::SchedulerOptions;
 use crate::reach::{Reach, reach_of};
 use crate::remote::RemoteRunner;
 use crate::runner::ClusterRunner;
+use crate::submission::NO_EXECUTOR_MAX;
 use tidewater_core::{Coded, ErrorKind, JobId, SharedClock};
 use tidewater_engine::{
     Caller, Class, Engine, EngineError, Execution, Place, PlanOutput, PlanRequest, PlanRunner, Route, reads_at_most,
@@ -27,6 +28,15 @@ const ASKED: &str = "tidewater.execution says so";
 
 /// Why none runs on executors, where there are none.
 const NO_EXECUTOR: &str = "no executor is there";
+
+/// Why one runs here that was to run on executors.
+const CANNOT_PLAN: &str = "the cluster cannot plan it";
+
+/// Letters of a planner's reason that are told: some of them show the whole plan.
+const REASON_CHARS_MAX: usize = 200;
+
+/// How often a plan that is to run on executors looks for who schedules, while nobody is found.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Runs every plan where it belongs.
 #[derive(Debug, Clone)]
@@ -72,8 +82,18 @@ impl Router {
 
     /// Where a plan would run now, and why. For a plan that is only to be explained, hand in what is explained.
     pub async fn route(&self, request: &PlanRequest) -> Result<Route, EngineError> {
-        let (route, _) = self.decide(request).await?;
-        Ok(route)
+        let (route, executors) = self.decide(request).await?;
+        let Some(Executors::Remote(remote)) = executors else {
+            return Ok(route);
+        };
+        // What a run would find out when it sends the plan.
+        match Box::pin(remote.plans(request)).await {
+            Ok(()) => Ok(route),
+            Err(SchedulerError::NotPlanned { reason }) => {
+                Ok(Route::local(format!("{CANNOT_PLAN}: {}", in_short(&reason))))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where a plan would run, and on whose executors, if on any.
@@ -112,10 +132,18 @@ impl Router {
             return Ok((route, None));
         }
         // Nobody else is asked about what runs here anyway.
+        if wanted == Execution::Cluster {
+            let (found, waited) = self.awaited(own, request.deadline).await?;
+            let (mut route, executors) = match found {
+                Some(executors) => (route, Some(executors)),
+                None => here(NO_EXECUTOR),
+            };
+            route.waited = waited;
+            return Ok((route, executors));
+        }
         match self.executors(own).await {
             Ok(Some(executors)) => Ok((route, Some(executors))),
             Ok(None) => Ok(here(NO_EXECUTOR)),
-            Err(error) if wanted == Execution::Cluster => Err(error.into()),
             Err(error) => {
                 tracing::debug!(%error, "a plan runs here");
                 Ok(here("nobody was found who schedules"))
@@ -140,6 +168,46 @@ impl Router {
             return Ok(None);
         };
         Ok(remote.has_executors().await?.then_some(Executors::Remote(remote)))
+    }
+
+    /// The same for a plan that is to run nowhere else, and how long was waited for them: nobody is found for some seconds while another
+    /// process begins to schedule, and its executors come after it. Whoever answers at once is believed at once.
+    async fn awaited<'a>(
+        &'a self,
+        own: Option<&'a ClusterRunner>,
+        allowed: Option<Duration>,
+    ) -> Result<(Option<Executors<'a>>, Duration), EngineError> {
+        let looking = Box::pin(self.look_on(own));
+        let Some(allowed) = allowed else {
+            return Ok(looking.await?);
+        };
+        tokio::select! {
+            biased;
+            found = looking => Ok(found?),
+            () = self.clock.sleep(allowed) => Err(EngineError::Deadline { allowed }),
+        }
+    }
+
+    async fn look_on<'a>(
+        &'a self,
+        own: Option<&'a ClusterRunner>,
+    ) -> Result<(Option<Executors<'a>>, Duration), SchedulerError> {
+        let begun = self.clock.monotonic();
+        if let Ok(found) = self.executors(own).await {
+            return Ok((found, Duration::ZERO));
+        }
+        loop {
+            self.clock.sleep(LOOK_INTERVAL).await;
+            // It may be this process that schedules by now.
+            let own = self.own_executors().await;
+            let found = self.executors(own).await;
+            let waited = self.clock.monotonic().saturating_sub(begun);
+            match found {
+                Ok(Some(executors)) => return Ok((Some(executors), waited)),
+                found if waited >= NO_EXECUTOR_MAX => return Ok((found?, waited)),
+                _ => {}
+            }
+        }
     }
 
     async fn by_size(&self, engine: &Engine, request: &PlanRequest) -> Result<Route, EngineError> {
@@ -294,6 +362,10 @@ impl Router {
         let waited_in_line = Duration::from_millis(waited_ms);
         request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(waited_in_line));
         let (mut route, executors) = self.decide(&request).await?;
+        let looked_ms = u64::try_from(route.waited.as_millis()).unwrap_or(u64::MAX);
+        let looked = Duration::from_millis(looked_ms);
+        request.deadline = request.deadline.map(|allowed| allowed.saturating_sub(looked));
+        let waited = waited.saturating_add(route.waited);
         route.waited = waited;
         let mut output = match executors {
             Some(executors) => {
@@ -301,7 +373,7 @@ impl Router {
                 match began {
                     Err(error) if error.code() == NOT_PLANNED => {
                         tracing::warn!(job = %request.job, %error, "the cluster cannot plan it, it runs in this process");
-                        let mut route = Route::local("the cluster cannot plan it");
+                        let mut route = Route::local(CANNOT_PLAN);
                         route.waited = waited;
                         let mut output = self.run_local(request, route, &caller).await?;
                         output.attempt += 1;
@@ -332,6 +404,12 @@ pub(crate) fn hold(rows: SendableRecordBatchStream, permit: Permit) -> SendableR
     Box::pin(RecordBatchStreamAdapter::new(schema, held))
 }
 
+/// The beginning of its first line.
+fn in_short(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    line.chars().take(REASON_CHARS_MAX).collect()
+}
+
 /// As people read it.
 fn bytes(count: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -354,5 +432,13 @@ mod tests {
         for (count, text) in [(0, "0 B"), (1536, "1.5 KiB"), (2 << 30, "2.0 GiB")] {
             assert_eq!(bytes(count), text);
         }
+    }
+
+    // Goal: a reason is a line, however much a planner says. Method: none, two lines, and a long one of letters with several bytes.
+    #[test]
+    fn reasons_are_lines() {
+        assert_eq!(in_short(""), "");
+        assert_eq!(in_short("too large\nof 3 parts"), "too large");
+        assert_eq!(in_short(&"ü".repeat(1000)), "ü".repeat(REASON_CHARS_MAX));
     }
 }

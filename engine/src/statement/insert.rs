@@ -11,7 +11,7 @@ use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableErro
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, given_rows, lost};
 use crate::error::{EngineError, Result};
-use crate::session::read_texts;
+use crate::session::{SessionOptions, read_texts};
 use crate::sql::{Action, Clause, Insert, Merge, OnConflict, Overwrite, RowTarget, Source, When, quoted};
 use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
@@ -64,7 +64,10 @@ impl Workshop<'_> {
         let added = self.engine.write_with(self.runner, &session, request).await?;
         fail_point::pass("statements.files_written");
         let rows = added.iter().map(|added| added.file.record_count()).sum();
-        let change = match self.replacing(&table, target, &head, insert, added.clone()).await {
+        let change = match self
+            .replacing(&table, target, &head, &options, insert, added.clone())
+            .await
+        {
             Ok(Some(change)) => head
                 .takes(change)
                 .of_table(table.metadata.uuid())
@@ -98,6 +101,7 @@ impl Workshop<'_> {
         table: &LoadedTable,
         target: &RowTarget,
         head: &Head,
+        options: &SessionOptions,
         insert: &Insert,
         added: Vec<Added>,
     ) -> Result<Option<Change>> {
@@ -116,19 +120,40 @@ impl Workshop<'_> {
             }
             Overwrite::Partition(values) => {
                 let merge = without(insert, values);
-                let mut attempt = self.attempt(&merge, target).await?;
-                // What others added since the query read the table is in none of its rows, and must not go with the old ones.
-                if !attempt.looks_at(table, head) {
+                let query = insert.query.to_string();
+                let asked = Box::pin(self.engine.pinned(self.options, &[&query], None)).await?;
+                let asks_itself = asked.moment.contains_key(&target.table);
+                let mut attempt = match asks_itself {
+                    true => self.attempt(&merge, target).await?,
+                    false => {
+                        let (table, head, options) = (table.clone(), head.clone(), options.clone());
+                        Box::pin(self.attempt_at(&merge, table, head, options)).await?
+                    }
+                };
+                // What others changed since the query read the table is in none of its rows.
+                if asks_itself && !attempt.looks_at(table, head) {
                     return Err(EngineError::Table(TableError::Conflict {
                         table: table.name.clone(),
                         reason: "it was changed while the query ran".into(),
                     }));
                 }
+                // Of a table that the query does not read only the rows that go matter: none may have come among them.
+                let reach = match asks_itself {
+                    true => None,
+                    false => Box::pin(attempt.reach()).await?,
+                };
                 let matched = attempt.look().await?;
                 let mut change = attempt.write_anew(&matched).await?;
                 change.added.extend(added);
-                let change = Change::overwrite(change.removed, change.added);
-                Ok(Some(change.read_at(attempt.read_at()).forbid_new_rows()))
+                let change = Change::overwrite(change.removed, change.added).read_at(attempt.read_at());
+                let change = match reach {
+                    Some(reach) => change.forbid_new_rows_of(reach.some),
+                    None => change.forbid_new_rows(),
+                };
+                Ok(Some(match attempt.rows_get_ids() {
+                    true => change.exact_head(),
+                    false => change,
+                }))
             }
         }
     }

@@ -95,9 +95,21 @@ impl Workshop<'_> {
         let sql = RowSql::new(merge, name.name(), Arc::new(columns))?.reading_texts(reads_texts);
         // Both queries: what they name, they see at one moment.
         let (table, options) = self.at_one_moment(name, &[&sql.counts(), &sql.written(true)]).await?;
-        let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-        let sql = RowSql::new(merge, name.name(), Arc::new(columns))?.reading_texts(reads_texts);
         let head = target.head(&table)?;
+        Box::pin(self.attempt_at(merge, table, head, options)).await
+    }
+
+    /// Looks at the table as it was at the moment of these options.
+    pub(super) async fn attempt_at<'a>(
+        &'a self,
+        merge: &'a Merge,
+        table: LoadedTable,
+        head: Head,
+        options: SessionOptions,
+    ) -> Result<Attempt<'a>> {
+        let reads_texts = self.options.postgres.is_some();
+        let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
+        let sql = RowSql::new(merge, table.name.name(), Arc::new(columns))?.reading_texts(reads_texts);
         let files = Scan::new(self.engine.store(), &table.metadata)
             .snapshot(head.snapshot_id)
             .with_deletes()
@@ -149,7 +161,7 @@ impl Attempt<'_> {
     }
 
     /// What files can tell of the rows it is about.
-    async fn reach(&self) -> Result<Option<Reach>> {
+    pub(super) async fn reach(&self) -> Result<Option<Reach>> {
         let Some(sql) = self.sql.reached() else {
             return Ok(None);
         };
@@ -407,9 +419,7 @@ impl Attempt<'_> {
                 None => change.forbid_new_rows(),
             };
         }
-        // Rows that were looked at before they were given ids must not be written by who gives them meanwhile.
-        let of_v3 = self.table.metadata.format_version() == FormatVersion::V3;
-        if of_v3 && self.files.values().any(|file| file.first_row_id().is_none()) {
+        if self.rows_get_ids() {
             change = change.exact_head();
         }
         let catalog = engine.catalog().as_ref();
@@ -423,6 +433,12 @@ impl Attempt<'_> {
                 Err(error.into())
             }
         }
+    }
+
+    /// Whether rows that it looks at have yet to be given ids: they must not be written when somebody gives them meanwhile.
+    pub(super) fn rows_get_ids(&self) -> bool {
+        let of_v3 = self.table.metadata.format_version() == FormatVersion::V3;
+        of_v3 && self.files.values().any(|file| file.first_row_id().is_none())
     }
 
     fn file(&self, path: &str) -> Result<&ScanFile> {

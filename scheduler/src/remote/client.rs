@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::finder::{Finder, There, WhoSchedules};
 use super::rows::{error_of, read};
-use super::sent::pack;
+use super::sent::{Packed, pack};
 use super::wire::{RunPlan, Said};
 use crate::error::{ENDED, EXECUTORS_LOST, NO_EXECUTOR, Result, SCHEDULER_LOST, SchedulerError};
 use crate::fetch::limited;
@@ -101,6 +101,15 @@ impl RemoteRunner {
     /// Whether the process that schedules has executors.
     pub(crate) async fn has_executors(&self) -> Result<bool> {
         Ok(self.inner.finder.there().await?.executors > 0)
+    }
+
+    /// Whether a plan can be sent to who schedules: what a run would find out, without one.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NotPlanned`] if it would run in the process that was asked.
+    pub(crate) async fn plans(&self, request: &PlanRequest) -> Result<()> {
+        let there = self.inner.finder.there().await?;
+        self.packed(&there, request).await.map(drop)
     }
 
     /// The stages of a plan that has run lately, for people.
@@ -226,6 +235,23 @@ impl RemoteRunner {
     }
 
     /// The plan for the cluster as it is now.
+    async fn packed(&self, there: &There, request: &PlanRequest) -> Result<Packed> {
+        let Inner { engine, build, .. } = &*self.inner;
+        if there.build != *build {
+            return Err(SchedulerError::NotPlanned {
+                reason: format!(
+                    "this process is of build {build}, who schedules of build {}",
+                    there.build
+                ),
+            });
+        }
+        let plan = without_filters(&request.plan).map_err(|error| SchedulerError::NotPlanned {
+            reason: error.to_string(),
+        })?;
+        let session = cluster_session(engine, &request.session, there.partitions, Planner::default())?;
+        Box::pin(pack(engine, &session, &plan)).await
+    }
+
     async fn message(
         &self,
         there: &There,
@@ -234,12 +260,7 @@ impl RemoteRunner {
         waited: Duration,
         left: Duration,
     ) -> Result<RunPlan> {
-        let engine = &self.inner.engine;
-        let plan = without_filters(&request.plan).map_err(|error| SchedulerError::NotPlanned {
-            reason: error.to_string(),
-        })?;
-        let session = cluster_session(engine, &request.session, there.partitions, Planner::default())?;
-        let packed = Box::pin(pack(engine, &session, &plan)).await?;
+        let packed = self.packed(there, request).await?;
         let caller = Caller::current();
         Ok(RunPlan {
             build: self.inner.build.clone(),

@@ -54,6 +54,8 @@ pub(super) struct There {
     pub(super) executors: u32,
     /// What plans for it are cut into.
     pub(super) partitions: usize,
+    /// Of which build its process is.
+    pub(super) build: String,
 }
 
 /// What was heard at last, and when.
@@ -136,6 +138,7 @@ impl Finder {
             partitions: usize::try_from(cluster.partitions)
                 .unwrap_or(PARTITIONS_MAX)
                 .clamp(1, PARTITIONS_MAX),
+            build: cluster.build,
         })
     }
 

@@ -63,6 +63,7 @@ impl PlanService {
         Ok(Cluster {
             executors: u32::try_from(takers).unwrap_or(u32::MAX),
             partitions: u32::try_from(scheduler.partitions().await?).unwrap_or(u32::MAX),
+            build: self.build.clone(),
         })
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct Cluster {
     /// Partitions that plans for it have.
     #[prost(uint32, tag = "2")]
     pub(super) partitions: u32,
+    /// Of which build the process is that has it: the only one whose plans it runs.
+    #[prost(string, tag = "3")]
+    pub(super) build: String,
 }
 
 /// A plan that is to be run.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,22 +20,29 @@ use tidewater_scheduler::{RemoteRunner, Router, Scheduler, SchedulerOptions, Who
 
 /// Who schedules, as the test says.
 #[derive(Debug, Clone, Default)]
-struct Named(Arc<Mutex<Option<SocketAddr>>>);
+struct Named {
+    address: Arc<Mutex<Option<SocketAddr>>>,
+    /// How often it was said.
+    said: Arc<AtomicU32>,
+}
 
 impl Named {
     fn at(address: SocketAddr) -> Self {
-        Self(Arc::new(Mutex::new(Some(address))))
+        let named = Self::default();
+        named.becomes(address);
+        named
     }
 
     fn becomes(&self, address: SocketAddr) {
-        *self.0.lock().expect("nobody panics with it") = Some(address);
+        *self.address.lock().expect("nobody panics with it") = Some(address);
     }
 }
 
 #[async_trait]
 impl WhoSchedules for Named {
     async fn who(&self) -> Option<(String, u16)> {
-        let named = *self.0.lock().expect("nobody panics with it");
+        let named = *self.address.lock().expect("nobody panics with it");
+        self.said.fetch_add(1, Ordering::SeqCst);
         named.map(|address| (address.ip().to_string(), address.port()))
     }
 }
@@ -173,6 +181,35 @@ async fn what_is_small_stays() {
     }
 }
 
+// Goal: where a plan would run is where it does, also if it cannot be sent. Method: an answer with large lists, and an asker of another
+// build, each explained and run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_cannot_be_sent_is_told_to_stay() {
+    let lake = Lake::new().await;
+    let options = SchedulerOptions::loopback();
+    let scheduler = lake.scheduler(options.clone()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let other = SchedulerOptions {
+        build: "another".to_owned(),
+        ..options.clone()
+    };
+    let large = "SELECT arrow_cast(make_array(id), 'LargeList(Int64)') AS ids FROM orders WHERE id < 10";
+    for (options, sql, reason) in [
+        (&options, large, "large lists"),
+        (&other, "SELECT count(*) FROM orders", "build"),
+    ] {
+        let asker = Asker::new(&lake, Named::at(scheduler.address()), options);
+        let request = asker.request(&lake, Execution::Cluster, sql).await;
+        let route = asker.router.route(&request).await.expect(sql);
+        assert_eq!(route.place, Place::Local, "{sql}: {}", route.reason);
+        assert!(route.reason.contains(reason), "{sql}: {}", route.reason);
+        let output = asker.router.run(request).await.expect(sql);
+        assert_eq!(output.route.place, Place::Local, "{sql}: {}", output.route.reason);
+        assert_eq!(output.route.reason, "the cluster cannot plan it", "{sql}");
+        assert!(!output.collect().await.expect(sql).is_empty(), "{sql}");
+    }
+}
+
 // Goal: a write lists each of its files once, wherever its plan was made. Method: a joined table written by the engine without executors.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn files_are_written_elsewhere() {
@@ -267,8 +304,8 @@ async fn what_is_dropped_ends_elsewhere() {
     .await;
 }
 
-// Goal: where nobody schedules, a plan runs here, unless it was to run on executors at any price. Method: nobody, and an address where
-// nobody listens.
+// Goal: where nobody schedules, a plan runs here at once, and one that was to run on executors at any price ends with an error once it has
+// waited for as long as nobody can run it, or for all of its time. Method: nobody, and an address where nobody listens, with little time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_schedules() {
     let lake = Lake::new().await;
@@ -280,7 +317,11 @@ async fn nobody_schedules() {
     let free = listener.local_addr().expect("an address");
     drop(listener);
     let sql = "SELECT note, count(*) FROM orders GROUP BY note";
-    for who in [Named::default(), Named::at(free)] {
+    let (long, short) = (Duration::from_secs(100), Duration::from_millis(300));
+    for (who, allowed, waits, code) in [
+        (Named::default(), long, Duration::from_secs(8), "SCH-0023"),
+        (Named::at(free), short, short, "ENG-0009"),
+    ] {
         let asker = Asker::new(&lake, who, &options);
         let request = asker.request(&lake, Execution::Auto, sql).await;
         let output = asker.router.run(request).await.expect("it runs here");
@@ -289,10 +330,40 @@ async fn nobody_schedules() {
             (Place::Local, "nobody was found who schedules")
         );
         assert!(!output.collect().await.expect("rows").is_empty());
-        let request = asker.request(&lake, Execution::Cluster, sql).await;
+        let mut request = asker.request(&lake, Execution::Cluster, sql).await;
+        request.deadline = Some(allowed);
+        let begun = lake.clock.monotonic();
         let error = asker.router.run(request).await.expect_err("it was to run there");
-        assert_eq!((error.code(), error.kind()), ("SCH-0023", ErrorKind::Unavailable));
+        assert_eq!(error.code(), code, "{error:?}");
+        let waited = lake.clock.monotonic() - begun;
+        assert!(waited >= waits, "{waited:?} for {waits:?}");
     }
+}
+
+// Goal: a plan that was to run on executors at any price waits for the next process to schedule, and for its executors, and tells how long.
+// Method: nobody, and once that was said, a scheduler without an executor, to which one comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_schedules_next_is_waited_for() {
+    let lake = Lake::new().await;
+    let options = SchedulerOptions::loopback();
+    let scheduler = lake.scheduler(options.clone()).await;
+    let who = Named::default();
+    let asker = Asker::new(&lake, who.clone(), &options);
+    let sql = "SELECT count(*), sum(id) FROM orders";
+    let request = asker.request(&lake, Execution::Cluster, sql).await;
+    let mut running = Box::pin(asker.router.run(request));
+    let looked = until(&lake, "it was looked for", || who.said.load(Ordering::SeqCst) > 0);
+    tokio::select! {
+        _ = &mut running => panic!("nobody is there"),
+        () = looked => {}
+    }
+    who.becomes(scheduler.address());
+    let (output, _executor) = tokio::join!(running, lake.executor(&scheduler));
+    let output = output.expect("it runs there");
+    assert_eq!(output.route.place, Place::Cluster, "{}", output.route.reason);
+    assert!(output.route.waited > Duration::ZERO, "it waited");
+    let expected = lake.rows(&lake.engine.local_runner(), sql).await;
+    assert_eq!(text(&output.collect().await.expect("rows")), expected);
 }
 
 // Goal: a plan whose scheduler ends before its first row runs with the next one, once, and says so. Method: two schedulers with an executor
