@@ -26,6 +26,7 @@ mod apart;
 mod around;
 mod asked_apart;
 mod asked_groups;
+pub(crate) mod backslashes;
 mod balanced;
 mod beside;
 mod beside_null;

@@ -13,6 +13,7 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::asked_groups::AskedGroups;
+use super::backslashes::Backslashes;
 use super::correlated::CorrelatedKeys;
 use super::crossed_lists::CrossedLists;
 use super::derived::CorrelatedDerived;
@@ -30,8 +31,9 @@ const FOLDS: &str = "simplify_expressions";
 const LOWERS: &str = "push_down_filter";
 
 /// First one that takes correlated conditions out of derived tables, one for rows that are not among those of a query, and one that makes
-/// columns of the keys of correlated conditions; then these rules; before each that folds constants one that keeps lists of one value apart, and after it one that makes a condition `false` when a part
-/// of it is null, as no row passes it; when conditions stand where they belong one that puts joins in order; and in the end one for casts
+/// columns of the keys of correlated conditions; then these rules; before each that folds constants one that keeps lists of one
+/// value apart and one that keeps regular expressions with a backslash, and after it one that makes a condition `false` when a part of it is
+/// null, as no row passes it; when conditions stand where they belong one that puts joins in order; and in the end one for casts
 /// of which nothing may be reckoned back, one for joins by no key of rows with lists, one that puts semi joins before inner joins, and one
 /// that leaves out groups that nobody asks for.
 ///
@@ -48,6 +50,7 @@ pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<
         let (folds, lowers) = (rule.name() == FOLDS, rule.name() == LOWERS);
         if folds {
             all.push(Arc::new(Strict(ListedTwice)));
+            all.push(Arc::new(Strict(Backslashes)));
             all.push(Arc::new(Loud));
         }
         all.push(rule);

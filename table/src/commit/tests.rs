@@ -87,7 +87,7 @@ async fn the_tail_rolls() {
             .await
             .unwrap();
         let table = lake.table().await.metadata;
-        let manifests = crate::manifest::list(&lake.store, &table, table.current_snapshot().map(AsRef::as_ref))
+        let manifests = manifest::list(&lake.store, &table, table.current_snapshot().map(AsRef::as_ref))
             .await
             .unwrap();
         assert_eq!(manifests.len(), (n as usize) / 4 + 1, "after {n}");

@@ -490,7 +490,7 @@ async fn registered_files_are_looked_into() {
     places.extend(paths);
     for (number, (place, property)) in places.into_iter().enumerate() {
         let mut inside = good.clone();
-        inside["table-uuid"] = json!(uuid::Uuid::from_u128(100 + number as u128));
+        inside["table-uuid"] = json!(Uuid::from_u128(100 + number as u128));
         match property {
             None => inside["location"] = json!(place),
             Some(property) => {

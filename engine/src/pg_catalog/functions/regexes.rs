@@ -14,13 +14,14 @@ pub(super) use self::pattern::compiled;
 pub(in crate::pg_catalog) use self::pattern::{Options, translated};
 pub(super) use self::room::Room;
 use super::native::{Native, number, numbers, strings, text, texts, truths};
+use crate::session::backslashes::{WRITES, kept};
 
 /// The functions of the query engine by these names mean something else; ours have `pg_` before it.
 pub(super) fn all() -> Vec<Native> {
     vec![
-        Native::of_texts("pg_regex", (1, 1), |values| {
+        Native::of_texts(WRITES, (1, 1), |values| {
             let [pattern] = values else { return Ok(None) };
-            translated(pattern, Options::of("")?).map(Some)
+            translated(pattern, Options::of("")?).map(|pattern| Some(kept(pattern)))
         }),
         Native::new("pg_substring", (2, 2), DataType::Utf8, |arrays, rows| {
             let mut calls = Calls::of(arrays, &[Kind::Text, Kind::Text])?;
