@@ -70,8 +70,14 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             let Some(value) = typed.value.value.clone().into_string() else {
                 return;
             };
-            if named(&of) == "bytea" {
-                *expression = call("pg_bytea", vec![text(&value)]);
+            // Types that the query engine has no cast to.
+            let reads = match named(&of).as_str() {
+                "bytea" => Some("pg_bytea"),
+                "uuid" => Some("pg_uuid"),
+                _ => None,
+            };
+            if let Some(reads) = reads {
+                *expression = call(reads, vec![text(&value)]);
                 return;
             }
             plain(&mut of);
