@@ -39,6 +39,8 @@ class Metabase:
                 return json.loads(text) if text else None
         except urllib.error.HTTPError as e:
             sys.exit(f"setup: {method} {path}: {e.code} {e.read().decode(errors='replace')[:500]}")
+        except urllib.error.URLError as e:
+            sys.exit(f"setup: cannot reach Metabase at {self.url}: {e.reason}")
 
     def login(self, user, password):
         properties = self.call("GET", "session/properties")

@@ -1,9 +1,11 @@
 //! The working directory: locked by one executor, emptied at start, swept while it runs.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ballista_core::error::BallistaError;
 use ballista_executor::executor_process::satisfy_dir_ttl;
 use tokio::fs;
 use tokio_util::sync::CancellationToken;
@@ -92,10 +94,19 @@ async fn sweep_once(shuffle: &Path, ttl: Duration) -> ballista_core::error::Resu
         if !job.file_type().await?.is_dir() {
             continue;
         }
-        if !satisfy_dir_ttl(job, ttl.as_secs()).await? {
-            tracing::info!(directory = %path.display(), "removed shuffle files that nobody asked for any more");
-            fs::remove_dir_all(path).await?;
+        match sweep_job(job, &path, ttl).await {
+            // The scheduler has what it knows of removed at the same time.
+            Err(BallistaError::IoError(error)) if error.kind() == ErrorKind::NotFound => {}
+            swept => swept?,
         }
+    }
+    Ok(())
+}
+
+async fn sweep_job(job: fs::DirEntry, path: &Path, ttl: Duration) -> ballista_core::error::Result<()> {
+    if !satisfy_dir_ttl(job, ttl.as_secs()).await? {
+        tracing::info!(directory = %path.display(), "removed shuffle files that nobody asked for any more");
+        fs::remove_dir_all(path).await?;
     }
     Ok(())
 }

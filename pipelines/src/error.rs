@@ -348,7 +348,9 @@ impl Coded for PipelineError {
             Self::UnknownTable { nearest, .. } => {
                 did_you_mean(nearest).or_else(|| Some("declare it in sources/*.yml or write a model for it".into()))
             }
-            Self::NoSuchModel { nearest, .. } => did_you_mean(nearest),
+            Self::NoSuchModel { nearest, .. } => {
+                did_you_mean(nearest).or_else(|| Some("tidewater pipeline status tells their names".into()))
+            }
             Self::SchemaChange { .. } => Some("cast the column to the table's type, or give it a new name".into()),
             Self::Cancelled { .. } => Some(
                 "nothing of it was committed; the model runs again when it is due, or by tidewater job retry".into(),

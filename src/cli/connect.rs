@@ -29,6 +29,13 @@ const PASSWORD: &str = "TIDEWATER_PASSWORD";
 /// Holds a token, of this installation or of an issuer that it believes.
 const TOKEN: &str = "TIDEWATER_TOKEN";
 
+/// The code of a login without a user, or with another password.
+const BAD_CREDENTIALS: &str = "SEC-0001 ";
+
+/// How one says who one is.
+const LOGIN: &str = "name the user with --user and give the password in TIDEWATER_PASSWORD, or a token in TIDEWATER_TOKEN; \
+     see docs/errors/SEC-0001.md";
+
 /// Where to, and as whom.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ConnectArgs {
@@ -182,12 +189,21 @@ fn unusable(file: &Path, why: &dyn std::fmt::Display) -> Failure {
 /// The server's words without what the transport wraps around them.
 pub(super) fn refused(error: &FlightError) -> Failure {
     if let FlightError::Tonic(status) = error {
-        return Failure::told(status.message());
+        return said(status.message());
     }
     let text = error.to_string();
     match message_in(&text) {
-        Some(message) => Failure::told(&message),
+        Some(message) => said(&message),
         None => Failure::of(Reason::Answer, text).hint("the server's log may tell more"),
+    }
+}
+
+/// What a server says, which does not know how a password gets into a command.
+fn said(text: &str) -> Failure {
+    let failure = Failure::told(text);
+    match text.starts_with(BAD_CREDENTIALS) {
+        true => failure.hint(LOGIN),
+        false => failure,
     }
 }
 

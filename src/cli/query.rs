@@ -6,9 +6,10 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::json::writer::{ArrayWriter, JsonArray, WriterBuilder};
-use arrow::util::pretty::pretty_format_batches;
+use arrow::util::pretty::{pretty_format_batches, pretty_format_batches_with_schema};
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -116,6 +117,9 @@ async fn query(settings: &Settings, args: QueryArgs, output: &Output) -> Result<
                 return Ok(());
             }
         }
+        if let Some(schema) = stream.schema() {
+            printer.columns(schema);
+        }
         if let Some(warning) = warning {
             drop(progress.take());
             say(&warning);
@@ -145,7 +149,11 @@ fn heard(printed: Result<(), ArrowError>) -> Result<Option<()>, Failure> {
 /// Prints batches as they come: JSON as one array, tables in parts.
 enum Printer {
     Json(Box<ArrayWriter<BufWriter<io::Stdout>>>),
-    Table { held: Vec<RecordBatch>, printed: bool },
+    Table {
+        held: Vec<RecordBatch>,
+        printed: bool,
+        schema: Option<SchemaRef>,
+    },
 }
 
 impl Printer {
@@ -159,14 +167,22 @@ impl Printer {
             false => Self::Table {
                 held: Vec::new(),
                 printed: false,
+                schema: None,
             },
+        }
+    }
+
+    /// What the columns are, also of an answer without a row.
+    fn columns(&mut self, columns: &SchemaRef) {
+        if let Self::Table { schema, .. } = self {
+            *schema = Some(SchemaRef::clone(columns));
         }
     }
 
     fn print(&mut self, batch: RecordBatch) -> Result<(), ArrowError> {
         match self {
             Self::Json(writer) => writer.write(&batch),
-            Self::Table { held, printed } => {
+            Self::Table { held, printed, .. } => {
                 held.push(batch);
                 if held.iter().map(RecordBatch::num_rows).sum::<usize>() < ROWS_PER_TABLE {
                     return Ok(());
@@ -186,7 +202,16 @@ impl Printer {
                 Ok(out.flush()?)
             }
             // The columns of an empty answer are printed, those of an empty last part are not.
-            Self::Table { held, printed } if printed && held.iter().all(|batch| batch.num_rows() == 0) => Ok(()),
+            Self::Table { held, printed, .. } if printed && held.iter().all(|batch| batch.num_rows() == 0) => Ok(()),
+            Self::Table {
+                held,
+                schema: Some(schema),
+                ..
+            } if held.is_empty() => Ok(writeln!(
+                io::stdout(),
+                "{}",
+                pretty_format_batches_with_schema(schema, &held)?
+            )?),
             Self::Table { held, .. } => table(&held),
         }
     }

@@ -95,7 +95,8 @@ fn line(view: &View) -> String {
     let rows: u64 = tables.iter().map(|table| number(table, "/rows")).sum();
     let partitions = list(&view.ingest, "partitions");
     let lag: u64 = partitions.iter().map(|partition| number(partition, "/lag")).sum();
-    let models = view.models();
+    // A view is read as it is asked for and never has rows of its own.
+    let models: Vec<&Value> = view.models().iter().filter(|model| model["kind"] != "view").collect();
     format!(
         "{} events/s, {} bronze tables, {rows} rows, lag {lag} records, {} of {} models have rows, {} running\n",
         number(&view.ingest, "/events_per_second"),

@@ -212,6 +212,16 @@ impl Coded for CatalogFault {
             _ => Retry::Never,
         }
     }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unavailable { .. } => Some(
+                "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// Keeps table pointers and changes them atomically. What a catalog does not offer, it refuses with [`CatalogFault::Invalid`].

@@ -367,9 +367,7 @@ impl Coded for TableError {
             Self::DefaultLost { .. } => {
                 "let the engine that added the column write the table's data files anew, so that each of them has it"
             }
-            Self::Catalog(CatalogFault::Unavailable { .. }) => {
-                "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration"
-            }
+            Self::Catalog(fault @ CatalogFault::Unavailable { .. }) => return fault.hint(),
             Self::Catalog(CatalogFault::NotEmpty { .. }) => {
                 "drop what it holds first; DROP SCHEMA … CASCADE drops its tables and views with it"
             }
