@@ -63,7 +63,7 @@ impl WorkDir {
             source,
         };
         match fs::remove_dir_all(&self.shuffle).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
         // Rows lie there as they are, in files that others could read if they came so far.

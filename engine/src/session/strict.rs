@@ -347,6 +347,7 @@ mod tests {
             "not_among",
             "correlated_keys",
             "listed_twice",
+            "backslashes",
             "null_parts_of_conditions",
             "lossy_casts",
         ];
