@@ -244,6 +244,7 @@ async fn give(service: &Service, access: &Access, user: &Principal, place: &Plac
     let resource = match (&place.name, made) {
         (None, Made::Namespace) => Some(Resource::Namespace(place.namespace.clone())),
         (Some(_), Made::Objects(ids)) => {
+            // What is gone again is nobody's.
             let row = object(&state, place.ident()).ok();
             let row = row.filter(|row| ids.contains(&row.id));
             row.map(|row| Resource::Object(row.id))
