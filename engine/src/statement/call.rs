@@ -269,3 +269,6 @@ impl Workshop<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
