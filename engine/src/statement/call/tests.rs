@@ -70,6 +70,11 @@ fn procedures_are_called_as_in_spark() {
             "table, branch, to",
             "branch_updated Utf8, previous_ref Int64, updated_ref Int64",
         ),
+        (
+            "register_table",
+            "table, metadata_file",
+            "current_snapshot_id Int64, total_records_count Int64, total_data_files_count Int64",
+        ),
     ];
     assert_eq!(PROCEDURES.len(), wanted.len());
     for (procedure, (name, arguments, answer)) in PROCEDURES.iter().zip(wanted) {
