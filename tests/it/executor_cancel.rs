@@ -23,7 +23,7 @@ use crate::kit::slack;
 use crate::kit::wire::Wire;
 
 /// From the moment in which the end is asked for to the end of all work, and to memory that is free.
-const ENDED_MAX: Duration = Duration::from_secs(1);
+pub const ENDED_MAX: Duration = Duration::from_secs(1);
 
 /// How much later than the one before each of the early cancellations comes, and how many there are. They are spread over time and wait
 /// for nothing: most moments before the work show in no state, and one that was seen is over when the cancellation comes.
