@@ -104,6 +104,27 @@ async fn bronze(client: &CatalogClient) {
     client.create_namespace(&namespace).await.expect("made once");
 }
 
+// Goal: a metadata file gets a name in the catalog, and none that is taken. Method: a table's own file, under its name, another one, and one
+// of a schema that is not there.
+#[tokio::test]
+async fn metadata_files_are_registered() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let made = client.create_table(new_table("bronze.users")).await.expect("made");
+    let file = made.metadata_location.as_str();
+    let taken = client.register_table(&made.name, file).await;
+    assert!(matches!(taken, Err(CatalogFault::AlreadyExists { .. })), "{taken:?}");
+    let nowhere = client.register_table(&name("none.users"), file).await;
+    assert!(matches!(nowhere, Err(CatalogFault::NotFound { .. })), "{nowhere:?}");
+    let other = name("bronze.other");
+    assert!(client.load_table(&other).await.expect("an answer").is_none());
+    client.register_table(&other, file).await.expect("registered");
+    let registered = client.load_table(&other).await.expect("an answer").expect("a table");
+    assert_eq!(registered.metadata.uuid(), made.metadata.uuid());
+    assert_eq!(registered.metadata_location, made.metadata_location);
+}
+
 // Goal: the client is a Catalog. Method: every call of the trait, each outcome once.
 #[tokio::test]
 async fn tables_and_namespaces() {

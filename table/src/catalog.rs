@@ -280,6 +280,11 @@ pub trait Catalog: Debug + Send + Sync {
         Err(not_offered("renaming a table"))
     }
 
+    /// Gives the table of a metadata file a name; [`CatalogFault::AlreadyExists`] if that is taken. It keeps any name that it has.
+    async fn register_table(&self, _name: &TableName, _metadata_location: &str) -> Result<(), CatalogFault> {
+        Err(not_offered("registering a table"))
+    }
+
     /// All tables of a namespace.
     async fn list_tables(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault>;
 

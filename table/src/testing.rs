@@ -358,6 +358,21 @@ impl Catalog for MemoryCatalog {
         })
     }
 
+    async fn register_table(&self, name: &TableName, metadata_location: &str) -> Result<(), CatalogFault> {
+        let bytes = self.store.get(metadata_location).await.map_err(internal)?;
+        let metadata: TableMetadata = serde_json::from_slice(&bytes).map_err(internal)?;
+        let table = LoadedTable {
+            name: name.clone(),
+            metadata_location: metadata_location.to_owned(),
+            metadata: Arc::new(metadata),
+            lost_defaults: LostDefaults::default(),
+        };
+        let mut state = self.lock();
+        state.require_free(name)?;
+        state.tables.insert(name.clone(), table);
+        Ok(())
+    }
+
     async fn rename_table(&self, from: &TableName, to: &TableName) -> Result<(), CatalogFault> {
         let mut state = self.lock();
         state.require_free(to)?;

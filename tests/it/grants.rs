@@ -327,6 +327,9 @@ fn changes(node: &Node) {
     until(node, "ana", "CREATE TABLE g.mine (id int)", true);
     psql(node, "ana", "INSERT INTO g.mine SELECT id FROM g.open").unwrap();
     assert!(psql(node, "ana", "INSERT INTO g.mine SELECT id FROM g.secret").is_err());
+    // A metadata file may name anybody's files: to own a table of that name is not enough.
+    let register = "CALL system.register_table('g.mine', 'file:///nowhere/x.metadata.json')";
+    assert!(psql(node, "ana", register).unwrap_err().contains("42501"));
     assert!(psql(node, "ana", alter).unwrap_err().contains("42501"));
     psql(node, "root", "GRANT ALTER ON VIEW g.shown TO USER ana").unwrap();
     until(node, "ana", alter, true);

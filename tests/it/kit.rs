@@ -28,6 +28,17 @@ pub fn wait_for<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -
     }
 }
 
+/// The longest that times which are promised are stretched.
+const SLACK_MAX: u32 = 4;
+
+/// How many times as long as promised something may take: 1, unless whoever runs tests beside other suites says how much slower
+/// everything is there.
+pub fn slack() -> u32 {
+    let told = std::env::var("HOSTILE_SLACK").ok();
+    let times = told.and_then(|times| times.parse::<u32>().ok());
+    times.unwrap_or(1).clamp(1, SLACK_MAX)
+}
+
 /// The hash of a password, which the command line makes as it tells users to.
 pub fn password_hash(password: &str) -> String {
     hashed(password)["password_hash"].as_str().unwrap().to_owned()

@@ -3,8 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::blocking::Client;
+
+use crate::executor_cancel::bench::load;
+use crate::executor_cancel::{ENDED_MAX, now};
 use crate::kit::wire::{Said, Wire};
-use crate::kit::{Node, NodeBuilder, wait_for};
+use crate::kit::{Node, NodeBuilder, slack, wait_for};
 
 /// What a busy machine may take for what is waited for.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -19,7 +23,7 @@ const JOINED: &str =
 /// The processes. Those that others need are dropped last.
 struct Roles {
     sql: Node,
-    _executor: Node,
+    executor: Node,
     scheduler: Option<Node>,
     _catalog: Node,
 }
@@ -49,7 +53,7 @@ impl Roles {
         ));
         let roles = Self {
             sql: sql.start(),
-            _executor: executor,
+            executor,
             scheduler: Some(scheduler),
             _catalog: catalog,
         };
@@ -74,23 +78,41 @@ impl Roles {
         works.then_some(())
     }
 
-    /// A connection whose statements run there.
-    fn wire(&self, execution: &str) -> Wire {
+    /// A connection whose statements run there, and its key.
+    fn wire(&self, execution: &str) -> (Wire, [u8; 8]) {
         let mut wire = Wire::open(self.sql.ports().postgres);
         assert_eq!(wire.log_in("ana", ""), Said::Welcome);
+        let key = wire.key();
         wire.row(&format!("SET tidewater.execution = {execution}")).unwrap();
-        wire
+        (wire, key)
+    }
+
+    /// Begins what takes hours, and ends it where it was asked for.
+    fn cancel(&self, wire: &mut Wire, key: [u8; 8]) {
+        let http = Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
+        wire.ask(ENDLESS);
+        wait_for("the executor works", DEADLINE, || self.works());
+        let from = now();
+        Wire::cancel(self.sql.ports().postgres, key);
+        assert_eq!(wire.answer(), Err("57014".into()));
+        wait_for("the executor is free", DEADLINE, || {
+            (load(&http, &self.executor) == (0, 0)).then_some(())
+        });
+        let ended = from.elapsed();
+        assert!(ended < ENDED_MAX * slack(), "{ended:?}");
+        wait_for("its place is free", DEADLINE, || self.works().is_none().then_some(()));
     }
 }
 
-// Goal: a process that answers statements and does nothing else has them run by executors, with the rows that it would make itself; when
-// the process that schedules dies, a statement at work ends with an error, and later ones are answered once another schedules. Method: a
-// process for each role; a join here and there, a table made of one, EXPLAIN; kill -9 of the scheduler amid a statement that takes hours.
+// Goal: a process that answers statements and does nothing else has them run by executors, with the rows that it would make itself; one that
+// is cancelled there has left the executor a second later; when the process that schedules dies, a statement at work ends with an error,
+// and later ones are answered once another schedules. Method: a process for each role; a join here and there, a table made of one,
+// EXPLAIN; a statement that takes hours, cancelled by its key, and kill -9 of the scheduler amid another.
 #[test]
 fn statements_run_where_executors_are() {
     let dir = tempfile::tempdir().unwrap();
     let mut roles = Roles::start(dir.path());
-    let mut here = roles.wire("local");
+    let (mut here, _) = roles.wire("local");
     here.row("CREATE SCHEMA busy").unwrap();
     here.row("CREATE TABLE busy.t (id bigint, k bigint)").unwrap();
     here.row("INSERT INTO busy.t SELECT x, x % 97 FROM generate_series(1, 100000) AS s (x)")
@@ -113,7 +135,7 @@ fn statements_run_where_executors_are() {
         [routed("local"), routed("auto"), routed("cluster")],
         ["local", "cluster", "cluster"]
     );
-    let mut there = roles.wire("cluster");
+    let (mut there, key) = roles.wire("cluster");
     assert_eq!(there.row(JOINED).unwrap(), here.row(JOINED).unwrap());
     there
         .row("CREATE TABLE busy.made AS SELECT id, k FROM busy.t WHERE k < 50")
@@ -124,6 +146,7 @@ fn statements_run_where_executors_are() {
         here.row(&count("t", "WHERE k < 50")).unwrap()
     );
 
+    roles.cancel(&mut there, key);
     there.ask(ENDLESS);
     wait_for("the executor works", DEADLINE, || roles.works());
     let scheduler = roles.scheduler.take().unwrap().kill();

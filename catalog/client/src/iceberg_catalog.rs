@@ -91,6 +91,13 @@ struct CreateTable<'a> {
     properties: &'a HashMap<String, String>,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct RegisterTable<'a> {
+    name: &'a str,
+    metadata_location: &'a str,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Identifier {
     namespace: Vec<String>,
@@ -369,6 +376,17 @@ impl Catalog for CatalogClient {
         self.tables.forget(from);
         self.tables.forget(to);
         Ok(renamed?)
+    }
+
+    async fn register_table(&self, name: &TableName, metadata_location: &str) -> Result<(), CatalogFault> {
+        let body = RegisterTable {
+            name: name.name(),
+            metadata_location,
+        };
+        let path = path::register(name.namespace());
+        self.mutate(Method::POST, path, Some(&body)).await?;
+        self.tables.forget(name);
+        Ok(())
     }
 
     async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault> {

@@ -22,6 +22,11 @@ pub(crate) fn tables(of: &Namespace) -> String {
     format!("{}/tables", namespace(of))
 }
 
+/// Where tables of metadata files get names in a namespace.
+pub(crate) fn register(of: &Namespace) -> String {
+    format!("{}/register", namespace(of))
+}
+
 /// One table.
 pub(crate) fn table(name: &TableName) -> String {
     format!("{}/{}", tables(name.namespace()), part(name.name()))

@@ -13,7 +13,7 @@ use tidewater_table::iceberg::spec::{
 };
 use tidewater_table::inspect;
 
-use super::columns::{ints, longs, texts};
+use super::columns::{bytes, ints, longs, texts};
 use super::table::{Column, MetadataTable, Source};
 use crate::engine::Parts;
 use crate::error::Result;
@@ -80,6 +80,7 @@ pub(super) fn all_manifests(parts: &Arc<Parts>, table: &LoadedTable) -> Result<A
     columns.push(longs("reference_snapshot_id", false, |row: &Listed| {
         Some(row.snapshot_id)
     })?);
+    columns.push(bytes("key_metadata", |row: &Listed| row.manifest.key_metadata.clone())?);
     let source = Manifests {
         parts: parts.clone(),
         table: table.clone(),

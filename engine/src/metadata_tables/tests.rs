@@ -80,7 +80,7 @@ async fn columns_are_named_as_elsewhere() {
         deleted_data_files_count,added_delete_files_count,existing_delete_files_count,deleted_delete_files_count,\
         partition_summaries";
     let entry = "status,snapshot_id,sequence_number,file_sequence_number,data_file,readable_metrics";
-    let all_manifests = format!("{manifest},reference_snapshot_id");
+    let all_manifests = format!("{manifest},reference_snapshot_id,key_metadata");
     let lake = lake(true).await;
     for (part, wanted) in [
         (
@@ -176,7 +176,10 @@ async fn values_are_those_of_the_table() {
             "select count(*) from \"visits$metadata_log_entries\" where latest_snapshot_id is not null",
             vec!["4"],
         ),
-        ("select count(distinct reference_snapshot_id) from \"visits$all_manifests\"", vec!["4"]),
+        (
+            "select count(distinct reference_snapshot_id), count(key_metadata) from \"visits$all_manifests\"",
+            vec!["4,0"],
+        ),
     ] {
         assert_eq!(lake.lines(sql).await, wanted, "{sql}");
     }

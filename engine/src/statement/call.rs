@@ -3,6 +3,7 @@
 mod arguments;
 mod heads;
 mod maintenance;
+mod register;
 mod rewrite;
 
 use std::sync::Arc;
@@ -156,6 +157,16 @@ const PROCEDURES: &[Procedure] = &[
             ("updated_ref", DataType::Int64),
         ],
     },
+    Procedure {
+        name: "register_table",
+        arguments: &["table", "metadata_file"],
+        not_taken: &[],
+        answer: &[
+            ("current_snapshot_id", DataType::Int64),
+            ("total_records_count", DataType::Int64),
+            ("total_data_files_count", DataType::Int64),
+        ],
+    },
 ];
 
 /// The columns that a procedure answers with.
@@ -175,10 +186,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "compute_partition_stats",
         "\"t$partitions\" counts files and rows of partitions when it is asked",
-    ),
-    (
-        "register_table",
-        "the catalog's REST interface registers tables (POST …/namespaces/{namespace}/register)",
     ),
     (
         "add_files",
@@ -261,6 +268,7 @@ impl Workshop<'_> {
             "publish_changes" => self.publish(procedure, &arguments).await,
             "ancestors_of" => self.ancestors_of(procedure, &arguments).await,
             "fast_forward" => self.fast_forward(procedure, &arguments).await,
+            "register_table" => self.register_table(procedure, &arguments).await,
             other => Err(EngineError::statement(format!("procedure {other} is not carried out"))),
         }?;
         Ok(Done {
@@ -269,3 +277,6 @@ impl Workshop<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

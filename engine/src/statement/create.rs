@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema as ArrowSchema;
 use datafusion::logical_expr::LogicalPlan;
-use tidewater_core::fail_point;
+use tidewater_core::{TableName, fail_point};
 use tidewater_table::alter::check_default;
 use tidewater_table::iceberg::spec::{
     ListType, MapType, NestedField, Schema, SortOrder, StructType, Transform, Type, UnboundPartitionField,
@@ -27,15 +27,21 @@ use crate::write::{Distribution, Order, WriteRequest, drop_files};
 /// Field ids begin here.
 const FIRST_ID: i32 = 1;
 
+/// Refuses a name for a table under which it could not be read.
+pub(super) fn require_plain(name: &TableName) -> Result<()> {
+    if base_name(name.name()) == name.name() {
+        return Ok(());
+    }
+    Err(EngineError::statement(format!(
+        "{name} would be read as a part or a version of a table: names have no $ and no @"
+    )))
+}
+
 impl Workshop<'_> {
     /// Makes a table, with the query's rows if there is one: all of it is one commit.
     pub(super) async fn create_table(&self, create: &CreateTable) -> Result<Done> {
         let name = self.table_name(&create.name)?;
-        if base_name(name.name()) != name.name() {
-            return Err(EngineError::statement(format!(
-                "{name} would be read as a part or a version of a table: names have no $ and no @"
-            )));
-        }
+        require_plain(&name)?;
         check_staleness(&create.properties)?;
         let properties: HashMap<String, String> = create.properties.clone().into_iter().collect();
         check_write_properties(&HashMap::new(), &properties)?;

@@ -32,6 +32,23 @@ const LOOK: Duration = Duration::from_millis(200);
 pub const ROWS: u64 = 100_000;
 const PARTS: u64 = 40;
 
+/// Tasks of an executor and the memory that they hold, as it tells itself.
+pub fn load(http: &Client, executor: &Node) -> (u64, u64) {
+    let url = format!("http://127.0.0.1:{}/metrics", executor.ports().http);
+    let text = http.get(url).send().unwrap().text().unwrap();
+    let gauge = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("no {name} in\n{text}"))
+            .parse::<u64>()
+            .unwrap()
+    };
+    (
+        gauge("tidewater_executor_tasks"),
+        gauge("tidewater_executor_memory_bytes"),
+    )
+}
+
 /// The cluster, and who asks it.
 pub struct Bench {
     pub cluster: Cluster,
@@ -96,22 +113,11 @@ impl Bench {
 
     /// Tasks of each executor and the memory that they hold, as the executors themselves tell.
     fn loads(&self) -> Vec<(u64, u64)> {
-        let load = |executor: &Node| {
-            let url = format!("http://127.0.0.1:{}/metrics", executor.ports().http);
-            let text = self.http.get(url).send().unwrap().text().unwrap();
-            let gauge = |name: &str| {
-                let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-                value
-                    .unwrap_or_else(|| panic!("no {name} in\n{text}"))
-                    .parse::<u64>()
-                    .unwrap()
-            };
-            (
-                gauge("tidewater_executor_tasks"),
-                gauge("tidewater_executor_memory_bytes"),
-            )
-        };
-        self.cluster.executors.iter().map(load).collect()
+        self.cluster
+            .executors
+            .iter()
+            .map(|executor| load(&self.http, executor))
+            .collect()
     }
 
     /// Whether every executor works on a statement: with one place each, they have no other one then.

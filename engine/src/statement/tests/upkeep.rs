@@ -67,7 +67,9 @@ async fn heads_are_moved() {
         "CALL system.rollback_to_snapshot('s.t', NULL)",
         "CALL system.cherrypick_snapshot('s.t')",
         "CALL system.ancestors_of(NULL, table => 's.t')",
-        "CALL system.register_table('s.t', 'x')",
+        "CALL system.add_files('s.t', 'x')",
+        "CALL system.register_table('s.new')",
+        "CALL system.register_table('s.\"t$files\"', 'memory://lake/x.metadata.json')",
         "CALL system.remove_orphan_files(table => 's.t', dry_run => NULL)",
         "CALL system.remove_orphan_files('s.t', NULL, NULL, NULL)",
     ] {
@@ -165,6 +167,28 @@ async fn files_out_of_reach_are_not_read() {
         .to_string();
     assert_eq!(told.matches(".parquet").count(), 1, "{told}");
     assert_eq!(rows(&lake, "DELETE FROM s.t WHERE a = 4 AND b = 2").await, 1, "{name}");
+}
+
+// Goal: a table of which only a metadata file is left is there again under the name that is given, and a name that is taken stays another's.
+// Method: a table with rows that is dropped; its file under its name before, and under another name after; rows, and rows that are added.
+#[tokio::test]
+async fn metadata_files_become_tables() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (a int)").await;
+    rows(&lake, "INSERT INTO s.t VALUES (1), (2)").await;
+    let table = lake.load("s.t").await;
+    let snapshot = table.metadata.current_snapshot_id().expect("a snapshot");
+    let file = table.metadata_location.as_str();
+    let register = |name: &str| format!("CALL system.register_table('{name}', '{file}')");
+    assert_eq!(refused(&lake, &register("s.t")).await.code(), "TBL-0031");
+    done(&lake, "DROP TABLE s.t").await;
+    assert_eq!(
+        told(done(&lake, &register("s.back")).await),
+        [format!("{snapshot},2,1")]
+    );
+    assert_eq!(lake.lines("SELECT * FROM s.back").await, ["1", "2"]);
+    rows(&lake, "INSERT INTO s.back VALUES (3)").await;
+    assert_eq!(lake.lines("SELECT * FROM s.back").await, ["1", "2", "3"]);
 }
 
 fn told(done: super::Done) -> Vec<String> {
