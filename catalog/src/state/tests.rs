@@ -3,6 +3,7 @@
 mod policy;
 mod producers;
 mod users;
+mod uuids;
 mod views;
 
 use proptest::prelude::*;
