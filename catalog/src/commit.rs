@@ -162,7 +162,7 @@ impl Service {
             }
         }
         let id = self.rng.uuid_v7(self.clock.now_ms());
-        let prepared = self.prepared(table, Expect::Absent { id }, metadata, 0)?;
+        let prepared = self.prepared(table, Expect::New { id }, metadata, 0)?;
         let to_op = |changes| Ok(Op::Commit { changes });
         match self.publish(ticket, vec![prepared], to_op).await? {
             Outcome::Refused(refusal) => Err(refusal.into()),
@@ -213,7 +213,7 @@ impl Service {
             }
             let metadata = create::from_updates(self, state, work, self.clock.now_ms())?;
             let id = self.rng.uuid_v7(self.clock.now_ms());
-            return self.prepared(&work.table, Expect::Absent { id }, metadata, 0);
+            return self.prepared(&work.table, Expect::New { id }, metadata, 0);
         };
         let base = Base {
             expect: Expect::Version {
@@ -417,6 +417,10 @@ impl Service {
                 return Err(error);
             }
         };
+        if matches!(outcome, Outcome::Refused(Refusal::UuidTaken { .. })) {
+            // Who read the file before the log heard of it may have registered it: then it is that table's.
+            return Ok(Written { outcome, counts: false });
+        }
         let used: Vec<&str> = match &outcome {
             Outcome::Committed(tables) => tables.iter().map(|table| table.metadata_location.as_str()).collect(),
             _ => Vec::new(),

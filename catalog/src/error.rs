@@ -43,6 +43,14 @@ pub enum CatalogError {
         /// Its name.
         table: Ident,
     },
+    /// The table is there already, under another name.
+    #[error("the table with uuid {uuid} is in the catalog already, {}", under(by.as_ref()))]
+    UuidTaken {
+        /// The uuid.
+        uuid: Uuid,
+        /// Its name there, for who may know of it.
+        by: Option<Ident>,
+    },
     /// The view is not there.
     #[error("View does not exist: {view}")]
     NoSuchView {
@@ -349,6 +357,11 @@ pub enum CatalogError {
     },
 }
 
+/// Under which name a table is there, as far as it is told.
+fn under(name: Option<&Ident>) -> String {
+    name.map_or_else(|| "under another name".to_owned(), |name| format!("as {name}"))
+}
+
 impl CatalogError {
     /// A wrong request.
     pub(crate) fn bad_request(reason: impl Into<String>) -> Self {
@@ -416,6 +429,7 @@ impl CatalogError {
             Self::OutOfScope { .. } => (403, "ForbiddenException"),
             Self::NamespaceExists
             | Self::TableExists { .. }
+            | Self::UuidTaken { .. }
             | Self::ViewExists { .. }
             | Self::NameTaken { .. }
             | Self::RenameTaken { .. } => (409, "AlreadyExistsException"),
@@ -516,6 +530,10 @@ impl From<Refusal> for CatalogError {
                     location,
                     reason: "it is, holds or lies in the location of another table or view".into(),
                 }
+            }
+            Refusal::UuidTaken { uuid, by } => {
+                tracing::info!(%uuid, holder = %by, "a table is refused: another one has its uuid");
+                Self::UuidTaken { uuid, by: None }
             }
             Refusal::Repeated => Self::bad_request("one request names a table or a partition twice"),
             Refusal::Ingest(refusal) => Self::Ingest(refusal),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::command::{GrantOn, Ident, Op, Outcome, PolicyOp};
 use crate::error::{CatalogError, Result};
@@ -124,9 +125,10 @@ impl Service {
                 privileges,
                 columns,
                 on,
+                uuid,
                 to,
             } => PolicyOp::Grant {
-                grants: self.resources(state, privileges, columns, on).await?,
+                grants: self.resources(state, privileges, columns, on, uuid).await?,
                 to: whom(to),
             },
             PolicyChange::Revoke {
@@ -135,7 +137,7 @@ impl Service {
                 on,
                 from,
             } => PolicyOp::Revoke {
-                grants: self.resources(state, privileges, columns, on).await?,
+                grants: self.resources(state, privileges, columns, on, None).await?,
                 from: whom(from),
             },
             PolicyChange::AddMember { roles, to } => PolicyOp::AddMember { roles, to: whom(to) },
@@ -182,12 +184,20 @@ impl Service {
         privileges: PrivilegeSet,
         columns: Vec<String>,
         on: Target,
+        uuid: Option<Uuid>,
     ) -> Result<Vec<GrantOn>> {
         let (resource, row) = match on {
+            Target::Warehouse | Target::Namespace(_) if uuid.is_some() => {
+                return Err(CatalogError::bad_request("only tables and views have a uuid"));
+            }
             Target::Warehouse => (Resource::Warehouse, None),
             Target::Namespace(levels) => (Resource::Namespace(levels), None),
             Target::Object { namespace, name } => {
                 let row = object(state, Ident { namespace, name })?;
+                if uuid.is_some_and(|uuid| uuid != row.pointer.uuid) {
+                    let table = row.name.clone();
+                    return Err(CatalogError::NoSuchTable { table });
+                }
                 (Resource::Object(row.id), Some(row))
             }
         };

@@ -96,6 +96,18 @@ impl Service {
         }
     }
 
+    /// The same refusal with the name of the table in the way, for callers who may know of every table.
+    pub(crate) fn with_holder(&self, error: CatalogError) -> CatalogError {
+        match error {
+            CatalogError::UuidTaken { uuid, by: None } => {
+                let state = self.consensus.state().state;
+                let by = state.table_of_uuid(uuid, Uuid::nil()).map(|row| row.name.clone());
+                CatalogError::UuidTaken { uuid, by }
+            }
+            other => other,
+        }
+    }
+
     /// Does `work` unless its key was answered before, in which case that answer is given again.
     ///
     /// A refusal that is final is recorded under the key. Recording and applying go through the log, so of a repeated request exactly one thing becomes true: when

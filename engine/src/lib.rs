@@ -81,7 +81,7 @@ pub use session::{
     optimizer_rules, shown_name,
 };
 pub use sql::{Command, Sql};
-pub use statement::{BulkLoad, Destinations, Done, IfExists, Workshop};
+pub use statement::{BulkLoad, Destinations, Done, IfExists, Made, Workshop};
 pub use text_views::text_views;
 pub use warnings::Warnings;
 pub use write::{Distribution, IcebergWriteExec, Order, WriteRequest};

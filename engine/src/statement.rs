@@ -33,6 +33,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use tidewater_core::{JobId, TableName};
 use tidewater_table::{LoadedTable, TableError};
+use uuid::Uuid;
 
 pub use self::bulk::{BulkLoad, IfExists};
 pub use self::call::answer_schema;
@@ -72,8 +73,17 @@ pub struct Done {
     pub snapshot_id: Option<i64>,
     /// Rows of a procedure's answer.
     pub answer: Option<RecordBatch>,
-    /// Whether it made the table, view or schema that it names: not one that was there, and not one in the place of another.
-    pub made: bool,
+    /// The table, view or schema that it names, if it made it: not one that was there, and not one in the place of another.
+    pub made: Option<Made>,
+}
+
+/// What a command made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A schema.
+    Schema,
+    /// The table or view with this uuid.
+    Object(Uuid),
 }
 
 impl Done {
@@ -85,9 +95,9 @@ impl Done {
         }
     }
 
-    fn made() -> Self {
+    fn made(made: Made) -> Self {
         Self {
-            made: true,
+            made: Some(made),
             ..Self::default()
         }
     }

@@ -92,6 +92,9 @@ pub enum PolicyChange {
         columns: Vec<String>,
         /// On what.
         on: Target,
+        /// Only if the table or view has this uuid: what else came to bear its name is somebody else's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uuid: Option<uuid::Uuid>,
         /// To whom.
         to: Vec<Whom>,
     },

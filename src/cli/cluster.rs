@@ -2,22 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use futures::future::{Either, select};
 use serde_json::json;
 
 use tidewater_catalog::backup::{BackupWriter, missing_metadata, verify};
 use tidewater_catalog::raft::{self, ExportedTable, Founder, GroupIdentity, PeerAddress, Survivor};
-use tidewater_catalog_client::CatalogClient;
-use tidewater_core::{NodeId, SystemClock, SystemRng};
+use tidewater_catalog_client::dto::NodeAllocated;
+use tidewater_catalog_client::{CatalogClient, ClientError};
+use tidewater_core::{NodeId, SharedClock, SystemClock, SystemRng};
 use tidewater_table::FileStore;
 
-use super::block_on;
 use super::certificates::{InitCa, NodeCert, init_ca, node_cert};
 use super::failure::{Failure, Reason};
 use super::output::Output;
+use super::{block_on, drive};
 use crate::roles::{self, storage};
 use crate::settings::Settings;
+
+/// How long a number is asked for: the group may have been started a moment ago, and an election takes up to four seconds.
+const JOIN_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long after an attempt the next one is made, and how often whoever waits is told why.
+const JOIN_PAUSE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterVerb {
@@ -171,8 +180,11 @@ fn init(settings: &Settings, output: &Output) -> Result<(), Failure> {
 }
 
 fn join(settings: &Settings, from: String, output: &Output) -> Result<(), Failure> {
-    let client = operating_client(settings, vec![from])?;
-    let given = block_on(async { Ok(client.allocate_node().await?) })?;
+    let mut options = settings.command_client()?;
+    options.endpoints = vec![from.clone()];
+    options.operator = settings.operator_bearer();
+    let client = CatalogClient::new(options)?;
+    let given = drive(number_of(&client, &from, &SystemClock::shared()))?;
     let members = given.members.into_iter().map(|member| {
         let address = PeerAddress {
             raft: member.raft,
@@ -194,6 +206,56 @@ fn join(settings: &Settings, from: String, output: &Output) -> Result<(), Failur
         "start this node; then let it vote: tidewater cluster promote {}",
         identity.node
     ))
+}
+
+/// Asks the group for a number, and tells whoever waits why there is none yet. One that was given and not heard of is nobody's: numbers are not
+/// given again.
+async fn number_of(client: &CatalogClient, from: &str, clock: &SharedClock) -> Result<NodeAllocated, Failure> {
+    let until = clock.monotonic() + JOIN_DEADLINE;
+    let mut reason = "it has not answered".to_owned();
+    let mut asking = Box::pin(client.allocate_node());
+    loop {
+        let ended = match select(&mut asking, clock.sleep(JOIN_PAUSE)).await {
+            Either::Left((ended, _)) => Some(ended),
+            Either::Right(_) => None,
+        };
+        let is_refused = ended.is_some();
+        match ended {
+            Some(Ok(given)) => return Ok(given),
+            // Nothing happened there.
+            Some(Err(ClientError::Unavailable { reason: why, .. })) => reason = why,
+            Some(Err(error)) => return Err(error.into()),
+            None => {}
+        }
+        let left = until.saturating_sub(clock.monotonic());
+        if left.is_zero() {
+            return Err(Failure::of(
+                Reason::Unreachable,
+                format!(
+                    "no node of a group gave a number at {from} within {} s: {reason}",
+                    JOIN_DEADLINE.as_secs()
+                ),
+            )
+            .hint(
+                "start the node that --from names, or name another one of the group by its catalog.advertise or \
+                 catalog.listen: http://HOST:8181",
+            ));
+        }
+        tell(&format!(
+            "no number from {from} yet, asking for {} s more: {reason}",
+            left.as_secs()
+        ));
+        if is_refused {
+            clock.sleep(JOIN_PAUSE).await;
+            asking = Box::pin(client.allocate_node());
+        }
+    }
+}
+
+/// Beside the result, for whoever waits.
+#[expect(clippy::print_stderr, reason = "words go to standard error")]
+fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 fn backup(client: &CatalogClient, to: PathBuf, output: &Output) -> Result<(), Failure> {

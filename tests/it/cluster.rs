@@ -173,3 +173,17 @@ fn a_lake_begun_alone_is_not_joined() {
     assert!(!other.data_dir().join("raft/membership.json").try_exists().unwrap());
     assert_eq!(lake.stop().1, Some(0));
 }
+
+// Goal: whoever asks a place for a number where nobody listens is told so while it is tried, and in the end how to go on. Method: a node that was never
+// started is asked; nothing is written.
+#[test]
+fn nobody_to_join_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (absent, other) = (catalog(dir.path(), "absent"), catalog(dir.path(), "other"));
+    let refused = other.cli(&["cluster", "join", "--from", &url(&absent)]).unwrap_err();
+    let told = refused.matches("no number from").count();
+    assert!(told >= 2, "told {told} times: {refused}");
+    let is_clear = refused.contains("CTL-0033") && refused.contains(&url(&absent)) && refused.contains("--from");
+    assert!(is_clear, "{refused}");
+    assert!(!other.data_dir().join("raft/membership.json").try_exists().unwrap());
+}

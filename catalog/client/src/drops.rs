@@ -28,7 +28,7 @@ impl CatalogClient {
     /// Brings a dropped table back.
     ///
     /// # Errors
-    /// Refused with `NoSuchTableException` if none was dropped, `AlreadyExistsException` if the name is taken, and
+    /// Refused with `NoSuchTableException` if none was dropped, `AlreadyExistsException` if the name is taken or the table stands under another one, and
     /// `PurgeBegunException` if its files are being deleted already.
     pub async fn undrop_table(&self, undrop: &Undrop) -> Result<Undropped> {
         self.mutate(Method::POST, "/internal/v1/dropped/undrop".into(), Some(undrop))

@@ -29,8 +29,17 @@ pub enum DropOp {
         /// How.
         terms: DropTerms,
     },
-    /// Brings a dropped table back and cancels its purge.
+    /// Brings a dropped table back and cancels its purge, also if its uuid is another table's by now: what earlier versions asked for.
     Undrop {
+        /// The name it had.
+        table: Ident,
+        /// Which one of those that had it; none = the one dropped last.
+        id: Option<Uuid>,
+        /// The name it gets; must be free.
+        to: Ident,
+    },
+    /// The same for a table whose uuid no other table has.
+    BringBack {
         /// The name it had.
         table: Ident,
         /// Which one of those that had it; none = the one dropped last.

@@ -84,6 +84,13 @@ pub enum Refusal {
         /// The table or view in the way.
         by: Ident,
     },
+    /// The uuid is that of a table with another name.
+    UuidTaken {
+        /// The uuid.
+        uuid: Uuid,
+        /// The other table.
+        by: Ident,
+    },
     /// One command names a table or a partition twice.
     Repeated,
     /// Offsets or leases do not fit.

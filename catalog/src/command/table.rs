@@ -54,9 +54,14 @@ pub struct Pointer {
 /// What must hold of a table before its pointer moves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expect {
-    /// The name is free; the table is made under this id.
+    /// The name is free; the view is made under this id. Earlier versions made tables so too, under whatever uuid.
     Absent {
         /// The id of the table to be: names it in the log for good, whatever its uuid or name.
+        id: Uuid,
+    },
+    /// The name is free, and no table has the uuid; it is made under this id.
+    New {
+        /// The id of the table to be.
         id: Uuid,
     },
     /// The name stands for this table and nobody moved its pointer since.
@@ -76,8 +81,13 @@ pub enum Expect {
         /// The metadata file that it writes.
         metadata_location: String,
     },
-    /// Whatever the name stands for is replaced (register with `overwrite`).
+    /// Whatever the name stands for is replaced. Earlier versions registered with `overwrite` so, also what another name stood for.
     Any {
+        /// The id of the table to be, when there is none yet.
+        id: Uuid,
+    },
+    /// Whatever the name stands for is replaced (register with `overwrite`), by what no other name stands for.
+    Replaced {
         /// The id of the table to be, when there is none yet.
         id: Uuid,
     },

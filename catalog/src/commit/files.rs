@@ -69,8 +69,8 @@ impl Files<'_> {
         !is_below(&place, &own) && self.state.is_anothers(&place, self.id)
     }
 
-    /// Refuses a location for `table` that another one has. Two names for the same files are made by registering alone, whatever uuid a
-    /// commit claims; and what was dropped and can come back makes place for who bears its name alone.
+    /// Refuses a location for `table` that another one has, whatever uuid a commit claims; and what was dropped and can come back makes
+    /// place for who bears its name alone.
     pub(super) fn check_location(&self, table: &Ident, place: &str) -> Result<()> {
         let id = self.id.unwrap_or_default();
         let places = spellings(place);

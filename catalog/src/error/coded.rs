@@ -73,6 +73,7 @@ impl Coded for CatalogError {
             Self::NotPurged { .. } => "CAT-0053",
             Self::AppendOverlap { .. } => "CAT-0060",
             Self::BadDataFile { .. } => "CAT-0061",
+            Self::UuidTaken { .. } => "CAT-1023",
             Self::Shared(shared) => shared.code(),
             Self::Consensus(error) => error.code(),
             Self::Security(error) => error.code(),
@@ -100,6 +101,9 @@ impl Coded for CatalogError {
             Self::ViewCommitFailed { .. } => "load the view anew and replace it again".into(),
             Self::NameTaken { .. } | Self::RenameTaken { .. } => {
                 "a name stands for a table or a view: choose another, or drop what bears it".into()
+            }
+            Self::UuidTaken { .. } => {
+                "drop it there first, without a purge, which leaves its files; or register under that name, with `overwrite`".into()
             }
             Self::TokenExpired => "log in again".into(),
             Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => {

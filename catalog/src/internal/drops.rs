@@ -80,12 +80,13 @@ pub(super) async fn undrop(State(service): Shared, body: Body<dto::Undrop>) -> A
     };
     let ticket = body.ticket;
     let work = async {
-        let op = Op::Drop(DropOp::Undrop {
+        let op = Op::Drop(DropOp::BringBack {
             table,
             id,
             to: to.clone(),
         });
-        service.propose(&ticket, op).await
+        let outcome = service.propose(&ticket, op).await;
+        outcome.map_err(|error| service.with_holder(error))
     };
     match service.once(&ticket, work).await? {
         Outcome::Committed(tables) => json(&restored(&to, tables.first())?),

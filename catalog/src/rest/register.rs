@@ -79,13 +79,15 @@ async fn run(service: &Service, ticket: &Ticket, table: Ident, location: String,
         snapshot_id: head.snapshot_id(),
     };
     let expect = if overwrite {
-        Expect::Any { id }
+        Expect::Replaced { id }
     } else {
-        Expect::Absent { id }
+        Expect::New { id }
     };
     let change = TableChange { table, expect, pointer };
     let op = Op::Commit { changes: vec![change] };
-    service.propose(ticket, op).await
+    // Registering takes what lets one see every table.
+    let outcome = service.propose(ticket, op).await;
+    outcome.map_err(|error| service.with_holder(error))
 }
 
 /// The file to register. That it is not there or no metadata is the request's fault here, not the store's.

@@ -170,7 +170,8 @@ impl State {
     pub(super) fn drop_op(&mut self, op: DropOp) -> Result<Outcome, Refusal> {
         match op {
             DropOp::Table { table, id, job, terms } => self.drop_on_terms(table, id, job, terms),
-            DropOp::Undrop { table, id, to } => self.undrop(table, id, to),
+            DropOp::Undrop { table, id, to } => self.undrop(table, id, to, false),
+            DropOp::BringBack { table, id, to } => self.undrop(table, id, to, true),
             DropOp::Namespace { namespace, job, terms } => self.begin_namespace_drop(namespace, job, terms),
             DropOp::Claim { job, fence } => self.claim_drop_job(job, fence),
             DropOp::Step { job, fence, limit } => self.step_namespace_drop(job, fence, limit),
@@ -220,7 +221,8 @@ impl State {
         Ok(outcome)
     }
 
-    fn undrop(&mut self, table: Ident, id: Option<Uuid>, to: Ident) -> Result<Outcome, Refusal> {
+    /// `alone`: not if its uuid is another table's.
+    fn undrop(&mut self, table: Ident, id: Option<Uuid>, to: Ident, alone: bool) -> Result<Outcome, Refusal> {
         let ids = self.drops.names.get(&name_key(&table)).into_iter().flatten();
         let mut rows = ids.filter_map(|id| self.drops.rows.get(id));
         // People know a table by its uuid as well.
@@ -245,6 +247,9 @@ impl State {
             });
         }
         let pointer = &dropped.row.pointer;
+        if alone {
+            self.require_own_uuid(pointer.uuid, dropped.row.id)?;
+        }
         if let Some(other) = self.location_holder(&pointer.location, dropped.row.id, pointer.uuid) {
             return Err(Refusal::LocationTaken {
                 location: pointer.location.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ pub(super) const TABLES_MAX: usize = 1_000_000;
 /// A table or view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableRow {
-    /// Names it for good. Not its uuid: two names may be registered for one metadata file.
+    /// Names it for good. Not its uuid: earlier versions let two names be registered for one metadata file, and such lakes are served.
     pub id: Uuid,
     /// Its name.
     pub name: Ident,
@@ -44,12 +44,37 @@ impl TableRow {
 
 /// All tables, or all views, with their indexes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub(super) struct Tables {
     rows: OrdMap<Uuid, Shared<TableRow>>,
     /// Namespace key → name → id. A namespace without tables has no entry.
     names: OrdMap<String, OrdMap<String, Uuid>>,
     /// Location with a slash at its end → the tables there (more than one only when one metadata file was registered twice).
     locations: OrdMap<String, Vec<Uuid>>,
+    /// Each table's uuid and its id. Not stored: snapshots of earlier versions have none.
+    #[serde(skip)]
+    uuids: OrdSet<(Uuid, Uuid)>,
+}
+
+/// What snapshots have of it.
+#[derive(Deserialize)]
+struct Stored {
+    rows: OrdMap<Uuid, Shared<TableRow>>,
+    names: OrdMap<String, OrdMap<String, Uuid>>,
+    locations: OrdMap<String, Vec<Uuid>>,
+}
+
+impl From<Stored> for Tables {
+    fn from(stored: Stored) -> Self {
+        let Stored { rows, names, locations } = stored;
+        let uuids = rows.iter().map(|(id, row)| (row.pointer.uuid, *id)).collect();
+        Self {
+            rows,
+            names,
+            locations,
+            uuids,
+        }
+    }
 }
 
 impl Tables {
@@ -88,8 +113,8 @@ impl Tables {
         let TableChange { table, expect, pointer } = change;
         let current = self.row(&table);
         Ok(match (expect, current) {
-            (Expect::Absent { .. }, Some(_)) => return Err(exists(kind, table)),
-            (Expect::Absent { id } | Expect::Any { id }, None) => {
+            (Expect::Absent { .. } | Expect::New { .. }, Some(_)) => return Err(exists(kind, table)),
+            (Expect::Absent { id } | Expect::New { id } | Expect::Any { id } | Expect::Replaced { id }, None) => {
                 if self.rows.contains_key(&id) {
                     return Err(Refusal::Repeated);
                 }
@@ -115,7 +140,10 @@ impl Tables {
             }
             // A transaction may hold a table only to demand something of it.
             (Expect::Version { .. } | Expect::After { .. }, Some(row)) if row.pointer == pointer => (**row).clone(),
-            (Expect::Version { .. } | Expect::After { .. } | Expect::Any { .. }, Some(row)) => TableRow {
+            (
+                Expect::Version { .. } | Expect::After { .. } | Expect::Any { .. } | Expect::Replaced { .. },
+                Some(row),
+            ) => TableRow {
                 pointer,
                 version: row.version + 1,
                 updated_at_ms: now_ms,
@@ -133,6 +161,7 @@ impl Tables {
         if !there.contains(&row.id) {
             there.push(row.id);
         }
+        self.uuids.insert((row.pointer.uuid, row.id));
         self.rows.insert(row.id, Shared::new(row));
     }
 
@@ -140,8 +169,10 @@ impl Tables {
     fn put(&mut self, row: TableRow) {
         let before = self.rows.get(&row.id);
         // Nearly every commit leaves the table where it is, and the indexes as they are.
-        let stays =
-            before.is_some_and(|before| before.name == row.name && before.pointer.location == row.pointer.location);
+        let stays = before.is_some_and(|before| {
+            let (was, is) = (&before.pointer, &row.pointer);
+            before.name == row.name && was.location == is.location && was.uuid == is.uuid
+        });
         if stays {
             self.rows.insert(row.id, Shared::new(row));
             return;
@@ -152,6 +183,7 @@ impl Tables {
 
     pub(super) fn remove(&mut self, id: Uuid) -> Option<Shared<TableRow>> {
         let row = self.rows.remove(&id)?;
+        self.uuids.remove(&(row.pointer.uuid, id));
         let namespace = key(&row.name.namespace);
         if let Some(names) = self.names.get_mut(&namespace) {
             names.remove(&row.name.name);
@@ -169,8 +201,15 @@ impl Tables {
         Some(row)
     }
 
+    /// The table with this uuid, other than `id`.
+    pub(super) fn of_uuid(&self, uuid: Uuid, id: Uuid) -> Option<&TableRow> {
+        let mut ids = self.uuids.range((uuid, Uuid::nil())..=(uuid, Uuid::max()));
+        let other = ids.find(|(_, other)| *other != id);
+        other.and_then(|(_, other)| self.by_id(*other))
+    }
+
     /// The table whose location is, holds or lies in `location`, other than `id`. A table with the same uuid at the very same place is the same files under
-    /// another name, which registering allows.
+    /// another name, which earlier versions let be registered.
     pub(super) fn in_the_way(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
         let place = folder(location);
         self.around(location)
@@ -274,6 +313,23 @@ impl State {
         self.tables.count()
     }
 
+    /// The table with this uuid, other than `id`.
+    pub fn table_of_uuid(&self, uuid: Uuid, id: Uuid) -> Option<&TableRow> {
+        self.tables.of_uuid(uuid, id)
+    }
+
+    /// Refuses a table that is made, or becomes another one, under the uuid of a table with another name: what expires or purges one of them
+    /// would delete the files of the other.
+    pub(super) fn require_own_uuid(&self, uuid: Uuid, id: Uuid) -> Result<(), Refusal> {
+        match self.table_of_uuid(uuid, id) {
+            None => Ok(()),
+            Some(other) => Err(Refusal::UuidTaken {
+                uuid,
+                by: other.name.clone(),
+            }),
+        }
+    }
+
     /// The table whose location is, holds or lies in `location`, other than `id` and not a second name of `uuid` at that very place; or a view there.
     pub fn location_holder(&self, location: &str, id: Uuid, uuid: Uuid) -> Option<&TableRow> {
         let table = self.tables.in_the_way(location, id, uuid);
@@ -327,6 +383,7 @@ impl State {
                 by: Relation::View,
             });
         }
+        let is_alone = matches!(change.expect, Expect::New { .. } | Expect::Replaced { .. });
         let row = self.tables.changed(change, self.now_ms, Relation::Table)?;
         let before = self.tables.rows.get(&row.id).map(|row| row.version);
         if before == Some(row.version) {
@@ -339,6 +396,10 @@ impl State {
             return Err(Refusal::Full {
                 limit: format!("{TABLES_MAX} tables"),
             });
+        }
+        let stands = self.table_by_id(row.id);
+        if is_alone && stands.is_none_or(|stands| stands.pointer.uuid != row.pointer.uuid) {
+            self.require_own_uuid(row.pointer.uuid, row.id)?;
         }
         if let Some(other) = self.location_holder(&row.pointer.location, row.id, row.pointer.uuid) {
             return Err(Refusal::LocationTaken {

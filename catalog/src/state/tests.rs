@@ -3,6 +3,7 @@
 mod policy;
 mod producers;
 mod users;
+mod uuids;
 mod views;
 
 use proptest::prelude::*;
@@ -360,8 +361,14 @@ fn namespaces_nest() {
 
 fn any_op() -> impl Strategy<Value = Op> {
     let name = prop_oneof![Just("t"), Just("u"), Just("v")];
-    let change = (name.clone(), 1_u128..4, 0_u64..4).prop_map(|(name, id, version)| match version {
+    let change = (name.clone(), 1_u128..4, 0_u64..5).prop_map(|(name, id, version)| match version {
         0 => create(name, id),
+        4 => TableChange {
+            expect: Expect::New {
+                id: Uuid::from_u128(id),
+            },
+            ..create(name, id)
+        },
         version => swap(name, id, version),
     });
     prop_oneof![
@@ -410,10 +417,12 @@ fn any_drop(name: impl Strategy<Value = &'static str> + Clone + 'static) -> impl
             job,
             terms,
         }),
-        (name.clone(), name).prop_map(|(from, to)| DropOp::Undrop {
-            table: ident("a", from),
-            id: None,
-            to: ident("a", to),
+        (name.clone(), name, any::<bool>()).prop_map(|(from, to, alone)| {
+            let (table, id, to) = (ident("a", from), None, ident("a", to));
+            match alone {
+                true => DropOp::BringBack { table, id, to },
+                false => DropOp::Undrop { table, id, to },
+            }
         }),
         (job(), terms()).prop_map(|(job, terms)| DropOp::Namespace {
             namespace: vec!["a".into()],
@@ -449,6 +458,8 @@ fn check_indexes(state: &State) {
         for row in state.tables_in(namespace, None) {
             assert_eq!(state.table(&row.name), Some(row));
             assert_eq!(state.table_by_id(row.id), Some(row));
+            let of_uuid = state.table_of_uuid(row.pointer.uuid, Uuid::nil());
+            assert!(of_uuid.is_some_and(|other| other.pointer.uuid == row.pointer.uuid));
             assert!(
                 state
                     .location_holder(&row.pointer.location, row.id, Uuid::nil())

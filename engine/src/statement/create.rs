@@ -16,7 +16,7 @@ use tidewater_table::{
     check_write_properties, stage,
 };
 
-use super::{Done, Workshop};
+use super::{Done, Made, Workshop};
 use crate::error::{EngineError, Result};
 use crate::lake::base_name;
 use crate::provider::check_staleness;
@@ -130,7 +130,7 @@ impl Workshop<'_> {
         rows: Option<u64>,
     ) -> Result<Done> {
         let (catalog, store) = (self.engine.catalog().as_ref(), self.engine.store());
-        let made = staged.replaced().is_none();
+        let is_new = staged.replaced().is_none();
         match staged
             .commit(catalog, store, change.as_ref(), &CommitOptions::default())
             .await
@@ -145,7 +145,7 @@ impl Workshop<'_> {
             Ok(created) => Ok(Done {
                 rows,
                 snapshot_id: created.snapshot_id,
-                made,
+                made: is_new.then(|| Made::Object(created.table.metadata.uuid())),
                 ..Done::default()
             }),
             // It may be there: the files stay.
@@ -174,7 +174,7 @@ impl Workshop<'_> {
         {
             Err(CatalogFault::AlreadyExists { .. }) if if_not_exists => Ok(Done::default()),
             Err(fault) => Err(TableError::from(fault).into()),
-            Ok(()) => Ok(Done::made()),
+            Ok(()) => Ok(Done::made(Made::Schema)),
         }
     }
 }

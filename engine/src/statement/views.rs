@@ -10,7 +10,7 @@ use tidewater_table::iceberg::spec::Schema;
 use tidewater_table::{CatalogFault, NewView, TableError, View};
 
 use super::create::{built, of_query};
-use super::{Done, Workshop};
+use super::{Done, Made, Workshop};
 use crate::error::{EngineError, Result};
 use crate::sql::{CreateView, Existing, Name};
 
@@ -50,8 +50,8 @@ impl Workshop<'_> {
                 Ok(Done::default())
             }
             _ => {
-                catalog.create_view(view).await.map_err(TableError::from)?;
-                Ok(Done::made())
+                let made = catalog.create_view(view).await.map_err(TableError::from)?;
+                Ok(Done::made(Made::Object(made.uuid)))
             }
         }
     }

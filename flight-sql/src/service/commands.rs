@@ -11,7 +11,7 @@ use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use futures::{Stream, stream};
 
-use tidewater_engine::{BulkLoad, Command, Done, SessionOptions, Sql, Workshop};
+use tidewater_engine::{BulkLoad, Command, Done, Made, SessionOptions, Sql, Workshop};
 use tidewater_security::{GrantStatement, Principal, Target};
 
 use super::authorise::{Verdict, told_with};
@@ -188,8 +188,10 @@ impl QueryService {
         let done = done?;
         let rows = done.rows.unwrap_or_default();
         note.changed(rows, done.snapshot_id);
-        if done.made
-            && let Err(error) = self.give(principal, &options, Target::of_name(&load.table)).await
+        if let Some(Made::Object(uuid)) = done.made
+            && let Err(error) = self
+                .give(principal, &options, Target::of_name(&load.table), Some(uuid))
+                .await
         {
             tracing::warn!(user = %principal.name, table = %load.table, %error, "what was made could not be granted to its maker");
         }
@@ -279,8 +281,8 @@ impl QueryService {
         };
         note.changed(done.rows.unwrap_or_default(), done.snapshot_id);
         // What was there before stays whose it was, whatever the statement says if it is.
-        if done.made
-            && let Err(error) = self.give_to_maker(principal, &options, &command).await
+        if let Some(made) = done.made
+            && let Err(error) = self.give_to_maker(principal, &options, &command, made).await
         {
             // It is made: who made it has to be given it by somebody else.
             tracing::warn!(user = %principal.name, verb, %error, "what was made could not be granted to its maker");

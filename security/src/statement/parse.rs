@@ -285,6 +285,7 @@ impl Words {
                 privileges,
                 columns,
                 on,
+                uuid: None,
                 to: whom,
             },
             false => PolicyChange::Revoke {

@@ -16,6 +16,7 @@ impl Display for PolicyChange {
                 columns,
                 on,
                 to,
+                ..
             } => write!(
                 f,
                 "GRANT {} ON {} TO {}",

@@ -74,6 +74,7 @@ fn grants_are_read() {
             privileges,
             columns,
             on,
+            uuid: None,
             to: vec![to],
         };
         assert_eq!(parsed(sql), GrantStatement::Change(grant), "{sql}");

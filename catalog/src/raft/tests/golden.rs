@@ -13,6 +13,7 @@ mod members;
 mod policy;
 mod texts;
 mod users;
+mod uuids;
 mod views;
 
 use std::fs;

@@ -179,6 +179,7 @@ async fn unknown_fields_are_not_lost() {
         let (parent, _) = path.rsplit_once('/').expect("a path");
         metadata.pointer_mut(parent).expect("there")["odd"] = json!({"x": [1]});
         metadata["location"] = json!(format!("memory:///lake/a/odd-{at}"));
+        metadata["table-uuid"] = json!(format!("22222222-2222-4222-8222-22222222222{at}"));
         let file = format!("memory:///lake/a/odd-{at}/metadata/1.metadata.json");
         kit.store
             .put_new(&file, Bytes::from(metadata.to_string()))
@@ -204,6 +205,7 @@ async fn unknown_types_still_load() {
     let mut metadata = kit.get(TABLE).await.body["metadata"].clone();
     metadata["schemas"][0]["fields"][0]["type"] = json!("hologram");
     metadata["location"] = json!("memory:///lake/a/new");
+    metadata["table-uuid"] = json!("22222222-2222-4222-8222-222222222222");
     let file = "memory:///lake/a/new/metadata/1.metadata.json";
     kit.store
         .put_new(file, Bytes::from(metadata.to_string()))
@@ -234,6 +236,7 @@ async fn own_files_lose_nothing() {
     let raw = Bytes::from(loaded.body["metadata"].to_string());
     let mut metadata = loaded.body["metadata"].clone();
     metadata["location"] = json!("memory:///lake/a/copy");
+    metadata["table-uuid"] = json!("22222222-2222-4222-8222-222222222222");
     let file = "memory:///lake/a/copy/metadata/00001-x.metadata.json";
     assert!(!raw.is_empty());
     kit.store

@@ -90,6 +90,7 @@ async fn names_tell_digests_and_older_ones_stay_valid() {
     for (at, name) in [format!("00007-{uuid}"), "v7".to_owned()].into_iter().enumerate() {
         let mut older = metadata.clone();
         older["location"] = json!(format!("memory:///lake/a/older-{at}"));
+        older["table-uuid"] = json!(format!("22222222-2222-4222-8222-22222222222{at}"));
         let file = format!("memory:///lake/a/older-{at}/metadata/{name}.metadata.json");
         let written = kit.store.put_new(&file, Bytes::from(older.to_string())).await;
         written.expect("a new file");

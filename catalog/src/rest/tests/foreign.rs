@@ -102,8 +102,8 @@ async fn a_creation_names_no_file_of_another_table() {
     assert_eq!(made.status, 200, "{}", made.body);
 }
 
-// Goal: no commit takes another table's location by claiming to be that table. Method: its uuid and location in a creation, and a table
-// with that uuid that moves there.
+// Goal: no commit takes another table's location, or its uuid, by claiming to be that table. Method: its uuid and location in a creation, its
+// uuid alone, without its name in the answer, and a table that moves there.
 #[tokio::test]
 async fn a_uuid_gives_no_location() {
     let (kit, _, other) = two_tables().await;
@@ -114,7 +114,17 @@ async fn a_uuid_gives_no_location() {
         body
     };
     refused(&kit.post(NEW, claiming(&other)).await, "a creation");
-    let made = kit.post(NEW, claiming("memory:///lake/a/new")).await;
+    let elsewhere = kit.post(NEW, claiming("memory:///lake/a/new")).await;
+    assert_eq!(
+        (elsewhere.status, elsewhere.kind()),
+        (409, "AlreadyExistsException"),
+        "{}",
+        elsewhere.body
+    );
+    assert_eq!(elsewhere.body["error"]["error-code"], "CAT-1023");
+    assert!(!elsewhere.message().contains("a.u"), "{}", elsewhere.message());
+    assert_eq!(kit.get(NEW).await.status, 404);
+    let made = kit.post(NEW, staged("new", "memory:///lake/a/new")).await;
     assert_eq!(made.status, 200, "{}", made.body);
     let moved = json!({"requirements": [], "updates": [{"action": "set-location", "location": other}]});
     refused(&kit.post(NEW, moved).await, "a move");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kit::{Kit, TABLE, TABLES, new_table, request, set};
+use crate::store::MetadataStore;
 
 const REGISTER: &str = "/v1/namespaces/a/register";
 
@@ -36,7 +37,7 @@ async fn unregistered_tables_keep_their_files() {
 }
 
 // Goal: overwriting by registration replaces what the name stands for, only when asked to, and makes a table that is not there. Method: an older file
-// of the same table, a missing name, a taken one.
+// of the same table, a taken name, a missing one after the table was unregistered, a missing namespace.
 #[tokio::test]
 async fn registration_overwrites_when_asked_to() {
     let kit = Kit::with_table().await;
@@ -56,6 +57,8 @@ async fn registration_overwrites_when_asked_to() {
         kit.update(set("y", "1")).await.body["metadata"]["properties"],
         json!({"y": "1"})
     );
+    let gone = kit.call("POST", &format!("{TABLE}/unregister"), None).await;
+    assert_eq!(gone.status, 200, "{}", gone.body);
     assert_eq!(kit.post(REGISTER, register("new", json!(true))).await.status, 200);
     assert_eq!(
         kit.post("/v1/namespaces/none/register", register("t", json!(true)))
@@ -65,13 +68,16 @@ async fn registration_overwrites_when_asked_to() {
     );
 }
 
-// Goal: an overwritten table's place is free for others, the new one's is taken. Method: register another table's file over it, then make tables in both places.
+// Goal: an overwritten table's place is free for others, the new one's is taken. Method: register over it the file of a table that was given up, then make
+// tables in both places.
 #[tokio::test]
 async fn an_overwritten_table_leaves_its_place() {
     let kit = Kit::with_table().await;
     assert_eq!(kit.post(TABLES, new_table("u")).await.status, 200);
     let place = kit.get(TABLE).await.body["metadata"]["location"].clone();
     let other = kit.get("/v1/namespaces/a/tables/u").await.body;
+    let gone = kit.call("POST", "/v1/namespaces/a/tables/u/unregister", None).await;
+    assert_eq!(gone.status, 200, "{}", gone.body);
     let body = json!({"name": "t", "metadata-location": other["metadata-location"], "overwrite": true});
     assert_eq!(kit.post(REGISTER, body).await.status, 200);
     let mut new = new_table("w");
@@ -79,4 +85,77 @@ async fn an_overwritten_table_leaves_its_place() {
     assert_eq!(kit.post(TABLES, new.clone()).await.status, 400);
     new["location"] = place;
     assert_eq!(kit.post(TABLES, new).await.status, 200);
+}
+
+// Goal: no table has two names, by whatever file of it, and whoever is refused is told which name it has and how to go on. Method: its newest
+// metadata file, an older one, and a copy of it in another place, each registered under a free name and over another table's; then over its own name.
+#[tokio::test]
+async fn a_table_has_one_name() {
+    let kit = Kit::with_table().await;
+    assert_eq!(kit.post(TABLES, new_table("u")).await.status, 200);
+    let old = kit.get(TABLE).await.body;
+    assert_eq!(kit.update(set("x", "1")).await.status, 200);
+    let newest = kit.get(TABLE).await.body;
+    let mut copy = newest["metadata"].clone();
+    copy["location"] = json!("memory:///lake/a/copy");
+    let elsewhere = "memory:///lake/a/copy/metadata/1.metadata.json";
+    let written = kit.store.put_new(elsewhere, copy.to_string().into()).await;
+    written.expect("a new file");
+    let before = [
+        kit.get(TABLE).await.body,
+        kit.get("/v1/namespaces/a/tables/u").await.body,
+    ];
+    for file in [
+        &newest["metadata-location"],
+        &old["metadata-location"],
+        &json!(elsewhere),
+    ] {
+        for (name, overwrite) in [("second", false), ("second", true), ("u", true)] {
+            let body = json!({"name": name, "metadata-location": file, "overwrite": overwrite});
+            let refused = kit.post(REGISTER, body).await;
+            assert_eq!(
+                (refused.status, refused.kind()),
+                (409, "AlreadyExistsException"),
+                "{name} {file}: {}",
+                refused.body
+            );
+            assert_eq!(refused.body["error"]["error-code"], "CAT-1023");
+            assert!(refused.message().contains("a.t"), "{}", refused.message());
+            let hint = refused.body["error"]["hint"].as_str().unwrap_or_default();
+            assert!(hint.contains("without a purge") && hint.contains("overwrite"), "{hint}");
+        }
+    }
+    let after = [
+        kit.get(TABLE).await.body,
+        kit.get("/v1/namespaces/a/tables/u").await.body,
+    ];
+    assert_eq!(after, before);
+    let body = json!({"name": "t", "metadata-location": old["metadata-location"], "overwrite": true});
+    assert_eq!(kit.post(REGISTER, body).await.status, 200);
+}
+
+// Goal: a table that was dropped and kept can be registered under another name, and then does not come back beside it, which the answer says
+// by name; when that one has gone, it does. Method: drop, register, undrop, drop, undrop.
+#[tokio::test]
+async fn a_dropped_table_does_not_come_back_beside_itself() {
+    let kit = Kit::with_table().await;
+    let file = kit.get(TABLE).await.body["metadata-location"].clone();
+    assert_eq!(kit.call("DELETE", TABLE, None).await.status, 204);
+    let body = json!({"name": "second", "metadata-location": file});
+    let registered = kit.post(REGISTER, body).await;
+    assert_eq!(registered.status, 200, "{}", registered.body);
+    let undrop = json!({"namespace": ["a"], "name": "t"});
+    let refused = kit.post("/internal/v1/dropped/undrop", undrop.clone()).await;
+    assert_eq!(
+        (refused.status, &refused.body["error"]["error-code"]),
+        (409, &json!("CAT-1023")),
+        "{}",
+        refused.body
+    );
+    assert!(refused.message().contains("a.second"), "{}", refused.message());
+    assert_eq!(kit.get(TABLE).await.status, 404);
+    let second = "/v1/namespaces/a/tables/second";
+    assert_eq!(kit.call("DELETE", second, None).await.status, 204);
+    assert_eq!(kit.post("/internal/v1/dropped/undrop", undrop).await.status, 200);
+    assert_eq!((kit.get(TABLE).await.status, kit.get(second).await.status), (200, 404));
 }

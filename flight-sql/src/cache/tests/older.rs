@@ -112,8 +112,8 @@ async fn a_table_chooses_how_old_answers_may_be() {
     }
 }
 
-// Goal: older rows are those of the table that is named, and of no other one of its uuid: one table may be registered under two names, and
-// these go apart. Method: a table of which older rows are given moves on under another name, and is asked for under an alias by both.
+// Goal: older rows are those of the table that is named, and of no other one of its uuid: a lake of an earlier version may have two names of one
+// table, which go apart. Method: a table of which older rows are given moves on under another name, and is asked for under an alias by both.
 #[tokio::test]
 async fn older_rows_are_of_the_table_that_is_named() {
     let kit = Kit::new().await;

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, visit_relations};
+use uuid::Uuid;
 
 use tidewater_core::{Namespace, TableName};
 use tidewater_engine::sql::{Action, Existing, Merge, Name, Object, Overwrite, RowTarget};
-use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, SessionOptions};
+use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, Made, SessionOptions};
 use tidewater_security::policy::Privilege::{Admin, Alter, Create, Delete, Drop, Insert, Select, Update};
 use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
 use tidewater_table::{CatalogFault, TableError};
@@ -81,22 +82,28 @@ impl QueryService {
         principal: &Principal,
         options: &SessionOptions,
         command: &Command,
+        made: Made,
     ) -> Result<(), QueryError> {
-        let made = match command {
+        let target = match command {
             Command::CreateTable(create) => Target::of_name(&self.table_name(options, &create.name)?),
             Command::CreateView(create) => Target::of_name(&self.table_name(options, &create.name)?),
             Command::CreateSchema { name, .. } => Target::Namespace(name.schema()?.levels().to_vec()),
             _ => return Ok(()),
         };
-        self.give(principal, options, made).await
+        let uuid = match made {
+            Made::Object(uuid) => Some(uuid),
+            Made::Schema => None,
+        };
+        self.give(principal, options, target, uuid).await
     }
 
-    /// The same of this.
+    /// The same of this, if the table or view of that name still has this uuid.
     pub(in crate::service) async fn give(
         &self,
         principal: &Principal,
         options: &SessionOptions,
         made: Target,
+        uuid: Option<Uuid>,
     ) -> Result<(), QueryError> {
         let (Some(access), Some(policy)) = (&options.access, &self.0.policy) else {
             return Ok(());
@@ -113,6 +120,7 @@ impl QueryService {
             privileges: PrivilegeSet::from(Admin),
             columns: Vec::new(),
             on: made,
+            uuid,
             to: vec![Whom::User(principal.name.clone())],
         };
         Ok(policy.change(&change).await?)
@@ -375,7 +383,7 @@ impl May<'_> {
     }
 
     /// The uuid of what bears the name now.
-    async fn uuid(&self, name: &TableName) -> Result<Option<uuid::Uuid>, QueryError> {
+    async fn uuid(&self, name: &TableName) -> Result<Option<Uuid>, QueryError> {
         let catalog = self.service.0.engine.catalog();
         let failed = |fault: CatalogFault| QueryError::from(EngineError::from(TableError::from(fault)));
         if let Some(table) = catalog.load_table(name).await.map_err(failed)? {

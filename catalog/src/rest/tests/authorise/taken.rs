@@ -155,7 +155,12 @@ async fn all_tables_of_a_transaction_are_their_makers() {
     let lake = Lake::new().await;
     lake.grant(&["create"], &[], json!({"namespace": ["a"]}), "ana").await;
     let names = ["one", "two"];
-    let changes = names.map(|name| staged(name, &format!("memory:///lake/a/{name}")));
+    let changes = names.map(|name| {
+        let mut change = staged(name, &format!("memory:///lake/a/{name}"));
+        // Each has its own.
+        change["updates"][0]["uuid"] = json!(Uuid::from_u128(u128::from(name.as_bytes()[0])));
+        change
+    });
     let commit = Some(json!({"table-changes": changes}));
     let made = lake.call("ana", "POST", "/v1/transactions/commit", commit).await;
     assert_eq!(made.status, 204, "{}", made.body);
@@ -177,5 +182,47 @@ async fn a_name_that_is_free_lets_nobody_through() {
         let path = "/v1/namespaces/b/tables/x/plan";
         let reply = lake.call(user, "POST", path, Some(json!("none"))).await;
         assert_eq!(reply.status, status, "{user}: {}", reply.body);
+    }
+}
+
+// Goal: what somebody made is given them only as long as it is that which bears the name. Method: as a statement's process asks for it, the grant
+// on a table and on a view that was dropped and made anew by another, by the uuid of the former and by that of the present one.
+#[tokio::test]
+async fn a_grant_by_uuid_is_on_that_one_alone() {
+    let lake = Lake::new().await;
+    lake.grant(&["usage"], &[], json!({"namespace": ["a"]}), "ana").await;
+    let view = json!({"name": "v", "schema": schema(), "properties": {}, "view-version": {"version-id": 1,
+        "timestamp-ms": 1, "schema-id": 0, "summary": {"engine-name": "x"}, "default-namespace": ["a"],
+        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}]}});
+    for (what, name, key, new) in [
+        ("tables", "t", "table-uuid", new_table("t")),
+        ("views", "v", "view-uuid", view),
+    ] {
+        let path = format!("/v1/namespaces/a/{what}/{name}");
+        let loaded = async || {
+            let token = lake.node_token();
+            lake.with(&token, "GET", &path, None).await.body["metadata"][key].clone()
+        };
+        let give = async |uuid: &Value| {
+            let change = json!({"do": "grant", "privileges": ["admin"], "on": table("a", name), "uuid": uuid,
+                "to": [{"user": "ana"}]});
+            lake.with(&lake.node_token(), "POST", POLICY, Some(change)).await
+        };
+        let former = loaded().await;
+        assert!(former.is_string(), "{former}");
+        let gone = lake.with(&lake.node_token(), "DELETE", &path, None).await;
+        assert_eq!(gone.status, 204, "{}", gone.body);
+        lake.node("POST", &format!("/v1/namespaces/a/{what}"), new).await;
+        let late = give(&former).await;
+        assert_eq!(
+            (late.status, late.kind()),
+            (404, "NoSuchTableException"),
+            "{}",
+            late.body
+        );
+        assert_eq!(lake.status("ana", "GET", &path, None).await, 403, "{name}");
+        let right = give(&loaded().await).await;
+        assert_eq!(right.status, 200, "{}", right.body);
+        assert_eq!(lake.status("ana", "GET", &path, None).await, 200, "{name}");
     }
 }
