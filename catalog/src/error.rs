@@ -44,7 +44,7 @@ pub enum CatalogError {
         table: Ident,
     },
     /// The table is there already, under another name.
-    #[error("the table with uuid {uuid} is in the catalog already, {}", under(by.as_ref()))]
+    #[error("the table with uuid {uuid}, {}, exists already", named(by.as_ref()))]
     UuidTaken {
         /// The uuid.
         uuid: Uuid,
@@ -357,9 +357,12 @@ pub enum CatalogError {
     },
 }
 
-/// Under which name a table is there, as far as it is told.
-fn under(name: Option<&Ident>) -> String {
-    name.map_or_else(|| "under another name".to_owned(), |name| format!("as {name}"))
+/// Which name a table has, as far as it is told.
+fn named(name: Option<&Ident>) -> String {
+    name.map_or_else(
+        || "which has another name".to_owned(),
+        |name| format!("which is {name}"),
+    )
 }
 
 impl CatalogError {

@@ -104,8 +104,8 @@ async fn bronze(client: &CatalogClient) {
     client.create_namespace(&namespace).await.expect("made once");
 }
 
-// Goal: a metadata file gets a name in the catalog, and none that is taken. Method: a table's own file, under its name, another one, and one
-// of a schema that is not there.
+// Goal: a metadata file gets a name in the catalog, none that is taken, and no second one, whose refusal is told in whole words. Method: a
+// table's own file, under its name, another one, and one of a schema that is not there; under the other one again when the first was given up.
 #[tokio::test]
 async fn metadata_files_are_registered() {
     let node = Node::start().await;
@@ -118,10 +118,18 @@ async fn metadata_files_are_registered() {
     let nowhere = client.register_table(&name("none.users"), file).await;
     assert!(matches!(nowhere, Err(CatalogFault::NotFound { .. })), "{nowhere:?}");
     let other = name("bronze.other");
+    let second = client.register_table(&other, file).await.expect_err("one name a table");
+    assert!(matches!(second, CatalogFault::AlreadyExists { .. }), "{second:?}");
+    let uuid = made.metadata.uuid();
+    assert_eq!(
+        second.to_string(),
+        format!("the table with uuid {uuid}, which is bronze.users, exists already")
+    );
     assert!(client.load_table(&other).await.expect("an answer").is_none());
+    client.drop_table(&made.name, false).await.expect("given up");
     client.register_table(&other, file).await.expect("registered");
     let registered = client.load_table(&other).await.expect("an answer").expect("a table");
-    assert_eq!(registered.metadata.uuid(), made.metadata.uuid());
+    assert_eq!(registered.metadata.uuid(), uuid);
     assert_eq!(registered.metadata_location, made.metadata_location);
 }
 

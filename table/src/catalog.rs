@@ -280,7 +280,7 @@ pub trait Catalog: Debug + Send + Sync {
         Err(not_offered("renaming a table"))
     }
 
-    /// Gives the table of a metadata file a name; [`CatalogFault::AlreadyExists`] if that is taken. It keeps any name that it has.
+    /// Gives the table of a metadata file a name; [`CatalogFault::AlreadyExists`] if that is taken, or the table has another one.
     async fn register_table(&self, _name: &TableName, _metadata_location: &str) -> Result<(), CatalogFault> {
         Err(not_offered("registering a table"))
     }

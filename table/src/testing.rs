@@ -369,6 +369,11 @@ impl Catalog for MemoryCatalog {
         };
         let mut state = self.lock();
         state.require_free(name)?;
+        let uuid = table.metadata.uuid();
+        if state.tables.values().any(|other| other.metadata.uuid() == uuid) {
+            let what = format!("the table with uuid {uuid}");
+            return Err(CatalogFault::AlreadyExists { what });
+        }
         state.tables.insert(name.clone(), table);
         Ok(())
     }

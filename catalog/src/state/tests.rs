@@ -361,15 +361,23 @@ fn namespaces_nest() {
 
 fn any_op() -> impl Strategy<Value = Op> {
     let name = prop_oneof![Just("t"), Just("u"), Just("v")];
-    let change = (name.clone(), 1_u128..4, 0_u64..5).prop_map(|(name, id, version)| match version {
-        0 => create(name, id),
-        4 => TableChange {
-            expect: Expect::New {
-                id: Uuid::from_u128(id),
+    // Of two uuids, so that a table is refused for its own, and becomes another one.
+    let change = (name.clone(), 1_u128..4, 0_u64..6, 7_u128..9).prop_map(|(name, id, version, uuid)| {
+        let of = Uuid::from_u128(id);
+        let mut change = match version {
+            0 => create(name, id),
+            4 => TableChange {
+                expect: Expect::New { id: of },
+                ..create(name, id)
             },
-            ..create(name, id)
-        },
-        version => swap(name, id, version),
+            5 => TableChange {
+                expect: Expect::Replaced { id: of },
+                ..create(name, id)
+            },
+            version => swap(name, id, version),
+        };
+        change.pointer.uuid = Uuid::from_u128(uuid);
+        change
     });
     prop_oneof![
         any::<bool>().prop_map(|nested| Op::CreateNamespace {
