@@ -198,9 +198,15 @@ async fn read_list(store: &FileStore, table: &TableMetadata, location: &str) -> 
     let bytes = store.get(location).await?;
     // What a client wrote badly is his fault and no damage of the table.
     let version = table.format_version();
-    let Ok(list) = manifest::unless_it_gives_up(location, &bytes, Holds::Manifests, |plain| {
-        ManifestList::parse_with_version(plain, version)
-    }) else {
+    let read = location.to_owned();
+    // One that is compressed may take seconds.
+    let parsed = tokio::task::spawn_blocking(move || {
+        manifest::unless_it_gives_up(&read, &bytes, Holds::Manifests, |plain| {
+            ManifestList::parse_with_version(plain, version)
+        })
+    })
+    .await;
+    let Ok(list) = parsed.map_err(TableError::encode("read a manifest list"))? else {
         return Ok(Err("its manifest list cannot be read".to_owned()));
     };
     Ok(list

@@ -8,7 +8,7 @@ use super::avro::{OrReason, block_length, number, string, take};
 const DAMAGED: &str = "has values that are damaged";
 const TOO_MANY: &str = "has more values than are read at once";
 
-/// Names of fields are copied into each record: so many bytes of them count as a value.
+/// Names of fields, and its own, are copied for each record: so many bytes of them count as a value.
 const NAME_BYTES: usize = 32;
 
 /// Passes over a value with all that is in it, each of which is taken from what may be `left`. No deeper than the schema: what refers to
@@ -52,6 +52,9 @@ pub(super) fn pass(schema: &Schema, rest: &mut &[u8], left: &mut u64) -> OrReaso
             });
         }
         Schema::Record(record) => {
+            // Copied for each value too, and in no value's bytes.
+            let namespace = record.name.namespace.as_ref().map_or(0, String::len);
+            spend(left, (record.name.name.len() + namespace) / NAME_BYTES)?;
             for field in &record.fields {
                 spend(left, field.name.len() / NAME_BYTES)?;
                 pass(&field.schema, rest, left)?;
@@ -171,6 +174,9 @@ mod tests {
         let name = "n".repeat(NAME_BYTES * 10);
         let named = json!({"type": "record", "name": "r", "fields": [{"name": name, "type": "null"}]});
         assert_eq!(passed(&named, &[], 100), Ok((NOTHING, 12)));
+        let within = json!({"type": "record", "name": "r", "namespace": "n".repeat(NAME_BYTES * 10), "fields": []});
+        assert_eq!(passed(&within, &[], 100), Ok((NOTHING, 11)));
+        assert_eq!(passed(&within, &[], 10), Err(TOO_MANY));
         let endless = json!({"type": "record", "name": "r", "fields": [{"name": "next", "type": ["null", "r"]}]});
         assert!(passed(&endless, &[2, 0], 9).is_err());
     }

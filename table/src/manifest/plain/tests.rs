@@ -337,4 +337,7 @@ async fn schemas_are_no_bombs() {
     let names: Vec<(&str, &str)> = wide.split_terminator(';').map(|name| (name, "")).collect();
     let many_names = beginning(&good.manifest_bytes, &names);
     refused(parse(&good.manifest, &many_names).map(|_| ()), "many names");
+    let spec = format!("[{}]", " ".repeat(300_000));
+    let large_spec = beginning(&good.manifest_bytes, &[("partition-spec", spec.as_str())]);
+    refused(parse(&good.manifest, &large_spec).map(|_| ()), "a large spec");
 }
