@@ -2,12 +2,16 @@
 
 mod avro;
 mod cache;
+mod codec;
 mod decode;
 mod entry;
 mod header;
 mod kind;
 mod packed;
+mod plain;
 mod shape;
+mod walk;
+mod weight;
 mod writer;
 
 use std::panic::AssertUnwindSafe;
@@ -18,9 +22,11 @@ use iceberg::spec::{
     PrimitiveLiteral, Snapshot, Struct, StructType, TableMetadata,
 };
 
+use self::avro::OrReason;
 pub(crate) use self::cache::ManifestCache;
 pub(crate) use self::entry::{Description, Entry, Lender};
 pub(crate) use self::packed::partition_bytes;
+pub(crate) use self::plain::Holds;
 pub(crate) use self::writer::MetadataWriter;
 use crate::at_hand::Met;
 use crate::digest;
@@ -129,17 +135,19 @@ pub(crate) async fn live(store: &FileStore, manifest: &ManifestFile) -> Result<V
 /// The manifests of a list that was read already, whatever the cache holds.
 pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) -> Result<Vec<ManifestFile>> {
     let version = table.format_version();
-    let list = unless_it_gives_up(location, bytes, || ManifestList::parse_with_version(bytes, version))?
-        .map_err(TableError::metadata(format!("read manifest list {location}")))?;
+    let list = unless_it_gives_up(location, bytes, Holds::Manifests, |plain| {
+        ManifestList::parse_with_version(plain, version)
+    })?;
+    let list = list.map_err(TableError::metadata(format!("read manifest list {location}")))?;
     Ok(list.consume_entries().into_iter().collect())
 }
 
 /// All entries of a manifest that was read already, deleted ones too, by the format's own library.
 pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     let path = &manifest.manifest_path;
-    let parsed = unless_it_gives_up(path, bytes, || match header::hidden(bytes) {
+    let parsed = unless_it_gives_up(path, bytes, Holds::Files, |plain| match header::hidden(plain) {
         Some(hidden) => Manifest::parse_avro(&hidden),
-        None => Manifest::parse_avro(bytes),
+        None => Manifest::parse_avro(plain),
     })?;
     let parsed = parsed.map_err(TableError::metadata(format!("read manifest {path}")))?;
     let mut next_row_id = manifest.first_row_id;
@@ -175,22 +183,29 @@ pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<En
     Ok(found.into())
 }
 
-/// The most that the Avro library makes room for at once, bytes or items: it does so before it looks whether they are there, and what the
-/// system does not give ends the process. Blocks of manifests are a hundredth of it.
+/// The most that the Avro library makes room for at once, bytes or items. It is handed nothing that says more than is there, but of what
+/// is there one text may be longer than any that a manifest has.
 const ROOM_MAX: usize = 16 << 20;
 
-/// Lets the Avro library read a file. It panics at names in a schema that are none (`Name::from`, apache-avro 0.21), and makes room for as
-/// many entries of the header as are said to be there: one bit of damage in a file of others, which has no digest, is enough.
-pub(crate) fn unless_it_gives_up<T>(location: &str, bytes: &[u8], parse: impl FnOnce() -> T) -> Result<T> {
-    let gave_up = || TableError::damaged(format!("the reader of {location} gave up"));
+/// Lets the Avro library read a file, without compression and within limits: files of others have no digest, and whoever may write files
+/// may write any. It panics at names in a schema that are none (`Name::from`, apache-avro 0.21).
+pub(crate) fn unless_it_gives_up<T>(
+    location: &str,
+    bytes: &[u8],
+    holds: Holds,
+    parse: impl FnOnce(&[u8]) -> T,
+) -> Result<T> {
     apache_avro::util::max_allocation_bytes(ROOM_MAX);
-    if let Some(mut header) = bytes.strip_prefix(avro::MAGIC)
-        && avro::header(&mut header).is_none()
-    {
-        return Err(gave_up());
-    }
+    let read = || -> OrReason<T> {
+        let plain = plain::plain(bytes, holds)?;
+        Ok(parse(&plain[..]))
+    };
     // Nothing that the parser has half done is looked at again.
-    std::panic::catch_unwind(AssertUnwindSafe(parse)).map_err(|_| gave_up())
+    match std::panic::catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(parsed)) => Ok(parsed),
+        Ok(Err(reason)) => Err(TableError::damaged(format!("{location} {reason}"))),
+        Err(_) => Err(TableError::damaged(format!("the reader of {location} gave up"))),
+    }
 }
 
 /// The file as its writer described it: it gets row ids from the commit that adds it.

@@ -16,7 +16,7 @@ use super::plan::next_sequence;
 use super::sweep;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
-use crate::manifest::{self, MetadataWriter};
+use crate::manifest::{self, Holds, MetadataWriter};
 
 /// Snapshots between the head that an append was planned on and the new one. A writer that is further behind plans again.
 const SNAPSHOTS_BEHIND_MAX: usize = 10_000;
@@ -198,8 +198,15 @@ async fn read_list(store: &FileStore, table: &TableMetadata, location: &str) -> 
     let bytes = store.get(location).await?;
     // What a client wrote badly is his fault and no damage of the table.
     let version = table.format_version();
-    let Ok(list) = manifest::unless_it_gives_up(location, &bytes, || ManifestList::parse_with_version(&bytes, version))
-    else {
+    let read = location.to_owned();
+    // One that is compressed may take seconds.
+    let parsed = tokio::task::spawn_blocking(move || {
+        manifest::unless_it_gives_up(&read, &bytes, Holds::Manifests, |plain| {
+            ManifestList::parse_with_version(plain, version)
+        })
+    })
+    .await;
+    let Ok(list) = parsed.map_err(TableError::encode("read a manifest list"))? else {
         return Ok(Err("its manifest list cannot be read".to_owned()));
     };
     Ok(list
@@ -260,7 +267,7 @@ async fn only_adds(store: &FileStore, table: &TableMetadata, file: &ManifestFile
     let bytes = store.get(path).await?;
     let read = path.clone();
     let parsed = tokio::task::spawn_blocking(move || {
-        manifest::unless_it_gives_up(&read, &bytes, || Manifest::parse_avro(&bytes))
+        manifest::unless_it_gives_up(&read, &bytes, Holds::Files, Manifest::parse_avro)
     })
     .await;
     let parsed = match parsed.map_err(TableError::encode("read a manifest"))? {

@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use bytes::BufMut;
+
+use super::codec::Codec;
+
+/// What is handed on, or why nothing is, in words that follow the file's name.
+pub(super) type OrReason<T> = Result<T, &'static str>;
 
 /// What an Avro file begins with.
 pub(super) const MAGIC: &[u8] = b"Obj\x01";
@@ -10,16 +15,32 @@ pub(super) const MAGIC: &[u8] = b"Obj\x01";
 /// Bytes of the marker between blocks.
 const MARKER_BYTES: usize = 16;
 
-/// A block that becomes larger is left to a reader that takes its time: no writer makes such.
-const BLOCK_BYTES_MAX: usize = 64 << 20;
+/// Entries of a header: writers make about ten.
+const HEADER_ENTRIES_MAX: usize = 1_000;
+
+/// All of a header: schemas of some 80,000 columns. What is made of it takes up to a hundred times as much.
+const HEADER_BYTES_MAX: usize = 8 << 20;
+
+/// What all blocks of a file may inflate to, however little is stored: lists of some 100,000 manifests.
+const INFLATED_BYTES_MIN: usize = 64 << 20;
+
+/// A stored byte may inflate to as many: manifests with the same long paths over and over come to some 60.
+const INFLATED_RATIO_MAX: usize = 200;
+
+/// And however much is stored: manifests are cut at 8 MB, which is 480 MB at 60 times.
+const INFLATED_BYTES_MAX: usize = 512 << 20;
 
 /// A file whose header was read.
 pub(super) struct File<'a> {
     /// Names and values, in the file's order.
     pub(super) header: Vec<(&'a [u8], &'a [u8])>,
-    marker: &'a [u8],
+    pub(super) marker: &'a [u8],
+    /// None for one that is not known.
+    pub(super) codec: Option<Codec>,
     /// The blocks.
     rest: &'a [u8],
+    /// Bytes that they may still inflate to.
+    room: usize,
 }
 
 impl<'a> File<'a> {
@@ -32,8 +53,20 @@ impl<'a> File<'a> {
         if header.iter().enumerate().any(twice) {
             return None;
         }
-        let (marker, rest) = rest.split_at_checked(MARKER_BYTES)?;
-        Some(Self { header, marker, rest })
+        let (marker, blocks) = rest.split_at_checked(MARKER_BYTES)?;
+        if bytes.len() - rest.len() > HEADER_BYTES_MAX {
+            return None;
+        }
+        let most = bytes.len().saturating_mul(INFLATED_RATIO_MAX);
+        let mut file = Self {
+            header,
+            marker,
+            codec: None,
+            rest: blocks,
+            room: most.clamp(INFLATED_BYTES_MIN, INFLATED_BYTES_MAX),
+        };
+        file.codec = Codec::named(file.value(b"avro.codec"));
+        Some(file)
     }
 
     pub(super) fn value(&self, name: &[u8]) -> Option<&'a [u8]> {
@@ -41,30 +74,30 @@ impl<'a> File<'a> {
         found.map(|(_, value)| *value)
     }
 
-    /// The next block: how many values it has, and their bytes. `None` behind the last one, and `Some(None)` for what is none.
-    pub(super) fn block(&mut self) -> Option<Option<(u64, Cow<'a, [u8]>)>> {
+    /// The next block: how many values it has, and their bytes. `None` behind the last one.
+    pub(super) fn block(&mut self) -> Option<OrReason<(u64, Cow<'a, [u8]>)>> {
         if self.rest.is_empty() {
             return None;
         }
         Some(self.read_block())
     }
 
-    fn read_block(&mut self) -> Option<(u64, Cow<'a, [u8]>)> {
+    fn read_block(&mut self) -> OrReason<(u64, Cow<'a, [u8]>)> {
+        let (count, stored) = self.stored_block().ok_or("has a block that is damaged")?;
+        let codec = self.codec.ok_or("is compressed in a way that is not read")?;
+        let values = codec.inflate(stored, self.room)?;
+        if let Cow::Owned(inflated) = &values {
+            self.room = self.room.saturating_sub(inflated.len());
+        }
+        Ok((count, values))
+    }
+
+    fn stored_block(&mut self) -> Option<(u64, &'a [u8])> {
         let count = u64::try_from(number(&mut self.rest)?).ok()?;
         let stored = string(&mut self.rest)?;
         let (marker, rest) = self.rest.split_at_checked(MARKER_BYTES)?;
-        if marker != self.marker {
-            return None;
-        }
         self.rest = rest;
-        match self.value(b"avro.codec") {
-            None | Some(b"null") => Some((count, Cow::Borrowed(stored))),
-            Some(b"deflate") => {
-                let inflated = decompress_to_vec_with_limit(stored, BLOCK_BYTES_MAX).ok()?;
-                Some((count, Cow::Owned(inflated)))
-            }
-            Some(_) => None,
-        }
+        (marker == self.marker).then_some((count, stored))
     }
 }
 
@@ -79,6 +112,9 @@ pub(super) fn header<'a>(rest: &mut &'a [u8]) -> Option<Vec<(&'a [u8], &'a [u8])
         for _ in 0..count {
             let name = string(rest)?;
             entries.push((name, string(rest)?));
+            if entries.len() > HEADER_ENTRIES_MAX {
+                return None;
+            }
         }
     }
 }
@@ -117,4 +153,36 @@ pub(super) fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (found, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(found)
+}
+
+/// Writes a file's beginning, up to the marker.
+pub(super) fn put_header(into: &mut impl BufMut, entries: &[(&[u8], Cow<'_, [u8]>)]) {
+    into.put_slice(MAGIC);
+    if !entries.is_empty() {
+        put_length(into, entries.len());
+    }
+    for (name, value) in entries {
+        put_string(into, name);
+        put_string(into, value);
+    }
+    put_length(into, 0);
+}
+
+/// Bytes with their length before them.
+pub(super) fn put_string(into: &mut impl BufMut, bytes: &[u8]) {
+    put_length(into, bytes.len());
+    into.put_slice(bytes);
+}
+
+fn put_length(into: &mut impl BufMut, length: usize) {
+    put_number(into, i64::try_from(length).expect("nothing in memory is longer"));
+}
+
+pub(super) fn put_number(into: &mut impl BufMut, number: i64) {
+    let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    while left > 0x7f {
+        into.put_u8((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    into.put_u8(left as u8);
 }

@@ -8,18 +8,25 @@ use iceberg::spec::{DataContentType, ManifestFile, ManifestStatus};
 use super::avro::{File, number};
 use super::entry::{Description, Entry};
 use super::packed::{Packed, int, is_null};
+use super::plain::VALUES_MAX;
 use super::shape::{Part, Shape, Shapes};
+
+/// What an entry counts for besides its partition's values, which take more memory than bytes.
+const ENTRY_VALUES: u64 = 32;
 
 /// All entries with nothing left to inherit; `None` where the library has to say what they are, or what is wrong.
 pub(super) fn entries(shapes: &Shapes, manifest: &ManifestFile, bytes: &[u8]) -> Option<Arc<[Arc<Entry>]>> {
     let mut file = File::open(bytes)?;
     let shape = shapes.of(&file, bytes)?;
     let mut next_row_id = manifest.first_row_id;
+    let entry_values = ENTRY_VALUES + shape.partition.len() as u64;
+    let mut left = VALUES_MAX;
     let mut found = Vec::new();
     while let Some(block) = file.block() {
-        let (count, values) = block?;
+        let (count, values) = block.ok()?;
         let mut rest = &values[..];
         for _ in 0..count {
+            left = left.checked_sub(entry_values)?;
             let mut entry = entry(&shape, manifest, &mut rest)?;
             if entry.is_live()
                 && let Some(next) = next_row_id

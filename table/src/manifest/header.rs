@@ -41,26 +41,9 @@ fn rewritten(file: &[u8], change: impl Fn(&mut Value) -> bool) -> Option<Vec<u8>
     }
     *schema = Cow::Owned(serde_json::to_vec(&parsed).ok()?);
     let mut written = BytesMut::with_capacity(file.len() + 1024);
-    written.put_slice(MAGIC);
-    put_number(&mut written, i64::try_from(entries.len()).ok()?);
-    for (name, value) in &entries {
-        for part in [*name, value.as_ref()] {
-            put_number(&mut written, i64::try_from(part.len()).ok()?);
-            written.put_slice(part);
-        }
-    }
-    put_number(&mut written, 0);
+    avro::put_header(&mut written, &entries);
     written.put_slice(rest);
     Some(written.into())
-}
-
-fn put_number(into: &mut BytesMut, number: i64) {
-    let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
-    while left > 0x7f {
-        into.put_u8((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    into.put_u8(left as u8);
 }
 
 #[cfg(test)]
@@ -69,7 +52,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::manifest::avro::number;
+    use crate::manifest::avro::{number, put_number};
     use crate::manifest::{MetadataWriter, entries};
     use crate::{Added, FileStore, StoreOptions};
     use tidewater_core::{SystemClock, SystemRng};

@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// `None` for types that refer to others by name, and for what is none.
+    /// `None` for types that refer to others by name, for lists of things that take no bytes, and for what is none.
     pub(super) fn of(schema: &Value) -> Option<Self> {
         match schema {
             Value::String(name) => Self::named(name),
@@ -41,7 +41,11 @@ impl Kind {
                             });
                             Some(Self::Record(named.collect::<Option<_>>()?))
                         }
-                        "array" => Some(Self::Array(items("items")?)),
+                        "array" => {
+                            let items = items("items")?;
+                            // There could be any number of them.
+                            items.takes_bytes().then_some(Self::Array(items))
+                        }
                         "map" => Some(Self::Map(items("values")?)),
                         "fixed" => {
                             let size = schema.get("size")?.as_u64()?;
@@ -68,6 +72,15 @@ impl Kind {
             "string" => Self::Text,
             _ => return None,
         })
+    }
+
+    /// Whether no value of this type takes no bytes at all.
+    fn takes_bytes(&self) -> bool {
+        match self {
+            Self::Null | Self::Fixed(0) => false,
+            Self::Record(fields) => fields.iter().any(|(_, field)| field.takes_bytes()),
+            _ => true,
+        }
     }
 
     /// Passes over a value of this type.
@@ -117,7 +130,7 @@ fn skip_blocks(rest: &mut &[u8], mut item: impl FnMut(&mut &[u8]) -> Option<()>)
         if count == 0 {
             return Some(());
         }
-        // Items that take no bytes could be any number of them.
+        // Each takes a byte at least.
         if count > rest.len() as u64 {
             return None;
         }

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use iceberg::metadata_columns::get_metadata_field;
 use iceberg::spec::{FormatVersion, ManifestMetadata, PrimitiveType, SchemaRef, StructType};
-use serde_json::Value;
 
 use super::avro::File;
 use super::header;
 use super::kind::Kind;
+use super::weight;
 
 /// Headers that are remembered: each is some kilobytes, and a table has few that are in use.
 const SHAPES_MAX: usize = 64;
@@ -115,6 +115,8 @@ fn key(file: &File<'_>) -> blake3::Hash {
 
 impl Shape {
     fn of(file: &File<'_>, bytes: &[u8]) -> Option<Self> {
+        let schema = weight::avro_schema(file).ok()?;
+        weight::check_table_schema(file).ok()?;
         let metadata = match header::hidden(bytes) {
             Some(hidden) => metadata(&File::open(&hidden)?)?,
             None => metadata(file)?,
@@ -124,7 +126,6 @@ impl Shape {
             return None;
         }
         let partition_type = metadata.partition_spec.partition_type(&metadata.schema).ok()?;
-        let schema: Value = serde_json::from_slice(file.value(b"avro.schema")?).ok()?;
         let Kind::Record(entry) = Kind::of(&schema)? else {
             return None;
         };

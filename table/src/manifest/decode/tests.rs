@@ -338,7 +338,7 @@ async fn manifests_of_others_are_read_by_the_library() {
 async fn compressed_blocks_are_inflated() {
     let (manifest, bytes) = written(&table(2, &DECODED), DataContentType::Data, &values()).await;
     let mut plain = File::open(&bytes).expect("an Avro file");
-    let (count, values) = plain.block().flatten().expect("a block");
+    let (count, values) = plain.block().expect("a block").expect("a good one");
     let mut deflated = MAGIC.to_vec();
     let number = |into: &mut Vec<u8>, value: usize| {
         let mut left = value << 1;
