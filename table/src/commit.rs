@@ -12,6 +12,7 @@ mod validate;
 use std::time::Duration;
 
 use iceberg::TableRequirement;
+use iceberg::spec::{Snapshot, SnapshotRef, TableMetadata};
 use tidewater_core::TableName;
 
 pub use self::columns::misfit;
@@ -21,7 +22,7 @@ pub use self::plan::{PlannedAppend, PlannedCommit, plan_append, plan_commit};
 pub use self::rebase::{LostAppend, Rebase, rebase_append};
 use self::unknown::Attempts;
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable};
-use crate::change::{Change, JOB_ID_KEY};
+use crate::change::{Change, JOB_ID_KEY, Target};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 
@@ -186,19 +187,46 @@ async fn load(catalog: &dyn Catalog, changes: &[(TableName, Change)]) -> Result<
     Ok(tables)
 }
 
-/// The snapshots of these very jobs, if all of them are there: a job that runs twice commits once (INV-JOB-1).
+/// The snapshots of these very jobs, if all of them are there and none was rolled back: a job that runs twice commits once (INV-JOB-1).
 fn committed_before(tables: &[LoadedTable], changes: &[(TableName, Change)]) -> Option<Vec<Committed>> {
     let find = |(table, (_, change)): (&LoadedTable, &(TableName, Change))| {
         let job = change.properties.get(JOB_ID_KEY)?;
-        let of_job = |s: &&iceberg::spec::SnapshotRef| s.summary().additional_properties.get(JOB_ID_KEY) == Some(job);
-        let snapshot_id = table.metadata.snapshots().find(of_job)?.snapshot_id();
+        let of_job = |made: &&SnapshotRef| made.summary().additional_properties.get(JOB_ID_KEY) == Some(job);
+        let mut made = table.metadata.snapshots().filter(of_job);
+        let stands = made.find(|made| !is_undone(&table.metadata, &change.target, made))?;
         Some(Committed {
             table: table.clone(),
-            snapshot_id,
+            snapshot_id: stands.snapshot_id(),
             attempts: 0,
         })
     };
     tables.iter().zip(changes).map(find).collect()
+}
+
+/// Whether a snapshot that was made for a target has been rolled back: the history of its head is known to where it should be, and it is not
+/// there. What nobody can tell any more, as snapshots expired or the branch is gone, counts as done.
+fn is_undone(table: &TableMetadata, target: &Target, made: &Snapshot) -> bool {
+    if matches!(target, Target::Staged(_)) {
+        return false;
+    }
+    let head = target.head(table);
+    if head.is_none() && matches!(target, Target::Branch(_)) {
+        return false;
+    }
+    let mut at = head;
+    loop {
+        let Some(id) = at else { return true };
+        if id == made.snapshot_id() {
+            return false;
+        }
+        if at == made.parent_snapshot_id() {
+            return true;
+        }
+        match table.snapshot_by_id(id) {
+            Some(snapshot) => at = snapshot.parent_snapshot_id(),
+            None => return false,
+        }
+    }
 }
 
 async fn plan_all(

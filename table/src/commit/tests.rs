@@ -8,6 +8,7 @@ use super::*;
 use crate::catalog::TableCommit;
 use crate::change::Added;
 use crate::manifest;
+use crate::refs::rollback_to_snapshot;
 use crate::sample::Lake;
 use crate::scan::{ScanFile, plan_scan};
 use crate::testing::Fault;
@@ -354,6 +355,37 @@ async fn a_job_commits_once() {
         .unwrap();
     assert_eq!((second.snapshot_id, second.attempts), (first.snapshot_id, 0));
     assert_eq!(lake.rows().await, [1, 2]);
+}
+
+// Goal: a job whose commit was rolled back is not taken for done, and its next commit is. Method: roll back to a snapshot before it, alone and with
+// a commit on top; run it again each time, and twice more.
+#[tokio::test]
+async fn a_job_that_was_undone_commits_again() {
+    let lake = Lake::new(&[], &[]).await;
+    let job = JobId(uuid::Uuid::from_u128(7));
+    let before = lake.append([1]).await.snapshot_id;
+    let run = async || {
+        let change = Change::append(lake.files(&[2], 0).await).of_job(job);
+        lake.commit(&change).await.unwrap()
+    };
+    assert_eq!(run().await.attempts, 1);
+    for later in [vec![], vec![3]] {
+        rollback_to_snapshot(&lake.catalog, &lake.store, &lake.name, before)
+            .await
+            .unwrap();
+        for n in &later {
+            lake.append([*n]).await;
+        }
+        let again = run().await;
+        assert_eq!(again.attempts, 1);
+        for _ in 0..2 {
+            let found = run().await;
+            assert_eq!((found.snapshot_id, found.attempts), (again.snapshot_id, 0));
+        }
+        let mut rows = vec![1, 2];
+        rows.extend(later);
+        assert_eq!(lake.rows().await, rows);
+    }
 }
 
 // Goal: old snapshots leave with the commit that asks for it. Method: count them, and read the table.
