@@ -1,5 +1,5 @@
 //! Rows that are sorted, grouped, told apart, joined and put into windows by intervals: in PostgreSQL they are by the lengths of these, and
-//! part by part in the query engine.
+//! part by part in the query engine. And frames by `RANGE` over keys of which the query engine has none.
 
 use std::sync::Arc;
 
@@ -76,6 +76,19 @@ fn is_interval(key: &Expr, schema: &DFSchema) -> bool {
 /// Those between moments are durations, which no window is ordered by as they are.
 fn is_span(key: &Expr, schema: &DFSchema) -> bool {
     matches!(key.get_type(schema), Ok(DataType::Interval(_) | DataType::Duration(_)))
+}
+
+/// Whether the query engine has no distance between two values of this key, without which it makes no frame by RANGE at all.
+fn is_unmeasured(key: &Expr, schema: &DFSchema) -> bool {
+    matches!(
+        key.get_type(schema),
+        Ok(DataType::FixedSizeBinary(_)
+            | DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::Time32(_)
+            | DataType::Time64(_))
+    )
 }
 
 fn has_intervals(schema: &DFSchema) -> bool {
@@ -160,7 +173,7 @@ fn joined(mut join: Join) -> Transformed<LogicalPlan> {
     Transformed::new_transformed(LogicalPlan::Join(join), changed)
 }
 
-/// The plan with lengths as the keys of its windows: the query engine gives those that are ordered by intervals no types.
+/// The plan with lengths as the keys of its windows, and frames that the query engine has for all types: to others it gives no types.
 pub(super) fn windows(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(windowed)?.data)
 }
@@ -182,6 +195,19 @@ fn over_lengths(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     };
     let params = &mut function.params;
     let mut changed = false;
+    if params.window_frame.units == WindowFrameUnits::Range
+        && let Some(key) = params.order_by.first()
+        && is_unmeasured(&key.expr, schema)
+    {
+        if reaches(&params.window_frame) {
+            return not_impl_err!(
+                "RANGE of so much before or after a uuid, a time or bytes: order by a number, a date or a moment"
+            );
+        }
+        // Bounds of the same rows: those that are told apart by no key go together in both.
+        params.window_frame.units = WindowFrameUnits::Groups;
+        changed = true;
+    }
     // As below: windows of one node have the same keys.
     for key in &mut params.partition_by {
         if is_span(key, schema) {
@@ -277,6 +303,26 @@ mod tests {
         assert_eq!(lake.refused(&far).await.code(), "ENG-0004");
         let rounds = "WITH RECURSIVE r AS (SELECT INTERVAL '1 month' AS i UNION SELECT INTERVAL '30 days' FROM r) SELECT * FROM r";
         assert_eq!(lake.refused(rounds).await.code(), "ENG-0004");
+    }
+
+    // Goal: windows are ordered by keys between which the query engine knows no distance. Method: functions of each kind over times and bytes
+    // with equal ones and a null, against answers of PostgreSQL 15, by a plan that travelled too, and a frame that goes by how far they are.
+    #[tokio::test]
+    async fn windows_without_distances() {
+        let lake = Lake::new();
+        let rows = "(VALUES (1, TIME '10:00:00', decode('ff', 'hex')), (2, TIME '09:30:00', decode('00', 'hex')), \
+                    (3, TIME '10:00:00', NULL)) AS v (k, t, b)";
+        let sql = format!(
+            "SELECT k, sum(k) OVER (ORDER BY t), row_number() OVER (ORDER BY t DESC, k), sum(k) OVER (ORDER BY b), lag(k) OVER w \
+             FROM {rows} WINDOW w AS (ORDER BY b DESC NULLS LAST) ORDER BY k"
+        );
+        let wanted = ["1,6,1,3,", "2,2,3,2,1", "3,6,2,6,2"];
+        assert_eq!(lake.lines(&sql).await, wanted);
+        assert_eq!(lake.travelled(&sql).await.expect("an answer"), wanted);
+        let far = format!(
+            "SELECT sum(k) OVER (ORDER BY t RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND CURRENT ROW) FROM {rows}"
+        );
+        assert_eq!(lake.refused(&far).await.code(), "ENG-0004");
     }
 
     // Goal: intervals that are as long are one, however rows are put together. Method: groups, DISTINCT, sets and joins by names over some that

@@ -79,6 +79,36 @@ async fn what_is_fixed_in_a_part_is_not_in_the_whole() {
     }
 }
 
+/// Windows over what a window below has sorted already, by other keys, in partitions of which a task has two.
+const SORTED_BELOW: [&str; 5] = [
+    "SELECT note, customer, count(*) OVER (PARTITION BY note) AS c FROM (SELECT note, customer, row_number()
+     OVER (PARTITION BY note, customer ORDER BY id) AS rn FROM orders WHERE id > 3) AS x WHERE rn = 1",
+    "SELECT note, customer, count(*) OVER (PARTITION BY note) AS c FROM (SELECT note, customer, row_number()
+     OVER (PARTITION BY note, customer ORDER BY id) AS rn FROM orders WHERE id > 3) AS x WHERE rn = 1 ORDER BY note, customer LIMIT 8",
+    "SELECT note, r, count(*) FROM (SELECT note, rank() OVER (PARTITION BY note ORDER BY n) AS r FROM (SELECT note, rank()
+     OVER (PARTITION BY note, customer ORDER BY id) AS n FROM orders) AS x) AS y GROUP BY note, r",
+    "SELECT note, sum(n), max(b) FROM (SELECT note, row_number() OVER (PARTITION BY note ORDER BY customer) AS n,
+     lag(customer) OVER (PARTITION BY note ORDER BY customer) AS b FROM (SELECT note, customer, row_number()
+     OVER (PARTITION BY note, customer ORDER BY id DESC) AS rn FROM orders) AS x WHERE rn = 1) AS y GROUP BY note",
+    "SELECT note, c, count(*), sum(amount) FROM (SELECT id, note, count(*) OVER (PARTITION BY note) AS c FROM (SELECT id, note, row_number()
+     OVER (PARTITION BY note, customer ORDER BY id) AS rn FROM orders) AS x WHERE rn = 1) AS y JOIN items ON order_id = id GROUP BY note, c",
+];
+
+// Goal: rows that are hashed once more are not taken for sorted, however the parts that they come from are. Method: windows over windows by
+// other keys on an executor of two cores, whose tasks have two partitions each and write both into one file, and in one process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rows_that_are_hashed_are_not_sorted() {
+    let lake = Lake::new().await;
+    let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
+    let _executor = lake.executor(&scheduler).await;
+    let (local, cluster) = (lake.engine.local_runner(), scheduler.runner());
+    for sql in SORTED_BELOW {
+        let expected = lake.rows(&local, sql).await;
+        assert!(expected.len() > 1, "{sql}");
+        assert_eq!(lake.rows(&cluster, sql).await, expected, "{sql}");
+    }
+}
+
 // Goal: whoever waits for a plan on the cluster learns how far it is, and it never goes back. Method: a join that is watched while it runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn plans_tell_how_far_they_are() {

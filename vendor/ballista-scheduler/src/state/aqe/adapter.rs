@@ -174,7 +174,9 @@ impl BallistaAdapter {
                 // ordering, preserve it across the shuffle boundary with a
                 // k-way merge instead of the arrival-order concat that the
                 // regular reader does.
-                if let Some(ordering) = exchange.input().output_ordering() {
+                // tidewater: by what the exchange tells of its rows. Its child tells of what is
+                // written into one file behind another too, and may have been planned anew since.
+                if let Some(ordering) = exchange.properties().output_ordering() {
                     Arc::new(
                         RangeShuffleReaderExec::try_new(
                             stage_id,

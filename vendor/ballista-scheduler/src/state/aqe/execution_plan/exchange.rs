@@ -202,6 +202,13 @@ impl ExchangeExec {
         // same column. `RepartitionExec` clears them for the same reason.
         let mut eq_properties = input.properties().eq_properties.clone();
         eq_properties.clear_per_partition_constants();
+        // tidewater: nor is there an order. A task writes the rows of all its partitions for one
+        // reader into one file, those of one partition behind those of another, and who reads a
+        // broadcast reads one file behind another. Only where partitions stay what they were has
+        // each a file of its own for each task, and its reader merges these.
+        if partitioning.is_some() || broadcast {
+            eq_properties.clear_orderings();
+        }
         let properties = Arc::new(PlanProperties::new(
             eq_properties,
             plan_partitioning,
@@ -425,7 +432,9 @@ impl ExecutionPlan for ExchangeExec {
     // where it never runs, and the rows would be taken for sorted.
     fn maintains_input_order(&self) -> Vec<bool> {
         match self.partitioning {
-            None if !self.is_begun() => vec![true; self.children().len()],
+            None if !self.is_begun() && !self.broadcast => {
+                vec![true; self.children().len()]
+            }
             _ => vec![false; self.children().len()],
         }
     }
@@ -514,6 +523,55 @@ impl ExecutionPlan for ExchangeExec {
             }
             None => Ok(Arc::new(Statistics::new_unknown(&schema))),
         }
+    }
+}
+
+#[cfg(test)]
+mod order_tests {
+    //! tidewater: what an exchange tells of the order of its rows.
+    use super::*;
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+    use datafusion::physical_plan::expressions::col;
+    use datafusion::physical_plan::sorts::sort::SortExec;
+
+    fn sorted() -> Arc<dyn ExecutionPlan> {
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("v", DataType::Int64, false)]));
+        let key = PhysicalSortExpr::new_default(col("v", schema.as_ref()).unwrap());
+        let source =
+            MemorySourceConfig::try_new_exec(&[vec![], vec![]], schema, None).unwrap();
+        let order = LexOrdering::new(vec![key]).unwrap();
+        Arc::new(SortExec::new(order, source).with_preserve_partitioning(true))
+    }
+
+    /// One task may own both sorted partitions, and writes them one behind the other.
+    #[test]
+    fn hashed_rows_have_no_order() {
+        let input = sorted();
+        assert!(input.output_ordering().is_some());
+        let key = col("v", input.schema().as_ref()).unwrap();
+        let hashed = Partitioning::Hash(vec![key], 4);
+        let exchange = ExchangeExec::new(input, Some(hashed), 0);
+        assert!(exchange.properties().output_ordering().is_none());
+        assert_eq!(exchange.maintains_input_order(), vec![false]);
+    }
+
+    #[test]
+    fn broadcast_rows_have_no_order() {
+        let exchange = ExchangeExec::new_broadcast(sorted(), None, 0);
+        assert!(exchange.properties().output_ordering().is_none());
+        assert_eq!(exchange.maintains_input_order(), vec![false]);
+        let exchange = ExchangeExec::new(sorted(), None, 0).to_broadcast(1);
+        assert!(exchange.properties().output_ordering().is_none());
+    }
+
+    #[test]
+    fn partitions_that_stay_keep_their_order() {
+        let exchange = ExchangeExec::new(sorted(), None, 0);
+        assert!(exchange.properties().output_ordering().is_some());
+        assert_eq!(exchange.maintains_input_order(), vec![true]);
     }
 }
 

@@ -228,6 +228,16 @@ impl PhysicalOptimizerRule for CoalescePartitionsRule {
             return Ok(plan);
         }
 
+        // tidewater: the reader of a coalesced exchange reads one file behind another. What is
+        // above counts on the order that the exchange tells of.
+        if leaves
+            .iter()
+            .any(|arc| as_exchange(arc).properties().output_ordering().is_some())
+        {
+            debug!("[coalesce-rule] sorted leaf present; bail entire group");
+            return Ok(plan);
+        }
+
         // Coalesce and range-repartition are both set, bail so as to not return incorrect results
         // TODO: handle this case by coalescing range cuts too (see #2220)
         if leaves
