@@ -126,13 +126,20 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
     // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says: probes and scrapes do.
     // Passwords are another matter: where statements come in, they are taken without TLS from this machine only.
     let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
-    let stop = tasks.token();
+    let (stop, clock) = (tasks.token(), Arc::clone(clock));
     tasks.spawn("control", async move {
         let served = axum::serve(connections, routes.into_make_service_with_connect_info::<Line>())
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "control listener ended");
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        let late = async {
+            stop.cancelled().await;
+            clock.sleep(CLOSE_DEADLINE).await;
+        };
+        tokio::select! {
+            () = late => tracing::info!("requests that did not end in time are broken off"),
+            ended = served => if let Err(error) = ended {
+                tracing::error!(%error, "control listener ended");
+            }
         }
     });
     ready
@@ -310,6 +317,9 @@ fn options(request: &RunRequest) -> RunOptions {
         as_of_ms: request.as_of_ms,
     }
 }
+
+/// How long requests that are at work may go on when the process is told to stop: less than it takes to end all its tasks.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long connecting to a process may take, which is on this machine or near.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
