@@ -36,7 +36,7 @@ pub(crate) use self::executors::DrainRequest;
 pub(crate) use self::jobs::{attempt_of, name_of};
 pub(crate) use self::siblings::PATH as SIBLINGS_PATH;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
-use crate::cli::failure::{Failure, Reason};
+use crate::cli::failure::{Failure, Reason, words};
 use crate::readiness::{self, Check};
 use crate::roles::{Parts, Role, Running};
 use crate::settings::Settings;
@@ -327,6 +327,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long an answer may take that needs no work: the process may be busy, and a plan reads metadata of every model.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
+/// What to look at where something else listens.
+const OTHER_PORT: &str = "http.listen has to be the HTTP port of a process (8080 unless it was set), not that of the catalog, of Flight SQL or of the PostgreSQL wire";
+
 /// Asks the control endpoint of a running process.
 pub(crate) async fn ask(settings: &Settings, path: &str) -> Result<Value, Failure> {
     ask_within(settings, path, None::<&()>, Some(ANSWER_DEADLINE)).await
@@ -355,8 +358,10 @@ async fn ask_within<B: Serialize>(
             .hint("the process is overloaded or hangs: look at its log"),
         false if error.is_connect() => Failure::of(Reason::Unreachable, format!("nobody answers at {address}"))
             .hint("start it with: tidewater up, or set http.listen to where it is"),
-        false => Failure::of(Reason::Unreachable, format!("cannot reach {address}: {error}"))
-            .hint("start it with: tidewater up, or set http.listen to where it is"),
+        false => {
+            let message = format!("{address} does not answer as the HTTP port does: {}", words(&error));
+            Failure::of(Reason::Unreachable, message).hint(OTHER_PORT)
+        }
     };
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT_DEADLINE)
@@ -381,8 +386,12 @@ async fn ask_within<B: Serialize>(
     }
     let error = answer.get("error").cloned().unwrap_or_default();
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
-    let code = text("code").unwrap_or_default();
-    let failure = Failure::told(&format!("{code} {}", text("message").unwrap_or_default()));
+    let message = text("message").unwrap_or_default();
+    let Some(code) = text("code") else {
+        let message = format!("what answers at {address} is not the HTTP port: {message}");
+        return Err(Failure::of(Reason::Answer, message).hint(OTHER_PORT));
+    };
+    let failure = Failure::told(&format!("{code} {message}"));
     Err(match text("hint") {
         Some(hint) => failure.hint(hint),
         None => failure,

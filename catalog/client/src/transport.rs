@@ -40,6 +40,9 @@ const REDIRECT: &str = "x-tidewater-redirect";
 /// On a commit, with `false`: refuse an append that lost its race.
 const REBASE_APPENDS: &str = "x-tidewater-rebase-appends";
 
+/// Connections in a row that may break before an answer, where nobody waits for a start: what listens there may be no catalog.
+const BROKEN_MAX: u32 = 8;
+
 /// How often one attempt is sent on to another node.
 const REDIRECTS_MAX: u32 = 3;
 
@@ -197,6 +200,7 @@ impl Transport {
         let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None);
         // The node that answered last may be none of those that were given.
         let (mut silent, silent_max) = (0, self.endpoints.len() + 1);
+        let mut broken = 0;
         loop {
             let endpoint = self.preferred();
             let left = until.saturating_sub(self.clock.monotonic());
@@ -213,15 +217,15 @@ impl Transport {
                 }
                 Attempt::Elsewhere(leader) => format!("sent on to {leader} once too often"),
                 Attempt::Again(reason) => {
-                    silent = 0;
+                    (silent, broken) = (0, 0);
                     reason
                 }
                 Attempt::Nobody(reason) => {
-                    silent += 1;
+                    (silent, broken) = (silent + 1, 0);
                     reason
                 }
                 Attempt::Lost(reason) => {
-                    silent = 0;
+                    (silent, broken) = (0, broken + 1);
                     lost = Some(reason.clone());
                     if call.method != Method::GET && call.key.is_none() {
                         return Err(unknown(call, reason));
@@ -233,7 +237,7 @@ impl Transport {
             redirects = 0;
             let pause = self.backoff(attempts);
             attempts += 1;
-            let given_up = !self.await_start && silent >= silent_max;
+            let given_up = !self.await_start && (silent >= silent_max || broken >= BROKEN_MAX);
             if given_up || self.clock.monotonic() + pause >= until {
                 return Err(match lost {
                     Some(reason) if call.method != Method::GET => unknown(call, reason),
