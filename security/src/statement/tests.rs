@@ -191,6 +191,14 @@ fn others_are_left_alone() {
 fn strangers_are_warned_of() {
     let mut policy = Policy::default();
     policy.roles.insert("analyst".to_owned());
+    let row = crate::policy::UserRow {
+        id: uuid::Uuid::nil(),
+        password: None,
+        disabled: false,
+        made_ms: 0,
+        enabled_ms: None,
+    };
+    policy.users.insert("eve".to_owned(), row);
     let warned = |sql: &str| match parsed(sql) {
         GrantStatement::Change(change) => change.warnings(&policy, |name| name == "ana"),
         other => panic!("{sql}: {other:?}"),
@@ -198,6 +206,7 @@ fn strangers_are_warned_of() {
     for known in [
         "GRANT analyst TO ana",
         "GRANT analyst TO USER ana",
+        "GRANT analyst TO eve",
         "GRANT SELECT ON SCHEMA gold TO analyst",
         "REVOKE analyst FROM bob",
         "CREATE ROLE bob",
