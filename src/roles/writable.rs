@@ -96,14 +96,17 @@ fn refused(warehouse: &str, error: &TableError) -> Failure {
 mod tests {
     use std::fs;
 
-    use tidewater_core::{SystemClock, SystemRng};
+    use axum::Router;
+    use axum::http::{Method, StatusCode, header};
+    use tidewater_core::{Secret, SystemClock, SystemRng, Tasks};
+    use tokio::net::TcpListener;
 
     use super::super::storage;
     use super::*;
-    use crate::settings::Settings;
+    use crate::settings::{Settings, StorageSettings};
 
-    async fn looked_at(warehouse: &str) -> Result<Writable, Failure> {
-        let options = storage::options(&Settings::default(), warehouse.to_owned());
+    async fn looked_at(settings: &Settings, warehouse: &str) -> Result<Writable, Failure> {
+        let options = storage::options(settings, warehouse.to_owned());
         let store = FileStore::new(options, SystemClock::shared(), SystemRng::shared());
         probe(&store, warehouse).await
     }
@@ -114,14 +117,63 @@ mod tests {
     async fn a_warehouse_is_tried() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let lake = dir.path().join("lake");
-        let found = looked_at(&format!("file://{}", lake.display())).await;
+        let found = looked_at(&Settings::default(), &format!("file://{}", lake.display())).await;
         assert!(matches!(found, Ok(Writable::Whole)), "{found:?}");
         assert_eq!(fs::read_dir(&lake).expect("a folder").count(), 0, "nothing is left");
         let file = dir.path().join("file");
         fs::write(&file, "x").expect("a writable directory");
         let place = format!("file://{}/lake", file.display());
-        let told = looked_at(&place).await.expect_err("no folder").in_one_line();
+        let told = looked_at(&Settings::default(), &place)
+            .await
+            .expect_err("no folder")
+            .in_one_line();
         assert!(told.contains(&place) && told.contains("[CTL-0039]"), "{told}");
         assert!(told.contains("catalog.warehouse"), "{told}");
+    }
+
+    /// What a store says of files that it deleted: any number of them, in one request.
+    const DELETED: &str = "<DeleteResult><Deleted><Key>x</Key></Deleted></DeleteResult>";
+
+    /// Settings of a store in S3 that answers these two.
+    async fn s3_that_says(put: StatusCode, delete: StatusCode) -> Settings {
+        let answer = move |method: Method| async move {
+            let status = match method {
+                Method::PUT => put,
+                Method::POST => delete,
+                _ => StatusCode::NOT_FOUND,
+            };
+            (status, [(header::ETAG, "\"1\"")], DELETED)
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        Tasks::new("test").spawn("store", async move {
+            drop(axum::serve(listener, Router::new().fallback(answer)).await);
+        });
+        Settings {
+            storage: StorageSettings {
+                s3_endpoint: Some(format!("http://{address}")),
+                s3_region: Some("us-east-1".into()),
+                s3_access_key_id: Some("key".into()),
+                s3_secret_access_key: Some(Secret::new("hush")),
+                s3_allow_http: true,
+                ..StorageSettings::default()
+            },
+            ..Settings::default()
+        }
+    }
+
+    // Goal: a bucket that refuses to be written is refused, and one in which nothing can be deleted is not. Method: a store that answers each
+    // with 403.
+    #[tokio::test]
+    async fn what_a_policy_refuses_is_told_apart() {
+        let place = "s3://bucket/lake";
+        let (yes, no) = (StatusCode::OK, StatusCode::FORBIDDEN);
+        let whole = looked_at(&s3_that_says(yes, yes).await, place).await;
+        assert!(matches!(whole, Ok(Writable::Whole)), "{whole:?}");
+        let kept = looked_at(&s3_that_says(yes, no).await, place).await;
+        assert!(matches!(kept, Ok(Writable::Kept(_))), "{kept:?}");
+        let told = looked_at(&s3_that_says(no, yes).await, place).await;
+        let told = told.expect_err("nothing can be written").in_one_line();
+        assert!(told.contains("[CTL-0039]") && told.contains("s3:PutObject"), "{told}");
     }
 }
