@@ -305,7 +305,7 @@ where
     let ready = control::serve(control_listener, &parts);
     let mut reports = Vec::new();
     if roles.contains(&Role::Catalog) {
-        writable::require(&parts, &own_warehouse).await?;
+        writable::require(&parts, roles, &own_warehouse).await?;
         reports.push(catalog::start(&parts, exit).await?);
     }
     let warehouse = wait_for_catalog(&parts).await?;
@@ -315,7 +315,7 @@ where
             parts.store = store(warehouse.clone());
         }
         let told = if warehouse.is_empty() { own_warehouse } else { warehouse };
-        writable::require(&parts, &told).await?;
+        writable::require(&parts, roles, &told).await?;
     }
     let mut running = Running {
         roles: roles.clone(),

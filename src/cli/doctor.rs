@@ -123,6 +123,10 @@ fn warehouse(settings: &Settings, of: &BTreeSet<Role>) -> Check {
             name,
             format!("{location} can be written, but nothing can be deleted there: {reason}"),
         ),
+        Ok(Writable::Denied(failure)) if !writable::writes(settings, of) => {
+            Check::warning(name, format!("for reading only: {}", failure.in_one_line()))
+        }
+        Ok(Writable::Denied(failure)) => Check::new(name, Err(failure.in_one_line())),
         Ok(Writable::Unanswered(reason)) => Check::new(
             name,
             Err(format!(

@@ -41,7 +41,11 @@ pub(crate) fn prepare_data_dir(dir: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(dir).map_err(refused("make"))?;
     let probe = dir.join(".write-probe");
     std::fs::write(&probe, b"tidewater").map_err(refused("write to"))?;
-    std::fs::remove_file(&probe).map_err(refused("write to"))
+    match std::fs::remove_file(&probe) {
+        // Another process that looks at the same time.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(refused("write to")),
+    }
 }
 
 /// How to go on without a data directory.

@@ -1,13 +1,15 @@
-//! Whether the warehouse takes what roles write: found at the start, and not at the first commit. Every role writes there: the catalog
-//! metadata, the others data files.
+//! Whether the warehouse takes what roles write: found at the start, and not at the first commit. Every role may write there: the catalog
+//! metadata, the others data files. Ingest does so by itself; who is asked to read only goes on without the right to write.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tidewater_core::{Coded, ErrorKind};
 use tidewater_table::{FileStore, TableError};
 
-use super::Parts;
+use super::{Parts, Role};
 use crate::cli::failure::{Failure, Reason, words};
+use crate::settings::Settings;
 
 /// How long the store may take. One that is down for the moment does not keep a process from starting.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -22,14 +24,34 @@ pub(crate) enum Writable {
     Whole,
     /// What is written stays: nothing can be deleted.
     Kept(String),
+    /// Its files may be read at most.
+    Denied(Failure),
     /// The store does not say at the moment.
     Unanswered(String),
 }
 
+/// Whether a process of these roles writes without being asked to.
+pub(crate) fn writes(settings: &Settings, roles: &BTreeSet<Role>) -> bool {
+    roles.contains(&Role::Ingest) && !settings.ingest.sources.is_empty()
+}
+
 /// Refuses a warehouse that cannot be written, and warns of one that is not known to be of use.
-pub(super) async fn require(parts: &Parts, warehouse: &str) -> Result<(), Failure> {
-    match probe(&parts.store, warehouse).await? {
+pub(super) async fn require(parts: &Parts, roles: &BTreeSet<Role>, warehouse: &str) -> Result<(), Failure> {
+    let stop = parts.tasks.token();
+    let Some(found) = stop.run_until_cancelled(probe(&parts.store, warehouse)).await else {
+        return Err(Failure::of(Reason::Start, "stopped while the warehouse was looked at"));
+    };
+    match found? {
         Writable::Whole => {}
+        Writable::Denied(failure) if writes(&parts.settings, roles) => return Err(failure),
+        Writable::Denied(failure) => {
+            let reason = failure.in_one_line();
+            tracing::warn!(
+                warehouse,
+                reason,
+                "the warehouse can be read only: whatever writes there will fail"
+            );
+        }
         Writable::Kept(reason) => {
             tracing::warn!(
                 warehouse,
@@ -63,6 +85,7 @@ pub(crate) async fn probe(store: &FileStore, warehouse: &str) -> Result<Writable
     match written {
         Ok(()) => {}
         Err(error) if passes(&error) => return Ok(Writable::Unanswered(words(&error))),
+        Err(error) if error.kind() == ErrorKind::Denied => return Ok(Writable::Denied(refused(warehouse, &error))),
         Err(error) => return Err(refused(warehouse, &error)),
     }
     let deleted = tokio::select! {
@@ -75,10 +98,13 @@ pub(crate) async fn probe(store: &FileStore, warehouse: &str) -> Result<Writable
     })
 }
 
-/// Whether another answer may come later. A local disk has given its last word.
+/// Whether another answer may come later. A local disk has given its last word, unless it is full: there has to be a process to make room.
 fn passes(error: &TableError) -> bool {
-    let kind = error.kind();
-    !matches!(error, TableError::Disk { .. }) && matches!(kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+    match error.kind() {
+        ErrorKind::Exhausted => true,
+        ErrorKind::Unavailable | ErrorKind::Timeout => !matches!(error, TableError::Disk { .. }),
+        _ => false,
+    }
 }
 
 fn refused(warehouse: &str, error: &TableError) -> Failure {
@@ -103,7 +129,7 @@ mod tests {
 
     use super::super::storage;
     use super::*;
-    use crate::settings::{Settings, StorageSettings};
+    use crate::settings::{SourceSettings, StorageSettings};
 
     async fn looked_at(settings: &Settings, warehouse: &str) -> Result<Writable, Failure> {
         let options = storage::options(settings, warehouse.to_owned());
@@ -162,8 +188,8 @@ mod tests {
         }
     }
 
-    // Goal: a bucket that refuses to be written is refused, and one in which nothing can be deleted is not. Method: a store that answers each
-    // with 403.
+    // Goal: a bucket that refuses to be written is known from one in which nothing can be deleted. Method: a store that answers
+    // each with 403.
     #[tokio::test]
     async fn what_a_policy_refuses_is_told_apart() {
         let place = "s3://bucket/lake";
@@ -172,8 +198,40 @@ mod tests {
         assert!(matches!(whole, Ok(Writable::Whole)), "{whole:?}");
         let kept = looked_at(&s3_that_says(yes, no).await, place).await;
         assert!(matches!(kept, Ok(Writable::Kept(_))), "{kept:?}");
-        let told = looked_at(&s3_that_says(no, yes).await, place).await;
-        let told = told.expect_err("nothing can be written").in_one_line();
+        let told = match looked_at(&s3_that_says(no, yes).await, place).await {
+            Ok(Writable::Denied(failure)) => failure.in_one_line(),
+            other => panic!("{other:?}"),
+        };
         assert!(told.contains("[CTL-0039]") && told.contains("s3:PutObject"), "{told}");
+    }
+
+    // Goal: a disk that is full, and a store that is down, keep no process from starting; a folder that cannot be one does. Method: the errors
+    // of each.
+    #[test]
+    fn what_passes_is_told_apart() {
+        let disk = |kind: std::io::ErrorKind| TableError::Disk {
+            operation: "write",
+            location: "file:///lake/x".into(),
+            source: kind.into(),
+        };
+        assert!(passes(&disk(std::io::ErrorKind::StorageFull)));
+        assert!(!passes(&disk(std::io::ErrorKind::NotADirectory)));
+        assert_eq!(disk(std::io::ErrorKind::ReadOnlyFilesystem).kind(), ErrorKind::Denied);
+        assert!(passes(&TableError::StoreTimeout {
+            operation: "write",
+            location: "s3://bucket/x".into(),
+            deadline: DEADLINE,
+        }));
+    }
+
+    // Goal: who only reads needs no right to write. Method: roles with and without something to ingest.
+    #[test]
+    fn only_ingest_writes_by_itself() {
+        let mut settings = Settings::default();
+        let all: BTreeSet<Role> = Role::ALL.into_iter().collect();
+        assert!(!writes(&settings, &all));
+        settings.ingest.sources = vec![SourceSettings::File { path: "changes".into() }];
+        assert!(writes(&settings, &all));
+        assert!(!writes(&settings, &[Role::Catalog, Role::FlightSql].into()));
     }
 }

@@ -163,10 +163,11 @@ impl From<ClientError> for CatalogFault {
                 error_code,
                 ..
             } => match (error.kind(), kind.as_str()) {
-                // Somebody else's 404 is of the path, and not of what it names.
-                (ErrorKind::NotFound, "") if error_code.is_empty() && subject(told).is_none() => {
-                    Self::Invalid { message }
-                }
+                // Somebody else's 404 is of the path, and not of what it names. Nor is it a refusal of what was asked: ingest would halt.
+                (ErrorKind::NotFound, "") if error_code.is_empty() && subject(told).is_none() => Self::Internal {
+                    message,
+                    source: Some(Box::new(error)),
+                },
                 (ErrorKind::NotFound, _) => Self::NotFound {
                     what: subject(told).unwrap_or(message),
                 },
@@ -238,5 +239,22 @@ mod tests {
             assert_eq!(fault(status, told), said);
         }
         assert!(fault(404, "no such endpoint: /x").contains("no such endpoint: /x"));
+    }
+
+    // Goal: what is no catalog says nothing of a table: neither that it is not there, nor that its rows are refused for good. Method: a 404
+    // without the catalog's words.
+    #[test]
+    fn a_strangers_404_is_of_no_table() {
+        let refused = ClientError::Refused {
+            call: "GET /v1/namespaces/a/tables/t".into(),
+            status: 404,
+            kind: String::new(),
+            message: String::new(),
+            error_code: String::new(),
+            catalog_hint: None,
+        };
+        assert!(refused.hint().is_some_and(|hint| hint.contains("no catalog")));
+        let fault = CatalogFault::from(refused);
+        assert!(matches!(fault, CatalogFault::Internal { .. }), "{fault:?}");
     }
 }

@@ -121,6 +121,8 @@ enum Attempt {
     Nobody(String),
     /// It may have happened.
     Lost(String),
+    /// The same, as the connection broke before an answer: nobody said that he is a catalog.
+    Broken(String),
     Refused(ClientError),
     /// Another node leads.
     Elsewhere(Url),
@@ -204,10 +206,14 @@ impl Transport {
         loop {
             let endpoint = self.preferred();
             let left = until.saturating_sub(self.clock.monotonic());
-            let reason = match self
+            let attempt = self
                 .attempt(call, &endpoint, left.min(ATTEMPT_DEADLINE + call.wait))
-                .await
-            {
+                .await;
+            broken = match attempt {
+                Attempt::Broken(_) => broken + 1,
+                _ => 0,
+            };
+            let reason = match attempt {
                 Attempt::Done(reply) => return Ok(reply),
                 Attempt::Refused(error) => return Err(error),
                 Attempt::Elsewhere(leader) if redirects < REDIRECTS_MAX => {
@@ -217,15 +223,15 @@ impl Transport {
                 }
                 Attempt::Elsewhere(leader) => format!("sent on to {leader} once too often"),
                 Attempt::Again(reason) => {
-                    (silent, broken) = (0, 0);
+                    silent = 0;
                     reason
                 }
                 Attempt::Nobody(reason) => {
-                    (silent, broken) = (silent + 1, 0);
+                    silent += 1;
                     reason
                 }
-                Attempt::Lost(reason) => {
-                    (silent, broken) = (0, broken + 1);
+                Attempt::Lost(reason) | Attempt::Broken(reason) => {
+                    silent = 0;
                     lost = Some(reason.clone());
                     if call.method != Method::GET && call.key.is_none() {
                         return Err(unknown(call, reason));
@@ -270,7 +276,9 @@ impl Transport {
             let body = response.bytes().await.unwrap_or_default();
             match refused(call, status, &body) {
                 Attempt::Refused(error) => return Err(error),
-                Attempt::Again(reason) | Attempt::Nobody(reason) | Attempt::Lost(reason) => last = reason,
+                Attempt::Again(reason) | Attempt::Nobody(reason) | Attempt::Lost(reason) | Attempt::Broken(reason) => {
+                    last = reason
+                }
                 Attempt::Done(_) | Attempt::Elsewhere(_) => last = format!("{status}"),
             }
         }
@@ -348,7 +356,7 @@ impl Transport {
         sent.map_err(|error| match error.is_connect() || error.is_builder() {
             true if is_refused(&error) => Attempt::Nobody(chain(&error)),
             true => Attempt::Again(chain(&error)),
-            false => Attempt::Lost(chain(&error)),
+            false => Attempt::Broken(chain(&error)),
         })
     }
 
