@@ -1,7 +1,8 @@
 //! The working directory: locked by one executor, emptied at start, swept while it runs.
 
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -101,6 +102,7 @@ async fn sweep_once(shuffle: &Path, ttl: Duration) -> ballista_core::error::Resu
         Err(error) if error.kind() == ErrorKind::NotFound => return remake(shuffle).await,
         found => found?,
     };
+    keep_private(shuffle).await?;
     while let Some(job) = jobs.next_entry().await? {
         let path = job.path();
         if !job.file_type().await?.is_dir() {
@@ -127,6 +129,17 @@ async fn remake(shuffle: &Path) -> ballista_core::error::Result<()> {
     }
 }
 
+/// A task that was faster than the sweep made it open to others.
+async fn keep_private(shuffle: &Path) -> io::Result<()> {
+    let mut permissions = fs::metadata(shuffle).await?.permissions();
+    if permissions.mode() & 0o777 == SHUFFLE_MODE {
+        return Ok(());
+    }
+    tracing::warn!(directory = %shuffle.display(), "the folder of shuffle files was open to others, and is closed");
+    permissions.set_mode(SHUFFLE_MODE);
+    fs::set_permissions(shuffle, permissions).await
+}
+
 async fn sweep_job(job: fs::DirEntry, path: &Path, ttl: Duration) -> ballista_core::error::Result<()> {
     if !satisfy_dir_ttl(job, ttl.as_secs()).await? {
         tracing::info!(directory = %path.display(), "removed shuffle files that nobody asked for any more");
@@ -137,8 +150,6 @@ async fn sweep_job(job: fs::DirEntry, path: &Path, ttl: Duration) -> ballista_co
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     // Goal: an executor starts from an empty folder that nobody else uses, nor looks into. Method: leave a file in a folder that is open to
@@ -159,11 +170,16 @@ mod tests {
         assert!(beside.try_exists().expect("readable"));
         let second = WorkDir::take(home.path()).await;
         assert!(matches!(second, Err(ExecutorError::WorkDirTaken { .. })), "{second:?}");
-        std::fs::remove_dir_all(taken.shuffle()).expect("removed by somebody");
         let ttl = Duration::from_secs(60);
-        sweep_once(taken.shuffle(), ttl).await.expect("made anew");
-        let shuffle = std::fs::metadata(taken.shuffle()).expect("it is there again");
-        assert_eq!(shuffle.permissions().mode() & 0o777, SHUFFLE_MODE);
+        for as_tasks_do in [false, true] {
+            std::fs::remove_dir_all(taken.shuffle()).expect("removed by somebody");
+            if as_tasks_do {
+                std::fs::create_dir_all(taken.shuffle().join("job")).expect("writable");
+            }
+            sweep_once(taken.shuffle(), ttl).await.expect("made anew");
+            let shuffle = std::fs::metadata(taken.shuffle()).expect("it is there again");
+            assert_eq!(shuffle.permissions().mode() & 0o777, SHUFFLE_MODE);
+        }
         let gone = home.path().join("gone/shuffle");
         assert!(sweep_once(&gone, ttl).await.is_err() && !gone.try_exists().expect("readable"));
         drop(taken);
