@@ -114,7 +114,12 @@ fn refused(warehouse: &str, error: &TableError) -> Failure {
         }
         false => "give this user the right to write there, or set catalog.warehouse to another folder",
     };
-    let message = format!("the warehouse {warehouse} cannot be written: {}", words(error));
+    // A file that is to be new is missed where its bucket is not there.
+    let reason = match error {
+        TableError::FileNotFound { .. } => "the bucket is not there".to_owned(),
+        _ => words(error),
+    };
+    let message = format!("the warehouse {warehouse} cannot be written: {reason}");
     Failure::of(Reason::Warehouse, message).hint(hint)
 }
 
@@ -188,8 +193,8 @@ mod tests {
         }
     }
 
-    // Goal: a bucket that refuses to be written is known from one in which nothing can be deleted. Method: a store that answers
-    // each with 403.
+    // Goal: a bucket that refuses to be written is known from one in which nothing can be deleted, and from one that is not there. Method: a
+    // store that answers each with 403, and with 404.
     #[tokio::test]
     async fn what_a_policy_refuses_is_told_apart() {
         let place = "s3://bucket/lake";
@@ -203,6 +208,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(told.contains("[CTL-0039]") && told.contains("s3:PutObject"), "{told}");
+        let gone = looked_at(&s3_that_says(StatusCode::NOT_FOUND, yes).await, place).await;
+        let told = gone.expect_err("no bucket").in_one_line();
+        assert!(told.contains("the bucket is not there"), "{told}");
     }
 
     // Goal: a disk that is full, and a store that is down, keep no process from starting; a folder that cannot be one does. Method: the errors
