@@ -66,6 +66,13 @@ impl Background {
             runtime.shutdown_timeout(END_MAX);
         }
     }
+
+    /// The same without waiting for anything.
+    pub(crate) fn leave(self) {
+        if let Some(runtime) = self.0 {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 fn give_way() -> Result<(), Error> {

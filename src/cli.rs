@@ -1,6 +1,6 @@
 //! The command line: one file a verb below `cli/`.
 //!
-//! Data goes to standard output, words to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 74 storage failed, 77 removed from the catalog's group.
+//! Data goes to standard output, words to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 74 storage failed, 77 removed from the catalog's group, 130 interrupted twice.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

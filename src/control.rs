@@ -36,7 +36,7 @@ pub(crate) use self::executors::DrainRequest;
 pub(crate) use self::jobs::{attempt_of, name_of};
 pub(crate) use self::siblings::PATH as SIBLINGS_PATH;
 pub(crate) use self::tables::{CompactRequest, ExpireRequest};
-use crate::cli::failure::{Failure, Reason};
+use crate::cli::failure::{Failure, Reason, words};
 use crate::readiness::{self, Check};
 use crate::roles::{Parts, Role, Running};
 use crate::settings::Settings;
@@ -126,13 +126,20 @@ pub(crate) fn serve(listener: TcpListener, parts: &Parts) -> Ready {
     // TLS for clients that begin with it; all others go on without, from anywhere and whatever `allow_plain` says: probes and scrapes do.
     // Passwords are another matter: where statements come in, they are taken without TLS from this machine only.
     let connections = Connections::new(listener, parts.tls.clone(), Arc::clone(clock)).either_way();
-    let stop = tasks.token();
+    let (stop, clock) = (tasks.token(), Arc::clone(clock));
     tasks.spawn("control", async move {
         let served = axum::serve(connections, routes.into_make_service_with_connect_info::<Line>())
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "control listener ended");
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        let late = async {
+            stop.cancelled().await;
+            clock.sleep(CLOSE_DEADLINE).await;
+        };
+        tokio::select! {
+            () = late => tracing::info!("requests that did not end in time are broken off"),
+            ended = served => if let Err(error) = ended {
+                tracing::error!(%error, "control listener ended");
+            }
         }
     });
     ready
@@ -311,11 +318,17 @@ fn options(request: &RunRequest) -> RunOptions {
     }
 }
 
+/// How long requests that are at work may go on when the process is told to stop: less than it takes to end all its tasks.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How long connecting to a process may take, which is on this machine or near.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long an answer may take that needs no work: the process may be busy, and a plan reads metadata of every model.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What to look at where something else listens.
+const OTHER_PORT: &str = "http.listen has to be the HTTP port of a process (8080 unless it was set), not that of the catalog, of Flight SQL or of the PostgreSQL wire";
 
 /// Asks the control endpoint of a running process.
 pub(crate) async fn ask(settings: &Settings, path: &str) -> Result<Value, Failure> {
@@ -345,8 +358,10 @@ async fn ask_within<B: Serialize>(
             .hint("the process is overloaded or hangs: look at its log"),
         false if error.is_connect() => Failure::of(Reason::Unreachable, format!("nobody answers at {address}"))
             .hint("start it with: tidewater up, or set http.listen to where it is"),
-        false => Failure::of(Reason::Unreachable, format!("cannot reach {address}: {error}"))
-            .hint("start it with: tidewater up, or set http.listen to where it is"),
+        false => {
+            let message = format!("{address} does not answer as the HTTP port does: {}", words(&error));
+            Failure::of(Reason::Unreachable, message).hint(OTHER_PORT)
+        }
     };
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT_DEADLINE)
@@ -371,8 +386,12 @@ async fn ask_within<B: Serialize>(
     }
     let error = answer.get("error").cloned().unwrap_or_default();
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
-    let code = text("code").unwrap_or_default();
-    let failure = Failure::told(&format!("{code} {}", text("message").unwrap_or_default()));
+    let message = text("message").unwrap_or_default();
+    let Some(code) = text("code") else {
+        let message = format!("what answers at {address} is not the HTTP port: {message}");
+        return Err(Failure::of(Reason::Answer, message).hint(OTHER_PORT));
+    };
+    let failure = Failure::told(&format!("{code} {message}"));
     Err(match text("hint") {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -7,7 +7,7 @@ use tidewater_core::SystemClock;
 use tidewater_synth::{Hooks, RunOptions, SinkOptions, WorldOptions};
 
 use crate::cli::failure::Failure;
-use crate::roles::Running;
+use crate::roles::{Running, storage};
 use crate::settings::{Settings, SourceSettings};
 
 mod project;
@@ -30,6 +30,7 @@ pub(crate) fn prepare(settings: &mut Settings, events_per_second: u32) -> Result
     let io = |what: &str, source| Failure::io(what, source);
     let data_dir =
         std::path::absolute(&settings.data_dir).map_err(|source| io("resolve the data directory", source))?;
+    storage::prepare_data_dir(&data_dir)?;
     let changelog = data_dir.join("changelog");
     std::fs::create_dir_all(&changelog).map_err(|source| io("make the change log's folder", source))?;
     let project = data_dir.join("hospital");

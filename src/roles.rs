@@ -15,6 +15,8 @@ use tidewater_engine::Engine;
 use tidewater_pipelines::Pipelines;
 use tidewater_security::{AuditLog, Authenticator, NodeTls, Oidc, Tls, TokenKey};
 use tidewater_table::FileStore;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 use crate::cli::failure::{Failure, Reason};
@@ -39,6 +41,7 @@ mod serving;
 mod siblings;
 pub(crate) mod storage;
 mod users;
+pub(crate) mod writable;
 
 pub(crate) use catalog::warehouse;
 pub(crate) use ingest::IngestHandle;
@@ -46,6 +49,12 @@ pub(crate) use ports::listeners;
 
 /// How long a start may take: a catalog that has to replay its log, a group that has to elect a leader.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A terminal and a wrapper around this process may both pass on one press of Control-C.
+const SAME_INTERRUPT: Duration = Duration::from_millis(500);
+
+/// The exit code of a process that was interrupted again while it stopped, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// What a process may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,23 +199,39 @@ where
     // Whoever asks this process for rows waits for them; nobody waits for what the other roles do.
     let background = Background::start(roles.contains(&Role::FlightSql))?;
     let mut audit = None;
-    let result = runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let tasks = Tasks::new("tidewater");
-        let stop = tasks.token();
-        tasks.spawn("signals", signals(stop));
-        let mut exit = catalog::Exit::default();
-        let result = assemble(settings, &roles, &background, &tasks, (&mut exit, &mut audit), beside).await;
-        exit.hand_over().await;
-        if !tasks.shutdown(SHUTDOWN_DEADLINE).await {
-            tracing::warn!("some tasks did not end in time");
+        let impatient = interrupted_again(tasks.token());
+        let whole = async {
+            let mut exit = catalog::Exit::default();
+            let result = assemble(settings, &roles, &background, &tasks, (&mut exit, &mut audit), beside).await;
+            exit.hand_over().await;
+            if !tasks.shutdown(SHUTDOWN_DEADLINE).await {
+                let still = tasks.running().join(", ");
+                tracing::warn!(tasks = still, "some tasks did not end in time");
+            }
+            exit.shutdown().await;
+            result?;
+            Ok::<ExitCode, Failure>(exit.code())
+        };
+        tokio::select! {
+            result = whole => Some(result),
+            () = impatient => None,
         }
-        exit.shutdown().await;
-        result?;
-        Ok(exit.code())
     });
-    // Blocking work that hangs must not keep the process.
-    background.end();
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    let result = match ended {
+        Some(result) => {
+            // Blocking work that hangs must not keep the process.
+            background.end();
+            runtime.shutdown_timeout(Duration::from_secs(2));
+            result
+        }
+        None => {
+            background.leave();
+            runtime.shutdown_background();
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    };
     if let Some(log) = &audit {
         audit::settle(log);
     }
@@ -280,12 +305,17 @@ where
     let ready = control::serve(control_listener, &parts);
     let mut reports = Vec::new();
     if roles.contains(&Role::Catalog) {
+        writable::require(&parts, roles, &own_warehouse).await?;
         reports.push(catalog::start(&parts, exit).await?);
     }
     let warehouse = wait_for_catalog(&parts).await?;
     // Where tables lie is the catalog's to say: a process of other roles need not be told.
-    if !roles.contains(&Role::Catalog) && !warehouse.is_empty() && warehouse != own_warehouse {
-        parts.store = store(warehouse);
+    if !roles.contains(&Role::Catalog) {
+        if !warehouse.is_empty() && warehouse != own_warehouse {
+            parts.store = store(warehouse.clone());
+        }
+        let told = if warehouse.is_empty() { own_warehouse } else { warehouse };
+        writable::require(&parts, roles, &told).await?;
     }
     let mut running = Running {
         roles: roles.clone(),
@@ -403,19 +433,27 @@ async fn wait_for_catalog(parts: &Parts) -> Result<String, Failure> {
     }
 }
 
-async fn signals(stop: tokio_util::sync::CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
+/// Tells all to stop at the first signal. Ends when somebody interrupts once more, who does not want to wait.
+async fn interrupted_again(stop: CancellationToken) {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         tracing::error!("cannot listen for signals");
-        return;
+        return std::future::pending().await;
     };
     tokio::select! {
-        _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
+        // A warning, as the screen of the demo shows nothing less.
+        _ = interrupt.recv() => tracing::warn!("interrupted: stopping; interrupt again to end at once"),
         _ = terminate.recv() => tracing::info!("told to stop"),
-        () = stop.cancelled() => return,
+        () = stop.cancelled() => {}
     }
     stop.cancel();
+    SystemClock::shared().sleep(SAME_INTERRUPT).await;
+    // Made anew, so that it knows of no signal before.
+    let Ok(mut again) = signal(SignalKind::interrupt()) else {
+        return std::future::pending().await;
+    };
+    let _interrupted = again.recv().await;
+    tracing::warn!("interrupted again: ending at once, whatever is at work");
 }
 
 /// An engine's catalog: every process, this one included, talks to it through the client.

@@ -1,6 +1,7 @@
 //! The catalog server: routes, limits, and the listener.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -26,6 +27,10 @@ use crate::{internal, rest};
 use tidewater_catalog_client::Nearby;
 use tidewater_core::{SharedClock, SharedRng, Tasks};
 use tidewater_security::{AuditLog, Authenticator, Authorizer, ListenPolicy, Tls, TokenKey};
+
+/// How long requests in flight may go on when the server is told to stop: less than a process has to end all its tasks. One that waits for
+/// changes would wait for a minute.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Who may call.
 #[derive(Debug, Clone)]
@@ -242,7 +247,7 @@ impl CatalogServer {
         })
     }
 
-    /// Serves on `listener`, and works on drops while this node leads, until the server's tasks are told to stop; then answers what is in flight.
+    /// Serves on `listener`, and works on drops while this node leads, until the server's tasks are told to stop; then answers what is in flight, for ten seconds at most.
     ///
     /// # Errors
     /// If the listener fails, or others could reach it and nobody has to bear a token.
@@ -256,15 +261,21 @@ impl CatalogServer {
         let failed = |error: std::io::Error| CatalogError::internal(format!("the listener failed: {error}"));
         policy.check(listener.local_addr().map_err(failed)?)?;
         purge::start(&self.service);
-        let token = self.service.tasks.token();
-        let stop = async move { token.cancelled().await };
+        let (token, clock) = (self.service.tasks.token(), Arc::clone(&self.service.clock));
         let connections = rest::Connections::new(listener, self.tls.clone(), Arc::clone(&self.service.clock));
         let served = axum::serve(
             connections,
             self.router().into_make_service_with_connect_info::<rest::Remote>(),
         )
-        .with_graceful_shutdown(stop)
-        .await;
-        served.map_err(failed)
+        .with_graceful_shutdown(token.clone().cancelled_owned())
+        .into_future();
+        let late = async {
+            token.cancelled().await;
+            clock.sleep(CLOSE_DEADLINE).await;
+        };
+        tokio::select! {
+            served = served => served.map_err(failed),
+            () = late => Ok(()),
+        }
     }
 }

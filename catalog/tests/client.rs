@@ -533,6 +533,34 @@ async fn a_command_does_not_wait_for_a_start() {
     assert!(waited.is_err() && clock.monotonic() - begun >= Duration::from_millis(300));
 }
 
+// Goal: a command gives up where every connection breaks, as on the port of something else; what goes on for longer waits as long as it may.
+// Method: a listener that closes what it takes; the command's deadline is far away, the other's longer than the command tries.
+#[tokio::test]
+async fn a_command_gives_up_where_connections_break() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let place = format!("http://{}", listener.local_addr().expect("an address"));
+    Tasks::new("test").spawn("close", async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            drop(connection);
+        }
+    });
+    let ask = |await_start: bool, deadline: Duration| {
+        let mut options = ClientOptions::new([place.clone()]);
+        options.await_start = await_start;
+        options.deadline = deadline;
+        let client = CatalogClient::new(options).expect("good options");
+        async move { tokio::time::timeout(Duration::from_secs(30), client.cluster_status()).await }
+    };
+    let gone = ask(false, Duration::from_secs(600))
+        .await
+        .expect("long before its deadline");
+    assert!(matches!(gone, Err(ClientError::Unavailable { .. })), "{gone:?}");
+    let clock = SystemClock::shared();
+    let begun = clock.monotonic();
+    let waited = ask(true, Duration::from_secs(6)).await.expect("at its deadline");
+    assert!(waited.is_err() && clock.monotonic() - begun >= Duration::from_secs(4));
+}
+
 // Goal: what a producer hands over through the client is in the table as it was described, once, also when the answer was lost.
 // Method: a file with a partition and bounds; the log loses the first answer; the scan of the table.
 #[tokio::test]

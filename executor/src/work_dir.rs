@@ -1,7 +1,8 @@
 //! The working directory: locked by one executor, emptied at start, swept while it runs.
 
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,11 +67,19 @@ impl WorkDir {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        // Rows lie there as they are, in files that others could read if they came so far.
-        let mut private = fs::DirBuilder::new();
-        private.recursive(true).mode(SHUFFLE_MODE);
-        private.create(&self.shuffle).await.map_err(failed)
+        private_folder()
+            .recursive(true)
+            .create(&self.shuffle)
+            .await
+            .map_err(failed)
     }
+}
+
+/// Rows lie there as they are, in files that others could read if they came so far.
+fn private_folder() -> fs::DirBuilder {
+    let mut private = fs::DirBuilder::new();
+    private.mode(SHUFFLE_MODE);
+    private
 }
 
 /// Removes files of jobs that were last written longer than `ttl` ago, until told to stop. The scheduler removes what it
@@ -88,7 +97,12 @@ pub(crate) async fn sweep(shuffle: PathBuf, ttl: Duration, clock: SharedClock, s
 }
 
 async fn sweep_once(shuffle: &Path, ttl: Duration) -> ballista_core::error::Result<()> {
-    let mut jobs = fs::read_dir(shuffle).await?;
+    let mut jobs = match fs::read_dir(shuffle).await {
+        // Somebody removed it. The next task would make it anew, open to others. Nothing is made where all of the data directory is gone.
+        Err(error) if error.kind() == ErrorKind::NotFound => return remake(shuffle).await,
+        found => found?,
+    };
+    keep_private(shuffle).await?;
     while let Some(job) = jobs.next_entry().await? {
         let path = job.path();
         if !job.file_type().await?.is_dir() {
@@ -103,6 +117,29 @@ async fn sweep_once(shuffle: &Path, ttl: Duration) -> ballista_core::error::Resu
     Ok(())
 }
 
+async fn remake(shuffle: &Path) -> ballista_core::error::Result<()> {
+    match private_folder().create(shuffle).await {
+        // The executor empties it at this moment, or a task was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(()) => {
+            tracing::warn!(directory = %shuffle.display(), "the folder of shuffle files was gone, and is made anew");
+            Ok(())
+        }
+    }
+}
+
+/// A task that was faster than the sweep made it open to others.
+async fn keep_private(shuffle: &Path) -> io::Result<()> {
+    let mut permissions = fs::metadata(shuffle).await?.permissions();
+    if permissions.mode() & 0o777 == SHUFFLE_MODE {
+        return Ok(());
+    }
+    tracing::warn!(directory = %shuffle.display(), "the folder of shuffle files was open to others, and is closed");
+    permissions.set_mode(SHUFFLE_MODE);
+    fs::set_permissions(shuffle, permissions).await
+}
+
 async fn sweep_job(job: fs::DirEntry, path: &Path, ttl: Duration) -> ballista_core::error::Result<()> {
     if !satisfy_dir_ttl(job, ttl.as_secs()).await? {
         tracing::info!(directory = %path.display(), "removed shuffle files that nobody asked for any more");
@@ -113,12 +150,10 @@ async fn sweep_job(job: fs::DirEntry, path: &Path, ttl: Duration) -> ballista_co
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     // Goal: an executor starts from an empty folder that nobody else uses, nor looks into. Method: leave a file in a folder that is open to
-    // others, take the folder, take it again while it is held and after it was given back.
+    // others, take the folder, take it again while it is held and after it was given back; remove it under a sweep.
     #[tokio::test]
     async fn taken_once_and_empty() {
         let home = tempfile::tempdir().expect("a folder");
@@ -135,6 +170,18 @@ mod tests {
         assert!(beside.try_exists().expect("readable"));
         let second = WorkDir::take(home.path()).await;
         assert!(matches!(second, Err(ExecutorError::WorkDirTaken { .. })), "{second:?}");
+        let ttl = Duration::from_secs(60);
+        for as_tasks_do in [false, true] {
+            std::fs::remove_dir_all(taken.shuffle()).expect("removed by somebody");
+            if as_tasks_do {
+                std::fs::create_dir_all(taken.shuffle().join("job")).expect("writable");
+            }
+            sweep_once(taken.shuffle(), ttl).await.expect("made anew");
+            let shuffle = std::fs::metadata(taken.shuffle()).expect("it is there again");
+            assert_eq!(shuffle.permissions().mode() & 0o777, SHUFFLE_MODE);
+        }
+        let gone = home.path().join("gone/shuffle");
+        assert!(sweep_once(&gone, ttl).await.is_err() && !gone.try_exists().expect("readable"));
         drop(taken);
         WorkDir::take(home.path()).await.expect("free again");
     }

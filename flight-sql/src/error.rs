@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::DataFusionError;
 use thiserror::Error as ThisError;
 use uuid::Uuid;
 
@@ -132,7 +133,7 @@ impl QueryError {
         let mut text = self.to_string();
         let mut next = self.source();
         while let Some(source) = next {
-            let message = source.to_string();
+            let message = said(source);
             if !text.contains(&message) {
                 text.push_str(": ");
                 text.push_str(&message);
@@ -140,6 +141,29 @@ impl QueryError {
             next = source.source();
         }
         text
+    }
+}
+
+/// What a source says. Of a statement that cannot be read it is the parser's words alone: the query engine shows its error as a value, and
+/// the source of that tells the same again.
+fn said(source: &(dyn Error + 'static)) -> String {
+    let text = source.to_string();
+    let engine = source
+        .downcast_ref::<DataFusionError>()
+        .or_else(|| source.downcast_ref::<Box<DataFusionError>>().map(Box::as_ref));
+    match engine.and_then(unread) {
+        Some((shown, words)) => text.replace(&shown, &words),
+        None => text,
+    }
+}
+
+/// How an error of the parser is shown within one of the query engine, and what it says itself.
+fn unread(error: &DataFusionError) -> Option<(String, String)> {
+    match error {
+        DataFusionError::SQL(error, _) => Some((format!("SQL error: {error:?}"), error.to_string())),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => unread(inner),
+        DataFusionError::Shared(inner) => unread(inner),
+        _ => None,
     }
 }
 
@@ -245,4 +269,24 @@ pub(crate) fn not_admitted() -> impl Iterator<Item = QueryError> {
     }
     let engine = |code| EngineError::Runner(tidewater_engine::RunnerError::new(NoPlace(code))).into();
     NO_PLACE.into_iter().map(engine)
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::parser::ParserError;
+
+    use super::*;
+
+    // Goal: what is wrong with a statement that cannot be read is told once, with its place. Method: an error of the parser as the query
+    // engine gives it, alone and within another.
+    #[test]
+    fn a_statement_that_cannot_be_read_is_told_once() {
+        let words = "Expected: an expression, found: \"x\" at Line: 1, Column: 8";
+        let parser = || DataFusionError::SQL(Box::new(ParserError::ParserError(words.to_owned())), None);
+        let told = |error: DataFusionError| QueryError::from(EngineError::from(error)).chain();
+        assert_eq!(told(parser()), format!("query failed: sql parser error: {words}"));
+        let within = told(parser().context("while it is planned"));
+        assert_eq!(within.matches("Expected").count(), 1, "{within}");
+        assert!(!within.contains("ParserError"), "{within}");
+    }
 }

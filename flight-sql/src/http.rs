@@ -176,10 +176,12 @@ async fn answer(format: Format, id: Uuid, opened: Opened) -> Result<Response, Fa
         Opened::Rows(results, how) => (results, how),
         Opened::Changed(changed) => {
             let told = json!({"status": changed.verb(), "rows": changed.count()});
-            return Ok(named(id, Json(told).into_response()));
+            let mut response = Json(told).into_response();
+            warn(&mut response, changed.warnings());
+            return Ok(named(id, response));
         }
     };
-    let warnings = authentication::warned(&results.warnings);
+    let warnings = results.warnings.clone();
     let mut rows = Box::pin(format.encode(results)?);
     let first = rows.next().await.transpose()?;
     let body = Body::from_stream(futures::stream::iter(first.map(Ok)).chain(rows));
@@ -194,10 +196,15 @@ async fn answer(format: Format, id: Uuid, opened: Opened) -> Result<Response, Fa
             headers.insert(AGE, HeaderValue::from(seconds));
         }
     }
-    if let Some(Ok(warnings)) = warnings.map(HeaderValue::try_from) {
-        headers.insert(WARNING, warnings);
-    }
+    warn(&mut response, &warnings);
     Ok(named(id, response))
+}
+
+/// What is to be known beside the answer.
+fn warn(response: &mut Response, warnings: &[String]) {
+    if let Some(Ok(warnings)) = authentication::warned(warnings).map(HeaderValue::try_from) {
+        response.headers_mut().insert(WARNING, warnings);
+    }
 }
 
 fn named(id: Uuid, mut response: Response) -> Response {

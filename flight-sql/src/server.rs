@@ -32,6 +32,9 @@ const CALLS_MAX: u32 = 200;
 const TAKEN_BACK_MAX: usize = 20;
 const BROKEN_MAX: usize = 1_024;
 
+/// How long calls that are at work may go on when the process is told to stop: less than it takes to end all its tasks.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How often is looked for statements whose time is over although nobody takes their rows.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -41,7 +44,7 @@ pub fn serve(listener: TcpListener, service: QueryService, tls: Option<Tls>, tas
     let incoming = connections(listener, tls, service.clock().clone());
     let calls = WithSchemaCalls::new(FlightSql::new(service.clone())?, tasks);
     let door = Door::new(service.clone(), calls);
-    let token = tasks.token();
+    let (token, clock) = (tasks.token(), service.clock().clone());
     tasks.spawn("flight-sql", async move {
         let served = Server::builder()
             .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -50,10 +53,16 @@ pub fn serve(listener: TcpListener, service: QueryService, tls: Option<Tls>, tas
             .http2_max_pending_accept_reset_streams(Some(TAKEN_BACK_MAX))
             .http2_max_local_error_reset_streams(Some(BROKEN_MAX))
             .add_service(door)
-            .serve_with_incoming_shutdown(incoming, token.cancelled())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "Flight SQL listener ended");
+            .serve_with_incoming_shutdown(incoming, token.cancelled());
+        let late = async {
+            token.cancelled().await;
+            clock.sleep(CLOSE_DEADLINE).await;
+        };
+        tokio::select! {
+            () = late => tracing::info!("calls of Flight SQL that did not end in time are broken off"),
+            ended = served => if let Err(error) = ended {
+                tracing::error!(%error, "Flight SQL listener ended");
+            }
         }
     });
     sweep(service, tasks);

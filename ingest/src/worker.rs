@@ -86,6 +86,8 @@ pub(crate) struct Worker {
     budget: Budget,
     pending: Pending,
     in_flight: Option<oneshot::Receiver<Ended>>,
+    /// Ends commits that are on their way when the worker is gone: nobody waits for them, and they keep the process from ending.
+    gone: CancellationToken,
     /// The topic that a table's rows come from, for tables met by this worker.
     owners: BTreeMap<String, Arc<str>>,
     discover_at: Duration,
@@ -107,6 +109,7 @@ impl Worker {
             budget: Budget::default(),
             pending: Pending::default(),
             in_flight: None,
+            gone: CancellationToken::new(),
             owners: BTreeMap::new(),
             discover_at: Duration::ZERO,
             renew_at: Duration::ZERO,
@@ -136,6 +139,7 @@ impl Worker {
             }
         }
         self.drain().await;
+        self.gone.cancel();
     }
 
     /// One round. True if it got on.
@@ -299,8 +303,9 @@ impl Worker {
     /// Drops everything that is not committed. The next round takes the offsets from the log.
     async fn abandon(&mut self) {
         if let Some(in_flight) = self.in_flight.take() {
-            // Whatever it came to, the offsets in the log tell.
-            let _ended = in_flight.await;
+            // Whatever it came to, the offsets in the log tell; the next process asks them too.
+            let stop = self.parts.tasks.token();
+            let _ended = stop.run_until_cancelled(in_flight).await;
         }
         if !self.pending.is_empty() {
             self.parts.committer.metrics.batches_dropped.add(1);

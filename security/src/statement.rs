@@ -157,6 +157,21 @@ impl PolicyChange {
         }
     }
 
+    /// Warnings of users to whom it gives something and whom nobody knows: a name may be misspelt. `configured` tells whom the configuration
+    /// has.
+    pub fn warnings(&self, policy: &Policy, configured: impl Fn(&str) -> bool) -> Vec<String> {
+        let (Self::Grant { to, .. } | Self::AddMember { to, .. }) = self else {
+            return Vec::new();
+        };
+        let named = to.iter().filter_map(|whom| match whom.settled(policy) {
+            Grantee::User(name) if !policy.users.contains_key(&name) && !configured(&name) => Some(name),
+            _ => None,
+        });
+        named
+            .map(|name| format!("there is no user {name}: what was granted holds for whoever bears that name one day"))
+            .collect()
+    }
+
     /// What it grants on; the warehouse for what is about roles, tokens and users.
     pub fn target(&self) -> &Target {
         match self {

@@ -20,7 +20,7 @@ use tower::service_fn;
 
 use tidewater_flight_sql::flight::authentication::WARNING_ANSWER;
 
-use super::failure::{Failure, Reason};
+use super::failure::{Failure, Reason, words};
 use crate::settings::Settings;
 
 /// Holds the password of `--user`: what stands on a command line is seen by everybody on the machine.
@@ -31,6 +31,21 @@ const TOKEN: &str = "TIDEWATER_TOKEN";
 
 /// The code of a login without a user, or with another password.
 const BAD_CREDENTIALS: &str = "SEC-0001 ";
+
+/// What TLS says of an answer that is none of its.
+const NO_TLS: &str = "InvalidContentType";
+
+/// How the client's transport begins to tell of what it cannot read; what a server of ours says begins with a code.
+const UNREAD: [&str; 4] = [
+    "protocol error",
+    "h2 protocol error",
+    "transport error",
+    "grpc-status header missing",
+];
+
+/// What to look at where something else listens, or nothing any more.
+const OTHER_PORT: &str = "Flight SQL is on the port of flight_sql.listen (32010 unless it was set), the catalog, HTTP and the PostgreSQL wire are on \
+     others; where https:// is wanted, write it; if it answered before, the process has ended: look at its log";
 
 /// How one says who one is.
 const LOGIN: &str = "name the user with --user and give the password in TIDEWATER_PASSWORD, or a token in TIDEWATER_TOKEN; \
@@ -98,15 +113,15 @@ impl ConnectArgs {
 
     async fn channel(&self, address: &str, secure: bool) -> Result<Channel, Failure> {
         let unreachable = |error: tonic::transport::Error| {
-            let mut text = error.to_string();
-            let mut next = std::error::Error::source(&error);
-            while let Some(source) = next {
-                text = format!("{text}: {source}");
-                next = source.source();
-            }
-            Failure::of(Reason::Unreachable, format!("cannot reach the Flight SQL endpoint {address}: {text}")).hint(
-                "start it with: tidewater up, or name another with --endpoint; one with a certificate of its own CA wants --ca",
-            )
+            let text = words(&error);
+            let hint = match secure && text.contains(NO_TLS) {
+                true => "no TLS is spoken there: leave https:// out, or name another with --endpoint",
+                false => {
+                    "start it with: tidewater up, or name another with --endpoint; one with a certificate of its own CA wants --ca"
+                }
+            };
+            let message = format!("cannot reach the Flight SQL endpoint {address}: {text}");
+            Failure::of(Reason::Unreachable, message).hint(hint)
         };
         // The scheme is of no account here: what the stream speaks below is ours to say.
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
@@ -188,6 +203,13 @@ fn unusable(file: &Path, why: &dyn std::fmt::Display) -> Failure {
 
 /// The server's words without what the transport wraps around them.
 pub(super) fn refused(error: &FlightError) -> Failure {
+    if let Some(text) = unread(error) {
+        return Failure::of(
+            Reason::Answer,
+            format!("what answers does not speak Flight SQL, or broke off: {text}"),
+        )
+        .hint(OTHER_PORT);
+    }
     if let FlightError::Tonic(status) = error {
         return said(status.message());
     }
@@ -196,6 +218,26 @@ pub(super) fn refused(error: &FlightError) -> Failure {
         Some(message) => said(&message),
         None => Failure::of(Reason::Answer, text).hint("the server's log may tell more"),
     }
+}
+
+/// The same of a first call, before which nothing is known of who answers.
+pub(super) fn refused_at(endpoint: &str, error: &FlightError) -> Failure {
+    match unread(error) {
+        Some(text) => {
+            let message = format!("{endpoint} does not answer as Flight SQL does: {text}");
+            Failure::of(Reason::Answer, message).hint(OTHER_PORT)
+        }
+        None => refused(error),
+    }
+}
+
+/// What the transport tells of an answer that it cannot read.
+fn unread(error: &FlightError) -> Option<&str> {
+    let FlightError::Tonic(status) = error else {
+        return None;
+    };
+    let text = status.message();
+    UNREAD.iter().any(|begin| text.starts_with(begin)).then_some(text)
 }
 
 /// What a server says, which does not know how a password gets into a command.
@@ -250,5 +292,30 @@ mod tests {
         }
         let other = FlightError::ProtocolError("nothing came".into());
         assert!(refused(&other).in_one_line().contains("[CTL-0034]"));
+    }
+
+    // Goal: a port on which something else listens is told as that, with what to look at. Method: what the client's transport says of an
+    // answer of HTTP and of a connection that is closed, and a status of ours.
+    #[test]
+    fn another_port_is_told() {
+        for text in [
+            "protocol error: received message with invalid compression flag: 123 (valid flags are 0 and 1)",
+            "h2 protocol error: http2 error",
+        ] {
+            let error = FlightError::Tonic(Box::new(tonic::Status::internal(text)));
+            let told = refused_at("127.0.0.1:8181", &error).in_one_line();
+            assert!(
+                told.starts_with("127.0.0.1:8181 does not answer as Flight SQL"),
+                "{told}"
+            );
+            assert!(told.contains(text) && told.contains("flight_sql.listen"), "{told}");
+            assert!(refused(&error).in_one_line().contains("flight_sql.listen"));
+        }
+        let ours = FlightError::Tonic(Box::new(tonic::Status::not_found("SQL-0002 no such handle")));
+        assert!(
+            refused_at("127.0.0.1:8181", &ours)
+                .in_one_line()
+                .starts_with("no such handle [SQL-0002]")
+        );
     }
 }

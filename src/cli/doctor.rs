@@ -9,18 +9,23 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use tidewater_core::SystemClock;
+use tidewater_core::{SystemClock, SystemRng};
 use tidewater_security::node_tls::WARN_DAYS;
 use tidewater_security::{Grants, NodeTls};
+use tidewater_table::FileStore;
 
 use super::failure::Failure;
 use super::output::Output;
 use super::{block_on, role};
-use crate::roles::{Role, check, listeners};
+use crate::roles::writable::{self, Writable};
+use crate::roles::{self, Role, check, listeners, storage};
 use crate::settings::{Settings, SourceSettings};
 
 /// How long the catalog may take to tell what was granted: it may not be running yet.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The verdict on what has to be mended before a process can do its work.
+const PROBLEM: &str = "PROBLEM";
 
 #[derive(Debug, Serialize)]
 struct Check {
@@ -30,10 +35,19 @@ struct Check {
 }
 
 impl Check {
+    /// What can be lived with.
+    fn warning(check: impl Into<String>, detail: String) -> Self {
+        Self {
+            check: check.into(),
+            verdict: "warning",
+            detail,
+        }
+    }
+
     fn new(check: impl Into<String>, found: Result<String, String>) -> Self {
         let (verdict, detail) = match found {
             Ok(detail) => ("ok", detail),
-            Err(detail) => ("PROBLEM", detail),
+            Err(detail) => (PROBLEM, detail),
         };
         Self {
             check: check.into(),
@@ -63,6 +77,7 @@ pub(super) fn run(settings: &Settings, args: DoctorArgs, output: &Output) -> Res
             found.map_err(|failure| failure.in_one_line()),
         )
     }));
+    checks.push(warehouse(settings, &roles));
     let ports = listeners(settings, &roles).into_iter();
     checks.extend(ports.map(|(name, address)| port(name, address)));
     checks.extend(settings.ingest.sources.iter().map(source));
@@ -71,7 +86,7 @@ pub(super) fn run(settings: &Settings, args: DoctorArgs, output: &Output) -> Res
     checks.push(grants(settings));
     checks.push(open_files());
     output.rows(&["check", "verdict", "detail"], &checks)?;
-    let sound = checks.iter().all(|check| check.verdict == "ok");
+    let sound = checks.iter().all(|check| check.verdict != PROBLEM);
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -85,15 +100,41 @@ fn port(name: &str, address: SocketAddr) -> Check {
 
 fn data_dir(settings: &Settings) -> Check {
     let dir = &settings.data_dir;
-    let found = std::fs::create_dir_all(dir)
-        .and_then(|()| {
-            let probe = dir.join(".doctor-probe");
-            std::fs::write(&probe, b"probe")?;
-            std::fs::remove_file(probe)
-        })
-        .map(|()| format!("{} can be written", dir.display()))
-        .map_err(|error| format!("{}: {error}", dir.display()));
-    Check::new("data directory", found)
+    let found = storage::prepare_data_dir(dir).map(|()| format!("{} can be written", dir.display()));
+    Check::new("data directory", found.map_err(|failure| failure.in_one_line()))
+}
+
+/// Whether files can be written where tables lie: by the settings where this process is to be a catalog, otherwise by what the catalog
+/// says.
+fn warehouse(settings: &Settings, of: &BTreeSet<Role>) -> Check {
+    let name = "warehouse";
+    let location = match of.contains(&Role::Catalog) {
+        true => roles::warehouse(settings).ok().map(|found| found.location().to_owned()),
+        false => told_warehouse(settings),
+    };
+    let Some(location) = location.filter(|location| !location.is_empty()) else {
+        return Check::new(name, Ok("not known, as the catalog does not tell".to_owned()));
+    };
+    let options = storage::options(settings, location.clone());
+    let store = FileStore::new(options, SystemClock::shared(), SystemRng::shared());
+    match block_on(writable::probe(&store, &location)) {
+        Ok(Writable::Whole) => Check::new(name, Ok(format!("{location} can be written"))),
+        Ok(Writable::Kept(reason)) => Check::warning(
+            name,
+            format!("{location} can be written, but nothing can be deleted there: {reason}"),
+        ),
+        Ok(Writable::Denied(failure)) if !writable::writes(settings, of) => {
+            Check::warning(name, format!("for reading only: {}", failure.in_one_line()))
+        }
+        Ok(Writable::Denied(failure)) => Check::new(name, Err(failure.in_one_line())),
+        Ok(Writable::Unanswered(reason)) => Check::new(
+            name,
+            Err(format!(
+                "{location} does not say whether it can be written: {reason}; check storage.s3_endpoint, keys, region and network"
+            )),
+        ),
+        Err(failure) => Check::new(name, Err(failure.in_one_line())),
+    }
 }
 
 fn source(source: &SourceSettings) -> Check {
@@ -170,6 +211,13 @@ fn anything_granted(settings: &Settings) -> Option<bool> {
     let asked = block_on(async { Ok(tokio::time::timeout(ASK_DEADLINE, client.policy(None)).await) });
     let state = asked.ok()?.ok()?.ok()?;
     Some(state.policy.is_some_and(|policy| policy.in_force))
+}
+
+/// Where tables lie as the catalog has it; none if it does not tell.
+fn told_warehouse(settings: &Settings) -> Option<String> {
+    let client = role::client(settings).ok()?;
+    let asked = block_on(async { Ok(tokio::time::timeout(ASK_DEADLINE, client.cluster_status()).await) });
+    Some(asked.ok()?.ok()?.ok()?.warehouse)
 }
 
 /// Scans and shuffles hold many files open.

@@ -24,6 +24,8 @@ pub(crate) enum Reason {
     Unsuccessful,
     /// A process cannot begin its work.
     Start,
+    /// What tables lie in takes no files.
+    Warehouse,
 }
 
 impl Reason {
@@ -37,6 +39,7 @@ impl Reason {
             Self::NotThere => "CTL-0035",
             Self::Unsuccessful => "CTL-0036",
             Self::Start => "CTL-0037",
+            Self::Warehouse => "CTL-0039",
         }
     }
 }
@@ -140,20 +143,25 @@ fn is_code(text: &str) -> bool {
     })
 }
 
+/// An error with its causes, each once.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let text = source.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        next = source.source();
+    }
+    message
+}
+
 impl<E: Coded> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut message = error.to_string();
-        let mut next = error.source();
-        while let Some(source) = next {
-            let text = source.to_string();
-            if !message.contains(&text) {
-                message.push_str(": ");
-                message.push_str(&text);
-            }
-            next = source.source();
-        }
         Self {
-            message,
+            message: words(&error),
             code: error.code().to_owned(),
             hint: error.hint().unwrap_or_else(|| page(error.code())),
             exit: if error.kind() == ErrorKind::Invalid { 2 } else { 1 },

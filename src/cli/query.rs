@@ -18,7 +18,7 @@ use uuid::Uuid;
 use tidewater_core::SystemClock;
 use tidewater_engine::Execution;
 
-use super::connect::{ConnectArgs, refused, warned};
+use super::connect::{ConnectArgs, refused, refused_at, warned};
 use super::failure::{Failure, Reason};
 use super::output::Output;
 use super::progress::Progress;
@@ -100,12 +100,13 @@ pub(super) fn run(settings: &Settings, args: QueryArgs, output: &Output) -> Resu
 
 async fn query(settings: &Settings, args: QueryArgs, output: &Output) -> Result<(), Failure> {
     let mut progress = Some(Progress::start("running the query"));
+    let endpoint = args.connect.endpoint(settings);
     let mut client = args.connect.connect(settings).await?;
     client.set_header("tidewater.execution", args.execution);
     let info = client
         .execute(args.sql.unwrap_or_default(), None)
         .await
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| refused_at(&endpoint, &error))?;
     let mut printer = Printer::new(output.is_json());
     for endpoint in info.endpoint {
         let Some(ticket) = endpoint.ticket else { continue };

@@ -108,7 +108,25 @@ pub(super) fn run(settings: &Settings, verb: RoleVerb, output: &Output) -> Resul
         )
         .hint("tidewater role ls tells who has which"));
     }
-    apply(&client, &change, output)
+    apply(&client, &change, output)?;
+    warn(settings, &client, &change);
+    Ok(())
+}
+
+/// Warns of users whom nobody knows. Where there are issuers, theirs are not known here; where the configuration has nobody, it may be
+/// another process's that has them.
+#[expect(clippy::print_stderr, reason = "words go to standard error")]
+fn warn(settings: &Settings, client: &CatalogClient, change: &PolicyChange) {
+    let security = &settings.security;
+    if security.users.is_empty() || !security.oidc.is_empty() {
+        return;
+    }
+    // It is done already: a catalog that does not tell is no failure.
+    let Ok(policy) = policy(client) else { return };
+    let configured = |name: &str| security.users.iter().any(|user| user.name == name);
+    for warning in change.warnings(&policy, configured) {
+        eprintln!("warning: {warning}");
+    }
 }
 
 /// The first who does not have a role that is to be taken.

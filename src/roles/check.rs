@@ -8,7 +8,7 @@ use tidewater_core::{SystemClock, SystemRng};
 use tidewater_security::{Tls, TokenKey};
 use tidewater_table::file_store::Location;
 
-use super::{Role, audit, catalog, compute, issuers, local_secret, ports, users};
+use super::{Role, audit, catalog, compute, issuers, local_secret, ports, storage, users};
 use crate::cli::failure::Failure;
 use crate::settings::Settings;
 
@@ -35,6 +35,8 @@ pub(crate) fn parts(
 
 /// Refuses what could not be run.
 pub(super) fn check(settings: &Settings, roles: &BTreeSet<Role>) -> Result<(), Failure> {
+    // First: what is read in a folder that is none says so in odd words.
+    storage::check_data_dir(&settings.data_dir)?;
     PARTS.into_iter().try_for_each(|(_, look)| look(settings, roles))
 }
 

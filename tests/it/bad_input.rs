@@ -28,6 +28,72 @@ fn unknown_configuration_key() {
         text.contains("CFG-0002") && text.contains("hint: did you mean pipelines.project?"),
         "{text}"
     );
+    assert!(
+        text.contains("tidewater.toml, line ") && !text.contains("source string"),
+        "{text}"
+    );
+}
+
+// Goal: a value that cannot be meant is told with where it was given and what is allowed. Method: a wrong word and a wrong number in a file,
+// by their lines, and one in a variable.
+#[test]
+fn wrong_values_say_where_they_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |config: &str, variable: Option<(&str, &str)>| {
+        fs::write(dir.path().join("tidewater.toml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewater"));
+        command.args(["role", "ls"]).current_dir(dir.path());
+        let output = command.envs(variable).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        text
+    };
+    let word = told("[security]\n# who may\ngrants = \"require\"\n", None);
+    assert!(word.contains("security.grants") && word.contains("line 3"), "{word}");
+    assert!(word.contains("required") && word.contains("when_made"), "{word}");
+    let number = told("[[ingest.sources]]\ntype = \"file\"\n[http]\nlisten = 5\n", None);
+    assert!(number.contains("tidewater.toml, line "), "{number}");
+    let variable = told("", Some(("TIDEWATER__HTTP__LISTEN", "nowhere")));
+    assert!(variable.contains("(in TIDEWATER__HTTP__LISTEN)"), "{variable}");
+}
+
+// Goal: what cannot be written is told at the start, in words, and by doctor in the same. Method: a file as the data directory, alone and
+// with the demo, and a warehouse below a file, which no user can write.
+#[test]
+fn what_cannot_be_written_is_told_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewater"));
+        let output = command.args(args).current_dir(dir.path()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let told = text(output.stdout) + &text(output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {told}");
+        told
+    };
+    for verb in [&["up"][..], &["up", "--demo"][..], &["doctor"][..]] {
+        let args = [verb, &["--data-dir", "file"][..]].concat();
+        let told = run(&args);
+        assert!(
+            told.contains("is a file") && told.contains("--data-dir"),
+            "{verb:?}: {told}"
+        );
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    let port = free_port();
+    let config = format!(
+        "[catalog]\nwarehouse = \"file://{}/lake\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n",
+        file.display()
+    );
+    fs::write(dir.path().join("tidewater.toml"), config).unwrap();
+    for verb in [&["serve", "--roles", "catalog"][..], &["doctor"][..]] {
+        let told = run(&[verb, &["--data-dir", "data"][..]].concat());
+        assert!(
+            told.contains("CTL-0039") && told.contains("catalog.warehouse"),
+            "{verb:?}: {told}"
+        );
+    }
 }
 
 // Goal: a port in use is told with the way out. Method: a listener of ours on the catalog's port.
@@ -187,20 +253,20 @@ fn second_process_on_the_same_data() {
 // system that may only be read, which takes root to mount.
 #[test]
 fn data_directory_cannot_be_written() {
-    let refused = |builder: NodeBuilder| {
+    let refused = |builder: NodeBuilder, words: &str| {
         let (builder, code) = builder.spawn().wait_end();
         let text = builder.log();
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("cannot write to the data directory"), "{text}");
+        assert!(text.contains(words) && text.contains("the data directory"), "{text}");
     };
     let dir = tempfile::tempdir().unwrap();
     let builder = NodeBuilder::up(dir.path());
     fs::write(builder.data_dir(), "a file").unwrap();
-    refused(builder);
+    refused(builder, "is a file");
     let dir = tempfile::tempdir().unwrap();
     let builder = NodeBuilder::up(dir.path());
     match SmallDisk::mount(&builder.data_dir(), "ro") {
-        Some(_read_only) => refused(builder),
+        Some(_read_only) => refused(builder, "cannot write to"),
         None => println!("half of it not run: mounting a file system takes root"),
     }
 }

@@ -128,8 +128,11 @@ impl Coded for ClientError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unavailable { .. } => {
-                "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration".into()
+                "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration; its port is that of catalog.listen (8181), and no other of tidewater's".into()
             },
+            Self::Refused { error_code, kind, .. } if error_code.is_empty() && kind.is_empty() => {
+                "what answers is no catalog: name its address (catalog.listen, port 8181 unless it was set) in catalog.endpoints".into()
+            }
             Self::Unknown { .. } => "look at the table or the offsets before doing it again".into(),
             Self::Answer { .. } => "check that the address is that of a tidewater catalog of this version".into(),
             Self::Refused {
@@ -155,8 +158,16 @@ impl From<ClientError> for CatalogFault {
             },
             ClientError::Unknown { .. } => Self::Timeout { message },
             ClientError::Refused {
-                kind, message: told, ..
+                kind,
+                message: told,
+                error_code,
+                ..
             } => match (error.kind(), kind.as_str()) {
+                // Somebody else's 404 is of the path, and not of what it names. Nor is it a refusal of what was asked: ingest would halt.
+                (ErrorKind::NotFound, "") if error_code.is_empty() && subject(told).is_none() => Self::Internal {
+                    message,
+                    source: Some(Box::new(error)),
+                },
                 (ErrorKind::NotFound, _) => Self::NotFound {
                     what: subject(told).unwrap_or(message),
                 },
@@ -228,5 +239,22 @@ mod tests {
             assert_eq!(fault(status, told), said);
         }
         assert!(fault(404, "no such endpoint: /x").contains("no such endpoint: /x"));
+    }
+
+    // Goal: what is no catalog says nothing of a table: neither that it is not there, nor that its rows are refused for good. Method: a 404
+    // without the catalog's words.
+    #[test]
+    fn a_strangers_404_is_of_no_table() {
+        let refused = ClientError::Refused {
+            call: "GET /v1/namespaces/a/tables/t".into(),
+            status: 404,
+            kind: String::new(),
+            message: String::new(),
+            error_code: String::new(),
+            catalog_hint: None,
+        };
+        assert!(refused.hint().is_some_and(|hint| hint.contains("no catalog")));
+        let fault = CatalogFault::from(refused);
+        assert!(matches!(fault, CatalogFault::Internal { .. }), "{fault:?}");
     }
 }

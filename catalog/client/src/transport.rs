@@ -40,6 +40,9 @@ const REDIRECT: &str = "x-tidewater-redirect";
 /// On a commit, with `false`: refuse an append that lost its race.
 const REBASE_APPENDS: &str = "x-tidewater-rebase-appends";
 
+/// Connections in a row that may break before an answer, where nobody waits for a start: what listens there may be no catalog.
+const BROKEN_MAX: u32 = 8;
+
 /// How often one attempt is sent on to another node.
 const REDIRECTS_MAX: u32 = 3;
 
@@ -118,6 +121,8 @@ enum Attempt {
     Nobody(String),
     /// It may have happened.
     Lost(String),
+    /// The same, as the connection broke before an answer: nobody said that he is a catalog.
+    Broken(String),
     Refused(ClientError),
     /// Another node leads.
     Elsewhere(Url),
@@ -197,13 +202,18 @@ impl Transport {
         let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None);
         // The node that answered last may be none of those that were given.
         let (mut silent, silent_max) = (0, self.endpoints.len() + 1);
+        let mut broken = 0;
         loop {
             let endpoint = self.preferred();
             let left = until.saturating_sub(self.clock.monotonic());
-            let reason = match self
+            let attempt = self
                 .attempt(call, &endpoint, left.min(ATTEMPT_DEADLINE + call.wait))
-                .await
-            {
+                .await;
+            broken = match attempt {
+                Attempt::Broken(_) => broken + 1,
+                _ => 0,
+            };
+            let reason = match attempt {
                 Attempt::Done(reply) => return Ok(reply),
                 Attempt::Refused(error) => return Err(error),
                 Attempt::Elsewhere(leader) if redirects < REDIRECTS_MAX => {
@@ -220,7 +230,7 @@ impl Transport {
                     silent += 1;
                     reason
                 }
-                Attempt::Lost(reason) => {
+                Attempt::Lost(reason) | Attempt::Broken(reason) => {
                     silent = 0;
                     lost = Some(reason.clone());
                     if call.method != Method::GET && call.key.is_none() {
@@ -233,7 +243,7 @@ impl Transport {
             redirects = 0;
             let pause = self.backoff(attempts);
             attempts += 1;
-            let given_up = !self.await_start && silent >= silent_max;
+            let given_up = !self.await_start && (silent >= silent_max || broken >= BROKEN_MAX);
             if given_up || self.clock.monotonic() + pause >= until {
                 return Err(match lost {
                     Some(reason) if call.method != Method::GET => unknown(call, reason),
@@ -266,7 +276,9 @@ impl Transport {
             let body = response.bytes().await.unwrap_or_default();
             match refused(call, status, &body) {
                 Attempt::Refused(error) => return Err(error),
-                Attempt::Again(reason) | Attempt::Nobody(reason) | Attempt::Lost(reason) => last = reason,
+                Attempt::Again(reason) | Attempt::Nobody(reason) | Attempt::Lost(reason) | Attempt::Broken(reason) => {
+                    last = reason
+                }
                 Attempt::Done(_) | Attempt::Elsewhere(_) => last = format!("{status}"),
             }
         }
@@ -344,7 +356,7 @@ impl Transport {
         sent.map_err(|error| match error.is_connect() || error.is_builder() {
             true if is_refused(&error) => Attempt::Nobody(chain(&error)),
             true => Attempt::Again(chain(&error)),
-            false => Attempt::Lost(chain(&error)),
+            false => Attempt::Broken(chain(&error)),
         })
     }
 

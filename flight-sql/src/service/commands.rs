@@ -226,8 +226,16 @@ impl QueryService {
             if let Err(error) = note.kept().await {
                 return note.end(Err(error));
             }
+            let change = match &grants {
+                GrantStatement::Change(change) => Some(change.clone()),
+                _ => None,
+            };
             return note.end(match self.grants(principal, &client, grants).await {
-                Ok(done) => Ok(Some(Changed { verb, done })),
+                Ok(done) => Ok(Some(Changed {
+                    verb,
+                    done,
+                    warnings: change.map_or_else(Vec::new, |change| self.strangers(&change)),
+                })),
                 Err(error) => Err(told_with(&client, &statement.sql, error)),
             });
         }
@@ -258,7 +266,8 @@ impl QueryService {
             Ok(Verdict::Goes) => {}
             Ok(Verdict::DoesNothing) => {
                 let done = Done::default();
-                return note.end(Ok(Some(Changed { verb, done })));
+                let warnings = Vec::new();
+                return note.end(Ok(Some(Changed { verb, done, warnings })));
             }
             Err(error) => return note.end(Err(told_with(&options, &statement.sql, error))),
         }
@@ -288,7 +297,8 @@ impl QueryService {
             tracing::warn!(user = %principal.name, verb, %error, "what was made could not be granted to its maker");
         }
         tracing::info!(user = %principal.name, verb, rows = done.rows, snapshot = done.snapshot_id, "statement carried out");
-        note.end(Ok(Some(Changed { verb, done })))
+        let warnings = Vec::new();
+        note.end(Ok(Some(Changed { verb, done, warnings })))
     }
 
     /// The answer that a ticket holds already.
@@ -314,12 +324,18 @@ impl QueryService {
 pub struct Changed {
     verb: &'static str,
     done: Done,
+    warnings: Vec<String>,
 }
 
 impl Changed {
     /// The first words of the statement.
     pub fn verb(&self) -> &'static str {
         self.verb
+    }
+
+    /// What whoever asked has to know beside that it was done.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// How many rows it was about, if it was about rows.

@@ -81,10 +81,12 @@ impl Worker {
         };
         let (sender, receiver) = oneshot::channel();
         let committer = Arc::clone(&self.parts.committer);
+        let gone = self.gone.clone();
         self.parts.tasks.spawn("commit", async move {
-            let ended = committer.run(sealed).await;
-            // The worker is gone when the process stops; the log knows what became of the batch.
-            let _ = sender.send(ended);
+            // The log knows what became of a batch that nobody waits for any more.
+            if let Some(ended) = gone.run_until_cancelled(committer.run(sealed)).await {
+                let _ = sender.send(ended);
+            }
         });
         self.in_flight = Some(receiver);
         Ok(())

@@ -278,6 +278,26 @@ fn a_quiet_run() {
     process.stop();
 }
 
+// Goal: a commit that finds no catalog does not keep the process from ending, and nothing of its batch is lost or doubled. Method: a catalog
+// that is away for longer than a worker waits for its last commit, and a process after it.
+#[test]
+fn a_commit_ends_with_its_worker() {
+    let mut world = World::new();
+    world.log.inject(std::iter::repeat_n(Fault::Unavailable, 12));
+    world.append("db.public.users", 50, 10);
+    let process = world.start();
+    wait_for(&process, || world.log.calls() >= 3);
+    let ended = process
+        .runtime
+        .block_on(process.tasks.shutdown(Duration::from_secs(10)));
+    assert!(ended, "{:?}", process.tasks.running());
+    process.kill();
+    let process = world.start();
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    process.stop();
+}
+
 // Goal: a topic whose table holds another topic is halted, the others go on. Method: two topics of the same last segment.
 #[test]
 fn a_taken_table_halts_its_topic() {

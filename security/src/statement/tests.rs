@@ -185,3 +185,38 @@ fn others_are_left_alone() {
     let long = format!("GRANT SELECT ON {} TO r", "t".repeat(300 << 10));
     assert!(GrantStatement::parse(&long).is_err());
 }
+
+// Goal: a grant to a name that nobody has is warned of, and no other. Method: a user of the configuration, one of the catalog, a role, and a
+// name that is none of them, each with and without its word; and a statement that takes.
+#[test]
+fn strangers_are_warned_of() {
+    let mut policy = Policy::default();
+    policy.roles.insert("analyst".to_owned());
+    let row = crate::policy::UserRow {
+        id: uuid::Uuid::nil(),
+        password: None,
+        disabled: false,
+        made_ms: 0,
+        enabled_ms: None,
+    };
+    policy.users.insert("eve".to_owned(), row);
+    let warned = |sql: &str| match parsed(sql) {
+        GrantStatement::Change(change) => change.warnings(&policy, |name| name == "ana"),
+        other => panic!("{sql}: {other:?}"),
+    };
+    for known in [
+        "GRANT analyst TO ana",
+        "GRANT analyst TO USER ana",
+        "GRANT analyst TO eve",
+        "GRANT SELECT ON SCHEMA gold TO analyst",
+        "REVOKE analyst FROM bob",
+        "CREATE ROLE bob",
+    ] {
+        assert!(warned(known).is_empty(), "{known}");
+    }
+    for sql in ["GRANT analyst TO ana, bob", "GRANT SELECT ON SCHEMA gold TO USER bob"] {
+        let told = warned(sql);
+        assert_eq!(told.len(), 1, "{sql}: {told:?}");
+        assert!(told[0].contains("no user bob"), "{told:?}");
+    }
+}

@@ -292,10 +292,15 @@ impl Session {
                 }
                 Ok(Answer::Rows(rows, if is_explain(sql) { "EXPLAIN" } else { "SELECT" }))
             }
-            Opened::Changed(changed) => match changed.procedure() {
-                Some(rows) => Ok(Answer::Rows(results(rows)?, "CALL")),
-                None => Ok(Answer::Tag(tag(&changed))),
-            },
+            Opened::Changed(changed) => {
+                for warning in changed.warnings() {
+                    self.warn(wire, state::WARNING, warning);
+                }
+                match changed.procedure() {
+                    Some(rows) => Ok(Answer::Rows(results(rows)?, "CALL")),
+                    None => Ok(Answer::Tag(tag(&changed))),
+                }
+            }
         }
     }
 

@@ -82,6 +82,19 @@ impl QueryService {
         })
     }
 
+    /// Warnings of users whom nobody knows, after a change. Where there are issuers, theirs are not known here; where nobody has to say who
+    /// they are, nobody is known at all.
+    pub(in crate::service) fn strangers(&self, change: &PolicyChange) -> Vec<String> {
+        let users = &self.0.authenticator;
+        if users.believes() || !users.required() {
+            return Vec::new();
+        }
+        match self.0.policy.as_ref().map(|source| source.authorizer()) {
+            Some(Ok(authorizer)) => change.warnings(&authorizer.policy(), |name| users.configures(name)),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whoever manages grants of something may give and take them there; roles are everybody's, so they are the warehouse's.
     fn may_grant(
         &self,
