@@ -137,6 +137,7 @@ fn of_type(written: &str) -> String {
         "timestamp with time zone" => "timestamptz",
         "timestamp without time zone" => "timestamp",
         "time without time zone" => "time",
+        fields if fields.starts_with("interval ") => "interval",
         other => other,
     }
     .to_owned()
