@@ -119,6 +119,14 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             }
         }
         Expr::CompoundFieldAccess { .. } => elements::fields(expression),
+        // The query engine would put the sign before the first of its numbers alone.
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } if matches!(**expr, Expr::Interval(_)) => {
+            let interval = take(expr);
+            **expr = Expr::Nested(Box::new(interval));
+        }
         Expr::UnaryOp { op, expr } if *op == UnaryOperator::Plus => *expression = take(expr),
         Expr::UnaryOp { .. } => spellings::change(expression),
         _ => {}

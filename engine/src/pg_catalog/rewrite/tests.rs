@@ -176,6 +176,11 @@ fn statements_are_changed() {
             "SELECT INTERVAL '14 months 0 days 0 microseconds' AS \"interval\", \
              '0 months 1 days 0 microseconds'::INTERVAL AS \"interval~1\"",
         ),
+        (
+            "SELECT -INTERVAL '1 day 2:03'",
+            "SELECT -(INTERVAL '0 months 1 days 7380000000 microseconds') AS \"?column?\"",
+        ),
+        ("SELECT text \"Text\" FROM t", "SELECT text AS \"Text\" FROM t"),
         // Nothing says in which order its parts are.
         (
             "SELECT DATE '01/02/2024'",

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::scalar::ScalarValue;
-use uuid::Uuid;
-
 use tidewater_engine::pg_catalog::{DATE_STYLE, DateOrder};
+use uuid::Uuid;
 
 use super::answers::{Answer, no_cursor, no_statement};
 use super::{Kept, PORTALS_MAX, Portal, Progress, STATEMENTS_MAX, Session};

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::super::names::{as_number, as_text, call, cast, text};
-use super::moments::{figures, in_order, iso_span};
+use super::moments::{figures, in_order};
 use super::{spans, take, words};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::array_text::elements;
@@ -55,13 +55,13 @@ fn named(data_type: &DataType) -> String {
     }
 }
 
-/// `json '{}'` is `CAST('{}' AS json)`, of whatever type it is.
+/// `json '{}'` is `CAST('{}' AS json)`, of whatever type it is. A name in quotes behind a type is no text.
 pub(in super::super) fn of_literal(expression: &mut Expr) {
-    if let Expr::TypedString(typed) = expression {
-        let value = Expr::Value(typed.value.clone());
-        if as_text(&value).is_some() {
-            *expression = cast(value, typed.data_type.clone());
-        }
+    if let Expr::TypedString(typed) = expression
+        && !matches!(typed.value.value, Value::DoubleQuotedString(_))
+        && let Some(written) = typed.value.value.clone().into_string()
+    {
+        *expression = cast(text(&written), typed.data_type.clone());
     }
 }
 
@@ -118,14 +118,10 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
     }
     plain(data_type);
     if let DataType::Interval { fields, precision } = data_type
-        && let Some(written) = as_text(inner)
+        && let Some(read) = as_text(inner).and_then(|written| spans::words(written, *fields, *precision))
     {
-        if let Some(read) = spans::words(written, *fields, *precision) {
-            (*fields, *precision) = (None, None);
-            *inner = text(&read);
-        } else if let Some(spelled) = spelled(written) {
-            *inner = text(&spelled);
-        }
+        (*fields, *precision) = (None, None);
+        *inner = text(&read);
     }
     if let Some(written) = as_text(inner) {
         *inner = text(&read(written, data_type, postgres));
@@ -354,39 +350,11 @@ fn of_number(inner: &mut Expr) -> Option<Expr> {
     Some(call(shown, vec![take(&mut boxed)]))
 }
 
-/// An interval with a clock in it, `1 day 03:04:05`, or as ISO 8601 writes it, in words alone; `None` for others.
-pub(super) fn spelled(interval: &str) -> Option<String> {
-    if interval.starts_with('P') {
-        return iso_span(interval);
-    }
-    let mut found = false;
-    let words = interval.split_whitespace().map(|word| {
-        if !word.contains(':') {
-            let number = word.strip_prefix('+');
-            found |= number.is_some();
-            return number.unwrap_or(word).to_owned();
-        }
-        found = true;
-        let (sign, clock) = match word.strip_prefix('-') {
-            Some(clock) => ("-", clock),
-            None => ("", word.strip_prefix('+').unwrap_or(word)),
-        };
-        let units = ["hours", "minutes", "seconds"];
-        let parts = clock
-            .split(':')
-            .zip(units)
-            .map(|(number, unit)| format!("{sign}{number} {unit}"));
-        parts.collect::<Vec<_>>().join(" ")
-    });
-    let words: Vec<String> = words.collect();
-    found.then(|| words.join(" "))
-}
-
 /// A text that a client sends for a moment or a span, as the query engine reads it; `None` where it stands so already.
 pub fn sent_text(text: &str, of: &ArrowType) -> Option<String> {
     match of {
         ArrowType::Timestamp(..) => figures(text),
-        ArrowType::Interval(_) => spans::words(text, None, None).or_else(|| spelled(text)),
+        ArrowType::Interval(_) => spans::words(text, None, None),
         _ => None,
     }
 }

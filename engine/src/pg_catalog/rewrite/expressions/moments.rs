@@ -71,7 +71,8 @@ pub(crate) fn figures(written: &str) -> Option<String> {
         // `Feb 29 2024` or `29 Feb 2024`.
         let (day, year) = (
             words.get(1 - at)?.parse::<u32>().ok()?,
-            words.get(2)?.parse::<u32>().ok()?,
+            // One of two digits is not that of the first century; it is refused.
+            words.get(2).filter(|year| year.len() > 2)?.parse::<u32>().ok()?,
         );
         words.splice(0..3, [format!("{year:04}-{month:02}-{day:02}")]);
     }
@@ -172,6 +173,7 @@ mod tests {
             ("2024-02-29 10:20+02", Some("2024-02-29 10:20:00+02")),
             ("2024-02-29T10:20Z", Some("2024-02-29T10:20:00Z")),
             ("2024-02-29 10:20:30+02", None),
+            ("29 Feb 24", None),
             ("x", None),
         ] {
             assert_eq!(figures(written).as_deref(), read, "{written}");
