@@ -36,13 +36,16 @@ pub use self::functions::{depends_on_session, pure as functions};
 pub(crate) use self::known::Known;
 pub use self::relations::{Column, Relation, Relations};
 pub(crate) use self::rewrite::figures;
-pub use self::rewrite::sent_text;
+pub use self::rewrite::{DateOrder, in_order, sent_text};
 pub(crate) use self::tables::is_table;
 use crate::error::Result;
 use crate::session::ZONE;
 
 /// The schema that the catalog's tables are in, those of `information_schema` among them.
 const SCHEMA: &str = "pg_catalog";
+
+/// The setting that tells in which order a date of three numbers is read.
+pub const DATE_STYLE: &str = "DateStyle";
 
 /// The metadata of a field whose values PostgreSQL calls otherwise than their Arrow type tells: the name of its type.
 pub const TYPE_KEY: &str = "postgres.type";
@@ -173,6 +176,11 @@ impl Postgres {
         }
     }
 
+    /// In which order a date of three numbers is read; `None`: it is refused.
+    fn date_order(&self) -> Option<DateOrder> {
+        self.settings.get(DATE_STYLE).and_then(|style| DateOrder::of(style))
+    }
+
     /// Lets a session read statements as PostgreSQL does.
     pub(crate) fn register(self: &Arc<Self>, session: &SessionContext) {
         {
@@ -239,6 +247,16 @@ pub(crate) fn span_of_text(text: &Expr) -> datafusion::common::Result<Option<Exp
 /// The array that a text stands for, of texts.
 pub(crate) fn array_of_text(text: Expr) -> datafusion::common::Result<Expr> {
     functions::call("pg_array_of_text", vec![text])
+}
+
+/// Lets a state read the text of a view, which is to say the same to whoever asks: dates of three numbers have no order there, and are
+/// refused.
+pub(crate) fn reads_view(state: &mut SessionState) {
+    if let Some(postgres) = state.config().get_extension::<Postgres>() {
+        let mut postgres = Postgres::clone(&postgres);
+        postgres.settings.remove(DATE_STYLE);
+        state.config_mut().set_extension(Arc::new(postgres));
+    }
 }
 
 /// Changes a parsed statement into what the query engine understands: all of it if it is of such a session, else the little that

@@ -114,7 +114,7 @@ use crate::error::{EngineError, Result};
 use crate::functions;
 use crate::lake::{self, LakeCatalog, Moment, base_name};
 use crate::one_moment;
-use crate::pg_catalog::Postgres;
+use crate::pg_catalog::{self, Postgres};
 use crate::policy;
 
 pub(crate) use self::apart::APART;
@@ -305,7 +305,8 @@ impl Engine {
 
     /// What a view says, to stand in the plans of statements that name it: these make the best of it as a whole.
     pub async fn plan_view(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
-        let state = session.state();
+        let mut state = session.state();
+        pg_catalog::reads_view(&mut state);
         let (mut statement, _) = self.understood(&state, query).await?;
         planned_view(&state, &mut statement).await
     }

@@ -19,10 +19,11 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Expr, LimitClause, Query, Select, Statement as SqlStatement, TableFactor, Value, VisitMut, VisitorMut,
+    visit_expressions_mut,
 };
 
 pub(crate) use self::expressions::figures;
-pub use self::expressions::sent_text;
+pub use self::expressions::{DateOrder, in_order, sent_text};
 use super::Postgres;
 
 /// Changes a statement that is not of the PostgreSQL wire in place.
@@ -38,6 +39,11 @@ pub(super) fn other(statement: &mut Statement) {
 pub(super) fn statement(statement: &mut Statement, postgres: &Postgres) {
     match statement {
         Statement::Statement(statement) => {
+            // Before anything goes by the types that are written.
+            let _: ControlFlow<()> = visit_expressions_mut(statement.as_mut(), |expression| {
+                expressions::of_literal(expression);
+                ControlFlow::Continue(())
+            });
             let classes = match &**statement {
                 SqlStatement::Query(query) => classes::among(query),
                 _ => Vec::new(),

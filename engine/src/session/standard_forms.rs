@@ -1,5 +1,6 @@
-//! Forms of standard SQL that the parser does not know: `trim(BOTH FROM x)`, and `BETWEEN SYMMETRIC` where `SYMMETRIC` can be no column,
-//! as in PostgreSQL.
+//! Forms of SQL that the parser does not know: `trim(BOTH FROM x)`, and as in PostgreSQL `BETWEEN SYMMETRIC`, where `SYMMETRIC` can be no
+//! column, and literals of types that the parser has no word of its own for: it would take `name 'x'` for a column `name` that is to be
+//! called `x`, and loses the digits of `interval(0) '1.6 s'`.
 //!
 //! They are changed in the text, for nothing else is there before the parser. A mark before the lower bound tells of the latter, where the
 //! parser leaves it: whatever binds the bound together stands to its right.
@@ -15,14 +16,29 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use super::versions::Places;
 use crate::error::{EngineError, Result};
 
+/// Types of PostgreSQL by names that the parser takes for those of columns.
+const TYPES: [&str; 9] = [
+    "bpchar",
+    "cidr",
+    "inet",
+    "name",
+    "oid",
+    "regnamespace",
+    "regproc",
+    "regrole",
+    "regtype",
+];
+
 /// A text that nobody writes.
 const MARK: &str = "\u{1}\u{1}\u{1}\u{1}";
 
 /// The statement as the parser can read it. [`bounds`] has to be asked for what it makes of it.
 pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> {
     let small = sql.to_ascii_lowercase();
-    let bounds = dialect.is::<PostgreSqlDialect>() && small.contains("symmetric");
-    if !bounds && !small.contains("trim") {
+    let is_postgres = dialect.is::<PostgreSqlDialect>();
+    let bounds = is_postgres && small.contains("symmetric");
+    let literals = is_postgres && may_have_literals(&small);
+    if !bounds && !literals && !small.contains("trim") {
         return Cow::Borrowed(sql);
     }
     // What cannot be cut into tokens is told by the parser.
@@ -64,11 +80,60 @@ pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
             {
                 put(places.offset(from.span.start), 0, "' ' ");
             }
+            [word, literal, ..]
+                if literals
+                    && TYPES.iter().any(|name| is(word, name))
+                    && is_text(literal)
+                    && !is_qualified(&tokens, at) =>
+            {
+                let name = word.token.to_string();
+                put(places.offset(word.span.start), name.len(), "");
+                put(places.offset(literal.span.end), 0, &format!("::{name}"));
+            }
+            [interval, open, digits, close, literal, ..]
+                if literals
+                    && is(interval, "interval")
+                    && open.token == Token::LParen
+                    && close.token == Token::RParen
+                    && is_text(literal) =>
+            {
+                let (begin, end) = (places.offset(interval.span.start), places.offset(close.span.end));
+                put(begin, end.saturating_sub(begin), "");
+                put(
+                    places.offset(literal.span.end),
+                    0,
+                    &format!("::interval({})", digits.token),
+                );
+            }
             _ => {}
         }
     }
     written.push_str(sql.get(copied..).unwrap_or_default());
     Cow::Owned(written)
+}
+
+/// Whether a statement in small letters may have a literal of a type whose name is not the parser's, or of `interval(n)`.
+fn may_have_literals(small: &str) -> bool {
+    let named = |name: &str, marks: &[&str]| {
+        small.match_indices(name).any(|(at, _)| {
+            let behind = small.get(at + name.len()..).unwrap_or_default().trim_start();
+            marks.iter().any(|mark| behind.starts_with(mark))
+        })
+    };
+    TYPES.iter().any(|&name| named(name, &["'", "$", "e'"])) || named("interval", &["("])
+}
+
+fn is_text(token: &TokenWithSpan) -> bool {
+    matches!(
+        token.token,
+        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::DollarQuotedString(_)
+    )
+}
+
+/// Whether a name is one of a schema or a table.
+fn is_qualified(tokens: &[TokenWithSpan], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+    before.is_some_and(|token| token.token == Token::Period)
 }
 
 fn is(token: &TokenWithSpan, word: &str) -> bool {
@@ -200,6 +265,14 @@ mod tests {
             (
                 "SELECT trim(BOTH FROM a), trim(\n leading from b), trim(TRAILING 'x' FROM c), trim(both FROM trim(BOTH FROM d))",
                 "SELECT TRIM(BOTH ' ' FROM a), TRIM(LEADING ' ' FROM b), TRIM(TRAILING 'x' FROM c), TRIM(BOTH ' ' FROM TRIM(BOTH ' ' FROM d))",
+            ),
+            (
+                "SELECT name 'ä', regtype\n'int4' = x, Inet $$10.0.0.1$$, interval (0) '1.6 s' FROM t WHERE a LIKE name 'b%' AND b",
+                "SELECT 'ä'::name, 'int4'::regtype = x, $$10.0.0.1$$::Inet, '1.6 s'::INTERVAL(0) FROM t WHERE a LIKE 'b%'::name AND b",
+            ),
+            (
+                "SELECT t.name, name, 'name ''x''' FROM t WHERE name = 'x' AND oid IN ('1')",
+                "SELECT t.name, name, 'name ''x''' FROM t WHERE name = 'x' AND oid IN ('1')",
             ),
         ] {
             assert_eq!(read(before, &PostgreSqlDialect {}), after, "{before}");

@@ -18,6 +18,7 @@ use super::{CATALOG, named, planned_view};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::lake::{LakeCatalog, Moment};
+use crate::pg_catalog;
 
 /// Views over views over views: no deeper.
 const DEPTH_MAX: usize = 16;
@@ -184,6 +185,7 @@ fn text(state: &SessionState, view: &View) -> Result<Text> {
     let mut state = state.clone();
     let default = view.default_namespace.as_ref().unwrap_or_else(|| view.name.namespace());
     state.config_mut().options_mut().catalog.default_schema = default.to_string();
+    pg_catalog::reads_view(&mut state);
     let statement = parse(&state, sql)?.statement;
     let names = named(&state, &statement)?.tables;
     Ok(Text {

@@ -12,6 +12,7 @@ use tidewater_table::{CatalogFault, NewView, TableError, View};
 use super::create::{built, of_query};
 use super::{Done, Made, Workshop};
 use crate::error::{EngineError, Result};
+use crate::pg_catalog;
 use crate::sql::{CreateView, Existing, Name};
 
 /// Those whose engines read a view's text. It is the same for all but for how names are quoted: what else differs between them, a
@@ -82,6 +83,7 @@ impl Workshop<'_> {
     /// The view as it is to be, in the place of the one that is there.
     async fn new_view(&self, name: TableName, wanted: &Wanted<'_>, there: Option<&View>) -> Result<NewView> {
         let session = self.session(self.options);
+        pg_catalog::reads_view(&mut session.state_ref().write());
         let mut sql = wanted.query.to_string();
         if !wanted.columns.is_empty() {
             let plan = self.engine.plan(&session, &sql).await?;

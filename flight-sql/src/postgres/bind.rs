@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::scalar::ScalarValue;
 use tidewater_engine::pg_catalog;
 use tidewater_engine::pg_catalog::array_text::{self, NoArray};
-use tidewater_engine::pg_catalog::byte_text;
+use tidewater_engine::pg_catalog::{DateOrder, byte_text};
 
 use super::failure::{Failure, state};
 use super::types::{self, EPOCH_DAYS, EPOCH_US};
@@ -32,6 +32,16 @@ pub(super) fn value(oid: u32, binary: bool, sent: Option<&Bytes>, zone: Option<&
             from_text(oid, text, zone)
         }
     }
+}
+
+/// What a client sent as a text for a parameter of this type, with a date of three numbers, which is in this order, as ISO 8601 has it;
+/// `None` for others.
+pub(super) fn in_order(oid: u32, sent: Option<&Bytes>, order: Option<DateOrder>) -> Option<Bytes> {
+    if !matches!(oid, types::DATE | types::TIMESTAMP | types::TIMESTAMPTZ) {
+        return None;
+    }
+    let text = std::str::from_utf8(sent?).ok()?;
+    pg_catalog::in_order(text, order?).map(Bytes::from)
 }
 
 /// No value of this type.
@@ -413,6 +423,24 @@ mod tests {
             let expected = read(types::TIMESTAMP, "2024-07-01 10:00:00");
             assert_eq!(read(types::TIMESTAMP, sent), expected, "{sent}");
         }
+    }
+
+    // Goal: dates of three numbers are read in the session's order, where they are those of a date or moment. Method: one in each order, of
+    // types that are read so and of others.
+    #[test]
+    fn dates_are_read_in_their_order() {
+        let sent = Bytes::from_static(b"01/02/2024 10:00");
+        for (oid, order, expected) in [
+            (types::TIMESTAMP, Some(DateOrder::Mdy), Some("2024-01-02 10:00")),
+            (types::TIMESTAMPTZ, Some(DateOrder::Dmy), Some("2024-02-01 10:00")),
+            (types::TIMESTAMP, Some(DateOrder::Ymd), None),
+            (types::TIMESTAMP, None, None),
+            (types::TEXT, Some(DateOrder::Mdy), None),
+        ] {
+            let expected = expected.map(|text| Bytes::from_static(text.as_bytes()));
+            assert_eq!(in_order(oid, Some(&sent), order), expected, "{oid} {order:?}");
+        }
+        assert_eq!(in_order(types::DATE, None, Some(DateOrder::Mdy)), None);
     }
 
     // Goal: an array that is none is told as PostgreSQL tells it, and one that is not understood as that. Method: the states of both.

@@ -1,5 +1,6 @@
 //! What a session can set: the parameters that drivers send and ask for.
 
+mod dates;
 mod path;
 mod transaction;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidewater_engine::Execution;
+use tidewater_engine::pg_catalog::DATE_STYLE;
 
 pub(super) use self::path::quoted;
 use super::failure::{Failure, state};
@@ -34,6 +36,8 @@ enum Kind {
     /// One of these, in lower case.
     OneOf(&'static [&'static str]),
     Zone,
+    /// In which order dates of three numbers are read. They are written in one way.
+    Dates,
     Path,
     /// Milliseconds, or a number with a unit; 0 is without end.
     Milliseconds,
@@ -41,7 +45,7 @@ enum Kind {
     Switch,
 }
 
-use self::Kind::{Fixed, Milliseconds, OneOf, Only, Path, Switch, Taken, Zone as InZone};
+use self::Kind::{Dates, Fixed, Milliseconds, OneOf, Only, Path, Switch, Taken, Zone as InZone};
 
 /// From which severity on a client is told what is no error.
 pub(super) const CLIENT_MESSAGES: &str = "client_min_messages";
@@ -75,7 +79,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     (CLIENT_MESSAGES, "notice", OneOf(&MESSAGE_LEVELS)),
     ("constraint_exclusion", "partition", Taken),
     ("cursor_tuple_fraction", "0.1", Taken),
-    ("DateStyle", "ISO, MDY", Taken),
+    (DATE_STYLE, "ISO, MDY", Dates),
     ("default_table_access_method", "iceberg", Fixed),
     ("default_transaction_deferrable", "off", Taken),
     (USUAL_ISOLATION, "repeatable read", Taken),
@@ -133,7 +137,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
 pub(super) const REPORTED: &[&str] = &[
     "application_name",
     "client_encoding",
-    "DateStyle",
+    DATE_STYLE,
     READ_ONLY,
     "in_hot_standby",
     "integer_datetimes",
@@ -234,6 +238,10 @@ impl Settings {
                 // A name in PostgreSQL's grammar may stand in quotes of either kind; pgcli sends it so.
                 value = value.trim_matches('"').to_owned();
                 self.zone = Zone::named(&value).ok_or_else(invalid)?;
+            }
+            Dates => {
+                let usual = self.defaults.get(&shown).map_or("", String::as_str);
+                value = dates::canonical(&value, self.get(&shown), usual)?;
             }
             Milliseconds => value = milliseconds(&value).ok_or_else(invalid)?.to_string(),
             Switch => value = switch(&value).ok_or_else(invalid)?.to_owned(),

@@ -8,6 +8,7 @@ mod functions;
 mod gathered;
 mod moments;
 mod ordered;
+mod spans;
 mod spellings;
 mod subqueries;
 mod words;
@@ -17,10 +18,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 pub use self::casts::sent_text;
-pub(super) use self::casts::{clock, of_class};
+pub(super) use self::casts::{clock, of_class, of_literal};
 pub(super) use self::documents::{is_json, makes_json, parts_of};
 pub(super) use self::elements::is_vector;
 pub(crate) use self::moments::figures;
+pub use self::moments::{DateOrder, in_order};
 pub(super) use self::subqueries::{hollow, never};
 use super::names::{as_text, call, text};
 use crate::pg_catalog::Postgres;
@@ -105,11 +107,7 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             Some(all) => *expression = all,
             None => pattern(expression),
         },
-        Expr::Interval(interval) => {
-            if let Some(spelled) = as_text(&interval.value).and_then(casts::spelled) {
-                *interval.value = text(&spelled);
-            }
-        }
+        Expr::Interval(interval) => spans::change(interval),
         Expr::Value(value) => {
             if let Value::EscapedStringLiteral(escaped) = &value.value {
                 value.value = Value::SingleQuotedString(escaped.clone());
@@ -121,6 +119,14 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             }
         }
         Expr::CompoundFieldAccess { .. } => elements::fields(expression),
+        // The query engine would put the sign before the first of its numbers alone.
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } if matches!(**expr, Expr::Interval(_)) => {
+            let interval = take(expr);
+            **expr = Expr::Nested(Box::new(interval));
+        }
         Expr::UnaryOp { op, expr } if *op == UnaryOperator::Plus => *expression = take(expr),
         Expr::UnaryOp { .. } => spellings::change(expression),
         _ => {}

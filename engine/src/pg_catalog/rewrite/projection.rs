@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, ObjectNamePart, Select, SelectItem, TrimWhereField,
+    AccessExpr, BinaryOperator, Expr, Ident, ObjectNamePart, Select, SelectItem, TrimWhereField, Value,
 };
 
 use super::names::value;
@@ -12,6 +12,7 @@ use crate::session::APART;
 /// Gives the columns of a SELECT their names. Where two would have the same one, the second has a number behind it that the
 /// client does not see.
 pub(super) fn name(select: &mut Select) {
+    select.projection.iter_mut().for_each(column);
     let mut taken = BTreeSet::new();
     for item in &select.projection {
         if let SelectItem::ExprWithAlias { alias, .. } = item {
@@ -41,6 +42,23 @@ pub(super) fn name(select: &mut Select) {
         *item = SelectItem::ExprWithAlias {
             expr: expression.clone(),
             alias: Ident::with_quote('"', alias),
+        };
+    }
+}
+
+/// `text "x"` is a column `text` that is to be called `x`. The parser takes it for a literal of that type.
+fn column(item: &mut SelectItem) {
+    let SelectItem::UnnamedExpr(Expr::TypedString(typed)) = item else {
+        return;
+    };
+    let Value::DoubleQuotedString(alias) = &typed.value.value else {
+        return;
+    };
+    let word = typed.data_type.to_string().to_lowercase();
+    if word.bytes().all(|letter| letter.is_ascii_alphanumeric()) {
+        *item = SelectItem::ExprWithAlias {
+            expr: Expr::Identifier(Ident::new(word)),
+            alias: Ident::with_quote('"', alias.clone()),
         };
     }
 }
@@ -137,6 +155,7 @@ fn of_type(written: &str) -> String {
         "timestamp with time zone" => "timestamptz",
         "timestamp without time zone" => "timestamp",
         "time without time zone" => "time",
+        fields if fields.starts_with("interval ") => "interval",
         other => other,
     }
     .to_owned()

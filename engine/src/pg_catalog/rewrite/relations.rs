@@ -343,13 +343,6 @@ fn bound(argument: &mut FunctionArg, zone: &str) {
                 *expression = cast(expression.clone(), DataType::BigInt(None));
             }
         }
-        Expr::TypedString(typed) => {
-            if let (DataType::Timestamp(_, of), Some(moment)) =
-                (&typed.data_type, typed.value.value.clone().into_string())
-            {
-                *expression = nanoseconds(&moment, *of, zone);
-            }
-        }
         Expr::Cast { expr, data_type, .. } => {
             if let (DataType::Timestamp(_, of), Some(moment)) = (data_type, as_text(expr)) {
                 *expression = nanoseconds(moment, *of, zone);

@@ -166,6 +166,26 @@ fn statements_are_changed() {
             "SELECT CAST(a AS integer), a::text, round(a, 2), 'x'::text FROM t",
             "SELECT \"pg_int4\"(a) AS \"a\", \"pg_text\"(a) AS \"a~1\", \"pg_round\"(a, 2) AS \"round\", 'x'::TEXT AS \"text\" FROM t",
         ),
+        ("SELECT json '{}'", "SELECT \"pg_json\"('{}') AS \"json\""),
+        (
+            "SELECT regclass 'pg_class'",
+            "SELECT \"pg_regclass_name\"(\"pg_regclass\"('pg_class')) AS \"regclass\"",
+        ),
+        (
+            "SELECT INTERVAL '1-2' YEAR TO MONTH, '1 day 2:03'::interval day",
+            "SELECT INTERVAL '14 months 0 days 0 microseconds' AS \"interval\", \
+             '0 months 1 days 0 microseconds'::INTERVAL AS \"interval~1\"",
+        ),
+        (
+            "SELECT -INTERVAL '1 day 2:03'",
+            "SELECT -(INTERVAL '0 months 1 days 7380000000 microseconds') AS \"?column?\"",
+        ),
+        ("SELECT text \"Text\" FROM t", "SELECT text AS \"Text\" FROM t"),
+        // Nothing says in which order its parts are.
+        (
+            "SELECT DATE '01/02/2024'",
+            "SELECT CAST('01/02/2024' AS DATE) AS \"date\"",
+        ),
         (
             "SELECT DATE 'Feb 29, 2024'::timestamp",
             "SELECT CAST('2024-02-29' AS DATE)::TIMESTAMP(6) AS \"timestamp\"",

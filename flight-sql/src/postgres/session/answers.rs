@@ -266,7 +266,9 @@ impl Session {
                 state::READ_ONLY_TRANSACTION,
                 "a transaction block only reads: each statement that changes something is a transaction of its own",
             );
-            return Err(failure.hint("switch the client to autocommit"));
+            return Err(failure.hint(
+                "switch the client to autocommit; of dbt, write `autocommit: true` into the output of its profile",
+            ));
         }
         if self.settings.get(READ_ONLY) == "on" && changes(sql) {
             let failure = Failure::new(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::scalar::ScalarValue;
+use tidewater_engine::pg_catalog::{DATE_STYLE, DateOrder};
 use uuid::Uuid;
 
 use super::answers::{Answer, no_cursor, no_statement};
@@ -152,9 +153,14 @@ impl Session {
         }
         let pairs = kept.parameters.iter().zip(&sent.values).enumerate();
         let zone = self.settings.zone().name();
+        let order = DateOrder::of(self.settings.get(DATE_STYLE));
         let values = pairs.map(|(at, (oid, value))| {
             let binary = format_of(&sent.value_formats, at) == 1;
-            bind::value(*oid, binary, value.as_ref(), zone.as_deref())
+            let ordered = match binary {
+                true => None,
+                false => bind::in_order(*oid, value.as_ref(), order),
+            };
+            bind::value(*oid, binary, ordered.as_ref().or(value.as_ref()), zone.as_deref())
         });
         let values = values.collect::<Result<Vec<ScalarValue>, Failure>>()?;
         let bytes = sent.portal.len() + kept.bytes + ScalarValue::size_of_vec(&values);

@@ -227,6 +227,47 @@ async fn origins_are_of_the_zone() {
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
+// Goal: a date of three numbers is read in the order of DateStyle, whether it is written or bound, of a text that was asked in another order
+// too, and in no order in a view; a client is told of each change, and no other style is taken. Method: one date in each order, and what is
+// set in a transaction that is undone.
+#[tokio::test]
+async fn dates_are_in_the_order_of_the_session() {
+    const DATE: u32 = 1082;
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .query("CREATE VIEW gold.written AS SELECT DATE '01/02/2024' AS d")
+        .await;
+    for (style, expected) in [
+        ("MDY", Some("D 2024-01-02")),
+        ("DMY", Some("D 2024-02-01")),
+        ("YMD", None),
+    ] {
+        client
+            .send(b'Q', format!("SET DateStyle = '{style}'\0").as_bytes())
+            .await;
+        let told = client.until(b'Z').await;
+        let status = format!("DateStyle\0ISO, {style}\0");
+        let is_told = told
+            .iter()
+            .any(|(kind, body)| *kind == b'S' && body[..] == *status.as_bytes());
+        assert!(is_told, "{style}: {told:?}");
+        let written = client.query("SELECT DATE '01/02/2024' AS d").await;
+        let bound = client.with_bound("SELECT $1 AS d", &[(DATE, "01/02/2024")]).await;
+        for told in [written, bound] {
+            let has = |begin: &str| told.iter().any(|line| line.starts_with(begin));
+            assert!(has(expected.unwrap_or("E 22007")), "{style}: {told:?}");
+        }
+        let viewed = client.query("SELECT d FROM gold.written").await;
+        assert!(viewed.iter().any(|line| line.starts_with("E 22007")), "{viewed:?}");
+    }
+    client.query("BEGIN; SET DateStyle = 'DMY'; ROLLBACK").await;
+    let shown = client.query("SHOW DateStyle").await;
+    assert!(shown.contains(&"D ISO, YMD".to_owned()), "{shown:?}");
+    assert_eq!(client.query("SET DateStyle = 'German'").await, ["E 0A000", "Z I"]);
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
 // Goal: a session keeps no more than it may of what it is sent, and what is closed or replaced makes room. Method: values and a name, each
 // of a third of that and more, in portals that are there together and in one that is bound anew.
 #[tokio::test]

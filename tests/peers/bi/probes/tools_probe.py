@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ opt = options([a for a in sys.argv[6:] if a != schema])
 check = Checks(only=opt.get("only"), limit=120, lacks=opt.get("lacks"), least=opt.get("min"))
 home = tempfile.TemporaryDirectory()
 BIN = pathlib.Path(sys.executable).parent
+DEPLOY = pathlib.Path(__file__).resolve().parents[4] / "deploy/dbt"
 IN_TRANSACTION = "a transaction block only reads"
 # Nothing of this machine's configuration, and no word to anybody else.
 ENV = os.environ | {"HOME": home.name, "XDG_CONFIG_HOME": home.name, "PGPASSWORD": password, "DO_NOT_TRACK": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
@@ -132,17 +134,21 @@ def pgcli():
 
 
 def dbt(mode, autocommit):
-    """A project with one view: debug, run two times (the second has a view to take the place of), and the view's rows."""
-    project, target = pathlib.Path(home.name, mode), f"{schema}_dbt"
+    """A project with one view: debug, run two times (the second has a view to take the place of), and the view's rows. `deploy` is with the
+    profile and the macro of deploy/dbt."""
+    project, target, deployed = pathlib.Path(home.name, mode), f"{schema}_dbt", mode == "deploy"
     (project / "models").mkdir(parents=True)
     files = {  # YAML takes JSON
-        "dbt_project.yml": {"name": "tools", "version": "1.0.0", "profile": "tools", "models": {"tools": {"+materialized": "view"}}},
+        "dbt_project.yml": {"name": "tools", "version": "1.0.0", "profile": "tidewater" if deployed else "tools", "models": {"tools": {"+materialized": "view"}}},
         "profiles.yml": {"tools": {"target": "it", "outputs": {"it": {
             "type": "postgres", "host": host, "port": int(port), "user": user, "password": password, "dbname": db, "schema": target, "threads": 2, "autocommit": autocommit}}}},
         "models/sources.yml": {"version": 2, "sources": [{"name": "toy", "schema": schema, "tables": [{"name": "orders"}]}]},
     }
     for name, text in files.items():
         (project / name).write_text(json.dumps(text))
+    if deployed:
+        shutil.copytree(DEPLOY, project, dirs_exist_ok=True)
+        ENV.update(TIDEWATER_HOST=host, TIDEWATER_PORT=port, TIDEWATER_USER=user, TIDEWATER_PASSWORD=password, TIDEWATER_DATABASE=db, TIDEWATER_SCHEMA=target)
     (project / "models/daily_orders.sql").write_text("select day, count(*) as orders, sum(amount) as amount\nfrom {{ source('toy', 'orders') }}\ngroup by day\n")
 
     def run_dbt(verb):
@@ -170,12 +176,19 @@ def dbt(mode, autocommit):
         days = [[decimal.Decimal(i % 997) / 10 for i in range(24 * d, min(24 * d + 24, 9000))] for d in range(375)]
         return len(equal([(datetime.date(2024, 1, 1) + datetime.timedelta(d), len(x), sum(x)) for d, x in enumerate(days)], got))
 
+    def replaced():
+        said = (project / "logs/dbt.log").read_text()
+        if "create or replace view" not in said or "rename to" in said:
+            raise AssertionError("a view was not replaced by one statement")
+
     drop = lambda: connect().execute(f'DROP SCHEMA IF EXISTS "{target}" CASCADE').close()
     check(f"dbt.{mode}.clean", drop)
     check(f"dbt.{mode}.debug", lambda: has(run_dbt("debug"), "All checks passed"))
     for time in ("run", "run-again"):
         check(f"dbt.{mode}.{time}", lambda: run_dbt("run"))
         check(f"dbt.{mode}.{time}.rows", rows)
+    if deployed:
+        check(f"dbt.{mode}.replaced", replaced)
     check(f"dbt.{mode}.drop", drop)
 
 
@@ -336,7 +349,8 @@ check("connect", lambda: connect().close())
 pgcli()
 npgsql(*statements())
 grafana()
-# dbt's own way, BEGIN to COMMIT, and `autocommit: true` of a profile, without them.
+# dbt's own way, BEGIN to COMMIT; `autocommit: true` of a profile, without them; and as it is told to be done.
 dbt("transactions", False)
 dbt("autocommit", True)
+dbt("deploy", True)
 check.finish()

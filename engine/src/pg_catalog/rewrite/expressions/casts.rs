@@ -6,8 +6,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::super::names::{as_number, as_text, call, cast, text};
-use super::moments::{figures, iso_span};
-use super::{take, words};
+use super::moments::{figures, in_order};
+use super::{spans, take, words};
 use crate::pg_catalog::Postgres;
 use crate::pg_catalog::array_text::elements;
 
@@ -55,93 +55,82 @@ fn named(data_type: &DataType) -> String {
     }
 }
 
+/// `json '{}'` is `CAST('{}' AS json)`, of whatever type it is. A name in quotes behind a type is no text.
+pub(in super::super) fn of_literal(expression: &mut Expr) {
+    if let Expr::TypedString(typed) = expression
+        && !matches!(typed.value.value, Value::DoubleQuotedString(_))
+        && let Some(written) = typed.value.value.clone().into_string()
+    {
+        *expression = cast(text(&written), typed.data_type.clone());
+    }
+}
+
 pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
     clock(expression);
     if let Some(told) = words::meant(expression) {
         *expression = told;
         return;
     }
-    if let Expr::Cast { data_type, .. } = expression {
-        wide(data_type);
+    let Expr::Cast { expr, data_type, .. } = expression else {
+        return;
+    };
+    wide(data_type);
+    let name = named(data_type);
+    let inner = expr.as_mut();
+    let changed = match name.as_str() {
+        "regclass" => Some(class(inner)),
+        "regtype" => Some(call("pg_regtype", vec![inner.clone()])),
+        "regtype[]" => Some(call("pg_regtype_names", vec![inner.clone()])),
+        "regproc" | "regprocedure" => Some(call("pg_regproc", vec![inner.clone()])),
+        "regoper" | "regrole" | "regconfig" | "regcollation" => Some(cast(inner.clone(), DataType::Text)),
+        "regnamespace" => Some(cast(inner.clone(), DataType::Text)),
+        "oid" | "xid" | "cid" | "tid" => Some(match inner {
+            Expr::Function(_) | Expr::Cast { .. } => inner.clone(),
+            _ => cast(inner.clone(), DataType::BigInt(None)),
+        }),
+        "bytea" => Some(call("pg_bytea", vec![inner.clone()])),
+        "uuid" => Some(call("pg_uuid", vec![inner.clone()])),
+        "numeric" | "decimal" => Some(call("pg_numeric", vec![inner.clone()])),
+        // The name of what a number stands for.
+        "text" | "varchar" | "name" => of_number(inner).or_else(|| as_shown(inner, postgres)),
+        "json" if !bare(inner) || as_text(inner).is_some() => Some(call("pg_json", vec![inner.clone()])),
+        "jsonb" if !bare(inner) || as_text(inner).is_some() => Some(call("pg_jsonb", vec![inner.clone()])),
+        "int2" | "smallint" => rounded("pg_int2", inner),
+        "int4" | "int" | "integer" => rounded("pg_int4", inner),
+        "int8" | "bigint" => rounded("pg_int8", inner),
+        _ => varying(data_type).map(|length| {
+            let shown = as_shown(inner, postgres).unwrap_or_else(|| cast(inner.clone(), DataType::Text));
+            call(
+                "left",
+                vec![shown, Expr::value(Value::Number(length.to_string(), false))],
+            )
+        }),
+    };
+    if let Some(changed) = changed {
+        *expression = changed;
+        return;
     }
-    match expression {
-        Expr::TypedString(typed) => {
-            let mut of = typed.data_type.clone();
-            let Some(value) = typed.value.value.clone().into_string() else {
-                return;
-            };
-            // Types that the query engine has no cast to.
-            let reads = match named(&of).as_str() {
-                "bytea" => Some("pg_bytea"),
-                "uuid" => Some("pg_uuid"),
-                _ => None,
-            };
-            if let Some(reads) = reads {
-                *expression = call(reads, vec![text(&value)]);
-                return;
-            }
-            plain(&mut of);
-            *expression = cast(text(&read(&value, &of)), of);
-        }
-        Expr::Cast { expr, data_type, .. } => {
-            let name = named(data_type);
-            let inner = expr.as_mut();
-            let changed = match name.as_str() {
-                "regclass" => Some(class(inner)),
-                "regtype" => Some(call("pg_regtype", vec![inner.clone()])),
-                "regtype[]" => Some(call("pg_regtype_names", vec![inner.clone()])),
-                "regproc" | "regprocedure" => Some(call("pg_regproc", vec![inner.clone()])),
-                "regoper" | "regrole" | "regconfig" | "regcollation" => Some(cast(inner.clone(), DataType::Text)),
-                "regnamespace" => Some(cast(inner.clone(), DataType::Text)),
-                "oid" | "xid" | "cid" | "tid" => Some(match inner {
-                    Expr::Function(_) | Expr::Cast { .. } => inner.clone(),
-                    _ => cast(inner.clone(), DataType::BigInt(None)),
-                }),
-                "bytea" => Some(call("pg_bytea", vec![inner.clone()])),
-                "uuid" => Some(call("pg_uuid", vec![inner.clone()])),
-                "numeric" | "decimal" => Some(call("pg_numeric", vec![inner.clone()])),
-                // The name of what a number stands for.
-                "text" | "varchar" | "name" => of_number(inner).or_else(|| as_shown(inner, postgres)),
-                "json" if !bare(inner) || as_text(inner).is_some() => Some(call("pg_json", vec![inner.clone()])),
-                "jsonb" if !bare(inner) || as_text(inner).is_some() => Some(call("pg_jsonb", vec![inner.clone()])),
-                "int2" | "smallint" => rounded("pg_int2", inner),
-                "int4" | "int" | "integer" => rounded("pg_int4", inner),
-                "int8" | "bigint" => rounded("pg_int8", inner),
-                _ => varying(data_type).map(|length| {
-                    let shown = as_shown(inner, postgres).unwrap_or_else(|| cast(inner.clone(), DataType::Text));
-                    call(
-                        "left",
-                        vec![shown, Expr::value(Value::Number(length.to_string(), false))],
-                    )
-                }),
-            };
-            if let Some(changed) = changed {
-                *expression = changed;
-                return;
-            }
-            if let (Some(of), Some(literal)) = (innermost(data_type), as_text(inner))
-                && let Ok(items) = elements(literal)
-            {
-                *expression = listed(items, &of, postgres);
-                return;
-            }
-            plain(data_type);
-            if matches!(data_type, DataType::Interval { .. })
-                && let Some(words) = as_text(inner).and_then(spelled)
-            {
-                *inner = text(&words);
-            }
-            if let Some(written) = as_text(inner) {
-                *inner = text(&read(written, data_type));
-            }
-            // A truth written as PostgreSQL may.
-            if matches!(data_type, DataType::Boolean | DataType::Bool)
-                && let Some(value) = as_text(inner).and_then(truth)
-            {
-                *expression = Expr::value(Value::Boolean(value));
-            }
-        }
-        _ => {}
+    if let (Some(of), Some(literal)) = (innermost(data_type), as_text(inner))
+        && let Ok(items) = elements(literal)
+    {
+        *expression = listed(items, &of, postgres);
+        return;
+    }
+    plain(data_type);
+    if let DataType::Interval { fields, precision } = data_type
+        && let Some(read) = as_text(inner).and_then(|written| spans::words(written, *fields, *precision))
+    {
+        (*fields, *precision) = (None, None);
+        *inner = text(&read);
+    }
+    if let Some(written) = as_text(inner) {
+        *inner = text(&read(written, data_type, postgres));
+    }
+    // A truth written as PostgreSQL may.
+    if matches!(data_type, DataType::Boolean | DataType::Bool)
+        && let Some(value) = as_text(inner).and_then(truth)
+    {
+        *expression = Expr::value(Value::Boolean(value));
     }
 }
 
@@ -193,13 +182,14 @@ fn truth(word: &str) -> Option<bool> {
     }
 }
 
-/// A day or moment as the query engine reads it.
-fn read(written: &str, of: &DataType) -> String {
-    let figures = match of {
-        DataType::Date | DataType::Timestamp(..) => figures(written),
-        _ => None,
-    };
-    figures.unwrap_or_else(|| written.to_owned())
+/// A day or moment as the query engine reads it; other texts as they are.
+fn read(written: &str, of: &DataType, postgres: &Postgres) -> String {
+    if !matches!(of, DataType::Date | DataType::Timestamp(..)) {
+        return written.to_owned();
+    }
+    let ordered = postgres.date_order().and_then(|order| in_order(written, order));
+    let written = ordered.as_deref().unwrap_or(written);
+    figures(written).unwrap_or_else(|| written.to_owned())
 }
 
 /// A literal or a parameter, whose cast says what it is.
@@ -360,39 +350,11 @@ fn of_number(inner: &mut Expr) -> Option<Expr> {
     Some(call(shown, vec![take(&mut boxed)]))
 }
 
-/// An interval with a clock in it, `1 day 03:04:05`, or as ISO 8601 writes it, in words alone; `None` for others.
-pub(super) fn spelled(interval: &str) -> Option<String> {
-    if interval.starts_with('P') {
-        return iso_span(interval);
-    }
-    let mut found = false;
-    let words = interval.split_whitespace().map(|word| {
-        if !word.contains(':') {
-            let number = word.strip_prefix('+');
-            found |= number.is_some();
-            return number.unwrap_or(word).to_owned();
-        }
-        found = true;
-        let (sign, clock) = match word.strip_prefix('-') {
-            Some(clock) => ("-", clock),
-            None => ("", word.strip_prefix('+').unwrap_or(word)),
-        };
-        let units = ["hours", "minutes", "seconds"];
-        let parts = clock
-            .split(':')
-            .zip(units)
-            .map(|(number, unit)| format!("{sign}{number} {unit}"));
-        parts.collect::<Vec<_>>().join(" ")
-    });
-    let words: Vec<String> = words.collect();
-    found.then(|| words.join(" "))
-}
-
 /// A text that a client sends for a moment or a span, as the query engine reads it; `None` where it stands so already.
 pub fn sent_text(text: &str, of: &ArrowType) -> Option<String> {
     match of {
         ArrowType::Timestamp(..) => figures(text),
-        ArrowType::Interval(_) => spelled(text),
+        ArrowType::Interval(_) => spans::words(text, None, None),
         _ => None,
     }
 }

@@ -11,8 +11,8 @@ use super::elements::{before, first_of, is_vector, length, number};
 use super::gathered;
 use super::ordered;
 use super::spellings::{era, grain, named_part};
-use crate::pg_catalog::Postgres;
 use crate::pg_catalog::functions::{SAME, renamed};
+use crate::pg_catalog::{DATE_STYLE, Postgres};
 
 /// Functions of the query engine by names that other engines have for them.
 const EVERYWHERE: &[(&str, &str)] = &[
@@ -24,7 +24,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
 
 /// Settings that do something when they are set.
 const EFFECTIVE: &[&str] = &[
-    "timezone",
+    DATE_STYLE,
     "TimeZone",
     "search_path",
     "statement_timeout",
@@ -225,7 +225,9 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             *expression = call("nanvl", parts.to_vec());
         }
         // As `SET`, for settings that are only taken; those that do something want `SET`.
-        ("set_config", [name, value, _]) if as_text(name).is_some_and(|name| !EFFECTIVE.contains(&name)) => {
+        ("set_config", [name, value, _])
+            if as_text(name).is_some_and(|name| !EFFECTIVE.iter().any(|known| known.eq_ignore_ascii_case(name))) =>
+        {
             *expression = cast(value.clone(), DataType::Text);
         }
         ("age", [at]) => {
