@@ -17,11 +17,18 @@ def computed(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def run():
+    """The day and what is measured: the commit, and whether something was changed since."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    commit = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+    return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit or "unknown"}
+
+
 class Report:
     """Figures: printed as they come, and written as JSON with the command and the machine."""
 
     def __init__(self, bench, script="bench-serving", **facts):
-        self.document = {"bench": bench, "command": f"scripts/{script} {bench}", "load_average_1m_before": os.getloadavg()[0], "cores": os.cpu_count(), **facts, "figures": []}
+        self.document = {"bench": bench, "command": f"scripts/{script} {bench}", **run(), "load_average_1m_before": os.getloadavg()[0], "cores": os.cpu_count(), **facts, "figures": []}
 
     def told(self, name, value, unit, goal=None, least=False):
         figure, said = {"name": name, "value": round(value, 3), "unit": unit}, ""
@@ -36,6 +43,23 @@ class Report:
         """What the figures need to be understood."""
         self.document.setdefault("notes", []).append(text)
         print(f"  {text}", flush=True)
+
+    def keep(self, path, peer):
+        """Takes over what is told at this path of a peer that this run is without, each figure with the run that it is of."""
+        try:
+            with open(path) as told:
+                former = json.load(told)
+        except FileNotFoundError:
+            return
+        of = {key: former.get(key, "unknown") for key in run()}
+        for figure in former["figures"]:
+            if figure["name"].startswith(f"{peer.lower()}."):
+                kept = {**figure, "of": figure.get("of", of)}
+                self.document["figures"].append(kept)
+                print(f"{kept['name']}: {kept['value']:.2f} {kept['unit']}, kept of {kept['of']}", flush=True)
+        for note in former.get("notes", []):
+            if peer in note:
+                self.note(note)
 
     def write(self, path):
         with open(path, "w") as out:

@@ -39,7 +39,7 @@ fn every_message_of_postgres_with_every_key() {
 type Sent = (u8, Vec<u8>);
 
 /// Statements about a table, in each of which it is called `g.t`.
-const STATEMENTS: [&str; 18] = [
+const STATEMENTS: [&str; 29] = [
     "SELECT * FROM g.t",
     "SELECT count(*) FROM g.t",
     "EXPLAIN SELECT * FROM g.t",
@@ -58,6 +58,17 @@ const STATEMENTS: [&str; 18] = [
     "CREATE OR REPLACE TABLE g.t (id BIGINT)",
     "CREATE VIEW g.w AS SELECT * FROM g.t",
     "CALL system.rewrite_data_files(table => 'g.t')",
+    "GRANT SELECT ON g.t TO ROLE analyst",
+    "REVOKE SELECT ON g.t FROM ROLE analyst",
+    "COMMENT ON TABLE g.t IS 'x'",
+    "COMMENT ON COLUMN g.t.id IS 'x'",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT * FROM g.t",
+    "EXPLAIN ANALYZE SELECT * FROM g.t",
+    "EXPLAIN ANALYZE INSERT INTO g.t VALUES (1)",
+    "EXPLAIN ANALYZE UPDATE g.t SET id = 2",
+    "EXPLAIN ANALYZE DELETE FROM g.t",
+    "EXPLAIN ANALYZE CREATE TABLE g.v AS SELECT * FROM g.t",
+    "PREPARE p AS SELECT * FROM g.t",
 ];
 
 /// The kinds of messages that the server reads from a client who is in, as its source has them.
@@ -194,6 +205,15 @@ fn every_message_of_postgres_in_the_wrong_role() {
     let told = theirs.batch();
     assert_eq!(told.iter().filter(|(kind, _)| *kind == b'D').count(), 1, "{told:?}");
     theirs.asked("COMMIT").unwrap();
+    // What nobody could ask for is refused to everybody: these are asked for by who may.
+    let may = |sql: &&&str| !sql.starts_with("EXPLAIN ANALYZE") && !sql.starts_with("COPY");
+    for sql in STATEMENTS.iter().filter(may) {
+        theirs.send(b'P', &[text(&["", *sql]), vec![0, 0]].concat());
+        theirs.send(b'S', &[]);
+        let told = theirs.batch();
+        assert!(told.iter().all(|(kind, _)| *kind != b'E'), "{sql}: {told:?}");
+    }
+    assert_eq!(theirs.asked("SHOW GRANTS").unwrap(), Vec::<String>::new());
     assert_eq!(theirs.asked("SELECT count(*), max(id) FROM g.t").unwrap(), ["1", "7"]);
     let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'g'";
     assert_eq!(theirs.asked(tables).unwrap(), ["1"]);

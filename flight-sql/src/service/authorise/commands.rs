@@ -62,13 +62,15 @@ impl QueryService {
             access: &access,
             options,
         };
-        if load.create {
-            may.creates_in(load.table.namespace())?;
+        match load.create {
+            true => may.creates_in(load.table.namespace())?,
+            // As for `INSERT`, whatever the load does with a table that is there: how it is refused must not tell that there is one.
+            false => may.on(Object::Table, &load.table, &[Insert]).await?,
         }
-        let needs: &[Privilege] = match load.if_exists {
-            IfExists::Append => &[Insert],
-            IfExists::Replace => &[Drop, Insert, Delete],
-            IfExists::Fail => &[],
+        let needs: &[Privilege] = match (load.if_exists, load.create) {
+            (IfExists::Replace, _) => &[Drop, Insert, Delete],
+            (IfExists::Append, true) => &[Insert],
+            (IfExists::Append, false) | (IfExists::Fail, _) => &[],
         };
         if !needs.is_empty() && (!load.create || may.exists(&load.table).await?) {
             may.on(Object::Table, &load.table, needs).await?;

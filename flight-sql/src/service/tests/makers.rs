@@ -169,6 +169,52 @@ async fn what_a_bulk_load_makes_is_its_makers() {
     }
 }
 
+// Goal: a bulk load into a table that its user may not know of is answered as one into a table that is not there, whatever the load says of a table
+// that is. Method: a user who may do nothing, one who may read, and one who may write; loads that make no table, each into a table and into none.
+#[tokio::test]
+async fn a_bulk_load_tells_nobody_of_a_table() {
+    for (may, there, nowhere) in [
+        (PrivilegeSet::default(), "ENG-0001", "ENG-0001"),
+        (PrivilegeSet::from(Privilege::Select), "SEC-0008", "ENG-0001"),
+    ] {
+        let (_lake, service, _) = governed(vec![(gold(), may)]).await;
+        let ana = Principal::named("ana");
+        let options = service
+            .seen_by(&ana, SessionOptions::default())
+            .expect("they are let in");
+        for if_exists in [IfExists::Append, IfExists::Replace, IfExists::Fail] {
+            for (table, code) in [("gold.numbers", there), ("gold.nothing", nowhere)] {
+                let load = BulkLoad {
+                    table: table.parse().expect("a name"),
+                    schema: Arc::new(Schema::empty()),
+                    create: false,
+                    if_exists,
+                };
+                let refused = service.may_load(&ana, &options, &load).await.expect_err(table);
+                assert_eq!(refused.code(), code, "{table}: {if_exists:?}");
+            }
+        }
+    }
+    let (_lake, service, _) = governed(vec![(gold(), Privilege::Insert.into())]).await;
+    let options = service
+        .seen_by(&Principal::named("ana"), SessionOptions::default())
+        .expect("they are let in");
+    for (if_exists, goes) in [
+        (IfExists::Append, true),
+        (IfExists::Replace, false),
+        (IfExists::Fail, true),
+    ] {
+        let load = BulkLoad {
+            table: "gold.numbers".parse().expect("a name"),
+            schema: Arc::new(Schema::empty()),
+            create: false,
+            if_exists,
+        };
+        let may = service.may_load(&Principal::named("ana"), &options, &load).await;
+        assert_eq!(may.is_ok(), goes, "{if_exists:?}");
+    }
+}
+
 // Goal: no statement is let through to a name that nothing bears, which may be another's table when it is carried out. Method: statements that
 // change a table that is not there, of a user who may know of all in the schema, and of one who may change all of it.
 #[tokio::test]
