@@ -119,14 +119,10 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
             }
         }
         Expr::CompoundFieldAccess { .. } => elements::fields(expression),
-        // The query engine would put the sign before the first of its numbers alone.
         Expr::UnaryOp {
             op: UnaryOperator::Minus,
             expr,
-        } if matches!(**expr, Expr::Interval(_)) => {
-            let interval = take(expr);
-            **expr = Expr::Nested(Box::new(interval));
-        }
+        } if matches!(**expr, Expr::Interval(_)) => negated(expr),
         Expr::UnaryOp { op, expr } if *op == UnaryOperator::Plus => *expression = take(expr),
         Expr::UnaryOp { .. } => spellings::change(expression),
         _ => {}
@@ -141,8 +137,19 @@ pub(super) fn shared(expression: &mut Expr) {
         Expr::Like { .. } | Expr::ILike { .. } => pattern(expression),
         Expr::Cast { .. } => casts::shared(expression),
         Expr::Function(_) => functions::shared(expression),
+        Expr::Interval(interval) => spans::change(interval),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } if matches!(**expr, Expr::Interval(_)) => negated(expr),
         _ => {}
     }
+}
+
+/// The query engine would put a sign before the first number of an interval alone.
+fn negated(interval: &mut Box<Expr>) {
+    let whole = take(interval);
+    **interval = Expr::Nested(Box::new(whole));
 }
 
 /// Whether a collation is how texts are compared anyway.

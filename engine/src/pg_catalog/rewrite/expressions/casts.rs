@@ -117,12 +117,7 @@ pub(super) fn change(expression: &mut Expr, postgres: &Postgres) {
         return;
     }
     plain(data_type);
-    if let DataType::Interval { fields, precision } = data_type
-        && let Some(read) = as_text(inner).and_then(|written| spans::words(written, *fields, *precision))
-    {
-        (*fields, *precision) = (None, None);
-        *inner = text(&read);
-    }
+    span(inner, data_type);
     if let Some(written) = as_text(inner) {
         *inner = text(&read(written, data_type, postgres));
     }
@@ -160,12 +155,24 @@ pub(in super::super) fn clock(expression: &mut Expr) {
     *expression = call("arrow_cast", vec![written, text("Time64(Microsecond)")]);
 }
 
-/// Of a text that is cast to `varchar(n)` no more than `n` letters stay, whoever asks.
+/// The text of an interval as the query engine reads it.
+fn span(inner: &mut Expr, data_type: &mut DataType) {
+    if let DataType::Interval { fields, precision } = data_type
+        && let Some(read) = as_text(inner).and_then(|written| spans::words(written, *fields, *precision))
+    {
+        (*fields, *precision) = (None, None);
+        *inner = text(&read);
+    }
+}
+
+/// Of a text that is cast to `varchar(n)` no more than `n` letters stay, and one that is cast to an interval is read as PostgreSQL reads it,
+/// whoever asks.
 pub(super) fn shared(expression: &mut Expr) {
     let Expr::Cast { expr, data_type, .. } = expression else {
         return;
     };
     wide(data_type);
+    span(expr, data_type);
     if let Some(length) = varying(data_type) {
         let shown = cast(take(expr), DataType::Text);
         let length = Expr::value(Value::Number(length.to_string(), false));
