@@ -71,7 +71,7 @@ pub(crate) mod read_texts;
 mod recursive;
 mod remembered;
 mod rounded;
-mod same_names;
+pub(crate) mod same_names;
 mod search_path;
 mod semi_joins;
 mod settings;

@@ -1,15 +1,19 @@
 //! What DataFusion's rules for physical plans do wrong where several columns have one name.
 //!
 //! DataFusion 55.2 finds the column of a filter in a child by its name (`FilterRemapper`), so that under a join of tables that both
-//! have `d`, `b.d > a.d` becomes `a.d > a.d`, and rows are lost or come that should not.
+//! have `d`, `b.d > a.d` becomes `a.d > a.d`, and rows are lost or come that should not. A filter of a key of a semi join goes to the
+//! other side too, where the key may have another name and another column its name.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use datafusion::common::{JoinType, Result};
 use datafusion::config::ConfigOptions;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
@@ -38,6 +42,11 @@ pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
             _ => rule,
         })
         .collect()
+}
+
+/// The rule that brings the filters that operators find while they run to the scans, within such parts of a plan alone.
+pub(crate) fn late_filters() -> impl PhysicalOptimizerRule {
+    WithinNames(Arc::new(FilterPushdown::new_post_optimization()))
 }
 
 /// A rule that makes plans cheaper and nothing else: where it fails, the plan stays as it was.
@@ -87,16 +96,79 @@ impl PhysicalOptimizerRule for WithinNames {
     }
 }
 
-/// Whether each node of it has each name once.
+/// Whether each node of it has each name once, and names mean the same on both sides of its semi joins.
 fn unambiguous(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let mut names = HashSet::new();
     let schema = plan.schema();
-    schema.fields().iter().all(|field| names.insert(field.name())) && plan.children().into_iter().all(unambiguous)
+    schema.fields().iter().all(|field| names.insert(field.name()))
+        && plan.downcast_ref::<HashJoinExec>().is_none_or(same_on_both_sides)
+        && plan.children().into_iter().all(unambiguous)
+}
+
+/// Whether the other side of a semi join calls none but the key itself by the name of a key.
+fn same_on_both_sides(join: &HashJoinExec) -> bool {
+    let other = match join.join_type() {
+        JoinType::LeftSemi => join.right(),
+        JoinType::RightSemi => join.left(),
+        _ => return true,
+    };
+    let other = other.schema();
+    join.on().iter().all(|(left, right)| {
+        let (left, right) = (left.downcast_ref::<Column>(), right.downcast_ref::<Column>());
+        let (own, there) = match join.join_type() {
+            JoinType::LeftSemi => (left, right),
+            _ => (right, left),
+        };
+        // A key that is computed has no filter that is pushed to the other side.
+        let called = own.and_then(|own| other.column_with_name(own.name()));
+        called.is_none_or(|(at, _)| there.is_some_and(|there| there.index() == at))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+
     use crate::testing::Lake;
+
+    // Goal: what a join finds of a key leaves no row out by another column of that name. Method: a semi join whose second side calls
+    // another column as the key is called on the first, in files whose bounds of it are far from the few keys that the join above has.
+    #[tokio::test]
+    async fn keys_of_semi_joins_are_no_other_columns() {
+        let lake = Lake::new();
+        for (table, names, files) in [
+            ("silver.few", ["k", "n"], vec![[[1, 2], [0, 0]]]),
+            ("silver.l", ["a", "c"], vec![[[1, 2], [0, 300]], [[3, 4], [0, 0]]]),
+            (
+                "silver.r",
+                ["b", "a"],
+                vec![[[1, 5], [100, 101]], [[2, 6], [200, 201]], [[3, 7], [300, 301]]],
+            ),
+        ] {
+            let field = |id, name: &str| NestedField::optional(id, name, Type::Primitive(PrimitiveType::Long)).into();
+            let [first, second] = names;
+            let schema = Schema::builder()
+                .with_fields([field(1, first), field(2, second)])
+                .build();
+            lake.create(table, schema.expect("a schema"), None).await;
+            for columns in files {
+                let columns = names.into_iter().zip(columns);
+                let columns = columns.map(|(name, values)| {
+                    let values: Int64Array = values.into_iter().map(Some::<i64>).collect();
+                    (name, Arc::new(values) as ArrayRef)
+                });
+                lake.append(table, RecordBatch::try_from_iter(columns).expect("rows"))
+                    .await;
+            }
+        }
+        let semi = "SELECT a FROM silver.l WHERE EXISTS (SELECT 1 FROM silver.r WHERE r.b = l.a AND r.a > l.c)";
+        assert_eq!(lake.lines(semi).await, ["1", "3"]);
+        let joined = format!("SELECT q.a FROM silver.few JOIN ({semi}) AS q ON few.k = q.a");
+        assert_eq!(lake.lines(&joined).await, ["1"]);
+    }
 
     // Goal: a filter over a join compares the columns that it names. Method: outer joins of tables with the same column names, filtered
     // by columns of both sides, below them a filter that what is pushed could join; and an order by one of two columns of a name.
