@@ -57,6 +57,7 @@ mod listed_twice;
 mod lossy_casts;
 mod members;
 mod natural;
+mod none_waits;
 mod not_among;
 mod nulls;
 mod one_group;

@@ -17,6 +17,7 @@ use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
+use super::none_waits::NoneWaits;
 use super::outer_sides::{OuterSides, PartsAlone, SIDES};
 
 /// What the names of the rules that push filters begin with.
@@ -29,12 +30,13 @@ const LATE_FILTERS: &str = "FilterPushdown(Post)";
 const PROJECTIONS: &str = "ProjectionPushdown";
 
 /// DataFusion's rules, with those that push filters kept within the parts of a plan in which no node has two columns of one name, and
-/// the one that pushes projections left out where it fails, first groups exact, and what is constant told only where it is.
+/// the one that pushes projections left out where it fails, first groups exact, what is constant told only where it is, and no join that
+/// waits for what may not come.
 pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     rules
         .map(|rule| match rule.name() {
-            LATE_FILTERS => Arc::new(PartsAlone(Arc::new(WithinNames(rule)))) as _,
+            LATE_FILTERS => Arc::new(PartsAlone(Arc::new(NoneWaits(Arc::new(WithinNames(rule)))))) as _,
             SIDES => Arc::new(OuterSides(rule)) as _,
             name if name.starts_with(FILTERS) => Arc::new(WithinNames(rule)) as _,
             PROJECTIONS => Arc::new(Optional(rule)) as _,
