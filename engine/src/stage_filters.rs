@@ -71,6 +71,8 @@ pub fn stage_context(context: &TaskContext) -> TaskContext {
 fn allow(settings: &mut ConfigOptions) {
     settings.optimizer.enable_join_dynamic_filter_pushdown = true;
     settings.optimizer.enable_topk_dynamic_filter_pushdown = true;
+    // The bounds of groups stay off, whatever a session says.
+    settings.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
 }
 
 /// The largest parts of a plan in which all joins are sound with their filters, and the rest as it was. No filter of one part reaches

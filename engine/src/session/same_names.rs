@@ -2,11 +2,13 @@
 //!
 //! DataFusion 55.2 finds the column of a filter in a child by its name (`FilterRemapper`), so that under a join of tables that both
 //! have `d`, `b.d > a.d` becomes `a.d > a.d`, and rows are lost or come that should not. A filter of a key of a semi join goes to the
-//! other side too, where the key may have another name and another column its name.
+//! other side too, where the key may have another name and another column its name. It finds the columns of a union by name in its parts
+//! as well, and goes through joins and filters that take the first rows of an order.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{JoinType, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::physical_expr::expressions::Column;
@@ -14,6 +16,10 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
@@ -98,33 +104,59 @@ impl PhysicalOptimizerRule for WithinNames {
     }
 }
 
-/// Whether each node of it has each name once, and names mean the same on both sides of its semi joins.
+/// Whether each node of it has each name once, names mean the same on both sides of its semi joins and in all parts of its unions, and
+/// no filter comes below what takes the first rows of an order.
 fn unambiguous(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let mut names = HashSet::new();
     let schema = plan.schema();
     schema.fields().iter().all(|field| names.insert(field.name()))
         && plan.downcast_ref::<HashJoinExec>().is_none_or(same_on_both_sides)
+        && (!plan.is::<UnionExec>() || plan.children().into_iter().all(|part| same_names(&schema, &part.schema())))
+        && !takes_first(plan.as_ref())
         && plan.children().into_iter().all(unambiguous)
 }
 
 /// Whether the other side of a semi join calls none but the key itself by the name of a key.
 fn same_on_both_sides(join: &HashJoinExec) -> bool {
-    let other = match join.join_type() {
-        JoinType::LeftSemi => join.right(),
-        JoinType::RightSemi => join.left(),
+    let is_left = match join.join_type() {
+        JoinType::LeftSemi => true,
+        JoinType::RightSemi => false,
         _ => return true,
     };
-    let other = other.schema();
+    let (own, other) = match is_left {
+        true => (join.left().schema(), join.right().schema()),
+        false => (join.right().schema(), join.left().schema()),
+    };
     join.on().iter().all(|(left, right)| {
-        let (left, right) = (left.downcast_ref::<Column>(), right.downcast_ref::<Column>());
-        let (own, there) = match join.join_type() {
-            JoinType::LeftSemi => (left, right),
-            _ => (right, left),
+        let (key, there) = match is_left {
+            true => (left, right),
+            false => (right, left),
         };
         // A key that is computed has no filter that is pushed to the other side.
-        let called = own.and_then(|own| other.column_with_name(own.name()));
-        called.is_none_or(|(at, _)| there.is_some_and(|there| there.index() == at))
+        let Some(key) = key.downcast_ref::<Column>() else {
+            return true;
+        };
+        let there = there.downcast_ref::<Column>().map(Column::index);
+        // By the name that it has behind the join, whatever the key calls it.
+        let called = own.fields().get(key.index());
+        let called = called.and_then(|called| other.column_with_name(called.name()));
+        called.is_none_or(|(at, _)| there == Some(at))
     })
+}
+
+fn same_names(of: &SchemaRef, others: &SchemaRef) -> bool {
+    let mut pairs = of.fields().iter().zip(others.fields());
+    pairs.all(|(field, other)| field.name() == other.name())
+}
+
+/// Whether it takes the first rows of an order, which would be other ones below a filter, and lets filters through all the same.
+fn takes_first(plan: &dyn ExecutionPlan) -> bool {
+    // These let none through.
+    let is_closed = plan.is::<SortExec>()
+        || plan.is::<SortPreservingMergeExec>()
+        || plan.is::<GlobalLimitExec>()
+        || plan.is::<LocalLimitExec>();
+    !is_closed && plan.fetch().is_some() && plan.properties().output_ordering().is_some()
 }
 
 #[cfg(test)]
