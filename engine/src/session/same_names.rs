@@ -8,7 +8,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{JoinType, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::physical_expr::expressions::Column;
@@ -111,7 +110,7 @@ fn unambiguous(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let schema = plan.schema();
     schema.fields().iter().all(|field| names.insert(field.name()))
         && plan.downcast_ref::<HashJoinExec>().is_none_or(same_on_both_sides)
-        && (!plan.is::<UnionExec>() || plan.children().into_iter().all(|part| same_names(&schema, &part.schema())))
+        && plan.downcast_ref::<UnionExec>().is_none_or(same_in_all_parts)
         && !takes_first(plan.as_ref())
         && plan.children().into_iter().all(unambiguous)
 }
@@ -144,9 +143,15 @@ fn same_on_both_sides(join: &HashJoinExec) -> bool {
     })
 }
 
-fn same_names(of: &SchemaRef, others: &SchemaRef) -> bool {
-    let mut pairs = of.fields().iter().zip(others.fields());
-    pairs.all(|(field, other)| field.name() == other.name())
+/// Whether each part of a union calls its columns as the union does.
+fn same_in_all_parts(union: &UnionExec) -> bool {
+    let own = union.schema();
+    let mut parts = union.inputs().iter();
+    parts.all(|part| {
+        let part = part.schema();
+        let mut pairs = own.fields().iter().zip(part.fields());
+        pairs.all(|(field, other)| field.name() == other.name())
+    })
 }
 
 /// Whether it takes the first rows of an order, which would be other ones below a filter, and lets filters through all the same.
@@ -164,9 +169,28 @@ mod tests {
     use std::sync::Arc;
 
     use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+    use datafusion::physical_plan::ExecutionPlan;
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::union::UnionExec;
     use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 
+    use super::unambiguous;
     use crate::testing::Lake;
+
+    // Goal: no filter of a union's column goes to another column of one of its parts. Method: a part that calls its columns as the first one
+    // does, and one that calls them the other way round.
+    #[test]
+    fn parts_of_unions_call_their_columns_alike() {
+        let part = |names: [&str; 2]| -> Arc<dyn ExecutionPlan> {
+            let fields = names.map(|name| Field::new(name, DataType::Int64, true));
+            Arc::new(EmptyExec::new(Arc::new(ArrowSchema::new(fields.to_vec()))))
+        };
+        for (other, alike) in [(["a", "b"], true), (["b", "a"], false)] {
+            let union = UnionExec::try_new(vec![part(["a", "b"]), part(other)]).expect("a union");
+            assert_eq!(unambiguous(&union), alike, "{other:?}");
+        }
+    }
 
     // Goal: what a join finds of a key leaves no row out by another column of that name. Method: a semi join whose second side calls
     // another column as the key is called on the first, in files whose bounds of it are far from the few keys that the join above has.
