@@ -3,7 +3,7 @@
 //! DataFusion 55.2 finds the column of a filter in a child by its name (`FilterRemapper`), so that under a join of tables that both
 //! have `d`, `b.d > a.d` becomes `a.d > a.d`, and rows are lost or come that should not. A filter of a key of a semi join goes to the
 //! other side too, where the key may have another name and another column its name. It finds the columns of a union by name in its parts
-//! as well, and goes through joins and filters that take the first rows of an order.
+//! as well, and those of groups in their rows, and goes through joins and filters that take the first rows of an order.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -103,14 +104,15 @@ impl PhysicalOptimizerRule for WithinNames {
     }
 }
 
-/// Whether each node of it has each name once, names mean the same on both sides of its semi joins and in all parts of its unions, and
-/// no filter comes below what takes the first rows of an order.
+/// Whether each node of it has each name once, names mean the same on both sides of its semi joins, in all parts of its unions and below
+/// its groups, and no filter comes below what takes the first rows of an order.
 fn unambiguous(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let mut names = HashSet::new();
     let schema = plan.schema();
     schema.fields().iter().all(|field| names.insert(field.name()))
         && plan.downcast_ref::<HashJoinExec>().is_none_or(same_on_both_sides)
         && plan.downcast_ref::<UnionExec>().is_none_or(same_in_all_parts)
+        && plan.downcast_ref::<AggregateExec>().is_none_or(same_in_groups)
         && !takes_first(plan.as_ref())
         && plan.children().into_iter().all(unambiguous)
 }
@@ -151,6 +153,16 @@ fn same_in_all_parts(union: &UnionExec) -> bool {
         let part = part.schema();
         let mut pairs = own.fields().iter().zip(part.fields());
         pairs.all(|(field, other)| field.name() == other.name())
+    })
+}
+
+/// Whether groups by something that is computed are called like no column that is not that.
+fn same_in_groups(groups: &AggregateExec) -> bool {
+    let rows = groups.input().schema();
+    let mut keys = groups.group_expr().expr().iter();
+    keys.all(|(key, name)| {
+        let key = key.downcast_ref::<Column>().map(Column::index);
+        rows.column_with_name(name).is_none_or(|(at, _)| key == Some(at))
     })
 }
 
