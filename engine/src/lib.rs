@@ -49,6 +49,7 @@ mod planning;
 mod quick_first;
 mod reads;
 pub mod sizes;
+mod stage_filters;
 #[cfg(test)]
 mod testing;
 mod text_views;
@@ -81,6 +82,7 @@ pub use session::{
     optimizer_rules, shown_name,
 };
 pub use sql::{Command, Sql};
+pub use stage_filters::{stage_context, stage_filters};
 pub use statement::{BulkLoad, Destinations, Done, IfExists, Made, Workshop};
 pub use text_views::text_views;
 pub use warnings::Warnings;

@@ -1,4 +1,5 @@
-//! The executor's hook into every task: scans get back what they lose on the wire, errors keep their code.
+//! The executor's hook into every task: scans get back what they lose on the wire, and filters that joins of the same stage find, errors
+//! keep their code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::pool::ClientPool;
 use crate::stoppable::stoppable;
 use crate::stops::{Stop, Stops};
 use tidewater_core::SharedClock;
-use tidewater_engine::{quick_first, restore_scans, text_views, yielding};
+use tidewater_engine::{quick_first, restore_scans, stage_context, stage_filters, text_views, yielding};
 use tidewater_security::NodeTls;
 
 /// Ballista's engine, after the scans were told again to match columns by field id and to compare what they read.
@@ -62,6 +63,7 @@ impl ExecutionEngine for StageEngine {
         let reads = check_readers(&plan).map_err(keep_code)?;
         let files = TaskFiles::new(work_dir, job_id.clone(), stage_id, reads);
         let plan = restore_scans(plan, &self.runtime)
+            .map(|plan| stage_filters(plan, config.options()))
             .and_then(text_views)
             .and_then(|plan| yielding(plan, &self.clock))
             .and_then(quick_first)
@@ -101,11 +103,12 @@ struct Stage {
 }
 
 impl Stage {
-    async fn run(&self, task_id: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+    async fn run(&self, task_id: usize, context: &TaskContext) -> Result<Vec<ShuffleWritePartition>> {
         self.files.check(self.stop.token()).await.map_err(|error| {
             let reason = error.to_string();
             coded(&ExecutorError::InputLost { reason })
         })?;
+        let context = Arc::new(stage_context(context));
         let written = self.inner.execute_query_stage(task_id, context).await;
         let written = written.map_err(keep_code)?;
         self.files
@@ -130,7 +133,7 @@ impl QueryStageExecutor for Stage {
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let _stops_when_dropped = self.stop.token().clone().drop_guard();
-        let ended = self.run(task_id, context).await;
+        let ended = self.run(task_id, &context).await;
         ended.map_err(|error| match self.stop.full() {
             Some(full) => coded(&ExecutorError::ShuffleFull {
                 bytes: full.bytes,
@@ -164,12 +167,16 @@ mod tests {
 
     use ballista_core::RuntimeProducer;
     use ballista_core::error::BallistaError;
+    use ballista_core::execution_plans::ShuffleWriterExec;
+    use ballista_core::extension::SessionConfigExt;
     use ballista_core::registry::BallistaFunctionRegistry;
     use ballista_core::serde::protobuf::ExecutorRegistration;
     use ballista_core::serde::scheduler::TaskKey;
     use ballista_core::utils::default_config_producer;
     use ballista_executor::executor::Executor;
     use ballista_executor::metrics::LoggingMetricsCollector;
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::SessionContext;
     use tidewater_core::SystemClock;
 
     use super::*;
@@ -245,5 +252,46 @@ mod tests {
         executor.end_job(&"over".into());
         assert!(over.token().is_cancelled());
         assert!(!other.token().is_cancelled());
+    }
+
+    // Goal: the scans of a task leave out what the joins of its stage do not ask for, and its rows are whole. Method: a join over Parquet
+    // files, planned as a cluster plans: what its task writes, and the most rows that one of its operators gave, of one file or of both.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn scans_are_told_what_joins_find() {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = SessionConfig::new_with_ballista().with_target_partitions(2);
+        config.options_mut().optimizer.prefer_hash_join = true;
+        let session = SessionContext::new_with_config(config.clone());
+        let folder = |name: &str| home.path().join(name).display().to_string();
+        for (name, file, first, last) in [("few", 1, 5, 7), ("facts", 1, 0, 999), ("facts", 2, 1000, 1999)] {
+            let rows = format!("SELECT value AS {name}_k FROM generate_series({first}, {last})");
+            let copy = format!("COPY ({rows}) TO '{}/{file}.parquet' STORED AS PARQUET", folder(name));
+            session.sql(&copy).await.unwrap().collect().await.unwrap();
+        }
+        for name in ["few", "facts"] {
+            let create = format!(
+                "CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{}/'",
+                folder(name)
+            );
+            session.sql(&create).await.unwrap().collect().await.unwrap();
+        }
+        let frame = session
+            .sql("SELECT facts_k FROM few JOIN facts ON few_k = facts_k")
+            .await;
+        let plan = frame.unwrap().create_physical_plan().await.unwrap();
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        assert!(shown.contains("mode=CollectLeft"), "{shown}");
+        assert!(!shown.contains("DynamicFilter"), "{shown}");
+        let plan = Arc::new(ShuffleWriterExec::try_new("job".into(), 1, plan, String::new()).unwrap());
+        let engine = StageEngine::new(None, session.runtime_env(), SystemClock::shared(), Stops::default());
+        let work_dir = folder("work");
+        let stage = engine.create_query_stage_exec("job".into(), 1, 0, vec![0, 1], plan, &work_dir, &config);
+        let stage = stage.unwrap();
+        let written = tokio::time::timeout(DEADLINE, stage.execute_query_stage(0, session.task_ctx())).await;
+        let written = written.expect("an end").unwrap();
+        assert_eq!(written.iter().map(|part| part.num_rows).sum::<u64>(), 3);
+        let metrics = stage.collect_plan_metrics();
+        let most = metrics.iter().filter_map(MetricsSet::output_rows).max();
+        assert!(most.is_some_and(|most| (3..2000).contains(&most)), "{most:?}");
     }
 }

@@ -1,18 +1,29 @@
 //! What DataFusion's rules for physical plans do wrong where several columns have one name.
 //!
 //! DataFusion 55.2 finds the column of a filter in a child by its name (`FilterRemapper`), so that under a join of tables that both
-//! have `d`, `b.d > a.d` becomes `a.d > a.d`, and rows are lost or come that should not.
+//! have `d`, `b.d > a.d` becomes `a.d > a.d`, and rows are lost or come that should not. A filter of a key of a semi join goes to the
+//! other side too, where the key may have another name and another column its name. It finds the columns of a union by name in its parts
+//! as well, and those of groups in their rows, and goes through joins and filters that take the first rows of an order.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use datafusion::common::{JoinType, Result};
 use datafusion::config::ConfigOptions;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
+use super::none_waits::NoneWaits;
 use super::outer_sides::{OuterSides, PartsAlone, SIDES};
 
 /// What the names of the rules that push filters begin with.
@@ -25,12 +36,13 @@ const LATE_FILTERS: &str = "FilterPushdown(Post)";
 const PROJECTIONS: &str = "ProjectionPushdown";
 
 /// DataFusion's rules, with those that push filters kept within the parts of a plan in which no node has two columns of one name, and
-/// the one that pushes projections left out where it fails, first groups exact, and what is constant told only where it is.
+/// the one that pushes projections left out where it fails, first groups exact, what is constant told only where it is, and no join that
+/// waits for what may not come.
 pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     rules
         .map(|rule| match rule.name() {
-            LATE_FILTERS => Arc::new(PartsAlone(Arc::new(WithinNames(rule)))) as _,
+            LATE_FILTERS => Arc::new(PartsAlone(Arc::new(NoneWaits(Arc::new(WithinNames(rule)))))) as _,
             SIDES => Arc::new(OuterSides(rule)) as _,
             name if name.starts_with(FILTERS) => Arc::new(WithinNames(rule)) as _,
             PROJECTIONS => Arc::new(Optional(rule)) as _,
@@ -38,6 +50,11 @@ pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
             _ => rule,
         })
         .collect()
+}
+
+/// The rule that brings the filters that operators find while they run to the scans, within such parts of a plan alone.
+pub(crate) fn late_filters() -> impl PhysicalOptimizerRule {
+    WithinNames(Arc::new(FilterPushdown::new_post_optimization()))
 }
 
 /// A rule that makes plans cheaper and nothing else: where it fails, the plan stays as it was.
@@ -87,16 +104,141 @@ impl PhysicalOptimizerRule for WithinNames {
     }
 }
 
-/// Whether each node of it has each name once.
+/// Whether each node of it has each name once, names mean the same on both sides of its semi joins, in all parts of its unions and below
+/// its groups, and no filter comes below what takes the first rows of an order.
 fn unambiguous(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let mut names = HashSet::new();
     let schema = plan.schema();
-    schema.fields().iter().all(|field| names.insert(field.name())) && plan.children().into_iter().all(unambiguous)
+    schema.fields().iter().all(|field| names.insert(field.name()))
+        && plan.downcast_ref::<HashJoinExec>().is_none_or(same_on_both_sides)
+        && plan.downcast_ref::<UnionExec>().is_none_or(same_in_all_parts)
+        && plan.downcast_ref::<AggregateExec>().is_none_or(same_in_groups)
+        && !takes_first(plan.as_ref())
+        && plan.children().into_iter().all(unambiguous)
+}
+
+/// Whether the other side of a semi join calls none but the key itself by the name of a key.
+fn same_on_both_sides(join: &HashJoinExec) -> bool {
+    let is_left = match join.join_type() {
+        JoinType::LeftSemi => true,
+        JoinType::RightSemi => false,
+        _ => return true,
+    };
+    let (own, other) = match is_left {
+        true => (join.left().schema(), join.right().schema()),
+        false => (join.right().schema(), join.left().schema()),
+    };
+    join.on().iter().all(|(left, right)| {
+        let (key, there) = match is_left {
+            true => (left, right),
+            false => (right, left),
+        };
+        // A key that is computed has no filter that is pushed to the other side.
+        let Some(key) = key.downcast_ref::<Column>() else {
+            return true;
+        };
+        let there = there.downcast_ref::<Column>().map(Column::index);
+        // By the name that it has behind the join, whatever the key calls it.
+        let called = own.fields().get(key.index());
+        let called = called.and_then(|called| other.column_with_name(called.name()));
+        called.is_none_or(|(at, _)| there == Some(at))
+    })
+}
+
+/// Whether each part of a union calls its columns as the union does.
+fn same_in_all_parts(union: &UnionExec) -> bool {
+    let own = union.schema();
+    let mut parts = union.inputs().iter();
+    parts.all(|part| {
+        let part = part.schema();
+        let mut pairs = own.fields().iter().zip(part.fields());
+        pairs.all(|(field, other)| field.name() == other.name())
+    })
+}
+
+/// Whether groups by something that is computed are called like no column that is not that.
+fn same_in_groups(groups: &AggregateExec) -> bool {
+    let rows = groups.input().schema();
+    let mut keys = groups.group_expr().expr().iter();
+    keys.all(|(key, name)| {
+        let key = key.downcast_ref::<Column>().map(Column::index);
+        rows.column_with_name(name).is_none_or(|(at, _)| key == Some(at))
+    })
+}
+
+/// Whether it takes the first rows of an order, which would be other ones below a filter, and lets filters through all the same.
+fn takes_first(plan: &dyn ExecutionPlan) -> bool {
+    // These let none through.
+    let is_closed = plan.is::<SortExec>()
+        || plan.is::<SortPreservingMergeExec>()
+        || plan.is::<GlobalLimitExec>()
+        || plan.is::<LocalLimitExec>();
+    !is_closed && plan.fetch().is_some() && plan.properties().output_ordering().is_some()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+    use datafusion::physical_plan::ExecutionPlan;
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::union::UnionExec;
+    use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+
+    use super::unambiguous;
     use crate::testing::Lake;
+
+    // Goal: no filter of a union's column goes to another column of one of its parts. Method: a part that calls its columns as the first one
+    // does, and one that calls them the other way round.
+    #[test]
+    fn parts_of_unions_call_their_columns_alike() {
+        let part = |names: [&str; 2]| -> Arc<dyn ExecutionPlan> {
+            let fields = names.map(|name| Field::new(name, DataType::Int64, true));
+            Arc::new(EmptyExec::new(Arc::new(ArrowSchema::new(fields.to_vec()))))
+        };
+        for (other, alike) in [(["a", "b"], true), (["b", "a"], false)] {
+            let union = UnionExec::try_new(vec![part(["a", "b"]), part(other)]).expect("a union");
+            assert_eq!(unambiguous(&union), alike, "{other:?}");
+        }
+    }
+
+    // Goal: what a join finds of a key leaves no row out by another column of that name. Method: a semi join whose second side calls
+    // another column as the key is called on the first, in files whose bounds of it are far from the few keys that the join above has.
+    #[tokio::test]
+    async fn keys_of_semi_joins_are_no_other_columns() {
+        let lake = Lake::new();
+        for (table, names, files) in [
+            ("silver.few", ["k", "n"], vec![[[1, 2], [0, 0]]]),
+            ("silver.l", ["a", "c"], vec![[[1, 2], [0, 300]], [[3, 4], [0, 0]]]),
+            (
+                "silver.r",
+                ["b", "a"],
+                vec![[[1, 5], [100, 101]], [[2, 6], [200, 201]], [[3, 7], [300, 301]]],
+            ),
+        ] {
+            let field = |id, name: &str| NestedField::optional(id, name, Type::Primitive(PrimitiveType::Long)).into();
+            let [first, second] = names;
+            let schema = Schema::builder()
+                .with_fields([field(1, first), field(2, second)])
+                .build();
+            lake.create(table, schema.expect("a schema"), None).await;
+            for columns in files {
+                let columns = names.into_iter().zip(columns);
+                let columns = columns.map(|(name, values)| {
+                    let values: Int64Array = values.into_iter().map(Some::<i64>).collect();
+                    (name, Arc::new(values) as ArrayRef)
+                });
+                lake.append(table, RecordBatch::try_from_iter(columns).expect("rows"))
+                    .await;
+            }
+        }
+        let semi = "SELECT a FROM silver.l WHERE EXISTS (SELECT 1 FROM silver.r WHERE r.b = l.a AND r.a > l.c)";
+        assert_eq!(lake.lines(semi).await, ["1", "3"]);
+        let joined = format!("SELECT q.a FROM silver.few JOIN ({semi}) AS q ON few.k = q.a");
+        assert_eq!(lake.lines(&joined).await, ["1"]);
+    }
 
     // Goal: a filter over a join compares the columns that it names. Method: outer joins of tables with the same column names, filtered
     // by columns of both sides, below them a filter that what is pushed could join; and an order by one of two columns of a name.
