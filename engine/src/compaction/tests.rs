@@ -343,7 +343,7 @@ async fn ids_are_not_given_twice() {
     let table = lake.load("bronze.numbered").await;
     let files = Scan::new(&lake.store, &table.metadata).plan().await.expect("files");
     let mut expected = BTreeSet::new();
-    for file in files.iter().filter(|file| file.record_count() == 10) {
+    for file in files.iter().filter(|file| file.record_count == 10) {
         let first = file.first_row_id().expect("ids");
         let rows = (file.sequence - 1) * 10;
         expected.extend((0..10).map(|at| format!("{},{},{}", rows + at, first + at, file.sequence)));

@@ -34,7 +34,10 @@ pub fn in_order(written: &str, order: DateOrder) -> Option<String> {
     let is_date = |letter: char| letter.is_ascii_digit() || matches!(letter, '/' | '-' | '.');
     let (date, behind) = written.split_at(written.find(|letter: char| !is_date(letter)).unwrap_or(written.len()));
     let is_clock = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
-    if !behind.is_empty() && !(behind.starts_with(' ') && is_clock(behind.trim_start())) {
+    let clock = behind
+        .strip_prefix(' ')
+        .is_some_and(|behind| is_clock(behind.trim_start()));
+    if !behind.is_empty() && !clock {
         return None;
     }
     let mark = date.find(|letter: char| !letter.is_ascii_digit())?;
