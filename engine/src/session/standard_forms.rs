@@ -71,7 +71,8 @@ pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
     Cow::Owned(written)
 }
 
-fn is(token: &TokenWithSpan, word: &str) -> bool {
+/// Whether a token is this word.
+pub(super) fn is(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
 }
 
