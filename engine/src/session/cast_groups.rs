@@ -122,9 +122,11 @@ impl VisitorMut for Selects {
             return ControlFlow::Continue(());
         }
         let mut written = Written::of(&casts);
+        select.distinct.visit(&mut written)?;
         select.projection.visit(&mut written)?;
         select.group_by.visit(&mut written)?;
         select.having.visit(&mut written)?;
+        select.named_window.visit(&mut written)?;
         select.qualify.visit(&mut written)
     }
 }
