@@ -4,19 +4,20 @@
 //! wrong, and are named after it. In the order in which a statement comes by them:
 //!
 //! - Its text: `search_path.rs` where a session has several schemas; `remembered.rs`, and nothing more if its plan is known; then, from
-//!   `parse.rs`, `standard_forms.rs`, `escapes.rs` and `versions.rs`.
+//!   `parse.rs`, `standard_forms.rs`, `bracketed.rs`, `escapes.rs` and `versions.rs`.
 //! - What was parsed, from `parse.rs`: `distinct.rs`, `one_row.rs`, `grouping.rs`, `tuples.rs`, `elements.rs`, `windows.rs`, `values.rs`,
 //!   `joined.rs`, `unnested.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`; PostgreSQL's spellings
-//!   (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `quantified.rs`.
+//!   (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`, `cast_groups.rs`, `quantified.rs`.
 //! - What its names stand for, all at one moment: `views.rs`.
 //! - Planning, once or more often: `sort_keys.rs` again, `natural.rs`, `apart.rs`; `beside_null.rs` and `list_sets.rs` for operators,
 //!   `short_lists.rs` for tables.
 //! - The plan, from `Engine::on_tables` here: `columns_below.rs`, `pulled_up.rs` with `one_group.rs`, `widened.rs`, `first_rows.rs`,
-//!   `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`, `sorted.rs`, `zones.rs`,
-//!   `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
+//!   `called_sets.rs`, `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`,
+//!   `sorted.rs`, `zones.rs`, `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
 //! - Logical rules, which `nulls.rs` puts among DataFusion's: `derived.rs`, `not_among.rs`, `correlated.rs`, `listed_twice.rs`,
 //!   `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`.
-//! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`, `exact_top.rs`.
+//! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
+//!   `grouped_sets.rs`, `exact_top.rs`.
 //!
 //! Several of them go by `around.rs` (queries within a statement), `beside.rs` (values of one type) and `called.rs` (names of what was
 //! changed).
@@ -30,8 +31,11 @@ pub(crate) mod backslashes;
 mod balanced;
 mod beside;
 mod beside_null;
+mod bracketed;
 mod by_length;
 pub(crate) mod called;
+mod called_sets;
+mod cast_groups;
 mod columns_below;
 mod correlated;
 mod counted_sets;
@@ -45,6 +49,7 @@ mod exact_top;
 mod existing;
 mod first_rows;
 mod floats;
+mod grouped_sets;
 mod grouping;
 mod guarded;
 mod instants;
@@ -54,6 +59,7 @@ mod kept_here;
 mod list_sets;
 mod listed;
 mod listed_twice;
+mod literal_sets;
 mod lossy_casts;
 mod members;
 mod natural;
@@ -146,6 +152,7 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 /// The statement with each table at a version (`t FOR VERSION AS OF 5`) as a single name (`"t@5"`).
 pub(crate) fn at_versions(sql: &str) -> Result<String> {
     let sql = standard_forms::readable(sql, &GenericDialect {});
+    let sql = bracketed::elements(&sql, &GenericDialect {});
     Ok(versions::rewrite(&sql, &GenericDialect {})?.sql)
 }
 
@@ -356,6 +363,8 @@ impl Engine {
         let plan = pulled_up::understood(columns_below::moved(plan)?)?;
         // Before what goes by the types of columns.
         let plan = first_rows::sorted_once(widened::widened(plan)?)?;
+        // Before what is in groups is written otherwise.
+        let plan = called_sets::known(plan, state.config_options())?;
         let plan = zoned::in_zone(perhaps::without_rows(plan)?, &state)?;
         let mut plan = sorted::by_columns(decimals::exact(plan)?)?;
         zones::known(&plan)?;

@@ -5,8 +5,8 @@ use std::mem::take;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Select, SelectItem, Statement, Value,
-    VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Select, SelectItem, Statement,
+    UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use crate::error::{EngineError, Result};
@@ -151,20 +151,42 @@ fn numbered(mut sets: Vec<Set>, columns: &[SelectItem]) -> Vec<Set> {
     sets
 }
 
-/// The column of the answer that a number stands for. Behind `*` nobody knows which that is.
+/// The column of the answer that a number stands for; none if that is a literal, which `literal_sets.rs` sees to.
 fn meant(number: &Expr, columns: &[SelectItem]) -> Option<Expr> {
+    let column = column(columns.get(place(number, columns)?)?)?;
+    (!is_literal(column)).then(|| column.clone())
+}
+
+/// Which column of the answer a number stands for. Behind `*` nobody knows which that is.
+pub(super) fn place(number: &Expr, columns: &[SelectItem]) -> Option<usize> {
     let Expr::Value(value) = number else { return None };
     let Value::Number(text, _) = &value.value else {
         return None;
     };
-    let at = text.parse::<usize>().ok()?;
-    let told = columns.get(..at)?;
-    let each = told.iter().map(|item| match item {
+    let at = text.parse::<usize>().ok()?.checked_sub(1)?;
+    let told = columns.get(..=at)?;
+    told.iter().all(|item| column(item).is_some()).then_some(at)
+}
+
+/// What a column of the answer is made of.
+pub(super) fn column(item: &SelectItem) -> Option<&Expr> {
+    match item {
         SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. } => Some(column),
         _ => None,
-    });
-    let column = each.collect::<Option<Vec<&Expr>>>()?.pop()?;
-    (!matches!(column, Expr::Value(_))).then(|| column.clone())
+    }
+}
+
+/// Whether it is written as a value, with a sign or without.
+pub(super) fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        }
+        | Expr::Nested(expr) => is_literal(expr),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! constant behind the join too: groups by it come twice, sorts leave it out. Such a side stands below a node that says nothing of its
 //! rows. Likewise a column that is constant in each part of a union is not: where parts look for the first rows by a sort that leaves it
 //! out, they must not tell each other how far they are. And columns that are equal in each part are not told of a union: a sort by both
-//! that the parts do by one of them is refused, so such parts stand below that node too.
+//! that the parts do by one of them is refused, so such parts stand below that node too. So do grouping sets (`grouped_sets.rs`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ use datafusion::physical_plan::{
     replace_children_if_necessary,
 };
 
+use super::grouped_sets;
+
 type Part = Arc<dyn ExecutionPlan>;
 
 /// The rule that chooses the sides of joins; after it they stay.
@@ -37,6 +39,7 @@ pub(super) struct OuterSides(pub(super) Arc<dyn PhysicalOptimizerRule + Send + S
 impl PhysicalOptimizerRule for OuterSides {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = self.0.optimize(plan, config)?;
+        let plan = plan.transform_up(grouped_sets::untold)?.data;
         parts(plan.transform_up(untold)?.data, false, has_equal_columns)
     }
 
@@ -57,6 +60,7 @@ pub struct UntoldSides;
 
 impl PhysicalOptimizerRule for UntoldSides {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = plan.transform_up(grouped_sets::untold)?.data;
         parts(plan.transform_up(untold)?.data, false, has_equal_or_constant_columns)
     }
 

@@ -16,8 +16,9 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, asked_apart, balanced, distinct, elements, escapes, existing, grouping, joined, listed, members, one_row,
-    skipped, sort_keys, standard_forms, tuples, unnested, values, wildcards, windows,
+    CATALOG, asked_apart, balanced, bracketed, cast_groups, distinct, elements, escapes, existing, grouping, joined,
+    listed, literal_sets, members, one_row, skipped, sort_keys, standard_forms, tuples, unnested, values, wildcards,
+    windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -36,6 +37,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     let versioned = match dialect_from_str(options.dialect.as_ref()) {
         Some(dialect) => {
             let sql = standard_forms::readable(sql, dialect.as_ref());
+            let sql = bracketed::elements(&sql, dialect.as_ref());
             versions::rewrite(&escapes::without_outer_joins(&sql, dialect.as_ref()), dialect.as_ref())?
         }
         None => versions::Versioned {
@@ -88,6 +90,9 @@ pub(super) fn understood(
         listed::known(statement);
         existing::counted(statement);
         asked_apart::named(statement);
+        // When columns have their names, which are those of what was written.
+        literal_sets::told(statement);
+        cast_groups::told_apart(statement);
     }
     let mut names = Names {
         state,

@@ -15,7 +15,7 @@ use tidewater_core::{Namespace, TableName};
 use tidewater_table::TableError;
 
 use super::versions::{self, Places};
-use super::{SessionOptions, parse, standard_forms};
+use super::{SessionOptions, bracketed, parse, standard_forms};
 use crate::complexity;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -144,6 +144,7 @@ impl Bare {
         let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().ok()?;
         let mut named: Vec<(Location, String)> = head(&tokens).into_iter().collect();
         let readable = standard_forms::readable(sql, &dialect);
+        let readable = bracketed::elements(&readable, &dialect);
         let read = Tokenizer::new(&dialect, &readable).tokenize_with_location().ok()?;
         // What makes it readable is none of its names, and stays out of the text that goes on.
         let (read, written) = (words(&read), words(&tokens));

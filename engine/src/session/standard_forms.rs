@@ -136,7 +136,8 @@ fn is_qualified(tokens: &[TokenWithSpan], at: usize) -> bool {
     before.is_some_and(|token| token.token == Token::Period)
 }
 
-fn is(token: &TokenWithSpan, word: &str) -> bool {
+/// Whether a token is this word.
+pub(super) fn is(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
 }
 

@@ -17,6 +17,7 @@ fn names_of_tables_get_their_schemas() {
         ("SELECT * FROM t(1), generate_series(1, 2) AS u", false),
         ("SELECT extract(day FROM t), trim(BOTH FROM t), t\nFROM {}t", true),
         ("SELECT t BETWEEN SYMMETRIC 3 AND 1 AS \"é\" FROM {}t", true),
+        ("SELECT t FROM {}t, {}u GROUP BY ROLLUP ((t + 1) % 2)", true),
         ("WITH t AS (SELECT * FROM {}t) SELECT * FROM t, {}u", true),
         ("WITH u AS (SELECT 1), v AS (SELECT * FROM u) SELECT * FROM u, v", false),
         (
