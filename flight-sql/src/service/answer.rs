@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::LogicalPlan;
 use futures::future::{Either, select};
 
 use tidewater_core::JobId;
@@ -42,8 +42,7 @@ pub(super) struct Asked {
 impl QueryService {
     /// Takes note of what a plan reads.
     pub(super) fn note_plan(&self, note: &Note, asked: &Asked, instead: &ReadInstead) {
-        let named = |scan: &TableScan| self.named_by(asked.session.options(), scan);
-        note.planned(&asked.plan, instead, &named);
+        note.planned(&asked.plan, instead);
     }
 
     /// Starts to answer, and tells how.
