@@ -9,6 +9,7 @@ use std::time::Duration;
 use datafusion::common::DataFusionError;
 use thiserror::Error;
 use tidewater_core::{Coded, NameError, TableName};
+use tidewater_security::SecurityError;
 use tidewater_table::TableError;
 
 /// The result of this crate's calls.
@@ -214,6 +215,9 @@ pub enum EngineError {
         /// What was asked for.
         what: String,
     },
+    /// A plan that reads what whoever asks may not.
+    #[error(transparent)]
+    Denied(Box<SecurityError>),
     /// A statement that is understood and not served.
     #[error("{what} is not supported")]
     Unsupported {

@@ -38,6 +38,7 @@ pub mod warnings;
 pub mod write;
 
 mod describe;
+mod judge;
 mod lake;
 mod lineage;
 mod metadata_tables;
@@ -65,8 +66,10 @@ pub use error::{EngineError, Result, RunnerError};
 pub use estimate::{ScanEstimate, TableEstimate, reads_at_most, reads_memory_only};
 pub use field_ids::FieldIdAdapterFactory;
 pub use functions::Functions;
+pub use judge::Judge;
 pub use lake::Moment;
 pub use lineage::{LAST_UPDATED_COLUMN, Moving, ROW_ID_COLUMN};
+pub use metadata_tables::PartOf;
 pub use one_moment::OneMoment;
 pub use planning::reading;
 pub use policy::{RowPolicies, RowPolicy};
@@ -83,7 +86,7 @@ pub use session::{
 };
 pub use sql::{Command, Sql};
 pub use stage_filters::{stage_context, stage_filters};
-pub use statement::{BulkLoad, Destinations, Done, IfExists, Made, Workshop};
+pub use statement::{BulkLoad, Destinations, Done, IfExists, Made, ROWS_CATALOG, Workshop};
 pub use text_views::text_views;
 pub use warnings::Warnings;
 pub use write::{Distribution, IcebergWriteExec, Order, WriteRequest};

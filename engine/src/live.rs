@@ -15,6 +15,7 @@ use datafusion::common::DataFusionError;
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use tidewater_core::TableName;
 
 pub use self::files::{Batches, LiveFiles};
 pub use self::times::Times;
@@ -39,29 +40,39 @@ enum Source {
 
 /// A table over such rows. Statements that name it run in this process.
 #[derive(Debug)]
-pub struct LiveTable(Source);
+pub struct LiveTable {
+    name: TableName,
+    source: Source,
+}
 
 impl LiveTable {
     /// Over these rows.
-    pub fn new(rows: impl LiveRows + 'static) -> Self {
-        Self(Source::Rows(Arc::new(rows)))
+    pub fn new(name: TableName, rows: impl LiveRows + 'static) -> Self {
+        let source = Source::Rows(Arc::new(rows));
+        Self { name, source }
     }
 
     /// Over rows that are read from files.
-    pub fn of_files(files: impl LiveFiles + 'static) -> Self {
-        Self(Source::Files(Arc::new(files)))
+    pub fn of_files(name: TableName, files: impl LiveFiles + 'static) -> Self {
+        let source = Source::Files(Arc::new(files));
+        Self { name, source }
+    }
+
+    /// The name by which it is granted, whatever a statement calls it.
+    pub fn name(&self) -> &TableName {
+        &self.name
     }
 
     /// Whether its rows are in memory.
     pub(crate) fn is_in_memory(&self) -> bool {
-        matches!(self.0, Source::Rows(_))
+        matches!(self.source, Source::Rows(_))
     }
 }
 
 #[async_trait]
 impl TableProvider for LiveTable {
     fn schema(&self) -> SchemaRef {
-        match &self.0 {
+        match &self.source {
             Source::Rows(rows) => rows.schema(),
             Source::Files(files) => files.schema(),
         }
@@ -75,7 +86,7 @@ impl TableProvider for LiveTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
-        let supported = |filter: &&Expr| match &self.0 {
+        let supported = |filter: &&Expr| match &self.source {
             // Rows are filtered above the scan all the same.
             Source::Files(files) if Times::said_by(filter, files.time()).is_some() => {
                 TableProviderFilterPushDown::Inexact
@@ -92,7 +103,7 @@ impl TableProvider for LiveTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let rows = match &self.0 {
+        let rows = match &self.source {
             Source::Rows(rows) => rows,
             Source::Files(files) => {
                 let times = Times::said_by_all(filters, files.time());

@@ -6,6 +6,7 @@ mod files;
 mod history;
 mod manifests;
 mod metrics;
+mod part_of;
 mod partition;
 mod partitions;
 mod position_deletes;
@@ -19,6 +20,7 @@ use tidewater_table::LoadedTable;
 
 pub(crate) use self::changes::Range;
 use self::files::{Content, Files};
+pub use self::part_of::PartOf;
 use crate::engine::Parts;
 use crate::error::Result;
 use crate::lake::version::Version;
@@ -64,7 +66,9 @@ pub(crate) async fn open(
     let snapshot = version.snapshot_id().or_else(|| table.metadata.current_snapshot_id());
     let files = |content: Content| Files::of_snapshot(parts, table, snapshot, content).bound(bound);
     let all = |content: Content| Files::of_all(parts, table, content).bound(bound);
-    Ok(Some(match part {
+    let rows = match part {
+        // Its scans are of the table itself.
+        "changes" => return changes::all(parts, table, snapshot, bound).await.map(Some),
         "snapshots" => history::snapshots(&table.metadata)?,
         "history" => history::history(&table.metadata)?,
         "metadata_log_entries" => history::metadata_log(table)?,
@@ -81,9 +85,9 @@ pub(crate) async fn open(
         "all_manifests" => manifests::all_manifests(parts, table)?,
         "partitions" => partitions::partitions(files(Content::Any))?,
         "position_deletes" => position_deletes::position_deletes(files(Content::Deletes))?,
-        "changes" => changes::all(parts, table, snapshot, bound).await?,
         _ => return Ok(None),
-    }))
+    };
+    Ok(Some(PartOf::provider(table, rows)))
 }
 
 #[cfg(test)]

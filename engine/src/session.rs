@@ -133,7 +133,7 @@ pub use self::nulls::optimizer_rules;
 pub use self::options::{Class, Execution, Named, SessionKind, SessionOptions};
 pub use self::outer_sides::UntoldSides;
 use self::parse::Parsed;
-pub(crate) use self::parse::one_name;
+pub(crate) use self::parse::{changes, one_name};
 pub(crate) use self::remembered::Plans;
 use self::remembered::{Key, Standing};
 pub(crate) use self::versions::MOMENT;
@@ -239,7 +239,16 @@ pub(crate) fn told_apart(plan: &LogicalPlan) -> Result<()> {
 impl Engine {
     /// Plans one statement. All tables that it names are loaded by one call to the catalog, as they stood at one moment, so that
     /// a commit over several of them is seen as a whole; what the session's options give (views, a moment) is taken as it is.
+    ///
+    /// # Errors
+    /// [`EngineError::Denied`] where the session is under a judge who refuses the plan.
     pub async fn plan(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+        let plan = self.unjudged(session, sql).await?;
+        self.judged(session, sql, &plan)?;
+        Ok(plan)
+    }
+
+    async fn unjudged(&self, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         if let Some(plan) = self.remembered(session, sql).await? {
             return Ok(plan);
         }
@@ -297,9 +306,10 @@ impl Engine {
 
     /// Plans a query that was parsed elsewhere, as [`Self::plan`] does one that is written. Its columns have names that differ.
     pub async fn plan_query(&self, session: &SessionContext, query: Query) -> Result<LogicalPlan> {
-        let (engine, session) = (self.clone(), session.clone());
+        let sql = query.to_string();
+        let (engine, asking) = (self.clone(), session.clone());
         let work = Box::pin(async move {
-            let state = session.state();
+            let state = asking.state();
             let (statement, missing) = engine.understood(&state, query).await?;
             let list = state.catalog_list().clone();
             let catalog = list.catalog(CATALOG);
@@ -308,7 +318,9 @@ impl Engine {
             told_apart(&plan)?;
             Ok(plan)
         });
-        self.parts.planner.run(work).await
+        let plan = self.parts.planner.run(work).await?;
+        self.judged(session, &sql, &plan)?;
+        Ok(plan)
     }
 
     /// What a view says, to stand in the plans of statements that name it: these make the best of it as a whole.

@@ -60,8 +60,9 @@ const ATTEMPTS_MAX: u32 = 5;
 /// Rows that are written down hold at most this part of the engine's memory; what is more goes to the spill disk.
 const WRITTEN_DOWN_PART: usize = 8;
 
-/// The catalog in which statements find the rows they are about.
-const ROWS_CATALOG: &str = "statement";
+/// The catalog in which statements find the rows they are about: none of a client has it, but the parts of one that changes rows. Whoever
+/// gives such a statement something to say of those rows may read them.
+pub const ROWS_CATALOG: &str = "statement";
 const ROWS_SCHEMA: &str = "rows";
 
 /// What a command came to.

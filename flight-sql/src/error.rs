@@ -111,7 +111,16 @@ pub enum QueryError {
     Security(#[from] SecurityError),
     /// The statement is wrong, or failed while it ran.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(EngineError),
+}
+
+impl From<EngineError> for QueryError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Denied(refused) => Self::Security(*refused),
+            other => Self::Engine(other),
+        }
+    }
 }
 
 /// Codes of the scheduler for what found no place among the plans that run, nor among those that wait, or waited too long for one.

@@ -14,13 +14,13 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::LogicalPlan;
 use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind, SharedClock, TableName};
-use tidewater_engine::{IcebergTable, Route};
+use tidewater_engine::{IcebergTable, PartOf, Route};
 use tidewater_security::{AuditLog, Principal};
 
 pub use self::known::{KNOWN_BYTES_MAX, Known, Process};
@@ -254,11 +254,10 @@ impl Note {
         self.cause = cause;
     }
 
-    /// What it reads; tables that bear it are read as they were at these snapshots instead. A scan of a table's metadata is `named` as the
-    /// session means it.
-    pub(crate) fn planned(&self, plan: &LogicalPlan, instead: &ReadInstead, named: Named<'_>) {
+    /// What it reads; tables that bear it are read as they were at these snapshots instead.
+    pub(crate) fn planned(&self, plan: &LogicalPlan, instead: &ReadInstead) {
         let (mut tables, mut snapshots) = (BTreeSet::new(), BTreeSet::new());
-        scans(plan, instead, named, &mut tables, &mut snapshots);
+        scans(plan, instead, &mut tables, &mut snapshots);
         self.history.change(self.number, |record| {
             (record.tables, record.tables_left_out) = bounded(tables);
             record.snapshots = snapshots.into_iter().take(SNAPSHOTS_MAX).collect();
@@ -413,23 +412,14 @@ fn of_failure(error: &QueryError) -> (&'static str, ErrorKind) {
     (error.code(), error.kind())
 }
 
-/// Tells the table that a scan is about.
-type Named<'a> = &'a dyn Fn(&TableScan) -> Option<TableName>;
-
 /// The tables of a plan and their snapshots, also of those that lie in views.
-fn scans(
-    plan: &LogicalPlan,
-    instead: &ReadInstead,
-    named: Named<'_>,
-    tables: &mut BTreeSet<String>,
-    snapshots: &mut BTreeSet<i64>,
-) {
+fn scans(plan: &LogicalPlan, instead: &ReadInstead, tables: &mut BTreeSet<String>, snapshots: &mut BTreeSet<i64>) {
     let visited = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Ok(provider) = source_as_provider(&scan.source)
         {
             if let Some(view) = provider.get_logical_plan() {
-                scans(&view, instead, named, tables, snapshots);
+                scans(&view, instead, tables, snapshots);
             }
             if let Some(table) = provider.downcast_ref::<IcebergTable>() {
                 tables.insert(table.table().name.to_string());
@@ -438,8 +428,8 @@ fn scans(
                     Some(snapshot) => snapshots.extend(*snapshot),
                     None => snapshots.extend(table.snapshot_id()),
                 }
-            } else if scan.table_name.table().contains('$') {
-                tables.extend(named(scan).map(|name| name.to_string()));
+            } else if let Some(part) = provider.downcast_ref::<PartOf>() {
+                tables.insert(part.table().to_string());
             }
         }
         Ok(TreeNodeRecursion::Continue)

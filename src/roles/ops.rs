@@ -31,11 +31,30 @@ pub(super) struct OpsTables<S> {
 /// One of them.
 #[derive(Debug)]
 struct Table {
-    name: TableName,
     rows: Arc<LiveTable>,
     schema: SchemaRef,
     /// Whether it is there for those who may read who did what, and for nobody else.
     is_audit: bool,
+}
+
+impl Table {
+    /// None for what can be no name.
+    fn new(name: &str, schema: SchemaRef, rows: impl FnOnce(TableName) -> LiveTable) -> Option<Self> {
+        let name = format!("{SCHEMA}.{name}").parse::<TableName>().ok()?;
+        Some(Self {
+            rows: Arc::new(rows(name)),
+            schema,
+            is_audit: false,
+        })
+    }
+
+    fn of_audit(self) -> Self {
+        Self { is_audit: true, ..self }
+    }
+
+    fn name(&self) -> TableName {
+        self.rows.name().clone()
+    }
 }
 
 impl<S> OpsTables<S> {
@@ -45,22 +64,13 @@ impl<S> OpsTables<S> {
         let queries = Queries(queries);
         let jobs = Jobs(catalog.clone());
         let audit = Audit::of(audit);
-        let mut tables = Vec::new();
-        let mut add = |name: &str, schema: SchemaRef, rows: LiveTable, is_audit: bool| {
-            // Both parts are valid names.
-            if let Ok(name) = format!("{SCHEMA}.{name}").parse() {
-                tables.push(Table {
-                    name,
-                    rows: Arc::new(rows),
-                    schema,
-                    is_audit,
-                });
-            }
-        };
-        add("queries", queries.schema(), LiveTable::new(queries), false);
-        add("jobs", jobs.schema(), LiveTable::new(jobs), false);
-        add("processes", processes.schema(), LiveTable::new(processes), false);
-        add("audit", audit.schema(), LiveTable::of_files(audit), true);
+        let tables = [
+            Table::new("queries", queries.schema(), |name| LiveTable::new(name, queries)),
+            Table::new("jobs", jobs.schema(), |name| LiveTable::new(name, jobs)),
+            Table::new("processes", processes.schema(), |name| LiveTable::new(name, processes)),
+            Table::new("audit", audit.schema(), |name| LiveTable::of_files(name, audit)).map(Table::of_audit),
+        ];
+        let tables = tables.into_iter().flatten().collect();
         Self { inner, tables }
     }
 }
@@ -71,21 +81,21 @@ impl<S: SessionSource> SessionSource for OpsTables<S> {
         let reads_audit = client.reads_audit;
         let mut options = self.inner.options(sql, client).await;
         for table in self.tables.iter().filter(|table| !table.is_audit || reads_audit) {
-            options = options.overlay(table.name.clone(), Arc::clone(&table.rows) as _);
+            options = options.overlay(table.name(), Arc::clone(&table.rows) as _);
         }
         options
     }
 
     async fn view_names(&self) -> Vec<TableName> {
         let mut names = self.inner.view_names().await;
-        names.extend(self.tables.iter().map(|table| table.name.clone()));
+        names.extend(self.tables.iter().map(Table::name));
         names
     }
 
     async fn views(&self) -> Vec<(TableName, SchemaRef)> {
         let mut views = self.inner.views().await;
         let own = self.tables.iter();
-        views.extend(own.map(|table| (table.name.clone(), Arc::clone(&table.schema))));
+        views.extend(own.map(|table| (table.name(), Arc::clone(&table.schema))));
         views
     }
 }

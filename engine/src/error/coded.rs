@@ -131,6 +131,7 @@ impl Coded for EngineError {
         match self {
             Self::Table(error) => error.kind(),
             Self::Runner(error) => error.0.kind(),
+            Self::Denied(error) => error.kind(),
             Self::TableNotFound { .. }
             | Self::StateGone { .. }
             | Self::VersionNotFound { .. }
@@ -159,6 +160,7 @@ impl Coded for EngineError {
         match self {
             Self::Table(error) => error.code(),
             Self::Runner(error) => error.0.code(),
+            Self::Denied(error) => error.code(),
             Self::TableNotFound { .. } => "ENG-0001",
             Self::Name { .. } => "ENG-0002",
             Self::Query { source } => match root(source) {
@@ -196,6 +198,7 @@ impl Coded for EngineError {
         match self {
             Self::Table(error) => error.retry(),
             Self::Runner(error) => error.0.retry(),
+            Self::Denied(error) => error.retry(),
             Self::Query { source } => match root(source) {
                 Root::Engine(error) => error.retry(),
                 Root::Table(error) => error.retry(),
@@ -212,6 +215,7 @@ impl Coded for EngineError {
         let text = match self {
             Self::Table(error) => return error.hint(),
             Self::Runner(error) => return error.0.hint(),
+            Self::Denied(error) => return error.hint(),
             Self::TableNotFound { .. } => "see what there is with: tidewater table ls",
             Self::StateGone { .. } => {
                 "end the transaction and begin another one; in a long one, read every table soon after its first statement"

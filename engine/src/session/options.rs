@@ -9,6 +9,7 @@ use tidewater_core::TableName;
 use tidewater_security::Access;
 
 use super::ZONE;
+use crate::judge::Judge;
 use crate::lake::Moment;
 use crate::one_moment::OneMoment;
 use crate::pg_catalog::Postgres;
@@ -85,6 +86,8 @@ pub struct SessionOptions {
     pub access: Option<Arc<Access>>,
     /// What whoever asks may see of the rows of tables. None where no policy binds.
     pub policies: Option<Arc<dyn RowPolicies>>,
+    /// Who is asked of each plan whether whoever asks may have it. None where no grant binds.
+    pub judge: Option<Arc<dyn Judge>>,
     /// Whether whoever asks may read who did what; grants on its table bind them beside this.
     pub reads_audit: bool,
 }

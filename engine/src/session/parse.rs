@@ -257,7 +257,7 @@ impl Names<'_> {
 
 /// `changes('ns.t', from, to)` is a table of the metadata of `ns.t`. Whatever else it is given the planner refuses, for it knows no
 /// such function.
-fn changes(name: &ObjectName, arguments: &TableFunctionArgs) -> Option<ObjectName> {
+pub(crate) fn changes(name: &ObjectName, arguments: &TableFunctionArgs) -> Option<ObjectName> {
     let [ObjectNamePart::Identifier(function)] = name.0.as_slice() else {
         return None;
     };

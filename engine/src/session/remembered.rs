@@ -131,12 +131,16 @@ impl Plans {
 impl Engine {
     /// What [`Self::plan`] would give in a session with these options, if that is known without one.
     ///
-    /// Fails where the catalog does.
+    /// Fails where the catalog does, and with [`crate::EngineError::Denied`] where the options' judge refuses the plan.
     pub async fn known_plan(&self, options: &SessionOptions, sql: &str) -> Result<Option<LogicalPlan>> {
         let Some(key) = Key::with(self, options, sql) else {
             return Ok(None);
         };
-        self.recalled(&key, &self.lake(options)).await
+        let plan = self.recalled(&key, &self.lake(options)).await?;
+        if let Some(plan) = &plan {
+            self.judged_for(options, sql, plan)?;
+        }
+        Ok(plan)
     }
 
     /// The plan that the statement had, if it would have the same now.

@@ -13,6 +13,7 @@ use super::list_sets::ListSets;
 use super::short_lists::ShortLists;
 use super::{CATALOG, Class, SessionOptions, optimizer_rules, same_names};
 use crate::engine::Engine;
+use crate::judge;
 use crate::lake::LakeCatalog;
 use crate::opaque::Opaque;
 
@@ -56,6 +57,7 @@ impl Engine {
             .with_target_partitions(partitions.max(1))
             .with_extension(Arc::new(options.execution))
             .with_create_default_catalog_and_schema(false);
+        config = judge::bind(config, options);
         self.settings(config.options_mut(), options);
         if class == Class::Batch {
             // A filter whose producer runs in another stage would be waited for without end.

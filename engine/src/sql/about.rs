@@ -11,6 +11,7 @@ use tidewater_core::TableName;
 use super::names::text;
 use super::{Action, Command, Merge, Name, Object, RowTarget, literal};
 use crate::lake::base_name;
+use crate::session::changes;
 
 impl Command {
     /// The tables and views that it makes, changes or drops; `default_schema` is the schema of names without one. For a branch, the table
@@ -60,7 +61,14 @@ impl Command {
             }
             Self::CreateView(create) => read.visit(&create.query),
             Self::AlterView { query, .. } => read.visit(query),
-            Self::Insert(insert) => read.visit(&insert.query),
+            Self::Insert(insert) => {
+                read.visit(&insert.query);
+                let conflict = insert.on_conflict.as_ref();
+                if let Some(update) = conflict.and_then(|conflict| conflict.update.as_ref()) {
+                    let values = update.values.iter().map(|(_, value)| value);
+                    values.chain(&update.condition).for_each(|value| read.visit(value));
+                }
+            }
             Self::Merge(merge) => read.merge(merge),
             _ => {}
         }
@@ -125,11 +133,13 @@ impl Visitor for Read {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table {
-            name, args: Some(_), ..
+            name, args: Some(args), ..
         } = factor
             && let Ok(function) = Name::new(name.clone())
         {
             self.own.insert(function.last().to_owned());
+            let table = changes(name, args).and_then(|table| Name::new(table).ok());
+            self.relations.extend(table);
         }
         ControlFlow::Continue(())
     }
@@ -175,7 +185,14 @@ mod tests {
                 "s.c x.b",
             ),
             ("INSERT INTO a SELECT value FROM generate_series(1, 3)", "s.a", ""),
+            ("INSERT INTO a SELECT id FROM changes('x.b', 1)", "s.a", "x.b"),
+            (
+                "INSERT INTO a VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET no = (SELECT max(no) FROM b)",
+                "s.a",
+                "s.b",
+            ),
             ("UPDATE a SET no = 1 WHERE id = 1", "s.a", ""),
+            ("UPDATE a SET no = (SELECT max(id) FROM changes('b'))", "s.a", "s.b"),
             ("UPDATE a SET no = (SELECT max(no) FROM b) WHERE id = 1", "s.a", "s.b"),
             ("DELETE FROM a USING b WHERE a.id = b.id", "s.a", "s.b"),
             (

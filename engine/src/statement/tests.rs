@@ -1,5 +1,6 @@
 mod branches;
 mod formats;
+mod judged;
 mod lineage;
 mod meanwhile;
 mod once;

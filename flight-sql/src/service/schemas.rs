@@ -49,7 +49,7 @@ impl QueryService {
             return Ok(bound.wire);
         }
         let note: Note = self.note(principal, statement);
-        self.note_plan(&note, &asked, &Default::default());
+        note.planned(&asked.plan, &Default::default());
         note.end(Err(refused.into()))
     }
 

@@ -214,7 +214,7 @@ impl QueryService {
             moment.extend(client.moment.iter().map(|(name, table)| (name.clone(), table.clone())));
             options.moment = Arc::new(moment);
         }
-        self.plan_with(principal, sql, options).await
+        self.plan_with(sql, options).await
     }
 }
 

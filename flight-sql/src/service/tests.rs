@@ -6,6 +6,7 @@ mod cut;
 mod files;
 mod fleet;
 pub(crate) mod granted;
+mod judged;
 mod kept;
 mod listed;
 mod makers;

@@ -3,19 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::datasource::{MemTable, source_as_provider};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use uuid::Uuid;
 
 use tidewater_core::{Coded, ErrorKind};
-use tidewater_engine::{RowPolicies, SessionOptions, Sql};
+use tidewater_engine::{EngineError, RowPolicies, SessionOptions, Sql};
 use tidewater_security::{GrantStatement, Principal};
 
-use super::columns;
+use super::{OfPrincipal, columns};
 use crate::error::QueryError;
 use crate::held::{Ended, Failed, Look};
 use crate::placeholder::number_placeholders;
 use crate::service::{Asked, QueryService};
+
+/// Schemas of lists of what there is.
+const OWN_SCHEMAS: [&str; 2] = ["information_schema", "pg_catalog"];
 
 /// What rows were made of, and by which rights. The plan is behind a pointer that rustc does not look through, as in the engine.
 #[derive(Clone)]
@@ -145,16 +150,27 @@ impl QueryService {
             return Ok(true);
         };
         let usual = now.default_schema.as_deref().unwrap_or_else(|| self.default_schema());
+        let judge = OfPrincipal(principal.clone());
         for read in columns::reads(plan) {
-            // Lists of what there is are of what could be known of then.
-            let schema = read.scan.table_name.schema().unwrap_or(usual);
-            if matches!(schema, "information_schema" | "pg_catalog") {
+            // Lists of what there is are of what could be known of then. In a view their names may have no schema.
+            let schema = read.scan.table_name.schema();
+            let lists = match schema {
+                Some(schema) => OWN_SCHEMAS.contains(&schema),
+                None => OWN_SCHEMAS.contains(&usual) || was_made(&read.scan)?,
+            };
+            if lists {
                 return Ok(false);
             }
-            self.may_scan(principal, access, now, &read)?;
+            judge.may_scan(access, &read)?;
         }
         Ok(true)
     }
+}
+
+/// Whether the rows of a scan were made while its statement was planned.
+fn was_made(scan: &TableScan) -> Result<bool, EngineError> {
+    let rows = source_as_provider(&scan.source)?;
+    Ok(rows.downcast_ref::<MemTable>().is_some() || rows.downcast_ref::<StreamingTable>().is_some())
 }
 
 /// Whether a statement can be planned again without changing anything.

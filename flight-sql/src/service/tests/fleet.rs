@@ -125,7 +125,7 @@ impl SessionSource for Gaps {
 // warns, read twice by one statement, explained, and then another table.
 #[tokio::test]
 async fn warnings_go_with_the_rows() {
-    let sessions = Arc::new(Gaps(Arc::new(LiveTable::new(Gap))));
+    let sessions = Arc::new(Gaps(Arc::new(LiveTable::new("ops.gaps".parse().expect("a name"), Gap))));
     let lake = Lake::over(QueryOptions::default(), SystemClock::shared(), sessions).await;
     for (sql, warnings) in [
         (

@@ -15,7 +15,7 @@ use crate::service::authorise::Verdict;
 
 /// A policy that stays as it is, and what it was asked to become.
 #[derive(Debug)]
-struct Listens {
+pub(super) struct Listens {
     authorizer: Authorizer,
     changes: Mutex<Vec<PolicyChange>>,
 }
@@ -42,7 +42,7 @@ impl PolicySource for Listens {
 }
 
 /// The lake for the administrator `root` and for `ana`, to whom this was granted.
-async fn governed(granted: Vec<(Resource, PrivilegeSet)>) -> (Lake, QueryService, Arc<Listens>) {
+pub(super) async fn governed(granted: Vec<(Resource, PrivilegeSet)>) -> (Lake, QueryService, Arc<Listens>) {
     let lake = Lake::new().await;
     let user = |name: &str, role| UserSettings {
         name: name.into(),
