@@ -192,7 +192,7 @@ pub(super) fn refuse_repeated_members(bytes: &Bytes) -> Result<()> {
 struct OneReading;
 
 impl<'de> Deserialize<'de> for OneReading {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Self)
     }
 }
@@ -204,36 +204,36 @@ impl<'de> Visitor<'de> for OneReading {
         formatter.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, _: bool) -> std::result::Result<Self, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
         Ok(Self)
     }
 
-    fn visit_i64<E>(self, _: i64) -> std::result::Result<Self, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
         Ok(Self)
     }
 
-    fn visit_u64<E>(self, _: u64) -> std::result::Result<Self, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
         Ok(Self)
     }
 
-    fn visit_f64<E>(self, _: f64) -> std::result::Result<Self, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
         Ok(Self)
     }
 
-    fn visit_str<E>(self, _: &str) -> std::result::Result<Self, E> {
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
         Ok(Self)
     }
 
-    fn visit_unit<E>(self) -> std::result::Result<Self, E> {
+    fn visit_unit<E>(self) -> Result<Self, E> {
         Ok(Self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> std::result::Result<Self, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self, A::Error> {
         while elements.next_element::<Self>()?.is_some() {}
         Ok(Self)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Self, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
         let mut names = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
             if let Some(name) = names.replace(name) {
