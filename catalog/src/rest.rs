@@ -17,6 +17,7 @@ mod namespaces;
 mod oauth;
 mod observe;
 mod page;
+mod place;
 mod plan;
 mod register;
 mod respond;

@@ -109,17 +109,32 @@ impl Warehouse {
         Ok(location.trim_end_matches('/').to_owned())
     }
 
+    /// The folder in which the catalog places what is made in a namespace.
+    pub(crate) fn folder_of(&self, namespace: &[String]) -> String {
+        let levels = namespace.iter().map(|level| plain(level));
+        levels.fold(self.location.clone(), |folder, level| folder + "/" + &level)
+    }
+
+    /// Whether a location in its normal form is a folder right in that of the namespace, called as the table or view is and by 32 hexadecimal
+    /// digits, which is how clients call those that they choose and nobody else has.
+    pub(crate) fn is_new_folder_of(&self, name: &Ident, location: &str) -> bool {
+        let rest = location.strip_prefix(&self.folder_of(&name.namespace));
+        let folder = rest.and_then(|rest| rest.strip_prefix('/'));
+        let Some((called, digits)) = folder.and_then(|folder| folder.rsplit_once('-')) else {
+            return false;
+        };
+        let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        let is_random = digits.len() == 32 && digits.bytes().all(is_digit);
+        is_random && !called.contains('/') && (called == name.name || called == plain(&name.name))
+    }
+
     /// Where a new table goes when its maker does not say: readable, and never used twice.
     pub(crate) fn place(&self, table: &Ident, uuid: Uuid) -> String {
-        let mut place = self.location.clone();
-        for level in &table.namespace {
-            place.push('/');
-            place.push_str(&plain(level));
-        }
+        let folder = self.folder_of(&table.namespace);
         // The end of the uuid: in version 7 the beginning is the time.
         let simple = uuid.simple().to_string();
         let tail = simple.get(24..).unwrap_or(&simple);
-        format!("{place}/{}-{tail}", plain(&table.name))
+        format!("{folder}/{}-{tail}", plain(&table.name))
     }
 
     /// Refuses properties that would send writers outside of the table's own folder.

@@ -245,6 +245,11 @@ pub trait Catalog: Debug + Send + Sync {
         Err(not_offered("telling whose files lie in a folder"))
     }
 
+    /// The newest metadata files of all dropped tables that can come back.
+    async fn dropped(&self) -> Result<Vec<String>, CatalogFault> {
+        Err(not_offered("telling dropped tables"))
+    }
+
     /// What became of these tables, each of which was seen last with its state in this file, if it was seen. In the order of the
     /// tables, and each for itself: commits may lie between them. For those who look at all tables: nothing is sent of a table
     /// that did not change.

@@ -69,7 +69,7 @@ pub struct Orphans {
     pub files: Vec<FileInfo>,
     /// Files that nothing names and that are too young to tell.
     pub young: u64,
-    /// Files of tables that lie in this one's location.
+    /// Files of other tables.
     pub others: u64,
     /// Files that the table names.
     pub named: u64,
@@ -85,7 +85,7 @@ impl Orphans {
 /// Finds the orphans of a table; removes nothing.
 ///
 /// # Errors
-/// If the table, or one that shares its location, cannot be read whole: then nothing is an orphan for sure.
+/// If the table, or any other, cannot be read whole: then nothing is an orphan for sure.
 pub async fn find_orphans(
     catalog: &dyn Catalog,
     store: &FileStore,
@@ -133,7 +133,7 @@ pub async fn find_orphans(
         };
         if own {
             found.named += 1;
-        } else if neighbours.own(&key) {
+        } else if neighbours.own(&key, &file.location) {
             found.others += 1;
         } else if !place.holds(&key) || is_hidden(place.rest(&key)) {
             // Not ours to say.
@@ -203,6 +203,13 @@ impl Place {
     fn rest<'a>(&self, key: &'a str) -> &'a str {
         key.strip_prefix(&self.key).unwrap_or(key)
     }
+
+    /// Whether a [bare] path lies in it, whatever its store is.
+    fn may_hold(&self, bare: &str) -> bool {
+        let own = self.key.split_once(':').map_or("", |(_, path)| path);
+        let rest = bare.strip_prefix(own);
+        rest.is_some_and(|rest| own.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 /// As other engines have it: what begins with a dot or an underscore is somebody's own, unless it is a partition's folder.
@@ -215,7 +222,7 @@ fn is_hidden(rest: &str) -> bool {
 #[derive(Debug, Default)]
 struct Named {
     keys: HashSet<String>,
-    /// Locations of other stores: the same path there may be the same file under another name.
+    /// Locations of other stores that are in the place by their path: it may be the same file under another name.
     elsewhere: HashSet<String>,
     spelling: Spelling,
 }
@@ -235,7 +242,11 @@ impl Named {
                 self.keys.insert(key);
             }
             _ => {
-                self.elsewhere.insert(bare(&location).join("/"));
+                let bare = bare(&location).join("/");
+                // Of what lies elsewhere for sure, there may be as much as there are files in the lake.
+                if place.may_hold(&bare) {
+                    self.elsewhere.insert(bare);
+                }
             }
         }
         if self.keys.len() + self.elsewhere.len() > FILES_MAX {

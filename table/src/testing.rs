@@ -72,6 +72,8 @@ struct State {
     namespaces: BTreeMap<Namespace, HashMap<String, String>>,
     tables: BTreeMap<TableName, LoadedTable>,
     views: Views,
+    /// Metadata files of tables that were dropped without their files.
+    dropped: Vec<String>,
     /// What was staged and may be made: a real catalog makes it from the updates alone.
     staged: BTreeMap<Uuid, TableMetadata>,
     faults: VecDeque<Fault>,
@@ -338,11 +340,17 @@ impl Catalog for MemoryCatalog {
         Ok(loaded)
     }
 
-    async fn drop_table(&self, name: &TableName, _purge: bool) -> Result<(), CatalogFault> {
-        match self.lock().tables.remove(name) {
-            Some(_) => Ok(()),
-            None => Err(missing(name)),
+    async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault> {
+        let mut state = self.lock();
+        let table = state.tables.remove(name).ok_or_else(|| missing(name))?;
+        if !purge {
+            state.dropped.push(table.metadata_location);
         }
+        Ok(())
+    }
+
+    async fn dropped(&self) -> Result<Vec<String>, CatalogFault> {
+        Ok(self.lock().dropped.clone())
     }
 
     async fn stage_table(&self, table: &NewTable) -> Result<LoadedTable, CatalogFault> {

@@ -8,6 +8,9 @@ use crate::error::Result;
 use crate::path::{self, part};
 use tidewater_core::{JobId, Namespace};
 
+/// As many as a catalog keeps.
+const DROPPED_MAX: usize = 100_000;
+
 impl CatalogClient {
     /// Dropped tables whose drop can be taken back or whose files are being deleted, of one namespace or all; the last one
     /// dropped first.
@@ -23,6 +26,13 @@ impl CatalogClient {
             None => "/internal/v1/dropped".into(),
         };
         self.get(path).await?.json()
+    }
+
+    /// All of them.
+    pub(crate) async fn all_dropped_tables(&self) -> Result<DroppedPage> {
+        self.get(format!("/internal/v1/dropped?limit={DROPPED_MAX}"))
+            .await?
+            .json()
     }
 
     /// Brings a dropped table back.

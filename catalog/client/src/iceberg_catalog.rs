@@ -322,6 +322,17 @@ impl Catalog for CatalogClient {
         Ok(self.held_elsewhere(table, folders).await?)
     }
 
+    async fn dropped(&self) -> Result<Vec<String>, CatalogFault> {
+        let page = self.all_dropped_tables().await?;
+        if page.tables.len() < page.count {
+            // A node of an earlier version tells the last ones.
+            let message = format!("it tells {} of {} dropped tables", page.tables.len(), page.count);
+            return Err(CatalogFault::Invalid { message });
+        }
+        let kept = page.tables.into_iter().filter(|table| table.restorable);
+        Ok(kept.map(|table| table.metadata_location).collect())
+    }
+
     async fn load_changed(&self, seen: &[(TableName, Option<String>)]) -> Result<Vec<Since>, CatalogFault> {
         let mut found = Vec::with_capacity(seen.len());
         for some in seen.chunks(TABLES_PER_CALL) {

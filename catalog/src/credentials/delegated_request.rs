@@ -294,6 +294,8 @@ impl Address {
 /// The bucket when the host names it; none when the path does. Refuses hosts that are not the store's.
 fn bucket_of_host(scheme: &str, host: &str, region: &str, s3: &S3Options) -> Result<Option<String>> {
     let region = s3.region.as_deref().unwrap_or(region);
+    // A store that reads paths alone would take the first part of the key for the bucket.
+    let by_host = s3.endpoint.is_none() || s3.virtual_hosted;
     let stores: Vec<(String, String)> = match &s3.endpoint {
         Some(endpoint) => {
             let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
@@ -311,7 +313,7 @@ fn bucket_of_host(scheme: &str, host: &str, region: &str, s3: &S3Options) -> Res
         if host == store {
             return Ok(None);
         }
-        if let Some(bucket) = host.strip_suffix(&store).and_then(|rest| rest.strip_suffix('.')) {
+        if by_host && let Some(bucket) = host.strip_suffix(&store).and_then(|rest| rest.strip_suffix('.')) {
             return Ok(Some(bucket.to_owned()));
         }
     }

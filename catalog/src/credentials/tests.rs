@@ -375,6 +375,28 @@ fn requests_beyond_the_table_are_refused() {
     assert!(signed(&own, &current));
 }
 
+// Goal: a bucket is read in the host only where the store reads it there too: elsewhere the store takes the first part of the key for the bucket.
+// Method: a table whose key begins as the bucket is called, asked for by host of a store at an endpoint of its own, which reads paths alone,
+// and of one that reads hosts.
+#[test]
+fn a_bucket_in_the_host_is_the_stores_too() {
+    let warehouse = Warehouse::new("lake", "s3://lake").expect("a good location");
+    let uri = "http://lake.127.0.0.1:9000/lake/hr/secret-x/data/a.parquet";
+    for (virtual_hosted, signs) in [(false, false), (true, true)] {
+        let mut options = DelegationOptions::new(S3Options {
+            virtual_hosted,
+            ..s3(Some("http://127.0.0.1:9000"))
+        });
+        options.remote_signing = true;
+        let delegate = Delegate::new(options, SystemClock::shared(), Arc::new(SeededRng::new(1)));
+        for method in ["GET", "PUT", "DELETE"] {
+            let asked = request(method, uri, json!({}), None);
+            let signed = delegate.sign(&warehouse, &asked, UUID, "s3://lake/lake/hr/secret-x");
+            assert_eq!(signed.is_ok(), signs, "{method}, by host: {virtual_hosted}");
+        }
+    }
+}
+
 // Goal: the signature of deletes holds for the body that was looked at. Method: the header that binds it.
 #[test]
 fn deletes_are_bound_to_their_body() {

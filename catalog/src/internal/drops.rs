@@ -12,8 +12,8 @@ use crate::state::{DropJob, DropWork, DroppedTable, State as CatalogState};
 use tidewater_catalog_client::dto;
 use tidewater_core::JobId;
 
-/// Most dropped tables in one answer.
-const DROPPED_PER_PAGE_MAX: usize = 1_000;
+/// How many dropped tables are in an answer if nobody says.
+const DROPPED_PER_PAGE: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
@@ -39,7 +39,7 @@ pub(super) async fn list(State(service): Shared, Query(wanted): Query<Wanted>) -
     };
     let mut found: Vec<&DroppedTable> = state.dropped_tables().filter(fits).collect();
     found.sort_by_key(|dropped| std::cmp::Reverse(dropped.order));
-    let limit = wanted.limit.unwrap_or(DROPPED_PER_PAGE_MAX).min(DROPPED_PER_PAGE_MAX);
+    let limit = wanted.limit.unwrap_or(DROPPED_PER_PAGE);
     json(&dto::DroppedPage {
         count: found.len(),
         tables: found

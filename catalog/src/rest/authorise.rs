@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use self::rules::{Need, On, Rule};
 use super::authenticate::Caller;
+use super::extract::refuse_repeated_members;
 use crate::command::{Ident, TableRef};
 use crate::error::{CatalogError, Result};
 use crate::names::parse_namespace;
@@ -27,30 +28,50 @@ use crate::state::State as CatalogState;
 use tidewater_core::limits::REST_BODY_BYTES_MAX;
 use tidewater_security::{Access, Principal, Privilege, Readable, Resource, SecurityError};
 
+/// Somebody whom grants bind.
+struct Bound {
+    user: Principal,
+    access: Arc<Access>,
+}
+
 tokio::task_local! {
-    /// What the caller of the request at work may do; unset where no grant binds.
-    static ACCESS: Arc<Access>;
+    /// The caller of the request at work; unset where no grant binds.
+    static BOUND: Bound;
 }
 
 /// Whether the caller of the request at work may know of a namespace.
 pub(super) fn sees_namespace(levels: &[String]) -> bool {
-    ACCESS.try_with(|access| access.sees_namespace(levels)).unwrap_or(true)
+    let sees = BOUND.try_with(|caller| caller.access.sees_namespace(levels));
+    sees.unwrap_or(true)
 }
 
 /// Whether the caller of the request at work may know of a table or view.
 pub(super) fn sees_object(name: &Ident) -> bool {
-    let sees = ACCESS.try_with(|access| access.sees_object(&name.namespace, &name.name));
+    let sees = BOUND.try_with(|caller| caller.access.sees_object(&name.namespace, &name.name));
     sees.unwrap_or(true)
 }
 
 /// Whether the caller of the request at work may be given what changes a table's files: everything that writing may take.
 pub(crate) fn may_write_files(name: &Ident) -> bool {
-    let may = ACCESS.try_with(|access| {
-        let on = access.on_object(&name.namespace, &name.name, None);
+    let may = BOUND.try_with(|caller| {
+        let on = caller.access.on_object(&name.namespace, &name.name, None);
         WRITES.into_iter().all(|one| on.has(one))
     });
     may.unwrap_or(true)
 }
+
+/// Refuses the caller of the request at work a place of their own choice, if a grant binds them and none lets them do everything: whoever
+/// has a location has what lies there, and what will.
+pub(super) fn may_choose_place() -> Result<()> {
+    let may = BOUND.try_with(|caller| match caller.access.on_warehouse().has(Privilege::Admin) {
+        true => Ok(()),
+        false => Err(denied(&caller.user, Privilege::Admin, OWN_PLACE)),
+    });
+    may.unwrap_or(Ok(()))
+}
+
+/// What a location takes that the catalog would not choose.
+const OWN_PLACE: &str = "the warehouse, as a location of one's own choice takes";
 
 /// What lets somebody change files of a table in any way.
 const WRITES: [Privilege; 3] = [Privilege::Insert, Privilege::Update, Privilege::Delete];
@@ -86,6 +107,7 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
                 what: "the request's body",
                 limit: REST_BODY_BYTES_MAX,
             })?;
+            refuse_repeated_members(&bytes)?;
             (read(&place, &bytes), Body::from(bytes))
         }
     };
@@ -105,7 +127,11 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
         }
     }
     let request = Request::from_parts(parts, body);
-    let response = ACCESS.scope(Arc::clone(&access), next.run(request)).await;
+    let bound = Bound {
+        user: user.clone(),
+        access: Arc::clone(&access),
+    };
+    let response = BOUND.scope(bound, next.run(request)).await;
     let made = response.extensions().get::<Made>().cloned();
     if let Some(made) = made {
         for place in &makes {
@@ -257,7 +283,7 @@ async fn give(service: &Service, access: &Access, user: &Principal, place: &Plac
     }
 }
 
-/// The bytes of a body as JSON; none if it is none, which the route tells.
+/// The bytes of a body as JSON; none if it is not of this form.
 fn read<T: serde::de::DeserializeOwned>(body: &Bytes) -> Option<T> {
     serde_json::from_slice(body).ok()
 }

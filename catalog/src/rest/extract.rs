@@ -1,12 +1,14 @@
 //! What handlers take from a request: names, bodies within limits, idempotency keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Formatter;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -174,6 +176,72 @@ fn in_disguise<T: DeserializeOwned>(bytes: &Bytes) -> serde_json::Result<T> {
         // Not from the tree: some bodies are kept as they were written.
         true => serde_json::from_slice(&serde_json::to_vec(&document)?),
         false => serde_json::from_slice(bytes),
+    }
+}
+
+/// Refuses a body with a member of one name twice, at any depth: of those, who decides about the body might take one and who carries it out
+/// the other. What is no JSON is left to its reader.
+pub(super) fn refuse_repeated_members(bytes: &Bytes) -> Result<()> {
+    match serde_json::from_slice::<OneReading>(bytes) {
+        Err(error) if error.is_data() => Err(CatalogError::bad_request(format!("the body is not valid: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// JSON that reads in one way.
+struct OneReading;
+
+impl<'de> Deserialize<'de> for OneReading {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for OneReading {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self, A::Error> {
+        while elements.next_element::<Self>()?.is_some() {}
+        Ok(Self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if let Some(name) = names.replace(name) {
+                return Err(A::Error::custom(format!("{name:?} is in it twice")));
+            }
+            members.next_value::<Self>()?;
+        }
+        Ok(Self)
     }
 }
 

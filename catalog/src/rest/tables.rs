@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Shared;
 use super::authorise::{Made, sees_object};
 use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
+use super::{Shared, place};
 use crate::command::{DropOp, Ident, Op, Outcome, Relation};
 use crate::commit::{NewTable, TableWork};
 use crate::credentials::{Grant, Wish};
@@ -80,6 +80,7 @@ pub(super) async fn create(
         properties: properties.unwrap_or_default(),
         location,
     };
+    place::check_new(&service, &new.table, new.location.as_deref()).await?;
     if stage_create.unwrap_or(false) {
         return stage(&service, new, wish).await;
     }
@@ -208,8 +209,9 @@ pub(super) async fn commit(
     headers: HeaderMap,
     body: Body<CommitTable>,
 ) -> Answer {
-    let work = body.value.into_work(Some(table), may_rebase(&headers))?;
-    let outcome = commit_once(&service, body.ticket, vec![work]).await?;
+    let works = vec![body.value.into_work(Some(table), may_rebase(&headers))?];
+    place::check_tables(&service, &works).await?;
+    let outcome = commit_once(&service, body.ticket, works).await?;
     answer_committed(&service, outcome, None).await
 }
 

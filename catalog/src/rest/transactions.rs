@@ -4,11 +4,11 @@ use axum::extract::State;
 use http::HeaderMap;
 use serde::Deserialize;
 
-use super::Shared;
 use super::authorise::Made;
 use super::extract::Body;
 use super::respond::{Answer, no_content};
 use super::tables::{CommitTable, commit_once, may_rebase};
+use super::{Shared, place};
 use crate::command::Outcome;
 use crate::commit::TableWork;
 use crate::error::{CatalogError, Result};
@@ -30,7 +30,9 @@ pub(super) async fn commit(State(service): Shared, headers: HeaderMap, body: Bod
         .into_iter()
         .map(|change| change.into_work(None, may_rebase))
         .collect();
-    Ok(match commit_once(&service, body.ticket, works?).await? {
+    let works = works?;
+    place::check_tables(&service, &works).await?;
+    Ok(match commit_once(&service, body.ticket, works).await? {
         Outcome::Committed(tables) => Made::by(&tables).told_with(no_content()),
         _ => no_content(),
     })

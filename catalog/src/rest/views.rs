@@ -9,13 +9,13 @@ use iceberg::spec::{Schema, ViewVersion};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Shared;
 use super::authorise::{Made, sees_object};
 use super::extract::{Body, InNamespace, InView, Keyed, Query};
 use super::load::view_answer;
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
 use super::tables::{Rename, TableIdentifier, rename_to};
+use super::{Shared, place};
 use crate::command::{Ident, Op, Outcome, Relation};
 use crate::commit::{NewView, ViewRequirement, ViewWork};
 use crate::error::CatalogError;
@@ -69,6 +69,7 @@ pub(super) async fn create(
         properties: properties.unwrap_or_default(),
         location,
     };
+    place::check_new(&service, &new.view, new.location.as_deref()).await?;
     let ticket = body.ticket;
     let worker = Arc::clone(&service);
     let outcome = service.detached("create-view", async move {
@@ -130,6 +131,7 @@ pub(super) async fn commit(State(service): Shared, InView(view): InView, body: B
         requirements: body.value.requirements,
         updates: body.value.updates,
     };
+    place::check_view(&service, &work).await?;
     let ticket = body.ticket;
     let worker = Arc::clone(&service);
     let run = async move { worker.once(&ticket, worker.commit_view(&ticket, work)).await };

@@ -2,11 +2,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use iceberg::TableUpdate;
 use iceberg::spec::Transform;
 
 use super::*;
 use crate::sample::{self, Lake};
-use crate::{Change, NewTable};
+use crate::{Change, CommitOutcome, NewTable, TableCommit};
 use tidewater_core::{ManualClock, SeededRng};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -106,6 +107,49 @@ async fn only_rubbish_is_found() {
     }
 }
 
+// Goal: what a table names is no orphan of another, wherever the former lies, nor is what a dropped one names that can come back. Method: a
+// table with rows that is moved, another one in the place that it left, with rubbish there; then the first is dropped.
+#[tokio::test]
+async fn what_others_name_is_theirs() {
+    let directory = tempfile::tempdir().unwrap();
+    let warehouse = format!("file://{}", directory.path().display());
+    let lake = Lake::at(&warehouse, "t", &[], &[]).await;
+    lake.append(0..20).await;
+    let (data, rest) = lake.stored().await;
+    let needed: BTreeSet<String> = data.into_iter().chain(rest).collect();
+    assert!(needed.len() >= 3, "{needed:?}");
+    let left = lake.table().await.metadata.location().to_owned();
+    let moves = TableCommit {
+        name: lake.name.clone(),
+        requirements: Vec::new(),
+        updates: vec![TableUpdate::SetLocation {
+            location: format!("{left}-moved"),
+        }],
+    };
+    let moved = lake.catalog.commit(vec![moves]).await.unwrap();
+    assert!(matches!(moved, CommitOutcome::Committed(_)), "{moved:?}");
+    let name: TableName = "s.grab".parse().unwrap();
+    let mut grab = NewTable::new(name.clone(), sample::schema());
+    grab.location = Some(left.clone());
+    lake.catalog.create_table(grab).await.unwrap();
+    for is_dropped in [false, true] {
+        if is_dropped {
+            lake.catalog.drop_table(&lake.name, false).await.unwrap();
+        }
+        let rubbish = put(&lake, &format!("{left}/data/x-{is_dropped}.parquet")).await;
+        let store = later(4);
+        let removed = remove_orphans(&lake.catalog, &store, &name, &OrphanOptions::default())
+            .await
+            .unwrap();
+        let gone = locations(&removed);
+        assert!(gone.contains(&rubbish) && gone.is_disjoint(&needed), "{gone:?}");
+        assert!(removed.others >= needed.len() as u64, "{removed:?}");
+        for file in &needed {
+            assert!(store.exists(file).await.unwrap(), "{file}, dropped: {is_dropped}");
+        }
+    }
+}
+
 // Goal: what is not sure is refused. Method: a young age, a folder elsewhere, a table whose manifest is gone.
 #[tokio::test]
 async fn what_is_not_sure_is_refused() {
@@ -160,5 +204,8 @@ fn locations_are_compared_in_one_form() {
     let mut named = Named::default();
     named.add("hdfs://x/a/f", &place).unwrap();
     assert!(named.own(&key("s3://x/a/f").unwrap(), "s3://x/a/f").is_err());
+    named.add("hdfs://x/ab/f", &place).unwrap();
+    named.add("s3://y/a/f", &place).unwrap();
+    assert_eq!((named.keys.len(), named.elsewhere.len()), (0, 1));
     assert!(is_hidden("/data/.x") && is_hidden("/_tmp/x") && !is_hidden("/data/_p=1/x"));
 }

@@ -47,7 +47,8 @@ pub(super) enum Rule {
     Nothing,
     /// What the path names.
     Needs(&'static [Need]),
-    /// What the body names: the needs and what each is on. A body that is none is the route's to refuse.
+    /// What the body names: the needs and what each is on. One that cannot be read here might be read there, and goes on for those alone who
+    /// may do everything.
     Body(fn(&Place, &Bytes) -> Vec<(Need, Place)>),
 }
 
@@ -60,7 +61,11 @@ const ALTERS_NAMESPACE: &[Need] = &[Need::of(Privilege::Alter, On::Namespace)];
 const DROPS_NAMESPACE: &[Need] = &[Need::of(Privilege::Drop, On::Namespace)];
 const DROPS_TABLE: &[Need] = &[Need::of(Privilege::Drop, On::Table)];
 const DROPS_VIEW: &[Need] = &[Need::of(Privilege::Drop, On::View)];
-const ALTERS_VIEW: &[Need] = &[Need::of(Privilege::Alter, On::View)];
+/// As `ALTER VIEW` takes it: another text is another view.
+const ALTERS_VIEW: &[Need] = &[
+    Need::of(Privilege::Alter, On::View),
+    Need::of(Privilege::Create, On::Namespace),
+];
 const APPENDS: &[Need] = &[Need::of(Privilege::Insert, On::Table)];
 /// A metadata file may name any files below the warehouse: whoever registers one reads what they like.
 const REGISTERS: &[Need] = &[Need::of(Privilege::Admin, On::Warehouse)];
@@ -105,6 +110,11 @@ fn one(privilege: Privilege, on: On, place: Place) -> (Need, Place) {
     (Need::of(privilege, on), place)
 }
 
+/// What a body takes that cannot be read.
+fn everything() -> Vec<(Need, Place)> {
+    vec![one(Privilege::Admin, On::Warehouse, Place::default())]
+}
+
 #[derive(Deserialize)]
 struct Namespace {
     namespace: Vec<String>,
@@ -113,7 +123,7 @@ struct Namespace {
 /// What is made has the place of its own; what is needed is on its parent, which [`super::check`] looks at with `On::Namespace`.
 fn makes_namespace(_: &Place, body: &Bytes) -> Vec<(Need, Place)> {
     let Some(mut levels) = read::<Namespace>(body).map(|named| named.namespace) else {
-        return vec![one(Privilege::Create, On::Warehouse, Place::default())];
+        return everything();
     };
     let made = Place {
         namespace: levels.clone(),
@@ -141,20 +151,21 @@ const fn maker(privilege: Privilege) -> Need {
 
 #[derive(Deserialize)]
 struct Named {
-    #[serde(default)]
-    name: Option<String>,
+    name: String,
 }
 
 fn makes_in_namespace(place: &Place, body: &Bytes) -> Vec<(Need, Place)> {
-    let mut needs = vec![one(Privilege::Create, On::Namespace, place.clone())];
-    if let Some(name) = read::<Named>(body).and_then(|named| named.name) {
-        let made = Place {
-            namespace: place.namespace.clone(),
-            name: Some(name),
-        };
-        needs.push((maker(Privilege::Create), made));
-    }
-    needs
+    let Some(Named { name }) = read(body) else {
+        return everything();
+    };
+    let made = Place {
+        namespace: place.namespace.clone(),
+        name: Some(name),
+    };
+    vec![
+        one(Privilege::Create, On::Namespace, place.clone()),
+        (maker(Privilege::Create), made),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -190,7 +201,7 @@ fn renames_view(_: &Place, body: &Bytes) -> Vec<(Need, Place)> {
 /// Within its namespace it stays what it was: grants on it go along, and those of another that had the name do not come to it.
 fn renames(body: &Bytes, on: On) -> Vec<(Need, Place)> {
     let Some(Rename { source, destination }) = read(body) else {
-        return vec![one(Privilege::Alter, On::Warehouse, Place::default())];
+        return everything();
     };
     let goes_elsewhere = source.namespace != destination.namespace;
     let target = Place {
@@ -224,13 +235,13 @@ struct Transaction {
 fn commits(place: &Place, body: &Bytes) -> Vec<(Need, Place)> {
     match read::<Commit>(body) {
         Some(commit) => needs_of(&commit, place),
-        None => vec![one(Privilege::Alter, On::Table, place.clone())],
+        None => everything(),
     }
 }
 
 fn commits_many(_: &Place, body: &Bytes) -> Vec<(Need, Place)> {
     let Some(transaction) = read::<Transaction>(body) else {
-        return vec![one(Privilege::Alter, On::Warehouse, Place::default())];
+        return everything();
     };
     let mut needs = Vec::new();
     for mut commit in transaction.table_changes {
@@ -304,10 +315,12 @@ struct Sign {
 }
 
 fn signs(place: &Place, body: &Bytes) -> Vec<(Need, Place)> {
-    let reads = read::<Sign>(body).is_some_and(|asked| matches!(asked.method.as_str(), "GET" | "HEAD"));
-    let privileges: &[Privilege] = match reads {
-        true => &[Privilege::Select],
-        false => &super::WRITES,
+    let Some(Sign { method }) = read(body) else {
+        return everything();
+    };
+    let privileges: &[Privilege] = match method.as_str() {
+        "GET" | "HEAD" => &[Privilege::Select],
+        _ => &super::WRITES,
     };
     privileges
         .iter()

@@ -16,6 +16,8 @@ use tidewater_security::{
     UserSettings,
 };
 
+mod bodies;
+mod places;
 mod taken;
 
 const SECRET: &[u8] = b"users";

@@ -150,6 +150,10 @@ impl May<'_> {
             Command::CreateTable(create) => {
                 let name = self.name(&create.name)?;
                 self.creates_in(name.namespace())?;
+                // Whoever has a location has what others left there.
+                if create.location.is_some() {
+                    self.on_warehouse(Admin)?;
+                }
                 if create.existing == Existing::Replace && self.exists(&name).await? {
                     self.on(Object::Table, &name, &[Drop, Insert, Delete]).await?;
                 }

@@ -215,6 +215,28 @@ async fn a_bulk_load_tells_nobody_of_a_table() {
     }
 }
 
+// Goal: nobody but who may do everything says where a table lies, as it would have the files that others left there. Method: a user with
+// everything in the schema, with a place of their own and without one, and the administrator with it.
+#[tokio::test]
+async fn a_place_of_ones_own_takes_everything() {
+    let (_lake, service, _) = governed(vec![(gold(), Privilege::Admin.into())]).await;
+    let placed = "CREATE TABLE gold.placed (id bigint) LOCATION 'memory://lake/left'";
+    for (user, sql, goes) in [
+        ("ana", placed, false),
+        ("ana", "CREATE TABLE gold.unplaced (id bigint)", true),
+        ("root", placed, true),
+    ] {
+        match service.change(&Principal::named(user), &Statement::new(sql)).await {
+            Ok(_) => assert!(goes, "{user}: {sql}"),
+            Err(error) => assert!(
+                !goes && error.kind() == ErrorKind::Denied,
+                "{user}: {sql}: {}",
+                error.chain()
+            ),
+        }
+    }
+}
+
 // Goal: no statement is let through to a name that nothing bears, which may be another's table when it is carried out. Method: statements that
 // change a table that is not there, of a user who may know of all in the schema, and of one who may change all of it.
 #[tokio::test]

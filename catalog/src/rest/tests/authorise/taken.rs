@@ -1,6 +1,7 @@
 //! What somebody may not take or learn by asking for a name or a place.
 
 use super::super::commits::staged;
+use super::places::RANDOM;
 use super::*;
 
 // Goal: nobody takes a table or view by moving it to where they may do everything, and grants stay with what they were made on. Method: a user with
@@ -49,17 +50,16 @@ async fn nothing_is_taken_by_a_rename() {
     }
 }
 
-// Goal: a location that is refused tells nobody whose it is. Method: a user who may make tables in a namespace of their own asks for that of a table
-// that they may not know of, at once and staged.
+// Goal: a location that is refused tells nobody whose it is. Method: a user who may make tables in a namespace of their own asks for one that they
+// may have but for a table there that they may not know of, at once and staged.
 #[tokio::test]
 async fn a_taken_location_names_nobody() {
     let lake = Lake::new().await;
     lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
-    let loaded = lake.with(&lake.node_token(), "GET", TABLE, None).await;
-    let location = loaded.body["metadata"]["location"]
-        .as_str()
-        .expect("a location")
-        .to_owned();
+    let location = format!("memory:///lake/b/mine-{RANDOM}");
+    let mut hidden = new_table("hidden");
+    hidden["location"] = json!(location);
+    lake.node("POST", TABLES, hidden).await;
     for staged in [false, true] {
         let mut wanted = new_table("mine");
         wanted["location"] = json!(location);
@@ -68,38 +68,44 @@ async fn a_taken_location_names_nobody() {
         assert_eq!(refused.status, 400, "{}", refused.body);
         let message = refused.message();
         assert!(message.contains("another table or view"), "{message}");
-        assert!(!message.contains("a.t"), "{message}");
+        assert!(!message.contains("hidden"), "{message}");
     }
 }
 
 // Goal: nobody keeps a dropped table from coming back by a view in its place. Method: a user who may make views in a namespace of their own
-// asks for the table's place for a new one, and moves one there; then the table comes back.
+// asks for the place of one such table for a new one, and moves one to that of another; then the tables come back.
 #[tokio::test]
 async fn no_view_takes_a_dropped_tables_place() {
     let lake = Lake::new().await;
     lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
     let token = lake.node_token();
-    let loaded = lake.with(&token, "GET", TABLE, None).await;
-    let location = loaded.body["metadata"]["location"].clone();
-    let gone = lake.with(&token, "DELETE", TABLE, None).await;
-    assert_eq!(gone.status, 204, "{}", gone.body);
+    let place = |name: &str| json!(format!("memory:///lake/b/{name}-{RANDOM}"));
+    for (table, view) in [("one", "mine"), ("two", "other")] {
+        let mut dropped = new_table(table);
+        dropped["location"] = place(view);
+        lake.node("POST", TABLES, dropped).await;
+        let gone = lake.with(&token, "DELETE", &format!("{TABLES}/{table}"), None).await;
+        assert_eq!(gone.status, 204, "{}", gone.body);
+    }
     let views = "/v1/namespaces/b/views";
     let mut wanted = json!({"name": "mine", "schema": schema(), "properties": {}, "view-version": {"version-id": 1,
         "timestamp-ms": 1, "schema-id": 0, "summary": {"engine-name": "x"}, "default-namespace": ["b"],
         "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}]}});
     let made = lake.call("ana", "POST", views, Some(wanted.clone())).await;
     assert_eq!(made.status, 200, "{}", made.body);
-    let moves = json!({"requirements": [], "updates": [{"action": "set-location", "location": location.clone()}]});
+    let moves = json!({"requirements": [], "updates": [{"action": "set-location", "location": place("mine")}]});
     let moved = lake.call("ana", "POST", &format!("{views}/mine"), Some(moves)).await;
     wanted["name"] = json!("other");
-    wanted["location"] = location;
+    wanted["location"] = place("other");
     let other = lake.call("ana", "POST", views, Some(wanted)).await;
     for refused in [moved, other] {
         assert_eq!(refused.status, 400, "{}", refused.body);
         assert!(refused.message().contains("dropped table"), "{}", refused.body);
     }
-    let back = json!({"namespace": ["a"], "name": "t", "to": null});
-    lake.node("POST", "/internal/v1/dropped/undrop", back).await;
+    for table in ["one", "two"] {
+        let back = json!({"namespace": ["a"], "name": table, "to": null});
+        lake.node("POST", "/internal/v1/dropped/undrop", back).await;
+    }
 }
 
 // Goal: an answer that is given again gives nobody rights to what bears its name by now. Method: a user makes a table, a view and a
@@ -156,9 +162,11 @@ async fn all_tables_of_a_transaction_are_their_makers() {
     lake.grant(&["create"], &[], json!({"namespace": ["a"]}), "ana").await;
     let names = ["one", "two"];
     let changes = names.map(|name| {
-        let mut change = staged(name, &format!("memory:///lake/a/{name}"));
-        // Each has its own.
-        change["updates"][0]["uuid"] = json!(Uuid::from_u128(u128::from(name.as_bytes()[0])));
+        // Each has its own, and the place that the catalog chooses for it.
+        let uuid = Uuid::from_u128(u128::from(name.as_bytes()[0]));
+        let digits = uuid.simple().to_string();
+        let mut change = staged(name, &format!("memory:///lake/a/{name}-{}", &digits[24..]));
+        change["updates"][0]["uuid"] = json!(uuid);
         change
     });
     let commit = Some(json!({"table-changes": changes}));
