@@ -177,6 +177,14 @@ pub enum PipelineError {
         /// What is too much or missing.
         reason: String,
     },
+    /// A change left out what decides whether its row stays.
+    #[error("model {model}: whether a row stays rests on {}, which a change left out", fields.join(", "))]
+    Undecided {
+        /// The model.
+        model: TableName,
+        /// Fields that the model's conditions rest on and that were left out.
+        fields: Vec<String>,
+    },
     /// A key column that cannot be one.
     #[error("model {model}: key column {column} {reason}")]
     Key {
@@ -286,7 +294,7 @@ impl Coded for PipelineError {
             | Self::CdcQuery { .. }
             | Self::Key { .. }
             | Self::SchemaChange { .. } => ErrorKind::Invalid,
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Unsupported { .. } | Self::Undecided { .. } => ErrorKind::Unsupported,
             Self::NoSuchModel { .. } => ErrorKind::NotFound,
             Self::Contended { .. } => ErrorKind::Conflict,
             Self::OutcomeUnknown { .. } => ErrorKind::Timeout,
@@ -321,6 +329,7 @@ impl Coded for PipelineError {
             Self::Table { .. } => "PIP-0020",
             Self::Cancelled { .. } => "PIP-0023",
             Self::LeftToOthers => "PIP-0024",
+            Self::Undecided { .. } => "PIP-0026",
         }
     }
 
@@ -351,6 +360,10 @@ impl Coded for PipelineError {
             Self::NoSuchModel { nearest, .. } => {
                 did_you_mean(nearest).or_else(|| Some("tidewater pipeline status tells their names".into()))
             }
+            Self::Undecided { .. } => Some(
+                "keep all rows here and select them in a model that reads this one, or let the source send whole rows"
+                    .into(),
+            ),
             Self::SchemaChange { .. } => Some("cast the column to the table's type, or give it a new name".into()),
             Self::Cancelled { .. } => Some(
                 "nothing of it was committed; the model runs again when it is due, or by tidewater job retry".into(),

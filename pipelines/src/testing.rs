@@ -16,8 +16,8 @@ use tidewater_core::{JobId, SeededRng, SharedRng, SystemClock, TableName};
 use tidewater_engine::{Class, Engine, EngineOptions, PlanRunner, SessionOptions};
 use tidewater_table::testing::MemoryCatalog;
 use tidewater_table::{
-    Catalog, Change, CommitOptions, DataFileWriter, FileStore, LoadedTable, NewTable, StoreOptions, WriteOptions,
-    commit_change, schema,
+    Added, Catalog, Change, CommitOptions, DataFileWriter, FileStore, LoadedTable, NewTable, StoreOptions,
+    WriteOptions, commit_change, schema,
 };
 
 pub(crate) use self::journeys::Journeys;
@@ -174,6 +174,12 @@ impl Lake {
 
     /// One commit of these rows; fields that are left out are null.
     pub(crate) async fn append(&self, name: &str, rows: &[Value]) {
+        let added = self.write(name, rows).await;
+        self.commit(name, &Change::append(added)).await;
+    }
+
+    /// A file of these rows that is in no snapshot.
+    pub(crate) async fn write(&self, name: &str, rows: &[Value]) -> Vec<Added> {
         let table = self.load(name).await;
         let columns = Arc::new(schema::to_arrow(table.metadata.current_schema()).expect("columns"));
         let mut decoder = ReaderBuilder::new(columns).build_decoder().expect("a decoder");
@@ -182,16 +188,14 @@ impl Lake {
         let mut writer =
             DataFileWriter::new(self.store.clone(), &table.metadata, WriteOptions::default()).expect("a writer");
         writer.write(rows).await.expect("rows that fit");
-        let change = Change::append(writer.close().await.expect("files"));
-        commit_change(
-            self.catalog.as_ref(),
-            &self.store,
-            &table.name,
-            &change,
-            &CommitOptions::default(),
-        )
-        .await
-        .expect("a commit");
+        writer.close().await.expect("files")
+    }
+
+    pub(crate) async fn commit(&self, name: &str, change: &Change) {
+        let (name, options) = (table_name(name), CommitOptions::default());
+        commit_change(self.catalog.as_ref(), &self.store, &name, change, &options)
+            .await
+            .expect("a commit");
     }
 
     /// Rows in their order, cells joined by commas.

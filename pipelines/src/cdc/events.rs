@@ -4,17 +4,24 @@ use std::collections::BTreeSet;
 
 use crate::sql::{literal, quoted};
 
+use super::merge::hidden;
 use super::shape::{Column, Shape};
 
 /// Marks a change that removes its row.
 pub(super) const DELETED: &str = "__deleted";
+/// Marks a change after which the source has the row no longer, nor any value of it.
+const WIPED: &str = "__wiped";
+/// Marks a change of which it cannot be told whether it removes its row.
+pub(super) const UNDECIDED: &str = "__undecided";
 /// Marks the side of a join that comes from the change log.
 pub(super) const PRESENT: &str = "__present";
 const RANK: &str = "__rank";
 
 /// Where a run finds its inputs in the session.
 pub(super) const CHANGES: &str = "tidewater_run.changes";
+pub(super) const LOG: &str = "tidewater_run.log";
 pub(super) const STORED: &str = "tidewater_run.stored";
+pub(super) const KNOWN: &str = "tidewater_run.known";
 pub(super) const TOMBSTONES: &str = "tidewater_run.tombstones";
 
 /// One sequence column.
@@ -58,6 +65,8 @@ pub(super) struct Events<'a> {
     pub(super) with_tombstones: bool,
     /// Whether the change log lists left-out fields.
     pub(super) with_unavailable: bool,
+    /// Whether the older changes of rows that come back are read too.
+    pub(super) reread: bool,
 }
 
 impl Events<'_> {
@@ -88,30 +97,46 @@ impl Events<'_> {
         items
     }
 
-    /// One row a change: the model's columns, the sequence, and whether it removes the row.
-    fn changes(&self) -> String {
+    /// One row a change of `log`: the model's columns, the sequence, what it sets, and whether it removes the row.
+    fn changes(&self, log: &str) -> String {
         let shape = self.shape;
         let mut items = self.stored_items();
-        let deleted = deleted(shape);
+        let wiped = wiped(shape);
         for (at, column) in self.carried_columns() {
-            let missing: Vec<String> = column
-                .fields
-                .iter()
-                .map(|field| format!("array_has(_unavailable, {})", literal(field)))
-                .collect();
-            let set = match (self.with_unavailable, missing.is_empty()) {
-                (true, false) => format!("coalesce(NOT ({}), true)", missing.join(" OR ")),
-                _ => "true".into(),
+            let set = match self.left_out(&column.fields) {
+                Some(left_out) => format!("NOT {left_out}"),
+                None => "true".into(),
             };
-            items.push(format!("({deleted} OR {set}) AS {}", quoted(&set_name(at))));
+            items.push(format!("({wiped} OR {set}) AS {}", quoted(&set_name(at))));
         }
-        items.push(format!("{deleted} AS {}", quoted(DELETED)));
+        items.push(format!("{wiped} AS {}", quoted(WIPED)));
+        items.push(format!("{} AS {}", deleted(shape), quoted(DELETED)));
+        items.push(format!("{} AS {}", self.undecided(), quoted(UNDECIDED)));
         format!(
-            "SELECT {} FROM {CHANGES} AS {} WHERE {}",
+            "SELECT {} FROM {log} AS {} WHERE {}",
             items.join(", "),
             shape.relation,
             counts_as_change(shape)
         )
+    }
+
+    /// Columns of [`Self::changes`], but for the marks that a tombstone changes.
+    pub(super) fn change_columns(&self) -> impl Iterator<Item = String> {
+        let columns = self.shape.columns.iter().map(|column| column.name.clone());
+        let sets = self.carried_columns().map(|(at, _)| set_name(at));
+        columns.chain(hidden(self)).chain(sets).chain([WIPED.to_owned()])
+    }
+
+    /// Whether a change left out one of these fields; none if it cannot have.
+    pub(super) fn left_out(&self, fields: &BTreeSet<String>) -> Option<String> {
+        if !self.with_unavailable || fields.is_empty() {
+            return None;
+        }
+        let named: Vec<String> = fields
+            .iter()
+            .map(|field| format!("array_has(_unavailable, {})", literal(field)))
+            .collect();
+        Some(format!("coalesce(({}), false)", named.join(" OR ")))
     }
 
     /// The columns of the table, for their types.
@@ -127,35 +152,64 @@ impl Events<'_> {
         format!("SELECT {} FROM {CHANGES} AS {}", items.join(", "), self.shape.relation)
     }
 
-    /// Changes that still count: with a key, after the last truncate and after the key's last known delete.
-    fn counting(&self) -> String {
+    /// Changes of `log` with a key and after the last truncate, as far as `more` holds too.
+    pub(super) fn counted(&self, log: &str, more: Option<String>) -> String {
         let mut conditions: Vec<String> = self
             .key
             .iter()
             .map(|key| format!("\"e\".{} IS NOT NULL", quoted(key)))
             .collect();
         conditions.extend(self.after_truncate(|s| format!("\"e\".{}", quoted(&s.name))));
-        if self.with_tombstones {
-            let same: Vec<String> = self
-                .key
-                .iter()
-                .map(|key| format!("\"t\".{0} = \"e\".{0}", quoted(key)))
-                .collect();
-            let not_newer = newer(self.sequence, "\"t\"", "\"e\"", true);
-            conditions.push(format!(
-                "NOT EXISTS (SELECT 1 FROM {TOMBSTONES} AS \"t\" WHERE {} AND {not_newer})",
-                same.join(" AND ")
-            ));
-        }
+        conditions.extend(more);
         format!(
             "SELECT \"e\".* FROM ({}) AS \"e\" WHERE {}",
-            self.changes(),
+            self.changes(log),
             conditions.join(" AND ")
         )
     }
 
+    /// Changes that still count: also after the key's last known delete, unless rows may be hidden.
+    fn counting(&self) -> String {
+        if self.shape.hides() {
+            return self.shown();
+        }
+        // The delete that a tombstone tells of counts again: where the table was rolled back, its row is there again.
+        let passed = format!(
+            "({} OR (NOT \"e\".{} AND {}))",
+            newer(self.sequence, "\"t\"", "\"e\"", false),
+            quoted(DELETED),
+            newer(self.sequence, "\"t\"", "\"e\"", true)
+        );
+        self.counted(CHANGES, self.unless_buried(&passed))
+    }
+
+    /// No tombstone of the same key fulfils the condition.
+    fn unless_buried(&self, condition: &str) -> Option<String> {
+        self.with_tombstones.then(|| {
+            format!(
+                "NOT EXISTS (SELECT 1 FROM {TOMBSTONES} AS \"t\" WHERE {} AND {condition})",
+                self.same_key("\"t\"", "\"e\"")
+            )
+        })
+    }
+
+    /// Whether rows of two relations have the same key.
+    pub(super) fn same_key(&self, left: &str, right: &str) -> String {
+        let same: Vec<String> = self
+            .key
+            .iter()
+            .map(|key| format!("{left}.{0} = {right}.{0}", quoted(key)))
+            .collect();
+        same.join(" AND ")
+    }
+
     /// One row a key: its newest change and, for columns that may be left out, the newest value there is.
     pub(super) fn newest(&self) -> String {
+        self.newest_in(&self.counting())
+    }
+
+    /// The same of these changes.
+    pub(super) fn newest_in(&self, changes: &str) -> String {
         let key: Vec<String> = self.key.iter().map(|key| quoted(key)).collect();
         let key = key.join(", ");
         let mut items = vec![format!(
@@ -166,7 +220,7 @@ impl Events<'_> {
         for (at, column) in self.carried_columns() {
             let mut parts = vec![format!(
                 "'v', CASE WHEN NOT {} THEN {} END",
-                quoted(DELETED),
+                quoted(WIPED),
                 quoted(&column.name)
             )];
             parts.extend(
@@ -184,17 +238,17 @@ impl Events<'_> {
             ));
         }
         format!(
-            "SELECT *, true AS \"{PRESENT}\" FROM (SELECT *, {} FROM ({}) AS \"c\") AS \"r\" WHERE \"{RANK}\" = 1",
+            "SELECT *, true AS \"{PRESENT}\" FROM (SELECT *, {} FROM ({changes}) AS \"c\") AS \"r\" WHERE \"{RANK}\" = 1",
             items.join(", "),
-            self.counting()
         )
     }
 
-    /// Key and sequence of the newest delete of each key.
+    /// Key and sequence of the newest delete of each key, unless a tombstone tells of it or of a newer one.
     pub(super) fn deletes(&self) -> String {
+        let known = newer(self.sequence, "\"t\"", "\"e\"", true);
         self.newest_of(&format!(
             "SELECT * FROM ({}) AS \"c\" WHERE {}",
-            self.counting(),
+            self.counted(CHANGES, self.unless_buried(&known)),
             quoted(DELETED)
         ))
     }
@@ -289,15 +343,28 @@ fn counts_as_change(shape: &Shape) -> String {
 
 /// Whether a change removes its row: it says so, or the row after it is not one the model keeps.
 fn deleted(shape: &Shape) -> String {
-    let deleted = format!("coalesce(({}), false)", shape.delete_when);
-    match &shape.row_filter {
-        Some(filter) => format!("({deleted} OR NOT coalesce(({filter}), false))"),
-        None => deleted,
+    let deleted = format!("coalesce(({}), false)", shape.delete_when.sql);
+    let kept: Vec<&str> = shape
+        .row_filter
+        .iter()
+        .map(|condition| condition.sql.as_str())
+        .collect();
+    match kept.is_empty() {
+        true => deleted,
+        false => format!("({deleted} OR NOT coalesce(({}), false))", kept.join(" AND ")),
     }
 }
 
+/// Whether a change removes its row because the source has it no longer.
+pub(super) fn wiped(shape: &Shape) -> String {
+    format!(
+        "(coalesce(({}), false) AND coalesce(({}), false))",
+        shape.gone, shape.delete_when.sql
+    )
+}
+
 /// Helper column: whether the change sets column number `at`.
-fn set_name(at: usize) -> String {
+pub(super) fn set_name(at: usize) -> String {
     format!("__set_{at}")
 }
 

@@ -1,6 +1,6 @@
 //! One refresh of a `cdc` model: reads the new changes, merges them into the stored files that can hold their keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{Field, Schema};
@@ -9,10 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 use tidewater_core::{ErrorKind, TableName};
 use tidewater_engine::SessionOptions;
-use tidewater_table::{
-    Added, Change, FileDeletes, FileStore, LoadedTable, Predicate, ScanFile, SnapshotChange, TableError,
-    changes_between, plan_scan,
-};
+use tidewater_table::{Added, Change, LoadedTable, Predicate, ScanFile, plan_scan};
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::{CdcSpec, Model};
@@ -24,9 +21,11 @@ use crate::state::{REFRESH_STATE_KEY, RefreshState};
 use crate::target;
 use crate::worker::{Worker, bytes_of, failed};
 
-use super::events::{CHANGES, Events, STORED, Sequence, TOMBSTONES};
+use super::events::{CHANGES, Events, KNOWN, LOG, STORED, Sequence, TOMBSTONES};
+use super::log::changed_files;
 use super::merge::Old;
 use super::shape::{self, Shape};
+use super::shown::{RETURNING_COUNT, UNDECIDED_COUNT};
 use super::{affected, events, merge, tombstones};
 
 const UNAVAILABLE: &str = "_unavailable";
@@ -103,7 +102,7 @@ pub(crate) async fn prepare(
         .collect();
     let newly_truncated = seen.truncated.is_some();
     let truncated = seen.truncated.max(known.and_then(|state| state.truncated.clone()));
-    let events = Events {
+    let mut events = Events {
         shape: &shape,
         key: &spec.key,
         sequence: &sequence,
@@ -112,6 +111,7 @@ pub(crate) async fn prepare(
         truncated: truncated.as_deref(),
         with_tombstones: incremental && !grave_files.is_empty(),
         with_unavailable,
+        reread: false,
     };
 
     let columns = worker
@@ -130,6 +130,17 @@ pub(crate) async fn prepare(
         (false, true) => touched_files(worker, model, spec, &session, &events, &target, newly_truncated).await?,
         (false, false) => worker.files(&target).await?,
     };
+    let open = shape.deciding().iter().any(|field| seen.unavailable.contains(*field));
+    if !nothing && shape.hides() && (open || (incremental && !seen.unavailable.is_empty())) {
+        if incremental {
+            options = overlay(worker, model, options, KNOWN, &target, touched.clone())?;
+        }
+        events.reread = rows_return(worker, model, &options, &events, &seen.unavailable, incremental).await?;
+        if events.reread {
+            let log = worker.files_with_deletes(source).await?;
+            options = overlay(worker, model, options, LOG, source, log)?;
+        }
+    }
     let added = if nothing {
         Vec::new()
     } else {
@@ -208,70 +219,6 @@ fn table_change(
         .property("tidewater.changes-read", rows.changes.to_string())
         .property("tidewater.deletes-read", rows.deletes.to_string())
         .property("tidewater.rows-without-key", rows.without_key.to_string()))
-}
-
-/// The change log's files with changes the model has not seen, and what deletes rows of them.
-async fn changed_files(
-    worker: &Worker,
-    source: &LoadedTable,
-    plan: &ModelPlan,
-    incremental: bool,
-) -> Result<Vec<ScanFile>> {
-    let Some(to) = source.metadata.current_snapshot_id() else {
-        return Ok(Vec::new());
-    };
-    if !incremental {
-        return worker.files_with_deletes(source).await;
-    }
-    let from = plan
-        .inputs
-        .iter()
-        .find(|input| input.table == source.name)
-        .and_then(|input| input.from);
-    let changes = changes_of(worker.engine.store(), source, from, to).await;
-    let changes = changes.map_err(|error| PipelineError::Table {
-        table: source.name.clone(),
-        step: "finding its changes",
-        source: Below::coded(error),
-    })?;
-    let mut files: BTreeMap<String, ScanFile> = BTreeMap::new();
-    for change in changes {
-        // Rows that retention removed meanwhile are no deletes of the source's rows; their files may be gone already.
-        for file in &change.removed {
-            files.remove(&file.path);
-        }
-        files.extend(change.added.into_iter().map(|file| (file.path.clone(), file)));
-        // Nor are rows that were deleted from files that stayed. What deleted them before this change still does: none came back.
-        for file in change.deleted {
-            if let Some(known) = files.get_mut(&file.path) {
-                known.deletes = file.deletes;
-                known.deletes.extend(file.only.into_iter().flatten());
-            }
-        }
-    }
-    Ok(files.into_values().collect())
-}
-
-/// The changes after `from` up to `to`. Refused if rows are there again that were deleted: they may be older than what was read, and
-/// were never read if they were gone then.
-async fn changes_of(
-    store: &FileStore,
-    source: &LoadedTable,
-    from: Option<i64>,
-    to: i64,
-) -> tidewater_table::Result<Vec<SnapshotChange>> {
-    let changes = changes_between(store, &source.metadata, from, to).await?;
-    let restored: Vec<&ScanFile> = changes.iter().flat_map(|change| &change.restored).collect();
-    for file in restored {
-        let Some(deletes) = FileDeletes::of(file, &source.metadata)? else {
-            continue;
-        };
-        if !deletes.kept(store).await?.is_empty() {
-            let reason = format!("rows of {} that were deleted are there again", file.path);
-            return Err(TableError::HistoryBroken { from, to, reason });
-        }
-    }
-    Ok(changes)
 }
 
 fn overlay(
@@ -387,6 +334,31 @@ async fn touched_files(
         })
 }
 
+/// Whether rows come back without all of their values. Refused where nobody can tell whether a row stays.
+async fn rows_return(
+    worker: &Worker,
+    model: &Model,
+    options: &SessionOptions,
+    events: &Events<'_>,
+    unavailable: &BTreeSet<String>,
+    incremental: bool,
+) -> Result<bool> {
+    let session = worker.session(options);
+    let text = events.doubts(incremental);
+    let rows = worker.rows(model, &session, "looking for hidden rows", &text).await?;
+    if number(&rows, UNDECIDED_COUNT) != Some(0) {
+        let deciding = events.shape.deciding().into_iter();
+        return Err(PipelineError::Undecided {
+            model: model.name.clone(),
+            fields: deciding
+                .filter(|field| unavailable.contains(*field))
+                .map(str::to_owned)
+                .collect(),
+        });
+    }
+    Ok(number(&rows, RETURNING_COUNT) != Some(0))
+}
+
 struct Graves {
     existing: Option<LoadedTable>,
     files: Vec<ScanFile>,
@@ -416,7 +388,12 @@ async fn bury(
         .filter_map(|name| columns.field_with_name(name).ok())
         .cloned()
         .collect();
-    let table = tombstones::prepare(worker.catalog.as_ref(), model, graves.existing, &key, events.sequence).await?;
+    let read_at = graves
+        .existing
+        .as_ref()
+        .and_then(|table| table.metadata.current_snapshot_id());
+    let (catalog, store) = (worker.catalog.as_ref(), worker.engine.store());
+    let table = tombstones::prepare(catalog, store, model, graves.existing, &key, events.sequence).await?;
     let mut text = events.deletes();
     if compact {
         let names: Vec<String> = spec
@@ -436,7 +413,8 @@ async fn bury(
     } else {
         &[]
     };
-    Ok(Some((table.name.clone(), tombstones::change(&table, replaced, added))))
+    let change = tombstones::change(&table, read_at, replaced, added);
+    Ok(Some((table.name.clone(), change)))
 }
 
 /// A whole number in the only row of an answer.

@@ -33,6 +33,15 @@ pub(crate) struct Column {
     pub(crate) fields: BTreeSet<String>,
 }
 
+/// What decides whether a row stays.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    /// Its expression over the change log.
+    pub(crate) sql: String,
+    /// Fields of `after` whose values it rests on.
+    pub(crate) fields: BTreeSet<String>,
+}
+
 /// A query of a `cdc` model, bound to the columns of its change log.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
@@ -42,10 +51,28 @@ pub(crate) struct Shape {
     pub(crate) relation: String,
     /// Which changes count at all.
     pub(crate) event_filter: Option<String>,
-    /// Which rows are kept: a row whose newest change does not fulfil it is absent.
-    pub(crate) row_filter: Option<String>,
+    /// Which rows are kept: a row whose newest change does not fulfil all of these is absent.
+    pub(crate) row_filter: Vec<Condition>,
     /// When a change removes its row.
-    pub(crate) delete_when: String,
+    pub(crate) delete_when: Condition,
+    /// When the source says that the row is gone. Other rows that are absent are there still, and may come back with what they had.
+    pub(crate) gone: String,
+}
+
+impl Shape {
+    /// Whether rows that the source has may be absent.
+    pub(crate) fn hides(&self) -> bool {
+        !self.row_filter.is_empty() || self.delete_when.sql != self.gone
+    }
+
+    /// Fields that decide whether a row stays.
+    pub(crate) fn deciding(&self) -> BTreeSet<&str> {
+        let conditions = self.row_filter.iter().chain([&self.delete_when]);
+        conditions
+            .flat_map(|condition| &condition.fields)
+            .map(String::as_str)
+            .collect()
+    }
 }
 
 /// Refuses what is more than a selection from one table.
@@ -180,9 +207,17 @@ pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, h
         column.sql = binder.key_expression(&column.sql)?;
     }
     let (event_filter, row_filter) = binder.filters(select.selection.as_ref());
+    let gone = binder.delete_default();
     let delete_when = match &spec.delete_when {
-        Some(given) => given.clone(),
-        None => binder.delete_default(),
+        Some(given) => Condition {
+            sql: given.clone(),
+            fields: binder.deciding(&sql::expression(path, given)?),
+        },
+        // What it rests on is the change log's own, and never left out.
+        None => Condition {
+            sql: gone.clone(),
+            fields: BTreeSet::new(),
+        },
     };
     Ok(Shape {
         columns,
@@ -190,6 +225,7 @@ pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, h
         event_filter,
         row_filter,
         delete_when,
+        gone,
     })
 }
 
@@ -322,8 +358,18 @@ impl Binder<'_> {
     }
 
     fn fields(&self, expression: &Expr) -> BTreeSet<String> {
+        self.visited(expression, false)
+    }
+
+    /// Fields whose values an expression rests on: whether there is a row at all is told whatever its fields are.
+    fn deciding(&self, expression: &Expr) -> BTreeSet<String> {
+        self.visited(expression, true)
+    }
+
+    fn visited(&self, expression: &Expr, values_only: bool) -> BTreeSet<String> {
         let mut visitor = FieldVisitor {
             binder: self,
+            values_only,
             found: BTreeSet::new(),
             accessed: 0,
         };
@@ -361,7 +407,7 @@ impl Binder<'_> {
     }
 
     /// Conditions on the row decide about the row; the others about the change.
-    fn filters(&self, selection: Option<&Expr>) -> (Option<String>, Option<String>) {
+    fn filters(&self, selection: Option<&Expr>) -> (Option<String>, Vec<Condition>) {
         let mut conditions = Vec::new();
         let mut open: Vec<&Expr> = selection.into_iter().collect();
         while let Some(expression) = open.pop() {
@@ -378,11 +424,12 @@ impl Binder<'_> {
         let (rows, events): (Vec<&Expr>, Vec<&Expr>) = conditions
             .into_iter()
             .partition(|condition| !self.fields(condition).is_empty());
-        let all = |conditions: Vec<&Expr>| {
-            let texts: Vec<String> = conditions.iter().map(|condition| format!("({condition})")).collect();
-            (!texts.is_empty()).then(|| texts.join(" AND "))
-        };
-        (all(events), all(rows))
+        let rows = rows.into_iter().map(|condition| Condition {
+            sql: format!("({condition})"),
+            fields: self.deciding(condition),
+        });
+        let events: Vec<String> = events.iter().map(|condition| format!("({condition})")).collect();
+        ((!events.is_empty()).then(|| events.join(" AND ")), rows.collect())
     }
 
     fn delete_default(&self) -> String {
@@ -404,6 +451,7 @@ impl Binder<'_> {
 
 struct FieldVisitor<'a> {
     binder: &'a Binder<'a>,
+    values_only: bool,
     found: BTreeSet<String>,
     /// Roots of accesses that were taken care of and come up again as expressions of their own.
     accessed: usize,
@@ -416,6 +464,11 @@ impl Visitor for FieldVisitor<'_> {
         if let Some(field) = self.binder.field(expression) {
             self.accessed += usize::from(matches!(expression, Expr::CompoundFieldAccess { .. }));
             self.found.insert(field);
+        } else if self.values_only
+            && let Expr::IsNull(row) | Expr::IsNotNull(row) = expression
+            && self.binder.is_after(row)
+        {
+            self.accessed += 1;
         } else if self.binder.is_after(expression) {
             if self.accessed > 0 {
                 self.accessed -= 1;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use tidewater_core::{ErrorKind, Namespace, TableName};
-use tidewater_table::{Added, Catalog, Change, LoadedTable, NewTable, ScanFile};
+use tidewater_table::{Added, Catalog, Change, FileStore, LoadedTable, NewTable, ScanFile, TableError, schema};
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::Model;
@@ -30,17 +30,16 @@ pub(crate) fn name(model: &TableName) -> Result<TableName> {
         })
 }
 
-/// Makes the table if it is not there: key columns as in the model's table, and the sequence.
+/// The table with key columns as in the model's table, and the sequence; made if it is not there. What it has beside them stays: other
+/// columns, where the model had another key.
 pub(super) async fn prepare(
     catalog: &dyn Catalog,
+    store: &FileStore,
     model: &Model,
     existing: Option<LoadedTable>,
     key: &[Field],
     sequence: &[Sequence],
 ) -> Result<LoadedTable> {
-    if let Some(existing) = existing {
-        return Ok(existing);
-    }
     let name = name(&model.name)?;
     let mut columns = key.to_vec();
     columns.extend(
@@ -48,21 +47,37 @@ pub(super) async fn prepare(
             .iter()
             .map(|sequence| Field::new(&sequence.name, DataType::Int64, true)),
     );
-    let mut table = NewTable::new(name.clone(), target::optional(&name, &ArrowSchema::new(columns))?);
+    let wanted = target::optional(&name, &ArrowSchema::new(columns))?;
+    if let Some(existing) = existing {
+        let failed = |source: TableError| PipelineError::Table {
+            table: name.clone(),
+            step: "bringing it to the model's key",
+            source: Below::coded(source),
+        };
+        let metadata = &existing.metadata;
+        let evolved = schema::evolve(metadata.current_schema(), &wanted, metadata.last_column_id());
+        return match evolved.map_err(failed)? {
+            None => Ok(existing),
+            Some(_) => schema::evolve_table(catalog, store, &name, &wanted)
+                .await
+                .map_err(failed),
+        };
+    }
+    let mut table = NewTable::new(name, wanted);
     table.properties = HashMap::from([("comment".to_owned(), format!("deleted keys of {}", model.name))]);
     table.properties.extend(target::metadata_properties());
     target::create_or_load(catalog, table).await
 }
 
-/// The change that adds the new tombstones; `replaced` files are those whose content is in `added` already.
-pub(super) fn change(table: &LoadedTable, replaced: &[ScanFile], added: Vec<Added>) -> Change {
+/// The change that adds the new tombstones to the table as it was read; `replaced` files are those whose content is in `added` already.
+pub(super) fn change(table: &LoadedTable, read_at: Option<i64>, replaced: &[ScanFile], added: Vec<Added>) -> Change {
     let change = if replaced.is_empty() {
         Change::append(added)
     } else {
         Change::overwrite(replaced.iter().map(|file| file.path.clone()), added)
     };
     change
-        .read_at(table.metadata.current_snapshot_id())
+        .read_at(read_at)
         .exact_head()
         .of_table(table.metadata.uuid())
         .of_schema(table.metadata.current_schema())
