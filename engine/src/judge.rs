@@ -49,7 +49,7 @@ impl Engine {
     /// The same of a session that would be made with these options.
     pub(crate) fn judged_for(&self, options: &SessionOptions, sql: &str, plan: &LogicalPlan) -> Result<()> {
         match &options.judge {
-            Some(judge) => judge.may_read(options, &self.named(options, sql)?, plan),
+            Some(judge) => judge.may_read(options, self.named(options, sql)?.as_ref(), plan),
             None => Ok(()),
         }
     }

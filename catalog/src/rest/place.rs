@@ -67,7 +67,7 @@ pub(super) async fn check_view(service: &Service, work: &ViewWork) -> Result<()>
     let state = service.fresh_state().await?;
     for location in std::iter::once(first).chain(locations) {
         let there = state.view(&work.view).map(|row| stays(service, row, location));
-        if !there.is_some_and(|stays| stays.is_ok()) {
+        if there.is_none_or(|stays| stays.is_err()) {
             check(service, &state, &work.view, None, location)?;
         }
     }
