@@ -16,6 +16,7 @@ use tidewater_security::{
     UserSettings,
 };
 
+mod marks;
 mod taken;
 
 const SECRET: &[u8] = b"users";
