@@ -32,6 +32,7 @@ use datafusion::catalog::{
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use tidewater_core::{JobId, TableName};
+use tidewater_table::marks::{MODEL_KIND_KEY, TOPIC_KEY};
 use tidewater_table::{LoadedTable, TableError};
 use uuid::Uuid;
 
@@ -50,8 +51,8 @@ pub const SQL_WRITES_KEY: &str = "tidewater.sql-writes";
 
 /// Properties of tables that are written by a part of this program, and which.
 const WRITERS: &[(&str, &str)] = &[
-    ("tidewater.ingest.topic", "ingest, from a topic"),
-    ("tidewater.model-kind", "a pipeline's model"),
+    (TOPIC_KEY, "ingest, from a topic"),
+    (MODEL_KIND_KEY, "a pipeline's model"),
 ];
 
 /// Times that a statement is carried out anew because others changed the rows it looked at.

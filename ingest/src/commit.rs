@@ -2,6 +2,7 @@
 
 mod files;
 mod last_lsn;
+pub(crate) mod ownership;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-pub use self::files::TOPIC_KEY;
 pub(crate) use self::files::TableRows;
 use self::files::{Written, write_files};
 pub(crate) use self::last_lsn::last_lsn;
@@ -22,6 +22,7 @@ use tidewater_catalog_client::creation_updates;
 use tidewater_catalog_client::dto::{IngestCommit, IngestOutcome, OffsetRange};
 use tidewater_core::{Coded, Retry, SharedClock};
 use tidewater_table::iceberg::TableRequirement;
+pub use tidewater_table::marks::TOPIC_KEY;
 use tidewater_table::{Change, CommitOptions, FileStore, PlannedCommit, Tail, misfit, plan_commit};
 
 /// Summary key: where each partition goes on, as JSON.

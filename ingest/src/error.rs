@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use tidewater_core::{Coded, ErrorKind, Retry};
+use tidewater_table::marks::{DEAD_LETTERS_KEY, TOPIC_KEY};
 use tidewater_table::{CatalogFault, TableError};
 
 /// The result of an ingest operation.
@@ -56,6 +57,14 @@ pub enum IngestError {
         table: String,
         /// The topic that was there first.
         owner: String,
+    },
+    /// A table that somebody else put there first, where grants bind.
+    #[error("table {table} was not made by ingest and is not marked for {}", rows_of(.topic.as_deref()))]
+    TableForeign {
+        /// The table.
+        table: String,
+        /// Whose rows were to go there; none for dead letters.
+        topic: Option<String>,
     },
     /// A topic that gives no table name.
     #[error("topic {topic:?} gives no table name")]
@@ -114,7 +123,7 @@ impl IngestError {
     /// Whether one table is at fault, and will be until somebody looks: other topics go on without it.
     pub(crate) fn is_of_table(&self) -> bool {
         match self {
-            Self::TableTaken { .. } | Self::TableName { .. } | Self::Batch { .. } => true,
+            Self::TableTaken { .. } | Self::TableForeign { .. } | Self::TableName { .. } | Self::Batch { .. } => true,
             Self::Table { source, .. } => match source.as_ref() {
                 TableError::Catalog(fault) => is_refusal(fault),
                 // It was dropped a moment ago; the next batch makes it anew.
@@ -126,6 +135,10 @@ impl IngestError {
             _ => false,
         }
     }
+}
+
+fn rows_of(topic: Option<&str>) -> String {
+    topic.map_or_else(|| "dead letters".to_owned(), |topic| format!("rows of topic {topic:?}"))
 }
 
 /// Any other answer that is no success speaks of the catalog, or of this process, not of a table.
@@ -143,7 +156,7 @@ impl Coded for IngestError {
                 _ => ErrorKind::Unavailable,
             },
             Self::Kafka { .. } => ErrorKind::Unavailable,
-            Self::TableTaken { .. } => ErrorKind::Conflict,
+            Self::TableTaken { .. } | Self::TableForeign { .. } => ErrorKind::Conflict,
             Self::Table { source, .. } => source.kind(),
             Self::Catalog { source, .. } => source.kind(),
             Self::Fenced { .. } => ErrorKind::Fenced,
@@ -166,6 +179,7 @@ impl Coded for IngestError {
             Self::Fenced { .. } => "ING-0010",
             Self::Task { .. } => "ING-0011",
             Self::Stopped => "ING-0012",
+            Self::TableForeign { .. } => "ING-0013",
         }
     }
 
@@ -185,6 +199,16 @@ impl Coded for IngestError {
                 Some("use date, timestamp_micros, decimal(10,2), string, json, list(…) and the like".into())
             }
             Self::TableTaken { .. } => Some("map the topic to another table with ingest.mapping".into()),
+            Self::TableForeign { table, topic } => {
+                let (mark, of) = match topic {
+                    Some(topic) => (TOPIC_KEY, topic.replace('\'', "''")),
+                    None => (DEAD_LETTERS_KEY, "true".to_owned()),
+                };
+                Some(format!(
+                    "who has ADMIN on the warehouse renames or drops it, or takes back what others may do with it and marks it: \
+                     ALTER TABLE {table} SET TBLPROPERTIES ('{mark}' = '{of}')"
+                ))
+            }
             Self::Kafka { .. } => Some("check ingest.sources: is the broker up, and its address right?".into()),
             _ => None,
         }

@@ -79,6 +79,7 @@ struct State {
     owners: Vec<String>,
     faults: VecDeque<Fault>,
     calls: usize,
+    grants_bind: bool,
 }
 
 /// The catalog's log as a naive model: one lock, all or nothing.
@@ -110,6 +111,11 @@ impl ModelLog {
     /// The next commits meet these, one each.
     pub(crate) fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
         self.lock().faults.extend(faults);
+    }
+
+    /// From now on grants bind.
+    pub(crate) fn bind(&self) {
+        self.lock().grants_bind = true;
     }
 
     pub(crate) fn calls(&self) -> usize {
@@ -365,6 +371,10 @@ impl Catalog for ModelLog {
     async fn load_tables(&self, names: &[TableName]) -> Result<Vec<Option<LoadedTable>>, CatalogFault> {
         let state = self.lock();
         Ok(names.iter().map(|name| state.tables.get(name).cloned()).collect())
+    }
+
+    async fn has_grants(&self) -> Result<bool, CatalogFault> {
+        Ok(self.lock().grants_bind)
     }
 
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {

@@ -211,6 +211,16 @@ pub enum PipelineError {
         /// Which column, and why.
         reason: String,
     },
+    /// A table of the model that somebody else put there first, where grants bind.
+    #[error("model {model}: table {table} was not made by it and is not marked for it")]
+    TableForeign {
+        /// The model.
+        model: TableName,
+        /// The table.
+        table: Box<TableName>,
+        /// The property that marks it, as SQL has it.
+        mark: String,
+    },
     /// Others kept changing the model's table.
     #[error("model {model}: no commit in {attempts} attempts, others change the table")]
     Contended {
@@ -296,7 +306,7 @@ impl Coded for PipelineError {
             | Self::SchemaChange { .. } => ErrorKind::Invalid,
             Self::Unsupported { .. } | Self::Undecided { .. } => ErrorKind::Unsupported,
             Self::NoSuchModel { .. } => ErrorKind::NotFound,
-            Self::Contended { .. } => ErrorKind::Conflict,
+            Self::Contended { .. } | Self::TableForeign { .. } => ErrorKind::Conflict,
             Self::OutcomeUnknown { .. } => ErrorKind::Timeout,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
             Self::LeftToOthers => ErrorKind::Unavailable,
@@ -329,6 +339,7 @@ impl Coded for PipelineError {
             Self::Table { .. } => "PIP-0020",
             Self::Cancelled { .. } => "PIP-0023",
             Self::LeftToOthers => "PIP-0024",
+            Self::TableForeign { .. } => "PIP-0025",
             Self::Undecided { .. } => "PIP-0026",
         }
     }
@@ -365,6 +376,10 @@ impl Coded for PipelineError {
                     .into(),
             ),
             Self::SchemaChange { .. } => Some("cast the column to the table's type, or give it a new name".into()),
+            Self::TableForeign { table, mark, .. } => Some(format!(
+                "who has ADMIN on the warehouse renames or drops it, or takes back what others may do with it and marks it: \
+                 ALTER TABLE {table} SET TBLPROPERTIES ({mark})"
+            )),
             Self::Cancelled { .. } => Some(
                 "nothing of it was committed; the model runs again when it is due, or by tidewater job retry".into(),
             ),

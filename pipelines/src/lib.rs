@@ -30,6 +30,7 @@ mod follow;
 mod means;
 mod noted;
 mod open_runs;
+mod ownership;
 mod refresh;
 mod sql;
 mod table_model;

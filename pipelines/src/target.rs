@@ -16,6 +16,7 @@ use tidewater_table::{
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::{Kind, Model, OnSchemaChange, PartitionBy};
+use crate::ownership::{self, Mark};
 
 /// Buckets of a `cdc` table whose model says nothing: an increment rewrites the buckets of its keys, so more of them mean
 /// less rewriting and more, smaller files. Eight suit tables up to some gigabytes.
@@ -38,6 +39,7 @@ pub(crate) async fn prepare(
     let Some(existing) = existing else {
         return create(catalog, model, wanted).await;
     };
+    ownership::check_rows(catalog, model, &existing).await?;
     let current = existing.metadata.current_schema();
     let evolved = schema::evolve(current, &wanted, existing.metadata.last_column_id());
     let table = match evolved {
@@ -73,6 +75,8 @@ pub(crate) async fn prepare(
             source: Below::coded(source),
         }),
     }?;
+    // Another one may have come in its place.
+    ownership::check_rows(catalog, model, &table).await?;
     if anew {
         repartition(catalog, model, table).await
     } else {
@@ -132,10 +136,7 @@ async fn create(catalog: &dyn Catalog, model: &Model, schema: Schema) -> Result<
     let mut table = NewTable::new(model.name.clone(), schema);
     table.partition_spec = partition_spec(model, &table.schema)?;
     table.sort_order = sort_order(model, &table.schema)?;
-    table.properties = HashMap::from([
-        ("tidewater.model-kind".to_owned(), model.kind.name().to_owned()),
-        ("tidewater.tags".to_owned(), model.tags.join(",")),
-    ]);
+    table.properties = HashMap::from([("tidewater.tags".to_owned(), model.tags.join(","))]);
     table.properties.extend(metadata_properties());
     table
         .properties
@@ -144,7 +145,7 @@ async fn create(catalog: &dyn Catalog, model: &Model, schema: Schema) -> Result<
         .properties
         .extend(model.owner.clone().map(|text| ("owner".to_owned(), text)));
     table.properties.retain(|_, value| !value.is_empty());
-    create_or_load(catalog, table).await
+    create_or_load(catalog, table, &model.name, Mark::rows(model)).await
 }
 
 /// Metadata files kept beside the newest: enough to look back, few enough to cost nothing.
@@ -164,8 +165,13 @@ pub(crate) fn metadata_properties() -> [(String, String); 2] {
     ]
 }
 
-/// Makes a table and its namespace; if another was faster, its table serves as well.
-pub(crate) async fn create_or_load(catalog: &dyn Catalog, table: NewTable) -> Result<LoadedTable> {
+/// Makes a table for a model with this mark, and its namespace; if another was faster, its table serves as well.
+pub(crate) async fn create_or_load(
+    catalog: &dyn Catalog,
+    mut table: NewTable,
+    model: &TableName,
+    mark: Mark,
+) -> Result<LoadedTable> {
     let failed = |step| {
         move |source: CatalogFault| PipelineError::Catalog {
             step,
@@ -173,6 +179,7 @@ pub(crate) async fn create_or_load(catalog: &dyn Catalog, table: NewTable) -> Re
         }
     };
     let name = table.name.clone();
+    table.properties.insert(mark.key.to_owned(), mark.value.clone());
     catalog
         .create_namespace(name.namespace())
         .await
@@ -181,9 +188,13 @@ pub(crate) async fn create_or_load(catalog: &dyn Catalog, table: NewTable) -> Re
         Ok(made) => Ok(made),
         Err(CatalogFault::AlreadyExists { what }) => {
             let loaded = catalog.load_table(&name).await.map_err(failed("loading a table"))?;
-            loaded
+            let loaded = loaded
                 .ok_or(CatalogFault::AlreadyExists { what })
-                .map_err(failed("making a table"))
+                .map_err(failed("making a table"))?;
+            if !mark.is_on(&loaded) {
+                ownership::adopt(catalog, model, &loaded, mark).await?;
+            }
+            Ok(loaded)
         }
         Err(fault) => Err(failed("making a table")(fault)),
     }

@@ -265,6 +265,11 @@ pub trait Catalog: Debug + Send + Sync {
             .collect())
     }
 
+    /// Whether some may do less than others, by what was granted: whoever makes a table then has rights to it that others lack.
+    async fn has_grants(&self) -> Result<bool, CatalogFault> {
+        Err(not_offered("telling whether anything was granted"))
+    }
+
     /// Applies one commit, or several as one atomic transaction. Never retried inside.
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault>;
 

@@ -28,6 +28,7 @@ pub mod expire;
 pub mod file_store;
 pub mod foreign;
 pub mod inspect;
+pub mod marks;
 pub mod orphans;
 pub mod overwrite;
 pub mod partition_value;

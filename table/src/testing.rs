@@ -80,6 +80,7 @@ struct State {
     /// The next look at a table has no answer.
     is_away: bool,
     commits: u64,
+    grants_bind: bool,
 }
 
 impl MemoryCatalog {
@@ -95,6 +96,11 @@ impl MemoryCatalog {
     /// The next commits meet these, one each.
     pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
         self.lock().faults.extend(faults);
+    }
+
+    /// From now on grants bind.
+    pub fn bind(&self) {
+        self.lock().grants_bind = true;
     }
 
     /// Commits applied so far, a transaction over several tables counted once.
@@ -300,6 +306,10 @@ impl Catalog for MemoryCatalog {
             others.iter().any(|other| folder.starts_with(other))
         };
         Ok(folders.iter().map(held).collect())
+    }
+
+    async fn has_grants(&self) -> Result<bool, CatalogFault> {
+        Ok(self.lock().grants_bind)
     }
 
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {

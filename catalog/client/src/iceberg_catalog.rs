@@ -351,6 +351,11 @@ impl Catalog for CatalogClient {
         Ok(found)
     }
 
+    async fn has_grants(&self) -> Result<bool, CatalogFault> {
+        let policy = self.policy(None).await?.policy;
+        Ok(policy.is_none_or(|policy| policy.in_force || !policy.users.is_empty()))
+    }
+
     async fn commit(&self, commits: Vec<TableCommit>) -> Result<CommitOutcome, CatalogFault> {
         let committed = match commits.as_slice() {
             [] => Ok(Vec::new()),

@@ -4,6 +4,7 @@
 //! then on. What a user may not know of is answered as what is not there is (404); what they know of and lack a privilege on is refused
 //! (403). Where nothing was granted to anybody, all is refused as that, there or not. Listings hold what one may see.
 
+mod marks;
 mod rules;
 
 use std::sync::Arc;
@@ -204,6 +205,13 @@ fn check(state: &CatalogState, access: &Access, user: &Principal, need: Need, pl
     match need.on {
         On::Warehouse => allowed(access.on_warehouse().has(need.privilege), || {
             denied(user, need.privilege, "the warehouse")
+        }),
+        On::Marks => allowed(access.on_warehouse().has(need.privilege), || {
+            denied(
+                user,
+                need.privilege,
+                "the warehouse, which what ingest and models mark their tables with takes",
+            )
         }),
         On::Namespace => {
             let levels = &place.namespace;

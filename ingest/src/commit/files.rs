@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::Committer;
+use super::{Committer, ownership};
 use crate::error::{IngestError, Result};
 use crate::layout::PARTITION_COLUMN;
 use tidewater_core::TableName;
 use tidewater_table::iceberg::spec::{Schema, SchemaRef, Transform, UnboundPartitionSpec};
+use tidewater_table::marks::{DEAD_LETTERS_KEY, TOPIC_KEY};
 use tidewater_table::schema::{LostDefaults, evolve, evolve_table, from_arrow};
 use tidewater_table::{Added, DataFileWriter, LoadedTable, NewTable, TableError, WriteOptions};
-
-/// Table property: the topic whose rows the table holds.
-pub const TOPIC_KEY: &str = "tidewater.ingest.topic";
 
 /// Old metadata files that stay beside the current one: a table has a commit a second, and each leaves one behind.
 const PREVIOUS_METADATA_MAX: &str = "20";
@@ -55,9 +53,11 @@ pub(super) async fn write_files(committer: &Committer, rows: &TableRows) -> Resu
                 None => table,
                 Some(_) => {
                     let catalog = committer.log.as_ref();
-                    evolve_table(catalog_of(catalog), &committer.store, &rows.name, &wanted)
-                        .await
-                        .map_err(failed)?
+                    let evolved = evolve_table(catalog_of(catalog), &committer.store, &rows.name, &wanted).await;
+                    let evolved = evolved.map_err(failed)?;
+                    // Another one may have come in its place.
+                    ownership::check(catalog, &evolved, rows.topic.as_deref()).await?;
+                    evolved
                 }
             };
             (table, false)
@@ -90,24 +90,15 @@ async fn abort(writer: DataFileWriter) {
     }
 }
 
-/// The table, if it is there and holds the rows' topic.
+/// The table, if it is there; an error if it is not for these rows.
 async fn load(committer: &Committer, rows: &TableRows) -> Result<Option<LoadedTable>> {
     let loaded = committer.log.load_table(&rows.name).await;
     let loaded = loaded.map_err(|source| IngestError::Catalog {
         action: "load a table",
         source,
     })?;
-    if let (Some(table), Some(topic)) = (&loaded, &rows.topic) {
-        match table.metadata.properties().get(TOPIC_KEY) {
-            Some(owner) if **topic != **owner => {
-                return Err(IngestError::TableTaken {
-                    topic: topic.to_string(),
-                    table: rows.name.to_string(),
-                    owner: owner.clone(),
-                });
-            }
-            _ => {}
-        }
+    if let Some(table) = &loaded {
+        ownership::check(committer.log.as_ref(), table, rows.topic.as_deref()).await?;
     }
     Ok(loaded)
 }
@@ -134,9 +125,11 @@ async fn stage(committer: &Committer, rows: &TableRows, schema: Schema) -> Resul
             "true".to_owned(),
         ),
     ]);
-    if let Some(topic) = &rows.topic {
-        table.properties.insert(TOPIC_KEY.to_owned(), topic.to_string());
-    }
+    let (mark, of) = match &rows.topic {
+        Some(topic) => (TOPIC_KEY, &**topic),
+        None => (DEAD_LETTERS_KEY, "true"),
+    };
+    table.properties.insert(mark.to_owned(), of.to_owned());
     let metadata = committer.log.stage(&table).await.map_err(catalog_failed)?;
     Ok(LoadedTable {
         name: rows.name.clone(),

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LOOK_AGAIN, Worker};
 use crate::batch::{Absorbed, absorb};
-use crate::commit::{TOPIC_KEY, last_lsn};
+use crate::commit::{last_lsn, ownership};
 use crate::decode::TopicBuffer;
 use crate::error::{IngestError, Result};
 use crate::halt::Halt;
@@ -220,29 +220,31 @@ impl Worker {
             if self.owners.get(&key) == Some(topic) {
                 continue;
             }
-            let known = match self.owners.get(&key) {
-                Some(owner) => Some(owner.to_string()),
+            let checked = match self.owners.get(&key) {
+                Some(owner) => Err(IngestError::TableTaken {
+                    topic: topic.to_string(),
+                    table: key.clone(),
+                    owner: owner.to_string(),
+                }),
                 None => {
-                    let loaded = self.parts.committer.log.load_table(&name).await;
+                    let log = self.parts.committer.log.as_ref();
+                    let loaded = log.load_table(&name).await;
                     let loaded = loaded.map_err(|source| IngestError::Catalog {
                         action: "load a table",
                         source,
                     })?;
-                    loaded.and_then(|table| table.metadata.properties().get(TOPIC_KEY).cloned())
+                    match &loaded {
+                        Some(table) => ownership::check(log, table, Some(&**topic)).await,
+                        None => Ok(()),
+                    }
                 }
             };
-            match known {
-                Some(owner) if *owner != **topic => {
-                    let taken = IngestError::TableTaken {
-                        topic: topic.to_string(),
-                        table: key,
-                        owner,
-                    };
-                    refused.push((Arc::clone(topic), halt_of(&taken)));
-                }
-                _ => {
+            match checked {
+                Ok(()) => {
                     self.owners.insert(key, Arc::clone(topic));
                 }
+                Err(error) if error.is_of_table() => refused.push((Arc::clone(topic), halt_of(&error))),
+                Err(error) => return Err(error),
             }
         }
         Ok(refused)

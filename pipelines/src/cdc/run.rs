@@ -13,6 +13,7 @@ use tidewater_table::{Added, Change, LoadedTable, Predicate, ScanFile, plan_scan
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::{CdcSpec, Model};
+use crate::ownership;
 use crate::plan::{Mode, ModelPlan, Tables};
 use crate::refresh::{Prepared, job, sorted, watermarks};
 use crate::report::RowCounts;
@@ -63,7 +64,10 @@ pub(crate) async fn prepare(
     };
     let grave = worker.load(&tombstones::name(&model.name)?).await?;
     let grave_files = match &grave {
-        Some(table) => worker.files(table).await?,
+        Some(table) => {
+            ownership::check_tombstones(worker.catalog.as_ref(), &model.name, existing.as_ref(), table).await?;
+            worker.files(table).await?
+        }
         None => Vec::new(),
     };
 

@@ -8,6 +8,7 @@ use tidewater_table::{Added, Catalog, Change, FileStore, LoadedTable, NewTable, 
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::Model;
+use crate::ownership::Mark;
 use crate::target;
 
 use super::events::Sequence;
@@ -66,7 +67,7 @@ pub(super) async fn prepare(
     let mut table = NewTable::new(name, wanted);
     table.properties = HashMap::from([("comment".to_owned(), format!("deleted keys of {}", model.name))]);
     table.properties.extend(target::metadata_properties());
-    target::create_or_load(catalog, table).await
+    target::create_or_load(catalog, table, &model.name, Mark::tombstones(&model.name)).await
 }
 
 /// The change that adds the new tombstones to the table as it was read; `replaced` files are those whose content is in `added` already.

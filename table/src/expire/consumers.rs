@@ -12,13 +12,10 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::error::Result;
+use crate::marks::MODEL_KIND_KEY;
 
 /// Key of a snapshot's summary: JSON with `inputs`, which has for each table its `uuid` and `snapshot-id`.
 pub const CONSUMED_KEY: &str = "tidewater.refresh-state";
-
-/// Table property: the kind of model that a table is of. One of kind `table` is made anew of its inputs as they are, and needs no
-/// older snapshot.
-const KIND_KEY: &str = "tidewater.model-kind";
 
 /// Whoever has committed nothing for so long is not waited for.
 const SILENT_MAX_MS: i64 = 7 * 24 * 3_600_000;
@@ -63,7 +60,12 @@ impl Consumers {
 
     /// Takes note of what a table has consumed, if it has anything.
     pub fn note(&mut self, table: &TableMetadata, now_ms: i64) {
-        if table.properties().get(KIND_KEY).is_some_and(|kind| kind == "table") {
+        // It is made anew of its inputs as they are, and needs no older snapshot.
+        if table
+            .properties()
+            .get(MODEL_KIND_KEY)
+            .is_some_and(|kind| kind == "table")
+        {
             return;
         }
         let mut at = table.current_snapshot();

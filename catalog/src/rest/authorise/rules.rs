@@ -5,13 +5,15 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Place, read};
+use super::{Place, marks, read};
 use tidewater_security::Privilege;
 
 /// What a privilege is needed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum On {
     Warehouse,
+    /// The warehouse, for what ingest and models know their tables by.
+    Marks,
     Namespace,
     Table,
     View,
@@ -152,20 +154,26 @@ const fn maker(privilege: Privilege) -> Need {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    #[serde(default)]
+    properties: Value,
 }
 
 fn makes_in_namespace(place: &Place, body: &Bytes) -> Vec<(Need, Place)> {
-    let Some(Named { name }) = read(body) else {
+    let Some(Named { name, properties }) = read(body) else {
         return everything();
     };
     let made = Place {
         namespace: place.namespace.clone(),
         name: Some(name),
     };
-    vec![
+    let mut needs = vec![
         one(Privilege::Create, On::Namespace, place.clone()),
         (maker(Privilege::Create), made),
-    ]
+    ];
+    if marks::in_properties(&properties) {
+        needs.push(one(Privilege::Admin, On::Marks, Place::default()));
+    }
+    needs
 }
 
 #[derive(Deserialize)]
@@ -255,6 +263,8 @@ fn commits_many(_: &Place, body: &Bytes) -> Vec<(Need, Place)> {
 /// everything else is its shape.
 fn needs_of(commit: &Commit, place: &Place) -> Vec<(Need, Place)> {
     let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let is_marking = commit.updates.iter().any(marks::in_update);
+    let marking = is_marking.then(|| one(Privilege::Admin, On::Marks, Place::default()));
     let creates = commit
         .requirements
         .iter()
@@ -264,10 +274,11 @@ fn needs_of(commit: &Commit, place: &Place) -> Vec<(Need, Place)> {
             namespace: place.namespace.clone(),
             name: None,
         };
-        return vec![
+        let needs = [
             one(Privilege::Create, On::Namespace, parent),
             (maker(Privilege::Create), place.clone()),
         ];
+        return needs.into_iter().chain(marking).collect();
     }
     let number = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_i64);
     let added: Vec<i64> = commit
@@ -301,6 +312,7 @@ fn needs_of(commit: &Commit, place: &Place) -> Vec<(Need, Place)> {
     let needs: Vec<(Need, Place)> = privileges
         .into_iter()
         .map(|privilege| one(privilege, On::Table, place.clone()))
+        .chain(marking)
         .collect();
     // One that only demands something tells whether it holds.
     match needs.is_empty() {

@@ -17,6 +17,7 @@ use tidewater_security::{
 };
 
 mod bodies;
+mod marks;
 mod places;
 mod taken;
 

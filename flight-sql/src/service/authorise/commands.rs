@@ -7,10 +7,11 @@ use datafusion::sql::sqlparser::ast::{Expr, TableFactor, Visit, Visitor};
 use uuid::Uuid;
 
 use tidewater_core::{Namespace, TableName};
-use tidewater_engine::sql::{Action, Existing, Merge, Name, Object, Overwrite, RowTarget};
+use tidewater_engine::sql::{Action, AlterTable, Existing, Merge, Name, Object, Overwrite, RowTarget};
 use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, Made, SessionOptions};
 use tidewater_security::policy::Privilege::{Admin, Alter, Create, Delete, Drop, Insert, Select, Update};
 use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
+use tidewater_table::marks::is_mark;
 use tidewater_table::{CatalogFault, TableError};
 
 use super::{denied, denied_on};
@@ -157,6 +158,7 @@ impl May<'_> {
                 if create.existing == Existing::Replace && self.exists(&name).await? {
                     self.on(Object::Table, &name, &[Drop, Insert, Delete]).await?;
                 }
+                self.marks(create.properties.keys())?;
                 if let Some(query) = &create.query {
                     self.reads(&query.to_string()).await?;
                 }
@@ -189,8 +191,13 @@ impl May<'_> {
                 };
                 return no_error(gone, *if_exists);
             }
-            Command::AlterTable { name, if_exists, .. } => {
+            Command::AlterTable {
+                name,
+                if_exists,
+                changes,
+            } => {
                 let gone = self.on(Object::Table, &self.name(name)?, &[Alter]).await;
+                let gone = gone.and_then(|()| self.marks(changes.iter().flat_map(set_by)));
                 return no_error(gone, *if_exists);
             }
             Command::Rename { what, from, to } => {
@@ -204,9 +211,12 @@ impl May<'_> {
                     self.on(*what, &from, &[Alter]).await?;
                 }
             }
-            Command::SetProperties { what, name, .. } => match what {
+            Command::SetProperties { what, name, properties } => match what {
                 Object::Schema => self.on_schema(&name.schema()?, Alter)?,
-                _ => self.on(*what, &self.name(name)?, &[Alter]).await?,
+                _ => {
+                    self.on(*what, &self.name(name)?, &[Alter]).await?;
+                    self.marks(properties.keys())?;
+                }
             },
             Command::CommentColumn { table, .. } => self.on(Object::Table, &self.name(table)?, &[Alter]).await?,
             Command::Truncate { name, target } => {
@@ -338,6 +348,18 @@ impl May<'_> {
         }
     }
 
+    /// Refuses properties by which ingest and models know their tables: who could set them would be given other people's rows.
+    fn marks<'k>(&self, mut properties: impl Iterator<Item = &'k String>) -> Result<(), QueryError> {
+        match properties.find(|property| is_mark(property)) {
+            Some(_) if self.access.on_warehouse().has(Admin) => Ok(()),
+            Some(mark) => {
+                let what = format!("the warehouse, which the property {mark:?} takes");
+                Err(denied_on(self.principal, Admin, &what))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn creates_in(&self, namespace: &Namespace) -> Result<(), QueryError> {
         self.on_schema(namespace, Create)
     }
@@ -417,6 +439,15 @@ impl Visitor for Sources {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Names of the properties that a change of a table sets or removes.
+fn set_by(change: &AlterTable) -> impl Iterator<Item = &String> {
+    let properties = match change {
+        AlterTable::Properties(properties) => Some(properties),
+        _ => None,
+    };
+    properties.into_iter().flat_map(|properties| properties.keys())
 }
 
 /// What is not there is none of the statement's errors if it says so.

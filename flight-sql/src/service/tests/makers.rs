@@ -274,3 +274,31 @@ async fn a_name_that_is_free_lets_nobody_through() {
         assert_eq!(load.is_ok(), goes);
     }
 }
+
+// Goal: that by which ingest and models know their tables takes ADMIN on the warehouse. Method: a user who may make and alter tables of a schema
+// sets and removes it in each statement that can, and a setting; the administrator does the same.
+#[tokio::test]
+async fn marks_are_not_for_makers() {
+    let may = [Privilege::Create, Privilege::Alter];
+    let (_lake, service, _listens) = governed(vec![(gold(), may.into_iter().collect())]).await;
+    let statements = [
+        "CREATE TABLE gold.summary (id int) TBLPROPERTIES ('tidewater.model-kind' = 'table')",
+        "ALTER TABLE gold.numbers SET TBLPROPERTIES ('a' = '1', 'tidewater.ingest.topic' = 'x')",
+        "ALTER TABLE gold.numbers UNSET TBLPROPERTIES ('tidewater.ingest.topic')",
+    ];
+    for sql in statements {
+        let refused = service.change(&Principal::named("ana"), &Statement::new(sql)).await;
+        let refused = refused.expect_err(sql);
+        assert_eq!(refused.code(), "SEC-0008", "{sql}");
+        assert!(
+            refused.chain().contains("ADMIN on the warehouse"),
+            "{}",
+            refused.chain()
+        );
+    }
+    let setting = "ALTER TABLE gold.numbers SET TBLPROPERTIES ('tidewater.maintenance' = 'true')";
+    for (user, sql) in std::iter::once(("ana", setting)).chain(statements.map(|sql| ("root", sql))) {
+        let done = service.change(&Principal::named(user), &Statement::new(sql)).await;
+        done.unwrap_or_else(|error| panic!("{user}: {sql}: {}", error.chain()));
+    }
+}
