@@ -15,6 +15,7 @@ use tidewater_core::{Namespace, TableName};
 use tidewater_security::{Access, Readable};
 use tidewater_table::{LoadedTable, TableError};
 
+pub use self::narrow::Narrow;
 use self::version::Version;
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};

@@ -67,7 +67,7 @@ pub use estimate::{ScanEstimate, TableEstimate, reads_at_most, reads_memory_only
 pub use field_ids::FieldIdAdapterFactory;
 pub use functions::Functions;
 pub use judge::Judge;
-pub use lake::Moment;
+pub use lake::{Moment, Narrow};
 pub use lineage::{LAST_UPDATED_COLUMN, Moving, ROW_ID_COLUMN};
 pub use metadata_tables::PartOf;
 pub use one_moment::OneMoment;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, DataFusionError};
+use datafusion::common::{Column, DataFusionError, TableReference};
 use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
@@ -16,6 +16,7 @@ use tidewater_table::{LoadedTable, ScanFile, TableError};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::provider::{FILE, POSITION};
+use crate::statement::ROWS_CATALOG;
 
 /// The column that has a row's id, in files of format 3 and among [rows that move](Moving).
 pub const ROW_ID_COLUMN: &str = "_row_id";
@@ -168,7 +169,10 @@ pub(crate) fn view<'a>(
 
 /// The table's columns, its rows' lineage in full among them, and behind them which row it is.
 fn told(table: &LoadedTable, rows: Arc<dyn TableProvider>, origins: Arc<MemTable>) -> Result<LogicalPlanBuilder> {
-    let of_rows = |name: &str| Expr::Column(Column::new(Some(ROWS), name));
+    // Rows that a statement is about: who may change them is judged by the table, and nobody is asked whether they may read those that
+    // stay as they are.
+    let about = TableReference::full(ROWS_CATALOG, ROWS, ROWS);
+    let of_rows = |name: &str| Expr::Column(Column::new(Some(about.clone()), name));
     let of_files = |name: &str| Expr::Column(Column::new(Some(FILES), name));
     let columns = table.metadata.current_schema().as_struct().fields().iter();
     let columns = columns.map(|field| {
@@ -183,7 +187,7 @@ fn told(table: &LoadedTable, rows: Arc<dyn TableProvider>, origins: Arc<MemTable
     let which = [FILE, POSITION].map(|name| of_rows(name).alias(name));
     let columns: Vec<Expr> = columns.chain(which).collect();
     let files = LogicalPlanBuilder::scan(FILES, provider_as_source(origins), None)?.build()?;
-    let rows = LogicalPlanBuilder::scan(ROWS, provider_as_source(rows), None)?;
+    let rows = LogicalPlanBuilder::scan(about.clone(), provider_as_source(rows), None)?;
     let joined = rows.join_on(files, JoinType::Inner, [of_rows(FILE).eq(of_files("file"))])?;
     Ok(joined.project(columns)?)
 }

@@ -12,8 +12,10 @@ use datafusion::datasource::TableType;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::provider::IcebergTable;
+
 /// The columns at these places, of a table that has more.
-struct Narrow {
+pub struct Narrow {
     table: Arc<dyn TableProvider>,
     places: Vec<usize>,
     schema: SchemaRef,
@@ -30,6 +32,13 @@ pub(super) fn columns(table: Arc<dyn TableProvider>, shown: impl Fn(i32) -> bool
         places,
         schema: Arc::new(Schema::new(fields)),
     })
+}
+
+impl Narrow {
+    /// The table whose columns they are; none where it is a plan.
+    pub fn table(&self) -> Option<&IcebergTable> {
+        self.table.downcast_ref()
+    }
 }
 
 #[async_trait]

@@ -17,12 +17,18 @@ pub(super) use hidden::told_with;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::datasource::source_as_provider;
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::{MemTable, source_as_provider};
+use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::LogicalPlan;
 
 use tidewater_core::TableName;
 use tidewater_engine::live::LiveTable;
-use tidewater_engine::{EngineError, IcebergTable, Judge, Named, PartOf, ROWS_CATALOG, RowPolicies, SessionOptions};
+use tidewater_engine::{
+    EngineError, IcebergTable, Judge, Named, Narrow, PartOf, ROWS_CATALOG, RowPolicies, SessionOptions,
+};
 use tidewater_security::{Access, Principal, Privilege, Readable, SecurityError};
 
 use self::columns::Read;
@@ -119,7 +125,8 @@ impl OfPrincipal {
             return Ok(None);
         }
         let provider = source_as_provider(&read.scan.source)?;
-        if let Some(table) = provider.downcast_ref::<IcebergTable>() {
+        let narrow = || provider.downcast_ref::<Narrow>().and_then(Narrow::table);
+        if let Some(table) = provider.downcast_ref::<IcebergTable>().or_else(narrow) {
             let (name, uuid) = (&table.table().name, table.table().metadata.uuid());
             let readable = access.readable(name.namespace().levels(), name.name(), Some(uuid));
             return match read.is_within(readable) {
@@ -139,8 +146,13 @@ impl OfPrincipal {
             (part.table(), Some(part.uuid()))
         } else if let Some(live) = provider.downcast_ref::<LiveTable>() {
             (live.name(), None)
-        } else {
+        } else if is_of_no_table(provider.as_ref()) {
             return Ok(None);
+        } else {
+            // Whose rows it has nobody knows.
+            let what = format!("table {}", read.scan.table_name);
+            let refused = refusal(&self.0, Privilege::Select, &what);
+            return Err(EngineError::Denied(Box::new(refused)));
         };
         match access.readable(name.namespace().levels(), name.name(), uuid) {
             Readable::All => Ok(Some(name.clone())),
@@ -158,6 +170,14 @@ impl OfPrincipal {
 #[cfg(test)]
 pub(super) fn scans_seen(plan: &LogicalPlan) -> usize {
     columns::reads(plan).len()
+}
+
+/// Whether its rows are of no table: lists of what there is, made for whoever asks, numbers of a series, and what a query has of itself.
+fn is_of_no_table(rows: &dyn TableProvider) -> bool {
+    rows.downcast_ref::<MemTable>().is_some()
+        || rows.downcast_ref::<StreamingTable>().is_some()
+        || rows.downcast_ref::<CteWorkTable>().is_some()
+        || rows.downcast_ref::<GenerateSeriesTable>().is_some()
 }
 
 pub(super) fn denied(principal: &Principal, privilege: Privilege, what: &TableName) -> QueryError {

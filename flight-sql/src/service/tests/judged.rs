@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::datasource::empty::EmptyTable;
 use tidewater_engine::Workshop;
 use tidewater_engine::live::{LiveRows, LiveTable};
 use tidewater_security::{Privilege, PrivilegeSet, Resource};
@@ -217,4 +218,50 @@ async fn tables_of_a_process_are_judged_by_their_name() {
     let told = Box::pin(service.0.engine.plan(&session, "SELECT id FROM live")).await;
     let error = told.expect_err("it is not theirs");
     assert_eq!(error.code(), "SEC-0008", "{error:?}");
+}
+
+// Goal: rows of which nobody knows whose they are are nobody's, and those of no table are everybody's. Method: a provider that the judge does not
+// know, and a statement of each kind whose scans are of no table, or of an own one.
+#[tokio::test]
+async fn rows_of_nobody_are_judged() {
+    let (_lake, service) = lake().await;
+    let unknown = EmptyTable::new(Ids.schema());
+    let options = service.seen_by(&ana(), SessionOptions::default());
+    let options = options.expect("they are let in");
+    let options = options.overlay("mine.live".parse().expect("a name"), Arc::new(unknown));
+    let session = service.0.engine.session(Class::Interactive, &options);
+    let told = Box::pin(service.0.engine.plan(&session, "SELECT id FROM mine.live")).await;
+    assert_eq!(told.expect_err("nobody knows whose it is").code(), "SEC-0008");
+    for sql in [
+        "SELECT count(*) FROM generate_series(1, 3)",
+        "SELECT x FROM (VALUES (1), (2)) AS v (x)",
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT max(n) FROM r",
+        "SELECT table_name FROM information_schema.tables",
+        "SHOW TABLES",
+        "DESCRIBE mine.t",
+        "EXPLAIN SELECT id FROM mine.t",
+    ] {
+        let told = service.prepare(&ana(), sql).await.map(|_| ());
+        told.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+    }
+}
+
+// Goal: whoever overwrites a part of a table needs no SELECT on it, also where rows stay that lie in one file with those that go and take along
+// what they are known by. Method: a table of format 3 of one file, of which one row is replaced.
+#[tokio::test]
+async fn overwriting_takes_no_select() {
+    let granted = [Privilege::Insert, Privilege::Delete].into_iter().collect();
+    let (_lake, service, _) = governed(vec![(Resource::Namespace(vec!["hr".into()]), granted)]).await;
+    for sql in [
+        "CREATE SCHEMA hr",
+        "CREATE TABLE hr.t (id bigint, n bigint) TBLPROPERTIES ('format-version' = '3')",
+        "INSERT INTO hr.t VALUES (1, 1), (2, 2)",
+    ] {
+        done(&service, sql).await;
+    }
+    let sql = "INSERT OVERWRITE hr.t PARTITION (id = 1) (n) VALUES (7)";
+    let told = service.change(&ana(), &Statement::new(sql)).await.map(|_| ());
+    told.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+    let left = rows(&service, "SELECT id, n FROM hr.t ORDER BY id").await;
+    assert_eq!(left, ["1  | 7", "2  | 2"]);
 }
