@@ -69,7 +69,7 @@ pub struct Orphans {
     pub files: Vec<FileInfo>,
     /// Files that nothing names and that are too young to tell.
     pub young: u64,
-    /// Files of other tables.
+    /// Files of other tables. Where nothing else is old enough to go, young ones of tables that lie elsewhere count as young.
     pub others: u64,
     /// Files that the table names.
     pub named: u64,
@@ -85,7 +85,7 @@ impl Orphans {
 /// Finds the orphans of a table; removes nothing.
 ///
 /// # Errors
-/// If the table, or any other, cannot be read whole: then nothing is an orphan for sure.
+/// If the table, or any other, cannot be read whole: then nothing is an orphan for sure. Others are read if there is something to remove.
 pub async fn find_orphans(
     catalog: &dyn Catalog,
     store: &FileStore,
@@ -121,21 +121,31 @@ pub async fn find_orphans(
         });
     }
     let spelling = Spelling::of(table.metadata.location(), options);
-    let neighbours = Neighbours::of(catalog, store, &table, &place, &listed, &spelling).await?;
+    let mut neighbours = Neighbours::below(&place, &listed, &spelling)?;
     let named = names(store, &table, &place, &spelling).await?;
     let oldest_ms = now_ms.saturating_sub(i64::try_from(options.older_than.as_millis()).unwrap_or(i64::MAX));
     let mut found = Orphans::default();
+    let mut unnamed = Vec::new();
     for file in listed {
         let key = key(&file.location)?;
         let own = match named.own(&key, &file.location) {
             Err(TableError::Location { .. }) if options.leave_doubtful => true,
             told => told?,
         };
-        if own {
-            found.named += 1;
-        } else if neighbours.own(&key, &file.location) {
+        match own {
+            true => found.named += 1,
+            false => unnamed.push((key, file)),
+        }
+    }
+    // Most tables have no orphan, and then nobody else's manifests have to be read.
+    let any_goes = unnamed
+        .iter()
+        .any(|(key, file): &(String, FileInfo)| file.modified_ms < oldest_ms && place.may_lose(key));
+    neighbours.look(catalog, store, &table, &place, any_goes).await?;
+    for (key, file) in unnamed {
+        if neighbours.own(&key, &file.location) {
             found.others += 1;
-        } else if !place.holds(&key) || is_hidden(place.rest(&key)) {
+        } else if !place.may_lose(&key) {
             // Not ours to say.
         } else if file.modified_ms >= oldest_ms {
             found.young += 1;
@@ -204,9 +214,29 @@ impl Place {
         key.strip_prefix(&self.key).unwrap_or(key)
     }
 
+    /// Whether it is the table's to say what becomes of a file.
+    fn may_lose(&self, key: &str) -> bool {
+        self.holds(key) && !is_hidden(self.rest(key))
+    }
+
+    /// Its path, as [bare] tells it.
+    fn path(&self) -> &str {
+        self.key.split_once(':').map_or("", |(_, path)| path)
+    }
+
+    /// Whether neither lies in the other, whatever their stores are.
+    fn is_beside(&self, other: &Self) -> bool {
+        !self.may_hold(other.path()) && !other.may_hold(self.path())
+    }
+
+    /// Whether a file lies in it.
+    fn has(&self, location: &str) -> bool {
+        key(location).is_ok_and(|key| self.holds(&key))
+    }
+
     /// Whether a [bare] path lies in it, whatever its store is.
     fn may_hold(&self, bare: &str) -> bool {
-        let own = self.key.split_once(':').map_or("", |(_, path)| path);
+        let own = self.path();
         let rest = bare.strip_prefix(own);
         rest.is_some_and(|rest| own.is_empty() || rest.is_empty() || rest.starts_with('/'))
     }
@@ -249,6 +279,17 @@ impl Named {
                 }
             }
         }
+        self.require_few()
+    }
+
+    /// Adds what another one holds.
+    fn take(&mut self, other: Self) -> Result<()> {
+        self.keys.extend(other.keys);
+        self.elsewhere.extend(other.elsewhere);
+        self.require_few()
+    }
+
+    fn require_few(&self) -> Result<()> {
         if self.keys.len() + self.elsewhere.len() > FILES_MAX {
             return Err(TableError::Unsupported {
                 what: format!("looking for orphans of a table of more than {FILES_MAX} files"),
@@ -300,6 +341,62 @@ async fn content(store: &FileStore, table: &TableMetadata, place: &Place, named:
         }
         for file in &manifests {
             named.add(&file.manifest_path, place)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same of another table, whose location, `home`, lies beside the place. What is known to name nothing outside of its table's location is not read again:
+/// a lake may have more snapshots than a store answers in hours.
+async fn content_beside(
+    store: &FileStore,
+    table: &TableMetadata,
+    home: &Place,
+    place: &Place,
+    named: &mut Named,
+) -> Result<()> {
+    let (at_home, location) = (store.manifests().at_home(), table.location());
+    // Manifests that name something elsewhere.
+    let mut astray = HashSet::new();
+    for snapshot in table.snapshots() {
+        let list = snapshot.manifest_list();
+        if at_home.knows(list, location) {
+            continue;
+        }
+        let manifests = manifest::list(store, table, Some(snapshot)).await?;
+        let mut unread = Vec::new();
+        let mut stays = true;
+        for file in &manifests {
+            let path = &file.manifest_path;
+            named.add(path, place)?;
+            stays &= home.has(path) && !astray.contains(path);
+            if !at_home.knows(path, location) && !astray.contains(path) {
+                unread.push(file);
+            }
+        }
+        let reads: Vec<_> = unread.iter().map(|file| manifest::entries(store, file)).collect();
+        let mut entries = stream::iter(reads).buffered(MANIFEST_READS_MAX);
+        let mut read = unread.iter();
+        while let Some(entries) = entries.try_next().await? {
+            let mut is_at_home = true;
+            for entry in entries.iter() {
+                let path = entry.file.file_path();
+                named.add(path, place)?;
+                is_at_home &= home.has(path);
+            }
+            // They come in the order in which they were asked for.
+            if let Some(file) = read.next() {
+                match is_at_home {
+                    true => at_home.keep(&file.manifest_path, location),
+                    false => {
+                        astray.insert(file.manifest_path.clone());
+                    }
+                }
+            }
+            stays &= is_at_home;
+        }
+        if stays {
+            at_home.keep(list, location);
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use self::rules::{Need, On, Rule};
 use super::authenticate::Caller;
-use super::extract::refuse_repeated_members;
+use super::extract::reads_in_one_way;
 use crate::command::{Ident, TableRef};
 use crate::error::{CatalogError, Result};
 use crate::names::parse_namespace;
@@ -108,8 +108,11 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
                 what: "the request's body",
                 limit: REST_BODY_BYTES_MAX,
             })?;
-            refuse_repeated_members(&bytes)?;
-            (read(&place, &bytes), Body::from(bytes))
+            let needs = match reads_in_one_way(&bytes)? {
+                true => read(&place, &bytes),
+                false => rules::everything(),
+            };
+            (needs, Body::from(bytes))
         }
     };
     let mut makes = Vec::new();

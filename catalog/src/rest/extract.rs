@@ -179,12 +179,14 @@ fn in_disguise<T: DeserializeOwned>(bytes: &Bytes) -> serde_json::Result<T> {
     }
 }
 
-/// Refuses a body with a member of one name twice, at any depth: of those, who decides about the body might take one and who carries it out
-/// the other. What is no JSON is left to its reader.
-pub(super) fn refuse_repeated_members(bytes: &Bytes) -> Result<()> {
+/// Whether a body is JSON; refuses one with a member of one name twice, at any depth: of those, who decides about the body might take one and
+/// who carries it out the other. Of what is no JSON to its end, such as text that is no text, readers that leave it out might still take
+/// the rest, in two ways.
+pub(super) fn reads_in_one_way(bytes: &Bytes) -> Result<bool> {
     match serde_json::from_slice::<OneReading>(bytes) {
+        Ok(OneReading) => Ok(true),
         Err(error) if error.is_data() => Err(CatalogError::bad_request(format!("the body is not valid: {error}"))),
-        _ => Ok(()),
+        Err(_) => Ok(false),
     }
 }
 

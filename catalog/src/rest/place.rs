@@ -57,15 +57,16 @@ fn locations(work: &TableWork) -> impl Iterator<Item = &str> {
 
 /// The same of a commit to a view. Clients that choose places for themselves choose another one for each text.
 pub(super) async fn check_view(service: &Service, work: &ViewWork) -> Result<()> {
-    let mut locations = work.updates.iter().filter_map(|update| match update {
+    let locations = work.updates.iter().filter_map(|update| match update {
         ViewUpdate::SetLocation { location } => Some(location.as_str()),
         _ => None,
     });
-    let Some(first) = locations.next().filter(|_| may_choose_place().is_err()) else {
+    let locations: Vec<&str> = locations.collect();
+    if locations.is_empty() || may_choose_place().is_ok() {
         return Ok(());
-    };
+    }
     let state = service.fresh_state().await?;
-    for location in std::iter::once(first).chain(locations) {
+    for location in locations {
         let there = state.view(&work.view).map(|row| stays(service, row, location));
         if there.is_none_or(|stays| stays.is_err()) {
             check(service, &state, &work.view, None, location)?;

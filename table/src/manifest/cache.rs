@@ -1,7 +1,8 @@
 //! Parsed manifests and manifest lists by path. Neither ever changes once written, so nothing is ever invalidated.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use iceberg::spec::{FieldSummary, ManifestFile};
 use moka::future::Cache;
@@ -16,6 +17,9 @@ const LIST_SHARE: u64 = 8;
 const HELD_BYTES: usize = 256;
 const ALLOCATION_BYTES: usize = 32;
 
+/// How many are known to stay in a folder, some 40 MB of them.
+const AT_HOME_MAX: usize = 1 << 20;
+
 type Entries = Arc<[Arc<Entry>]>;
 type Manifests = Arc<[ManifestFile]>;
 
@@ -23,6 +27,7 @@ pub(crate) struct ManifestCache {
     manifests: Cache<String, (Entries, u32)>,
     lists: Cache<String, (Manifests, u32)>,
     shapes: Shapes,
+    at_home: AtHome,
 }
 
 impl fmt::Debug for ManifestCache {
@@ -41,7 +46,12 @@ impl ManifestCache {
             manifests: bounded(bytes_max - lists_max),
             lists: bounded(lists_max),
             shapes: Shapes::default(),
+            at_home: AtHome::default(),
         }
+    }
+
+    pub(crate) fn at_home(&self) -> &AtHome {
+        &self.at_home
     }
 
     /// What headers of manifests say; bounded by their number.
@@ -71,6 +81,39 @@ impl ManifestCache {
         );
         self.lists.insert(path.to_owned(), held).await;
     }
+}
+
+/// Manifests and lists of which all that they name, and what that names, lies in a folder.
+#[derive(Debug, Default)]
+pub(crate) struct AtHome {
+    known: Mutex<HashSet<u128>>,
+}
+
+impl AtHome {
+    pub(crate) fn knows(&self, path: &str, folder: &str) -> bool {
+        self.lock().contains(&print(path, folder))
+    }
+
+    pub(crate) fn keep(&self, path: &str, folder: &str) {
+        let mut known = self.lock();
+        if known.len() >= AT_HOME_MAX {
+            known.clear();
+        }
+        known.insert(print(path, folder));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<u128>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn print(path: &str, folder: &str) -> u128 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(path.len() as u64).to_le_bytes());
+    hasher.update(path.as_bytes()).update(folder.as_bytes());
+    let mut print = [0; 16];
+    hasher.finalize_xof().fill(&mut print);
+    u128::from_le_bytes(print)
 }
 
 fn bounded<T: Clone + Send + Sync + 'static>(bytes_max: u64) -> Cache<String, (T, u32)> {

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
 
-use super::{Named, Place, Spelling, content, key};
+use super::{Named, Place, Spelling, content, content_beside, key};
 use crate::catalog::{Catalog, LoadedTable};
 use crate::disguise;
 use crate::error::{Result, TableError};
@@ -16,6 +18,9 @@ use tidewater_core::TableName;
 
 /// Tables loaded in one call.
 const LOADS_MAX: usize = 64;
+
+/// Tables whose manifests are read at the same time.
+const READS_MAX: usize = 4;
 
 /// What lies in a table's location and is another's.
 #[derive(Debug)]
@@ -27,20 +32,8 @@ pub(super) struct Neighbours {
 }
 
 impl Neighbours {
-    /// Every table of the catalog is looked at; and where a metadata file of somebody lies deeper, a table is taken to be, for it
-    /// may be a view, or dropped and yet to be brought back.
-    pub(super) async fn of(
-        catalog: &dyn Catalog,
-        store: &FileStore,
-        table: &LoadedTable,
-        place: &Place,
-        listed: &[FileInfo],
-        spelling: &Spelling,
-    ) -> Result<Self> {
-        let mut found = Self {
-            inner: Vec::new(),
-            files: Named::spelled(spelling),
-        };
+    /// Where a metadata file of somebody lies deeper, a table is taken to be, for it may be a view, or dropped and yet to be brought back.
+    pub(super) fn below(place: &Place, listed: &[FileInfo], spelling: &Spelling) -> Result<Self> {
         let own_metadata = format!("{}/metadata", place.key);
         let mut deeper = BTreeSet::new();
         for file in listed.iter().filter(|file| file.location.ends_with(".metadata.json")) {
@@ -56,20 +49,48 @@ impl Neighbours {
                 }
             }
         }
-        found.inner = deeper.into_iter().map(|key| Place { key }).collect();
-        // Looked at before and after the others: what is dropped or comes back meanwhile is in one of the two.
-        let mut dropped: BTreeSet<String> = catalog.dropped().await?.into_iter().collect();
+        Ok(Self {
+            inner: deeper.into_iter().map(|key| Place { key }).collect(),
+            files: Named::spelled(spelling),
+        })
+    }
+
+    /// Looks at every table of the catalog: where it lies, and what it names if that matters, which is what dropped ones name as well.
+    pub(super) async fn look(
+        &mut self,
+        catalog: &dyn Catalog,
+        store: &FileStore,
+        table: &LoadedTable,
+        place: &Place,
+        with_content: bool,
+    ) -> Result<()> {
+        // Asked for before and after the others: what is dropped or comes back meanwhile is in one of the two.
+        let mut dropped = BTreeSet::new();
+        if with_content {
+            dropped.extend(catalog.dropped().await?);
+        }
         for namespace in catalog.list_namespaces().await? {
             let names = catalog.list_tables(&namespace).await?;
             for some in names.chunks(LOADS_MAX) {
-                found.add(catalog, store, table, place, some).await?;
+                // Not by their uuids, which whoever makes a table chooses.
+                let mut others = catalog.load_tables(some).await?;
+                others.retain(|other| other.as_ref().is_some_and(|other| other.name != table.name));
+                self.add(store, place, others, with_content).await?;
             }
         }
-        dropped.extend(catalog.dropped().await?);
-        for metadata_location in &dropped {
-            found.add_dropped(store, metadata_location, place).await?;
+        if with_content {
+            dropped.extend(catalog.dropped().await?);
         }
-        Ok(found)
+        let dropped: Vec<String> = dropped.into_iter().collect();
+        for some in dropped.chunks(LOADS_MAX) {
+            let spelling = self.files.spelling.clone();
+            let mut reads: Vec<BoxFuture<'_, Result<Named>>> = Vec::with_capacity(some.len());
+            for metadata_location in some {
+                reads.push(named_by_dropped(store, metadata_location, place, &spelling).boxed());
+            }
+            self.take_all(reads).await?;
+        }
+        Ok(())
     }
 
     /// Whether a file is another's, or may be.
@@ -79,51 +100,73 @@ impl Neighbours {
 
     async fn add(
         &mut self,
-        catalog: &dyn Catalog,
         store: &FileStore,
-        table: &LoadedTable,
         place: &Place,
-        names: &[TableName],
+        others: Vec<Option<LoadedTable>>,
+        with_content: bool,
     ) -> Result<()> {
-        let others = catalog.load_tables(names).await?.into_iter().flatten();
-        // Not by their uuids, which whoever makes a table chooses.
-        for other in others.filter(|other| other.name != table.name) {
+        let spelling = self.files.spelling.clone();
+        let mut reads: Vec<BoxFuture<'_, Result<Named>>> = Vec::new();
+        for other in others.iter().flatten() {
             // Of a store that is not served here, so not of this place.
-            let Ok(theirs) = Place::of(&self.files.spelling.here(other.metadata.location())) else {
+            let Ok(theirs) = Place::of(&spelling.here(other.metadata.location())) else {
                 continue;
             };
             self.files.add(&other.metadata_location, place)?;
-            self.add_files(store, &other.metadata, place).await?;
+            if with_content {
+                reads.push(named_by(store, &other.metadata, place, &spelling).boxed());
+            }
             if theirs.key != place.key && place.holds(&theirs.key) {
                 self.inner.push(theirs);
             }
         }
+        self.take_all(reads).await
+    }
+
+    async fn take_all(&mut self, reads: Vec<BoxFuture<'_, Result<Named>>>) -> Result<()> {
+        let mut reads = stream::iter(reads).buffer_unordered(READS_MAX);
+        while let Some(named) = reads.try_next().await? {
+            self.files.take(named)?;
+        }
         Ok(())
     }
+}
 
-    /// A dropped table's, which it is to have when it comes back. One without its metadata file cannot.
-    async fn add_dropped(&mut self, store: &FileStore, metadata_location: &str, place: &Place) -> Result<()> {
-        if Place::of(&self.files.spelling.here(metadata_location)).is_err() {
-            return Ok(());
-        }
-        let bytes = match store.get(metadata_location).await {
-            Err(TableError::FileNotFound { .. }) => return Ok(()),
-            read => read?,
-        };
-        let damaged = |error: serde_json::Error| TableError::Damaged {
-            reason: format!("{metadata_location} is no metadata of a table: {error}"),
-        };
-        let mut document: Value = serde_json::from_slice(&bytes).map_err(damaged)?;
-        disguise::hide(&mut document);
-        let metadata: TableMetadata = serde_json::from_value(document).map_err(damaged)?;
-        self.files.add(metadata_location, place)?;
-        self.add_files(store, &metadata, place).await
+/// What a table names, all of it that lies in the place or may.
+async fn named_by(store: &FileStore, table: &TableMetadata, place: &Place, spelling: &Spelling) -> Result<Named> {
+    let mut named = Named::spelled(spelling);
+    for file in metadata_files_of(table) {
+        named.add(&file, place)?;
     }
+    let is_beside = Place::of(&spelling.here(table.location())).is_ok_and(|theirs| place.is_beside(&theirs));
+    match Place::of(table.location()).ok().filter(|_| is_beside) {
+        Some(home) => content_beside(store, table, &home, place, &mut named).await?,
+        None => content(store, table, place, &mut named).await?,
+    }
+    Ok(named)
+}
 
-    async fn add_files(&mut self, store: &FileStore, metadata: &TableMetadata, place: &Place) -> Result<()> {
-        for file in metadata_files_of(metadata) {
-            self.files.add(&file, place)?;
-        }
-        content(store, metadata, place, &mut self.files).await
+/// What a dropped table names, which it is to have when it comes back. One without its metadata file cannot.
+async fn named_by_dropped(
+    store: &FileStore,
+    metadata_location: &str,
+    place: &Place,
+    spelling: &Spelling,
+) -> Result<Named> {
+    if Place::of(&spelling.here(metadata_location)).is_err() {
+        return Ok(Named::default());
     }
+    let bytes = match store.get(metadata_location).await {
+        Err(TableError::FileNotFound { .. }) => return Ok(Named::default()),
+        read => read?,
+    };
+    let damaged = |error: serde_json::Error| TableError::Damaged {
+        reason: format!("{metadata_location} is no metadata of a table: {error}"),
+    };
+    let mut document: Value = serde_json::from_slice(&bytes).map_err(damaged)?;
+    disguise::hide(&mut document);
+    let metadata: TableMetadata = serde_json::from_value(document).map_err(damaged)?;
+    let mut named = named_by(store, &metadata, place, spelling).await?;
+    named.add(metadata_location, place)?;
+    Ok(named)
 }

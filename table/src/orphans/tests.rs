@@ -150,6 +150,40 @@ async fn what_others_name_is_theirs() {
     }
 }
 
+// Goal: other tables are read only if there is something to remove, and what names nothing outside of its table once only. Method: a table with
+// rows, and one beside it with rubbish; then the former's list of manifests is gone, and then the rubbish is.
+#[tokio::test]
+async fn others_are_read_if_they_have_to_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let warehouse = format!("file://{}", directory.path().display());
+    let lake = Lake::at(&warehouse, "t", &[], &[]).await;
+    lake.append([1]).await;
+    let name: TableName = "s.beside".parse().unwrap();
+    let beside = NewTable::new(name.clone(), sample::schema());
+    let beside = lake.catalog.create_table(beside).await.unwrap();
+    let rubbish = put(&lake, &format!("{}/data/x.parquet", beside.metadata.location())).await;
+    let other = lake.table().await;
+    let list = other.metadata.current_snapshot().unwrap().manifest_list();
+    let options = OrphanOptions::default();
+    let (warm, cold) = (later(4), later(4));
+    let find = async |store: &FileStore| find_orphans(&lake.catalog, store, &name, &options).await;
+    assert_eq!(
+        locations(&find(&warm).await.unwrap()),
+        BTreeSet::from([rubbish.clone()])
+    );
+    assert!(warm.manifests().at_home().knows(list, other.metadata.location()));
+    assert!(!warm.manifests().at_home().knows(list, beside.metadata.location()));
+    lake.store.delete(list).await.unwrap();
+    assert_eq!(
+        locations(&find(&warm).await.unwrap()),
+        BTreeSet::from([rubbish.clone()])
+    );
+    let refused = find(&cold).await;
+    assert!(matches!(refused, Err(TableError::FileNotFound { .. })), "{refused:?}");
+    lake.store.delete(&rubbish).await.unwrap();
+    assert!(find(&cold).await.unwrap().files.is_empty());
+}
+
 // Goal: what is not sure is refused. Method: a young age, a folder elsewhere, a table whose manifest is gone.
 #[tokio::test]
 async fn what_is_not_sure_is_refused() {
@@ -207,5 +241,16 @@ fn locations_are_compared_in_one_form() {
     named.add("hdfs://x/ab/f", &place).unwrap();
     named.add("s3://y/a/f", &place).unwrap();
     assert_eq!((named.keys.len(), named.elsewhere.len()), (0, 1));
+    for (one, other, beside) in [
+        ("s3://x/a", "s3://x/ab", true),
+        ("s3://x/a", "s3://y/a", true),
+        ("s3://x/a", "s3://x/a/b", false),
+        ("s3://x/a/b", "file:///x/a", false),
+        ("s3://x", "s3://x/a", false),
+    ] {
+        let [one, other] = [one, other].map(|location| Place::of(location).unwrap());
+        assert_eq!(one.is_beside(&other), beside, "{one:?} {other:?}");
+        assert_eq!(other.is_beside(&one), beside, "{one:?} {other:?}");
+    }
     assert!(is_hidden("/data/.x") && is_hidden("/_tmp/x") && !is_hidden("/data/_p=1/x"));
 }

@@ -113,7 +113,7 @@ fn one(privilege: Privilege, on: On, place: Place) -> (Need, Place) {
 }
 
 /// What a body takes that cannot be read.
-fn everything() -> Vec<(Need, Place)> {
+pub(super) fn everything() -> Vec<(Need, Place)> {
     vec![one(Privilege::Admin, On::Warehouse, Place::default())]
 }
 

@@ -96,3 +96,20 @@ async fn what_cannot_be_read_is_refused() {
         }
     }
 }
+
+// Goal: what no reader of JSON takes does not hide what stands twice behind it. Method: members that the routes leave out, with half a
+// character and bytes that are no text, before a member that stands twice, by a user with ALTER.
+#[tokio::test]
+async fn nothing_hides_behind_what_is_no_json() {
+    let lake = Lake::new().await;
+    lake.grant(&["alter"], &[], table("a", "t"), "ana").await;
+    let rest: &[u8] = br#","requirements":[],"updates":[{"action":"set-properties","updates":{"k":"v","k":"w"}}]}"#;
+    for odd in [&br#""\ud800""#[..], &b"\"\xff\""[..]] {
+        let body = [&br#"{"zz":"#[..], odd, rest].concat();
+        let request = Request::builder().method("POST").uri(TABLE);
+        let request = request.body(Body::from(body)).expect("a request");
+        let refused = lake.kit.send(Lake::bearer(request, &lake.token("ana"))).await;
+        assert_eq!(refused.status, 403, "{odd:?}: {}", refused.body);
+        assert!(refused.message().contains("lacks ADMIN"), "{}", refused.body);
+    }
+}
