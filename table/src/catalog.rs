@@ -250,6 +250,11 @@ pub trait Catalog: Debug + Send + Sync {
         Err(not_offered("telling dropped tables"))
     }
 
+    /// The newest metadata files of all tables whose names cannot be told here, as other clients gave them.
+    async fn unnameable(&self) -> Result<Vec<String>, CatalogFault> {
+        Ok(Vec::new())
+    }
+
     /// What became of these tables, each of which was seen last with its state in this file, if it was seen. In the order of the
     /// tables, and each for itself: commits may lie between them. For those who look at all tables: nothing is sent of a table
     /// that did not change.

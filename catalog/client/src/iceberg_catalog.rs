@@ -333,6 +333,10 @@ impl Catalog for CatalogClient {
         Ok(kept.map(|table| table.metadata_location).collect())
     }
 
+    async fn unnameable(&self) -> Result<Vec<String>, CatalogFault> {
+        Ok(self.all_unnameable().await?)
+    }
+
     async fn load_changed(&self, seen: &[(TableName, Option<String>)]) -> Result<Vec<Since>, CatalogFault> {
         let mut found = Vec::with_capacity(seen.len());
         for some in seen.chunks(TABLES_PER_CALL) {

@@ -56,4 +56,15 @@ impl CatalogClient {
         self.pointers.keep(reply.etag, &found);
         Ok(found)
     }
+
+    /// The metadata files of those that are left out there.
+    pub(crate) async fn all_unnameable(&self) -> Result<Vec<String>> {
+        let told: TablePointers = self.get("/internal/v1/pointers").await?.json()?;
+        let left_out = told.tables.into_iter().filter_map(|table| {
+            let namespace = Namespace::new(table.namespace).ok();
+            let name = namespace.and_then(|namespace| TableName::new(namespace, table.name).ok());
+            name.is_none().then_some(table.metadata_location)
+        });
+        Ok(left_out.collect())
+    }
 }

@@ -1,12 +1,13 @@
 //! Other tables: whatever is theirs is no orphan, wherever they lie. One that was moved has its files in a place that is no longer its
 //! own, and files are added to a table where they lie.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Named, Place, Spelling, content, content_beside, key};
 use crate::catalog::{Catalog, LoadedTable};
@@ -18,6 +19,9 @@ use tidewater_core::TableName;
 
 /// Tables loaded in one call.
 const LOADS_MAX: usize = 64;
+
+/// How often is asked what other tables there are.
+const ROUNDS_MAX: u32 = 8;
 
 /// Tables whose manifests are read at the same time.
 const READS_MAX: usize = 4;
@@ -69,24 +73,50 @@ impl Neighbours {
         if with_content {
             dropped.extend(catalog.dropped().await?);
         }
-        for namespace in catalog.list_namespaces().await? {
-            let names = catalog.list_tables(&namespace).await?;
-            for some in names.chunks(LOADS_MAX) {
-                // Not by their uuids, which whoever makes a table chooses.
-                let mut others = catalog.load_tables(some).await?;
-                others.retain(|other| other.as_ref().is_some_and(|other| other.name != table.name));
+        let mut seen: HashMap<TableName, Uuid> = HashMap::new();
+        let mut rounds = 0;
+        loop {
+            // All at one moment: a table that is renamed meanwhile is found in the next round.
+            let pointers = catalog.pointers().await?;
+            let own = (&table.name, table.metadata.uuid());
+            let unseen: Vec<TableName> = pointers
+                .iter()
+                .filter(|(name, at)| (*name, at.uuid) != own && seen.get(*name) != Some(&at.uuid))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if unseen.is_empty() {
+                break;
+            }
+            if rounds == ROUNDS_MAX {
+                return Err(TableError::Conflict {
+                    table: table.name.clone(),
+                    reason: "other tables are made and renamed faster than they are looked at".into(),
+                });
+            }
+            rounds += 1;
+            for some in unseen.chunks(LOADS_MAX) {
+                let others: Vec<LoadedTable> = catalog.load_tables(some).await?.into_iter().flatten().collect();
+                for other in &others {
+                    seen.insert(other.name.clone(), other.metadata.uuid());
+                }
                 self.add(store, place, others, with_content).await?;
             }
         }
-        if with_content {
-            dropped.extend(catalog.dropped().await?);
+        if !with_content {
+            return Ok(());
         }
-        let dropped: Vec<String> = dropped.into_iter().collect();
-        for some in dropped.chunks(LOADS_MAX) {
+        dropped.extend(catalog.dropped().await?);
+        let unnameable = catalog.unnameable().await?.into_iter().map(|location| (location, true));
+        let files: Vec<(String, bool)> = dropped
+            .into_iter()
+            .map(|location| (location, false))
+            .chain(unnameable)
+            .collect();
+        for some in files.chunks(LOADS_MAX) {
             let spelling = self.files.spelling.clone();
             let mut reads: Vec<BoxFuture<'_, Result<Named>>> = Vec::with_capacity(some.len());
-            for metadata_location in some {
-                reads.push(named_by_dropped(store, metadata_location, place, &spelling).boxed());
+            for (metadata_location, is_there) in some {
+                reads.push(named_by_file(store, metadata_location, *is_there, place, &spelling).boxed());
             }
             self.take_all(reads).await?;
         }
@@ -102,12 +132,12 @@ impl Neighbours {
         &mut self,
         store: &FileStore,
         place: &Place,
-        others: Vec<Option<LoadedTable>>,
+        others: Vec<LoadedTable>,
         with_content: bool,
     ) -> Result<()> {
         let spelling = self.files.spelling.clone();
         let mut reads: Vec<BoxFuture<'_, Result<Named>>> = Vec::new();
-        for other in others.iter().flatten() {
+        for other in &others {
             // Of a store that is not served here, so not of this place.
             let Ok(theirs) = Place::of(&spelling.here(other.metadata.location())) else {
                 continue;
@@ -146,10 +176,11 @@ async fn named_by(store: &FileStore, table: &TableMetadata, place: &Place, spell
     Ok(named)
 }
 
-/// What a dropped table names, which it is to have when it comes back. One without its metadata file cannot.
-async fn named_by_dropped(
+/// What a table names by its metadata file: a dropped one is to have it when it comes back, which it cannot without that file.
+async fn named_by_file(
     store: &FileStore,
     metadata_location: &str,
+    is_there: bool,
     place: &Place,
     spelling: &Spelling,
 ) -> Result<Named> {
@@ -157,7 +188,7 @@ async fn named_by_dropped(
         return Ok(Named::default());
     }
     let bytes = match store.get(metadata_location).await {
-        Err(TableError::FileNotFound { .. }) => return Ok(Named::default()),
+        Err(TableError::FileNotFound { .. }) if !is_there => return Ok(Named::default()),
         read => read?,
     };
     let damaged = |error: serde_json::Error| TableError::Damaged {
