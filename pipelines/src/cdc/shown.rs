@@ -11,6 +11,8 @@ use super::events::{CHANGES, DELETED, Events, KNOWN, LOG, TOMBSTONES, UNDECIDED,
 /// The counts of [`Events::doubts`].
 pub(super) const UNDECIDED_COUNT: &str = "undecided_keys";
 pub(super) const RETURNING_COUNT: &str = "returning_keys";
+/// Marks a change whose key has a tombstone.
+const BURIED: &str = "__buried";
 
 impl Events<'_> {
     /// Whether the change left out what decides if its row stays, and nothing else decides it.
@@ -64,11 +66,12 @@ impl Events<'_> {
             .collect();
         let late = format!("coalesce({}, false)", newer(self.sequence, "\"t\"", "\"c\"", true));
         format!(
-            "SELECT {columns}, (\"c\".{deleted} OR {late}) AS {deleted}, (\"c\".{undecided} AND NOT {late}) AS {undecided} \
-             FROM ({changes}) AS \"c\" LEFT JOIN ({newest}) AS \"t\" ON {same}",
+            "SELECT {columns}, (\"c\".{deleted} OR {late}) AS {deleted}, (\"c\".{undecided} AND NOT {late}) AS {undecided}, \
+             NOT ({none}) AS \"{BURIED}\" FROM ({changes}) AS \"c\" LEFT JOIN ({newest}) AS \"t\" ON {same}",
             columns = columns.join(", "),
             deleted = quoted(DELETED),
             undecided = quoted(UNDECIDED),
+            none = self.is_absent("t"),
             newest = self.newest_of(&format!("SELECT * FROM {TOMBSTONES}")),
             same = self.same_key("\"t\"", "\"c\""),
         )
@@ -109,24 +112,25 @@ impl Events<'_> {
         )
     }
 
-    /// No row of the key is stored.
-    fn is_absent(&self) -> String {
+    /// The outer side of a join has no row of the key.
+    fn is_absent(&self, relation: &str) -> String {
         let first_key = self.key.first().map(|key| quoted(key)).unwrap_or_default();
-        format!("\"o\".{first_key} IS NULL")
+        format!("{}.{first_key} IS NULL", quoted(relation))
     }
 
-    /// The newest change shows a row that is not stored, and leaves something out.
+    /// The newest change shows a row that is not stored, and leaves something out. What has no tombstone either is new, or was
+    /// truncated: nothing older of it counts.
     fn returns(&self) -> String {
         let unset: Vec<String> = self
             .carried_columns()
             .map(|(at, _)| format!("NOT \"n\".{}", quoted(&set_name(at))))
             .collect();
-        match unset.is_empty() {
+        match unset.is_empty() || !self.with_tombstones {
             true => "false".into(),
             false => format!(
-                "(NOT \"n\".{} AND {} AND ({}))",
+                "(NOT \"n\".{} AND \"n\".\"{BURIED}\" AND {} AND ({}))",
                 quoted(DELETED),
-                self.is_absent(),
+                self.is_absent("o"),
                 unset.join(" OR ")
             ),
         }
@@ -146,7 +150,7 @@ impl Events<'_> {
         }
         let unknown = format!(
             "{undecided} AND ({} OR {})",
-            self.is_absent(),
+            self.is_absent("o"),
             newer(self.sequence, "\"n\"", "\"o\"", false)
         );
         format!(
