@@ -236,7 +236,8 @@ impl Place {
 
     /// Whether a [bare] path lies in it, whatever its store is.
     fn may_hold(&self, bare: &str) -> bool {
-        let own = self.path();
+        // The root of a bucket ends at a slash.
+        let own = self.path().trim_end_matches('/');
         let rest = bare.strip_prefix(own);
         rest.is_some_and(|rest| own.is_empty() || rest.is_empty() || rest.starts_with('/'))
     }
