@@ -2,8 +2,8 @@
 //!
 //! DataFusion 55.2 finds the column of a filter in a child by its name (`FilterRemapper`), so that under a join of tables that both
 //! have `d`, `b.d > a.d` becomes `a.d > a.d`, and rows are lost or come that should not. A filter of a key of a semi join goes to the
-//! other side too, where the key may have another name and another column its name. It finds the columns of a union by name in its parts
-//! as well, and those of groups in their rows, and goes through joins and filters that take the first rows of an order.
+//! other side too, where the key may have another name and another column its name. It finds the columns of groups by name in their rows
+//! as well, and goes through joins and filters that take the first rows of an order.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +19,6 @@ use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
@@ -104,14 +103,13 @@ impl PhysicalOptimizerRule for WithinNames {
     }
 }
 
-/// Whether each node of it has each name once, names mean the same on both sides of its semi joins, in all parts of its unions and below
-/// its groups, and no filter comes below what takes the first rows of an order.
+/// Whether each node of it has each name once, names mean the same on both sides of its semi joins and below its groups, and no
+/// filter comes below what takes the first rows of an order.
 fn unambiguous(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let mut names = HashSet::new();
     let schema = plan.schema();
     schema.fields().iter().all(|field| names.insert(field.name()))
         && plan.downcast_ref::<HashJoinExec>().is_none_or(same_on_both_sides)
-        && plan.downcast_ref::<UnionExec>().is_none_or(same_in_all_parts)
         && plan.downcast_ref::<AggregateExec>().is_none_or(same_in_groups)
         && !takes_first(plan.as_ref())
         && plan.children().into_iter().all(unambiguous)
@@ -145,17 +143,6 @@ fn same_on_both_sides(join: &HashJoinExec) -> bool {
     })
 }
 
-/// Whether each part of a union calls its columns as the union does.
-fn same_in_all_parts(union: &UnionExec) -> bool {
-    let own = union.schema();
-    let mut parts = union.inputs().iter();
-    parts.all(|part| {
-        let part = part.schema();
-        let mut pairs = own.fields().iter().zip(part.fields());
-        pairs.all(|(field, other)| field.name() == other.name())
-    })
-}
-
 /// Whether groups by something that is computed are called like no column that is not that.
 fn same_in_groups(groups: &AggregateExec) -> bool {
     let rows = groups.input().schema();
@@ -181,28 +168,9 @@ mod tests {
     use std::sync::Arc;
 
     use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
-    use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
-    use datafusion::physical_plan::ExecutionPlan;
-    use datafusion::physical_plan::empty::EmptyExec;
-    use datafusion::physical_plan::union::UnionExec;
     use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 
-    use super::unambiguous;
     use crate::testing::Lake;
-
-    // Goal: no filter of a union's column goes to another column of one of its parts. Method: a part that calls its columns as the first one
-    // does, and one that calls them the other way round.
-    #[test]
-    fn parts_of_unions_call_their_columns_alike() {
-        let part = |names: [&str; 2]| -> Arc<dyn ExecutionPlan> {
-            let fields = names.map(|name| Field::new(name, DataType::Int64, true));
-            Arc::new(EmptyExec::new(Arc::new(ArrowSchema::new(fields.to_vec()))))
-        };
-        for (other, alike) in [(["a", "b"], true), (["b", "a"], false)] {
-            let union = UnionExec::try_new(vec![part(["a", "b"]), part(other)]).expect("a union");
-            assert_eq!(unambiguous(&union), alike, "{other:?}");
-        }
-    }
 
     // Goal: what a join finds of a key leaves no row out by another column of that name. Method: a semi join whose second side calls
     // another column as the key is called on the first, in files whose bounds of it are far from the few keys that the join above has.
