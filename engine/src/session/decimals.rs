@@ -37,7 +37,9 @@ fn exact_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         })
     };
     let rewritten = plan.map_expressions(|expr| as_called(expr, &names, &mut change))?;
-    rewritten.map_data(LogicalPlan::recompute_schema)
+    rewritten
+        .map_data(LogicalPlan::recompute_schema)?
+        .transform_data(floats::united)
 }
 
 fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -87,7 +87,7 @@ fn cast(join: Join, types: &[Option<DataType>]) -> Result<Join> {
 }
 
 /// The rows with these types, and with their names. What makes them distinct stays above, by which is told what has no `ALL`.
-fn rows(plan: Arc<LogicalPlan>, types: &[Option<DataType>]) -> Result<Arc<LogicalPlan>> {
+pub(super) fn rows(plan: Arc<LogicalPlan>, types: &[Option<DataType>]) -> Result<Arc<LogicalPlan>> {
     if let LogicalPlan::Distinct(Distinct::All(input)) = plan.as_ref() {
         let input = rows(Arc::clone(input), types)?;
         return Ok(Arc::new(LogicalPlan::Distinct(Distinct::All(input))));
