@@ -163,7 +163,6 @@ impl<'a> Http<'a> {
             "/v1/namespaces/g/views",
             "/internal/v1/dropped",
             "/internal/v1/policy",
-            "/internal/v1/ingest/offsets",
             "/internal/v1/jobs/00000000-0000-4000-8000-000000000001",
         ]
         .map(|path| {
@@ -171,6 +170,14 @@ impl<'a> Http<'a> {
             format!("{path}: {:?}", self.get(port, path, token))
         })
         .into();
+        let (_, offsets) = read(self.get(port, "/internal/v1/ingest/offsets", of_node));
+        // Who schedules here holds on to that by itself.
+        let partitions = offsets["partitions"].as_array().unwrap().iter().map(|one| {
+            let mut one = one.clone();
+            one["expires_at_ms"].take();
+            one
+        });
+        looks.push(Value::from_iter(partitions).to_string());
         let (_, cluster) = read(self.get(port, "/internal/v1/cluster", of_node));
         // How far each is changes by itself.
         let members = cluster["members"].as_array().unwrap().iter();
