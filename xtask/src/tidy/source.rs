@@ -79,7 +79,10 @@ fn import_groups(text: &str) -> Option<String> {
     for (at, line) in text.lines().enumerate() {
         if let Some(path) = line.strip_prefix("use ") {
             if path.starts_with("tidewater") {
-                // Sibling crates stand with other crates or with this one.
+                // Sibling crates stand with other crates or with this one: what follows them tells with which.
+                if gap {
+                    last = None;
+                }
                 gap = false;
                 continue;
             }
@@ -120,6 +123,8 @@ mod tests {
     fn rules_find_their_breach() {
         let good = "//! A crate.\n\nuse std::fmt;\n\nuse serde::Serialize;\n\nuse crate::x;\n";
         assert!(check_file("a/src/lib.rs", good).is_empty());
+        let siblings = "use std::fmt;\n\nuse tidewater_core::Tasks;\nuse tokio::signal;\n\nuse crate::x;\n";
+        assert!(check_file("a/src/b.rs", siblings).is_empty());
         assert_eq!(check_file("a/src/lib.rs", "use std::fmt;\n").len(), 1);
         assert_eq!(check_file("a/src/utils.rs", "").len(), 1);
         assert_eq!(check_file("a/src/b.rs", "use crate::x;\n\nuse std::fmt;\n").len(), 1);
