@@ -5,9 +5,9 @@
 //!
 //! - Its text: `search_path.rs` where a session has several schemas; `remembered.rs`, and nothing more if its plan is known; then, from
 //!   `parse.rs`, `standard_forms.rs`, `bracketed.rs`, `escapes.rs` and `versions.rs`.
-//! - What was parsed, from `parse.rs`: `distinct.rs`, `one_row.rs`, `grouping.rs`, `tuples.rs`, `elements.rs`, `windows.rs`, `values.rs`,
-//!   `joined.rs`, `unnested.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`; PostgreSQL's spellings
-//!   (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`, `cast_groups.rs`, `quantified.rs`.
+//! - What was parsed, from `parse.rs`: `distinct.rs`, `counted_rows.rs`, `one_row.rs`, `grouping.rs`, `tuples.rs`, `elements.rs`,
+//!   `windows.rs`, `values.rs`, `joined.rs`, `unnested.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`;
+//!   PostgreSQL's spellings (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`, `cast_groups.rs`, `quantified.rs`.
 //! - What its names stand for, all at one moment: `views.rs`.
 //! - Planning, once or more often: `sort_keys.rs` again, `natural.rs`, `apart.rs`; `beside_null.rs` and `list_sets.rs` for operators,
 //!   `short_lists.rs` for tables.
@@ -38,6 +38,7 @@ mod called_sets;
 mod cast_groups;
 mod columns_below;
 mod correlated;
+mod counted_rows;
 mod counted_sets;
 mod crossed_lists;
 mod decimals;
