@@ -15,9 +15,9 @@
 //!   `called_sets.rs`, `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`,
 //!   `sorted.rs`, `zones.rs`, `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
 //! - Logical rules, which `nulls.rs` puts among DataFusion's: `derived.rs`, `not_among.rs`, `correlated.rs`, `listed_twice.rs`,
-//!   `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`.
+//!   `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`, `computed_keys.rs`.
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
-//!   `grouped_sets.rs`, `exact_top.rs`.
+//!   `grouped_sets.rs`, `exact_top.rs`, `plan_check.rs`.
 //!
 //! Several of them go by `around.rs` (queries within a statement), `beside.rs` (values of one type) and `called.rs` (names of what was
 //! changed).
@@ -37,6 +37,7 @@ pub(crate) mod called;
 mod called_sets;
 mod cast_groups;
 mod columns_below;
+mod computed_keys;
 mod correlated;
 mod counted_rows;
 mod counted_sets;
@@ -73,6 +74,7 @@ mod options;
 pub(crate) mod outer_sides;
 mod parse;
 mod perhaps;
+mod plan_check;
 mod pulled_up;
 mod quantified;
 pub(crate) mod read_texts;
