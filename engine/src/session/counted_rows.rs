@@ -93,7 +93,8 @@ impl<'a> Count<'a> {
                 ));
             }
             FunctionArgExpr::QualifiedWildcard(_) if self.is_distinct => {
-                "count(DISTINCT t.*) but as the only column of a query without groups, of a table whose rows no outer join makes up: \
+                "count(DISTINCT t.*) but as the only column of a query without groups, of a table whose rows no outer join makes up, and which \
+                 stands before no function: \
                  count a query that has SELECT DISTINCT t.*"
             }
             FunctionArgExpr::QualifiedWildcard(name) if is_made_up(name, tables) => {
@@ -142,7 +143,7 @@ fn distinct_rows(select: &Select, names: bool) -> Option<Select> {
     let wanted = last(table)?;
     let mut found = tables.iter().filter(|table| table.name == wanted);
     let is_one = matches!((found.next(), found.next()), (Some(table), None) if !table.is_made_up);
-    if !plain || !is_one {
+    if !plain || !is_one || has_function_beside(select) {
         return None;
     }
     let mut rows = select.clone();
@@ -168,6 +169,25 @@ fn distinct_rows(select: &Select, names: bool) -> Option<Select> {
         counted.projection = vec![SelectItem::ExprWithAlias { expr, alias }];
     }
     Some(*counted)
+}
+
+/// Whether what a function has stands beside a table: where it is of a list of that table, it is put among the columns of the table
+/// (`unnested.rs`), and so among those of `t.*`.
+fn has_function_beside(select: &Select) -> bool {
+    let factors = select.from.iter().flat_map(|from| {
+        let joined = from.joins.iter().map(|join| &join.relation);
+        std::iter::once(&from.relation).chain(joined)
+    });
+    let is_function = |factor: &TableFactor| {
+        matches!(
+            factor,
+            TableFactor::UNNEST { .. }
+                | TableFactor::Function { .. }
+                | TableFactor::TableFunction { .. }
+                | TableFactor::Table { args: Some(_), .. }
+        )
+    };
+    factors.skip(1).any(is_function)
 }
 
 /// A table in FROM.
@@ -278,6 +298,10 @@ mod tests {
             ("SELECT count(*), count(DISTINCT t.*) FROM t", "ENG-0004"),
             ("SELECT a FROM t GROUP BY a ORDER BY count(DISTINCT t.*)", "ENG-0004"),
             ("SELECT count(DISTINCT u.*) FROM t LEFT JOIN u ON u.a = t.a", "ENG-0004"),
+            (
+                "SELECT count(DISTINCT s.*) FROM (SELECT [1, 2] AS l) AS s CROSS JOIN unnest(s.l) AS e (x)",
+                "ENG-0004",
+            ),
             ("SELECT count(u.*) FROM t LEFT JOIN u ON u.a = t.a", "ENG-0004"),
             ("SELECT count(t.*) FROM t RIGHT JOIN u ON u.a = t.a", "ENG-0004"),
             ("SELECT count(t.*) FROM (t FULL JOIN u ON u.a = t.a)", "ENG-0004"),

@@ -98,11 +98,11 @@ fn around(rows: &LogicalPlan) -> Result<Vec<Column>> {
         })
     })?;
     if let LogicalPlan::Join(join) = rows
-        && let Some(query) = lateral(&join.right)
+        && is_lateral(&join.right)
     {
         found.extend(around(&join.left)?);
         let before = join.left.schema();
-        let of_query = around(query)?.into_iter();
+        let of_query = around(&join.right)?.into_iter();
         found.extend(of_query.filter(|column| !before.has_column(column)));
         return Ok(found);
     }
@@ -112,13 +112,13 @@ fn around(rows: &LogicalPlan) -> Result<Vec<Column>> {
     Ok(found)
 }
 
-/// The query of a `LATERAL` at a side of its join.
-fn lateral(side: &LogicalPlan) -> Option<&LogicalPlan> {
+/// Whether a side of a join is the query of a `LATERAL`.
+fn is_lateral(side: &LogicalPlan) -> bool {
     match side {
-        LogicalPlan::Subquery(query) => Some(query.subquery.as_ref()),
-        LogicalPlan::SubqueryAlias(alias) => lateral(&alias.input),
-        LogicalPlan::Projection(projection) => lateral(&projection.input),
-        _ => None,
+        LogicalPlan::Subquery(_) => true,
+        LogicalPlan::SubqueryAlias(alias) => is_lateral(&alias.input),
+        LogicalPlan::Projection(projection) => is_lateral(&projection.input),
+        _ => false,
     }
 }
 
