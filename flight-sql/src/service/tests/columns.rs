@@ -142,7 +142,7 @@ async fn commands_take_the_columns_that_they_name() {
 #[tokio::test]
 async fn commands_tell_of_no_table() {
     let (_lake, service) = lake(&[], &[]).await;
-    for sql in GO.iter().map(|(sql, _)| sql).chain(DENIED) {
+    for sql in GO.iter().map(|(sql, _)| *sql).chain(DENIED.iter().copied()) {
         let told = async |sql: &str| {
             let refused = service.change(&ana(), &Statement::new(sql)).await;
             refused.expect_err(sql).chain()
@@ -178,7 +178,7 @@ async fn names_of_their_own_are_no_tables() {
 }
 
 // Goal: whoever has any privilege on a table is told its columns as whoever may read it is, and no more; whoever has some of its columns is told
-// these. Method: what an administrator is told, of users with either, and what takes SELECT.
+// these, and nothing of the metadata tables. Method: what an administrator is told, of users with either, and what takes SELECT.
 #[tokio::test]
 async fn columns_are_told_to_who_may_know_of_them() {
     let words = |row: &String| {
@@ -198,6 +198,13 @@ async fn columns_are_told_to_who_may_know_of_them() {
         assert_eq!(told(&writer, "ana").await, whole, "{sql}");
         whole.retain(|row| row.get(at).is_some_and(|column| column == "id"));
         assert_eq!(told(&reader, "ana").await, whole, "{sql}");
+    }
+    for part in ["files", "changes"] {
+        let sql = format!("DESCRIBE gold.\"numbers${part}\"");
+        let whole = asked(&reader, "root", &sql).await;
+        assert!(whole.is_ok_and(|rows| !rows.is_empty()), "{sql}");
+        let hidden = asked(&reader, "ana", &sql).await.expect_err(&sql).chain();
+        assert!(hidden.contains("not found"), "{sql}: {hidden}");
     }
     for sql in ["DESCRIBE EXTENDED gold.numbers", "SHOW CREATE TABLE gold.numbers"] {
         let refused = asked(&writer, "ana", sql).await.expect_err(sql);
