@@ -23,7 +23,6 @@ SELECT "toy"."orders"."id" AS "id", SUBSTRING("toy"."orders"."status" FROM '[a-z
 SELECT "toy"."orders"."id" AS "id", SPLIT_PART("toy"."orders"."status", 'e', 1) AS "e" FROM "toy"."orders" ORDER BY "toy"."orders"."id" ASC LIMIT 15;
 
 -- name: coalesce
--- differs: a floating-point number and a decimal make a decimal
 SELECT "toy"."orders"."id" AS "id", COALESCE("toy"."orders"."discount", 0.0) AS "e" FROM "toy"."orders" ORDER BY "toy"."orders"."id" ASC LIMIT 15;
 
 -- name: case
