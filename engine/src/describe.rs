@@ -10,7 +10,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, ResolvedTableReference, TableReference, plan_datafusion_err};
-use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::datasource::{MemTable, provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::sql::parser::Statement;
@@ -24,6 +24,12 @@ use crate::error::Result;
 use crate::lake::base_name;
 use crate::provider::IcebergTable;
 use crate::session::CATALOG;
+
+/// What rows are called that tell of columns and of nothing else.
+const COLUMNS: &str = "described";
+
+/// What rows are called that tell more of a table or view.
+const MORE: &str = "told";
 
 /// What such a statement needs.
 pub(crate) enum Answer {
@@ -64,7 +70,10 @@ pub(crate) async fn answer(state: &SessionState, statement: &Statement) -> Resul
         } => match parent(options) {
             Some(parts) => {
                 let (name, provider) = provider(state, &parts).await?;
-                rows(table::show_columns(&name, provider.as_ref(), &pattern(options))?)
+                rows(
+                    COLUMNS,
+                    table::show_columns(&name, provider.as_ref(), &pattern(options))?,
+                )
             }
             None => Ok(Answer::Other),
         },
@@ -81,7 +90,7 @@ pub(crate) async fn answer(state: &SessionState, statement: &Statement) -> Resul
                 (None, _) => None,
             };
             match definition {
-                Some(definition) => rows(create::show(&name, definition)?),
+                Some(definition) => rows(MORE, create::show(&name, definition)?),
                 None => Ok(Answer::Other),
             }
         }
@@ -96,7 +105,8 @@ pub(crate) async fn answer(state: &SessionState, statement: &Statement) -> Resul
                 hive_format,
                 Some(HiveDescribeFormat::Extended | HiveDescribeFormat::Formatted)
             );
-            rows(table::describe(provider.as_ref(), extended)?)
+            let told = if extended { MORE } else { COLUMNS };
+            rows(told, table::describe(provider.as_ref(), extended)?)
         }
         _ => Ok(Answer::Other),
     }
@@ -133,9 +143,18 @@ pub(crate) fn object(state: &SessionState, statement: &Statement) -> Option<Tabl
     TableName::new(namespace, base_name(&full.table)).ok()
 }
 
-fn rows(batch: RecordBatch) -> Result<Answer> {
+/// Whether a plan tells of the columns of a table or view and of nothing else, as those of `DESCRIBE` and `SHOW COLUMNS` do.
+pub fn shows_columns(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::TableScan(scan) = plan else {
+        return false;
+    };
+    let is_made = || source_as_provider(&scan.source).is_ok_and(|rows| rows.downcast_ref::<MemTable>().is_some());
+    scan.table_name == TableReference::bare(COLUMNS) && is_made()
+}
+
+fn rows(called: &str, batch: RecordBatch) -> Result<Answer> {
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
-    let plan = LogicalPlanBuilder::scan("described", provider_as_source(Arc::new(table)), None)?.build()?;
+    let plan = LogicalPlanBuilder::scan(called, provider_as_source(Arc::new(table)), None)?.build()?;
     Ok(Answer::Rows(plan))
 }
 

@@ -90,6 +90,12 @@ impl Seen {
         })
     }
 
+    /// Whether what is told of a table may tell of all of its columns.
+    fn tells_all(&self, table: &LoadedTable) -> bool {
+        let access = self.access.as_ref().filter(|_| self.narrow);
+        access.is_none_or(|access| access.sees_shape(table.name.namespace().levels(), table.name.name()))
+    }
+
     /// Whether rights on its name are rights on this table: another one may bear the name by now.
     fn is_meant(&self, table: &LoadedTable) -> bool {
         let (levels, name) = (table.name.namespace().levels(), table.name.name());
@@ -303,6 +309,8 @@ impl LakeSchema {
             None => Version::Current,
         };
         match part {
+            // Its columns are made of those of the table, or called like them.
+            Some(_) if !self.seen.tells_all(&table) => Ok(None),
             // It tells of all rows: how many, their bounds, and which came and went.
             Some(part) if self.seen.policy(&table).is_some() => {
                 Err(policy::refused(table.name, format!("reading ${part}")))

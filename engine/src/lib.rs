@@ -61,6 +61,7 @@ pub use compaction::Compaction;
 pub use cooperative::yielding;
 pub use cpu::{CpuRunner, CpuRuntime};
 pub use deletes::RowDeletesExec;
+pub use describe::shows_columns;
 pub use engine::{Engine, EngineOptions, ONE_THREAD_ROWS};
 pub use error::{EngineError, Result, RunnerError};
 pub use estimate::{ScanEstimate, TableEstimate, reads_at_most, reads_memory_only};

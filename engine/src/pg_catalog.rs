@@ -259,6 +259,13 @@ pub(crate) fn reads_view(state: &mut SessionState) {
     }
 }
 
+/// Whether a table is one of PostgreSQL's catalog, as which a session of the wire has those of `information_schema` too: they are made for
+/// one statement, by what its text names.
+pub(crate) fn is_made(name: &TableName) -> bool {
+    let schema = name.namespace().to_string();
+    schema == SCHEMA
+}
+
 /// Changes a parsed statement into what the query engine understands: all of it if it is of such a session, else the little that
 /// must mean the same everywhere.
 pub(crate) fn understand(state: &SessionState, statement: &mut Statement) {

@@ -21,6 +21,9 @@ pub trait PolicySource: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Hears of it once more: what is known afterwards is no older than this call.
+    async fn refresh(&self) -> Result<(), EngineError>;
+
     /// Changes the policy, which whoever asks for it may. What is known afterwards has the change.
     async fn change(&self, change: &PolicyChange) -> Result<(), EngineError>;
 }

@@ -106,9 +106,16 @@ impl PolicySource for PolicyKeeper {
         }
     }
 
-    async fn change(&self, change: &PolicyChange) -> Result<(), EngineError> {
-        let failed = |error: ClientError| EngineError::from(RunnerError::new(error));
-        self.client.change_policy(change).await.map_err(failed)?;
-        self.hear().await.map_err(failed)
+    async fn refresh(&self) -> Result<(), EngineError> {
+        self.hear().await.map_err(unheard)
     }
+
+    async fn change(&self, change: &PolicyChange) -> Result<(), EngineError> {
+        self.client.change_policy(change).await.map_err(unheard)?;
+        self.refresh().await
+    }
+}
+
+fn unheard(error: ClientError) -> EngineError {
+    EngineError::from(RunnerError::new(error))
 }

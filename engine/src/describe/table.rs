@@ -9,6 +9,7 @@ use super::create::{default_of, partition_fields, properties};
 use super::text_batch;
 use super::types::sql_type;
 use crate::error::Result;
+use crate::lake::Narrow;
 use crate::provider::IcebergTable;
 
 struct Described {
@@ -21,10 +22,14 @@ struct Described {
 
 /// The columns of a table. Those of our own tables have the types of SQL, others the query engine's.
 fn columns(provider: &dyn TableProvider) -> Result<Vec<Described>> {
-    if let Some(table) = provider.downcast_ref::<IcebergTable>() {
+    let narrow = provider.downcast_ref::<Narrow>();
+    let whole = provider.downcast_ref::<IcebergTable>();
+    if let Some(table) = whole.or_else(|| narrow.and_then(Narrow::table)) {
+        let shown = |field: i32| narrow.is_none_or(|narrow| narrow.shows(field));
         let arrow = to_arrow(table.columns())?;
         let fields = table.columns().as_struct().fields().iter();
-        let fields = fields.zip(arrow.fields()).map(|(field, arrow)| {
+        let fields = fields.zip(arrow.fields()).filter(|(field, _)| shown(field.id));
+        let fields = fields.map(|(field, arrow)| {
             default_of(field, arrow).map(|default| Described {
                 name: field.name.clone(),
                 of: sql_type(&field.field_type),

@@ -39,6 +39,14 @@ impl Narrow {
     pub fn table(&self) -> Option<&IcebergTable> {
         self.table.downcast_ref()
     }
+
+    /// Whether the column with this field id is one of them.
+    pub(crate) fn shows(&self, field: i32) -> bool {
+        let fields = self.schema.fields().iter();
+        fields
+            .filter_map(|shown| tidewater_table::schema::field_id(shown))
+            .any(|id| id == field)
+    }
 }
 
 #[async_trait]

@@ -83,7 +83,43 @@ fn numbered(mut join: Join) -> Result<LogicalPlan> {
 }
 
 fn is_correlated(rows: &LogicalPlan) -> Result<bool> {
-    rows.exists(|part| Ok(part.contains_outer_reference()))
+    Ok(!around(rows)?.is_empty())
+}
+
+/// The columns around the rows that they depend on, without those that a `LATERAL` of theirs has of what stands before it.
+fn around(rows: &LogicalPlan) -> Result<Vec<Column>> {
+    let mut found = Vec::new();
+    rows.apply_expressions(|expr| {
+        expr.apply(|part| {
+            if let Expr::OuterReferenceColumn(_, column) = part {
+                found.push(column.clone());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    if let LogicalPlan::Join(join) = rows
+        && is_lateral(&join.right)
+    {
+        found.extend(around(&join.left)?);
+        let before = join.left.schema();
+        let of_query = around(&join.right)?.into_iter();
+        found.extend(of_query.filter(|column| !before.has_column(column)));
+        return Ok(found);
+    }
+    for input in rows.inputs() {
+        found.extend(around(input)?);
+    }
+    Ok(found)
+}
+
+/// Whether a side of a join is the query of a `LATERAL`.
+fn is_lateral(side: &LogicalPlan) -> bool {
+    match side {
+        LogicalPlan::Subquery(_) => true,
+        LogicalPlan::SubqueryAlias(alias) => is_lateral(&alias.input),
+        LogicalPlan::Projection(projection) => is_lateral(&projection.input),
+        _ => false,
+    }
 }
 
 /// The rows with a number among those that have the same keys.
@@ -144,7 +180,7 @@ mod tests {
     }
 
     // Goal: they may stand wherever a query may. Method: within one another, in subqueries, in order, beside the same without ALL, of one
-    // table twice, and of two types.
+    // table twice, of two types, and of rows with a LATERAL of their own.
     #[tokio::test]
     async fn rows_are_counted_everywhere() {
         let lake = Lake::new();
@@ -179,6 +215,13 @@ mod tests {
             (
                 format!("SELECT x FROM {a} EXCEPT ALL SELECT 2.0"),
                 vec!["", "", "1.0", "2.0", "2.0"],
+            ),
+            (
+                format!(
+                    "SELECT x FROM {a} INTERSECT ALL SELECT b.x FROM {b} \
+                     CROSS JOIN LATERAL (SELECT count(*) AS n FROM (VALUES (2), (2)) AS c (y) WHERE c.y = b.x) AS l"
+                ),
+                vec!["", "2"],
             ),
             (
                 "WITH t (x) AS (VALUES (1), (1)) SELECT * FROM t INTERSECT ALL SELECT * FROM t".to_owned(),

@@ -16,15 +16,15 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, asked_apart, balanced, bracketed, cast_groups, distinct, elements, escapes, existing, grouping, joined,
-    listed, literal_sets, members, one_row, skipped, sort_keys, standard_forms, tuples, unnested, values, wildcards,
-    windows,
+    CATALOG, asked_apart, balanced, bracketed, cast_groups, counted_rows, distinct, elements, escapes, existing,
+    grouping, joined, listed, literal_sets, members, one_row, skipped, sort_keys, standard_forms, tuples, unnested,
+    values, wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
 use crate::lake::base_name;
 use crate::metadata_tables::{self, Range};
-use crate::pg_catalog;
+use crate::pg_catalog::{self, Postgres};
 
 /// The function of a table's changes.
 const CHANGES: &str = "changes";
@@ -63,8 +63,12 @@ pub(super) fn understood(
     mut statement: Statement,
     at_versions: &BTreeSet<String>,
 ) -> Result<Parsed> {
+    // On the wire its columns get PostgreSQL's names.
+    let names = state.config().get_extension::<Postgres>().is_none();
     if let Some(statement) = innermost(&mut statement) {
         distinct::regroup(statement);
+        // Before joins are written otherwise.
+        counted_rows::known(statement, names)?;
         one_row::grouped(statement);
         grouping::plain(statement)?;
         tuples::compared(statement);

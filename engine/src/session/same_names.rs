@@ -24,6 +24,7 @@ use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use super::exact_top::{ExactTop, LIMITS};
 use super::none_waits::NoneWaits;
 use super::outer_sides::{OuterSides, PartsAlone, SIDES};
+use super::plan_check::{CHECK, PlanCheck};
 
 /// What the names of the rules that push filters begin with.
 const FILTERS: &str = "FilterPushdown";
@@ -35,8 +36,8 @@ const LATE_FILTERS: &str = "FilterPushdown(Post)";
 const PROJECTIONS: &str = "ProjectionPushdown";
 
 /// DataFusion's rules, with those that push filters kept within the parts of a plan in which no node has two columns of one name, and
-/// the one that pushes projections left out where it fails, first groups exact, what is constant told only where it is, and no join that
-/// waits for what may not come.
+/// the one that pushes projections left out where it fails, first groups exact, what is constant told only where it is, no join that
+/// waits for what may not come, and a last check that tells nobody the plan.
 pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     rules
@@ -46,6 +47,7 @@ pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
             name if name.starts_with(FILTERS) => Arc::new(WithinNames(rule)) as _,
             PROJECTIONS => Arc::new(Optional(rule)) as _,
             LIMITS => Arc::new(ExactTop(rule)) as _,
+            CHECK => Arc::new(PlanCheck(rule)) as _,
             _ => rule,
         })
         .collect()

@@ -1,11 +1,13 @@
-//! `SELECT t.* FROM s.t`: DataFusion 55 finds the columns of `t.*` only where the table was named just so.
+//! `SELECT t.* FROM s.t` and `count(t.*)`: DataFusion 55 finds the columns of `t.*` only where the table was named just so.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, Statement, TableFactor, VisitMut,
-    VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, Statement, TableFactor, VisitMut, VisitorMut,
 };
+
+use crate::this_query::{self, Change};
 
 /// Names the table before each `.*` as the statement names it where it reads it.
 pub(super) fn named_as_read(statement: &mut Statement) {
@@ -32,19 +34,45 @@ fn named(select: &mut Select) {
         });
         factors.filter_map(without_alias).collect()
     };
+    let mut counts = Counts { read };
+    this_query::change(&mut select.projection, &mut counts);
+    this_query::change(&mut select.having, &mut counts);
     for item in &mut select.projection {
-        let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item else {
-            continue;
-        };
-        let [short] = name.0.as_slice() else { continue };
-        let Some(short) = short.as_ident().map(value) else {
-            continue;
-        };
-        let mut found = read.iter().filter(|read| last(read).is_some_and(|last| last == short));
-        // Of two it is for the planner to say that neither is meant.
-        if let (Some(one), None) = (found.next(), found.next()) {
-            *name = one.clone();
+        if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item {
+            as_read(name, &counts.read);
         }
+    }
+}
+
+/// Names the tables of `count(t.*)`.
+struct Counts {
+    read: Vec<ObjectName>,
+}
+
+impl Change for Counts {
+    fn before(&mut self, expression: &mut Expr) {
+        if let Expr::Function(call) = expression
+            && last(&call.name).is_some_and(|name| name.to_lowercase() == "count")
+            && let FunctionArguments::List(list) = &mut call.args
+        {
+            for argument in &mut list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument {
+                    as_read(name, &self.read);
+                }
+            }
+        }
+    }
+}
+
+fn as_read(name: &mut ObjectName, read: &[ObjectName]) {
+    let [short] = name.0.as_slice() else { return };
+    let Some(short) = short.as_ident().map(value) else {
+        return;
+    };
+    let mut found = read.iter().filter(|read| last(read).is_some_and(|last| last == short));
+    // Of two it is for the planner to say that neither is meant.
+    if let (Some(one), None) = (found.next(), found.next()) {
+        *name = one.clone();
     }
 }
 

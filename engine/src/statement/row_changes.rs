@@ -291,6 +291,10 @@ impl Attempt<'_> {
         let mut session = self.session(Vec::new())?;
         let mut counts = self.plan(&session, &self.sql.counts()).await?;
         refuse_volatile(&counts, self.merge.verb)?;
+        // Whoever may not read what rows become is refused before anything is read, whether or not there is such a row.
+        if let (Some(_), Some(values)) = (&self.options.judge, self.sql.values()) {
+            drop(self.plan(&session, &values).await?);
+        }
         let unsettled = unsettled(&counts, session.state().config_options())?;
         if unsettled > 0 {
             Box::pin(self.write_down(&session, unsettled)).await?;

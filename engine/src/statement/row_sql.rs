@@ -182,6 +182,16 @@ impl<'a> RowSql<'a> {
         format!("{} UNION ALL {}", self.changed(TARGET), self.kept())
     }
 
+    /// The rows that are changed or added, where what they become is read from more than the table.
+    pub(super) fn values(&self) -> Option<String> {
+        let asks = |clause: &Clause| match &clause.action {
+            Action::Update(values) | Action::Insert(values) => values.iter().any(|(_, value)| has_query(value)),
+            Action::UpdateAll | Action::InsertAll | Action::Delete | Action::Nothing => false,
+        };
+        let reads = self.merge.source.is_some() || self.merge.clauses.iter().any(asks);
+        (reads && self.writes_rows()).then(|| self.changed(TARGET))
+    }
+
     /// Files, positions and fates of the rows that have one.
     fn fates(&self) -> String {
         if self.is_written_down {

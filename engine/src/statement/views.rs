@@ -85,6 +85,12 @@ impl Workshop<'_> {
         let session = self.session(self.options);
         pg_catalog::reads_view(&mut session.state_ref().write());
         let mut sql = wanted.query.to_string();
+        let named = self.engine.named(self.options, &sql)?;
+        if named.information_schema || named.tables.iter().any(pg_catalog::is_made) {
+            return Err(EngineError::Unsupported {
+                what: format!("view {name} over information_schema or pg_catalog"),
+            });
+        }
         if !wanted.columns.is_empty() {
             let plan = self.engine.plan(&session, &sql).await?;
             sql = renamed(&sql, &plan, &name, wanted.columns)?;

@@ -289,6 +289,14 @@ impl QueryService {
             Err(error) => return note.end(Err(told_with(&options, &statement.sql, error))),
         };
         note.changed(done.rows.unwrap_or_default(), done.snapshot_id);
+        // Grants go with what they are on, and are known here by its name.
+        if matches!(command, Command::Rename { .. })
+            && options.access.is_some()
+            && let Some(policy) = &self.0.policy
+            && let Err(error) = policy.refresh().await
+        {
+            tracing::warn!(user = %principal.name, verb, %error, "what was renamed is there for its users a moment later");
+        }
         // What was there before stays whose it was, whatever the statement says if it is.
         if let Some(made) = done.made
             && let Err(error) = self.give_to_maker(principal, &options, &command, made).await

@@ -2,6 +2,7 @@
 
 mod authorise;
 mod changes;
+mod columns;
 mod cut;
 mod files;
 mod fleet;
@@ -12,6 +13,7 @@ mod listed;
 mod makers;
 mod policies;
 mod readers;
+mod renamed;
 mod rows;
 pub(crate) mod siblings;
 mod told;

@@ -148,6 +148,9 @@ async fn views_are_read() {
         "TBL-0031"
     );
     done(&lake, "CREATE VIEW IF NOT EXISTS s.v AS SELECT 1 AS a").await;
+    // Nothing is made that cannot be read.
+    let over_what_there_is = "CREATE VIEW s.i AS SELECT table_name FROM information_schema.tables";
+    assert_eq!(refused(&lake, over_what_there_is).await.code(), "ENG-0015");
     done(&lake, "CREATE OR REPLACE VIEW s.v AS SELECT key FROM s.w").await;
     let session = lake.session();
     let circle = lake

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, TableFactor, Visit, Visitor};
 use uuid::Uuid;
 
 use tidewater_core::{Namespace, TableName};
@@ -296,24 +296,27 @@ impl May<'_> {
         let table = self.written(&merge.table, merge.target.as_ref())?;
         self.on(Object::Table, &table, &needs).await?;
         if let Some(source) = &merge.source {
-            let alias = source
-                .alias
-                .as_ref()
-                .map_or(String::new(), |alias| format!(" AS \"{alias}\""));
-            self.reads(&format!("SELECT * FROM {}{alias}", source.from)).await?;
+            let query = match &source.alias {
+                // What is carried out takes all of its columns along.
+                Some(alias) => format!("SELECT * FROM {} AS \"{alias}\"", source.from),
+                // Of these it names those that the statement names.
+                None => format!("SELECT 1 FROM {}", source.from),
+            };
+            self.reads(&query).await?;
         }
         self.reads_in(expressions).await
     }
 
-    /// Tables that subqueries in these expressions read: all of their columns count.
+    /// Refuses subqueries in these expressions over tables of which nothing may be read. Which columns they name is seen in the plan of the
+    /// statement, before it does anything.
     async fn reads_in(&self, expressions: impl IntoIterator<Item = &Expr>) -> Result<(), QueryError> {
         let mut sources = Sources::default();
         for expression in expressions {
             let _: ControlFlow<()> = expression.visit(&mut sources);
         }
-        for source in sources.0 {
-            // A name of the statement's own (WITH) stands for no table, and what it stands for was visited too.
-            if let Err(error @ QueryError::Security(_)) = self.reads(&format!("SELECT * FROM {source}")).await {
+        for source in sources.found {
+            // One that cannot be planned by itself is told of where the statement is.
+            if let Err(error @ QueryError::Security(_)) = self.reads(&format!("SELECT 1 FROM {source}")).await {
                 return Err(error);
             }
         }
@@ -422,22 +425,57 @@ impl May<'_> {
 
 /// What stands behind FROM, calls of functions (`changes('s.t')`) among it.
 #[derive(Default)]
-struct Sources(BTreeSet<String>);
+struct Sources {
+    found: BTreeSet<String>,
+    /// Names that each of the queries around gives to queries of its own (`WITH`), which were visited too.
+    own: Vec<BTreeSet<String>>,
+}
+
+impl Sources {
+    fn is_own(&self, name: &ObjectName) -> bool {
+        let [part] = name.0.as_slice() else {
+            return false;
+        };
+        let name = part.as_ident().map(called);
+        name.is_some_and(|name| self.own.iter().any(|own| own.contains(&name)))
+    }
+}
 
 impl Visitor for Sources {
     type Break = ();
 
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let own = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.own.push(own.map(|own| called(&own.alias.name)).collect());
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.own.pop();
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
+            // A table that is called so too is seen in the plan of the statement.
+            TableFactor::Table { name, args: None, .. } if self.is_own(name) => {}
             TableFactor::Table { name, args: None, .. } => {
-                self.0.insert(name.to_string());
+                self.found.insert(name.to_string());
             }
             TableFactor::Table { .. } | TableFactor::Function { .. } => {
-                self.0.insert(factor.to_string());
+                self.found.insert(factor.to_string());
             }
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A name as it counts.
+fn called(name: &Ident) -> String {
+    match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_ascii_lowercase(),
     }
 }
 

@@ -22,6 +22,10 @@ impl PolicySource for Fixed {
         Ok(&self.0)
     }
 
+    async fn refresh(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn change(&self, _: &PolicyChange) -> Result<(), EngineError> {
         Ok(())
     }

@@ -16,6 +16,10 @@ impl PolicySource for Told {
         Ok(&self.0)
     }
 
+    async fn refresh(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn change(&self, _: &PolicyChange) -> Result<(), EngineError> {
         Ok(())
     }

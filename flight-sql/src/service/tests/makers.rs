@@ -34,6 +34,10 @@ impl PolicySource for Listens {
         Ok(&self.authorizer)
     }
 
+    async fn refresh(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn change(&self, change: &PolicyChange) -> Result<(), EngineError> {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         changes.push(change.clone());

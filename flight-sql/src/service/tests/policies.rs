@@ -46,6 +46,10 @@ impl PolicySource for Parts {
         }
     }
 
+    async fn refresh(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn change(&self, _: &PolicyChange) -> Result<(), EngineError> {
         Ok(())
     }
