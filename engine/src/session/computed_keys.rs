@@ -190,7 +190,8 @@ impl Keys {
             call => {
                 let name = call.schema_name().to_string();
                 let changed = self.in_call(call);
-                match changed.schema_name().to_string() == name {
+                let kept = changed.schema_name().to_string() == name;
+                match kept {
                     true => changed,
                     false => changed.alias(name),
                 }

@@ -163,7 +163,7 @@ fn distinct_rows(select: &Select, names: bool) -> Option<Select> {
     let TableFactor::Derived { subquery, .. } = &mut counted.from.first_mut()?.relation else {
         return None;
     };
-    subquery.body = Box::new(SetExpr::Select(Box::new(rows)));
+    *subquery.body = SetExpr::Select(Box::new(rows));
     let alias = alias.or_else(|| names.then(|| Ident::with_quote('"', column.to_string())));
     if let (Some(SelectItem::UnnamedExpr(expr)), Some(alias)) = (counted.projection.first().cloned(), alias) {
         counted.projection = vec![SelectItem::ExprWithAlias { expr, alias }];
