@@ -179,6 +179,52 @@ async fn no_namesake_takes_a_dropped_tables_place() {
     }
 }
 
+// Goal: whoever makes tables under the name of dropped ones is refused none, and a request that comes again is answered as it was. Method: a
+// user makes a table and drops it again and again, where the catalog places it, by a commit of what was staged, and in folders of their own;
+// then the first of those commits once more under its key.
+#[tokio::test]
+async fn a_name_is_used_again() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let tables = "/v1/namespaces/b/tables";
+    let there = format!("{tables}/again");
+    let commit_once = async |key: u128, body: &Value| {
+        let asked = request("POST", &there, Some(body.clone()), Some(Uuid::from_u128(key)));
+        let answer = lake.kit.send(Lake::bearer(asked, &lake.token("ana"))).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    };
+    let make = async |body: Value| {
+        let made = lake.call("ana", "POST", tables, Some(body)).await;
+        assert_eq!(made.status, 200, "{}", made.body);
+        made.body["metadata"].clone()
+    };
+    let drop_it = async || assert_eq!(lake.status("ana", "DELETE", &there, None).await, 204);
+    let mut first = None;
+    for (key, digit) in [(1, "a"), (2, "b")] {
+        make(new_table("again")).await;
+        drop_it().await;
+        let own = format!("memory:///lake/b/again-{}", RANDOM.replace('0', digit));
+        for location in [Value::Null, json!(own)] {
+            let mut stage = new_table("again");
+            (stage["location"], stage["stage-create"]) = (location.clone(), json!(true));
+            let metadata = make(stage).await;
+            let mut commit = staged("again", metadata["location"].as_str().expect("a location"));
+            commit["identifier"]["namespace"] = json!(["b"]);
+            commit["updates"][0]["uuid"] = metadata["table-uuid"].clone();
+            let key = key + if location.is_null() { 0 } else { 10 };
+            let made = commit_once(key, &commit).await;
+            drop_it().await;
+            first.get_or_insert((key, commit, made));
+        }
+    }
+    let (key, commit, made) = first.expect("a commit");
+    assert_eq!(commit_once(key, &commit).await, made);
+    assert_eq!(lake.status("ana", "GET", &there, None).await, 404);
+    let dropped = lake.with(&lake.node_token(), "GET", "/internal/v1/dropped", None).await;
+    assert_eq!(dropped.body["count"], 6, "{}", dropped.body);
+}
+
 // Goal: an answer that is given again gives nobody rights to what bears its name by now. Method: a user makes a table, a view and a
 // namespace under keys and drops them, others make such of the same names, and the user repeats the requests.
 #[tokio::test]
