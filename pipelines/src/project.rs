@@ -13,7 +13,8 @@ use tidewater_core::TableName;
 
 use crate::error::{PipelineError, Place, Result};
 use crate::graph::Graph;
-use crate::model::Model;
+use crate::model::{Kind, Model};
+use crate::sql::RunTime;
 
 pub use source::Source;
 pub(crate) use variables::Variables;
@@ -116,11 +117,23 @@ impl Project {
 
     fn assemble(
         name: String,
-        models: BTreeMap<TableName, Model>,
+        mut models: BTreeMap<TableName, Model>,
         sources: BTreeMap<TableName, Source>,
         target_lag_default: Duration,
     ) -> Result<Self> {
         let graph = Graph::of(&models)?;
+        // In this order a view knows already what those mean that it reads itself.
+        for name in graph.order() {
+            let inputs = models.get(name).into_iter().flat_map(|model| &model.inputs);
+            let views: Vec<(String, RunTime)> = inputs
+                .filter_map(|input| models.get(input))
+                .filter(|input| matches!(input.kind, Kind::View))
+                .map(|view| (view.fingerprint.clone(), view.run_time))
+                .collect();
+            if let Some(model) = models.get_mut(name) {
+                model.see_through(&views);
+            }
+        }
         Ok(Self {
             name,
             models,

@@ -14,7 +14,7 @@ use tidewater_core::TableName;
 
 use crate::error::{PipelineError, Place, Result};
 use crate::model::{CdcSpec, Model};
-use crate::sql::{self, literal, quoted};
+use crate::sql::{self, RunTime, literal, quoted};
 
 /// The struct that holds a row after a change.
 const AFTER: &str = "after";
@@ -165,6 +165,16 @@ fn parts<'a>(path: &Path, query: &'a Query) -> Result<(&'a Select, Ident)> {
 pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, hidden: &[String]) -> Result<Shape> {
     let path = model.path.as_path();
     let (select, relation) = parts(path, query)?;
+    // Not of `query`: there the time stands in its place.
+    let (asked, _) = parts(path, &model.query)?;
+    if let Some(selection) = &asked.selection
+        && RunTime::of(selection) != RunTime::Unused
+    {
+        return Err(refused(
+            path,
+            "a condition on the time of the run holds for the changes of that run alone, put it into a model that reads this one",
+        ));
+    }
     let binder = Binder {
         path,
         relation: normalized(&relation),

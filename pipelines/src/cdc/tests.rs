@@ -1,6 +1,7 @@
 //! Tables of kind `cdc` against a model of what happened in the source.
 
 mod erased;
+mod generations;
 mod hidden_rows;
 mod histories;
 mod keys;
@@ -185,6 +186,20 @@ async fn selections_and_derived_columns() {
         .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
     assert!(lake.lines(rows).await.is_empty());
+}
+
+// Goal: a condition that would be asked when a change is read, and never again, is refused. Method: one on the day of the run.
+#[tokio::test]
+async fn conditions_on_the_time_of_the_run() {
+    let text = "/*---\nkind: cdc\nkey: id\n---*/\n\
+        SELECT after.* FROM bronze.patients WHERE after.id < 5 AND after.score < date_part('day', run_date())";
+    let (lake, pipelines) = lake_of(text).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+        .await;
+    let report = pipelines.run(&Selection::All, RunOptions::default()).await;
+    let failure = report.expect("a report").models[0].failure.clone().expect("a failure");
+    assert_eq!(failure.code, "PIP-0011", "{failure:?}");
+    assert!(failure.message.contains("time of the run"), "{failure:?}");
 }
 
 // Goal: when increments cannot go on, everything is read again and it is said why. Method: a changed model, a log made anew.

@@ -1,20 +1,28 @@
 //! The memory of deletes: a late or repeated change must not bring a deleted row back.
+//!
+//! A full refresh writes all of them anew, by what the model means then. A table that is rolled back to before it does not get its former
+//! ones back, so each full refresh begins a generation, which rows and tombstones bear: those of another one are not believed.
 
 use std::collections::HashMap;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use iceberg::spec::TableMetadata;
 use tidewater_core::{ErrorKind, Namespace, TableName};
 use tidewater_table::{Added, Catalog, Change, FileStore, LoadedTable, NewTable, ScanFile, TableError, schema};
 
 use crate::error::{Below, PipelineError, Result};
 use crate::model::Model;
 use crate::ownership::Mark;
+use crate::state::{Generation, RefreshState};
 use crate::target;
 
 use super::events::Sequence;
 
 /// Namespace of the tables that serve operations.
 const NAMESPACE: &str = "ops";
+
+/// Summary key of the generation that the tombstones are of.
+const GENERATION_KEY: &str = "tidewater.generation";
 
 /// Small files are put together once there are this many: every run with new changes reads them all.
 pub(super) const FILES_COUNT_MAX: usize = 16;
@@ -29,6 +37,32 @@ pub(crate) fn name(model: &TableName) -> Result<TableName> {
             step: "naming its tombstones",
             source: Below::plain(ErrorKind::Invalid, error),
         })
+}
+
+/// Whether these are the tombstones of the rows with this state, none where there are to be none.
+pub(crate) fn are_of(state: &RefreshState, table: Option<&LoadedTable>) -> bool {
+    let marked = table.and_then(|table| generation(&table.metadata));
+    match (state.generation, marked) {
+        (Some(own), Some(marked)) => own.id.to_string() == *marked,
+        (Some(own), None) => !own.buried && table.is_none_or(|table| table.metadata.current_snapshot().is_none()),
+        // Both are of an earlier version.
+        (None, marked) => marked.is_none(),
+    }
+}
+
+/// The newest in the table's history: snapshots of compaction carry none and are passed over.
+fn generation(table: &TableMetadata) -> Option<&String> {
+    let mut snapshot = table.current_snapshot();
+    for _ in 0..table.snapshots().len() {
+        let current = snapshot?;
+        if let Some(marked) = current.summary().additional_properties.get(GENERATION_KEY) {
+            return Some(marked);
+        }
+        snapshot = current
+            .parent_snapshot_id()
+            .and_then(|parent| table.snapshot_by_id(parent));
+    }
+    None
 }
 
 /// The table with key columns as in the model's table, and the sequence; made if it is not there. What it has beside them stays: other
@@ -71,11 +105,21 @@ pub(super) async fn prepare(
 }
 
 /// The change that adds the new tombstones to the table as it was read; `replaced` files are those whose content is in `added` already.
-pub(super) fn change(table: &LoadedTable, read_at: Option<i64>, replaced: &[ScanFile], added: Vec<Added>) -> Change {
+pub(super) fn change(
+    table: &LoadedTable,
+    read_at: Option<i64>,
+    replaced: &[ScanFile],
+    added: Vec<Added>,
+    generation: Option<Generation>,
+) -> Change {
     let change = if replaced.is_empty() {
         Change::append(added)
     } else {
         Change::overwrite(replaced.iter().map(|file| file.path.clone()), added)
+    };
+    let change = match generation {
+        Some(generation) => change.property(GENERATION_KEY, generation.id.to_string()),
+        None => change,
     };
     change
         .read_at(read_at)
