@@ -188,6 +188,29 @@ async fn selections_and_derived_columns() {
     assert!(lake.lines(rows).await.is_empty());
 }
 
+// Goal: a truncate that the model leaves out takes no rows away, and one counts of which its conditions cannot tell. Method: two databases in
+// one log, told apart by the partition, of which each is truncated; and a condition on the key, which a truncate has none of.
+#[tokio::test]
+async fn truncates_that_are_left_out() {
+    for (condition, after_other) in [("_kafka_partition = 0", vec!["1,1,a"]), ("_key.id < 100", Vec::new())] {
+        let text = format!("/*---\nkind: cdc\nkey: id\n---*/\nSELECT after.* FROM bronze.patients WHERE {condition}");
+        let (lake, pipelines) = lake_of(&text).await;
+        let truncate =
+            |lsn: i64, partition: i32| json!({"op": "t", "_lsn": lsn, "_offset": lsn, "_kafka_partition": partition});
+        lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+            .await;
+        run(&pipelines).await;
+        lake.append("bronze.patients", &[truncate(10, 1)]).await;
+        assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+        assert_eq!(lake.lines(SILVER).await, after_other, "{condition}");
+        run_full(&pipelines).await;
+        assert_eq!(lake.lines(SILVER).await, after_other, "{condition}");
+        lake.append("bronze.patients", &[truncate(20, 0)]).await;
+        assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+        assert!(lake.lines(SILVER).await.is_empty(), "{condition}");
+    }
+}
+
 // Goal: a condition that would be asked when a change is read, and never again, is refused. Method: one on the day of the run.
 #[tokio::test]
 async fn conditions_on_the_time_of_the_run() {
