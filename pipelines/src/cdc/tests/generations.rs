@@ -132,8 +132,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let outcome: Result<(), TestCaseError> = runtime.block_on(async {
             let (lake, _) = lake_of(MODEL).await;
-            let (mut cut, mut text, mut rollback) = (cuts.iter().cycle(), texts.iter().cycle(), rollbacks.iter().cycle());
-            let (mut read, mut snapshots) = (0, Vec::new());
+            let (mut cut, mut text) = (cuts.iter().cycle(), texts.iter().cycle());
+            let (mut read, mut rollback) = (0, rollbacks.iter().cycle());
+            let mut snapshots: Vec<i64> = Vec::new();
             while read < records.len() {
                 if let (Some(to), false) = (rollback.next().expect("endless"), snapshots.is_empty()) {
                     snapshots.truncate(to.index(snapshots.len()) + 1);
@@ -147,7 +148,8 @@ proptest! {
                 read = until;
                 snapshots.push(silver_head(&lake).await);
                 let shows: fn(i64) -> bool = if text == MODEL { |_| true } else { |score| score < 60 };
-                prop_assert_eq!(lake.lines(SILVER).await, naive(&records[..read], shows), "{}: after {} of {:?}", text, read, records);
+                let rows = lake.lines(SILVER).await;
+                prop_assert_eq!(rows, naive(&records[..read], shows), "{}: {} of {:?}", text, read, records);
             }
             Ok(())
         });
