@@ -105,12 +105,12 @@ async fn last_run(pipelines: &Pipelines, as_of_ms: i64) -> (Mode, String) {
     };
     let report = pipelines.run(&Selection::All, options).await.expect("a run");
     assert!(report.succeeded(), "{report:?}");
-    let run = report.models.into_iter().last().expect("a model");
+    let run = report.models.into_iter().next_back().expect("a model");
     (run.mode, run.reason)
 }
 
 // Goal: a table is made anew when a view that it reads comes to mean something else, also behind another view, though no table has changed.
-// Method: a view with another condition, and one that asks for the day on another one.
+// Method: a view with another condition, there and back, and one that asks for the day.
 #[tokio::test]
 async fn tables_are_rebuilt_when_their_views_change() {
     let lake = Lake::new();
