@@ -125,6 +125,8 @@ pub(crate) async fn prepare(
         .as_arrow()
         .clone();
     let store = worker.engine.store();
+    // Not as it is when it has got its columns: what others commit until then is in none of what was read.
+    let read_at = existing.as_ref().and_then(|table| table.metadata.current_snapshot_id());
     let target = target::prepare(worker.catalog.as_ref(), store, model, existing, &columns, !incremental).await?;
     let mut rows = seen.rows;
 
@@ -195,7 +197,9 @@ pub(crate) async fn prepare(
         carried: carried.clone(),
         generation,
     };
-    let change = table_change(&target, touched, added, &state, &rows)?.of_job(job);
+    let change = table_change(&target, touched, added, &state, &rows)?
+        .read_at(read_at)
+        .of_job(job);
     let mut changes = vec![(model.name.clone(), change)];
     let graves = Graves {
         existing: grave,
@@ -227,7 +231,6 @@ fn table_change(
         false => Change::overwrite(removed, added),
     };
     Ok(change
-        .read_at(target.metadata.current_snapshot_id())
         .exact_head()
         .of_table(target.metadata.uuid())
         .of_schema(target.metadata.current_schema())
