@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tidewater_core::TableName;
 
+use crate::cdc::tombstones;
 use crate::error::{PipelineError, Place, Result};
 use crate::graph::Graph;
 use crate::model::{Kind, Model};
@@ -121,6 +122,7 @@ impl Project {
         sources: BTreeMap<TableName, Source>,
         target_lag_default: Duration,
     ) -> Result<Self> {
+        check_tombstones(&models)?;
         let graph = Graph::of(&models)?;
         // In this order a view knows already what those mean that it reads itself.
         for name in graph.order() {
@@ -142,6 +144,28 @@ impl Project {
             target_lag_default,
         })
     }
+}
+
+/// Refuses models whose deleted keys would be taken for those of another one, as their names are `a.b__c` and `a__b.c`, or would go among the
+/// rows of one.
+fn check_tombstones(models: &BTreeMap<TableName, Model>) -> Result<()> {
+    let mut taken: BTreeMap<TableName, &Model> = BTreeMap::new();
+    for model in models.values().filter(|model| matches!(model.kind, Kind::Cdc(_))) {
+        // A name that none can have is refused where the model runs.
+        let Ok(table) = tombstones::name(&model.name) else {
+            continue;
+        };
+        if let Some(other) = models.get(&table).or_else(|| taken.get(&table).copied()) {
+            return Err(PipelineError::TombstonesShared {
+                place: Box::new(model.place()),
+                model: Box::new(model.name.clone()),
+                table: Box::new(table),
+                other: Box::new(other.name.clone()),
+            });
+        }
+        taken.insert(table, model);
+    }
+    Ok(())
 }
 
 /// `models/silver/users.sql` is `silver.users` unless its header says otherwise.
