@@ -342,9 +342,9 @@ fn counts_as_change(shape: &Shape) -> String {
     }
 }
 
-/// A truncate counts unless the model leaves it out. Where the model asks for what only changes of rows tell, such as a key, it does not.
+/// A truncate counts unless the model leaves it out: a condition that cannot tell does not.
 fn counts_as_truncate(shape: &Shape) -> String {
-    match &shape.event_filter {
+    match &shape.truncate_filter {
         Some(filter) => format!("(op = 't' AND coalesce(({filter}), true))"),
         None => "op = 't'".into(),
     }

@@ -190,10 +190,17 @@ async fn selections_and_derived_columns() {
 }
 
 // Goal: a truncate that the model leaves out takes no rows away, and one counts of which its conditions cannot tell. Method: two databases in
-// one log, told apart by the partition, of which each is truncated; and a condition on the key, which a truncate has none of.
+// one log, told apart by the partition, of which each is truncated; and conditions on the key, which a truncate has none of, and on the kind
+// of a change.
 #[tokio::test]
 async fn truncates_that_are_left_out() {
-    for (condition, after_other) in [("_kafka_partition = 0", vec!["1,1,a"]), ("_key.id < 100", Vec::new())] {
+    for (condition, after_other) in [
+        ("_kafka_partition = 0", vec!["1,1,a"]),
+        ("_key.id < 100", Vec::new()),
+        ("_key.id IS NOT NULL", Vec::new()),
+        ("op IN ('c', 'u', 'd')", Vec::new()),
+        ("op <> 'r' AND patients._kafka_partition = 0", vec!["1,1,a"]),
+    ] {
         let text = format!("/*---\nkind: cdc\nkey: id\n---*/\nSELECT after.* FROM bronze.patients WHERE {condition}");
         let (lake, pipelines) = lake_of(&text).await;
         let truncate =
